@@ -1,0 +1,218 @@
+"""The value objects that pass from stage to stage.
+
+`HeaderRow` is a line of the header index, `Frame` one source frame with all that decides its place, `Volume` one array
+to be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+Vector = tuple[float, float, float]
+Cosines = tuple[float, float, float, float, float, float]
+
+# (size, mtime_ns, ctime_ns, inode): while all four agree a file is not opened again.
+StatKey = tuple[int, int, int, int]
+
+
+class PixelLocation(TypedDict):
+    """Where the value of the pixel data element lies in the file.
+
+    `offset` and `length` are in bytes; `length` is -1 for an undefined length (encapsulated). For a deflated data set
+    they count in the inflated data set, whose first byte is 0.
+    """
+
+    keyword: str  # PixelData, FloatPixelData or DoubleFloatPixelData
+    vr: str  # OB, OW, OF, OD, UN, or "" where the syntax is implicit
+    offset: int
+    length: int
+
+
+class ImageFacts(TypedDict, total=False):
+    """What the index keeps of an image's header, under the DICOM keywords; an absent key means unknown.
+
+    Strings are stripped of padding; numbers are Python numbers; multi-valued attributes are lists. It may identify a
+    patient: it lives in `results/private/` only.
+    """
+
+    TransferSyntaxUID: str
+    SOPClassUID: str
+    SOPInstanceUID: str
+    StudyInstanceUID: str
+    SeriesInstanceUID: str
+    PatientID: str
+    IssuerOfPatientID: str
+    Modality: str
+    ImageType: list[str]
+    BurnedInAnnotation: str
+    BodyPartExamined: str
+    InstanceNumber: int
+    AcquisitionNumber: int
+    SeriesNumber: int
+    TemporalPositionIdentifier: int
+    EchoTime: float
+    EchoNumbers: int
+    DiffusionBValue: float
+    TriggerTime: float
+    AcquisitionDateTime: str
+    AcquisitionDate: str
+    AcquisitionTime: str
+    ContentDate: str
+    ContentTime: str
+    FrameTime: float
+    Rows: int
+    Columns: int
+    SamplesPerPixel: int
+    PhotometricInterpretation: str
+    PlanarConfiguration: int
+    BitsAllocated: int
+    BitsStored: int
+    HighBit: int
+    PixelRepresentation: int
+    NumberOfFrames: int
+    ImagePositionPatient: list[float]
+    ImageOrientationPatient: list[float]
+    PixelSpacing: list[float]
+    ImagerPixelSpacing: list[float]
+    NominalScannedPixelSpacing: list[float]
+    PixelAspectRatio: list[int]
+    SliceThickness: float
+    SpacingBetweenSlices: float
+    GridFrameOffsetVector: list[float]
+    RescaleSlope: float
+    RescaleIntercept: float
+    WindowCenter: list[float]
+    WindowWidth: list[float]
+    PixelPaddingValue: int
+    PixelPaddingRangeLimit: int
+    SmallestImagePixelValue: int
+    LargestImagePixelValue: int
+    LossyImageCompression: str
+    has_functional_groups: bool  # PerFrameFunctionalGroupsSequence is there; extraction reads it itself
+    has_modality_lut: bool
+    has_palette: bool
+    pixel: PixelLocation
+    content_sha256: str  # of the whole file; only where SeriesInstanceUID or SOPInstanceUID is missing
+
+
+class HeaderRow(TypedDict):
+    """One line of the header index: one regular file of the source.
+
+    `outcome` is `image` for a file that goes on to extraction, else the final outcome with its `reason`.
+    """
+
+    path: str  # percent-encoded as in manifest.csv
+    stat: StatKey
+    outcome: str
+    reason: str
+    flags: list[str]  # such as assumed_transfer_syntax
+    facts: ImageFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One source frame, a (rows, columns) plane as it will be stored, and all that decides its place.
+
+    Attributes
+    ----------
+    source : int
+        Index of its file in the series' list of files.
+    number, frames_in_file : int
+        0-based index of the frame in its file; number of frames of that file.
+    content : str
+        SHA-256 of the file, hex: the last tie-break, which depends on the data alone.
+    dtype : str
+        NumPy dtype of the array, little-endian, such as ``<i2`` or ``|u1``.
+    photometric : str
+        Of the array: RGB after conversion; else as in the header.
+    position : tuple of 3 float, optional
+        Image Position (Patient) (0020,0032), mm, LPS.
+    orientation : tuple of 6 float, optional
+        Image Orientation (Patient) (0020,0037): row cosines, then column cosines.
+    pixel_spacing : tuple of 2 float, optional
+        Distance between rows, then between columns, mm, in the patient (not at the detector).
+    causes : mapping of str to float
+        Numbers that may explain several frames at one position, by the names of `CAUSES` (seconds, ms, counts).
+    rescale : tuple of 2 float, optional
+        Rescale Slope (0028,1053) and Intercept (0028,1052).
+    window : tuple of pairs of float
+        Window Center (0028,1050) and Width (0028,1051), pairwise.
+    """
+
+    source: int
+    number: int
+    frames_in_file: int
+    content: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    rows: int
+    columns: int
+    samples: int
+    dtype: str
+    photometric: str
+    bits_stored: int
+    position: Vector | None = None
+    orientation: Cosines | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    causes: Mapping[str, float] = field(default_factory=dict)
+    rescale: tuple[float, float] | None = None
+    window: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a frame goes: 0-based index on `t` and on `z`, None where the array has no such axis."""
+
+    frame: Frame
+    t: int | None
+    z: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One array to be written.
+
+    Attributes
+    ----------
+    discriminators : tuple of str
+        Quantised facts that make the volume one within its series, never its membership; its id is made of them.
+    kind : str
+        volume, image, cine, tiles, segmentation, dose, frames or mosaic.
+    why : str
+        Why these frames stand together and apart from the others, in words with numbers.
+    axes : tuple of str
+        In the order t, c, z, y, x, each only if the data has it.
+    shape : tuple of int
+        Shape of the array along `axes`; places fill it without holes.
+    places : tuple of Place
+        In array order: t slowest, then z.
+    spacing_mm : mapping of str to float
+        Spacing on z, y and x where it is known; never invented.
+    affine_lps : tuple of 4 tuples of 4 float, optional
+        Index (x, y, z, 1) to LPS, mm.
+    positions_mm : tuple of float, optional
+        Depth of each slice along the normal, where spacing is not uniform.
+    t_axis : mapping, optional
+        ``{"means": [...], "values": [...]}``: a value, or a row of values where several causes are listed, per index.
+    missing_slices : int
+        Places between the first and last slice where the regular grid has no slice.
+    flags : tuple of str
+        Fixed codes, sorted.
+    """
+
+    discriminators: tuple[str, ...]
+    kind: str
+    why: str
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    places: tuple[Place, ...]
+    spacing_mm: Mapping[str, float] = field(default_factory=dict)
+    affine_lps: tuple[tuple[float, ...], ...] | None = None
+    positions_mm: tuple[float, ...] | None = None
+    t_axis: Mapping[str, object] | None = None
+    missing_slices: int = 0
+    flags: tuple[str, ...] = ()

@@ -1,0 +1,88 @@
+"""Every reason a path can end with, in one table.
+
+A reason is a fixed code; it never carries a value of a header. `files.csv`, the report, `docs/reasons.md` and the
+messages all read this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["extracted", "skipped", "quarantined", "ignored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A fixed code, the outcome it stands for, what it means and what a user can do."""
+
+    code: str
+    outcome: Outcome
+    meaning: str
+    remedy: str
+
+
+_TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
+    # not DICOM, or not a file at all
+    ("not_dicom", "ignored", "no DICOM: neither DICM at byte 128 nor a plausible data set without it", "nothing"),
+    ("empty_file", "ignored", "the file has no bytes", "copy it again if it should be an image"),
+    ("symbolic_link", "ignored", "a symbolic link; links are never followed", "name the folder it points to as a source"),
+    ("special_file", "ignored", "a FIFO, socket or device; never opened", "nothing"),
+    # understood, deliberately no image of the dataset
+    ("dicomdir", "skipped", "a DICOMDIR: an index of files, not an image", "nothing"),
+    ("no_pixel_data", "skipped", "DICOM without pixel data", "nothing"),
+    ("structured_report", "skipped", "a structured report, no image", "nothing"),
+    ("rt_object", "skipped", "a radiotherapy plan, structure set or treatment record, no image", "nothing"),
+    ("presentation_state", "skipped", "a presentation state, no image", "nothing"),
+    ("encapsulated_document", "skipped", "an encapsulated document such as a PDF, no image", "nothing"),
+    ("waveform", "skipped", "a waveform, no image", "nothing"),
+    ("duplicate", "skipped", "the same SOP instance with equal pixels is in the dataset already", "nothing"),
+    # should have been an image and could not be used
+    ("unreadable_folder", "quarantined", "the folder cannot be listed", "give the user of the run permission to read it"),
+    ("unreadable_file", "quarantined", "the file cannot be opened or read", "check permissions and the disk"),
+    ("unreadable_header", "quarantined", "the header cannot be parsed", "ask the sender for the file again"),
+    ("truncated_header", "quarantined", "the file ends inside its header", "copy the file again"),
+    ("missing_attribute", "quarantined", "an attribute needed for decoding is missing", "ask the sender for the file again"),
+    ("invalid_attribute", "quarantined", "an attribute needed for decoding has an impossible value", "ask the sender"),
+    ("missing_pixel_data", "quarantined", "Rows and Columns are there, the pixel data is not", "ask the sender for the file"),
+    ("truncated_pixel_data", "quarantined", "fewer bytes of pixel data than the header declares", "copy the file again"),
+    ("frame_count_mismatch", "quarantined", "the number of frames found differs from NumberOfFrames", "ask the sender"),
+    ("frame_size_mismatch", "quarantined", "a decoded frame has another size than the header declares", "ask the sender"),
+    ("unsupported_transfer_syntax", "quarantined", "no decoder for the transfer syntax", "convert the file, or open an issue"),
+    ("unsupported_pixel_layout", "quarantined", "a combination of bits, samples and photometric interpretation that is not handled", "open an issue"),
+    ("decode_error", "quarantined", "the decoder refuses the compressed data", "ask the sender for the file again"),
+    ("decoder_disagreement", "quarantined", "two decoders give different pixels", "open an issue with the transfer syntax"),
+    ("too_large", "quarantined", "declared or inflated size is above the limit", "raise the limit if the file is right"),
+    ("conflicting_instance", "quarantined", "the same SOP Instance UID with other pixels", "find out which file is right and remove the other"),
+    ("uncertain_geometry", "quarantined", "the frames of the series cannot be placed with certainty", "open an issue with the modality"),
+)
+
+REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _TABLE}
+
+
+class SetAside(Exception):
+    """A file or series that cannot be used, with its reason code.
+
+    Parameters
+    ----------
+    code : str
+        A key of `REASONS`.
+    found, needed : int, optional
+        Numbers that explain the reason (bytes, frames, rows). Never a value copied from free text.
+
+    Notes
+    -----
+    Its text is the code and the numbers, so that logging it can leak nothing.
+    """
+
+    def __init__(self, code: str, *, found: int | None = None, needed: int | None = None) -> None:
+        self.reason = REASONS[code]
+        self.found = found
+        self.needed = needed
+        text = code if found is None and needed is None else f"{code} (found {found}, needed {needed})"
+        super().__init__(text)
+
+    @property
+    def code(self) -> str:
+        """The fixed reason code."""
+        return self.reason.code
