@@ -1,0 +1,182 @@
+"""The configuration: read once, checked whole, refused with a message that names the key.
+
+Runs in the main process before any work; imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dicomzarr.errors import UserError
+from dicomzarr.reasons import REASONS
+
+SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.json"
+OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
+VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
+_TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
+
+
+class ConfigProblem(UserError):
+    """A key of the configuration is wrong; the text names it, what was found and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The checked configuration.
+
+    Attributes
+    ----------
+    sources : dict of str to Path
+        Absolute source folders by label; the label is empty where there is one source only.
+    results : Path
+        As the user wrote it.
+    """
+
+    sources: dict[str, Path]
+    results: Path
+    compression: str
+    layout: str
+    burned_in: str
+    burned_in_reason: str
+    gate: dict[str, int]
+    spacing_tolerance: float
+    series_per_batch: int
+    megabytes_per_batch: int
+
+
+def _found(value: object) -> str:
+    if isinstance(value, bool):
+        kind = "true/false"
+    elif isinstance(value, str):
+        kind = "text"
+    elif isinstance(value, (int, float)):
+        kind = "a number"
+    elif isinstance(value, Mapping):
+        return "a mapping"
+    elif isinstance(value, (list, tuple)):
+        return "a list"
+    elif value is None:
+        return "nothing"
+    else:
+        kind = type(value).__name__
+    return f"{value!r} ({kind})"
+
+
+def _explain(error: Any) -> str:
+    """Return one sentence for a jsonschema error: the key, what was found, what is allowed."""
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(str(name) for name in error.instance if name not in known)[0]
+        near = difflib.get_close_matches(unknown, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+        return f"config key {'.'.join(filter(None, (key, unknown)))!r} is not known{hint}"
+    if error.validator == "required":
+        missing = sorted(set(error.validator_value) - set(error.instance))[0]
+        return f"config key {'.'.join(filter(None, (key, missing)))!r} is missing"
+    if error.validator == "propertyNames" or error.parent is not None and error.parent.validator == "propertyNames":
+        return f"config key {key!r}: found the name {error.instance!r}, allowed are letters, digits and _ . -"
+    schema = error.schema
+    if "enum" in schema:
+        allowed = "one of " + ", ".join(schema["enum"])
+    elif "oneOf" in schema or "description" in schema:
+        allowed = schema.get("description", "")
+    else:
+        bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS if name in schema]
+        allowed = " ".join([_TYPES.get(schema.get("type", ""), str(schema.get("type"))), *bounds])
+    return f"config key {key!r}: found {_found(error.instance)}, allowed is {allowed}"
+
+
+_BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("minLength", "of length from"))
+
+
+def _check_schema(config: Mapping[str, Any]) -> None:
+    import jsonschema  # a quarter of a second, in the main process only
+
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+    errors = sorted(validator.iter_errors(dict(config)), key=lambda e: [str(part) for part in e.absolute_path])
+    if errors:
+        raise ConfigProblem(_explain(errors[0]))
+
+
+def _check_gate(gate: Mapping[str, int]) -> None:
+    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *REASONS}
+    for finding in gate:
+        if finding not in known:
+            near = difflib.get_close_matches(finding, sorted(known), 1)
+            hint = f"did you mean {near[0]!r}?" if near else "see config.yaml for the findings"
+            raise ConfigProblem(f"config key 'gate.{finding}' is no finding; {hint}")
+
+
+def _within(inner: Path, outer: Path) -> bool:
+    return inner == outer or outer in inner.parents
+
+
+def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
+    named = {"": value} if isinstance(value, str) else dict(value)
+    found: dict[str, Path] = {}
+    for label, text in named.items():
+        key = f"source.{label}" if label else "source"
+        folder = Path(os.path.abspath(text))
+        if not folder.exists():
+            raise ConfigProblem(f"config key {key!r}: the folder {text!r} does not exist; name the folder of DICOM files")
+        if not folder.is_dir():
+            raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise ConfigProblem(f"config key {key!r}: the folder {text!r} cannot be read by this user")
+        found[label] = folder
+    real = [folder.resolve() for folder in found.values()]
+    for index, folder in enumerate(real):
+        for other in real[index + 1 :]:
+            if _within(folder, other) or _within(other, folder):
+                raise ConfigProblem("config key 'source': one folder lies inside another; each file may be found once only")
+    return found
+
+
+def check(config: Mapping[str, Any]) -> Settings:
+    """Return the checked settings.
+
+    Parameters
+    ----------
+    config : mapping
+        The merged configuration, defaults included.
+
+    Raises
+    ------
+    ConfigProblem
+        At the first key that is unknown, of a wrong type or value, or names a folder that cannot serve.
+    """
+    _check_schema(config)
+    _check_gate(config["gate"])
+    if config["burned_in"] == "keep" and not config["burned_in_reason"].strip():
+        raise ConfigProblem(
+            "config key 'burned_in_reason' is empty; burned_in: keep needs a sentence that says why these images may be kept"
+        )
+    sources = _sources(config["source"])
+    results = Path(config["results"])
+    place = Path(os.path.abspath(results)).resolve()
+    for folder in sources.values():
+        if _within(place, folder.resolve()):
+            raise ConfigProblem("config key 'results': it lies inside the source; choose a folder outside of it")
+        if _within(folder.resolve(), place):
+            raise ConfigProblem("config key 'source': it lies inside the results; choose a folder outside of them")
+    if results.exists() and not results.is_dir():
+        raise ConfigProblem(f"config key 'results': {config['results']!r} is not a folder")
+    return Settings(
+        sources=sources,
+        results=results,
+        compression=config["compression"],
+        layout=config["layout"],
+        burned_in=config["burned_in"],
+        burned_in_reason=config["burned_in_reason"],
+        gate=dict(config["gate"]),
+        spacing_tolerance=float(config["spacing_tolerance"]),
+        series_per_batch=config["batch"]["series"],
+        megabytes_per_batch=config["batch"]["megabytes"],
+    )

@@ -1,0 +1,100 @@
+"""One run at a time on a results folder, and no orphan that writes beside it.
+
+Advisory `flock`s, which the kernel drops when their process dies, so that nothing has to be cleared after a crash. The
+main process holds `run.lock` alone; every job holds `jobs.lock` together with the others, and the scan asks for it alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from dicomzarr import storage
+from dicomzarr.errors import UserError
+
+RUN, JOBS = "run.lock", "jobs.lock"
+ORPHANS_GET = 60.0  # seconds that jobs of an interrupted run have to end
+
+
+class Held(UserError):
+    """Another run, or jobs that outlived theirs, use the results folder."""
+
+
+def _open(path: Path) -> int:
+    storage.make_private(path.parent)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, storage.PRIVATE_FILE)
+
+
+def hold_run(private: Path, now: str) -> int:
+    """Take the run lock for the life of this process and return its file descriptor.
+
+    Parameters
+    ----------
+    private : Path
+        The private folder of the results.
+    now : str
+        The time, told to whoever finds the lock held.
+
+    Raises
+    ------
+    Held
+        If another process has it; the message says which and since when.
+    """
+    handle = _open(private / RUN)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(handle, 200, 0)
+        os.close(handle)
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            said = json.loads(holder)
+            raise Held(
+                f"another run uses this results folder: process {int(said['pid'])} since {said['since']}; "
+                "wait for it to end, or choose another results folder"
+            ) from None
+        raise Held("another run uses this results folder; wait for it to end, or choose another one") from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": now}).encode(), 0)
+    return handle
+
+
+def wait_for_orphans(private: Path) -> None:
+    """Return when no job of an earlier run is alive.
+
+    Raises
+    ------
+    Held
+        If one is after a minute.
+    """
+    handle = _open(private / JOBS)
+    try:
+        deadline = time.monotonic() + ORPHANS_GET
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise Held(
+                        "jobs of an interrupted run are still writing to this results folder; "
+                        "they end by themselves: run the same command again in a while"
+                    ) from None
+                time.sleep(0.1)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def job(private: Path) -> Iterator[None]:
+    """Hold the jobs lock, shared, while a job runs."""
+    handle = _open(private / JOBS)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,179 @@
+"""What happens in the main process before Snakemake builds its DAG.
+
+It lists the source, compares what is on disk with what the records claim, and sweeps what a killed run left. No job
+imports this module, so that an edit of it reruns nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dicomzarr import identity, locks, storage
+from dicomzarr.configuration import Settings
+from dicomzarr.errors import UserError
+from dicomzarr.paths import Results, encode_path
+
+# Options of Snakemake with which no data DAG is wanted, so that nothing is scanned, locked or made.
+NO_SCAN = {
+    "--lint", "--unlock", "--report", "--list-rules", "-l", "--list-target-rules", "--lt", "--print-compilation",
+    "--version", "-v", "--help", "-h", "--list-conda-envs", "--conda-create-envs-only", "--conda-cleanup-envs",
+    "--cleanup-metadata", "--containerize", "--archive", "--generate-unit-tests",
+}  # fmt: skip
+# Settings of profiles/default that recovery rests on, by their Snakemake option.
+NEEDED_SETTINGS = ("rerun-incomplete", "nolock", "keep-going")
+
+_held: list[int] = []  # file descriptors of the run lock, held for the life of the process
+
+
+def wanted(arguments: Sequence[str]) -> bool:
+    """Return whether the command line asks for a DAG over the data."""
+    return not any(argument.split("=")[0] in NO_SCAN for argument in arguments)
+
+
+def entries(root: bytes, prefix: bytes = b"") -> Iterator[list[Any]]:
+    """Yield every directory entry below `root` that is not a readable directory.
+
+    Parameters
+    ----------
+    root : bytes
+        An absolute folder.
+    prefix : bytes
+        Put before each path: the label of the source and a slash, or nothing.
+
+    Yields
+    ------
+    list
+        ``[path, "file", size, mtime_ns, ctime_ns, inode]`` or ``[path, kind]`` with kind `link`, `special` or
+        `unreadable_folder`; `path` is percent-encoded. Nothing is opened, no link is followed.
+    """
+    waiting = [(root, prefix)]
+    while waiting:
+        folder, before = waiting.pop()
+        try:
+            listing = list(os.scandir(folder))
+        except OSError:
+            yield [encode_path(before.rstrip(b"/") or b"."), "unreadable_folder"]
+            continue
+        for entry in listing:
+            path = before + entry.name
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue  # it vanished between listing and stat: it is not there
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append((entry.path, path + b"/"))
+            elif stat.S_ISREG(status.st_mode):
+                yield [
+                    encode_path(path), "file", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino,
+                ]  # fmt: skip
+            else:
+                yield [encode_path(path), "link" if stat.S_ISLNK(status.st_mode) else "special"]
+
+
+def write_inventory(settings: Settings, inventory: Path) -> bool:
+    """List every source and write the inventory where it changed; return whether it did."""
+    rows: list[list[Any]] = []
+    for label, folder in settings.sources.items():
+        rows.extend(entries(os.fsencode(folder), f"{label}/".encode() if label else b""))
+    rows.sort(key=lambda row: row[0])
+    roots = {label: encode_path(os.fsencode(folder)) for label, folder in settings.sources.items()}
+    beside = inventory.with_name(inventory.name + storage.TEMPORARY)
+    with storage.replacing(beside, private=True) as stream:
+        stream.write(storage.canonical_json({"roots": roots}))
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    return storage.replace_if_changed(inventory, beside)
+
+
+def false_claims(results: Results) -> list[Path]:
+    """Return the records whose claim is false: a file they name is missing or has another size."""
+    found = []
+    for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
+        try:
+            claimed: Mapping[str, Sequence[Any]] = storage.read_json(path)["claims"]
+            true = all(os.stat(results.root / name).st_size == said[0] for name, said in claimed.items())
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            true = False
+        if not true:
+            found.append(path)
+    return found
+
+
+def sweep(results: Results) -> None:
+    """Remove what a killed run left: temporary files and stores, and series folders that no record speaks for."""
+    storage.remove_tree(results.temporary)
+    for folder in (results.private, results.plans, results.records, results.dataset, results.dataset / "reports"):
+        for path in folder.glob(f".*{storage.TEMPORARY}"):
+            storage.remove_tree(path)
+    if results.images.is_dir():
+        for path in results.images.iterdir():
+            if not re.fullmatch(r"[0-9a-f]{16}", path.name):
+                if path.name != "zarr.json":
+                    storage.remove_tree(path)
+            elif not results.series_record("extract_batch", path.name).exists():
+                storage.remove_tree(path)
+
+
+def known_key_checks(results: Results) -> set[str]:
+    """Return the key checks that the dataset and the private state were made with."""
+    found = set()
+    for path in (results.sealed, results.private / "key_check.json"):
+        if path.exists():
+            try:
+                found.add(str(storage.read_json(path)["key_check"]))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def check_settings(workflow: Any) -> None:
+    """Say which setting that recovery rests on is not in force, as when another profile replaced ours."""
+    arguments = sys.argv
+    profile = [a for a in arguments if a.startswith(("--workflow-profile", "--profile"))]
+    local = Path("profiles/default")
+    ours = Path(str(workflow.basedir)) / "profiles" / "default"
+    if (local.exists() and local.resolve() != ours.resolve()) or profile:
+        print(
+            "note: another Snakemake profile is in force; recovery by the same command needs these in it: "
+            + ", ".join(NEEDED_SETTINGS),
+            file=sys.stderr,
+        )
+
+
+def prepare(settings: Settings) -> Results:
+    """Make the results folder ready for a DAG: locks, key, inventory, and only true records.
+
+    Raises
+    ------
+    UserError
+        If another run holds the folder, its key is lost, or it cannot be written.
+    """
+    results = Results(settings.results)
+    try:
+        storage.make_private(results.private)
+        results.private.chmod(storage.PRIVATE_FOLDER)
+        _held.append(locks.hold_run(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds")))
+        locks.wait_for_orphans(results.private)
+        pseudonyms = identity.establish(results.private, known_key_checks(results))
+        check = storage.canonical_json({"key_check": pseudonyms.key_check})
+        storage.write_if_changed(results.private / "key_check.json", check, private=True)
+        for folder in (results.plans, results.records):
+            storage.make_private(folder)
+        sweep(results)
+        for record in false_claims(results):
+            record.unlink()
+        write_inventory(settings, results.inventory)
+    except OSError as error:
+        raise UserError(
+            f"config key 'results': the folder cannot be prepared: {os.strerror(error.errno or 0)}; "
+            "check its permissions and the space on its disk"
+        ) from None
+    return results

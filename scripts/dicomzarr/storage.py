@@ -1,0 +1,124 @@
+"""Files that are whole or not there: write beside, fsync, rename, fsync the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+SHARED_FILE = 0o666  # less the umask, as any program writes
+TEMPORARY = ".partial"  # suffix of what is being written; the scan sweeps what a killed run left
+_BLOCK = 1 << 20
+
+
+def canonical_json(value: object) -> bytes:
+    """Return `value` as JSON with sorted keys and no spaces, ended by a newline: equal values give equal bytes."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "surrogateescape") + b"\n"
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value in the file."""
+    return json.loads(path.read_bytes())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the entries of `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_private(folder: Path) -> Path:
+    """Make `folder` and what is missing above it, readable by its owner alone whatever the umask."""
+    missing = [folder, *folder.parents][: [p.exists() for p in (folder, *folder.parents)].index(True)]
+    for part in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            part.mkdir(mode=PRIVATE_FOLDER)
+            part.chmod(PRIVATE_FOLDER)
+    return folder
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+    """Open a file beside `path`; rename it into place when the block ends well, remove it when it does not.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write or replace; missing folders above it are made.
+    private : bool
+        Mode 0600 from the first byte, whatever the umask, and missing folders 0700.
+    """
+    if private:
+        make_private(path.parent)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    mode = PRIVATE_FILE if private else SHARED_FILE
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        with open(handle, "wb", buffering=_BLOCK) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write `data` to `path` so that a reader sees the old file or the new one, whole."""
+    with replacing(path, private=private) as stream:
+        stream.write(data)
+
+
+def write_if_changed(path: Path, data: bytes, *, private: bool = False) -> bool:
+    """Write `data` only where the file holds something else; return whether it was written."""
+    try:
+        if path.stat().st_size == len(data) and path.read_bytes() == data:
+            return False
+    except OSError:
+        pass
+    write_atomically(path, data, private=private)
+    return True
+
+
+def replace_if_changed(path: Path, beside: Path) -> bool:
+    """Rename `beside` onto `path` unless both hold the same bytes; return whether it was renamed."""
+    if path.exists() and path.stat().st_size == beside.stat().st_size and sha256_of(path) == sha256_of(beside):
+        beside.unlink()
+        return False
+    os.replace(beside, path)
+    sync_folder(path.parent)
+    return True
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes, in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    """Return the SHA-256 of `data`, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all below it, a file or a link; nothing happens if it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
