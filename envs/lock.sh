@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Make the lock files and the conda environment anew from pyproject.toml, with uv (docs.astral.sh/uv).
+#   envs/lock.sh             after a pin in pyproject.toml changed: the other pins stay
+#   envs/lock.sh --upgrade   take the newest of everything that pyproject.toml leaves open
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+compile() { # one set of pins for every Python and platform
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --fork-strategy fewest --no-header "$@" pyproject.toml
+}
+compile --group dev --output-file requirements-dev.lock "${@}"
+compile --constraint requirements-dev.lock --output-file requirements.lock "${@}"
+
+{
+    cat <<'END'
+# The environment of every rule, for `snakemake --sdm conda`. Made by envs/lock.sh; a test holds it equal to the lock.
+# The packages come as the wheels that ./run installs, not as conda's own builds: the same wheels give the same bytes.
+# One Python, the oldest that the lock is made for, so that two sites with conda do not differ in anything.
+channels:
+  - conda-forge
+  - nodefaults
+dependencies:
+  - python =3.11
+  - pip
+  - pip:
+END
+    sed -nE 's/^([a-z0-9][^\\]*[^\\ ]) *\\?$/      - \1/p' requirements.lock
+} >envs/dicomzarr.yaml
