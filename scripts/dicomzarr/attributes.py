@@ -1,0 +1,287 @@
+"""Which attributes the header index keeps, and how their bytes become numbers and strings.
+
+One table and one set of rules for every reader, so that two readers of one file cannot disagree on a value.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+
+MAX_TEXT = 4096  # characters of a text; identifiers, which are hashed, may have as many as a short VR can hold
+MAX_IDENTIFIER = 65536
+MAX_NUMBERS = 65536  # values of one attribute
+
+# Tag: (keyword, VR of PS3.6, form). Forms:
+#   text        one string                          id       a string that is only compared or hashed
+#   texts       a list of strings                   integer  one integer
+#   integers    a list of integers                  real     one finite number
+#   reals       a list of finite numbers            pixel    one integer, signed as the pixels are (US or SS)
+#   first       the first of several numbers        there    True where the element is there
+ATTRIBUTES: dict[int, tuple[str, str, str]] = {
+    0x00080008: ("ImageType", "CS", "texts"),
+    0x00080016: ("SOPClassUID", "UI", "id"),
+    0x00080018: ("SOPInstanceUID", "UI", "id"),
+    0x00080022: ("AcquisitionDate", "DA", "text"),
+    0x00080023: ("ContentDate", "DA", "text"),
+    0x0008002A: ("AcquisitionDateTime", "DT", "text"),
+    0x00080032: ("AcquisitionTime", "TM", "text"),
+    0x00080033: ("ContentTime", "TM", "text"),
+    0x00080060: ("Modality", "CS", "text"),
+    0x00100020: ("PatientID", "LO", "id"),
+    0x00100021: ("IssuerOfPatientID", "LO", "id"),
+    0x00180015: ("BodyPartExamined", "CS", "text"),
+    0x00180050: ("SliceThickness", "DS", "real"),
+    0x00180081: ("EchoTime", "DS", "first"),
+    0x00180086: ("EchoNumbers", "IS", "first"),
+    0x00180088: ("SpacingBetweenSlices", "DS", "real"),
+    0x00181060: ("TriggerTime", "DS", "real"),
+    0x00181063: ("FrameTime", "DS", "real"),
+    0x00181164: ("ImagerPixelSpacing", "DS", "reals"),
+    0x00182010: ("NominalScannedPixelSpacing", "DS", "reals"),
+    0x00189087: ("DiffusionBValue", "FD", "real"),
+    0x0020000D: ("StudyInstanceUID", "UI", "id"),
+    0x0020000E: ("SeriesInstanceUID", "UI", "id"),
+    0x00200011: ("SeriesNumber", "IS", "integer"),
+    0x00200012: ("AcquisitionNumber", "IS", "integer"),
+    0x00200013: ("InstanceNumber", "IS", "integer"),
+    0x00200032: ("ImagePositionPatient", "DS", "reals"),
+    0x00200037: ("ImageOrientationPatient", "DS", "reals"),
+    0x00200100: ("TemporalPositionIdentifier", "IS", "integer"),
+    0x00280002: ("SamplesPerPixel", "US", "integer"),
+    0x00280004: ("PhotometricInterpretation", "CS", "text"),
+    0x00280006: ("PlanarConfiguration", "US", "integer"),
+    0x00280008: ("NumberOfFrames", "IS", "integer"),
+    0x00280010: ("Rows", "US", "integer"),
+    0x00280011: ("Columns", "US", "integer"),
+    0x00280030: ("PixelSpacing", "DS", "reals"),
+    0x00280034: ("PixelAspectRatio", "IS", "integers"),
+    0x00280100: ("BitsAllocated", "US", "integer"),
+    0x00280101: ("BitsStored", "US", "integer"),
+    0x00280102: ("HighBit", "US", "integer"),
+    0x00280103: ("PixelRepresentation", "US", "integer"),
+    0x00280106: ("SmallestImagePixelValue", "US", "pixel"),
+    0x00280107: ("LargestImagePixelValue", "US", "pixel"),
+    0x00280120: ("PixelPaddingValue", "US", "pixel"),
+    0x00280121: ("PixelPaddingRangeLimit", "US", "pixel"),
+    0x00280301: ("BurnedInAnnotation", "CS", "text"),
+    0x00281050: ("WindowCenter", "DS", "reals"),
+    0x00281051: ("WindowWidth", "DS", "reals"),
+    0x00281052: ("RescaleIntercept", "DS", "real"),
+    0x00281053: ("RescaleSlope", "DS", "real"),
+    0x00281101: ("has_palette", "US", "there"),
+    0x00281221: ("has_palette", "OW", "there"),
+    0x00282110: ("LossyImageCompression", "CS", "text"),
+    0x00283000: ("has_modality_lut", "SQ", "there"),
+    0x3004000C: ("GridFrameOffsetVector", "DS", "reals"),
+    0x52009229: ("has_functional_groups", "SQ", "there"),
+    0x52009230: ("has_functional_groups", "SQ", "there"),
+}
+# Read to tell kinds of objects apart, not kept.
+DIRECTORY_RECORDS = 0x00041220
+WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS}
+PIXEL_REPRESENTATION = 0x00280103
+
+_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+_TEXT_VRS = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
+)
+_PADDING = b" \0"
+
+
+class Bad(Exception):
+    """The element is there and its value cannot be what the attribute means; carries nothing of the value."""
+
+
+def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> tuple[dict[str, object], frozenset[str]]:
+    """Return attributes by keyword, and the keywords whose element is there with an unusable value.
+
+    Parameters
+    ----------
+    values : dict
+        Tag to (VR, bytes), as a reader found them; VR "" means the VR of PS3.6.
+    little : bool
+        Whether binary values are little endian (PS3.5 7.3).
+
+    Notes
+    -----
+    An empty value is an absent attribute (PS3.5 7.4.5 type 2). NaN and infinity are unusable. Values whose VR is US or
+    SS depending on Pixel Representation (0028,0103) follow Pixel Representation, whatever VR is written.
+    """
+    facts: dict[str, object] = {}
+    bad: set[str] = set()
+    signed = _is_signed(values, little)
+    for tag, (vr, value) in values.items():
+        row = ATTRIBUTES.get(tag)
+        if row is None:
+            continue
+        keyword, standard_vr, form = row
+        if form == "there":
+            facts[keyword] = True
+            continue
+        if value == b"":
+            continue
+        if value is None:
+            bad.add(keyword)
+            continue
+        if vr == "" or vr == "UN":
+            vr = standard_vr
+        try:
+            found = _FORMS[form](value, vr, little, signed)
+        except (Bad, ValueError, OverflowError):
+            bad.add(keyword)
+            continue
+        if found is not None:
+            facts[keyword] = found
+    return facts, frozenset(bad)
+
+
+def _is_signed(values: dict[int, tuple[str, bytes | None]], little: bool) -> bool:
+    element = values.get(PIXEL_REPRESENTATION)
+    if element is None or not element[1]:
+        return False
+    try:
+        return _integer(element[1], element[0] if element[0] not in ("", "UN") else "US", little, False) == 1
+    except (Bad, ValueError):
+        return False
+
+
+def text_of(value: bytes) -> str:
+    """Return a string without padding (PS3.5 6.2: spaces, for UI a NUL); every byte sequence has one.
+
+    Latin-1 maps bytes to characters one to one: what is compared or hashed stays apart exactly where the bytes do.
+    """
+    return value.strip(_PADDING).decode("latin-1")
+
+
+def _text(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
+    if vr not in _TEXT_VRS or len(value) > MAX_TEXT:
+        raise Bad
+    return text_of(value) or None
+
+
+def _texts(value: bytes, vr: str, little: bool, signed: bool) -> list[str] | None:
+    if vr not in _TEXT_VRS or len(value) > MAX_TEXT:
+        raise Bad
+    if not text_of(value):
+        return None
+    return [text_of(part) for part in value.split(b"\\")]
+
+
+def _id(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
+    if len(value) > MAX_IDENTIFIER:
+        raise Bad
+    return text_of(value) or None
+
+
+def _numbers(value: bytes, vr: str, little: bool) -> list[float] | list[int]:
+    """Return every number of a binary or textual value; empty where it holds padding alone."""
+    code = _BINARY.get(vr)
+    if code is not None:
+        size = struct.calcsize(code)
+        count, rest = divmod(len(value), size)
+        if rest or count > MAX_NUMBERS:
+            raise Bad
+        return list(struct.unpack(("<" if little else ">") + str(count) + code, value))
+    if vr not in _TEXT_VRS:
+        raise Bad
+    value = value.strip(_PADDING)
+    if not value:
+        return []
+    # Python would read digits grouped by underscores, which no DICOM string has.
+    if b"_" in value or value.count(b"\\") >= MAX_NUMBERS:
+        raise Bad
+    return [float(part.strip(_PADDING)) for part in value.split(b"\\")]
+
+
+def _reals(value: bytes, vr: str, little: bool, signed: bool) -> list[float] | None:
+    numbers = [float(number) for number in _numbers(value, vr, little)]
+    for number in numbers:
+        if not math.isfinite(number):
+            raise Bad
+    return numbers or None
+
+
+def _real(value: bytes, vr: str, little: bool, signed: bool) -> float | None:
+    if vr == "DS" and b"\\" not in value and b"_" not in value:
+        try:
+            number = float(value)
+        except ValueError:
+            value = value.strip(_PADDING)
+            if not value:
+                return None
+            number = float(value)
+        if not math.isfinite(number):
+            raise Bad
+        return number
+    numbers = _reals(value, vr, little, signed)
+    if numbers is not None and len(numbers) != 1:
+        raise Bad
+    return numbers[0] if numbers else None
+
+
+def _integers(value: bytes, vr: str, little: bool, signed: bool) -> list[int] | None:
+    if vr in _TEXT_VRS:
+        value = value.strip(_PADDING)
+        if not value:
+            return None
+        if b"_" in value or value.count(b"\\") >= MAX_NUMBERS:
+            raise Bad
+        return [_whole(part.strip(_PADDING)) for part in value.split(b"\\")]
+    return [_narrow(number) for number in _numbers(value, vr, little)] or None
+
+
+def _whole(part: bytes) -> int:
+    """Return an integer string (IS), or a decimal string without a fraction as some writers put there."""
+    try:
+        number = int(part)
+    except ValueError:
+        return _narrow(float(part))
+    return _narrow(number)
+
+
+def _narrow(number: float) -> int:
+    """Return a number as an integer of 64 bits, if it is one."""
+    if not -(2**63) <= number < 2**63 or number != int(number):  # NaN fails the comparison
+        raise Bad
+    return int(number)
+
+
+def _integer(value: bytes, vr: str, little: bool, signed: bool) -> int | None:
+    if vr == "US" and len(value) == 2:
+        return int.from_bytes(value, "little" if little else "big")
+    numbers = _integers(value, vr, little, signed)
+    if numbers is not None and len(numbers) != 1:
+        raise Bad
+    return numbers[0] if numbers else None
+
+
+def _first(value: bytes, vr: str, little: bool, signed: bool) -> float | int | None:
+    # Echo Numbers (0018,0086) has a multiplicity of 1-n.
+    whole = vr in ("IS", "US", "SS", "UL", "SL")
+    numbers = _integers(value, vr, little, signed) if whole else _reals(value, vr, little, signed)
+    return numbers[0] if numbers else None
+
+
+def _pixel(value: bytes, vr: str, little: bool, signed: bool) -> int | None:
+    if vr in ("US", "SS"):
+        vr = "SS" if signed else "US"
+    elif vr in ("UL", "SL"):
+        vr = "SL" if signed else "UL"
+    elif vr in ("OW", "OB") and len(value) == 2:
+        vr = "SS" if signed else "US"
+    return _integer(value, vr, little, signed)
+
+
+_FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {
+    "text": _text,
+    "texts": _texts,
+    "id": _id,
+    "integer": _integer,
+    "integers": _integers,
+    "real": _real,
+    "reals": _reals,
+    "first": _first,
+    "pixel": _pixel,
+}

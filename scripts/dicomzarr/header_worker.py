@@ -1,0 +1,150 @@
+"""Reads headers of many files, in this process or as a worker that is fed through a pipe.
+
+The worker is a process of its own rather than one of `multiprocessing`: a spawned child of that would import the
+caller's main module again, which under Snakemake is a preamble that loads Snakemake.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from dicomzarr.headers import Header, read_header
+from dicomzarr.model import HeaderRow, StatKey
+from dicomzarr.reasons import REASONS
+
+# A path of the inventory with the stat it had there
+Entry: TypeAlias = tuple[str, StatKey]
+
+CHANGED = "changed"  # stands in place of a row whose file is no longer what the inventory says
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_BLOCK = 1 << 20
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def read_files(roots: Mapping[str, str], entries: list[Entry]) -> Iterator[str]:
+    """Yield one line of the header index for each entry, in order, or `CHANGED`.
+
+    Parameters
+    ----------
+    roots : mapping of str to str
+        Label to absolute folder, percent-encoded; the label "" stands for a single source without labels.
+    entries : list of (path, stat)
+        Percent-encoded paths below the roots, with size, mtime_ns, ctime_ns and inode of the inventory.
+    """
+    folders = {label: unquote_to_bytes(folder) for label, folder in roots.items()}
+    for path, key in entries:
+        yield _read_file(_locate(folders, path), path, key)
+
+
+def quarantined(path: str, key: StatKey, reason: str) -> str:
+    """Return the line of a file that could not be read at all."""
+    return _line(path, key, Header(REASONS[reason].outcome, reason, (), {}))
+
+
+def _locate(folders: Mapping[str, bytes], path: str) -> bytes:
+    if "" in folders:
+        return folders[""] + b"/" + unquote_to_bytes(path)
+    label, _, rest = path.partition("/")
+    return folders[label] + b"/" + unquote_to_bytes(rest)
+
+
+def _read_file(location: bytes, path: str, key: StatKey) -> str:
+    try:
+        fd = os.open(location, _FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return CHANGED
+    except OSError:
+        # ELOOP (a link now) and ENXIO (a socket now) are changes; EACCES, EIO, ENAMETOOLONG are not.
+        return CHANGED if _differs(location, key) else quarantined(path, key, "unreadable_file")
+    try:
+        if _key_of(os.fstat(fd)) != key:
+            return CHANGED
+        header = read_header(fd, key[0])
+        facts = header.facts
+        if header.outcome == "image" and not ("SeriesInstanceUID" in facts and "SOPInstanceUID" in facts):
+            facts["content_sha256"] = _sha256(fd)
+        # Read while it was written: what was read is worth nothing.
+        if _key_of(os.fstat(fd)) != key:
+            return CHANGED
+        return _line(path, key, header)
+    except OSError:
+        return quarantined(path, key, "unreadable_file")
+    except MemoryError:
+        return quarantined(path, key, "too_large")
+    except Exception:  # a fault of ours costs this file; its text could quote the header
+        return quarantined(path, key, "unreadable_header")
+    finally:
+        os.close(fd)
+
+
+def _key_of(found: os.stat_result) -> StatKey | None:
+    """Return the stat of a regular file; nothing else was in the inventory."""
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _differs(location: bytes, key: StatKey) -> bool:
+    try:
+        return _key_of(os.lstat(location)) != key
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+
+
+def _sha256(fd: int) -> str:
+    import hashlib
+
+    digest = hashlib.sha256()
+    offset = 0
+    while block := os.pread(fd, _BLOCK, offset):
+        digest.update(block)
+        offset += len(block)
+    return digest.hexdigest()
+
+
+def _line(path: str, key: StatKey, header: Header) -> str:
+    row = HeaderRow(
+        path=path,
+        stat=key,
+        outcome=header.outcome,
+        reason=header.reason,
+        flags=list(header.flags),
+        facts=header.facts,
+    )
+    return encode(row)
+
+
+def serve() -> None:
+    """Answer chunks from standard input on standard output, a line of JSON each way, until the input ends.
+
+    The first line holds the roots. A chunk is a list of entries; its answer has one line for each.
+    """
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a header
+    parent = os.getppid()
+    roots = json.loads(sys.stdin.readline())
+    for line in sys.stdin:
+        entries = [(path, (key[0], key[1], key[2], key[3])) for path, key in json.loads(line)]
+        lines = []
+        for row in read_files(roots, entries):
+            lines.append(row)
+            if os.getppid() != parent:
+                os._exit(1)  # whoever asked is gone
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        serve()
+    except (BrokenPipeError, KeyboardInterrupt):
+        os._exit(1)

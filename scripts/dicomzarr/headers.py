@@ -1,0 +1,372 @@
+"""The header of one file: what it is, what the dataset needs of it, or why it cannot be used.
+
+Policy stands here, once, for both readers: the lean one and pydicom.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+from dicomzarr import lean
+from dicomzarr.attributes import DIRECTORY_RECORDS, WANTED, interpret, text_of
+from dicomzarr.lean import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
+from dicomzarr.model import ImageFacts, PixelLocation
+from dicomzarr.reasons import REASONS
+
+MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
+MAX_INFLATED_HEADER = 16 << 20  # of these, the bytes before its pixel data
+LEAST_ELEMENTS = 5  # consecutive well-formed elements that make a file without prefix plausible
+
+_META_SOP_CLASS = 0x00020002
+_META_SYNTAX = 0x00020010
+_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+_NATIVE: dict[str, Encoding] = {
+    "1.2.840.10008.1.2": IMPLICIT_LITTLE,
+    "1.2.840.10008.1.2.1": EXPLICIT_LITTLE,
+    "1.2.840.10008.1.2.2": EXPLICIT_BIG,
+}
+_SYNTAX_OF = {encoding: syntax for syntax, encoding in _NATIVE.items()}
+# PS3.5 A.5 and the JPIP syntaxes whose data set is deflated
+_DEFLATED = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
+_DEFLATED_NATIVE = "1.2.840.10008.1.2.1.99"
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+# Storage classes without pixel data (PS3.4 B.5), by the number after the common root.
+_KINDS = (
+    ("88.", "structured_report"),
+    ("481.", "rt_object"),
+    ("11.", "presentation_state"),
+    ("104.", "encapsulated_document"),
+    ("9.", "waveform"),
+)
+# Storage classes whose every instance has pixel data: without, something is lost. RT Dose (481.2) may go without.
+_IMAGE_CLASSES = frozenset(
+    _STORAGE + suffix
+    for suffix in (
+        *("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "2", "2.1", "2.2", "3", "3.1", "4", "4.1"),
+        *("4.3", "4.4", "5", "6", "6.1", "6.2", "6.3", "7", "7.1", "7.2", "7.3", "7.4", "12.1", "12.1.1"),
+        *("12.2", "12.2.1", "12.3", "13.1.1", "13.1.2", "13.1.3", "13.1.4", "13.1.5", "14.1", "14.2"),
+        *("20", "30", "66.4", "66.7", "77.1.1", "77.1.1.1", "77.1.2", "77.1.2.1", "77.1.3", "77.1.4"),
+        *("77.1.4.1", "77.1.5.1", "77.1.5.2", "77.1.5.4", "77.1.6", "128", "128.1", "130", "481.1"),
+    )
+)
+_SPECTROSCOPY = _STORAGE + "4.2"  # has Rows and Columns, and never pixel data (PS3.3 C.8.14.1)
+
+# PS3.3 C.7.6.3.1.2: samples that a photometric interpretation needs.
+_SAMPLES = {
+    **dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1),
+    **dict.fromkeys(("RGB", "HSV", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"), 3),
+    **dict.fromkeys(("YBR_ICT", "YBR_RCT"), 3),
+    **dict.fromkeys(("ARGB", "CMYK"), 4),
+}
+# Half (or a quarter) of the chroma is stored: samples of two pixels.
+_SUBSAMPLED = {"YBR_FULL_422": 4, "YBR_PARTIAL_422": 4, "YBR_PARTIAL_420": 3}
+_BITS_ALLOCATED = frozenset((1, 8, 12, 16, 24, 32, 40, 48, 56, 64))  # PS3.5 8.1.1; 12 in older objects
+_FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
+_IDENTIFIERS = (
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "SOPClassUID",
+)
+
+
+class Header(NamedTuple):
+    """What one file is.
+
+    Attributes
+    ----------
+    outcome : str
+        ``image`` for a file that goes on to extraction, else skipped, quarantined or ignored.
+    reason : str
+        A key of `dicomzarr.reasons.REASONS`; empty for an image.
+    flags : tuple of str
+        Fixed codes, sorted: assumed_transfer_syntax, wrong_transfer_syntax.
+    facts : ImageFacts
+        What the index keeps; it may identify a patient.
+    """
+
+    outcome: str
+    reason: str
+    flags: tuple[str, ...]
+    facts: ImageFacts
+
+
+def read_header(fd: int, size: int) -> Header:
+    """Return what the file behind an open descriptor is, and the attributes that the dataset needs of it.
+
+    Parameters
+    ----------
+    fd : int
+        Descriptor of a regular file, open for reading; its position is neither used nor moved.
+    size : int
+        Size of the file in bytes.
+
+    Returns
+    -------
+    Header
+        Never an exception for what the bytes are; no text of it quotes them, save the facts.
+
+    Raises
+    ------
+    OSError
+        If the operating system cannot read the file.
+
+    References
+    ----------
+    DICOM PS3.10 7.1 (file format), PS3.5 7.1 (data elements), PS3.3 C.7.6.3 (image pixel).
+    """
+    return _read_header(partial(os.pread, fd), size)
+
+
+def _read_header(read: Reader, size: int, *, use_lean: bool = True) -> Header:
+    if size == 0:
+        return _aside("empty_file")
+    data = read(lean.BLOCK, 0)
+    flags: set[str] = set()
+    try:
+        start = 132 if data[128:132] == b"DICM" else 0
+        if start == 0 and not _plausible_start(data, size):
+            return _aside("not_dicom")
+        meta, start = lean.read_meta(data, start, size)
+    except lean.Truncated:
+        return _aside("truncated_header")
+    except lean.Unclear:
+        return _aside("unreadable_header") if start else _aside("not_dicom")
+    if start >= size:
+        return _aside("truncated_header")
+    syntax = text_of(meta.get(_META_SYNTAX, b""))
+    if syntax in _DEFLATED:
+        inflated = _inflate(read, start, size)
+        if isinstance(inflated, str):
+            return _aside(inflated)
+        data, size = inflated
+        read, start = partial(_slice, data, size), 0
+        encoding = EXPLICIT_LITTLE
+    else:
+        found = _encoding(data, start, size, syntax)
+        if found is None:
+            return _aside("unreadable_header")
+        encoding, native = found
+        if not syntax:
+            flags.add("assumed_transfer_syntax")
+            syntax = native
+        elif native != syntax and syntax in _NATIVE:
+            flags.add("wrong_transfer_syntax")
+            syntax = native
+    try:
+        raw = _read_raw(read, size, start, encoding, data if use_lean else None)
+    except lean.Truncated:
+        return _aside("truncated_header")
+    except lean.TooLong:
+        return _aside("too_large")
+    except _Refused:
+        return _aside("unreadable_header")
+    return _judge(raw, meta, encoding, syntax, size, flags)
+
+
+class _Refused(Exception):
+    """Neither reader understands the header."""
+
+
+def _read_raw(read: Reader, size: int, start: int, encoding: Encoding, data: bytes | None) -> RawHeader:
+    if encoding.little and data is not None:
+        try:
+            return lean.read_raw(read, size, start, encoding.implicit, WANTED, data)
+        except lean.Unclear:
+            pass
+    from dicomzarr import tolerant
+
+    try:
+        return tolerant.read_tolerant(read, size, start, encoding)
+    except tolerant.Refused:
+        raise _Refused from None
+    except tolerant.ReadFailed as failure:
+        raise cast(OSError, failure.__cause__) from None
+
+
+def _aside(reason: str, flags: set[str] | None = None, facts: ImageFacts | None = None) -> Header:
+    return Header(REASONS[reason].outcome, reason, tuple(sorted(flags or ())), facts or {})
+
+
+def _plausible_start(data: bytes, size: int) -> bool:
+    """Whether a file without the prefix DICM begins a data set, or file meta information, beyond doubt."""
+    if data[:2] == b"\x02\0":
+        well_formed, has_uid = lean.looks_like(data, 0, size, EXPLICIT_LITTLE, LEAST_ELEMENTS)
+        return well_formed and (has_uid or b"\x02\0\x10\0UI" in data[:1024])
+    return _guess(data, 0, size, with_uid=True) is not None
+
+
+def _guess(data: bytes, start: int, size: int, *, with_uid: bool) -> Encoding | None:
+    """Return the only encoding in which the bytes at `start` are a data set, if there is one."""
+    first = data[start : start + 2]
+    for encoding in (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG):
+        if with_uid and first != (b"\x08\0" if encoding.little else b"\0\x08"):
+            continue
+        well_formed, has_uid = lean.looks_like(data, start, size, encoding, LEAST_ELEMENTS)
+        if well_formed and (has_uid or not with_uid):
+            return encoding
+    return None
+
+
+def _encoding(data: bytes, start: int, size: int, syntax: str) -> tuple[Encoding, str] | None:
+    """Return how the data set is encoded, and the native transfer syntax of that name.
+
+    The declared syntax holds where the first element agrees with it. Else the structure decides, and may contradict
+    the declaration only among native syntaxes: compressed data are explicit little endian (PS3.5 A.4).
+    """
+    declared = _NATIVE.get(syntax)
+    head = data[start : start + 8]
+    vr = int.from_bytes(head[4:6], "little")
+    explicit = vr in lean.LONG_VRS or vr in lean.SHORT_VRS
+    low_group = len(head) == 8 and head[1] == 0  # groups below 0x0100 come first, in either order of bytes
+    if declared is not None and declared.implicit != explicit and (declared.little == low_group or head[:2] == b"\0\0"):
+        return declared, syntax
+    if declared is None and syntax and explicit:
+        return EXPLICIT_LITTLE, syntax
+    guess = _guess(data, start, size, with_uid=False)
+    if guess is None:
+        # Nothing else fits: the declared syntax may, and what follows will tell.
+        guess = declared if declared is not None else (EXPLICIT_LITTLE if syntax else None)
+        return None if guess is None else (guess, syntax)
+    if declared is None and syntax and guess == EXPLICIT_BIG:
+        return None
+    if declared is None and syntax:
+        # A private or compressed syntax over implicit VR: readable, and its name is left as it is.
+        return guess, syntax
+    return guess, _SYNTAX_OF[guess]
+
+
+def _inflate(read: Reader, start: int, size: int) -> tuple[bytes, int] | str:
+    """Return the first bytes of a deflated data set and its whole length, or a reason code (PS3.5 A.5)."""
+    import zlib
+
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    kept: list[bytes] = []
+    total, step, position = 0, 1 << 20, start
+    try:
+        while position < size and not inflater.eof:
+            block = read(1 << 18, position)
+            if not block:
+                break
+            position += len(block)
+            while block and not inflater.eof:
+                part = inflater.decompress(block, step)
+                block = inflater.unconsumed_tail
+                if total < MAX_INFLATED_HEADER:
+                    kept.append(part)
+                total += len(part)
+                if total > MAX_INFLATED:
+                    return "too_large"
+    except zlib.error:
+        if not total:
+            return "unreadable_header"
+        # What came before the damage decides: if it ends before the last pixel, the file is truncated.
+    return b"".join(kept), total
+
+
+def _slice(data: bytes, size: int, length: int, offset: int) -> bytes:
+    if offset + length > len(data) < min(size, offset + length):
+        raise lean.TooLong  # a header that runs beyond the part that is kept
+    return data[offset : offset + length]
+
+
+def _judge(
+    raw: RawHeader, meta: dict[int, bytes], encoding: Encoding, syntax: str, size: int, flags: set[str]
+) -> Header:
+    """Decide what the file is; see PS3.3 C.7.6.3 for what an image needs."""
+    found, bad = interpret(raw.values, little=encoding.little)
+    if syntax:
+        found["TransferSyntaxUID"] = syntax
+    facts = cast(ImageFacts, found)
+    media_class = text_of(meta.get(_META_SOP_CLASS, b""))
+    if DIRECTORY_RECORDS in raw.values or media_class == _MEDIA_STORAGE_DIRECTORY:
+        return _aside("dicomdir", flags, facts)
+    if raw.pixel is None:
+        if not raw.elements:
+            return _aside("truncated_header", flags, facts)
+        return _aside(_kind_without_pixels(found, bad), flags, facts)
+    tag, vr, offset, length = raw.pixel
+    keyword = lean.PIXEL_TAGS[tag]
+    facts["pixel"] = PixelLocation(keyword=keyword, vr=vr, offset=offset, length=length)
+    reason = _fault(found, bad, keyword, vr)
+    if reason:
+        return _aside(reason, flags, facts)
+    if "SamplesPerPixel" not in found:
+        facts["SamplesPerPixel"] = 1
+    if "HighBit" not in found and "BitsStored" in found:
+        facts["HighBit"] = cast(int, found["BitsStored"]) - 1
+    if length < 0 and "assumed_transfer_syntax" in flags:
+        return _aside("missing_attribute", flags, facts)  # compressed, and nothing says how
+    native = length >= 0 and (syntax in _NATIVE or syntax == _DEFLATED_NATIVE)
+    if native and min(length, size - offset) < _needed_bytes(found):
+        return _aside("truncated_pixel_data", flags, facts)
+    return Header("image", "", tuple(sorted(flags)), facts)
+
+
+def _kind_without_pixels(found: dict[str, Any], bad: frozenset[str]) -> str:
+    sop_class = found.get("SOPClassUID", "")
+    if sop_class.startswith(_STORAGE):
+        if sop_class in _IMAGE_CLASSES:
+            return "missing_pixel_data"
+        if sop_class == _SPECTROSCOPY:
+            return "no_pixel_data"
+        suffix = sop_class[len(_STORAGE) :]
+        for prefix, kind in _KINDS:
+            if suffix.startswith(prefix) and not (suffix == "481.2" and "Rows" in found):
+                return kind
+    if ("Rows" in found or "Rows" in bad) and ("Columns" in found or "Columns" in bad):
+        return "missing_pixel_data"
+    return "no_pixel_data"
+
+
+def _fault(found: dict[str, Any], bad: frozenset[str], keyword: str, vr: str) -> str:
+    """Return the reason why the pixels cannot be decoded, or nothing."""
+    floating = keyword != "PixelData"
+    needed = ["Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"]
+    if not floating:
+        needed += ["BitsStored", "PixelRepresentation"]
+    photometric = found.get("PhotometricInterpretation", "")
+    samples = _SAMPLES.get(photometric)
+    if samples != 1:
+        needed.append("SamplesPerPixel")
+    optional = ("SamplesPerPixel", "NumberOfFrames", "HighBit", "PlanarConfiguration")
+    if not bad.isdisjoint((*needed, *optional, *_IDENTIFIERS)):
+        return "invalid_attribute"
+    for name in needed:
+        if name not in found:
+            return "missing_attribute"
+    if vr not in ("", "OB", "OW", "OF", "OD", "UN"):
+        return "invalid_attribute"
+    allocated = found["BitsAllocated"]
+    valid = (
+        0 < found["Rows"] < 65536
+        and 0 < found["Columns"] < 65536
+        and allocated in _BITS_ALLOCATED
+        and found.get("NumberOfFrames", 1) > 0
+        and found.get("SamplesPerPixel", 1) in (1, 3, 4)
+        and (samples is None or found.get("SamplesPerPixel", 1) == samples)
+        and found.get("PlanarConfiguration", 0) in (0, 1)
+    )
+    if valid and floating:
+        valid = allocated == _FLOAT_BITS[keyword]
+    elif valid:
+        stored = found["BitsStored"]
+        valid = (
+            0 < stored <= allocated
+            and found["PixelRepresentation"] in (0, 1)
+            and stored - 1 <= found.get("HighBit", stored - 1) < allocated
+        )
+    return "" if valid else "invalid_attribute"
+
+
+def _needed_bytes(found: dict[str, Any]) -> int:
+    """Return the bytes of all frames, native (PS3.5 8.1.1, A.1): bits are packed across frames."""
+    samples = 2 * found["SamplesPerPixel"]
+    samples = _SUBSAMPLED.get(found["PhotometricInterpretation"], samples)
+    pixels = found["Rows"] * found["Columns"] * found.get("NumberOfFrames", 1)
+    return int((pixels * samples * found["BitsAllocated"] // 2 + 7) // 8)

@@ -1,0 +1,404 @@
+"""The header index: one line for each regular file of the inventory, read anew only where the file changed.
+
+Everything streams: the inventory and the cache are sorted by path and merged, so memory does not grow with the number
+of files. What is written lies in the private tree, readable by its owner alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import zlib
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from dicomzarr import header_worker
+from dicomzarr.header_worker import CHANGED, Entry
+
+HEADER_VERSION = 1  # raise it when a line of the index changes its form
+CHUNK = 256  # files that a worker gets at once
+ALONE = 500  # files read before workers are worth their start
+_LINES = 4096  # lines held back for order, for each chunk
+_BUFFER = 1 << 20
+
+
+class SourceChanged(Exception):
+    """Files changed, or went, between the scan and the reading of their headers.
+
+    Parameters
+    ----------
+    count : int
+        Number of such files. Which ones is not said: their names may identify a patient.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        files = "1 file" if count == 1 else f"{count} files"
+        super().__init__(f"{files} changed while they were read: run the same command again")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCounts:
+    """What one indexing did.
+
+    Attributes
+    ----------
+    files : int
+        Lines of the index: regular files of the source.
+    read, kept : int
+        Files whose header was read, and files whose line came from the cache.
+    outcomes : dict
+        Number of files by ``outcome`` or ``outcome reason``.
+    """
+
+    files: int
+    read: int
+    kept: int
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+
+def index_headers(inventory: Path, index: Path, cache: Path, processes: int, code: str = "") -> IndexCounts:
+    """Write the header index of the files in an inventory.
+
+    Parameters
+    ----------
+    inventory : Path
+        JSON lines: an object with the roots, then an array for each entry of the source, sorted by path.
+    index : Path
+        To be written: JSON lines, a `HeaderRow` for each regular file, in the order of the inventory.
+    cache : Path
+        Folder of the state that outlives a run: the last whole index, and what interrupted runs have read since.
+    processes : int
+        Processes that read headers. Few files are read by this process alone.
+    code : str
+        Digest of the code that reads headers: lines read by other code are not taken from the cache.
+
+    Raises
+    ------
+    SourceChanged
+        If files are no longer what the inventory says. What was read stays in the cache.
+    """
+    _make_private_folder(index.parent)
+    _make_private_folder(cache)
+    state = _Cache(cache, code)
+    beside = index.with_name(f".{index.name}.partial")
+    changed = 0
+    with open(inventory, encoding="utf-8", newline="\n") as lines:
+        roots = json.loads(lines.readline())["roots"]
+        with _create(beside) as out, state.record() as record, _Readers(roots, processes) as readers:
+            tally = _Tally()
+            for row, is_new in _rows(_entries(lines), state, readers):
+                if row == CHANGED:
+                    changed += 1
+                    continue
+                line = row if row.endswith("\n") else row + "\n"
+                if is_new:
+                    record.write(line)
+                out.write(line)
+                tally.add(line, is_new)
+            out.flush()
+            os.fsync(out.fileno())
+    if changed:
+        beside.unlink()
+        raise SourceChanged(changed)
+    state.replace(beside, tally.checksum)
+    os.replace(beside, index)
+    _sync_folder(index.parent)
+    return tally.counts()
+
+
+class _Tally:
+    """Counts lines and sums them up as they pass."""
+
+    def __init__(self) -> None:
+        self.checksum = 0
+        self._new = 0
+        self._outcomes: Counter[tuple[str, str]] = Counter()
+
+    def add(self, line: str, is_new: bool) -> None:
+        self.checksum = zlib.crc32(line.encode("ascii"), self.checksum)
+        self._new += is_new
+        outcome = line.rfind(',"outcome":"') + 12
+        reason = line.rfind(',"reason":"') + 11
+        self._outcomes[line[outcome : line.index('"', outcome)], line[reason : line.index('"', reason)]] += 1
+
+    def counts(self) -> IndexCounts:
+        files = self._outcomes.total()
+        outcomes = {" ".join(filter(None, key)): self._outcomes[key] for key in sorted(self._outcomes)}
+        return IndexCounts(files=files, read=self._new, kept=files - self._new, outcomes=outcomes)
+
+
+def _entries(lines: IO[str]) -> Iterator[Entry]:
+    for line in lines:
+        row = json.loads(line)
+        if row[1] == "file":
+            yield row[0], (row[2], row[3], row[4], row[5])
+
+
+def _rows(entries: Iterator[Entry], state: _Cache, readers: _Readers) -> Iterator[tuple[str, bool]]:
+    """Yield a line for each entry, in order, and whether it was read just now."""
+    waiting: deque[tuple[list[str | None], Future[list[str]]]] = deque()
+    slots: list[str | None] = []
+    misses: list[Entry] = []
+    for path, key in entries:
+        known = state.find(path, key)
+        if known is not None and not waiting and not misses:
+            yield known, False
+            continue
+        slots.append(known)
+        if known is None:
+            misses.append((path, key))
+        if len(misses) >= CHUNK or len(slots) >= _LINES:
+            waiting.append((slots, readers.read(misses)))
+            slots, misses = [], []
+            while waiting and (len(waiting) > readers.ahead or waiting[0][1].done()):
+                yield from _filled(*waiting.popleft())
+    waiting.append((slots, readers.read(misses)))
+    while waiting:
+        yield from _filled(*waiting.popleft())
+
+
+def _filled(slots: list[str | None], future: Future[list[str]]) -> Iterator[tuple[str, bool]]:
+    fresh = iter(future.result())
+    for slot in slots:
+        yield (next(fresh), True) if slot is None else (slot, False)
+
+
+# --- readers -----------------------------------------------------------------------------------------------------
+
+
+class _Readers:
+    """Reads chunks of files: the first few here, the rest in worker processes, each fed by a thread of its own."""
+
+    def __init__(self, roots: Mapping[str, str], processes: int) -> None:
+        self.ahead = 3 * max(processes, 1)
+        self._roots, self._processes = roots, processes
+        self._read_here = 0
+        self._threads: ThreadPoolExecutor | None = None
+        self._mine = threading.local()
+        self._workers: list[subprocess.Popen[str]] = []
+        self._lock = threading.Lock()
+        self._closing = False
+
+    def __enter__(self) -> _Readers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self._closing = True
+        with self._lock:
+            workers = list(self._workers)
+        for worker in workers:
+            if kind is not None:
+                worker.kill()
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in workers:
+            _close(worker)
+
+    def read(self, entries: list[Entry]) -> Future[list[str]]:
+        """Return the lines of these files, in order, as a future."""
+        if self._processes > 1 and self._read_here + len(entries) > ALONE:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self._processes)
+            return self._threads.submit(self._ask, entries)
+        self._read_here += len(entries)
+        done: Future[list[str]] = Future()
+        done.set_result(list(header_worker.read_files(self._roots, entries)))
+        return done
+
+    def _ask(self, entries: list[Entry]) -> list[str]:
+        """Have a worker read a chunk; if it dies, find the file that kills it, which alone is set aside."""
+        rows = self._answer(entries)
+        if rows is not None:
+            return rows
+        rows = []
+        for entry in entries:
+            answer = self._answer([entry]) or self._answer([entry])
+            rows += answer or [header_worker.quarantined(*entry, "unreadable_header")]
+        return rows
+
+    def _answer(self, entries: list[Entry]) -> list[str] | None:
+        if self._closing:
+            return None
+        worker: subprocess.Popen[str] | None = getattr(self._mine, "worker", None)
+        if worker is None:
+            worker = self._mine.worker = self._start()
+        assert worker.stdin is not None and worker.stdout is not None
+        try:
+            worker.stdin.write(json.dumps(entries) + "\n")
+            worker.stdin.flush()
+            rows = [worker.stdout.readline() for _ in entries]
+        except (OSError, ValueError):
+            rows = [""]
+        if all(row.endswith("\n") for row in rows):
+            return [row if row != CHANGED + "\n" else CHANGED for row in rows]
+        self._mine.worker = None
+        worker.kill()
+        _close(worker)
+        return None
+
+    def _start(self) -> subprocess.Popen[str]:
+        package = Path(__file__).resolve().parent
+        search = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        worker = subprocess.Popen(
+            # -P: a module in the current folder, which may be the user's, must not shadow one of ours
+            [sys.executable, "-P", "-m", f"{package.name}.{header_worker.__name__.rpartition('.')[2]}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a traceback could quote what it choked on
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
+            encoding="ascii",
+        )
+        with self._lock:
+            self._workers.append(worker)
+        assert worker.stdin is not None
+        with suppress(OSError):
+            worker.stdin.write(json.dumps(self._roots) + "\n")
+        return worker
+
+
+def _close(worker: subprocess.Popen[str]) -> None:
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+    worker.wait()
+
+
+# --- cache -------------------------------------------------------------------------------------------------------
+
+
+class _Cache:
+    """Lines read earlier, in order of path: the last whole index, and the records of runs that were interrupted.
+
+    The digest of the code and a checksum stand in the names of the files, so that neither can part from the content.
+    """
+
+    def __init__(self, folder: Path, code: str) -> None:
+        self._folder = folder
+        self._tag = hashlib.sha256(f"{HEADER_VERSION} {code}".encode()).hexdigest()[:16]
+        wholes = [path for path in sorted(folder.glob(f"{self._tag}-*.jsonl")) if _is_sound(path)]
+        self._records = sorted(folder.glob(f"{self._tag}-*.partial"))
+        streams = [_whole_lines(path) for path in wholes[:1]] + [_recorded_lines(path) for path in self._records]
+        self._lines = heapq.merge(*streams, key=lambda item: item[0])
+        self._head = next(self._lines, None)
+
+    def find(self, path: str, key: tuple[int, int, int, int]) -> str | None:
+        """Return the line of a file whose stat is the same; paths are to be asked for in order."""
+        while self._head is not None and self._head[0] < path:
+            self._head = next(self._lines, None)
+        found = None
+        if self._head is not None and self._head[0] == path:
+            wanted = f"{key[0]},{key[1]},{key[2]},{key[3]}"
+            while self._head is not None and self._head[0] == path:
+                if self._head[1] == wanted:
+                    found = self._head[2]
+                self._head = next(self._lines, None)
+        return found
+
+    def record(self) -> IO[str]:
+        """Open the record of what this run reads, which a later run takes up if this one is interrupted."""
+        number = 1 + max((int(path.stem.rpartition("-")[2]) for path in self._records), default=0)
+        return _create(self._folder / f"{self._tag}-{number:06d}.partial", buffering=1 << 16)
+
+    def replace(self, whole: Path, checksum: int) -> None:
+        """Take over a whole index, and drop everything older."""
+        target = self._folder / f"{self._tag}-{checksum:08x}.jsonl"
+        beside = target.with_suffix(".new")
+        beside.unlink(missing_ok=True)
+        try:
+            os.link(whole, beside)
+        except OSError:  # a file system without hard links
+            with open(whole, encoding="ascii", newline="\n") as source, _create(beside) as copy:
+                shutil.copyfileobj(source, copy, _BUFFER)
+        os.replace(beside, target)
+        for path in self._folder.iterdir():
+            if path != target:
+                path.unlink()
+        _sync_folder(self._folder)
+
+
+_NAME = re.compile(r"[0-9a-f]{16}-([0-9a-f]{8})\.jsonl")
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether the content has the checksum of the name."""
+    name = _NAME.fullmatch(path.name)
+    if name is None:
+        return False
+    checksum = 0
+    try:
+        with open(path, "rb") as source:
+            while block := source.read(_BUFFER):
+                checksum = zlib.crc32(block, checksum)
+    except OSError:
+        return False
+    return checksum == int(name[1], 16)
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[str, str, str]]:
+    with open(path, encoding="ascii", newline="\n", buffering=_BUFFER) as lines:
+        for line in lines:
+            yield _key_of(line)
+
+
+def _recorded_lines(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield the lines of a record up to the first that is torn or damaged."""
+    with open(path, encoding="ascii", errors="replace", newline="\n", buffering=_BUFFER) as lines:
+        for line in lines:
+            try:
+                row = json.loads(line)
+                key = _key_of(line)
+                if not line.endswith("\n") or row["path"] != key[0] or not line.startswith('{"facts":{'):
+                    return
+            except (ValueError, KeyError, TypeError):
+                return
+            yield key
+
+
+def _key_of(line: str) -> tuple[str, str, str]:
+    """Return path, stat and line. Keys are sorted, so path and stat stand at the end; parsing the line would cost more.
+
+    The marks cannot stand inside a JSON string, where a quotation mark has a backslash before it.
+    """
+    start = line.rfind(',"path":"') + 9
+    end = line.index('","reason":"', start)
+    stat = line.index('"stat":[', end) + 8
+    path = line[start:end]
+    if "\\" in path:
+        path = json.loads(f'"{path}"')
+    return path, line[stat : line.index("]", stat)], line
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def _create(path: Path, buffering: int = _BUFFER) -> IO[str]:
+    """Open a new file for its owner alone, whatever the umask."""
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return open(fd, "w", encoding="ascii", newline="\n", buffering=buffering)
+
+
+def _make_private_folder(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

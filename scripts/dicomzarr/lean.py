@@ -1,0 +1,376 @@
+"""A lean reader of well-formed DICOM headers: little endian, explicit or implicit VR (PS3.5 7.1).
+
+It walks the top-level elements up to the pixel data, keeps the bytes of the few that are wanted, and raises `Unclear`
+for whatever it does not understand wholly; then the slower, more tolerant reader is asked. It allocates what it reads,
+never what a header declares.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+
+# read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
+Reader = Callable[[int, int], bytes]
+
+BLOCK = 16 * 1024  # a header of CT or small MR fits; a longer one costs further reads
+MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
+MAX_ELEMENTS = 4_000_000  # 50,000 frames with 60 elements of functional groups each stay below; takes a few seconds
+MAX_DEPTH = 16  # nested sequences
+MAX_PADDING = 1 << 20  # zero bytes after the last element
+
+UNDEFINED = 0xFFFFFFFF
+PIXEL_TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+FIRST_PIXEL_TAG = 0x7FE00008
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+
+
+def _code(vr: str) -> int:
+    """Return the two letters of a VR as a little-endian number, as they are unpacked."""
+    return int.from_bytes(vr.encode("ascii"), "little")
+
+
+# PS3.5 7.1.2: these have a reserved field and a length of 4 bytes, all others a length of 2 bytes.
+LONG_VRS = {_code(vr): vr for vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")}
+SHORT_VRS = {
+    _code(vr): vr
+    for vr in (
+        *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO"),
+        *("LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
+    )
+}
+_SQ, _OB, _OW = _code("SQ"), _code("OB"), _code("OW")
+
+_EXPLICIT = struct.Struct("<HHHH").unpack_from
+_IMPLICIT = struct.Struct("<HHI").unpack_from
+_LENGTH = struct.Struct("<I").unpack_from
+
+_UID = re.compile(rb"[0-2](\.(0|[1-9][0-9]*))+\Z")
+_UID_TAGS = (0x00080016, 0x00080018, 0x0020000D)  # SOP Class, SOP Instance, Study Instance UID
+
+
+class Unclear(Exception):
+    """The lean reader does not understand this header; another may."""
+
+
+class Truncated(Exception):
+    """The data end inside the header."""
+
+
+class TooLong(Exception):
+    """The header has more elements, or more bytes in one place, than any sound one."""
+
+
+@dataclass(slots=True)
+class RawHeader:
+    """What a reader finds at the top level of a data set, not yet interpreted.
+
+    Attributes
+    ----------
+    values : dict
+        Tag to (VR, bytes) of the wanted elements; VR is "" where the syntax has none; bytes are None where the value
+        is a sequence or too long to be kept.
+    pixel : tuple, optional
+        Tag, VR, offset and length of the value of the pixel data element; length -1 for an undefined length.
+    elements : int
+        Number of elements seen at the top level.
+    """
+
+    values: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
+    pixel: tuple[int, str, int, int] | None = None
+    elements: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a data set is encoded: VR explicit or implicit, bytes little or big endian (PS3.5 7.1, 7.3)."""
+
+    implicit: bool
+    little: bool
+
+
+IMPLICIT_LITTLE = Encoding(implicit=True, little=True)
+EXPLICIT_LITTLE = Encoding(implicit=False, little=True)
+EXPLICIT_BIG = Encoding(implicit=False, little=False)
+
+
+def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int]:
+    """Return the values of the File Meta Information (PS3.10 7.1) and the offset of the data set after it.
+
+    Parameters
+    ----------
+    data : bytes
+        The first block of the file.
+    start : int
+        Offset of the first element: 132, or 0 where preamble and prefix are missing.
+    size : int
+        Size of the file in bytes.
+
+    Raises
+    ------
+    Unclear
+        If an element of group 0002 is not well-formed explicit VR little endian within the block.
+    Truncated
+        If the file ends inside the group.
+    """
+    values: dict[int, bytes] = {}
+    position = start
+    while position + 8 <= len(data):
+        group, element, vr, length = _EXPLICIT(data, position)
+        if group != 2:
+            return values, position
+        position += 8
+        if vr in LONG_VRS:
+            if position + 4 > len(data):
+                break
+            length = _LENGTH(data, position)[0]
+            position += 4
+        elif vr not in SHORT_VRS:
+            raise Unclear
+        values[group << 16 | element] = data[position : position + length]
+        position += length
+    if position >= len(data) < size:
+        raise Unclear
+    if position != len(data):
+        raise Truncated
+    return values, position
+
+
+def read_raw(
+    read: Reader, size: int, start: int, implicit: bool, wanted: Container[int], data: bytes = b""
+) -> RawHeader:
+    """Return the wanted top-level elements of a little endian data set, and where its pixel data lies.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(length, offset)`` gives bytes of the file, or of the inflated data set.
+    size : int
+        Number of bytes that `read` can give.
+    start : int
+        Offset of the first element of the data set.
+    implicit : bool
+        Whether VRs are implicit.
+    wanted : container of int
+        Tags whose values are kept.
+    data : bytes
+        The first bytes, from offset 0, where the caller has them already.
+
+    Raises
+    ------
+    Unclear
+        If anything is not plain: unknown VR, tags out of order or twice, UN of undefined length, deep nesting.
+    Truncated
+        If the data end inside an element before the pixel data.
+    TooLong
+        If there are more elements than `MAX_ELEMENTS`.
+    """
+    header = RawHeader()
+    values = header.values
+    short, long = SHORT_VRS, LONG_VRS
+    unpack = _IMPLICIT if implicit else _EXPLICIT
+    base, position, end = 0, start, len(data)
+    last = count = 0
+    vr = 0
+    while True:
+        if position + 12 > end:  # 12: the longest element header
+            base += position
+            position = 0
+            data = read(BLOCK, base) if base < size else b""
+            end = len(data)
+            if end < 12:
+                if _is_padding(read, base, size):
+                    break
+                if end < 8:
+                    raise Truncated
+        if implicit:
+            group, element, length = unpack(data, position)
+            tag = group << 16 | element
+            value = position + 8
+        else:
+            group, element, vr, length = unpack(data, position)
+            tag = group << 16 | element
+            if vr in short:
+                value = position + 8
+            elif vr in long:
+                value = position + 12
+                if value > end:
+                    raise Truncated
+                length = _LENGTH(data, position + 8)[0]
+            elif tag == 0 and _is_padding(read, base + position, size):
+                break
+            else:
+                raise Unclear
+        if tag <= last:
+            if tag == 0 and _is_padding(read, base + position, size):
+                break
+            raise Unclear
+        last = tag
+        count += 1
+        if tag >= FIRST_PIXEL_TAG:
+            if tag in PIXEL_TAGS:
+                name = "" if implicit else short.get(vr) or long[vr]
+                header.pixel = (tag, name, base + value, -1 if length == UNDEFINED else length)
+                break
+            if tag >= 0xFFFE0000:
+                raise Unclear
+        if length == UNDEFINED:
+            # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; leave that to the other reader.
+            if not implicit and vr not in (_SQ, _OB, _OW):
+                raise Unclear
+            if tag in wanted:
+                values[tag] = ("" if implicit else long[vr], None)
+            position = _skip_items(read, size, base + value, implicit) - base
+            count += 1
+        else:
+            position = value + length
+            if tag in wanted:
+                if base + position > size:
+                    raise Truncated
+                if length > MAX_VALUE:
+                    content = None
+                elif position > end:
+                    content = read(length, base + value)
+                    if len(content) != length:
+                        raise Truncated
+                else:
+                    content = data[value:position]
+                values[tag] = ("" if implicit else short.get(vr) or long[vr], content)
+        if position > end:
+            if base + position > size:
+                raise Truncated
+            base += position
+            position = end = 0
+            data = b""
+        if count > MAX_ELEMENTS:
+            raise TooLong
+    header.elements = count
+    return header
+
+
+def _is_padding(read: Reader, offset: int, size: int) -> bool:
+    """Whether only zero bytes follow, as some writers pad the file; an empty rest counts."""
+    return size - offset <= MAX_PADDING and not any(read(max(size - offset, 0), offset))
+
+
+def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
+    """Return the offset behind the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
+
+    Fragments of encapsulated data (PS3.5 A.4) have the same frame of items and are skipped alike.
+    """
+    unpack = _IMPLICIT if implicit else _EXPLICIT
+    # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
+    stack = [True]
+    data, base, position = b"", start, 0
+    count = 0
+    while stack:
+        if position + 12 > len(data):
+            base += position
+            position = 0
+            data = read(BLOCK, base) if base < size else b""
+            if len(data) < 8:
+                raise Truncated
+        count += 1
+        if count > MAX_ELEMENTS:
+            raise TooLong
+        group, element, length = _IMPLICIT(data, position)
+        tag = group << 16 | element
+        if group == 0xFFFE:
+            position += 8
+            if stack[-1]:
+                if tag == _SEQUENCE_END:
+                    stack.pop()
+                elif tag != _ITEM:
+                    raise Unclear
+                elif length == UNDEFINED:
+                    stack.append(False)
+                else:
+                    position += length
+            elif tag == _ITEM_END:
+                stack.pop()
+            else:
+                raise Unclear
+        elif stack[-1]:
+            raise Unclear
+        elif implicit:
+            position += 8
+            if length == UNDEFINED:
+                stack.append(True)
+            else:
+                position += length
+        else:
+            group, element, vr, length = unpack(data, position)
+            position += 8
+            if vr in LONG_VRS:
+                if position + 4 > len(data):
+                    raise Truncated
+                length = _LENGTH(data, position)[0]
+                position += 4
+                if length == UNDEFINED:
+                    if vr not in (_SQ, _OB, _OW):
+                        raise Unclear
+                    stack.append(True)
+                    length = 0
+            elif vr not in SHORT_VRS:
+                raise Unclear
+            position += length
+        if len(stack) > 2 * MAX_DEPTH:
+            raise Unclear
+        if base + position > size:
+            raise Truncated
+    return base + position
+
+
+def looks_like(data: bytes, start: int, size: int, encoding: Encoding, least: int) -> tuple[bool, bool]:
+    """Whether the bytes at `start` begin a data set of this encoding, and whether a UID of its own stands in it.
+
+    Parameters
+    ----------
+    data : bytes
+        The first block of the file.
+    start, size : int
+        Offset of the supposed first element; size of the file.
+    encoding : Encoding
+        The encoding to be tried.
+    least : int
+        Number of consecutive well-formed elements asked for, where the data are that long.
+
+    Returns
+    -------
+    well_formed : bool
+        Tags ascend, VRs are known, values end within the file.
+    has_uid : bool
+        SOP Class, SOP Instance or Study Instance UID is there, with the syntax of PS3.5 9.1.
+    """
+    mark = "<" if encoding.little else ">"
+    head = struct.Struct(mark + ("HHI" if encoding.implicit else "HH2sH")).unpack_from
+    wide = struct.Struct(mark + "I").unpack_from
+    position, last, count, has_uid = start, 0, 0, False
+    while position + 12 <= len(data):
+        fields = head(data, position)
+        tag = fields[0] << 16 | fields[1]
+        length = fields[-1]
+        value = position + 8
+        if not encoding.implicit:
+            code = int.from_bytes(fields[2], "little")
+            if code in LONG_VRS:
+                length = wide(data, value)[0]
+                value += 4
+            elif code not in SHORT_VRS:
+                break
+        if tag <= last or tag >= 0xFFFE0000:
+            break
+        if length == UNDEFINED:
+            count += 1
+            break
+        if value + length > size and tag not in PIXEL_TAGS:
+            break
+        last = tag
+        count += 1
+        if tag in _UID_TAGS and _UID.match(data[value : value + length].rstrip(b" \0")):
+            has_uid = True
+        position = value + length
+    finished = position >= size - 8
+    return count >= least or (finished and count > 0), has_uid

@@ -1,0 +1,21 @@
+"""Write the header index of the source: one line for each regular file."""
+
+from pathlib import Path
+
+from dicomzarr import index, provenance
+
+
+def index_headers(inventory: Path, index_file: Path, cache: Path, processes: int, code: str) -> index.IndexCounts:
+    """Read the headers of new and changed files and keep the rest; see `dicomzarr.index.index_headers`."""
+    return index.index_headers(inventory, index_file, cache, processes, code)
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:
+        step.result = index_headers(
+            inventory=Path(snakemake.input.inventory),
+            index_file=Path(snakemake.output.index),
+            cache=Path(snakemake.params.cache),
+            processes=snakemake.threads,
+            code=snakemake.params.code,
+        )
