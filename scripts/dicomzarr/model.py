@@ -139,6 +139,8 @@ class Frame:
         Rescale Slope (0028,1053) and Intercept (0028,1052).
     window : tuple of pairs of float
         Window Center (0028,1050) and Width (0028,1051), pairwise.
+    flags : tuple of str
+        What is odd about the header as far as geometry goes, by the codes of `flags.FLAGS`.
     """
 
     source: int
@@ -161,6 +163,7 @@ class Frame:
     causes: Mapping[str, float] = field(default_factory=dict)
     rescale: tuple[float, float] | None = None
     window: tuple[tuple[float, float], ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,11 @@ class Volume:
         Places between the first and last slice where the regular grid has no slice.
     flags : tuple of str
         Fixed codes, sorted.
+    origin_lps : tuple of 3 float, optional
+        Centre of the first voxel of the first slice, mm, LPS. Known also where an affine is not (a single slice,
+        uneven slices).
+    orientation_lps : tuple of 6 float, optional
+        Direction of rising x, then of rising y: unit vectors, LPS.
     """
 
     discriminators: tuple[str, ...]
@@ -216,3 +224,5 @@ class Volume:
     t_axis: Mapping[str, object] | None = None
     missing_slices: int = 0
     flags: tuple[str, ...] = ()
+    origin_lps: Vector | None = None
+    orientation_lps: Cosines | None = None

@@ -1,0 +1,489 @@
+"""The frames of one file, each with all that decides its place.
+
+Single-frame files are described by the header index alone. Multi-frame files with functional groups, and whole slide
+images, need the header itself (`needs_header`): PS3.3 C.7.6.16 puts position, time and value of each frame there.
+Whatever is malformed counts as unknown; nothing here raises on a header's value or quotes it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from dicomzarr import geometry
+from dicomzarr.model import Cosines, Frame, ImageFacts, Vector
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+WHOLE_SLIDE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
+RT_DOSE: Final = "1.2.840.10008.5.1.4.1.1.481.2"
+
+
+class Format(Protocol):
+    """What must be known of the array that a file's frames become."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of a frame."""
+
+    @property
+    def columns(self) -> int:
+        """Columns of a frame."""
+
+    @property
+    def samples(self) -> int:
+        """Samples of a pixel, 1 or 3."""
+
+    @property
+    def dtype(self) -> str:
+        """NumPy dtype of the array, little-endian."""
+
+    @property
+    def photometric(self) -> str:
+        """Photometric interpretation of the array."""
+
+    @property
+    def bits_stored(self) -> int:
+        """Bits Stored (0028,0101)."""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+
+
+def needs_header(facts: ImageFacts) -> bool:
+    """Tell whether the facts of the index do not suffice and `frames_of` wants the header too."""
+    multi = facts.get("NumberOfFrames", 1) > 1
+    return bool(facts.get("has_functional_groups")) or (multi and facts.get("SOPClassUID") == WHOLE_SLIDE)
+
+
+def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header: Dataset | None = None) -> list[Frame]:
+    """Return the frames of one file, in stored order.
+
+    Parameters
+    ----------
+    source : int
+        Index of the file in the series' list of files.
+    content : str
+        SHA-256 of the file, hex.
+    facts : ImageFacts
+        What the index keeps of the header.
+    fmt : Format
+        The array that the frames become, and their number.
+    header : pydicom Dataset, optional
+        The header without pixel data; read for functional groups and slide coordinates.
+
+    Returns
+    -------
+    list of Frame
+        One per frame. Positions are given for all frames or for none.
+    """
+    count = fmt.frames
+    flags: set[str] = set()
+    shared = _causes_of_file(facts)
+    places: list[_Place]
+    if header is not None and count >= 1 and _items(header, "PerFrameFunctionalGroupsSequence"):
+        places = _from_functional_groups(header, count, flags)
+    elif header is not None and facts.get("SOPClassUID") == WHOLE_SLIDE:
+        places = [_Place(None, _first(header, "SharedFunctionalGroupsSequence")) for _ in range(count)]
+        _place_full_tiles(header, places)
+    else:
+        places = [_Place() for _ in range(count)]
+        _from_facts(facts, places, flags)
+    spacing = _pair(facts.get("PixelSpacing"))
+    if spacing is None and not any(p.spacing for p in places):
+        at_detector = facts.get("ImagerPixelSpacing") or facts.get("NominalScannedPixelSpacing")
+        flags |= {"detector_spacing"} if at_detector else set()
+    if any(p.orientation is not None and not geometry.is_plane(p.orientation) for p in places):
+        flags.add("invalid_orientation")
+        for place in places:
+            place.position = place.orientation = None
+    if count > 1 and 0 < sum(p.position is not None for p in places) < count:
+        flags.add("partial_geometry")
+        for place in places:
+            place.position = None
+    fixed_rescale = _rescale(facts.get("RescaleSlope"), facts.get("RescaleIntercept"))
+    fixed_window = _windows(facts.get("WindowCenter"), facts.get("WindowWidth"))
+    return [
+        Frame(
+            source=source,
+            number=number,
+            frames_in_file=count,
+            content=content,
+            sop_instance_uid=facts.get("SOPInstanceUID", ""),
+            sop_class_uid=facts.get("SOPClassUID", ""),
+            modality=facts.get("Modality", ""),
+            image_type=place.image_type or tuple(str(v) for v in facts.get("ImageType", ())),
+            rows=fmt.rows,
+            columns=fmt.columns,
+            samples=fmt.samples,
+            dtype=fmt.dtype,
+            photometric=fmt.photometric,
+            bits_stored=fmt.bits_stored,
+            position=place.position,
+            orientation=place.orientation,
+            pixel_spacing=place.spacing or spacing,
+            causes={**shared, **place.causes},
+            rescale=place.rescale or fixed_rescale,
+            window=place.window or fixed_window,
+            flags=tuple(sorted(flags)),
+        )
+        for number, place in enumerate(places)
+    ]
+
+
+class _Place:
+    """What one frame says of itself: a functional group first, then the group shared by all frames."""
+
+    def __init__(self, own: Any = None, shared: Any = None) -> None:
+        self.position: Vector | None = None
+        self.orientation: Cosines | None = None
+        self.spacing: tuple[float, float] | None = None
+        self.causes: dict[str, float] = {}
+        self.rescale: tuple[float, float] | None = None
+        self.window: tuple[tuple[float, float], ...] = ()
+        self.image_type: tuple[str, ...] = ()
+        groups = [group for group in (own, shared) if group is not None]
+        if not groups:
+            return
+        get = _Groups(groups)
+        self.position = vector(get("PlanePositionSequence", "ImagePositionPatient"))
+        self.orientation = six(get("PlaneOrientationSequence", "ImageOrientationPatient"))
+        self.spacing = _pair(get("PixelMeasuresSequence", "PixelSpacing"))
+        self.rescale = _rescale(
+            get("PixelValueTransformationSequence", "RescaleSlope"),
+            get("PixelValueTransformationSequence", "RescaleIntercept"),
+        )
+        self.window = _windows(get("FrameVOILUTSequence", "WindowCenter"), get("FrameVOILUTSequence", "WindowWidth"))
+        self.image_type = _frame_type(groups)
+        for key, sequence, keyword in _NUMBERS:
+            self._put(key, number(get(sequence, keyword)))
+        content = "FrameContentSequence"
+        self._put("acquisition_time_s", date_time(get(content, "FrameAcquisitionDateTime")))
+        self._put("reference_time_s", date_time(get(content, "FrameReferenceDateTime")))
+        self._put("stack", number(get(content, "StackID")))
+        for index, value in enumerate(numbers(get(content, "DimensionIndexValues")) or ()):
+            if index < DIMENSIONS:
+                self._put(f"dimension_{index + 1}", value)
+        self._diffusion(get)
+        self._tile(get)
+
+    def _put(self, key: str, value: float | None) -> None:
+        if value is not None:
+            self.causes[key] = value
+
+    def _diffusion(self, get: _Groups) -> None:
+        item = get.item("MRDiffusionSequence")
+        gradient = _first(item, "DiffusionGradientDirectionSequence") if item is not None else None
+        direction = vector(_value(gradient, "DiffusionGradientOrientation")) if gradient is not None else None
+        # A frame without a direction (b = 0) has the null vector, so that b and direction explain the grid together.
+        if item is not None and ("b_value" in self.causes or direction):
+            self.causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
+
+    def _tile(self, get: _Groups) -> None:
+        row = number(get("PlanePositionSlideSequence", "RowPositionInTotalImagePixelMatrix"))
+        column = number(get("PlanePositionSlideSequence", "ColumnPositionInTotalImagePixelMatrix"))
+        if row is not None and column is not None:
+            # PS3.3 C.8.12.6.1 counts from 1; an offset counts from 0.
+            self.causes.update(row_offset=row - 1, column_offset=column - 1)
+
+
+B_VECTOR: Final = ("b_vector_x", "b_vector_y", "b_vector_z")
+DIMENSIONS: Final = 9
+
+# Cause, functional group, attribute (PS3.3 C.7.6.16.2, C.8.13.5, C.8.20).
+_NUMBERS: Final = (
+    ("temporal_position", "FrameContentSequence", "TemporalPositionIndex"),
+    ("echo_time_ms", "MREchoSequence", "EffectiveEchoTime"),
+    ("b_value", "MRDiffusionSequence", "DiffusionBValue"),
+    ("inversion_time_ms", "MRModifierSequence", "InversionTimes"),
+    ("trigger_time_ms", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
+    ("segment_number", "SegmentIdentificationSequence", "ReferencedSegmentNumber"),
+)
+_FRAME_TYPES: Final = (
+    "MRImageFrameTypeSequence",
+    "CTImageFrameTypeSequence",
+    "PETFrameTypeSequence",
+    "XAXRFFrameCharacteristicsSequence",
+    "ParametricMapFrameTypeSequence",
+)
+
+
+class _Groups:
+    """Looks an attribute up in the frame's own functional groups, then in the shared ones."""
+
+    def __init__(self, groups: Sequence[Any]) -> None:
+        self._groups = groups
+
+    def item(self, sequence: str) -> Any:
+        """Return the first item of a functional group, or None."""
+        for group in self._groups:
+            found = _first(group, sequence)
+            if found is not None:
+                return found
+        return None
+
+    def __call__(self, sequence: str, keyword: str) -> Any:
+        """Return the value of an attribute in a functional group, or None."""
+        item = self.item(sequence)
+        return None if item is None else _value(item, keyword)
+
+
+def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> list[_Place]:
+    """Read each frame's groups; without one group a frame nothing is said of any frame's position."""
+    own = _items(header, "PerFrameFunctionalGroupsSequence")
+    shared = _first(header, "SharedFunctionalGroupsSequence")
+    if len(own) != count:
+        flags.add("functional_groups_mismatch")
+        places = [_Place(None, shared) for _ in range(count)]
+        for place in places:
+            place.position = None
+        return places
+    places = [_Place(group, shared) for group in own]
+    if _text(_value(header, "DimensionOrganizationType")) == "TILED_FULL":
+        _place_full_tiles(header, places)
+    return places
+
+
+def _place_full_tiles(header: Dataset, places: list[_Place]) -> None:
+    """Give the frames of a TILED_FULL image their offsets, which the standard leaves implicit.
+
+    Frames run along the rows of tiles, then down, then through focal planes, then through optical paths (PS3.3
+    C.7.6.17.3). Anything but an exact fit leaves the tiles unplaced.
+    """
+    if _text(_value(header, "DimensionOrganizationType")) != "TILED_FULL":
+        return
+    if any("row_offset" in place.causes for place in places):
+        return
+    total = [number(_value(header, k)) for k in ("TotalPixelMatrixRows", "TotalPixelMatrixColumns")]
+    size = [number(_value(header, k)) for k in ("Rows", "Columns")]
+    if not all(n is not None and n >= 1 for n in (*total, *size)):
+        return
+    down, across = (math.ceil((t or 1) / (s or 1)) for t, s in zip(total, size, strict=True))
+    planes = int(number(_value(header, "TotalPixelMatrixFocalPlanes")) or 1)
+    if planes < 1 or len(places) % (down * across * planes):
+        return
+    paths = len(places) // (down * across * planes)
+    for index, place in enumerate(places):
+        tile, rest = index % (down * across), index // (down * across)
+        place.causes["row_offset"] = (tile // across) * (size[0] or 1)
+        place.causes["column_offset"] = (tile % across) * (size[1] or 1)
+        if planes > 1:
+            place.causes["focal_plane"] = float(rest % planes)
+        if paths > 1:
+            place.causes["optical_path"] = float(rest // planes)
+
+
+def _from_facts(facts: ImageFacts, places: list[_Place], flags: set[str]) -> None:
+    """Place frames by the attributes of the file itself."""
+    position = vector(facts.get("ImagePositionPatient"))
+    orientation = six(facts.get("ImageOrientationPatient"))
+    if len(places) == 1:
+        places[0].position, places[0].orientation = position, orientation
+        return
+    frame_time = number(facts.get("FrameTime"))
+    if frame_time is not None and frame_time > 0:
+        for index, place in enumerate(places):
+            place.causes["frame_time_s"] = round(index * frame_time / 1000, 9)
+    if facts.get("SOPClassUID") == RT_DOSE or facts.get("Modality") == "RTDOSE":
+        depths = dose_positions(position, orientation, numbers(facts.get("GridFrameOffsetVector")), len(places))
+        if depths is None:
+            flags.add("dose_offsets_mismatch")
+            return
+        for place, where in zip(places, depths, strict=True):
+            place.position, place.orientation = where, orientation
+
+
+def dose_positions(
+    position: Vector | None, orientation: Cosines | None, offsets: Sequence[float] | None, count: int
+) -> list[Vector] | None:
+    """Return the position of each dose plane, mm, LPS, or None where the header does not give them.
+
+    Grid Frame Offset Vector (3004,000C) holds either distances from the first plane along the normal, beginning with 0,
+    or z coordinates, beginning with that of Image Position (Patient), for transverse planes alone.
+
+    References
+    ----------
+    DICOM PS3.3 C.8.8.3.2.
+    """
+    if position is None or orientation is None or offsets is None or len(offsets) != count:
+        return None
+    if not geometry.is_plane(orientation):
+        return None
+    normal = geometry.slice_normal(orientation)
+    if abs(offsets[0]) <= geometry.SAME_POSITION_MM:
+        return [
+            (position[0] + normal[0] * step, position[1] + normal[1] * step, position[2] + normal[2] * step)
+            for step in offsets
+        ]
+    transverse = abs(abs(normal[2]) - 1) <= geometry.COSINE_TOLERANCE
+    if transverse and abs(offsets[0] - position[2]) <= 0.01:
+        return [(position[0], position[1], z) for z in offsets]
+    return None
+
+
+def _causes_of_file(facts: ImageFacts) -> dict[str, float]:
+    """Return what the file says of all its frames, by the names of `CAUSES`."""
+    found = {
+        "temporal_position": number(facts.get("TemporalPositionIdentifier")),
+        "echo_time_ms": number(facts.get("EchoTime")),
+        "echo_number": number(facts.get("EchoNumbers")),
+        "b_value": number(facts.get("DiffusionBValue")),
+        "trigger_time_ms": number(facts.get("TriggerTime")),
+        "acquisition_time_s": date_time(facts.get("AcquisitionDateTime")),
+        "content_time_s": date_time(facts.get("ContentDate"), facts.get("ContentTime")),
+        "instance_number": number(facts.get("InstanceNumber")),
+        "acquisition_number": number(facts.get("AcquisitionNumber")),
+        "series_number": number(facts.get("SeriesNumber")),
+    }
+    if found["acquisition_time_s"] is None:
+        found["acquisition_time_s"] = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
+    return {key: value for key, value in found.items() if value is not None}
+
+
+# --------------------------------------------------------------------------------------------- values of a header
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, the first of several, or None."""
+    if isinstance(value, bytes) or value is None:
+        return None
+    if not isinstance(value, (str, int, float)) and hasattr(value, "__iter__"):
+        value = next(iter(value), None)
+    try:
+        result = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def numbers(value: object) -> tuple[float, ...] | None:
+    """Return finite numbers, or None if any is not."""
+    if value is None or isinstance(value, (str, bytes)):
+        return None
+    parts = [number(part) for part in value] if hasattr(value, "__iter__") else [number(value)]
+    return None if any(part is None for part in parts) else tuple(part for part in parts if part is not None)
+
+
+def vector(value: object) -> Vector | None:
+    """Return three finite numbers, or None."""
+    found = numbers(value)
+    return (found[0], found[1], found[2]) if found is not None and len(found) == 3 else None
+
+
+def six(value: object) -> Cosines | None:
+    """Return six finite numbers, or None."""
+    found = numbers(value)
+    return geometry.cosines(found) if found is not None and len(found) == 6 else None
+
+
+_DATE: Final = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)$")
+_TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{1,6})?)?)?$")
+_STAMP: Final = re.compile(r"(\d{8})(\d[\d.]*)?([+-]\d{4})?$")
+_EPOCH: Final = date(2000, 1, 1).toordinal()
+
+
+def date_time(day: object, time: object = None) -> float | None:
+    """Return seconds since 2000-01-01 of a DT value, or of a DA and a TM value; of a TM alone since midnight.
+
+    References
+    ----------
+    DICOM PS3.5 section 6.2.
+    """
+    text, clock = _text(day), _text(time)
+    zone = 0.0
+    if time is None:
+        stamp = _STAMP.match(text)
+        if stamp is None:
+            return None
+        text, clock = stamp[1], stamp[2] or ""
+        if stamp[3]:
+            zone = int(stamp[3][0] + "1") * (int(stamp[3][1:3]) * 3600 + int(stamp[3][3:]) * 60.0)
+    seconds = 0.0
+    if clock:
+        parts = _TIME.match(clock)
+        if parts is None:
+            return None
+        seconds = int(parts[1]) * 3600 + int(parts[2] or 0) * 60 + int(parts[3] or 0) + float(parts[4] or 0)
+    elif time is not None:
+        return None
+    if not text:
+        return seconds if clock else None
+    days = _DATE.match(text)
+    if days is None:
+        return None
+    try:
+        ordinal = date(int(days[1]), int(days[2]), int(days[3])).toordinal()
+    except ValueError:
+        return None
+    return (ordinal - _EPOCH) * 86400.0 + seconds - zone
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value).strip(" \0")
+
+
+def _pair(value: object) -> tuple[float, float] | None:
+    """Return Pixel Spacing (0028,0030): two positive lengths, mm, or None."""
+    found = numbers(value)
+    if found is None or len(found) != 2 or min(found) <= 0:
+        return None
+    return (found[0], found[1])
+
+
+def _rescale(slope: object, intercept: object) -> tuple[float, float] | None:
+    pair = (number(slope), number(intercept))
+    return None if pair[0] is None or pair[1] is None else (pair[0], pair[1])
+
+
+def _windows(center: object, width: object) -> tuple[tuple[float, float], ...]:
+    centers, widths = _many(center), _many(width)
+    return tuple(zip(centers, widths, strict=True)) if centers and len(centers) == len(widths) else ()
+
+
+def _many(value: object) -> tuple[float, ...]:
+    if isinstance(value, (str, int, float)):
+        one = number(value)
+        return () if one is None else (one,)
+    return numbers(value) or ()
+
+
+def _value(item: Any, keyword: str) -> Any:
+    """Return an attribute's value, or None where it is absent or cannot be converted."""
+    try:
+        return item.get(keyword)
+    except Exception:
+        return None
+
+
+def _items(item: Any, keyword: str) -> list[Any]:
+    """Return the items of a sequence; none where it is absent, malformed or something else."""
+    value = _value(item, keyword)
+    if value is None or isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return []
+    try:
+        return [entry for entry in value if hasattr(entry, "get")]
+    except Exception:
+        return []
+
+
+def _first(item: Any, keyword: str) -> Any:
+    return next(iter(_items(item, keyword)), None)
+
+
+def _frame_type(groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return Frame Type (0008,9007) of the functional group that holds it."""
+    return next(_frame_types(groups), ())
+
+
+def _frame_types(groups: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for group in groups:
+        for sequence in _FRAME_TYPES:
+            item = _first(group, sequence)
+            value = None if item is None else _value(item, "FrameType")
+            if value is not None and not isinstance(value, (str, bytes)):
+                yield tuple(str(part) for part in value)

@@ -1,0 +1,350 @@
+"""Where slices lie in the patient: normals, order, regularity, affines.
+
+Everything here is a pure function of numbers. Positions are Image Position (Patient) (0020,0032), the centre of the
+first voxel of a slice, in mm, LPS; orientations are Image Orientation (Patient) (0020,0037), the cosines of a row (the
+direction of rising x) and then of a column (the direction of rising y). See DICOM PS3.3 C.7.6.2.1.1.
+
+Sums are written out rather than left to a BLAS, so that equal inputs give equal bits on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomzarr.model import Cosines, Vector
+
+# Unit length and orthogonality of the cosines (PS3.3 C.7.6.2.1.1 asks for both; headers round).
+COSINE_TOLERANCE = 1e-3
+# Relative to the spacing of slices.
+SPACING_TOLERANCE = 1e-3
+# Depths that differ by no more are one position, mm.
+SAME_POSITION_MM = 1e-3
+# A stack sheared by less is straight: cosines rounded to three decimals shear by up to 0.06 degrees.
+TILT_FLOOR_DEG = 0.1
+# A stack sheared by more is no stack: gantries tilt by 30 degrees at most.
+TILT_LIMIT_DEG = 45.0
+# Decimals kept of derived lengths in mm and of affines.
+DECIMALS = 9
+
+Affine = tuple[tuple[float, ...], ...]
+
+
+class GeometryError(ValueError):
+    """Numbers that describe no plane: the text names the attribute and the need, never a value."""
+
+
+@dataclass(frozen=True)
+class StackOrder:
+    """The order of slices along the positive normal.
+
+    Attributes
+    ----------
+    indices : ndarray of int64, shape (n,)
+        Indices into the positions given, by increasing depth; ties keep the order given.
+    depths : ndarray of float64, shape (n,)
+        Depth along the normal, mm, in that order.
+    """
+
+    indices: NDArray[np.int64]
+    depths: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Regularity:
+    """How regular a stack of slices is.
+
+    Attributes
+    ----------
+    kind : {'single', 'uniform', 'gap', 'uneven'}
+        `gap`: every distance is a multiple of one step, some of more than one; `uneven`: no step explains them.
+    step : float, optional
+        The regular step, mm; None where there is none.
+    missing : int
+        Places of the regular grid between the first and the last slice that hold no slice.
+    """
+
+    kind: Literal["single", "uniform", "gap", "uneven"]
+    step: float | None
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shear:
+    """How the origins of slices move within the plane as depth grows.
+
+    Attributes
+    ----------
+    per_mm : tuple of 2 float
+        Shift along the rows and along the columns, mm for each mm of depth.
+    angle_deg : float
+        Angle between the line of origins and the normal, degrees.
+    """
+
+    per_mm: tuple[float, float]
+    angle_deg: float
+
+
+def dot(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the scalar product of two vectors of three."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERANCE) -> Vector:
+    """Return the unit normal of a slice: row cosines x column cosines.
+
+    Parameters
+    ----------
+    orientation : sequence of 6 float
+        Row cosines, then column cosines; no unit.
+    tolerance : float
+        Largest departure from unit length and from orthogonality.
+
+    Returns
+    -------
+    tuple of 3 float
+        Unit vector, LPS.
+
+    Raises
+    ------
+    GeometryError
+        If the six cosines are not two orthogonal unit vectors within the tolerance.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.2.1.1.
+    """
+    if len(orientation) != 6 or not all(math.isfinite(c) for c in orientation):
+        raise GeometryError("Image Orientation (Patient) (0020,0037): six finite cosines needed")
+    row, column = orientation[:3], orientation[3:]
+    if abs(math.sqrt(dot(row, row)) - 1) > tolerance or abs(math.sqrt(dot(column, column)) - 1) > tolerance:
+        raise GeometryError("Image Orientation (Patient) (0020,0037): unit vectors needed")
+    if abs(dot(row, column)) > tolerance:
+        raise GeometryError("Image Orientation (Patient) (0020,0037): orthogonal vectors needed")
+    normal = (
+        row[1] * column[2] - row[2] * column[1],
+        row[2] * column[0] - row[0] * column[2],
+        row[0] * column[1] - row[1] * column[0],
+    )
+    length = math.sqrt(dot(normal, normal))
+    return (normal[0] / length, normal[1] / length, normal[2] / length)
+
+
+def is_plane(orientation: Sequence[float] | None, tolerance: float = COSINE_TOLERANCE) -> bool:
+    """Tell whether six cosines are two orthogonal unit vectors within a tolerance."""
+    if orientation is None:
+        return False
+    try:
+        slice_normal(orientation, tolerance)
+    except GeometryError:
+        return False
+    return True
+
+
+def stack_order(positions: NDArray[np.float64], orientation: NDArray[np.float64] | Sequence[float]) -> StackOrder:
+    """Return the order that stacks slices along the positive slice normal.
+
+    Parameters
+    ----------
+    positions : ndarray of float64, shape (n, 3)
+        Image Position (Patient) (0020,0032) of each slice, mm, LPS.
+    orientation : sequence of 6 float
+        Image Orientation (Patient) (0020,0037): row cosines, then column cosines; no unit.
+
+    Returns
+    -------
+    StackOrder
+        Indices by increasing depth, shape (n,), and depths along the normal, mm, shape (n,).
+
+    Raises
+    ------
+    GeometryError
+        If the cosines are no plane, or the positions are not n finite triples.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.2.1.1.
+    """
+    points = np.asarray(positions, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not bool(np.isfinite(points).all()):
+        raise GeometryError("Image Position (Patient) (0020,0032): finite triples needed")
+    depths = along(points, slice_normal([float(c) for c in orientation]))
+    order = np.argsort(depths, kind="stable")
+    return StackOrder(order.astype(np.int64), depths[order])
+
+
+def along(points: NDArray[np.float64], direction: Sequence[float]) -> NDArray[np.float64]:
+    """Return the coordinate of each point, shape (n, 3), along a unit vector, mm, shape (n,)."""
+    result: NDArray[np.float64] = (
+        points[:, 0] * direction[0] + points[:, 1] * direction[1] + points[:, 2] * direction[2]
+    )
+    return result
+
+
+def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) -> Regularity:
+    """Judge the distances between slices.
+
+    Parameters
+    ----------
+    depths : sequence of float
+        Depths of the slices along the normal, mm, strictly ascending.
+    tolerance : float
+        Relative to the step: largest departure of a distance from the step, and of a slice from its place on the
+        regular grid between the first and the last slice.
+
+    Returns
+    -------
+    Regularity
+        `uniform` with the step; `gap` with the step and the number of missing slices where every distance is a
+        multiple of the smallest one; else `uneven`.
+    """
+    count = len(depths)
+    if count < 2:
+        return Regularity("single", None, 0)
+    values = np.asarray(depths, dtype=np.float64)
+    gaps = np.diff(values)
+    mean = float(values[-1] - values[0]) / (count - 1)
+    off_grid = np.abs(values - (values[0] + mean * np.arange(count)))
+    if float(np.abs(gaps - mean).max()) <= tolerance * mean and float(off_grid.max()) <= tolerance * mean:
+        return Regularity("uniform", round(mean, DECIMALS), 0)
+    smallest = float(gaps.min())
+    plain = gaps[gaps <= smallest * (1 + 2 * tolerance)]
+    step = math.fsum(plain.tolist()) / len(plain)
+    multiples = np.rint(gaps / step)
+    # The error of the step counts once for each step of a gap, but a tenth of a step is no rounding any more.
+    allowed = np.minimum(tolerance * step * np.maximum(multiples, 1), 0.1 * step)
+    missing = int(multiples.sum()) - (count - 1)
+    if missing > 0 and bool((np.abs(gaps - multiples * step) <= allowed).all()):
+        return Regularity("gap", round(step, DECIMALS), missing)
+    return Regularity("uneven", None, 0)
+
+
+def shear(
+    rows: NDArray[np.float64], columns: NDArray[np.float64], depths: NDArray[np.float64], tolerance_mm: float
+) -> Shear | None:
+    """Return how slice origins move within the plane, or None where they lie on no common line.
+
+    Parameters
+    ----------
+    rows, columns, depths : ndarray of float64, shape (n,)
+        Coordinates of the origins along the row cosines, the column cosines and the normal, mm; depths ascending.
+    tolerance_mm : float
+        Largest distance of an origin from the line through the first and the last slice, mm.
+
+    Returns
+    -------
+    Shear or None
+        None also where the line leans by more than `TILT_LIMIT_DEG`, or where origins differ at one depth.
+    """
+    extent = float(depths[-1] - depths[0])
+    if extent <= SAME_POSITION_MM:
+        spread = max(float(np.ptp(rows)), float(np.ptp(columns)))
+        return Shear((0.0, 0.0), 0.0) if spread <= tolerance_mm else None
+    slope = (float(rows[-1] - rows[0]) / extent, float(columns[-1] - columns[0]) / extent)
+    step = depths - depths[0]
+    off = max(
+        float(np.abs(rows - rows[0] - slope[0] * step).max()),
+        float(np.abs(columns - columns[0] - slope[1] * step).max()),
+    )
+    angle = math.degrees(math.atan(math.hypot(*slope)))
+    return Shear(slope, angle) if off <= tolerance_mm and angle <= TILT_LIMIT_DEG else None
+
+
+def affine_lps(
+    orientation: Sequence[float], spacing: tuple[float, float], first: Vector, last: Vector, slices: int
+) -> Affine:
+    """Return the affine from index (x, y, z, 1) to LPS, mm.
+
+    Parameters
+    ----------
+    orientation : sequence of 6 float
+        Row cosines, then column cosines.
+    spacing : tuple of 2 float
+        Pixel Spacing (0028,0030): between rows (y), then between columns (x), mm.
+    first, last : tuple of 3 float
+        Position of the first and of the last slice, mm, LPS.
+    slices : int
+        Number of equally spaced slices, 2 or more.
+
+    Returns
+    -------
+    tuple of 4 tuples of 4 float
+        The column of z is the true step from slice to slice, so a tilted gantry gives a sheared affine.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1.
+    """
+    if slices < 2:
+        raise GeometryError("an affine needs two slices or more")
+    rows = [
+        (
+            _rounded(orientation[i] * spacing[1]),
+            _rounded(orientation[3 + i] * spacing[0]),
+            _rounded((last[i] - first[i]) / (slices - 1)),
+            _rounded(first[i]),
+        )
+        for i in range(3)
+    ]
+    return (*rows, (0.0, 0.0, 0.0, 1.0))
+
+
+def _rounded(value: float) -> float:
+    return round(value, DECIMALS) + 0.0  # no negative zero
+
+
+def cluster(points: Sequence[tuple[float, ...]], tolerance: float) -> list[int]:
+    """Group points that agree within a tolerance in every coordinate.
+
+    Parameters
+    ----------
+    points : sequence of tuples of float
+        Points of one dimension; the unit is the caller's.
+    tolerance : float
+        Largest difference, in each coordinate, from the first point of a group.
+
+    Returns
+    -------
+    list of int
+        Number of the group of each point; groups are numbered by their first point in ascending order, so the grouping
+        does not depend on the order of the points.
+
+    Notes
+    -----
+    Groups are found through cells ten tolerances wide, centred on multiples of the width (so that 0 and 1, the most
+    frequent cosines, lie amid a cell); the cost is linear in the number of points.
+    """
+    width = 10 * tolerance
+    cells: dict[Hashable, list[int]] = {}
+    leaders: list[tuple[float, ...]] = []
+    group_of: dict[tuple[float, ...], int] = {}
+    for point in sorted(set(points)):
+        home = tuple(round(value / width) for value in point)
+        found = next(
+            (
+                number
+                for number in cells.get(home, ())
+                if all(abs(a - b) <= tolerance for a, b in zip(point, leaders[number], strict=True))
+            ),
+            None,
+        )
+        if found is None:
+            found = len(leaders)
+            leaders.append(point)
+            reach = ({round((value - tolerance) / width), round((value + tolerance) / width)} for value in point)
+            for cell in product(*reach):
+                cells.setdefault(cell, []).append(found)
+        group_of[point] = found
+    return [group_of[point] for point in points]
+
+
+def cosines(values: Sequence[float]) -> Cosines:
+    """Return six numbers as cosines."""
+    a, b, c, d, e, f = values
+    return (a, b, c, d, e, f)

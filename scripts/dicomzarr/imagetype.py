@@ -1,0 +1,81 @@
+"""What kind of image a frame is, by Image Type (0008,0008): the part of it that keeps images out of one volume.
+
+Only words of a fixed vocabulary are read from the third value on; vendors write all sorts of remarks there, and a
+remark must not split a volume (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1, C.8.16.1).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+# Component of a complex image: the same anatomy, another quantity.
+_PARTS: Final = {
+    "M": "magnitude",
+    "MAGNITUDE": "magnitude",
+    "P": "phase",
+    "PHASE": "phase",
+    "PHASE MAP": "phase",
+    "VELOCITY MAP": "phase",
+    "VELOCITY": "phase",
+    "R": "real",
+    "REAL": "real",
+    "I": "imaginary",
+    "IMAGINARY": "imaginary",
+}
+# What the pixels mean, where it is not the plain signal.
+_DIFFUSION: Final = {"ADC", "EADC", "FA", "COLFA", "TRACE", "TRACEW", "ISOTROPIC", "TENSOR"}
+_DIXON: Final = {"WATER", "FAT", "IN_PHASE", "OUT_PHASE"}
+_PERFUSION: Final = {"CBF", "CBV", "MTT", "TTP", "TMAX"}
+_MAPS: Final = {"T1_MAP", "T2_MAP", "T2STAR_MAP", "R2_MAP", "R2STAR_MAP", "UNI", "INV1", "INV2", "SWI"}
+_DERIVED: Final = {"MIP", "MINIP", "MPR", "PROJECTION", "MEAN", "MEDIAN", "STDEV", "ADDITION", "SUBTRACTION", "MASK"}
+_CONTRASTS: Final = frozenset(_DIFFUSION | _DIXON | _PERFUSION | _MAPS | _DERIVED)
+_ALIKE: Final = {
+    "W": "WATER",
+    "F": "FAT",
+    "IP": "IN_PHASE",
+    "OP": "OUT_PHASE",
+    "OPP_PHASE": "OUT_PHASE",
+    "OPPOSED_PHASE": "OUT_PHASE",
+    "RCBF": "CBF",
+    "RCBV": "CBV",
+    "PROJECTION IMAGE": "PROJECTION",
+    "MAX_IP": "MIP",
+    "MIN_IP": "MINIP",
+}
+_LOCALIZERS: Final = frozenset({"LOCALIZER", "SCOUT", "LOCALISER"})
+_MOSAICS: Final = frozenset({"MOSAIC", "VFRAME"})
+
+
+class KindOfImage(NamedTuple):
+    """The class of an image; frames of different classes never share a volume."""
+
+    origin: str  # derived, secondary, original: what was done to the pixels and when
+    part: str  # magnitude, phase, real, imaginary or nothing
+    contrast: str  # words of the vocabulary, joined by +
+    localizer: str  # localizer or nothing
+    sheet: str  # mosaic or nothing
+
+    @property
+    def mosaic(self) -> bool:
+        """Whether the slices of a volume are tiles of the image."""
+        return bool(self.sheet)
+
+
+def kind_of_image(image_type: tuple[str, ...]) -> KindOfImage:
+    """Return the class of an image from the values of its Image Type (0008,0008)."""
+    values = [value.strip().upper() for value in image_type]
+    origin = "derived" if values[:1] == ["DERIVED"] else "original"
+    if values[1:2] == ["SECONDARY"]:
+        origin += "+secondary"
+    words = values[2:]
+    parts = {_PARTS[word] for word in words if word in _PARTS}
+    # Philips names the component and the technique in one word: M_FFE, PHASE_MAP ...
+    parts |= {_PARTS[word[0]] for word in words if word[1:] in ("_FFE", "_SE", "_IR", "_PCA", "_B0", "_B1")}
+    plain = {_ALIKE.get(word, word) for word in words}
+    return KindOfImage(
+        origin=origin,
+        part="+".join(sorted(parts)),
+        contrast="+".join(sorted(plain & _CONTRASTS)),
+        localizer="localizer" if plain & _LOCALIZERS else "",
+        sheet="mosaic" if plain & _MOSAICS else "",
+    )
