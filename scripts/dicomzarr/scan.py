@@ -158,6 +158,7 @@ def prepare(settings: Settings) -> Results:
     """
     results = Results(settings.results)
     try:
+        results.root.mkdir(parents=True, exist_ok=True)
         storage.make_private(results.private)
         results.private.chmod(storage.PRIVATE_FOLDER)
         _held.append(locks.hold_run(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds")))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,12 +212,11 @@ class ShardWriter:
         self._offset += len(data)
 
     def close(self) -> Digests:
-        """Write the index, make the shard durable and return the digests of the array's files."""
+        """Write the index and return the digests of the array's files."""
         if self._count * math.prod(self._frame_shape()) != math.prod(self._grid.shape):
             raise ValueError("an array was closed before all its frames were put")
         index = self._index.tobytes()
         self._write(index + self._crc(index).to_bytes(4, "little"))
-        os.fsync(self._stream.fileno())
         self._stream.close()
         return {
             "zarr.json": (len(self._metadata), storage.sha256_of_bytes(self._metadata)),
@@ -270,10 +268,7 @@ def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) 
 
 
 def write_file(path: Path, data: bytes) -> tuple[int, str]:
-    """Write a new file below a temporary store, durably, and return its size and SHA-256."""
+    """Write a new file below a temporary store and return its size and SHA-256; publication makes it durable."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "xb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+    path.write_bytes(data)
     return len(data), storage.sha256_of_bytes(data)

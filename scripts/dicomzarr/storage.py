@@ -84,6 +84,25 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         stream.write(data)
 
 
+def sync_filesystem(folder: Path) -> None:
+    """Make durable all that was written to the file system of `folder`: one call for many files.
+
+    Raises
+    ------
+    OSError
+        If the disk could not take it.
+    """
+    import ctypes
+
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(handle) != 0:
+            raise OSError(ctypes.get_errno(), "syncfs")
+    finally:
+        os.close(handle)
+
+
 def write_if_changed(path: Path, data: bytes, *, private: bool = False) -> bool:
     """Write `data` only where the file holds something else; return whether it was written."""
     try:

@@ -1,0 +1,51 @@
+# From a folder of DICOM to a verified OME-Zarr dataset. Read it aloud: it is the pipeline.
+from snakemake.utils import min_version
+
+min_version("9.27.1")
+
+
+configfile: workflow.source_path("config.yaml")
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=config["results"],
+
+
+wildcard_constraints:
+    batch=r"\d{4}-\d{4}",
+
+
+include: "rules/discover_files.smk"
+include: "rules/index_headers.smk"
+include: "rules/plan_batches.smk"
+include: "rules/extract_batch.smk"
+include: "rules/check_batch.smk"
+include: "rules/report_depth.smk"
+include: "rules/report_size.smk"
+include: "rules/consolidate_dataset.smk"
+include: "rules/render_report.smk"
+include: "rules/seal_dataset.smk"
+
+
+# Every record is asked for by name: Snakemake does not rebuild a missing intermediate whose descendants are there.
+rule all:
+    default_target: True
+    input:
+        "<results>/dataset/dataset.json",
+        expand(
+            "<results>/private/records/{rule}.json",
+            rule=[
+                "discover_files",
+                "index_headers",
+                "plan_batches",
+                "report_depth",
+                "report_size",
+                "consolidate_dataset",
+                "render_report",
+                "seal_dataset",
+            ],
+        ),
+        records_of_batches,

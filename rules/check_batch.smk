@@ -1,0 +1,22 @@
+rule check_batch:
+    input:
+        extracted="<results>/private/records/extract_batch/{batch}.json",
+    output:
+        record="<results>/private/records/check_batch/{batch}.json",
+    log:
+        "<results>/logs/check_batch/{batch}.log",
+    benchmark:
+        "<results>/benchmarks/check_batch/{batch}.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        results=under_results(""),
+        code=code_digest("check_batch.py"),
+    message:
+        "Reading back the arrays of batch {wildcards.batch}"
+    script:
+        "../scripts/check_batch.py"

@@ -1,0 +1,65 @@
+# The core on the path, the configuration checked, the source scanned, and the few functions that rules use.
+import functools
+import json
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from dicomzarr import configuration, scan
+from dicomzarr.code_digest import code_digest
+from dicomzarr.errors import UserError
+
+# Jobs on a cluster parse this file again: they neither check nor scan.
+if workflow.is_main_process and scan.wanted(sys.argv[1:]):
+    try:
+        settings = configuration.check(config)
+        scan.check_settings(workflow)
+        scan.prepare(settings)
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+# Where the source lies is in the private inventory now; no job's preamble needs to carry it.
+config.pop("source", None)
+
+
+# The keys of the configuration that dataset.json may show: closed vocabularies and numbers, no path, no sentence.
+shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "gate", "spacing_tolerance")}
+
+
+def under_results(path):
+    """Return a path below the results folder for a param, where pathvars do not expand."""
+    return str(Path(config["results"]) / path)
+
+
+@functools.cache
+def contents_of_plans(path):
+    """Return the table of contents of the plans, read once."""
+    return json.loads(Path(path).read_text())["batches"]
+
+
+def planned_batches(wildcards):
+    """Return the names of all batches; asks for the checkpoint."""
+    return sorted(contents_of_plans(str(checkpoints.plan_batches.get().output.contents)))
+
+
+def records_of(rule):
+    """Return an input function: the record of every batch of a rule."""
+    pattern = "<results>/private/records/" + rule + "/{batch}.json"
+
+    def records(wildcards):
+        return [pattern.replace("{batch}", batch) for batch in planned_batches(wildcards)]
+
+    return records
+
+
+def records_of_batches(wildcards):
+    """Return the records of every batch of the rules that work on batches."""
+    return records_of("extract_batch")(wildcards) + records_of("check_batch")(wildcards)
+
+
+def digest_of_plan(wildcards):
+    """Return the digest of a batch's plan: a param, since clocks that go back make times lie."""
+    return contents_of_plans(str(checkpoints.plan_batches.get().output.contents))[wildcards.batch]["digest"]

@@ -1,0 +1,32 @@
+rule consolidate_dataset:
+    input:
+        inventory="<results>/private/inventory.jsonl",
+        index="<results>/private/headers.jsonl",
+        extracted=records_of("extract_batch"),
+        checked=records_of("check_batch"),
+    output:
+        volumes="<results>/dataset/volumes.csv",
+        outcomes="<results>/dataset/reports/outcomes.csv",
+        group="<results>/dataset/images.zarr/zarr.json",
+        files="<results>/private/files.csv",
+        frames="<results>/private/frames.csv",
+        provenance="<results>/dataset/provenance/consolidate_dataset.json",
+        record="<results>/private/records/consolidate_dataset.json",
+    log:
+        "<results>/logs/consolidate_dataset.log",
+    benchmark:
+        "<results>/benchmarks/consolidate_dataset.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        results=under_results(""),
+        batches=planned_batches,
+        code=code_digest("consolidate_dataset.py"),
+    message:
+        "Writing the tables of the dataset and the accounts of the source"
+    script:
+        "../scripts/consolidate_dataset.py"

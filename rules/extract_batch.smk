@@ -1,0 +1,27 @@
+rule extract_batch:
+    input:
+        plan="<results>/private/plans/{batch}.json",
+    output:
+        record="<results>/private/records/extract_batch/{batch}.json",
+    log:
+        "<results>/logs/extract_batch/{batch}.log",
+    benchmark:
+        "<results>/benchmarks/extract_batch/{batch}.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        results=under_results(""),
+        inventory=under_results("private/inventory.jsonl"),
+        plan=digest_of_plan,
+        compression=config["compression"],
+        layout=config["layout"],
+        tolerance=config["spacing_tolerance"],
+        code=code_digest("extract_batch.py"),
+    message:
+        "Extracting the pixels of batch {wildcards.batch}"
+    script:
+        "../scripts/extract_batch.py"

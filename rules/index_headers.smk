@@ -1,0 +1,25 @@
+rule index_headers:
+    input:
+        inventory="<results>/private/inventory.jsonl",
+        manifest="<results>/private/manifest.csv",
+    output:
+        index="<results>/private/headers.jsonl",
+        provenance="<results>/dataset/provenance/index_headers.json",
+        record="<results>/private/records/index_headers.json",
+    log:
+        "<results>/logs/index_headers.log",
+    benchmark:
+        "<results>/benchmarks/index_headers.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: workflow.cores or 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        cache=under_results("private/cache"),
+        code=code_digest("index_headers.py"),
+    message:
+        "Reading the headers of new and changed files"
+    script:
+        "../scripts/index_headers.py"

@@ -1,0 +1,25 @@
+checkpoint plan_batches:
+    input:
+        index="<results>/private/headers.jsonl",
+    output:
+        contents="<results>/private/plans/contents.json",
+        provenance="<results>/dataset/provenance/plan_batches.json",
+        record="<results>/private/records/plan_batches.json",
+    log:
+        "<results>/logs/plan_batches.log",
+    benchmark:
+        "<results>/benchmarks/plan_batches.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        results=under_results(""),
+        batch=config["batch"],
+        code=code_digest("plan_batches.py"),
+    message:
+        "Grouping files into series and series into batches"
+    script:
+        "../scripts/plan_batches.py"

@@ -1,0 +1,27 @@
+rule render_report:
+    input:
+        volumes="<results>/dataset/volumes.csv",
+        depths="<results>/dataset/reports/depth.csv",
+        sizes="<results>/dataset/reports/size.csv",
+        outcomes="<results>/dataset/reports/outcomes.csv",
+    output:
+        report="<results>/dataset/reports/report.html",
+        provenance="<results>/dataset/provenance/render_report.json",
+        record="<results>/private/records/render_report.json",
+    log:
+        "<results>/logs/render_report.log",
+    benchmark:
+        "<results>/benchmarks/render_report.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        dataset=under_results("dataset"),
+        code=code_digest("render_report.py"),
+    message:
+        "Rendering the report"
+    script:
+        "../scripts/render_report.py"

@@ -1,0 +1,25 @@
+rule report_depth:
+    input:
+        checked=records_of("check_batch"),
+    output:
+        report="<results>/dataset/reports/depth.csv",
+        provenance="<results>/dataset/provenance/report_depth.json",
+        record="<results>/private/records/report_depth.json",
+    log:
+        "<results>/logs/report_depth.log",
+    benchmark:
+        "<results>/benchmarks/report_depth.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        results=under_results(""),
+        batches=planned_batches,
+        code=code_digest("report_depth.py"),
+    message:
+        "Gathering the depth verdicts of all arrays"
+    script:
+        "../scripts/report_depth.py"

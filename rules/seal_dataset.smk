@@ -1,0 +1,29 @@
+rule seal_dataset:
+    input:
+        consolidated="<results>/private/records/consolidate_dataset.json",
+        records=expand(
+            "<results>/private/records/{rule}.json",
+            rule=["discover_files", "index_headers", "plan_batches", "report_depth", "report_size", "render_report"],
+        ),
+        batches=records_of_batches,
+    output:
+        sealed="<results>/dataset/dataset.json",
+        record="<results>/private/records/seal_dataset.json",
+    log:
+        "<results>/logs/seal_dataset.log",
+    benchmark:
+        "<results>/benchmarks/seal_dataset.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        results=under_results(""),
+        shown=shown_config,
+        code=code_digest("seal_dataset.py"),
+    message:
+        "Sealing the dataset"
+    script:
+        "../scripts/seal_dataset.py"

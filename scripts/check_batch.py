@@ -1,0 +1,20 @@
+"""Read the arrays of a batch back and judge their depth and size."""
+
+from pathlib import Path
+
+from dicomzarr import check, provenance
+from dicomzarr.paths import Results
+
+
+def check_batch(results: Path, record: Path, code: str) -> check.CheckResult:
+    """Return one depth verdict and one size verdict for each array of the batch."""
+    return check.check_batch(Results(results), record, code)
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:  # noqa: F821
+        step.result = check_batch(
+            results=Path(snakemake.params.results),  # noqa: F821
+            record=Path(snakemake.input.extracted),  # noqa: F821
+            code=snakemake.params.code,  # noqa: F821
+        )

@@ -1,0 +1,26 @@
+"""Write the tables of the dataset, the accounts of the source and the provenance by series."""
+
+from pathlib import Path
+
+from dicomzarr import accounts, identity, provenance
+from dicomzarr.paths import Results
+
+
+def consolidate_dataset(
+    results: Path, batches: list[str], inventory: Path, index: Path, outputs: dict[str, Path]
+) -> accounts.Consolidation:
+    """Bring tables, accounts and provenance up to date and return the counts."""
+    folders = Results(results)
+    return accounts.consolidate(folders, batches, inventory, index, identity.load(folders.private), outputs)
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:  # noqa: F821
+        named = ("volumes", "outcomes", "files", "frames", "group")
+        step.result = consolidate_dataset(
+            results=Path(snakemake.params.results),  # noqa: F821
+            batches=snakemake.params.batches,  # noqa: F821
+            inventory=Path(snakemake.input.inventory),  # noqa: F821
+            index=Path(snakemake.input.index),  # noqa: F821
+            outputs={name: Path(snakemake.output[name]) for name in named},  # noqa: F821
+        )

@@ -1,0 +1,241 @@
+"""Read every voxel back through zarr-python and judge depth and size; shares no code with the writer."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomzarr import storage
+from dicomzarr.paths import Results
+
+log = logging.getLogger("dicomzarr")
+
+RULE = "check_batch"
+
+
+@dataclass(slots=True)
+class CheckResult:
+    """The verdicts of a batch: one depth row and one size row an array, in the order of the arrays."""
+
+    counts: dict[str, int]
+    depth: list[dict[str, Any]] = field(default_factory=list)
+    size: list[dict[str, Any]] = field(default_factory=list)
+    claims: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def bits_used(low: float, high: float, *, signed: bool) -> int:
+    """Return how many bits the stored values need: sign included where they are signed.
+
+    Parameters
+    ----------
+    low, high : float
+        Smallest and largest stored value, whole numbers.
+    signed : bool
+    """
+    if not signed:
+        return max(int(high).bit_length(), 1)
+    return max(int(high).bit_length(), (-int(low) - 1).bit_length() if low < 0 else 0) + 1
+
+
+@dataclass(slots=True)
+class ReadBack:
+    """What reading an array back found.
+
+    Attributes
+    ----------
+    exact : bool
+        Every frame has the digest it had when it was decoded.
+    low, high : float
+        Smallest and largest stored value, NaN left out; NaN where there is no other.
+    """
+
+    exact: bool
+    low: float
+    high: float
+
+
+def _frame(array: Any, axes: str, t: int | None, z: int | None) -> NDArray[Any]:
+    """Return one frame as it was decoded: (rows, columns) or (rows, columns, samples)."""
+    place = {"t": t, "z": z}
+    index = tuple(place[axis] if axis in place else slice(None) for axis in axes)
+    plane = np.asarray(array[index])
+    return np.ascontiguousarray(np.moveaxis(plane, 0, -1)) if "c" in axes else np.ascontiguousarray(plane)
+
+
+def _range(pixels: NDArray[Any]) -> tuple[float, float]:
+    if pixels.dtype.kind == "f":
+        finite = pixels[~np.isnan(pixels)]
+        return (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
+    return int(pixels.min()), int(pixels.max())
+
+
+def read_back(images: Path, volume: Mapping[str, Any]) -> ReadBack:
+    """Open an array with zarr-python and compare every frame with the digest taken at decoding.
+
+    Parameters
+    ----------
+    images : Path
+        The Zarr group of all images.
+    volume : mapping
+        The record of the volume: array, axes, shape, dtype, frames as [source, number, t, z, digest].
+    """
+    import zarr
+
+    lows, highs = [], []
+    try:
+        array: Any = zarr.open_array(str(images / volume["array"] / "0"), mode="r")
+        exact = list(array.shape) == volume["shape"] and array.dtype == np.dtype(volume["dtype"])
+        for _, _, t, z, digest in volume["frames"]:
+            pixels = _frame(array, volume["axes"], t, z)
+            exact = exact and hashlib.sha256(pixels.data).hexdigest() == digest
+            low, high = _range(pixels)
+            lows.append(low)
+            highs.append(high)
+    except Exception as error:  # whatever zarr cannot read is a mismatch; its text may quote a path
+        log.error("array %s cannot be read back: %s", volume["array"], type(error).__name__)
+        return ReadBack(False, math.nan, math.nan)
+    seen_low = [value for value in lows if not math.isnan(value)]
+    seen_high = [value for value in highs if not math.isnan(value)]
+    return ReadBack(exact, min(seen_low, default=math.nan), max(seen_high, default=math.nan))
+
+
+def depth_row(volume: Mapping[str, Any], found: ReadBack) -> dict[str, Any]:
+    """Return the row of `depth.csv` of a volume."""
+    facts, signed = volume["facts"], volume["signed"]
+    whole = np.dtype(volume["dtype"]).kind in "iu"
+    flags = []
+    empty = math.isnan(found.low)
+    bits = bits_used(found.low, found.high, signed=signed) if whole and not empty else None
+    declared = (volume["declared_min"], volume["declared_max"])
+    if bits is not None and bits > facts["bits_stored"]:
+        flags.append("outside_bits_stored")
+    if None not in declared and not empty and (found.low < declared[0] or found.high > declared[1]):
+        flags.append("outside_declared_range")
+    if not empty and found.low == found.high:
+        flags.append("constant")
+    failed = not found.exact or "outside_bits_stored" in flags
+    return {
+        "array": volume["array"],
+        "dtype": np.dtype(volume["dtype"]).name,
+        "bits_allocated": facts["bits_allocated"],
+        "bits_stored": facts["bits_stored"],
+        "signed": "true" if signed else "false",
+        "photometric": facts["photometric"],
+        "declared_min": declared[0],
+        "declared_max": declared[1],
+        "observed_min": None if empty else found.low,
+        "observed_max": None if empty else found.high,
+        "bits_used": bits,
+        "read_back": "exact" if found.exact else "mismatch",
+        "verdict": "fail" if failed else "warn" if "outside_declared_range" in flags else "pass",
+        "flags": " ".join(flags),
+    }
+
+
+# Flags of a volume that ask a person to look: something of the series is missing or not placed with certainty.
+SIZE_WARNINGS = frozenset({"incomplete", "gap", "uneven_spacing", "incomplete_grid", "ambiguous_stack"})
+
+
+def size_row(volume: Mapping[str, Any], files_on_disk: Mapping[str, int]) -> dict[str, Any]:
+    """Return the row of `size.csv` of a volume.
+
+    Parameters
+    ----------
+    volume : mapping
+        Its record.
+    files_on_disk : mapping of str to int
+        Size of each file found below its folder.
+    """
+    shape = dict(zip(volume["axes"], volume["shape"], strict=True))
+    expected = math.prod(volume["shape"]) * np.dtype(volume["dtype"]).itemsize
+    stored = sum(files_on_disk.values())
+    places = shape.get("t", 1) * shape.get("z", 1)
+    flags = sorted(SIZE_WARNINGS & set(volume["flags"]))
+    wrong = {path: said[0] for path, said in volume["files"].items()} != dict(files_on_disk)
+    wrong = wrong or len(volume["frames"]) != places
+    return {
+        "array": volume["array"],
+        "frames_expected": volume["frames_expected"],
+        "frames_written": len(volume["frames"]),
+        "rows": shape["y"],
+        "columns": shape["x"],
+        "expected_bytes": expected,
+        "source_bytes": volume["source_bytes"],
+        "stored_bytes": stored,
+        "ratio": round(expected / stored, 4) if stored else None,
+        "files": len(files_on_disk),
+        "missing_slices": volume["missing_slices"],
+        "verdict": "fail" if wrong else "warn" if flags else "pass",
+        "flags": " ".join([*flags, *(["files_differ"] if wrong else [])]),
+    }
+
+
+def _on_disk(folder: Path) -> dict[str, list[int]]:
+    """Return ``{path: [size, mtime_ns, inode]}`` of the files below an image."""
+    found = {}
+    for base, _, names in os.walk(folder):
+        for name in names:
+            status = os.lstat(os.path.join(base, name))
+            relative = os.path.relpath(os.path.join(base, name), folder)
+            found[relative] = [status.st_size, status.st_mtime_ns, status.st_ino]
+    return found
+
+
+def _check_series(results: Results, record: Mapping[str, Any], code: str) -> tuple[dict[str, Any], bool]:
+    """Return the rows of a series, kept from before where neither its files nor the code changed, and whether kept."""
+    path = results.series_record(RULE, record["series_id"])
+    disk = {volume["array"]: _on_disk(results.images / volume["array"]) for volume in record["volumes"]}
+    key = {"code": code, "fingerprint": record["fingerprint"], "disk": disk}
+    try:
+        kept = storage.read_json(path)
+        if kept["key"] == key:
+            return kept, True
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    depth, size = [], []
+    for volume in record["volumes"]:
+        depth.append(depth_row(volume, read_back(results.images, volume)))
+        size.append(size_row(volume, {name: said[0] for name, said in disk[volume["array"]].items()}))
+    made = {"key": key, "depth": depth, "size": size}
+    storage.write_atomically(path, storage.canonical_json(made), private=True)
+    return made, False
+
+
+def check_batch(results: Results, record: Path, code: str) -> CheckResult:
+    """Read back the arrays of a batch and return one depth and one size verdict for each.
+
+    Parameters
+    ----------
+    results : Results
+    record : Path
+        The record of the batch's extraction.
+    code : str
+        Digest of this rule's code.
+
+    Returns
+    -------
+    CheckResult
+    """
+    extracted = storage.read_json(record)
+    outcome = CheckResult({"arrays": 0, "read": 0, "mismatches": 0})
+    for series_id in sorted(extracted["series"]):
+        series = storage.read_json(results.series_record("extract_batch", series_id))
+        rows, kept = _check_series(results, series, code)
+        outcome.depth += rows["depth"]
+        outcome.size += rows["size"]
+        outcome.counts["read"] += 0 if kept else len(rows["depth"])
+        path = results.series_record(RULE, series_id)
+        outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
+    outcome.counts["arrays"] = len(outcome.depth)
+    outcome.counts["mismatches"] = sum(row["read_back"] != "exact" for row in outcome.depth)
+    log.info("arrays %(arrays)d, read %(read)d, mismatches %(mismatches)d", outcome.counts)
+    return outcome

@@ -1,0 +1,220 @@
+"""A batch: extract the series that changed, skip the rest, retire what is gone, publish by rename, record last."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dicomzarr import ome, storage
+from dicomzarr.identity import Pseudonyms
+from dicomzarr.paths import Results, decode_path
+from dicomzarr.plans import owned_prefixes
+from dicomzarr.series import Options, Roots, content_of, extract, fingerprint
+
+log = logging.getLogger("dicomzarr")
+
+RULE = "extract_batch"
+# Series are published in groups: two flushes of the file system a group instead of many a series.
+GROUP_BYTES, GROUP_SERIES = 256 << 20, 64
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """What a batch did, and what it vouches for.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        series, extracted, unchanged, retired.
+    claims : dict
+        ``{path below results: [size, sha256]}`` of every file of its arrays and of its series records.
+    series : dict of str to str
+        Fingerprint of each series, by id.
+    """
+
+    counts: dict[str, int]
+    claims: dict[str, list[Any]] = field(default_factory=dict)
+    series: dict[str, str] = field(default_factory=dict)
+
+
+def read_roots(inventory: Path) -> Roots:
+    """Return the source folders from the first line of the inventory."""
+    with open(inventory, "rb") as stream:
+        folders = json.loads(stream.readline())["roots"]
+    return Roots({label: decode_path(path) for label, path in folders.items()})
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        record = storage.read_json(path)
+        return record if isinstance(record, dict) and {"files", "volumes", "fingerprint"} <= set(record) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return ``{path below images.zarr: [size, sha256]}`` of all that a series has there."""
+    series = record["series_id"]
+    found: dict[str, list[Any]] = {}
+    if record["volumes"]:
+        found[f"{series}/zarr.json"] = [len(ome.GROUP), storage.sha256_of_bytes(ome.GROUP)]
+    for volume in record["volumes"]:
+        found.update({f"{volume['array']}/{path}": said for path, said in volume["files"].items()})
+    return found
+
+
+def _stands(results: Results, record: Mapping[str, Any]) -> bool:
+    """Return whether every file of the series is there with its size."""
+    try:
+        return all(os.stat(results.images / path).st_size == said[0] for path, said in _files_of(record).items())
+    except OSError:
+        return False
+
+
+def _contents(entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots: Roots) -> dict[str, str]:
+    """Return the content digests of a series' files; those whose stat is known are not opened again."""
+    known = {(f["path"], tuple(f["stat"])): f["content"] for f in (record or {}).get("files", [])}
+    known |= {(f["path"], tuple(f["stat"])): f["content"] for f in (record or {}).get("rivals", [])}
+    rows = [*entry["files"], *entry["rivals"]]
+    return {row["path"]: known.get((row["path"], tuple(row["stat"]))) or content_of(row, roots) for row in rows}
+
+
+def _entry_digest(entry: Mapping[str, Any], options: Options) -> str:
+    whole = [entry, options.compression, options.layout, options.tolerance, options.code]
+    return storage.sha256_of_bytes(storage.canonical_json(whole))
+
+
+def _renamed(record: dict[str, Any], entry: Mapping[str, Any], contents: Mapping[str, str]) -> None:
+    """Bring paths and stats of an unchanged series up to date: its files are listed by content."""
+    rows = sorted(entry["files"], key=lambda row: (contents[row["path"]], row["path"]))
+    for said, row in zip(record["files"], rows, strict=True):
+        said["path"], said["stat"] = row["path"], list(row["stat"])
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A batch at work."""
+
+    results: Results
+    store: Path
+    pseudonyms: Pseudonyms
+    options: Options
+    roots: Roots
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    waiting_bytes: int = 0
+
+    def record_path(self, series_id: str) -> Path:
+        return self.results.series_record(RULE, series_id)
+
+    def save(self, record: Mapping[str, Any]) -> None:
+        path = self.record_path(record["series_id"])
+        storage.write_atomically(path, storage.canonical_json(record), private=True)
+
+    def series(self, entry: Mapping[str, Any]) -> bool:
+        """Bring one series up to date; return whether it was extracted."""
+        record = _read_record(self.record_path(entry["series_id"]))
+        said = _entry_digest(entry, self.options)
+        standing = record is not None and _stands(self.results, record)
+        if record is not None and standing and record.get("entry") == said:
+            return False
+        contents = _contents(entry, record, self.roots)
+        rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
+        if record is not None and standing and record["fingerprint"] == fingerprint(entry, contents, self.options):
+            _renamed(record, entry, contents)
+            self.save(record | {"entry": said, "rivals": rivals})
+            return False
+        self.record_path(entry["series_id"]).unlink(missing_ok=True)
+        store = self.store / entry["series_id"]
+        made = extract(entry, contents, store, self.roots, self.pseudonyms, self.options)
+        self.waiting.append(made | {"entry": said, "rivals": rivals})
+        self.waiting_bytes += sum(volume["stored_bytes"] for volume in made["volumes"])
+        if self.waiting_bytes > GROUP_BYTES or len(self.waiting) >= GROUP_SERIES:
+            self.publish()
+        return True
+
+    def publish(self) -> None:
+        """Make what waits durable, rename it into the dataset, and write the records last."""
+        if not self.waiting:
+            return
+        storage.sync_filesystem(self.store)
+        for record in self.waiting:
+            self._place(record)
+        storage.sync_filesystem(self.results.private)
+        for record in self.waiting:
+            self.save(record)
+        self.waiting, self.waiting_bytes = [], 0
+
+    def _place(self, record: Mapping[str, Any]) -> None:
+        home = self.results.images / record["series_id"]
+        storage.remove_tree(home)
+        store = self.store / record["series_id"]
+        if record["volumes"]:
+            # The group is whole before it appears: its own metadata first, then its volumes, in one rename.
+            (store / "zarr.json").write_bytes(ome.GROUP)
+            os.replace(store, home)
+        else:
+            storage.remove_tree(store)
+
+    def retire(self, current: set[str], batch: str) -> list[str]:
+        """Remove series of this batch that the plan no longer holds; the record goes first."""
+        gone = []
+        for prefix in owned_prefixes(batch):
+            for path in (self.results.records / RULE / prefix).glob("*.json"):
+                if path.stem not in current:
+                    path.unlink()
+                    self.results.series_record("check_batch", path.stem).unlink(missing_ok=True)
+                    storage.remove_tree(self.results.images / path.stem)
+                    gone.append(path.stem)
+        return gone
+
+
+def extract_batch(plan: Path, inventory: Path, results: Results, pseudonyms: Pseudonyms, options: Options) -> BatchResult:
+    """Bring the arrays of a batch up to date.
+
+    Parameters
+    ----------
+    plan : Path
+        The plan of the batch: series with their files.
+    inventory : Path
+        Its first line tells where the source folders are.
+    results : Results
+    pseudonyms : Pseudonyms
+    options : Options
+
+    Returns
+    -------
+    BatchResult
+    """
+    planned = storage.read_json(plan)
+    results.images.mkdir(parents=True, exist_ok=True)
+    store = results.temporary / f"{planned['batch']}.{os.getpid()}"
+    storage.make_private(store)
+    batch = _Batch(results, store, pseudonyms, options, read_roots(inventory))
+    extracted = 0
+    try:
+        gone = batch.retire({entry["series_id"] for entry in planned["series"]}, planned["batch"])
+        for entry in planned["series"]:
+            if batch.series(entry):
+                extracted += 1
+                log.info("series %s extracted", entry["series_id"])
+        batch.publish()
+    finally:
+        storage.remove_tree(store)
+    total = len(planned["series"])
+    outcome = BatchResult(
+        {"series": total, "extracted": extracted, "unchanged": total - extracted, "retired": len(gone)}
+    )
+    for entry in planned["series"]:
+        path = batch.record_path(entry["series_id"])
+        record = storage.read_json(path)
+        outcome.series[entry["series_id"]] = record["fingerprint"]
+        outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
+        for name, said in _files_of(record).items():
+            outcome.claims[f"dataset/images.zarr/{name}"] = said
+    log.info("extracted %d, unchanged %d, retired %d", extracted, total - extracted, len(gone))
+    return outcome

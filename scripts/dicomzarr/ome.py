@@ -1,0 +1,135 @@
+"""OME-Zarr 0.5 metadata of a volume, built from numbers and closed vocabularies only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dicomzarr import shards, storage
+from dicomzarr.model import Frame, Volume
+
+TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+MANY = 512  # entries; longer lists lie in a small array beside the image, not in its attributes
+GROUP = storage.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
+
+
+def axes(volume: Volume) -> list[dict[str, str]]:
+    """Return the OME-Zarr axes; a unit only where the spacing is known."""
+    found = []
+    for name in volume.axes:
+        axis = {"name": name, "type": TYPES[name]}
+        if name in volume.spacing_mm:
+            axis["unit"] = "millimeter"
+        elif name == "t" and time_step(volume) is not None:
+            axis["unit"] = "second"
+        found.append(axis)
+    return found
+
+
+def time_step(volume: Volume) -> float | None:
+    """Return the seconds from one index of `t` to the next where it is time and even within a thousandth."""
+    values = (volume.t_axis or {}).get("values")
+    if (volume.t_axis or {}).get("means") != ["time_s"] or not isinstance(values, (list, tuple)) or len(values) < 2:
+        return None
+    steps = np.diff(np.asarray(values, float))
+    step = float(np.mean(steps))
+    return step if step > 0 and bool(np.all(np.abs(steps - step) <= 1e-3 * step)) else None
+
+
+def scale(volume: Volume) -> list[float]:
+    """Return the scale along each axis: millimetres or seconds where known, else 1 without a unit."""
+    known = dict(volume.spacing_mm)
+    step = time_step(volume)
+    if step is not None:
+        known["t"] = step
+    return [float(known.get(name, 1.0)) for name in volume.axes]
+
+
+def one_or_all(values: Sequence[Any]) -> Any:
+    """Return the value that all frames share, else the list of them; None where a frame has none."""
+    if any(value is None or value == () for value in values):
+        return None
+    listed = [list(value) if isinstance(value, tuple) else value for value in values]
+    return listed[0] if all(value == listed[0] for value in listed) else listed
+
+
+def per_frame(frames: Sequence[Frame], of: Callable[[Frame], Any]) -> Any:
+    """Return a fact of the frames: one value where they agree, else one a frame, in array order."""
+    return one_or_all([of(frame) for frame in frames])
+
+
+def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `dicomzarr` attributes of a volume.
+
+    Parameters
+    ----------
+    volume : Volume
+    pixel_facts : mapping
+        What decoding knows: modality, photometric, photometric_source, bits_allocated, bits_stored, transfer_syntax,
+        decoder, lossy, and palette where there is one. Values are from closed vocabularies already.
+    """
+    frames = [place.frame for place in volume.places]
+    found: dict[str, Any] = dict(pixel_facts)
+    found["kind"] = volume.kind
+    found["flags"] = list(volume.flags)
+    optional = {
+        "rescale": per_frame(frames, lambda frame: frame.rescale),
+        "window": per_frame(frames, lambda frame: frame.window[0] if frame.window else None),
+        "affine_lps": [list(row) for row in volume.affine_lps] if volume.affine_lps else None,
+        "positions_mm": list(volume.positions_mm) if volume.positions_mm else None,
+        "t_axis": dict(volume.t_axis) if volume.t_axis else None,
+        "missing_slices": volume.missing_slices or None,
+        "mosaic": True if "mosaic" in volume.flags else None,
+    }
+    found.update({key: value for key, value in optional.items() if value is not None})
+    return found
+
+
+def _set_beside(folder: Path, attributes: dict[str, Any]) -> shards.Digests:
+    """Move lists of many numbers into small arrays beside the image; the attribute then names the array."""
+    digests: shards.Digests = {}
+    holders = [(attributes, key) for key in ("rescale", "window", "positions_mm")]
+    if "t_axis" in attributes:
+        holders.append((attributes["t_axis"], "values"))
+    if "palette" in attributes:
+        holders += [(attributes["palette"], key) for key in ("red", "green", "blue")]
+    for holder, key in holders:
+        values = holder.get(key)
+        if not isinstance(values, list) or len(values) <= MANY:
+            continue
+        name = f"t_{key}" if key == "values" else f"palette_{key}" if key in ("red", "green", "blue") else key
+        array = np.asarray(values)
+        for path, said in shards.write_small_array(folder / name, array, _names(array.ndim)).items():
+            digests[f"{name}/{path}"] = said
+        holder[key] = {"array": name}
+    return digests
+
+
+def _names(dimensions: int) -> list[str]:
+    return ["index", "component"][:dimensions]
+
+
+def write_image_group(folder: Path, volume: Volume, pixel_facts: Mapping[str, Any]) -> shards.Digests:
+    """Write the `zarr.json` of an image group, and small arrays beside it where lists are long.
+
+    Returns
+    -------
+    dict
+        Size and SHA-256 of each file written, by its path below the volume.
+    """
+    attributes = facts(volume, pixel_facts)
+    digests = _set_beside(folder, attributes)
+    multiscale = {
+        "axes": axes(volume),
+        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale(volume)}]}],
+    }
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {"ome": {"version": "0.5", "multiscales": [multiscale]}, "dicomzarr": attributes},
+    }
+    digests["zarr.json"] = shards.write_file(folder / "zarr.json", storage.canonical_json(metadata))
+    return digests

@@ -1,0 +1,454 @@
+"""One series: from its files to arrays in a temporary store and a record of all that happened.
+
+A pure function of the files' contents, the configuration and the key: file names, times and places decide nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dicomzarr import frames as frames_module
+from dicomzarr import layout, ome, pixels, shards, sources, storage, vocabulary
+from dicomzarr.errors import SourceChanged
+from dicomzarr.identity import Pseudonyms
+from dicomzarr.model import Frame, HeaderRow, Volume
+from dicomzarr.paths import decode_path
+from dicomzarr.reasons import SetAside
+
+_BLOCK = 1 << 22
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+# Syntaxes whose encoder may have changed values: JPEG Baseline and Extended, near-lossless JPEG-LS, JPEG 2000, HTJ2K.
+_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91, 112, 203))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """What of the configuration shapes arrays, and the digest of the code that makes them."""
+
+    compression: str
+    layout: str
+    tolerance: float
+    code: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Roots:
+    """The absolute source folders by label, as bytes."""
+
+    folders: Mapping[str, bytes]
+
+    def locate(self, path: str) -> bytes:
+        """Return the absolute path of a manifest path."""
+        raw = decode_path(path)
+        if "" in self.folders:
+            return os.path.join(self.folders[""], raw)
+        label, _, rest = raw.partition(b"/")
+        return os.path.join(self.folders[label.decode()], rest)
+
+
+@contextlib.contextmanager
+def opened(row: HeaderRow, roots: Roots) -> Iterator[int]:
+    """Open a source file, read only and without following a link, and make sure that it is the one the scan saw."""
+    try:
+        handle = os.open(roots.locate(row["path"]), _OPEN)
+    except OSError:
+        raise SourceChanged(1) from None
+    try:
+        status = os.fstat(handle)
+        seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        if seen != tuple(row["stat"]):
+            raise SourceChanged(1)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def content_of(row: HeaderRow, roots: Roots) -> str:
+    """Return the SHA-256 of a source file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with opened(row, roots) as handle:
+        offset = 0
+        while block := os.pread(handle, _BLOCK, offset):
+            digest.update(block)
+            offset += len(block)
+    if offset != row["stat"][0]:
+        raise SourceChanged(1)
+    return digest.hexdigest()
+
+
+@dataclasses.dataclass(slots=True)
+class _File:
+    """A file of the series while it is worked on."""
+
+    row: HeaderRow
+    content: str
+    own: bool = True
+    reason: str = ""
+    format: pixels.PixelFormat | None = None
+    frames: list[Frame] = dataclasses.field(default_factory=list)
+    palette: dict[str, Any] | None = None
+
+    @property
+    def instance(self) -> str:
+        return self.row["facts"].get("SOPInstanceUID") or self.content
+
+
+class _Readers:
+    """The frames of the files, one file open at a time."""
+
+    def __init__(self, files: Sequence[_File], roots: Roots) -> None:
+        self._files = files
+        self._roots = roots
+        self._stack = contextlib.ExitStack()
+        self._current: int | None = None
+        self._reader: pixels.FrameReader | None = None
+
+    def frame(self, source: int, number: int) -> pixels.DecodedFrame:
+        if self._current != source or self._reader is None:
+            self.close()
+            row = self._files[source].row
+            handle = self._stack.enter_context(opened(row, self._roots))
+            opened_source = sources.open_source(handle, row["stat"][0], row["facts"])
+            self._reader = pixels.FrameReader(opened_source, row["facts"])
+            self._current = source
+        return self._reader[number]
+
+    def close(self) -> None:
+        self._stack.close()
+        self._current, self._reader = None, None
+
+
+def fingerprint(entry: Mapping[str, Any], contents: Mapping[str, str], options: Options) -> str:
+    """Return the digest of everything the arrays of a series depend on.
+
+    Parameters
+    ----------
+    entry : mapping
+        The plan of the series.
+    contents : mapping of str to str
+        SHA-256 of each of its files and rivals, by path.
+    options : Options
+    """
+    files = sorted((contents[row["path"]], row["outcome"], row["reason"]) for row in entry["files"])
+    rivals = sorted(contents[row["path"]] for row in entry["rivals"])
+    ids = [entry["series_id"], entry["study_id"], entry["subject_id"], entry["flags"]]
+    whole = [files, rivals, ids, dataclasses.asdict(options)]
+    return storage.sha256_of_bytes(storage.canonical_json(whole))
+
+
+def _read_header(handle: int, row: HeaderRow) -> Any:
+    """Return the data set without its pixels, for what the index does not keep; None where it cannot be read."""
+    import pydicom
+
+    try:
+        with os.fdopen(os.dup(handle), "rb") as stream:
+            stream.seek(0)
+            return pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+    except Exception:
+        return None
+
+
+def _understand(index: int, file: _File, roots: Roots) -> None:
+    """Fill in the pixel format and the frames of a file, or the reason why it has none."""
+    facts = file.row["facts"]
+    try:
+        file.format = pixels.pixel_format(facts)
+        header = None
+        if facts.get("has_functional_groups") or facts.get("has_palette"):
+            with opened(file.row, roots) as handle:
+                header = _read_header(handle, file.row)
+        if facts.get("has_palette") and header is not None:
+            file.palette = pixels.read_palette(header)
+        file.frames = frames_module.frames_of(index, file.content, facts, file.format, header)
+    except SetAside as error:
+        file.reason = file.reason or error.code
+
+
+def _pixel_digest(files: Sequence[_File], index: int, readers: _Readers) -> str | None:
+    """Return the digest of all pixels of a file, or None, with its reason noted, where they cannot be decoded."""
+    file = files[index]
+    digest = hashlib.sha256()
+    try:
+        for frame in file.frames:
+            decoded = readers.frame(index, frame.number).pixels
+            digest.update(f"{decoded.shape}{decoded.dtype.str}".encode())
+            digest.update(decoded.data)
+    except SetAside as error:
+        _condemn(files, file.content, error.code)
+        return None
+    return digest.hexdigest()
+
+
+def _condemn(files: Sequence[_File], content: str, reason: str) -> None:
+    """Note a reason for every file of this content: equal bytes fail alike."""
+    for file in files:
+        if file.content == content and (not file.reason or file.reason == "duplicate"):
+            file.reason = reason
+
+
+def _settle_duplicates(files: Sequence[_File], readers: _Readers) -> None:
+    """Keep one file of each SOP Instance UID; set the others aside, or all where their pixels differ."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, file in enumerate(files):
+        if not file.reason:
+            groups[file.instance].append(index)
+    for members in groups.values():
+        if len(members) < 2:
+            continue
+        if len({files[i].content for i in members}) > 1:
+            digests = {i: _pixel_digest(files, i, readers) for i in members}
+            members = [i for i in members if digests[i] is not None]
+            if len({digests[i] for i in members}) > 1:
+                for i in members:
+                    files[i].reason = "conflicting_instance"
+                continue
+        for loser in sorted(members, key=lambda i: (files[i].content, i))[1:]:
+            files[loser].reason = "duplicate"
+
+
+def _validate_rest(files: Sequence[_File], readers: _Readers) -> None:
+    """Decode every file that still stands, so that one more pass is enough."""
+    for index, file in enumerate(files):
+        if file.own and not file.reason:
+            _pixel_digest(files, index, readers)
+
+
+@dataclasses.dataclass(slots=True)
+class _Written:
+    """What writing a volume taught: digests of its files and frames, decoders and flags."""
+
+    digests: shards.Digests
+    frames: list[str]
+    decoders: set[str]
+    flags: set[str]
+
+
+def _write_array(
+    folder: Path, volume: Volume, readers: _Readers, options: Options
+) -> _Written:
+    first = volume.places[0].frame
+    grid = shards.chunk_grid(volume.axes, volume.shape, first.dtype, options.layout)
+    writer = shards.ShardWriter(folder / "0", grid, first.dtype, options.compression)
+    done = _Written({}, [], set(), set())
+    try:
+        for place in volume.places:
+            try:
+                decoded = readers.frame(place.frame.source, place.frame.number)
+            except SetAside as error:
+                raise _BadFile(place.frame.source, error.code) from None
+            writer.put(decoded.pixels)
+            done.frames.append(hashlib.sha256(decoded.pixels.data).hexdigest())
+            done.decoders.add(decoded.decoder)
+            done.flags.update(decoded.flags)
+        done.digests = {f"0/{name}": said for name, said in writer.close().items()}
+    except BaseException:
+        writer.abandon()
+        raise
+    return done
+
+
+class _BadFile(Exception):
+    """A file that failed while its frames were written."""
+
+    def __init__(self, source: int, reason: str) -> None:
+        super().__init__(reason)
+        self.source = source
+        self.reason = reason
+
+
+def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str]) -> dict[str, Any]:
+    sources = sorted({place.frame.source for place in volume.places})
+    formats = [form for i in sources if (form := files[i].format) is not None]
+    headers = [files[i].row["facts"] for i in sources]
+    first = volume.places[0].frame
+    found: dict[str, Any] = {
+        "modality": vocabulary.modality(first.modality),
+        "photometric": vocabulary.photometric(first.photometric),
+        "photometric_source": sorted({vocabulary.photometric(form.photometric_source) for form in formats}),
+        "bits_allocated": max(form.bits_allocated for form in formats),
+        "bits_stored": max(form.bits_stored for form in formats),
+        "transfer_syntax": sorted({vocabulary.transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}),
+        "decoder": sorted(decoders),
+        "lossy": any(_is_lossy(facts) for facts in headers),
+    }
+    if len(found["photometric_source"]) == 1:
+        found["photometric_source"] = found["photometric_source"][0]
+    palettes = [files[i].palette for i in sources if files[i].palette]
+    if palettes and all(palette == palettes[0] for palette in palettes) and len(palettes) == len(sources):
+        found["palette"] = dict(palettes[0] or {})
+    padding = {facts.get("PixelPaddingValue") for facts in headers}
+    if len(padding) == 1 and None not in padding:
+        found["padding_value"] = padding.pop()
+    return found
+
+
+def _is_lossy(facts: Mapping[str, Any]) -> bool:
+    return facts.get("LossyImageCompression") == "01" or facts.get("TransferSyntaxUID") in _LOSSY
+
+
+def _declared(files: Sequence[_File], sources: Sequence[int], key: str, pick: Any) -> int | None:
+    values = [files[i].row["facts"].get(key) for i in sources]
+    return None if any(value is None for value in values) else int(pick(values))
+
+
+def _write_volume(
+    volume: Volume, store: Path, name: str, files: Sequence[_File], readers: _Readers, options: Options, expected: int
+) -> dict[str, Any]:
+    """Write one volume below `store` and return what the record keeps of it."""
+    folder = store / name.split("/")[1]
+    folder.mkdir()
+    written = _write_array(folder, volume, readers, options)
+    sources = sorted({place.frame.source for place in volume.places})
+    pixel_facts = _pixel_facts(volume, files, written.decoders)
+    row_flags = {flag for i in sources for flag in files[i].row["flags"]}
+    format_flags = {flag for i in sources if (form := files[i].format) for flag in form.flags}
+    flags = set(volume.flags) | written.flags | row_flags | format_flags
+    flags |= {"incomplete"} if expected > len(volume.places) else set()
+    volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
+    digests = written.digests | ome.write_image_group(folder, volume, pixel_facts)
+    first = volume.places[0].frame
+    form = files[first.source].format
+    return {
+        "array": name,
+        "kind": volume.kind,
+        "why": volume.why,
+        "axes": "".join(volume.axes),
+        "shape": list(volume.shape),
+        "dtype": first.dtype,
+        "signed": bool(form and form.signed),
+        "spacing_mm": dict(volume.spacing_mm),
+        "missing_slices": volume.missing_slices,
+        "flags": list(volume.flags),
+        "frames_expected": expected,
+        "declared_min": _declared(files, sources, "SmallestImagePixelValue", min),
+        "declared_max": _declared(files, sources, "LargestImagePixelValue", max),
+        "source_bytes": sum(files[i].row["stat"][0] for i in sources),
+        "stored_bytes": sum(size for size, _ in digests.values()),
+        "pixel_digest": storage.sha256_of_bytes(bytes.fromhex("".join(written.frames))),
+        "facts": {k: v for k, v in pixel_facts.items() if k != "palette"},
+        "files": {path: list(said) for path, said in sorted(digests.items())},
+        "frames": [
+            [place.frame.source, place.frame.number, place.t, place.z, digest]
+            for place, digest in zip(volume.places, written.frames, strict=True)
+        ],
+    }
+
+
+def _expected_frames(volumes: Sequence[Volume], files: Sequence[_File], options: Options) -> dict[tuple[str, ...], int]:
+    """Return how many frames each volume would have if no file of it had failed, by discriminators."""
+    lost = [f for f in files if f.own and f.frames and f.reason and f.reason != "duplicate"]
+    kept = {f.instance for f in files if f.own and not f.reason}
+    lost = [f for f in lost if f.instance not in kept]
+    standing = [frame for f in files if f.own and not f.reason for frame in f.frames]
+    if not lost or not standing:
+        return {v.discriminators: len(v.places) for v in volumes}
+    whole = layout.lay_out([*standing, *(frame for f in lost for frame in f.frames)], tolerance=options.tolerance)
+    would = {v.discriminators: len(v.places) for v in whole}
+    return {v.discriminators: max(len(v.places), would.get(v.discriminators, 0)) for v in volumes}
+
+
+def _attempt(
+    entry: Mapping[str, Any], files: Sequence[_File], store: Path, roots: Roots, pseudonyms: Pseudonyms, options: Options
+) -> list[dict[str, Any]]:
+    """Lay out and write the files that still stand; raises `_BadFile` at the first that fails."""
+    readers = _Readers(files, roots)
+    try:
+        standing = [frame for file in files if file.own and not file.reason for frame in file.frames]
+        if not standing:
+            return []
+        volumes = layout.lay_out(standing, tolerance=options.tolerance)
+        expected = _expected_frames(volumes, files, options)
+        named = {pseudonyms.volume_id(entry["series_id"], volume.discriminators): volume for volume in volumes}
+        if len(named) != len(volumes):
+            raise ValueError("two volumes of a series have one id")
+        done = []
+        for volume_id, volume in sorted(named.items()):
+            flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *entry["flags"]})))
+            name = f"{entry['series_id']}/{volume_id}"
+            known = expected[volume.discriminators]
+            done.append(_write_volume(flagged, store, name, files, readers, options, known))
+        return done
+    finally:
+        readers.close()
+
+
+def extract(
+    entry: Mapping[str, Any],
+    contents: Mapping[str, str],
+    store: Path,
+    roots: Roots,
+    pseudonyms: Pseudonyms,
+    options: Options,
+) -> dict[str, Any]:
+    """Write the arrays of one series into a temporary store and return its record.
+
+    Parameters
+    ----------
+    entry : mapping
+        The plan of the series: ids, files and rivals.
+    contents : mapping of str to str
+        SHA-256 of each file, by path.
+    store : Path
+        A folder that does not exist yet; each volume becomes a folder in it.
+    roots : Roots
+        Where the source is.
+    pseudonyms : Pseudonyms
+        Makes the ids of volumes.
+    options : Options
+
+    Returns
+    -------
+    dict
+        The record: files with outcome and reason, volumes with digests and the place of every frame.
+    """
+    own = [_File(row, contents[row["path"]]) for row in entry["files"]]
+    rivals = [_File(row, contents[row["path"]], own=False) for row in entry["rivals"]]
+    # By content first: equal inputs give equal bytes wherever the files lie.
+    files = sorted([*own, *rivals], key=lambda f: (not f.own, f.content, f.row["path"]))
+    for index, file in enumerate(files):
+        file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
+        _understand(index, file, roots)
+    readers = _Readers(files, roots)
+    _settle_duplicates(files, readers)
+    readers.close()
+    for repeated in (False, True):
+        storage.remove_tree(store)
+        store.mkdir(parents=True)
+        try:
+            volumes = _attempt(entry, files, store, roots, pseudonyms, options)
+            break
+        except _BadFile as bad:
+            if repeated:
+                raise ValueError("a file failed that had decoded before") from None
+            _condemn(files, files[bad.source].content, bad.reason)
+            readers = _Readers(files, roots)
+            _validate_rest(files, readers)
+            readers.close()
+    return {
+        "series_id": entry["series_id"],
+        "study_id": entry["study_id"],
+        "subject_id": entry["subject_id"],
+        "flags": entry["flags"],
+        "options": dataclasses.asdict(options),
+        "fingerprint": fingerprint(entry, contents, options),
+        "files": [_account(file) for file in files if file.own],
+        "volumes": volumes,
+    }
+
+
+def _account(file: _File) -> dict[str, Any]:
+    outcome = "extracted" if not file.reason else "skipped" if file.reason == "duplicate" else "quarantined"
+    return {
+        "path": file.row["path"],
+        "stat": list(file.row["stat"]),
+        "content": file.content,
+        "outcome": outcome,
+        "reason": file.reason,
+    }

@@ -1,0 +1,41 @@
+"""Closed vocabularies: the only words of a header that may leave `results/private/`."""
+
+from __future__ import annotations
+
+OTHER = "OTHER"
+
+# PS3.3 C.7.3.1.1.1, current and retired defined terms of Modality (0008,0060).
+MODALITIES = frozenset(
+    "ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DMS DG DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT IVUS"
+    " KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG RTDOSE"
+    " RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL"
+    " XC AS CD CF CP CS DD DF DM DS EC FA FS LP MA MS OPR ST TF VF".split()
+)
+
+# PS3.3 C.7.6.3.1.2, Photometric Interpretation (0028,0004).
+PHOTOMETRIC = frozenset(
+    ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "YBR_FULL", "YBR_FULL_422",
+     "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB")
+)  # fmt: skip
+
+# PS3.6 table A-1 and PS3.5 section 10: transfer syntaxes that may hold pixel data.
+TRANSFER_SYNTAXES = frozenset(
+    ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.1.99",
+     "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"]
+    + [f"1.2.840.10008.1.2.4.{n}" for n in (*range(50, 67), 70, 80, 81, 90, 91, 92, 93, *range(100, 114), 201, 202, 203)]
+)  # fmt: skip
+
+
+def modality(value: str) -> str:
+    """Return a known Modality, `OTHER` for anything else, empty where there is none."""
+    return value if value in MODALITIES or not value else OTHER
+
+
+def photometric(value: str) -> str:
+    """Return a known Photometric Interpretation, or `OTHER`."""
+    return value if value in PHOTOMETRIC else OTHER
+
+
+def transfer_syntax(value: str) -> str:
+    """Return a known transfer syntax UID, or `OTHER`."""
+    return value if value in TRANSFER_SYNTAXES else OTHER

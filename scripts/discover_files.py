@@ -1,0 +1,15 @@
+"""Write the manifest: the paths of all regular files below the source, and nothing else."""
+
+from pathlib import Path
+
+from dicomzarr import accounts, provenance
+
+
+def discover_files(inventory: Path, manifest: Path) -> dict[str, dict[str, int]]:
+    """Write the manifest from the scan's inventory and return how many entries of each kind there are."""
+    return {"counts": accounts.write_manifest(inventory, manifest)}
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:  # noqa: F821
+        step.result = discover_files(Path(snakemake.input.inventory), Path(snakemake.output.manifest))  # noqa: F821

@@ -1,0 +1,28 @@
+"""Group files into series and series into batches."""
+
+from pathlib import Path
+
+from dicomzarr import identity, plans, provenance
+from dicomzarr.paths import Results
+
+
+def plan_batches(
+    results: Path, index: Path, contents: Path, series_each: int, megabytes_each: int
+) -> dict[str, object]:
+    """Write a plan a batch and their table of contents; the number of batches is history, so no count of the data."""
+    folders = Results(results)
+    pseudonyms = identity.load(folders.private)
+    size = megabytes_each * 1_000_000
+    found = plans.plan_batches(folders, index, contents, pseudonyms, series_each=series_each, bytes_each=size)
+    return {"counts": {"files": found.files, "series": found.series}, "batches": found.batches}
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:  # noqa: F821
+        step.result = plan_batches(
+            results=Path(snakemake.params.results),  # noqa: F821
+            index=Path(snakemake.input.index),  # noqa: F821
+            contents=Path(snakemake.output.contents),  # noqa: F821
+            series_each=snakemake.params.batch["series"],  # noqa: F821
+            megabytes_each=snakemake.params.batch["megabytes"],  # noqa: F821
+        )

@@ -1,0 +1,31 @@
+"""Write the report for people: one self-contained HTML page made from the dataset's own tables."""
+
+from pathlib import Path
+
+from dicomzarr import provenance, storage
+from dicomzarr.report.page import render
+
+
+def render_report(dataset: Path, report: Path, max_thumbnails: int = 60, max_rows: int = 500) -> dict[str, int]:
+    """Write the report of a dataset and return its size.
+
+    Parameters
+    ----------
+    dataset : Path
+        The folder with the tables and ``images.zarr``.
+    report : Path
+        The page to write; it appears whole or not at all.
+    max_thumbnails, max_rows : int
+        Most previews of the contact sheet, most lines of the table of volumes.
+    """
+    page = render(dataset, max_thumbnails=max_thumbnails, max_rows=max_rows).encode("utf-8")
+    storage.write_atomically(report, page)
+    return {"bytes": len(page)}
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:  # noqa: F821
+        step.result = render_report(
+            dataset=Path(snakemake.params.dataset),  # noqa: F821
+            report=Path(snakemake.output.report),  # noqa: F821
+        )

@@ -1,0 +1,23 @@
+"""Write `dataset.json`, last: the digest and the seal of the dataset."""
+
+from pathlib import Path
+
+from dicomzarr import identity, provenance, seal, storage
+from dicomzarr.paths import Results
+
+
+def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path) -> None:
+    """Write the seal of the dataset."""
+    folders = Results(results)
+    content = seal.seal(folders, consolidated, config, identity.load(folders.private))
+    storage.write_atomically(sealed, storage.canonical_json(content))
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:  # noqa: F821
+        step.result = seal_dataset(
+            results=Path(snakemake.params.results),  # noqa: F821
+            consolidated=Path(snakemake.input.consolidated),  # noqa: F821
+            config=snakemake.params.shown,  # noqa: F821
+            sealed=Path(snakemake.output.sealed),  # noqa: F821
+        )
