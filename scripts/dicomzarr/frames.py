@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 WHOLE_SLIDE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
+SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
+LABEL_MAP: Final = "1.2.840.10008.5.1.4.1.1.66.7"
+TILED: Final = frozenset({WHOLE_SLIDE, SEGMENTATION, LABEL_MAP})
+# Coordinates beyond 10 km are no coordinates, mm.
+FARTHEST_MM: Final = 1e7
 RT_DOSE: Final = "1.2.840.10008.5.1.4.1.1.481.2"
 
 
@@ -57,8 +62,7 @@ class Format(Protocol):
 
 def needs_header(facts: ImageFacts) -> bool:
     """Tell whether the facts of the index do not suffice and `frames_of` wants the header too."""
-    multi = facts.get("NumberOfFrames", 1) > 1
-    return bool(facts.get("has_functional_groups")) or (multi and facts.get("SOPClassUID") == WHOLE_SLIDE)
+    return bool(facts.get("has_functional_groups")) or facts.get("SOPClassUID") in TILED
 
 
 def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header: Dataset | None = None) -> list[Frame]:
@@ -88,7 +92,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     places: list[_Place]
     if header is not None and count >= 1 and _items(header, "PerFrameFunctionalGroupsSequence"):
         places = _from_functional_groups(header, count, flags)
-    elif header is not None and facts.get("SOPClassUID") == WHOLE_SLIDE:
+    elif header is not None and facts.get("SOPClassUID") in TILED:
         places = [_Place(None, _first(header, "SharedFunctionalGroupsSequence")) for _ in range(count)]
         _place_full_tiles(header, places)
     else:
@@ -147,6 +151,7 @@ class _Place:
         self.rescale: tuple[float, float] | None = None
         self.window: tuple[tuple[float, float], ...] = ()
         self.image_type: tuple[str, ...] = ()
+        self.stack = ""
         groups = [group for group in (own, shared) if group is not None]
         if not groups:
             return
@@ -165,7 +170,7 @@ class _Place:
         content = "FrameContentSequence"
         self._put("acquisition_time_s", date_time(get(content, "FrameAcquisitionDateTime")))
         self._put("reference_time_s", date_time(get(content, "FrameReferenceDateTime")))
-        self._put("stack", number(get(content, "StackID")))
+        self.stack = _text(get(content, "StackID"))
         for index, value in enumerate(numbers(get(content, "DimensionIndexValues")) or ()):
             if index < DIMENSIONS:
                 self._put(f"dimension_{index + 1}", value)
@@ -244,6 +249,10 @@ def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> lis
             place.position = None
         return places
     places = [_Place(group, shared) for group in own]
+    stacks = sorted({place.stack for place in places})
+    if len(stacks) > 1:
+        for place in places:
+            place.causes["stack"] = float(stacks.index(place.stack))
     if _text(_value(header, "DimensionOrganizationType")) == "TILED_FULL":
         _place_full_tiles(header, places)
     return places
@@ -275,7 +284,9 @@ def _place_full_tiles(header: Dataset, places: list[_Place]) -> None:
         if planes > 1:
             place.causes["focal_plane"] = float(rest % planes)
         if paths > 1:
-            place.causes["optical_path"] = float(rest // planes)
+            # Segments take the place of optical paths, numbered from 1 (PS3.3 C.8.20.2).
+            segments = _text(_value(header, "Modality")) == "SEG"
+            place.causes["segment_number" if segments else "optical_path"] = float(rest // planes + segments)
 
 
 def _from_facts(facts: ImageFacts, places: list[_Place], flags: set[str]) -> None:
@@ -370,9 +381,11 @@ def numbers(value: object) -> tuple[float, ...] | None:
 
 
 def vector(value: object) -> Vector | None:
-    """Return three finite numbers, or None."""
+    """Return three finite coordinates, mm, or None."""
     found = numbers(value)
-    return (found[0], found[1], found[2]) if found is not None and len(found) == 3 else None
+    if found is None or len(found) != 3 or max(map(abs, found)) > FARTHEST_MM:
+        return None
+    return (found[0], found[1], found[2])
 
 
 def six(value: object) -> Cosines | None:
@@ -381,9 +394,9 @@ def six(value: object) -> Cosines | None:
     return geometry.cosines(found) if found is not None and len(found) == 6 else None
 
 
-_DATE: Final = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)$")
-_TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{1,6})?)?)?$")
-_STAMP: Final = re.compile(r"(\d{8})(\d[\d.]*)?([+-]\d{4})?$")
+_DATE: Final = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)$", re.ASCII)
+_TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{1,6})?)?)?$", re.ASCII)
+_STAMP: Final = re.compile(r"(\d{8})(\d[\d.]*)?([+-]\d{4})?$", re.ASCII)
 _EPOCH: Final = date(2000, 1, 1).toordinal()
 
 
@@ -430,7 +443,7 @@ def _text(value: object) -> str:
 def _pair(value: object) -> tuple[float, float] | None:
     """Return Pixel Spacing (0028,0030): two positive lengths, mm, or None."""
     found = numbers(value)
-    if found is None or len(found) != 2 or min(found) <= 0:
+    if found is None or len(found) != 2 or min(found) <= 0 or max(found) > FARTHEST_MM:
         return None
     return (found[0], found[1])
 

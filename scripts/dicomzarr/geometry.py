@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Literal
 
@@ -136,7 +137,8 @@ def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERAN
     return (normal[0] / length, normal[1] / length, normal[2] / length)
 
 
-def is_plane(orientation: Sequence[float] | None, tolerance: float = COSINE_TOLERANCE) -> bool:
+@lru_cache(maxsize=4096)
+def is_plane(orientation: Cosines | None, tolerance: float = COSINE_TOLERANCE) -> bool:
     """Tell whether six cosines are two orthogonal unit vectors within a tolerance."""
     if orientation is None:
         return False

@@ -6,6 +6,7 @@ remark must not split a volume (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1, C.8.16.1).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 # Component of a complex image: the same anatomy, another quantity.
@@ -42,6 +43,8 @@ _ALIKE: Final = {
     "MAX_IP": "MIP",
     "MIN_IP": "MINIP",
 }
+# Secondary Capture Image Storage, and its multi-frame children.
+_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZERS: Final = frozenset({"LOCALIZER", "SCOUT", "LOCALISER"})
 _MOSAICS: Final = frozenset({"MOSAIC", "VFRAME"})
 
@@ -49,7 +52,7 @@ _MOSAICS: Final = frozenset({"MOSAIC", "VFRAME"})
 class KindOfImage(NamedTuple):
     """The class of an image; frames of different classes never share a volume."""
 
-    origin: str  # derived, secondary, original: what was done to the pixels and when
+    origin: str  # original or derived; secondary: made after the examination; capture: by its SOP class
     part: str  # magnitude, phase, real, imaginary or nothing
     contrast: str  # words of the vocabulary, joined by +
     localizer: str  # localizer or nothing
@@ -61,12 +64,15 @@ class KindOfImage(NamedTuple):
         return bool(self.sheet)
 
 
-def kind_of_image(image_type: tuple[str, ...]) -> KindOfImage:
-    """Return the class of an image from the values of its Image Type (0008,0008)."""
+@lru_cache(maxsize=4096)
+def kind_of_image(image_type: tuple[str, ...], sop_class_uid: str = "") -> KindOfImage:
+    """Return the class of an image from the values of its Image Type (0008,0008) and its SOP class."""
     values = [value.strip().upper() for value in image_type]
     origin = "derived" if values[:1] == ["DERIVED"] else "original"
     if values[1:2] == ["SECONDARY"]:
         origin += "+secondary"
+    if sop_class_uid == _CAPTURE or sop_class_uid.startswith(_CAPTURE + "."):
+        origin += "+capture"
     words = values[2:]
     parts = {_PARTS[word] for word in words if word in _PARTS}
     # Philips names the component and the technique in one word: M_FFE, PHASE_MAP ...

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr import geometry
+from dicomzarr.frames import LABEL_MAP, SEGMENTATION
 from dicomzarr.imagetype import KindOfImage, kind_of_image
 from dicomzarr.model import Frame, Place, Vector, Volume
 from dicomzarr.timeaxis import Explained, Key, Parts, axis_values, explain
@@ -30,9 +31,11 @@ IN_PLANE_PIXELS: Final = 0.01
 IN_PLANE_MM: Final = 0.01
 
 # Projections: images without a place between other images, whatever their headers say (PS3.3 C.8.1, C.8.7, C.8.11).
-PROJECTIONS: Final = frozenset({"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG"})
+PROJECTIONS: Final = frozenset(
+    {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG", "RTIMAGE"}
+)
 CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
-SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
+SEGMENTATIONS: Final = frozenset({SEGMENTATION, LABEL_MAP})
 
 
 def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLERANCE) -> list[Volume]:
@@ -185,7 +188,7 @@ def _stacks(frames: list[Frame], prefix: tuple[str, ...], tolerance: float) -> l
     kinds: dict[tuple[object, ...], KindOfImage] = {}
     for frame, orientation in zip(frames, orientations, strict=True):
         size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
-        kind = kind_of_image(frame.image_type)
+        kind = kind_of_image(frame.image_type, frame.sop_class_uid)
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
         key: tuple[object, ...] = (orientation, size, kind, *array, frame.causes.get("stack", -1.0))
         members.setdefault(key, []).append(frame)
@@ -320,17 +323,18 @@ def _cells(
     found = explain(cells)
     if isinstance(found, Explained):
         flags = ("t_order_only",) if found.weak else ()
-        how = f", {most} at each position by {' x '.join(found.means)}"
+        each = "told apart" if len(cells) == 1 else f"{most} at each position, told apart"
+        how = f", {each} by {' x '.join(found.means)}"
         axis = axis_values(found.means, found.values)
         return [_slab(found.grid, discriminators, group, tilt, tolerance, how, axis, flags)]
     if isinstance(found, Parts):
         return _incomplete(found, discriminators, group, tilt, tolerance)
     if len(cells) == 1:
         axis = axis_values(["unexplained"], [(float(i),) for i in range(most)])
-        how = f", {most} at one position that nothing tells apart"
+        how = ", which nothing tells apart"
         return [_slab(cells, discriminators, group, tilt, tolerance, how, axis, ("ambiguous_stack",))]
     frames = [frame for cell in cells for frame in cell]
-    how = f": one of {len(frames)} at {_count(len(cells), 'position')} that nothing tells apart"
+    how = f": one of {len(frames)} at {_count(len(cells), 'position')}, which nothing tells apart"
     return [
         _slab([[frame]], (*discriminators, _frame_name(frame)), group, 0.0, tolerance, how, None, ("ambiguous_stack",))
         for frame in frames

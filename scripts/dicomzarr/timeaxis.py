@@ -57,6 +57,8 @@ SWEEPING: Final = frozenset({"content_time_s"})
 # Counters that say nothing of the frames inside one file: every frame of the file has the same.
 OF_THE_FILE: Final = frozenset({"instance_number", "acquisition_number", "series_number", "content_time_s"})
 
+COUNTERS: Final = frozenset(cause.keys[0] for cause in CAUSES if cause.use == "count")
+
 Key = tuple[float, ...]
 
 
@@ -67,7 +69,7 @@ class Explained:
     Attributes
     ----------
     grid : list of list of Frame
-        For each part, or for a full grid once, the frames: `grid[z][t]`.
+        The frames: `grid[z][t]`.
     means : list of str
         Causes, slowest first.
     values : list of tuple of float
@@ -312,10 +314,15 @@ def _grid(state: _State) -> Explained:
 
 
 def _representative(grid: list[list[Frame]], t: int, name: str) -> float:
-    """Return one value for index t of a cause that differs from slice to slice: the median over positions."""
+    """Return one value for index t of a cause that differs from slice to slice: the median over positions.
+
+    A counter has no middle: its smallest value stands for it.
+    """
     read: Callable[[Frame], float] = (lambda f: float(f.number)) if name == "frame" else (lambda f: f.causes[name])
     if name in CLOCKS:
         return round(median(read(row[t]) - min(map(read, row)) for row in grid), 6) + 0.0
+    if name in COUNTERS:
+        return min(read(row[t]) for row in grid)
     return round(median(read(row[t]) for row in grid), 6) + 0.0
 
 
