@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
+from typing import cast
 
 MAX_TEXT = 4096  # characters of a text; identifiers, which are hashed, may have as many as a short VR can hold
 MAX_IDENTIFIER = 65536
@@ -111,30 +112,51 @@ def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> t
     """
     facts: dict[str, object] = {}
     bad: set[str] = set()
-    signed = _is_signed(values, little)
-    for tag, (vr, value) in values.items():
-        row = ATTRIBUTES.get(tag)
-        if row is None:
-            continue
-        keyword, standard_vr, form = row
-        if form == "there":
-            facts[keyword] = True
-            continue
-        if value == b"":
-            continue
-        if value is None:
-            bad.add(keyword)
-            continue
-        if vr == "" or vr == "UN":
-            vr = standard_vr
-        try:
-            found = _FORMS[form](value, vr, little, signed)
-        except (Bad, ValueError, OverflowError):
-            bad.add(keyword)
-            continue
-        if found is not None:
-            facts[keyword] = found
+    known = _KNOWN[little, _is_signed(values, little)]
+    for tag, element in values.items():
+        key = (tag, element)
+        found = known.get(key)
+        if found is None:
+            found = _interpret(tag, *element, little, known is _KNOWN[little, True])
+            value = element[1]
+            if value is not None and len(value) <= _MEMORABLE:
+                if len(known) >= _MAX_KNOWN:
+                    known.clear()
+                known[key] = found
+        if found[0]:
+            facts[found[0]] = found[1]
+        elif found[1]:
+            bad.add(cast(str, found[1]))
     return facts, frozenset(bad)
+
+
+# What elements mean that were met before: most values are the same in each file of a series. Keyword and value; ""
+# and the keyword where the value is unusable; twice "" where the element says nothing.
+_KNOWN: dict[tuple[bool, bool], dict[tuple[int, tuple[str, bytes | None]], tuple[str, object]]] = {
+    (little, signed): {} for little in (False, True) for signed in (False, True)
+}
+_MAX_KNOWN = 1 << 14
+_MEMORABLE = 64  # bytes; longer values seldom come again
+
+
+def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: bool) -> tuple[str, object]:
+    row = ATTRIBUTES.get(tag)
+    if row is None:
+        return "", ""
+    keyword, standard_vr, form = row
+    if form == "there":
+        return keyword, True
+    if value == b"":
+        return "", ""
+    if value is None:
+        return "", keyword
+    if vr == "" or vr == "UN":
+        vr = standard_vr
+    try:
+        found = _FORMS[form](value, vr, little, signed)
+    except (Bad, ValueError, OverflowError):
+        return "", keyword
+    return (keyword, found) if found is not None else ("", "")
 
 
 def _is_signed(values: dict[int, tuple[str, bytes | None]], little: bool) -> bool:

@@ -6,7 +6,7 @@ Policy stands here, once, for both readers: the lean one and pydicom.
 from __future__ import annotations
 
 import os
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 from dicomzarr import lean
@@ -65,14 +65,16 @@ _SAMPLES = {
 _SUBSAMPLED = {"YBR_FULL_422": 4, "YBR_PARTIAL_422": 4, "YBR_PARTIAL_420": 3}
 _BITS_ALLOCATED = frozenset((1, 8, 12, 16, 24, 32, 40, 48, 56, 64))  # PS3.5 8.1.1; 12 in older objects
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
-_IDENTIFIERS = (
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "StudyInstanceUID",
-    "PatientID",
-    "IssuerOfPatientID",
-    "SOPClassUID",
+# The attributes that decide whether pixels can be decoded, in the order in which `_layout` takes them.
+_PIXEL = (
+    *("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation", "BitsStored", "PixelRepresentation"),
+    *("SamplesPerPixel", "HighBit", "PlanarConfiguration", "NumberOfFrames"),
 )
+_IDENTIFIERS = (
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"),
+    *("PatientID", "IssuerOfPatientID"),
+)
+_DECIDING = frozenset((*_PIXEL, *_IDENTIFIERS))
 
 
 class Header(NamedTuple):
@@ -287,13 +289,15 @@ def _judge(
     if DIRECTORY_RECORDS in raw.values or media_class == _MEDIA_STORAGE_DIRECTORY:
         return _aside("dicomdir", flags, facts)
     if raw.pixel is None:
-        if not raw.elements:
+        if raw.is_empty:
             return _aside("truncated_header", flags, facts)
         return _aside(_kind_without_pixels(found, bad), flags, facts)
     tag, vr, offset, length = raw.pixel
     keyword = lean.PIXEL_TAGS[tag]
     facts["pixel"] = PixelLocation(keyword=keyword, vr=vr, offset=offset, length=length)
-    reason = _fault(found, bad, keyword, vr)
+    reason, needed = _layout(keyword, vr, tuple([found.get(name) for name in _PIXEL]))
+    if bad and not bad.isdisjoint(_DECIDING):
+        reason = "invalid_attribute"
     if reason:
         return _aside(reason, flags, facts)
     if "SamplesPerPixel" not in found:
@@ -303,7 +307,7 @@ def _judge(
     if length < 0 and "assumed_transfer_syntax" in flags:
         return _aside("missing_attribute", flags, facts)  # compressed, and nothing says how
     native = length >= 0 and (syntax in _NATIVE or syntax == _DEFLATED_NATIVE)
-    if native and min(length, size - offset) < _needed_bytes(found):
+    if native and min(length, size - offset) < needed:
         return _aside("truncated_pixel_data", flags, facts)
     return Header("image", "", tuple(sorted(flags)), facts)
 
@@ -324,49 +328,41 @@ def _kind_without_pixels(found: dict[str, Any], bad: frozenset[str]) -> str:
     return "no_pixel_data"
 
 
-def _fault(found: dict[str, Any], bad: frozenset[str], keyword: str, vr: str) -> str:
-    """Return the reason why the pixels cannot be decoded, or nothing."""
+@lru_cache(maxsize=1024)
+def _layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
+    """Return why pixels of this description cannot be decoded, or "", and the bytes of all frames, native.
+
+    Parameters are the keyword and VR of the pixel data element, and the values of `_PIXEL`, None where missing.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.3; PS3.5 8.1.1 and A.1: frames follow each other without padding, bits are packed across frames.
+    """
+    rows, columns, allocated, photometric, stored, representation, samples, high_bit, planar, frames = pixel
     floating = keyword != "PixelData"
-    needed = ["Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"]
-    if not floating:
-        needed += ["BitsStored", "PixelRepresentation"]
-    photometric = found.get("PhotometricInterpretation", "")
-    samples = _SAMPLES.get(photometric)
-    if samples != 1:
-        needed.append("SamplesPerPixel")
-    optional = ("SamplesPerPixel", "NumberOfFrames", "HighBit", "PlanarConfiguration")
-    if not bad.isdisjoint((*needed, *optional, *_IDENTIFIERS)):
-        return "invalid_attribute"
-    for name in needed:
-        if name not in found:
-            return "missing_attribute"
-    if vr not in ("", "OB", "OW", "OF", "OD", "UN"):
-        return "invalid_attribute"
-    allocated = found["BitsAllocated"]
+    expected = _SAMPLES.get(photometric)
+    if samples is None and expected == 1:
+        samples = 1
+    needed = (rows, columns, allocated, photometric, samples) if floating else (*pixel[:6], samples)
+    if None in needed:
+        return "missing_attribute", 0
+    frames = 1 if frames is None else frames
     valid = (
-        0 < found["Rows"] < 65536
-        and 0 < found["Columns"] < 65536
+        vr in ("", "OB", "OW", "OF", "OD", "UN")
+        and 0 < rows < 65536
+        and 0 < columns < 65536
         and allocated in _BITS_ALLOCATED
-        and found.get("NumberOfFrames", 1) > 0
-        and found.get("SamplesPerPixel", 1) in (1, 3, 4)
-        and (samples is None or found.get("SamplesPerPixel", 1) == samples)
-        and found.get("PlanarConfiguration", 0) in (0, 1)
+        and frames > 0
+        and samples in (1, 3, 4)
+        and (expected is None or samples == expected)
+        and planar in (None, 0, 1)
     )
     if valid and floating:
         valid = allocated == _FLOAT_BITS[keyword]
     elif valid:
-        stored = found["BitsStored"]
-        valid = (
-            0 < stored <= allocated
-            and found["PixelRepresentation"] in (0, 1)
-            and stored - 1 <= found.get("HighBit", stored - 1) < allocated
-        )
-    return "" if valid else "invalid_attribute"
-
-
-def _needed_bytes(found: dict[str, Any]) -> int:
-    """Return the bytes of all frames, native (PS3.5 8.1.1, A.1): bits are packed across frames."""
-    samples = 2 * found["SamplesPerPixel"]
-    samples = _SUBSAMPLED.get(found["PhotometricInterpretation"], samples)
-    pixels = found["Rows"] * found["Columns"] * found.get("NumberOfFrames", 1)
-    return int((pixels * samples * found["BitsAllocated"] // 2 + 7) // 8)
+        valid = 0 < stored <= allocated and representation in (0, 1)
+        valid = valid and (high_bit is None or stored - 1 <= high_bit < allocated)
+    if not valid:
+        return "invalid_attribute", 0
+    halves = _SUBSAMPLED.get(photometric, 2 * samples)
+    return "", (rows * columns * frames * halves * allocated // 2 + 7) // 8

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 # read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
@@ -17,13 +17,14 @@ Reader = Callable[[int, int], bytes]
 
 BLOCK = 16 * 1024  # a header of CT or small MR fits; a longer one costs further reads
 MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
-MAX_ELEMENTS = 4_000_000  # 50,000 frames with 60 elements of functional groups each stay below; takes a few seconds
+# Bytes of a header that are looked at, element by element; values that are skipped do not count. The functional groups
+# of 50,000 frames stay below; it takes a few seconds.
+MAX_WALKED = 128 << 20
 MAX_DEPTH = 16  # nested sequences
 MAX_PADDING = 1 << 20  # zero bytes after the last element
 
 UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
-FIRST_PIXEL_TAG = 0x7FE00008
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 
@@ -74,13 +75,13 @@ class RawHeader:
         is a sequence or too long to be kept.
     pixel : tuple, optional
         Tag, VR, offset and length of the value of the pixel data element; length -1 for an undefined length.
-    elements : int
-        Number of elements seen at the top level.
+    is_empty : bool
+        Whether there is no element at all.
     """
 
     values: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
     pixel: tuple[int, str, int, int] | None = None
-    elements: int = 0
+    is_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int
 
 
 def read_raw(
-    read: Reader, size: int, start: int, implicit: bool, wanted: Container[int], data: bytes = b""
+    read: Reader, size: int, start: int, implicit: bool, wanted: frozenset[int], data: bytes = b""
 ) -> RawHeader:
     """Return the wanted top-level elements of a little endian data set, and where its pixel data lies.
 
@@ -153,7 +154,7 @@ def read_raw(
         Offset of the first element of the data set.
     implicit : bool
         Whether VRs are implicit.
-    wanted : container of int
+    wanted : frozenset of int
         Tags whose values are kept.
     data : bytes
         The first bytes, from offset 0, where the caller has them already.
@@ -165,19 +166,56 @@ def read_raw(
     Truncated
         If the data end inside an element before the pixel data.
     TooLong
-        If there are more elements than `MAX_ELEMENTS`.
+        If more is to be walked than `MAX_WALKED`.
     """
     header = RawHeader()
     values = header.values
-    short, long = SHORT_VRS, LONG_VRS
-    unpack = _IMPLICIT if implicit else _EXPLICIT
+    known = _KNOWN_HEADS.setdefault((implicit, wanted), {})
+    unpack_length = _LENGTH
     base, position, end = 0, start, len(data)
-    last = count = 0
-    vr = 0
+    last = walked = 0
     while True:
-        if position + 12 > end:  # 12: the longest element header
+        try:  # the way of nearly all elements: one look-up each
+            while True:
+                tag, step, vr = known[data[position : position + 8]]
+                if tag <= last:
+                    raise Unclear
+                last = tag
+                if vr is None:
+                    position += step
+                elif step > 0:
+                    after = position + step
+                    if after > end:
+                        last -= 1
+                        break
+                    values[tag] = (vr, data[position + 8 : after])
+                    position = after
+                elif step < 0 or position + 12 > end:
+                    last -= 1
+                    break
+                else:
+                    length = unpack_length(data, position + 8)[0]
+                    if length == UNDEFINED:
+                        last -= 1
+                        break
+                    position += 12 + length
+        except KeyError:
+            head = data[position : position + 8]
+            learned = _learn(head, implicit, wanted)
+            if learned is not None:
+                if len(known) >= MAX_KNOWN_HEADS:
+                    known.clear()
+                known[head] = learned
+                continue
+        # The end of the block, or an element that needs a closer look.
+        if position + 12 > end:  # 12: the longest head of an element
+            walked += end
+            if walked > MAX_WALKED:
+                raise TooLong
             base += position
             position = 0
+            if base > size:
+                raise Truncated
             data = read(BLOCK, base) if base < size else b""
             end = len(data)
             if end < 12:
@@ -185,69 +223,87 @@ def read_raw(
                     break
                 if end < 8:
                     raise Truncated
-        if implicit:
-            group, element, length = unpack(data, position)
-            tag = group << 16 | element
-            value = position + 8
-        else:
-            group, element, vr, length = unpack(data, position)
-            tag = group << 16 | element
-            if vr in short:
-                value = position + 8
-            elif vr in long:
-                value = position + 12
-                if value > end:
-                    raise Truncated
-                length = _LENGTH(data, position + 8)[0]
-            elif tag == 0 and _is_padding(read, base + position, size):
-                break
-            else:
-                raise Unclear
+        tag, vr, value, length = _head(data, position, implicit)
         if tag <= last:
             if tag == 0 and _is_padding(read, base + position, size):
                 break
             raise Unclear
         last = tag
-        count += 1
-        if tag >= FIRST_PIXEL_TAG:
-            if tag in PIXEL_TAGS:
-                name = "" if implicit else short.get(vr) or long[vr]
-                header.pixel = (tag, name, base + value, -1 if length == UNDEFINED else length)
-                break
-            if tag >= 0xFFFE0000:
-                raise Unclear
+        if tag in PIXEL_TAGS:
+            header.pixel = (tag, vr, base + value, -1 if length == UNDEFINED else length)
+            break
+        if tag >= _ITEM:
+            raise Unclear
         if length == UNDEFINED:
             # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; leave that to the other reader.
-            if not implicit and vr not in (_SQ, _OB, _OW):
+            if vr not in ("", "SQ", "OB", "OW"):
                 raise Unclear
             if tag in wanted:
-                values[tag] = ("" if implicit else long[vr], None)
+                values[tag] = (vr, None)
             position = _skip_items(read, size, base + value, implicit) - base
-            count += 1
-        else:
-            position = value + length
-            if tag in wanted:
-                if base + position > size:
-                    raise Truncated
-                if length > MAX_VALUE:
-                    content = None
-                elif position > end:
-                    content = read(length, base + value)
-                    if len(content) != length:
-                        raise Truncated
-                else:
-                    content = data[value:position]
-                values[tag] = ("" if implicit else short.get(vr) or long[vr], content)
-        if position > end:
+            continue
+        position = value + length
+        if tag in wanted:
             if base + position > size:
                 raise Truncated
-            base += position
-            position = end = 0
-            data = b""
-        if count > MAX_ELEMENTS:
-            raise TooLong
-    header.elements = count
+            if length > MAX_VALUE:
+                values[tag] = (vr, None)
+                continue
+            content = data[value:position] if position <= end else read(length, base + value)
+            if len(content) != length:
+                raise Truncated
+            values[tag] = (vr, content)
+    header.is_empty = last == 0
     return header
+
+
+# What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted and None if
+# not. The bytes are 0 where a length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in
+# each file of a series, and looking one up costs a third of taking it apart.
+_Head = tuple[int, int, str | None]
+_KNOWN_HEADS: dict[tuple[bool, frozenset[int]], dict[bytes, _Head]] = {}
+MAX_KNOWN_HEADS = 1 << 16
+
+
+def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:
+    if len(head) < 8:
+        return None
+    if implicit:
+        group, element, length = _IMPLICIT(head)
+        name: str | None = ""
+    else:
+        group, element, vr, length = _EXPLICIT(head)
+        name = SHORT_VRS.get(vr)
+        if name is None and vr in LONG_VRS:
+            name, length = LONG_VRS[vr], UNDEFINED
+    tag = group << 16 | element
+    if name is None or tag == 0:
+        return None
+    if tag in PIXEL_TAGS or tag >= _ITEM:
+        return tag, -1, ""
+    if length == UNDEFINED:
+        return tag, -1 if implicit or tag in wanted else 0, ""
+    if tag not in wanted:
+        return tag, 8 + length, None
+    return tag, 8 + length if length <= MAX_VALUE else -1, name
+
+
+def _head(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:
+    """Return tag, VR ("" if implicit), position of the value and length of the element at `position`."""
+    if implicit:
+        group, element, length = _IMPLICIT(data, position)
+        return group << 16 | element, "", position + 8, length
+    group, element, code, length = _EXPLICIT(data, position)
+    tag = group << 16 | element
+    if code in SHORT_VRS:
+        return tag, SHORT_VRS[code], position + 8, length
+    if code in LONG_VRS:
+        if position + 12 > len(data):
+            raise Truncated
+        return tag, LONG_VRS[code], position + 12, _LENGTH(data, position + 8)[0]
+    if tag == 0:  # perhaps padding
+        return tag, "", position + 8, 0
+    raise Unclear
 
 
 def _is_padding(read: Reader, offset: int, size: int) -> bool:
@@ -264,17 +320,17 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
     # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
     stack = [True]
     data, base, position = b"", start, 0
-    count = 0
+    walked = 0
     while stack:
         if position + 12 > len(data):
+            walked += len(data)
+            if walked > MAX_WALKED:
+                raise TooLong
             base += position
             position = 0
             data = read(BLOCK, base) if base < size else b""
             if len(data) < 8:
                 raise Truncated
-        count += 1
-        if count > MAX_ELEMENTS:
-            raise TooLong
         group, element, length = _IMPLICIT(data, position)
         tag = group << 16 | element
         if group == 0xFFFE:

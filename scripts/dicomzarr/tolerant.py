@@ -103,13 +103,12 @@ def _read(read: Reader, size: int, start: int, encoding: Encoding) -> RawHeader:
     from pydicom.filereader import data_element_generator
 
     _silence()
-    header = RawHeader()
+    header = RawHeader(is_empty=True)
     window = _Window(read, size, start)
     end = [-1]
 
     def stop(tag: int, vr: str | None, length: int) -> bool:
-        tag = int(tag)
-        header.elements += 1
+        header.is_empty = False
         if tag in PIXEL_TAGS:
             header.pixel = (tag, vr or "", window.tell(), -1 if length == UNDEFINED else length)
             return True
