@@ -24,8 +24,8 @@ def render_report(dataset: Path, report: Path, max_thumbnails: int = 60, max_row
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:  # noqa: F821
+    with provenance.step(snakemake) as step:
         step.result = render_report(
-            dataset=Path(snakemake.params.dataset),  # noqa: F821
-            report=Path(snakemake.output.report),  # noqa: F821
+            dataset=Path(snakemake.params.dataset),
+            report=Path(snakemake.output.report),
         )

@@ -1,0 +1,104 @@
+"""What needs attention: each finding in a sentence, with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dicomzarr.reasons import REASONS
+from dicomzarr.report.tables import Array, Tables
+from dicomzarr.report.words import count
+
+MAX_NAMED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to look at.
+
+    Attributes
+    ----------
+    level : str
+        ``fail`` or ``warn``.
+    title, advice : str
+        What was found, with its count; what it means and what to do.
+    arrays : tuple of str
+        The first arrays it concerns; `more` says how many are left out.
+    """
+
+    level: str
+    title: str
+    advice: str
+    arrays: tuple[str, ...] = ()
+    more: int = 0
+
+
+# level, the arrays it concerns, words after "N arrays", advice; an array may appear under several.
+_CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
+    (
+        "fail",
+        lambda a: a.depth is not None and a.depth.read_back != "exact",
+        "reads back other values than were decoded",
+        "read back other values than were decoded",
+        "The stored bytes are damaged. Do not use them: check the disk, remove the folder and run again.",
+    ),
+    (
+        "fail",
+        lambda a: a.depth is None or a.size is None,
+        "has not been checked",
+        "have not been checked",
+        "A check has no row for them. Run the workflow again and look into its logs.",
+    ),
+    (
+        "fail",
+        lambda a: a.depth is not None and a.depth.read_back == "exact" and a.depth.verdict not in ("pass", "warn"),
+        "fails the depth check",
+        "fail the depth check",
+        "Values lie outside what the header declares. See reports/depth.csv.",
+    ),
+    (
+        "fail",
+        lambda a: a.size is not None and a.size.verdict not in ("pass", "warn"),
+        "fails the size check",
+        "fail the size check",
+        "Frames or bytes differ from what was expected. See reports/size.csv.",
+    ),
+    (
+        "warn",
+        lambda a: a.size is not None and a.size.missing_slices > 0,
+        "has missing slices",
+        "have missing slices",
+        "The regular grid of slice positions has holes; nothing was filled in. Ask the sender whether all was sent.",
+    ),
+    (
+        "warn",
+        lambda a: a.depth is not None and a.depth.verdict == "warn",
+        "has a warning on depth",
+        "have a warning on depth",
+        "Usable, with a peculiarity named by the flags. See reports/depth.csv.",
+    ),
+    (
+        "warn",
+        lambda a: a.size is not None and a.size.verdict == "warn" and not a.size.missing_slices,
+        "has a warning on size",
+        "have a warning on size",
+        "Usable, with a peculiarity named by the flags. See reports/size.csv.",
+    ),
+)
+
+
+def findings(tables: Tables) -> list[Finding]:
+    """Return what needs attention, failures first; empty where all is well."""
+    found = []
+    for level, concerns, one, many, advice in _CHECKS:
+        names = [array.array for array in tables.arrays if concerns(array)]
+        if names:
+            title = f"{count(len(names), 'array')} {one if len(names) == 1 else many}"
+            found.append(Finding(level, title, advice, tuple(names[:MAX_NAMED]), max(0, len(names) - MAX_NAMED)))
+    for row in tables.outcomes:
+        if row.outcome == "quarantined" and row.files:
+            reason = REASONS.get(row.reason)
+            meaning = reason.meaning if reason else f"reason {row.reason or 'unknown'}"
+            remedy = f"What you can do: {reason.remedy}." if reason else "See private/files.csv for the paths."
+            found.append(Finding("warn", f"{count(row.files, 'file')} quarantined: {meaning}", remedy))
+    return sorted(found, key=lambda finding: finding.level != "fail")

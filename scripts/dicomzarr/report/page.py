@@ -1,0 +1,141 @@
+"""The page: tables, findings, charts and previews poured into one template."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from dicomzarr.flags import FLAGS
+from dicomzarr.reasons import REASONS
+from dicomzarr.report import charts, words
+from dicomzarr.report.contact_sheet import previews
+from dicomzarr.report.findings import findings
+from dicomzarr.report.tables import OUTCOMES, Array, Tables, Totals, by_modality, flag_counts, read_tables, totals
+
+_POLICY = "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+_HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeLine:
+    """A line of the table of outcomes."""
+
+    outcome: str
+    reason: str
+    files: int
+    meaning: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityLine:
+    """A line of the summary by modality: counts of arrays, nothing of subjects."""
+
+    name: str
+    totals: Totals
+    axes: str
+    types: str
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        grouped=words.grouped,
+        bytes=words.byte_size,
+        by=words.by,
+        short=words.short,
+        count=words.count,
+        spacing=words.spacing,
+    )
+    environment.globals.update(percent=words.percent, UNKNOWN=words.UNKNOWN)
+    return environment
+
+
+def _outcome_line(outcome: str, reason: str, files: int) -> OutcomeLine:
+    known = REASONS.get(reason)
+    if known:
+        return OutcomeLine(outcome, reason, files, known.meaning, known.remedy)
+    meaning = "all its frames are in the dataset" if outcome == "extracted" else "no meaning is known for this code"
+    return OutcomeLine(outcome, reason, files, meaning, "nothing" if outcome == "extracted" else "open an issue")
+
+
+def _modality_line(name: str, members: Sequence[Array]) -> ModalityLine:
+    axes = sorted({array.axes for array in members}, key=lambda text: (len(text), text))
+    types = sorted({array.dtype for array in members})
+    return ModalityLine(name, totals(members), " ".join(axes), " ".join(types))
+
+
+def _verdict_first(array: Array) -> tuple[int, str, str]:
+    return (("fail", "warn", "pass").index(array.verdict), array.modality, array.array)
+
+
+def _segments(tables: Tables) -> list[tuple[str, int, float, float]]:
+    """Return name, files, start and width (of 1000) of each part of the bar of outcomes."""
+    whole = sum(tables.files(name) for name in OUTCOMES)
+    found, start = [], 0.0
+    for name in OUTCOMES:
+        width = 1000 * tables.files(name) / whole if whole else 0.0
+        found.append((name, tables.files(name), round(start, 2), round(width, 2)))
+        start += width
+    return found
+
+
+def render(dataset: Path, *, max_thumbnails: int = 60, max_rows: int = 500) -> str:
+    """Return the report of a dataset as one self-contained HTML page.
+
+    Parameters
+    ----------
+    dataset : Path
+        The folder with ``volumes.csv``, ``reports/depth.csv``, ``reports/size.csv``, ``reports/outcomes.csv`` and
+        ``images.zarr``.
+    max_thumbnails : int
+        Most previews on the contact sheet.
+    max_rows : int
+        Most lines of the table of volumes; those with a failure or a warning come first.
+
+    Returns
+    -------
+    str
+        HTML. It depends on the tables and arrays alone: no clock, host or path.
+    """
+    tables = read_tables(dataset)
+    style = (_HERE / "style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    listed = sorted(tables.arrays, key=_verdict_first)[:max_rows]
+    return (
+        _environment()
+        .get_template("template.html.j2")
+        .render(
+            style=Markup(style),  # our own file
+            policy=_POLICY.format(digest=digest),
+            totals=totals(tables.arrays),
+            found=sum(row.files for row in tables.outcomes),
+            files={name: tables.files(name) for name in OUTCOMES},
+            segments=_segments(tables),
+            findings=findings(tables),
+            exact=sum(1 for a in tables.arrays if a.depth and a.depth.read_back == "exact"),
+            outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
+            modalities=[_modality_line(name, members) for name, members in by_modality(tables.arrays).items()],
+            flags=[(name, number, FLAGS.get(name, "")) for name, number in flag_counts(tables.arrays)],
+            previews=previews(dataset, tables.arrays, max_thumbnails),
+            depth_charts=charts.depth_charts(tables.arrays),
+            size_charts=charts.size_charts(tables.arrays),
+            listed=listed,
+            svg=Markup,  # drawn by us; names in it are escaped by matplotlib
+        )
+    )

@@ -1,0 +1,230 @@
+"""The dataset's tables as value objects, and the figures that follow from them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
+_WORST = ("fail", "warn", "pass")  # what is none of them counts as a failure: a verdict is never assumed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many entries of the source ended in one way, for one reason."""
+
+    outcome: str
+    reason: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """A row of ``depth.csv``; values are stored values, None where the cell is empty."""
+
+    bits_stored: int | None
+    bits_used: int | None
+    observed_min: float | None
+    observed_max: float | None
+    read_back: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A row of ``size.csv``; bytes are those of all files of the volume."""
+
+    frames_expected: int | None
+    frames_written: int | None
+    source_bytes: int | None
+    stored_bytes: int | None
+    missing_slices: int
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A row of ``volumes.csv`` with what the two checks say about it, None where a check has no row."""
+
+    array: str
+    series_id: str
+    study_id: str
+    subject_id: str
+    split: str
+    modality: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: str
+    bits_stored: int | None
+    photometric: str
+    spacing: tuple[str, ...]
+    frames: int
+    source_bytes: int
+    stored_bytes: int
+    flags: tuple[str, ...]
+    depth: Depth | None
+    size: Size | None
+
+    @property
+    def verdict(self) -> str:
+        """The worse of the two verdicts; ``fail`` where one is missing."""
+        return worst(check.verdict if check else "" for check in (self.depth, self.size))
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """Rows and columns of one plane, (0, 0) where the shape is unknown."""
+        return (self.shape[-2], self.shape[-1]) if len(self.shape) > 1 else (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Everything the page is made of, save the pixels of the contact sheet."""
+
+    arrays: tuple[Array, ...]
+    outcomes: tuple[Outcome, ...]
+
+    def files(self, outcome: str) -> int:
+        """Return how many entries of the source ended with `outcome`."""
+        return sum(row.files for row in self.outcomes if row.outcome == outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over arrays: of the dataset, or of one modality."""
+
+    arrays: int
+    series: int
+    studies: int
+    subjects: int
+    frames: int
+    source_bytes: int
+    stored_bytes: int
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """Return the worst verdict; anything outside the vocabulary counts as ``fail``."""
+    return _WORST[min((_WORST.index(v) if v in _WORST else 0 for v in verdicts), default=2)]
+
+
+def _whole(text: str | None) -> int | None:
+    try:
+        return int(text or "")
+    except ValueError:
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8", errors="replace") as stream:
+        return [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(stream)]
+
+
+def _depth(row: dict[str, str]) -> Depth:
+    return Depth(
+        _whole(row["bits_stored"]),
+        _whole(row["bits_used"]),
+        _number(row["observed_min"]),
+        _number(row["observed_max"]),
+        row["read_back"],
+        row["verdict"],
+    )
+
+
+def _size(row: dict[str, str]) -> Size:
+    return Size(
+        _whole(row["frames_expected"]),
+        _whole(row["frames_written"]),
+        _whole(row["source_bytes"]),
+        _whole(row["stored_bytes"]),
+        _whole(row["missing_slices"]) or 0,
+        row["verdict"],
+    )
+
+
+def read_tables(dataset: Path) -> Tables:
+    """Return the tables of a dataset folder.
+
+    Parameters
+    ----------
+    dataset : Path
+        The folder that holds ``volumes.csv`` and ``reports/``.
+
+    Raises
+    ------
+    KeyError
+        If a table lacks a column of the contract.
+    """
+    reports = dataset / "reports"
+    depths = {row["array"]: row for row in _rows(reports / "depth.csv")}
+    sizes = {row["array"]: row for row in _rows(reports / "size.csv")}
+    arrays = []
+    for row in _rows(dataset / "volumes.csv"):
+        name = row["array"]
+        depth, size = depths.get(name), sizes.get(name)
+        flags = {flag for table in (row, depth, size) if table for flag in table["flags"].split()}
+        arrays.append(
+            Array(
+                array=name,
+                series_id=row["series_id"],
+                study_id=row["study_id"],
+                subject_id=row["subject_id"],
+                split=row["split"],
+                modality=row["modality"] or "unknown",
+                axes="".join(axis for axis in row["axes"] if axis in "tczyx"),
+                shape=tuple(int(part) for part in row["shape"].split("x") if part.isdigit()),
+                dtype=row["dtype"],
+                bits_stored=_whole(row["bits_stored"]),
+                photometric=row["photometric"],
+                spacing=tuple(part for part in row["spacing_mm"].split("x") if part),
+                frames=_whole(row["frames"]) or 0,
+                source_bytes=_whole(row["source_bytes"]) or 0,
+                stored_bytes=_whole(row["stored_bytes"]) or 0,
+                flags=tuple(sorted(flags)),
+                depth=_depth(depth) if depth else None,
+                size=_size(size) if size else None,
+            )
+        )
+    lines = _rows(reports / "outcomes.csv")
+    outcomes = [Outcome(row["outcome"], row["reason"], _whole(row["files"]) or 0) for row in lines]
+    rank = {name: place for place, name in enumerate(OUTCOMES)}
+    outcomes.sort(key=lambda row: (rank.get(row.outcome, len(rank)), -row.files, row.reason))
+    return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes))
+
+
+def totals(arrays: Iterable[Array]) -> Totals:
+    """Return the sums over some arrays."""
+    rows = list(arrays)
+    return Totals(
+        arrays=len(rows),
+        series=len({row.series_id for row in rows}),
+        studies=len({row.study_id for row in rows if row.study_id}),
+        subjects=len({row.subject_id for row in rows if row.subject_id}),
+        frames=sum(row.frames for row in rows),
+        source_bytes=sum(row.source_bytes for row in rows),
+        stored_bytes=sum(row.stored_bytes for row in rows),
+    )
+
+
+def by_modality(arrays: Iterable[Array]) -> dict[str, list[Array]]:
+    """Return the arrays by modality, those with most arrays first, then by name."""
+    found: dict[str, list[Array]] = {}
+    for array in arrays:
+        found.setdefault(array.modality, []).append(array)
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def flag_counts(arrays: Iterable[Array]) -> list[tuple[str, int]]:
+    """Return each flag with the number of arrays that carry it, most frequent first."""
+    found = Counter(flag for array in arrays for flag in array.flags)
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
