@@ -46,6 +46,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     ("invalid_attribute", "quarantined", "an attribute needed for decoding has an impossible value", "ask the sender"),
     ("missing_pixel_data", "quarantined", "Rows and Columns are there, the pixel data is not", "ask the sender for the file"),
     ("truncated_pixel_data", "quarantined", "fewer bytes of pixel data than the header declares", "copy the file again"),
+    ("bad_encapsulation", "quarantined", "the fragments of the compressed pixel data cannot be followed", "ask the sender for the file again"),
     ("frame_count_mismatch", "quarantined", "the number of frames found differs from NumberOfFrames", "ask the sender"),
     ("frame_size_mismatch", "quarantined", "a decoded frame has another size than the header declares", "ask the sender"),
     ("unsupported_transfer_syntax", "quarantined", "no decoder for the transfer syntax", "convert the file, or open an issue"),

@@ -1,0 +1,227 @@
+"""What a compressed frame says of itself, read from its first markers before any decoder sees it.
+
+Decoders allocate what a stream declares, and some die on streams that contradict themselves; a look at the markers
+costs microseconds. JPEG and JPEG-LS markers are those of ISO/IEC 10918-1 annex B and 14495-1 annex C, JPEG 2000 and
+HTJ2K those of ISO/IEC 15444-1 annex A.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dicomzarr.reasons import SetAside
+
+Colour = Literal["RGB", "YBR", ""]
+
+_JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
+# Behind the end marker: the byte that makes the length even, or many of them.
+_PADDING = b"\x00\xff"
+_RGB_IDS = ((82, 71, 66), (114, 103, 98))
+# Start of frame markers; C4 (DHT), C8 (JPG) and CC (DAC) lie in the range and are none.
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SOF_LOSSLESS = 0xC3
+SOF_JPEG_LS = 0xF7
+# Baseline, extended sequential, progressive, lossless: Huffman coded and not hierarchical.
+SOF_SUPPORTED = frozenset({0xC0, 0xC1, 0xC2, 0xC3})
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The first markers of a compressed frame.
+
+    Attributes
+    ----------
+    rows, columns, components, precision : int
+        As the stream declares them; precision in bits per sample.
+    signed : bool
+        JPEG 2000 only: the samples are signed.
+    colour : str
+        JPEG: RGB or YBR where the stream says so, empty where it is silent. JPEG 2000: RGB where its own component
+        transform makes it so, else empty.
+    sof : int
+        JPEG and JPEG-LS: the second byte of the start of frame marker.
+    near : int
+        JPEG-LS: largest error per sample; 0 is lossless.
+    ended : bool
+        The stream closes with its end marker, behind which there is nothing but padding.
+    start : int
+        Where the codestream begins in the frame; not 0 where it is wrapped in JP2 boxes.
+    """
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+    signed: bool = False
+    colour: Colour = ""
+    sof: int = 0
+    near: int = 0
+    ended: bool = True
+    start: int = 0
+
+
+def read_jpeg(data: bytes) -> Stream:
+    """Return what the markers up to the first scan of a JPEG or JPEG-LS stream say.
+
+    Raises
+    ------
+    SetAside
+        `decode_error` where they cannot be followed to the first scan.
+    """
+    if data[:2] != b"\xff\xd8":
+        raise SetAside("decode_error")
+    position, size = 2, len(data)
+    adobe: int | None = None
+    jfif = False
+    frame: tuple[int, bytes] | None = None
+    while True:
+        while position < size - 1 and data[position] == 0xFF and data[position + 1] == 0xFF:
+            position += 1  # fill bytes before a marker (B.1.1.2)
+        if position + 4 > size or data[position] != 0xFF:
+            raise SetAside("decode_error")
+        marker = data[position + 1]
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        body = data[position + 4 : position + 2 + length]
+        if length < 2 or len(body) != length - 2:
+            raise SetAside("decode_error")
+        if marker == 0xDA:
+            break
+        if marker in _SOF or marker == SOF_JPEG_LS:
+            if frame is not None:
+                raise SetAside("decode_error")
+            frame = (marker, body)
+        elif marker == 0xE0 and body[:5] == b"JFIF\x00":
+            jfif = True
+        elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
+            adobe = body[11]
+        position += 2 + length
+    if frame is None or len(frame[1]) < 6 or len(frame[1]) < 6 + 3 * frame[1][5]:
+        raise SetAside("decode_error")
+    sof, head = frame
+    components = head[5]
+    ids = tuple(head[6 : 6 + 3 * components : 3])
+    sampling = {head[7 + 3 * i] for i in range(components)}
+    colour: Colour = ""
+    if components == 3:
+        if adobe is not None:
+            colour = "YBR" if adobe == 1 else "RGB" if adobe == 0 else ""
+        elif ids in _RGB_IDS:
+            colour = "RGB"
+        elif jfif or len(sampling) > 1:
+            colour = "YBR"
+    near = 0
+    if sof == SOF_JPEG_LS:
+        if not body or len(body) < 3 + 2 * body[0]:
+            raise SetAside("decode_error")
+        near = body[1 + 2 * body[0]]
+    return Stream(
+        rows=int.from_bytes(head[1:3], "big"),
+        columns=int.from_bytes(head[3:5], "big"),
+        components=components,
+        precision=head[0],
+        colour=colour,
+        sof=sof,
+        near=near,
+        ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
+    )
+
+
+def read_jpeg2000(data: bytes) -> Stream:
+    """Return what the SIZ and COD markers of a JPEG 2000 or HTJ2K codestream say; JP2 boxes around it are stepped over.
+
+    Raises
+    ------
+    SetAside
+        `decode_error` where SIZ does not follow SOC; `unsupported_pixel_layout` where components differ in depth, sign
+        or sampling.
+    """
+    start = _jp2_codestream(data) if data[:8] == _JP2_SIGNATURE else 0
+    if data[start : start + 4] != b"\xff\x4f\xff\x51" or len(data) < start + 42:
+        raise SetAside("decode_error")
+    length = int.from_bytes(data[start + 4 : start + 6], "big")
+    x1, y1, x0, y0 = (int.from_bytes(data[start + 8 + 4 * i : start + 12 + 4 * i], "big") for i in range(4))
+    tile_columns, tile_rows = (int.from_bytes(data[start + 24 + 4 * i : start + 28 + 4 * i], "big") for i in range(2))
+    components = int.from_bytes(data[start + 40 : start + 42], "big")
+    each = data[start + 42 : start + 42 + 3 * components]
+    if not (components and tile_columns and tile_rows) or length != 38 + len(each) or len(each) != 3 * components:
+        raise SetAside("decode_error")
+    if len(set(each[0::3])) > 1 or set(each[1::3]) | set(each[2::3]) != {1}:
+        raise SetAside("unsupported_pixel_layout")
+    # Tiles smaller than anything sensible only serve to make a decoder allocate.
+    if (x1 // tile_columns + 1) * (y1 // tile_rows + 1) > 65535:
+        raise SetAside("decode_error")
+    position = start + 4 + length
+    transform = False
+    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0x90:
+        if data[position + 1] == 0x52:  # COD: Scod, progression, layers (2 bytes), component transform
+            transform = position + 9 <= len(data) and data[position + 8] == 1
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return Stream(
+        rows=y1 - y0,
+        columns=x1 - x0,
+        components=components,
+        precision=(each[0] & 0x7F) + 1,
+        signed=bool(each[0] & 0x80),
+        colour="RGB" if transform and components == 3 else "",
+        ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
+        start=start,
+    )
+
+
+def _jp2_codestream(data: bytes) -> int:
+    """Return the offset of the codestream inside JP2 boxes (ISO/IEC 15444-1 annex I)."""
+    position = 0
+    while position + 8 <= len(data):
+        length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        head = 8
+        if length == 1:
+            length, head = int.from_bytes(data[position + 8 : position + 16], "big"), 16
+        if kind == b"jp2c":
+            return position + head
+        if length < head:
+            break
+        position += length
+    raise SetAside("decode_error")
+
+
+def read_jpeg_xl(data: bytes) -> Stream:
+    """Return rows and columns from the size header of a JPEG XL codestream, bare or in boxes (ISO/IEC 18181-1).
+
+    Components and precision are 0: their place depends on more than a glance, and the decoded samples tell them.
+    """
+    if data[:12] == b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a":
+        data = _jxl_codestream(data)
+    if data[:2] != b"\xff\x0a":
+        raise SetAside("decode_error")
+    bits, at = int.from_bytes(data[2:16], "little"), 0
+
+    def take(count: int) -> int:
+        nonlocal at
+        value = bits >> at & ((1 << count) - 1)
+        at += count
+        return value
+
+    def size(small: int) -> int:
+        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    small = take(1)
+    rows = size(small)
+    numerator, denominator = ((0, 1), (1, 1), (6, 5), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[take(3)]
+    columns = rows * numerator // denominator if numerator else size(small)
+    return Stream(rows=rows, columns=columns, components=0, precision=0)
+
+
+def _jxl_codestream(data: bytes) -> bytes:
+    """Return the first bytes of the codestream inside boxes (ISO/IEC 18181-2)."""
+    position = 0
+    while position + 8 <= len(data):
+        length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        if kind == b"jxlc":
+            return data[position + 8 : position + 40]
+        if kind == b"jxlp":
+            return data[position + 12 : position + 44]
+        if length < 8:
+            break
+        position += length
+    raise SetAside("decode_error")

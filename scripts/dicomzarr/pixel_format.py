@@ -1,0 +1,298 @@
+"""What an image's array will be, known from its header alone (PS3.3 C.7.6.3, PS3.5 section 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dicomzarr.model import ImageFacts
+from dicomzarr.reasons import SetAside
+
+# One frame, decoded. Larger ones exist in no scanner; a header that claims one is wrong or hostile.
+FRAME_LIMIT = 2 << 30
+
+Family = Literal["native", "uncompressed", "deflated", "rle", "jpeg", "jpegls", "jpeg2000", "htj2k", "jpegxl"]
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """A transfer syntax, as far as pixels are concerned (PS3.5 annex A).
+
+    Attributes
+    ----------
+    family : str
+        What kind of decoder its frames need; `native` has no fragments at all.
+    lossy : bool, optional
+        None where the syntax permits both.
+    big_endian : bool
+        Words are stored most significant byte first.
+    """
+
+    family: Family
+    lossy: bool | None = False
+    big_endian: bool = False
+
+    @property
+    def is_uncompressed(self) -> bool:
+        """A frame holds its cells as native pixel data does, once it is found and inflated."""
+        return self.family in ("native", "uncompressed", "deflated")
+
+    @property
+    def one_fragment(self) -> bool:
+        """The standard demands exactly one fragment per frame."""
+        return self.family in ("uncompressed", "deflated", "rle")
+
+
+_DICOM = "1.2.840.10008.1.2"
+SYNTAXES: dict[str, Syntax] = {
+    _DICOM: Syntax("native"),
+    f"{_DICOM}.1": Syntax("native"),
+    f"{_DICOM}.1.98": Syntax("uncompressed"),
+    f"{_DICOM}.1.99": Syntax("native"),
+    f"{_DICOM}.2": Syntax("native", big_endian=True),
+    f"{_DICOM}.8.1": Syntax("deflated"),
+    f"{_DICOM}.5": Syntax("rle"),
+    f"{_DICOM}.4.50": Syntax("jpeg", lossy=True),
+    f"{_DICOM}.4.51": Syntax("jpeg", lossy=True),
+    f"{_DICOM}.4.53": Syntax("jpeg", lossy=True),
+    f"{_DICOM}.4.55": Syntax("jpeg", lossy=True),
+    f"{_DICOM}.4.57": Syntax("jpeg"),
+    f"{_DICOM}.4.70": Syntax("jpeg"),
+    f"{_DICOM}.4.80": Syntax("jpegls"),
+    f"{_DICOM}.4.81": Syntax("jpegls", lossy=None),
+    f"{_DICOM}.4.90": Syntax("jpeg2000"),
+    f"{_DICOM}.4.91": Syntax("jpeg2000", lossy=None),
+    f"{_DICOM}.4.201": Syntax("htj2k"),
+    f"{_DICOM}.4.202": Syntax("htj2k"),
+    f"{_DICOM}.4.203": Syntax("htj2k", lossy=None),
+    f"{_DICOM}.4.110": Syntax("jpegxl"),
+    f"{_DICOM}.4.111": Syntax("jpegxl", lossy=True),
+    f"{_DICOM}.4.112": Syntax("jpegxl", lossy=None),
+}
+
+_GREY = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
+_COLOUR = frozenset(
+    {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
+)
+SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """The array that an image's frames make, and how its pixel cells lie in the file.
+
+    Attributes
+    ----------
+    rows, columns, samples : int
+        A frame is (rows, columns), or (rows, columns, 3) where samples is 3.
+    dtype : str
+        NumPy dtype, little-endian, such as ``<i2`` or ``|u1``.
+    bits_allocated, bits_stored : int
+        As in the header; for float pixel data both are the width of the float.
+    signed : bool
+        Pixel Representation (0028,0103).
+    photometric, photometric_source : str
+        Of the array (RGB after conversion) and of the header (0028,0004).
+    frames : int
+        Number of Frames (0028,0008), 1 where absent.
+    lossy : bool
+        The frames went through lossy compression in this file, or the header says that they did before.
+    flags : tuple of str
+        What was odd about the header, sorted.
+    syntax : Syntax
+        Of the file.
+    shift : int
+        High Bit + 1 - Bits Stored: how far cells are shifted right (PS3.5 8.1.1).
+    planar : bool
+        Planar Configuration (0028,0006) is 1 and means something.
+    swapped_bytes : bool
+        Cells of fewer than 16 bits in big-endian words: bytes are swapped in pairs.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    dtype: str
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+    photometric: str
+    photometric_source: str
+    frames: int
+    lossy: bool
+    flags: tuple[str, ...]
+    syntax: Syntax
+    shift: int = 0
+    planar: bool = False
+    swapped_bytes: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one frame."""
+        return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
+
+    @property
+    def is_float(self) -> bool:
+        """The samples are floating point numbers."""
+        return self.dtype[1] == "f"
+
+    def frame_bits(self, subsampled: bool) -> int:
+        """Bits of one uncompressed frame; frames follow each other without padding (PS3.5 8.1.1)."""
+        samples = 2 if subsampled else self.samples
+        return self.rows * self.columns * samples * self.bits_allocated
+
+
+def pixel_format(facts: ImageFacts) -> PixelFormat:
+    """Say what the array of an image will be.
+
+    Raises
+    ------
+    SetAside
+        `unsupported_transfer_syntax`, `missing_attribute`, `invalid_attribute`, `unsupported_pixel_layout`,
+        `missing_pixel_data` or `too_large`.
+    """
+    if "pixel" not in facts:
+        raise SetAside("missing_pixel_data")
+    if not facts.get("TransferSyntaxUID"):
+        raise SetAside("missing_attribute")
+    syntax = SYNTAXES.get(facts["TransferSyntaxUID"])
+    if syntax is None:
+        raise SetAside("unsupported_transfer_syntax")
+    flags: set[str] = set()
+    rows, columns = _positive(facts.get("Rows")), _positive(facts.get("Columns"))
+    frames = facts.get("NumberOfFrames") or 1
+    if frames < 1:
+        raise SetAside("invalid_attribute", found=frames, needed=1)
+    samples, photometric = _colour_model(facts, flags)
+    shift = 0
+    if facts["pixel"]["keyword"] != "PixelData":
+        allocated = stored = _float_bits(facts, syntax, samples)
+        signed, dtype = True, f"<f{allocated // 8}"
+    else:
+        allocated, stored, shift = _bits(facts, syntax, samples, flags)
+        signed = _signed(facts, allocated, flags)
+        size = {1: 1, 12: 2}.get(allocated, allocated // 8)
+        dtype = f"{'|' if size == 1 else '<'}{'i' if signed else 'u'}{size}"
+    planar = False
+    if samples == 3 and syntax.is_uncompressed:
+        _check_uncompressed_colour(photometric, allocated, columns)
+        planar = photometric not in SUBSAMPLED and _planar(facts, flags)
+    decoded = rows * columns * samples * int(dtype[2:])
+    if decoded > FRAME_LIMIT:
+        raise SetAside("too_large", found=decoded, needed=FRAME_LIMIT)
+    return PixelFormat(
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        dtype=dtype,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        signed=signed,
+        photometric="RGB" if samples == 3 else photometric,
+        photometric_source=photometric,
+        frames=frames,
+        lossy=_lossy(facts, syntax),
+        flags=tuple(sorted(flags)),
+        syntax=syntax,
+        shift=shift,
+        planar=planar,
+        swapped_bytes=syntax.big_endian and allocated < 16 and facts["pixel"]["vr"] == "OW",
+    )
+
+
+def _positive(value: int | None) -> int:
+    if value is None:
+        raise SetAside("missing_attribute")
+    if value < 1:
+        raise SetAside("invalid_attribute", found=value, needed=1)
+    return value
+
+
+def _colour_model(facts: ImageFacts, flags: set[str]) -> tuple[int, str]:
+    """Return Samples per Pixel (0028,0002) and Photometric Interpretation (0028,0004) where they go together."""
+    photometric = facts.get("PhotometricInterpretation")
+    samples = facts.get("SamplesPerPixel")
+    if not photometric:
+        if facts["pixel"]["keyword"] == "PixelData" or samples not in (None, 1):
+            raise SetAside("missing_attribute")
+        photometric = "MONOCHROME2"  # the only one that float pixel data may have (PS3.3 C.7.6.24)
+    if samples is None:
+        samples = 3 if photometric in _COLOUR else 1
+        flags.add("assumed_samples_per_pixel")
+    if not (samples == 1 and photometric in _GREY) and not (samples == 3 and photometric in _COLOUR):
+        raise SetAside("unsupported_pixel_layout")
+    return samples, photometric
+
+
+def _float_bits(facts: ImageFacts, syntax: Syntax, samples: int) -> int:
+    """Return the width of Float Pixel Data (7FE0,0008) or Double Float Pixel Data (7FE0,0009), never compressed."""
+    width = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(facts["pixel"]["keyword"])
+    if width is None or facts.get("BitsAllocated", width) != width or syntax.family != "native" or samples != 1:
+        raise SetAside("unsupported_pixel_layout")
+    return width
+
+
+def _bits(facts: ImageFacts, syntax: Syntax, samples: int, flags: set[str]) -> tuple[int, int, int]:
+    """Return Bits Allocated, Bits Stored and the shift that High Bit asks for (PS3.5 8.1.1)."""
+    allocated = facts.get("BitsAllocated")
+    if allocated is None:
+        raise SetAside("missing_attribute")
+    stored = facts.get("BitsStored")
+    if stored is None:
+        stored = allocated
+        flags.add("assumed_bits_stored")
+    if not 1 <= stored <= allocated:
+        raise SetAside("invalid_attribute", found=stored, needed=allocated)
+    high = facts.get("HighBit", stored - 1)
+    if not stored - 1 <= high < allocated:
+        raise SetAside("invalid_attribute", found=high, needed=stored - 1)
+    packed = allocated in (1, 12)
+    if allocated not in (1, 8, 12, 16, 32, 64) or (packed and samples != 1):
+        raise SetAside("unsupported_pixel_layout", found=allocated)
+    if allocated == 12 and syntax.family == "rle":  # RLE splits cells into whole bytes (PS3.5 G.2)
+        raise SetAside("unsupported_pixel_layout", found=allocated)
+    if high != stored - 1:
+        flags.add("high_bit_shifted")
+    return allocated, stored, high + 1 - stored
+
+
+def _signed(facts: ImageFacts, allocated: int, flags: set[str]) -> bool:
+    """Return Pixel Representation (0028,0103); up to 8 bits an absent one can only mean unsigned."""
+    representation = facts.get("PixelRepresentation")
+    if representation is None:
+        if allocated > 8:
+            raise SetAside("missing_attribute")
+        flags.add("assumed_unsigned")
+        return False
+    if representation not in (0, 1):
+        raise SetAside("invalid_attribute", found=representation, needed=1)
+    return representation == 1 and allocated > 1
+
+
+def _planar(facts: ImageFacts, flags: set[str]) -> bool:
+    """Return Planar Configuration (0028,0006), 0 where absent."""
+    planar = facts.get("PlanarConfiguration")
+    if planar is None:
+        flags.add("assumed_planar_configuration")
+        return False
+    if planar not in (0, 1):
+        raise SetAside("invalid_attribute", found=planar, needed=1)
+    return planar == 1
+
+
+def _check_uncompressed_colour(photometric: str, allocated: int, columns: int) -> None:
+    """Refuse what PS3.3 C.7.6.3.1.2 does not define for uncompressed colour."""
+    if photometric in ("YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"):
+        raise SetAside("unsupported_pixel_layout")
+    if photometric != "RGB" and allocated != 8:
+        raise SetAside("unsupported_pixel_layout", found=allocated, needed=8)
+    if photometric in SUBSAMPLED and columns % 2:
+        raise SetAside("unsupported_pixel_layout", found=columns, needed=columns + 1)
+
+
+def _lossy(facts: ImageFacts, syntax: Syntax) -> bool:
+    """Say whether values were lost; Lossy Image Compression (0028,2110) decides where the syntax permits both."""
+    declared = facts.get("LossyImageCompression", "")
+    if syntax.lossy is None:
+        return declared != "00"
+    return syntax.lossy or declared == "01"

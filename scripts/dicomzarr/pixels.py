@@ -1,0 +1,356 @@
+"""Exact frames of an image, one at a time: from a source of bytes and the facts of its header.
+
+Values are stored values: nothing is rescaled, windowed or inverted, and nothing is made up. What happens to a frame:
+bytes, then cells, then unused bits cleared, then (colour only) RGB; a compressed frame enters at the second step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomzarr import codestream, decoders, planes
+from dicomzarr.codestream import Stream
+from dicomzarr.decoders import Decoder, Request
+from dicomzarr.fragments import FrameTable, frame_table
+from dicomzarr.model import ImageFacts
+from dicomzarr.palette import read_palette
+from dicomzarr.pixel_format import SUBSAMPLED, PixelFormat, pixel_format
+from dicomzarr.reasons import SetAside
+from dicomzarr.sources import FileSource, MemorySource, Source, open_source
+
+__all__ = [
+    "DecodedFrame",
+    "FileSource",
+    "FrameReader",
+    "MemorySource",
+    "PixelFormat",
+    "Source",
+    "frames",
+    "is_sampled",
+    "open_source",
+    "pixel_format",
+    "read_palette",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """One frame as it is stored in the dataset.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        Shape (rows, columns) or (rows, columns, 3), C order, the little-endian dtype of the `PixelFormat`.
+    decoder : str
+        ``native``, or library and version, such as ``charls 2.4.3``.
+    flags : tuple of str
+        What was odd about this frame, sorted.
+    """
+
+    pixels: NDArray[Any]
+    decoder: str
+    flags: tuple[str, ...] = ()
+
+
+class FrameReader:
+    """Random access to the frames of one image, decoded as they are asked for.
+
+    Parameters
+    ----------
+    source : Source
+        Of the bytes that `facts["pixel"]` counts in.
+    facts : ImageFacts
+        Of the header.
+
+    Attributes
+    ----------
+    format : PixelFormat
+        Of the array.
+    flags : tuple of str
+        What was odd about header and encapsulation, sorted; a frame's own flags come with the frame.
+
+    Raises
+    ------
+    SetAside
+        On construction, where header, length or encapsulation rule the image out as a whole.
+    """
+
+    def __init__(self, source: Source, facts: ImageFacts) -> None:
+        self.format = form = pixel_format(facts)
+        self._source = source
+        self._offset, self._length = facts["pixel"]["offset"], facts["pixel"]["length"]
+        self._table: FrameTable | None = None
+        self._subsampled = form.photometric_source in SUBSAMPLED and form.samples == 3
+        flags = set(form.flags)
+        if form.syntax.family == "native":
+            flags |= self._measure()
+        else:
+            self._table = frame_table(source, self._offset, self._length, form.frames, form.syntax.one_fragment)
+            flags |= set(self._table.flags)
+        # Cells lie in place and order: a frame is read straight into its array.
+        self._direct = form.bits_allocated >= 8 and form.bits_allocated != 12
+        self._direct &= not (form.planar or self._subsampled or form.swapped_bytes)
+        self.flags = tuple(sorted(flags))
+
+    def __len__(self) -> int:
+        return self.format.frames
+
+    def __iter__(self) -> Iterator[DecodedFrame]:
+        return (self[frame] for frame in range(len(self)))
+
+    def __getitem__(self, frame: int) -> DecodedFrame:
+        """Return one frame.
+
+        Raises
+        ------
+        SetAside
+            `truncated_pixel_data`, `decode_error`, `frame_size_mismatch`, `unsupported_pixel_layout` or `too_large`.
+        """
+        if not 0 <= frame < len(self):
+            raise IndexError(frame)
+        try:
+            if self._table is None:
+                plane = self._native(frame)
+                return self._finish_cells(plane, "native", set())
+            return self._encapsulated(self._table.read(self._source, frame))
+        except MemoryError:
+            raise SetAside("too_large") from None
+
+    def encoded(self, frame: int) -> bytes:
+        """Return the compressed bytes of one frame, fragments joined."""
+        if self._table is None:
+            raise ValueError("native frames are not encoded")
+        return self._table.read(self._source, frame)
+
+    # native ------------------------------------------------------------------------------------------------------
+
+    def _measure(self) -> set[str]:
+        """Compare the bytes there are with the bytes that the header asks for; return flags."""
+        form = self.format
+        if self._length < 0:
+            raise SetAside("bad_encapsulation")  # fragments under a syntax that knows none
+        present = max(min(self._length, self._source.size - self._offset), 0)
+        full = -(-form.frame_bits(False) * form.frames // 8)
+        flags = set()
+        if self._subsampled and present in (full, full + full % 2):
+            self._subsampled = False
+            flags.add("not_subsampled")
+        needed = -(-form.frame_bits(self._subsampled) * form.frames // 8)
+        if present < needed:
+            raise SetAside("truncated_pixel_data", found=present, needed=needed)
+        if present > needed + needed % 2:
+            flags.add("surplus_bytes")
+        return flags
+
+    def _native(self, frame: int) -> NDArray[Any]:
+        """Read one uncompressed frame: in one positioned read where its cells lie as the array wants them."""
+        form = self.format
+        if self._direct:
+            plane = np.empty(form.shape, form.dtype)
+            size = plane.nbytes
+            self._source.read_into(self._offset + frame * size, plane.data.cast("B"))
+            if form.syntax.big_endian:
+                plane.byteswap(inplace=True)
+            return plane
+        bits = form.frame_bits(self._subsampled)
+        first, last = frame * bits // 8, -(-(frame + 1) * bits // 8)
+        if not form.swapped_bytes:
+            data = self._source.read(self._offset + first, last - first)
+            return planes.unpack(data, frame * bits % 8, form, self._subsampled)
+        # A frame may begin or end inside a word (PS3.5 8.1.1 counts in words, which big endian stores swapped).
+        even = first - first % 2
+        words = planes.swap_pairs(self._source.read(self._offset + even, last + last % 2 - even))
+        return planes.unpack(words[first - even :], frame * bits % 8, form, self._subsampled)
+
+    # encapsulated ------------------------------------------------------------------------------------------------
+
+    def _encapsulated(self, data: bytes) -> DecodedFrame:
+        family = self.format.syntax.family
+        if family in ("uncompressed", "deflated"):
+            return self._cells(data)
+        if family == "rle":
+            samples = decoders.run(decoders.RLE, data, Request(self.format))
+            plane = samples.view(self.format.dtype) if self.format.bits_allocated > 1 else samples
+            return self._finish_cells(plane, decoders.RLE.name(), set())
+        stream, request, decoder, _ = choose(data, self.format)
+        samples = decoders.run(decoder, data, request)
+        if samples.shape != self.format.shape:
+            raise SetAside("frame_size_mismatch", found=samples.size, needed=int(np.prod(self.format.shape)))
+        flags = set()
+        if family == "jpeg" and not stream.ended:
+            check_complete(decoder, data, request, samples)
+            flags.add("missing_end_marker")
+        plane, odd = settle(samples, stream, self.format)
+        return self._finish_stream(plane, stream, decoder.name(), flags | odd)
+
+    def _cells(self, data: bytes) -> DecodedFrame:
+        """Return a frame whose fragment holds it as native pixel data would, deflated or not."""
+        form, flags = self.format, set()
+        needed = -(-form.frame_bits(self._subsampled) // 8)
+        if form.syntax.family == "deflated":
+            data = decoders.inflate(data, needed)
+        if len(data) < needed:
+            raise SetAside("truncated_pixel_data", found=len(data), needed=needed)
+        if len(data) > needed + needed % 2:
+            flags.add("surplus_bytes")
+        plane = planes.unpack(data, 0, form, self._subsampled)
+        return self._finish_cells(plane, "native" if form.syntax.family == "uncompressed" else "zlib", flags)
+
+    # both --------------------------------------------------------------------------------------------------------
+
+    def _finish_cells(self, plane: NDArray[Any], decoder: str, flags: set[str]) -> DecodedFrame:
+        """Clear unused bits, convert colour."""
+        form = self.format
+        flags.update(planes.clear_unused_bits(plane, form))
+        if form.samples == 3 and form.photometric_source.startswith("YBR"):
+            plane = planes.to_rgb(plane, form.photometric_source)
+        return DecodedFrame(plane, decoder, tuple(sorted(flags)))
+
+    def _finish_stream(self, plane: NDArray[Any], stream: Stream, decoder: str, flags: set[str]) -> DecodedFrame:
+        """Convert colour where the decoder has not done so."""
+        form = self.format
+        header = form.photometric_source
+        if form.samples == 3:
+            is_dct = form.syntax.family == "jpeg" and stream.sof != codestream.SOF_LOSSLESS
+            if is_dct:
+                if stream.colour and stream.colour[:3] != header[:3]:
+                    flags.add("photometric_from_stream")
+            elif stream.colour == "RGB" and form.syntax.family in ("jpeg2000", "htj2k"):
+                if header not in ("RGB", "YBR_ICT", "YBR_RCT"):
+                    flags.add("photometric_from_stream")
+            elif header in ("YBR_ICT", "YBR_RCT"):
+                flags.add("photometric_from_stream")  # no component transform in the stream: it holds RGB
+            elif header.startswith("YBR") and form.syntax.family != "jpegxl":
+                plane = planes.to_rgb(plane, header)
+        return DecodedFrame(np.ascontiguousarray(plane), decoder, tuple(sorted(flags)))
+
+
+def choose(data: bytes, form: PixelFormat) -> tuple[Stream, Request, Decoder, Decoder | None]:
+    """Read a compressed frame's first markers, hold them against the header, and name decoder and second decoder.
+
+    Raises
+    ------
+    SetAside
+        `frame_size_mismatch` where rows, columns or samples differ from the header, `unsupported_pixel_layout` where
+        the stream has more bits than Bits Allocated, `decode_error` where it is no stream of its kind.
+    """
+    family = form.syntax.family
+    second: Decoder | None = None
+    ybr = False
+    if family == "jpeg":
+        stream = codestream.read_jpeg(data)
+        if stream.sof not in codestream.SOF_SUPPORTED:
+            raise SetAside("decode_error")
+        decoder = decoders.JPEG
+        if stream.sof == codestream.SOF_LOSSLESS:
+            second = decoders.JPEG_SOF3
+        else:
+            # What the stream says of its colour wins; the header speaks where the stream is silent.
+            ybr = (stream.colour or form.photometric_source[:3]) == "YBR"
+            second = decoders.JPEG_PILLOW if stream.precision == 8 else None
+    elif family == "jpegls":
+        stream = codestream.read_jpeg(data)
+        if stream.sof != codestream.SOF_JPEG_LS:
+            raise SetAside("decode_error")
+        decoder = decoders.JPEG_LS
+    elif family in ("jpeg2000", "htj2k"):
+        stream = codestream.read_jpeg2000(data)
+        decoder = decoders.JPEG_2000
+        if family == "htj2k":
+            decoder, second = decoders.HTJ2K, decoders.JPEG_2000 if stream.precision <= 16 else None
+        elif stream.precision > 16:
+            raise SetAside("unsupported_pixel_layout", found=stream.precision, needed=16)
+    else:
+        stream = codestream.read_jpeg_xl(data)
+        decoder = decoders.JPEG_XL
+    for found, needed in (
+        (stream.rows, form.rows),
+        (stream.columns, form.columns),
+        (stream.components or form.samples, form.samples),
+    ):
+        if found != needed:
+            raise SetAside("frame_size_mismatch", found=found, needed=needed)
+    if stream.precision > form.bits_allocated:
+        raise SetAside("unsupported_pixel_layout", found=stream.precision, needed=form.bits_allocated)
+    return stream, Request(form, stream, ybr), decoder, second
+
+
+def settle(samples: NDArray[Any], stream: Stream, form: PixelFormat) -> tuple[NDArray[Any], set[str]]:
+    """Bring the samples of a stream to sign and width of the header; return them and flags.
+
+    A stream holds its samples right-aligned in its own precision, so High Bit shifts only what was compressed as whole
+    cells. JPEG and JPEG-LS know no sign. A JPEG 2000 stream whose sign contradicts the header is read as the header
+    says, at the stream's precision, as pydicom does.
+    """
+    flags: set[str] = set()
+    precision = stream.precision or 8 * samples.dtype.itemsize
+    family = form.syntax.family
+    sign_bits = 0
+    if precision != form.bits_stored:
+        flags.add("precision_mismatch")
+    if family in ("jpeg2000", "htj2k"):
+        if stream.signed != form.signed:
+            if form.samples != 1:
+                raise SetAside("unsupported_pixel_layout")
+            flags.add("sign_mismatch")
+            sign_bits = precision
+    elif form.signed:
+        sign_bits = max(precision, form.bits_stored) if family == "jpeg" else precision
+    width = np.dtype(form.dtype).itemsize
+    plane = samples.astype(f"<{samples.dtype.kind}{width}", copy=False).view(form.dtype)
+    spare = 8 * width - sign_bits if sign_bits else 0
+    if spare:
+        # Sign-extends a signed dtype, clears the upper bits of an unsigned one.
+        np.left_shift(plane, spare, out=plane)
+        np.right_shift(plane, spare, out=plane)
+    if precision > form.bits_stored:
+        if not form.lossy:
+            flags.update(planes.clear_unused_bits(plane, form))
+        elif not _in_range(plane, form):
+            # Overshoot of lossy compression: to cut its bits off would turn white into black.
+            flags.add("beyond_bits_stored")
+    return plane, flags
+
+
+def _in_range(plane: NDArray[Any], form: PixelFormat) -> bool:
+    """Say whether Bits Stored suffice for every value."""
+    low = -(1 << (form.bits_stored - 1)) if form.signed else 0
+    return low <= int(plane.min()) and int(plane.max()) < low + (1 << form.bits_stored)
+
+
+def check_complete(decoder: Decoder, data: bytes, request: Request, samples: NDArray[Any]) -> None:
+    """Make sure that a JPEG's data does not end before its last sample.
+
+    The library fills what is missing without a word. So the frame is decoded once more with bits behind its data that
+    a complete stream never looks at: equal samples show that nothing was missing.
+    """
+    body = data.rstrip(b"\x00\xff").removesuffix(b"\xff\xd9")
+    body = body[:-1] if body.endswith(b"\xff") else body
+    again = decoders.run(decoder, body + b"\x55\xaa" * 64 + b"\xff\xd9", request)
+    if again.shape != samples.shape or not np.array_equal(again, samples):
+        raise SetAside("truncated_pixel_data", found=len(data))
+
+
+def frames(source: Source, facts: ImageFacts) -> Iterator[DecodedFrame]:
+    """Yield each frame of an image once, in stored order."""
+    yield from FrameReader(source, facts)
+
+
+def is_sampled(content_digest: str, frame: int, share: float) -> bool:
+    """Say whether a frame belongs to the share that is cross-checked; it depends on the data alone.
+
+    Parameters
+    ----------
+    content_digest : str
+        Of the file.
+    share : float
+        0 to 1.
+    """
+    digest = hashlib.blake2b(f"{content_digest}:{frame}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
