@@ -111,7 +111,7 @@ class _State:
     keys: list[list[Key]]
     holes: bool
     means: list[str] = field(default_factory=list)
-    clocks: list[int] = field(default_factory=list)  # components that hold a rank instead of a value
+    ranked: list[int] = field(default_factory=list)  # components that hold a rank instead of a value
     weak: bool = False
 
     def distinct(self, keys: list[list[Key]]) -> int:
@@ -185,7 +185,7 @@ def _same_everywhere(keys: list[list[Key]]) -> bool:
 def _accept(state: _State, cause: Cause, keys: list[list[Key]], *, rank: bool) -> None:
     width = len(keys[0][0])
     if rank:
-        state.clocks.append(width - 1)
+        state.ranked.append(width - 1)
     state.keys = keys
     state.means += cause.keys
     state.weak |= cause.weak
@@ -304,26 +304,30 @@ def _grid(state: _State) -> Explained:
         order = sorted(range(len(row)), key=lambda i: keys[i])
         grid.append([row[i] for i in order])
         columns.append([keys[i] for i in order])
-    values = []
-    for t, key in enumerate(columns[0]):
-        entry = list(key)
-        for component in state.clocks:
-            entry[component] = _representative(grid, t, state.means[component])
-        values.append(tuple(entry))
+    spread = {component: _representatives(grid, state.means[component]) for component in state.ranked}
+    values = [
+        tuple(spread[i][t] if i in spread else value for i, value in enumerate(key)) for t, key in enumerate(columns[0])
+    ]
     return Explained(grid, state.means, values, state.weak)
 
 
-def _representative(grid: list[list[Frame]], t: int, name: str) -> float:
-    """Return one value for index t of a cause that differs from slice to slice: the median over positions.
+def _representatives(grid: list[list[Frame]], name: str) -> list[float]:
+    """Return one value per index t of a cause that differs from slice to slice: the median over positions.
 
     A counter has no middle: its smallest value stands for it.
     """
     read: Callable[[Frame], float] = (lambda f: float(f.number)) if name == "frame" else (lambda f: f.causes[name])
-    if name in CLOCKS:
-        return round(median(read(row[t]) - min(map(read, row)) for row in grid), 6) + 0.0
+    table = [[read(frame) for frame in row] for row in grid]
     if name in COUNTERS:
-        return min(read(row[t]) for row in grid)
-    return round(median(read(row[t]) for row in grid), 6) + 0.0
+        return [min(column) for column in zip(*table, strict=True)]
+    if name in CLOCKS:
+        table = [_from_first(row) for row in table]
+    return [round(median(column), 6) + 0.0 for column in zip(*table, strict=True)]
+
+
+def _from_first(row: list[float]) -> list[float]:
+    first = min(row)
+    return [value - first for value in row]
 
 
 def _parts(state: _State) -> Parts:
