@@ -244,10 +244,9 @@ def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> lis
     shared = _first(header, "SharedFunctionalGroupsSequence")
     if len(own) != count:
         flags.add("functional_groups_mismatch")
-        places = [_Place(None, shared) for _ in range(count)]
-        for place in places:
-            place.position = None
-        return places
+        place = _Place(None, shared)
+        place.position = None
+        return [place] * count
     places = [_Place(group, shared) for group in own]
     stacks = sorted({place.stack for place in places})
     if len(stacks) > 1:

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pytest
+from frames_from_files import frames_of_header
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+
+from dicomzarr.frames import FARTHEST_MM, date_time, dose_positions, needs_header, number, numbers, vector
+from dicomzarr.layout import lay_out
+from dicomzarr.model import Frame
+
+AXIAL = [1, 0, 0, 0, 1, 0]
+
+
+def item(**values: Any) -> Dataset:
+    found = Dataset()
+    for keyword, value in values.items():
+        setattr(found, keyword, value)
+    return found
+
+
+def group(**sequences: Dataset) -> Dataset:
+    return item(**{keyword: Sequence([found]) for keyword, found in sequences.items()})
+
+
+def header(frames: int = 1, modality: str = "MR", sop: str = "1.2.840.10008.5.1.4.1.1.4.1", **more: Any) -> Dataset:
+    return item(
+        SOPClassUID=sop,
+        SOPInstanceUID="1.2.3",
+        SeriesInstanceUID="1.2",
+        Modality=modality,
+        Rows=4,
+        Columns=6,
+        BitsAllocated=16,
+        BitsStored=12,
+        PixelRepresentation=0,
+        SamplesPerPixel=1,
+        PhotometricInterpretation="MONOCHROME2",
+        NumberOfFrames=frames,
+        **more,
+    )
+
+
+def enhanced(count: int, each: Any, **more: Any) -> Dataset:
+    shared = group(
+        PlaneOrientationSequence=item(ImageOrientationPatient=AXIAL),
+        PixelMeasuresSequence=item(PixelSpacing=[0.5, 0.25], SliceThickness=2),
+    )
+    return header(
+        count,
+        SharedFunctionalGroupsSequence=Sequence([shared]),
+        PerFrameFunctionalGroupsSequence=Sequence([each(n) for n in range(count)]),
+        **more,
+    )
+
+
+def position(z: float) -> Dataset:
+    return item(ImagePositionPatient=[1, 2, z])
+
+
+def read(made: Dataset) -> list[Frame]:
+    return frames_of_header(made)
+
+
+# ---------------------------------------------------------------------------------------------------- single frames
+
+
+def test_a_single_frame_is_described_by_its_facts() -> None:
+    (frame,) = read(
+        header(
+            ImagePositionPatient=[1, 2, 3],
+            ImageOrientationPatient=AXIAL,
+            PixelSpacing=[0.5, 0.25],
+            EchoTime=12.5,
+            InstanceNumber=7,
+            AcquisitionDate="20240229",
+            AcquisitionTime="000001.5",
+            RescaleSlope=2,
+            RescaleIntercept=-1024,
+            WindowCenter=[40, 300],
+            WindowWidth=[400, 1500],
+            ImageType=["ORIGINAL", "PRIMARY", "M"],
+        )
+    )
+    assert (frame.position, frame.orientation, frame.pixel_spacing) == ((1, 2, 3), tuple(AXIAL), (0.5, 0.25))
+    assert frame.causes["echo_time_ms"] == 12.5
+    assert frame.causes["instance_number"] == 7
+    assert frame.causes["acquisition_time_s"] == date_time("20240229000001.5")
+    assert (frame.rescale, frame.window) == ((2, -1024), ((40, 400), (300, 1500)))
+    assert frame.flags == ()
+
+
+def test_an_orientation_that_is_no_plane_counts_as_unknown() -> None:
+    (frame,) = read(header(ImagePositionPatient=[1, 2, 3], ImageOrientationPatient=[1, 0, 0, 1, 0, 0]))
+    assert (frame.position, frame.orientation, frame.flags) == (None, None, ("invalid_orientation",))
+
+
+def test_spacing_at_the_detector_is_no_spacing_in_the_patient() -> None:
+    (frame,) = read(header(modality="DX", ImagerPixelSpacing=[0.1, 0.1]))
+    assert (frame.pixel_spacing, frame.flags) == (None, ("detector_spacing",))
+
+
+def test_which_files_need_their_header() -> None:
+    assert needs_header({"has_functional_groups": True})
+    assert needs_header({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6", "NumberOfFrames": 4})
+    assert not needs_header({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "NumberOfFrames": 4})
+
+
+# ------------------------------------------------------------------------------------------------- functional groups
+
+
+def test_an_enhanced_mr_of_echoes_times_and_slices() -> None:
+    cells = [(z, echo, t) for t in range(2) for echo in (30.0, 10.0) for z in (4, 0, 2)]
+
+    def each(n: int) -> Dataset:
+        z, echo, t = cells[n]
+        return group(
+            PlanePositionSequence=position(z),
+            MREchoSequence=item(EffectiveEchoTime=echo),
+            FrameContentSequence=item(TemporalPositionIndex=t + 1, StackID="1", InStackPositionNumber=z // 2 + 1),
+            PixelValueTransformationSequence=item(RescaleSlope=1 + n, RescaleIntercept=0, RescaleType="US"),
+            FrameVOILUTSequence=item(WindowCenter=n, WindowWidth=10),
+            MRImageFrameTypeSequence=item(FrameType=["ORIGINAL", "PRIMARY", "M", "NONE"]),
+        )
+
+    frames = read(enhanced(12, each))
+    assert [f.rescale for f in frames] == [(1 + n, 0) for n in range(12)]
+    assert frames[3].window == ((3, 10),)
+    (volume,) = lay_out(frames)
+    assert (volume.axes, volume.shape) == (("t", "z", "y", "x"), (4, 3, 4, 6))
+    assert volume.t_axis == {
+        "means": ["temporal_position", "echo_time_ms"],
+        "values": [[1, 10], [1, 30], [2, 10], [2, 30]],
+    }
+    assert volume.affine_lps == ((0.25, 0, 0, 1), (0, 0.5, 0, 2), (0, 0, 2, 0), (0, 0, 0, 1))
+    for place in volume.places:
+        z, echo, t = cells[place.frame.number]
+        assert place.z == z // 2
+        assert place.t == 2 * t + (echo == 30)
+
+
+def test_diffusion_directions_and_the_frame_without_one() -> None:
+    table = [(0, None), (800, [1, 0, 0]), (800, [0, 1, 0])]
+
+    def each(n: int) -> Dataset:
+        b, direction = table[n % 3]
+        diffusion = item(DiffusionBValue=b, DiffusionDirectionality="DIRECTIONAL" if direction else "NONE")
+        if direction:
+            diffusion.DiffusionGradientDirectionSequence = Sequence([item(DiffusionGradientOrientation=direction)])
+        return group(PlanePositionSequence=position(n // 3), MRDiffusionSequence=diffusion)
+
+    (volume,) = lay_out(read(enhanced(6, each)))
+    assert volume.shape == (3, 2, 4, 6)
+    assert volume.t_axis is not None
+    assert volume.t_axis["values"] == [[0, 0, 0, 0], [800, 0, 1, 0], [800, 1, 0, 0]]
+
+
+def test_trigger_delays_times_and_inversions_of_frames() -> None:
+    def each(n: int) -> Dataset:
+        return group(
+            PlanePositionSequence=position(0),
+            CardiacSynchronizationSequence=item(NominalCardiacTriggerDelayTime=20.0 * n),
+            MRModifierSequence=item(InversionTimes=[100.0 + n]),
+            FrameContentSequence=item(
+                FrameAcquisitionDateTime=f"2024010112000{n}.25",
+                FrameReferenceDateTime=f"2024010112010{n}",
+                DimensionIndexValues=[1, n],
+            ),
+        )
+
+    frames = read(enhanced(3, each))
+    assert frames[2].causes["trigger_time_ms"] == 40
+    assert frames[2].causes["inversion_time_ms"] == 102
+    assert frames[2].causes["dimension_2"] == 2
+    assert frames[2].causes["acquisition_time_s"] - frames[0].causes["acquisition_time_s"] == 2
+    assert frames[0].causes["reference_time_s"] - frames[0].causes["acquisition_time_s"] == 59.75
+
+
+def test_dimension_indices_order_what_nothing_else_explains() -> None:
+    def each(n: int) -> Dataset:
+        content = item(DimensionIndexValues=[n % 2 + 1, 9 - n // 2])
+        return group(PlanePositionSequence=position(n % 2), FrameContentSequence=content)
+
+    (volume,) = lay_out(read(enhanced(6, each)))
+    assert volume.flags == ("t_order_only",)
+    assert volume.t_axis == {"means": ["dimension_2"], "values": [7, 8, 9]}
+
+
+def test_stacks_named_in_words_come_apart() -> None:
+    def each(n: int) -> Dataset:
+        return group(PlanePositionSequence=position(n), FrameContentSequence=item(StackID="AB"[n // 3]))
+
+    assert [len(v.places) for v in lay_out(read(enhanced(6, each)))] == [3, 3]
+
+
+def test_groups_that_do_not_count_the_frames_place_none() -> None:
+    made = enhanced(4, lambda n: group(PlanePositionSequence=position(n)))
+    made.NumberOfFrames = 5
+    frames = read(made)
+    assert [f.position for f in frames] == [None] * 5
+    (volume,) = lay_out(frames)
+    assert volume.flags == ("functional_groups_mismatch",)
+    assert (volume.axes, volume.affine_lps) == (("t", "y", "x"), None)
+
+
+def test_a_frame_without_position_takes_it_from_all() -> None:
+    frames = read(enhanced(3, lambda n: group(PlanePositionSequence=position(n)) if n else Dataset()))
+    assert [f.position for f in frames] == [None] * 3
+    assert frames[0].flags == ("partial_geometry",)
+
+
+@pytest.mark.parametrize("bad", [[1, 2], ["a", "b", "c"], [1, 2, 1e9], [], None, [float("inf"), 0, 0]])
+def test_malformed_positions_count_as_unknown(bad: Any) -> None:
+    assert vector(bad) is None
+
+
+def test_sequences_that_are_none_count_as_absent() -> None:
+    made = enhanced(2, lambda n: item(PlanePositionSequence=Sequence([])))
+    made.SharedFunctionalGroupsSequence = Sequence([])
+    assert [(f.position, f.orientation) for f in read(made)] == [(None, None)] * 2
+
+
+def test_many_frames_are_read_in_time() -> None:
+    made = enhanced(2000, lambda n: group(PlanePositionSequence=position(n), FrameContentSequence=item(StackID="1")))
+    start = time.perf_counter()
+    (volume,) = lay_out(read(made))
+    assert volume.shape == (2000, 4, 6)
+    assert time.perf_counter() - start < 10
+
+
+# ------------------------------------------------------------------------------------------------- tiles and segments
+
+
+def test_tiles_of_a_full_slide_lie_row_by_row() -> None:
+    made = header(
+        12, "SM", "1.2.840.10008.5.1.4.1.1.77.1.6",
+        DimensionOrganizationType="TILED_FULL", TotalPixelMatrixRows=7, TotalPixelMatrixColumns=13,
+        TotalPixelMatrixFocalPlanes=2,
+        SharedFunctionalGroupsSequence=Sequence([group(PixelMeasuresSequence=item(PixelSpacing=[0.001, 0.002]))]),
+    )  # fmt: skip
+    (volume,) = lay_out(read(made))
+    assert (volume.kind, volume.spacing_mm) == ("tiles", {"y": 0.001, "x": 0.002})
+    assert volume.t_axis is not None
+    assert volume.t_axis["means"] == ["row_offset", "column_offset", "focal_plane"]
+    offsets = [(0, 0), (0, 6), (0, 12), (4, 0), (4, 6), (4, 12)]
+    assert volume.t_axis["values"] == [[*offset, plane] for plane in (0, 1) for offset in offsets]
+
+
+def test_tiles_that_do_not_fit_stay_unplaced() -> None:
+    made = header(
+        5, "SM", "1.2.840.10008.5.1.4.1.1.77.1.6",
+        DimensionOrganizationType="TILED_FULL", TotalPixelMatrixRows=7, TotalPixelMatrixColumns=13,
+    )  # fmt: skip
+    (volume,) = lay_out(read(made))
+    assert (volume.kind, volume.flags) == ("tiles", ("unplaced_tiles",))
+    assert volume.t_axis == {"means": ["frame"], "values": [0, 1, 2, 3, 4]}
+
+
+def test_sparse_tiles_count_from_zero() -> None:
+    def each(n: int) -> Dataset:
+        where = item(RowPositionInTotalImagePixelMatrix=1 + 4 * n, ColumnPositionInTotalImagePixelMatrix=7)
+        return group(
+            PlanePositionSlideSequence=where, SegmentIdentificationSequence=item(ReferencedSegmentNumber=n + 1)
+        )
+
+    (volume,) = lay_out(read(enhanced(2, each, modality="SEG", sop="1.2.840.10008.5.1.4.1.1.66.4")))
+    assert volume.t_axis == {
+        "means": ["segment_number", "row_offset", "column_offset"],
+        "values": [[1, 0, 6], [2, 4, 6]],
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------- dose
+
+
+def dose(offsets: list[float], z: float = -50.0, orientation: list[int] = AXIAL) -> Dataset:
+    return header(
+        len(offsets), "RTDOSE", "1.2.840.10008.5.1.4.1.1.481.2",
+        ImagePositionPatient=[10, 20, z], ImageOrientationPatient=orientation, PixelSpacing=[3, 3],
+        GridFrameOffsetVector=offsets,
+    )  # fmt: skip
+
+
+def test_dose_offsets_from_the_first_plane() -> None:
+    (volume,) = lay_out(read(dose([0, 2.5, 5])))
+    assert (volume.kind, volume.axes, volume.spacing_mm["z"]) == ("dose", ("z", "y", "x"), 2.5)
+    assert volume.origin_lps == (10, 20, -50)
+
+
+def test_dose_offsets_that_are_coordinates() -> None:
+    (volume,) = lay_out(read(dose([-50, -47.5, -45])))
+    assert volume.origin_lps == (10, 20, -50)
+    assert volume.affine_lps is not None
+    assert [row[2] for row in volume.affine_lps] == [0, 0, 2.5, 0]
+
+
+def test_dose_offsets_that_fall() -> None:
+    (volume,) = lay_out(read(dose([0, -2, -4])))
+    assert [p.frame.number for p in volume.places] == [2, 1, 0]
+    assert volume.origin_lps == (10, 20, -54)
+
+
+def test_dose_offsets_run_along_the_normal() -> None:
+    found = dose_positions((1.0, 2.0, 3.0), (0.0, 1.0, 0.0, 0.0, 0.0, -1.0), [0.0, 2.0], 2)
+    assert found == [(1.0, 2.0, 3.0), (-1.0, 2.0, 3.0)]
+    assert dose_positions((1.0, 2.0, 3.0), (0.0, 1.0, 0.0, 0.0, 0.0, -1.0), [3.0, 5.0], 2) is None
+
+
+def test_dose_offsets_of_another_number_place_nothing() -> None:
+    made = dose([0, 2, 4])
+    made.NumberOfFrames = 2
+    (volume,) = lay_out(read(made))
+    assert (volume.axes, volume.flags) == (("t", "y", "x"), ("dose_offsets_mismatch",))
+
+
+def test_one_dose_plane_lies_at_its_position() -> None:
+    made = dose([0, 2, 4])
+    made.NumberOfFrames = 1
+    (volume,) = lay_out(read(made))
+    assert (volume.axes, volume.origin_lps) == (("y", "x"), (10, 20, -50))
+
+
+# ------------------------------------------------------------------------------------------------------------ values
+
+
+@pytest.mark.parametrize(
+    ("day", "clock", "seconds"),
+    [
+        ("20000101", "000000", 0),
+        ("20000102", "0101", 86400 + 3660),
+        ("2000.01.01", "01:02:03.5", 3723.5),
+        ("", "010203", 3723),
+        ("20000101010203.000001", None, 3723.000001),
+        ("20000101010203+0100", None, 123),
+        ("20000101", None, 0),
+        ("19991231", "235959", -1),
+        ("20001301", "00", None),
+        ("20000101", "", None),
+        ("2000", None, None),
+        ("", "noon", None),
+        ("", "", None),
+    ],
+)
+def test_times(day: str, clock: str | None, seconds: float | None) -> None:
+    found = date_time(day, clock)
+    assert found == (pytest.approx(seconds) if seconds is not None else None)
+
+
+@given(st.one_of(st.none(), st.text(), st.binary(), st.floats(), st.lists(st.one_of(st.text(), st.floats()))))
+def test_no_value_of_a_header_raises(value: Any) -> None:
+    found = number(value)
+    assert found is None or math.isfinite(found)
+    numbers(value)
+    date_time(value)
+    date_time("20200101", value)
+    place = vector(value)
+    assert place is None or max(map(abs, place)) <= FARTHEST_MM
