@@ -28,6 +28,7 @@ include: "rules/report_size.smk"
 include: "rules/consolidate_dataset.smk"
 include: "rules/render_report.smk"
 include: "rules/seal_dataset.smk"
+include: "rules/check_gate.smk"
 
 
 # Every record is asked for by name: Snakemake does not rebuild a missing intermediate whose descendants are there.
@@ -49,3 +50,4 @@ rule all:
             ],
         ),
         records_of_batches,
+        gate_record,

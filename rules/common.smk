@@ -26,7 +26,7 @@ config.pop("source", None)
 
 
 # The keys of the configuration that dataset.json may show: closed vocabularies and numbers, no path, no sentence.
-shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "gate", "spacing_tolerance")}
+shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance")}
 
 
 def under_results(path):
@@ -63,3 +63,8 @@ def records_of_batches(wildcards):
 def digest_of_plan(wildcards):
     """Return the digest of a batch's plan: a param, since clocks that go back make times lie."""
     return contents_of_plans(str(checkpoints.plan_batches.get().output.contents))[wildcards.batch]["digest"]
+
+
+def gate_record(wildcards):
+    """Return the record of the gate where the configuration has one."""
+    return ["<results>/private/records/check_gate.json"] if config["gate"] else []

@@ -12,9 +12,9 @@ def check_batch(results: Path, record: Path, code: str) -> check.CheckResult:
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:  # noqa: F821
+    with provenance.step(snakemake) as step:
         step.result = check_batch(
-            results=Path(snakemake.params.results),  # noqa: F821
-            record=Path(snakemake.input.extracted),  # noqa: F821
-            code=snakemake.params.code,  # noqa: F821
+            results=Path(snakemake.params.results),
+            record=Path(snakemake.input.extracted),
+            code=snakemake.params.code,
         )

@@ -15,12 +15,12 @@ def consolidate_dataset(
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:  # noqa: F821
+    with provenance.step(snakemake) as step:
         named = ("volumes", "outcomes", "files", "frames", "group")
         step.result = consolidate_dataset(
-            results=Path(snakemake.params.results),  # noqa: F821
-            batches=snakemake.params.batches,  # noqa: F821
-            inventory=Path(snakemake.input.inventory),  # noqa: F821
-            index=Path(snakemake.input.index),  # noqa: F821
-            outputs={name: Path(snakemake.output[name]) for name in named},  # noqa: F821
+            results=Path(snakemake.params.results),
+            batches=snakemake.params.batches,
+            inventory=Path(snakemake.input.inventory),
+            index=Path(snakemake.input.index),
+            outputs={name: Path(snakemake.output[name]) for name in named},
         )

@@ -11,5 +11,5 @@ def discover_files(inventory: Path, manifest: Path) -> dict[str, dict[str, int]]
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:  # noqa: F821
-        step.result = discover_files(Path(snakemake.input.inventory), Path(snakemake.output.manifest))  # noqa: F821
+    with provenance.step(snakemake) as step:
+        step.result = discover_files(Path(snakemake.input.inventory), Path(snakemake.output.manifest))

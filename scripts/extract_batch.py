@@ -14,15 +14,15 @@ def extract_batch(results: Path, plan: Path, inventory: Path, options: Options) 
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:  # noqa: F821
+    with provenance.step(snakemake) as step:
         step.result = extract_batch(
-            results=Path(snakemake.params.results),  # noqa: F821
-            plan=Path(snakemake.input.plan),  # noqa: F821
-            inventory=Path(snakemake.params.inventory),  # noqa: F821
+            results=Path(snakemake.params.results),
+            plan=Path(snakemake.input.plan),
+            inventory=Path(snakemake.params.inventory),
             options=Options(
-                compression=snakemake.params.compression,  # noqa: F821
-                layout=snakemake.params.layout,  # noqa: F821
-                tolerance=snakemake.params.tolerance,  # noqa: F821
-                code=snakemake.params.code,  # noqa: F821
+                compression=snakemake.params.compression,
+                layout=snakemake.params.layout,
+                tolerance=snakemake.params.tolerance,
+                code=snakemake.params.code,
             ),
         )

@@ -5,9 +5,12 @@ from pathlib import Path
 from dicomzarr import index, provenance
 
 
-def index_headers(inventory: Path, index_file: Path, cache: Path, processes: int, code: str) -> index.IndexCounts:
-    """Read the headers of new and changed files and keep the rest; see `dicomzarr.index.index_headers`."""
-    return index.index_headers(inventory, index_file, cache, processes, code)
+def index_headers(
+    inventory: Path, index_file: Path, cache: Path, processes: int, code: str
+) -> dict[str, int | dict[str, int]]:
+    """Read the headers of new and changed files and keep the rest; how many were read is history, no count of the data."""
+    found = index.index_headers(inventory, index_file, cache, processes, code)
+    return {"counts": {"files": found.files, **found.outcomes}, "read": found.read, "kept": found.kept}
 
 
 if __name__ == "__main__":

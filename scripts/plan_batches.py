@@ -18,11 +18,11 @@ def plan_batches(
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:  # noqa: F821
+    with provenance.step(snakemake) as step:
         step.result = plan_batches(
-            results=Path(snakemake.params.results),  # noqa: F821
-            index=Path(snakemake.input.index),  # noqa: F821
-            contents=Path(snakemake.output.contents),  # noqa: F821
-            series_each=snakemake.params.batch["series"],  # noqa: F821
-            megabytes_each=snakemake.params.batch["megabytes"],  # noqa: F821
+            results=Path(snakemake.params.results),
+            index=Path(snakemake.input.index),
+            contents=Path(snakemake.output.contents),
+            series_each=snakemake.params.batch["series"],
+            megabytes_each=snakemake.params.batch["megabytes"],
         )

@@ -6,7 +6,7 @@ from dicomzarr import provenance, storage
 from dicomzarr.report.page import render
 
 
-def render_report(dataset: Path, report: Path, max_thumbnails: int = 60, max_rows: int = 500) -> dict[str, int]:
+def render_report(dataset: Path, report: Path, max_thumbnails: int = 60, max_rows: int = 500) -> dict[str, dict[str, int]]:
     """Write the report of a dataset and return its size.
 
     Parameters
@@ -20,7 +20,7 @@ def render_report(dataset: Path, report: Path, max_thumbnails: int = 60, max_row
     """
     page = render(dataset, max_thumbnails=max_thumbnails, max_rows=max_rows).encode("utf-8")
     storage.write_atomically(report, page)
-    return {"bytes": len(page)}
+    return {"counts": {"bytes": len(page)}}
 
 
 if __name__ == "__main__":

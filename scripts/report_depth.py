@@ -13,9 +13,9 @@ def report_depth(results: Path, batches: list[str], report: Path) -> dict[str, d
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:  # noqa: F821
+    with provenance.step(snakemake) as step:
         step.result = report_depth(
-            results=Path(snakemake.params.results),  # noqa: F821
-            batches=snakemake.params.batches,  # noqa: F821
-            report=Path(snakemake.output.report),  # noqa: F821
+            results=Path(snakemake.params.results),
+            batches=snakemake.params.batches,
+            report=Path(snakemake.output.report),
         )

@@ -14,10 +14,10 @@ def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], s
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:  # noqa: F821
+    with provenance.step(snakemake) as step:
         step.result = seal_dataset(
-            results=Path(snakemake.params.results),  # noqa: F821
-            consolidated=Path(snakemake.input.consolidated),  # noqa: F821
-            config=snakemake.params.shown,  # noqa: F821
-            sealed=Path(snakemake.output.sealed),  # noqa: F821
+            results=Path(snakemake.params.results),
+            consolidated=Path(snakemake.input.consolidated),
+            config=snakemake.params.shown,
+            sealed=Path(snakemake.output.sealed),
         )

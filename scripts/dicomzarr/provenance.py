@@ -87,7 +87,6 @@ def _write_records(snakemake: Any, results: Results, step: Step) -> None:
     shown = {key: value for key, value in sorted(dict(snakemake.params.items()).items()) if key in SHAREABLE}
     result = _plain(step.result) or {}
     if "provenance" in named:
-        counts = result.get("counts", {k: v for k, v in result.items() if isinstance(v, int)})
         outputs = {
             name: storage.sha256_of(Path(path))
             for name, path in named.items()
@@ -100,7 +99,7 @@ def _write_records(snakemake: Any, results: Results, step: Step) -> None:
             "software": software(),
             "inputs": result.get("inputs", {}),
             "outputs": outputs | result.get("outputs", {}),
-            "counts": counts,
+            "counts": result.get("counts", {}),
         }
         storage.write_atomically(Path(named["provenance"]), storage.canonical_json(projection))
     if "record" in named:

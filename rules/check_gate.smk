@@ -1,0 +1,24 @@
+# Asked for only where the configuration has a gate; the dataset is whole before it is judged.
+rule check_gate:
+    input:
+        sealed="<results>/dataset/dataset.json",
+    output:
+        record="<results>/private/records/check_gate.json",
+    log:
+        "<results>/logs/check_gate.log",
+    benchmark:
+        "<results>/benchmarks/check_gate.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        results=under_results(""),
+        allowed=config["gate"],
+        code=code_digest("check_gate.py"),
+    message:
+        "Comparing the findings with the gate"
+    script:
+        "../scripts/check_gate.py"

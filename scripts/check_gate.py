@@ -1,0 +1,16 @@
+"""End the run with a failure where findings are more than the configuration allows."""
+
+from pathlib import Path
+
+from dicomzarr import gate, provenance
+from dicomzarr.paths import Results
+
+
+def check_gate(results: Path, allowed: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Return the counts of the findings that the gate watches, or raise where one is too many."""
+    return {"counts": gate.check_gate(Results(results), allowed)}
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:
+        step.result = check_gate(results=Path(snakemake.params.results), allowed=snakemake.params.allowed)

@@ -1,0 +1,73 @@
+"""After a kill the same command goes on; two runs never mix."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Workflow
+from dicoms import save_series
+
+
+def start(workflow: Workflow) -> subprocess.Popen[bytes]:
+    """Start a run in a process group of its own."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow.project / "Snakefile")]
+    return subprocess.Popen(
+        [*command, "--cores", "2", "--configfile", "config.yaml"],
+        cwd=workflow.folder,
+        env=os.environ | workflow.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def leftovers(results: Path) -> list[Path]:
+    return [p for p in results.rglob("*") if p.name.endswith(".partial") or "temporary" in p.parts]
+
+
+@pytest.fixture
+def undisturbed(workflow: Workflow) -> str:
+    """Build once, remember the digest, and take the results away."""
+    workflow.config = {"batch": {"series": 2, "megabytes": 512}}
+    for number in range(8):
+        save_series(workflow.source / str(number), f"series-{number}", 6)
+    digest: str = workflow.run().sealed["digest"]
+    workflow.results.rename(workflow.folder / "first")
+    return digest
+
+
+@pytest.mark.parametrize("after", [0.9, 1.6, 2.2, 2.8, 3.6, 4.5])
+def test_the_same_command_goes_on_after_a_kill(workflow: Workflow, undisturbed: str, after: float) -> None:
+    process = start(workflow)
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    run = workflow.run()
+    assert run.sealed["digest"] == undisturbed
+    assert workflow.run().nothing_to_do
+    assert not leftovers(workflow.results)
+
+
+def test_a_second_run_says_who_holds_the_folder(workflow: Workflow, undisturbed: str) -> None:
+    process = start(workflow)
+    try:
+        lock = workflow.results / "private" / "run.lock"
+        deadline = time.monotonic() + 30
+        while not (lock.exists() and lock.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        run = workflow.run(ok=False)
+        said = json.loads(lock.read_text())
+        assert run.process.returncode != 0
+        assert f"process {said['pid']} since {said['since']}" in run.output and "Traceback" not in run.output
+        dry = workflow.run("-n", ok=False)
+        assert dry.process.returncode != 0 and "another run uses" in dry.output
+    finally:
+        assert process.wait(timeout=120) == 0
+    assert workflow.run().sealed["digest"] == undisturbed

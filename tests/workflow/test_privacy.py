@@ -1,0 +1,113 @@
+"""Nothing found inside the source leaves the private folder."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from conftest import Workflow
+from dicoms import ct_slice, save
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+CANARIES = {
+    "PatientName": "Zyxwolf^Canaria",
+    "PatientID": "CANPID7719",
+    "AccessionNumber": "CANACC5521",
+    "InstitutionName": "Canary Hospital",
+    "StudyDescription": "CANSTUDYDESC",
+    "SeriesDescription": "CANSERIESDESC",
+    "PatientBirthDate": "19370203",
+    "StudyDate": "20110417",
+    "AcquisitionTime": "071539.4711",
+    "ReferringPhysicianName": "Doctor^Canfinch",
+    "StudyInstanceUID": "1.2.826.0.1.3680043.777.1.424243",
+    "SeriesInstanceUID": "1.2.826.0.1.3680043.777.2.424244",
+    "ManufacturerModelName": "CANSCANNER",
+    "ImageComments": "CANCOMMENT",
+    "ImageType": ["ORIGINAL", "CANIMAGETYPE", "AXIAL"],
+    "BodyPartExamined": "CANBODY",
+}
+FOLDERS = ("Canfolder Wolf Anna", "canfile-19370203.dcm")
+
+
+def planted(source: Path) -> list[str]:
+    """Write a series full of canaries, a broken file and files that are no images; return what must not be found."""
+    texts = [*FOLDERS, "CANPRIVATE", "CANNESTED", "CANBROKEN", "CANMODALITY"]
+    for value in CANARIES.values():
+        texts += value if isinstance(value, list) else [value]
+    texts = [text for text in texts if text not in ("ORIGINAL", "AXIAL")]
+    for index in range(3):
+        one = ct_slice("canary", index, **CANARIES)
+        texts.append(str(one.SOPInstanceUID))
+        block = one.private_block(0x0099, "CANPRIVATE", create=True)
+        block.add_new(0x01, "LO", "CANPRIVATE")
+        nested = Dataset()
+        nested.PatientName = "CANNESTED"
+        one.RequestAttributesSequence = Sequence([nested])
+        name = FOLDERS[1] if index == 0 else f"{index}.dcm"
+        save(one, source / FOLDERS[0] / name)
+    odd = ct_slice("canary odd", 0, PatientName="CANBROKEN", Modality="CANMODALITY", PhotometricInterpretation="CANPHOTO")
+    save(odd, source / FOLDERS[0] / "odd.dcm")
+    cut = save(ct_slice("canary cut", 0, PatientName="CANBROKEN"), source / FOLDERS[0] / "cut.dcm")
+    cut.write_bytes(cut.read_bytes()[:-9])
+    broken = save(ct_slice("canary broken", 0, PatientName="CANBROKEN"), source / FOLDERS[0] / "broken.dcm")
+    broken.write_bytes(broken.read_bytes()[:400])
+    return [*texts, "CANPHOTO"]
+
+
+def forms(text: str) -> list[bytes]:
+    """Return the ways in which a text could hide in a file."""
+    raw = text.encode()
+    return [raw, raw.lower(), raw.upper(), text.encode("utf-16-le"), base64.b64encode(raw).rstrip(b"=")[:-1], raw.hex().encode()]
+
+
+def hits(texts: list[str], data: bytes) -> list[str]:
+    return [text for text in texts if any(form in data for form in forms(text))]
+
+
+def test_nothing_found_inside_the_source_gets_out(workflow: Workflow) -> None:
+    texts = planted(workflow.source)
+    run = workflow.run()
+    outside = [p for p in workflow.results.rglob("*") if "private" not in p.relative_to(workflow.results).parts]
+    outside += list((workflow.folder / ".snakemake").rglob("*"))
+    found = {}
+    for path in outside:
+        said = hits(texts, str(path.relative_to(workflow.folder)).encode())
+        said += hits(texts, path.read_bytes()) if path.is_file() else []
+        if said:
+            found[str(path.relative_to(workflow.folder))] = said
+    assert not found
+    assert not hits(texts, run.output.encode())
+    assert len(outside) > 40
+
+    # The scan can find: what it looks for is in the private folder.
+    private = b"".join(path.read_bytes() for path in (workflow.results / "private").rglob("*.csv"))
+    assert set(FOLDERS) <= set(hits(texts, private))
+    index = (workflow.results / "private/headers.jsonl").read_bytes()
+    assert {"CANPID7719", CANARIES["StudyInstanceUID"]} <= set(hits(texts, index))
+
+
+def test_ids_differ_between_keys(workflow: Workflow, tmp_path: Path) -> None:
+    planted(workflow.source)
+    first = workflow.run()
+    other = Workflow(tmp_path / "other", {"source": str(workflow.source)}, {"DICOMZARR_KEY": "q" * 40}).run()
+    columns = ("series_id", "study_id", "subject_id", "array")
+    ids = [{row[c] for row in run.table("dataset/volumes.csv") for c in columns} for run in (first, other)]
+    assert ids[0] and not ids[0] & ids[1]
+    pixels = [[row["pixel_digest"] for row in run.table("dataset/volumes.csv")] for run in (first, other)]
+    assert sorted(pixels[0]) == sorted(pixels[1])
+
+
+def test_a_lost_or_changed_key_stops_the_run(workflow: Workflow) -> None:
+    planted(workflow.source)
+    workflow.run()
+    workflow.environment = {"DICOMZARR_KEY": "another key, also of 32 characters"}
+    run = workflow.run(ok=False)
+    assert run.process.returncode != 0 and "key is not the one" in run.output and "Traceback" not in run.output
+    workflow.environment = {}
+    run = workflow.run(ok=False)
+    assert run.process.returncode != 0 and "key of this dataset is gone" in run.output
+    workflow.environment = {"DICOMZARR_KEY": "short"}
+    run = workflow.run(ok=False)
+    assert run.process.returncode != 0 and "needed 32 or more" in run.output

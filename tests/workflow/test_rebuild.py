@@ -1,0 +1,196 @@
+"""Equal inputs give equal bytes, and only new work is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Run, Workflow
+from dicoms import ct_slice, save, save_series
+
+MANY = 12  # series
+SMALL_BATCHES = {"batch": {"series": 1, "megabytes": 512}}
+
+
+def many_series(source: Path) -> None:
+    for number in range(MANY):
+        save_series(source / f"folder {number}", f"series-{number}", 3)
+
+
+@pytest.fixture
+def built(workflow: Workflow) -> Workflow:
+    workflow.config = dict(SMALL_BATCHES)
+    many_series(workflow.source)
+    workflow.run()
+    return workflow
+
+
+def from_scratch(workflow: Workflow, folder: Path, cores: int = 1) -> Run:
+    """Run on a copy of the source elsewhere, with other times, into an empty results folder."""
+    shutil.copytree(workflow.source, folder / "source", copy_function=shutil.copy, symlinks=True)
+    other = Workflow(folder, dict(workflow.config), workflow.environment)
+    return other.run(cores=cores)
+
+
+def test_two_places_and_numbers_of_cores_give_one_digest(built: Workflow, tmp_path: Path) -> None:
+    first = json.loads((built.results / "dataset/dataset.json").read_text())
+    other = from_scratch(built, tmp_path / "elsewhere").sealed
+    assert (other["digest"], other["seal"]) == (first["digest"], first["seal"])
+
+
+def test_a_second_run_does_nothing(built: Workflow) -> None:
+    run = built.run()
+    assert run.nothing_to_do
+
+
+def test_a_new_folder_reruns_its_batch_and_extracts_its_series(built: Workflow, tmp_path: Path) -> None:
+    save_series(built.source / "new folder", "new series", 3)
+    run = built.run()
+    assert run.jobs("extract_batch") == run.jobs("check_batch") == 1
+    assert run.extracted_series() - MANY == 1 - _in_rerun_batches(run)
+    assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
+    assert built.run().nothing_to_do
+
+
+def _in_rerun_batches(run: Run) -> int:
+    """Return how many series of the batches that ran again were there before, so were counted as extracted once."""
+    records = [json.loads(p.read_text()) for p in (run.results / "private/records/extract_batch").glob("*.json")]
+    return sum(record["counts"]["unchanged"] for record in records)
+
+
+def test_a_late_slice_extracts_its_series_alone(built: Workflow, tmp_path: Path) -> None:
+    save(ct_slice("series-3", 3), built.source / "late" / "slice.dcm")
+    run = built.run()
+    assert run.jobs("extract_batch") == 1
+    assert len(run.table("private/frames.csv")) == 3 * MANY + 1
+    assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
+
+
+def test_touch_and_rename_extract_nothing(built: Workflow) -> None:
+    before = json.loads((built.results / "dataset/dataset.json").read_text())["digest"]
+    stamps = {p: p.stat().st_mtime_ns for p in (built.results / "dataset/images.zarr").rglob("c/*/*/*")}
+    for path in (built.source / "folder 0").iterdir():
+        os.utime(path)
+    (built.source / "folder 1").rename(built.source / "renamed")
+    run = built.run()
+    assert run.sealed["digest"] == before
+    assert stamps == {p: p.stat().st_mtime_ns for p in (built.results / "dataset/images.zarr").rglob("c/*/*/*")}
+    assert any(row["path"].startswith("renamed/") for row in run.table("private/frames.csv"))
+    assert not any(row["path"].startswith("folder 1/") for row in run.table("private/files.csv"))
+
+
+def test_changed_bytes_under_an_older_time_are_seen(built: Workflow, tmp_path: Path) -> None:
+    path = next((built.source / "folder 2").iterdir())
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 0x01
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - 10**12))
+    run = built.run()
+    assert run.jobs("extract_batch") == 1
+    assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
+
+
+def test_a_deleted_series_is_retired(built: Workflow, tmp_path: Path) -> None:
+    shutil.rmtree(built.source / "folder 5")
+    run = built.run()
+    assert len(list((run.results / "dataset/images.zarr").glob("*/*/0"))) == MANY - 1
+    assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
+
+
+def test_more_series_may_double_the_batches_without_extracting_again(built: Workflow, tmp_path: Path) -> None:
+    stamps = {p: p.stat().st_mtime_ns for p in (built.results / "dataset/images.zarr").rglob("c/*/*/*")}
+    for number in range(MANY, 2 * MANY):
+        save_series(built.source / f"folder {number}", f"series-{number}", 3)
+    run = built.run()
+    assert all(path.stat().st_mtime_ns == then for path, then in stamps.items())
+    names = {path.stem for path in (run.results / "private/plans").glob("*-*.json")}
+    assert {name[:4] for name in names} == {"0032"} and len(names) == 32
+    assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "dataset/images.zarr/*/*/0/c/0/0/0",
+        "dataset/images.zarr/*/zarr.json",
+        "dataset/images.zarr/*",
+        "dataset/volumes.csv",
+        "dataset/reports/report.html",
+        "dataset/provenance/extract_batch/*.jsonl",
+        "private/plans/*-*.json",
+        "private/records/extract_batch/*.json",
+        "private/records/extract_batch/*/*.json",
+        "private/records/check_batch/*.json",
+        "private/headers.jsonl",
+        "private/inventory.jsonl",
+        "private/batches.json",
+        "private/cache",
+    ],
+)
+def test_what_is_deleted_comes_back(built: Workflow, damage: str) -> None:
+    before = json.loads((built.results / "dataset/dataset.json").read_text())
+    victim = sorted(built.results.glob(damage))[0]
+    if victim.is_dir():
+        shutil.rmtree(victim)
+    else:
+        victim.unlink()
+    run = built.run()
+    assert (run.sealed["digest"], run.sealed["seal"]) == (before["digest"], before["seal"])
+    if damage not in ("private/batches.json", "private/cache"):
+        assert victim.exists()
+    assert built.run().nothing_to_do
+
+
+def test_a_lost_snakemake_folder_extracts_nothing(built: Workflow) -> None:
+    stamps = {p: p.stat().st_mtime_ns for p in (built.results / "dataset/images.zarr").rglob("c/*/*/*")}
+    shutil.rmtree(built.folder / ".snakemake")
+    built.run()
+    assert all(path.stat().st_mtime_ns == then for path, then in stamps.items())
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    for name in ("Snakefile", "config.yaml"):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("rules", "scripts", "schemas", "profiles", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def test_an_edit_reruns_the_rules_that_reach_it_and_no_others(workflow: Workflow, tmp_path: Path) -> None:
+    workflow.project = copy_of_the_project(tmp_path / "project")
+    core = workflow.project / "scripts" / "dicomzarr"
+    save_series(workflow.source, "alpha", 3)
+    workflow.run()
+    edit(core / "check.py", '"""Read every voxel back', '"""Prose changed; read every voxel back')
+    with (core / "check.py").open("a") as stream:
+        stream.write("# a comment changes no behaviour\n")
+    assert workflow.run().nothing_to_do
+    edit(core / "check.py", '"constant"', '"flat"')
+    run = workflow.run()
+    ran = {rule: run.jobs(rule) for rule in ("index_headers", "plan_batches", "extract_batch", "check_batch")}
+    assert ran == {"index_headers": 0, "plan_batches": 0, "extract_batch": 0, "check_batch": 1}
+    edit(core / "tables.py", 'lineterminator="\\n"', 'lineterminator="\\n", quoting=csv.QUOTE_MINIMAL')
+    run = workflow.run()
+    assert (run.jobs("discover_files"), run.jobs("consolidate_dataset"), run.jobs("extract_batch")) == (1, 1, 0)
+
+
+def test_another_compression_rewrites_the_arrays_and_keeps_the_pixels(workflow: Workflow) -> None:
+    save_series(workflow.source, "alpha", 3)
+    before = workflow.run().table("dataset/volumes.csv")[0]
+    for changed in ({"compression": "none"}, {"compression": "small"}, {"compression": "fast"}, {"layout": "brick"}):
+        run = workflow.run(**changed)
+        after = run.table("dataset/volumes.csv")[0]
+        assert run.extracted_series() == 1
+        assert after["pixel_digest"] == before["pixel_digest"]
+        assert run.table("dataset/reports/depth.csv")[0]["read_back"] == "exact"
