@@ -45,10 +45,10 @@ if name == "snakemake":
 
 
 class Project:
-    """A copy of what the launcher needs, in a folder with a space, and a PATH that holds stand-ins alone."""
+    """A copy of what the launcher needs, and a PATH that holds stand-ins alone."""
 
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "my project"
+    def __init__(self, folder: Path, name: str = "project") -> None:
+        self.root = folder / name
         self.elsewhere = folder / "elsewhere"
         self.calls = folder / "calls.jsonl"
         self.stand_ins = folder / "stand-ins"
@@ -211,6 +211,16 @@ def test_the_tests_add_to_a_plain_environment_and_satisfy_it(project: Project) -
     assert (project.venv / "kept").exists()
     assert project.run("--version").returncode == 0
     assert len(project.called("uv")) == 4
+
+
+def test_a_project_below_a_folder_with_a_space_has_its_environment_in_the_cache(tmp_path: Path) -> None:
+    project = Project(tmp_path, "my project").with_uv()
+    assert project.run("--version", HOME=str(tmp_path)).returncode == 0
+    (made,) = (tmp_path / ".cache" / "dicomzarr").iterdir()
+    assert (made / "requirements.lock.stamp").exists()
+    assert not project.venv.exists()
+    done = project.run("--version", HOME=str(project.root))
+    assert (done.returncode, "without spaces" in done.stderr) == (2, True)
 
 
 def test_a_folder_of_someone_else_is_never_touched(project: Project) -> None:
