@@ -6,7 +6,9 @@ from dicomzarr import provenance, storage
 from dicomzarr.report.page import render
 
 
-def render_report(dataset: Path, report: Path, max_thumbnails: int = 60, max_rows: int = 500) -> dict[str, dict[str, int]]:
+def render_report(
+    dataset: Path, report: Path, max_thumbnails: int = 60, max_rows: int = 500
+) -> dict[str, dict[str, int]]:
     """Write the report of a dataset and return its size.
 
     Parameters

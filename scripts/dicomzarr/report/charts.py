@@ -67,10 +67,9 @@ def _attributes(match: re.Match[str]) -> str:
     kept, classes = [], []
     for declaration in match.group(1).split(";"):
         key, _, value = (part.strip() for part in declaration.partition(":"))
-        if key == "font":
-            size = re.match(r"([\d.]+)px", value)
-            kept.append(f'font-size="{size.group(1) if size else 11}"')
-        elif key in ("fill", "stroke") and value.startswith("#"):
+        if key == "font-family":  # the page's own
+            continue
+        if key in ("fill", "stroke") and value.startswith("#"):
             classes.append(f"{key[0]}-{_CLASSES[value]}")
         elif key:
             kept.append(f'{key}="{value}"')
@@ -80,6 +79,7 @@ def _attributes(match: re.Match[str]) -> str:
 def _tag(tag: str, name: str) -> str:
     """Return one tag with classes for colours and with ids that begin with `name`."""
     tag = re.sub(r'style="([^"]*)"', _attributes, tag).replace("xlink:href", "href")
+    tag = re.sub(r' transform="rotate\(-0 [^"]*"', "", tag)
     return re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", tag)
 
 
@@ -138,7 +138,7 @@ def _bubbles(axes: Axes, counts: Counter[tuple[float, float]], gid: str) -> None
     """Draw a disc at each place, its area by the number of arrays there; large ones first, so that none is hidden."""
     places = sorted(counts, key=lambda place: (-counts[place], place))
     most = max(counts.values())
-    areas = [30 + 420 * (counts[place] - 1) / most for place in places]
+    areas = [60 + 420 * (counts[place] - 1) / most for place in places]
     marks = axes.scatter(
         [x for x, _ in places],
         [y for _, y in places],
@@ -154,7 +154,7 @@ def _bubbles(axes: Axes, counts: Counter[tuple[float, float]], gid: str) -> None
 
 
 def _label(name: str, number: int) -> str:
-    return f"{name if len(name) <= 12 else name[:11] + '…'}  {grouped(number)}"
+    return f"{name if len(name) <= 9 else name[:8] + '…'} · {grouped(number)}"
 
 
 def kinds(arrays: Sequence[Array]) -> Chart:
@@ -319,7 +319,7 @@ def ratios(arrays: Sequence[Array]) -> Chart | None:
         axes.axvline(1, color=MUTED, linewidth=1, dashes=(3, 3), gid="equal")
         _bubbles(axes, counts, "marks")
         _rows(axes, [_label(name, len(known)) for name, known in rows])
-        _ticks(axes.xaxis, ticks, [f"{100 * tick:.3g}{THIN}%" for tick in ticks])
+        _ticks(axes.xaxis, ticks, [f"{100 * tick:.{3 if tick < 1 else 12}g}{THIN}%" for tick in ticks])
         axes.set_xlabel("stored bytes, as a share of the source")
 
     smaller = sum(ratio < 1 for ratio in everything)
@@ -378,7 +378,7 @@ def _snap(value: float) -> float:
 
 def depth_charts(arrays: Sequence[Array]) -> list[Chart]:
     """Return the charts on bit depth; none for a dataset without arrays."""
-    return _drawn((kinds, bits, ranges), arrays)
+    return _drawn((kinds, ranges, bits), arrays)
 
 
 def size_charts(arrays: Sequence[Array]) -> list[Chart]:

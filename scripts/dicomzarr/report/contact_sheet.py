@@ -20,6 +20,7 @@ from PIL import Image
 from dicomzarr.report.tables import Array, by_modality
 
 SIDE = 160  # px, the longer side of a preview
+NO_PLANE = "no plane to show"  # sound, and empty or without rows and columns
 _READ_SIDE = 4 * SIDE  # planes are thinned to about this before any arithmetic
 _NAME = re.compile(r"[0-9A-Za-z_-]+/[0-9A-Za-z_-]+")
 
@@ -102,7 +103,7 @@ def _preview(image: Path, array: Array) -> Preview:
     opened = zarr.open_array(str(image / "0"), mode="r")
     axes = array.axes
     if len(axes) != opened.ndim or axes[-2:] != "yx" or 0 in opened.shape:
-        return Preview(array, trouble="no plane to show")
+        return Preview(array, trouble=NO_PLANE)
     lengths = dict(zip(axes, opened.shape, strict=True))
     middle = {axis: lengths[axis] // 2 for axis in "tz" if axis in lengths}
     index = tuple(middle.get(axis, slice(None)) for axis in axes)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dicomzarr.reasons import REASONS
-from dicomzarr.report.tables import Array, Tables
+from dicomzarr.report.tables import Array, Tables, flag_counts
 from dicomzarr.report.words import count
 
-MAX_NAMED = 12
+MAX_NAMED, MAX_FLAGS = 12, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Finding:
         What was found, with its count; what it means and what to do.
     arrays : tuple of str
         The first arrays it concerns; `more` says how many are left out.
+    flags : tuple of pairs of str and int
+        The commonest flags on those arrays, with the number of arrays that carry each.
     """
 
     level: str
@@ -31,6 +33,7 @@ class Finding:
     advice: str
     arrays: tuple[str, ...] = ()
     more: int = 0
+    flags: tuple[tuple[str, int], ...] = ()
 
 
 # level, the arrays it concerns, words after "N arrays", advice; an array may appear under several.
@@ -75,26 +78,39 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
         lambda a: a.depth is not None and a.depth.verdict == "warn",
         "has a warning on depth",
         "have a warning on depth",
-        "Usable, with a peculiarity named by the flags. See reports/depth.csv.",
+        "Usable, but look at them first. See reports/depth.csv.",
     ),
     (
         "warn",
         lambda a: a.size is not None and a.size.verdict == "warn" and not a.size.missing_slices,
         "has a warning on size",
         "have a warning on size",
-        "Usable, with a peculiarity named by the flags. See reports/size.csv.",
+        "Usable, but look at them first. See reports/size.csv.",
     ),
 )
 
 
-def findings(tables: Tables) -> list[Finding]:
-    """Return what needs attention, failures first; empty where all is well."""
+def findings(tables: Tables, unseen: Sequence[str] = ()) -> list[Finding]:
+    """Return what needs attention, failures first; empty where all is well.
+
+    Parameters
+    ----------
+    tables : Tables
+    unseen : sequence of str
+        Arrays that should have had a preview and could not be opened.
+    """
     found = []
+    if unseen:
+        title = f"{count(len(unseen), 'array')} of the contact sheet cannot be opened"
+        advice = "The tables name them, images.zarr does not give them. Run the same command again to restore them."
+        found.append(Finding("fail", title, advice, tuple(unseen[:MAX_NAMED]), max(0, len(unseen) - MAX_NAMED)))
     for level, concerns, one, many, advice in _CHECKS:
-        names = [array.array for array in tables.arrays if concerns(array)]
-        if names:
-            title = f"{count(len(names), 'array')} {one if len(names) == 1 else many}"
-            found.append(Finding(level, title, advice, tuple(names[:MAX_NAMED]), max(0, len(names) - MAX_NAMED)))
+        those = [array for array in tables.arrays if concerns(array)]
+        if those:
+            title = f"{count(len(those), 'array')} {one if len(those) == 1 else many}"
+            names = tuple(array.array for array in those[:MAX_NAMED])
+            flags = tuple(flag_counts(those)[:MAX_FLAGS])
+            found.append(Finding(level, title, advice, names, len(those) - len(names), flags))
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:
             reason = REASONS.get(row.reason)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from dicomzarr.flags import FLAGS
 from dicomzarr.reasons import REASONS
 from dicomzarr.report import charts, words
-from dicomzarr.report.contact_sheet import previews
+from dicomzarr.report.contact_sheet import NO_PLANE, previews
 from dicomzarr.report.findings import findings
 from dicomzarr.report.tables import OUTCOMES, Array, Tables, Totals, by_modality, flag_counts, read_tables, totals
 
@@ -116,6 +116,7 @@ def render(dataset: Path, *, max_thumbnails: int = 60, max_rows: int = 500) -> s
     tables = read_tables(dataset)
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    shown = previews(dataset, tables.arrays, max_thumbnails)
     listed = sorted(tables.arrays, key=_verdict_first)[:max_rows]
     return (
         _environment()
@@ -127,12 +128,12 @@ def render(dataset: Path, *, max_thumbnails: int = 60, max_rows: int = 500) -> s
             found=sum(row.files for row in tables.outcomes),
             files={name: tables.files(name) for name in OUTCOMES},
             segments=_segments(tables),
-            findings=findings(tables),
+            findings=findings(tables, [item.array.array for item in shown if item.trouble not in ("", NO_PLANE)]),
             exact=sum(1 for a in tables.arrays if a.depth and a.depth.read_back == "exact"),
             outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
             modalities=[_modality_line(name, members) for name, members in by_modality(tables.arrays).items()],
             flags=[(name, number, FLAGS.get(name, "")) for name, number in flag_counts(tables.arrays)],
-            previews=previews(dataset, tables.arrays, max_thumbnails),
+            previews=shown,
             depth_charts=charts.depth_charts(tables.arrays),
             size_charts=charts.size_charts(tables.arrays),
             listed=listed,
