@@ -30,8 +30,12 @@ shown_config = {key: config[key] for key in ("compression", "layout", "burned_in
 
 
 def under_results(path):
-    """Return a path below the results folder for a param, where pathvars do not expand."""
-    return str(Path(config["results"]) / path)
+    """Return a param function: a path below the results folder, since pathvars do not expand in params."""
+
+    def below(wildcards):
+        return str(Path(config["results"]) / path)
+
+    return below
 
 
 @functools.cache
@@ -47,10 +51,9 @@ def planned_batches(wildcards):
 
 def records_of(rule):
     """Return an input function: the record of every batch of a rule."""
-    pattern = "<results>/private/records/" + rule + "/{batch}.json"
 
     def records(wildcards):
-        return [pattern.replace("{batch}", batch) for batch in planned_batches(wildcards)]
+        return expand(f"<results>/private/records/{rule}/{{batch}}.json", batch=planned_batches(wildcards))
 
     return records
 

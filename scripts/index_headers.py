@@ -8,7 +8,7 @@ from dicomzarr import index, provenance
 def index_headers(
     inventory: Path, index_file: Path, cache: Path, processes: int, code: str
 ) -> dict[str, int | dict[str, int]]:
-    """Read the headers of new and changed files and keep the rest; how many were read is history, no count of the data."""
+    """Read the headers of new and changed files, keep the rest; how many were read is history, no count of data."""
     found = index.index_headers(inventory, index_file, cache, processes, code)
     return {"counts": {"files": found.files, **found.outcomes}, "read": found.read, "kept": found.kept}
 

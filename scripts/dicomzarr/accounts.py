@@ -131,7 +131,7 @@ def volume_line(record: Mapping[str, Any], volume: Mapping[str, Any]) -> str:
 
 
 def _series(results: Results, batches: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (batch, record) of every series by increasing id: batches own prefixes of ids, in the order of their names."""
+    """Yield (batch, record) of every series by increasing id: batches own prefixes of ids, in order of their names."""
     for batch in sorted(batches):
         extracted = storage.read_json(results.records / "extract_batch" / f"{batch}.json")
         for series_id in sorted(extracted["series"]):
@@ -288,7 +288,7 @@ def consolidate(
         storage.remove_tree(folder)
     storage.write_atomically(outputs["group"], ome.GROUP)
     counts = {"entries": entries, "frames": frame_count, "arrays": arrays}
-    counts |= {outcome: 0 for outcome in ("extracted", "skipped", "quarantined", "ignored")}
+    counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
     for (outcome, _), count in totals.items():
         counts[outcome] += count
     log.info("entries %d, arrays %d, frames %d", entries, arrays, frame_count)

@@ -113,20 +113,20 @@ def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> t
     facts: dict[str, object] = {}
     bad: set[str] = set()
     known = _KNOWN[little, _is_signed(values, little)]
-    for tag, element in values.items():
-        key = (tag, element)
-        found = known.get(key)
-        if found is None:
-            found = _interpret(tag, *element, little, known is _KNOWN[little, True])
-            value = element[1]
+    for item in values.items():
+        if item in known:
+            keyword, found = known[item]
+        else:
+            tag, (vr, value) = item
+            keyword, found = _interpret(tag, vr, value, little, known is _KNOWN[little, True])
             if value is not None and len(value) <= _MEMORABLE:
                 if len(known) >= _MAX_KNOWN:
                     known.clear()
-                known[key] = found
-        if found[0]:
-            facts[found[0]] = found[1]
-        elif found[1]:
-            bad.add(cast(str, found[1]))
+                known[item] = keyword, found
+        if keyword:
+            facts[keyword] = found
+        elif found:
+            bad.add(cast(str, found))
     return facts, frozenset(bad)
 
 
@@ -161,7 +161,7 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
 
 def _is_signed(values: dict[int, tuple[str, bytes | None]], little: bool) -> bool:
     element = values.get(PIXEL_REPRESENTATION)
-    if element is None or not element[1]:
+    if element is None or not element[1] or element[1] == b"\0\0":
         return False
     try:
         return _integer(element[1], element[0] if element[0] not in ("", "UN") else "US", little, False) == 1

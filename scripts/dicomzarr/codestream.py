@@ -41,8 +41,8 @@ class Stream:
         transform makes it so, else empty.
     sof : int
         JPEG and JPEG-LS: the second byte of the start of frame marker.
-    near : int
-        JPEG-LS: largest error per sample; 0 is lossless.
+    lossless : bool
+        The stream itself loses nothing: SOF3, NEAR = 0, or the reversible wavelet.
     ended : bool
         The stream closes with its end marker, behind which there is nothing but padding.
     start : int
@@ -56,7 +56,7 @@ class Stream:
     signed: bool = False
     colour: Colour = ""
     sof: int = 0
-    near: int = 0
+    lossless: bool = False
     ended: bool = True
     start: int = 0
 
@@ -110,11 +110,11 @@ def read_jpeg(data: bytes) -> Stream:
             colour = "RGB"
         elif jfif or len(sampling) > 1:
             colour = "YBR"
-    near = 0
-    if sof == SOF_JPEG_LS:
+    lossless = sof == SOF_LOSSLESS
+    if sof == SOF_JPEG_LS:  # NEAR stands behind the components of the scan
         if not body or len(body) < 3 + 2 * body[0]:
             raise SetAside("decode_error")
-        near = body[1 + 2 * body[0]]
+        lossless = body[1 + 2 * body[0]] == 0
     return Stream(
         rows=int.from_bytes(head[1:3], "big"),
         columns=int.from_bytes(head[3:5], "big"),
@@ -122,7 +122,7 @@ def read_jpeg(data: bytes) -> Stream:
         precision=head[0],
         colour=colour,
         sof=sof,
-        near=near,
+        lossless=lossless,
         ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
     )
 
@@ -152,10 +152,10 @@ def read_jpeg2000(data: bytes) -> Stream:
     if (x1 // tile_columns + 1) * (y1 // tile_rows + 1) > 65535:
         raise SetAside("decode_error")
     position = start + 4 + length
-    transform = False
+    transform = reversible = False
     while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0x90:
-        if data[position + 1] == 0x52:  # COD: Scod, progression, layers (2 bytes), component transform
-            transform = position + 9 <= len(data) and data[position + 8] == 1
+        if data[position + 1] == 0x52 and position + 14 <= len(data):  # COD (A.6.1)
+            transform, reversible = data[position + 8] == 1, data[position + 13] == 1
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return Stream(
         rows=y1 - y0,
@@ -164,6 +164,7 @@ def read_jpeg2000(data: bytes) -> Stream:
         precision=(each[0] & 0x7F) + 1,
         signed=bool(each[0] & 0x80),
         colour="RGB" if transform and components == 3 else "",
+        lossless=reversible,
         ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
         start=start,
     )

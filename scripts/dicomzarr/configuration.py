@@ -125,7 +125,9 @@ def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
         key = f"source.{label}" if label else "source"
         folder = Path(os.path.abspath(text))
         if not folder.exists():
-            raise ConfigProblem(f"config key {key!r}: the folder {text!r} does not exist; name the folder of DICOM files")
+            raise ConfigProblem(
+                f"config key {key!r}: the folder {text!r} does not exist; name the folder of DICOM files"
+            )
         if not folder.is_dir():
             raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
         if not os.access(folder, os.R_OK | os.X_OK):
@@ -135,7 +137,9 @@ def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
     for index, folder in enumerate(real):
         for other in real[index + 1 :]:
             if _within(folder, other) or _within(other, folder):
-                raise ConfigProblem("config key 'source': one folder lies inside another; each file may be found once only")
+                raise ConfigProblem(
+                    "config key 'source': one folder lies inside another; each file may be found once only"
+                )
     return found
 
 
@@ -156,7 +160,8 @@ def check(config: Mapping[str, Any]) -> Settings:
     _check_gate(config["gate"])
     if config["burned_in"] == "keep" and not config["burned_in_reason"].strip():
         raise ConfigProblem(
-            "config key 'burned_in_reason' is empty; burned_in: keep needs a sentence that says why these images may be kept"
+            "config key 'burned_in_reason' is empty; "
+            "burned_in: keep needs a sentence that says why these images may be kept"
         )
     sources = _sources(config["source"])
     results = Path(config["results"])

@@ -7,7 +7,7 @@ in. Every call goes through `run`, so that no text of a library, which may quote
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.codestream import Stream
+from dicomzarr.isolation import isolated
 from dicomzarr.pixel_format import PixelFormat
 from dicomzarr.reasons import SetAside
 
@@ -51,15 +52,12 @@ class Decoder:
     Attributes
     ----------
     fragile : bool
-        It can end the process on broken data: to be run where its death is survivable.
-    tolerance : int
-        How far its samples may be from another decoder's.
+        It can end the process on broken data (seen in fuzzing), so it runs in a child of its own.
     """
 
     name: Callable[[], str]
     decode: Decode
     fragile: bool = False
-    tolerance: int = 0
 
 
 def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
@@ -71,6 +69,8 @@ def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
         `decode_error` where the decoder refuses, `too_large` where memory does not suffice.
     """
     try:
+        if decoder.fragile:
+            return isolated(lambda: decoder.decode(data, request))
         return decoder.decode(data, request)
     except SetAside:
         raise
@@ -78,7 +78,7 @@ def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
         raise
     except MemoryError:
         raise SetAside("too_large") from None
-    except BaseException:  # pylibjpeg-rle panics with a BaseException of its own
+    except BaseException:  # libraries written in Rust panic with a BaseException of their own
         raise SetAside("decode_error") from None
 
 
@@ -105,6 +105,7 @@ def _jpeg(data: bytes, request: Request) -> Samples:
 
 
 def _jpeg_sof3(data: bytes, request: Request) -> Samples:
+    """Lossless JPEG by another implementation."""
     import imagecodecs
 
     return np.ascontiguousarray(imagecodecs.jpegsof3_decode(data))
@@ -148,6 +149,24 @@ def _jpeg_2000(data: bytes, request: Request) -> Samples:
     return imagecodecs.jpeg2k_decode(data[start:], numthreads=1)
 
 
+def _jpeg_2000_pillow(data: bytes, request: Request) -> Samples:
+    """JPEG 2000 through the OpenJPEG that Pillow is built with; it scales samples to 8 or 16 bits, which is undone."""
+    import io
+
+    from PIL import Image
+
+    stream = request.stream
+    assert stream is not None
+    if stream.precision > (16 if stream.components == 1 else 8):
+        raise SetAside("unsupported_pixel_layout", found=stream.precision)
+    with Image.open(io.BytesIO(data[stream.start :]), formats=("JPEG2000",)) as image:
+        samples = np.asarray(image)
+    plane = samples.astype(np.int32) >> 8 * samples.dtype.itemsize - stream.precision
+    if not stream.signed:
+        return plane.astype(samples.dtype)
+    return (plane - (1 << (stream.precision - 1))).astype(f"i{samples.dtype.itemsize}")
+
+
 def _htj2k(data: bytes, request: Request) -> Samples:
     import imagecodecs
 
@@ -163,29 +182,15 @@ def _jpeg_xl(data: bytes, request: Request) -> Samples:
 
 
 def _rle(data: bytes, request: Request) -> Samples:
-    """RLE Lossless (PS3.5 annex G)."""
-    from rle.rle import decode_frame, decode_segment
+    """RLE Lossless (PS3.5 annex G): its segments are PackBits."""
+    import imagecodecs
 
-    form = request.form
-    segments = rle_segments(data, form)
-    if form.bits_allocated == 1:
-        return _one_bit(bytes(decode_segment(segments[0])), form)
-    return _interleave(decode_frame(data, form.rows * form.columns, form.bits_allocated, "<"), form)
+    return _join([imagecodecs.packbits_decode(segment) for segment in rle_segments(data, request.form)], request.form)
 
 
 def _rle_own(data: bytes, request: Request) -> Samples:
     """RLE Lossless without a library: slow, and written from the standard alone (PS3.5 G.3.2)."""
-    form = request.form
-    decoded = [_pack_bits(segment) for segment in rle_segments(data, form)]
-    if form.bits_allocated == 1:
-        return _one_bit(decoded[0], form)
-    pixels, width = form.rows * form.columns, form.bits_allocated // 8
-    if any(len(segment) < pixels for segment in decoded):
-        raise SetAside("decode_error")
-    planes = np.array([np.frombuffer(segment, np.uint8, pixels) for segment in decoded])
-    # Segments run from the most to the least significant byte of a sample, sample by sample (G.2).
-    cells = planes.reshape(form.samples, width, pixels)[:, ::-1].transpose(0, 2, 1)
-    return _interleave(cells.tobytes(), form)
+    return _join([_pack_bits(segment) for segment in rle_segments(data, request.form)], request.form)
 
 
 def rle_segments(data: bytes, form: PixelFormat) -> list[bytes]:
@@ -214,23 +219,30 @@ def _pack_bits(segment: bytes) -> bytes:
     return bytes(out)
 
 
-def _one_bit(decoded: bytes, form: PixelFormat) -> Samples:
-    """Return pixels of one bit: packed eight to a byte as in native data, or, by older writers, one to a byte."""
+def _join(decoded: Sequence[bytes], form: PixelFormat) -> Samples:
+    """Return pixels from byte segments: most to least significant byte of a sample, sample by sample (PS3.5 G.2)."""
     pixels = form.rows * form.columns
+    if form.bits_allocated == 1:
+        return _one_bit(decoded[0], pixels).reshape(form.shape)
+    width = form.bits_allocated // 8
+    # Bytes that pad a segment to even length decode to zeros.
+    if any(len(segment) < pixels or any(segment[pixels:]) for segment in decoded):
+        raise SetAside("decode_error")
+    cells = np.empty((pixels, form.samples, width), np.uint8)
+    for index, segment in enumerate(decoded):
+        sample, byte = divmod(index, width)
+        cells[:, sample, width - 1 - byte] = np.frombuffer(segment, np.uint8, pixels)
+    return cells.view(f"<u{width}").reshape(form.shape)
+
+
+def _one_bit(decoded: bytes, pixels: int) -> Samples:
+    """Return pixels of one bit: packed eight to a byte as in native data, or, by some writers, one to a byte."""
     packed = -(-pixels // 8)
-    if packed <= len(decoded) <= packed + 1 or len(decoded) < pixels:
-        if len(decoded) < packed:
-            raise SetAside("decode_error")
-        bits = np.unpackbits(np.frombuffer(decoded, np.uint8), bitorder="little", count=pixels)
-        return bits.reshape(form.shape)
-    return (np.frombuffer(decoded, np.uint8, pixels) & 1).reshape(form.shape)
-
-
-def _interleave(planes: bytes | bytearray, form: PixelFormat) -> Samples:
-    """Return little-endian samples, plane after plane, as pixels."""
-    unsigned = f"<u{form.bits_allocated // 8}"
-    samples = np.frombuffer(planes, unsigned).reshape(form.samples, form.rows, form.columns)
-    return samples[0] if form.samples == 1 else np.ascontiguousarray(samples.transpose(1, 2, 0))
+    if len(decoded) < packed:
+        raise SetAside("decode_error")
+    if len(decoded) < pixels or not any(decoded[packed:]):
+        return np.unpackbits(np.frombuffer(decoded, np.uint8), bitorder="little", count=pixels)
+    return np.frombuffer(decoded, np.uint8, pixels) & 1
 
 
 def inflate(data: bytes, needed: int) -> bytes:
@@ -246,12 +258,6 @@ def inflate(data: bytes, needed: int) -> bytes:
     return frame
 
 
-def _rle_name() -> str:
-    from importlib.metadata import version
-
-    return f"pylibjpeg-rle {version('pylibjpeg-rle')}"
-
-
 def _pillow_name() -> str:
     import PIL
 
@@ -260,10 +266,11 @@ def _pillow_name() -> str:
 
 JPEG = Decoder(_imagecodecs("jpeg8"), _jpeg)
 JPEG_SOF3 = Decoder(_imagecodecs("jpegsof3"), _jpeg_sof3, fragile=True)
-JPEG_PILLOW = Decoder(_pillow_name, _jpeg_pillow, tolerance=1)
+JPEG_PILLOW = Decoder(_pillow_name, _jpeg_pillow)
 JPEG_LS = Decoder(_imagecodecs("jpegls"), _jpeg_ls)
 JPEG_2000 = Decoder(_imagecodecs("jpeg2k"), _jpeg_2000)
-HTJ2K = Decoder(_imagecodecs("htj2k"), _htj2k)
+JPEG_2000_PILLOW = Decoder(_pillow_name, _jpeg_2000_pillow)
+HTJ2K = Decoder(_imagecodecs("htj2k"), _htj2k, fragile=True)
 JPEG_XL = Decoder(_imagecodecs("jpegxl"), _jpeg_xl)
-RLE = Decoder(_rle_name, _rle)
+RLE = Decoder(_imagecodecs("imcd"), _rle)
 RLE_OWN = Decoder(lambda: "dicomzarr-rle", _rle_own)

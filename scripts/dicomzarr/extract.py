@@ -173,7 +173,9 @@ class _Batch:
         return gone
 
 
-def extract_batch(plan: Path, inventory: Path, results: Results, pseudonyms: Pseudonyms, options: Options) -> BatchResult:
+def extract_batch(
+    plan: Path, inventory: Path, results: Results, pseudonyms: Pseudonyms, options: Options
+) -> BatchResult:
     """Bring the arrays of a batch up to date.
 
     Parameters

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from dicomzarr import lean
 from dicomzarr.attributes import DIRECTORY_RECORDS, WANTED, interpret, text_of
 from dicomzarr.lean import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
-from dicomzarr.model import ImageFacts, PixelLocation
+from dicomzarr.model import ImageFacts
 from dicomzarr.reasons import REASONS
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
@@ -285,8 +285,7 @@ def _judge(
     if syntax:
         found["TransferSyntaxUID"] = syntax
     facts = cast(ImageFacts, found)
-    media_class = text_of(meta.get(_META_SOP_CLASS, b""))
-    if DIRECTORY_RECORDS in raw.values or media_class == _MEDIA_STORAGE_DIRECTORY:
+    if DIRECTORY_RECORDS in raw.values or text_of(meta.get(_META_SOP_CLASS, b"")) == _MEDIA_STORAGE_DIRECTORY:
         return _aside("dicomdir", flags, facts)
     if raw.pixel is None:
         if raw.is_empty:
@@ -294,7 +293,7 @@ def _judge(
         return _aside(_kind_without_pixels(found, bad), flags, facts)
     tag, vr, offset, length = raw.pixel
     keyword = lean.PIXEL_TAGS[tag]
-    facts["pixel"] = PixelLocation(keyword=keyword, vr=vr, offset=offset, length=length)
+    facts["pixel"] = {"keyword": keyword, "vr": vr, "offset": offset, "length": length}
     reason, needed = _layout(keyword, vr, tuple([found.get(name) for name in _PIXEL]))
     if bad and not bad.isdisjoint(_DECIDING):
         reason = "invalid_attribute"

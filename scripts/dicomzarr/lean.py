@@ -97,8 +97,11 @@ EXPLICIT_LITTLE = Encoding(implicit=False, little=True)
 EXPLICIT_BIG = Encoding(implicit=False, little=False)
 
 
+_META_WANTED = (0x0002, 0x0010)  # Media Storage SOP Class UID, Transfer Syntax UID
+
+
 def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int]:
-    """Return the values of the File Meta Information (PS3.10 7.1) and the offset of the data set after it.
+    """Return SOP class and syntax of the File Meta Information (PS3.10 7.1), and the offset of the data set after it.
 
     Parameters
     ----------
@@ -130,7 +133,8 @@ def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int
             position += 4
         elif vr not in SHORT_VRS:
             raise Unclear
-        values[group << 16 | element] = data[position : position + length]
+        if element in _META_WANTED:
+            values[group << 16 | element] = data[position : position + length]
         position += length
     if position >= len(data) < size:
         raise Unclear

@@ -1,7 +1,7 @@
 """One run at a time on a results folder, and no orphan that writes beside it.
 
 Advisory `flock`s, which the kernel drops when their process dies, so that nothing has to be cleared after a crash. The
-main process holds `run.lock` alone; every job holds `jobs.lock` together with the others, and the scan asks for it alone.
+main process holds `run.lock` alone; every job holds `jobs.lock` with the others, and the scan asks for it alone.
 """
 
 from __future__ import annotations

@@ -117,7 +117,9 @@ def belonging(row: HeaderRow, pseudonyms: Pseudonyms) -> Belonging | None:
 
 def belongs_to_a_series(row: HeaderRow) -> bool:
     """Return whether a row goes into a plan: an image, or a file that should have been one."""
-    return row["outcome"] == "image" or (row["outcome"] == "quarantined" and bool(row["facts"].get("SeriesInstanceUID")))
+    return row["outcome"] == "image" or (
+        row["outcome"] == "quarantined" and bool(row["facts"].get("SeriesInstanceUID"))
+    )
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -38,9 +38,7 @@ def recorded_files(results: Results) -> dict[str, str]:
     return found
 
 
-def seal(
-    results: Results, consolidated: Path, config: Mapping[str, Any], pseudonyms: Pseudonyms
-) -> dict[str, Any]:
+def seal(results: Results, consolidated: Path, config: Mapping[str, Any], pseudonyms: Pseudonyms) -> dict[str, Any]:
     """Return the content of `dataset.json`.
 
     Parameters

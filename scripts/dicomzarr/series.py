@@ -19,6 +19,7 @@ from dicomzarr import layout, ome, pixels, shards, sources, storage, vocabulary
 from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Frame, HeaderRow, Volume
+from dicomzarr.palette import read_palette
 from dicomzarr.paths import decode_path
 from dicomzarr.reasons import SetAside
 
@@ -160,15 +161,29 @@ def _understand(index: int, file: _File, roots: Roots) -> None:
     facts = file.row["facts"]
     try:
         file.format = pixels.pixel_format(facts)
+        _refuse_impossible_count(file)
         header = None
-        if facts.get("has_functional_groups") or facts.get("has_palette"):
+        if frames_module.needs_header(facts) or facts.get("has_palette"):
             with opened(file.row, roots) as handle:
                 header = _read_header(handle, file.row)
         if facts.get("has_palette") and header is not None:
-            file.palette = pixels.read_palette(header)
+            file.palette = dict(read_palette(header))
         file.frames = frames_module.frames_of(index, file.content, facts, file.format, header)
     except SetAside as error:
         file.reason = file.reason or error.code
+    except Exception:
+        if not file.reason:
+            raise
+        # A header that is known to be broken need not tell where its slice would have been.
+        file.frames = []
+
+
+def _refuse_impossible_count(file: _File) -> None:
+    """Refuse more encapsulated frames than the file has room for: each takes an item header of 8 bytes (PS3.5 A.4)."""
+    room = file.row["stat"][0] // 8
+    pixel = file.row["facts"].get("pixel")
+    if file.format and pixel and pixel["length"] < 0 and file.format.frames > room:
+        raise SetAside("frame_count_mismatch", found=room, needed=file.format.frames)
 
 
 def _pixel_digest(files: Sequence[_File], index: int, readers: _Readers) -> str | None:
@@ -230,9 +245,7 @@ class _Written:
     flags: set[str]
 
 
-def _write_array(
-    folder: Path, volume: Volume, readers: _Readers, options: Options
-) -> _Written:
+def _write_array(folder: Path, volume: Volume, readers: _Readers, options: Options) -> _Written:
     first = volume.places[0].frame
     grid = shards.chunk_grid(volume.axes, volume.shape, first.dtype, options.layout)
     writer = shards.ShardWriter(folder / "0", grid, first.dtype, options.compression)
@@ -274,7 +287,9 @@ def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str]) -> 
         "photometric_source": sorted({vocabulary.photometric(form.photometric_source) for form in formats}),
         "bits_allocated": max(form.bits_allocated for form in formats),
         "bits_stored": max(form.bits_stored for form in formats),
-        "transfer_syntax": sorted({vocabulary.transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}),
+        "transfer_syntax": sorted(
+            {vocabulary.transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}
+        ),
         "decoder": sorted(decoders),
         "lossy": any(_is_lossy(facts) for facts in headers),
     }
@@ -355,7 +370,12 @@ def _expected_frames(volumes: Sequence[Volume], files: Sequence[_File], options:
 
 
 def _attempt(
-    entry: Mapping[str, Any], files: Sequence[_File], store: Path, roots: Roots, pseudonyms: Pseudonyms, options: Options
+    entry: Mapping[str, Any],
+    files: Sequence[_File],
+    store: Path,
+    roots: Roots,
+    pseudonyms: Pseudonyms,
+    options: Options,
 ) -> list[dict[str, Any]]:
     """Lay out and write the files that still stand; raises `_BadFile` at the first that fails."""
     readers = _Readers(files, roots)

@@ -43,8 +43,6 @@ class ChunkGrid:
         Of the array.
     chunk : tuple of int
         Of an inner chunk, the unit of reading.
-    counts : tuple of int
-        Number of inner chunks along each axis.
     """
 
     axes: tuple[str, ...]
@@ -53,6 +51,7 @@ class ChunkGrid:
 
     @property
     def counts(self) -> tuple[int, ...]:
+        """Number of inner chunks along each axis."""
         return tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
 
     @property
@@ -64,7 +63,7 @@ class ChunkGrid:
 def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: str) -> ChunkGrid:
     """Return how an array is cut by `layout`: `slice` (one frame a chunk) or `brick` (16 x 128 x 128 voxels)."""
     size = dict(zip(axes, shape, strict=True))
-    chunk = {axis: 1 for axis in axes} | {"c": size.get("c", 1), "y": size["y"], "x": size["x"]}
+    chunk = dict.fromkeys(axes, 1) | {"c": size.get("c", 1), "y": size["y"], "x": size["x"]}
     if layout == "brick" and "z" in size:
         chunk |= {axis: min(edge, size[axis]) for axis, edge in BRICK.items()}
     elif size["y"] * size["x"] * size.get("c", 1) * np.dtype(dtype).itemsize > LARGE_FRAME:
@@ -147,7 +146,7 @@ class ShardWriter:
         path.parent.mkdir(parents=True)
         self._metadata = storage.canonical_json(array_metadata(grid, dtype, compression))
         (folder / "zarr.json").write_bytes(self._metadata)
-        self._stream = open(path, "xb", buffering=0)
+        self._stream = open(path, "xb", buffering=0)  # noqa: SIM115 (it lives as long as the writer)
         self._digest = hashlib.sha256()
         self._index = np.full((math.prod(grid.counts), 2), 2**64 - 1, dtype="<u8")
         self._offset = 0
@@ -181,7 +180,8 @@ class ShardWriter:
         within = z % self._depth
         if within == 0:
             self._slab[...] = 0
-        self._slab[(within, *(slice(0, n) for n in planes.shape))] = planes
+        within_slab: tuple[int | slice, ...] = (within, *(slice(0, n) for n in planes.shape))
+        self._slab[within_slab] = planes
         if within == self._depth - 1 or z == z_size - 1:
             self._emit(self._slab, t, z // self._depth)
 

@@ -52,8 +52,9 @@ class _Window:
             data = self._read(length, self._position)
         except OSError as error:
             raise ReadFailed from error
-        if asked == 8 and 0 < len(data) < 8 and any(data):
-            raise Truncated  # the head of an element is cut; pydicom would take it for the end
+        # The head of an element is cut: pydicom would take 8 bytes for the end of the file, and stumble over 4.
+        if asked == 8 and 0 < len(data) < 8 and any(data) or asked == 4 and len(data) < 4:
+            raise Truncated
         self._position += len(data)
         return data
 
@@ -84,27 +85,29 @@ def read_tolerant(read: Reader, size: int, start: int, encoding: Encoding) -> Ra
     ReadFailed
         Where the operating system could not read.
     """
+    window = _Window(read, size, start)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _read(read, size, start, encoding)
+            return _read(window, read, size, encoding)
     except (Truncated, TooLong, Refused, ReadFailed):
         raise
     except EOFError:
         raise Truncated from None
     except MemoryError:
         raise TooLong from None
+    except OSError:  # pydicom's word for an item that is not there
+        raise (Truncated if window.tell() >= size else Refused) from None
     except Exception:  # whatever pydicom raises quotes the header: it ends here
         raise Refused from None
 
 
-def _read(read: Reader, size: int, start: int, encoding: Encoding) -> RawHeader:
+def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHeader:
     from pydicom.dataelem import RawDataElement
     from pydicom.filereader import data_element_generator
 
     _silence()
     header = RawHeader(is_empty=True)
-    window = _Window(read, size, start)
     end = [-1]
 
     def stop(tag: int, vr: str | None, length: int) -> bool:

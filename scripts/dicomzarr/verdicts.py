@@ -10,7 +10,9 @@ from dicomzarr import storage, tables
 from dicomzarr.paths import Results
 
 
-def write_report(results: Results, batches: Sequence[str], kind: str, columns: Sequence[str], report: Path) -> dict[str, int]:
+def write_report(
+    results: Results, batches: Sequence[str], kind: str, columns: Sequence[str], report: Path
+) -> dict[str, int]:
     """Write one report, sorted by array, and return how many arrays have each verdict.
 
     Parameters

@@ -17,9 +17,7 @@ def test_the_corpus_is_exact_and_the_contract_holds(workflow: Workflow, corpus: 
     judged = subprocess.run(command, capture_output=True, text=True, check=False)
     figure = judged.stdout.strip().splitlines()[-1]
     print(figure)
-    match = re.fullmatch(
-        r"contract: 0 contradictions; exact (\d+)/(\d+); orders (\d+)/(\d+); wrong outcomes 0", figure
-    )
+    match = re.fullmatch(r"contract: 0 contradictions; exact (\d+)/(\d+); orders (\d+)/(\d+); wrong outcomes 0", figure)
     if match is None:
         pytest.fail(judged.stdout[-4000:])
     exact, images, good, stacks = map(int, match.groups())

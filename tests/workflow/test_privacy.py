@@ -47,7 +47,9 @@ def planted(source: Path) -> list[str]:
         one.RequestAttributesSequence = Sequence([nested])
         name = FOLDERS[1] if index == 0 else f"{index}.dcm"
         save(one, source / FOLDERS[0] / name)
-    odd = ct_slice("canary odd", 0, PatientName="CANBROKEN", Modality="CANMODALITY", PhotometricInterpretation="CANPHOTO")
+    odd = ct_slice(
+        "canary odd", 0, PatientName="CANBROKEN", Modality="CANMODALITY", PhotometricInterpretation="CANPHOTO"
+    )
     save(odd, source / FOLDERS[0] / "odd.dcm")
     cut = save(ct_slice("canary cut", 0, PatientName="CANBROKEN"), source / FOLDERS[0] / "cut.dcm")
     cut.write_bytes(cut.read_bytes()[:-9])
@@ -59,7 +61,14 @@ def planted(source: Path) -> list[str]:
 def forms(text: str) -> list[bytes]:
     """Return the ways in which a text could hide in a file."""
     raw = text.encode()
-    return [raw, raw.lower(), raw.upper(), text.encode("utf-16-le"), base64.b64encode(raw).rstrip(b"=")[:-1], raw.hex().encode()]
+    return [
+        raw,
+        raw.lower(),
+        raw.upper(),
+        text.encode("utf-16-le"),
+        base64.b64encode(raw).rstrip(b"=")[:-1],
+        raw.hex().encode(),
+    ]
 
 
 def hits(texts: list[str], data: bytes) -> list[str]:

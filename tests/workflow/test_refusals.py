@@ -33,8 +33,12 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "words"), WRONG, ids=[str(sorted(wrong)[0]) + str(i) for i, (wrong, _) in enumerate(WRONG)])
-def test_a_wrong_key_is_named_before_any_work(workflow: Workflow, wrong: dict[str, Any], words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "words"), WRONG, ids=[str(sorted(wrong)[0]) + str(i) for i, (wrong, _) in enumerate(WRONG)]
+)
+def test_a_wrong_key_is_named_before_any_work(
+    workflow: Workflow, wrong: dict[str, Any], words: tuple[str, ...]
+) -> None:
     save_series(workflow.source, "alpha", 1)
     run = workflow.run(ok=False, **wrong)
     assert run.process.returncode != 0
