@@ -78,14 +78,14 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
         lambda a: a.depth is not None and a.depth.verdict == "warn",
         "has a warning on depth",
         "have a warning on depth",
-        "Usable, but look at them first. See reports/depth.csv.",
+        "Usable, but have a look first. See reports/depth.csv.",
     ),
     (
         "warn",
         lambda a: a.size is not None and a.size.verdict == "warn" and not a.size.missing_slices,
         "has a warning on size",
         "have a warning on size",
-        "Usable, but look at them first. See reports/size.csv.",
+        "Usable, but have a look first. See reports/size.csv.",
     ),
 )
 
