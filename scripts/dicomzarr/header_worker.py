@@ -33,11 +33,11 @@ def read_files(roots: Mapping[str, str], entries: list[Entry]) -> Iterator[str]:
     Parameters
     ----------
     roots : mapping of str to str
-        Label to absolute folder, percent-encoded; the label "" stands for a single source without labels.
+        Label, as it is, to absolute folder, percent-encoded; "" stands for a single source without labels.
     entries : list of (path, stat)
         Percent-encoded paths below the roots, with size, mtime_ns, ctime_ns and inode of the inventory.
     """
-    folders = {label: unquote_to_bytes(folder) for label, folder in roots.items()}
+    folders = {os.fsencode(label): unquote_to_bytes(folder) for label, folder in roots.items()}
     for path, key in entries:
         yield _read_file(_locate(folders, path), path, key)
 
@@ -47,11 +47,12 @@ def quarantined(path: str, key: StatKey, reason: str) -> str:
     return _line(path, key, Header(REASONS[reason].outcome, reason, (), {}))
 
 
-def _locate(folders: Mapping[str, bytes], path: str) -> bytes:
-    if "" in folders:
-        return folders[""] + b"/" + unquote_to_bytes(path)
-    label, _, rest = path.partition("/")
-    return folders[label] + b"/" + unquote_to_bytes(rest)
+def _locate(folders: Mapping[bytes, bytes], path: str) -> bytes:
+    raw = unquote_to_bytes(path)
+    if b"" in folders:
+        return folders[b""] + b"/" + raw
+    label, _, rest = raw.partition(b"/")
+    return folders[label] + b"/" + rest
 
 
 def _read_file(location: bytes, path: str, key: StatKey) -> str:

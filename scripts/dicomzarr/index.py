@@ -25,28 +25,15 @@ from pathlib import Path
 from typing import IO
 
 from dicomzarr import header_worker
+from dicomzarr.errors import SourceChanged
 from dicomzarr.header_worker import CHANGED, Entry
+from dicomzarr.storage import make_private, sync_folder
 
 HEADER_VERSION = 1  # raise it when a line of the index changes its form
 CHUNK = 256  # files that a worker gets at once
 ALONE = 500  # files read before workers are worth their start
 _LINES = 4096  # lines held back for order, for each chunk
 _BUFFER = 1 << 20
-
-
-class SourceChanged(Exception):
-    """Files changed, or went, between the scan and the reading of their headers.
-
-    Parameters
-    ----------
-    count : int
-        Number of such files. Which ones is not said: their names may identify a patient.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        files = "1 file" if count == 1 else f"{count} files"
-        super().__init__(f"{files} changed while they were read: run the same command again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +77,8 @@ def index_headers(inventory: Path, index: Path, cache: Path, processes: int, cod
     SourceChanged
         If files are no longer what the inventory says. What was read stays in the cache.
     """
-    _make_private_folder(index.parent)
-    _make_private_folder(cache)
+    make_private(index.parent)
+    make_private(cache)
     state = _Cache(cache, code)
     beside = index.with_name(f".{index.name}.partial")
     changed = 0
@@ -115,7 +102,7 @@ def index_headers(inventory: Path, index: Path, cache: Path, processes: int, cod
         raise SourceChanged(changed)
     state.replace(beside, tally.checksum)
     os.replace(beside, index)
-    _sync_folder(index.parent)
+    sync_folder(index.parent)
     return tally.counts()
 
 
@@ -289,8 +276,8 @@ class _Cache:
     def __init__(self, folder: Path, code: str) -> None:
         self._folder = folder
         self._tag = hashlib.sha256(f"{HEADER_VERSION} {code}".encode()).hexdigest()[:16]
-        wholes = [path for path in sorted(folder.glob(f"{self._tag}-*.jsonl")) if _is_sound(path)]
-        self._records = sorted(folder.glob(f"{self._tag}-*.partial"))
+        wholes = [path for path in sorted(folder.glob(f"{_OURS}{self._tag}-*.jsonl")) if _is_sound(path)]
+        self._records = sorted(folder.glob(f"{_OURS}{self._tag}-*.partial"))
         streams = [_whole_lines(path) for path in wholes[:1]] + [_recorded_lines(path) for path in self._records]
         self._lines = heapq.merge(*streams, key=lambda item: item[0])
         self._head = next(self._lines, None)
@@ -311,11 +298,11 @@ class _Cache:
     def record(self) -> IO[str]:
         """Open the record of what this run reads, which a later run takes up if this one is interrupted."""
         number = 1 + max((int(path.stem.rpartition("-")[2]) for path in self._records), default=0)
-        return _create(self._folder / f"{self._tag}-{number:06d}.partial", buffering=1 << 16)
+        return _create(self._folder / f"{_OURS}{self._tag}-{number:06d}.partial", buffering=1 << 16)
 
     def replace(self, whole: Path, checksum: int) -> None:
         """Take over a whole index, and drop everything older."""
-        target = self._folder / f"{self._tag}-{checksum:08x}.jsonl"
+        target = self._folder / f"{_OURS}{self._tag}-{checksum:08x}.jsonl"
         beside = target.with_suffix(".new")
         beside.unlink(missing_ok=True)
         try:
@@ -324,13 +311,14 @@ class _Cache:
             with open(whole, encoding="ascii", newline="\n") as source, _create(beside) as copy:
                 shutil.copyfileobj(source, copy, _BUFFER)
         os.replace(beside, target)
-        for path in self._folder.iterdir():
+        for path in self._folder.glob(f"{_OURS}*"):
             if path != target:
                 path.unlink()
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
 
-_NAME = re.compile(r"[0-9a-f]{16}-([0-9a-f]{8})\.jsonl")
+_OURS = "headers-"  # others may keep something in the same folder
+_NAME = re.compile(_OURS + r"[0-9a-f]{16}-([0-9a-f]{8})\.jsonl")
 
 
 def _is_sound(path: Path) -> bool:
@@ -390,15 +378,3 @@ def _create(path: Path, buffering: int = _BUFFER) -> IO[str]:
     path.unlink(missing_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     return open(fd, "w", encoding="ascii", newline="\n", buffering=buffering)
-
-
-def _make_private_folder(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
