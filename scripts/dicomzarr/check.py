@@ -56,11 +56,15 @@ class ReadBack:
         Every frame has the digest it had when it was decoded.
     low, high : float
         Smallest and largest stored value, NaN left out; NaN where there is no other.
+    unpadded_low, unpadded_high : float
+        The same without pixel padding (PS3.3 C.7.5.1.1.2).
     """
 
     exact: bool
     low: float
     high: float
+    unpadded_low: float
+    unpadded_high: float
 
 
 def _frame(array: Any, axes: str, t: int | None, z: int | None) -> NDArray[Any]:
@@ -75,7 +79,19 @@ def _range(pixels: NDArray[Any]) -> tuple[float, float]:
     if pixels.dtype.kind == "f":
         finite = pixels[~np.isnan(pixels)]
         return (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
-    return int(pixels.min()), int(pixels.max())
+    return (int(pixels.min()), int(pixels.max())) if pixels.size else (math.nan, math.nan)
+
+
+def _without_padding(pixels: NDArray[Any], facts: Mapping[str, Any]) -> NDArray[Any]:
+    """Return the pixels that are no padding; the padding is one value, or the range up to its limit."""
+    value = facts["padding_value"]
+    low, high = sorted((value, facts.get("padding_range_limit", value)))
+    return np.asarray(pixels[(pixels < low) | (pixels > high)])
+
+
+def _extremes(ranges: list[tuple[float, float]]) -> tuple[float, float]:
+    seen = [found for found in ranges if not math.isnan(found[0])]
+    return min((low for low, _ in seen), default=math.nan), max((high for _, high in seen), default=math.nan)
 
 
 def read_back(images: Path, volume: Mapping[str, Any]) -> ReadBack:
@@ -90,22 +106,21 @@ def read_back(images: Path, volume: Mapping[str, Any]) -> ReadBack:
     """
     import zarr
 
-    lows, highs = [], []
+    ranges, unpadded = [], []
+    padded = "padding_value" in volume["facts"]
     try:
         array: Any = zarr.open_array(str(images / volume["array"] / "0"), mode="r")
         exact = list(array.shape) == volume["shape"] and array.dtype == np.dtype(volume["dtype"])
         for _, _, t, z, digest in volume["frames"]:
             pixels = _frame(array, volume["axes"], t, z)
             exact = exact and hashlib.sha256(pixels.data).hexdigest() == digest
-            low, high = _range(pixels)
-            lows.append(low)
-            highs.append(high)
+            ranges.append(_range(pixels))
+            if padded:
+                unpadded.append(_range(_without_padding(pixels, volume["facts"])))
     except Exception as error:  # whatever zarr cannot read is a mismatch; its text may quote a path
         log.error("array %s cannot be read back: %s", volume["array"], type(error).__name__)
-        return ReadBack(False, math.nan, math.nan)
-    seen_low = [value for value in lows if not math.isnan(value)]
-    seen_high = [value for value in highs if not math.isnan(value)]
-    return ReadBack(exact, min(seen_low, default=math.nan), max(seen_high, default=math.nan))
+        return ReadBack(False, math.nan, math.nan, math.nan, math.nan)
+    return ReadBack(exact, *_extremes(ranges), *_extremes(unpadded if padded else ranges))
 
 
 def depth_row(volume: Mapping[str, Any], found: ReadBack) -> dict[str, Any]:
@@ -135,6 +150,9 @@ def depth_row(volume: Mapping[str, Any], found: ReadBack) -> dict[str, Any]:
         "observed_min": None if empty else found.low,
         "observed_max": None if empty else found.high,
         "bits_used": bits,
+        "padding_value": facts.get("padding_value"),
+        "unpadded_min": None if math.isnan(found.unpadded_low) else found.unpadded_low,
+        "unpadded_max": None if math.isnan(found.unpadded_high) else found.unpadded_high,
         "read_back": "exact" if found.exact else "mismatch",
         "verdict": "fail" if failed else "warn" if "outside_declared_range" in flags else "pass",
         "flags": " ".join(flags),

@@ -12,21 +12,47 @@ from dicomzarr import shards, storage
 from dicomzarr.model import Frame, Volume
 
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+ALIGNED = 1 - 1e-6  # cosine between an axis and the body's: about a twelfth of a degree
+DIRECTIONS = (
+    ("right-to-left", "left-to-right"),
+    ("anterior-to-posterior", "posterior-to-anterior"),
+    ("inferior-to-superior", "superior-to-inferior"),
+)
 MANY = 512  # entries; longer lists lie in a small array beside the image, not in its attributes
 GROUP = storage.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
 
-def axes(volume: Volume) -> list[dict[str, str]]:
+def axes(volume: Volume) -> list[dict[str, Any]]:
     """Return the OME-Zarr axes; a unit only where the spacing is known."""
     found = []
     for name in volume.axes:
-        axis = {"name": name, "type": TYPES[name]}
+        axis: dict[str, Any] = {"name": name, "type": TYPES[name]}
         if name in volume.spacing_mm:
             axis["unit"] = "millimeter"
         elif name == "t" and time_step(volume) is not None:
             axis["unit"] = "second"
-        found.append(axis)
+        direction = anatomical(volume, name)
+        found.append(axis | ({"orientation": {"type": "anatomical", "value": direction}} if direction else {}))
     return found
+
+
+def anatomical(volume: Volume, axis: str) -> str | None:
+    """Return where an index of `axis` leads in the patient, or None where the axis is not aligned with the body.
+
+    References
+    ----------
+    OME-Zarr RFC-4. LPS: the first coordinate grows to the left, the second to posterior, the third to superior
+    (PS3.3 C.7.6.2.1.1).
+    """
+    column = {"x": 0, "y": 1, "z": 2}.get(axis)
+    if volume.affine_lps is None or column is None:
+        return None
+    vector = np.array([row[column] for row in volume.affine_lps[:3]], float)
+    length = float(np.linalg.norm(vector))
+    main = int(np.argmax(np.abs(vector)))
+    if not length or abs(vector[main]) / length < ALIGNED:
+        return None
+    return DIRECTIONS[main][0 if vector[main] > 0 else 1]
 
 
 def time_step(volume: Volume) -> float | None:
@@ -79,6 +105,8 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
         "rescale": per_frame(frames, lambda frame: frame.rescale),
         "window": per_frame(frames, lambda frame: frame.window[0] if frame.window else None),
         "affine_lps": [list(row) for row in volume.affine_lps] if volume.affine_lps else None,
+        "origin_lps": list(volume.origin_lps) if volume.origin_lps else None,
+        "orientation_lps": list(volume.orientation_lps) if volume.orientation_lps else None,
         "positions_mm": list(volume.positions_mm) if volume.positions_mm else None,
         "t_axis": dict(volume.t_axis) if volume.t_axis else None,
         "missing_slices": volume.missing_slices or None,
@@ -94,18 +122,27 @@ def _set_beside(folder: Path, attributes: dict[str, Any]) -> shards.Digests:
     holders = [(attributes, key) for key in ("rescale", "window", "positions_mm")]
     if "t_axis" in attributes:
         holders.append((attributes["t_axis"], "values"))
-    if "palette" in attributes:
-        holders += [(attributes["palette"], key) for key in ("red", "green", "blue")]
+    for table in ("palette", "modality_lut"):
+        if table in attributes:
+            holders += [(attributes[table], key) for key in ("red", "green", "blue", "values")]
     for holder, key in holders:
         values = holder.get(key)
         if not isinstance(values, list) or len(values) <= MANY:
             continue
-        name = f"t_{key}" if key == "values" else f"palette_{key}" if key in ("red", "green", "blue") else key
+        name = _name_beside(attributes, holder, key)
         array = np.asarray(values)
         for path, said in shards.write_small_array(folder / name, array, _names(array.ndim)).items():
             digests[f"{name}/{path}"] = said
         holder[key] = {"array": name}
     return digests
+
+
+def _name_beside(attributes: Mapping[str, Any], holder: Mapping[str, Any], key: str) -> str:
+    """Return the name of the array beside the image that takes the list `key` of `holder`."""
+    for table, name in (("palette", f"palette_{key}"), ("modality_lut", "modality_lut"), ("t_axis", "t_values")):
+        if holder is attributes.get(table):
+            return name
+    return key
 
 
 def _names(dimensions: int) -> list[str]:

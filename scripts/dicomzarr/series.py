@@ -18,6 +18,7 @@ from dicomzarr import frames as frames_module
 from dicomzarr import layout, ome, pixels, shards, sources, storage, vocabulary
 from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
+from dicomzarr.modality_lut import read_modality_lut
 from dicomzarr.model import Frame, HeaderRow, Volume
 from dicomzarr.palette import read_palette
 from dicomzarr.paths import decode_path
@@ -95,6 +96,7 @@ class _File:
     format: pixels.PixelFormat | None = None
     frames: list[Frame] = dataclasses.field(default_factory=list)
     palette: dict[str, Any] | None = None
+    modality_lut: dict[str, Any] | None = None
 
     @property
     def instance(self) -> str:
@@ -163,11 +165,13 @@ def _understand(index: int, file: _File, roots: Roots) -> None:
         file.format = pixels.pixel_format(facts)
         _refuse_impossible_count(file)
         header = None
-        if frames_module.needs_header(facts) or facts.get("has_palette"):
+        if frames_module.needs_header(facts) or facts.get("has_palette") or facts.get("has_modality_lut"):
             with opened(file.row, roots) as handle:
                 header = _read_header(handle, file.row)
         if facts.get("has_palette") and header is not None:
             file.palette = dict(read_palette(header))
+        if facts.get("has_modality_lut") and header is not None:
+            file.modality_lut = dict(read_modality_lut(header))
         file.frames = frames_module.frames_of(index, file.content, facts, file.format, header)
     except SetAside as error:
         file.reason = file.reason or error.code
@@ -295,12 +299,18 @@ def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str]) -> 
     }
     if len(found["photometric_source"]) == 1:
         found["photometric_source"] = found["photometric_source"][0]
-    palettes = [files[i].palette for i in sources if files[i].palette]
-    if palettes and all(palette == palettes[0] for palette in palettes) and len(palettes) == len(sources):
-        found["palette"] = dict(palettes[0] or {})
-    padding = {facts.get("PixelPaddingValue") for facts in headers}
-    if len(padding) == 1 and None not in padding:
-        found["padding_value"] = padding.pop()
+    for name, tables in (
+        ("palette", [files[i].palette for i in sources]),
+        ("modality_lut", [files[i].modality_lut for i in sources]),
+    ):
+        if tables[0] is not None and all(table == tables[0] for table in tables):
+            found[name] = dict(tables[0])
+    for name, values in (
+        ("padding_value", {facts.get("PixelPaddingValue") for facts in headers}),
+        ("padding_range_limit", {facts.get("PixelPaddingRangeLimit") for facts in headers}),
+    ):
+        if len(values) == 1 and None not in values:
+            found[name] = values.pop()
     return found
 
 
@@ -347,7 +357,7 @@ def _write_volume(
         "source_bytes": sum(files[i].row["stat"][0] for i in sources),
         "stored_bytes": sum(size for size, _ in digests.values()),
         "pixel_digest": storage.sha256_of_bytes(bytes.fromhex("".join(written.frames))),
-        "facts": {k: v for k, v in pixel_facts.items() if k != "palette"},
+        "facts": {k: v for k, v in pixel_facts.items() if k not in ("palette", "modality_lut")},
         "files": {path: list(said) for path, said in sorted(digests.items())},
         "frames": [
             [place.frame.source, place.frame.number, place.t, place.z, digest]

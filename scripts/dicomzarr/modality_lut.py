@@ -1,0 +1,55 @@
+"""The modality lookup table: kept beside the stored values, never applied to them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from dicomzarr.reasons import SetAside
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+class ModalityLut(TypedDict):
+    """A modality lookup table (PS3.3 C.11.1.1).
+
+    `first` is the stored value that the first entry stands for, `bits` the width of an entry: 8 to 16. Values below
+    `first` take the first entry, values beyond the table the last.
+    """
+
+    first: int
+    bits: int
+    values: list[int]
+
+
+def read_modality_lut(dataset: Dataset) -> ModalityLut:
+    """Return the modality lookup table of a data set as integers.
+
+    Raises
+    ------
+    SetAside
+        `invalid_attribute` where the table cannot be read, since the stored values mean nothing without it.
+
+    References
+    ----------
+    DICOM PS3.3 C.11.1.1.1.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            item = dataset.ModalityLUTSequence[0]
+            entries, first, bits = (int(value) for value in item.LUTDescriptor)
+            data = item["LUTData"].value
+        entries = entries or 65536
+        if isinstance(data, bytes):
+            order = "<" if dataset.original_encoding[1] is not False else ">"
+            data = np.frombuffer(data, np.uint8 if bits == 8 and len(data) < 2 * entries else f"{order}u2")
+        values = [int(value) & 0xFFFF for value in np.atleast_1d(np.asarray(data))]
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError):
+        raise SetAside("invalid_attribute") from None
+    if not 8 <= bits <= 16 or len(values) < entries:
+        raise SetAside("invalid_attribute", found=len(values), needed=entries)
+    return {"first": first, "bits": bits, "values": values[:entries]}
