@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr import planes
 from dicomzarr.codestream import Stream
 from dicomzarr.isolation import isolated
 from dicomzarr.pixel_format import PixelFormat
@@ -219,7 +220,7 @@ def _pack_bits(segment: bytes) -> bytes:
     return bytes(out)
 
 
-def _join(decoded: Sequence[bytes], form: PixelFormat) -> Samples:
+def _join(decoded: Sequence[bytes | bytearray], form: PixelFormat) -> Samples:
     """Return pixels from byte segments: most to least significant byte of a sample, sample by sample (PS3.5 G.2)."""
     pixels = form.rows * form.columns
     if form.bits_allocated == 1:
@@ -235,7 +236,7 @@ def _join(decoded: Sequence[bytes], form: PixelFormat) -> Samples:
     return cells.view(f"<u{width}").reshape(form.shape)
 
 
-def _one_bit(decoded: bytes, pixels: int) -> Samples:
+def _one_bit(decoded: bytes | bytearray, pixels: int) -> Samples:
     """Return pixels of one bit: packed eight to a byte as in native data, or, by some writers, one to a byte."""
     packed = -(-pixels // 8)
     if len(decoded) < packed:
@@ -245,17 +246,26 @@ def _one_bit(decoded: bytes, pixels: int) -> Samples:
     return np.frombuffer(decoded, np.uint8, pixels) & 1
 
 
-def inflate(data: bytes, needed: int) -> bytes:
-    """Return one frame of a Deflated Image Frame (PS3.5 8.2.16): raw deflate, of at least `needed` bytes."""
+def _native(data: bytes, request: Request) -> Samples:
+    """Cells as in native pixel data (PS3.5 A.4.11)."""
+    form = request.form
+    if len(data) < form.frame_bytes:
+        raise SetAside("truncated_pixel_data", found=len(data), needed=form.frame_bytes)
+    return planes.unpack(data, 0, form, form.is_subsampled)
+
+
+def _deflate(data: bytes, request: Request) -> Samples:
+    """Cells of one frame, deflated without a header (PS3.5 8.2.16)."""
     import zlib
 
-    try:
-        frame: bytes = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, needed + 1)
-    except zlib.error:
-        raise SetAside("decode_error") from None
-    if len(frame) < needed:
-        raise SetAside("truncated_pixel_data", found=len(frame), needed=needed)
-    return frame
+    return _native(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, request.form.frame_bytes + 1), request)
+
+
+def _deflate_second(data: bytes, request: Request) -> Samples:
+    import imagecodecs
+
+    frame = imagecodecs.deflate_decode(data, raw=True, out=request.form.frame_bytes + 2)
+    return _native(bytes(frame), request)
 
 
 def _pillow_name() -> str:
@@ -264,6 +274,9 @@ def _pillow_name() -> str:
     return f"pillow {PIL.__version__}"
 
 
+NATIVE = Decoder(lambda: "native", _native)
+DEFLATE = Decoder(lambda: "zlib", _deflate)
+DEFLATE_SECOND = Decoder(_imagecodecs("deflate"), _deflate_second)
 JPEG = Decoder(_imagecodecs("jpeg8"), _jpeg)
 JPEG_SOF3 = Decoder(_imagecodecs("jpegsof3"), _jpeg_sof3, fragile=True)
 JPEG_PILLOW = Decoder(_pillow_name, _jpeg_pillow)

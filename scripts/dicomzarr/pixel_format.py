@@ -136,6 +136,16 @@ class PixelFormat:
         """The samples are floating point numbers."""
         return self.dtype[1] == "f"
 
+    @property
+    def is_subsampled(self) -> bool:
+        """Uncompressed samples would come as Y1 Y2 CB CR (PS3.3 C.7.6.3.1.2)."""
+        return self.samples == 3 and self.photometric_source in SUBSAMPLED
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one uncompressed frame that stands alone."""
+        return -(-self.frame_bits(self.is_subsampled) // 8)
+
     def frame_bits(self, subsampled: bool) -> int:
         """Bits of one uncompressed frame; frames follow each other without padding (PS3.5 8.1.1)."""
         samples = 2 if subsampled else self.samples

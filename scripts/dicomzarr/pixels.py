@@ -9,23 +9,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr import codestream, decoders, planes
-from dicomzarr.codestream import Stream
-from dicomzarr.decoders import Decoder, Request
+from dicomzarr import decoders, planes, streams
 from dicomzarr.fragments import FrameTable, frame_table
 from dicomzarr.model import ImageFacts
 from dicomzarr.palette import read_palette
-from dicomzarr.pixel_format import SUBSAMPLED, PixelFormat, pixel_format
+from dicomzarr.pixel_format import PixelFormat, pixel_format
 from dicomzarr.reasons import SetAside
 from dicomzarr.sources import FileSource, MemorySource, Source, open_source
 
 __all__ = [
+    "CrossCheck",
     "DecodedFrame",
+    "DecoderDisagreement",
     "FileSource",
     "FrameReader",
     "MemorySource",
@@ -58,6 +58,30 @@ class DecodedFrame:
     flags: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CrossCheck:
+    """How a comparison with a second decoder came out.
+
+    Attributes
+    ----------
+    outcome : str
+        ``agreed``; ``refused`` where the second decoder cannot read the frame; ``none`` where there is no second.
+    decoder : str
+        Name of the second decoder.
+    """
+
+    outcome: Literal["agreed", "refused", "none"]
+    decoder: str = ""
+
+
+class DecoderDisagreement(SetAside):
+    """Two decoders give different pixels; `digests` are the SHA-256 of what each gave, hex."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__("decoder_disagreement")
+        self.digests = (first, second)
+
+
 class FrameReader:
     """Random access to the frames of one image, decoded as they are asked for.
 
@@ -86,7 +110,7 @@ class FrameReader:
         self._source = source
         self._offset, self._length = facts["pixel"]["offset"], facts["pixel"]["length"]
         self._table: FrameTable | None = None
-        self._subsampled = form.photometric_source in SUBSAMPLED and form.samples == 3
+        self._subsampled = form.is_subsampled
         flags = set(form.flags)
         if form.syntax.family == "native":
             flags |= self._measure()
@@ -116,19 +140,38 @@ class FrameReader:
             raise IndexError(frame)
         try:
             if self._table is None:
-                plane = self._native(frame)
-                return self._finish_cells(plane, "native", set())
-            return self._encapsulated(self._table.read(self._source, frame))
+                return self._native(frame)
+            data = self._table.read(self._source, frame)
+            how = streams.plan(data, self.format)
+            plane, flags = streams.decode(data, self.format, how, how.decoder)
+            return DecodedFrame(plane, how.decoder.name(), tuple(sorted(flags)))
         except MemoryError:
             raise SetAside("too_large") from None
 
-    def encoded(self, frame: int) -> bytes:
-        """Return the compressed bytes of one frame, fragments joined."""
-        if self._table is None:
-            raise ValueError("native frames are not encoded")
-        return self._table.read(self._source, frame)
+    def cross_check(self, frame: int, decoded: DecodedFrame) -> CrossCheck:
+        """Decode a frame again by another implementation and compare.
 
-    # native ------------------------------------------------------------------------------------------------------
+        Raises
+        ------
+        DecoderDisagreement
+            Where both give an answer and the answers differ, by more than 1 if the stream is lossy.
+        """
+        if self._table is None:
+            return CrossCheck("none")
+        data = self._table.read(self._source, frame)
+        how = streams.plan(data, self.format)
+        if how.second is None:
+            return CrossCheck("none")
+        name = how.second.name()
+        if how.request.stream is not None and self.format.syntax.family == "jpeg":
+            streams.check_complete(how.decoder, data, how.request, decoders.run(how.decoder, data, how.request))
+        try:
+            other, _ = streams.decode(data, self.format, how, how.second)
+        except SetAside:
+            return CrossCheck("refused", name)
+        if planes.largest_difference(decoded.pixels, other) > how.tolerance:
+            raise DecoderDisagreement(_digest(decoded.pixels), _digest(other))
+        return CrossCheck("agreed", name)
 
     def _measure(self) -> set[str]:
         """Compare the bytes there are with the bytes that the header asks for; return flags."""
@@ -148,8 +191,17 @@ class FrameReader:
             flags.add("surplus_bytes")
         return flags
 
-    def _native(self, frame: int) -> NDArray[Any]:
-        """Read one uncompressed frame: in one positioned read where its cells lie as the array wants them."""
+    def _native(self, frame: int) -> DecodedFrame:
+        """Return one uncompressed frame."""
+        form = self.format
+        plane = self._read_cells(frame)
+        flags = planes.clear_unused_bits(plane, form)
+        if form.samples == 3 and form.photometric_source.startswith("YBR"):
+            plane = planes.to_rgb(plane, form.photometric_source)
+        return DecodedFrame(plane, "native", flags)
+
+    def _read_cells(self, frame: int) -> NDArray[Any]:
+        """Read the cells of a frame: by one positioned read where they lie as the array wants them."""
         form = self.format
         if self._direct:
             plane = np.empty(form.shape, form.dtype)
@@ -168,67 +220,9 @@ class FrameReader:
         words = planes.swap_pairs(self._source.read(self._offset + even, last + last % 2 - even))
         return planes.unpack(words[first - even :], frame * bits % 8, form, self._subsampled)
 
-    # encapsulated ------------------------------------------------------------------------------------------------
 
-    def _encapsulated(self, data: bytes) -> DecodedFrame:
-        family = self.format.syntax.family
-        if family in ("uncompressed", "deflated"):
-            return self._cells(data)
-        if family == "rle":
-            samples = decoders.run(decoders.RLE, data, Request(self.format))
-            plane = samples.view(self.format.dtype) if self.format.bits_allocated > 1 else samples
-            return self._finish_cells(plane, decoders.RLE.name(), set())
-        stream, request, decoder, _ = choose(data, self.format)
-        samples = decoders.run(decoder, data, request)
-        if samples.shape != self.format.shape:
-            raise SetAside("frame_size_mismatch", found=samples.size, needed=int(np.prod(self.format.shape)))
-        flags = set()
-        if family == "jpeg" and not stream.ended:
-            check_complete(decoder, data, request, samples)
-            flags.add("missing_end_marker")
-        plane, odd = settle(samples, stream, self.format)
-        return self._finish_stream(plane, stream, decoder.name(), flags | odd)
-
-    def _cells(self, data: bytes) -> DecodedFrame:
-        """Return a frame whose fragment holds it as native pixel data would, deflated or not."""
-        form, flags = self.format, set()
-        needed = -(-form.frame_bits(self._subsampled) // 8)
-        if form.syntax.family == "deflated":
-            data = decoders.inflate(data, needed)
-        if len(data) < needed:
-            raise SetAside("truncated_pixel_data", found=len(data), needed=needed)
-        if len(data) > needed + needed % 2:
-            flags.add("surplus_bytes")
-        plane = planes.unpack(data, 0, form, self._subsampled)
-        return self._finish_cells(plane, "native" if form.syntax.family == "uncompressed" else "zlib", flags)
-
-    # both --------------------------------------------------------------------------------------------------------
-
-    def _finish_cells(self, plane: NDArray[Any], decoder: str, flags: set[str]) -> DecodedFrame:
-        """Clear unused bits, convert colour."""
-        form = self.format
-        flags.update(planes.clear_unused_bits(plane, form))
-        if form.samples == 3 and form.photometric_source.startswith("YBR"):
-            plane = planes.to_rgb(plane, form.photometric_source)
-        return DecodedFrame(plane, decoder, tuple(sorted(flags)))
-
-    def _finish_stream(self, plane: NDArray[Any], stream: Stream, decoder: str, flags: set[str]) -> DecodedFrame:
-        """Convert colour where the decoder has not done so."""
-        form = self.format
-        header = form.photometric_source
-        if form.samples == 3:
-            is_dct = form.syntax.family == "jpeg" and stream.sof != codestream.SOF_LOSSLESS
-            if is_dct:
-                if stream.colour and stream.colour[:3] != header[:3]:
-                    flags.add("photometric_from_stream")
-            elif stream.colour == "RGB" and form.syntax.family in ("jpeg2000", "htj2k"):
-                if header not in ("RGB", "YBR_ICT", "YBR_RCT"):
-                    flags.add("photometric_from_stream")
-            elif header in ("YBR_ICT", "YBR_RCT"):
-                flags.add("photometric_from_stream")  # no component transform in the stream: it holds RGB
-            elif header.startswith("YBR") and form.syntax.family != "jpegxl":
-                plane = planes.to_rgb(plane, header)
-        return DecodedFrame(np.ascontiguousarray(plane), decoder, tuple(sorted(flags)))
+def _digest(pixels: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 def frames(source: Source, facts: ImageFacts) -> Iterator[DecodedFrame]:

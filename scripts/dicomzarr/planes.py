@@ -111,6 +111,13 @@ def clear_unused_bits(plane: Plane, form: PixelFormat) -> tuple[str, ...]:
     return ("unused_bits_set",)
 
 
+def largest_difference(one: Plane, other: Plane) -> int:
+    """Return the largest absolute difference of two frames of equal shape and integer dtype."""
+    if np.array_equal(one, other):
+        return 0
+    return int(np.where(one > other, one - other, other - one).max())
+
+
 def to_rgb(plane: Plane, photometric: str) -> Plane:
     """Return a YBR_FULL* or YBR_PARTIAL* frame of shape (rows, columns, 3) and dtype uint8 as RGB.
 
