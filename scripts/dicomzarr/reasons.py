@@ -62,7 +62,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "missing_pixel_data",
         "quarantined",
-        "Rows and Columns are there, the pixel data is not",
+        "an image by its SOP class, or by Rows and Columns, without pixel data",
         "ask the sender for the file",
     ),
     (
