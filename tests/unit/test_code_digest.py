@@ -1,0 +1,68 @@
+"""The digest of code: prose does not count, behaviour does, and only what is reached."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "scripts"
+
+
+def digest(scripts: Path, script: str, python: str = sys.executable) -> str:
+    code = f"from dicomzarr.code_digest import code_digest; print(code_digest({script!r}))"
+    return subprocess.run([python, "-c", code], cwd=scripts, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_prose_does_not_count(scripts: Path) -> None:
+    before = digest(scripts, "check_batch.py")
+    path = scripts / "dicomzarr" / "check.py"
+    lines = path.read_text().splitlines()
+    path.write_text("\n\n# a comment\n" + "\n".join(["'''Another docstring.'''", *lines[1:], "# the end", ""]))
+    assert digest(scripts, "check_batch.py") == before
+
+
+@pytest.mark.parametrize(
+    ("module", "script", "changes"),
+    [
+        ("check.py", "check_batch.py", True),
+        ("storage.py", "check_batch.py", True),
+        ("check.py", "extract_batch.py", False),
+        ("scan.py", "extract_batch.py", False),
+        ("scan.py", "discover_files.py", False),
+        ("report/page.py", "render_report.py", True),
+        ("report/style.css", "render_report.py", True),
+        ("report/page.py", "check_batch.py", False),
+        ("decoders.py", "extract_batch.py", True),
+        ("decoders.py", "check_batch.py", False),
+    ],
+)
+def test_behaviour_counts_where_it_is_reached(scripts: Path, module: str, script: str, changes: bool) -> None:
+    before = digest(scripts, script)
+    with (scripts / "dicomzarr" / module).open("a") as stream:
+        stream.write("\nNEW_BEHAVIOUR = 1\n" if module.endswith(".py") else "\nb { color: red }\n")
+    assert (digest(scripts, script) != before) is changes
+
+
+def test_the_digest_does_not_depend_on_the_python(scripts: Path) -> None:
+    others = [found for name in ("python3.12", "python3.13", "python3.14") if (found := _works(name))]
+    if not others:
+        pytest.skip("no other Python is installed")
+    for script in ("extract_batch.py", "render_report.py", "index_headers.py"):
+        assert {digest(scripts, script, python) for python in others} == {digest(scripts, script)}
+
+
+def _works(name: str) -> str:
+    path = shutil.which(name)
+    if path and subprocess.run([path, "-c", "pass"], capture_output=True, check=False).returncode == 0:
+        return path
+    return ""
