@@ -1,0 +1,258 @@
+"""Write the parts of the documentation that follow from the code: the picture of the flow and three tables.
+
+    python docs/generate.py            bring them up to date
+    python docs/generate.py --check    say which are not, and exit with 1
+
+Each part stands between two markers in its page; what is around them is written by hand.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from dicomzarr.flags import FLAGS  # noqa: E402
+from dicomzarr.reasons import REASONS  # noqa: E402
+
+# ---- The flow, from the rule files
+
+SCAN = "scan"
+# Arrays are no declared outputs: a rule that fails must not lose what it has published (decision 0006).
+UNDECLARED = {"extract_batch": ("<results>/dataset/images.zarr",)}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule as far as the picture shows it: what it reads and writes, as literal paths."""
+
+    name: str
+    is_checkpoint: bool
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def is_batched(self) -> bool:
+        """There is one job for each batch."""
+        return any("{batch}" in path for path in self.outputs)
+
+    @property
+    def products(self) -> list[str]:
+        """What it is there for: its outputs but for record and provenance, private ones with their folder."""
+        paths = [path.removeprefix("<results>/") for path in (*self.outputs, *UNDECLARED.get(self.name, ()))]
+        paths = [path for path in paths if not path.startswith(("dataset/provenance/", "private/records/"))]
+        shown = [path if path.startswith("private/") else path.removeprefix("dataset/") for path in paths]
+        return sorted((re.sub("^reports/", "", path) for path in shown), key=lambda path: path.startswith("private/"))
+
+    @property
+    def is_shareable(self) -> bool:
+        """It writes something below `dataset/` beside its provenance."""
+        return any(not path.startswith("private/") for path in self.products)
+
+
+def section(text: str, name: str) -> str:
+    """Return the lines of one section of a rule, such as its inputs."""
+    found = re.search(rf"^    {name}:\n((?:        .*\n|\n)+)", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def paths_in(text: str) -> tuple[str, ...]:
+    """Return the literal paths of a section, with `records_of(...)` and `expand(...)` written out."""
+    paths = list(re.findall(r'"(<results>/[^"]*)"', text))
+    rules = re.findall(r'records_of\("(\w+)"\)', text)
+    rules += ["extract_batch", "check_batch"] if "records_of_batches" in text else []
+    paths += [f"<results>/private/records/{rule}/{{batch}}.json" for rule in rules]
+    listed = re.search(r"rule=\[([^]]*)\]", text)
+    names = re.findall(r'"(\w+)"', listed.group(1)) if listed else []
+    return tuple(path.replace("{rule}", name) for path in paths for name in (names if "{rule}" in path else [""]))
+
+
+def read_rules(folder: Path) -> list[Rule]:
+    """Return the rules of all rule files, in the order in which the Snakefile includes them."""
+    order = re.findall(r'include: "rules/(\w+)\.smk"', (folder.parent / "Snakefile").read_text())
+    rules = []
+    for name in order:
+        text = (folder / f"{name}.smk").read_text()
+        for kind, rule in re.findall(r"^(rule|checkpoint) (\w+):", text, re.MULTILINE):
+            inputs, outputs = paths_in(section(text, "input")), paths_in(section(text, "output"))
+            rules.append(Rule(rule, kind == "checkpoint", inputs, outputs))
+    return rules
+
+
+def edges_of(rules: list[Rule]) -> set[tuple[str, str]]:
+    """Return who feeds whom: by a path both name, by the folder of a checkpoint's output, else the scan."""
+    writer = {path: rule.name for rule in rules for path in rule.outputs}
+    folders = {path.rpartition("/")[0]: rule.name for rule in rules if rule.is_checkpoint for path in rule.outputs}
+    edges = set()
+    for rule in rules:
+        for path in rule.inputs:
+            edges.add((writer.get(path) or folders.get(path.rpartition("/")[0]) or SCAN, rule.name))
+    return edges
+
+
+def reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return the edges without those that a longer way implies."""
+
+    def reaches(start: str, end: str) -> bool:
+        return any(a == start and (b == end or reaches(b, end)) for a, b in edges)
+
+    return {(a, b) for a, b in edges if not any(x == a and y != b and reaches(y, b) for x, y in edges)}
+
+
+def picture(rules: list[Rule]) -> str:
+    """Return the flow as a Mermaid flowchart."""
+    lines = [
+        "```mermaid",
+        "flowchart TD",
+        '    source[/"source folders"/] --> scan(["scan<br/>private/inventory.jsonl"])',
+    ]
+    batched = [rule for rule in rules if rule.is_batched]
+    for rule in (rule for rule in rules if not rule.is_batched):
+        lines.append("    " + node(rule))
+    if batched:
+        lines += ['    subgraph batches["one job for each batch, side by side"]']
+        lines += ["        " + node(rule) for rule in batched]
+        lines += ["    end"]
+    order = {name: index for index, name in enumerate([SCAN, *(rule.name for rule in rules)])}
+    by_name = {rule.name: rule for rule in rules}
+    for a, b in sorted(reduced(edges_of(rules)), key=lambda edge: (order[edge[0]], order[edge[1]])):
+        fans = a != SCAN and by_name[a].is_checkpoint
+        lines.append(f"    {a} {'==>' if fans else '-->'} {b}")
+    private = [SCAN, *(rule.name for rule in rules if not rule.is_shareable)]
+    lines += [
+        "    classDef private fill:#f7e3d4,stroke:#a04000,color:#222",
+        "    classDef shareable fill:#d9eedd,stroke:#1e7a3c,color:#222",
+        f"    class {','.join(private)} private",
+        f"    class {','.join(rule.name for rule in rules if rule.is_shareable)} shareable",
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def node(rule: Rule) -> str:
+    """Return the node of a rule: its name and its products; double-edged where the DAG is made anew behind it."""
+    label = "<br/>".join([f"<b>{rule.name}</b>", *rule.products])
+    label = label.replace("{batch}", "batch")
+    return f'{rule.name}[["{label}"]]' if rule.is_checkpoint else f'{rule.name}["{label}"]'
+
+
+# ---- Tables
+
+OUTCOMES = {
+    "skipped": "understood, and deliberately not an image of the dataset",
+    "quarantined": "should have been an image and could not be used",
+    "ignored": "not DICOM, or no file",
+}
+
+# Flags that do not come from geometry; those stand in scripts/dicomzarr/flags.py. (code, meaning), by where they arise.
+SERIES_FLAGS = {
+    "unknown_subject": "Patient ID (0010,0020) and its issuer are empty: one subject for each study",
+    "no_series_uid": "Series Instance UID (0020,000E) is missing: each file is a series of its own",
+    "shared_series_uid": "the same Series Instance UID occurs under another subject, and was kept apart from it",
+    "several_studies": "files of the series name different studies; `study_id` is the first in order",
+    "incomplete": "files of this volume were quarantined, so it has fewer frames than the source meant it to have",
+}
+HEADER_FLAGS = {
+    "assumed_transfer_syntax": "no transfer syntax is declared; it was inferred from the structure of the data set",
+    "wrong_transfer_syntax": "the data set is not encoded as declared; what was found was used (native syntaxes only)",
+    "assumed_samples_per_pixel": "Samples per Pixel (0028,0002) is missing; taken from the photometric interpretation",
+    "assumed_bits_stored": "Bits Stored (0028,0101) is missing; taken as Bits Allocated",
+    "assumed_unsigned": "Pixel Representation (0028,0103) is missing, at 8 bits or fewer; taken as unsigned",
+    "assumed_planar_configuration": "Planar Configuration (0028,0006) is missing; taken as 0",
+    "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
+}
+ENCAPSULATION_FLAGS = {
+    "surplus_bytes": "more bytes than the frames need; never read as another frame",
+    "not_subsampled": "the header says 4:2:2, the length says full chroma; read as full",
+    "bad_offset_table": "the Basic Offset Table does not fit the fragments; it was not used",
+    "missing_sequence_delimiter": "the compressed data does not end with a Sequence Delimitation Item",
+    "odd_fragment": "a fragment has an odd length",
+}
+PIXEL_FLAGS = {
+    "unused_bits_set": "bits outside Bits Stored held something, such as an overlay; they were cleared",
+    "sign_extended": "negative values were stored with zeros above Bits Stored; the sign was extended",
+    "missing_end_marker": "a JPEG stream lacks its end marker; a second decoding showed that nothing is missing",
+    "photometric_from_stream": "colour was read as the compressed stream says, against the header",
+    "precision_mismatch": "the precision of the compressed stream is not Bits Stored",
+    "sign_mismatch": "the sign of a JPEG 2000 stream is not Pixel Representation; the header was followed",
+    "beyond_bits_stored": "lossy compression overshot Bits Stored; the values were kept",
+}
+DEPTH_FLAGS = {
+    "outside_bits_stored": "a stored value needs more bits than Bits Stored: verdict `fail`",
+    "outside_declared_range": "a stored value is outside Smallest/Largest Image Pixel Value: verdict `warn`",
+    "constant": "every voxel has the same value",
+}
+SIZE_FLAGS = {
+    "files_differ": "files on disk, or the number of frames, are not those of the record: verdict `fail`",
+}
+FLAG_TABLES = (
+    ("Identity and membership", SERIES_FLAGS),
+    ("Header", HEADER_FLAGS),
+    ("Encapsulation and length", ENCAPSULATION_FLAGS),
+    ("Pixels", PIXEL_FLAGS),
+    ("Geometry and order", dict(sorted(FLAGS.items()))),
+    ("Only in `reports/depth.csv`", DEPTH_FLAGS),
+    ("Only in `reports/size.csv`", SIZE_FLAGS),
+)
+
+
+def reasons_table() -> str:
+    """Return every reason code by outcome, with what a user can do."""
+    parts = []
+    for outcome, meaning in OUTCOMES.items():
+        parts += [f"## {outcome}: {meaning}", "", "| code | meaning | what to do |", "|---|---|---|"]
+        parts += [f"| `{r.code}` | {r.meaning} | {r.remedy} |" for r in REASONS.values() if r.outcome == outcome]
+        parts.append("")
+    return "\n".join(parts).rstrip()
+
+
+def flags_table() -> str:
+    """Return every flag with its meaning, by where it arises."""
+    parts = []
+    for title, flags in FLAG_TABLES:
+        parts += [f"**{title}**", "", "| flag | meaning |", "|---|---|"]
+        parts += [f"| `{code}` | {meaning} |" for code, meaning in flags.items()]
+        parts.append("")
+    return "\n".join(parts).rstrip()
+
+
+# ---- Pages
+
+PARTS = (
+    ("README.md", "flow", lambda: picture(read_rules(ROOT / "rules"))),
+    ("docs/reasons.md", "reasons", reasons_table),
+    ("docs/outputs.md", "flags", flags_table),
+)
+
+
+def with_part(page: str, name: str, content: str) -> str:
+    """Return a page with the text between the two markers of a part replaced."""
+    begin, end = f"<!-- {name}: made by docs/generate.py -->", f"<!-- end of {name} -->"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise SystemExit(f"generate.py: the page needs one line {begin!r} and one line {end!r}")
+    head, rest = page.split(begin)
+    return f"{head}{begin}\n\n{content}\n\n{end}{rest.split(end)[1]}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the parts, or say which are not current."""
+    stale = []
+    for page, name, make in PARTS:
+        path = ROOT / page
+        old = path.read_text(encoding="utf-8")
+        new = with_part(old, name, make())
+        if new != old:
+            stale.append(page)
+            if "--check" not in arguments:
+                path.write_text(new, encoding="utf-8")
+    for page in stale:
+        print(
+            f"{page}: {'not current; run python docs/generate.py' if '--check' in arguments else 'brought up to date'}"
+        )
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
