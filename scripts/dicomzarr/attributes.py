@@ -114,15 +114,15 @@ def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> t
     bad: set[str] = set()
     known = _KNOWN[little, _is_signed(values, little)]
     for item in values.items():
-        if item in known:
-            keyword, found = known[item]
-        else:
+        meaning = known.get(item)
+        if meaning is None:
             tag, (vr, value) = item
-            keyword, found = _interpret(tag, vr, value, little, known is _KNOWN[little, True])
+            meaning = _interpret(tag, vr, value, little, known is _KNOWN[little, True])
             if value is not None and len(value) <= _MEMORABLE:
                 if len(known) >= _MAX_KNOWN:
                     known.clear()
-                known[item] = keyword, found
+                known[item] = meaning
+        keyword, found = meaning
         if keyword:
             facts[keyword] = found
         elif found:
