@@ -504,7 +504,7 @@ def _elements(depth: int) -> st.SearchStrategy[Element]:
     if not depth:
         return plain
     items = st.lists(_data_sets(depth - 1), max_size=3).map(tuple)
-    # Sequences stand where the dictionary has one, or says nothing: an undefined length elsewhere means nothing certain.
+    # Sequences stand where the dictionary has one or says nothing: undefined lengths elsewhere mean nothing certain.
     tags = st.one_of(st.sampled_from([0x00082112, 0x00283000, 0x52009229]), st.integers(0x00090010, 0x0009FFFF))
     return st.one_of(plain, st.builds(Element, tags, st.just("SQ"), items, st.booleans(), st.none(), st.booleans()))
 
