@@ -26,7 +26,7 @@ config.pop("source", None)
 
 
 # The keys of the configuration that dataset.json may show: closed vocabularies and numbers, no path, no sentence.
-shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance")}
+shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
 
 
 def under_results(path):

@@ -20,6 +20,7 @@ rule extract_batch:
         compression=config["compression"],
         layout=config["layout"],
         tolerance=config["spacing_tolerance"],
+        cross_check=config["cross_check"],
         code=code_digest("extract_batch.py"),
     message:
         "Extracting the pixels of batch {wildcards.batch}"

@@ -23,6 +23,7 @@ if __name__ == "__main__":
                 compression=snakemake.params.compression,
                 layout=snakemake.params.layout,
                 tolerance=snakemake.params.tolerance,
+                cross_check=snakemake.params.cross_check,
                 code=snakemake.params.code,
             ),
         )

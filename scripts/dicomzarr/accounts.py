@@ -191,7 +191,7 @@ class _Projection:
 
 def _extraction_said(record: Mapping[str, Any], pseudonyms: Pseudonyms) -> dict[str, Any]:
     inputs = sorted([pseudonyms.source_digest(f["content"]), f["outcome"], f["reason"]] for f in record["files"])
-    kept = ("array", "kind", "why", "pixel_digest")
+    kept = ("array", "kind", "why", "pixel_digest", "cross_checks")
     volumes = [
         {key: volume[key] for key in kept} | {"files": {path: said[1] for path, said in volume["files"].items()}}
         for volume in record["volumes"]

@@ -46,6 +46,7 @@ class Settings:
     burned_in_reason: str
     gate: dict[str, int]
     spacing_tolerance: float
+    cross_check: float
     series_per_batch: int
     megabytes_per_batch: int
 
@@ -182,6 +183,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         burned_in_reason=config["burned_in_reason"],
         gate=dict(config["gate"]),
         spacing_tolerance=float(config["spacing_tolerance"]),
+        cross_check=float(config["cross_check"]),
         series_per_batch=config["batch"]["series"],
         megabytes_per_batch=config["batch"]["megabytes"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -85,8 +86,7 @@ def _contents(entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots:
 
 
 def _entry_digest(entry: Mapping[str, Any], options: Options) -> str:
-    whole = [entry, options.compression, options.layout, options.tolerance, options.code]
-    return storage.sha256_of_bytes(storage.canonical_json(whole))
+    return storage.sha256_of_bytes(storage.canonical_json([entry, dataclasses.asdict(options)]))
 
 
 def _renamed(record: dict[str, Any], entry: Mapping[str, Any], contents: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Options:
     compression: str
     layout: str
     tolerance: float
+    cross_check: float
     code: str
 
 
@@ -113,7 +114,7 @@ class _Readers:
         self._current: int | None = None
         self._reader: pixels.FrameReader | None = None
 
-    def frame(self, source: int, number: int) -> pixels.DecodedFrame:
+    def of(self, source: int) -> pixels.FrameReader:
         if self._current != source or self._reader is None:
             self.close()
             row = self._files[source].row
@@ -121,7 +122,10 @@ class _Readers:
             opened_source = sources.open_source(handle, row["stat"][0], row["facts"])
             self._reader = pixels.FrameReader(opened_source, row["facts"])
             self._current = source
-        return self._reader[number]
+        return self._reader
+
+    def frame(self, source: int, number: int) -> pixels.DecodedFrame:
+        return self.of(source)[number]
 
     def close(self) -> None:
         self._stack.close()
@@ -241,25 +245,33 @@ def _validate_rest(files: Sequence[_File], readers: _Readers) -> None:
 
 @dataclasses.dataclass(slots=True)
 class _Written:
-    """What writing a volume taught: digests of its files and frames, decoders and flags."""
+    """What writing a volume taught: digests of its files and frames, decoders, flags, and how cross-checks came out."""
 
-    digests: shards.Digests
-    frames: list[str]
-    decoders: set[str]
-    flags: set[str]
+    digests: shards.Digests = dataclasses.field(default_factory=dict)
+    frames: list[str] = dataclasses.field(default_factory=list)
+    decoders: set[str] = dataclasses.field(default_factory=set)
+    flags: set[str] = dataclasses.field(default_factory=set)
+    cross_checks: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
 def _write_array(folder: Path, volume: Volume, readers: _Readers, options: Options) -> _Written:
     first = volume.places[0].frame
     grid = shards.chunk_grid(volume.axes, volume.shape, first.dtype, options.layout)
     writer = shards.ShardWriter(folder / "0", grid, first.dtype, options.compression)
-    done = _Written({}, [], set(), set())
+    done = _Written()
     try:
         for place in volume.places:
             try:
-                decoded = readers.frame(place.frame.source, place.frame.number)
+                reader = readers.of(place.frame.source)
+                decoded = reader[place.frame.number]
+                if not done.frames or pixels.is_sampled(place.frame.content, place.frame.number, options.cross_check):
+                    checked = reader.cross_check(place.frame.number, decoded)
+                    done.cross_checks[f"{checked.outcome} {checked.decoder}".strip()] += 1
+            except pixels.DecoderDisagreement as error:
+                raise _BadFile(place.frame.source, error.code, error.digests) from None
             except SetAside as error:
                 raise _BadFile(place.frame.source, error.code) from None
+            done.flags.update(reader.flags)
             writer.put(decoded.pixels)
             done.frames.append(hashlib.sha256(decoded.pixels.data).hexdigest())
             done.decoders.add(decoded.decoder)
@@ -272,12 +284,13 @@ def _write_array(folder: Path, volume: Volume, readers: _Readers, options: Optio
 
 
 class _BadFile(Exception):
-    """A file that failed while its frames were written."""
+    """A file that failed while its frames were written; with digests, two decoders disagree on one of them."""
 
-    def __init__(self, source: int, reason: str) -> None:
+    def __init__(self, source: int, reason: str, digests: tuple[str, str] | None = None) -> None:
         super().__init__(reason)
         self.source = source
         self.reason = reason
+        self.digests = digests
 
 
 def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str]) -> dict[str, Any]:
@@ -358,6 +371,7 @@ def _write_volume(
         "stored_bytes": sum(size for size, _ in digests.values()),
         "pixel_digest": storage.sha256_of_bytes(bytes.fromhex("".join(written.frames))),
         "facts": {k: v for k, v in pixel_facts.items() if k not in ("palette", "modality_lut")},
+        "cross_checks": dict(sorted(written.cross_checks.items())),
         "files": {path: list(said) for path, said in sorted(digests.items())},
         "frames": [
             [place.frame.source, place.frame.number, place.t, place.z, digest]
@@ -448,15 +462,22 @@ def extract(
     readers = _Readers(files, roots)
     _settle_duplicates(files, readers)
     readers.close()
-    for repeated in (False, True):
+    disagreement: dict[str, Any] | None = None
+    for repeated in (False, True, True):
         storage.remove_tree(store)
         store.mkdir(parents=True)
         try:
             volumes = _attempt(entry, files, store, roots, pseudonyms, options)
             break
         except _BadFile as bad:
-            if repeated:
+            if repeated and not bad.digests:
                 raise ValueError("a file failed that had decoded before") from None
+            if bad.digests:
+                # One frame that two decoders read differently puts every frame of the series in doubt.
+                disagreement = {"content": files[bad.source].content, "digests": list(bad.digests)}
+                for file in files:
+                    file.reason = file.reason or bad.reason
+                continue
             _condemn(files, files[bad.source].content, bad.reason)
             readers = _Readers(files, roots)
             _validate_rest(files, readers)
@@ -470,6 +491,7 @@ def extract(
         "fingerprint": fingerprint(entry, contents, options),
         "files": [_account(file) for file in files if file.own],
         "volumes": volumes,
+        "disagreement": disagreement,
     }
 
 

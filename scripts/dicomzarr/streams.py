@@ -199,7 +199,8 @@ def check_complete(decoder: Decoder, data: bytes, request: Request, samples: NDA
     SetAside
         `truncated_pixel_data`
     """
-    body = data.rstrip(b"\x00\xff").removesuffix(_EOI)
+    body = data[: data.rindex(_EOI)] if request.stream and request.stream.ended else data
+    body = body.rstrip(b"\xff")  # fill bytes of a marker (ISO/IEC 10918-1 B.1.1.2); data never ends in one
     again = decoders.run(decoder, body + b"\x55\xaa" * 64 + _EOI, request)
     if again.shape != samples.shape or not np.array_equal(again, samples):
         raise SetAside("truncated_pixel_data", found=len(data))

@@ -20,8 +20,8 @@ VOLUMES = (
 )  # fmt: skip
 DEPTH = (
     "array", "dtype", "bits_allocated", "bits_stored", "signed", "photometric", "declared_min", "declared_max",
-    "observed_min", "observed_max", "bits_used", "padding_value", "unpadded_min", "unpadded_max", "read_back", "verdict",
-    "flags",
+    "observed_min", "observed_max", "bits_used", "padding_value", "unpadded_min", "unpadded_max", "read_back",
+    "verdict", "flags",
 )  # fmt: skip
 SIZE = (
     "array", "frames_expected", "frames_written", "rows", "columns", "expected_bytes", "source_bytes", "stored_bytes",
