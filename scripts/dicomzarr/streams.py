@@ -90,6 +90,8 @@ def _wavelet_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Deco
         # OpenJPEG stands broken data that OpenJPH dies on, but stops at 16 bits.
         if stream.precision <= 16:
             return stream, decoders.JPEG_2000, decoders.HTJ2K
+        if not stream.ended:  # which OpenJPH fills in silence
+            raise SetAside("truncated_pixel_data", found=len(data))
         return stream, decoders.HTJ2K, None
     if stream.precision > 24:  # the library's own arithmetic overflows beyond
         raise SetAside("unsupported_pixel_layout", found=stream.precision, needed=24)
@@ -139,7 +141,7 @@ def settle(samples: NDArray[Any], stream: Stream, form: PixelFormat) -> tuple[ND
     precision = stream.precision or 8 * samples.dtype.itemsize
     family = form.syntax.family
     sign_bits = 0
-    if precision != form.bits_stored:
+    if stream.precision and precision != form.bits_stored:
         flags.add("precision_mismatch")
     if family in ("jpeg2000", "htj2k"):
         if stream.signed != form.signed:

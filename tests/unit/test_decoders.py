@@ -1,0 +1,564 @@
+"""Compressed frames: one table of reference cases run by every decoder that can read it; and streams that lie."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up_pixels import DICOM, encapsulate, facts_for, frames, one_fragment_reader, picture, reader
+
+from dicomzarr import codestream, decoders, streams
+from dicomzarr.decoders import Decoder, Request
+from dicomzarr.isolation import isolated
+from dicomzarr.pixel_format import SYNTAXES, pixel_format
+from dicomzarr.pixels import CrossCheck, DecoderDisagreement, FrameReader
+from dicomzarr.reasons import SetAside
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """A picture, how to compress it, and by how much what comes back may differ."""
+
+    name: str
+    syntax: str
+    array: Array
+    encode: Callable[[Array], bytes]
+    bits: int
+    tolerance: int = 0
+    header: tuple[tuple[str, Any], ...] = ()
+    flags: tuple[str, ...] = ()  # the encoder writes whole cells, whatever it is given
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def jpeg(**options: Any) -> Callable[[Array], bytes]:
+    def encode(array: Array) -> bytes:
+        import imagecodecs
+
+        if array.ndim == 3:
+            options.setdefault("outcolorspace", "RGB")
+            options.setdefault("colorspace", "RGB")
+        return bytes(imagecodecs.jpeg8_encode(array, **options))
+
+    return encode
+
+
+def by(function: str, **options: Any) -> Callable[[Array], bytes]:
+    def encode(array: Array) -> bytes:
+        import imagecodecs
+
+        return bytes(getattr(imagecodecs, function)(array, **options))
+
+    return encode
+
+
+def rle(array: Array) -> bytes:
+    from rle.utils import encode_pixel_data
+
+    bits = 1 if array.dtype == bool else 8 * array.itemsize
+    options = {"rows": array.shape[0], "columns": array.shape[1], "bits_allocated": bits, "byteorder": "<"}
+    return encode_pixel_data(array.tobytes(), samples_per_pixel=3 if array.ndim == 3 else 1, **options)
+
+
+def deflate(array: Array) -> bytes:
+    deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return deflater.compress(array.tobytes()) + deflater.flush()
+
+
+def _cases() -> list[Case]:
+    cases = []
+    for bits in (8, 16, 32):
+        for colour in (False, True):
+            name = f"rle {bits} {'rgb' if colour else 'grey'}"
+            cases.append(Case(name, ".5", picture(bits, colour=colour), rle, bits))
+    cases.append(Case("rle 16 signed", ".5", picture(16, signed=True), rle, 16))
+    for bits in (8, 10, 12, 14, 16):
+        for predictor in (1, 2, 3, 4, 5, 6, 7) if bits in (8, 12, 16) else (1,):
+            encode = jpeg(lossless=True, predictor=predictor, bitspersample=bits)
+            syntax = ".4.70" if predictor == 1 else ".4.57"
+            cases.append(Case(f"lossless jpeg {bits} predictor {predictor}", syntax, picture(bits), encode, bits))
+    for bits in (8, 16):
+        encode = jpeg(lossless=True, predictor=4, bitspersample=bits)
+        cases.append(Case(f"lossless jpeg {bits} rgb", ".4.57", picture(bits, colour=True), encode, bits))
+    cases.append(Case("jpeg 8", ".4.50", picture(8), jpeg(level=100), 8, 4))
+    cases.append(Case("jpeg 8 rgb", ".4.50", picture(8, colour=True), jpeg(level=100), 8, 6))
+    cases.append(Case("jpeg 12", ".4.51", picture(12), jpeg(level=100, bitspersample=12), 12, 8))
+    for bits, flags in ((8, ()), (12, ("precision_mismatch",)), (16, ())):
+        cases.append(Case(f"jpeg-ls {bits}", ".4.80", picture(bits), by("jpegls_encode"), bits, flags=flags))
+    cases.append(Case("jpeg-ls rgb", ".4.80", picture(8, colour=True), by("jpegls_encode"), 8))
+    cases.append(Case("jpeg-ls near", ".4.81", picture(16), by("jpegls_encode", level=3), 16, 3))
+    for bits in (8, 12, 16):
+        for signed in (False, True):
+            kind = f"{bits} {'signed' if signed else 'unsigned'}"
+            array = picture(bits, signed=signed)
+            encode = by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K", bitspersample=bits)
+            cases.append(Case(f"jpeg 2000 {kind}", ".4.90", array, encode, bits))
+            if bits != 12:
+                encode = by("htj2k_encode", reversible=True)
+                cases.append(Case(f"htj2k {kind}", ".4.201", array, encode, bits))
+    j2k = by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K")
+    rct = (("PhotometricInterpretation", "YBR_RCT"),)
+    cases.append(Case("jpeg 2000 rgb by rct", ".4.90", picture(8, colour=True), j2k, 8, header=rct))
+    no_mct = by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K", mct=False)
+    cases.append(Case("jpeg 2000 rgb", ".4.90", picture(8, colour=True), no_mct, 8))
+    cases.append(Case("jpeg 2000 rgb 16", ".4.90", picture(16, colour=True), j2k, 16))
+    lossy = by("jpeg2k_encode", level=80, codecformat="J2K")
+    cases.append(Case("jpeg 2000 lossy", ".4.91", picture(16), lossy, 16, 100))
+    cases.append(Case("jpeg 2000 boxed", ".4.90", picture(8), by("jpeg2k_encode", level=0, reversible=True), 8))
+    cases.append(
+        Case("htj2k 24", ".4.202", picture(24), by("htj2k_encode", reversible=True), 24, flags=("precision_mismatch",))
+    )
+    cases.append(Case("htj2k rgb", ".4.202", picture(8, colour=True), by("htj2k_encode", reversible=True), 8))
+    flat = by("htj2k_encode", reversible=True, rgb=False)
+    cases.append(Case("htj2k rgb without transform", ".4.203", picture(8, colour=True), flat, 8))
+    for bits in (8, 16):
+        cases.append(Case(f"jpeg xl {bits}", ".4.110", picture(bits), by("jpegxl_encode", lossless=True), bits))
+    encode = by("jpegxl_encode", lossless=True, bitspersample=12)
+    cases.append(Case("jpeg xl 12", ".4.112", picture(12), encode, 12))
+    cases.append(Case("jpeg xl rgb", ".4.110", picture(8, colour=True), by("jpegxl_encode", lossless=True), 8))
+    for bits in (8, 16, 32):
+        cases.append(Case(f"deflated {bits}", ".8.1", picture(bits), deflate, bits))
+        cases.append(Case(f"uncompressed {bits}", ".1.98", picture(bits), lambda array: array.tobytes(), bits))
+    return cases
+
+
+CASES = _cases()
+
+
+@cache
+def encoded(case: Case) -> bytes:
+    return case.encode(case.array)
+
+
+def open_case(case: Case) -> FrameReader:
+    header: dict[str, Any] = {"BitsStored": case.bits, "HighBit": case.bits - 1, **dict(case.header)}
+    return one_fragment_reader(encoded(case), case.syntax, case.array, **header)
+
+
+Case.__hash__ = lambda self: hash(self.name)  # type: ignore[method-assign, assignment]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_reference_case(case: Case) -> None:
+    made = open_case(case)
+    frame = made[0]
+    assert frame.pixels.dtype == case.array.dtype
+    assert frame.pixels.flags.c_contiguous
+    assert frame.flags == case.flags
+    difference = np.abs(frame.pixels.astype(np.int64) - case.array.astype(np.int64)).max()
+    assert difference <= case.tolerance
+    assert made.cross_check(0, frame).outcome != "refused"
+
+
+def test_every_transfer_syntax_has_a_case_or_is_another_name_for_one() -> None:
+    native = {f"{DICOM}{suffix}" for suffix in ("", ".1", ".2", ".1.99")}
+    same = {f"{DICOM}{suffix}" for suffix in (".4.53", ".4.55", ".4.111")}  # below
+    assert {f"{DICOM}{case.syntax}" for case in CASES} | native | same == set(SYNTAXES)
+
+
+# Every decoder that reads a family, also those the workflow does not use.
+EVERY: dict[str, list[Decoder]] = {
+    "rle": [decoders.RLE, decoders.RLE_OWN],
+    "jpeg": [decoders.JPEG, decoders.JPEG_SOF3, decoders.JPEG_PILLOW],
+    "jpegls": [decoders.JPEG_LS],
+    "jpeg2000": [decoders.JPEG_2000, decoders.JPEG_2000_PILLOW],
+    "htj2k": [decoders.HTJ2K, decoders.JPEG_2000],
+    "jpegxl": [decoders.JPEG_XL],
+    "deflated": [decoders.DEFLATE, decoders.DEFLATE_SECOND],
+    "uncompressed": [decoders.NATIVE],
+}
+CANNOT = {
+    "libjpeg": (),
+    "jpegsof3": ("jpeg 8", "jpeg 8 rgb", "jpeg 12"),
+    "pillow": ("lossless jpeg", "jpeg 12", "jpeg 2000 rgb 16"),
+    "openjpeg": ("htj2k 24",),
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_decoder_reads_every_case_it_can(case: Case) -> None:
+    form = open_case(case).format
+    how = streams.plan(encoded(case), form)
+    read = 0
+    for decoder in EVERY[form.syntax.family]:
+        if any(case.name.startswith(CANNOT.get(decoder.name().split()[0], ())) for _ in "x"):
+            continue
+        plane, flags = streams.decode(encoded(case), form, how, decoder)
+        assert np.abs(plane.astype(np.int64) - case.array.astype(np.int64)).max() <= case.tolerance, decoder.name()
+        assert flags == set(case.flags)
+        read += 1
+    assert read >= 1
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_rle_agrees_with_two_more_implementations(bits: int) -> None:
+    from pydicom.pixels.decoders.rle import _rle_decode_frame
+    from rle.rle import decode_frame
+
+    array = picture(bits, colour=True)
+    data = rle(array)
+    ours = frames(encapsulate([data]), f"{DICOM}.5", **{**_shape(array), "BitsAllocated": bits})[0].pixels
+    planes = array.transpose(2, 0, 1).tobytes()
+    assert bytes(decode_frame(data, array.shape[0] * array.shape[1], bits, "<")) == planes
+    assert bytes(_rle_decode_frame(data, array.shape[0], array.shape[1], 3, bits)) == planes
+    np.testing.assert_array_equal(ours, array)
+
+
+def _shape(array: Array) -> dict[str, int]:
+    return {"Rows": array.shape[0], "Columns": array.shape[1], "SamplesPerPixel": 3 if array.ndim == 3 else 1}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_rle_of_one_bit(packed: bool) -> None:
+    want = np.random.default_rng(4).integers(0, 2, (3, 5, 7), dtype=np.uint8)
+    fragments = []
+    for frame in want:
+        content = np.packbits(frame.ravel(), bitorder="little").tobytes() if packed else frame.tobytes()
+        segment = b"".join(bytes([0, byte]) for byte in content)
+        fragments.append(np.array([1, 64, *[0] * 14], "<u4").tobytes() + segment)
+    header = {"Rows": 5, "Columns": 7, "NumberOfFrames": 3, "BitsAllocated": 1}
+    made = reader(encapsulate(fragments), f"{DICOM}.5", **header)
+    for number, frame in enumerate(made):
+        np.testing.assert_array_equal(frame.pixels, want[number])
+        assert made.cross_check(number, frame).outcome == "agreed"
+
+
+def test_frames_of_one_bit_each_begin_on_a_byte_when_deflated() -> None:
+    want = np.random.default_rng(4).integers(0, 2, (3, 5, 7), dtype=np.uint8)
+    fragments = [deflate(np.packbits(frame.ravel(), bitorder="little")) for frame in want]
+    header = {"Rows": 5, "Columns": 7, "NumberOfFrames": 3, "BitsAllocated": 1}
+    got = frames(encapsulate(fragments), f"{DICOM}.8.1", **header)
+    np.testing.assert_array_equal(np.stack([frame.pixels for frame in got]), want)
+
+
+# Bits, signs and colour -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("syntax", [".4.70", ".4.80", ".4.110"])
+def test_signed_values_in_streams_that_know_no_sign(syntax: str) -> None:
+    want = picture(16, signed=True)
+    encode = {
+        ".4.70": jpeg(lossless=True, predictor=1, bitspersample=16),
+        ".4.80": by("jpegls_encode"),
+        ".4.110": by("jpegxl_encode", lossless=True),
+    }[syntax]
+    made = one_fragment_reader(encode(want.view("<u2")), syntax, want)
+    np.testing.assert_array_equal(made[0].pixels, want)
+    # 12 bits stored: the stream holds the lower 12 bits, the sign is theirs
+    want = picture(12, signed=True)
+    cells = want.view("<u2") & 0xFFF
+    if syntax != ".4.110":
+        encode = jpeg(lossless=True, predictor=1, bitspersample=12) if syntax == ".4.70" else encode
+        made = one_fragment_reader(encode(cells), syntax, want, BitsStored=12, HighBit=11)
+        np.testing.assert_array_equal(made[0].pixels, want)
+
+
+def test_junk_that_was_compressed_with_the_cells_is_cleared() -> None:
+    want = picture(12)
+    cells = want | 0xA000
+    for syntax, data in ((".5", rle(cells)), (".4.80", by("jpegls_encode")(cells)), (".8.1", deflate(cells))):
+        made = one_fragment_reader(data, syntax, want, BitsStored=12, HighBit=11)
+        np.testing.assert_array_equal(made[0].pixels, want)
+        assert "unused_bits_set" in made[0].flags
+
+
+def test_high_bit_shifts_cells_and_not_samples() -> None:
+    want = picture(12)
+    shifted = (want << 4).astype("<u2")
+    header = {"BitsStored": 12, "HighBit": 15}
+    for syntax, data in ((".5", rle(shifted)), (".4.80", by("jpegls_encode")(shifted)), (".8.1", deflate(shifted))):
+        made = one_fragment_reader(data, syntax, want, **header)
+        np.testing.assert_array_equal(made[0].pixels, want)
+    right = jpeg(lossless=True, predictor=1, bitspersample=12)(want)
+    np.testing.assert_array_equal(one_fragment_reader(right, ".4.70", want, **header)[0].pixels, want)
+
+
+@pytest.mark.parametrize("header_is_signed", [True, False])
+def test_jpeg_2000_whose_sign_contradicts_the_header(header_is_signed: bool) -> None:
+    encode = by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K", bitspersample=13)
+    want = picture(13, signed=header_is_signed)
+    other = (want.view("<u2") & 0x1FFF) if header_is_signed else ((want << 3).astype("<u2").view("<i2") >> 3)
+    made = one_fragment_reader(encode(other.astype("<u2" if header_is_signed else "<i2")), ".4.90", want)
+    frame = made[0]
+    np.testing.assert_array_equal(frame.pixels, want)
+    assert "sign_mismatch" in frame.flags
+    assert made.cross_check(0, frame).outcome == "agreed"
+
+
+def test_8_bits_in_16_allocated() -> None:
+    small = picture(8)
+    for syntax, encode in ((".4.80", by("jpegls_encode")), (".4.70", jpeg(lossless=True, predictor=1))):
+        made = one_fragment_reader(encode(small), syntax, small, BitsAllocated=16, BitsStored=8, HighBit=7)
+        assert made[0].pixels.dtype.str == "<u2"
+        np.testing.assert_array_equal(made[0].pixels, small)
+        assert made[0].flags == ()
+
+
+def test_overshoot_of_lossy_compression_is_kept() -> None:
+    cells = picture(16)
+    data = by("jpeg2k_encode", level=80, codecformat="J2K")(cells)
+    frame = one_fragment_reader(data, ".4.91", cells, BitsStored=12, HighBit=11)[0]
+    assert set(frame.flags) == {"precision_mismatch", "beyond_bits_stored"}
+    assert int(frame.pixels.max()) > 4095
+
+
+SOLID = np.full((16, 16, 3), (200, 30, 60), np.uint8)
+
+
+@pytest.mark.parametrize("header", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+@pytest.mark.parametrize(
+    ("marker", "colour"),
+    [
+        (b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00", "RGB"),
+        (b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01", "YBR"),
+        (b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00", "YBR"),
+        (b"", ""),
+    ],
+)
+def test_colour_of_dct_jpeg_is_what_the_stream_says(header: str, marker: bytes, colour: str) -> None:
+    import imagecodecs
+
+    truth = colour or ("RGB" if header == "RGB" else "YBR")
+    space = "RGB" if truth == "RGB" else "YCBCR"
+    data = bytes(imagecodecs.jpeg8_encode(SOLID, level=100, colorspace="RGB", outcolorspace=space, subsampling="444"))
+    data = _neutral(data, marker)
+    assert codestream.read_jpeg(data).colour == colour
+    made = one_fragment_reader(data, ".4.50", SOLID, PhotometricInterpretation=header)
+    frame = made[0]
+    np.testing.assert_allclose(frame.pixels.astype(int), SOLID.astype(int), atol=3)
+    contradicted = bool(colour) and colour != header[:3]
+    assert frame.flags == (("photometric_from_stream",) if contradicted else ())
+    assert made.cross_check(0, frame) == CrossCheck("agreed", decoders.JPEG_PILLOW.name())
+
+
+def _neutral(data: bytes, marker: bytes) -> bytes:
+    """Return a JPEG stream with the ids 1, 2, 3 whose only word on colour is `marker`."""
+    out, position = [b"\xff\xd8", marker], 2
+    while data[position + 1] != 0xDA:
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        segment = bytearray(data[position:end])
+        if segment[1] == 0xC0:
+            segment[10], segment[13], segment[16] = 1, 2, 3
+        if segment[1] not in (0xE0, 0xEE):
+            out.append(bytes(segment))
+        position = end
+    scan = bytearray(data[position:])
+    scan[5], scan[7], scan[9] = 1, 2, 3
+    return b"".join([*out, bytes(scan)])
+
+
+def test_component_ids_say_rgb() -> None:
+    import imagecodecs
+
+    data = bytearray(imagecodecs.jpeg8_encode(SOLID, level=100, colorspace="RGB", outcolorspace="RGB"))
+    assert codestream.read_jpeg(bytes(data)).colour == "RGB"
+    frame = one_fragment_reader(bytes(data), ".4.50", SOLID, PhotometricInterpretation="YBR_FULL_422")[0]
+    np.testing.assert_allclose(frame.pixels.astype(int), SOLID.astype(int), atol=3)
+
+
+@pytest.mark.parametrize("syntax", [".5", ".4.80", ".4.70", ".4.90", ".1.98"])
+def test_ybr_without_a_transform_in_the_stream_is_converted_after_decoding(syntax: str) -> None:
+    from pydicom.pixels.processing import convert_color_space
+
+    rgb = picture(8, colour=True, rows=16, columns=16)
+    ybr = np.ascontiguousarray(convert_color_space(rgb, "RGB", "YBR_FULL"))
+    encode = {
+        ".5": rle,
+        ".4.80": by("jpegls_encode"),
+        ".4.70": jpeg(lossless=True, predictor=1),
+        ".4.90": by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K", mct=False),
+        ".1.98": lambda array: array.tobytes(),
+    }[syntax]
+    made = one_fragment_reader(encode(ybr), syntax, rgb, PhotometricInterpretation="YBR_FULL")
+    assert made.format.photometric == "RGB"
+    np.testing.assert_array_equal(made[0].pixels, convert_color_space(ybr, "YBR_FULL", "RGB"))
+
+
+def test_progressive_jpeg_of_the_retired_syntaxes() -> None:
+    import io
+
+    from PIL import Image
+
+    array = picture(8, rows=64, columns=48)
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "JPEG", quality=100, progressive=True)
+    for syntax in (".4.53", ".4.55"):
+        made = one_fragment_reader(stream.getvalue(), syntax, array)
+        assert np.abs(made[0].pixels.astype(int) - array).max() <= 4
+        assert made.format.lossy
+
+
+def test_jpeg_xl_made_from_a_jpeg() -> None:
+    import imagecodecs
+
+    array = picture(8, rows=64, columns=48)
+    source = imagecodecs.jpeg8_encode(array, level=100)
+    data = bytes(imagecodecs.jpegxl_encode_jpeg(source))
+    made = one_fragment_reader(data, ".4.111", array)
+    assert np.abs(made[0].pixels.astype(int) - imagecodecs.jpeg8_decode(source).astype(int)).max() <= 1
+
+
+# Streams that lie or break --------------------------------------------------------------------------------------------
+
+
+def refusal(data: bytes, syntax: str, array: Array, **header: Any) -> SetAside:
+    with pytest.raises(SetAside) as caught:
+        one_fragment_reader(data, syntax, array, **header)[0]
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.name.split()[0] in ("jpeg", "jpeg-ls", "lossless", "htj2k")], ids=str
+)
+def test_a_size_other_than_the_headers_is_told_before_decoding(case: Case) -> None:
+    rows, columns = case.array.shape[:2]
+    for change in ({"Rows": rows + 1}, {"Columns": columns - 1}, {"Rows": columns, "Columns": rows}):
+        error = refusal(encoded(case), case.syntax, case.array, BitsStored=case.bits, HighBit=case.bits - 1, **change)
+        assert error.code == "frame_size_mismatch"
+        assert error.found != error.needed
+
+
+def test_a_stream_with_more_bits_than_allocated() -> None:
+    array = picture(12)
+    error = refusal(by("jpegls_encode")(array), ".4.80", array, BitsAllocated=8)
+    assert (error.code, error.found, error.needed) == ("unsupported_pixel_layout", 16, 8)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.syntax not in (".1.98",)], ids=str)
+def test_no_part_of_a_stream_is_taken_for_the_whole(case: Case) -> None:
+    whole = encoded(case)
+    for keep in (0.03, 0.3, 0.6, 0.9, 0.97):
+        cut = whole[: int(len(whole) * keep)]
+        header = {"BitsStored": case.bits, "HighBit": case.bits - 1, **dict(case.header)}
+        error = refusal(cut, case.syntax, case.array, **header)
+        assert error.code in ("decode_error", "truncated_pixel_data")
+
+
+@pytest.mark.parametrize("name", ["jpeg 8", "jpeg 12", "lossless jpeg 12 predictor 1"])
+def test_a_jpeg_without_its_end_is_read_if_nothing_else_is_missing(name: str) -> None:
+    case = next(case for case in CASES if case.name == name)
+    assert encoded(case).endswith(b"\xff\xd9")
+    header = {"BitsStored": case.bits, "HighBit": case.bits - 1}
+    frame = one_fragment_reader(encoded(case)[:-2], case.syntax, case.array, **header)[0]
+    np.testing.assert_array_equal(frame.pixels, open_case(case)[0].pixels)
+    assert "missing_end_marker" in frame.flags
+
+
+def test_a_jpeg_that_ends_early_but_neatly_is_found_by_the_cross_check() -> None:
+    case = next(case for case in CASES if case.name == "lossless jpeg 12 predictor 1")
+    data = encoded(case)[: len(encoded(case)) // 2] + b"\xff\xd9"
+    made = one_fragment_reader(data, case.syntax, case.array, BitsStored=12, HighBit=11)
+    frame = made[0]
+    with pytest.raises(SetAside, match="truncated_pixel_data"):
+        made.cross_check(0, frame)
+
+
+def test_disagreement_comes_with_both_digests() -> None:
+    case = next(case for case in CASES if case.name == "rle 16 grey")
+    made = open_case(case)
+    frame = made[0]
+    assert made.cross_check(0, frame).outcome == "agreed"
+    frame.pixels[3, 3] ^= 1
+    with pytest.raises(DecoderDisagreement) as caught:
+        made.cross_check(0, frame)
+    assert caught.value.code == "decoder_disagreement"
+    assert caught.value.digests[0] != caught.value.digests[1]
+
+
+def test_lossy_frames_may_differ_by_one() -> None:
+    case = next(case for case in CASES if case.name == "jpeg 8")
+    made = open_case(case)
+    frame = made[0]
+    frame.pixels[0, 0] = 1 if frame.pixels[0, 0] == 0 else frame.pixels[0, 0] - 1
+    assert made.cross_check(0, frame).outcome == "agreed"
+
+
+def test_no_text_of_a_library_gets_out() -> None:
+    error = refusal(b"\xff\xd8" + b"SMITH^JOHN" * 20, ".4.50", picture(8))
+    assert str(error) == "decode_error"
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or error.__context__ is None
+
+
+class Panic(BaseException):
+    """What a library in Rust raises."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [(Panic("secret"), "decode_error"), (MemoryError(), "too_large"), (ValueError("x"), "decode_error")],
+)
+def test_whatever_a_decoder_raises_is_a_reason(raised: BaseException, code: str) -> None:
+    def decode(data: bytes, request: Request) -> Array:
+        raise raised
+
+    request = Request(pixel_format(facts_for(b"", Rows=2, Columns=2)))
+    with pytest.raises(SetAside) as caught:
+        decoders.run(Decoder(lambda: "broken", decode), b"", request)
+    assert caught.value.code == code
+    assert "secret" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("passed_on", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_is_not_the_decoders_is_passed_on(passed_on: type[BaseException]) -> None:
+    def decode(data: bytes, request: Request) -> Array:
+        raise passed_on
+
+    with pytest.raises(passed_on):
+        decoders.run(Decoder(lambda: "broken", decode), b"", Request(pixel_format(facts_for(b"", Rows=2, Columns=2))))
+
+
+def test_a_decoder_that_dies_costs_its_frame() -> None:
+    for death in (os.abort, lambda: os._exit(0), lambda: 1 / 0):
+        with pytest.raises(SetAside, match="decode_error"):
+            isolated(death)  # type: ignore[arg-type]
+    want = picture(16, colour=True)
+    got = isolated(lambda: want)
+    np.testing.assert_array_equal(got, want)
+    assert got.flags.writeable
+
+
+FUZZED = ["rle 16 grey", "rle 8 rgb", "jpeg 8 rgb", "jpeg 12", "lossless jpeg 12 predictor 1", "lossless jpeg 8 rgb"]
+FUZZED += ["jpeg-ls 12", "jpeg-ls rgb", "jpeg 2000 12 signed", "jpeg 2000 rgb by rct", "htj2k 16 signed"]
+FUZZED += ["htj2k rgb", "jpeg xl 16", "jpeg xl rgb", "deflated 16"]
+
+
+@pytest.mark.parametrize("name", FUZZED)
+def test_broken_streams_raise_nothing_but_reasons(name: str) -> None:
+    case = next(case for case in CASES if case.name == name)
+    whole = encoded(case)
+    random = np.random.default_rng(FUZZED.index(name))
+    header = {"BitsStored": case.bits, "HighBit": case.bits - 1, **dict(case.header)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(40):
+            data = bytearray(whole)
+            reach = len(data) if random.integers(2) else min(len(data), 100)
+            for _ in range(random.integers(1, 5)):
+                data[random.integers(reach)] = random.integers(256)
+            if random.integers(3) == 0:
+                del data[random.integers(len(data)) :][: random.integers(1, 9)]
+            try:
+                made = one_fragment_reader(bytes(data), case.syntax, case.array, **header)
+                frame = made[0]
+                assert frame.pixels.shape == case.array.shape
+                assert frame.pixels.dtype == case.array.dtype
+                made.cross_check(0, frame)
+            except SetAside as error:
+                assert error.code in (
+                    "decode_error",
+                    "truncated_pixel_data",
+                    "frame_size_mismatch",
+                    "unsupported_pixel_layout",
+                    "decoder_disagreement",
+                )
