@@ -8,6 +8,7 @@ Each part stands between two markers in its page; what is around them is written
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def flags_table() -> str:
 
 # ---- Pages
 
-PARTS = (
+PARTS: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "flow", lambda: picture(read_rules(ROOT / "rules"))),
     ("docs/reasons.md", "reasons", reasons_table),
     ("docs/outputs.md", "flags", flags_table),

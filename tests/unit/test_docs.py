@@ -137,8 +137,8 @@ def tiny_dataset(results: Path) -> None:
     folder.mkdir(parents=True)
     ome.write_image_group(folder, volume, {"modality": "CT"})
     writer = shards.ShardWriter(folder / "0", shards.chunk_grid("zyx", pixels.shape, "<i2", "slice"), "<i2", "balanced")
-    for frame in pixels:
-        writer.put(frame)
+    for plane in pixels:
+        writer.put(plane)
     writer.close()
     with open(results / "dataset" / "volumes.csv", "w", newline="") as stream:
         row = dict.fromkeys(tables.VOLUMES, "") | {"array": array, "axes": "zyx"}
@@ -276,11 +276,11 @@ def test_every_attribute_is_documented() -> None:
         (function,) = (f for f in functions(CORE / file) if f.name == name)
         for node in ast.walk(function):
             if isinstance(node, ast.Dict):
-                found |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+                found |= {text for key in node.keys if isinstance(key, ast.Constant) for text in strings(key)}
             elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
                 found |= set(strings(node.slice))
             elif isinstance(node, ast.Tuple) and node.elts and isinstance(node.elts[0], ast.Constant):
-                found.add(node.elts[0].value)
+                found |= set(strings(node.elts[0]))
     assert {"rescale", "palette", "lossy", "kind", "modality_lut"} <= found
     assert not found - named_in(part("dataset/images.zarr/"))
 
