@@ -142,6 +142,12 @@ def _jpeg_ls(data: bytes, request: Request) -> Samples:
     return imagecodecs.jpegls_decode(data)
 
 
+def _jpeg_ls_own(data: bytes, request: Request) -> Samples:
+    from dicomzarr import jpegls
+
+    return jpegls.decode(data)
+
+
 def _jpeg_2000(data: bytes, request: Request) -> Samples:
     """JPEG 2000 and HTJ2K; JP2 boxes are cut off, lest the library converts colour by what they say."""
     import imagecodecs
@@ -281,6 +287,7 @@ JPEG = Decoder(_imagecodecs("jpeg8"), _jpeg)
 JPEG_SOF3 = Decoder(_imagecodecs("jpegsof3"), _jpeg_sof3, fragile=True)
 JPEG_PILLOW = Decoder(_pillow_name, _jpeg_pillow)
 JPEG_LS = Decoder(_imagecodecs("jpegls"), _jpeg_ls)
+JPEG_LS_OWN = Decoder(lambda: "dicomzarr-jpegls", _jpeg_ls_own)
 JPEG_2000 = Decoder(_imagecodecs("jpeg2k"), _jpeg_2000)
 JPEG_2000_PILLOW = Decoder(_pillow_name, _jpeg_2000_pillow)
 HTJ2K = Decoder(_imagecodecs("htj2k"), _htj2k, fragile=True)

@@ -64,7 +64,8 @@ def plan(data: bytes, form: PixelFormat) -> Plan:
         raise SetAside("unsupported_pixel_layout", found=stream.precision, needed=form.bits_allocated)
     # What the stream says of its colour wins; the header speaks where the stream is silent.
     ybr = form.samples == 3 and (stream.colour or form.photometric_source[:3]) == "YBR"
-    return Plan(Request(form, stream, ybr), decoder, second, 0 if stream.lossless else 1)
+    exact = stream.lossless or family == "jpegls"  # near-lossless too: its arithmetic is that of integers
+    return Plan(Request(form, stream, ybr), decoder, second, 0 if exact else 1)
 
 
 def _jpeg_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Decoder | None]:
@@ -74,7 +75,7 @@ def _jpeg_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Decoder
             raise SetAside("decode_error")
         if not stream.ended:  # the library would look for the missing end for seconds
             raise SetAside("truncated_pixel_data", found=len(data))
-        return stream, decoders.JPEG_LS, None
+        return stream, decoders.JPEG_LS, decoders.JPEG_LS_OWN
     if stream.sof not in codestream.SOF_SUPPORTED:
         raise SetAside("decode_error")
     if stream.sof == codestream.SOF_LOSSLESS:

@@ -170,7 +170,7 @@ def test_every_transfer_syntax_has_a_case_or_is_another_name_for_one() -> None:
 EVERY: dict[str, list[Decoder]] = {
     "rle": [decoders.RLE, decoders.RLE_OWN],
     "jpeg": [decoders.JPEG, decoders.JPEG_SOF3, decoders.JPEG_PILLOW],
-    "jpegls": [decoders.JPEG_LS],
+    "jpegls": [decoders.JPEG_LS, decoders.JPEG_LS_OWN],
     "jpeg2000": [decoders.JPEG_2000, decoders.JPEG_2000_PILLOW],
     "htj2k": [decoders.HTJ2K, decoders.JPEG_2000],
     "jpegxl": [decoders.JPEG_XL],
@@ -231,6 +231,23 @@ def test_rle_of_one_bit(packed: bool) -> None:
     for number, frame in enumerate(made):
         np.testing.assert_array_equal(frame.pixels, want[number])
         assert made.cross_check(number, frame).outcome == "agreed"
+
+
+@pytest.mark.parametrize("near", [0, 1, 3])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("colour", [False, True])
+def test_jpeg_ls_by_the_book_equals_the_library(near: int, bits: int, colour: bool) -> None:
+    import imagecodecs
+
+    from dicomzarr import jpegls
+
+    y, x = np.mgrid[:70, :90]
+    flat = np.where(np.hypot(y - 35, x - 45) < 30, picture(bits, rows=70, columns=90), 1)  # runs, and where they end
+    for array in (flat, picture(bits, rows=70, columns=90), np.zeros((3, 200), int), np.zeros((1, 1), int)):
+        whole = np.stack([array, array // 2, array // 3], axis=-1) if colour else array
+        whole = np.ascontiguousarray(whole.astype(np.uint8 if bits == 8 else np.uint16))
+        data = bytes(imagecodecs.jpegls_encode(whole, near))
+        np.testing.assert_array_equal(jpegls.decode(data), imagecodecs.jpegls_decode(data))
 
 
 def test_frames_of_one_bit_each_begin_on_a_byte_when_deflated() -> None:
