@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 
-from dicomzarr import configuration, model, ome, shards, tables, timeaxis
+from dicomzarr import configuration, decoders, model, ome, pixel_format, shards, tables, timeaxis
 from dicomzarr.flags import FLAGS
 from dicomzarr.reasons import REASONS
 
@@ -220,6 +220,34 @@ def test_pages_name_no_reason_or_flag_that_does_not_exist(generate: ModuleType) 
     other = {"cross_check", "spacing_tolerance", "t_axis"}
     unknown = {word for word in words if re.fullmatch(r"[a-z]+(_[a-z]+)+", word)} - flags - set(REASONS) - other
     assert not unknown
+
+
+def test_every_transfer_syntax_has_its_row() -> None:
+    text = (ROOT / "docs" / "fidelity.md").read_text().split("| transfer syntax")[1].split("\n\n")[0]
+    shown = {f"1.2.840.10008.1.2{end}" for end in re.findall(r"`(\.[\d.]+)`", text)} | {"1.2.840.10008.1.2"}
+    assert shown == set(pixel_format.SYNTAXES)
+
+
+def test_every_decoder_is_named() -> None:
+    words = {
+        "NATIVE": "own",
+        "DEFLATE": "zlib",
+        "DEFLATE_SECOND": "libdeflate",
+        "JPEG": "libjpeg-turbo",
+        "JPEG_SOF3": "SOF3",
+        "JPEG_PILLOW": "Pillow, 8 bit",
+        "JPEG_LS": "CharLS",
+        "JPEG_LS_OWN": "own, from ISO/IEC 14495-1",
+        "JPEG_2000": "OpenJPEG",
+        "JPEG_2000_PILLOW": "Pillow's OpenJPEG",
+        "HTJ2K": "OpenJPH",
+        "JPEG_XL": "libjxl",
+        "RLE": "PackBits",
+        "RLE_OWN": "own, from PS3.5 annex G",
+    }
+    assert {name for name, value in vars(decoders).items() if isinstance(value, decoders.Decoder)} == set(words)
+    text = (ROOT / "docs" / "fidelity.md").read_text()
+    assert all(word in text for word in words.values())
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef]:
