@@ -42,16 +42,6 @@ _KINDS = (
     ("9.", "waveform"),
 )
 # Storage classes whose every instance has pixel data: without, something is lost. RT Dose (481.2) may go without.
-_IMAGE_CLASSES = frozenset(
-    _STORAGE + suffix
-    for suffix in (
-        *("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "2", "2.1", "2.2", "3", "3.1", "4", "4.1"),
-        *("4.3", "4.4", "5", "6", "6.1", "6.2", "6.3", "7", "7.1", "7.2", "7.3", "7.4", "12.1", "12.1.1"),
-        *("12.2", "12.2.1", "12.3", "13.1.1", "13.1.2", "13.1.3", "13.1.4", "13.1.5", "14.1", "14.2"),
-        *("20", "30", "66.4", "66.7", "77.1.1", "77.1.1.1", "77.1.2", "77.1.2.1", "77.1.3", "77.1.4"),
-        *("77.1.4.1", "77.1.5.1", "77.1.5.2", "77.1.5.4", "77.1.6", "128", "128.1", "130", "481.1"),
-    )
-)
 _SPECTROSCOPY = _STORAGE + "4.2"  # has Rows and Columns, and never pixel data (PS3.3 C.8.14.1)
 
 # PS3.3 C.7.6.3.1.2: samples that a photometric interpretation needs.
@@ -312,10 +302,13 @@ def _judge(
 
 
 def _kind_without_pixels(found: dict[str, Any], bad: frozenset[str]) -> str:
+    """Return why a whole file without pixel data is set aside.
+
+    A file that describes pixels (Rows and Columns) lost them. One that does not is a stub, as archives and teaching
+    sets keep them, whatever its SOP class: nothing says that there ever was an image.
+    """
     sop_class = found.get("SOPClassUID", "")
     if sop_class.startswith(_STORAGE):
-        if sop_class in _IMAGE_CLASSES:
-            return "missing_pixel_data"
         if sop_class == _SPECTROSCOPY:
             return "no_pixel_data"
         suffix = sop_class[len(_STORAGE) :]

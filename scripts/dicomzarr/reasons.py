@@ -62,7 +62,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "missing_pixel_data",
         "quarantined",
-        "an image by its SOP class, or by Rows and Columns, without pixel data",
+        "the header describes pixels (Rows and Columns), the pixel data is not there",
         "ask the sender for the file",
     ),
     (

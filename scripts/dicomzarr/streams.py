@@ -204,6 +204,7 @@ def check_complete(decoder: Decoder, data: bytes, request: Request, samples: NDA
     """
     body = data[: data.rindex(_EOI)] if request.stream and request.stream.ended else data
     body = body.rstrip(b"\xff")  # fill bytes of a marker (ISO/IEC 10918-1 B.1.1.2); data never ends in one
-    again = decoders.run(decoder, body + b"\x55\xaa" * 64 + _EOI, request)
-    if again.shape != samples.shape or not np.array_equal(again, samples):
-        raise SetAside("truncated_pixel_data", found=len(data))
+    for bits in (b"\x55\xaa", b"\xd3\x6c"):
+        again = decoders.run(decoder, body + bits * 64 + _EOI, request)
+        if again.shape != samples.shape or not np.array_equal(again, samples):
+            raise SetAside("truncated_pixel_data", found=len(data))
