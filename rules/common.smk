@@ -4,13 +4,12 @@ import json
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from dicomzarr import configuration, scan
 from dicomzarr.code_digest import code_digest
 from dicomzarr.errors import UserError
+from dicomzarr.provenance import software_versions
 
 # Jobs on a cluster parse this file again: they neither check nor scan.
 if workflow.is_main_process and scan.wanted(sys.argv[1:]):
@@ -19,11 +18,15 @@ if workflow.is_main_process and scan.wanted(sys.argv[1:]):
         scan.check_settings(workflow)
         scan.prepare(settings)
     except UserError as error:
-        raise WorkflowError(str(error))
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1)  # a WorkflowError would add lines of this file to a user's mistake
 
 # Where the source lies is in the private inventory now; no job's preamble needs to carry it.
 config.pop("source", None)
 
+
+# Versions of the libraries that shape arrays: another one makes them anew, so that old and new bytes never mix.
+software = software_versions()
 
 # The keys of the configuration that dataset.json may show: closed vocabularies and numbers, no path, no sentence.
 shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}

@@ -21,6 +21,7 @@ rule extract_batch:
         layout=config["layout"],
         tolerance=config["spacing_tolerance"],
         cross_check=config["cross_check"],
+        software=software,
         code=code_digest("extract_batch.py"),
     message:
         "Extracting the pixels of batch {wildcards.batch}"

@@ -24,6 +24,7 @@ if __name__ == "__main__":
                 layout=snakemake.params.layout,
                 tolerance=snakemake.params.tolerance,
                 cross_check=snakemake.params.cross_check,
+                software=tuple(snakemake.params.software),
                 code=snakemake.params.code,
             ),
         )

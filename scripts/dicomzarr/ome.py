@@ -18,6 +18,7 @@ DIRECTIONS = (
     ("anterior-to-posterior", "posterior-to-anterior"),
     ("inferior-to-superior", "superior-to-inferior"),
 )
+SECONDS = frozenset({"frame_time_s", "acquisition_time_s", "reference_time_s", "content_time_s"})  # causes of `t`
 MANY = 512  # entries; longer lists lie in a small array beside the image, not in its attributes
 GROUP = storage.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
@@ -57,8 +58,11 @@ def anatomical(volume: Volume, axis: str) -> str | None:
 
 def time_step(volume: Volume) -> float | None:
     """Return the seconds from one index of `t` to the next where it is time and even within a thousandth."""
-    values = (volume.t_axis or {}).get("values")
-    if (volume.t_axis or {}).get("means") != ["time_s"] or not isinstance(values, (list, tuple)) or len(values) < 2:
+    axis = volume.t_axis or {}
+    means, values = axis.get("means"), axis.get("values")
+    if not isinstance(means, (list, tuple)) or not isinstance(values, (list, tuple)) or len(values) < 2:
+        return None
+    if len(means) != 1 or means[0] not in SECONDS or not all(isinstance(value, (int, float)) for value in values):
         return None
     steps = np.diff(np.asarray(values, float))
     step = float(np.mean(steps))

@@ -25,7 +25,7 @@ from dicomzarr.paths import Results
 
 SCHEMA_VERSION = 1
 # Packages whose version may change bytes of the dataset.
-SOFTWARE = ("google-crc32c", "imagecodecs", "numcodecs", "numpy", "pydicom", "pylibjpeg-rle", "zarr")
+SOFTWARE = ("google-crc32c", "imagecodecs", "numcodecs", "numpy", "pillow", "pydicom", "zarr")
 # Parameters that may be shown: numbers and closed vocabularies of the configuration.
 SHAREABLE = ("compression", "layout", "tolerance", "cross_check", "burned_in", "code")
 
@@ -42,6 +42,11 @@ class Step:
 def software() -> dict[str, str]:
     """Return the versions of the packages that shape the data."""
     return {name: importlib.metadata.version(name) for name in SOFTWARE}
+
+
+def software_versions() -> list[str]:
+    """Return `software` as a list of ``name version``."""
+    return [f"{name} {version}" for name, version in software().items()]
 
 
 def quiet() -> None:

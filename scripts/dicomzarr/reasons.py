@@ -107,19 +107,13 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "too_large",
         "quarantined",
         "declared or inflated size is above the limit",
-        "raise the limit if the file is right",
+        "open an issue with its size if the file is right",
     ),
     (
         "conflicting_instance",
         "quarantined",
         "the same SOP Instance UID with other pixels",
         "find out which file is right and remove the other",
-    ),
-    (
-        "uncertain_geometry",
-        "quarantined",
-        "the frames of the series cannot be placed with certainty",
-        "open an issue with the modality",
     ),
 )
 

@@ -26,18 +26,17 @@ from dicomzarr.reasons import SetAside
 
 _BLOCK = 1 << 22
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-# Syntaxes whose encoder may have changed values: JPEG Baseline and Extended, near-lossless JPEG-LS, JPEG 2000, HTJ2K.
-_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91, 112, 203))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Options:
-    """What of the configuration shapes arrays, and the digest of the code that makes them."""
+    """What of the configuration shapes arrays, and the code and libraries that make them."""
 
     compression: str
     layout: str
     tolerance: float
     cross_check: float
+    software: tuple[str, ...]
     code: str
 
 
@@ -308,7 +307,7 @@ def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str]) -> 
             {vocabulary.transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}
         ),
         "decoder": sorted(decoders),
-        "lossy": any(_is_lossy(facts) for facts in headers),
+        "lossy": any(form.lossy for form in formats),
     }
     if len(found["photometric_source"]) == 1:
         found["photometric_source"] = found["photometric_source"][0]
@@ -325,10 +324,6 @@ def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str]) -> 
         if len(values) == 1 and None not in values:
             found[name] = values.pop()
     return found
-
-
-def _is_lossy(facts: Mapping[str, Any]) -> bool:
-    return facts.get("LossyImageCompression") == "01" or facts.get("TransferSyntaxUID") in _LOSSY
 
 
 def _declared(files: Sequence[_File], sources: Sequence[int], key: str, pick: Any) -> int | None:
