@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from dicomzarr.model import ImageFacts
-from dicomzarr.pixels import FrameReader, open_source
+from dicomzarr.pixels.reader import FrameReader, open_source
 
 SIZE = 512
 

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from dicomzarr.flags import FLAGS  # noqa: E402
+from dicomzarr.flags import FLAG_TABLES  # noqa: E402
 from dicomzarr.reasons import REASONS  # noqa: E402
 
 # ---- The flow, from the rule files
@@ -146,57 +146,6 @@ OUTCOMES = {
     "quarantined": "should have been an image and could not be used",
     "ignored": "not DICOM, or no file",
 }
-
-# Flags that do not come from geometry; those stand in scripts/dicomzarr/flags.py. (code, meaning), by where they arise.
-SERIES_FLAGS = {
-    "unknown_subject": "Patient ID (0010,0020) and its issuer are empty: one subject for each study",
-    "no_series_uid": "Series Instance UID (0020,000E) is missing: each file is a series of its own",
-    "shared_series_uid": "the same Series Instance UID occurs under another subject, and was kept apart from it",
-    "several_studies": "files of the series name different studies; `study_id` is the first in order",
-    "incomplete": "files of this volume were quarantined, so it has fewer frames than the source meant it to have",
-}
-HEADER_FLAGS = {
-    "assumed_transfer_syntax": "no transfer syntax is declared; it was inferred from the structure of the data set",
-    "wrong_transfer_syntax": "the data set is not encoded as declared; what was found was used (native syntaxes only)",
-    "assumed_samples_per_pixel": "Samples per Pixel (0028,0002) is missing; taken from the photometric interpretation",
-    "assumed_bits_stored": "Bits Stored (0028,0101) is missing; taken as Bits Allocated",
-    "assumed_unsigned": "Pixel Representation (0028,0103) is missing, at 8 bits or fewer; taken as unsigned",
-    "assumed_planar_configuration": "Planar Configuration (0028,0006) is missing; taken as 0",
-    "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
-}
-ENCAPSULATION_FLAGS = {
-    "surplus_bytes": "more bytes than the frames need; never read as another frame",
-    "not_subsampled": "the header says 4:2:2, the length says full chroma; read as full",
-    "bad_offset_table": "the Basic Offset Table does not fit the fragments; it was not used",
-    "missing_sequence_delimiter": "the compressed data does not end with a Sequence Delimitation Item",
-    "odd_fragment": "a fragment has an odd length",
-}
-PIXEL_FLAGS = {
-    "unused_bits_set": "bits outside Bits Stored held something, such as an overlay; they were cleared",
-    "sign_extended": "negative values were stored with zeros above Bits Stored; the sign was extended",
-    "missing_end_marker": "a JPEG stream lacks its end marker; a second decoding showed that nothing is missing",
-    "photometric_from_stream": "colour was read as the compressed stream says, against the header",
-    "precision_mismatch": "the precision of the compressed stream is not Bits Stored",
-    "sign_mismatch": "the sign of a JPEG 2000 stream is not Pixel Representation; the header was followed",
-    "beyond_bits_stored": "lossy compression overshot Bits Stored; the values were kept",
-}
-DEPTH_FLAGS = {
-    "outside_bits_stored": "a stored value needs more bits than Bits Stored: verdict `fail`",
-    "outside_declared_range": "a stored value is outside Smallest/Largest Image Pixel Value: verdict `warn`",
-    "constant": "every voxel has the same value",
-}
-SIZE_FLAGS = {
-    "files_differ": "files on disk, or the number of frames, are not those of the record: verdict `fail`",
-}
-FLAG_TABLES = (
-    ("Identity and membership", SERIES_FLAGS),
-    ("Header", HEADER_FLAGS),
-    ("Encapsulation and length", ENCAPSULATION_FLAGS),
-    ("Pixels", PIXEL_FLAGS),
-    ("Geometry and order", dict(sorted(FLAGS.items()))),
-    ("Only in `reports/depth.csv`", DEPTH_FLAGS),
-    ("Only in `reports/size.csv`", SIZE_FLAGS),
-)
 
 
 def reasons_table() -> str:

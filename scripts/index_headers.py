@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from dicomzarr import index, provenance
+from dicomzarr import provenance
+from dicomzarr.headers import index
 
 
 def index_headers(

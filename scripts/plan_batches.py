@@ -14,7 +14,7 @@ def plan_batches(
     pseudonyms = identity.load(folders.private)
     size = megabytes_each * 1_000_000
     found = plans.plan_batches(folders, index, contents, pseudonyms, series_each=series_each, bytes_each=size)
-    return {"counts": {"files": found.files, "series": found.series}, "batches": found.batches}
+    return {"counts": {"files": found.files, "series": found.series}, "batches": found.batches, "claims": found.claims}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,48 @@
-"""What can be said of a volume's geometry and order, in one table: code -> meaning."""
+"""Every flag that a volume or a report can carry, in one table: code -> meaning, by where it arises."""
 
 from __future__ import annotations
 
-from typing import Final
-
-FLAGS: Final[dict[str, str]] = {
+SERIES_FLAGS = {
+    "unknown_subject": "Patient ID (0010,0020) and its issuer are empty: one subject for each study",
+    "no_series_uid": "Series Instance UID (0020,000E) is missing: each file is a series of its own",
+    "shared_series_uid": "the same Series Instance UID occurs under another subject, and was kept apart from it",
+    "several_studies": "files of the series name different studies; `study_id` is the first in order",
+    "incomplete": "files of this volume were quarantined, so it has fewer frames than the source meant it to have",
+}
+HEADER_FLAGS = {
+    "assumed_transfer_syntax": "no transfer syntax is declared; it was inferred from the structure of the data set",
+    "wrong_transfer_syntax": "the data set is not encoded as declared; what was found was used (native syntaxes only)",
+    "assumed_samples_per_pixel": "Samples per Pixel (0028,0002) is missing; taken from the photometric interpretation",
+    "assumed_bits_stored": "Bits Stored (0028,0101) is missing; taken as Bits Allocated",
+    "assumed_unsigned": "Pixel Representation (0028,0103) is missing, at 8 bits or fewer; taken as unsigned",
+    "assumed_planar_configuration": "Planar Configuration (0028,0006) is missing; taken as 0",
+    "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
+}
+ENCAPSULATION_FLAGS = {
+    "surplus_bytes": "more bytes than the frames need; never read as another frame",
+    "not_subsampled": "the header says 4:2:2, the length says full chroma; read as full",
+    "bad_offset_table": "the Basic Offset Table does not fit the fragments; it was not used",
+    "missing_sequence_delimiter": "the compressed data does not end with a Sequence Delimitation Item",
+    "odd_fragment": "a fragment has an odd length",
+}
+PIXEL_FLAGS = {
+    "unused_bits_set": "bits outside Bits Stored held something, such as an overlay; they were cleared",
+    "sign_extended": "negative values were stored with zeros above Bits Stored; the sign was extended",
+    "missing_end_marker": "a JPEG stream lacks its end marker; a second decoding showed that nothing is missing",
+    "photometric_from_stream": "colour was read as the compressed stream says, against the header",
+    "precision_mismatch": "the precision of the compressed stream is not Bits Stored",
+    "sign_mismatch": "the sign of a JPEG 2000 stream is not Pixel Representation; the header was followed",
+    "beyond_bits_stored": "lossy compression overshot Bits Stored; values kept, `bits_stored` says Bits Allocated",
+}
+DEPTH_FLAGS = {
+    "outside_bits_stored": "a stored value needs more bits than Bits Stored: verdict `fail`",
+    "outside_declared_range": "a stored value is outside Smallest/Largest Image Pixel Value: verdict `warn`",
+    "constant": "every voxel has the same value",
+}
+SIZE_FLAGS = {
+    "files_differ": "files on disk, or the number of frames, are not those of the record: verdict `fail`",
+}
+GEOMETRY_FLAGS = {
     "ambiguous_stack": "several frames lie at one position and nothing in the header tells them apart",
     "dose_offsets_mismatch": "Grid Frame Offset Vector (3004,000C) does not fit the frames; they have no depth",
     "detector_spacing": "only the spacing at the detector is known, so no spacing in the patient is stated",
@@ -19,3 +57,14 @@ FLAGS: Final[dict[str, str]] = {
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
     "unplaced_tiles": "frames of a whole slide image without a stated place in it; stored order is kept",
 }
+FLAG_TABLES = (
+    ("Identity and membership", SERIES_FLAGS),
+    ("Header", HEADER_FLAGS),
+    ("Encapsulation and length", ENCAPSULATION_FLAGS),
+    ("Pixels", PIXEL_FLAGS),
+    ("Geometry and order", GEOMETRY_FLAGS),
+    ("Only in `reports/depth.csv`", DEPTH_FLAGS),
+    ("Only in `reports/size.csv`", SIZE_FLAGS),
+)
+
+FLAGS: dict[str, str] = {code: meaning for _, table in FLAG_TABLES for code, meaning in table.items()}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import os
 import re
 from array import array
 from collections import defaultdict
@@ -32,11 +34,12 @@ _NONE = 0  # stands for "no SOP Instance UID" among hashes
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlanCounts:
-    """How much work there is: files that belong to a series, series, batches."""
+    """How much work there is: files that belong to a series, series, batches; and the plans that were written."""
 
     files: int
     series: int
     batches: int
+    claims: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
 
 
 def batch_name(number: int, batches: int) -> str:
@@ -176,9 +179,9 @@ def _rivals(survey: _Survey) -> dict[int, list[int]]:
     """Return, by series, the offsets of the files of other series that carry one of its SOP Instance UIDs."""
     order = np.argsort(survey.instance, kind="stable")
     ordered = survey.instance[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.zeros(0, np.int64)
+    bounds = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(ordered)]
     found: dict[int, list[int]] = defaultdict(list)
-    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ordered)], strict=True):
+    for start, end in itertools.pairwise(bounds):
         if end - start < 2 or ordered[start] == _NONE:
             continue
         members = [(int(survey.series[i]), int(survey.offset[i])) for i in order[start:end].tolist()]
@@ -237,6 +240,7 @@ def plan_batches(
     numbers = (survey.series[order] >> np.uint64(64 - PREFIX_BITS)) * np.uint64(batches) >> np.uint64(PREFIX_BITS)
     bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
     digests: dict[str, dict[str, Any]] = {}
+    claims: dict[str, list[Any]] = {}
     with open(index, "rb") as stream:
 
         def row_at(offset: int) -> HeaderRow:
@@ -256,11 +260,12 @@ def plan_batches(
             name = batch_name(number, batches)
             plan = storage.canonical_json({"batch": name, "series": entries})
             storage.write_if_changed(results.plan(name), plan, private=True)
+            claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), ""]
             size = sum(row["stat"][0] for entry in entries for row in entry["files"])
             digests[name] = {"digest": storage.sha256_of_bytes(plan)[:16], "bytes": size, "series": len(entries)}
     _remove_other_numberings(results, set(digests))
     storage.write_atomically(contents, storage.canonical_json({"batches": digests}), private=True)
-    return PlanCounts(files=len(survey.series), series=series_count, batches=batches)
+    return PlanCounts(len(survey.series), series_count, batches, claims)
 
 
 def _remove_other_numberings(results: Results, current: set[str]) -> None:

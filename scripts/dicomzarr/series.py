@@ -14,15 +14,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import frames as frames_module
-from dicomzarr import layout, ome, pixels, shards, sources, storage, vocabulary
+from dicomzarr import ome, shards, storage, vocabulary
 from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
-from dicomzarr.modality_lut import read_modality_lut
 from dicomzarr.model import Frame, HeaderRow, Volume
-from dicomzarr.palette import read_palette
 from dicomzarr.paths import decode_path
+from dicomzarr.pixels import reader as pixels
+from dicomzarr.pixels import sources
+from dicomzarr.pixels.modality_lut import read_modality_lut
+from dicomzarr.pixels.palette import read_palette
 from dicomzarr.reasons import SetAside
+from dicomzarr.volumes import frames as frames_module
+from dicomzarr.volumes import layout
 
 _BLOCK = 1 << 22
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -292,7 +295,14 @@ class _BadFile(Exception):
         self.digests = digests
 
 
-def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str]) -> dict[str, Any]:
+def _bits_stored(formats: Sequence[pixels.PixelFormat], flags: set[str]) -> int:
+    """Return the largest Bits Stored; where lossy compression overshot it, Bits Allocated holds the values."""
+    if "beyond_bits_stored" in flags:
+        return max(form.bits_allocated for form in formats)
+    return max(form.bits_stored for form in formats)
+
+
+def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str], flags: set[str]) -> dict[str, Any]:
     sources = sorted({place.frame.source for place in volume.places})
     formats = [form for i in sources if (form := files[i].format) is not None]
     headers = [files[i].row["facts"] for i in sources]
@@ -302,7 +312,7 @@ def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str]) -> 
         "photometric": vocabulary.photometric(first.photometric),
         "photometric_source": sorted({vocabulary.photometric(form.photometric_source) for form in formats}),
         "bits_allocated": max(form.bits_allocated for form in formats),
-        "bits_stored": max(form.bits_stored for form in formats),
+        "bits_stored": _bits_stored(formats, flags),
         "transfer_syntax": sorted(
             {vocabulary.transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}
         ),
@@ -339,7 +349,7 @@ def _write_volume(
     folder.mkdir()
     written = _write_array(folder, volume, readers, options)
     sources = sorted({place.frame.source for place in volume.places})
-    pixel_facts = _pixel_facts(volume, files, written.decoders)
+    pixel_facts = _pixel_facts(volume, files, written.decoders, written.flags)
     row_flags = {flag for i in sources for flag in files[i].row["flags"]}
     format_flags = {flag for i in sources if (form := files[i].format) for flag in form.flags}
     flags = set(volume.flags) | written.flags | row_flags | format_flags

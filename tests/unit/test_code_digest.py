@@ -42,8 +42,8 @@ def test_prose_does_not_count(scripts: Path) -> None:
         ("report/page.py", "render_report.py", True),
         ("report/style.css", "render_report.py", True),
         ("report/page.py", "check_batch.py", False),
-        ("decoders.py", "extract_batch.py", True),
-        ("decoders.py", "check_batch.py", False),
+        ("pixels/decoders.py", "extract_batch.py", True),
+        ("pixels/decoders.py", "check_batch.py", False),
     ],
 )
 def test_behaviour_counts_where_it_is_reached(scripts: Path, module: str, script: str, changes: bool) -> None:

@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 import yaml
 
-from dicomzarr import configuration, decoders, model, ome, pixel_format, shards, tables, timeaxis
+from dicomzarr import configuration, model, ome, shards, tables
 from dicomzarr.flags import FLAGS
+from dicomzarr.pixels import decoders, pixel_format
 from dicomzarr.reasons import REASONS
+from dicomzarr.volumes import timeaxis
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "scripts" / "dicomzarr"
@@ -261,7 +263,7 @@ def strings(node: ast.AST) -> Iterator[str]:
 def flags_of_the_code() -> set[str]:
     """Return what the core puts into names that hold flags, as far as its text tells."""
     found: set[str] = set()
-    for path in CORE.glob("*.py"):
+    for path in CORE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Call)
@@ -291,7 +293,7 @@ def test_every_flag_of_the_code_is_documented(generate: ModuleType) -> None:
 
 
 def test_every_documented_flag_is_in_the_code(generate: ModuleType) -> None:
-    code = "".join(path.read_text() for path in CORE.glob("*.py"))
+    code = "".join(path.read_text() for path in CORE.rglob("*.py"))
     for _, table in generate.FLAG_TABLES:
         for flag in table:
             assert f'"{flag}"' in code

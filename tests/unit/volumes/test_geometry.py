@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dicomzarr import geometry
+from dicomzarr.volumes import geometry
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 angles = st.floats(-math.pi, math.pi)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from frames_from_files import frames_of_file
 
-from dicomzarr.layout import lay_out
 from dicomzarr.model import Frame, Volume
+from dicomzarr.volumes.layout import lay_out
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 
 pytestmark = pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
 # Stacks that the corpus lists apart "finest split", and allows to stand in one array: pictures that decode to RGB.

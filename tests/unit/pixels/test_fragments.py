@@ -7,9 +7,9 @@ import struct
 import pytest
 from made_up_pixels import DELIMITER, encapsulate, even, item
 
-from dicomzarr.fragments import FrameTable, frame_table
+from dicomzarr.pixels.fragments import FrameTable, frame_table
+from dicomzarr.pixels.sources import MemorySource
 from dicomzarr.reasons import SetAside
-from dicomzarr.sources import MemorySource
 
 A, B, C = (b"\xff\xd8\xff" + bytes([n]) * 9 + b"\xff\xd9" for n in (1, 2, 3))
 A1, A2 = A[:6], A[6:]

@@ -35,11 +35,12 @@ from made_up_headers import (
     text,
 )
 
-from dicomzarr import headers, lean
-from dicomzarr.headers import Header, _read_header, read_header
+from dicomzarr.headers import header as headers
+from dicomzarr.headers import lean
+from dicomzarr.headers.header import Header, _read_header, read_header
 from dicomzarr.reasons import REASONS
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 NATIVE = (EXPLICIT, IMPLICIT, BIG)
 
 
@@ -111,12 +112,12 @@ def test_pydicom_is_not_imported_for_well_formed_files(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(file(image()))
     script = (
-        "import os, sys\nfrom dicomzarr.headers import read_header\n"
+        "import os, sys\nfrom dicomzarr.headers.header import read_header\n"
         "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
         "assert read_header(fd, os.fstat(fd).st_size).outcome == 'image'\n"
         "assert not {'pydicom', 'numpy', 'zarr'} & set(sys.modules)"
     )
-    scripts = Path(headers.__file__).parents[1]
+    scripts = Path(headers.__file__).parents[2]
     subprocess.run([sys.executable, "-c", script, path], check=True, env={**os.environ, "PYTHONPATH": str(scripts)})
 
 

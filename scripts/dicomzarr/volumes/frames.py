@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from dicomzarr import geometry
 from dicomzarr.model import Cosines, Frame, ImageFacts, Vector
+from dicomzarr.volumes import geometry
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import warnings
 
-from dicomzarr.attributes import WANTED
-from dicomzarr.lean import (
+from dicomzarr.headers.attributes import WANTED
+from dicomzarr.headers.lean import (
     MAX_PADDING,
     MAX_VALUE,
     PIXEL_TAGS,
@@ -74,7 +74,7 @@ class _Window:
 def read_tolerant(read: Reader, size: int, start: int, encoding: Encoding) -> RawHeader:
     """Return what pydicom finds at the top level of a data set, up to its pixel data.
 
-    Parameters are those of `dicomzarr.lean.read_raw`.
+    Parameters are those of `dicomzarr.headers.lean.read_raw`.
 
     Raises
     ------

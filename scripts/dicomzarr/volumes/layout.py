@@ -16,11 +16,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr import geometry
-from dicomzarr.frames import LABEL_MAP, SEGMENTATION
-from dicomzarr.imagetype import KindOfImage, kind_of_image
 from dicomzarr.model import Frame, Place, Vector, Volume
-from dicomzarr.timeaxis import Explained, Key, Parts, axis_values, explain
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.frames import LABEL_MAP, SEGMENTATION
+from dicomzarr.volumes.imagetype import KindOfImage, kind_of_image
+from dicomzarr.volumes.timeaxis import Explained, Key, Parts, axis_values, explain
 
 # Cosines that differ by no more are one orientation: at 100 mm from the origin that is a fiftieth of a millimetre.
 ORIENTATION_TOLERANCE: Final = 2e-4

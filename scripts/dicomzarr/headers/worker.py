@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from dicomzarr.headers import Header, read_header
+from dicomzarr.headers.header import Header, read_header
 from dicomzarr.model import HeaderRow, StatKey
 from dicomzarr.reasons import REASONS
 

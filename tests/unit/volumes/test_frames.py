@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
-from dicomzarr.frames import FARTHEST_MM, date_time, dose_positions, needs_header, number, numbers, vector
-from dicomzarr.layout import lay_out
 from dicomzarr.model import Frame
+from dicomzarr.volumes.frames import FARTHEST_MM, date_time, dose_positions, needs_header, number, numbers, vector
+from dicomzarr.volumes.layout import lay_out
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from made_up_pixels import DICOM, encapsulate, facts_for, frames, one_fragment_reader, picture, reader
 
-from dicomzarr import codestream, decoders, streams
-from dicomzarr.decoders import Decoder, Request
-from dicomzarr.isolation import isolated
-from dicomzarr.pixel_format import SYNTAXES, pixel_format
-from dicomzarr.pixels import CrossCheck, DecoderDisagreement, FrameReader
+from dicomzarr.pixels import codestream, decoders, streams
+from dicomzarr.pixels.decoders import Decoder, Request
+from dicomzarr.pixels.isolation import isolated
+from dicomzarr.pixels.pixel_format import SYNTAXES, pixel_format
+from dicomzarr.pixels.reader import CrossCheck, DecoderDisagreement, FrameReader
 from dicomzarr.reasons import SetAside
 
 Array = Any
@@ -239,7 +239,7 @@ def test_rle_of_one_bit(packed: bool) -> None:
 def test_jpeg_ls_by_the_book_equals_the_library(near: int, bits: int, colour: bool) -> None:
     import imagecodecs
 
-    from dicomzarr import jpegls
+    from dicomzarr.pixels import jpegls
 
     y, x = np.mgrid[:70, :90]
     flat = np.where(np.hypot(y - 35, x - 45) < 30, picture(bits, rows=70, columns=90), 1)  # runs, and where they end

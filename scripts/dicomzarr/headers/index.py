@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from dicomzarr import header_worker
 from dicomzarr.errors import SourceChanged
-from dicomzarr.header_worker import CHANGED, Entry
+from dicomzarr.headers import worker as header_worker
+from dicomzarr.headers.worker import CHANGED, Entry
 from dicomzarr.storage import make_private, sync_folder
 
 HEADER_VERSION = 1  # raise it when a line of the index changes its form
@@ -237,11 +237,10 @@ class _Readers:
         return None
 
     def _start(self) -> subprocess.Popen[str]:
-        package = Path(__file__).resolve().parent
-        search = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        search = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         worker = subprocess.Popen(
             # -P: a module in the current folder, which may be the user's, must not shadow one of ours
-            [sys.executable, "-P", "-m", f"{package.name}.{header_worker.__name__.rpartition('.')[2]}"],
+            [sys.executable, "-P", "-m", header_worker.__name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # a traceback could quote what it choked on

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr import planes
-from dicomzarr.codestream import Stream
-from dicomzarr.isolation import isolated
-from dicomzarr.pixel_format import PixelFormat
+from dicomzarr.pixels import planes
+from dicomzarr.pixels.codestream import Stream
+from dicomzarr.pixels.isolation import isolated
+from dicomzarr.pixels.pixel_format import PixelFormat
 from dicomzarr.reasons import SetAside
 
 Samples = NDArray[Any]
@@ -143,7 +143,7 @@ def _jpeg_ls(data: bytes, request: Request) -> Samples:
 
 
 def _jpeg_ls_own(data: bytes, request: Request) -> Samples:
-    from dicomzarr import jpegls
+    from dicomzarr.pixels import jpegls
 
     return jpegls.decode(data)
 

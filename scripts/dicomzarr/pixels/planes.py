@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.pixel_format import PixelFormat
+from dicomzarr.pixels.pixel_format import PixelFormat
 from dicomzarr.reasons import SetAside
 
 Plane = NDArray[Any]

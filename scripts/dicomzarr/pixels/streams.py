@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr import codestream, decoders, planes
-from dicomzarr.codestream import Stream
-from dicomzarr.decoders import Decoder, Request
-from dicomzarr.pixel_format import PixelFormat
+from dicomzarr.pixels import codestream, decoders, planes
+from dicomzarr.pixels.codestream import Stream
+from dicomzarr.pixels.decoders import Decoder, Request
+from dicomzarr.pixels.pixel_format import PixelFormat
 from dicomzarr.reasons import SetAside
 
 _EOI = b"\xff\xd9"

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr import decoders, planes, streams
-from dicomzarr.fragments import FrameTable, frame_table
 from dicomzarr.model import ImageFacts
-from dicomzarr.palette import read_palette
-from dicomzarr.pixel_format import PixelFormat, pixel_format
+from dicomzarr.pixels import decoders, planes, streams
+from dicomzarr.pixels.fragments import FrameTable, frame_table
+from dicomzarr.pixels.palette import read_palette
+from dicomzarr.pixels.pixel_format import PixelFormat, pixel_format
+from dicomzarr.pixels.sources import FileSource, MemorySource, Source, open_source
 from dicomzarr.reasons import SetAside
-from dicomzarr.sources import FileSource, MemorySource, Source, open_source
 
 __all__ = [
     "CrossCheck",

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.pixels.sources import Source
 from dicomzarr.reasons import SetAside
-from dicomzarr.sources import Source
 
 Indices = NDArray[np.int64]
 

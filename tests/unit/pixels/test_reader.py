@@ -16,7 +16,7 @@ import pytest
 from facts_from_pydicom import facts_of
 from made_up_pixels import BIG, LITTLE, even, facts_for, frames, picture, reader
 
-from dicomzarr.pixels import (
+from dicomzarr.pixels.reader import (
     FileSource,
     FrameReader,
     MemorySource,
@@ -27,7 +27,7 @@ from dicomzarr.pixels import (
 )
 from dicomzarr.reasons import SetAside
 
-CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
+CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
 WHEEL = Path(__import__("pydicom").__file__).parent / "data"
 
 

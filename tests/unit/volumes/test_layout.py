@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomzarr.flags import FLAGS
-from dicomzarr.layout import lay_out
 from dicomzarr.model import Frame, Volume
+from dicomzarr.volumes.layout import lay_out
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)

@@ -14,9 +14,10 @@ from urllib.parse import quote
 import pytest
 from made_up_headers import file, image, text
 
-from dicomzarr import header_worker, index
 from dicomzarr.errors import SourceChanged
-from dicomzarr.index import IndexCounts, index_headers
+from dicomzarr.headers import index
+from dicomzarr.headers import worker as header_worker
+from dicomzarr.headers.index import IndexCounts, index_headers
 
 
 class Source:
@@ -265,7 +266,7 @@ def test_a_worker_that_dies_costs_its_file(many: Source, monkeypatch: pytest.Mon
     package.write_text(
         textwrap.dedent("""
         import os, sys
-        if "header_worker" in " ".join(sys.orig_argv):
+        if "headers.worker" in " ".join(sys.orig_argv):
             real = os.open
             def deadly(path, *rest, **more):
                 if isinstance(path, bytes) and path.endswith(b"/25"):
@@ -289,7 +290,7 @@ def test_killed_run_leaves_no_worker_and_is_taken_up(many: Source, tmp_path: Pat
     script = textwrap.dedent("""
         import sys
         from pathlib import Path
-        from dicomzarr import index
+        from dicomzarr.headers import index
         index.ALONE, index.CHUNK = 6, 4
         real = index._Readers._start
         def start(self):
@@ -300,7 +301,7 @@ def test_killed_run_leaves_no_worker_and_is_taken_up(many: Source, tmp_path: Pat
         index._Readers._start = start
         index.index_headers(*map(Path, sys.argv[1:4]), 2, "c")
     """)
-    scripts = str(Path(index.__file__).parents[1])
+    scripts = str(Path(index.__file__).parents[2])
     arguments = [sys.executable, "-c", script, many.inventory, many.index, many.cache, pids]
     run = subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": scripts})
     deadline = time.monotonic() + 30

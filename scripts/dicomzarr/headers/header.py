@@ -9,9 +9,9 @@ import os
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
-from dicomzarr import lean
-from dicomzarr.attributes import DIRECTORY_RECORDS, WANTED, interpret, text_of
-from dicomzarr.lean import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
+from dicomzarr.headers import lean
+from dicomzarr.headers.attributes import DIRECTORY_RECORDS, WANTED, interpret, text_of
+from dicomzarr.headers.lean import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.model import ImageFacts
 from dicomzarr.reasons import REASONS
 
@@ -171,7 +171,7 @@ def _read_raw(read: Reader, size: int, start: int, encoding: Encoding, data: byt
             return lean.read_raw(read, size, start, encoding.implicit, WANTED, data)
         except lean.Unclear:
             pass
-    from dicomzarr import tolerant
+    from dicomzarr.headers import tolerant
 
     try:
         return tolerant.read_tolerant(read, size, start, encoding)

@@ -1,0 +1,1 @@
+"""Pixels: from the bytes of a pixel data element to exact frames, one at a time."""

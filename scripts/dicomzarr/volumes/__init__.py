@@ -1,0 +1,1 @@
+"""Volumes: which frames make one array, in what order, with what geometry."""
