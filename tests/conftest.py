@@ -73,12 +73,17 @@ class Workflow:
     def results(self) -> Path:
         return self.folder / "results"
 
-    def run(self, *arguments: str, cores: int = 2, ok: bool = True, **config: Any) -> Run:
-        """Run `snakemake` with a config file made of the defaults of the tests and `config`."""
+    def write_config(self, **config: Any) -> dict[str, Any]:
+        """Write a config file made of the defaults of the tests and `config`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         chosen = {"source": "source", "results": "results", **self.config, **config}
         chosen = {"burned_in": "keep", "burned_in_reason": REASON, **chosen}
         (self.folder / "config.yaml").write_text(yaml.safe_dump(chosen))
+        return chosen
+
+    def run(self, *arguments: str, cores: int = 2, ok: bool = True, **config: Any) -> Run:
+        """Run `snakemake` with a config file made of the defaults of the tests and `config`."""
+        chosen = self.write_config(**config)
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile")]
         command += ["--cores", str(cores), "--configfile", "config.yaml", *arguments]
         environment = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"} | self.environment

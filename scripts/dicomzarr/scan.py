@@ -110,9 +110,9 @@ def false_claims(results: Results) -> list[Path]:
 def sweep(results: Results) -> None:
     """Remove what a killed run left: temporary files and stores, and series folders that no record speaks for."""
     storage.remove_tree(results.temporary)
-    for folder in (results.private, results.plans, results.records, results.dataset, results.dataset / "reports"):
-        for path in folder.glob(f".*{storage.TEMPORARY}"):
-            storage.remove_tree(path)
+    for folder in (results.private, results.dataset):
+        for path in storage.temporaries(folder):
+            path.unlink()
     if results.images.is_dir():
         for path in results.images.iterdir():
             if not re.fullmatch(r"[0-9a-f]{16}", path.name):

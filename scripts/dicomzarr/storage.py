@@ -135,6 +135,23 @@ def sha256_of_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def temporaries(folder: Path) -> Iterator[Path]:
+    """Yield the temporary files that a killed process left below `folder`; image stores are not entered."""
+    waiting = [os.fspath(folder)]
+    while waiting:
+        try:
+            listing = os.scandir(waiting.pop())
+        except OSError:
+            continue
+        with listing:
+            for entry in listing:
+                if entry.is_dir(follow_symlinks=False):
+                    if not entry.name.endswith(".zarr"):
+                        waiting.append(entry.path)
+                elif entry.name.startswith(".") and entry.name.endswith(TEMPORARY):
+                    yield Path(entry.path)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder and all below it, a file or a link; nothing happens if it is not there."""
     if path.is_dir() and not path.is_symlink():

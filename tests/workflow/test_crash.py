@@ -14,6 +14,8 @@ import pytest
 from conftest import Workflow
 from dicoms import save_series
 
+BATCH = {"series": 2, "megabytes": 512}
+
 
 def start(workflow: Workflow) -> subprocess.Popen[bytes]:
     """Start a run in a process group of its own."""
@@ -32,15 +34,21 @@ def leftovers(results: Path) -> list[Path]:
     return [p for p in results.rglob("*") if p.name.endswith(".partial") or "temporary" in p.parts]
 
 
-@pytest.fixture
-def undisturbed(workflow: Workflow) -> str:
-    """Build once, remember the digest, and take the results away."""
-    workflow.config = {"batch": {"series": 2, "megabytes": 512}}
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A source, and the digest of an undisturbed run on it."""
+    workflow = Workflow(tmp_path_factory.mktemp("baseline"), {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32})
     for number in range(8):
         save_series(workflow.source / str(number), f"series-{number}", 6)
-    digest: str = workflow.run().sealed["digest"]
-    workflow.results.rename(workflow.folder / "first")
-    return digest
+    return workflow.source, workflow.run().sealed["digest"]
+
+
+@pytest.fixture
+def undisturbed(workflow: Workflow, baseline: tuple[Path, str]) -> str:
+    """Point the workflow at the source of the baseline and return the digest to reach."""
+    workflow.config = {"source": str(baseline[0]), "batch": BATCH}
+    workflow.write_config()
+    return baseline[1]
 
 
 @pytest.mark.parametrize("after", [0.9, 1.6, 2.2, 2.8, 3.6, 4.5])
