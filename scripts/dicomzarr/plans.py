@@ -119,10 +119,11 @@ def belonging(row: HeaderRow, pseudonyms: Pseudonyms) -> Belonging | None:
 
 
 def belongs_to_a_series(row: HeaderRow) -> bool:
-    """Return whether a row goes into a plan: an image, or a file that should have been one."""
-    return row["outcome"] == "image" or (
-        row["outcome"] == "quarantined" and bool(row["facts"].get("SeriesInstanceUID"))
-    )
+    """Return whether a row goes into a plan: an image, or a file whose absence leaves a hole in its series."""
+    if row["outcome"] == "image":
+        return True
+    hole = row["outcome"] == "quarantined" or row["reason"] == "missing_pixel_data"
+    return hole and bool(row["facts"].get("SeriesInstanceUID"))
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:

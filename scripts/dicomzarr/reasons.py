@@ -42,6 +42,12 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     ("encapsulated_document", "skipped", "an encapsulated document such as a PDF, no image", "nothing"),
     ("waveform", "skipped", "a waveform, no image", "nothing"),
     ("duplicate", "skipped", "the same SOP instance with equal pixels is in the dataset already", "nothing"),
+    (
+        "missing_pixel_data",
+        "skipped",
+        "a header-only copy: it describes pixels (Rows and Columns), and the file is whole without them",
+        "ask the sender for the image, if it should be one",
+    ),
     # should have been an image and could not be used
     (
         "unreadable_folder",
@@ -59,12 +65,6 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "ask the sender for the file again",
     ),
     ("invalid_attribute", "quarantined", "an attribute needed for decoding has an impossible value", "ask the sender"),
-    (
-        "missing_pixel_data",
-        "quarantined",
-        "the header describes pixels (Rows and Columns), the pixel data is not there",
-        "ask the sender for the file",
-    ),
     (
         "truncated_pixel_data",
         "quarantined",

@@ -23,7 +23,7 @@ from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels import sources
 from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
-from dicomzarr.reasons import SetAside
+from dicomzarr.reasons import REASONS, SetAside
 from dicomzarr.volumes import frames as frames_module
 from dicomzarr.volumes import layout
 
@@ -501,11 +501,10 @@ def extract(
 
 
 def _account(file: _File) -> dict[str, Any]:
-    outcome = "extracted" if not file.reason else "skipped" if file.reason == "duplicate" else "quarantined"
     return {
         "path": file.row["path"],
         "stat": list(file.row["stat"]),
         "content": file.content,
-        "outcome": outcome,
+        "outcome": REASONS[file.reason].outcome if file.reason else "extracted",
         "reason": file.reason,
     }
