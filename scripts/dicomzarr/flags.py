@@ -32,6 +32,7 @@ PIXEL_FLAGS = {
     "photometric_from_stream": "colour was read as the compressed stream says, against the header",
     "precision_mismatch": "the precision of the compressed stream is not Bits Stored",
     "sign_mismatch": "the sign of a JPEG 2000 stream is not Pixel Representation; the header was followed",
+    "not_cross_checked": "the second decoder refused a frame that was to be compared: one decoder alone vouches for it",
     "beyond_bits_stored": "lossy compression overshot Bits Stored; values kept, `bits_stored` says Bits Allocated",
 }
 DEPTH_FLAGS = {

@@ -54,7 +54,9 @@ class ImageFacts(TypedDict, total=False):
     TemporalPositionIdentifier: int
     EchoTime: float
     EchoNumbers: int
-    DiffusionBValue: float
+    InversionTime: float
+    DiffusionBValue: float  # of a private element of Siemens or GE where the standard one is missing
+    DiffusionGradientOrientation: list[float]
     TriggerTime: float
     AcquisitionDateTime: str
     AcquisitionDate: str
@@ -62,6 +64,8 @@ class ImageFacts(TypedDict, total=False):
     ContentDate: str
     ContentTime: str
     FrameTime: float
+    FrameTimeVector: list[float]
+    FrameReferenceTime: float
     Rows: int
     Columns: int
     SamplesPerPixel: int
@@ -81,6 +85,8 @@ class ImageFacts(TypedDict, total=False):
     SliceThickness: float
     SpacingBetweenSlices: float
     GridFrameOffsetVector: list[float]
+    DoseGridScaling: float
+    DoseUnits: str
     RescaleSlope: float
     RescaleIntercept: float
     WindowCenter: list[float]
@@ -139,6 +145,8 @@ class Frame:
         Rescale Slope (0028,1053) and Intercept (0028,1052).
     window : tuple of pairs of float
         Window Center (0028,1050) and Width (0028,1051), pairwise.
+    mosaic : mapping, optional
+        Of an image whose slices are tiles: what is known of them, see `volumes.mosaic`.
     flags : tuple of str
         What is odd about the header as far as geometry goes, by the codes of `flags.FLAGS`.
     """
@@ -163,6 +171,7 @@ class Frame:
     causes: Mapping[str, float] = field(default_factory=dict)
     rescale: tuple[float, float] | None = None
     window: tuple[tuple[float, float], ...] = ()
+    mosaic: Mapping[str, object] | None = None
     flags: tuple[str, ...] = ()
 
 
@@ -184,7 +193,7 @@ class Volume:
     discriminators : tuple of str
         Quantised facts that make the volume one within its series, never its membership; its id is made of them.
     kind : str
-        volume, image, cine, tiles, segmentation, dose, frames or mosaic.
+        volume, image, cine, tiles, segmentation, dose, parametric_map, frames or mosaic.
     why : str
         Why these frames stand together and apart from the others, in words with numbers.
     axes : tuple of str

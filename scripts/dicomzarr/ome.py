@@ -18,7 +18,10 @@ DIRECTIONS = (
     ("anterior-to-posterior", "posterior-to-anterior"),
     ("inferior-to-superior", "superior-to-inferior"),
 )
-SECONDS = frozenset({"frame_time_s", "acquisition_time_s", "reference_time_s", "content_time_s"})  # causes of `t`
+# Causes of `t` that are time.
+SECONDS = frozenset(
+    {"frame_time_s", "frame_reference_time_s", "acquisition_time_s", "reference_time_s", "content_time_s"}
+)
 MANY = 512  # entries; longer lists lie in a small array beside the image, not in its attributes
 GROUP = storage.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
@@ -114,10 +117,16 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
         "positions_mm": list(volume.positions_mm) if volume.positions_mm else None,
         "t_axis": dict(volume.t_axis) if volume.t_axis else None,
         "missing_slices": volume.missing_slices or None,
-        "mosaic": True if "mosaic" in volume.flags else None,
+        "mosaic": _mosaic(frames) if "mosaic" in volume.flags else None,
     }
     found.update({key: value for key, value in optional.items() if value is not None})
     return found
+
+
+def _mosaic(frames: Sequence[Frame]) -> Any:
+    """Return what all frames say of their tiles, or true where they agree on nothing."""
+    first = frames[0].mosaic or {}
+    return {key: v for key, v in first.items() if all((f.mosaic or {}).get(key) == v for f in frames)} or True
 
 
 def _set_beside(folder: Path, attributes: dict[str, Any]) -> shards.Digests:

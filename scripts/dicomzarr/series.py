@@ -269,6 +269,7 @@ def _write_array(folder: Path, volume: Volume, readers: _Readers, options: Optio
                 if not done.frames or pixels.is_sampled(place.frame.content, place.frame.number, options.cross_check):
                     checked = reader.cross_check(place.frame.number, decoded)
                     done.cross_checks[f"{checked.outcome} {checked.decoder}".strip()] += 1
+                    done.flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())
             except pixels.DecoderDisagreement as error:
                 raise _BadFile(place.frame.source, error.code, error.digests) from None
             except SetAside as error:
@@ -330,6 +331,8 @@ def _pixel_facts(volume: Volume, files: Sequence[_File], decoders: set[str], fla
     for name, values in (
         ("padding_value", {facts.get("PixelPaddingValue") for facts in headers}),
         ("padding_range_limit", {facts.get("PixelPaddingRangeLimit") for facts in headers}),
+        ("dose_grid_scaling", {facts.get("DoseGridScaling") for facts in headers}),
+        ("dose_units", {vocabulary.dose_units(facts.get("DoseUnits", "")) for facts in headers}),
     ):
         if len(values) == 1 and None not in values:
             found[name] = values.pop()

@@ -28,6 +28,15 @@ TRANSFER_SYNTAXES = frozenset(
 )  # fmt: skip
 
 
+# PS3.3 C.8.8.3, Dose Units (3004,0002).
+DOSE_UNITS = frozenset(("GY", "RELATIVE"))
+
+
+def dose_units(value: str) -> str | None:
+    """Return known Dose Units, or None."""
+    return value if value in DOSE_UNITS else None
+
+
 def modality(value: str) -> str:
     """Return a known Modality, `OTHER` for anything else, empty where there is none."""
     return value if value in MODALITIES or not value else OTHER

@@ -30,18 +30,24 @@ ATTRIBUTES: dict[int, tuple[str, str, str]] = {
     0x00080032: ("AcquisitionTime", "TM", "text"),
     0x00080033: ("ContentTime", "TM", "text"),
     0x00080060: ("Modality", "CS", "text"),
+    0x00080070: ("Manufacturer", "LO", "text"),
     0x00100020: ("PatientID", "LO", "id"),
     0x00100021: ("IssuerOfPatientID", "LO", "id"),
     0x00180015: ("BodyPartExamined", "CS", "text"),
     0x00180050: ("SliceThickness", "DS", "real"),
     0x00180081: ("EchoTime", "DS", "first"),
+    0x00180082: ("InversionTime", "DS", "real"),
     0x00180086: ("EchoNumbers", "IS", "first"),
     0x00180088: ("SpacingBetweenSlices", "DS", "real"),
     0x00181060: ("TriggerTime", "DS", "real"),
     0x00181063: ("FrameTime", "DS", "real"),
+    0x00181065: ("FrameTimeVector", "DS", "reals"),
     0x00181164: ("ImagerPixelSpacing", "DS", "reals"),
     0x00182010: ("NominalScannedPixelSpacing", "DS", "reals"),
     0x00189087: ("DiffusionBValue", "FD", "real"),
+    0x00189089: ("DiffusionGradientOrientation", "FD", "reals"),
+    0x00190010: ("creator_0019", "LO", "text"),
+    0x0019100C: ("b_value_siemens", "IS", "integer"),
     0x0020000D: ("StudyInstanceUID", "UI", "id"),
     0x0020000E: ("SeriesInstanceUID", "UI", "id"),
     0x00200011: ("SeriesNumber", "IS", "integer"),
@@ -75,7 +81,12 @@ ATTRIBUTES: dict[int, tuple[str, str, str]] = {
     0x00281221: ("has_palette", "OW", "there"),
     0x00282110: ("LossyImageCompression", "CS", "text"),
     0x00283000: ("has_modality_lut", "SQ", "there"),
+    0x00430010: ("creator_0043", "LO", "text"),
+    0x00431039: ("b_value_ge", "IS", "first"),
+    0x00541300: ("FrameReferenceTime", "DS", "real"),
+    0x30040002: ("DoseUnits", "CS", "text"),
     0x3004000C: ("GridFrameOffsetVector", "DS", "reals"),
+    0x3004000E: ("DoseGridScaling", "DS", "real"),
     0x52009229: ("has_functional_groups", "SQ", "there"),
     0x52009230: ("has_functional_groups", "SQ", "there"),
 }
@@ -127,7 +138,35 @@ def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> t
             facts[keyword] = found
         elif found:
             bad.add(cast(str, found))
+    _settle_b_value(facts)
     return facts, frozenset(bad)
+
+
+# Private elements that hold a b-value where Diffusion b-value (0018,9087) is missing: the fact with the value, the one
+# with its private creator, that creator, and how the maker's name begins.
+_PRIVATE_B_VALUES = (
+    ("b_value_siemens", "creator_0019", "SIEMENS MR HEADER", "SIEMENS"),
+    ("b_value_ge", "creator_0043", "GEMS_PARM_01", "GE MEDICAL"),
+)
+_MAX_B_VALUE = 100_000  # s/mm2
+_GE_OFFSET = 1_000_000_000  # which newer software of that maker adds
+
+
+def _settle_b_value(facts: dict[str, object]) -> None:
+    """Replace private elements by the b-value that they hold, if it is one; nothing else of them is kept.
+
+    A private element belongs to its creator (PS3.5 7.8.1). Archives strip creators and leave elements: then the maker
+    decides, and a creator of another name always denies.
+    """
+    maker = str(facts.pop("Manufacturer", "")).upper()
+    for name, creator, owner, prefix in _PRIVATE_B_VALUES:
+        value, said = facts.pop(name, None), facts.pop(creator, "")
+        if value is None or "DiffusionBValue" in facts or facts.get("Modality") != "MR":
+            continue
+        number = float(cast(float, value))
+        number -= _GE_OFFSET if owner == "GEMS_PARM_01" and number >= _GE_OFFSET else 0
+        if (said == owner or (not said and maker.startswith(prefix))) and 0 <= number <= _MAX_B_VALUE:
+            facts["DiffusionBValue"] = number
 
 
 # What elements mean that were met before: most values are the same in each file of a series. Keyword and value; ""

@@ -11,10 +11,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dicomzarr.model import Cosines, Frame, ImageFacts, Vector
 from dicomzarr.volumes import geometry
+from dicomzarr.volumes.imagetype import kind_of_image
+from dicomzarr.volumes.mosaic import read_mosaic
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -26,6 +29,7 @@ TILED: Final = frozenset({WHOLE_SLIDE, SEGMENTATION, LABEL_MAP})
 # Coordinates beyond 10 km are no coordinates, mm.
 FARTHEST_MM: Final = 1e7
 RT_DOSE: Final = "1.2.840.10008.5.1.4.1.1.481.2"
+PARAMETRIC_MAP: Final = "1.2.840.10008.5.1.4.1.1.30"
 
 
 class Format(Protocol):
@@ -62,7 +66,11 @@ class Format(Protocol):
 
 def needs_header(facts: ImageFacts) -> bool:
     """Tell whether the facts of the index do not suffice and `frames_of` wants the header too."""
-    return bool(facts.get("has_functional_groups")) or facts.get("SOPClassUID") in TILED
+    return bool(facts.get("has_functional_groups")) or facts.get("SOPClassUID") in TILED or _is_mosaic(facts)
+
+
+def _is_mosaic(facts: ImageFacts) -> bool:
+    return kind_of_image(tuple(str(v) for v in facts.get("ImageType", ())), facts.get("SOPClassUID", "")).mosaic
 
 
 def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header: Dataset | None = None) -> list[Frame]:
@@ -112,6 +120,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
             place.position = None
     fixed_rescale = _rescale(facts.get("RescaleSlope"), facts.get("RescaleIntercept"))
     fixed_window = _windows(facts.get("WindowCenter"), facts.get("WindowWidth"))
+    mosaic = read_mosaic(header, facts, fmt.rows, fmt.columns) if header is not None and _is_mosaic(facts) else None
     return [
         Frame(
             source=source,
@@ -134,6 +143,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
             causes={**shared, **place.causes},
             rescale=place.rescale or fixed_rescale,
             window=place.window or fixed_window,
+            mosaic=mosaic,
             flags=tuple(sorted(flags)),
         )
         for number, place in enumerate(places)
@@ -295,10 +305,8 @@ def _from_facts(facts: ImageFacts, places: list[_Place], flags: set[str]) -> Non
     if len(places) == 1:
         places[0].position, places[0].orientation = position, orientation
         return
-    frame_time = number(facts.get("FrameTime"))
-    if frame_time is not None and frame_time > 0:
-        for index, place in enumerate(places):
-            place.causes["frame_time_s"] = round(index * frame_time / 1000, 9)
+    for place, seconds in zip(places, _frame_times(facts, len(places)), strict=False):
+        place.causes["frame_time_s"] = seconds
     if facts.get("SOPClassUID") == RT_DOSE or facts.get("Modality") == "RTDOSE":
         depths = dose_positions(position, orientation, numbers(facts.get("GridFrameOffsetVector")), len(places))
         if depths is None:
@@ -306,6 +314,17 @@ def _from_facts(facts: ImageFacts, places: list[_Place], flags: set[str]) -> Non
             return
         for place, where in zip(places, depths, strict=True):
             place.position, place.orientation = where, orientation
+
+
+def _frame_times(facts: ImageFacts, count: int) -> list[float]:
+    """Return the seconds of each frame of a cine from the first, none where they are not known (PS3.3 C.7.6.5)."""
+    frame_time = number(facts.get("FrameTime"))
+    if frame_time is not None and frame_time > 0:
+        return [round(index * frame_time / 1000, 9) for index in range(count)]
+    steps = numbers(facts.get("FrameTimeVector"))
+    if steps is None or len(steps) != count or steps[0] != 0 or min(steps[1:]) <= 0:
+        return []
+    return [round(seconds / 1000, 9) for seconds in accumulate(steps)]
 
 
 def dose_positions(
@@ -343,6 +362,7 @@ def _causes_of_file(facts: ImageFacts) -> dict[str, float]:
         "echo_time_ms": number(facts.get("EchoTime")),
         "echo_number": number(facts.get("EchoNumbers")),
         "b_value": number(facts.get("DiffusionBValue")),
+        "inversion_time_ms": number(facts.get("InversionTime")),
         "trigger_time_ms": number(facts.get("TriggerTime")),
         "acquisition_time_s": date_time(facts.get("AcquisitionDateTime")),
         "content_time_s": date_time(facts.get("ContentDate"), facts.get("ContentTime")),
@@ -352,6 +372,12 @@ def _causes_of_file(facts: ImageFacts) -> dict[str, float]:
     }
     if found["acquisition_time_s"] is None:
         found["acquisition_time_s"] = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
+    milliseconds = number(facts.get("FrameReferenceTime"))
+    found["frame_reference_time_s"] = None if milliseconds is None else milliseconds / 1000
+    direction = vector(facts.get("DiffusionGradientOrientation"))
+    if direction or found["b_value"] is not None:
+        # As in functional groups: an image without a direction (b = 0) has the null vector.
+        found.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
     return {key: value for key, value in found.items() if value is not None}
 
 

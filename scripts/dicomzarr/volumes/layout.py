@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.model import Frame, Place, Vector, Volume
 from dicomzarr.volumes import geometry
-from dicomzarr.volumes.frames import LABEL_MAP, SEGMENTATION
+from dicomzarr.volumes.frames import LABEL_MAP, PARAMETRIC_MAP, RT_DOSE, SEGMENTATION
 from dicomzarr.volumes.imagetype import KindOfImage, kind_of_image
 from dicomzarr.volumes.timeaxis import Explained, Key, Parts, axis_values, explain
 
@@ -88,6 +88,13 @@ def _is_segmentation(frame: Frame) -> bool:
     return frame.modality == "SEG" or frame.sop_class_uid in SEGMENTATIONS
 
 
+def _kind_of_object(frame: Frame) -> str:
+    """Return the kind of what is no image of a modality, whatever its shape; empty for all others."""
+    if frame.sop_class_uid == RT_DOSE or frame.modality == "RTDOSE":
+        return "dose"
+    return "parametric_map" if frame.sop_class_uid == PARAMETRIC_MAP else ""
+
+
 def _name_of(frame: Frame) -> str:
     return f"instance={frame.sop_instance_uid or frame.content}"
 
@@ -98,7 +105,8 @@ def _name_of(frame: Frame) -> str:
 def _single(frame: Frame) -> Volume:
     """Return the array of an image that stands alone."""
     projection = "a projection" if frame.modality in PROJECTIONS else "an image without orientation and position"
-    return _volume([[frame]], (_name_of(frame),), "image", f"{projection}, by itself")
+    kind = _kind_of_object(frame) or "image"
+    return _volume([[frame]], (_name_of(frame),), kind, f"{projection}, by itself")
 
 
 def _of_file(frames: list[Frame], tolerance: float) -> list[Volume]:
@@ -115,6 +123,7 @@ def _of_file(frames: list[Frame], tolerance: float) -> list[Volume]:
         return _stacks(frames, name, tolerance)
     flags = ("unplaced_tiles",) if first.modality == "SM" else ()
     kind = "tiles" if flags else "cine" if first.modality in CINE or "frame_time_s" in first.causes else "frames"
+    kind = _kind_of_object(first) or kind
     means = ["frame_time_s"] if all("frame_time_s" in frame.causes for frame in frames) else ["frame"]
     values = [(frame.causes["frame_time_s"] if means == ["frame_time_s"] else frame.number,) for frame in frames]
     why = f"{count} frames of one file without positions, in stored order"
@@ -384,7 +393,7 @@ def _slab(
         "uneven": f"at {slices} positions unevenly apart",
     }[regular.kind]
     kind = "volume" if slices > 1 else "frames" if times > 1 else "image"
-    kind = "mosaic" if group.kind.mosaic else "dose" if first.modality == "RTDOSE" else kind
+    kind = "mosaic" if group.kind.mosaic else _kind_of_object(first) or kind
     affine = None
     if regular.kind == "uniform" and first.pixel_spacing and first.orientation and first.position and last.position:
         affine = geometry.affine_lps(first.orientation, first.pixel_spacing, first.position, last.position, slices)
@@ -399,6 +408,8 @@ def _slab(
     )
     return replace(
         volume,
+        # The position of a mosaic is that of its sheet, which lies nowhere in the patient; `mosaic` places its tiles.
+        origin_lps=None if group.kind.mosaic else volume.origin_lps,
         affine_lps=affine,
         positions_mm=tuple(depths) if regular.kind in ("gap", "uneven") else None,
         missing_slices=regular.missing,

@@ -41,6 +41,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("inversion_time_ms",), "label"),
     Cause(("trigger_time_ms",), "rank"),
     Cause(("frame_time_s",), "rank"),
+    Cause(("frame_reference_time_s",), "rank"),
     Cause(("acquisition_time_s",), "rank"),
     Cause(("reference_time_s",), "rank"),
     Cause(("content_time_s",), "rank"),

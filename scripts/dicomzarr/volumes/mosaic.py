@@ -1,0 +1,199 @@
+"""How the tiles of a mosaic lie on its sheet and in the patient, from private elements of Siemens and UIH.
+
+Numbers only, each checked against the size of the sheet; what cannot be checked is left out. Tiles run along the rows
+of a square grid, then down; places of the grid behind the last tile are empty.
+
+A mosaic's Image Position (Patient) is where the first voxel of a slice as large as the whole sheet would lie, centred
+on the first slice; so the first tile begins half the difference of the sizes further along rows and columns.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from dicomzarr.model import ImageFacts, Vector
+from dicomzarr.volumes import geometry
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+MOST_TILES: Final = 4096
+_SIEMENS: Final = ("SIEMENS MR HEADER", "SIEMENS CSA HEADER")
+_MOST_CSA_BYTES: Final = 1 << 20
+_MOST_CSA_ELEMENTS: Final = 1000
+_FARTHEST_MM: Final = 1e7
+_WIDEST_MM: Final = 1e3  # between slices
+
+
+def read_mosaic(header: Dataset, facts: ImageFacts, rows: int, columns: int) -> dict[str, object] | None:
+    """Return what is known of the tiles of a mosaic, or None.
+
+    Parameters
+    ----------
+    header : pydicom Dataset
+        The header without pixel data.
+    facts : ImageFacts
+        What the index keeps of it.
+    rows, columns : int
+        Of the sheet.
+
+    Returns
+    -------
+    dict or None
+        ``across``, ``down``, ``rows``, ``columns``: tiles of the sheet and pixels of a tile. ``tiles``: how many hold a
+        slice. ``spacing_mm``: between slices. ``first_position_lps``: centre of the first voxel of the first tile, mm.
+        ``step_lps``: from a tile to the next, mm; or ``positions_lps``, of each tile. Each only where it is known.
+    """
+    csa = _csa(_private(header, 0x0029, 0x10, "SIEMENS CSA HEADER", "SIEMENS"))
+    tiles = _whole(_private(header, 0x0019, 0x0A, "SIEMENS MR HEADER", "SIEMENS"))
+    tiles = tiles or _whole(csa.get("NumberOfImagesInMosaic"))
+    uih = _whole(_private(header, 0x0065, 0x50, "Image Private Header", "UIH"))
+    across = math.isqrt((tiles or uih or 1) - 1) + 1 if tiles or uih else _by_matrix(header, rows, columns)
+    if across is None or across < 2 or rows % across or columns % across:
+        return None
+    found: dict[str, object] = {
+        "across": across,
+        "down": across,
+        "rows": rows // across,
+        "columns": columns // across,
+    }
+    if tiles or uih:
+        found["tiles"] = tiles or uih
+    spacing = facts.get("SpacingBetweenSlices")
+    if spacing is not None and 0 < spacing <= _WIDEST_MM:
+        found["spacing_mm"] = spacing
+    if uih and not tiles:
+        positions = _uih_positions(header, uih)
+        return found | ({"positions_lps": positions} if positions else {})
+    first = _first_position(facts, rows - rows // across, columns - columns // across)
+    if first is None:
+        return found
+    found["first_position_lps"] = _rounded(first)
+    normal = _reals(csa.get("SliceNormalVector"), 3)
+    if "spacing_mm" in found and normal and _along_normal(normal, facts):
+        found["step_lps"] = _rounded([cosine * float(spacing or 0) for cosine in normal])
+    return found
+
+
+def _first_position(facts: ImageFacts, more_rows: int, more_columns: int) -> Vector | None:
+    """Return the position of the first tile, of a sheet that has so many more rows and columns than a tile."""
+    position, cosines, spacing = (
+        facts.get("ImagePositionPatient"),
+        facts.get("ImageOrientationPatient"),
+        facts.get("PixelSpacing"),
+    )
+    if not position or not cosines or not spacing or len(position) != 3 or len(cosines) != 6 or len(spacing) != 2:
+        return None
+    if not geometry.is_plane(geometry.cosines(cosines)) or max(map(abs, (*position, *spacing))) > _FARTHEST_MM:
+        return None
+    along_row, along_column = more_columns / 2 * spacing[1], more_rows / 2 * spacing[0]
+    x, y, z = (position[i] + along_row * cosines[i] + along_column * cosines[3 + i] for i in range(3))
+    return (x, y, z)
+
+
+def _along_normal(vector: list[float], facts: ImageFacts) -> bool:
+    """Tell whether a vector is the unit normal of the image, up to its sign."""
+    normal = geometry.slice_normal(facts["ImageOrientationPatient"])
+    return abs(abs(geometry.dot(vector, normal)) - 1) <= 1e-3 and abs(geometry.dot(vector, vector) - 1) <= 1e-2
+
+
+def _by_matrix(header: Dataset, rows: int, columns: int) -> int | None:
+    """Return tiles across from AcquisitionMatrixText (0051,100B), such as ``80*80`` or ``64p*64``: a square of both."""
+    value = _private(header, 0x0051, 0x0B, "SIEMENS MR HEADER", "SIEMENS")
+    parts = value.replace("p", "").replace("s", "").split("*") if isinstance(value, str) else []
+    sizes = [_whole(part, 65535) for part in parts]
+    if len(sizes) != 2 or sizes[0] is None or sizes[1] is None:
+        return None
+    # Which of the two runs along the rows depends on the phase encoding: only one reading may fit.
+    fits = {
+        rows // high
+        for high, wide in ((sizes[0], sizes[1]), (sizes[1], sizes[0]))
+        if rows % high == 0 and columns % wide == 0 and rows // high == columns // wide
+    }
+    return fits.pop() if len(fits) == 1 else None
+
+
+def _uih_positions(header: Dataset, tiles: int) -> list[list[float]] | None:
+    """Return the position of each tile from the sequence (0065,1051), where it has one item a tile."""
+    items = _private(header, 0x0065, 0x51, "Image Private Header", "UIH")
+    try:
+        found = [_reals(item.get("ImagePositionPatient"), 3) for item in items]
+    except Exception:
+        return None
+    if len(found) != tiles or any(position is None for position in found):
+        return None
+    return [_rounded(position) for position in found if position]
+
+
+def _private(header: Dataset, group: int, element: int, creator: str, maker: str) -> Any:
+    """Return the value of a private element of a creator (PS3.5 7.8.1), or None.
+
+    Archives strip creators and leave elements: without any creator in the group the maker decides, in block 10.
+    """
+    try:
+        blocks = [(n, str(header[group, n].value).strip()) for n in range(0x10, 0x100) if (group, n) in header]
+        for block, owner in blocks:
+            if owner == creator and (group, block << 8 | element) in header:
+                return header[group, block << 8 | element].value
+        plain = (group, 0x1000 | element)
+        if not blocks and plain in header and str(header.get("Manufacturer", "")).upper().startswith(maker):
+            return header[plain].value
+    except Exception:  # whatever pydicom cannot read counts as unknown
+        return None
+    return None
+
+
+def _whole(value: Any, most: int = MOST_TILES) -> int | None:
+    """Return a whole number from 1 to `most`; bytes are those of an element of unknown VR."""
+    try:
+        if isinstance(value, bytes):
+            value = struct.unpack("<H", value)[0] if len(value) == 2 and value[1] < 16 else value.decode("ascii")
+        number = float(value[0] if isinstance(value, list) else value)
+    except (TypeError, ValueError, IndexError, struct.error):
+        return None
+    return int(number) if number == number and 1 <= number <= most and number == int(number) else None
+
+
+def _reals(value: Any, count: int) -> list[float] | None:
+    try:
+        found = [float(part) for part in value]
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == count and all(abs(part) <= _FARTHEST_MM for part in found) else None
+
+
+def _rounded(values: Any) -> list[float]:
+    return [round(value, geometry.DECIMALS) + 0.0 for value in values]
+
+
+def _csa(value: Any) -> Mapping[str, list[str]]:
+    """Return the numbers' texts of a Siemens CSA header of version 2 (SV10) by name; nothing of another one.
+
+    An element: a name of 64 bytes, VM, VR of 4 bytes, a type, the number of items, a mark. An item: four numbers, of
+    which the second is its length, and its text, padded to a multiple of 4.
+    """
+    wanted = {"NumberOfImagesInMosaic", "SliceNormalVector"}
+    found: dict[str, list[str]] = {}
+    if not isinstance(value, bytes) or not value.startswith(b"SV10") or len(value) > _MOST_CSA_BYTES:
+        return found
+    try:
+        (elements,) = struct.unpack_from("<I", value, 8)
+        position = 16
+        for _ in range(min(elements, _MOST_CSA_ELEMENTS)):
+            raw, items = struct.unpack_from("<64s12xI", value, position)
+            position += 84
+            texts = []
+            for _ in range(items):
+                (size,) = struct.unpack_from("<4xI", value, position)
+                texts.append(value[position + 16 : position + 16 + size])
+                position += 16 + -(-size // 4) * 4
+            name = raw.split(b"\0")[0].decode("latin-1")
+            if name in wanted:
+                plain = [text.split(b"\0")[0].strip().decode("latin-1") for text in texts]
+                found[name] = [text for text in plain if text]
+    except struct.error:
+        return {}
+    return found
