@@ -6,17 +6,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from dicomzarr import configuration, scan
+from dicomzarr import configuration, looking, scan
 from dicomzarr.code_digest import code_digest
 from dicomzarr.errors import UserError
 from dicomzarr.provenance import software_versions
+
+# Switches come as text from the command line.
+for switch in ("confirm_drop", "paranoid", "keep_removed"):
+    config[switch] = configuration.is_on(config[switch]) or config[switch]
 
 # Jobs on a cluster parse this file again: they neither check nor scan.
 if workflow.is_main_process and scan.wanted(sys.argv[1:]):
     try:
         settings = configuration.check(config)
         scan.check_settings(workflow)
-        scan.prepare(settings)
+        looking.tell(settings) if looking.asked() else scan.prepare(settings)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1)  # a WorkflowError would add lines of this file to a user's mistake
@@ -28,7 +32,7 @@ config.pop("source", None)
 # Versions of the libraries that shape arrays: another one makes them anew, so that old and new bytes never mix.
 software = software_versions()
 
-# The keys of the configuration that dataset.json may show: closed vocabularies and numbers, no path, no sentence.
+# The keys of the configuration that dataset.json may show: no path; the one sentence is why images are kept.
 shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
 
 

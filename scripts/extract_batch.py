@@ -7,10 +7,15 @@ from dicomzarr.paths import Results
 from dicomzarr.series import Options
 
 
-def extract_batch(results: Path, plan: Path, inventory: Path, options: Options) -> extract.BatchResult:
+def extract_batch(
+    results: Path, plan: Path, inventory: Path, options: Options, paranoid: bool = False, keep_removed: bool = False
+) -> extract.BatchResult:
     """Bring the arrays of a batch up to date and return what was done."""
     folders = Results(results)
-    return extract.extract_batch(plan, inventory, folders, identity.load(folders.private), options)
+    pseudonyms = identity.load(folders.private)
+    return extract.extract_batch(
+        plan, inventory, folders, pseudonyms, options, paranoid=paranoid, keep_removed=keep_removed
+    )
 
 
 if __name__ == "__main__":
@@ -28,3 +33,6 @@ if __name__ == "__main__":
                 code=snakemake.params.code,
             ),
         )
+            # No params: they change no result, so that switching them must rerun nothing.
+            paranoid=snakemake.config["paranoid"],
+            keep_removed=snakemake.config["keep_removed"],

@@ -7,10 +7,10 @@ from dicomzarr.headers import index
 
 
 def index_headers(
-    inventory: Path, index_file: Path, cache: Path, processes: int, code: str
+    inventory: Path, index_file: Path, cache: Path, processes: int, code: str, paranoid: bool = False
 ) -> dict[str, int | dict[str, int]]:
     """Read the headers of new and changed files, keep the rest; how many were read is history, no count of data."""
-    found = index.index_headers(inventory, index_file, cache, processes, code)
+    found = index.index_headers(inventory, index_file, cache, processes, code, trust=not paranoid)
     return {"counts": {"files": found.files, **found.outcomes}, "read": found.read, "kept": found.kept}
 
 
@@ -22,4 +22,5 @@ if __name__ == "__main__":
             cache=Path(snakemake.params.cache),
             processes=snakemake.threads,
             code=snakemake.params.code,
+            paranoid=snakemake.config["paranoid"],  # no param: it changes no result
         )

@@ -123,6 +123,11 @@ def read_back(images: Path, volume: Mapping[str, Any]) -> ReadBack:
     return ReadBack(exact, *_extremes(ranges), *_extremes(unpadded if padded else ranges))
 
 
+def _plain(value: float) -> float | str:
+    """Return a number as JSON can hold it: infinity, which float pixels may have, as the word."""
+    return str(value) if math.isinf(value) else value
+
+
 def depth_row(volume: Mapping[str, Any], found: ReadBack) -> dict[str, Any]:
     """Return the row of `depth.csv` of a volume."""
     facts, signed = volume["facts"], volume["signed"]
@@ -147,12 +152,12 @@ def depth_row(volume: Mapping[str, Any], found: ReadBack) -> dict[str, Any]:
         "photometric": facts["photometric"],
         "declared_min": declared[0],
         "declared_max": declared[1],
-        "observed_min": None if empty else found.low,
-        "observed_max": None if empty else found.high,
+        "observed_min": None if empty else _plain(found.low),
+        "observed_max": None if empty else _plain(found.high),
         "bits_used": bits,
         "padding_value": facts.get("padding_value"),
-        "unpadded_min": None if math.isnan(found.unpadded_low) else found.unpadded_low,
-        "unpadded_max": None if math.isnan(found.unpadded_high) else found.unpadded_high,
+        "unpadded_min": None if math.isnan(found.unpadded_low) else _plain(found.unpadded_low),
+        "unpadded_max": None if math.isnan(found.unpadded_high) else _plain(found.unpadded_high),
         "read_back": "exact" if found.exact else "mismatch",
         "verdict": "fail" if failed else "warn" if "outside_declared_range" in flags else "pass",
         "flags": " ".join(flags),

@@ -49,6 +49,10 @@ class Settings:
     cross_check: float
     series_per_batch: int
     megabytes_per_batch: int
+    largest_drop: float
+    confirm_drop: bool
+    paranoid: bool
+    keep_removed: bool
 
 
 def _found(value: object) -> str:
@@ -85,7 +89,8 @@ def _explain(error: Any) -> str:
         return f"config key {key!r}: found the name {error.instance!r}, allowed are letters, digits and _ . -"
     schema = error.schema
     if "enum" in schema:
-        allowed = "one of " + ", ".join(schema["enum"])
+        words = [str(word).lower() if isinstance(word, bool) else str(word) for word in schema["enum"]]
+        allowed = "one of " + ", ".join(dict.fromkeys(words))
     elif "oneOf" in schema or "description" in schema:
         allowed = schema.get("description", "")
     else:
@@ -95,6 +100,11 @@ def _explain(error: Any) -> str:
 
 
 _BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("minLength", "of length from"))
+
+
+def is_on(value: object) -> bool:
+    """Return whether a switch is on: from a file it comes as a boolean, from the command line as text."""
+    return value is True or value == "true"
 
 
 def _check_schema(config: Mapping[str, Any]) -> None:
@@ -157,11 +167,22 @@ def check(config: Mapping[str, Any]) -> Settings:
     ConfigProblem
         At the first key that is unknown, of a wrong type or value, or names a folder that cannot serve.
     """
-    _check_schema(config)
-    _check_gate(config["gate"])
+    check_keys(config)
     if config["burned_in"] == "keep" and not config["burned_in_reason"].strip():
         raise ConfigProblem(
             "config key 'burned_in_reason' is empty; "
+def check_keys(config: Mapping[str, Any]) -> None:
+    """Check names, types and ranges of all keys, and no folder.
+
+    Raises
+    ------
+    ConfigProblem
+        At the first key that is unknown or of a wrong type or value.
+    """
+    _check_schema(config)
+    _check_gate(config["gate"])
+
+
             "burned_in: keep needs a sentence that says why these images may be kept"
         )
     sources = _sources(config["source"])
@@ -187,3 +208,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         series_per_batch=config["batch"]["series"],
         megabytes_per_batch=config["batch"]["megabytes"],
     )
+        largest_drop=float(config["largest_drop"]),
+        confirm_drop=is_on(config["confirm_drop"]),
+        paranoid=is_on(config["paranoid"]),
+        keep_removed=is_on(config["keep_removed"]),

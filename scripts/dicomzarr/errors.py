@@ -8,8 +8,11 @@ class UserError(Exception):
 
 
 class SourceChanged(UserError):
-    """Files changed or vanished between the scan and their reading."""
+    """Files changed or vanished between the scan and the end of their reading."""
 
-    def __init__(self, files: int) -> None:
-        noun = "file" if files == 1 else "files"
-        super().__init__(f"{files} {noun} of the source changed while the run was reading; run the same command again")
+    def __init__(self, count: int, what: str = "files") -> None:
+        noun = "file" if (count, what) == (1, "files") else what
+        super().__init__(
+            f"changed_while_reading: {count} {noun} of the source changed or vanished while the run was reading; "
+            "run the same command again"
+        )

@@ -6,12 +6,13 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dicomzarr import ome, storage
+from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.paths import Results, decode_path
 from dicomzarr.plans import owned_prefixes
@@ -31,7 +32,7 @@ class BatchResult:
     Attributes
     ----------
     counts : dict of str to int
-        series, extracted, unchanged, retired.
+        series, extracted, unchanged, retired; hashed: files whose content was read to learn whether it changed.
     claims : dict
         ``{path below results: [size, sha256]}`` of every file of its arrays and of its series records.
     series : dict of str to str
@@ -78,11 +79,25 @@ def _stands(results: Results, record: Mapping[str, Any]) -> bool:
 
 
 def _contents(entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots: Roots) -> dict[str, str]:
-    """Return the content digests of a series' files; those whose stat is known are not opened again."""
-    known = {(f["path"], tuple(f["stat"])): f["content"] for f in (record or {}).get("files", [])}
-    known |= {(f["path"], tuple(f["stat"])): f["content"] for f in (record or {}).get("rivals", [])}
+    """Return the content digests of a series' files; those whose stat is known are not opened again.
+
+    Without a record nothing is known, so that all are read.
+    """
+    known = _known(record)
     rows = [*entry["files"], *entry["rivals"]]
     return {row["path"]: known.get((row["path"], tuple(row["stat"]))) or content_of(row, roots) for row in rows}
+
+
+def _known(record: Mapping[str, Any] | None) -> dict[tuple[str, tuple[int, ...]], str]:
+    """Return the content digests that a record knows, by path and stat."""
+    files = [*(record or {}).get("files", []), *(record or {}).get("rivals", [])]
+    return {(file["path"], tuple(file["stat"])): file["content"] for file in files}
+
+
+def _unknown(entry: Mapping[str, Any], record: Mapping[str, Any] | None) -> list[str]:
+    known = _known(record)
+    rows = [*entry["files"], *entry["rivals"]]
+    return [row["path"] for row in rows if (row["path"], tuple(row["stat"])) not in known]
 
 
 def _entry_digest(entry: Mapping[str, Any], options: Options) -> str:
@@ -107,6 +122,10 @@ class _Batch:
     roots: Roots
     waiting: list[dict[str, Any]] = field(default_factory=list)
     waiting_bytes: int = 0
+    paranoid: bool = False
+    keep_removed: bool = False
+    hashed: int = 0
+    extracted: int = 0
 
     def record_path(self, series_id: str) -> Path:
         return self.results.series_record(RULE, series_id)
@@ -120,9 +139,10 @@ class _Batch:
         record = _read_record(self.record_path(entry["series_id"]))
         said = _entry_digest(entry, self.options)
         standing = record is not None and _stands(self.results, record)
-        if record is not None and standing and record.get("entry") == said:
+        if record is not None and standing and record.get("entry") == said and not self.paranoid:
             return False
-        contents = _contents(entry, record, self.roots)
+        contents = _contents(entry, None if self.paranoid else record, self.roots)
+        self.hashed += len(_unknown(entry, None if self.paranoid else record))
         rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
         if record is not None and standing and record["fingerprint"] == fingerprint(entry, contents, self.options):
             _renamed(record, entry, contents)
@@ -144,6 +164,7 @@ class _Batch:
         storage.sync_filesystem(self.store)
         for record in self.waiting:
             self._place(record)
+            self.retired_path(record["series_id"]).unlink(missing_ok=True)
         storage.sync_filesystem(self.results.private)
         for record in self.waiting:
             self.save(record)
@@ -160,21 +181,66 @@ class _Batch:
         else:
             storage.remove_tree(store)
 
+    def retired_path(self, series_id: str) -> Path:
+        return self.results.private / "retired" / f"{series_id}.json"
+
     def retire(self, current: set[str], batch: str) -> list[str]:
-        """Remove series of this batch that the plan no longer holds; the record goes first."""
+        """Take series of this batch that the plan no longer holds out of the dataset, and note them.
+
+        The note comes first and the record goes last, so that an interrupted job is done again whole.
+        """
         gone = []
         for prefix in owned_prefixes(batch):
             for path in (self.results.records / RULE / prefix).glob("*.json"):
                 if path.stem not in current:
-                    path.unlink()
-                    self.results.series_record("check_batch", path.stem).unlink(missing_ok=True)
-                    storage.remove_tree(self.results.images / path.stem)
+                    self._retire(path)
                     gone.append(path.stem)
         return gone
 
+    def _retire(self, path: Path) -> None:
+        home = self.results.images / path.stem
+        record = _read_record(path) or {"volumes": [], "files": []}
+        note = {
+            "series_id": path.stem,
+            "arrays": {volume["array"]: volume["pixel_digest"] for volume in record["volumes"]},
+            "files": [file["path"] for file in record["files"]],
+            "kept": self.keep_removed,
+        }
+        if home.is_dir():  # else an interrupted job has done this part
+            storage.write_atomically(self.retired_path(path.stem), storage.canonical_json(note), private=True)
+            if self.keep_removed:
+                kept = storage.make_private(self.results.private / "removed") / path.stem
+                storage.remove_tree(kept)
+                os.replace(home, kept)
+                storage.sync_folder(kept.parent)
+        self.results.series_record("check_batch", path.stem).unlink(missing_ok=True)
+        path.unlink()
+        storage.remove_tree(home)
+
+
+def _work(batch: _Batch, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Bring series up to date; return those with a file that changed or vanished while it was read."""
+    changed = []
+    for entry in entries:
+        try:
+            if batch.series(entry):
+                batch.extracted += 1
+                log.info("series %s extracted", entry["series_id"])
+        except SourceChanged:
+            log.warning("series %s: changed_while_reading", entry["series_id"])
+            changed.append(entry)
+    return changed
+
 
 def extract_batch(
-    plan: Path, inventory: Path, results: Results, pseudonyms: Pseudonyms, options: Options
+    plan: Path,
+    inventory: Path,
+    results: Results,
+    pseudonyms: Pseudonyms,
+    options: Options,
+    *,
+    paranoid: bool = False,
+    keep_removed: bool = False,
 ) -> BatchResult:
     """Bring the arrays of a batch up to date.
 
@@ -187,29 +253,44 @@ def extract_batch(
     results : Results
     pseudonyms : Pseudonyms
     options : Options
+    paranoid : bool
+        Read every source file again, whatever its stat.
+    keep_removed : bool
+        Move the arrays of series that are gone below `private/removed/` instead of deleting them.
 
     Returns
     -------
     BatchResult
+
+    Raises
+    ------
+    SourceChanged
+        If files changed or vanished while they were read, twice; all other series are published first.
     """
     planned = storage.read_json(plan)
     results.images.mkdir(parents=True, exist_ok=True)
     store = results.temporary / f"{planned['batch']}.{os.getpid()}"
     storage.make_private(store)
     batch = _Batch(results, store, pseudonyms, options, read_roots(inventory))
-    extracted = 0
+    batch.paranoid, batch.keep_removed = paranoid, keep_removed
     try:
         gone = batch.retire({entry["series_id"] for entry in planned["series"]}, planned["batch"])
-        for entry in planned["series"]:
-            if batch.series(entry):
-                extracted += 1
-                log.info("series %s extracted", entry["series_id"])
+        again = _work(batch, planned["series"])
+        changed = _work(batch, again)
         batch.publish()
     finally:
         storage.remove_tree(store)
-    total = len(planned["series"])
+    if changed:
+        raise SourceChanged(len(changed), "series")
+    total, extracted = len(planned["series"]), batch.extracted
     outcome = BatchResult(
-        {"series": total, "extracted": extracted, "unchanged": total - extracted, "retired": len(gone)}
+        {
+            "series": total,
+            "extracted": extracted,
+            "unchanged": total - extracted,
+            "retired": len(gone),
+            "hashed": batch.hashed,
+        }
     )
     for entry in planned["series"]:
         path = batch.record_path(entry["series_id"])

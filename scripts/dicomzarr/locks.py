@@ -30,7 +30,7 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, storage.PRIVATE_FILE)
 
 
-def hold_run(private: Path, now: str) -> int:
+def hold_run(private: Path, now: str, *, shared: bool = False) -> int:
     """Take the run lock for the life of this process and return its file descriptor.
 
     Parameters
@@ -39,6 +39,8 @@ def hold_run(private: Path, now: str) -> int:
         The private folder of the results.
     now : str
         The time, told to whoever finds the lock held.
+    shared : bool
+        Allow others who only look.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def hold_run(private: Path, now: str) -> int:
     """
     handle = _open(private / RUN)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         holder = os.pread(handle, 200, 0)
         os.close(handle)
@@ -61,6 +63,24 @@ def hold_run(private: Path, now: str) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": now}).encode(), 0)
     return handle
+
+
+def holder(private: Path) -> str:
+    """Return who holds the run lock and since when, or nothing; changes and makes no file."""
+    try:
+        handle = os.open(private / RUN, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return ""
+    except OSError:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            said = json.loads(os.pread(handle, 200, 0))
+            return f"process {int(said['pid'])} since {said['since']}"
+        return "another process"
+    finally:
+        os.close(handle)
 
 
 def wait_for_orphans(private: Path) -> None:

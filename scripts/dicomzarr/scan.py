@@ -7,12 +7,14 @@ imports this module, so that an edit of it reruns nothing.
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import os
 import re
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +55,25 @@ def entries(root: bytes, prefix: bytes = b"") -> Iterator[list[Any]]:
     list
         ``[path, "file", size, mtime_ns, ctime_ns, inode]`` or ``[path, kind]`` with kind `link`, `special` or
         `unreadable_folder`; `path` is percent-encoded. Nothing is opened, no link is followed.
+
+    Raises
+    ------
+    UserError
+        If a folder cannot be listed for another reason than a missing permission: what lies in it is not gone.
     """
     waiting = [(root, prefix)]
     while waiting:
         folder, before = waiting.pop()
         try:
             listing = list(os.scandir(folder))
-        except OSError:
+        except OSError as error:
+            if folder != root and error.errno in (errno.ENOENT, errno.ENOTDIR):
+                continue  # it vanished since its parent was listed: it is not there
+            if error.errno not in (errno.EACCES, errno.EPERM):
+                raise UserError(
+                    f"config key 'source': a folder of the source cannot be listed: {os.strerror(error.errno or 0)}; "
+                    "nothing was changed: check the disk or the mount, then run the same command again"
+                ) from None
             yield [encode_path(before.rstrip(b"/") or b"."), "unreadable_folder"]
             continue
         for entry in listing:
@@ -78,19 +92,82 @@ def entries(root: bytes, prefix: bytes = b"") -> Iterator[list[Any]]:
                 yield [encode_path(path), "link" if stat.S_ISLNK(status.st_mode) else "special"]
 
 
-def write_inventory(settings: Settings, inventory: Path) -> bool:
-    """List every source and write the inventory where it changed; return whether it did."""
+def list_sources(settings: Settings) -> list[list[Any]]:
+    """Return the entries of all source folders, sorted by path."""
     rows: list[list[Any]] = []
     for label, folder in settings.sources.items():
         rows.extend(entries(os.fsencode(folder), f"{label}/".encode() if label else b""))
     rows.sort(key=lambda row: row[0])
-    roots = {label: encode_path(os.fsencode(folder)) for label, folder in settings.sources.items()}
+    return rows
+
+
+def roots_of(settings: Settings) -> dict[str, str]:
+    """Return the source folders by label, percent-encoded, as the inventory holds them."""
+    return {label: encode_path(os.fsencode(folder)) for label, folder in settings.sources.items()}
+
+
+def known_rows(inventory: Path) -> Iterator[list[Any]]:
+    """Yield the entries of the inventory of the last run, sorted by path; the first item holds the roots.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is none, or it is damaged.
+    """
+    with open(inventory, "rb") as stream:
+        yield [json.loads(stream.readline())["roots"]]
+        yield from map(json.loads, stream)
+
+
+def _files_by_label(rows: Iterable[Sequence[Any]], labels: Iterable[str]) -> Counter[str]:
+    several = "" not in set(labels)
+    return Counter(row[0].partition("/")[0] if several else "" for row in rows if row[1] == "file")
+
+
+def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], inventory: Path) -> None:
+    """Refuse a source that lost all of its files, or more than the share allowed, since the last run.
+
+    A folder that was taken out of the configuration is not missed: that was said on purpose.
+
+    Raises
+    ------
+    UserError
+        If files are missing and `confirm_drop` does not say that this is right.
+    """
+    if settings.confirm_drop:
+        return
+    try:
+        known = known_rows(inventory)
+        before = _files_by_label(known, next(known)[0])
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # the first run, or a damaged inventory
+    now = _files_by_label(rows, settings.sources)
+    for label in sorted(set(before) & set(settings.sources)):
+        was, left = before[label], now[label]
+        if not left or was - left > settings.largest_drop * was:
+            key = f"source.{label}" if label else "source"
+            raise UserError(
+                f"config key {key!r}: of the {was} files that the last run found, {was - left} are gone; nothing was "
+                "changed. Is the disk mounted? If they were removed on purpose, add: --config confirm_drop=true"
+            )
+
+
+def write_inventory(settings: Settings, rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
+    """Write the inventory where it changed; return whether it did."""
+    roots = roots_of(settings)
     beside = inventory.with_name(inventory.name + storage.TEMPORARY)
     with storage.replacing(beside, private=True) as stream:
         stream.write(storage.canonical_json({"roots": roots}))
         for row in rows:
             stream.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
     return storage.replace_if_changed(inventory, beside)
+
+
+def read_again(results: Results) -> None:
+    """Take back the records of what reads the source, so that it reads all of it again (`paranoid`)."""
+    (results.records / "index_headers.json").unlink(missing_ok=True)
+    for path in (results.records / "extract_batch").glob("*.json"):
+        path.unlink()
 
 
 def false_claims(results: Results) -> list[Path]:
@@ -154,7 +231,7 @@ def prepare(settings: Settings) -> Results:
     Raises
     ------
     UserError
-        If another run holds the folder, its key is lost, or it cannot be written.
+        If another run holds the folder, its key is lost, the source lost many files, or it cannot be written.
     """
     results = Results(settings.results)
     try:
@@ -168,10 +245,14 @@ def prepare(settings: Settings) -> Results:
         storage.write_if_changed(results.private / "key_check.json", check, private=True)
         for folder in (results.plans, results.records):
             storage.make_private(folder)
+        rows = list_sources(settings)
+        refuse_drop(settings, rows, results.inventory)
         sweep(results)
         for record in false_claims(results):
             record.unlink()
-        write_inventory(settings, results.inventory)
+        if settings.paranoid:
+            read_again(results)
+        write_inventory(settings, rows, results.inventory)
     except OSError as error:
         raise UserError(
             f"config key 'results': the folder cannot be prepared: {os.strerror(error.errno or 0)}; "

@@ -60,17 +60,23 @@ class Roots:
 
 @contextlib.contextmanager
 def opened(row: HeaderRow, roots: Roots) -> Iterator[int]:
-    """Open a source file, read only and without following a link, and make sure that it is the one the scan saw."""
+    """Open a source file, read only and without following a link; it is the one the scan saw until it is closed.
+
+    Raises
+    ------
+    SourceChanged
+        If it is not there or another one, also where the block failed: what was read of it is worth nothing.
+    """
     try:
         handle = os.open(roots.locate(row["path"]), _OPEN)
     except OSError:
         raise SourceChanged(1) from None
     try:
-        status = os.fstat(handle)
-        seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        if seen != tuple(row["stat"]):
-            raise SourceChanged(1)
-        yield handle
+        _refuse_change(handle, row)
+        try:
+            yield handle
+        finally:
+            _refuse_change(handle, row)
     finally:
         os.close(handle)
 
@@ -78,6 +84,12 @@ def opened(row: HeaderRow, roots: Roots) -> Iterator[int]:
 def content_of(row: HeaderRow, roots: Roots) -> str:
     """Return the SHA-256 of a source file's bytes, in hex."""
     digest = hashlib.sha256()
+def _refuse_change(handle: int, row: HeaderRow) -> None:
+    status = os.fstat(handle)
+    if (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) != tuple(row["stat"]):
+        raise SourceChanged(1)
+
+
     with opened(row, roots) as handle:
         offset = 0
         while block := os.pread(handle, _BLOCK, offset):

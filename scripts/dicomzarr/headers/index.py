@@ -56,7 +56,9 @@ class IndexCounts:
     outcomes: dict[str, int] = field(default_factory=dict)
 
 
-def index_headers(inventory: Path, index: Path, cache: Path, processes: int, code: str = "") -> IndexCounts:
+def index_headers(
+    inventory: Path, index: Path, cache: Path, processes: int, code: str = "", *, trust: bool = True
+) -> IndexCounts:
     """Write the header index of the files in an inventory.
 
     Parameters
@@ -71,6 +73,8 @@ def index_headers(inventory: Path, index: Path, cache: Path, processes: int, cod
         Processes that read headers. Few files are read by this process alone.
     code : str
         Digest of the code that reads headers: lines read by other code are not taken from the cache.
+    trust : bool
+        Take the line of a file whose stat is the same from the cache; else read every file.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def index_headers(inventory: Path, index: Path, cache: Path, processes: int, cod
     """
     make_private(index.parent)
     make_private(cache)
-    state = _Cache(cache, code)
+    state = _Cache(cache, code, trust)
     beside = index.with_name(f".{index.name}.partial")
     changed = 0
     with open(inventory, encoding="utf-8", newline="\n") as lines:
@@ -272,12 +276,13 @@ class _Cache:
     The digest of the code and a checksum stand in the names of the files, so that neither can part from the content.
     """
 
-    def __init__(self, folder: Path, code: str) -> None:
+    def __init__(self, folder: Path, code: str, trust: bool) -> None:
         self._folder = folder
         self._tag = hashlib.sha256(f"{HEADER_VERSION} {code}".encode()).hexdigest()[:16]
         wholes = [path for path in sorted(folder.glob(f"{_OURS}{self._tag}-*.jsonl")) if _is_sound(path)]
         self._records = sorted(folder.glob(f"{_OURS}{self._tag}-*.partial"))
         streams = [_whole_lines(path) for path in wholes[:1]] + [_recorded_lines(path) for path in self._records]
+        streams = streams if trust else []
         self._lines = heapq.merge(*streams, key=lambda item: item[0])
         self._head = next(self._lines, None)
 

@@ -1,0 +1,120 @@
+"""What the words of the launcher that only look need in the main process; no job imports this module."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dicomzarr import locks, scan, storage
+from dicomzarr.configuration import Settings
+from dicomzarr.errors import UserError
+from dicomzarr.paths import Results
+
+STATUS = "DICOMZARR_STATUS"  # names the file that receives what `./run status` asks for
+
+_held: list[int] = []  # file descriptors of locks, held for the life of the process
+
+
+def hold(folder: Path, *, alone: bool) -> Results:
+    """Keep runs away from a results folder while it is looked at.
+
+    Parameters
+    ----------
+    folder : Path
+        The results folder; it must be there.
+    alone : bool
+        Also keep others away who look.
+
+    Raises
+    ------
+    UserError
+        If there are no results, or a run is active.
+    """
+    results = Results(folder)
+    if not results.private.is_dir():
+        raise UserError(f"config key 'results': {str(folder)!r} holds no results yet; run the workflow first")
+    now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+    _held.append(locks.hold_run(results.private, now, shared=not alone))
+    locks.wait_for_orphans(results.private)
+    return results
+
+
+def asked() -> bool:
+    """Return whether the launcher asks what a run would do, and wants nothing changed."""
+    return STATUS in os.environ
+
+
+def _changes(before: Iterable[Sequence[Any]], now: Iterable[Sequence[Any]]) -> Counter[str]:
+    """Count the entries that are new, changed and gone; both sides are sorted by path."""
+    found: Counter[str] = Counter()
+    end = ["\U0010ffff"]
+    olds, news = itertools.chain(before, itertools.repeat(end)), itertools.chain(now, itertools.repeat(end))
+    old, new = next(olds), next(news)
+    while old is not end or new is not end:
+        if old[0] == new[0]:
+            found["changed"] += list(old) != list(new)
+            old, new = next(olds), next(news)
+        elif old[0] < new[0]:
+            found["gone"] += 1
+            old = next(olds)
+        else:
+            found["new"] += 1
+            new = next(news)
+    return found
+
+
+def reasons(settings: Settings) -> list[dict[str, Any]]:
+    """Return why a run would have something to do, as far as the source and the records tell.
+
+    Returns
+    -------
+    list of dict
+        `reason` (`first_run`, `source_new`, `source_changed`, `source_gone`, `source_moved`, `lost`, `paranoid`),
+        `count`, and for `lost` the `rule` whose files or record are missing or cut.
+
+    Raises
+    ------
+    UserError
+        If a run is active, or the source lost so many files that a run would refuse.
+    """
+    results = Results(settings.results)
+    active = locks.holder(results.private)
+    if active:
+        raise UserError(f"another run uses this results folder: {active}")
+    rows = scan.list_sources(settings)
+    if not results.inventory.is_file():
+        return [{"reason": "first_run", "count": len(rows)}]
+    scan.refuse_drop(settings, rows, results.inventory)
+    found: list[dict[str, Any]] = []
+    known = scan.known_rows(results.inventory)
+    try:
+        roots = next(known)[0]
+        changes = _changes(known, rows)
+    except (ValueError, LookupError, TypeError):
+        roots, changes = None, Counter({"changed": len(rows)})
+    if roots is not None and roots != scan.roots_of(settings):
+        found.append({"reason": "source_moved", "count": 1})
+    found += [
+        {"reason": f"source_{kind}", "count": changes[kind]} for kind in ("new", "changed", "gone") if changes[kind]
+    ]
+    lost = Counter(
+        path.relative_to(results.records).parts[0].removesuffix(".json") for path in scan.false_claims(results)
+    )
+    found += [{"reason": "lost", "rule": rule, "count": count} for rule, count in sorted(lost.items())]
+    if settings.paranoid:
+        found.append({"reason": "paranoid", "count": len(rows)})
+    return found
+
+
+def tell(settings: Settings) -> None:
+    """Write the reasons where the launcher wants them; end here where there is no inventory to build a DAG on."""
+    found = reasons(settings)
+    storage.write_atomically(Path(os.environ[STATUS]), storage.canonical_json(found))
+    if any(reason["reason"] == "first_run" for reason in found):
+        sys.exit(0)

@@ -1,0 +1,199 @@
+"""Every byte of the dataset against the digests on record: what is damaged, missing or surplus.
+
+It looks and changes nothing; `schedule_repair` takes back the records of what was found, so that the next run makes
+just that anew. No job of the workflow imports this module, so that an edit of it rebuilds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dicomzarr import seal, storage
+from dicomzarr.paths import Results
+
+DAMAGED, MISSING, SURPLUS = "damaged", "missing", "surplus"
+_BLOCK = 1 << 20
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a record says of a file below `dataset/`: its size and SHA-256, and the record that must go to remake it."""
+
+    size: int
+    digest: str
+    record: Path
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What verifying found.
+
+    Attributes
+    ----------
+    files, bytes : int
+        How much was read.
+    findings : list of (kind, path)
+        `damaged`, `missing` or `surplus`, and the path below `dataset/`; sorted by path.
+    unfinished : str
+        Why the dataset is no finished one, or nothing: what its records do not speak of cannot be judged then.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    findings: list[tuple[str, str]] = field(default_factory=list)
+    unfinished: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Return whether the dataset is finished and every file is as recorded."""
+        return not self.findings and not self.unfinished
+
+    def lines(self) -> list[str]:
+        """Return the verdict for people, a line for each file that is not as it should be."""
+        found = [f"{kind:<8} {path}" for kind, path in self.findings]
+        found += [f"unfinished: {self.unfinished}; run the workflow"] if self.unfinished else []
+        counts = {kind: sum(one == kind for one, _ in self.findings) for kind in (DAMAGED, MISSING, SURPLUS)}
+        said = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        return [*found, f"{self.files} files, {self.bytes} bytes read: {said}"]
+
+
+def _owner(results: Results, record: Path, name: str) -> Path:
+    """Return the record that must go so that a file is made anew: of its series where it belongs to one."""
+    parts = name.split("/")
+    if record.parent.name == "extract_batch" and parts[0] == "images.zarr" and len(parts) > 2:
+        return results.series_record("extract_batch", parts[1])
+    return record
+
+
+def claims(results: Results) -> tuple[dict[str, Claim], str]:
+    """Return what the records claim of each file below `dataset/`, and why they are not all there, or nothing."""
+    found: dict[str, Claim] = {}
+    unfinished = ""
+    for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
+        try:
+            said: Mapping[str, Any] = storage.read_json(path)["claims"]
+            for name, (size, digest) in said.items():
+                if name.startswith(seal.DATASET):
+                    below = name.removeprefix(seal.DATASET)
+                    found[below] = Claim(int(size), str(digest), _owner(results, path, below))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            unfinished = "a record of the run is damaged"
+    if "dataset.json" not in found:
+        unfinished = unfinished or "the dataset is not sealed"
+    elif not unfinished and not _is_sealed(results, found):
+        unfinished = "the seal is older than the records"
+    return found, unfinished
+
+
+def _is_sealed(results: Results, found: Mapping[str, Claim]) -> bool:
+    """Return whether the sealed digests are those of the records; a damaged seal is told by its own claim."""
+    sealed = results.sealed
+    if not sealed.is_file() or storage.sha256_of(sealed) != found["dataset.json"].digest:
+        return True
+    others = {path: claim.digest for path, claim in found.items() if path != "dataset.json"}
+    return bool(storage.read_json(sealed)["seal"] == seal.digest_of(others.items()))
+
+
+def _is_as_claimed(path: Path, claim: Claim) -> bool | None:
+    """Return whether a file holds the bytes claimed; None where it is not there."""
+    try:
+        handle = os.open(path, _OPEN)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return False  # a link, or no right to read it
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != claim.size:
+            return False
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # from the disk, not from memory
+        digest = hashlib.sha256()
+        offset = 0
+        while block := os.pread(handle, _BLOCK, offset):
+            digest.update(block)
+            offset += len(block)
+        return digest.hexdigest() == claim.digest
+    except OSError:
+        return False  # the disk cannot give it back
+    finally:
+        os.close(handle)
+
+
+def _entries(folder: Path) -> Iterator[str]:
+    """Yield every file, link and empty folder below a folder, relative to it."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        empty = True
+        with os.scandir(folder / below) as listing:
+            for entry in listing:
+                empty = False
+                path = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(path)
+                else:
+                    yield path
+        if empty and below:
+            yield below
+
+
+def verify(results: Results, threads: int = 1) -> Verdict:
+    """Read every file of the dataset and compare it with its record.
+
+    Parameters
+    ----------
+    results : Results
+        The results folder; nothing in it is changed.
+    threads : int
+        Files read at once.
+
+    Returns
+    -------
+    Verdict
+    """
+    known, unfinished = claims(results)
+    verdict = Verdict(unfinished=unfinished)
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        paths = sorted(known)
+        for path, as_claimed in zip(
+            paths, pool.map(lambda path: _is_as_claimed(results.dataset / path, known[path]), paths), strict=True
+        ):
+            if as_claimed is not None:
+                verdict.files += 1
+                verdict.bytes += known[path].size
+            if not as_claimed:
+                verdict.findings.append((MISSING if as_claimed is None else DAMAGED, path))
+    if results.dataset.is_dir() and not unfinished:
+        verdict.findings += [(SURPLUS, path) for path in _entries(results.dataset) if path not in known]
+    verdict.findings.sort(key=lambda finding: finding[1])
+    return verdict
+
+
+def schedule_repair(results: Results, verdict: Verdict) -> None:
+    """Take back the records of the files that are damaged or missing, and put surplus files out of the dataset.
+
+    The next run makes anew what those records spoke for, and nothing else. Surplus files are moved below
+    `private/surplus/`, since they may be somebody's.
+    """
+    known, _ = claims(results)
+    for kind, path in verdict.findings:
+        if kind == SURPLUS:
+            aside = results.private / "surplus" / path
+            storage.make_private(aside.parent)
+            storage.remove_tree(aside)
+            os.replace(results.dataset / path, aside)
+        else:
+            known[path].record.unlink(missing_ok=True)
+    # What stands in no record is swept by the next scan; a folder in place of a file must not stand in its way.
+    for kind, path in verdict.findings:
+        place = results.dataset / path
+        if kind == DAMAGED and (place.is_symlink() or not place.is_file()):
+            storage.remove_tree(place)

@@ -1,0 +1,149 @@
+"""Every transfer syntax, pixel layout and kind of series of the made-up cases, through the workflow in one run."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import zarr
+from conftest import Run, Workflow
+from made_up_cases import CASES, Made
+
+from dicomzarr.pixels.pixel_format import SYNTAXES
+
+
+@dataclass
+class Results:
+    """What the run made of the cases, by case."""
+
+    run: Run
+
+    @cached_property
+    def outcomes(self) -> dict[str, dict[str, dict[str, str]]]:
+        found: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+        for row in self.run.table("private/files.csv"):
+            name, _, file = unquote(row["path"]).partition("/")
+            found[name][file] = row
+        return found
+
+    @cached_property
+    def frames(self) -> dict[str, dict[tuple[str, int], dict[str, str]]]:
+        found: dict[str, dict[tuple[str, int], dict[str, str]]] = defaultdict(dict)
+        for row in self.run.table("private/frames.csv"):
+            name, _, file = unquote(row["path"]).partition("/")
+            found[name][file, int(row["frame"])] = row
+        return found
+
+    def arrays(self, case: Made) -> list[str]:
+        return sorted({row["array"] for row in self.frames[case.name].values()})
+
+    def attributes(self, array: str) -> dict[str, Any]:
+        path = self.run.results / "dataset/images.zarr" / array / "zarr.json"
+        found: dict[str, Any] = json.loads(path.read_text())["attributes"]
+        return found
+
+    def axes(self, array: str) -> str:
+        return "".join(axis["name"] for axis in self.attributes(array)["ome"]["multiscales"][0]["axes"])
+
+    def frame(self, row: dict[str, str]) -> Any:
+        """Return a frame as decoded: rows, columns and, where there is colour, samples."""
+        axes = self.axes(row["array"])
+        array = zarr.open_array(str(self.run.results / "dataset/images.zarr" / row["array"] / "0"), mode="r")
+        index = tuple(int(row[axis]) if axis in "tz" else slice(None) for axis in axes)
+        plane = array[index]
+        return np.moveaxis(plane, 0, -1) if "c" in axes else plane
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """One run on all cases; the processes of one test session share it."""
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent / f"fidelity-{session}" if session else base / "fidelity"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        workflow = Workflow(folder, environment={"DICOMZARR_KEY": "k" * 32})
+        for case in CASES.values() if not workflow.source.exists() else ():
+            for name, content in case.files.items():
+                path = workflow.source / case.name / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        return Results(workflow.run(cross_check=1.0, batch={"series": 1000, "megabytes": 512}))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=str)
+def test_case(results: Results, case: Made) -> None:
+    outcomes = results.outcomes[case.name]
+    assert set(outcomes) == set(case.files)
+    for name, reason in case.aside.items():
+        assert outcomes[name]["reason"] == reason
+    extracted = {name for name, row in outcomes.items() if row["outcome"] == "extracted"}
+    if case.one_of:
+        assert len(extracted & case.one_of) == 1
+        assert all(outcomes[name]["reason"] == "duplicate" for name in case.one_of - extracted)
+    assert extracted - case.one_of == set(case.voxels) - case.one_of
+
+    frames = results.frames[case.name]
+    for name in sorted(extracted):
+        voxels = case.voxels[name]
+        assert {number for file, number in frames if file == name} == set(range(len(voxels)))
+        for number, want in enumerate(voxels):
+            got = results.frame(frames[name, number])
+            assert got.dtype == want.dtype.newbyteorder("<")
+            if case.tolerance:
+                assert np.abs(got.astype(np.int64) - want.astype(np.int64)).max() <= case.tolerance
+            else:
+                assert got.shape == want.shape and got.tobytes() == np.ascontiguousarray(want).tobytes()
+    for key, (t, z) in case.places.items():
+        assert (frames[key]["t"], frames[key]["z"]) == tuple("" if n is None else str(n) for n in (t, z))
+
+    arrays = results.arrays(case)
+    assert len(arrays) == case.arrays
+    flags = {flag for array in arrays for flag in results.attributes(array)["dicomzarr"]["flags"]}
+    assert flags == case.flags
+    if case.axes:
+        assert {results.axes(array) for array in arrays} == {case.axes}
+    facts = results.attributes(arrays[0])["dicomzarr"] if arrays else {}
+    for key, want in case.facts.items():
+        assert facts.get(key) == want, key
+
+
+def test_every_transfer_syntax_went_through(results: Results) -> None:
+    found: set[str] = set()
+    for case in CASES.values():
+        for array in results.arrays(case):
+            found.update(results.attributes(array)["dicomzarr"]["transfer_syntax"])
+    assert found == set(SYNTAXES)
+
+
+def test_every_frame_of_a_syntax_with_two_decoders_was_compared(results: Results) -> None:
+    counts: dict[str, int] = defaultdict(int)
+    for path in (results.run.results / "dataset/provenance/extract_batch").glob("*.jsonl"):
+        for line in path.read_text().splitlines():
+            for volume in json.loads(line)["volumes"]:
+                for said, number in volume["cross_checks"].items():
+                    counts[said] += number
+    assert not [said for said in counts if said.startswith("refused")]
+    agreed = {said.split()[1] for said in counts if said.startswith("agreed")}
+    assert agreed == {"pillow", "jpegsof3", "dicomzarr-jpegls", "dicomzarr-rle", "openjph", "libdeflate"}
+
+
+def test_what_the_reports_say_of_values(results: Results) -> None:
+    depth = {row["array"]: row for row in results.run.table("dataset/reports/depth.csv")}
+    assert {row["read_back"] for row in depth.values()} == {"exact"}
+    (outside,) = results.arrays(CASES["outside the declared range"])
+    assert depth[outside]["verdict"] == "warn" and depth[outside]["flags"] == "outside_declared_range"
+    (padded,) = results.arrays(CASES["padding"])
+    voxels = CASES["padding"].voxels["one.dcm"][0]
+    row = depth[padded]
+    assert int(row["observed_min"]) == voxels.min() == -32768
+    assert int(row["unpadded_min"]) == voxels[voxels > -32768].min()
