@@ -34,6 +34,8 @@ software = software_versions()
 
 # The keys of the configuration that dataset.json may show: no path; the one sentence is why images are kept.
 shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
+if config["burned_in"] == "keep":
+    shown_config["burned_in_reason"] = config["burned_in_reason"]
 
 
 def under_results(path):

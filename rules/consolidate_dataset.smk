@@ -7,6 +7,7 @@ rule consolidate_dataset:
     output:
         volumes="<results>/dataset/volumes.csv",
         outcomes="<results>/dataset/reports/outcomes.csv",
+        policy="<results>/dataset/reports/policy.csv",
         group="<results>/dataset/images.zarr/zarr.json",
         files="<results>/private/files.csv",
         frames="<results>/private/frames.csv",

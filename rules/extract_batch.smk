@@ -21,6 +21,7 @@ rule extract_batch:
         layout=config["layout"],
         tolerance=config["spacing_tolerance"],
         cross_check=config["cross_check"],
+        burned_in=config["burned_in"],
         software=software,
         code=code_digest("extract_batch.py"),
     message:

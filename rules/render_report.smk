@@ -4,6 +4,7 @@ rule render_report:
         depths="<results>/dataset/reports/depth.csv",
         sizes="<results>/dataset/reports/size.csv",
         outcomes="<results>/dataset/reports/outcomes.csv",
+        policy="<results>/dataset/reports/policy.csv",
     output:
         report="<results>/dataset/reports/report.html",
         provenance="<results>/dataset/provenance/render_report.json",

@@ -16,7 +16,7 @@ def consolidate_dataset(
 
 if __name__ == "__main__":
     with provenance.step(snakemake) as step:
-        named = ("volumes", "outcomes", "files", "frames", "group")
+        named = ("volumes", "outcomes", "policy", "files", "frames", "group")
         step.result = consolidate_dataset(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,

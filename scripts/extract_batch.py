@@ -29,10 +29,11 @@ if __name__ == "__main__":
                 layout=snakemake.params.layout,
                 tolerance=snakemake.params.tolerance,
                 cross_check=snakemake.params.cross_check,
+                burned_in=snakemake.params.burned_in,
                 software=tuple(snakemake.params.software),
                 code=snakemake.params.code,
             ),
-        )
             # No params: they change no result, so that switching them must rerun nothing.
             paranoid=snakemake.config["paranoid"],
             keep_removed=snakemake.config["keep_removed"],
+        )

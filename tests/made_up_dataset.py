@@ -184,6 +184,7 @@ def write_dataset(folder: Path, arrays: list[Made], outcomes: list[tuple[str, st
     _table(folder / "reports" / "size.csv", SIZE, size)
     rows = [{"outcome": outcome, "reason": reason, "files": files} for outcome, reason, files in outcomes]
     _table(folder / "reports" / "outcomes.csv", ["outcome", "reason", "files"], rows)
+    _table(folder / "reports" / "policy.csv", ["policy", "kind", "files"], [])
     (folder / "images.zarr" / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group"}))
     return folder
 

@@ -245,7 +245,7 @@ def consolidate(
     pseudonyms : Pseudonyms
         Makes keyed digests of source files for the provenance.
     outputs : mapping of str to Path
-        volumes, outcomes, files, frames, group.
+        volumes, outcomes, policy, files, frames, group.
 
     Returns
     -------
@@ -255,6 +255,7 @@ def consolidate(
     files, frames = _Spills(folder), _Spills(folder)
     extraction, checks = _Projection(results, "extract_batch"), _Projection(results, "check_batch")
     totals: Counter[Any] = Counter()
+    risks: Counter[str] = Counter()
 
     def volumes() -> Iterator[str]:
         current = ""
@@ -268,6 +269,7 @@ def consolidate(
             checks.add(series_id, _check_said(storage.read_json(results.series_record("check_batch", series_id))))
             for said in record["files"]:
                 files.add([said["path"], said["outcome"], said["reason"], series_id])
+                risks.update([said["risk"]] if said["reason"] == "burned_in_risk" else [])
             for volume in record["volumes"]:
                 for source, number, t, z, _ in volume["frames"]:
                     frames.add([record["files"][source]["path"], number, volume["array"], t, z])
@@ -284,6 +286,8 @@ def consolidate(
         frame_count = tables.write(outputs["frames"], tables.FRAMES, placed, private=True)
         listed = [tables.line((*key, count)) for key, count in sorted(totals.items())]
         tables.write(outputs["outcomes"], tables.OUTCOMES, listed)
+        set_aside = [tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
+        tables.write(outputs["policy"], tables.POLICY, set_aside)
     finally:
         storage.remove_tree(folder)
     storage.write_atomically(outputs["group"], ome.GROUP)

@@ -7,6 +7,7 @@ SERIES_FLAGS = {
     "no_series_uid": "Series Instance UID (0020,000E) is missing: each file is a series of its own",
     "shared_series_uid": "the same Series Instance UID occurs under another subject, and was kept apart from it",
     "several_studies": "files of the series name different studies; `study_id` is the first in order",
+    "face_risk": "a scan of the head: the face may be rendered from it",
     "incomplete": "files of this volume were quarantined, so it has fewer frames than the source meant it to have",
 }
 HEADER_FLAGS = {

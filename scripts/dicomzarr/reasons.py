@@ -41,6 +41,12 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     ("presentation_state", "skipped", "a presentation state, no image", "nothing"),
     ("encapsulated_document", "skipped", "an encapsulated document such as a PDF, no image", "nothing"),
     ("waveform", "skipped", "a waveform, no image", "nothing"),
+    (
+        "burned_in_risk",
+        "skipped",
+        "text may be burned into the pixels, and the configuration says to skip such images",
+        "look at them inside the site; if they are clean, set burned_in: keep with a burned_in_reason",
+    ),
     ("duplicate", "skipped", "the same SOP instance with equal pixels is in the dataset already", "nothing"),
     (
         "missing_pixel_data",

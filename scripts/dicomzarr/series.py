@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import ome, shards, storage, vocabulary
+from dicomzarr import ome, risks, shards, storage, vocabulary
 from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Frame, HeaderRow, Volume
@@ -28,6 +28,8 @@ from dicomzarr.volumes import frames as frames_module
 from dicomzarr.volumes import layout
 
 _BLOCK = 1 << 22
+# Reasons that leave no hole in a volume: the frame is there already, or is left out on purpose.
+DELIBERATE = frozenset({"duplicate", "burned_in_risk"})
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -39,6 +41,7 @@ class Options:
     layout: str
     tolerance: float
     cross_check: float
+    burned_in: str
     software: tuple[str, ...]
     code: str
 
@@ -81,15 +84,15 @@ def opened(row: HeaderRow, roots: Roots) -> Iterator[int]:
         os.close(handle)
 
 
-def content_of(row: HeaderRow, roots: Roots) -> str:
-    """Return the SHA-256 of a source file's bytes, in hex."""
-    digest = hashlib.sha256()
 def _refuse_change(handle: int, row: HeaderRow) -> None:
     status = os.fstat(handle)
     if (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) != tuple(row["stat"]):
         raise SourceChanged(1)
 
 
+def content_of(row: HeaderRow, roots: Roots) -> str:
+    """Return the SHA-256 of a source file's bytes, in hex."""
+    digest = hashlib.sha256()
     with opened(row, roots) as handle:
         offset = 0
         while block := os.pread(handle, _BLOCK, offset):
@@ -108,6 +111,7 @@ class _File:
     content: str
     own: bool = True
     reason: str = ""
+    risk: str = ""
     format: pixels.PixelFormat | None = None
     frames: list[Frame] = dataclasses.field(default_factory=list)
     palette: dict[str, Any] | None = None
@@ -366,6 +370,7 @@ def _write_volume(
     sources = sorted({place.frame.source for place in volume.places})
     pixel_facts = _pixel_facts(volume, files, written.decoders, written.flags)
     row_flags = {flag for i in sources for flag in files[i].row["flags"]}
+    row_flags |= {"face_risk"} if risks.shows_face([files[i].row["facts"] for i in sources]) else set()
     format_flags = {flag for i in sources if (form := files[i].format) for flag in form.flags}
     flags = set(volume.flags) | written.flags | row_flags | format_flags
     flags |= {"incomplete"} if expected > len(volume.places) else set()
@@ -402,7 +407,7 @@ def _write_volume(
 
 def _expected_frames(volumes: Sequence[Volume], files: Sequence[_File], options: Options) -> dict[tuple[str, ...], int]:
     """Return how many frames each volume would have if no file of it had failed, by discriminators."""
-    lost = [f for f in files if f.own and f.frames and f.reason and f.reason != "duplicate"]
+    lost = [f for f in files if f.own and f.frames and f.reason and f.reason not in DELIBERATE]
     kept = {f.instance for f in files if f.own and not f.reason}
     lost = [f for f in lost if f.instance not in kept]
     standing = [frame for f in files if f.own and not f.reason for frame in f.frames]
@@ -478,6 +483,9 @@ def extract(
     files = sorted([*own, *rivals], key=lambda f: (not f.own, f.content, f.row["path"]))
     for index, file in enumerate(files):
         file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
+        if not file.reason and options.burned_in == "skip":
+            file.risk = risks.burned_in(file.row["facts"])
+            file.reason = "burned_in_risk" if file.risk else ""
         _understand(index, file, roots)
     readers = _Readers(files, roots)
     _settle_duplicates(files, readers)
@@ -522,4 +530,5 @@ def _account(file: _File) -> dict[str, Any]:
         "content": file.content,
         "outcome": REASONS[file.reason].outcome if file.reason else "extracted",
         "reason": file.reason,
+        "risk": file.risk,
     }

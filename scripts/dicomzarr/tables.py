@@ -14,6 +14,7 @@ MANIFEST = ("path",)
 FILES = ("path", "outcome", "reason", "series_id")
 FRAMES = ("path", "frame", "array", "t", "z")
 OUTCOMES = ("outcome", "reason", "files")
+POLICY = ("policy", "kind", "files")
 VOLUMES = (
     "array", "series_id", "study_id", "subject_id", "split", "modality", "axes", "shape", "dtype", "bits_stored",
     "photometric", "spacing_mm", "frames", "source_bytes", "stored_bytes", "pixel_digest", "flags",

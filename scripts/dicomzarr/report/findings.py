@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dicomzarr.reasons import REASONS
 from dicomzarr.report.tables import Array, Tables, flag_counts
 from dicomzarr.report.words import count
+from dicomzarr.risks import BURNED_IN_KINDS
 
 MAX_NAMED, MAX_FLAGS = 12, 5
 
@@ -111,6 +112,12 @@ def findings(tables: Tables, unseen: Sequence[str] = ()) -> list[Finding]:
             names = tuple(array.array for array in those[:MAX_NAMED])
             flags = tuple(flag_counts(those)[:MAX_FLAGS])
             found.append(Finding(level, title, advice, names, len(those) - len(names), flags))
+    if tables.burned_in:
+        number = sum(files for _, files in tables.burned_in)
+        title = f"{count(number, 'file')} set aside because text may be burned into the pixels"
+        kinds = "; ".join(f"{files}: {BURNED_IN_KINDS.get(kind, kind)}" for kind, files in tables.burned_in)
+        advice = f"{kinds}. To keep them after looking at them, set burned_in: keep and a burned_in_reason."
+        found.append(Finding("warn", title, advice))
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:
             reason = REASONS.get(row.reason)

@@ -86,6 +86,7 @@ class Tables:
 
     arrays: tuple[Array, ...]
     outcomes: tuple[Outcome, ...]
+    burned_in: tuple[tuple[str, int], ...] = ()  # why images were set aside by policy, and how many
 
     def files(self, outcome: str) -> int:
         """Return how many entries of the source ended with `outcome`."""
@@ -199,7 +200,9 @@ def read_tables(dataset: Path) -> Tables:
     outcomes = [Outcome(row["outcome"], row["reason"], _whole(row["files"]) or 0) for row in lines]
     rank = {name: place for place, name in enumerate(OUTCOMES)}
     outcomes.sort(key=lambda row: (rank.get(row.outcome, len(rank)), -row.files, row.reason))
-    return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes))
+    policy = _rows(reports / "policy.csv")
+    burned_in = tuple((row["kind"], _whole(row["files"]) or 0) for row in policy if row["policy"] == "burned_in")
+    return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes), burned_in)
 
 
 def totals(arrays: Iterable[Array]) -> Totals:
