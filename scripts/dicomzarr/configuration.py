@@ -129,11 +129,29 @@ def _within(inner: Path, outer: Path) -> bool:
     return inner == outer or outer in inner.parents
 
 
+def _refuse_unusable(results: str) -> None:
+    """Refuse names that Snakemake or a reader would take for something else."""
+    odd = sorted(set(results) & set("{}<>\n"))
+    if odd:
+        raise ConfigProblem(
+            f"config key 'results': found {odd[0]!r} in {results!r}; a results folder may not hold any of {{ }} < >, "
+            "which have a meaning of their own in Snakemake"
+        )
+    if results.startswith("~"):
+        raise ConfigProblem(
+            f"config key 'results': {results!r} begins with ~, which is not expanded; write the whole path"
+        )
+
+
 def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
     named = {"": value} if isinstance(value, str) else dict(value)
     found: dict[str, Path] = {}
     for label, text in named.items():
         key = f"source.{label}" if label else "source"
+        if text.startswith("~"):
+            raise ConfigProblem(
+                f"config key {key!r}: {text!r} begins with ~, which is not expanded; write the whole path"
+            )
         folder = Path(os.path.abspath(text))
         if not folder.exists():
             raise ConfigProblem(
@@ -154,6 +172,18 @@ def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
     return found
 
 
+def check_keys(config: Mapping[str, Any]) -> None:
+    """Check names, types and ranges of all keys, and no folder.
+
+    Raises
+    ------
+    ConfigProblem
+        At the first key that is unknown or of a wrong type or value.
+    """
+    _check_schema(config)
+    _check_gate(config["gate"])
+
+
 def check(config: Mapping[str, Any]) -> Settings:
     """Return the checked settings.
 
@@ -171,21 +201,10 @@ def check(config: Mapping[str, Any]) -> Settings:
     if config["burned_in"] == "keep" and not config["burned_in_reason"].strip():
         raise ConfigProblem(
             "config key 'burned_in_reason' is empty; "
-def check_keys(config: Mapping[str, Any]) -> None:
-    """Check names, types and ranges of all keys, and no folder.
-
-    Raises
-    ------
-    ConfigProblem
-        At the first key that is unknown or of a wrong type or value.
-    """
-    _check_schema(config)
-    _check_gate(config["gate"])
-
-
             "burned_in: keep needs a sentence that says why these images may be kept"
         )
     sources = _sources(config["source"])
+    _refuse_unusable(config["results"])
     results = Path(config["results"])
     place = Path(os.path.abspath(results)).resolve()
     for folder in sources.values():
@@ -207,8 +226,8 @@ def check_keys(config: Mapping[str, Any]) -> None:
         cross_check=float(config["cross_check"]),
         series_per_batch=config["batch"]["series"],
         megabytes_per_batch=config["batch"]["megabytes"],
-    )
         largest_drop=float(config["largest_drop"]),
         confirm_drop=is_on(config["confirm_drop"]),
         paranoid=is_on(config["paranoid"]),
         keep_removed=is_on(config["keep_removed"]),
+    )

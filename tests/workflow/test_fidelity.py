@@ -16,6 +16,7 @@ import pytest
 import zarr
 from conftest import Run, Workflow
 from made_up_cases import CASES, Made
+from readers import assert_read_alike
 
 from dicomzarr.pixels.pixel_format import SYNTAXES
 
@@ -147,3 +148,8 @@ def test_what_the_reports_say_of_values(results: Results) -> None:
     row = depth[padded]
     assert int(row["observed_min"]) == voxels.min() == -32768
     assert int(row["unpadded_min"]) == voxels[voxels > -32768].min()
+
+
+def test_every_array_is_valid_and_read_alike_by_three_readers(results: Results) -> None:
+    arrays = sorted({array for case in CASES.values() for array in results.arrays(case)})
+    assert assert_read_alike(results.run.results / "dataset/images.zarr", arrays) == len(arrays) > 200
