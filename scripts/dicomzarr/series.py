@@ -418,6 +418,18 @@ def _expected_frames(volumes: Sequence[Volume], files: Sequence[_File], options:
     return {v.discriminators: max(len(v.places), would.get(v.discriminators, 0)) for v in volumes}
 
 
+def name_volumes(series_id: str, volumes: Sequence[Volume], pseudonyms: Pseudonyms) -> dict[str, Volume]:
+    """Return the volumes of a series by id; where two of thousands would share one, the later is hashed once more."""
+    named: dict[str, Volume] = {}
+    for volume in sorted(volumes, key=lambda volume: volume.discriminators):
+        name, again = pseudonyms.volume_id(series_id, volume.discriminators), 0
+        while name in named:
+            again += 1
+            name = pseudonyms.volume_id(series_id, (*volume.discriminators, f"again {again}"))
+        named[name] = volume
+    return named
+
+
 def _attempt(
     entry: Mapping[str, Any],
     files: Sequence[_File],
@@ -434,9 +446,7 @@ def _attempt(
             return []
         volumes = layout.lay_out(standing, tolerance=options.tolerance)
         expected = _expected_frames(volumes, files, options)
-        named = {pseudonyms.volume_id(entry["series_id"], volume.discriminators): volume for volume in volumes}
-        if len(named) != len(volumes):
-            raise ValueError("two volumes of a series have one id")
+        named = name_volumes(entry["series_id"], volumes, pseudonyms)
         done = []
         for volume_id, volume in sorted(named.items()):
             flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *entry["flags"]})))
