@@ -1,0 +1,251 @@
+"""A source tree and the ways in which people and programs change one."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicoms import ct_slice, save, save_series
+
+SLICES = 3
+
+
+@dataclass
+class Tree:
+    """Made-up series in folders that edits move about; `random` decides which ones an edit hits."""
+
+    source: Path
+    random: random.Random
+    series: dict[str, Path] = field(default_factory=dict)
+    made: int = 0
+
+    def grow(self) -> str:
+        name = f"series-{self.made}"
+        self.made += 1
+        self.series[name] = self.source / f"folder {name}"
+        save_series(self.series[name], name, SLICES)
+        return name
+
+    def pick(self) -> str:
+        return self.random.choice(sorted(self.series))
+
+    def file(self, name: str) -> Path:
+        return self.random.choice(sorted(p for p in self.series[name].iterdir() if p.name.endswith(".dcm")))
+
+
+Edit = Callable[[Tree], set[str]]  # returns the series that must be extracted again, and no others
+
+
+def rewrite(path: Path, shift: int | None, longer: bool = False) -> None:
+    """Change bytes of a pixel, or the length, and set the time `shift` ns from what it was; None leaves it new."""
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 0x01
+    if longer:
+        data += b"\xfc\xff\xfc\xff" + b"OB\0\0" + (4).to_bytes(4, "little") + b"\0\0\0\0"  # trailing padding
+    path.write_bytes(data)
+    if shift is not None:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + shift))
+
+
+def new_folder(tree: Tree) -> set[str]:
+    return {tree.grow()}
+
+
+def late_slice(tree: Tree) -> set[str]:
+    name = tree.pick()
+    number = len(list(tree.series[name].iterdir())) + tree.random.randrange(10, 10_000)
+    save(ct_slice(name, number), tree.series[name] / f"late-{number}.dcm")
+    return {name}
+
+
+def changed_newer(tree: Tree) -> set[str]:
+    name = tree.pick()
+    rewrite(tree.file(name), None)
+    return {name}
+
+
+def changed_equal_time(tree: Tree) -> set[str]:
+    name = tree.pick()
+    rewrite(tree.file(name), 0)
+    return {name}
+
+
+def changed_older_time(tree: Tree) -> set[str]:
+    name = tree.pick()
+    rewrite(tree.file(name), -(10**12))
+    return {name}
+
+
+def changed_future_time(tree: Tree) -> set[str]:
+    name = tree.pick()
+    rewrite(tree.file(name), 10**18)
+    return {name}
+
+
+def changed_size(tree: Tree) -> set[str]:
+    name = tree.pick()
+    rewrite(tree.file(name), 0, longer=True)
+    return {name}
+
+
+def touched(tree: Tree) -> set[str]:
+    for path in tree.series[tree.pick()].iterdir():
+        os.utime(path)
+    return set()
+
+
+def touched_future(tree: Tree) -> set[str]:
+    os.utime(tree.file(tree.pick()), (4e9, 4e9))
+    return set()
+
+
+def renamed(tree: Tree) -> set[str]:
+    path = tree.file(tree.pick())
+    path.rename(path.with_name(f"renamed {tree.random.randrange(10**6)}.dcm"))
+    return set()
+
+
+def moved_folder(tree: Tree) -> set[str]:
+    name = tree.pick()
+    target = tree.source / f"moved {tree.random.randrange(10**6)}" / "deeper"
+    target.parent.mkdir()
+    tree.series[name] = tree.series[name].rename(target)
+    return set()
+
+
+def swapped_names(tree: Tree) -> set[str]:
+    first, second = (tree.file(tree.pick()) for _ in range(2))
+    if first != second:
+        aside = tree.source / "aside"
+        first.rename(aside)
+        second.rename(first)
+        aside.rename(second)
+    if first.parent != second.parent:  # each lies in the other's folder now: back, or an edit would hit two series
+        return swapped_names_back(first, second, tree)
+    return set()
+
+
+def swapped_names_back(first: Path, second: Path, tree: Tree) -> set[str]:
+    aside = tree.source / "aside"
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+    return set()
+
+
+def copied_in_place(tree: Tree) -> set[str]:
+    path = tree.file(tree.pick())
+    shutil.copy2(path, tree.source / "copy")
+    (tree.source / "copy").replace(path)
+    return set()
+
+
+def deleted_series(tree: Tree) -> set[str]:
+    name = tree.pick()
+    if len(tree.series) > 3:
+        shutil.rmtree(tree.series.pop(name))
+    return set()
+
+
+def deleted_slice(tree: Tree) -> set[str]:
+    name = tree.pick()
+    if len(list(tree.series[name].iterdir())) < 2:
+        return set()
+    tree.file(name).unlink()
+    return {name}
+
+
+def broken(tree: Tree) -> set[str]:
+    name = tree.pick()
+    path = tree.file(name)
+    path.write_bytes(path.read_bytes()[:-40])
+    return {name}
+
+
+def mended(tree: Tree) -> set[str]:
+    name = tree.pick()
+    path = tree.series[name] / "mended.dcm"
+    if path.exists() and path.stat().st_size > 400:
+        return set()
+    save(ct_slice(name, 77), path)
+    return {name}
+
+
+def half_copied(tree: Tree) -> set[str]:
+    """A copy that is under way: `mended` completes it later."""
+    name = tree.pick()
+    path = tree.series[name] / "mended.dcm"
+    whole = save(ct_slice(name, 77), path).read_bytes()
+    path.write_bytes(whole[: len(whole) - 200])
+    return {name}
+
+
+def duplicated(tree: Tree) -> set[str]:
+    name = tree.pick()
+    shutil.copy(tree.file(name), tree.series[name] / f"again {tree.random.randrange(10**6)}.dcm")
+    return {name}
+
+
+def no_dicom(tree: Tree) -> set[str]:
+    (tree.source / f"notes {tree.random.randrange(10**6)}.txt").write_text("no image " * 40)
+    return set()
+
+
+def linked(tree: Tree) -> set[str]:
+    (tree.source / f"link {tree.random.randrange(10**6)}").symlink_to(tree.file(tree.pick()))
+    return set()
+
+
+def other_name_in_header(tree: Tree) -> set[str]:
+    name = tree.pick()
+    path = tree.series[name] / "patient.dcm"
+    save(ct_slice(name, 55, PatientName=f"Other^{tree.random.randrange(10**6)}"), path)
+    return {name}
+
+
+def shared_uid(tree: Tree) -> set[str]:
+    """Another patient with the UID of a series that is there: both get a flag."""
+    name = tree.pick()
+    others = list(tree.source.glob("other patient *"))
+    uid = ct_slice(name, 0).SeriesInstanceUID
+    if others:
+        return set()
+    other = f"twin of {name}"
+    tree.series[other] = tree.source / f"other patient {name}"
+    save_series(tree.series[other], other, SLICES, SeriesInstanceUID=uid)
+    return {name, other}
+
+
+def made_read_only(tree: Tree) -> set[str]:
+    for path in [*tree.source.rglob("*"), tree.source]:
+        if not path.is_symlink():
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    return set()
+
+
+def made_writable(tree: Tree) -> set[str]:
+    for path in [tree.source, *tree.source.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    return set()
+
+
+def several(tree: Tree) -> set[str]:
+    return new_folder(tree) | changed_older_time(tree) | touched(tree) | moved_folder(tree)
+
+
+# Order matters to the test that does one after another: what is broken is mended later.
+EDITS: dict[str, Edit] = {
+    edit.__name__: edit
+    for edit in (
+        new_folder, late_slice, changed_newer, changed_equal_time, changed_older_time, changed_future_time,
+        changed_size, touched, touched_future, renamed, moved_folder, swapped_names, copied_in_place, deleted_series,
+        deleted_slice, broken, half_copied, mended, duplicated, no_dicom, linked, other_name_in_header, shared_uid,
+        made_read_only, made_writable, several,
+    )
+}  # fmt: skip

@@ -1,0 +1,143 @@
+"""Every kind of edit: only its series are extracted again, and the dataset is that of a run from scratch."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import REASON, Workflow
+from dicoms import ct_slice
+from edits import EDITS, SLICES, Tree
+from from_scratch import dataset_digest, digest_from_scratch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from dicomzarr import identity
+
+FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # all of it; about half an hour
+BATCH = {"series": 2, "megabytes": 512}
+SERIES = 6
+
+
+def tree_at(folder: Path, seed: int) -> tuple[Workflow, Tree]:
+    workflow = Workflow(folder, {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32})
+    tree = Tree(workflow.source, random.Random(seed))
+    for _ in range(SERIES):
+        tree.grow()
+    return workflow, tree
+
+
+def scratch_digest(workflow: Workflow, folder: Path) -> str:
+    try:
+        said = {"burned_in": "keep", "burned_in_reason": REASON, **workflow.config, "source": str(workflow.source)}
+        return digest_from_scratch(said, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def state(results: Path) -> dict[str, tuple[int, int]]:
+    """Return what changes of a series' folder when its arrays are made anew."""
+    folders = [path for path in (results / "dataset/images.zarr").iterdir() if path.is_dir()]
+    return {path.name: (path.stat().st_ino, path.stat().st_ctime_ns) for path in folders}
+
+
+def ids_of(names: set[str]) -> set[str]:
+    pseudonyms = identity.Pseudonyms(b"k" * 32)
+    found = set()
+    for name in names:
+        header = ct_slice(name.removeprefix("twin of "), 0)
+        subject = pseudonyms.subject_id("", f"patient-{name}")
+        found.add(pseudonyms.series_id(subject, header.SeriesInstanceUID))
+    return found
+
+
+def test_each_edit_extracts_its_series_alone_and_ends_as_from_scratch(tmp_path: Path) -> None:
+    workflow, tree = tree_at(tmp_path / "tree", seed=1)
+    run = workflow.run()
+    elsewhere = Workflow(tmp_path / "elsewhere", {"source": str(workflow.source), "batch": BATCH}, workflow.environment)
+    scratch = scratch_digest(workflow, tmp_path / "scratch")
+    assert run.sealed["digest"] == elsewhere.run(cores=1).sealed["digest"] == scratch
+    for number, (name, edit) in enumerate(EDITS.items()):
+        before = state(workflow.results)
+        expected = ids_of(edit(tree))
+        run = workflow.run()
+        after = state(workflow.results)
+        assert {one for one in after if after[one] != before.get(one)} == expected, name
+        assert run.sealed["digest"] == scratch_digest(workflow, tmp_path / "scratch"), name
+        assert dataset_digest(workflow.results / "dataset") == run.sealed["digest"], name
+        if FULL or number % 4 == 0:
+            assert workflow.run().nothing_to_do, name
+    assert run.sealed["digest"] == elsewhere.run(cores=1).sealed["digest"]
+
+
+def killed(workflow: Workflow, after: float) -> None:
+    """Start a run and kill its whole process group."""
+    workflow.write_config()
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow.project / "Snakefile")]
+    process = subprocess.Popen(
+        [*command, "--cores", "2", "--configfile", "config.yaml"],
+        cwd=workflow.folder,
+        env=os.environ | workflow.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+STEPS = st.tuples(st.sampled_from(sorted(EDITS)), st.none() | st.floats(0.8, 4.5), st.booleans())
+
+
+@settings(
+    max_examples=1,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
+@given(seed=st.integers(0, 10**6), steps=st.lists(STEPS, min_size=30 if FULL else 5, max_size=30 if FULL else 5))
+def test_a_random_walk_of_edits_and_kills_ends_as_from_scratch(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, steps: list[tuple[str, float | None, bool]]
+) -> None:
+    folder = tmp_path_factory.mktemp("walk")
+    workflow, tree = tree_at(folder / "tree", seed)
+    for name, kill_after, finish in steps:
+        EDITS[name](tree)
+        if kill_after is not None:
+            killed(workflow, kill_after)
+        elif finish:
+            workflow.run()
+    run = workflow.run()
+    assert run.sealed["digest"] == scratch_digest(workflow, folder / "scratch")
+    assert workflow.run().nothing_to_do
+
+
+def test_time_zones_locales_and_the_order_of_creation_decide_nothing(tmp_path: Path) -> None:
+    digests = set()
+    for number, (zone, locale) in enumerate(
+        (("UTC", "C"), ("Pacific/Kiritimati", "C.UTF-8"), ("America/Caracas", "tr_TR.UTF-8"))
+    ):
+        workflow, tree = tree_at(tmp_path / f"first {number}", seed=number)
+        files = sorted(path for path in workflow.source.rglob("*") if path.is_file())
+        random.Random(number).shuffle(files)
+        other = tmp_path / f"at {number}"
+        for path in files:
+            target = other / "source" / path.relative_to(workflow.source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        moved = Workflow(
+            other, {"batch": BATCH}, {**workflow.environment, "TZ": zone, "LC_ALL": locale, "LANG": locale}
+        )
+        sealed = moved.run(cores=1 + number % 2).sealed
+        digests.add((sealed["digest"], sealed["seal"]))
+        assert len(tree.series) * SLICES == len(files)
+    assert len(digests) == 1
