@@ -151,6 +151,10 @@ class _Batch:
         self.record_path(entry["series_id"]).unlink(missing_ok=True)
         store = self.store / entry["series_id"]
         made = extract(entry, contents, store, self.roots, self.pseudonyms, self.options)
+        for said in made["files"]:
+            if "found" in said and "needed" in said:
+                known = (entry["series_id"], said["reason"], said["found"], said["needed"])
+                log.info("series %s: a file set aside as %s, found %d, needed %d", *known)
         self.waiting.append(made | {"entry": said, "rivals": rivals})
         self.waiting_bytes += sum(volume["stored_bytes"] for volume in made["volumes"])
         if self.waiting_bytes > GROUP_BYTES or len(self.waiting) >= GROUP_SERIES:

@@ -112,6 +112,7 @@ class _File:
     own: bool = True
     reason: str = ""
     risk: str = ""
+    numbers: dict[str, int] = dataclasses.field(default_factory=dict)
     format: pixels.PixelFormat | None = None
     frames: list[Frame] = dataclasses.field(default_factory=list)
     palette: dict[str, Any] | None = None
@@ -195,13 +196,36 @@ def _understand(index: int, file: _File, roots: Roots) -> None:
         if facts.get("has_modality_lut") and header is not None:
             file.modality_lut = dict(read_modality_lut(header))
         file.frames = frames_module.frames_of(index, file.content, facts, file.format, header)
+        if file.reason == "truncated_pixel_data" and facts["TransferSyntaxUID"] != sources.DEFLATED_EXPLICIT_LITTLE:
+            # The header reader found that out without counting; here the numbers are at hand.
+            pixels.FrameReader(_Hollow(file.row["stat"][0]), facts)
     except SetAside as error:
+        file.numbers = _numbers(error) if file.reason in ("", error.code) else {}
         file.reason = file.reason or error.code
     except Exception:
         if not file.reason:
             raise
         # A header that is known to be broken need not tell where its slice would have been.
         file.frames = []
+
+
+class _Hollow:
+    """A source of so many bytes that nobody reads: enough to measure it."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        raise SetAside("truncated_pixel_data")
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        raise SetAside("truncated_pixel_data")
+
+
+def _numbers(error: SetAside) -> dict[str, int]:
+    """Return the numbers that explain a reason: what was found and what was needed."""
+    pairs = (("found", error.found), ("needed", error.needed))
+    return {key: number for key, number in pairs if number is not None}
 
 
 def _refuse_impossible_count(file: _File) -> None:
@@ -222,16 +246,16 @@ def _pixel_digest(files: Sequence[_File], index: int, readers: _Readers) -> str 
             digest.update(f"{decoded.shape}{decoded.dtype.str}".encode())
             digest.update(decoded.data)
     except SetAside as error:
-        _condemn(files, file.content, error.code)
+        _condemn(files, file.content, error.code, _numbers(error))
         return None
     return digest.hexdigest()
 
 
-def _condemn(files: Sequence[_File], content: str, reason: str) -> None:
+def _condemn(files: Sequence[_File], content: str, reason: str, numbers: dict[str, int]) -> None:
     """Note a reason for every file of this content: equal bytes fail alike."""
     for file in files:
         if file.content == content and (not file.reason or file.reason == "duplicate"):
-            file.reason = reason
+            file.reason, file.numbers = reason, numbers
 
 
 def _settle_duplicates(files: Sequence[_File], readers: _Readers) -> None:
@@ -287,9 +311,9 @@ def _write_array(folder: Path, volume: Volume, readers: _Readers, options: Optio
                     done.cross_checks[f"{checked.outcome} {checked.decoder}".strip()] += 1
                     done.flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())
             except pixels.DecoderDisagreement as error:
-                raise _BadFile(place.frame.source, error.code, error.digests) from None
+                raise _BadFile(place.frame.source, error, error.digests) from None
             except SetAside as error:
-                raise _BadFile(place.frame.source, error.code) from None
+                raise _BadFile(place.frame.source, error) from None
             done.flags.update(reader.flags)
             writer.put(decoded.pixels)
             done.frames.append(hashlib.sha256(decoded.pixels.data).hexdigest())
@@ -305,10 +329,11 @@ def _write_array(folder: Path, volume: Volume, readers: _Readers, options: Optio
 class _BadFile(Exception):
     """A file that failed while its frames were written; with digests, two decoders disagree on one of them."""
 
-    def __init__(self, source: int, reason: str, digests: tuple[str, str] | None = None) -> None:
-        super().__init__(reason)
+    def __init__(self, source: int, error: SetAside, digests: tuple[str, str] | None = None) -> None:
+        super().__init__(error.code)
         self.source = source
-        self.reason = reason
+        self.reason = error.code
+        self.numbers = _numbers(error)
         self.digests = digests
 
 
@@ -516,7 +541,7 @@ def extract(
                 for file in files:
                     file.reason = file.reason or bad.reason
                 continue
-            _condemn(files, files[bad.source].content, bad.reason)
+            _condemn(files, files[bad.source].content, bad.reason, bad.numbers)
             readers = _Readers(files, roots)
             _validate_rest(files, readers)
             readers.close()
@@ -541,4 +566,5 @@ def _account(file: _File) -> dict[str, Any]:
         "outcome": REASONS[file.reason].outcome if file.reason else "extracted",
         "reason": file.reason,
         "risk": file.risk,
+        **file.numbers,
     }

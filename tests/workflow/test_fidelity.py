@@ -150,6 +150,26 @@ def test_what_the_reports_say_of_values(results: Results) -> None:
     assert int(row["unpadded_min"]) == voxels[voxels > -32768].min()
 
 
+@pytest.mark.parametrize(
+    ("name", "found", "needed"),
+    [
+        ("short data", 208, 210),  # bytes
+        ("more frames than bytes", 210, 280),
+        ("2 frames declared of 3", 3, 2),  # frames
+        ("4 frames declared of 3", 3, 4),
+    ],
+)
+def test_a_number_of_frames_that_lies_is_recorded_with_both_numbers(
+    results: Results, name: str, found: int, needed: int
+) -> None:
+    records = (results.run.results / "private/records/extract_batch").glob("*/*.json")
+    said = [file for path in records for file in json.loads(path.read_text())["files"]]
+    (file,) = (file for file in said if unquote(file["path"]).startswith(f"{name}/"))
+    assert (file["found"], file["needed"]) == (found, needed)
+    logs = "".join(path.read_text() for path in (results.run.results / "logs/extract_batch").glob("*.log"))
+    assert f"{file['reason']}, found {found}, needed {needed}" in logs
+
+
 def test_every_array_is_valid_and_read_alike_by_three_readers(results: Results) -> None:
     arrays = sorted({array for case in CASES.values() for array in results.arrays(case)})
     assert assert_read_alike(results.run.results / "dataset/images.zarr", arrays) == len(arrays) > 200

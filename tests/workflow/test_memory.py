@@ -77,6 +77,6 @@ def peaks(folder: Path, frames: int) -> dict[str, float]:
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path, frames: int) -> None:
     few, many = peaks(tmp_path / "few", 16), peaks(tmp_path / "many", frames)
     assert many["any"] < 256
-    # Sixty-four times as many frames, and more: room for the table of frames, none for their pixels.
+    # Sixty-four times as many frames or more: room for the table of frames, none for their pixels.
     assert many["any"] < few["any"] + 24
     assert many["extract_batch"] < 128 and many["check_batch"] < 128
