@@ -76,7 +76,8 @@ def test_order_and_affine_of_any_orientation(a: float, b: float, c: float, slice
 
 
 def test_order_agrees_with_highdicom() -> None:
-    spatial = pytest.importorskip("highdicom.spatial", reason="highdicom is not installed")
+    from highdicom import spatial
+
     rng = random.Random(7)
     for _ in range(50):
         row, column, normal = turned(*(rng.uniform(-3, 3) for _ in range(3)))
