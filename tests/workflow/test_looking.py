@@ -1,0 +1,294 @@
+"""verify, status and diff look and change nothing; a source that lost its files is not read as empty."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Run, Workflow
+from dicoms import ct_slice, save, save_series
+
+from dicomzarr import storage, verify
+from dicomzarr.paths import Results
+
+BATCH = {"series": 2, "megabytes": 512}
+SERIES = 5
+DAMAGES = 200
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment for the launcher that is the one of these tests."""
+    folder = tmp_path_factory.mktemp("environment")
+    loader = SourceFileLoader("launcher", str(ROOT / "run"))
+    spec = spec_from_loader("launcher", loader)
+    assert spec
+    launcher = module_from_spec(spec)
+    loader.exec_module(launcher)
+    for lock in (launcher.PLAIN, launcher.DEV):
+        path, said = launcher.stamp(lock)
+        (folder / path.name).write_text(said)
+    (folder / ".dicomzarr").touch()
+    (folder / "bin").symlink_to(Path(sys.executable).parent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A finished dataset, not to be changed."""
+    workflow = Workflow(tmp_path_factory.mktemp("made"), {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32})
+    for number in range(SERIES):
+        save_series(workflow.source / f"folder {number}", f"series-{number}", 3)
+    workflow.run()
+    return workflow
+
+
+@pytest.fixture
+def mine(made: Workflow, tmp_path: Path) -> Workflow:
+    """A copy of it, with its times and inodes known to nobody."""
+    shutil.copytree(made.folder, tmp_path / "mine", symlinks=True)
+    return Workflow(tmp_path / "mine", made.config, made.environment)
+
+
+Launch = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def launch(environment: Path) -> Launch:
+    def start(workflow: Workflow, word: str, *arguments: str, config: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "run"), word, *arguments]
+        command += ["--configfile", "config.yaml", "--cores", "2"] if config else []
+        settings = {**os.environ, **workflow.environment, "DICOMZARR_VENV": str(environment)}
+        done = subprocess.run(command, cwd=workflow.folder, env=settings, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return start
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.parent.name not in ("logs",) and path.name != "run.lock":
+            status = path.stat()
+            found[str(path)] = (status.st_ino, status.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+    return found
+
+
+# ---- verify
+
+
+def damage(path: Path, how: str, generator: random.Random) -> Callable[[], None]:
+    """Damage a file and return what undoes it."""
+    data = path.read_bytes()
+    if how == "delete" or not data:
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(data[: generator.randrange(len(data))])
+    else:
+        changed = bytearray(data)
+        changed[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
+        path.write_bytes(changed)
+    return lambda: (path.write_bytes(data), None)[1]
+
+
+def test_every_bit_flip_cut_and_deletion_is_found(mine: Workflow) -> None:
+    results, generator = Results(mine.results), random.Random(4)
+    files = sorted(path for path in results.dataset.rglob("*") if path.is_file())
+    assert verify.verify(results, 2).good
+    for number in range(DAMAGES):
+        path, how = generator.choice(files), ("flip", "cut", "delete")[number % 3]
+        undo = damage(path, how, generator)
+        kind = verify.DAMAGED if path.exists() else verify.MISSING
+        found = verify.verify(results, 2)
+        assert found.findings == [(kind, str(path.relative_to(results.dataset)))], (how, found)
+        undo()
+    assert verify.verify(results).good
+
+
+def test_verify_lists_and_repairs_just_what_is_wrong(mine: Workflow, launch: Launch) -> None:
+    good = launch(mine, "verify", "--json")
+    assert good.returncode == 0 and json.loads(good.stdout)["good"], good.stderr
+    dataset = mine.results / "dataset"
+    before = json.loads((dataset / "dataset.json").read_text())
+    images = sorted(dataset.glob("images.zarr/*/*/0/c/0/0/0"))
+    changed = bytearray(images[0].read_bytes())
+    changed[30] ^= 4
+    images[0].write_bytes(changed)
+    images[1].unlink()
+    (dataset / "dataset.json").write_bytes((dataset / "dataset.json").read_bytes().replace(b"slice", b"brick"))
+    (dataset / "images.zarr" / images[2].parts[-7] / "stray").write_text("x")
+    kept = {path: path.stat().st_ino for path in images[2:]}
+    stale = snapshot(mine.results)
+    bad = launch(mine, "verify")
+    assert bad.returncode == 1
+    for kind, path in (("damaged", images[0]), ("missing", images[1]), ("damaged", dataset / "dataset.json")):
+        assert f"{kind:<8} {path.relative_to(dataset)}\n" in bad.stdout
+    assert "surplus  images.zarr/" in bad.stdout and "2 damaged, 1 missing, 1 surplus" in bad.stdout
+    after = snapshot(mine.results)
+    assert {key for key in after if stale.get(key) != after[key]} <= {str(mine.results / "logs/verify_dataset.log")}
+    repaired = launch(mine, "verify", "--repair")
+    assert repaired.returncode == 0, repaired.stderr
+    assert launch(mine, "verify").returncode == 0
+    assert json.loads((dataset / "dataset.json").read_text()) == before
+    assert {path: path.stat().st_ino for path in images[2:]} == kept  # only what was damaged was made anew
+    assert len(list((mine.results / "private/surplus").rglob("stray"))) == 1
+
+
+def test_verify_tells_an_unfinished_dataset_from_a_damaged_one(mine: Workflow) -> None:
+    results = Results(mine.results)
+    (results.records / "seal_dataset.json").unlink()
+    found = verify.verify(results)
+    assert found.unfinished and not found.findings and not found.good
+
+
+def test_verify_needs_no_source_and_results(made: Workflow, tmp_path: Path, launch: Launch) -> None:
+    other = Workflow(tmp_path / "other", {}, made.environment)
+    other.write_config()
+    done = launch(other, "verify")
+    assert done.returncode == 1 and "holds no results yet" in done.stderr
+    other.write_config(results=str(made.results))
+    assert launch(other, "verify").returncode == 0
+
+
+# ---- status
+
+
+def test_status_says_what_a_run_would_do_and_changes_nothing(mine: Workflow, launch: Launch) -> None:
+    assert launch(mine, "status").returncode == 2  # a copy: every inode is another one
+    mine.run()
+    before = snapshot(mine.results)
+    idle = launch(mine, "status")
+    assert (idle.returncode, idle.stdout) == (0, "Nothing to do\n")
+    save_series(mine.source / "new", "new", 3)
+    shutil.rmtree(mine.source / "folder 1")
+    os.utime(next((mine.source / "folder 2").iterdir()))
+    lost = next((mine.results / "dataset/images.zarr").glob("*/*/0/c/0/0/0"))
+    data = lost.read_bytes()
+    lost.unlink()
+    done = launch(mine, "status", "--json")
+    assert done.returncode == 2
+    said = {(one["reason"], one.get("rule", "")): one["count"] for one in json.loads(done.stdout)["reasons"]}
+    assert said[("source_new", "")] == said[("source_gone", "")] == 3
+    assert (said[("source_changed", "")], said[("lost", "extract_batch")]) == (1, 1)
+    lost.write_bytes(data)
+    after = {key: value[2] for key, value in snapshot(mine.results).items()}
+    assert after == {key: value[2] for key, value in before.items()}
+    mine.run()
+    mine.write_config(compression="fast")
+    done = launch(mine, "status")
+    assert done.returncode == 2 and "Extracting the pixels" in done.stdout and "configuration" in done.stdout
+
+
+def test_status_before_the_first_run_makes_nothing(workflow: Workflow, launch: Launch) -> None:
+    save_series(workflow.source, "alpha", 3)
+    workflow.write_config()
+    done = launch(workflow, "status")
+    assert (done.returncode, done.stdout) == (2, "first run: 3 entries in the source\n")
+    assert not workflow.results.exists()
+
+
+def test_status_says_that_a_run_is_active(mine: Workflow, launch: Launch) -> None:
+    code = "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from dicomzarr import locks;"
+    code += "locks.hold_run(Path(sys.argv[2]), 'noon'); print('held', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, str(ROOT / "scripts"), str(mine.results / "private")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        for word in ("status", "verify"):
+            done = launch(mine, word)
+            assert done.returncode == 1 and f"process {holder.pid} since noon" in done.stderr
+        holder.send_signal(signal.SIGKILL)
+
+
+# ---- diff
+
+
+def test_diff_tells_what_was_added_grew_changed_and_went(mine: Workflow, launch: Launch, tmp_path: Path) -> None:
+    shutil.copytree(mine.results / "dataset", tmp_path / "old")
+    save_series(mine.source / "new", "new", 3)
+    save(ct_slice("series-0", 3), mine.source / "folder 0" / "late.dcm")
+    save(ct_slice("series-1", 1, RescaleSlope=2), sorted((mine.source / "folder 1").iterdir())[-1])
+    shutil.rmtree(mine.source / "folder 2")
+    run = mine.run(compression="fast")
+    done = launch(mine, "diff", str(tmp_path / "old"), "--json", config=False)
+    assert done.returncode == 1, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert {kind: len(found["volumes"][kind]) for kind in ("added", "grown", "retired")} == {
+        "added": 1, "grown": 1, "retired": 1,
+    }  # fmt: skip
+    assert found["config"]["compression"] == ["balanced", "fast"]
+    assert found["counts"]["frames"] == [15, 16] and found["same_key"] and not found["same_data"]
+    table = launch(mine, "diff", str(tmp_path / "old" / "dataset.json"), str(run.results), config=False)
+    assert "retired  " in table.stdout and "1 added, 1 grown" in table.stdout
+    shutil.copy(tmp_path / "old" / "dataset.json", tmp_path / "old.json")
+    bare = launch(mine, "diff", str(tmp_path / "old.json"), config=False)
+    assert "cannot be told" in bare.stdout and "counts   frames: 15 -> 16" in bare.stdout
+    assert launch(mine, "diff", "results", "results/dataset", config=False).returncode == 0
+    assert launch(mine, "diff", "nowhere", config=False).returncode == 2
+
+
+# ---- The source
+
+
+def test_a_source_that_lost_its_files_is_refused_until_confirmed(mine: Workflow) -> None:
+    mine.run()
+    before = snapshot(mine.results)
+    aside = mine.folder / "aside"
+    aside.mkdir()
+    for number in range(3):
+        (mine.source / f"folder {number}").rename(aside / f"folder {number}")
+    refused = mine.run(ok=False)
+    assert refused.process.returncode == 1
+    assert "of the 15 files that the last run found, 9 are gone; nothing was changed" in refused.output
+    assert snapshot(mine.results) == before
+    for path in list(mine.source.iterdir()):
+        path.rename(aside / path.name)
+    assert "15 are gone" in mine.run(ok=False, largest_drop=1.0).output
+    for path in list(aside.iterdir())[3:]:
+        path.rename(mine.source / path.name)
+    run = mine.run("--config", "confirm_drop=true", "keep_removed=true")
+    assert len(run.table("dataset/volumes.csv")) == SERIES - 3
+    retired = sorted(path.stem for path in (mine.results / "private/retired").iterdir())
+    assert sorted(path.name for path in (mine.results / "private/removed").iterdir()) == retired and len(retired) == 3
+    assert mine.run().nothing_to_do  # the switches change no result
+    (aside / "folder 0").exists() and (aside / "folder 0").rename(mine.source / "folder 0")
+
+
+def test_one_of_several_sources_that_is_empty_now_is_refused(workflow: Workflow) -> None:
+    save_series(workflow.folder / "large", "alpha", 9)
+    save_series(workflow.folder / "small", "beta", 1)
+    workflow.config = {"source": {"large": "large", "small": "small"}}
+    workflow.run()
+    shutil.rmtree(workflow.folder / "small")
+    assert "does not exist" in workflow.run(ok=False).output
+    (workflow.folder / "small").mkdir()
+    refused = workflow.run(ok=False)
+    assert refused.process.returncode == 1 and "'source.small': of the 1 files" in refused.output
+    run = workflow.run(source={"large": "large"})  # taken out of the configuration: said on purpose
+    assert len(run.table("dataset/volumes.csv")) == 1
+
+
+def counts_of(run: Run) -> tuple[int, int, int]:
+    records = run.results / "private" / "records"
+    batches = [storage.read_json(path)["counts"] for path in (records / "extract_batch").glob("*.json")]
+    read = storage.read_json(records / "index_headers.json")["read"]
+    return read, sum(one["hashed"] for one in batches), sum(one["extracted"] for one in batches)
+
+
+def test_paranoid_reads_every_file_again_and_extracts_nothing(mine: Workflow) -> None:
+    mine.run()
+    run = mine.run(paranoid=True)
+    assert counts_of(run) == (3 * SERIES, 3 * SERIES, 0)
+    assert mine.run().nothing_to_do
