@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dicomzarr import seal, storage
@@ -172,7 +172,9 @@ def verify(results: Results, threads: int = 1) -> Verdict:
             if not as_claimed:
                 verdict.findings.append((MISSING if as_claimed is None else DAMAGED, path))
     if results.dataset.is_dir() and not unfinished:
-        verdict.findings += [(SURPLUS, path) for path in _entries(results.dataset) if path not in known]
+        folders = {str(parent) for path in known for parent in PurePosixPath(path).parents}
+        found = _entries(results.dataset)
+        verdict.findings += [(SURPLUS, path) for path in found if path not in known and path not in folders]
     verdict.findings.sort(key=lambda finding: finding[1])
     return verdict
 
