@@ -87,7 +87,8 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     fmt : Format
         The array that the frames become, and their number.
     header : pydicom Dataset, optional
-        The header without pixel data; read for functional groups and slide coordinates.
+        The header without pixel data; read for functional groups and slide coordinates. The groups are used up: each
+        is emptied once it is read, or thousands of frames would take as many times 15 kB.
 
     Returns
     -------
@@ -257,7 +258,10 @@ def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> lis
         place = _Place(None, shared)
         place.position = None
         return [place] * count
-    places = [_Place(group, shared) for group in own]
+    places = []
+    for group in own:
+        places.append(_Place(group, shared))
+        group.clear()
     stacks = sorted({place.stack for place in places})
     if len(stacks) > 1:
         for place in places:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import io
 import math
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
 from frames_from_files import frames_of_header
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom import Dataset
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.sequence import Sequence
 
 from dicomzarr.model import Frame
@@ -235,6 +237,29 @@ def test_many_frames_are_read_in_time() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- tiles and segments
+
+
+def test_functional_groups_do_not_pile_up_in_memory() -> None:
+    def each(n: int) -> Dataset:
+        return group(
+            PlanePositionSequence=position(n),
+            MREchoSequence=item(EffectiveEchoTime=5),
+            MRDiffusionSequence=item(DiffusionBValue=n),
+            PixelValueTransformationSequence=item(RescaleSlope=1, RescaleIntercept=0, RescaleType="US"),
+            FrameVOILUTSequence=item(WindowCenter=40, WindowWidth=400),
+            FrameContentSequence=item(StackID="1", DimensionIndexValues=[1, n]),
+        )
+
+    stream = io.BytesIO()
+    dcmwrite(stream, enhanced(1000, each), implicit_vr=False, little_endian=True)
+    found = dcmread(stream, force=True)
+    len(found.PerFrameFunctionalGroupsSequence)  # which pydicom reads on demand
+    tracemalloc.start()
+    frames = read(found)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(frames) == 1000 and frames[7].causes["b_value"] == 7
+    assert peak < 1000 * 6000
 
 
 def test_tiles_of_a_full_slide_lie_row_by_row() -> None:
