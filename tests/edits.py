@@ -11,6 +11,8 @@ from pathlib import Path
 
 from dicoms import ct_slice, save, save_series
 
+from dicomzarr import identity
+
 SLICES = 3
 
 
@@ -35,6 +37,16 @@ class Tree:
 
     def file(self, name: str) -> Path:
         return self.random.choice(sorted(p for p in self.series[name].iterdir() if p.name.endswith(".dcm")))
+
+
+def ids_of(names: set[str]) -> set[str]:
+    pseudonyms = identity.Pseudonyms(b"k" * 32)
+    found = set()
+    for name in names:
+        header = ct_slice(name.removeprefix("twin of "), 0)
+        subject = pseudonyms.subject_id("", f"patient-{name}")
+        found.add(pseudonyms.series_id(subject, header.SeriesInstanceUID))
+    return found
 
 
 Edit = Callable[[Tree], set[str]]  # returns the series that must be extracted again, and no others

@@ -1,7 +1,8 @@
 /* Fails the Nth call of one kind on files below a folder, in whichever process it falls: LD_PRELOAD.
    FAULT_CALL (write fsync rename open), FAULT_ERRNO, FAULT_AT (from 1), FAULT_ALWAYS (all from then on),
    FAULT_BELOW (the folder), FAULT_COUNT (a file of 8 bytes that all processes share). FAULT_KILL: SIGKILL to the
-   process group instead of an error, before the call (1) or after it (2). */
+   process group instead of an error, before the call (1) or after it (2). FAULT_DIE: SIGKILL to the process itself
+   where it opens a file for writing whose path holds these words. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -90,6 +91,8 @@ AROUND("rename", int, is_below(to), rename, (const char *from, const char *to), 
         va_start(more, flags);                                              \
         int mode = va_arg(more, int), after = 0, saved = errno;             \
         va_end(more);                                                       \
+        const char *die = getenv("FAULT_DIE");                              \
+        if (die && (flags & (O_WRONLY | O_RDWR)) && strstr(path, die)) kill(getpid(), SIGKILL); \
         if (is_below(path) && (flags & (O_WRONLY | O_RDWR)) && fails("open", &after)) return -1; \
         errno = saved;                                                      \
         int answer = real(path, flags, mode);                               \

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import ome, storage
+from dicomzarr import attempts, ome, storage
 from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.paths import Results, decode_path
 from dicomzarr.plans import owned_prefixes
-from dicomzarr.series import Options, Roots, content_of, extract, fingerprint
+from dicomzarr.series import Options, Roots, content_of, extract, fingerprint, set_aside
 
 log = logging.getLogger("dicomzarr")
 
@@ -120,12 +120,14 @@ class _Batch:
     pseudonyms: Pseudonyms
     options: Options
     roots: Roots
+    notes: attempts.Notes
     waiting: list[dict[str, Any]] = field(default_factory=list)
     waiting_bytes: int = 0
     paranoid: bool = False
     keep_removed: bool = False
     hashed: int = 0
     extracted: int = 0
+    suspect: str = ""
 
     def record_path(self, series_id: str) -> Path:
         return self.results.series_record(RULE, series_id)
@@ -141,25 +143,45 @@ class _Batch:
         standing = record is not None and _stands(self.results, record)
         if record is not None and standing and record.get("entry") == said and not self.paranoid:
             return False
+        died = record is not None and bool(record.get("died"))
         contents = _contents(entry, None if self.paranoid else record, self.roots)
         self.hashed += len(_unknown(entry, None if self.paranoid else record))
         rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
-        if record is not None and standing and record["fingerprint"] == fingerprint(entry, contents, self.options):
+        same = record is not None and record["fingerprint"] == fingerprint(entry, contents, self.options)
+        if record is not None and standing and same and not died:
             _renamed(record, entry, contents)
             self.save(record | {"entry": said, "rivals": rivals})
             return False
         self.record_path(entry["series_id"]).unlink(missing_ok=True)
         store = self.store / entry["series_id"]
-        made = extract(entry, contents, store, self.roots, self.pseudonyms, self.options)
-        for said in made["files"]:
-            if "found" in said and "needed" in said:
-                known = (entry["series_id"], said["reason"], said["found"], said["needed"])
+        made = self._extract(entry, contents, store, suspect=died or entry["series_id"] == self.suspect)
+        for file in made["files"]:
+            if "found" in file and "needed" in file:
+                known = (entry["series_id"], file["reason"], file["found"], file["needed"])
                 log.info("series %s: a file set aside as %s, found %d, needed %d", *known)
         self.waiting.append(made | {"entry": said, "rivals": rivals})
         self.waiting_bytes += sum(volume["stored_bytes"] for volume in made["volumes"])
         if self.waiting_bytes > GROUP_BYTES or len(self.waiting) >= GROUP_SERIES:
             self.publish()
         return True
+
+    def _extract(
+        self, entry: Mapping[str, Any], contents: Mapping[str, str], store: Path, *, suspect: bool
+    ) -> dict[str, Any]:
+        """Extract a series; one at which a process died before is done in a child, and set aside if that dies too."""
+        self.notes.begin(entry["series_id"])
+
+        def work() -> dict[str, Any]:
+            return extract(entry, contents, store, self.roots, self.pseudonyms, self.options)
+
+        if not suspect:
+            return work()
+        try:
+            return attempts.alone(work, store.with_name(f"{store.name}.answer"))
+        except attempts.Died:
+            log.error("series %s: decoder_died", entry["series_id"])
+            storage.remove_tree(store)
+            return set_aside(entry, contents, self.options, "decoder_died") | {"died": True}
 
     def publish(self) -> None:
         """Make what waits durable, rename it into the dataset, and write the records last."""
@@ -275,7 +297,9 @@ def extract_batch(
     results.images.mkdir(parents=True, exist_ok=True)
     store = results.temporary / f"{planned['batch']}.{os.getpid()}"
     storage.make_private(store)
-    batch = _Batch(results, store, pseudonyms, options, read_roots(inventory))
+    notes = attempts.Notes(results.private, planned["batch"])
+    batch = _Batch(results, store, pseudonyms, options, read_roots(inventory), notes)
+    batch.suspect = notes.suspect()
     batch.paranoid, batch.keep_removed = paranoid, keep_removed
     try:
         gone = batch.retire({entry["series_id"] for entry in planned["series"]}, planned["batch"])
@@ -283,6 +307,7 @@ def extract_batch(
         changed = _work(batch, again)
         batch.publish()
     finally:
+        notes.end()
         storage.remove_tree(store)
     if changed:
         raise SourceChanged(len(changed), "series")

@@ -104,6 +104,12 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     ),
     ("decode_error", "quarantined", "the decoder refuses the compressed data", "ask the sender for the file again"),
     (
+        "decoder_died",
+        "quarantined",
+        "the process that extracted the series was killed, alone and twice: most likely for want of memory",
+        "give the machine more memory, then run once with --config paranoid=true",
+    ),
+    (
         "decoder_disagreement",
         "quarantined",
         "two decoders give different pixels",

@@ -558,6 +558,19 @@ def extract(
     }
 
 
+def set_aside(entry: Mapping[str, Any], contents: Mapping[str, str], options: Options, reason: str) -> dict[str, Any]:
+    """Return the record of a series of which nothing can be extracted, each file for the same reason."""
+    files = [_File(row, contents[row["path"]], reason=reason) for row in entry["files"]]
+    return {
+        **{key: entry[key] for key in ("series_id", "study_id", "subject_id", "flags")},
+        "options": dataclasses.asdict(options),
+        "fingerprint": fingerprint(entry, contents, options),
+        "files": [_account(file) for file in sorted(files, key=lambda file: (file.content, file.row["path"]))],
+        "volumes": [],
+        "disagreement": None,
+    }
+
+
 def _account(file: _File) -> dict[str, Any]:
     return {
         "path": file.row["path"],

@@ -14,13 +14,10 @@ from pathlib import Path
 
 import pytest
 from conftest import REASON, Workflow
-from dicoms import ct_slice
-from edits import EDITS, SLICES, Edit, Tree
+from edits import EDITS, SLICES, Edit, Tree, ids_of
 from from_scratch import dataset_digest, digest_from_scratch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
-from dicomzarr import identity
 
 FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # all of it; about half an hour
 BATCH = {"series": 2, "megabytes": 512}
@@ -48,16 +45,6 @@ def state(results: Path) -> dict[str, tuple[int, int]]:
     """Return what changes of a series' folder when its arrays are made anew."""
     folders = [path for path in (results / "dataset/images.zarr").iterdir() if path.is_dir()]
     return {path.name: (path.stat().st_ino, path.stat().st_ctime_ns) for path in folders}
-
-
-def ids_of(names: set[str]) -> set[str]:
-    pseudonyms = identity.Pseudonyms(b"k" * 32)
-    found = set()
-    for name in names:
-        header = ct_slice(name.removeprefix("twin of "), 0)
-        subject = pseudonyms.subject_id("", f"patient-{name}")
-        found.add(pseudonyms.series_id(subject, header.SeriesInstanceUID))
-    return found
 
 
 def groups(size: int) -> list[list[tuple[str, Edit]]]:

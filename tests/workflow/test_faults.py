@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Workflow
 from dicoms import save_series
+from edits import ids_of
 from from_scratch import dataset_digest
 
 from dicomzarr import verify
@@ -106,6 +107,24 @@ def test_a_kill_at_a_point_of_publication_loses_nothing(
         pytest.skip("the run has fewer such calls")
     assert done.returncode == -9
     heals(workflow, undisturbed[1])
+
+
+def test_a_series_that_kills_its_process_is_tried_alone_then_set_aside(
+    workflow: Workflow, shim: Path, undisturbed: tuple[Path, str]
+) -> None:
+    workflow.config = {"source": str(undisturbed[0]), "results": str(workflow.results)}
+    victim = ids_of({"series-1"}).pop()
+    first = disturbed(workflow, shim, FAULT_DIE=f"/{victim}/")
+    assert first.returncode == 1 and not (workflow.results / "dataset/dataset.json").exists()
+    second = disturbed(workflow, shim, FAULT_DIE=f"/{victim}/")
+    assert second.returncode == 0, second.stderr
+    table = workflow.run()
+    assert table.nothing_to_do
+    ends = [(row["outcome"], row["reason"], row["series_id"]) for row in table.table("private/files.csv")]
+    assert ends.count(("quarantined", "decoder_died", victim)) == 3
+    assert sum(outcome == "extracted" for outcome, _, _ in ends) == 6
+    assert not list((workflow.results / "private/attempts").iterdir())
+    assert workflow.run(paranoid=True).sealed["digest"] == undisturbed[1]  # with more memory: tried again
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
