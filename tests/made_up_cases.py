@@ -717,6 +717,20 @@ def _multi_frame() -> None:
         made.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
         made.facts = {"t_axis": {"means": [means], "values": values}}
 
+    made = case("enhanced mr of dimension indices alone", axes="tzyx", flags={"t_order_only"})
+    groups = [
+        _item(PlanePositionSequence=_where(3.0 * z), FrameContentSequence=_item(DimensionIndexValues=[1, z + 1, t + 1]))
+        for z, t in order
+    ]
+    made.put("one.dcm", *_enhanced(made.name, "4.1", groups, Modality="MR"))
+    made.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
+    made.facts = {"t_axis": {"means": ["dimension_3"], "values": [1, 2]}}
+
+    xa = {"Modality": "XA", "FrameTime": 66.7, "PositionerPrimaryAngle": 10}
+    made = case("enhanced xa", axes="tyx", facts={"kind": "cine", "affine_lps": None})
+    groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n)) for n in range(3)]
+    made.put("one.dcm", *_enhanced(made.name, "12.1.1", groups, _item(), **xa))
+
     for suffix, name, modality in (("2.1", "enhanced ct", "CT"), ("130", "enhanced pet", "PT")):
         content = [_item(PlanePositionSequence=_where(-2.0 * n)) for n in range(4)]
         for n, group in enumerate(content):
