@@ -33,7 +33,7 @@ def start(workflow: Workflow) -> subprocess.Popen[bytes]:
 
 
 def leftovers(results: Path) -> list[Path]:
-    return [p for p in results.rglob("*") if p.name.endswith(".partial") or "temporary" in p.parts]
+    return [p for p in results.rglob("*") if p.name.endswith(".partial") or "temporary" in p.parts[:-1]]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 from conftest import REASON, Workflow
 from edits import EDITS, SLICES, Edit, Tree, ids_of
 from from_scratch import dataset_digest, digest_from_scratch
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # all of it; about half an hour
@@ -104,6 +104,8 @@ STEPS = st.tuples(st.sampled_from(sorted(EDITS)), st.none() | st.floats(0.8, 4.5
 def test_a_random_walk_of_edits_and_kills_ends_as_from_scratch(
     tmp_path_factory: pytest.TempPathFactory, seed: int, steps: list[tuple[str, float | None, bool]]
 ) -> None:
+    # Hypothesis begins with the simplest of all walks, which goes nowhere.
+    assume(len({name for name, _, _ in steps}) > 2 and any(kill for _, kill, _ in steps))
     folder = tmp_path_factory.mktemp("walk")
     workflow, tree = tree_at(folder / "tree", seed)
     for name, kill_after, finish in steps:
