@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT, Workflow
 from dicoms import save_series
 from edits import ids_of
-from from_scratch import dataset_digest
+from from_scratch import dataset_digest, options
 
-from dicomzarr import verify
+from dicomzarr import extract, identity, verify
+from dicomzarr.errors import SourceChanged
 from dicomzarr.paths import Results
 
 FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))
@@ -145,3 +147,19 @@ def test_a_full_disk_fails_the_run_by_its_name_and_room_heals_it(
         heals(workflow, undisturbed[1])
     finally:
         subprocess.run(["umount", "-l", str(workflow.results)], check=True)
+
+
+def test_a_file_that_changes_during_the_run_costs_its_series_alone(
+    workflow: Workflow, undisturbed: tuple[Path, str]
+) -> None:
+    shutil.copytree(undisturbed[0], workflow.source)
+    workflow.run("--until", "plan_batches")
+    os.utime(next((workflow.source / "1").iterdir()))
+    # A new run would see the change in its scan: the core alone is as one that had begun before.
+    batch = next((workflow.results / "private/plans").glob("*-*.json"))
+    results = Results(workflow.results)
+    said = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
+    with pytest.raises(SourceChanged, match="1 series of the source"):
+        extract.extract_batch(batch, results.inventory, results, identity.Pseudonyms(b"k" * 32), said)
+    assert len(list((results.records / "extract_batch").glob("*/*.json"))) == 2  # the others are published
+    assert workflow.run().sealed["digest"] == undisturbed[1]
