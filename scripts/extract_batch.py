@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from dicomzarr import extract, identity, provenance
+from dicomzarr.model import Options
 from dicomzarr.paths import Results
-from dicomzarr.series import Options
 
 
 def extract_batch(

@@ -16,8 +16,8 @@ from conftest import ROOT
 
 from dicomzarr import accounts, check, configuration, extract, identity, plans, scan, seal, storage, tables, verdicts
 from dicomzarr.headers import index
+from dicomzarr.model import Options
 from dicomzarr.paths import Results
-from dicomzarr.series import Options
 
 NEEDS_KEY = "k" * 32
 

@@ -14,9 +14,11 @@ from typing import Any
 from dicomzarr import attempts, ome, storage
 from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
+from dicomzarr.model import Options
 from dicomzarr.paths import Results, decode_path
 from dicomzarr.plans import owned_prefixes
-from dicomzarr.series import Options, Roots, content_of, extract, fingerprint, set_aside
+from dicomzarr.series import extract, fingerprint, set_aside
+from dicomzarr.source_files import Roots, content_of
 
 log = logging.getLogger("dicomzarr")
 

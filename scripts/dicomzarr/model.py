@@ -235,3 +235,16 @@ class Volume:
     flags: tuple[str, ...] = ()
     origin_lps: Vector | None = None
     orientation_lps: Cosines | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What of the configuration shapes arrays, and the code and libraries that make them."""
+
+    compression: str
+    layout: str
+    tolerance: float
+    cross_check: float
+    burned_in: str
+    software: tuple[str, ...]
+    code: str

@@ -15,10 +15,12 @@ from reference_cases import rle
 
 from dicomzarr.headers.worker import read_files
 from dicomzarr.identity import Pseudonyms
+from dicomzarr.model import Options
 from dicomzarr.pixels import decoders
 from dicomzarr.pixels.decoders import Decoder
 from dicomzarr.reasons import SetAside
-from dicomzarr.series import Options, Roots, extract
+from dicomzarr.series import extract
+from dicomzarr.source_files import Roots
 
 OPTIONS: dict[str, Any] = {
     "compression": "balanced",

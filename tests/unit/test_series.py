@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from dicomzarr.identity import Pseudonyms
-from dicomzarr.model import Volume
-from dicomzarr.series import Options, fingerprint, name_volumes
+from dicomzarr.model import Options, Volume
+from dicomzarr.series import fingerprint, name_volumes
 
 OPTIONS = Options(
     compression="balanced",
