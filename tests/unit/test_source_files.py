@@ -10,7 +10,7 @@ from dicoms import ct_slice, save
 
 from dicomzarr.errors import SourceChanged
 from dicomzarr.model import HeaderRow
-from dicomzarr.series import Roots, content_of, opened
+from dicomzarr.source_files import Roots, content_of, opened
 
 
 def row_of(path: Path) -> HeaderRow:
