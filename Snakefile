@@ -27,6 +27,7 @@ include: "rules/report_depth.smk"
 include: "rules/report_size.smk"
 include: "rules/consolidate_dataset.smk"
 include: "rules/render_report.smk"
+include: "rules/check_privacy.smk"
 include: "rules/seal_dataset.smk"
 include: "rules/check_gate.smk"
 
@@ -46,6 +47,7 @@ rule all:
                 "report_size",
                 "consolidate_dataset",
                 "render_report",
+                "check_privacy",
                 "seal_dataset",
             ],
         ),

@@ -20,7 +20,10 @@ if workflow.is_main_process and scan.wanted(sys.argv[1:]):
     try:
         settings = configuration.check(config)
         scan.check_settings(workflow)
-        looking.tell(settings) if looking.asked() else scan.prepare(settings)
+        if looking.asked():
+            looking.tell(settings)
+        else:
+            looking.tell_launcher(scan.prepare(settings))
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1)  # a WorkflowError would add lines of this file to a user's mistake

@@ -21,6 +21,7 @@ rule render_report:
         runtime=60,
     params:
         dataset=under_results("dataset"),
+        small_cells=config["small_cells"],
         code=code_digest("render_report.py"),
     message:
         "Rendering the report"

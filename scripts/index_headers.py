@@ -1,17 +1,27 @@
 """Write the header index of the source: one line for each regular file."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 from dicomzarr import provenance
 from dicomzarr.headers import index
+from dicomzarr.privacy.needles import NEEDLES
 
 
 def index_headers(
     inventory: Path, index_file: Path, cache: Path, processes: int, code: str, paranoid: bool = False
-) -> dict[str, int | dict[str, int]]:
+) -> dict[str, Any]:
     """Read the headers of new and changed files, keep the rest; how many were read is history, no count of data."""
     found = index.index_headers(inventory, index_file, cache, processes, code, trust=not paranoid)
-    return {"counts": {"files": found.files, **found.outcomes}, "read": found.read, "kept": found.kept}
+    # The needles are no output of the rule, which Snakemake would delete first: they outlive a run, as the cache does.
+    needles = cache / NEEDLES
+    return {
+        "counts": {"files": found.files, **found.outcomes},
+        "read": found.read,
+        "kept": found.kept,
+        "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, ""]},
+    }
 
 
 if __name__ == "__main__":

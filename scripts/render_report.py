@@ -1,13 +1,14 @@
 """Write the report for people: one self-contained HTML page made from the dataset's own tables."""
 
+import os
 from pathlib import Path
 
 from dicomzarr import provenance, storage
-from dicomzarr.report.page import render
+from dicomzarr.paths import Results
 
 
 def render_report(
-    dataset: Path, report: Path, max_thumbnails: int = 60, max_rows: int = 500
+    dataset: Path, report: Path, small_cells: int = 1, max_thumbnails: int = 60, max_rows: int = 500
 ) -> dict[str, dict[str, int]]:
     """Write the report of a dataset and return its size.
 
@@ -17,17 +18,29 @@ def render_report(
         The folder with the tables and ``images.zarr``.
     report : Path
         The page to write; it appears whole or not at all.
+    small_cells : int
+        Modalities of fewer subjects than this are shown as one.
     max_thumbnails, max_rows : int
         Most previews of the contact sheet, most lines of the table of volumes.
     """
-    page = render(dataset, max_thumbnails=max_thumbnails, max_rows=max_rows).encode("utf-8")
+    from dicomzarr.report.page import render
+
+    text = render(dataset, small_cells=small_cells, max_thumbnails=max_thumbnails, max_rows=max_rows)
+    page = text.encode("utf-8")
     storage.write_atomically(report, page)
     return {"counts": {"bytes": len(page)}}
 
 
+def keep_matplotlib_in(results: Results) -> None:
+    """Have matplotlib keep its list of fonts below the results: it would write to the user's home folder."""
+    os.environ["MPLCONFIGDIR"] = str(storage.make_private(results.private / "cache" / "matplotlib"))
+
+
 if __name__ == "__main__":
     with provenance.step(snakemake) as step:
+        keep_matplotlib_in(Results(Path(snakemake.params.dataset).parent))
         step.result = render_report(
             dataset=Path(snakemake.params.dataset),
+            small_cells=snakemake.params.small_cells,
             report=Path(snakemake.output.report),
         )

@@ -7,7 +7,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +111,37 @@ def corpus() -> Path:
     if not (CORPUS / "expected.json").exists():
         pytest.skip("the open corpus is not here (../shared/corpus)")
     return CORPUS
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment for the launcher that is the one of these tests."""
+    folder = tmp_path_factory.mktemp("environment")
+    loader = SourceFileLoader("launcher", str(ROOT / "run"))
+    spec = spec_from_loader("launcher", loader)
+    assert spec
+    launcher = module_from_spec(spec)
+    loader.exec_module(launcher)
+    for lock in (launcher.PLAIN, launcher.DEV):
+        path, said = launcher.stamp(lock)
+        (folder / path.name).write_text(said)
+    (folder / ".dicomzarr").touch()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (folder / name).symlink_to(Path(sys.prefix) / name)
+    return folder
+
+
+Launch = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def launch(environment: Path) -> Launch:
+    def start(workflow: Workflow, word: str, *arguments: str, config: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "run"), *([word] if word else []), *arguments]
+        command += ["--configfile", "config.yaml", "--cores", "2"] if config else []
+        settings = {**os.environ, **workflow.environment, "DICOMZARR_VENV": str(environment)}
+        done = subprocess.run(command, cwd=workflow.folder, env=settings, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return start

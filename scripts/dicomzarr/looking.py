@@ -17,6 +17,9 @@ from dicomzarr.errors import UserError
 from dicomzarr.paths import Results
 
 STATUS = "DICOMZARR_STATUS"  # names the file that receives what `./run status` asks for
+RESULTS = (
+    "DICOMZARR_RESULTS"  # names the file that receives where the results are, for what the launcher does after a run
+)
 
 _held: list[int] = []  # file descriptors of locks, held for the life of the process
 
@@ -118,3 +121,9 @@ def tell(settings: Settings) -> None:
     storage.write_atomically(Path(os.environ[STATUS]), storage.canonical_json(found))
     if any(reason["reason"] == "first_run" for reason in found):
         sys.exit(0)
+
+
+def tell_launcher(results: Results) -> None:
+    """Write where the results are, if the launcher wants to know."""
+    if RESULTS in os.environ:
+        Path(os.environ[RESULTS]).write_text(str(results.root.absolute()), encoding="utf-8")

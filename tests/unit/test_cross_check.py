@@ -18,6 +18,7 @@ from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options
 from dicomzarr.pixels import decoders
 from dicomzarr.pixels.decoders import Decoder
+from dicomzarr.privacy.needles import Gatherer
 from dicomzarr.reasons import SetAside
 from dicomzarr.series import extract
 from dicomzarr.source_files import Roots
@@ -44,7 +45,7 @@ def extracted(folder: Path) -> dict[str, Any]:
         path = save(one, folder / f"{index}.dcm")
         found = os.stat(path)
         key = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-        (line,) = read_files({"": str(folder)}, [(path.name, key)])
+        (line,) = read_files({"": str(folder)}, [(path.name, key)], Gatherer())
         rows.append(json.loads(line))
         contents[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     entry = {"series_id": "s", "study_id": "t", "subject_id": "u", "flags": [], "files": rows, "rivals": []}

@@ -61,7 +61,11 @@ def test_the_picture_shows_every_rule_once(generate: ModuleType) -> None:
 def test_the_picture_follows_the_paths(generate: ModuleType) -> None:
     edges = generate.reduced(generate.edges_of(generate.read_rules(ROOT / "rules")))
     assert {("scan", "discover_files"), ("plan_batches", "extract_batch"), ("extract_batch", "check_batch")} <= edges
-    assert {("check_batch", "report_size"), ("render_report", "seal_dataset")} <= edges
+    assert {
+        ("check_batch", "report_size"),
+        ("render_report", "check_privacy"),
+        ("check_privacy", "seal_dataset"),
+    } <= edges
     assert ("scan", "index_headers") not in edges  # a longer way implies it
     assert "plan_batches ==> extract_batch" in README
 

@@ -111,6 +111,24 @@ def test_every_element_is_closed_and_no_id_occurs_twice(page: str) -> None:
     assert [name for name, number in Counter(parsed.ids).items() if number > 1] == []
 
 
+def test_modalities_of_few_subjects_stand_together(tmp_path: Path) -> None:
+    """Whoever reads the page must not learn of somebody by being the only one with a kind of image."""
+    kinds = [("CT", 1), ("CT", 2), ("CT", 3), ("NM", 3), ("PT", 1), ("PT", 2)]
+    arrays = [
+        Made(f"aaaa00000000000{n}/00000001", "zyx", ramp(2, 6, 6, dtype="int16"), kind, subject=f"feed{subject:012d}")
+        for n, (kind, subject) in enumerate(kinds)
+    ]
+    folder = write_dataset(tmp_path / "dataset", arrays, OUTCOMES)
+    page = render(folder, small_cells=3)
+    cells = [cell.strip() for row in Page(page).cells for cell in row]
+    assert not {"NM", "PT"} & set(cells) and {"CT", "rare"} <= set(cells)
+    assert ">NM<" not in page and ">PT<" not in page
+    assert "fewer than 3 subjects" in plain(Page(page).text)
+    complete = render(folder)
+    assert {"NM", "PT"} <= {cell.strip() for row in Page(complete).cells for cell in row}
+    assert "fewer than" not in plain(Page(complete).text)
+
+
 def test_every_reference_within_the_page_has_its_target(page: str) -> None:
     parsed = Page(page)
     asked = {value[1:] for value in parsed.values("href")}

@@ -11,13 +11,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Run, Workflow
+from conftest import ROOT, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
 
 from dicomzarr import storage, verify
@@ -26,23 +24,6 @@ from dicomzarr.paths import Results
 BATCH = {"series": 2, "megabytes": 512}
 SERIES = 5
 DAMAGES = 200
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment for the launcher that is the one of these tests."""
-    folder = tmp_path_factory.mktemp("environment")
-    loader = SourceFileLoader("launcher", str(ROOT / "run"))
-    spec = spec_from_loader("launcher", loader)
-    assert spec
-    launcher = module_from_spec(spec)
-    loader.exec_module(launcher)
-    for lock in (launcher.PLAIN, launcher.DEV):
-        path, said = launcher.stamp(lock)
-        (folder / path.name).write_text(said)
-    (folder / ".dicomzarr").touch()
-    (folder / "bin").symlink_to(Path(sys.executable).parent)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +41,6 @@ def mine(made: Workflow, tmp_path: Path) -> Workflow:
     """A copy of it, with its times and inodes known to nobody."""
     shutil.copytree(made.folder, tmp_path / "mine", symlinks=True)
     return Workflow(tmp_path / "mine", made.config, made.environment)
-
-
-Launch = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def launch(environment: Path) -> Launch:
-    def start(workflow: Workflow, word: str, *arguments: str, config: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "run"), word, *arguments]
-        command += ["--configfile", "config.yaml", "--cores", "2"] if config else []
-        settings = {**os.environ, **workflow.environment, "DICOMZARR_VENV": str(environment)}
-        done = subprocess.run(command, cwd=workflow.folder, env=settings, capture_output=True, text=True, check=False)
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
-
-    return start
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from conftest import Workflow
-from dicoms import ct_slice, save
+from conftest import Launch, Workflow
+from dicoms import ct_slice, save, save_series
+from project_copy import copy_of_the_project, edit
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -120,3 +121,41 @@ def test_a_lost_or_changed_key_stops_the_run(workflow: Workflow) -> None:
     workflow.environment = {"DICOMZARR_KEY": "short"}
     run = workflow.run(ok=False)
     assert run.process.returncode != 0 and "needed 32 or more" in run.output
+
+
+def test_a_leak_stops_the_run_before_the_seal(workflow: Workflow, tmp_path: Path) -> None:
+    texts = planted(workflow.source)
+    workflow.project = copy_of_the_project(tmp_path / "project")
+    core = workflow.project / "scripts/dicomzarr"
+    right = 'log.info("series %s extracted", entry["series_id"])'
+    edit(core / "extract.py", right, 'log.info("series %s extracted", entry["files"][0]["facts"]["PatientID"])')
+    run = workflow.run(ok=False)
+    assert run.process.returncode != 0
+    assert "check_privacy: value_in_file in results/logs/extract_batch/" in run.output
+    assert not (workflow.results / "dataset/dataset.json").exists()
+    assert not hits(texts, run.output.encode())
+    # The same command heals, once the leak is gone.
+    edit(core / "extract.py", 'log.info("series %s extracted", entry["files"][0]["facts"]["PatientID"])', right)
+    assert workflow.run().sealed["counts"]["arrays"] > 0
+    assert workflow.run().nothing_to_do
+
+
+def test_what_is_written_after_the_last_job_is_searched_too(workflow: Workflow, launch: Launch) -> None:
+    save_series(workflow.source, "alpha", 3, PatientName="Zyxwolf^Canaria")
+    workflow.write_config()
+    assert launch(workflow, "").returncode == 0
+    (workflow.folder / ".snakemake" / "log" / "later.log").write_text("finished: zyxwolf canaria")
+    done = launch(workflow, "")
+    assert done.returncode == 1
+    assert "check_privacy: value_in_file in .snakemake/log/later.log, line 1" in done.stderr
+    assert "zyxwolf" not in done.stderr.lower()
+    (workflow.folder / ".snakemake" / "log" / "later.log").unlink()
+    assert launch(workflow, "").returncode == 0
+
+
+def test_another_level_of_the_search_touches_no_array(workflow: Workflow) -> None:
+    save_series(workflow.source, "alpha", 3)
+    first = workflow.run()
+    second = workflow.run(check_privacy="full")
+    assert (second.jobs("check_privacy"), second.jobs("extract_batch")) == (1, 0)
+    assert first.sealed["digest"] == second.sealed["digest"]

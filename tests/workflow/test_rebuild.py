@@ -8,8 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Run, Workflow
+from conftest import Run, Workflow
 from dicoms import ct_slice, save, save_series
+from project_copy import copy_of_the_project, edit
 
 MANY = 12  # series
 SMALL_BATCHES = {"batch": {"series": 4, "megabytes": 512}}
@@ -162,21 +163,6 @@ def test_a_lost_snakemake_folder_extracts_nothing(standing: tuple[Workflow, dict
     assert workflow.run().sealed["seal"] == before["seal"]
     assert all(path.stat().st_mtime_ns == then for path, then in stamps.items())
     assert workflow.run().nothing_to_do
-
-
-def copy_of_the_project(folder: Path) -> Path:
-    for name in ("Snakefile", "config.yaml"):
-        folder.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("rules", "scripts", "schemas", "profiles", "envs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert text.count(old) == 1
-    path.write_text(text.replace(old, new))
 
 
 def test_an_edit_reruns_the_rules_that_reach_it_and_no_others(workflow: Workflow, tmp_path: Path) -> None:

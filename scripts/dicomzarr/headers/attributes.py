@@ -93,6 +93,8 @@ ATTRIBUTES: dict[int, tuple[str, str, str]] = {
 # Read to tell kinds of objects apart, not kept.
 DIRECTORY_RECORDS = 0x00041220
 WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS}
+# Kept or not, these may identify a patient.
+TEXTS = frozenset(tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "UI"))
 PIXEL_REPRESENTATION = 0x00280103
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}

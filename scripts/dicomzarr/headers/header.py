@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 from dicomzarr.headers import lean
-from dicomzarr.headers.attributes import DIRECTORY_RECORDS, WANTED, interpret, text_of
+from dicomzarr.headers.attributes import DIRECTORY_RECORDS, TEXTS, WANTED, interpret, text_of
 from dicomzarr.headers.lean import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.model import ImageFacts
 from dicomzarr.reasons import REASONS
@@ -88,7 +88,7 @@ class Header(NamedTuple):
     facts: ImageFacts
 
 
-def read_header(fd: int, size: int) -> Header:
+def read_header(fd: int, size: int, texts: list[tuple[str, bytes]] | None = None) -> Header:
     """Return what the file behind an open descriptor is, and the attributes that the dataset needs of it.
 
     Parameters
@@ -97,6 +97,8 @@ def read_header(fd: int, size: int) -> Header:
         Descriptor of a regular file, open for reading; its position is neither used nor moved.
     size : int
         Size of the file in bytes.
+    texts : list, optional
+        Receives VR ("" where implicit) and bytes of the texts of the header, which may identify a patient.
 
     Returns
     -------
@@ -112,10 +114,12 @@ def read_header(fd: int, size: int) -> Header:
     ----------
     DICOM PS3.10 7.1 (file format), PS3.5 7.1 (data elements), PS3.3 C.7.6.3 (image pixel).
     """
-    return _read_header(partial(os.pread, fd), size)
+    return _read_header(partial(os.pread, fd), size, texts)
 
 
-def _read_header(read: Reader, size: int, *, use_lean: bool = True) -> Header:
+def _read_header(
+    read: Reader, size: int, texts: list[tuple[str, bytes]] | None = None, *, use_lean: bool = True
+) -> Header:
     if size == 0:
         return _aside("empty_file")
     data = read(lean.BLOCK, 0)
@@ -158,6 +162,9 @@ def _read_header(read: Reader, size: int, *, use_lean: bool = True) -> Header:
         return _aside("too_large")
     except _Refused:
         return _aside("unreadable_header")
+    if texts is not None:
+        texts += raw.texts
+        texts += [(vr, value) for tag, (vr, value) in raw.values.items() if tag in TEXTS and value]
     return _judge(raw, meta, encoding, syntax, size, flags)
 
 

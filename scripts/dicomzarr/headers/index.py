@@ -27,6 +27,7 @@ from typing import IO
 from dicomzarr.errors import SourceChanged
 from dicomzarr.headers import worker as header_worker
 from dicomzarr.headers.worker import CHANGED, Entry
+from dicomzarr.privacy.needles import NEEDLES, Gatherer, Needles
 from dicomzarr.storage import make_private, sync_folder
 
 HEADER_VERSION = 1  # raise it when a line of the index changes its form
@@ -68,7 +69,8 @@ def index_headers(
     index : Path
         To be written: JSON lines, a `HeaderRow` for each regular file, in the order of the inventory.
     cache : Path
-        Folder of the state that outlives a run: the last whole index, and what interrupted runs have read since.
+        Folder of the state that outlives a run: the last whole index, what interrupted runs have read since, and the
+        needles of all that was read, for the search for leaks. Where those are lost every file is read again.
     processes : int
         Processes that read headers. Few files are read by this process alone.
     code : str
@@ -83,12 +85,13 @@ def index_headers(
     """
     make_private(index.parent)
     make_private(cache)
-    state = _Cache(cache, code, trust)
+    gathered = Needles(cache / NEEDLES, code)
+    state = _Cache(cache, code, gathered.load() and trust)
     beside = index.with_name(f".{index.name}.partial")
     changed = 0
     with open(inventory, encoding="utf-8", newline="\n") as lines:
         roots = json.loads(lines.readline())["roots"]
-        with _create(beside) as out, state.record() as record, _Readers(roots, processes) as readers:
+        with _create(beside) as out, state.record() as record, _Readers(roots, processes, gathered) as readers:
             tally = _Tally()
             for row, is_new in _rows(_entries(lines), state, readers):
                 if row == CHANGED:
@@ -101,6 +104,7 @@ def index_headers(
                 tally.add(line, is_new)
             out.flush()
             os.fsync(out.fileno())
+    gathered.save()
     if changed:
         beside.unlink()
         raise SourceChanged(changed)
@@ -173,9 +177,10 @@ def _filled(slots: list[str | None], future: Future[list[str]]) -> Iterator[tupl
 class _Readers:
     """Reads chunks of files: the first few here, the rest in worker processes, each fed by a thread of its own."""
 
-    def __init__(self, roots: Mapping[str, str], processes: int) -> None:
+    def __init__(self, roots: Mapping[str, str], processes: int, gathered: Needles) -> None:
         self.ahead = 3 * max(processes, 1)
         self._roots, self._processes = roots, processes
+        self._gathered, self._gatherer = gathered, Gatherer()
         self._read_here = 0
         self._threads: ThreadPoolExecutor | None = None
         self._mine = threading.local()
@@ -206,7 +211,8 @@ class _Readers:
             return self._threads.submit(self._ask, entries)
         self._read_here += len(entries)
         done: Future[list[str]] = Future()
-        done.set_result(list(header_worker.read_files(self._roots, entries)))
+        done.set_result(list(header_worker.read_files(self._roots, entries, self._gatherer)))
+        self._gathered.add(self._gatherer.take())
         return done
 
     def _ask(self, entries: list[Entry]) -> list[str]:
@@ -231,9 +237,12 @@ class _Readers:
             worker.stdin.write(json.dumps(entries) + "\n")
             worker.stdin.flush()
             rows = [worker.stdout.readline() for _ in entries]
+            needles = json.loads(worker.stdout.readline())
         except (OSError, ValueError):
             rows = [""]
         if all(row.endswith("\n") for row in rows):
+            with self._lock:
+                self._gathered.add(needles)
             return [row if row != CHANGED + "\n" else CHANGED for row in rows]
         self._mine.worker = None
         worker.kill()

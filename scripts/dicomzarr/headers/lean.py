@@ -7,6 +7,7 @@ never what a header declares.
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from collections.abc import Callable
@@ -44,6 +45,10 @@ SHORT_VRS = {
 }
 _SQ, _OB, _OW = _code("SQ"), _code("OB"), _code("OW")
 
+# What may identify a patient or a site stands in these, beside times, which alone tell nobody apart.
+TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
+MAX_TEXT = 1024  # bytes of a text; of a longer one the beginning
+
 _EXPLICIT = struct.Struct("<HHHH").unpack_from
 _IMPLICIT = struct.Struct("<HHI").unpack_from
 _LENGTH = struct.Struct("<I").unpack_from
@@ -77,11 +82,14 @@ class RawHeader:
         Tag, VR, offset and length of the value of the pixel data element; length -1 for an undefined length.
     is_empty : bool
         Whether there is no element at all.
+    texts : list
+        VR and bytes of the texts that are not wanted, for the search for leaks; VR "" where the syntax has none.
     """
 
     values: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
     pixel: tuple[int, str, int, int] | None = None
     is_empty: bool = False
+    texts: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +181,7 @@ def read_raw(
         If more is to be walked than `MAX_WALKED`.
     """
     header = RawHeader()
-    values = header.values
+    values, texts = header.values, header.texts
     known = _KNOWN_HEADS.setdefault((implicit, wanted), {})
     unpack_length = _LENGTH
     base, position, end = 0, start, len(data)
@@ -181,7 +189,7 @@ def read_raw(
     while True:
         try:  # the way of nearly all elements: one look-up each
             while True:
-                tag, step, vr = known[data[position : position + 8]]
+                tag, step, vr, is_wanted = known[data[position : position + 8]]
                 if tag <= last:
                     raise Unclear
                 last = tag
@@ -192,7 +200,10 @@ def read_raw(
                     if after > end:
                         last -= 1
                         break
-                    values[tag] = (vr, data[position + 8 : after])
+                    if is_wanted:
+                        values[tag] = (vr, data[position + 8 : after])
+                    else:
+                        texts.append((vr, data[position + 8 : after]))
                     position = after
                 elif step < 0 or position + 12 > end:
                     last -= 1
@@ -257,14 +268,16 @@ def read_raw(
             if len(content) != length:
                 raise Truncated
             values[tag] = (vr, content)
+        elif _is_text(tag, vr) and base + position <= size:
+            texts.append((vr, read(min(length, MAX_TEXT), base + value)))
     header.is_empty = last == 0
     return header
 
 
-# What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted and None if
-# not. The bytes are 0 where a length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in
-# each file of a series, and looking one up costs a third of taking it apart.
-_Head = tuple[int, int, str | None]
+# What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted or a text
+# and None if not, and which of the two. The bytes are 0 where a length of 4 bytes follows, -1 where a closer look is
+# needed. The same heads come again in each file of a series, and looking one up costs a third of taking it apart.
+_Head = tuple[int, int, str | None, bool]
 _KNOWN_HEADS: dict[tuple[bool, frozenset[int]], dict[bytes, _Head]] = {}
 MAX_KNOWN_HEADS = 1 << 16
 
@@ -283,13 +296,30 @@ def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:
     tag = group << 16 | element
     if name is None or tag == 0:
         return None
+    is_wanted, is_text = tag in wanted, _is_text(tag, name)
     if tag in PIXEL_TAGS or tag >= _ITEM:
-        return tag, -1, ""
+        return tag, -1, "", False
     if length == UNDEFINED:
-        return tag, -1 if implicit or tag in wanted else 0, ""
-    if tag not in wanted:
-        return tag, 8 + length, None
-    return tag, 8 + length if length <= MAX_VALUE else -1, name
+        return tag, -1 if implicit or is_wanted or is_text else 0, "", False
+    if is_wanted:
+        return tag, 8 + length if length <= MAX_VALUE else -1, name, True
+    if is_text and length:
+        return tag, 8 + length if length <= MAX_TEXT else -1, name, False
+    return tag, 8 + length, None, False
+
+
+def _is_text(tag: int, vr: str) -> bool:
+    """Whether an element holds text; where VRs are implicit, by PS3.6, and perhaps if it is private."""
+    if vr:
+        return vr in TEXT_VRS
+    return bool(tag >> 16 & 1) or tag in _standard_texts()
+
+
+@functools.cache
+def _standard_texts() -> frozenset[int]:
+    from pydicom._dicom_dict import DicomDictionary
+
+    return frozenset(tag for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS)
 
 
 def _head(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:

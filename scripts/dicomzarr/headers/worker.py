@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from dicomzarr.headers.header import Header, read_header
 from dicomzarr.model import HeaderRow, StatKey
+from dicomzarr.privacy.needles import Gatherer
 from dicomzarr.reasons import REASONS
 
 # A path of the inventory with the stat it had there
@@ -27,7 +28,7 @@ _BLOCK = 1 << 20
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
-def read_files(roots: Mapping[str, str], entries: list[Entry]) -> Iterator[str]:
+def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gatherer) -> Iterator[str]:
     """Yield one line of the header index for each entry, in order, or `CHANGED`.
 
     Parameters
@@ -36,10 +37,15 @@ def read_files(roots: Mapping[str, str], entries: list[Entry]) -> Iterator[str]:
         Label, as it is, to absolute folder, percent-encoded; "" stands for a single source without labels.
     entries : list of (path, stat)
         Percent-encoded paths below the roots, with size, mtime_ns, ctime_ns and inode of the inventory.
+    gatherer : Gatherer
+        Receives what identifies a patient, for the search for leaks.
     """
     folders = {os.fsencode(label): unquote_to_bytes(folder) for label, folder in roots.items()}
     for path, key in entries:
-        yield _read_file(_locate(folders, path), path, key)
+        texts: list[tuple[str, bytes]] = []
+        yield _read_file(_locate(folders, path), path, key, texts)
+        below = unquote_to_bytes(path)
+        gatherer.add(below if b"" in folders else below.partition(b"/")[2], texts)
 
 
 def quarantined(path: str, key: StatKey, reason: str) -> str:
@@ -55,7 +61,7 @@ def _locate(folders: Mapping[bytes, bytes], path: str) -> bytes:
     return folders[label] + b"/" + rest
 
 
-def _read_file(location: bytes, path: str, key: StatKey) -> str:
+def _read_file(location: bytes, path: str, key: StatKey, texts: list[tuple[str, bytes]]) -> str:
     try:
         fd = os.open(location, _FLAGS)
     except (FileNotFoundError, NotADirectoryError):
@@ -66,7 +72,7 @@ def _read_file(location: bytes, path: str, key: StatKey) -> str:
     try:
         if _key_of(os.fstat(fd)) != key:
             return CHANGED
-        header = read_header(fd, key[0])
+        header = read_header(fd, key[0], texts)
         facts = header.facts
         if header.outcome == "image" and not ("SeriesInstanceUID" in facts and "SOPInstanceUID" in facts):
             facts["content_sha256"] = _sha256(fd)
@@ -126,20 +132,23 @@ def _line(path: str, key: StatKey, header: Header) -> str:
 def serve() -> None:
     """Answer chunks from standard input on standard output, a line of JSON each way, until the input ends.
 
-    The first line holds the roots. A chunk is a list of entries; its answer has one line for each.
+    The first line holds the roots. A chunk is a list of entries; its answer has one line for each, and one with the
+    needles that are new since the last chunk.
     """
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a header
     parent = os.getppid()
     roots = json.loads(sys.stdin.readline())
+    gatherer = Gatherer()
     for line in sys.stdin:
         entries = [(path, (key[0], key[1], key[2], key[3])) for path, key in json.loads(line)]
         lines = []
-        for row in read_files(roots, entries):
+        for row in read_files(roots, entries, gatherer):
             lines.append(row)
             if os.getppid() != parent:
                 os._exit(1)  # whoever asked is gone
+        lines.append(json.dumps(gatherer.take()))
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
 

@@ -17,7 +17,7 @@ from dicomzarr.reasons import REASONS
 from dicomzarr.report import charts, words
 from dicomzarr.report.contact_sheet import NO_PLANE, previews
 from dicomzarr.report.findings import findings
-from dicomzarr.report.tables import OUTCOMES, Array, Tables, Totals, by_modality, flag_counts, read_tables, totals
+from dicomzarr.report.tables import OUTCOMES, RARE, Array, Tables, Totals, by_modality, flag_counts, read_tables, totals
 
 _POLICY = "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
 _HERE = Path(__file__).resolve().parent
@@ -95,7 +95,7 @@ def _segments(tables: Tables) -> list[tuple[str, int, float, float]]:
     return found
 
 
-def render(dataset: Path, *, max_thumbnails: int = 60, max_rows: int = 500) -> str:
+def render(dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max_rows: int = 500) -> str:
     """Return the report of a dataset as one self-contained HTML page.
 
     Parameters
@@ -103,6 +103,8 @@ def render(dataset: Path, *, max_thumbnails: int = 60, max_rows: int = 500) -> s
     dataset : Path
         The folder with ``volumes.csv``, ``reports/depth.csv``, ``reports/size.csv``, ``reports/outcomes.csv`` and
         ``images.zarr``.
+    small_cells : int
+        Modalities of fewer subjects than this are shown as one.
     max_thumbnails : int
         Most previews on the contact sheet.
     max_rows : int
@@ -113,7 +115,7 @@ def render(dataset: Path, *, max_thumbnails: int = 60, max_rows: int = 500) -> s
     str
         HTML. It depends on the tables and arrays alone: no clock, host or path.
     """
-    tables = read_tables(dataset)
+    tables = read_tables(dataset, small_cells)
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     shown = previews(dataset, tables.arrays, max_thumbnails)
@@ -132,6 +134,7 @@ def render(dataset: Path, *, max_thumbnails: int = 60, max_rows: int = 500) -> s
             exact=sum(1 for a in tables.arrays if a.depth and a.depth.read_back == "exact"),
             outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
             modalities=[_modality_line(name, members) for name, members in by_modality(tables.arrays).items()],
+            rare=small_cells if any(array.modality == RARE for array in tables.arrays) else 0,
             flags=[(name, number, FLAGS.get(name, "")) for name, number in flag_counts(tables.arrays)],
             previews=shown,
             depth_charts=charts.depth_charts(tables.arrays),

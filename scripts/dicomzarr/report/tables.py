@@ -6,10 +6,11 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
+RARE = "rare"  # stands for modalities of few subjects
 _WORST = ("fail", "warn", "pass")  # what is none of them counts as a failure: a verdict is never assumed
 
 
@@ -153,13 +154,15 @@ def _size(row: dict[str, str]) -> Size:
     )
 
 
-def read_tables(dataset: Path) -> Tables:
+def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
     """Return the tables of a dataset folder.
 
     Parameters
     ----------
     dataset : Path
         The folder that holds ``volumes.csv`` and ``reports/``.
+    small_cells : int
+        Modalities of fewer subjects than this are one, `RARE`.
 
     Raises
     ------
@@ -202,7 +205,13 @@ def read_tables(dataset: Path) -> Tables:
     outcomes.sort(key=lambda row: (rank.get(row.outcome, len(rank)), -row.files, row.reason))
     policy = _rows(reports / "policy.csv")
     burned_in = tuple((row["kind"], _whole(row["files"]) or 0) for row in policy if row["policy"] == "burned_in")
+    arrays = _without_small_cells(arrays, small_cells)
     return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes), burned_in)
+
+
+def _without_small_cells(arrays: list[Array], small_cells: int) -> list[Array]:
+    rare = {name for name, members in by_modality(arrays).items() if max(totals(members).subjects, 1) < small_cells}
+    return [replace(array, modality=RARE) if array.modality in rare else array for array in arrays]
 
 
 def totals(arrays: Iterable[Array]) -> Totals:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from made_up_headers import file, image, text
 
@@ -18,6 +19,7 @@ from dicomzarr.errors import SourceChanged
 from dicomzarr.headers import index
 from dicomzarr.headers import worker as header_worker
 from dicomzarr.headers.index import IndexCounts, index_headers
+from dicomzarr.privacy.needles import NEEDLES, Gatherer, needles_of
 
 
 class Source:
@@ -141,7 +143,7 @@ def test_everything_written_is_for_the_owner_alone(many: Source) -> None:
     finally:
         os.umask(old)
     written = [path for path in many.index.parent.rglob("*") if path.is_file()]
-    assert len(written) == 2
+    assert len(written) == 3
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
     assert stat.S_IMODE(many.cache.stat().st_mode) == 0o700
 
@@ -150,7 +152,7 @@ def test_damaged_cache_is_absent(many: Source) -> None:
     many.run()
     whole = many.index.read_bytes()
     for damage in (whole[:-30], whole.replace(b'"Rows":4', b'"Rows":5', 1), b"", b"\xff" * 50):
-        (cached,) = many.cache.iterdir()
+        (cached,) = many.cache.glob("headers-*")
         cached.write_bytes(damage)  # the index is the same file by another name
         many.index.unlink()
         assert counts(many.run()) == (40, 40, 0)
@@ -163,7 +165,7 @@ def test_cache_is_copied_where_links_do_not_work(many: Source, monkeypatch: pyte
 
     monkeypatch.setattr(os, "link", refuse)
     many.run()
-    (cached,) = many.cache.iterdir()
+    (cached,) = many.cache.glob("headers-*")
     assert cached.stat().st_ino != many.index.stat().st_ino
     assert stat.S_IMODE(cached.stat().st_mode) == 0o600
     assert counts(many.run()) == (40, 0, 40)
@@ -171,16 +173,16 @@ def test_cache_is_copied_where_links_do_not_work(many: Source, monkeypatch: pyte
 
 def test_interrupted_runs_are_taken_up(many: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     many.run()
-    whole = many.index.read_bytes()
+    whole, everything = many.index.read_bytes(), needles_of_cache(many)
     for path in (many.index, *many.cache.iterdir()):
         path.unlink()
     real = header_worker.read_files
 
     def run_until(failing: str) -> None:
-        def read_files(roots: dict[str, str], entries: list[header_worker.Entry]) -> list[str]:
+        def read_files(roots: dict[str, str], entries: list[header_worker.Entry], gatherer: Gatherer) -> list[str]:
             if any(path == failing for path, _ in entries):
                 raise KeyboardInterrupt
-            return list(real(roots, entries))
+            return list(real(roots, entries, gatherer))
 
         monkeypatch.setattr(header_worker, "read_files", read_files)
         with pytest.raises(KeyboardInterrupt):
@@ -198,7 +200,23 @@ def test_interrupted_runs_are_taken_up(many: Source, monkeypatch: pytest.MonkeyP
     assert result.files == 40
     assert 0 < result.read < 20
     assert many.index.read_bytes() == whole
-    assert len(list(many.cache.iterdir())) == 1
+    assert len(list(many.cache.iterdir())) == 2
+    assert needles_of_cache(many) == everything
+
+
+def needles_of_cache(source: Source) -> set[int]:
+    return set(np.load(source.cache / NEEDLES)[1:].tolist())
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_needles_that_are_lost_are_gathered_again(many: Source, processes: int) -> None:
+    many.run(processes)
+    everything = needles_of_cache(many)
+    uids = {one for row in many.rows() for one in needles_of("UI", row["facts"]["SOPInstanceUID"].encode())}  # type: ignore[index]
+    assert uids and uids < everything
+    (many.cache / NEEDLES).unlink()
+    assert counts(many.run(processes)) == (40, 40, 0)
+    assert needles_of_cache(many) == everything
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -1,0 +1,30 @@
+# Before the seal: a dataset with a leak is never sealed. What is written later the launcher searches.
+rule check_privacy:
+    input:
+        consolidated="<results>/private/records/consolidate_dataset.json",
+        records=expand(
+            "<results>/private/records/{rule}.json",
+            rule=["discover_files", "index_headers", "plan_batches", "report_depth", "report_size", "render_report"],
+        ),
+        batches=records_of_batches,
+    output:
+        provenance="<results>/dataset/provenance/check_privacy.json",
+        record="<results>/private/records/check_privacy.json",
+    log:
+        "<results>/logs/check_privacy.log",
+    benchmark:
+        "<results>/benchmarks/check_privacy.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        results=under_results(""),
+        level=config["check_privacy"],
+        code=code_digest("check_privacy.py"),
+    message:
+        "Looking for identities outside the private folder"
+    script:
+        "../scripts/check_privacy.py"

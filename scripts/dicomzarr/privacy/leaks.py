@@ -1,0 +1,324 @@
+"""Looks for needles in bytes and names: as they stand, and through encodings and compressions.
+
+A finding is a fixed code and a place. What was found is never told: it is what must not get out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bz2
+import csv
+import functools
+import io
+import json
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicomzarr.privacy.needles import LEAST, LONGEST, needle, needle_of_hash, words_of
+
+# What a finding means; see docs/data-policy.md.
+CODES = {
+    "value_in_file": "a value of the source stands in a file",
+    "value_encoded": "a value of the source stands in a file, encoded or compressed",
+    "value_in_name": "a value of the source stands in the name of a file or folder",
+    "hash_of_value": "the plain hash of a value of the source stands in a file or a name: who knows the value finds it",
+}
+LEAST_DIGITS = 8  # of a number that counts: a date, or a long id; shorter ones are everywhere
+LEAST_HIDDEN = 8  # characters of what counts in bytes that are no text, where short words come by chance
+LEAST_IN_PIXELS = 12
+DEEPEST = 3  # encodings within each other
+_MOST_CLEAN = 1 << 20  # strings of JSON that are remembered
+LARGEST = 64 << 20  # bytes of one compressed part, once inflated; what lies beyond is not looked at
+
+# Texts within other bytes: ASCII and the two-byte characters of UTF-8, and Latin-1 in UTF-16 of either order.
+_RUN = re.compile(rb"(?:[\t\n\r\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]){8,}")
+_WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:\0[\t\n\r\x20-\x7e\xa0-\xff]){5,}"))
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9_-]{8,}={0,2}")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
+_HASH = re.compile(r"[0-9a-f]{16,}\Z")
+_DIGITS = re.compile(r"[0-9.]+\Z")
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+# Columns of the dataset's own tables that hold numbers, which could look like dates.
+_NUMBERS = re.compile(r"(source|stored|expected)_bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio")
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A finding: a key of `CODES`, and the number of its line, 0 where that cannot be said."""
+
+    code: str
+    line: int = 0
+
+
+class Scanner:
+    """Tells whether bytes hold a needle.
+
+    Parameters
+    ----------
+    needles : container of int
+        What must not be found.
+    own : frozenset of str
+        Words of this project and of plain English, in lower case: what consists of these alone says nothing.
+    known : tuple of str
+        Texts that may stand where they are, such as the place of the source as the user typed it.
+    """
+
+    def __init__(self, needles: Container[int], own: frozenset[str], known: tuple[str, ...] = ()) -> None:
+        self._needles, self._own = needles, own
+        self._clean: set[str] = set()
+        self._known = sorted((text for text in known if len(text) > 1), key=len, reverse=True)
+
+    def name(self, name: str) -> Leak | None:
+        """Return what the name of a file or folder gives away."""
+        found = self._text(name, LEAST) or self._encoded(name, 0)
+        return None if found is None else Leak("hash_of_value" if found == "hash_of_value" else "value_in_name")
+
+    def content(self, data: bytes, name: str = "", least: int = LEAST) -> Leak | None:
+        """Return the first finding in the content of a file, whose name tells how to read it."""
+        text = None if b"\0" in data[:4096] else _decoded(data)
+        if text is not None and name.endswith(".csv"):
+            found = self._csv(text)
+        elif text is not None and name.endswith((".json", ".jsonl")):
+            found = self._json(text)
+        else:
+            found = self._bytes(data, 0, least)
+        if found is None:
+            return None
+        return Leak(found, 0 if text is None else self._line(text))
+
+    # ---- texts
+
+    def _json(self, text: str) -> str | None:
+        """Search keys and strings; those met before were clean. Numbers are no text: they could look like dates."""
+        new = [one for one in dict.fromkeys(_STRING.findall(text)) if one not in self._clean]
+        plain = "\n".join(_unescaped(one) if "\\" in one else one for one in new)
+        found = self._text(plain, LEAST) or self._encoded(plain, 0)
+        if found is None and len(self._clean) < _MOST_CLEAN:
+            self._clean.update(new)
+        return found
+
+    def _csv(self, text: str) -> str | None:
+        rows = csv.reader(io.StringIO(text))
+        head = next(rows, [])
+        kept = [number for number, column in enumerate(head) if not _NUMBERS.fullmatch(column)]
+        lines = [head, *([row[number] for number in kept if number < len(row)] for row in rows)]
+        text = "\n".join("\n".join(line) for line in lines)
+        return self._text(text, LEAST) or self._encoded(text, 0)
+
+    def _line(self, text: str) -> int:
+        """Return the number of the first line with a finding, or 0 where no line alone has one."""
+        lines = enumerate(text.splitlines(), 1)
+        return next((number for number, line in lines if self._text(line, LEAST) or self._encoded(line, 0)), 0)
+
+    def _text(self, text: str, least: int) -> str | None:
+        """Return the code of what a text holds as it stands."""
+        for place in self._known:
+            if place in text:
+                text = text.replace(place, " ")
+        words = words_of(text)
+        own = self._own
+        for index, word in enumerate(words):
+            if word not in own and (code := self._at(words, index, word, least)):
+                return code
+        return None
+
+    def _at(self, words: list[str], index: int, word: str, least: int) -> str | None:
+        """Return the code of a needle that holds this word, which is not one of our own."""
+        if _HASH.match(word) and needle_of_hash(word) in self._needles:
+            return "hash_of_value"
+        if _DIGITS.match(word):
+            return "value_in_file" if len(word) >= max(least, LEAST_DIGITS) and self._single(word) else None
+        if len(word) >= least and self._single(word):
+            return "value_in_file"
+        first = max(index - LONGEST + 1, 0)
+        weights = [0 if one in self._own or one.isdigit() else len(one) for one in words[first : index + LONGEST]]
+        if sum(weights) < least:
+            return None
+        for start in range(first, index + 1):
+            for end in range(max(start + 2, index + 1), min(start + LONGEST, len(words)) + 1):
+                heavy = sum(weights[start - first : end - first]) >= least
+                if heavy and needle(words[start:end]) in self._needles:
+                    return "value_in_file"
+        return None
+
+    def _single(self, word: str) -> bool:
+        return needle([word]) in self._needles
+
+    # ---- bytes
+
+    def _bytes(self, data: bytes, depth: int, least: int) -> str | None:
+        if b"\0" not in data[:4096] and (text := _decoded(data)) is not None:
+            found = self._text(text, least) or self._encoded(text, depth)
+        else:
+            runs = [match.group().decode("utf-8", "replace") for match in _RUN.finditer(data)]
+            found = self._texts(runs, max(least, LEAST_HIDDEN), depth)
+            if found is None and b"\0" in data:
+                wide = [m.group().replace(b"\0", b"").decode("latin-1") for form in _WIDE for m in form.finditer(data)]
+                wide += [data.decode("utf-16", "replace")] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else []
+                found = self._texts(wide, least, depth)
+        if found is None and depth < DEEPEST:
+            for part in _inflated(data):
+                if self._bytes(part, depth + 1, least):
+                    return "value_encoded"
+        return found
+
+    def _texts(self, texts: list[str], least: int, depth: int) -> str | None:
+        for text in texts:
+            if found := self._text(text, least) or self._encoded(text, depth):
+                return found
+        return None
+
+    def _encoded(self, text: str, depth: int) -> str | None:
+        """Return the code of what a text holds in base64 or hex."""
+        if depth >= DEEPEST:
+            return None
+        for pattern, decode in ((_BASE64, _from_base64), (_HEX, _from_hex)):
+            for match in pattern.finditer(text):
+                run = match.group()
+                if run.lower() in self._own or (decode is _from_base64 and _HASH.match(run)):
+                    continue
+                for data in decode(run):
+                    if len(data) in (16, 20, 32) and needle_of_hash(data) in self._needles:
+                        return "hash_of_value"
+                    least = LEAST if _mostly_text(data) else LEAST_HIDDEN
+                    if self._bytes(data, depth + 1, least):
+                        return "value_encoded"
+        return None
+
+
+def _unescaped(string: str) -> str:
+    try:
+        return str(json.loads(f'"{string}"'))
+    except ValueError:
+        return string
+
+
+def _decoded(data: bytes) -> str | None:
+    """Return the bytes as text, or None where they are none."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+        if sum(not character.isprintable() for character in text[:4096]) > len(text[:4096]) // 20 + 8:
+            return None
+    return text
+
+
+def _mostly_text(data: bytes) -> bool:
+    """Whether bytes from an encoding are a text rather than a number that happens to decode."""
+    return not data.translate(None, _TEXT_BYTES)
+
+
+_TEXT_BYTES = bytes((*range(0x20, 0x7F), 9, 10, 13, 0))
+
+
+def _from_base64(run: str) -> Iterator[bytes]:
+    bare = run.rstrip("=").translate(_STANDARD)
+    for start in (0, 1, 2, 3) if len(bare) > 64 else (0,):  # a long run may have swallowed what stood before it
+        part = bare[start:]
+        part = part[: len(part) - (len(part) % 4 == 1)]
+        try:
+            yield base64.b64decode(part + "=" * (-len(part) % 4))
+        except (binascii.Error, ValueError):
+            continue
+
+
+_STANDARD = str.maketrans("-_", "+/")
+
+
+def _from_hex(run: str) -> Iterator[bytes]:
+    yield bytes.fromhex(run)
+
+
+# ---- compression
+
+
+def _inflated(data: bytes) -> Iterator[bytes]:
+    """Yield what compressed parts of the bytes hold, wherever they begin; what only looks compressed gives nothing."""
+    for magic, inflate in _MAGICS:
+        start = data.find(magic)
+        tries = 0
+        while start >= 0 and tries < 64:
+            try:
+                part = inflate(data[start:])
+            except Exception:  # it was no such part: whatever a library says of that is of no interest
+                part = b""
+            if part:
+                yield part
+            start = data.find(magic, start + 1)
+            tries += 1
+    if 16 < len(data) <= LARGEST and data[0] == 2 and int.from_bytes(data[12:16], "little") == len(data):
+        try:
+            from numcodecs import blosc
+
+            if int.from_bytes(data[4:8], "little") <= LARGEST:
+                yield bytes(blosc.decompress(data))
+        except Exception:
+            return
+
+
+def _zlib(bits: int) -> Callable[[bytes], bytes]:
+    return lambda data: bytes(zlib.decompressobj(bits).decompress(data, LARGEST))
+
+
+def _zip(data: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = archive.namelist()
+        parts = [name.encode("utf-8", "replace") for name in names]
+        room = LARGEST
+        for name in names:
+            with archive.open(name) as member:
+                parts.append(member.read(room))
+                room -= len(parts[-1])
+    return b"\n".join(parts)
+
+
+def _zstd(data: bytes) -> bytes:
+    return bytes(_zstd_decoder()(data))
+
+
+@functools.cache
+def _zstd_decoder() -> Callable[[bytes], bytes]:
+    import imagecodecs
+
+    return lambda data: bytes(imagecodecs.zstd_decode(data, out=min(LARGEST, 256 * len(data) + 4096)))
+
+
+_MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
+    (b"\x1f\x8b\x08", _zlib(31)),
+    (b"\x78\x01", _zlib(15)),
+    (b"\x78\x5e", _zlib(15)),
+    (b"\x78\x9c", _zlib(15)),
+    (b"\x78\xda", _zlib(15)),
+    (b"\x28\xb5\x2f\xfd", _zstd),
+    (b"PK\x03\x04", _zip),
+    (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, LARGEST)),
+    (b"\xfd7zXZ\0", lambda data: lzma.LZMADecompressor().decompress(data, LARGEST)),
+)
+
+
+@functools.cache
+def own_words(root: Path) -> frozenset[str]:
+    """Return the words of this project: of its code, its rules, its pages and its configuration."""
+    found: set[str] = set(_CALENDAR)
+    for pattern in ("Snakefile", "*.smk", "*.md", "*.yaml", "*.toml", "run", "rules/*.smk", "docs/**/*.md"):
+        for path in root.glob(pattern):
+            found.update(words_of(path.read_text("utf-8", "replace")))
+    for pattern in ("*.py", "*.j2", "*.css", "*.json", "*.yaml", "*.lock"):
+        for folder in ("scripts", "schemas", "profiles", "envs"):
+            for path in root.glob(f"{folder}/**/{pattern}"):
+                found.update(words_of(path.read_text("utf-8", "replace")))
+    # Numbers and hashes of lock files are no words.
+    return frozenset(word for word in found if not any(character.isdigit() for character in word) or len(word) < LEAST)
+
+
+_CALENDAR = words_of(
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August"
+    " September October November December UTC"
+)

@@ -1,0 +1,221 @@
+"""What is looked for: the words of the source that may identify a patient, each as a number of 64 bits.
+
+A value counts by its words, whatever stands between them, so that ``Doe^Jane``, ``doe jane`` and ``Jane_Doe`` are one.
+Numbers instead of texts keep ten million files in some hundred megabytes, and a lost file from being a list of names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomzarr import storage
+
+NEEDLES = "needles.npy"  # their file in the folder of caches
+LONGEST = 4  # words of a needle; a longer text has one for each of its words
+_WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
+_STANDARD_UID = b"1.2.840.10008."  # PS3.6 annex A: names of the standard itself
+_NAMES = ("PN", "path")  # every single word of these counts, of other texts the whole
+_IDS = ("PN", "LO", "SH", "UI", "path", "")  # whose plain hashes are looked for too
+_HASHES = (hashlib.md5, hashlib.sha1, hashlib.sha256)
+_MANY = 1024  # additions that are kept apart
+_MAX_SEEN = 1 << 18  # values that a reader of headers remembers
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in lower case: runs of letters and digits, and numbers with dots such as UIDs."""
+    return _WORD.findall(text.lower())
+
+
+def needle(words: Sequence[str]) -> int:
+    """Return the number that stands for a sequence of words."""
+    return int.from_bytes(hashlib.blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest(), "big")
+
+
+def needle_of_hash(digest: bytes | str) -> int:
+    """Return the number that stands for a plain hash, bytes or hex: its first 64 bits."""
+    return int(digest[:16], 16) if isinstance(digest, str) else int.from_bytes(digest[:8], "big")
+
+
+def needles_of(kind: str, value: bytes) -> Iterator[int]:
+    """Yield the needles of one value.
+
+    Parameters
+    ----------
+    kind : str
+        The VR, "" where the syntax has none, or ``path`` for one part of a path.
+    value : bytes
+        As it stands in the file, padding included.
+    """
+    value = value.strip(b" \0")
+    if not value or value.startswith(_STANDARD_UID):
+        return
+    for part in value.split(b"\\") if kind != "path" else (value,):
+        texts = _texts(part)
+        if kind == "" and not all(text.isprintable() for text in texts):
+            return  # a private element of an implicit syntax that holds no text
+        for text in texts:
+            words = words_of(text)
+            yield from map(needle, _sequences(words, single=kind in _NAMES))
+    if kind in _IDS:
+        yield from (needle_of_hash(make(value).digest()) for make in _HASHES)
+
+
+def _texts(value: bytes) -> set[str]:
+    """Return how the bytes read: in UTF-8, else in Latin-1 and without the escapes of ISO 2022."""
+    try:
+        return {value.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {value.decode("latin-1"), value.decode("iso2022_jp_2", "ignore")}
+
+
+def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
+    if sum(map(len, words)) < LEAST:
+        return
+    yield from (words[start : start + LONGEST] for start in range(max(len(words) - LONGEST, 0) + 1))
+    if single:
+        yield from ([word] for word in words if len(word) >= LEAST)
+        if len(words) == 2:
+            yield words[::-1]
+
+
+LEAST = 5  # characters of what is looked for: shorter words are everywhere
+
+
+class Gatherer:
+    """Collects the needles of many files; values met before cost a look-up."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, bytes]] = set()
+        self._new: set[int] = set()
+
+    def add(self, path: bytes, texts: Iterable[tuple[str, bytes]]) -> None:
+        """Take in the path of a file, relative to its source, and the texts of its header."""
+        seen = self._seen
+        if len(seen) > _MAX_SEEN:
+            seen.clear()
+        for item in texts:
+            if item not in seen:
+                seen.add(item)
+                self._new.update(needles_of(*item))
+        for part in path.split(b"/"):
+            if ("path", part) not in seen:
+                seen.add(("path", part))
+                self._new.update(needles_of("path", part))
+
+    def take(self) -> list[int]:
+        """Return what is new since the last call, sorted."""
+        new, self._new = sorted(self._new), set()
+        return new
+
+
+class Needles:
+    """The needles of a source, as a file of sorted numbers that only grows; one beside it holds what a run adds.
+
+    Each addition is on its way to the disk before the rows are that it was gathered with, so that an interrupted run
+    loses none.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    code : str
+        Digest of the code that gathers; what other code gathered is not taken over.
+    """
+
+    def __init__(self, path: Path, code: str) -> None:
+        self._path, self._more_path = path, path.with_suffix(".more")
+        self._code = int.from_bytes(hashlib.sha256(code.encode()).digest()[:8], "big")
+        self._parts: list[NDArray[np.uint64]] = []
+        self._more: IO[bytes] | None = None
+        self._takes_up = False
+
+    def load(self) -> bool:
+        """Take over what is on disk; return False where it is not all that this code gathered."""
+        base, more = self._base(), self._additions()
+        whole = base is not None if more is None else bool(more[1]) <= (base is not None)
+        if not whole:
+            return False
+        self._takes_up = more is not None
+        self._parts = [part for part in (base, None if more is None else more[2:]) if part is not None]
+        return True
+
+    def _base(self) -> NDArray[np.uint64] | None:
+        try:
+            known = np.load(self._path, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        fits = known.dtype == np.uint64 and known.ndim == 1 and len(known) and int(known[0]) == self._code
+        return known[1:] if fits else None
+
+    def _additions(self) -> NDArray[np.uint64] | None:
+        """Return the additions of an interrupted run after two numbers: the code, and whether there was a base."""
+        try:
+            data = self._more_path.read_bytes()
+        except OSError:
+            return None
+        found = np.frombuffer(data[: len(data) // 8 * 8], np.uint64)
+        return found if len(found) >= 2 and int(found[0]) == self._code else None
+
+    def add(self, needles: Sequence[int]) -> None:
+        """Add needles."""
+        if not len(needles):
+            return
+        part = np.array(needles, np.uint64)
+        if self._more is None:
+            self._more = self._begin()
+        self._more.write(part.tobytes())
+        self._parts.append(part)
+        if len(self._parts) > _MANY:
+            self._parts = [self._all()]
+
+    def _begin(self) -> IO[bytes]:
+        """Open the file of additions: go on with the one taken over, or begin another."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        handle = os.open(self._more_path, flags, storage.PRIVATE_FILE)
+        stream = open(handle, "r+b", buffering=0)  # noqa: SIM115 - it stays open until all is saved
+        if self._takes_up:
+            stream.truncate(stream.seek(0, os.SEEK_END) // 8 * 8)
+            stream.seek(0, os.SEEK_END)
+        else:
+            stream.truncate(0)
+            stream.write(np.array([self._code, bool(self._parts)], np.uint64).tobytes())
+        return stream
+
+    def _all(self) -> NDArray[np.uint64]:
+        return np.unique(np.concatenate([np.empty(0, np.uint64), *self._parts]))
+
+    def save(self) -> None:
+        """Write all needles, whole or not at all, for the owner alone."""
+        found = self._all()
+        self._parts = [found]
+        with storage.replacing(self._path, private=True) as stream:
+            np.save(stream, np.concatenate([np.array([self._code], np.uint64), found]), allow_pickle=False)
+        if self._more is not None:
+            self._more.close()
+            self._more = None
+        self._more_path.unlink(missing_ok=True)
+
+
+def read_needles(path: Path) -> frozenset[int] | _Sorted:
+    """Return the needles in a file, as something that says whether a number is among them."""
+    found: NDArray[Any] = np.load(path, allow_pickle=False)[1:]
+    return frozenset(found.tolist()) if len(found) < 1_000_000 else _Sorted(found)
+
+
+class _Sorted:
+    """Membership in a sorted array, where a set would take too much memory."""
+
+    def __init__(self, needles: NDArray[Any]) -> None:
+        self._needles = needles
+
+    def __contains__(self, number: object) -> bool:
+        place = int(np.searchsorted(self._needles, np.array(number, np.uint64)))
+        return place < len(self._needles) and int(self._needles[place]) == number

@@ -1,0 +1,236 @@
+"""The search for leaks: what it finds, in which form, and what it must not take for a leak."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import zarr
+from conftest import ROOT
+
+from dicomzarr.paths import Results
+from dicomzarr.privacy import check
+from dicomzarr.privacy.leaks import CODES, LEAST, Leak, Scanner, own_words
+from dicomzarr.privacy.needles import NEEDLES, Gatherer, Needles, needles_of, read_needles, words_of
+
+NAME, PID, UID, BIRTH = b"Zyxwolf^Canaria ", b"CANPID7719", b"1.2.826.0.1.3680043.777.1.424243\0", b"19370203"
+TEXTS = [
+    ("PN", NAME),
+    ("LO", PID),
+    ("UI", UID),
+    ("DA", BIRTH),
+    ("LT", b"Seen after the fall from Ponyhof, no fracture."),
+]
+PATH = b"Canfolder Wolf/Meierhuber.dcm"
+
+
+@pytest.fixture(scope="module")
+def scanner() -> Scanner:
+    gatherer = Gatherer()
+    gatherer.add(PATH, TEXTS)
+    return Scanner(frozenset(gatherer.take()), own_words(ROOT))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Zyxwolf^Canaria", "a name: ZYXWOLF", "canaria, zyxwolf", "id=CANPID7719;", "img_canpid7719.png",
+        "1.2.826.0.1.3680043.777.1.424243", "uid_1.2.826.0.1.3680043.777.1.424243.dcm", "born 19370203",
+        "fell after the fall from Ponyhof", "from ponyhof: no fracture", "canfolder", "x/meierhuber/y",
+    ],
+)  # fmt: skip
+def test_a_value_is_found_however_it_is_written(scanner: Scanner, text: str) -> None:
+    assert scanner.content(text.encode()) == Leak("value_in_file", 1)
+    assert scanner.content(json.dumps({"a": [{"b": text}], text: 1}).encode(), "zarr.json") == Leak("value_in_file", 1)
+    assert scanner.content(f'a,b\n1,"{text}"\n'.encode(), "volumes.csv") is not None
+    assert scanner.name(f"series {text}") == Leak("value_in_name")
+
+
+def in_zip(data: bytes) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a", data)
+    return archive.getvalue()
+
+
+FORMS: dict[str, Callable[[bytes], bytes]] = {
+    "utf-16 little endian": lambda data: data.decode().encode("utf-16-le"),
+    "utf-16 big endian": lambda data: b"\1" + data.decode().encode("utf-16-be"),
+    "base64": base64.b64encode,
+    "base64 for URLs": base64.urlsafe_b64encode,
+    "hex": lambda data: data.hex().encode(),
+    "hex in capitals": lambda data: data.hex().upper().encode(),
+    "gzip": gzip.compress,
+    "zlib within other bytes": lambda data: b"\0\1\2" + zlib.compress(data) + b"\0",
+    "bzip2": bz2.compress,
+    "zstd": lambda data: bytes(imagecodecs.zstd_encode(data)),
+    "blosc": lambda data: bytes(imagecodecs.blosc_encode(data * 9, typesize=1)),
+    "zip": in_zip,
+    "base64 of gzip": lambda data: base64.b64encode(gzip.compress(data)),
+    "within bytes": lambda data: bytes(range(256)) + data + bytes(range(256)),
+    "JSON escapes": lambda data: '{{"a": "{}"}}'.format("".join(f"\\u{byte:04x}" for byte in data)).encode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("value", [b"Zyxwolf^Canaria", UID[:-1], PID], ids=["name", "UID", "id"])
+def test_a_value_is_found_in_every_form(scanner: Scanner, form: str, value: bytes) -> None:
+    hidden = FORMS[form](b"it says " + value + b" here")
+    assert scanner.content(hidden, "a.json" if form.startswith("JSON") else "") is not None
+    assert scanner.content(FORMS[form](b"it says nobody at all here")) is None
+
+
+@pytest.mark.parametrize("make", [hashlib.md5, hashlib.sha1, hashlib.sha256])
+@pytest.mark.parametrize("value", [NAME[:-1], PID, UID[:-1]], ids=["name", "id", "UID"])
+def test_a_plain_hash_is_found(scanner: Scanner, make: Callable[[bytes], hashlib._Hash], value: bytes) -> None:
+    digest = make(value)
+    for form in (digest.hexdigest(), digest.hexdigest()[:16], base64.b64encode(digest.digest()).decode()):
+        assert scanner.content(f'{{"id": "{form}"}}'.encode(), "a.json") == Leak("hash_of_value", 1)
+    assert scanner.name(digest.hexdigest()[:16]) == Leak("hash_of_value")
+
+
+def test_numbers_are_no_dates_where_a_number_belongs(scanner: Scanner) -> None:
+    assert scanner.content(b'{"bytes":19370203,"all":[1,19370203]}', "a.json") is None
+    assert scanner.content(b'{"date":"19370203"}', "a.json") == Leak("value_in_file", 1)
+    assert scanner.content(b"array,source_bytes\na,19370203\n", "volumes.csv") is None
+    assert scanner.content(b"array,label_x\na,19370203\n", "volumes.csv") == Leak("value_in_file", 2)
+
+
+def test_what_is_said_is_a_code_and_a_line(scanner: Scanner) -> None:
+    leak = scanner.content(b"one\ntwo\nZyxwolf\n")
+    assert leak == Leak("value_in_file", 3)
+    assert leak.code in CODES
+
+
+def test_own_words_and_short_ones_are_no_leaks() -> None:
+    gatherer = Gatherer()
+    words = [b"CT", b"Modality", b"Anna", b"pixel data", b"12345", b"dataset", b"AXIAL", b"March"]
+    gatherer.add(b"dicom/series 1/image.dcm", [("PN", word) for word in words])
+    scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
+    for word in words:
+        assert scanner.content(b"a sentence with " + word + b" in it") is None
+
+
+def test_standard_uids_are_nobodys() -> None:
+    assert not list(needles_of("UI", b"1.2.840.10008.5.1.4.1.1.2"))
+
+
+def test_names_in_other_character_sets() -> None:
+    needles = frozenset(
+        [*needles_of("PN", "Müller^Jürgen".encode("latin-1")), *needles_of("PN", "Łukasz^Żak".encode())]
+    )
+    scanner = Scanner(needles, frozenset())
+    for text in ("müller jürgen", "MÜLLER", "Łukasz"):
+        assert scanner.content(text.encode()) == Leak("value_in_file", 1)
+    assert words_of("Łukasz^Żak_1.2.3") == ["łukasz", "żak", "1.2.3"]
+    assert len("Łukasz") >= LEAST
+
+
+def test_additions_of_an_interrupted_run_are_taken_over(tmp_path: Path) -> None:
+    first = Needles(tmp_path / NEEDLES, "code")
+    assert not first.load()
+    first.add([3, 1])
+    second = Needles(tmp_path / NEEDLES, "code")  # the first was killed before it saved
+    assert second.load()
+    second.add([2])
+    third = Needles(tmp_path / NEEDLES, "code")
+    assert third.load()
+    third.save()
+    assert read_needles(tmp_path / NEEDLES) == {1, 2, 3}
+    third.add([4])
+    (tmp_path / NEEDLES).unlink()  # what the additions were added to is gone
+    assert not Needles(tmp_path / NEEDLES, "code").load()
+    assert not Needles(tmp_path / NEEDLES, "other code").load()
+
+
+# ---- over a folder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    folders = Results(tmp_path / "results")
+    (folders.private / "cache").mkdir(parents=True)
+    needles = Needles(folders.private / "cache" / NEEDLES, "code")
+    needles.add([one for item in TEXTS for one in needles_of(*item)])
+    needles.save()
+    folders.dataset.mkdir()
+    (folders.private / "names.csv").write_text("Zyxwolf^Canaria")
+    (folders.dataset / "volumes.csv").write_text("array\nabc\n")
+    return folders
+
+
+def search(results: Results, level: str = "standard") -> int:
+    return check.check_privacy(results, results.root.parent, level, "code")
+
+
+def test_only_what_is_new_or_changed_is_searched(results: Results) -> None:
+    assert search(results) == 1
+    assert search(results) == 0
+    (results.root / "logs").mkdir()
+    (results.root / "logs/a.log").write_text("nothing")
+    assert search(results) == 1
+    assert check.check_privacy(results, results.root.parent, "standard", "other code") == 2
+
+
+def test_a_finding_tells_the_place_and_stays_found(results: Results) -> None:
+    (results.dataset / "volumes.csv").write_text("array\nabc\nZyxwolf\n")
+    for _ in range(2):
+        with pytest.raises(check.PrivacyProblem) as caught:
+            search(results)
+        assert "value_in_file in results/dataset/volumes.csv, line 3" in str(caught.value)
+        assert "zyxwolf" not in str(caught.value).lower()
+    (results.dataset / "volumes.csv").write_text("array\nabc\n")
+    assert search(results) == 1
+
+
+def test_the_name_of_a_file_is_not_told(results: Results) -> None:
+    (results.dataset / "report Zyxwolf.txt").write_text("nothing")
+    with pytest.raises(check.PrivacyProblem, match=r"value_in_name in results/dataset/ \(entry 1 by name\)") as caught:
+        search(results)
+    assert "zyxwolf" not in str(caught.value).lower()
+
+
+def test_what_snakemake_keeps_is_searched(results: Results) -> None:
+    metadata = results.root.parent / ".snakemake" / "metadata"
+    metadata.mkdir(parents=True)
+    (metadata / base64.b64encode(b"results/Zyxwolf.csv").decode()).write_text("{}")
+    with pytest.raises(check.PrivacyProblem, match="value_in_name in .snakemake/metadata/"):
+        search(results)
+
+
+def test_voxels_are_searched_where_all_is_asked_for(results: Results) -> None:
+    folder = results.images / "0123456789abcdef" / "01234567"
+    array = zarr.create_array(str(folder / "0"), shape=(4, 64, 64), shards=(4, 64, 64), chunks=(1, 64, 64), dtype="u1")
+    voxels = np.random.default_rng(1).integers(0, 256, (4, 64, 64), dtype="u1")
+    array[:] = voxels
+    assert search(results, "full") > 0
+    text = np.frombuffer(UID[:-1], "u1")
+    voxels[3, 7, : len(text)] = text
+    array[:] = voxels
+    search(results)
+    with pytest.raises(check.PrivacyProblem, match="value_in_file in results/dataset/images.zarr/.*/c/"):
+        search(results, "full")
+
+
+@pytest.mark.parametrize("blind", ["_encoded", "_bytes", "_text"])
+def test_a_search_that_cannot_find_says_so(results: Results, monkeypatch: pytest.MonkeyPatch, blind: str) -> None:
+    monkeypatch.setattr(Scanner, blind, lambda *_: None)
+    with pytest.raises(check.PrivacyProblem, match="blind to a planted value"):
+        search(results)
+
+
+def test_without_anything_to_look_for_there_is_no_search(results: Results) -> None:
+    (results.private / "cache" / NEEDLES).unlink()
+    with pytest.raises(check.PrivacyProblem, match="what to look for is not there"):
+        search(results)
