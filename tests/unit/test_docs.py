@@ -118,7 +118,8 @@ def test_no_page_names_a_place_on_somebodys_machine(page: Path) -> None:
 
 def test_decisions_are_numbered_and_short() -> None:
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-    assert [page.name[:4] for page in pages] == [f"{n:04d}" for n in range(1, len(pages) + 1)]
+    numbers = [page.name[:4] for page in pages]
+    assert len(set(numbers)) == len(pages) and all(number.isdigit() for number in numbers)
     for page in pages:
         text = page.read_text()
         assert text.startswith(f"# {page.name[:4]}: ")
