@@ -34,6 +34,10 @@ def render_report(
 def keep_matplotlib_in(results: Results) -> None:
     """Have matplotlib keep its list of fonts below the results: it would write to the user's home folder."""
     os.environ["MPLCONFIGDIR"] = str(storage.make_private(results.private / "cache" / "matplotlib"))
+    users = os.umask(0o077)
+    import matplotlib.font_manager  # noqa: F401 - it writes the list when it is imported first
+
+    os.umask(users)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ NO_SCAN = {
     "--version", "-v", "--help", "-h", "--list-conda-envs", "--conda-create-envs-only", "--conda-cleanup-envs",
     "--cleanup-metadata", "--containerize", "--archive", "--generate-unit-tests",
 }  # fmt: skip
+BATCH_RULES = ("extract_batch", "check_batch")
 # Settings of profiles/default that recovery rests on, by their Snakemake option.
 NEEDED_SETTINGS = ("rerun-incomplete", "nolock", "keep-going")
 
@@ -243,7 +244,8 @@ def prepare(settings: Settings) -> Results:
         pseudonyms = identity.establish(results.private, known_key_checks(results))
         check = storage.canonical_json({"key_check": pseudonyms.key_check})
         storage.write_if_changed(results.private / "key_check.json", check, private=True)
-        for folder in (results.plans, results.records):
+        # Made here, since Snakemake would make the folders of its outputs by the umask of the user.
+        for folder in (results.plans, results.records, *(results.records / rule for rule in BATCH_RULES)):
             storage.make_private(folder)
         rows = list_sources(settings)
         refuse_drop(settings, rows, results.inventory)

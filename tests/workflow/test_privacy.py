@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import stat
 from pathlib import Path
 
 from conftest import Launch, Workflow
@@ -159,3 +161,32 @@ def test_another_level_of_the_search_touches_no_array(workflow: Workflow) -> Non
     second = workflow.run(check_privacy="full")
     assert (second.jobs("check_privacy"), second.jobs("extract_batch")) == (1, 0)
     assert first.sealed["digest"] == second.sealed["digest"]
+
+
+def test_the_private_folder_is_the_owners_alone_whatever_the_umask(workflow: Workflow) -> None:
+    save_series(workflow.source, "alpha", 3)
+    home = workflow.folder / "home"
+    home.mkdir()
+    workflow.environment |= {"HOME": str(home), "TMPDIR": str(home)}
+    before = os.umask(0)
+    try:
+        workflow.run()
+    finally:
+        os.umask(before)
+    private = workflow.results / "private"
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in (private, *private.rglob("*"))}
+    assert {path for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == set()
+    # Nothing is left in the user's folders but the empty ones of Snakemake's own cache.
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+def test_the_key_is_written_nowhere(workflow: Workflow) -> None:
+    save_series(workflow.source, "alpha", 2)
+    workflow.environment = {"DICOMZARR_KEY": "a key that only the environment knows, 2024"}
+    run = workflow.run()
+    assert not (workflow.results / "private/key").exists()
+    written = [path for path in workflow.folder.rglob("*") if path.is_file()]
+    assert len(written) > 40
+    for data in (run.output.encode(), *(path.read_bytes() for path in written)):
+        assert b"only the environment knows" not in data
+        assert b"a key that only the environment knows".hex().encode() not in data
