@@ -12,7 +12,7 @@ from dicomzarr.errors import UserError
 from dicomzarr.provenance import software_versions
 
 # Switches come as text from the command line.
-for switch in ("confirm_drop", "paranoid", "keep_removed"):
+for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
     config[switch] = configuration.is_on(config[switch]) or config[switch]
 
 # Jobs on a cluster parse this file again: they neither check nor scan.

@@ -22,6 +22,7 @@ rule extract_batch:
         tolerance=config["spacing_tolerance"],
         cross_check=config["cross_check"],
         burned_in=config["burned_in"],
+        limits=config["limits"],
         software=software,
         code=code_digest("extract_batch.py"),
     message:

@@ -17,6 +17,7 @@ rule index_headers:
         mem_mb=2000,
         runtime=720,
     params:
+        limits=config["limits"],
         cache=under_results("private/cache"),
         code=code_digest("index_headers.py"),
     message:

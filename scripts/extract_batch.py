@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dicomzarr import extract, identity, provenance
+from dicomzarr import extract, identity, limits, provenance
 from dicomzarr.model import Options
 from dicomzarr.paths import Results
 
@@ -20,6 +20,7 @@ def extract_batch(
 
 if __name__ == "__main__":
     with provenance.step(snakemake) as step:
+        limits.use(limits.Limits(**snakemake.params.limits))
         step.result = extract_batch(
             results=Path(snakemake.params.results),
             plan=Path(snakemake.input.plan),

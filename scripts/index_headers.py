@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import provenance
+from dicomzarr import limits, provenance
 from dicomzarr.headers import index
 from dicomzarr.privacy.needles import NEEDLES
 
@@ -26,6 +26,7 @@ def index_headers(
 
 if __name__ == "__main__":
     with provenance.step(snakemake) as step:
+        limits.use(limits.Limits(**snakemake.params.limits))
         step.result = index_headers(
             inventory=Path(snakemake.input.inventory),
             index_file=Path(snakemake.output.index),

@@ -22,7 +22,13 @@ from dicomzarr.reasons import REASONS
 log = logging.getLogger("dicomzarr")
 
 # Kinds of entry in the inventory that are not regular files, and what becomes of them.
-NOT_FILES = {"link": "symbolic_link", "special": "special_file", "unreadable_folder": "unreadable_folder"}
+NOT_FILES = {
+    "link": "symbolic_link",
+    "linked": "linked",
+    "special": "special_file",
+    "unreadable_file": "unreadable_file",
+    "unreadable_folder": "unreadable_folder",
+}
 OPEN_AT_ONCE = 256  # streams merged in one go: stays below the usual limit of open files
 
 

@@ -53,6 +53,7 @@ class Settings:
     confirm_drop: bool
     paranoid: bool
     keep_removed: bool
+    follow_links: bool
 
 
 def _found(value: object) -> str:
@@ -230,4 +231,5 @@ def check(config: Mapping[str, Any]) -> Settings:
         confirm_drop=is_on(config["confirm_drop"]),
         paranoid=is_on(config["paranoid"]),
         keep_removed=is_on(config["keep_removed"]),
+        follow_links=is_on(config["follow_links"]),
     )

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import attempts, ome, storage
-from dicomzarr.errors import SourceChanged
+from dicomzarr import attempts, limits, ome, provenance, storage
+from dicomzarr.errors import SourceChanged, UserError
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options
 from dicomzarr.paths import Results, decode_path
@@ -134,6 +134,11 @@ class _Batch:
     def record_path(self, series_id: str) -> Path:
         return self.results.series_record(RULE, series_id)
 
+    @property
+    def limits(self) -> list[int]:
+        """Of one file, as a record notes them where they decided something."""
+        return list(dataclasses.astuple(limits.current()))
+
     def save(self, record: Mapping[str, Any]) -> None:
         path = self.record_path(record["series_id"])
         storage.write_atomically(path, storage.canonical_json(record), private=True)
@@ -143,14 +148,15 @@ class _Batch:
         record = _read_record(self.record_path(entry["series_id"]))
         said = _entry_digest(entry, self.options)
         standing = record is not None and _stands(self.results, record)
-        if record is not None and standing and record.get("entry") == said and not self.paranoid:
+        lifted = record is not None and record.get("limits", self.limits) != self.limits
+        if record is not None and standing and record.get("entry") == said and not self.paranoid and not lifted:
             return False
         died = record is not None and bool(record.get("died"))
         contents = _contents(entry, None if self.paranoid else record, self.roots)
         self.hashed += len(_unknown(entry, None if self.paranoid else record))
         rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
         same = record is not None and record["fingerprint"] == fingerprint(entry, contents, self.options)
-        if record is not None and standing and same and not died:
+        if record is not None and standing and same and not died and not lifted:
             _renamed(record, entry, contents)
             self.save(record | {"entry": said, "rivals": rivals})
             return False
@@ -161,6 +167,8 @@ class _Batch:
             if "found" in file and "needed" in file:
                 known = (entry["series_id"], file["reason"], file["found"], file["needed"])
                 log.info("series %s: a file set aside as %s, found %d, needed %d", *known)
+        if any(file["reason"] in limits.LIMITED for file in made["files"]):
+            made["limits"] = self.limits
         self.waiting.append(made | {"entry": said, "rivals": rivals})
         self.waiting_bytes += sum(volume["stored_bytes"] for volume in made["volumes"])
         if self.waiting_bytes > GROUP_BYTES or len(self.waiting) >= GROUP_SERIES:
@@ -170,20 +178,27 @@ class _Batch:
     def _extract(
         self, entry: Mapping[str, Any], contents: Mapping[str, str], store: Path, *, suspect: bool
     ) -> dict[str, Any]:
-        """Extract a series; one at which a process died before is done in a child, and set aside if that dies too."""
+        """Extract a series; one at which a process died before is done in a child. What fails whole is set aside."""
         self.notes.begin(entry["series_id"])
 
         def work() -> dict[str, Any]:
             return extract(entry, contents, store, self.roots, self.pseudonyms, self.options)
 
-        if not suspect:
-            return work()
         try:
-            return attempts.alone(work, store.with_name(f"{store.name}.answer"))
+            return attempts.alone(work, store.with_name(f"{store.name}.answer")) if suspect else work()
         except attempts.Died:
-            log.error("series %s: decoder_died", entry["series_id"])
-            storage.remove_tree(store)
-            return set_aside(entry, contents, self.options, "decoder_died") | {"died": True}
+            reason = "decoder_died"
+            log.error("series %s: %s", entry["series_id"], reason)
+        except (UserError, OSError):
+            raise
+        except MemoryError:
+            reason = "too_large"
+            log.error("series %s: %s", entry["series_id"], reason)
+        except Exception as error:  # one series must not cost the others; the next run tries it again
+            reason = "internal_error"
+            log.error("series %s: %s, %s; please open an issue", entry["series_id"], reason, provenance.where(error))
+        storage.remove_tree(store)
+        return set_aside(entry, contents, self.options, reason) | {"died": True}
 
     def publish(self) -> None:
         """Make what waits durable, rename it into the dataset, and write the records last."""

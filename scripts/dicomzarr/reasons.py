@@ -29,7 +29,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "symbolic_link",
         "ignored",
-        "a symbolic link; links are never followed",
+        "a symbolic link; with follow_links: true only one that leads nowhere, or out of the source",
         "name the folder it points to as a source",
     ),
     ("special_file", "ignored", "a FIFO, socket or device; never opened", "nothing"),
@@ -47,6 +47,13 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "text may be burned into the pixels, and the configuration says to skip such images",
         "look at them inside the site; if they are clean, set burned_in: keep with a burned_in_reason",
     ),
+    (
+        "linked",
+        "skipped",
+        "a symbolic link to a file or folder of the source, which is read by its own path (follow_links: true)",
+        "nothing",
+    ),
+    ("archive", "skipped", "an archive or a compressed file (zip, tar, gzip …); not looked into", "unpack it"),
     ("duplicate", "skipped", "the same SOP instance with equal pixels is in the dataset already", "nothing"),
     (
         "missing_pixel_data",
@@ -106,8 +113,20 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "decoder_died",
         "quarantined",
-        "the process that extracted the series was killed, alone and twice: most likely for want of memory",
-        "give the machine more memory, then run once with --config paranoid=true",
+        "the process that read the file, or extracted its series, died twice: broken data, or no memory left",
+        "ask the sender; if memory was short, give the machine more, then run once with --config paranoid=true",
+    ),
+    (
+        "timeout",
+        "quarantined",
+        "its header, or one of its frames, took longer than limits.seconds",
+        "raise limits.seconds if the file is right",
+    ),
+    (
+        "internal_error",
+        "quarantined",
+        "a fault of this program, met at the file's series; the log names the place",
+        "open an issue with that line of the log",
     ),
     (
         "decoder_disagreement",
@@ -118,8 +137,8 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "too_large",
         "quarantined",
-        "declared or inflated size is above the limit",
-        "open an issue with its size if the file is right",
+        "a size it declares or inflates to, or the memory it takes, is above limits.megabytes or another bound",
+        "raise limits.megabytes if the file is right",
     ),
     (
         "conflicting_instance",

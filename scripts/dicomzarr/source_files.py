@@ -9,9 +9,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dicomzarr import isolation
 from dicomzarr.errors import SourceChanged
-from dicomzarr.model import Frame, HeaderRow
-from dicomzarr.paths import decode_path
+from dicomzarr.model import Frame, HeaderRow, ImageFacts
+from dicomzarr.opening import Opener
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels import sources
 from dicomzarr.pixels.modality_lut import read_modality_lut
@@ -20,7 +21,6 @@ from dicomzarr.reasons import SetAside
 from dicomzarr.volumes import frames as frames_module
 
 _BLOCK = 1 << 22
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,18 +29,10 @@ class Roots:
 
     folders: Mapping[str, bytes]
 
-    def locate(self, path: str) -> bytes:
-        """Return the absolute path of a manifest path."""
-        raw = decode_path(path)
-        if "" in self.folders:
-            return os.path.join(self.folders[""], raw)
-        label, _, rest = raw.partition(b"/")
-        return os.path.join(self.folders[label.decode()], rest)
-
 
 @contextlib.contextmanager
 def opened(row: HeaderRow, roots: Roots) -> Iterator[int]:
-    """Open a source file, read only and without following a link; it is the one the scan saw until it is closed.
+    """Open a source file, read only and through no link; it is the one the scan saw until it is closed.
 
     Raises
     ------
@@ -48,7 +40,8 @@ def opened(row: HeaderRow, roots: Roots) -> Iterator[int]:
         If it is not there or another one, also where the block failed: what was read of it is worth nothing.
     """
     try:
-        handle = os.open(roots.locate(row["path"]), _OPEN)
+        with Opener(roots.folders) as opener:
+            handle = opener.open(row["path"])
     except OSError:
         raise SourceChanged(1) from None
     try:
@@ -154,6 +147,8 @@ def _read_header(handle: int, row: HeaderRow) -> Any:
         with os.fdopen(os.dup(handle), "rb") as stream:
             stream.seek(0)
             return pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+    except MemoryError:
+        raise
     except Exception:
         return None
 
@@ -164,26 +159,37 @@ def understand(index: int, file: SourceFile, roots: Roots) -> None:
     try:
         file.format = pixels.pixel_format(facts)
         _refuse_impossible_count(file)
-        header = None
+        found = (index, file.content, facts, file.format)
         if frames_module.needs_header(facts) or facts.get("has_palette") or facts.get("has_modality_lut"):
-            with opened(file.row, roots) as handle:
-                header = _read_header(handle, file.row)
-        if facts.get("has_palette") and header is not None:
-            file.palette = dict(read_palette(header))
-        if facts.get("has_modality_lut") and header is not None:
-            file.modality_lut = dict(read_modality_lut(header))
-        file.frames = frames_module.frames_of(index, file.content, facts, file.format, header)
+            seen = isolation.call(_understand, file.row, roots, *found, fault="unreadable_header")
+            file.palette, file.modality_lut, file.frames = seen
+        else:
+            file.frames = frames_module.frames_of(*found, None)
         if file.reason == "truncated_pixel_data" and facts["TransferSyntaxUID"] != sources.DEFLATED_EXPLICIT_LITTLE:
             # The header reader found that out without counting; here the numbers are at hand.
             pixels.FrameReader(_Hollow(file.row["stat"][0]), facts)
     except SetAside as error:
         file.numbers = numbers_of(error) if file.reason in ("", error.code) else {}
         file.reason = file.reason or error.code
-    except Exception:
-        if not file.reason:
-            raise
-        # A header that is known to be broken need not tell where its slice would have been.
+    except SourceChanged:
+        raise
+    except Exception:  # a fault of ours costs this file; its text could quote the header
+        file.reason = file.reason or "unreadable_header"
         file.frames = []
+
+
+def _understand(
+    row: HeaderRow, roots: Roots, index: int, content: str, facts: ImageFacts, form: pixels.PixelFormat
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Frame]]:
+    """Return palette, modality LUT and frames of a file whose header says more than the index keeps."""
+    with opened(row, roots) as handle:
+        header = _read_header(handle, row)
+    palette = modality_lut = None
+    if facts.get("has_palette") and header is not None:
+        palette = dict(read_palette(header))
+    if facts.get("has_modality_lut") and header is not None:
+        modality_lut = dict(read_modality_lut(header))
+    return palette, modality_lut, frames_module.frames_of(index, content, facts, form, header)
 
 
 class _Hollow:

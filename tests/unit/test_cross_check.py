@@ -63,7 +63,7 @@ def test_two_decoders_that_agree(tmp_path: Path) -> None:
 def test_two_decoders_that_disagree_quarantine_the_series_with_both_digests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = Decoder(lambda: "wrong", lambda data, request: decoders.RLE.decode(data, request) // 2)
+    wrong = Decoder(lambda: "wrong", lambda data, request: decoders.RLE.decode(data, request) // 2, confined=False)
     monkeypatch.setattr(decoders, "RLE_OWN", wrong)
     record = extracted(tmp_path)
     assert record["volumes"] == []

@@ -60,6 +60,11 @@ _PIXEL = (
     *("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation", "BitsStored", "PixelRepresentation"),
     *("SamplesPerPixel", "HighBit", "PlanarConfiguration", "NumberOfFrames"),
 )
+# zip (also empty or split), gzip, bzip2, xz, zstd, 7z, rar
+_ARCHIVES = (
+    *(b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0"),
+    *(b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"),
+)
 _IDENTIFIERS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"),
     *("PatientID", "IssuerOfPatientID"),
@@ -127,7 +132,7 @@ def _read_header(
     try:
         start = 132 if data[128:132] == b"DICM" else 0
         if start == 0 and not _plausible_start(data, size):
-            return _aside("not_dicom")
+            return _aside("archive" if _is_archive(data) else "not_dicom")
         meta, start = lean.read_meta(data, start, size)
     except lean.Truncated:
         return _aside("truncated_header")
@@ -190,6 +195,11 @@ def _read_raw(read: Reader, size: int, start: int, encoding: Encoding, data: byt
 
 def _aside(reason: str, flags: set[str] | None = None, facts: ImageFacts | None = None) -> Header:
     return Header(REASONS[reason].outcome, reason, tuple(sorted(flags or ())), facts or {})
+
+
+def _is_archive(data: bytes) -> bool:
+    """Whether the first bytes are those of an archive or a compressed file; a tar tells at byte 257."""
+    return data.startswith(_ARCHIVES) or data[257:262] == b"ustar"
 
 
 def _plausible_start(data: bytes, size: int) -> bool:

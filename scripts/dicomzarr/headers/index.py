@@ -6,6 +6,7 @@ of files. What is written lies in the private tree, readable by its owner alone.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import heapq
 import json
@@ -17,22 +18,25 @@ import sys
 import threading
 import zlib
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from dicomzarr import isolation, limits
 from dicomzarr.errors import SourceChanged
 from dicomzarr.headers import worker as header_worker
 from dicomzarr.headers.worker import CHANGED, Entry
 from dicomzarr.privacy.needles import NEEDLES, Gatherer, Needles
+from dicomzarr.reasons import SetAside
 from dicomzarr.storage import make_private, sync_folder
 
 HEADER_VERSION = 1  # raise it when a line of the index changes its form
+DEATHS = 2  # of a process that reads one file alone, before that file is set aside
 CHUNK = 256  # files that a worker gets at once
-ALONE = 500  # files read before workers are worth their start
+ALONE = 500  # files read by a child alone before workers are worth their start
 _LINES = 4096  # lines held back for order, for each chunk
 _BUFFER = 1 << 20
 
@@ -72,7 +76,7 @@ def index_headers(
         Folder of the state that outlives a run: the last whole index, what interrupted runs have read since, and the
         needles of all that was read, for the search for leaks. Where those are lost every file is read again.
     processes : int
-        Processes that read headers. Few files are read by this process alone.
+        Processes that read headers. Few files are read by one.
     code : str
         Digest of the code that reads headers: lines read by other code are not taken from the cache.
     trust : bool
@@ -175,12 +179,16 @@ def _filled(slots: list[str | None], future: Future[list[str]]) -> Iterator[tupl
 
 
 class _Readers:
-    """Reads chunks of files: the first few here, the rest in worker processes, each fed by a thread of its own."""
+    """Reads chunks of files: the first few in a child, the rest in worker processes, each fed by a thread of its own.
+
+    All work within limits. Where a process dies its chunk is read again, each file alone: the one that kills is set
+    aside.
+    """
 
     def __init__(self, roots: Mapping[str, str], processes: int, gathered: Needles) -> None:
         self.ahead = 3 * max(processes, 1)
         self._roots, self._processes = roots, processes
-        self._gathered, self._gatherer = gathered, Gatherer()
+        self._gathered = gathered
         self._read_here = 0
         self._threads: ThreadPoolExecutor | None = None
         self._mine = threading.local()
@@ -202,33 +210,51 @@ class _Readers:
             self._threads.shutdown(wait=True, cancel_futures=True)
         for worker in workers:
             _close(worker)
+        isolation.end()
 
     def read(self, entries: list[Entry]) -> Future[list[str]]:
         """Return the lines of these files, in order, as a future."""
         if self._processes > 1 and self._read_here + len(entries) > ALONE:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self._processes)
-            return self._threads.submit(self._ask, entries)
+            return self._threads.submit(self._each, self._ask_worker, entries)
         self._read_here += len(entries)
         done: Future[list[str]] = Future()
-        done.set_result(list(header_worker.read_files(self._roots, entries, self._gatherer)))
-        self._gathered.add(self._gatherer.take())
+        done.set_result(self._each(self._ask_child, entries) if entries else [])
         return done
 
-    def _ask(self, entries: list[Entry]) -> list[str]:
-        """Have a worker read a chunk; if it dies, find the file that kills it, which alone is set aside."""
-        rows = self._answer(entries)
-        if rows is not None:
-            return rows
-        rows = []
-        for entry in entries:
-            answer = self._answer([entry]) or self._answer([entry])
-            rows += answer or [header_worker.quarantined(*entry, "unreadable_header")]
-        return rows
+    def _each(self, ask: Callable[[list[Entry]], list[str]], entries: list[Entry]) -> list[str]:
+        """Return the lines of a chunk; where its process dies, of each file alone; what kills it again is set aside."""
+        try:
+            return ask(entries)
+        except SetAside:
+            return [self._alone(ask, entry) for entry in entries]
 
-    def _answer(self, entries: list[Entry]) -> list[str] | None:
+    def _alone(self, ask: Callable[[list[Entry]], list[str]], entry: Entry) -> str:
+        reason = ""
+        for _ in range(DEATHS):
+            try:
+                return ask([entry])[0]
+            except SetAside as error:
+                reason = error.code
+                if reason != "decoder_died":  # a death may have had other causes
+                    break
+        path = Gatherer()
+        path.add(header_worker.below_source(self._roots, entry[0]), [])
+        with self._lock:
+            self._gathered.add(path.take())
+        return header_worker.quarantined(*entry, reason)
+
+    def _ask_child(self, entries: list[Entry]) -> list[str]:
+        lines: list[str]
+        fault = "unreadable_header"
+        lines, needles = isolation.call(header_worker.read_within_limits, self._roots, entries, fault=fault)
+        self._gathered.add(needles)
+        return lines
+
+    def _ask_worker(self, entries: list[Entry]) -> list[str]:
         if self._closing:
-            return None
+            raise SetAside("decoder_died")
         worker: subprocess.Popen[str] | None = getattr(self._mine, "worker", None)
         if worker is None:
             worker = self._mine.worker = self._start()
@@ -245,9 +271,8 @@ class _Readers:
                 self._gathered.add(needles)
             return [row if row != CHANGED + "\n" else CHANGED for row in rows]
         self._mine.worker = None
-        worker.kill()
         _close(worker)
-        return None
+        raise SetAside(limits.verdict(-worker.returncode))
 
     def _start(self) -> subprocess.Popen[str]:
         search = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -264,11 +289,12 @@ class _Readers:
             self._workers.append(worker)
         assert worker.stdin is not None
         with suppress(OSError):
-            worker.stdin.write(json.dumps(self._roots) + "\n")
+            worker.stdin.write(json.dumps([self._roots, dataclasses.astuple(limits.current())]) + "\n")
         return worker
 
 
 def _close(worker: subprocess.Popen[str]) -> None:
+    """End a worker that has nothing to do, or has died."""
     for pipe in (worker.stdin, worker.stdout):
         if pipe is not None:
             with suppress(OSError):

@@ -6,16 +6,20 @@ caller's main module again, which under Snakemake is a preamble that loads Snake
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
-from urllib.parse import unquote_to_bytes
 
+from dicomzarr import limits
 from dicomzarr.headers.header import Header, read_header
+from dicomzarr.limits import Limits
 from dicomzarr.model import HeaderRow, StatKey
+from dicomzarr.opening import Opener
+from dicomzarr.paths import decode_path
 from dicomzarr.privacy.needles import Gatherer
 from dicomzarr.reasons import REASONS
 
@@ -23,7 +27,8 @@ from dicomzarr.reasons import REASONS
 Entry: TypeAlias = tuple[str, StatKey]
 
 CHANGED = "changed"  # stands in place of a row whose file is no longer what the inventory says
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+# Not there any more; or a link now, it or a folder on the way; or a socket now. All else is no change.
+_GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO))
 _BLOCK = 1 << 20
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -40,12 +45,33 @@ def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gathere
     gatherer : Gatherer
         Receives what identifies a patient, for the search for leaks.
     """
-    folders = {os.fsencode(label): unquote_to_bytes(folder) for label, folder in roots.items()}
-    for path, key in entries:
-        texts: list[tuple[str, bytes]] = []
-        yield _read_file(_locate(folders, path), path, key, texts)
-        below = unquote_to_bytes(path)
-        gatherer.add(below if b"" in folders else below.partition(b"/")[2], texts)
+    with Opener({label: decode_path(folder) for label, folder in roots.items()}) as opener:
+        for path, key in entries:
+            texts: list[tuple[str, bytes]] = []
+            row = _read_file(opener, path, key, texts)
+            gatherer.add(below_source(roots, path), texts)
+            yield row
+
+
+def below_source(roots: Mapping[str, str], path: str) -> bytes:
+    """Return a path relative to its source folder: without the label."""
+    raw = decode_path(path)
+    return raw if "" in roots else raw.partition(b"/")[2]
+
+
+def read_within_limits(roots: Mapping[str, str], entries: list[Entry]) -> tuple[list[str], list[int]]:
+    """Return what `read_files` yields, and the needles of it that this process has not given before.
+
+    Each file has a budget of time: the process ends at one that takes more.
+    """
+    lines, rows = [], iter(read_files(roots, entries, _gatherer))
+    for _ in entries:
+        with limits.current().budget():
+            lines.append(next(rows))
+    return lines, _gatherer.take()
+
+
+_gatherer = Gatherer()
 
 
 def quarantined(path: str, key: StatKey, reason: str) -> str:
@@ -53,22 +79,11 @@ def quarantined(path: str, key: StatKey, reason: str) -> str:
     return _line(path, key, Header(REASONS[reason].outcome, reason, (), {}))
 
 
-def _locate(folders: Mapping[bytes, bytes], path: str) -> bytes:
-    raw = unquote_to_bytes(path)
-    if b"" in folders:
-        return folders[b""] + b"/" + raw
-    label, _, rest = raw.partition(b"/")
-    return folders[label] + b"/" + rest
-
-
-def _read_file(location: bytes, path: str, key: StatKey, texts: list[tuple[str, bytes]]) -> str:
+def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, bytes]]) -> str:
     try:
-        fd = os.open(location, _FLAGS)
-    except (FileNotFoundError, NotADirectoryError):
-        return CHANGED
-    except OSError:
-        # ELOOP (a link now) and ENXIO (a socket now) are changes; EACCES, EIO, ENAMETOOLONG are not.
-        return CHANGED if _differs(location, key) else quarantined(path, key, "unreadable_file")
+        fd = opener.open(path)
+    except OSError as error:
+        return CHANGED if error.errno in _GONE else quarantined(path, key, "unreadable_file")
     try:
         if _key_of(os.fstat(fd)) != key:
             return CHANGED
@@ -97,15 +112,6 @@ def _key_of(found: os.stat_result) -> StatKey | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
-def _differs(location: bytes, key: StatKey) -> bool:
-    try:
-        return _key_of(os.lstat(location)) != key
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-
-
 def _sha256(fd: int) -> str:
     import hashlib
 
@@ -132,23 +138,19 @@ def _line(path: str, key: StatKey, header: Header) -> str:
 def serve() -> None:
     """Answer chunks from standard input on standard output, a line of JSON each way, until the input ends.
 
-    The first line holds the roots. A chunk is a list of entries; its answer has one line for each, and one with the
-    needles that are new since the last chunk.
+    The first line holds the roots and the limits. A chunk is a list of entries; its answer has one line for each, and
+    one with the needles that are new since the last chunk.
     """
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a header
     parent = os.getppid()
-    roots = json.loads(sys.stdin.readline())
-    gatherer = Gatherer()
+    roots, budget = json.loads(sys.stdin.readline())
+    limits.use(Limits(*budget))
+    limits.current().confine()
     for line in sys.stdin:
         entries = [(path, (key[0], key[1], key[2], key[3])) for path, key in json.loads(line)]
-        lines = []
-        for row in read_files(roots, entries, gatherer):
-            lines.append(row)
-            if os.getppid() != parent:
-                os._exit(1)  # whoever asked is gone
-        lines.append(json.dumps(gatherer.take()))
+        lines, needles = read_within_limits(roots, entries)
+        if os.getppid() != parent:
+            os._exit(1)  # whoever asked is gone
+        lines.append(json.dumps(needles))
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
 

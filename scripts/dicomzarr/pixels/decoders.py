@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr import isolation
 from dicomzarr.pixels import planes
 from dicomzarr.pixels.codestream import Stream
-from dicomzarr.pixels.isolation import isolated
 from dicomzarr.pixels.pixel_format import PixelFormat
 from dicomzarr.reasons import SetAside
 
@@ -52,13 +52,14 @@ class Decoder:
 
     Attributes
     ----------
-    fragile : bool
-        It can end the process on broken data (seen in fuzzing), so it runs in a child of its own.
+    confined : bool
+        It may die, hang or take all memory on broken data, as any large library may: so it runs in the child. What is
+        bounded by its own few lines need not.
     """
 
     name: Callable[[], str]
     decode: Decode
-    fragile: bool = False
+    confined: bool = True
 
 
 def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
@@ -67,12 +68,14 @@ def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
     Raises
     ------
     SetAside
-        `decode_error` where the decoder refuses, `too_large` where memory does not suffice.
+        `decode_error` where the decoder refuses, `too_large` where memory does not suffice, `timeout` where it takes
+        too long, `decoder_died` where it dies.
     """
     try:
-        if decoder.fragile:
-            return isolated(lambda: decoder.decode(data, request))
-        return decoder.decode(data, request)
+        if not decoder.confined:
+            return decoder.decode(data, request)
+        samples: Samples = isolation.call(decoder.decode, data, request)
+        return samples
     except SetAside:
         raise
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -280,17 +283,17 @@ def _pillow_name() -> str:
     return f"pillow {PIL.__version__}"
 
 
-NATIVE = Decoder(lambda: "native", _native)
-DEFLATE = Decoder(lambda: "zlib", _deflate)
+NATIVE = Decoder(lambda: "native", _native, confined=False)
+DEFLATE = Decoder(lambda: "zlib", _deflate, confined=False)
 DEFLATE_SECOND = Decoder(_imagecodecs("deflate"), _deflate_second)
 JPEG = Decoder(_imagecodecs("jpeg8"), _jpeg)
-JPEG_SOF3 = Decoder(_imagecodecs("jpegsof3"), _jpeg_sof3, fragile=True)
+JPEG_SOF3 = Decoder(_imagecodecs("jpegsof3"), _jpeg_sof3)
 JPEG_PILLOW = Decoder(_pillow_name, _jpeg_pillow)
 JPEG_LS = Decoder(_imagecodecs("jpegls"), _jpeg_ls)
 JPEG_LS_OWN = Decoder(lambda: "dicomzarr-jpegls", _jpeg_ls_own)
 JPEG_2000 = Decoder(_imagecodecs("jpeg2k"), _jpeg_2000)
 JPEG_2000_PILLOW = Decoder(_pillow_name, _jpeg_2000_pillow)
-HTJ2K = Decoder(_imagecodecs("htj2k"), _htj2k, fragile=True)
+HTJ2K = Decoder(_imagecodecs("htj2k"), _htj2k)
 JPEG_XL = Decoder(_imagecodecs("jpegxl"), _jpeg_xl)
 RLE = Decoder(_imagecodecs("imcd"), _rle)
 RLE_OWN = Decoder(lambda: "dicomzarr-rle", _rle_own)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr import limits
 from dicomzarr.pixels.sources import Source
 from dicomzarr.reasons import SetAside
 
@@ -23,6 +24,9 @@ _ITEM = b"\xfe\xff\x00\xe0"
 _DELIMITER = b"\xfe\xff\xdd\xe0"
 # What may follow pixel data: digital signatures, trailing padding (PS3.3 C.12.1.1.3, PS3.10 7.2).
 _FOLLOWERS = (b"\xfa\xff\xfa\xff", b"\xfc\xff\xfc\xff")
+
+# Fragments beyond one a frame, of all frames together; a walk over empty ones would take for ever.
+MORE_FRAGMENTS = 1 << 20
 
 # How a frame begins: JPEG and JPEG-LS, JPEG 2000 and HTJ2K, JP2, JPEG XL bare and in boxes.
 _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
@@ -53,6 +57,9 @@ class FrameTable:
     def read(self, source: Source, frame: int) -> bytes:
         """Return the bytes of one frame, its fragments joined."""
         own = range(int(self.firsts[frame]), int(self.firsts[frame + 1]))
+        size, most = int(self.lengths[own.start : own.stop].sum()), limits.current().frame
+        if size > most:
+            raise SetAside("too_large", found=size, needed=most)
         pieces = [source.read(int(self.offsets[i]), int(self.lengths[i])) for i in own]
         return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
@@ -77,7 +84,7 @@ def frame_table(source: Source, offset: int, length: int, frames: int, one_fragm
     """
     end = source.size if length < 0 else min(source.size, offset + length)
     table, base = _offset_table(source, offset, end)
-    offsets, lengths, flags = _walk(source, base, end, length < 0)
+    offsets, lengths, flags = _walk(source, base, end, length < 0, frames + MORE_FRAGMENTS)
     if len(offsets) > frames:  # some writers close with fragments without bytes
         offsets, lengths = offsets[lengths > 0], lengths[lengths > 0]
     found = len(offsets)
@@ -115,8 +122,8 @@ def _offset_table(source: Source, offset: int, end: int) -> tuple[Indices | None
     return np.frombuffer(source.read(offset + 8, size), "<u4").astype(np.int64), behind
 
 
-def _walk(source: Source, position: int, end: int, undefined: bool) -> tuple[Indices, Indices, list[str]]:
-    """Return offset and length of each fragment from `position`, and flags."""
+def _walk(source: Source, position: int, end: int, undefined: bool, most: int) -> tuple[Indices, Indices, list[str]]:
+    """Return offset and length of each fragment from `position`, at most so many, and flags."""
     offsets, lengths = array("q"), array("q")
     flags: list[str] = []
     odd = False
@@ -145,6 +152,8 @@ def _walk(source: Source, position: int, end: int, undefined: bool) -> tuple[Ind
             raise SetAside("truncated_pixel_data", found=left - 8, needed=size)
         offsets.append(position + 8)
         lengths.append(size)
+        if len(offsets) > most:
+            raise SetAside("too_large", found=len(offsets), needed=most)
         odd = bool(size % 2)
         if odd and "odd_fragment" not in flags:
             flags.append("odd_fragment")

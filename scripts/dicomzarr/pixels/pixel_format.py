@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from dicomzarr import limits
 from dicomzarr.model import ImageFacts
 from dicomzarr.reasons import SetAside
-
-# One frame, decoded. Larger ones exist in no scanner; a header that claims one is wrong or hostile.
-FRAME_LIMIT = 2 << 30
 
 Family = Literal["native", "uncompressed", "deflated", "rle", "jpeg", "jpegls", "jpeg2000", "htj2k", "jpegxl"]
 
@@ -188,8 +186,9 @@ def pixel_format(facts: ImageFacts) -> PixelFormat:
         _check_uncompressed_colour(photometric, allocated, columns)
         planar = photometric not in SUBSAMPLED and _planar(facts, flags)
     decoded = rows * columns * samples * int(dtype[2:])
-    if decoded > FRAME_LIMIT:
-        raise SetAside("too_large", found=decoded, needed=FRAME_LIMIT)
+    largest = limits.current().frame
+    if decoded > largest:
+        raise SetAside("too_large", found=decoded, needed=largest)
     return PixelFormat(
         rows=rows,
         columns=columns,

@@ -6,13 +6,12 @@ import os
 import zlib
 from typing import Any, Protocol
 
+from dicomzarr import limits
 from dicomzarr.model import ImageFacts
 from dicomzarr.reasons import SetAside
 
 DEFLATED_EXPLICIT_LITTLE = "1.2.840.10008.1.2.1.99"
 
-# A deflated data set has no frames one could seek to: its pixel data is inflated into memory as a whole.
-INFLATED_LIMIT = 4 << 30
 _CHUNK = 1 << 20
 
 
@@ -100,8 +99,10 @@ def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
     start, length = pixel["offset"], pixel["length"]
     if length < 0:
         raise SetAside("bad_encapsulation")
-    if start + length > INFLATED_LIMIT:
-        raise SetAside("too_large", found=start + length, needed=INFLATED_LIMIT)
+    # It has no frames one could seek to: its pixel data is inflated into memory as a whole, beside one frame.
+    most = limits.current().frame
+    if start + length > most:
+        raise SetAside("too_large", found=start + length, needed=most)
     return MemorySource(_inflate(fd, size, _end_of_file_meta(fd, size), start, length), start)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -205,11 +206,18 @@ def test_meta_information_without_preamble() -> None:
     assert (answer.outcome, answer.flags) == ("image", ())
 
 
-@pytest.mark.parametrize(
-    "data", [b"x", b"PK\3\4" + bytes(500), b"Rows: 512\n" * 99, b"\x08\0" * 300, b"\x02\0" * 9, bytes(4096)]
-)
+@pytest.mark.parametrize("data", [b"x", b"Rows: 512\n" * 99, b"\x08\0" * 300, b"\x02\0" * 9, bytes(4096)])
 def test_not_dicom(data: bytes) -> None:
     assert reason_of(data) == ("ignored", "not_dicom")
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "gztar", "bztar", "xztar"])
+def test_archives_are_told_by_their_bytes(form: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "image.dcm").write_bytes(file(image()))
+    made = Path(shutil.make_archive(str(tmp_path / "made"), form, tmp_path / "in"))
+    assert reason_of(made.read_bytes()) == ("skipped", "archive")
+    assert both(made.read_bytes()[:128].ljust(128, b"\0") + file(image())[128:]).outcome == "image"  # a preamble may
 
 
 def test_empty_and_prefix_only() -> None:

@@ -1,0 +1,87 @@
+"""What one file may cost: processor time and memory, whatever its bytes say, and never a core dump.
+
+The operating system holds the limits, so that they hold for a library that has lost its way as well. They are set in
+processes that may be lost: the workers that read headers, and the child that decodes (`dicomzarr.isolation`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Times as long may pass on the clock as on the processor, before waiting counts as hanging.
+PATIENCE = 10
+# A frame is decoded, converted and compressed within the memory of its file: so much of it may the frame itself take.
+FRAME_SHARE = 3
+# Reasons that other limits may lift.
+LIMITED = frozenset({"timeout", "too_large", "decoder_died"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """The budget of one file.
+
+    Attributes
+    ----------
+    seconds : int
+        Of processor time, for its header and for each of its compressed frames.
+    megabytes : int
+        MiB of memory beyond what the process has anyway.
+    """
+
+    seconds: int = 60
+    megabytes: int = 768
+
+    @property
+    def memory(self) -> int:
+        """Bytes that reading one file may take."""
+        return self.megabytes << 20
+
+    @property
+    def frame(self) -> int:
+        """Bytes of the largest decoded frame."""
+        return self.memory // FRAME_SHARE
+
+    def confine(self) -> None:
+        """Hold this process to the memory, for good, and let it write no core dump: that would hold a header."""
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + self.memory)
+
+    @contextmanager
+    def budget(self) -> Iterator[None]:
+        """Give the block its time: the system ends the process that takes more."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + self.seconds)
+        signal.alarm(PATIENCE * self.seconds)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+
+
+def _lower(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def verdict(number: int) -> str:
+    """Return the reason code for a process that a signal ended, or 0 for one that ended without an answer."""
+    return "timeout" if number in (signal.SIGXCPU, signal.SIGALRM) else "decoder_died"
+
+
+_in_force = [Limits()]
+
+
+def current() -> Limits:
+    """Return the limits in force."""
+    return _in_force[0]
+
+
+def use(limits: Limits) -> None:
+    """Put limits in force for this process and those it starts from now on."""
+    _in_force[0] = limits
