@@ -21,6 +21,7 @@ def extract_batch(
 if __name__ == "__main__":
     with provenance.step(snakemake) as step:
         limits.use(limits.Limits(**snakemake.params.limits))
+        limits.current().confine_job()
         step.result = extract_batch(
             results=Path(snakemake.params.results),
             plan=Path(snakemake.input.plan),

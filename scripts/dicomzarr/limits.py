@@ -17,6 +17,10 @@ from pathlib import Path
 PATIENCE = 10
 # A frame is decoded, converted and compressed within the memory of its file: so much of it may the frame itself take.
 FRAME_SHARE = 3
+# What is kept of a frame until its series is written: its place, and its row in the accounts.
+_BYTES_OF_A_FRAME = 2048
+# A job holds the files of a series one after the other, and its frames; beyond that it is no good to the machine.
+_JOB = 8
 # Reasons that other limits may lift.
 LIMITED = frozenset({"timeout", "too_large", "decoder_died"})
 
@@ -46,11 +50,20 @@ class Limits:
         """Bytes of the largest decoded frame."""
         return self.memory // FRAME_SHARE
 
-    def confine(self) -> None:
-        """Hold this process to the memory, for good, and let it write no core dump: that would hold a header."""
+    @property
+    def frames(self) -> int:
+        """Frames that a file may have."""
+        return self.memory // _BYTES_OF_A_FRAME
+
+    def confine(self, files: int = 1) -> None:
+        """Hold this process to the memory of so many files, and let it write no core dump: that would hold a header."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + self.memory)
+        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + files * self.memory)
+
+    def confine_job(self) -> None:
+        """Hold a job that works on series to what it may need at most."""
+        self.confine(_JOB)
 
     @contextmanager
     def budget(self) -> Iterator[None]:

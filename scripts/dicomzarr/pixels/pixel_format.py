@@ -171,6 +171,8 @@ def pixel_format(facts: ImageFacts) -> PixelFormat:
     frames = facts.get("NumberOfFrames") or 1
     if frames < 1:
         raise SetAside("invalid_attribute", found=frames, needed=1)
+    if frames > limits.current().frames:
+        raise SetAside("too_large", found=frames, needed=limits.current().frames)
     samples, photometric = _colour_model(facts, flags)
     shift = 0
     if facts["pixel"]["keyword"] != "PixelData":
