@@ -1,4 +1,4 @@
-"""The open corpus through the real workflow: pixels, splits, orders, and three readers of the arrays."""
+"""The open corpus through the real workflow: pixels, splits, orders, readers of the arrays, and the naive list."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 from conftest import CHECKER, Run, Workflow
+from naive_list import lists_alike
 from readers import assert_read_alike
 
 # Stacks that the corpus lists apart, as the finest split, and allows in one array: pictures that decode to RGB alike.
@@ -104,3 +105,4 @@ def test_the_corpus_is_exact_and_the_contract_holds(workflow: Workflow, corpus: 
     arrays = [row["array"] for row in run.table("dataset/volumes.csv")]
     assert assert_read_alike(run.results / "dataset/images.zarr", arrays) == len(arrays) > 50
     assert agree_with_oracles(run, corpus) >= 8  # all that lie in files of one frame with even spacing
+    assert lists_alike(run, corpus) >= 95  # of 100; see there for the others

@@ -1,0 +1,312 @@
+"""The reader: regions, values, filters, patches, and processes, on made-up volumes whose every voxel is known."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from epochs import digest, epoch
+from made_up_volumes import LABEL, MadeUp, write
+
+from dicomzarr import dataset as reading
+from dicomzarr.dataset import DicomZarrDataset, Volume, channel_xyz, load_images
+
+RANDOM = np.random.default_rng(7)
+AFFINE = [[0.0, 0.5, 0.0, -10.0], [2.0, 0.0, 0.0, 20.0], [0.0, 0.0, 3.0, 30.0], [0.0, 0.0, 0.0, 1.0]]  # x and y swapped
+
+
+def ints(*shape: int, dtype: str = "<i2") -> np.ndarray:
+    return RANDOM.integers(0 if dtype[1] == "u" else -1000, 200 if dtype == "|u1" else 3000, shape).astype(dtype)
+
+
+def one(folder: Path, volume: MadeUp, **options: object) -> DicomZarrDataset:
+    return DicomZarrDataset(write(folder, [volume]), **options)  # type: ignore[arg-type]
+
+
+# ---- Regions
+
+
+@pytest.mark.parametrize("compression", ["balanced", "fast", "small", "none"])
+@pytest.mark.parametrize(
+    ("axes", "shape", "layout"),
+    [
+        ("yx", (7, 5), "slice"),
+        ("zyx", (20, 9, 8), "slice"),
+        ("zyx", (18, 130, 150), "brick"),
+        ("tcyx", (3, 3, 6, 5), "slice"),
+        ("tzyx", (2, 18, 140, 20), "brick"),
+    ],
+)
+def test_any_region_is_what_zarr_reads(
+    tmp_path: Path, axes: str, shape: tuple[int, ...], layout: str, compression: str
+) -> None:
+    voxels = ints(*shape)
+    write(tmp_path, [MadeUp(axes, voxels, layout=layout, compression=compression)])
+    folder = tmp_path / "images.zarr" / f"{0:016x}/{0:08x}"
+    volume, judge = Volume(folder), zarr.open_array(str(folder / "0"), mode="r")
+    assert np.array_equal(volume.read(), voxels)
+    for _ in range(20):
+        ends = [sorted(RANDOM.integers(0, n + 1, 2)) for n in shape]
+        region = tuple(slice(int(lo), int(hi)) for lo, hi in ends)
+        assert np.array_equal(volume.read(region), voxels[region])
+        assert np.array_equal(volume.read(region), judge[region])
+
+
+def test_a_tiled_frame_is_read_by_its_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dicomzarr.shards.LARGE_FRAME", 100)
+    monkeypatch.setattr("dicomzarr.shards.TILE", 8)
+    voxels = ints(3, 20, 13, dtype="|u1")
+    sample = one(tmp_path, MadeUp("cyx", voxels, {"photometric": "RGB"}))[0]
+    assert np.array_equal(sample["image"], voxels)
+
+
+@pytest.mark.parametrize("place", [5, -10])  # in the first chunk, in the index
+def test_a_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
+    dataset = one(tmp_path, MadeUp("yx", ints(30, 30)))
+    (shard,) = tmp_path.glob("images.zarr/*/*/0/c/0/0")
+    data = bytearray(shard.read_bytes())
+    data[place] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(ValueError, match="damaged"):
+        dataset[0]
+
+
+def test_an_array_cut_otherwise_is_refused(tmp_path: Path) -> None:
+    dataset = one(tmp_path, MadeUp("yx", ints(30, 30)))
+    array = str(tmp_path / "images.zarr" / dataset.rows[0]["array"] / "0")
+    zarr.create_array(array, shape=(30, 30), dtype="i2", dimension_names="yx", overwrite=True)
+    with pytest.raises(ValueError, match="did not write"):
+        dataset[0]
+
+
+# ---- Samples
+
+
+def test_slices_and_their_places(tmp_path: Path) -> None:
+    first, second = ints(2, 3, 4, 5), ints(6, 7)
+    dataset = DicomZarrDataset(write(tmp_path, [MadeUp("tzyx", first), MadeUp("yx", second)]), sample="slice")
+    assert len(dataset) == 7
+    assert all(np.array_equal(dataset[t * 3 + z]["image"], first[t, z]) for t in range(2) for z in range(3))
+    assert list(dataset[4]["start"]) == [1, 1, 0, 0] and dataset[4]["axes"] == "yx"
+    assert np.array_equal(dataset[-1]["image"], second)
+    assert np.isnan(dataset[-1]["affine_lps"]).all()
+    with pytest.raises(IndexError):
+        dataset[7]
+
+
+def test_a_patch_is_a_cut_of_its_volume_and_its_affine_is_moved(tmp_path: Path) -> None:
+    voxels = ints(2, 12, 30, 20)
+    made_up = MadeUp("tzyx", voxels, {"affine_lps": AFFINE}, layout="brick")
+    size = {"z": 4, "y": 10, "x": 8}
+    dataset = one(tmp_path, made_up, sample="patch", patch=size, patches_per_volume=200, seed=3)
+    starts = []
+    for sample in dataset:
+        t, z, y, x = map(int, sample["start"])
+        assert np.array_equal(sample["image"], voxels[t, z : z + 4, y : y + 10, x : x + 8])
+        assert np.allclose(sample["affine_lps"] @ [1, 2, 3, 1], np.array(AFFINE) @ [x + 1, y + 2, z + 3, 1])
+        starts.append((t, z, y, x))
+    lowest, highest = np.min(starts, axis=0), np.max(starts, axis=0)
+    assert list(lowest) == [0, 0, 0, 0]
+    assert list(highest[:2]) == [1, 8] and highest[2] >= 19 and highest[3] >= 11  # of 20 and 12: every place can be
+    again = [tuple(map(int, sample["start"])) for sample in dataset]
+    assert again == starts
+    dataset.set_epoch(1)
+    assert [tuple(map(int, sample["start"])) for sample in dataset] != starts
+
+
+def test_a_patch_of_a_slice_has_no_depth(tmp_path: Path) -> None:
+    dataset = one(tmp_path, MadeUp("zyx", ints(5, 20, 20)), sample="patch", patch={"y": 8, "x": 8}, channel=True)
+    assert dataset[0]["image"].shape == (1, 8, 8) and dataset[0]["axes"] == "cyx"
+
+
+def test_patches_larger_than_a_volume_are_refused_at_the_start(tmp_path: Path) -> None:
+    folder = write(tmp_path, [MadeUp("zyx", ints(5, 20, 20)), MadeUp("yx", ints(20, 20))])
+    with pytest.raises(ValueError, match="1 volumes are smaller than the patch"):
+        DicomZarrDataset(folder, sample="patch", patch={"z": 4, "y": 8, "x": 8})
+    size = {"z": 4, "y": 8, "x": 8}
+    assert len(DicomZarrDataset(folder, sample="patch", patch=size, min_shape=size)) == 1
+
+
+def test_filters(tmp_path: Path) -> None:
+    cells = (
+        {"split": "train", "modality": "CT", "flags": "gap incomplete", LABEL: "yes"},
+        {"split": "train", "modality": "MR", "flags": "", LABEL: "no"},
+        {"split": "test", "modality": "CT", "flags": "incomplete", LABEL: ""},
+    )
+    sizes = ("zyx", (3, 8, 8)), ("yx", (8, 8)), ("zyx", (2, 8, 9))
+    volumes = [MadeUp(axes, ints(*shape), cells=cell) for (axes, shape), cell in zip(sizes, cells, strict=True)]
+    folder = write(tmp_path / "dataset", volumes)
+
+    def kept(**filters: object) -> list[int]:
+        return [int(row["array"][:16], 16) for row in DicomZarrDataset(folder.parent, **filters).rows]  # type: ignore[arg-type]
+
+    assert kept() == [0, 1, 2]
+    assert kept(split="train") == [0, 1]
+    assert kept(split=["train", "test"], modality="CT") == [0, 2]
+    assert kept(with_flags=["incomplete"]) == [0, 2]
+    assert kept(with_flags=["incomplete"], without_flags=["gap"]) == [2]
+    assert kept(axes="zyx") == [0, 2]
+    assert kept(shape={"x": 8}) == [0, 1] and kept(shape={"z": 1}) == [1]
+    assert kept(min_shape={"z": 3}) == [0]
+    assert kept(labels={LABEL: "no"}) == [1] and kept(labels={LABEL: ["no", "yes"]}) == [0, 1]
+    assert kept(where=lambda row: row[LABEL] == "") == [2]
+    assert DicomZarrDataset(folder, split="test")[0][LABEL] == ""
+    with pytest.raises(ValueError, match="no column label_other"):
+        kept(labels={"label_other": "x"})
+
+
+# ---- Values
+
+
+def test_one_rescale_and_one_for_each_frame(tmp_path: Path) -> None:
+    voxels = ints(2, 3, 4, 5)
+    pairs = [[1.0 + i, -10.0 * i] for i in range(6)]
+    shared, each = MadeUp("tzyx", voxels, {"rescale": [2.0, -1024.0]}), MadeUp("tzyx", voxels, {"rescale": pairs})
+    many = np.array([[1.0, float(i)] for i in range(600)])
+    beside = MadeUp("zyx", np.zeros((600, 2, 2), "<i2"), {"rescale": {"array": "rescale"}}, beside={"rescale": many})
+    folder = write(tmp_path, [shared, each, beside])
+    whole = DicomZarrDataset(folder, rescale=True)
+    assert whole[0]["image"].dtype == np.float32
+    assert np.array_equal(whole[0]["image"], voxels * 2.0 - 1024)
+    expected = np.stack([f * s + i for f, (s, i) in zip(voxels.reshape(6, 4, 5), pairs, strict=True)])
+    assert np.array_equal(whole[1]["image"], expected.reshape(voxels.shape))
+    assert np.array_equal(whole[2]["image"][:, 0, 0], np.arange(600))
+    slices = DicomZarrDataset(folder, rescale=True, sample="slice")
+    assert all(np.array_equal(slices[6 + i]["image"], expected[i]) for i in range(6))
+    assert slices[12 + 567]["image"][1, 1] == 567
+
+
+def test_modality_lut_and_dose(tmp_path: Path) -> None:
+    lut = {"first": 10, "bits": 16, "values": [5, 7, 9]}
+    stored = np.array([[0, 10, 11, 12, 200]], "<u2")
+    dose = MadeUp("yx", np.array([[70000, 3]], "<u4"), {"dose_grid_scaling": 0.001})
+    dataset = DicomZarrDataset(write(tmp_path, [MadeUp("yx", stored, {"modality_lut": lut}), dose]), rescale=True)
+    assert dataset[0]["image"].tolist() == [[5, 5, 7, 9, 9]]
+    assert dataset[1]["image"].tolist() == [[70.0, 0.003]]
+
+
+def test_window_is_that_of_the_standard(tmp_path: Path) -> None:
+    """PS3.3 C.11.2.1.2.1: c = 2048, w = 4096 gives x <= 0: lowest, x > 4095: highest, else straight in between."""
+    stored = np.array([[-5, 0, 1365, 2730, 4095, 5000]], "<i2")
+    volume = MadeUp("yx", stored, {"window": [2048.0, 4096.0], "rescale": [1.0, 0.0]})
+    folder = write(tmp_path, [volume, MadeUp("yx", stored, {"rescale": [1.0, -100.0]})])
+    by_header = DicomZarrDataset(folder, window=True)
+    assert np.allclose(by_header[0]["image"], [[0, 0, 1 / 3, 2 / 3, 1, 1]], atol=1e-6)
+    with pytest.raises(ValueError, match="states no window"):
+        by_header[1]
+    assert DicomZarrDataset(folder, window=(100.5, 1))[1]["image"].tolist() == [[0, 0, 1, 1, 1, 1]]  # a step
+
+
+def test_monochrome1_is_mirrored_in_the_range_of_bits_stored(tmp_path: Path) -> None:
+    dark = {"photometric": "MONOCHROME1", "bits_stored": 12}
+    unsigned, signed = np.array([[0, 1, 4095]], "<u2"), np.array([[-2048, 0, 2047]], "<i2")
+    window = MadeUp("yx", unsigned, dark | {"window": [2048.0, 4096.0]})
+    folder = write(tmp_path, [window, MadeUp("yx", signed, dark), MadeUp("yx", unsigned, {"bits_stored": 12})])
+    turned = DicomZarrDataset(folder, invert=True)
+    assert turned[0]["image"].tolist() == [[4095, 4094, 0]] and turned[0]["image"].dtype == np.uint16
+    assert turned[1]["image"].tolist() == [[2047, -1, -2048]]
+    assert turned[2]["image"].tolist() == [[0, 1, 4095]]
+    assert DicomZarrDataset(folder)[0]["image"].tolist() == [[0, 1, 4095]]
+    assert np.allclose(DicomZarrDataset(folder, invert=True, window=True)[0]["image"], [[1, 4094 / 4095, 0]])
+
+
+def test_palette_on_request(tmp_path: Path) -> None:
+    table = {"first": 1, "bits": 8, "red": [1, 2, 3], "green": [4, 5, 6], "blue": [7, 8, 9]}
+    volume = MadeUp("tyx", np.array([[[0, 1]], [[2, 9]]], "|u1"), {"photometric": "PALETTE COLOR", "palette": table})
+    folder = write(tmp_path, [volume])
+    assert DicomZarrDataset(folder)[0]["image"].shape == (2, 1, 2)
+    sample = DicomZarrDataset(folder, rgb=True)[0]
+    assert sample["axes"] == "tcyx" and sample["image"].dtype == np.uint8
+    assert sample["image"].tolist() == [[[[1, 1]], [[4, 4]], [[7, 7]]], [[[2, 3]], [[5, 6]], [[8, 9]]]]
+
+
+def test_channels_first_and_ras(tmp_path: Path) -> None:
+    voxels = ints(3, 4, 5)
+    image, affine = channel_xyz(one(tmp_path, MadeUp("zyx", voxels, {"affine_lps": AFFINE}))[0])
+    assert image.shape == (1, 5, 4, 3) and image[0, 4, 1, 2] == voxels[2, 1, 4]
+    left, posterior, superior, _ = np.array(AFFINE) @ [4, 1, 2, 1]
+    assert np.allclose(affine @ [4, 1, 2, 1], [-left, -posterior, superior, 1])
+
+
+# ---- Processes
+
+
+@pytest.fixture
+def patches(tmp_path: Path) -> DicomZarrDataset:
+    rescale = np.array([[1.0, float(i)] for i in range(600)])
+    many = MadeUp("zyx", ints(600, 9, 9), {"rescale": {"array": "rescale"}}, beside={"rescale": rescale})
+    folder = write(tmp_path, [MadeUp("zyx", ints(20, 30, 30), layout="brick"), many, MadeUp("tzyx", ints(2, 6, 9, 9))])
+    size = {"z": 5, "y": 8, "x": 8}
+    return DicomZarrDataset(folder, sample="patch", patch=size, patches_per_volume=5, rescale=True)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_any_number_of_workers_gives_the_same_samples(patches: DicomZarrDataset, method: str) -> None:
+    zarr.open_array(str(patches.folder / "images.zarr" / patches.rows[0]["array"] / "0"), mode="r")[...]
+    alone = epoch(patches, 0, method)  # the parent has files open, and zarr's thread runs, before workers start
+    assert len(set(alone)) == len(alone) == 15
+    for workers in (2, 4):
+        assert epoch(patches, workers, method) == alone
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_no_handle_opened_before_a_fork_is_used_after_it(patches: DicomZarrDataset) -> None:
+    known = [digest(patches[i]) for i in range(len(patches))]
+    handles = [patches.volume(number)._handle for number in range(3)]
+    child = os.fork()
+    if child == 0:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for handle in handles:
+            os.dup2(nothing, handle)  # who reads through it gets nothing
+        same = False
+        try:
+            same = [digest(patches[i]) for i in range(len(patches))] == known
+        finally:
+            os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [digest(patches[i]) for i in range(len(patches))] == known
+
+
+def test_no_more_files_are_open_than_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "OPEN_VOLUMES", 2)
+    dataset = DicomZarrDataset(write(tmp_path, [MadeUp("yx", ints(4, 4)) for _ in range(9)]))
+    before = len(os.listdir("/proc/self/fd"))
+    assert len(list(dataset)) == 9
+    assert len(os.listdir("/proc/self/fd")) == before + 2
+    assert len(pickle.loads(pickle.dumps(dataset))) == 9
+    del dataset
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_file_works_alone(tmp_path: Path) -> None:
+    write(tmp_path / "data", [MadeUp("yx", np.arange(6, dtype="<i2").reshape(2, 3))])
+    shutil.copy(reading.__file__, tmp_path / "copied.py")
+    code = (
+        "import sys, copied; print(copied.DicomZarrDataset('data')[0]['image'].tolist());"
+        "print({'dicomzarr', 'pydicom', 'pandas', 'snakemake', 'torch'} & set(sys.modules))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert found.stdout == "[[0, 1, 2], [3, 4, 5]]\nset()\n", found.stderr
+
+
+# ---- The list of images
+
+
+def test_images_without_the_private_table_are_frames(tmp_path: Path) -> None:
+    cine, colour = ints(3, 4, 5), ints(2, 3, 4, 5, dtype="|u1")
+    folder = write(tmp_path, [MadeUp("tyx", cine), MadeUp("tcyx", colour, {"photometric": "RGB"})])
+    images = load_images(folder)
+    assert [image.shape for image in images] == [(4, 5)] * 3 + [(4, 5, 3)] * 2
+    assert np.array_equal(images[2], cine[2]) and np.array_equal(images[4], np.moveaxis(colour[1], 0, -1))
+    with pytest.raises(ValueError, match=r"needs private/frames\.csv"):
+        load_images(folder, source=tmp_path)
