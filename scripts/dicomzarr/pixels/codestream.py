@@ -133,7 +133,8 @@ def read_jpeg2000(data: bytes) -> Stream:
     Raises
     ------
     SetAside
-        `decode_error` where SIZ does not follow SOC; `unsupported_pixel_layout` where components differ in depth, sign
+        `decode_error` where SIZ does not follow SOC; `truncated_pixel_data` where a tile is missing;
+        `unsupported_pixel_layout` where components differ in depth, sign
         or sampling.
     """
     start = _jp2_codestream(data) if data[:8] == _JP2_SIGNATURE else 0
@@ -149,7 +150,11 @@ def read_jpeg2000(data: bytes) -> Stream:
     if len(set(each[0::3])) > 1 or set(each[1::3]) | set(each[2::3]) != {1}:
         raise SetAside("unsupported_pixel_layout")
     # Tiles smaller than anything sensible only serve to make a decoder allocate.
-    if (x1 // tile_columns + 1) * (y1 // tile_rows + 1) > 65535:
+    grid = [int.from_bytes(data[start + 32 + 4 * i : start + 36 + 4 * i], "big") for i in range(2)]
+    if grid[0] >= x1 or grid[1] >= y1:
+        raise SetAside("decode_error")
+    tiles = -(-(x1 - grid[0]) // tile_columns) * -(-(y1 - grid[1]) // tile_rows)
+    if tiles > 65535:
         raise SetAside("decode_error")
     position = start + 4 + length
     transform = reversible = False
@@ -157,6 +162,9 @@ def read_jpeg2000(data: bytes) -> Stream:
         if data[position + 1] == 0x52 and position + 14 <= len(data):  # COD (A.6.1)
             transform, reversible = data[position + 8] == 1, data[position + 13] == 1
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    present = _tiles_present(data, position)
+    if present < tiles:  # which a library fills with zeros without a word
+        raise SetAside("truncated_pixel_data", found=present, needed=tiles)
     return Stream(
         rows=y1 - y0,
         columns=x1 - x0,
@@ -168,6 +176,18 @@ def read_jpeg2000(data: bytes) -> Stream:
         ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
         start=start,
     )
+
+
+def _tiles_present(data: bytes, position: int) -> int:
+    """Return how many different tiles have a part, from the first start of a tile-part (SOT, A.4.2)."""
+    seen: set[int] = set()
+    while data[position : position + 2] == b"\xff\x90" and position + 12 <= len(data):
+        seen.add(int.from_bytes(data[position + 4 : position + 6], "big"))
+        length = int.from_bytes(data[position + 6 : position + 10], "big")
+        if length < 12:  # 0: up to the end
+            break
+        position += length
+    return len(seen)
 
 
 def _jp2_codestream(data: bytes) -> int:

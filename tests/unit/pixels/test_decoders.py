@@ -393,6 +393,21 @@ def test_every_library_runs_in_a_child() -> None:
     assert {name for name, decoder in table.items() if not decoder.confined} == {"NATIVE", "DEFLATE"}
 
 
+def test_a_missing_tile_is_not_filled_with_zeros() -> None:
+    import io
+
+    from PIL import Image
+
+    array, made = picture(8, rows=64, columns=48), io.BytesIO()
+    Image.fromarray(array).save(made, "JPEG2000", no_jp2=True, tile_size=(32, 32), irreversible=False)
+    whole = made.getvalue()
+    np.testing.assert_array_equal(one_fragment_reader(whole, ".4.90", array)[0].pixels, array)
+    last = max(at for at in range(len(whole)) if whole[at : at + 4] == b"\xff\x90\x00\x0a")
+    with pytest.raises(SetAside) as caught:
+        one_fragment_reader(whole[:last] + b"\xff\xd9", ".4.90", array)[0]
+    assert (caught.value.code, caught.value.found, caught.value.needed) == ("truncated_pixel_data", 3, 4)
+
+
 FUZZED = ["rle 16 grey", "rle 8 rgb", "jpeg 8 rgb", "jpeg 12", "lossless jpeg 12 predictor 1", "lossless jpeg 8 rgb"]
 FUZZED += ["jpeg-ls 12", "jpeg-ls rgb", "jpeg 2000 12 signed", "jpeg 2000 rgb by rct", "htj2k 16 signed"]
 FUZZED += ["htj2k rgb", "jpeg xl 16", "jpeg xl rgb", "deflated 16"]

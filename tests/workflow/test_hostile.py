@@ -1,0 +1,175 @@
+"""One run over a folder full of traps: each is set aside as what it is, each good file is exact, nothing gets out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hostile
+import numpy as np
+import pytest
+import yaml
+import zarr
+from conftest import REASON, ROOT
+
+NOBODY = 65534
+KEY = "k" * 32
+MIB = 1 << 20
+# The largest process of the run, and its exit code.
+PEAK = """
+import json, resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print("PEAK", json.dumps([code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+"""
+
+
+@dataclass
+class Trapped:
+    """A run over the traps."""
+
+    folder: Path
+    traps: hostile.Traps
+    code: int
+    peak: float  # MiB of the largest process
+    output: str
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        with open(self.results / name, newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+
+
+def may_run(user: int) -> bool:
+    """Return whether a user can read this project and start this Python."""
+    command = [sys.executable, "-c", "import sys; open(sys.argv[1]); import snakemake", str(ROOT / "Snakefile")]
+    try:
+        return not subprocess.call(command, user=user, group=user, extra_groups=[], cwd="/", stderr=subprocess.DEVNULL)
+    except PermissionError:
+        return False
+
+
+def run_as(user: int | None, folder: Path) -> Trapped:
+    """Write the traps and run the workflow on them; a user other than this one needs root to be so."""
+    traps = hostile.write(folder / "source")
+    config = {"source": "source", "results": "results", "burned_in": "keep", "burned_in_reason": REASON}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    for name in ("home", "temporary"):
+        (folder / name).mkdir()
+    who: dict[str, Any] = {}
+    if user is not None:
+        subprocess.run(["chown", "-hR", f"{user}:{user}", folder], check=True)
+        who = {"user": user, "group": user, "extra_groups": []}
+    environment = os.environ | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "temporary"), "DICOMZARR_KEY": KEY}
+    environment |= {"XDG_CACHE_HOME": str(folder / "home"), "MPLCONFIGDIR": str(folder / "home")}
+    command = [sys.executable, "-c", PEAK, sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--cores", "2", "--configfile", "config.yaml"]
+    run = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False, **who
+    )
+    said, _, peak = run.stdout.rpartition("PEAK ")
+    code, kilobytes = json.loads(peak)
+    return Trapped(folder, traps, code, kilobytes / 1024, said + run.stderr)
+
+
+@pytest.fixture(scope="module", params=["this user", "nobody"])
+def trapped(request: pytest.FixtureRequest) -> Iterator[Trapped]:
+    user = NOBODY if request.param == "nobody" else None
+    if user is not None and os.geteuid() != 0:
+        pytest.skip("not root: the run as an ordinary user is the other one")
+    if user is not None and not may_run(user):
+        pytest.skip("an ordinary user can read neither this checkout nor this Python")
+    folder = Path(tempfile.mkdtemp(prefix="dicomzarr-traps-"))  # pytest's own is closed to others
+    folder.chmod(0o755)
+    try:
+        yield run_as(user, folder)
+    finally:
+        for closed in (folder / "source" / "entries").glob("*"):
+            if closed.is_dir() and not closed.is_symlink():
+                closed.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_the_traps_are_many(trapped: Trapped) -> None:
+    traps = trapped.traps
+    assert traps.hostile >= 200 and len(traps.voxels) >= 30 and len(traps.canaries) > 1000
+    planted = {vr for _, vr in hostile.text_tags()}
+    assert planted == hostile.TEXTS and len(hostile.text_tags()) > 1000
+
+
+def test_the_run_succeeds_in_little_memory(trapped: Trapped) -> None:
+    assert trapped.code == 0, trapped.output[-3000:]
+    assert trapped.peak < 1024
+
+
+def test_every_path_is_in_its_class(trapped: Trapped) -> None:
+    rows = {row["path"]: row["reason"] for row in trapped.table("private/files.csv")}
+    expected = dict(trapped.traps.expected)
+    for name in ("closed", "listed%20only", "listed only"):
+        folder, within = f"entries/{name}", f"entries/{name}/file"
+        if within in expected and within not in rows:  # an ordinary user sees the folder alone
+            del expected[within]
+            expected[folder] = frozenset({"unreadable_folder"})
+    assert set(rows) == set(expected)
+    wrong = {path: (rows[path], sorted(fits)) for path, fits in expected.items() if rows[path] not in fits}
+    assert not wrong
+    faults = {path for path, reason in rows.items() if reason in ("timeout", "internal_error")}
+    assert not faults
+
+
+def test_every_good_file_is_exact(trapped: Trapped) -> None:
+    places = {row["path"]: row for row in trapped.table("private/frames.csv")}
+    for path, voxels in trapped.traps.voxels.items():
+        row = places[path]
+        stored = zarr.open_array(str(trapped.results / "dataset/images.zarr" / row["array"] / "0"), mode="r")[...]
+        assert isinstance(stored, np.ndarray)
+        wanted = np.moveaxis(voxels, -1, 0) if voxels.ndim == 3 else voxels
+        assert stored.dtype == wanted.dtype and row["t"] == row["z"] == ""
+        np.testing.assert_array_equal(stored, wanted)
+
+
+def test_nothing_gets_out(trapped: Trapped) -> None:
+    folder = trapped.folder
+    digests = []
+    for path in trapped.traps.voxels:
+        content = (trapped.traps.source / path).read_bytes()
+        digests += [hashlib.new(kind, content).hexdigest() for kind in ("md5", "sha1", "sha256")]
+    outside = [folder / "results", folder / ".snakemake", folder / "home", folder / "temporary"]
+    assert not hostile.leaks(outside, trapped.results / "private", tuple(digests))
+    assert not hostile.pattern().search(trapped.output.encode())
+    private = trapped.results / "private"
+    assert len(hostile.leaks([private], Path("/nowhere"))) > 3  # the scan can find
+    assert {path.stat().st_mode & 0o077 for path in [private, *private.rglob("*")] if not path.is_symlink()} == {0}
+
+
+def test_nothing_planted_was_run_or_written_elsewhere(trapped: Trapped) -> None:
+    folder = trapped.folder
+    assert not [path for path in folder.rglob("*") if path.name == hostile.PWNED]
+    assert {path.name for path in folder.iterdir()} == {
+        *("source", "outside", "results", ".snakemake", "config.yaml", "home", "temporary")
+    }
+
+
+def test_no_file_took_long(trapped: Trapped) -> None:
+    """All files together take less than ten seconds of a job each, so that each of them does."""
+    seconds = {}
+    for table in (trapped.results / "benchmarks").rglob("*.tsv"):
+        heads, row = (line.split("\t") for line in table.read_text().splitlines())
+        seconds[table.name] = float(row[heads.index("cpu_time")])
+    assert seconds and max(seconds.values()) < 60
+
+
+def test_nothing_is_left_to_do(trapped: Trapped) -> None:
+    assert (trapped.results / "dataset/dataset.json").exists()
