@@ -314,8 +314,11 @@ def own_words(root: Path) -> frozenset[str]:
         for folder in ("scripts", "schemas", "profiles", "envs"):
             for path in root.glob(f"{folder}/**/{pattern}"):
                 found.update(words_of(path.read_text("utf-8", "replace")))
-    # Numbers and hashes of lock files are no words.
-    return frozenset(word for word in found if not any(character.isdigit() for character in word) or len(word) < LEAST)
+    # Numbers and hashes of lock files are no words; MONOCHROME2 and uint16 are.
+    return frozenset(word for word in found if len(word) < LEAST or _OWN_WORD.fullmatch(word))
+
+
+_OWN_WORD = re.compile(r"\D+|[a-z]{3,}\d{1,3}")
 
 
 _CALENDAR = words_of(
