@@ -25,6 +25,7 @@ include: "rules/extract_batch.smk"
 include: "rules/check_batch.smk"
 include: "rules/report_depth.smk"
 include: "rules/report_size.smk"
+include: "rules/join_labels.smk"
 include: "rules/consolidate_dataset.smk"
 include: "rules/render_report.smk"
 include: "rules/check_privacy.smk"
@@ -52,4 +53,5 @@ rule all:
             ],
         ),
         records_of_batches,
+        label_record,
         gate_record,

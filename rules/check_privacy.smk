@@ -7,6 +7,7 @@ rule check_privacy:
             rule=["discover_files", "index_headers", "plan_batches", "report_depth", "report_size", "render_report"],
         ),
         batches=records_of_batches,
+        labels=label_record,
     output:
         provenance="<results>/dataset/provenance/check_privacy.json",
         record="<results>/private/records/check_privacy.json",

@@ -61,6 +61,11 @@ def planned_batches(wildcards):
     return sorted(contents_of_plans(str(checkpoints.plan_batches.get().output.contents)))
 
 
+def planned_plans(wildcards):
+    """Return the plans of all batches."""
+    return expand("<results>/private/plans/{batch}.json", batch=planned_batches(wildcards))
+
+
 def records_of(rule):
     """Return an input function: the record of every batch of a rule."""
 
@@ -78,6 +83,26 @@ def records_of_batches(wildcards):
 def digest_of_plan(wildcards):
     """Return the digest of a batch's plan: a param, since clocks that go back make times lie."""
     return contents_of_plans(str(checkpoints.plan_batches.get().output.contents))[wildcards.batch]["digest"]
+
+
+# What the labels are, without where their files lie.
+label_rules = [{key: value for key, value in one.items() if key != "file"} for one in config["labels"]]
+is_joined = bool(label_rules or config["splits"].get("fixed"))
+split_rule = {key: config["splits"][key] for key in ("fractions", "seed") if key in config["splits"]}
+if split_rule:
+    shown_config["splits"] = split_rule
+if label_rules:
+    shown_config["labels"] = sorted({name for one in label_rules for name in one.get("columns", [one.get("name")])})
+
+
+def joined_labels(wildcards):
+    """Return the labels of the series where the configuration has any."""
+    return ["<results>/private/labels/joined.json"] if is_joined else []
+
+
+def label_record(wildcards):
+    """Return the record of the labels where the configuration has any."""
+    return ["<results>/private/records/join_labels.json"] if is_joined else []
 
 
 def gate_record(wildcards):

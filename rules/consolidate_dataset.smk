@@ -4,6 +4,7 @@ rule consolidate_dataset:
         index="<results>/private/headers.jsonl",
         extracted=records_of("extract_batch"),
         checked=records_of("check_batch"),
+        joined=joined_labels,
     output:
         volumes="<results>/dataset/volumes.csv",
         outcomes="<results>/dataset/reports/outcomes.csv",
@@ -26,6 +27,8 @@ rule consolidate_dataset:
     params:
         results=under_results(""),
         batches=planned_batches,
+        labels=shown_config.get("labels", []),
+        splits=split_rule,
         code=code_digest("consolidate_dataset.py"),
     message:
         "Writing the tables of the dataset and the accounts of the source"

@@ -6,6 +6,7 @@ rule seal_dataset:
             rule=["discover_files", "index_headers", "plan_batches", "report_depth", "report_size", "render_report"],
         ),
         batches=records_of_batches,
+        labels=label_record,
         searched="<results>/private/records/check_privacy.json",
     output:
         sealed="<results>/dataset/dataset.json",

@@ -2,16 +2,22 @@
 
 from pathlib import Path
 
-from dicomzarr import accounts, identity, provenance
+from dicomzarr import accounts, identity, provenance, storage
 from dicomzarr.paths import Results
 
 
 def consolidate_dataset(
-    results: Path, batches: list[str], inventory: Path, index: Path, outputs: dict[str, Path]
+    results: Path,
+    batches: list[str],
+    inventory: Path,
+    index: Path,
+    outputs: dict[str, Path],
+    joined: accounts.Joined,
 ) -> accounts.Consolidation:
     """Bring tables, accounts and provenance up to date and return the counts."""
     folders = Results(results)
-    return accounts.consolidate(folders, batches, inventory, index, identity.load(folders.private), outputs)
+    pseudonyms = identity.load(folders.private)
+    return accounts.consolidate(folders, batches, inventory, index, pseudonyms, outputs, joined)
 
 
 if __name__ == "__main__":
@@ -23,4 +29,9 @@ if __name__ == "__main__":
             inventory=Path(snakemake.input.inventory),
             index=Path(snakemake.input.index),
             outputs={name: Path(snakemake.output[name]) for name in named},
+            joined=accounts.Joined(
+                labels=snakemake.params.labels,
+                splits=snakemake.params.splits,
+                series=storage.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
+            ),
         )

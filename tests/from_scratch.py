@@ -68,6 +68,12 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
     verdicts.write_report(results, batches, "depth", tables.DEPTH, reports / "depth.csv")
     verdicts.write_report(results, batches, "size", tables.SIZE, reports / "size.csv")
     accounts.consolidate(
-        results, batches, results.inventory, headers, pseudonyms, outputs("consolidate_dataset", results)
+        results,
+        batches,
+        results.inventory,
+        headers,
+        pseudonyms,
+        outputs("consolidate_dataset", results),
+        accounts.Joined(),
     )
     return dataset_digest(results.dataset)

@@ -18,6 +18,7 @@ from dicomzarr import ome, storage, tables
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.paths import Results
 from dicomzarr.reasons import REASONS
+from dicomzarr.splits import split_of
 
 log = logging.getLogger("dicomzarr")
 
@@ -109,17 +110,50 @@ def spacing_text(axes: str, spacing: Mapping[str, float]) -> str:
     return "x".join(cells) if any(cells) else ""
 
 
-def volume_line(record: Mapping[str, Any], volume: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What comes to the volumes from outside of the images.
+
+    Attributes
+    ----------
+    labels : sequence of str
+        Names of the labels: columns ``label_…`` of `volumes.csv`.
+    splits : mapping
+        ``fractions`` and ``seed``; empty where there are no splits.
+    series : mapping of str to mapping
+        By series id, its ``labels`` and its ``split`` where a list gives one.
+    """
+
+    labels: Sequence[str] = ()
+    splits: Mapping[str, Any] = field(default_factory=dict)
+    series: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of `volumes.csv`."""
+        return (*tables.VOLUMES, *(f"label_{name}" for name in self.labels))
+
+    def of(self, series_id: str, subject_id: str) -> dict[str, str]:
+        """Return split and labels of a series."""
+        own = self.series.get(series_id, {})
+        split = own.get("split", "")
+        if not split and self.splits:
+            split = split_of(subject_id, self.splits["fractions"], self.splits.get("seed", 0))
+        values = own.get("labels", {})
+        return {"split": split} | {f"label_{name}": values.get(name, "") for name in self.labels}
+
+
+def volume_line(record: Mapping[str, Any], volume: Mapping[str, Any], joined: Joined) -> str:
     """Return the row of `volumes.csv` of a volume as CSV text."""
     facts = volume["facts"]
     return tables.row(
-        tables.VOLUMES,
+        joined.columns,
         {
+            **joined.of(record["series_id"], record["subject_id"]),
             "array": volume["array"],
             "series_id": record["series_id"],
             "study_id": record["study_id"],
             "subject_id": record["subject_id"],
-            "split": "",
             "modality": facts["modality"],
             "axes": volume["axes"],
             "shape": "x".join(map(str, volume["shape"])),
@@ -238,6 +272,7 @@ def consolidate(
     index: Path,
     pseudonyms: Pseudonyms,
     outputs: Mapping[str, Path],
+    joined: Joined,
 ) -> Consolidation:
     """Write the tables of the dataset, the accounts of the source and the provenance by series; no pixel is read.
 
@@ -252,6 +287,8 @@ def consolidate(
         Makes keyed digests of source files for the provenance.
     outputs : mapping of str to Path
         volumes, outcomes, policy, files, frames, group.
+    joined : Joined
+        Labels and splits.
 
     Returns
     -------
@@ -279,12 +316,12 @@ def consolidate(
             for volume in record["volumes"]:
                 for source, number, t, z, _ in volume["frames"]:
                     frames.add([record["files"][source]["path"], number, volume["array"], t, z])
-                yield volume_line(record, volume)
+                yield volume_line(record, volume, joined)
         files.close_batch("files-last")
         frames.close_batch("frames-last")
 
     try:
-        arrays = tables.write(outputs["volumes"], tables.VOLUMES, volumes())
+        arrays = tables.write(outputs["volumes"], joined.columns, volumes())
         settled = heapq.merge(_not_files(inventory), _settled_by_header(index))
         accounted = _account(settled, files.merged(), totals)
         entries = tables.write(outputs["files"], tables.FILES, accounted, private=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dicomzarr.errors import UserError
 from dicomzarr.reasons import REASONS
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.json"
+LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
 OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
 VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
 _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
@@ -45,6 +47,8 @@ class Settings:
     burned_in: str
     burned_in_reason: str
     gate: dict[str, int]
+    labels: list[dict[str, Any]]
+    splits: dict[str, Any]
     spacing_tolerance: float
     cross_check: float
     series_per_batch: int
@@ -118,12 +122,55 @@ def _check_schema(config: Mapping[str, Any]) -> None:
 
 
 def _check_gate(gate: Mapping[str, int]) -> None:
-    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *REASONS}
+    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, *REASONS}
     for finding in gate:
         if finding not in known:
             near = difflib.get_close_matches(finding, sorted(known), 1)
             hint = f"did you mean {near[0]!r}?" if near else "see config.yaml for the findings"
             raise ConfigProblem(f"config key 'gate.{finding}' is no finding; {hint}")
+
+
+def _check_labels(labels: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse labels that name neither a file nor a folder, or no vocabulary; and one name for two kinds of value."""
+    kinds: dict[str, object] = {}
+    for number, one in enumerate(labels):
+        key = f"labels.{number}"
+        needed = ("file", "by", "key", "columns") if "file" in one else ("folder", "name", "values")
+        for name in needed:
+            if name not in one:
+                raise ConfigProblem(f"config key '{key}.{name}' is missing; needed are {', '.join(needed)}")
+        odd = sorted(set(one) - set(needed) - ({"issuer"} if one.get("by") == "patient" else set()))
+        if odd:
+            raise ConfigProblem(
+                f"config key '{key}.{odd[0]}' does not go with {needed[0]!r}: needed are {', '.join(needed)}"
+            )
+        named = one["columns"] if "columns" in one else {one["name"]: {"values": one["values"]}}
+        for name, allowed in named.items():
+            place = f"{key}.columns.{name}" if "columns" in one else key
+            if ("values" in allowed) == ("range" in allowed):
+                raise ConfigProblem(f"config key {place!r}: needed is one of 'values' and 'range'")
+            if "range" in allowed and allowed["range"][0] > allowed["range"][1]:
+                raise ConfigProblem(f"config key '{place}.range': found a first number above the second")
+            if kinds.setdefault(name, "range" in allowed) != ("range" in allowed):
+                raise ConfigProblem(
+                    f"config key {place!r}: the label {name!r} has words in one place and numbers in another"
+                )
+
+
+def _check_splits(splits: Mapping[str, Any]) -> None:
+    if "stratify" in splits:
+        raise ConfigProblem(
+            "config key 'splits.stratify': exact strata need to know all patients, so that each new one could move an "
+            "old one; splits here depend on the patient alone and come out even by chance. Remove the key, look at the "
+            "balance in the report, and choose another seed if it is not good"
+        )
+    if splits and not splits.get("fractions"):
+        raise ConfigProblem(
+            "config key 'splits.fractions' is missing; needed are shares, such as {train: 0.9, val: 0.1}"
+        )
+    total = math.fsum(splits.get("fractions", {}).values())
+    if splits and abs(total - 1) > 1e-9:
+        raise ConfigProblem(f"config key 'splits.fractions': found shares that add up to {total:g}, needed is 1")
 
 
 def _within(inner: Path, outer: Path) -> bool:
@@ -183,6 +230,8 @@ def check_keys(config: Mapping[str, Any]) -> None:
     """
     _check_schema(config)
     _check_gate(config["gate"])
+    _check_labels(config["labels"])
+    _check_splits(config["splits"])
 
 
 def check(config: Mapping[str, Any]) -> Settings:
@@ -223,6 +272,8 @@ def check(config: Mapping[str, Any]) -> Settings:
         burned_in=config["burned_in"],
         burned_in_reason=config["burned_in_reason"],
         gate=dict(config["gate"]),
+        labels=[dict(one) for one in config["labels"]],
+        splits=dict(config["splits"]),
         spacing_tolerance=float(config["spacing_tolerance"]),
         cross_check=float(config["cross_check"]),
         series_per_batch=config["batch"]["series"],

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from dicomzarr.configuration import LABEL_FINDINGS
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results
 
@@ -21,7 +22,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def findings(results: Results) -> Counter[str]:
-    """Return how often each finding occurs: outcomes, reason codes, and verdicts such as `depth_fail`."""
+    """Return how often each finding occurs: outcomes, reason codes, verdicts such as `depth_fail`, labels."""
     found: Counter[str] = Counter()
     reports = results.dataset / "reports"
     for row in _rows(reports / "outcomes.csv"):
@@ -30,6 +31,9 @@ def findings(results: Results) -> Counter[str]:
             found[row["reason"]] += int(row["files"])
     for kind in ("depth", "size"):
         found.update(f"{kind}_{row['verdict']}" for row in _rows(reports / f"{kind}.csv"))
+    if (reports / "labels.csv").exists():
+        for row in _rows(reports / "labels.csv"):
+            found[row["finding"]] += int(row["series"]) if row["finding"] in LABEL_FINDINGS else 0
     return found
 
 

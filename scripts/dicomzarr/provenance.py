@@ -27,7 +27,18 @@ SCHEMA_VERSION = 1
 # Packages whose version may change bytes of the dataset.
 SOFTWARE = ("google-crc32c", "imagecodecs", "numcodecs", "numpy", "pillow", "pydicom", "zarr")
 # Parameters that may be shown: numbers and closed vocabularies of the configuration.
-SHAREABLE = ("compression", "layout", "tolerance", "cross_check", "burned_in", "small_cells", "level", "code")
+SHAREABLE = (
+    "compression",
+    "layout",
+    "tolerance",
+    "cross_check",
+    "burned_in",
+    "small_cells",
+    "level",
+    "labels",
+    "splits",
+    "code",
+)
 
 log = logging.getLogger("dicomzarr")
 

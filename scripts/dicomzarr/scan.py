@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import identity, locks, storage
+from dicomzarr import identity, labels, locks, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, encode_path
@@ -238,6 +238,18 @@ def sweep(results: Results) -> None:
                 storage.remove_tree(path)
 
 
+def keep_labels(results: Results, settings: Settings) -> None:
+    """Keep what the label files say for the rule that joins it; take back what it made where there are none now."""
+    fixed = settings.splits.get("fixed", {})
+    if settings.labels or fixed:
+        labels.keep(results, settings.labels, fixed)
+        return
+    (results.records / "join_labels.json").unlink(missing_ok=True)
+    for below in ("reports/labels.csv", "provenance/join_labels.json"):
+        (results.dataset / below).unlink(missing_ok=True)
+    storage.remove_tree(results.private / "labels")
+
+
 def known_key_checks(results: Results) -> set[str]:
     """Return the key checks that the dataset and the private state were made with."""
     found = set()
@@ -287,6 +299,7 @@ def prepare(settings: Settings) -> Results:
             storage.make_private(folder)
         rows = list_sources(settings)
         refuse_drop(settings, rows, results.inventory)
+        keep_labels(results, settings)
         sweep(results)
         for record in false_claims(results):
             record.unlink()

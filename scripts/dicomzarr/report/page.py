@@ -15,6 +15,7 @@ from markupsafe import Markup
 from dicomzarr.flags import FLAGS
 from dicomzarr.reasons import REASONS
 from dicomzarr.report import charts, words
+from dicomzarr.report.balance import balance, splits_of
 from dicomzarr.report.contact_sheet import NO_PLANE, previews
 from dicomzarr.report.findings import findings
 from dicomzarr.report.tables import OUTCOMES, RARE, Array, Tables, Totals, by_modality, flag_counts, read_tables, totals
@@ -80,6 +81,10 @@ def _modality_line(name: str, members: Sequence[Array]) -> ModalityLine:
     return ModalityLine(name, totals(members), " ".join(axes), " ".join(types))
 
 
+def _is_dealt(arrays: Sequence[Array]) -> bool:
+    return any(array.split or array.labels for array in arrays)
+
+
 def _verdict_first(array: Array) -> tuple[int, str, str]:
     return (("fail", "warn", "pass").index(array.verdict), array.modality, array.array)
 
@@ -135,6 +140,9 @@ def render(dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max
             outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
             modalities=[_modality_line(name, members) for name, members in by_modality(tables.arrays).items()],
             rare=small_cells if any(array.modality == RARE for array in tables.arrays) else 0,
+            splits=splits_of(tables.arrays),
+            balance=balance(tables.arrays, small_cells) if _is_dealt(tables.arrays) else [],
+            small_cells=small_cells,
             flags=[(name, number, FLAGS.get(name, "")) for name, number in flag_counts(tables.arrays)],
             previews=shown,
             depth_charts=charts.depth_charts(tables.arrays),

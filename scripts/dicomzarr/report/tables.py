@@ -67,6 +67,7 @@ class Array:
     source_bytes: int
     stored_bytes: int
     flags: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
     depth: Depth | None
     size: Size | None
 
@@ -195,6 +196,7 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
                 source_bytes=_whole(row["source_bytes"]) or 0,
                 stored_bytes=_whole(row["stored_bytes"]) or 0,
                 flags=tuple(sorted(flags)),
+                labels=tuple((key[6:], value) for key, value in sorted(row.items()) if key.startswith("label_")),
                 depth=_depth(depth) if depth else None,
                 size=_size(size) if size else None,
             )

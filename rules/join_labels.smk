@@ -1,0 +1,30 @@
+# Asked for only where the configuration has labels, or splits by lists.
+rule join_labels:
+    input:
+        said="<results>/private/labels/said.json",
+        plans=planned_plans,
+    output:
+        joined="<results>/private/labels/joined.json",
+        details="<results>/private/labels/details.csv",
+        report="<results>/dataset/reports/labels.csv",
+        provenance="<results>/dataset/provenance/join_labels.json",
+        record="<results>/private/records/join_labels.json",
+    log:
+        "<results>/logs/join_labels.log",
+    benchmark:
+        "<results>/benchmarks/join_labels.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        results=under_results(""),
+        batches=planned_batches,
+        sources=label_rules,
+        code=code_digest("join_labels.py"),
+    message:
+        "Joining labels with the series"
+    script:
+        "../scripts/join_labels.py"

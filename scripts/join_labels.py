@@ -1,0 +1,24 @@
+"""Join labels and fixed splits, which are in the site's own identifiers, with the series."""
+
+from pathlib import Path
+
+from dicomzarr import identity, labels, provenance
+from dicomzarr.paths import Results
+
+
+def join_labels(
+    results: Path, batches: list[str], sources: list[dict[str, object]], outputs: dict[str, Path]
+) -> labels.Join:
+    """Write the label of each series, the report of what matched, and the private list of what did not."""
+    folders = Results(results)
+    return labels.join_labels(folders, batches, sources, identity.load(folders.private), outputs)
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:
+        step.result = join_labels(
+            results=Path(snakemake.params.results),
+            batches=snakemake.params.batches,
+            sources=snakemake.params.sources,
+            outputs={name: Path(snakemake.output[name]) for name in ("joined", "report", "details")},
+        )

@@ -1,0 +1,116 @@
+"""Labels and splits through the real workflow: what they touch, what they leave, and what does not get out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import Launch, Run, Workflow
+from dicoms import save_series
+
+PATIENTS = 4
+FRACTIONS = {"train": 0.5, "test": 0.5}
+
+
+@pytest.fixture
+def labelled(workflow: Workflow) -> Workflow:
+    for number in range(PATIENTS):
+        save_series(workflow.source / f"ward {number % 2}", f"series-{number}", 2, StudyDescription="Zyxwolfdesc")
+        for path in (workflow.source / f"ward {number % 2}").glob("*.dcm"):
+            path.rename(path.with_name(f"s{number}-{path.name}"))
+    write(workflow, "p,kind,note\npatient-series-0,benign,Zyxwolfnote\npatient-series-1,malignant,\n")
+    kinds = {"kind": {"values": ["benign", "malignant"]}}
+    workflow.config = {
+        "labels": [
+            {"file": "labels.csv", "by": "patient", "key": "p", "columns": kinds},
+            {"folder": 1, "name": "ward", "values": ["ward 0", "ward 1"]},
+        ],
+        "splits": {"fractions": FRACTIONS, "seed": 4},
+    }
+    return workflow
+
+
+def write(workflow: Workflow, text: str) -> Path:
+    path = workflow.folder / "labels.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def kinds(run: Run) -> list[str]:
+    return sorted(row["label_kind"] for row in run.table("dataset/volumes.csv"))
+
+
+def arrays(workflow: Workflow) -> dict[str, tuple[int, int]]:
+    found = [path for path in (workflow.results / "dataset/images.zarr").glob("*/**/*") if path.is_file()]
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+
+def test_labels_and_splits_touch_no_array(labelled: Workflow, launch: Launch, tmp_path: Path) -> None:
+    first = labelled.run()
+    before, digest = arrays(labelled), first.sealed["digest"]
+    rows = first.table("dataset/volumes.csv")
+    assert kinds(first) == ["", "", "benign", "malignant"]
+    assert sorted(row["label_ward"] for row in rows) == ["ward 0", "ward 0", "ward 1", "ward 1"]
+    assert {row["split"] for row in rows} <= set(FRACTIONS)
+    assert labelled.run().nothing_to_do
+
+    def work(run: Run) -> dict[str, int]:
+        return {rule: run.jobs(rule) for rule in ("index_headers", "extract_batch", "check_batch", "seal_dataset")}
+
+    nothing = {"index_headers": 0, "extract_batch": 0, "check_batch": 0, "seal_dataset": 1}
+    # Another label, in a file that is older than before.
+    path = write(labelled, "p,kind,note\npatient-series-0,malignant,\npatient-series-1,malignant,\n")
+    os.utime(path, (1, 1))
+    second = labelled.run()
+    assert work(second) == nothing and kinds(second) == ["", "", "malignant", "malignant"]
+    assert second.sealed["digest"] != digest
+    assert [row["split"] for row in second.table("dataset/volumes.csv")] == [row["split"] for row in rows]
+    # A note that is no label changes nothing.
+    write(labelled, "p,kind,note\npatient-series-0,malignant,other\npatient-series-1,malignant,\n")
+    assert labelled.run().nothing_to_do
+    # Another seed, and a list that gives a patient a split.
+    (labelled.folder / "test.csv").write_text("PatientID\npatient-series-3\n")
+    third = labelled.run(splits={"fractions": FRACTIONS, "seed": 4, "fixed": {"holdout": "test.csv"}})
+    assert work(third) == nothing
+    assert [row["split"] for row in third.table("dataset/volumes.csv")].count("holdout") == 1
+    assert arrays(labelled) == before
+    # From scratch it is the same, and without labels as if there had never been any.
+    other = Workflow(tmp_path / "other", {**labelled.config, "source": str(labelled.source)}, labelled.environment)
+    write(other, (labelled.folder / "labels.csv").read_text())
+    assert other.run().sealed["seal"] == labelled.run().sealed["seal"]
+    bare = labelled.run(labels=[], splits={})
+    assert not (labelled.results / "dataset/reports/labels.csv").exists()
+    assert {row["split"] for row in bare.table("dataset/volumes.csv")} == {""}
+    assert bare.jobs("extract_batch") == 0
+    assert launch(labelled, "verify").returncode == 0
+    assert arrays(labelled) == before
+
+
+def test_only_label_values_get_out_and_findings_can_be_gated(labelled: Workflow) -> None:
+    write(labelled, "p,kind,note\npatient-series-0,benign,Zyxwolfnote\nZyxwolfid,malignant,\n")
+    run = labelled.run(ok=False, gate={"labels_unmatched": 0, "label_conflicts": 0})
+    assert run.process.returncode != 0 and "gate.labels_unmatched: found 1, allowed 0" in run.output
+    found = {(row["label"], row["finding"]): int(row["series"]) for row in run.table("dataset/reports/labels.csv")}
+    assert found["kind", "labels_unmatched"] == 1 and found["kind", "images_unlabelled"] == 3
+    assert found["ward", "images_unlabelled"] == 0
+    assert "Zyxwolfid" in (labelled.results / "private/labels/details.csv").read_text()
+    outside = [p for p in labelled.results.rglob("*") if "private" not in p.relative_to(labelled.results).parts]
+    outside += list((labelled.folder / ".snakemake").rglob("*"))
+    for path in outside:
+        assert not path.is_file() or b"zyxwolf" not in path.read_bytes().lower(), path
+    assert "zyxwolf" not in run.output.lower()
+    page = (labelled.results / "dataset/reports/report.html").read_text()
+    assert "Subjects by split" in page and ">benign<" not in page  # one subject: fewer than small_cells
+    page = labelled.run(small_cells=1).results / "dataset/reports/report.html"
+    assert ">benign<" in page.read_text()
+
+
+def test_a_value_outside_of_the_vocabulary_stops_the_run_before_any_work(labelled: Workflow) -> None:
+    write(labelled, "p,kind,note\npatient-series-0,Zyxwolf,\n")
+    run = labelled.run(ok=False)
+    assert run.process.returncode != 0
+    assert "config key 'labels.0': line 2, column 'kind'" in run.output
+    assert "Zyxwolf" not in run.output and "Traceback" not in run.output
+    assert not (labelled.results / "dataset").exists()
