@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -75,7 +76,7 @@ def no_array() -> object:
     return {"a": [1, 2.5, "x", b"y", None]}
 
 
-def core_limit() -> str:
+def limits_of_process() -> str:
     return Path("/proc/self/limits").read_text()
 
 
@@ -143,9 +144,14 @@ def test_reasons_changes_and_interrupts_are_passed_on() -> None:
 
 
 def test_the_child_writes_no_core() -> None:
-    assert any(
-        line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in isolation.call(core_limit).split("\n")
-    )
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))  # what this process may
+    try:
+        limits.use(Limits(seconds=3, megabytes=64))
+        said = isolation.call(limits_of_process)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in said.split("\n"))
 
 
 def test_the_child_ends_with_its_parent() -> None:

@@ -84,6 +84,8 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
         fd = opener.open(path)
     except OSError as error:
         return CHANGED if error.errno in _GONE else quarantined(path, key, "unreadable_file")
+    except MemoryError:
+        return quarantined(path, key, "too_large")
     try:
         if _key_of(os.fstat(fd)) != key:
             return CHANGED

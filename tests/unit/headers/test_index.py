@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from made_up_headers import file, image, text
 
+from dicomzarr import limits
 from dicomzarr.errors import SourceChanged
 from dicomzarr.headers import index
 from dicomzarr.headers import worker as header_worker
 from dicomzarr.headers.index import IndexCounts, index_headers
+from dicomzarr.limits import Limits
 from dicomzarr.privacy.needles import NEEDLES, Gatherer, needles_of
 
 
@@ -278,24 +280,31 @@ def test_content_is_digested_only_where_uids_are_missing(source: Source) -> None
     assert ["content_sha256" in row["facts"] for row in source.rows()] == [False, True, True]  # type: ignore[operator]
 
 
-def test_a_worker_that_dies_costs_its_file(many: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # A stand-in for the interpreter, whose reader of headers kills its process on one file.
+@pytest.mark.parametrize(
+    ("fate", "reason"),
+    [("os.abort()", "decoder_died"), ("any(iter(int, 1))", "timeout"), ("bytearray(1 << 40)", "too_large")],
+)
+def test_a_worker_that_dies_hangs_or_bloats_costs_its_file(
+    many: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fate: str, reason: str
+) -> None:
+    # A stand-in for the interpreter, whose reader of headers does that on one file.
     package = tmp_path / "sitecustomize.py"
     package.write_text(
-        textwrap.dedent("""
+        textwrap.dedent(f"""
         import os, sys
         if "headers.worker" in " ".join(sys.orig_argv):
             real = os.open
             def deadly(path, *rest, **more):
                 if path == b"25":
-                    os.abort()
+                    {fate}
                 return real(path, *rest, **more)
             os.open = deadly
         """)
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(limits, "_in_force", [Limits(seconds=1, megabytes=256)])
     result = many.run(2)
-    assert result.outcomes == {"image": 39, "quarantined decoder_died": 1}
+    assert result.outcomes == {"image": 39, f"quarantined {reason}": 1}
     (bad,) = [row for row in many.rows() if row["outcome"] != "image"]
     assert bad["path"] == "1/25"
 
