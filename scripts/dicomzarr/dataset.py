@@ -475,7 +475,8 @@ def load_images(folder: str | os.PathLike[str], source: Any = None) -> list[NDAr
     folder : path
         A results folder with `private/frames.csv`: one array for each extracted file, (rows, columns), with frames
         first where a file has several, and 3 colours last; in the order of the paths in the manifest. Or a dataset
-        folder alone, which does not know files: one array for each frame, in the order of the dataset.
+        folder alone, in its own order: a volume that is one multi-frame file, whole, is one array in the order of that
+        file; any other frame is an array of its own.
     source : path or mapping of str to path
         The source folder, or one for each label: files then come in the order of `os.walk` there. That order is the
         file system's and differs from one disk to the next.
@@ -491,7 +492,7 @@ def load_images(folder: str | os.PathLike[str], source: Any = None) -> list[NDAr
     if not table.is_file():
         if source is not None:
             raise ValueError("the order of the source needs private/frames.csv of the results folder")
-        return list(itertools.chain.from_iterable(frames.values()))
+        return [image for each in frames for image in _as_images(Volume(dataset / "images.zarr" / each), frames[each])]
     depth = {row["array"]: _sizes(row).get("z", 1) for row in read_rows(dataset)}
     files: dict[str, list[tuple[int, NDArray[Any]]]] = {}
     with open(table, newline="", encoding="utf-8") as stream:
@@ -515,6 +516,14 @@ def _as_frames(volume: Volume) -> list[NDArray[Any]]:
         voxels = np.moveaxis(voxels, volume.axes.index("c"), -1)
     inner = voxels.shape[-3:] if "c" in volume.axes else voxels.shape[-2:]
     return [np.ascontiguousarray(frame) for frame in voxels.reshape(-1, *inner)]
+
+
+def _as_images(volume: Volume, frames: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return the frames of a volume in array order as the images that their files held, as far as the dataset tells."""
+    numbers = volume.facts.get("one_file")
+    if numbers is None:
+        return frames
+    return [np.stack(frames)[np.argsort(range(len(frames)) if numbers is True else numbers)]]
 
 
 def _walk_order(source: Any) -> dict[str, int]:

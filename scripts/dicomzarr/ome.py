@@ -118,9 +118,18 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
         "t_axis": dict(volume.t_axis) if volume.t_axis else None,
         "missing_slices": volume.missing_slices or None,
         "mosaic": _mosaic(frames) if "mosaic" in volume.flags else None,
+        "one_file": _one_file(frames),
     }
     found.update({key: value for key, value in optional.items() if value is not None})
     return found
+
+
+def _one_file(frames: Sequence[Frame]) -> Any:
+    """Return true where the frames are those of one multi-frame file, in its order; their numbers in another order."""
+    numbers = [frame.number for frame in frames]
+    if len(frames) < 2 or len(frames) != frames[0].frames_in_file or len({frame.source for frame in frames}) > 1:
+        return None
+    return numbers == sorted(numbers) or numbers
 
 
 def _mosaic(frames: Sequence[Frame]) -> Any:
@@ -132,7 +141,7 @@ def _mosaic(frames: Sequence[Frame]) -> Any:
 def _set_beside(folder: Path, attributes: dict[str, Any]) -> shards.Digests:
     """Move lists of many numbers into small arrays beside the image; the attribute then names the array."""
     digests: shards.Digests = {}
-    holders = [(attributes, key) for key in ("rescale", "window", "positions_mm")]
+    holders = [(attributes, key) for key in ("rescale", "window", "positions_mm", "one_file")]
     if "t_axis" in attributes:
         holders.append((attributes["t_axis"], "values"))
     for table in ("palette", "modality_lut"):

@@ -302,11 +302,14 @@ def test_the_file_works_alone(tmp_path: Path) -> None:
 # ---- The list of images
 
 
-def test_images_without_the_private_table_are_frames(tmp_path: Path) -> None:
-    cine, colour = ints(3, 4, 5), ints(2, 3, 4, 5, dtype="|u1")
-    folder = write(tmp_path, [MadeUp("tyx", cine), MadeUp("tcyx", colour, {"photometric": "RGB"})])
+def test_images_without_the_private_table_are_whole_files_or_frames(tmp_path: Path) -> None:
+    stack, colour, turned = ints(3, 4, 5), ints(2, 3, 4, 5, dtype="|u1"), ints(2, 2, 4, 5)
+    cine = MadeUp("tcyx", colour, {"photometric": "RGB", "one_file": True})
+    numbers = MadeUp("tzyx", turned, {"one_file": [3, 1, 0, 2]})
+    folder = write(tmp_path, [MadeUp("zyx", stack), cine, numbers])
     images = load_images(folder)
-    assert [image.shape for image in images] == [(4, 5)] * 3 + [(4, 5, 3)] * 2
-    assert np.array_equal(images[2], cine[2]) and np.array_equal(images[4], np.moveaxis(colour[1], 0, -1))
+    assert [image.shape for image in images] == [(4, 5)] * 3 + [(2, 4, 5, 3), (4, 4, 5)]
+    assert np.array_equal(images[2], stack[2]) and np.array_equal(images[3], np.moveaxis(colour, 1, -1))
+    assert np.array_equal(images[4], turned.reshape(4, 4, 5)[[2, 1, 3, 0]])
     with pytest.raises(ValueError, match=r"needs private/frames\.csv"):
         load_images(folder, source=tmp_path)

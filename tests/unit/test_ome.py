@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,18 @@ def test_spacing_is_never_invented() -> None:
     one = volume(spacing_mm={"y": 0.5, "x": 0.75})
     assert [axis.get("unit") for axis in ome.axes(one)] == [None, "millimeter", "millimeter"]
     assert ome.scale(one) == [1.0, 0.5, 0.75]
+
+
+def test_a_volume_says_where_it_is_one_whole_file() -> None:
+    one = volume(3)
+    assert ome.facts(one, FACTS)["one_file"] is True
+    turned = dataclasses.replace(one, places=one.places[::-1])
+    assert ome.facts(turned, FACTS)["one_file"] == [2, 1, 0]
+    part = dataclasses.replace(one, places=one.places[:2])
+    other = dataclasses.replace(one.places[0], frame=dataclasses.replace(one.places[0].frame, source=1))
+    mixed = dataclasses.replace(one, places=(other, *one.places[1:]))
+    assert not {"one_file"} & (set(ome.facts(part, FACTS)) | set(ome.facts(mixed, FACTS)))
+    assert "one_file" not in ome.facts(volume(1), FACTS)
 
 
 def test_long_lists_lie_in_arrays_beside_the_image(tmp_path: Path) -> None:
