@@ -86,13 +86,13 @@ def digest_of_plan(wildcards):
 
 
 # What the labels are, without where their files lie.
-label_rules = [{key: value for key, value in one.items() if key != "file"} for one in config["labels"]]
-is_joined = bool(label_rules or config["splits"].get("fixed"))
-split_rule = {key: config["splits"][key] for key in ("fractions", "seed") if key in config["splits"]}
-if split_rule:
-    shown_config["splits"] = split_rule
-if label_rules:
-    shown_config["labels"] = sorted({name for one in label_rules for name in one.get("columns", [one.get("name")])})
+label_sources = [{key: value for key, value in one.items() if key != "file"} for one in config["labels"]]
+is_joined = bool(label_sources or config["splits"].get("fixed"))
+split_shares = {key: config["splits"][key] for key in ("fractions", "seed") if key in config["splits"]}
+if split_shares:
+    shown_config["splits"] = split_shares
+if label_sources:
+    shown_config["labels"] = sorted({name for one in label_sources for name in one.get("columns", [one.get("name")])})
 
 
 def joined_labels(wildcards):

@@ -28,7 +28,7 @@ rule consolidate_dataset:
         results=under_results(""),
         batches=planned_batches,
         labels=shown_config.get("labels", []),
-        splits=split_rule,
+        splits=split_shares,
         code=code_digest("consolidate_dataset.py"),
     message:
         "Writing the tables of the dataset and the accounts of the source"

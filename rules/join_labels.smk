@@ -22,7 +22,7 @@ rule join_labels:
     params:
         results=under_results(""),
         batches=planned_batches,
-        sources=label_rules,
+        sources=label_sources,
         code=code_digest("join_labels.py"),
     message:
         "Joining labels with the series"
