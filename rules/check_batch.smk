@@ -7,6 +7,7 @@ rule check_batch:
         "<results>/logs/check_batch/{batch}.log",
     benchmark:
         "<results>/benchmarks/check_batch/{batch}.tsv"
+    priority: megabytes_of_batch
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

@@ -105,6 +105,12 @@ def label_record(wildcards):
     return ["<results>/private/records/join_labels.json"] if is_joined else []
 
 
+def megabytes_of_batch(wildcards):
+    """Return the priority of a batch: the largest first, so that no core waits long for the last one."""
+    path = str(checkpoints.plan_batches.get().output.contents)
+    return contents_of_plans(path)[wildcards.batch]["bytes"] // 1_000_000
+
+
 def gate_record(wildcards):
     """Return the record of the gate where the configuration has one."""
     return ["<results>/private/records/check_gate.json"] if config["gate"] else []

@@ -204,13 +204,18 @@ class _Batch:
         """Make what waits durable, rename it into the dataset, and write the records last."""
         if not self.waiting:
             return
-        storage.sync_filesystem(self.store)
-        for record in self.waiting:
-            self._place(record)
-            self.retired_path(record["series_id"]).unlink(missing_ok=True)
-        storage.sync_filesystem(self.results.private)
-        for record in self.waiting:
-            self.save(record)
+        records = storage.Staged()
+        try:
+            for record in self.waiting:
+                records.add(self.record_path(record["series_id"]), storage.canonical_json(record))
+            storage.sync_filesystem(self.store)
+            for record in self.waiting:
+                self._place(record)
+                self.retired_path(record["series_id"]).unlink(missing_ok=True)
+            storage.sync_filesystem(self.results.private)
+            records.rename()
+        finally:
+            records.abandon()
         self.waiting, self.waiting_bytes = [], 0
 
     def _place(self, record: Mapping[str, Any]) -> None:

@@ -128,7 +128,7 @@ class Frame:
     number, frames_in_file : int
         0-based index of the frame in its file; number of frames of that file.
     content : str
-        SHA-256 of the file, hex: the last tie-break, which depends on the data alone.
+        BLAKE3 of the file, hex: the last tie-break, which depends on the data alone.
     dtype : str
         NumPy dtype of the array, little-endian, such as ``<i2`` or ``|u1``.
     photometric : str

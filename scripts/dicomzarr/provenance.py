@@ -25,7 +25,7 @@ from dicomzarr.paths import Results
 
 SCHEMA_VERSION = 1
 # Packages whose version may change bytes of the dataset.
-SOFTWARE = ("google-crc32c", "imagecodecs", "numcodecs", "numpy", "pillow", "pydicom", "zarr")
+SOFTWARE = ("blake3", "google-crc32c", "imagecodecs", "numcodecs", "numpy", "pillow", "pydicom", "zarr")
 # Parameters that may be shown: numbers and closed vocabularies of the configuration.
 SHAREABLE = (
     "compression",

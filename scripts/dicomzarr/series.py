@@ -32,7 +32,7 @@ def fingerprint(entry: Mapping[str, Any], contents: Mapping[str, str], options: 
     entry : mapping
         The plan of the series.
     contents : mapping of str to str
-        SHA-256 of each of its files and rivals, by path.
+        BLAKE3 of each of its files and rivals, by path.
     options : Options
     """
     files = sorted((contents[row["path"]], row["outcome"], row["reason"]) for row in entry["files"])
@@ -161,7 +161,7 @@ def extract(
     entry : mapping
         The plan of the series: ids, files and rivals.
     contents : mapping of str to str
-        SHA-256 of each file, by path.
+        BLAKE3 of each file, by path.
     store : Path
         A folder that does not exist yet; each volume becomes a folder in it.
     roots : Roots

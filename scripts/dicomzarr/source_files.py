@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from blake3 import blake3
 
 from dicomzarr import isolation
 from dicomzarr.errors import SourceChanged
@@ -61,8 +62,8 @@ def _refuse_change(handle: int, row: HeaderRow) -> None:
 
 
 def content_of(row: HeaderRow, roots: Roots) -> str:
-    """Return the SHA-256 of a source file's bytes, in hex."""
-    digest = hashlib.sha256()
+    """Return the BLAKE3 of a source file's bytes, in hex."""
+    digest = blake3()
     with opened(row, roots) as handle:
         offset = 0
         while block := os.pread(handle, _BLOCK, offset):
@@ -80,7 +81,7 @@ class SourceFile:
     Attributes
     ----------
     content : str
-        SHA-256 of its bytes, hex.
+        BLAKE3 of its bytes, hex.
     own : bool
         It belongs to the series; else it is a rival, read only to settle who keeps a SOP Instance UID.
     reason, risk : str

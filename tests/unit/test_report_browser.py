@@ -29,7 +29,7 @@ onload = () => {
   document.querySelector("pre").textContent = JSON.stringify({
     width: root.scrollWidth,
     paper: seen(page.body).backgroundColor,
-    colours: [...new Set([...page.querySelectorAll(".chart use, .chart path")].map((one) => seen(one).fill))],
+    colours: [...new Set([...page.querySelectorAll(".chart circle, .chart rect")].map((one) => seen(one).fill))],
     fonts: [...new Set([...page.querySelectorAll("text")].map((one) => seen(one).fontFamily.split(",")[0]))],
     images: [...page.images].map((one) => one.complete && one.naturalWidth > 0),
     small: [...page.querySelectorAll("text")].filter((one) => one.getBoundingClientRect().height < 8).length,

@@ -148,6 +148,6 @@ def render(dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max
             depth_charts=charts.depth_charts(tables.arrays),
             size_charts=charts.size_charts(tables.arrays),
             listed=listed,
-            svg=Markup,  # drawn by us; names in it are escaped by matplotlib
+            svg=Markup,  # drawn by us, its texts escaped
         )
     )

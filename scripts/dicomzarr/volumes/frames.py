@@ -81,7 +81,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     source : int
         Index of the file in the series' list of files.
     content : str
-        SHA-256 of the file, hex.
+        BLAKE3 of the file, hex.
     facts : ImageFacts
         What the index keeps of the header.
     fmt : Format

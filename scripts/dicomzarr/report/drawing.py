@@ -1,0 +1,155 @@
+"""A plot as SVG: two scales, a grid, labels and a few kinds of marks.
+
+Colours are classes of the style sheet ("f-…" fills, "s-…" strokes), so that one drawing serves light, dark and print.
+No style attribute is used, which lets the page forbid them. Lengths are
+pixels of a drawing 440 wide; y grows downwards.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+WIDTH = 440
+_GAP = 6  # between an axis and its labels
+Scale = Callable[[float], float]
+
+
+def linear(value: float) -> float:
+    """Return the value: equal steps."""
+    return value
+
+
+def octaves(value: float) -> float:
+    """Return the logarithm to the base of two: equal factors."""
+    return math.log2(value)
+
+
+def around_zero(value: float) -> float:
+    """Return a value that grows linearly up to ten and with the logarithm beyond, on both sides of zero."""
+    half = 0.55  # a decade is 1, the way from zero to ten a little more than half of that
+    size = abs(value)
+    return math.copysign(half * size / 10 if size <= 10 else half + math.log10(size / 10), value)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+class Plot:
+    """A drawing area with margins, in which marks are placed by their values.
+
+    Parameters
+    ----------
+    height : float
+        Of the whole drawing.
+    left, bottom, top, right : float
+        Margins; fixed, so that a drawing does not depend on the fonts of a machine.
+    """
+
+    def __init__(self, height: float, *, left: float, bottom: float = 44, top: float = 10, right: float = 16) -> None:
+        self.height = height
+        self._box = (left, top, WIDTH - right, height - bottom)
+        self._x: tuple[Scale, float, float] = (linear, 0.0, 1.0)
+        self._y: tuple[Scale, float, float] = (linear, 0.0, 1.0)
+        self._grid: list[str] = []
+        self._marks: list[str] = []
+
+    def scale_x(self, scale: Scale, low: float, high: float, *, margin: float = 0.0) -> None:
+        """Let x run from `low` to `high`, and a share of that beyond on both sides."""
+        more = margin * (scale(high) - scale(low))
+        self._x = (scale, scale(low) - more, scale(high) + more)
+
+    def scale_y(self, scale: Scale, low: float, high: float) -> None:
+        """Let y run from `low`, at the bottom, to `high`."""
+        self._y = (scale, scale(low), scale(high))
+
+    def x(self, value: float) -> float:
+        """Return where a value lies from the left."""
+        scale, low, high = self._x
+        left, _, right, _ = self._box
+        return left + (scale(value) - low) / (high - low) * (right - left)
+
+    def y(self, value: float) -> float:
+        """Return where a value lies from the top."""
+        scale, low, high = self._y
+        _, top, _, bottom = self._box
+        return bottom - (scale(value) - low) / (high - low) * (bottom - top)
+
+    def rows(self, labels: Sequence[str]) -> None:
+        """Let y be one row for each label, the first on top."""
+        self.scale_y(linear, len(labels) - 0.4, -0.6)
+        for place, label in enumerate(labels):
+            self._text(self._box[0] - _GAP, self.y(place), label, "ink", "end")
+
+    def ticks_x(self, places: Iterable[float], labels: Iterable[str]) -> None:
+        """Draw a line of the grid with a label below it at each place."""
+        _, top, _, bottom = self._box
+        for place, label in zip(places, labels, strict=True):
+            x = self.x(place)
+            self._grid.append(self._path([(x, top), (x, bottom)], "rule", 0.7))
+            self._text(x, bottom + _GAP + 8, label, "muted", "middle")
+
+    def ticks_y(self, places: Iterable[float], labels: Iterable[str]) -> None:
+        """Draw a line of the grid with a label to its left at each place."""
+        left, _, right, _ = self._box
+        for place, label in zip(places, labels, strict=True):
+            y = self.y(place)
+            self._grid.append(self._path([(left, y), (right, y)], "rule", 0.7))
+            self._text(left - _GAP, y, label, "muted", "end")
+
+    def names(self, x: str, y: str = "") -> None:
+        """Say what the axes are."""
+        left, top, right, bottom = self._box
+        self._grid.append(self._path([(left, bottom), (right, bottom)], "rule", 0.8))
+        self._text((left + right) / 2, self.height - 6, x, "muted", "middle")
+        if y:
+            self._text(9, (top + bottom) / 2, y, "muted", "middle", ' transform="rotate(-90 {x} {y})"')
+
+    def line(
+        self, start: tuple[float, float], end: tuple[float, float], colour: str, width: float, *, dashed: bool = False
+    ) -> None:
+        """Draw a line from one (x, y) to another; thin dashed ones are for comparison, the others end round."""
+        points = [(self.x(x), self.y(y)) for x, y in (start, end)]
+        more = ' stroke-dasharray="3 3"' if dashed else ' stroke-linecap="round"'
+        self._marks.append(self._path(points, colour, width, more))
+
+    def upright(self, x: float) -> None:
+        """Draw a dashed line from the bottom to the top."""
+        _, top, _, bottom = self._box
+        self._marks.append(self._path([(self.x(x), bottom), (self.x(x), top)], "muted", 1, ' stroke-dasharray="3 3"'))
+
+    def bar(self, row: int, length: float, label: str) -> None:
+        """Draw a bar from zero, with a label at its end."""
+        start, end, middle = self.x(0), self.x(length), self.y(row)
+        half = 0.31 * abs(self.y(1) - self.y(0))
+        place = f'x="{_number(start)}" y="{_number(middle - half)}"'
+        size = f'width="{_number(end - start)}" height="{_number(2 * half)}"'
+        self._marks.append(f'<rect class="f-accent" {place} {size}/>')
+        self._text(end + _GAP, middle, label, "muted", "start")
+
+    def discs(self, counts: Counter[tuple[float, float]]) -> None:
+        """Draw a disc at each place, its area by how often it occurs; large ones first, so that none is hidden."""
+        most = max(counts.values())
+        for place in sorted(counts, key=lambda place: (-counts[place], place)):
+            radius = math.sqrt(60 + 420 * (counts[place] - 1) / most) / 2
+            where = f'cx="{_number(self.x(place[0]))}" cy="{_number(self.y(place[1]))}" r="{_number(radius)}"'
+            self._marks.append(f'<circle class="f-accent s-paper" fill-opacity="0.72" {where}/>')
+
+    def _path(self, points: Sequence[tuple[float, float]], colour: str, width: float, more: str = "") -> str:
+        way = " L".join(f"{_number(x)} {_number(y)}" for x, y in points)
+        return f'<path class="s-{colour}" stroke-width="{_number(width)}" fill="none"{more} d="M{way}"/>'
+
+    def _text(self, x: float, y: float, words: str, colour: str, anchor: str, more: str = "") -> None:
+        where = {"x": _number(x), "y": _number(y + 4)}  # the middle of small letters, not their foot
+        more = more.format(**where)
+        place = f'x="{where["x"]}" y="{where["y"]}" font-size="11" text-anchor="{anchor}"'
+        self._grid.append(f'<text class="f-{colour}" {place}{more}>{html.escape(words)}</text>')
+
+    def svg(self, summary: str) -> str:
+        """Return the SVG element; `summary` says in words what it shows."""
+        view = f'viewBox="0 0 {WIDTH} {_number(self.height)}"'
+        head = f'<svg {view} role="img" aria-label="{html.escape(summary)}" class="chart">'
+        return "\n".join([head, *self._grid, *self._marks, "</svg>"])
