@@ -1,20 +1,21 @@
 """Files into series, series into batches; a plan is rewritten only where its content changed.
 
-The header index is read twice, as a stream: once to learn which series each line belongs to, once to gather the lines
-of a batch. What stays in memory is a few numbers a file.
+The header index is read twice: once as a stream, to learn which series each line belongs to, once to gather the lines
+of a batch. What stays in memory is a few numbers a file. Lines go into the plans as they are, and only a few words of
+each are looked at.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
-import itertools
 import json
 import os
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -96,34 +97,77 @@ class Belonging:
     flags: tuple[str, ...]
 
 
-def belonging(row: HeaderRow, pseudonyms: Pseudonyms) -> Belonging | None:
-    """Return the ids of a header row, or None where it names no series and its content is not known."""
-    facts = row["facts"]
-    series_uid, study_uid = facts.get("SeriesInstanceUID", ""), facts.get("StudyInstanceUID", "")
-    content = facts.get("content_sha256", "")
-    issuer, patient = facts.get("IssuerOfPatientID", ""), facts.get("PatientID", "")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ids:
+    """The attributes of a header that say where it belongs; empty where there is none."""
+
+    issuer: str
+    patient: str
+    study: str
+    series: str
+    content: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Known:
+    """What planning needs of a line of the index."""
+
+    outcome: str
+    reason: str
+    size: int
+    instance: str
+    ids: Ids
+
+
+_IDS = ("IssuerOfPatientID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "content_sha256")
+_MARKS = tuple(f'"{name}":"'.encode() for name in (*_IDS, "SOPInstanceUID"))
+# A line ends so: keys are sorted (headers/index.py). Quotation marks cannot stand in a text without a backslash.
+_TAIL = re.compile(rb',"outcome":"(\w*)","path":"[^"]*","reason":"(\w*)","stat":\[(\d+),[-\d,]*\]\}\n')
+
+
+def _word(line: bytes, mark: bytes) -> str:
+    start = line.find(mark)
+    if start < 0:
+        return ""
+    start += len(mark)
+    return line[start : line.index(b'"', start)].decode("ascii")
+
+
+def _known(line: bytes) -> _Known:
+    """Return what a line says, without parsing all of it where it can be read by its marks."""
+    tail = _TAIL.fullmatch(line, max(line.rfind(b',"outcome":"'), 0)) if b"\\" not in line else None
+    if tail:
+        *ids, instance = [_word(line, mark) for mark in _MARKS]
+        return _Known(tail[1].decode(), tail[2].decode(), int(tail[3]), instance, Ids(*ids))
+    row: HeaderRow = json.loads(line)
+    facts: dict[str, Any] = dict(row["facts"])
+    ids = [facts.get(name, "") for name in _IDS]
+    return _Known(row["outcome"], row["reason"], row["stat"][0], facts.get("SOPInstanceUID", ""), Ids(*ids))
+
+
+def belonging(ids: Ids, pseudonyms: Pseudonyms) -> Belonging | None:
+    """Return where a header belongs, or None where it names no series and its content is not known."""
     flags = []
-    if patient or issuer:
-        subject = pseudonyms.subject_id(issuer, patient)
+    if ids.patient or ids.issuer:
+        subject = pseudonyms.subject_id(ids.issuer, ids.patient)
     else:
         flags.append("unknown_subject")
-        subject = pseudonyms.unknown_subject_id(study_uid or series_uid or content)
-    if series_uid:
-        series = pseudonyms.series_id(subject, series_uid)
-    elif content:
+        subject = pseudonyms.unknown_subject_id(ids.study or ids.series or ids.content)
+    if ids.series:
+        series = pseudonyms.series_id(subject, ids.series)
+    elif ids.content:
         flags.append("no_series_uid")
-        series = pseudonyms.series_id(subject, f"content\0{content}")
+        series = pseudonyms.series_id(subject, f"content\0{ids.content}")
     else:
         return None
-    return Belonging(subject, pseudonyms.study_id(study_uid) if study_uid else "", series, tuple(flags))
+    return Belonging(subject, pseudonyms.study_id(ids.study) if ids.study else "", series, tuple(flags))
 
 
-def belongs_to_a_series(row: HeaderRow) -> bool:
-    """Return whether a row goes into a plan: an image, or a file whose absence leaves a hole in its series."""
-    if row["outcome"] == "image":
+def _belongs_to_a_series(known: _Known) -> bool:
+    """Return whether a line goes into a plan: an image, or a file whose absence leaves a hole in its series."""
+    if known.outcome == "image":
         return True
-    hole = row["outcome"] == "quarantined" or row["reason"] == "missing_pixel_data"
-    return hole and bool(row["facts"].get("SeriesInstanceUID"))
+    return (known.outcome == "quarantined" or known.reason == "missing_pixel_data") and bool(known.ids.series)
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -140,72 +184,76 @@ class _Survey:
     series: NDArray[np.uint64]
     instance: NDArray[np.uint64]
     offset: NDArray[np.uint64]
+    size: NDArray[np.uint64]  # bytes of the source file
     shared: set[int]  # series that share their SeriesInstanceUID with another patient's
-    bytes: int
 
 
-def _survey(index: Path, pseudonyms: Pseudonyms) -> _Survey:
-    series, instance, offsets, uid = array("Q"), array("Q"), array("Q"), array("Q")
-    size = 0
-    with open(index, "rb") as stream:
+Finder = Callable[[Ids], Belonging | None]
+
+
+def _survey(index: Path, find: Finder) -> _Survey:
+    series, instance, offsets, sizes, uid = (array("Q") for _ in range(5))
+    with open(index, "rb", buffering=1 << 20) as stream:
         for offset, line in _lines(stream):
-            row: HeaderRow = json.loads(line)
-            if not belongs_to_a_series(row):
-                continue
-            found = belonging(row, pseudonyms)
+            known = _known(line)
+            found = find(known.ids) if _belongs_to_a_series(known) else None
             if found is None:
                 continue
-            facts = row["facts"]
             series.append(int(found.series_id, 16))
-            instance.append(_hash(facts["SOPInstanceUID"]) if facts.get("SOPInstanceUID") else _NONE)
-            uid.append(_hash(facts["SeriesInstanceUID"]) if facts.get("SeriesInstanceUID") else _NONE)
+            instance.append(_hash(known.instance) if known.instance else _NONE)
+            uid.append(_hash(known.ids.series) if known.ids.series else _NONE)
             offsets.append(offset)
-            size += row["stat"][0]
-    ids = np.frombuffer(series, np.uint64) if series else np.zeros(0, np.uint64)
-    uids = np.frombuffer(uid, np.uint64) if uid else np.zeros(0, np.uint64)
-    pairs = np.unique(np.stack([uids, ids], axis=1), axis=0) if len(ids) else np.zeros((0, 2), np.uint64)
-    names, counts = np.unique(pairs[:, 0], return_counts=True)
-    several = set(names[counts > 1].tolist()) - {_NONE}
-    shared = {int(one) for name, one in pairs.tolist() if name in several}
-    return _Survey(
-        ids,
-        np.frombuffer(instance, np.uint64) if instance else ids,
-        np.frombuffer(offsets, np.uint64) if offsets else ids,
-        shared,
-        size,
-    )
+            sizes.append(known.size)
+    ids = _numbers(series)
+    return _Survey(ids, _numbers(instance), _numbers(offsets), _numbers(sizes), _shared(_numbers(uid), ids))
+
+
+def _numbers(column: array[int]) -> NDArray[np.uint64]:
+    return np.frombuffer(column, np.uint64) if column else np.zeros(0, np.uint64)
+
+
+def _shared(uids: NDArray[np.uint64], series: NDArray[np.uint64]) -> set[int]:
+    """Return the series whose SeriesInstanceUID stands for another series too."""
+    order = np.lexsort((series, uids))
+    uids, series = uids[order], series[order]
+    meets = (uids[1:] == uids[:-1]) & (series[1:] != series[:-1]) & (uids[1:] != _NONE)
+    several = set(uids[1:][meets].tolist())
+    return {int(one) for one in series[np.isin(uids, list(several))]} if several else set()
 
 
 def _rivals(survey: _Survey) -> dict[int, list[int]]:
     """Return, by series, the offsets of the files of other series that carry one of its SOP Instance UIDs."""
     order = np.argsort(survey.instance, kind="stable")
     ordered = survey.instance[order]
-    bounds = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(ordered)]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else order
+    ends = np.append(starts[1:], len(ordered))
     found: dict[int, list[int]] = defaultdict(list)
-    for start, end in itertools.pairwise(bounds):
-        if end - start < 2 or ordered[start] == _NONE:
-            continue
+    several = (ends - starts > 1) & (ordered[starts] != _NONE)
+    for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
         members = [(int(survey.series[i]), int(survey.offset[i])) for i in order[start:end].tolist()]
         for series in {one for one, _ in members}:
             found[series].extend(offset for other, offset in members if other != series)
     return found
 
 
-def _entry(rows: list[HeaderRow], rivals: list[HeaderRow], shared: bool, pseudonyms: Pseudonyms) -> dict[str, Any]:
-    """Return the plan of one series: its ids, its files in the order of their paths, and files that rival them."""
-    found = [one for one in (belonging(row, pseudonyms) for row in rows) if one is not None]
+def _entry(lines: list[bytes], rivals: list[bytes], shared: bool, find: Finder) -> bytes:
+    """Return the plan of one series as JSON: its ids, its files in the order of their paths, and files that rival them.
+
+    The index is sorted by path, and so are lines that are taken by their offset.
+    """
+    found = [one for one in {find(_known(line).ids): None for line in lines} if one is not None]
     studies = sorted({one.study_id for one in found if one.study_id})
     flags = {flag for one in found for flag in one.flags}
     flags |= {"shared_series_uid"} if shared else set()
     flags |= {"several_studies"} if len(studies) > 1 else set()
-    return {
+    ids = {
+        "flags": sorted(flags),
         "series_id": found[0].series_id,
         "study_id": studies[0] if studies else "",
         "subject_id": found[0].subject_id,
-        "flags": sorted(flags),
-        "files": sorted(rows, key=lambda row: row["path"]),
-        "rivals": sorted(rivals, key=lambda row: row["path"]),
     }
+    files, others = (b",".join(line.rstrip() for line in some) for some in (lines, rivals))
+    return b'{"files":[%b],"rivals":[%b],%b' % (files, others, storage.canonical_json(ids).strip()[1:])
 
 
 def plan_batches(
@@ -230,10 +278,12 @@ def plan_batches(
     -------
     PlanCounts
     """
-    survey = _survey(index, pseudonyms)
+    find = functools.lru_cache(maxsize=1 << 16)(functools.partial(belonging, pseudonyms=pseudonyms))
+    survey = _survey(index, find)
     rivals = _rivals(survey)
     series_count = len(np.unique(survey.series))
-    batches = number_of_batches(series_count, survey.bytes, series_each, bytes_each, _previous_number(results))
+    total = int(survey.size.sum())
+    batches = number_of_batches(series_count, total, series_each, bytes_each, _previous_number(results))
     storage.write_if_changed(
         results.private / "batches.json", storage.canonical_json({"batches": batches}), private=True
     )
@@ -244,25 +294,24 @@ def plan_batches(
     claims: dict[str, list[Any]] = {}
     with open(index, "rb") as stream:
 
-        def row_at(offset: int) -> HeaderRow:
+        def line_at(offset: int) -> bytes:
             stream.seek(offset)
-            row: HeaderRow = json.loads(stream.readline())
-            return row
+            return stream.readline()
 
         for number in range(batches):
             picked = order[bounds[number] : bounds[number + 1]]
-            members: dict[int, list[HeaderRow]] = defaultdict(list)
-            for i in picked.tolist():
-                members[int(survey.series[i])].append(row_at(int(survey.offset[i])))
+            members: dict[int, list[bytes]] = defaultdict(list)
+            for series, offset in zip(survey.series[picked].tolist(), survey.offset[picked].tolist(), strict=True):
+                members[series].append(line_at(offset))
             entries = [
-                _entry(rows, [row_at(o) for o in rivals.get(series, [])], series in survey.shared, pseudonyms)
-                for series, rows in sorted(members.items())
+                _entry(lines, [line_at(o) for o in sorted(rivals.get(series, []))], series in survey.shared, find)
+                for series, lines in sorted(members.items())
             ]
             name = batch_name(number, batches)
-            plan = storage.canonical_json({"batch": name, "series": entries})
+            plan = b'{"batch":"%b","series":[%b]}\n' % (name.encode(), b",".join(entries))
             storage.write_if_changed(results.plan(name), plan, private=True)
             claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), ""]
-            size = sum(row["stat"][0] for entry in entries for row in entry["files"])
+            size = int(survey.size[picked].sum())
             digests[name] = {"digest": storage.sha256_of_bytes(plan)[:16], "bytes": size, "series": len(entries)}
     _remove_other_numberings(results, set(digests))
     storage.write_atomically(contents, storage.canonical_json({"batches": digests}), private=True)
