@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dicomzarr import storage
 from dicomzarr.paths import Results
+from dicomzarr.progress import Progress
 
 log = logging.getLogger("dicomzarr")
 
@@ -284,6 +285,7 @@ def check_batch(results: Results, record: Path, code: str) -> CheckResult:
     extracted = storage.read_json(record)
     outcome = CheckResult({"arrays": 0, "read": 0, "mismatches": 0})
     records = storage.Staged()
+    progress = Progress(results.private, f"{RULE}.{record.stem}")
     try:
         for series_id in sorted(extracted["series"]):
             series = storage.read_json(results.series_record("extract_batch", series_id))
@@ -291,9 +293,11 @@ def check_batch(results: Results, record: Path, code: str) -> CheckResult:
             outcome.depth += rows["depth"]
             outcome.size += rows["size"]
             outcome.counts["read"] += 0 if kept else len(rows["depth"])
+            progress.add(1, sum(file["stat"][0] for file in series["files"]))
             if len(records) >= GROUP_SERIES:
                 records.publish(results.records)
         records.publish(results.records)
+        progress.note()
     finally:
         records.abandon()
     for series_id in extracted["series"]:

@@ -17,6 +17,7 @@ from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options
 from dicomzarr.paths import Results, decode_path
 from dicomzarr.plans import owned_prefixes
+from dicomzarr.progress import Progress
 from dicomzarr.series import extract, fingerprint, set_aside
 from dicomzarr.source_files import Roots, content_of
 
@@ -266,7 +267,7 @@ class _Batch:
         storage.remove_tree(home)
 
 
-def _work(batch: _Batch, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _work(batch: _Batch, entries: Sequence[Mapping[str, Any]], progress: Progress) -> list[Mapping[str, Any]]:
     """Bring series up to date; return those with a file that changed or vanished while it was read."""
     changed = []
     for entry in entries:
@@ -277,6 +278,8 @@ def _work(batch: _Batch, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[s
         except SourceChanged:
             log.warning("series %s: changed_while_reading", entry["series_id"])
             changed.append(entry)
+        else:
+            progress.add(1, sum(row["stat"][0] for row in entry["files"]))
     return changed
 
 
@@ -325,9 +328,11 @@ def extract_batch(
     batch.paranoid, batch.keep_removed = paranoid, keep_removed
     try:
         gone = batch.retire({entry["series_id"] for entry in planned["series"]}, planned["batch"])
-        again = _work(batch, planned["series"])
-        changed = _work(batch, again)
+        progress = Progress(results.private, f"{RULE}.{planned['batch']}")
+        again = _work(batch, planned["series"], progress)
+        changed = _work(batch, again, progress)
         batch.publish()
+        progress.note()
     finally:
         notes.end()
         storage.remove_tree(store)

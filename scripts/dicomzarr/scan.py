@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import identity, labels, locks, storage
+from dicomzarr import display, identity, labels, locks, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, encode_path
@@ -311,4 +311,5 @@ def prepare(settings: Settings) -> Results:
             f"config key 'results': the folder cannot be prepared: {os.strerror(error.errno or 0)}; "
             "check its permissions and the space on its disk"
         ) from None
+    display.start(results, sum(row[1] == "file" for row in rows))
     return results

@@ -30,6 +30,7 @@ from dicomzarr.errors import SourceChanged
 from dicomzarr.headers import worker as header_worker
 from dicomzarr.headers.worker import CHANGED, Entry
 from dicomzarr.privacy.needles import NEEDLES, Gatherer, Needles
+from dicomzarr.progress import Progress
 from dicomzarr.reasons import SetAside
 from dicomzarr.storage import make_private, sync_folder
 
@@ -96,7 +97,7 @@ def index_headers(
     with open(inventory, encoding="utf-8", newline="\n") as lines:
         roots = json.loads(lines.readline())["roots"]
         with _create(beside) as out, state.record() as record, _Readers(roots, processes, gathered) as readers:
-            tally = _Tally()
+            tally, progress = _Tally(), Progress(index.parent, "index_headers")
             for row, is_new in _rows(_entries(lines), state, readers):
                 if row == CHANGED:
                     changed += 1
@@ -106,6 +107,7 @@ def index_headers(
                     record.write(line)
                 out.write(line)
                 tally.add(line, is_new)
+                progress.add(1, 0)
             out.flush()
             os.fsync(out.fileno())
     gathered.save()
