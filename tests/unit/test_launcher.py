@@ -299,7 +299,7 @@ def test_snakemake_sees_the_environment_and_nothing_of_the_users_python(project:
 # ---- The words
 
 
-@pytest.mark.parametrize("word", ["bench", "view", "report"])
+@pytest.mark.parametrize("word", ["view", "report"])
 def test_words_of_later_versions_say_so(project: Project, word: str) -> None:
     done = project.run(word)
     assert done.returncode == 2
