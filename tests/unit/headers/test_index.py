@@ -145,7 +145,7 @@ def test_everything_written_is_for_the_owner_alone(many: Source) -> None:
     finally:
         os.umask(old)
     written = [path for path in many.index.parent.rglob("*") if path.is_file()]
-    assert len(written) == 3
+    assert len(written) == 4
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
     assert stat.S_IMODE(many.cache.stat().st_mode) == 0o700
 
