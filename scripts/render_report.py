@@ -1,10 +1,9 @@
 """Write the report for people: one self-contained HTML page made from the dataset's own tables."""
 
-import os
 from pathlib import Path
 
 from dicomzarr import provenance, storage
-from dicomzarr.paths import Results
+from dicomzarr.report.page import render
 
 
 def render_report(
@@ -23,26 +22,14 @@ def render_report(
     max_thumbnails, max_rows : int
         Most previews of the contact sheet, most lines of the table of volumes.
     """
-    from dicomzarr.report.page import render
-
     text = render(dataset, small_cells=small_cells, max_thumbnails=max_thumbnails, max_rows=max_rows)
     page = text.encode("utf-8")
     storage.write_atomically(report, page)
     return {"counts": {"bytes": len(page)}}
 
 
-def keep_matplotlib_in(results: Results) -> None:
-    """Have matplotlib keep its list of fonts below the results: it would write to the user's home folder."""
-    os.environ["MPLCONFIGDIR"] = str(storage.make_private(results.private / "cache" / "matplotlib"))
-    users = os.umask(0o077)
-    import matplotlib.font_manager  # noqa: F401 - it writes the list when it is imported first
-
-    os.umask(users)
-
-
 if __name__ == "__main__":
     with provenance.step(snakemake) as step:
-        keep_matplotlib_in(Results(Path(snakemake.params.dataset).parent))
         step.result = render_report(
             dataset=Path(snakemake.params.dataset),
             small_cells=snakemake.params.small_cells,
