@@ -28,6 +28,7 @@ from dicomzarr.model import HeaderRow
 from dicomzarr.paths import Results
 
 MOST_BATCHES = 4096
+FILE_COSTS = 100_000  # bytes of pixels that take as long as opening one more file: many small ones are work too
 PREFIX_BITS = 12  # three hex digits of a series id: a batch owns whole prefixes
 _NAME = re.compile(r"(\d{4})-(\d{4})")
 _NONE = 0  # stands for "no SOP Instance UID" among hashes
@@ -282,8 +283,8 @@ def plan_batches(
     survey = _survey(index, find)
     rivals = _rivals(survey)
     series_count = len(np.unique(survey.series))
-    total = int(survey.size.sum())
-    batches = number_of_batches(series_count, total, series_each, bytes_each, _previous_number(results))
+    work = int(survey.size.sum()) + FILE_COSTS * len(survey.size)
+    batches = number_of_batches(series_count, work, series_each, bytes_each, _previous_number(results))
     storage.write_if_changed(
         results.private / "batches.json", storage.canonical_json({"batches": batches}), private=True
     )
