@@ -211,11 +211,11 @@ def read_again(results: Results) -> None:
 
 def false_claims(results: Results) -> list[Path]:
     """Return the records whose claim is false: a file they name is missing or has another size."""
-    found = []
+    found, root = [], os.fspath(results.root)  # text, not paths: this runs for every file before every run
     for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
         try:
             claimed: Mapping[str, Sequence[Any]] = storage.read_json(path)["claims"]
-            true = all(os.stat(results.root / name).st_size == said[0] for name, said in claimed.items())
+            true = all(os.stat(f"{root}/{name}").st_size == said[0] for name, said in claimed.items())
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             true = False
         if not true:
@@ -229,13 +229,13 @@ def sweep(results: Results) -> None:
     for folder in (results.private, results.dataset):
         for path in storage.temporaries(folder):
             path.unlink()
-    if results.images.is_dir():
-        for path in results.images.iterdir():
-            if not re.fullmatch(r"[0-9a-f]{16}", path.name):
-                if path.name != "zarr.json":
-                    storage.remove_tree(path)
-            elif not results.series_record("extract_batch", path.name).exists():
-                storage.remove_tree(path)
+    records = os.fspath(results.records / "extract_batch")
+    for name in os.listdir(results.images) if results.images.is_dir() else ():
+        if not re.fullmatch(r"[0-9a-f]{16}", name):
+            if name != "zarr.json":
+                storage.remove_tree(results.images / name)
+        elif not os.path.exists(f"{records}/{name[:3]}/{name}.json"):
+            storage.remove_tree(results.images / name)
 
 
 def keep_labels(results: Results, settings: Settings) -> None:
