@@ -8,13 +8,19 @@ from dicomzarr.paths import Results
 
 
 def extract_batch(
-    results: Path, plan: Path, inventory: Path, options: Options, paranoid: bool = False, keep_removed: bool = False
+    results: Path,
+    plan: Path,
+    inventory: Path,
+    options: Options,
+    threads: int = 1,
+    paranoid: bool = False,
+    keep_removed: bool = False,
 ) -> extract.BatchResult:
     """Bring the arrays of a batch up to date and return what was done."""
     folders = Results(results)
     pseudonyms = identity.load(folders.private)
     return extract.extract_batch(
-        plan, inventory, folders, pseudonyms, options, paranoid=paranoid, keep_removed=keep_removed
+        plan, inventory, folders, pseudonyms, options, threads=threads, paranoid=paranoid, keep_removed=keep_removed
     )
 
 
@@ -35,6 +41,7 @@ if __name__ == "__main__":
                 software=tuple(snakemake.params.software),
                 code=snakemake.params.code,
             ),
+            threads=snakemake.threads,
             # No params: they change no result, so that switching them must rerun nothing.
             paranoid=snakemake.config["paranoid"],
             keep_removed=snakemake.config["keep_removed"],

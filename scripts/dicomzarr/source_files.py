@@ -61,9 +61,9 @@ def _refuse_change(handle: int, row: HeaderRow) -> None:
         raise SourceChanged(1)
 
 
-def content_of(row: HeaderRow, roots: Roots) -> str:
-    """Return the BLAKE3 of a source file's bytes, in hex."""
-    digest = blake3()
+def content_of(row: HeaderRow, roots: Roots, threads: int = 1) -> str:
+    """Return the BLAKE3 of a source file's bytes, in hex, taken by so many threads."""
+    digest = blake3(max_threads=threads)
     with opened(row, roots) as handle:
         offset = 0
         while block := os.pread(handle, _BLOCK, offset):
