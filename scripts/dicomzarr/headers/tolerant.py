@@ -10,18 +10,8 @@ import logging
 import warnings
 
 from dicomzarr.headers.attributes import WANTED
-from dicomzarr.headers.lean import (
-    MAX_PADDING,
-    MAX_TEXT,
-    MAX_VALUE,
-    PIXEL_TAGS,
-    UNDEFINED,
-    Encoding,
-    RawHeader,
-    Reader,
-    TooLong,
-    Truncated,
-)
+from dicomzarr.headers.elements import MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED
+from dicomzarr.headers.lean import MAX_PADDING, Encoding, RawHeader, Reader, TooLong, Truncated
 
 MAX_CALLS = 1_000_000  # read calls of one header: about three for an element
 MAX_READ = 1 << 26  # bytes of one read call
