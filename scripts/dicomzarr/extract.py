@@ -62,7 +62,7 @@ def _read_record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
+def files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return ``{path below images.zarr: [size, sha256]}`` of all that a series has there."""
     series = record["series_id"]
     found: dict[str, list[Any]] = {}
@@ -76,7 +76,7 @@ def _files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _stands(results: Results, record: Mapping[str, Any]) -> bool:
     """Return whether every file of the series is there with its size."""
     try:
-        return all(os.stat(results.images / path).st_size == said[0] for path, said in _files_of(record).items())
+        return all(os.stat(results.images / path).st_size == said[0] for path, said in files_of(record).items())
     except OSError:
         return False
 
@@ -353,7 +353,7 @@ def extract_batch(
         record = storage.read_json(path)
         outcome.series[entry["series_id"]] = record["fingerprint"]
         outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
-        for name, said in _files_of(record).items():
+        for name, said in files_of(record).items():
             outcome.claims[f"dataset/images.zarr/{name}"] = said
     log.info("extracted %d, unchanged %d, retired %d", extracted, total - extracted, len(gone))
     return outcome

@@ -32,10 +32,6 @@ def start(workflow: Workflow) -> subprocess.Popen[bytes]:
     )
 
 
-def leftovers(results: Path) -> list[Path]:
-    return [p for p in results.rglob("*") if p.name.endswith(".partial") or "temporary" in p.parts[:-1]]
-
-
 @pytest.fixture(scope="module")
 def baseline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A source, and the digest of an undisturbed run on it."""
