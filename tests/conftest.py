@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
@@ -107,6 +110,30 @@ class Workflow:
             check=False,
             start_new_session=True,
         )
+
+    def killed(self, after: float, *arguments: str) -> None:
+        """Start a run in a session of its own and kill all of it after so many seconds, if it has not ended by then."""
+        said = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
+        environment = os.environ | self.environment
+        if self.forks:
+            group = self.forks.start(said, self.folder, environment, self.folder / "output.txt")
+            time.sleep(after)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+            self.forks.wait()
+            return
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *said],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(after)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def run(self, *arguments: str, cores: int = 2, ok: bool = True, **config: Any) -> Run:
         """Run `snakemake` with a config file made of the defaults of the tests and `config`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import functools
 import gc
 import importlib
 import json
@@ -197,7 +198,7 @@ def _warm() -> None:
     said = {"arguments": arguments, "folder": folder, "environment": environment, "output": f"{folder}/out"}
     child = os.fork()
     if child == 0:
-        _end(lambda: _run(said))
+        _end(functools.partial(_run, said))
     assert _reaped(child) == 0, Path(folder, "out").read_text()
     names = known.read_text().split("\n")
     shutil.rmtree(folder)
@@ -234,7 +235,7 @@ def _serve() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            _end(lambda: _run(json.loads(line)))
+            _end(functools.partial(_run, json.loads(line)))
         answers.write(f"{child}\n")
         answers.write(f"{_reaped(child)}\n")
 
