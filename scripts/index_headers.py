@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import limits, provenance
+from dicomzarr import limits, provenance, storage
 from dicomzarr.headers import index
 from dicomzarr.privacy.needles import NEEDLES
 
@@ -20,7 +20,7 @@ def index_headers(
         "counts": {"files": found.files, **found.outcomes},
         "read": found.read,
         "kept": found.kept,
-        "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, ""]},
+        "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, storage.sha256_of(needles)]},
     }
 
 

@@ -173,9 +173,9 @@ def volume_line(record: Mapping[str, Any], volume: Mapping[str, Any], joined: Jo
 def _series(results: Results, batches: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (batch, record) of every series by increasing id: batches own prefixes of ids, in order of their names."""
     for batch in sorted(batches):
-        extracted = storage.read_json(results.records / "extract_batch" / f"{batch}.json")
+        extracted = storage.read_record(results.records / "extract_batch" / f"{batch}.json")
         for series_id in sorted(extracted["series"]):
-            yield batch, storage.read_json(results.series_record("extract_batch", series_id))
+            yield batch, storage.read_record(results.series_record("extract_batch", series_id))
 
 
 class _Spills:
@@ -309,7 +309,7 @@ def consolidate(
             current = batch
             series_id = record["series_id"]
             extraction.add(series_id, _extraction_said(record, pseudonyms))
-            checks.add(series_id, _check_said(storage.read_json(results.series_record("check_batch", series_id))))
+            checks.add(series_id, _check_said(storage.read_record(results.series_record("check_batch", series_id))))
             for said in record["files"]:
                 files.add([said["path"], said["outcome"], said["reason"], series_id])
                 risks.update([said["risk"]] if said["reason"] == "burned_in_risk" else [])

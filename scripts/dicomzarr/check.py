@@ -253,7 +253,7 @@ def _check_series(
     disk = {volume["array"]: _on_disk(results.images / volume["array"]) for volume in record["volumes"]}
     key = {"code": code, "fingerprint": record["fingerprint"], "disk": disk}
     try:
-        kept = storage.read_json(path)
+        kept = storage.read_record(path)
         if kept["key"] == key:
             return kept, True
     except (OSError, ValueError, KeyError, TypeError):
@@ -263,7 +263,7 @@ def _check_series(
         depth.append(depth_row(volume, read_back(results.images, volume)))
         size.append(size_row(volume, {name: said[0] for name, said in disk[volume["array"]].items()}))
     made = {"key": key, "depth": depth, "size": size}
-    records.add(path, storage.canonical_json(made))
+    records.add(path, storage.record_json(made))
     return made, False
 
 
@@ -282,13 +282,13 @@ def check_batch(results: Results, record: Path, code: str) -> CheckResult:
     -------
     CheckResult
     """
-    extracted = storage.read_json(record)
+    extracted = storage.read_record(record)
     outcome = CheckResult({"arrays": 0, "read": 0, "mismatches": 0})
     records = storage.Staged()
     progress = Progress(results.private, f"{RULE}.{record.stem}")
     try:
         for series_id in sorted(extracted["series"]):
-            series = storage.read_json(results.series_record("extract_batch", series_id))
+            series = storage.read_record(results.series_record("extract_batch", series_id))
             rows, kept = _check_series(results, series, code, records)
             outcome.depth += rows["depth"]
             outcome.size += rows["size"]

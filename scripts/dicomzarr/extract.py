@@ -56,8 +56,8 @@ def read_roots(inventory: Path) -> Roots:
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
-        record = storage.read_json(path)
-        return record if isinstance(record, dict) and {"files", "volumes", "fingerprint"} <= set(record) else None
+        record = storage.read_record(path)
+        return record if {"files", "volumes", "fingerprint"} <= set(record) else None
     except (OSError, ValueError):
         return None
 
@@ -142,7 +142,7 @@ class _Batch:
 
     def save(self, record: Mapping[str, Any]) -> None:
         path = self.record_path(record["series_id"])
-        storage.write_atomically(path, storage.canonical_json(record), private=True)
+        storage.write_atomically(path, storage.record_json(record), private=True)
 
     def series(self, entry: Mapping[str, Any]) -> bool:
         """Bring one series up to date; return whether it was extracted."""
@@ -161,7 +161,7 @@ class _Batch:
             _renamed(record, entry, contents)
             self.save(record | {"entry": said, "rivals": rivals})
             return False
-        self.record_path(entry["series_id"]).unlink(missing_ok=True)
+        storage.remove_tree(self.record_path(entry["series_id"]))
         store = self.store / entry["series_id"]
         made = self._extract(entry, contents, store, suspect=died or entry["series_id"] == self.suspect)
         for file in made["files"]:
@@ -208,8 +208,8 @@ class _Batch:
         records = storage.Staged()
         try:
             for record in self.waiting:
-                records.add(self.record_path(record["series_id"]), storage.canonical_json(record))
-            storage.sync_filesystem(self.store)
+                records.add(self.record_path(record["series_id"]), storage.record_json(record))
+            storage.sync_filesystem(self.store, (path for path in self.store.rglob("*") if path.is_file()))
             for record in self.waiting:
                 self._place(record)
                 self.retired_path(record["series_id"]).unlink(missing_ok=True)
@@ -262,8 +262,8 @@ class _Batch:
                 storage.remove_tree(kept)
                 os.replace(home, kept)
                 storage.sync_folder(kept.parent)
-        self.results.series_record("check_batch", path.stem).unlink(missing_ok=True)
-        path.unlink()
+        storage.remove_tree(self.results.series_record("check_batch", path.stem))
+        storage.remove_tree(path)
         storage.remove_tree(home)
 
 
@@ -350,7 +350,7 @@ def extract_batch(
     )
     for entry in planned["series"]:
         path = batch.record_path(entry["series_id"])
-        record = storage.read_json(path)
+        record = storage.read_record(path)
         outcome.series[entry["series_id"]] = record["fingerprint"]
         outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
         for name, said in files_of(record).items():

@@ -311,9 +311,10 @@ def plan_batches(
             name = batch_name(number, batches)
             plan = b'{"batch":"%b","series":[%b]}\n' % (name.encode(), b",".join(entries))
             storage.write_if_changed(results.plan(name), plan, private=True)
-            claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), ""]
+            digest = storage.sha256_of_bytes(plan)
+            claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), digest]
             size = int(survey.size[picked].sum())
-            digests[name] = {"digest": storage.sha256_of_bytes(plan)[:16], "bytes": size, "series": len(entries)}
+            digests[name] = {"digest": digest[:16], "bytes": size, "series": len(entries)}
     _remove_other_numberings(results, set(digests))
     storage.write_atomically(contents, storage.canonical_json({"batches": digests}), private=True)
     return PlanCounts(len(survey.series), series_count, batches, claims)

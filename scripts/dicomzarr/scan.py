@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import display, identity, labels, locks, storage
+from dicomzarr import display, identity, labels, locks, provenance, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, encode_path
@@ -29,6 +29,7 @@ NO_SCAN = {
     "--version", "-v", "--help", "-h", "--list-conda-envs", "--conda-create-envs-only", "--conda-cleanup-envs",
     "--cleanup-metadata", "--containerize", "--archive", "--generate-unit-tests",
 }  # fmt: skip
+READ_BY_THE_DAG = {"private/plans/contents.json"}  # not by a job, which would tell that it is damaged
 BATCH_RULES = ("extract_batch", "check_batch")
 # Settings of profiles/default that recovery rests on, by their Snakemake option.
 NEEDED_SETTINGS = ("rerun-incomplete", "nolock", "keep-going")
@@ -210,12 +211,20 @@ def read_again(results: Results) -> None:
 
 
 def false_claims(results: Results) -> list[Path]:
-    """Return the records whose claim is false: a file they name is missing or has another size."""
+    """Return the records that are damaged or of another version, or whose claim is false.
+
+    It is where a file they name is missing or has another size; and another content, where the DAG itself reads it.
+    """
     found, root = [], os.fspath(results.root)  # text, not paths: this runs for every file before every run
     for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
         try:
-            claimed: Mapping[str, Sequence[Any]] = storage.read_json(path)["claims"]
-            true = all(os.stat(f"{root}/{name}").st_size == said[0] for name, said in claimed.items())
+            record = storage.read_record(path)
+            claimed: Mapping[str, Sequence[Any]] = record["claims"]
+            true = record["schema_version"] == provenance.SCHEMA_VERSION
+            true = true and all(os.stat(f"{root}/{name}").st_size == said[0] for name, said in claimed.items())
+            true = true and all(
+                storage.sha256_of(results.root / n) == claimed[n][1] for n in READ_BY_THE_DAG & {*claimed}
+            )
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             true = False
         if not true:
@@ -291,7 +300,8 @@ def prepare(settings: Settings) -> Results:
         results.private.chmod(storage.PRIVATE_FOLDER)
         _held.append(locks.hold_run(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds")))
         locks.wait_for_orphans(results.private)
-        pseudonyms = identity.establish(results.private, known_key_checks(results))
+        begun = any(results.records.glob("extract_batch/*/*.json"))
+        pseudonyms = identity.establish(results.private, known_key_checks(results), begun=begun)
         check = storage.canonical_json({"key_check": pseudonyms.key_check})
         storage.write_if_changed(results.private / "key_check.json", check, private=True)
         # Made here, since Snakemake would make the folders of its outputs by the umask of the user.
@@ -302,7 +312,7 @@ def prepare(settings: Settings) -> Results:
         keep_labels(results, settings)
         sweep(results)
         for record in false_claims(results):
-            record.unlink()
+            storage.remove_tree(record)
         if settings.paranoid:
             read_again(results)
         write_inventory(settings, rows, results.inventory)
