@@ -83,6 +83,10 @@ class Workflow:
     def results(self) -> Path:
         return self.folder / "results"
 
+    def sealed(self) -> dict[str, Any]:
+        """Return what the seal of the dataset says."""
+        return json.loads((self.results / "dataset" / "dataset.json").read_text())
+
     def write_config(self, **config: Any) -> dict[str, Any]:
         """Write a config file made of the defaults of the tests and `config`."""
         self.folder.mkdir(parents=True, exist_ok=True)

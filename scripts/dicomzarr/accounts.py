@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dicomzarr import ome, storage, tables
+from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.paths import Results
 from dicomzarr.reasons import REASONS
@@ -71,11 +72,21 @@ def _not_files(inventory: Path) -> Iterator[list[str]]:
 
 
 def _settled_by_header(index: Path) -> Iterator[list[str]]:
-    """Yield [path, outcome, reason, series] of the files whose fate the header index decides."""
+    """Yield [path, outcome, reason, series] of the files whose fate the header index decides.
+
+    Raises
+    ------
+    SourceChanged
+        At the end, if files changed while it was made.
+    """
+    changed = 0
     with open(index, "rb") as stream:
         for header in map(json.loads, stream):
+            changed += header["outcome"] == "changed"
             if header["outcome"] != "image":
                 yield [header["path"], header["outcome"], header["reason"], ""]
+    if changed:
+        raise SourceChanged(changed)
 
 
 def _spill(rows: Iterable[Sequence[Any]], folder: Path, name: str) -> Path:
@@ -331,6 +342,10 @@ def consolidate(
         tables.write(outputs["outcomes"], tables.OUTCOMES, listed)
         set_aside = [tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
         tables.write(outputs["policy"], tables.POLICY, set_aside)
+    except SourceChanged:
+        # Read again by the next run, also where the source is then as the inventory had it.
+        (results.records / "index_headers.json").unlink(missing_ok=True)
+        raise
     finally:
         storage.remove_tree(folder)
     storage.write_atomically(outputs["group"], ome.GROUP)

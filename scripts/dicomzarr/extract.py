@@ -19,7 +19,7 @@ from dicomzarr.paths import Results, decode_path
 from dicomzarr.plans import owned_prefixes
 from dicomzarr.progress import Progress
 from dicomzarr.series import extract, fingerprint, set_aside
-from dicomzarr.source_files import Roots, content_of
+from dicomzarr.source_files import UNREADABLE, Roots, content_of
 
 log = logging.getLogger("dicomzarr")
 
@@ -94,7 +94,8 @@ def _contents(entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots:
 def _known(record: Mapping[str, Any] | None) -> dict[tuple[str, tuple[int, ...]], str]:
     """Return the content digests that a record knows, by path and stat."""
     files = [*(record or {}).get("files", []), *(record or {}).get("rivals", [])]
-    return {(file["path"], tuple(file["stat"])): file["content"] for file in files}
+    known = {(file["path"], tuple(file["stat"])): file["content"] for file in files}
+    return {key: content for key, content in known.items() if content != UNREADABLE}
 
 
 def _unknown(entry: Mapping[str, Any], record: Mapping[str, Any] | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,12 +83,12 @@ def false_records(results: Results) -> list[str]:
     """Return the files that a record of any kind speaks for and that are not as it says."""
     found = []
     for record in results.records.glob("extract_batch/*/*.json"):
-        for name, (size, digest) in extract.files_of(storage.read_json(record)).items():
+        for name, (size, digest) in extract.files_of(storage.read_record(record)).items():
             path = results.images / name
             if not path.exists() or path.stat().st_size != size or storage.sha256_of(path) != digest:
                 found.append(name)
     for record in [*results.records.glob("*.json"), *results.records.glob("*_batch/*.json")]:
-        for name, (size, digest) in storage.read_json(record)["claims"].items():
+        for name, (size, digest) in storage.read_record(record)["claims"].items():
             path = results.root / name
             if not path.exists() or path.stat().st_size != size or digest not in ("", storage.sha256_of(path)):
                 found.append(name)
@@ -183,4 +184,52 @@ def test_a_file_that_changes_during_the_run_costs_its_series_alone(
     with pytest.raises(SourceChanged, match="1 series of the source"):
         extract.extract_batch(batch, results.inventory, results, identity.Pseudonyms(b"k" * 32), said)
     assert len(list((results.records / "extract_batch").glob("*/*.json"))) == 2  # the others are published
+    assert workflow.run().sealed["digest"] == undisturbed[1]
+
+
+def test_a_file_that_never_rests_costs_itself_alone(workflow: Workflow, undisturbed: tuple[Path, str]) -> None:
+    shutil.copytree(undisturbed[0], workflow.source)
+    path, stop = next((workflow.source / "1").iterdir()), threading.Event()
+
+    def touch() -> None:
+        while not stop.wait(0.001):
+            os.utime(path)
+
+    busy = threading.Thread(target=touch)
+    busy.start()
+    try:
+        run = workflow.run(ok=False)
+    finally:
+        stop.set()
+        busy.join()
+    assert run.process.returncode == 1 and "changed_while_reading: 1 file of the source" in run.output
+    assert len(list((workflow.results / "private/records/check_batch").glob("*/*.json"))) == 3  # all are published
+    assert not (workflow.results / "dataset/dataset.json").exists()
+    assert workflow.run().sealed["digest"] == undisturbed[1]
+
+
+def test_a_file_that_the_disk_does_not_give_costs_itself_alone(
+    workflow: Workflow, undisturbed: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(undisturbed[0], workflow.source)
+    workflow.run("--until", "plan_batches")
+    bad, real = next((workflow.source / "1").iterdir()), os.pread
+
+    def fail(handle: int, size: int, offset: int) -> bytes:
+        if os.readlink(f"/proc/self/fd/{handle}") == str(bad):
+            raise OSError(5, "Input/output error")
+        return real(handle, size, offset)
+
+    monkeypatch.setattr(os, "pread", fail)
+    batch = next((workflow.results / "private/plans").glob("*-*.json"))
+    results = Results(workflow.results)
+    said = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
+    done = extract.extract_batch(batch, results.inventory, results, identity.Pseudonyms(b"k" * 32), said)
+    assert done.counts["extracted"] == 3
+    records = [storage.read_record(path) for path in results.records.glob("extract_batch/*/*.json")]
+    lost = [
+        (file["path"], file["outcome"], file["reason"]) for one in records for file in one["files"] if file["reason"]
+    ]
+    assert lost == [(f"1/{bad.name}", "quarantined", "unreadable_file")]
+    monkeypatch.undo()
     assert workflow.run().sealed["digest"] == undisturbed[1]
