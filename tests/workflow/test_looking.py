@@ -150,7 +150,7 @@ def test_a_run_that_was_interrupted_leaves_no_seal(mine: Workflow) -> None:
     mine.run("--until", "index_headers")
     assert mine.sealed() == before  # nothing to do, nothing unsealed
     save(ct_slice("series-0", 3), mine.source / "folder 0" / "late.dcm")
-    mine.run("--until", "extract_batch")
+    mine.run("--until", "plan_batches")
     assert not (mine.results / "dataset/dataset.json").exists()
     assert verify.verify(Results(mine.results)).unfinished
     assert mine.run().sealed != before
