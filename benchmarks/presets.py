@@ -33,10 +33,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def write(folder: Path, volume: np.ndarray, compression: str, layout: str) -> int:
     grid = shards.chunk_grid(("z", "y", "x"), volume.shape, "<i2", layout)
-    writer = shards.ShardWriter(folder, grid, "<i2", compression)
-    for frame in volume:
-        writer.put(frame)
-    return sum(size for size, _ in writer.close().values())
+    return sum(size for size, _ in shards.write_array(folder, grid, "<i2", compression, volume).values())
 
 
 def draw(array: Any, volume: np.ndarray, size: tuple[int, int, int], generator: np.random.Generator) -> float:

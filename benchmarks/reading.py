@@ -72,10 +72,7 @@ def write_dicom(folder: Path, voxels: np.ndarray) -> None:
 def write_zarr(folder: Path, voxels: np.ndarray, layout: str) -> None:
     folder.mkdir(parents=True)
     grid = shards.chunk_grid("zyx", voxels.shape, "<i2", layout)
-    writer = shards.ShardWriter(folder / "0", grid, "<i2", "balanced")
-    for plane in voxels:
-        writer.put(plane)
-    writer.close()
+    shards.write_array(folder / "0", grid, "<i2", "balanced", voxels)
     group = {"zarr_format": 3, "node_type": "group", "attributes": {"dicomzarr": {}}}
     (folder / "zarr.json").write_text(json.dumps(group))
 

@@ -10,7 +10,7 @@ rule check_batch:
     priority: megabytes_of_batch
     conda:
         "../envs/dicomzarr.yaml"
-    threads: 1
+    threads: threads_of_batch
     resources:
         mem_mb=2000,
         runtime=720,

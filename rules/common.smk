@@ -111,6 +111,16 @@ def megabytes_of_batch(wildcards):
     return contents_of_plans(path)[wildcards.batch]["bytes"] // 1_000_000
 
 
+# Bytes of one series that are work for one more core: below two of them, whole series keep all cores busy.
+BYTES_A_THREAD = 256 << 20
+
+
+def threads_of_batch(wildcards):
+    """Return how many threads share the frames of a batch's series: as many as its largest one can feed."""
+    path = str(checkpoints.plan_batches.get().output.contents)
+    return min(max(contents_of_plans(path)[wildcards.batch]["largest"] // BYTES_A_THREAD, 1), 8)
+
+
 def gate_record(wildcards):
     """Return the record of the gate where the configuration has one."""
     return ["<results>/private/records/check_gate.json"] if config["gate"] else []

@@ -6,9 +6,9 @@ from dicomzarr import check, provenance
 from dicomzarr.paths import Results
 
 
-def check_batch(results: Path, record: Path, code: str) -> check.CheckResult:
+def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> check.CheckResult:
     """Return one depth verdict and one size verdict for each array of the batch."""
-    return check.check_batch(Results(results), record, code)
+    return check.check_batch(Results(results), record, code, threads)
 
 
 if __name__ == "__main__":
@@ -17,4 +17,5 @@ if __name__ == "__main__":
             results=Path(snakemake.params.results),
             record=Path(snakemake.input.extracted),
             code=snakemake.params.code,
+            threads=snakemake.threads,
         )

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from dicomzarr import accounts, provenance
+from dicomzarr import provenance
+from dicomzarr.inventory import write_manifest
 
 
 def discover_files(inventory: Path, manifest: Path) -> dict[str, dict[str, int]]:
     """Write the manifest from the scan's inventory and return how many entries of each kind there are."""
-    return {"counts": accounts.write_manifest(inventory, manifest)}
+    return {"counts": write_manifest(inventory, manifest)}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ def extract_batch(
     plan_digest: str,
     inventory: Path,
     options: Options,
+    threads: int = 1,
     paranoid: bool = False,
     keep_removed: bool = False,
 ) -> extract.BatchResult:
@@ -22,7 +23,7 @@ def extract_batch(
     folders = Results(results)
     pseudonyms = identity.load(folders.private)
     return extract.extract_batch(
-        plan, inventory, folders, pseudonyms, options, paranoid=paranoid, keep_removed=keep_removed
+        plan, inventory, folders, pseudonyms, options, threads=threads, paranoid=paranoid, keep_removed=keep_removed
     )
 
 
@@ -44,6 +45,7 @@ if __name__ == "__main__":
                 software=tuple(snakemake.params.software),
                 code=snakemake.params.code,
             ),
+            threads=snakemake.threads,
             # No params: they change no result, so that switching them must rerun nothing.
             paranoid=snakemake.config["paranoid"],
             keep_removed=snakemake.config["keep_removed"],

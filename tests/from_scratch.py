@@ -14,7 +14,20 @@ from typing import Any
 import yaml
 from conftest import ROOT
 
-from dicomzarr import accounts, check, configuration, extract, identity, plans, scan, seal, storage, tables, verdicts
+from dicomzarr import (
+    accounts,
+    check,
+    configuration,
+    extract,
+    identity,
+    inventory,
+    plans,
+    scan,
+    seal,
+    storage,
+    tables,
+    verdicts,
+)
 from dicomzarr.headers import index
 from dicomzarr.model import Options
 from dicomzarr.paths import Results
@@ -50,7 +63,7 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
     pseudonyms = identity.Pseudonyms(NEEDS_KEY.encode())
     scan.write_inventory(settings, scan.list_sources(settings), results.inventory)
     headers = results.private / "headers.jsonl"
-    accounts.write_manifest(results.inventory, results.private / "manifest.csv")
+    inventory.write_manifest(results.inventory, results.private / "manifest.csv")
     index.index_headers(results.inventory, headers, results.private / "cache", 1)
     contents = results.plans / "contents.json"
     size = whole["batch"]["megabytes"] * 1_000_000

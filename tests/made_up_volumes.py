@@ -45,10 +45,7 @@ def write(dataset: Path, volumes: list[MadeUp]) -> Path:
         folder.mkdir(parents=True)
         dtype = volume.voxels.dtype.newbyteorder("<").str
         grid = shards.chunk_grid(volume.axes, volume.voxels.shape, dtype, volume.layout)
-        writer = shards.ShardWriter(folder / "0", grid, dtype, volume.compression)
-        for frame in frames_of(volume.axes, volume.voxels):
-            writer.put(frame)
-        writer.close()
+        shards.write_array(folder / "0", grid, dtype, volume.compression, frames_of(volume.axes, volume.voxels))
         for name, values in volume.beside.items():
             shards.write_small_array(folder / name, values, ["index", "component"][: values.ndim])
         facts = {"photometric": "MONOCHROME2", "bits_stored": 8 * volume.voxels.itemsize, **volume.facts}

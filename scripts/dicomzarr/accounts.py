@@ -17,20 +17,13 @@ import numpy as np
 from dicomzarr import ome, storage, tables
 from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
+from dicomzarr.inventory import NOT_FILES, rows_of
 from dicomzarr.paths import Results
 from dicomzarr.reasons import REASONS
 from dicomzarr.splits import split_of
 
 log = logging.getLogger("dicomzarr")
 
-# Kinds of entry in the inventory that are not regular files, and what becomes of them.
-NOT_FILES = {
-    "link": "symbolic_link",
-    "linked": "linked",
-    "special": "special_file",
-    "unreadable_file": "unreadable_file",
-    "unreadable_folder": "unreadable_folder",
-}
 OPEN_AT_ONCE = 256  # streams merged in one go: stays below the usual limit of open files
 
 
@@ -42,30 +35,9 @@ class Consolidation:
     claims: dict[str, list[Any]] = field(default_factory=dict)
 
 
-def inventory_rows(path: Path) -> Iterator[list[Any]]:
-    """Yield the entries of the inventory, sorted by path."""
-    with open(path, "rb") as stream:
-        next(stream)
-        yield from map(json.loads, stream)
-
-
-def write_manifest(inventory: Path, manifest: Path) -> dict[str, int]:
-    """Write `manifest.csv`, the paths of all regular files, and return how many of each kind were found."""
-    kinds: Counter[str] = Counter()
-
-    def lines() -> Iterator[str]:
-        for row in inventory_rows(inventory):
-            kinds[row[1]] += 1
-            if row[1] == "file":
-                yield tables.line(row[:1])
-
-    tables.write(manifest, tables.MANIFEST, lines(), private=True)
-    return {"files": kinds["file"], **{f"{kind}s": kinds[kind] for kind in NOT_FILES}}
-
-
 def _not_files(inventory: Path) -> Iterator[list[str]]:
     """Yield [path, outcome, reason, series] of the entries that are no regular files."""
-    for row in inventory_rows(inventory):
+    for row in rows_of(inventory):
         if row[1] != "file":
             reason = REASONS[NOT_FILES[row[1]]]
             yield [row[0], reason.outcome, reason.code, ""]

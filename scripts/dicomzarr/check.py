@@ -1,7 +1,8 @@
-"""Read every voxel back through zarr-python and judge depth and size; shares no code with the writer."""
+"""Read every voxel back through zarr-python and zarrs, and judge depth and size; shares no code with the writer."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import os
@@ -15,6 +16,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr import storage
+from dicomzarr.crew import ALONE, Crew
 from dicomzarr.paths import Results
 from dicomzarr.progress import Progress
 
@@ -126,8 +128,39 @@ def _extremes(ranges: list[tuple[float, float]]) -> tuple[float, float]:
     return min((low for low, _ in seen), default=math.nan), max((high for _, high in seen), default=math.nan)
 
 
-def read_back(images: Path, volume: Mapping[str, Any]) -> ReadBack:
+@dataclass(slots=True)
+class _Seen:
+    """What a run of frames holds: whether each has its digest, and the ranges with and without padding."""
+
+    exact: bool
+    ranges: list[tuple[float, float]] = field(default_factory=list)
+    unpadded: list[tuple[float, float]] = field(default_factory=list)
+
+
+def _compare(array: Any, volume: Mapping[str, Any], run: list[list[Any]]) -> _Seen:
+    seen = _Seen(True)
+    for said, pixels in zip(run, _read(array, volume["axes"], run), strict=True):
+        seen.exact &= blake3(pixels.data.cast("B")).hexdigest() == said[4]
+        seen.ranges.append(_range(pixels))
+        if "padding_value" in volume["facts"]:
+            seen.unpadded.append(_range(_without_padding(pixels, volume["facts"])))
+    return seen
+
+
+def _open(path: Path, *, fast: bool) -> Any:
+    """Open an array with zarr-python; its chunks are read by its own code, or by zarrs, which is in Rust and faster."""
+    import zarr
+
+    pipeline = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"} if fast else {}
+    with zarr.config.set({**pipeline, "threading.max_workers": 1}):  # threads are the crew's
+        return zarr.open_array(str(path), mode="r")
+
+
+def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> ReadBack:
     """Open an array with zarr-python and compare every frame with the digest taken at decoding.
+
+    The first frames are read by zarr-python alone, as most users will. The rest of a larger array goes through zarrs,
+    a second implementation that shares neither code nor codec library with the writer.
 
     Parameters
     ----------
@@ -135,23 +168,28 @@ def read_back(images: Path, volume: Mapping[str, Any]) -> ReadBack:
         The Zarr group of all images.
     volume : mapping
         The record of the volume: array, axes, shape, dtype, frames as [source, number, t, z, digest].
+    crew : Crew
+        Reads and compares.
     """
-    import zarr
-
     ranges, unpadded = [], []
-    padded = "padding_value" in volume["facts"]
+    path, runs = images / volume["array"] / "0", _blocks(volume)
     try:
-        array: Any = zarr.open_array(str(images / volume["array"] / "0"), mode="r")
+        array = _open(path, fast=False)
         exact = list(array.shape) == volume["shape"] and array.dtype == np.dtype(volume["dtype"])
-        for run in _blocks(volume):
-            for said, pixels in zip(run, _read(array, volume["axes"], run), strict=True):
-                exact = exact and blake3(pixels.data.cast("B")).hexdigest() == said[4]
-                ranges.append(_range(pixels))
-                if padded:
-                    unpadded.append(_range(_without_padding(pixels, volume["facts"])))
+        seen = [_compare(array, volume, run) for run in itertools.islice(runs, 1)]
+        second = next(runs, None)
+        if second:
+            array = _open(path, fast=True)
+            rest = itertools.chain([second], runs)
+            seen += crew.map(lambda run: _compare(array, volume, run), rest, BLOCK)
+        for one in seen:
+            exact &= one.exact
+            ranges += one.ranges
+            unpadded += one.unpadded
     except Exception as error:  # whatever zarr cannot read is a mismatch; its text may quote a path
         log.error("array %s cannot be read back: %s", volume["array"], type(error).__name__)
         return ReadBack(False, math.nan, math.nan, math.nan, math.nan)
+    padded = "padding_value" in volume["facts"]
     return ReadBack(exact, *_extremes(ranges), *_extremes(unpadded if padded else ranges))
 
 
@@ -246,7 +284,7 @@ def _on_disk(folder: Path) -> dict[str, list[int]]:
 
 
 def _check_series(
-    results: Results, record: Mapping[str, Any], code: str, records: storage.Staged
+    results: Results, record: Mapping[str, Any], code: str, records: storage.Staged, crew: Crew
 ) -> tuple[dict[str, Any], bool]:
     """Return the rows of a series, kept from before where neither its files nor the code changed, and whether kept."""
     path = results.series_record(RULE, record["series_id"])
@@ -260,14 +298,14 @@ def _check_series(
         pass
     depth, size = [], []
     for volume in record["volumes"]:
-        depth.append(depth_row(volume, read_back(results.images, volume)))
+        depth.append(depth_row(volume, read_back(results.images, volume, crew)))
         size.append(size_row(volume, {name: said[0] for name, said in disk[volume["array"]].items()}))
     made = {"key": key, "depth": depth, "size": size}
     records.add(path, storage.record_json(made))
     return made, False
 
 
-def check_batch(results: Results, record: Path, code: str) -> CheckResult:
+def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> CheckResult:
     """Read back the arrays of a batch and return one depth and one size verdict for each.
 
     Parameters
@@ -277,6 +315,8 @@ def check_batch(results: Results, record: Path, code: str) -> CheckResult:
         The record of the batch's extraction.
     code : str
         Digest of this rule's code.
+    threads : int
+        That share the frames of an array.
 
     Returns
     -------
@@ -284,12 +324,12 @@ def check_batch(results: Results, record: Path, code: str) -> CheckResult:
     """
     extracted = storage.read_record(record)
     outcome = CheckResult({"arrays": 0, "read": 0, "mismatches": 0})
-    records = storage.Staged()
+    records, crew = storage.Staged(), Crew(threads)
     progress = Progress(results.private, f"{RULE}.{record.stem}")
     try:
         for series_id in sorted(extracted["series"]):
             series = storage.read_record(results.series_record("extract_batch", series_id))
-            rows, kept = _check_series(results, series, code, records)
+            rows, kept = _check_series(results, series, code, records, crew)
             outcome.depth += rows["depth"]
             outcome.size += rows["size"]
             outcome.counts["read"] += 0 if kept else len(rows["depth"])

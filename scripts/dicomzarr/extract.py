@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr import attempts, limits, ome, provenance, storage
+from dicomzarr.crew import Crew
 from dicomzarr.errors import SourceChanged, UserError
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options
@@ -81,14 +82,17 @@ def _stands(results: Results, record: Mapping[str, Any]) -> bool:
         return False
 
 
-def _contents(entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots: Roots) -> dict[str, str]:
+def _contents(entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots: Roots, crew: Crew) -> dict[str, str]:
     """Return the content digests of a series' files; those whose stat is known are not opened again.
 
     Without a record nothing is known, so that all are read.
     """
     known = _known(record)
     rows = [*entry["files"], *entry["rivals"]]
-    return {row["path"]: known.get((row["path"], tuple(row["stat"]))) or content_of(row, roots) for row in rows}
+    found = {row["path"]: known.get((row["path"], tuple(row["stat"])), "") for row in rows}
+    unread = [row for row in rows if not found[row["path"]]]
+    read = crew.map(lambda row: content_of(row, roots, crew.threads), unread, 0)
+    return found | dict(zip((row["path"] for row in unread), read, strict=True))
 
 
 def _known(record: Mapping[str, Any] | None) -> dict[tuple[str, tuple[int, ...]], str]:
@@ -125,6 +129,7 @@ class _Batch:
     options: Options
     roots: Roots
     notes: attempts.Notes
+    crew: Crew
     waiting: list[dict[str, Any]] = field(default_factory=list)
     waiting_bytes: int = 0
     paranoid: bool = False
@@ -154,7 +159,7 @@ class _Batch:
         if record is not None and standing and record.get("entry") == said and not self.paranoid and not lifted:
             return False
         died = record is not None and bool(record.get("died"))
-        contents = _contents(entry, None if self.paranoid else record, self.roots)
+        contents = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
         self.hashed += len(_unknown(entry, None if self.paranoid else record))
         rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
         same = record is not None and record["fingerprint"] == fingerprint(entry, contents, self.options)
@@ -184,7 +189,7 @@ class _Batch:
         self.notes.begin(entry["series_id"])
 
         def work() -> dict[str, Any]:
-            return extract(entry, contents, store, self.roots, self.pseudonyms, self.options)
+            return extract(entry, contents, store, self.roots, self.pseudonyms, self.options, self.crew)
 
         try:
             return attempts.alone(work, store.with_name(f"{store.name}.answer")) if suspect else work()
@@ -240,8 +245,9 @@ class _Batch:
         The note comes first and the record goes last, so that an interrupted job is done again whole.
         """
         gone = []
-        for prefix in owned_prefixes(batch):
-            for path in (self.results.records / RULE / prefix).glob("*.json"):
+        folder = self.results.records / RULE
+        for prefix in sorted(set(owned_prefixes(batch)) & set(os.listdir(folder))):
+            for path in (folder / prefix).glob("*.json"):
                 if path.stem not in current:
                     self._retire(path)
                     gone.append(path.stem)
@@ -291,6 +297,7 @@ def extract_batch(
     pseudonyms: Pseudonyms,
     options: Options,
     *,
+    threads: int = 1,
     paranoid: bool = False,
     keep_removed: bool = False,
 ) -> BatchResult:
@@ -305,6 +312,8 @@ def extract_batch(
     results : Results
     pseudonyms : Pseudonyms
     options : Options
+    threads : int
+        That share the frames of a series; they decide nothing about what is written.
     paranoid : bool
         Read every source file again, whatever its stat.
     keep_removed : bool
@@ -324,7 +333,7 @@ def extract_batch(
     store = results.temporary / f"{planned['batch']}.{os.getpid()}"
     storage.make_private(store)
     notes = attempts.Notes(results.private, planned["batch"])
-    batch = _Batch(results, store, pseudonyms, options, read_roots(inventory), notes)
+    batch = _Batch(results, store, pseudonyms, options, read_roots(inventory), notes, Crew(threads))
     batch.suspect = notes.suspect()
     batch.paranoid, batch.keep_removed = paranoid, keep_removed
     try:

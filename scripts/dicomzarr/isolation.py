@@ -1,8 +1,8 @@
 """Call functions that hostile data may kill, hang or bloat in a child process, so that only one file is lost.
 
 The child is forked at the first call and answers one call after the other: a call costs about a tenth of a millisecond,
-a new child about two. What passes between the two lies in memory files; the pipes only say how much there is. The child
-lives under the limits of `dicomzarr.limits`, and ends with its parent.
+a new child about two. Each thread has a child of its own. What passes between the two lies in memory files; the pipes
+only say how much there is. The child lives under the limits of `dicomzarr.limits`, and ends with its parent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import ctypes
 import os
 import pickle
 import signal
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -31,10 +32,15 @@ _VALUE, _ASIDE, _CHANGED, _STOPPED, _FAULT = range(5)
 
 
 def end() -> None:
-    """End the child of this process, if it has one; the next call makes another."""
-    child = _children.pop(os.getpid(), None)
+    """End the child of this thread, if it has one; the next call makes another."""
+    child = _children.pop(_caller(), None)
     if child is not None:
         child.close()
+
+
+def _caller() -> tuple[int, int]:
+    """Return who asks: a thread has a child of its own, and a fork none of its parent's."""
+    return os.getpid(), threading.get_ident()
 
 
 def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_error") -> Any:
@@ -54,10 +60,11 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
     SourceChanged
         As the function.
     """
-    child = _children.get(os.getpid())
+    child = _children.get(_caller())
     if child is None or child.limits != limits.current():
         end()
-        child = _children[os.getpid()] = _Child(limits.current())
+        with _making:
+            child = _children[_caller()] = _Child(limits.current())
     try:
         kind, value = child.ask((function, arguments))
     except BaseException:
@@ -139,7 +146,9 @@ class _Child:
             os.close(handle)
 
 
-_children: dict[int, _Child] = {}  # by the process that owns it: a fork of that process gets its own
+_children: dict[tuple[int, int], _Child] = {}
+# One after the other: a child that has the pipes of another one still open would keep its death a secret.
+_making = threading.Lock()
 
 
 def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits) -> NoReturn:

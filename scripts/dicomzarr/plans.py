@@ -269,7 +269,8 @@ def plan_batches(
     index : Path
         The header index, one JSON line a file, sorted by path.
     contents : Path
-        Receives ``{"batches": {name: digest of its plan}}``.
+        Receives ``{"batches": {name: {digest, bytes, largest, series}}}``: of its plan, of its files, of its largest
+        series, and how many.
     pseudonyms : Pseudonyms
         Makes the ids.
     series_each, bytes_each : int
@@ -313,11 +314,22 @@ def plan_batches(
             storage.write_if_changed(results.plan(name), plan, private=True)
             digest = storage.sha256_of_bytes(plan)
             claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), digest]
-            size = int(survey.size[picked].sum())
-            digests[name] = {"digest": digest[:16], "bytes": size, "series": len(entries)}
+            sizes = _by_series(survey.series[picked], survey.size[picked])
+            digests[name] = {
+                "digest": digest[:16],
+                "bytes": int(sizes.sum()),
+                "largest": int(sizes.max(initial=0)),
+                "series": len(entries),
+            }
     _remove_other_numberings(results, set(digests))
     storage.write_atomically(contents, storage.canonical_json({"batches": digests}), private=True)
     return PlanCounts(len(survey.series), series_count, batches, claims)
+
+
+def _by_series(series: NDArray[np.uint64], sizes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the bytes of each series, from those of each file, shape (files,); files of a series are neighbours."""
+    starts = np.flatnonzero(np.concatenate(([True], series[1:] != series[:-1]))) if len(series) else np.zeros(0, int)
+    return np.add.reduceat(sizes, starts) if len(starts) else sizes
 
 
 def _remove_other_numberings(results: Results, current: set[str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr import risks, storage
+from dicomzarr.crew import ALONE, Crew
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options, Volume
 from dicomzarr.reasons import REASONS, SetAside
@@ -125,25 +126,22 @@ def _attempt(
     roots: Roots,
     pseudonyms: Pseudonyms,
     options: Options,
+    crew: Crew,
 ) -> list[dict[str, Any]]:
     """Lay out and write the files that still stand; raises `BadFile` at the first that fails."""
-    readers = Readers(files, roots)
-    try:
-        standing = [frame for file in files if file.own and not file.reason for frame in file.frames]
-        if not standing:
-            return []
-        volumes = layout.lay_out(standing, tolerance=options.tolerance)
-        expected = _expected_frames(volumes, files, options)
-        named = name_volumes(entry["series_id"], volumes, pseudonyms)
-        done = []
-        for volume_id, volume in sorted(named.items()):
-            flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *entry["flags"]})))
-            name = f"{entry['series_id']}/{volume_id}"
-            known = expected[volume.discriminators]
-            done.append(write_volume(flagged, store, name, files, readers, options, known))
-        return done
-    finally:
-        readers.close()
+    standing = [frame for file in files if file.own and not file.reason for frame in file.frames]
+    if not standing:
+        return []
+    volumes = layout.lay_out(standing, tolerance=options.tolerance)
+    expected = _expected_frames(volumes, files, options)
+    named = name_volumes(entry["series_id"], volumes, pseudonyms)
+    done = []
+    for volume_id, volume in sorted(named.items()):
+        flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *entry["flags"]})))
+        name = f"{entry['series_id']}/{volume_id}"
+        known = expected[volume.discriminators]
+        done.append(write_volume(flagged, store, name, files, roots, options, known, crew))
+    return done
 
 
 def extract(
@@ -153,6 +151,7 @@ def extract(
     roots: Roots,
     pseudonyms: Pseudonyms,
     options: Options,
+    crew: Crew = ALONE,
 ) -> dict[str, Any]:
     """Write the arrays of one series into a temporary store and return its record.
 
@@ -169,6 +168,8 @@ def extract(
     pseudonyms : Pseudonyms
         Makes the ids of volumes.
     options : Options
+    crew : Crew
+        Decodes and compresses.
 
     Returns
     -------
@@ -195,7 +196,7 @@ def extract(
         storage.remove_tree(store)
         store.mkdir(parents=True)
         try:
-            volumes = _attempt(entry, files, store, roots, pseudonyms, options)
+            volumes = _attempt(entry, files, store, roots, pseudonyms, options, crew)
             break
         except BadFile as bad:
             if repeated and not bad.digests:

@@ -1,8 +1,8 @@
-"""A writer of Zarr v3 arrays that makes one shard of a volume, frame by frame.
+"""Zarr v3 arrays of one shard, written frame by frame.
 
 Zarr v3 `sharding_indexed` (ZEP 2): the compressed inner chunks one after the other, then an index of (offset, length)
 pairs in C order of the chunk grid, then its crc32c. Every inner chunk ends with a crc32c of its own, and every chunk is
-written, zeros too, so that what is missing can be seen. One chunk row is in memory at a time.
+written, zeros too, so that what is missing can be seen. A few rows of chunks are in memory at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr import storage
+from dicomzarr.crew import ALONE, Crew
 
 LARGE_FRAME = 64 << 20  # bytes; frames above are cut into tiles
 TILE = 1024  # rows and columns of such a tile
@@ -110,128 +112,130 @@ def array_metadata(grid: ChunkGrid, dtype: str, compression: str) -> dict[str, A
     }
 
 
-def _compressor(dtype: str, compression: str) -> Callable[[NDArray[Any]], bytes]:
+def _crc32c(data: bytes) -> bytes:
+    import google_crc32c
+
+    return int(google_crc32c.value(data)).to_bytes(4, "little")
+
+
+def _packer(dtype: str, compression: str) -> Callable[[NDArray[Any]], bytes]:
+    """Return the function that turns a contiguous chunk into its stored bytes; any number of threads may call it."""
     preset = PRESETS[compression]
     if preset is None:
-        return lambda chunk: chunk.tobytes()
+        return lambda chunk: (raw := chunk.tobytes()) + _crc32c(raw)
     from numcodecs import blosc
 
     blosc.use_threads = False
     codec = blosc.Blosc(cname=preset[0], clevel=preset[1], shuffle=blosc.BITSHUFFLE, blocksize=preset[2])
 
-    def compress(chunk: NDArray[Any]) -> bytes:
-        return bytes(codec.encode(chunk))
+    def pack(chunk: NDArray[Any]) -> bytes:
+        packed = bytes(codec.encode(chunk))
+        return packed + _crc32c(packed)
 
-    return compress
+    return pack
 
 
-class ShardWriter:
-    """Writes the one shard of an array from frames given in array order (`t` slowest, then `z`).
+def write_array(
+    folder: Path, grid: ChunkGrid, dtype: str, compression: str, frames: Iterable[NDArray[Any]], crew: Crew = ALONE
+) -> Digests:
+    """Write an array as one shard and return the digests of its files.
 
     Parameters
     ----------
     folder : Path
-        The array's folder, made here.
+        The array's folder, made here. It is for the caller to remove if this raises.
     grid : ChunkGrid
     dtype : str
         Little-endian, such as ``<i2``.
     compression : str
         A key of `PRESETS`.
+    frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
+        Of the array's dtype, in array order: `t` slowest, then `z`. Each is taken when there is room for it.
+    crew : Crew
+        Compresses; the bytes are the same whatever its number.
+
+    Raises
+    ------
+    ValueError
+        If a frame has another shape or dtype than the array, or there are fewer frames than it has room for.
     """
+    path = folder / "/".join(["c"] + ["0"] * len(grid.axes))
+    path.parent.mkdir(parents=True)
+    metadata = storage.canonical_json(array_metadata(grid, dtype, compression))
+    (folder / "zarr.json").write_bytes(metadata)
+    digest = hashlib.sha256()
+    index = np.full((math.prod(grid.counts), 2), 2**64 - 1, dtype="<u8")
+    offset = 0
+    pack = _packer(dtype, compression)
 
-    def __init__(self, folder: Path, grid: ChunkGrid, dtype: str, compression: str) -> None:
-        import google_crc32c
+    def packed(chunk: tuple[int, NDArray[Any]]) -> tuple[int, bytes]:
+        return chunk[0], pack(chunk[1])
 
-        self._crc: Callable[[bytes], int] = google_crc32c.value
-        self._grid = grid
-        self._dtype = np.dtype(dtype)
-        self._compress = _compressor(dtype, compression)
-        self._folder = folder
-        self._name = "/".join(["c"] + ["0"] * len(grid.axes))
-        path = folder / self._name
-        path.parent.mkdir(parents=True)
-        self._metadata = storage.canonical_json(array_metadata(grid, dtype, compression))
-        (folder / "zarr.json").write_bytes(self._metadata)
-        self._stream = open(path, "xb", buffering=0)  # noqa: SIM115 (it lives as long as the writer)
-        self._digest = hashlib.sha256()
-        self._index = np.full((math.prod(grid.counts), 2), 2**64 - 1, dtype="<u8")
-        self._offset = 0
-        self._at = {axis: i for i, axis in enumerate(grid.axes)}
-        depth = grid.chunk[self._at["z"]] if "z" in self._at else 1
-        frame = tuple(n for axis, n in zip(grid.axes, grid.shard, strict=True) if axis in "cyx")
-        self._depth = depth
-        self._slab = np.zeros((depth, *frame), self._dtype) if depth > 1 or frame != self._frame_shape() else None
-        self._count = 0
+    with open(path, "xb", buffering=0) as stream:
 
-    def _frame_shape(self) -> tuple[int, ...]:
-        return tuple(n for axis, n in zip(self._grid.axes, self._grid.shape, strict=True) if axis in "cyx")
+        def append(data: bytes) -> None:
+            view = memoryview(data)
+            while view:
+                view = view[stream.write(view) :]
+            digest.update(data)
 
-    def put(self, frame: NDArray[Any]) -> None:
-        """Add the next frame.
+        size = math.prod(grid.chunk) * np.dtype(dtype).itemsize
+        for linear, data in crew.map(packed, _chunks(grid, np.dtype(dtype), frames), size):
+            append(data)
+            index[linear] = (offset, len(data))
+            offset += len(data)
+        table = index.tobytes()
+        table += _crc32c(table)
+        append(table)
+    return {
+        "zarr.json": (len(metadata), storage.sha256_of_bytes(metadata)),
+        os.fspath(path.relative_to(folder)): (offset + len(table), digest.hexdigest()),
+    }
 
-        Parameters
-        ----------
-        frame : ndarray, shape (rows, columns) or (rows, columns, 3)
-            Of the array's dtype.
-        """
+
+def _chunks(
+    grid: ChunkGrid, dtype: np.dtype[Any], frames: Iterable[NDArray[Any]]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield each inner chunk, contiguous and in the order of the axes, with its number in the grid."""
+    at = {axis: i for i, axis in enumerate(grid.axes)}
+    shape, padded = (
+        tuple(n for axis, n in zip(grid.axes, sizes, strict=True) if axis in "cyx")
+        for sizes in (grid.shape, grid.shard)
+    )
+    deep, slices = (sizes[at["z"]] if "z" in at else 1 for sizes in (grid.chunk, grid.shape))
+    whole = deep == 1 and shape == padded  # a frame is a row of chunks as it is
+    slab = np.zeros(0, dtype)
+    count = 0
+    for count, frame in enumerate(frames, 1):
         planes = np.moveaxis(frame, -1, 0) if frame.ndim == 3 else frame
-        if planes.shape != self._frame_shape() or planes.dtype != self._dtype:
+        if planes.shape != shape or planes.dtype != dtype:
             raise ValueError("frame of another shape or dtype than its array")
-        z_size = self._grid.shape[self._at["z"]] if "z" in self._at else 1
-        t, z = divmod(self._count, z_size)
-        self._count += 1
-        if self._slab is None:
-            self._emit(np.ascontiguousarray(planes)[np.newaxis], t, z)
-            return
-        within = z % self._depth
-        if within == 0:
-            self._slab[...] = 0
-        within_slab: tuple[int | slice, ...] = (within, *(slice(0, n) for n in planes.shape))
-        self._slab[within_slab] = planes
-        if within == self._depth - 1 or z == z_size - 1:
-            self._emit(self._slab, t, z // self._depth)
+        t, z = divmod(count - 1, slices)
+        within = z % deep
+        if whole:
+            slab = np.ascontiguousarray(planes)[np.newaxis]
+        else:
+            # A new one each time: the chunks of the last one may still wait to be compressed.
+            slab = np.zeros((deep, *padded), dtype) if within == 0 else slab
+            slab[within][tuple(slice(0, n) for n in shape)] = planes
+        if within == deep - 1 or z == slices - 1:
+            yield from _tiles(grid, at, slab, t, z // deep)
+    if count * math.prod(shape) != math.prod(grid.shape):
+        raise ValueError("fewer frames than the array has room for")
 
-    def _emit(self, slab: NDArray[Any], t: int, z: int) -> None:
-        """Write the chunks of a slab, shape (depth, [c,] y, x), which lies at chunk `t`, `z` of the grid."""
-        counts, chunk = self._grid.counts, self._grid.chunk
-        ranges = [range(counts[self._at[axis]]) for axis in "yx"]
-        edges = [chunk[self._at[axis]] for axis in "yx"]
-        for y, x in itertools.product(*ranges):
-            tile = slab[..., y * edges[0] : (y + 1) * edges[0], x * edges[1] : (x + 1) * edges[1]]
-            if "c" in self._at:
-                tile = np.moveaxis(tile, 0, 1)  # (depth, c, y, x) to the order of the axes
-            place = {"t": t, "c": 0, "z": z, "y": y, "x": x}
-            linear = int(np.ravel_multi_index([place[axis] for axis in self._grid.axes], counts))
-            self._write_chunk(np.ascontiguousarray(tile), linear)
 
-    def _write_chunk(self, chunk: NDArray[Any], linear: int) -> None:
-        packed = self._compress(chunk)
-        packed += self._crc(packed).to_bytes(4, "little")
-        self._write(packed)
-        self._index[linear] = (self._offset - len(packed), len(packed))
-
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._stream.write(view) :]
-        self._digest.update(data)
-        self._offset += len(data)
-
-    def close(self) -> Digests:
-        """Write the index and return the digests of the array's files."""
-        if self._count * math.prod(self._frame_shape()) != math.prod(self._grid.shape):
-            raise ValueError("an array was closed before all its frames were put")
-        index = self._index.tobytes()
-        self._write(index + self._crc(index).to_bytes(4, "little"))
-        self._stream.close()
-        return {
-            "zarr.json": (len(self._metadata), storage.sha256_of_bytes(self._metadata)),
-            self._name: (self._offset, self._digest.hexdigest()),
-        }
-
-    def abandon(self) -> None:
-        """Close without finishing; what was written is for the caller to remove."""
-        self._stream.close()
+def _tiles(
+    grid: ChunkGrid, at: Mapping[str, int], slab: NDArray[Any], t: int, z: int
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the chunks of a slab, shape (depth, [c,] y, x), which lies at chunk `t`, `z` of the grid."""
+    rows, columns = (grid.chunk[at[axis]] for axis in "yx")
+    for y, x in itertools.product(*(range(grid.counts[at[axis]]) for axis in "yx")):
+        tile = slab[..., y * rows : (y + 1) * rows, x * columns : (x + 1) * columns]
+        if "c" in at:
+            tile = np.moveaxis(tile, 0, 1)  # (depth, c, y, x) to the order of the axes
+        place = {"t": t, "c": 0, "z": z, "y": y, "x": x}
+        linear = int(np.ravel_multi_index([place[axis] for axis in grid.axes], grid.counts))
+        yield linear, np.ascontiguousarray(tile)
 
 
 def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) -> Digests:
@@ -246,8 +250,6 @@ def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) 
     names : sequence of str
         Dimension names.
     """
-    import google_crc32c
-
     values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
     metadata = {
         "zarr_format": 3,
@@ -268,7 +270,7 @@ def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) 
     raw = values.tobytes()
     files = {
         "zarr.json": storage.canonical_json(metadata),
-        "/".join(["c"] + ["0"] * values.ndim): raw + google_crc32c.value(raw).to_bytes(4, "little"),
+        "/".join(["c"] + ["0"] * values.ndim): raw + _crc32c(raw),
     }
     return {name: write_file(folder / name, data) for name, data in files.items()}
 

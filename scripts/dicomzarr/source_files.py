@@ -64,18 +64,18 @@ def _refuse_change(handle: int, row: HeaderRow) -> None:
 UNREADABLE = "0" * 64  # stands for the digest of a file whose bytes the disk does not give
 
 
-def content_of(row: HeaderRow, roots: Roots) -> str:
-    """Return the BLAKE3 of a source file's bytes, in hex; `UNREADABLE` where reading fails twice."""
+def content_of(row: HeaderRow, roots: Roots, threads: int = 1) -> str:
+    """Return the BLAKE3 of a source file's bytes, in hex, by so many threads; `UNREADABLE` where reading fails twice."""
     for _ in range(2):
         try:
-            return _content_of(row, roots)
+            return _content_of(row, roots, threads)
         except OSError:
             continue
     return UNREADABLE
 
 
-def _content_of(row: HeaderRow, roots: Roots) -> str:
-    digest = blake3()
+def _content_of(row: HeaderRow, roots: Roots, threads: int) -> str:
+    digest = blake3(max_threads=threads)
     with opened(row, roots) as handle:
         offset = 0
         while block := os.pread(handle, _BLOCK, offset):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from dicomzarr import ome, risks, shards, vocabulary
-from dicomzarr.model import Options, Volume
+from dicomzarr.crew import Crew
+from dicomzarr.model import Options, Place, Volume
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.reasons import SetAside
-from dicomzarr.source_files import Readers, SourceFile, numbers_of
+from dicomzarr.source_files import Readers, Roots, SourceFile, numbers_of
 
 
 @dataclasses.dataclass(slots=True)
@@ -28,33 +32,85 @@ class _Written:
     cross_checks: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
-def _write_array(folder: Path, volume: Volume, readers: Readers, options: Options) -> _Written:
-    first = volume.places[0].frame
-    grid = shards.chunk_grid(volume.axes, volume.shape, first.dtype, options.layout)
-    writer = shards.ShardWriter(folder / "0", grid, first.dtype, options.compression)
-    done = _Written()
+class _ReaderPool:
+    """Readers of the same files for as many threads as ask for one at a time."""
+
+    def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
+        self._files, self._roots = files, roots
+        self._idle: list[Readers] = []
+
+    @contextlib.contextmanager
+    def readers(self) -> Iterator[Readers]:
+        """Lend readers that nobody else uses meanwhile; the file they have open stays so for the next."""
+        try:
+            readers = self._idle.pop()
+        except IndexError:
+            readers = Readers(self._files, self._roots)
+        try:
+            yield readers
+        except BaseException:
+            readers.close()
+            raise
+        self._idle.append(readers)
+
+    def close(self) -> None:
+        """Close all files; tells of one that changed while it was open."""
+        with contextlib.ExitStack() as stack:
+            for readers in self._idle:
+                stack.callback(readers.close)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Frame:
+    """A decoded frame, and what decoding it taught."""
+
+    pixels: NDArray[Any]
+    digest: str
+    decoder: str
+    flags: frozenset[str]
+    cross_check: str
+
+
+def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool = False) -> _Frame:
+    """Read one frame; cross-check it if it is a sample, or in any case."""
+    said, flags = "", set[str]()
+    source, number = place.frame.source, place.frame.number
     try:
-        for place in volume.places:
-            try:
-                reader = readers.of(place.frame.source)
-                decoded = reader[place.frame.number]
-                if not done.frames or pixels.is_sampled(place.frame.content, place.frame.number, options.cross_check):
-                    checked = reader.cross_check(place.frame.number, decoded)
-                    done.cross_checks[f"{checked.outcome} {checked.decoder}".strip()] += 1
-                    done.flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())
-            except pixels.DecoderDisagreement as error:
-                raise BadFile(place.frame.source, error, error.digests) from None
-            except SetAside as error:
-                raise BadFile(place.frame.source, error) from None
-            done.flags.update(reader.flags)
-            writer.put(decoded.pixels)
-            done.frames.append(blake3(decoded.pixels.data.cast("B")).hexdigest())
-            done.decoders.add(decoded.decoder)
-            done.flags.update(decoded.flags)
-        done.digests = {f"0/{name}": said for name, said in writer.close().items()}
-    except BaseException:
-        writer.abandon()
-        raise
+        with pool.readers() as readers:
+            reader = readers.of(source)
+            decoded = reader[number]
+            if always or pixels.is_sampled(place.frame.content, number, options.cross_check):
+                checked = reader.cross_check(number, decoded)
+                said = f"{checked.outcome} {checked.decoder}".strip()
+                flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())
+    except pixels.DecoderDisagreement as error:
+        raise BadFile(source, error, error.digests) from None
+    except SetAside as error:
+        raise BadFile(source, error) from None
+    flags.update(reader.flags, decoded.flags)
+    digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
+    return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), said)
+
+
+def _write_array(folder: Path, volume: Volume, pool: _ReaderPool, options: Options, crew: Crew) -> _Written:
+    first, *others = volume.places
+    grid = shards.chunk_grid(volume.axes, volume.shape, first.frame.dtype, options.layout)
+    done = _Written()
+
+    def frames() -> Iterator[NDArray[Any]]:
+        # The first alone: it is always cross-checked, and what its kind of frame needs is imported by one thread.
+        opening = _decode(first, pool, options, always=True)
+        rest = crew.map(lambda place: _decode(place, pool, options), others, opening.pixels.nbytes)
+        for frame in itertools.chain([opening], rest):
+            done.frames.append(frame.digest)
+            done.decoders.add(frame.decoder)
+            done.flags.update(frame.flags)
+            if frame.cross_check:
+                done.cross_checks[frame.cross_check] += 1
+            yield frame.pixels
+
+    written = shards.write_array(folder / "0", grid, first.frame.dtype, options.compression, frames(), crew)
+    done.digests = {f"0/{name}": said for name, said in written.items()}
     return done
 
 
@@ -122,14 +178,16 @@ def write_volume(
     store: Path,
     name: str,
     files: Sequence[SourceFile],
-    readers: Readers,
+    roots: Roots,
     options: Options,
     expected: int,
+    crew: Crew,
 ) -> dict[str, Any]:
-    """Write one volume below `store` and return what the record keeps of it."""
+    """Write one volume below `store` and return what the record keeps of it; raises `BadFile`."""
     folder = store / name.split("/")[1]
     folder.mkdir()
-    written = _write_array(folder, volume, readers, options)
+    with contextlib.closing(_ReaderPool(files, roots)) as pool:
+        written = _write_array(folder, volume, pool, options, crew)
     sources = sorted({place.frame.source for place in volume.places})
     pixel_facts = _pixel_facts(volume, files, written.decoders, written.flags)
     row_flags = {flag for i in sources for flag in files[i].row["flags"]}

@@ -10,22 +10,21 @@ import pytest
 from blake3 import blake3
 
 from dicomzarr import check, shards
+from dicomzarr.crew import Crew
 
 
 def written(folder: Path, axes: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Write an array of known frames and return its record."""
     size = dict(zip(axes, shape, strict=True))
     grid = shards.chunk_grid(tuple(axes), shape, "<u2", "slice")
-    writer = shards.ShardWriter(folder / "s/v/0", grid, "<u2", "balanced")
-    frames = []
+    planes, frames = [], []
     for t in range(size.get("t", 1)):
         for z in range(size.get("z", 1)):
             plane = (4, 5, 3) if "c" in axes else (4, 5)
-            pixels = np.random.default_rng([t, z]).integers(0, 999, plane, "<u2")
-            writer.put(pixels)
-            digest = blake3(pixels.tobytes()).hexdigest()
+            planes.append(np.random.default_rng([t, z]).integers(0, 999, plane, "<u2"))
+            digest = blake3(planes[-1].tobytes()).hexdigest()
             frames.append([0, len(frames), t if "t" in axes else None, z if "z" in axes else None, digest])
-    writer.close()
+    shards.write_array(folder / "s/v/0", grid, "<u2", "balanced", planes)
     return {"array": "s/v", "axes": axes, "shape": list(shape), "dtype": "<u2", "facts": {}, "frames": frames}
 
 
@@ -40,22 +39,24 @@ SHAPES = {
 }
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("frames_at_once", [1, 3, 1000])
 @pytest.mark.parametrize("axes", SHAPES)
 def test_every_frame_is_compared(
-    tmp_path: Path, axes: str, frames_at_once: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, axes: str, frames_at_once: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = written(tmp_path, axes, SHAPES[axes])
     frame = 4 * 5 * 2 * (3 if "c" in axes else 1)
     monkeypatch.setattr(check, "BLOCK", frames_at_once * frame)
-    assert check.read_back(tmp_path, record).exact
+    crew = Crew(threads)
+    assert check.read_back(tmp_path, record, crew).exact
     runs = [len(run) for run in check._blocks(record)]
     assert sum(runs) == len(record["frames"]) and max(runs) == min(
         frames_at_once, 7 if axes not in ("yx", "cyx") else 1
     )
     for said in record["frames"]:
         right, said[4] = said[4], "0" * 64
-        assert not check.read_back(tmp_path, record).exact
+        assert not check.read_back(tmp_path, record, crew).exact
         said[4] = right
 
 

@@ -13,6 +13,7 @@ from dicoms import ct_slice, save
 from made_up_pixels import DICOM, encapsulate, picture
 from reference_cases import rle
 
+from dicomzarr.crew import Crew
 from dicomzarr.headers.worker import read_files
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options
@@ -34,13 +35,15 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def extracted(folder: Path) -> dict[str, Any]:
-    """Extract a series of three RLE slices."""
+def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | None = None) -> dict[str, Any]:
+    """Extract a series of RLE slices, one of them broken."""
     rows, contents = [], {}
-    for index in range(3):
+    folder.mkdir(exist_ok=True)
+    for index in range(slices):
         one = ct_slice("rle", index, pixels=picture(16, signed=True))
         one.file_meta.TransferSyntaxUID = f"{DICOM}.5"
-        one.PixelData = encapsulate([rle(picture(16, signed=True) // (index + 1))])
+        stream = rle(picture(16, signed=True) // (index + 1))
+        one.PixelData = encapsulate([stream[:70] if index == broken else stream])
         one["PixelData"].VR, one["PixelData"].is_undefined_length = "OB", True
         path = save(one, folder / f"{index}.dcm")
         found = os.stat(path)
@@ -50,7 +53,8 @@ def extracted(folder: Path) -> dict[str, Any]:
         contents[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     entry = {"series_id": "s", "study_id": "t", "subject_id": "u", "flags": [], "files": rows, "rivals": []}
     roots = Roots({"": os.fsencode(folder)})
-    return extract(entry, contents, folder / "store", roots, Pseudonyms(b"k" * 32), Options(**OPTIONS))
+    options = Options(**OPTIONS)
+    return extract(entry, contents, folder / "store", roots, Pseudonyms(b"k" * 32), options, Crew(threads))
 
 
 def test_two_decoders_that_agree(tmp_path: Path) -> None:
@@ -58,6 +62,20 @@ def test_two_decoders_that_agree(tmp_path: Path) -> None:
     (volume,) = record["volumes"]
     assert volume["cross_checks"] == {"agreed dicomzarr-rle": 3} and volume["flags"] == []
     assert record["disagreement"] is None
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    def everything(threads: int) -> tuple[object, dict[str, bytes]]:
+        folder = tmp_path / str(threads)
+        record = extracted(folder, 20, threads, broken=13)
+        for file in record["files"]:
+            del file["stat"]
+        store = folder / "store"
+        return record, {os.fspath(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+
+    record, files = everything(1)
+    assert [file["reason"] for file in record["files"]].count("") == 19 and len(files) > 2
+    assert everything(4) == (record, files)
 
 
 def test_two_decoders_that_disagree_quarantine_the_series_with_both_digests(

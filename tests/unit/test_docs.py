@@ -143,10 +143,7 @@ def tiny_dataset(results: Path) -> None:
     folder = results / "dataset" / "images.zarr" / array
     folder.mkdir(parents=True)
     ome.write_image_group(folder, volume, {"modality": "CT"})
-    writer = shards.ShardWriter(folder / "0", shards.chunk_grid("zyx", pixels.shape, "<i2", "slice"), "<i2", "balanced")
-    for plane in pixels:
-        writer.put(plane)
-    writer.close()
+    shards.write_array(folder / "0", shards.chunk_grid("zyx", pixels.shape, "<i2", "slice"), "<i2", "balanced", pixels)
     with open(results / "dataset" / "volumes.csv", "w", newline="") as stream:
         row = dict.fromkeys(tables.VOLUMES, "") | {"array": array, "axes": "zyx"}
         csv.writer(stream, lineterminator="\n").writerows([tables.VOLUMES, row.values()])

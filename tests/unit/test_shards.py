@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import zarr
 
 from dicomzarr import shards
+from dicomzarr.crew import Crew
 
 SHAPES = [
     ("yx", (30, 41), "|u1"),
@@ -23,15 +25,15 @@ SHAPES = [
 ]
 
 
-def write(folder: Path, axes: str, values: np.ndarray[Any, Any], compression: str, layout: str) -> shards.Digests:
+def write(
+    folder: Path, axes: str, values: np.ndarray[Any, Any], compression: str, layout: str, threads: int = 1
+) -> shards.Digests:
     grid = shards.chunk_grid(axes, values.shape, values.dtype.str, layout)
-    writer = shards.ShardWriter(folder, grid, values.dtype.str, compression)
     size = dict(zip(axes, values.shape, strict=True))
-    for t in range(size.get("t", 1)):
-        for z in range(size.get("z", 1)):
-            frame = values[tuple({"t": t, "z": z}.get(axis, slice(None)) for axis in axes)]
-            writer.put(np.moveaxis(frame, 0, -1) if "c" in axes else frame)
-    return writer.close()
+    places = itertools.product(range(size.get("t", 1)), range(size.get("z", 1)))
+    cut = (values[tuple({"t": t, "z": z}.get(axis, slice(None)) for axis in axes)] for t, z in places)
+    frames = (np.moveaxis(frame, 0, -1) if "c" in axes else frame for frame in cut)
+    return shards.write_array(folder, grid, values.dtype.str, compression, frames, Crew(threads))
 
 
 def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
@@ -71,6 +73,14 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
     assert first == write(tmp_path / "b", "zyx", values, "balanced", "slice")
 
 
+@pytest.mark.parametrize("layout", ["slice", "brick"])
+@pytest.mark.parametrize(("axes", "shape", "dtype"), SHAPES)
+def test_threads_change_no_byte(tmp_path: Path, axes: str, shape: tuple[int, ...], dtype: str, layout: str) -> None:
+    values = noise(shape, dtype)
+    alone = write(tmp_path / "a", axes, values, "balanced", layout)
+    assert write(tmp_path / "b", axes, values, "balanced", layout, threads=5) == alone
+
+
 def test_zeros_are_written_too(tmp_path: Path) -> None:
     write(tmp_path / "0", "zyx", np.zeros((4, 8, 8), "<i2"), "balanced", "slice")
     shard = (tmp_path / "0/c/0/0/0").read_bytes()
@@ -92,12 +102,10 @@ def test_a_flipped_bit_is_an_error_and_not_a_number(tmp_path: Path, position: in
 
 def test_a_frame_of_another_shape_or_number_is_refused(tmp_path: Path) -> None:
     grid = shards.chunk_grid("zyx", (2, 4, 4), "<i2", "slice")
-    writer = shards.ShardWriter(tmp_path / "0", grid, "<i2", "balanced")
     with pytest.raises(ValueError, match="another shape"):
-        writer.put(np.zeros((4, 5), "<i2"))
-    writer.put(np.zeros((4, 4), "<i2"))
-    with pytest.raises(ValueError, match="before all its frames"):
-        writer.close()
+        shards.write_array(tmp_path / "a", grid, "<i2", "balanced", [np.zeros((4, 5), "<i2")])
+    with pytest.raises(ValueError, match="fewer frames"):
+        shards.write_array(tmp_path / "b", grid, "<i2", "balanced", [np.zeros((4, 4), "<i2")])
 
 
 def test_small_arrays(tmp_path: Path) -> None:

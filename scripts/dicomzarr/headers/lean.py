@@ -189,22 +189,21 @@ def read_raw(
     while True:
         try:  # the way of nearly all elements: one look-up each
             while True:
-                tag, step, vr, is_wanted = known[data[position : position + 8]]
+                tag, step, vr, kept, is_wanted = known[data[position : position + 8]]
                 if tag <= last:
                     raise Unclear
                 last = tag
                 if vr is None:
                     position += step
                 elif step > 0:
-                    after = position + step
-                    if after > end:
+                    if position + kept > end:
                         last -= 1
                         break
                     if is_wanted:
-                        values[tag] = (vr, data[position + 8 : after])
+                        values[tag] = (vr, data[position + 8 : position + kept])
                     else:
-                        texts.append((vr, data[position + 8 : after]))
-                    position = after
+                        texts.append((vr, data[position + 8 : position + kept]))
+                    position += step
                 elif step < 0 or position + 12 > end:
                     last -= 1
                     break
@@ -275,9 +274,10 @@ def read_raw(
 
 
 # What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted or a text
-# and None if not, and which of the two. The bytes are 0 where a length of 4 bytes follows, -1 where a closer look is
-# needed. The same heads come again in each file of a series, and looking one up costs a third of taking it apart.
-_Head = tuple[int, int, str | None, bool]
+# and None if not, bytes to the end of what is kept, and which of the two. The bytes to the next element are 0 where a
+# length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in each file of a series, and
+# looking one up costs a third of taking it apart.
+_Head = tuple[int, int, str | None, int, bool]
 _KNOWN_HEADS: dict[tuple[bool, frozenset[int]], dict[bytes, _Head]] = {}
 MAX_KNOWN_HEADS = 1 << 16
 
@@ -298,14 +298,14 @@ def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:
         return None
     is_wanted, is_text = tag in wanted, _is_text(tag, name)
     if tag in PIXEL_TAGS or tag >= _ITEM:
-        return tag, -1, "", False
+        return tag, -1, "", 0, False
     if length == UNDEFINED:
-        return tag, -1 if implicit or is_wanted or is_text else 0, "", False
+        return tag, -1 if implicit or is_wanted or is_text else 0, "", 0, False
     if is_wanted:
-        return tag, 8 + length if length <= MAX_VALUE else -1, name, True
+        return tag, 8 + length if length <= MAX_VALUE else -1, name, 8 + length, True
     if is_text and length:
-        return tag, 8 + length if length <= MAX_TEXT else -1, name, False
-    return tag, 8 + length, None, False
+        return tag, 8 + length, name, 8 + min(length, MAX_TEXT), False
+    return tag, 8 + length, None, 0, False
 
 
 def _is_text(tag: int, vr: str) -> bool:

@@ -1,0 +1,72 @@
+"""Work spread over the threads of a job, its results in order: what comes out does not depend on how many there are.
+
+Threads are enough where the work is done outside of Python: positioned reads, digests, codecs, and calls that another
+process answers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+One = TypeVar("One")
+Other = TypeVar("Other")
+
+WAITING = 128 << 20  # bytes of results that may wait for their turn
+
+
+class Crew:
+    """The threads of a job.
+
+    Parameters
+    ----------
+    threads : int
+        With one, everything is done by the caller, when it asks for the next result.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
+
+    def map(self, work: Callable[[One], Other], items: Iterable[One], size: int) -> Iterator[Other]:
+        """Yield `work(item)` for each item, in order.
+
+        Parameters
+        ----------
+        work : callable
+            Safe to be called by several threads. What it raises is raised in its turn.
+        items : iterable
+            Taken from by the caller alone, a few ahead of what was yielded.
+        size : int
+            Bytes that a result takes; so many are made ahead that they take no more than `WAITING`.
+        """
+        if self.threads < 2:
+            yield from map(work, items)
+            return
+        most = max(1, min(2 * self.threads, WAITING // max(size, 1)))
+        waiting: deque[Future[Other]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._threads().submit(work, item))
+                if len(waiting) > most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            for future in waiting:  # nothing goes on behind the back of a caller that has given up
+                if not future.cancelled():
+                    future.exception()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """Return the threads of this process: a fork has none of its parent's."""
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = (os.getpid(), ThreadPoolExecutor(self.threads))
+        return self._pool[1]
+
+
+ALONE = Crew()
