@@ -65,7 +65,7 @@ UNREADABLE = "0" * 64  # stands for the digest of a file whose bytes the disk do
 
 
 def content_of(row: HeaderRow, roots: Roots, threads: int = 1) -> str:
-    """Return the BLAKE3 of a source file's bytes, in hex, by so many threads; `UNREADABLE` where reading fails twice."""
+    """Return the BLAKE3 of a source file's bytes, by so many threads; `UNREADABLE` where reading fails twice."""
     for _ in range(2):
         try:
             return _content_of(row, roots, threads)
