@@ -246,7 +246,8 @@ class _Batch:
         """
         gone = []
         folder = self.results.records / RULE
-        for prefix in sorted(set(owned_prefixes(batch)) & set(os.listdir(folder))):
+        there = os.listdir(folder) if folder.is_dir() else []
+        for prefix in sorted(set(owned_prefixes(batch)) & set(there)):
             for path in (folder / prefix).glob("*.json"):
                 if path.stem not in current:
                     self._retire(path)

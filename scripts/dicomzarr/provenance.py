@@ -186,7 +186,7 @@ def step(snakemake: Any) -> Iterator[Step]:
     """
     quiet()
     results = Results(Path(snakemake.config["results"]))
-    handler = logging.FileHandler(str(snakemake.log[0]), mode="w", encoding="utf-8")
+    handler = _log_to(str(snakemake.log[0]))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.setLevel(logging.INFO)
     log.addHandler(handler)
@@ -214,7 +214,16 @@ def step(snakemake: Any) -> Iterator[Step]:
         _give_up(snakemake.rule, f"internal error, {where(error)}; please open an issue with this line")
     finally:
         log.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # a full disk: said already
+            handler.close()
+
+
+def _log_to(path: str) -> logging.Handler:
+    """Return what writes a log; nothing does where the disk does not let it, since the work may still succeed."""
+    try:
+        return logging.FileHandler(path, mode="w", encoding="utf-8")
+    except OSError:
+        return logging.NullHandler()
 
 
 def _give_up(rule: str, text: str) -> None:
