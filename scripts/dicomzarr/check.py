@@ -324,7 +324,8 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
     """
     extracted = storage.read_record(record)
     outcome = CheckResult({"arrays": 0, "read": 0, "mismatches": 0})
-    records, crew = storage.Staged(), Crew(threads)
+    disk = storage.Disk(results.records)
+    records, crew = storage.Staged(disk), Crew(threads)
     progress = Progress(results.private, f"{RULE}.{record.stem}")
     try:
         for series_id in sorted(extracted["series"]):
@@ -335,11 +336,12 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
             outcome.counts["read"] += 0 if kept else len(rows["depth"])
             progress.add(1, sum(file["stat"][0] for file in series["files"]))
             if len(records) >= GROUP_SERIES:
-                records.publish(results.records)
-        records.publish(results.records)
+                records.publish()
+        records.publish()
         progress.note()
     finally:
         records.abandon()
+        disk.close()
     for series_id in extracted["series"]:
         path = results.series_record(RULE, series_id)
         outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]

@@ -125,6 +125,7 @@ class _Batch:
 
     results: Results
     store: Path
+    disk: storage.Disk
     pseudonyms: Pseudonyms
     options: Options
     roots: Roots
@@ -211,15 +212,15 @@ class _Batch:
         """Make what waits durable, rename it into the dataset, and write the records last."""
         if not self.waiting:
             return
-        records = storage.Staged()
+        records = storage.Staged(self.disk)
         try:
             for record in self.waiting:
                 records.add(self.record_path(record["series_id"]), storage.record_json(record))
-            storage.sync_filesystem(self.store, (path for path in self.store.rglob("*") if path.is_file()))
+            self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
                 self._place(record)
                 self.retired_path(record["series_id"]).unlink(missing_ok=True)
-            storage.sync_filesystem(self.results.private)
+            self.disk.flush()
             records.rename()
         finally:
             records.abandon()
@@ -334,7 +335,8 @@ def extract_batch(
     store = results.temporary / f"{planned['batch']}.{os.getpid()}"
     storage.make_private(store)
     notes = attempts.Notes(results.private, planned["batch"])
-    batch = _Batch(results, store, pseudonyms, options, read_roots(inventory), notes, Crew(threads))
+    disk = storage.Disk(store)
+    batch = _Batch(results, store, disk, pseudonyms, options, read_roots(inventory), notes, Crew(threads))
     batch.suspect = notes.suspect()
     batch.paranoid, batch.keep_removed = paranoid, keep_removed
     try:
@@ -347,6 +349,7 @@ def extract_batch(
     finally:
         notes.end()
         storage.remove_tree(store)
+        disk.close()
     if changed:
         raise SourceChanged(len(changed), "series")
     total, extracted = len(planned["series"]), batch.extracted

@@ -128,9 +128,15 @@ class Staged:
     """Small files that become durable together: each written beside its place, all renamed after one flush.
 
     An `fsync` for each of thousands of records would take longer than the work they speak for.
+
+    Parameters
+    ----------
+    disk : Disk
+        Where they will lie.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
         self._waiting: dict[Path, Path] = {}
 
     def __len__(self) -> int:
@@ -146,15 +152,15 @@ class Staged:
         self._waiting[path] = beside
 
     def rename(self) -> None:
-        """Put the files into place; what they hold must have been flushed (`sync_filesystem`)."""
+        """Put the files into place; what they hold must have been flushed."""
         for path, beside in self._waiting.items():
             _put(beside, path)
         self._waiting = {}
 
-    def publish(self, folder: Path) -> None:
-        """Flush the file system of `folder`, where the files lie, and put them into place."""
+    def publish(self) -> None:
+        """Flush the file system and put the files into place."""
         if self._waiting:
-            sync_filesystem(folder, self._waiting.values())
+            self._disk.flush(self._waiting.values())
             self.rename()
 
     def abandon(self) -> None:
@@ -170,35 +176,47 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         stream.write(data)
 
 
-def sync_filesystem(folder: Path, written: Iterable[Path] = ()) -> None:
-    """Make durable all that was written to the file system of `folder`: one call for many files.
+class Disk:
+    """A file system, to be flushed as a whole: one call for many files.
 
     Parameters
     ----------
     folder : Path
-    written : iterable of Path
-        The files that matter; looked at only where the system does not know that call.
-
-    Raises
-    ------
-    OSError
-        If the disk could not take it.
+        A folder on it. Made before the first write that it is to flush: the system tells each descriptor only of errors
+        since it was opened, or of those that nobody has been told of.
     """
-    import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if libc.syncfs(handle) == 0:
+    def __init__(self, folder: Path) -> None:
+        self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def flush(self, written: Iterable[Path] = ()) -> None:
+        """Make durable all that was written to the file system.
+
+        Parameters
+        ----------
+        written : iterable of Path
+            The files that matter; looked at only where the system does not know that call.
+
+        Raises
+        ------
+        OSError
+            If the disk could not take it.
+        """
+        import ctypes
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(self._handle) == 0:
             return
         error = ctypes.get_errno()
-    finally:
-        os.close(handle)
-    if error not in _NO_SUCH_CALL:
-        raise OSError(error, os.strerror(error))
-    os.sync()  # of all file systems, and without a word on errors: those come from what follows
-    for path in written:
-        sync_file(path)
+        if error not in _NO_SUCH_CALL:
+            raise OSError(error, os.strerror(error))
+        os.sync()  # of all file systems, and without a word on errors: those come from what follows
+        for path in written:
+            sync_file(path)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._handle)
 
 
 # A kernel, a sandbox or a file system that does not know syncfs.

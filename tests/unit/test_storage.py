@@ -44,20 +44,34 @@ def no_syncfs(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Libc())
 
 
+def test_what_is_flushed_was_opened_before_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux tells a descriptor only of errors since it was opened, or of those that nobody has been told of."""
+    opened: list[str] = []
+    real = os.open
+    monkeypatch.setattr(
+        os, "open", lambda path, *rest, **more: (opened.append(str(path)), real(path, *rest, **more))[1]
+    )
+    records = storage.Staged(storage.Disk(tmp_path))
+    records.add(tmp_path / "record", b"{}")
+    assert opened[0] == str(tmp_path) and len(opened) == 2
+    records.publish()
+    assert len(opened) == 2 and (tmp_path / "record").exists()
+
+
 def test_without_syncfs_each_file_is_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_syncfs(monkeypatch, errno.ENOSYS)
     flushed = []
     monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.readlink(f"/proc/self/fd/{handle}")))
     written = tmp_path / "written"
     written.write_bytes(b"x")
-    storage.sync_filesystem(tmp_path, [written])
+    storage.Disk(tmp_path).flush([written])
     assert flushed == [str(written)]
 
 
 def test_an_error_of_the_disk_is_no_missing_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_syncfs(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match="Input/output error"):
-        storage.sync_filesystem(tmp_path)
+        storage.Disk(tmp_path).flush()
 
 
 def test_a_file_system_without_locks_is_told_and_used(
