@@ -196,6 +196,7 @@ def step(snakemake: Any) -> Iterator[Step]:
             log.info("%s starts", snakemake.rule)
             current = Step()
             if snakemake.rule in SEALED:
+                (results.records / "seal_dataset.json").unlink(missing_ok=True)
                 results.sealed.unlink(missing_ok=True)
                 _refuse_damage(snakemake, results)
             yield current

@@ -29,7 +29,7 @@ LASTING = ("ENOSPC", "EDQUOT")  # a full disk stays full; the others come once
 SOME = [
     ("write", "ENOSPC", 3), ("write", "EIO", 31), ("fsync", "EIO", 9), ("rename", "EDQUOT", 17), ("open", "EACCES", 22),
 ]  # fmt: skip
-COUNTS = [*range(1, 41), *range(41, 400, 3)]
+COUNTS = [*range(1, 41), *range(43, 600, 6)]
 FAULTS = [(call, error, count) for call in CALLS for error in ERRORS for count in COUNTS] if FULL else SOME
 # Before (1) and after (2) the Nth fsync and rename of a run: each point of publication, to the last.
 KILLS = [(call, how, n) for call in ("fsync", "rename") for how in "12" for n in range(1, 201)]

@@ -152,7 +152,7 @@ def test_a_run_that_was_interrupted_leaves_no_seal(mine: Workflow) -> None:
     save(ct_slice("series-0", 3), mine.source / "folder 0" / "late.dcm")
     mine.run("--until", "plan_batches")
     assert not (mine.results / "dataset/dataset.json").exists()
-    assert verify.verify(Results(mine.results)).unfinished
+    assert verify.verify(Results(mine.results)).unfinished == "the dataset is not sealed"
     assert mine.run().sealed != before
 
 
