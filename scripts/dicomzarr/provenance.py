@@ -15,7 +15,7 @@ import resource
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,15 @@ def _refuse_damage(snakemake: Any, results: Results) -> None:
         raise UserError(DAMAGED)
 
 
+def digests_of(params: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Return a digest of each param of a rule or a job, functions left out: what a record was made with."""
+    return {
+        name: storage.sha256_of_bytes(storage.canonical_json(value))[:16]
+        for name, value in params
+        if not callable(value)
+    }
+
+
 def _write_records(snakemake: Any, results: Results, step: Step) -> None:
     named = {name: str(path) for name, path in snakemake.output.items()}
     shown = {key: value for key, value in sorted(dict(snakemake.params.items()).items()) if key in SHAREABLE}
@@ -159,6 +168,7 @@ def _write_records(snakemake: Any, results: Results, step: Step) -> None:
         record = {
             "schema_version": SCHEMA_VERSION,
             "rule": snakemake.rule,
+            "params": digests_of(snakemake.params.items()),
             "claims": claims(results, made) | result.get("claims", {}),
             **{key: value for key, value in result.items() if key != "claims"},
         }

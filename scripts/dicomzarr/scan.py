@@ -34,6 +34,7 @@ BATCH_RULES = ("extract_batch", "check_batch")
 # Settings of profiles/default that recovery rests on, by their Snakemake option.
 NEEDED_SETTINGS = ("rerun-incomplete", "nolock", "keep-going")
 
+_made_with: dict[Path, tuple[str, Mapping[str, str]]] = {}  # of each true record, its rule and digests of its params
 _held: list[int] = []  # file descriptors of the run lock, held for the life of the process
 
 
@@ -227,9 +228,25 @@ def false_claims(results: Results) -> list[Path]:
             )
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             true = False
-        if not true:
+        if true:
+            _made_with[path] = record["rule"], record["params"]
+        else:
             found.append(path)
     return found
+
+
+def made_otherwise(rules: Iterable[Any]) -> list[Path]:
+    """Return the true records that were made with other params than the rules have now, as the last scan read them.
+
+    Snakemake compares params too, with what it keeps in `.snakemake/`: that may be lost, or lie in another folder than
+    the one in which the command is run now.
+    """
+    now = {rule.name: provenance.digests_of(rule.params.items()) for rule in rules}
+    return [
+        path
+        for path, (rule, params) in sorted(_made_with.items())
+        if any(params.get(name) != digest for name, digest in now.get(rule, {}).items())
+    ]
 
 
 def sweep(results: Results) -> None:
