@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -20,7 +21,7 @@ from dicomzarr.paths import Results, decode_path
 from dicomzarr.plans import owned_prefixes
 from dicomzarr.progress import Progress
 from dicomzarr.series import extract, fingerprint, set_aside
-from dicomzarr.source_files import UNREADABLE, Roots, content_of
+from dicomzarr.source_files import UNREADABLE, Contents, Roots, content_of
 
 log = logging.getLogger("dicomzarr")
 
@@ -82,17 +83,22 @@ def _stands(results: Results, record: Mapping[str, Any]) -> bool:
         return False
 
 
-def _contents(entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots: Roots, crew: Crew) -> dict[str, str]:
-    """Return the content digests of a series' files; those whose stat is known are not opened again.
+def _contents(
+    entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots: Roots, crew: Crew
+) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Return the content digests of a series' files, and the bytes of small ones, by path.
 
-    Without a record nothing is known, so that all are read.
+    Files whose stat is known are not opened again. Without a record nothing is known, so that all are read.
     """
     known = _known(record)
     rows = [*entry["files"], *entry["rivals"]]
     found = {row["path"]: known.get((row["path"], tuple(row["stat"])), "") for row in rows}
     unread = [row for row in rows if not found[row["path"]]]
-    read = crew.map(lambda row: content_of(row, roots, crew.threads), unread, 0)
-    return found | dict(zip((row["path"] for row in unread), read, strict=True))
+    if crew.threads > 1:
+        read = crew.map(lambda row: content_of(row, roots, crew.threads), unread, 0)
+        return found | dict(zip((row["path"] for row in unread), read, strict=True)), {}
+    with contextlib.closing(Contents(roots)) as contents:
+        return found | {row["path"]: contents.digest(row) for row in unread}, contents.kept
 
 
 def _known(record: Mapping[str, Any] | None) -> dict[tuple[str, tuple[int, ...]], str]:
@@ -160,7 +166,7 @@ class _Batch:
         if record is not None and standing and record.get("entry") == said and not self.paranoid and not lifted:
             return False
         died = record is not None and bool(record.get("died"))
-        contents = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
+        contents, kept = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
         self.hashed += len(_unknown(entry, None if self.paranoid else record))
         rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
         same = record is not None and record["fingerprint"] == fingerprint(entry, contents, self.options)
@@ -170,7 +176,7 @@ class _Batch:
             return False
         storage.remove_tree(self.record_path(entry["series_id"]))
         store = self.store / entry["series_id"]
-        made = self._extract(entry, contents, store, suspect=died or entry["series_id"] == self.suspect)
+        made = self._extract(entry, contents, kept, store, suspect=died or entry["series_id"] == self.suspect)
         for file in made["files"]:
             if "found" in file and "needed" in file:
                 known = (entry["series_id"], file["reason"], file["found"], file["needed"])
@@ -184,13 +190,19 @@ class _Batch:
         return True
 
     def _extract(
-        self, entry: Mapping[str, Any], contents: Mapping[str, str], store: Path, *, suspect: bool
+        self,
+        entry: Mapping[str, Any],
+        contents: Mapping[str, str],
+        kept: Mapping[str, bytes],
+        store: Path,
+        *,
+        suspect: bool,
     ) -> dict[str, Any]:
         """Extract a series; one at which a process died before is done in a child. What fails whole is set aside."""
         self.notes.begin(entry["series_id"])
 
         def work() -> dict[str, Any]:
-            return extract(entry, contents, store, self.roots, self.pseudonyms, self.options, self.crew)
+            return extract(entry, contents, store, self.roots, self.pseudonyms, self.options, self.crew, kept)
 
         try:
             return attempts.alone(work, store.with_name(f"{store.name}.answer")) if suspect else work()
@@ -247,8 +259,8 @@ class _Batch:
         """
         gone = []
         folder = self.results.records / RULE
-        there = os.listdir(folder) if folder.is_dir() else []
-        for prefix in sorted(set(owned_prefixes(batch)) & set(there)):
+        there = os.listdir(folder) if folder.is_dir() else ()
+        for prefix in sorted(set(owned_prefixes(batch)).intersection(there)):
             for path in (folder / prefix).glob("*.json"):
                 if path.stem not in current:
                     self._retire(path)

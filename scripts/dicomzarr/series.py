@@ -152,6 +152,7 @@ def extract(
     pseudonyms: Pseudonyms,
     options: Options,
     crew: Crew = ALONE,
+    kept: Mapping[str, bytes] = {},
 ) -> dict[str, Any]:
     """Write the arrays of one series into a temporary store and return its record.
 
@@ -170,14 +171,18 @@ def extract(
     options : Options
     crew : Crew
         Decodes and compresses.
+    kept : mapping of str to bytes
+        Files that need not be opened again, by path.
 
     Returns
     -------
     dict
         The record: files with outcome and reason, volumes with digests and the place of every frame.
     """
-    own = [SourceFile(row, contents[row["path"]]) for row in entry["files"]]
-    rivals = [SourceFile(row, contents[row["path"]], own=False) for row in entry["rivals"]]
+    own, rivals = (
+        [SourceFile(row, contents[row["path"]], kept.get(row["path"]), own=own) for row in entry[key]]
+        for key, own in (("files", True), ("rivals", False))
+    )
     # By content first: equal inputs give equal bytes wherever the files lie.
     files = sorted([*own, *rivals], key=lambda f: (not f.own, f.content, f.row["path"]))
     for index, file in enumerate(files):

@@ -198,6 +198,7 @@ def _chunks(
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield each inner chunk, contiguous and in the order of the axes, with its number in the grid."""
     at = {axis: i for i, axis in enumerate(grid.axes)}
+    counts = grid.counts
     shape, padded = (
         tuple(n for axis, n in zip(grid.axes, sizes, strict=True) if axis in "cyx")
         for sizes in (grid.shape, grid.shard)
@@ -219,22 +220,24 @@ def _chunks(
             slab = np.zeros((deep, *padded), dtype) if within == 0 else slab
             slab[within][tuple(slice(0, n) for n in shape)] = planes
         if within == deep - 1 or z == slices - 1:
-            yield from _tiles(grid, at, slab, t, z // deep)
+            yield from _tiles(grid, counts, slab, t, z // deep)
     if count * math.prod(shape) != math.prod(grid.shape):
         raise ValueError("fewer frames than the array has room for")
 
 
 def _tiles(
-    grid: ChunkGrid, at: Mapping[str, int], slab: NDArray[Any], t: int, z: int
+    grid: ChunkGrid, counts: Sequence[int], slab: NDArray[Any], t: int, z: int
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield the chunks of a slab, shape (depth, [c,] y, x), which lies at chunk `t`, `z` of the grid."""
-    rows, columns = (grid.chunk[at[axis]] for axis in "yx")
-    for y, x in itertools.product(*(range(grid.counts[at[axis]]) for axis in "yx")):
+    rows, columns = grid.chunk[-2:]
+    for y, x in itertools.product(range(counts[-2]), range(counts[-1])):
         tile = slab[..., y * rows : (y + 1) * rows, x * columns : (x + 1) * columns]
-        if "c" in at:
+        if "c" in grid.axes:
             tile = np.moveaxis(tile, 0, 1)  # (depth, c, y, x) to the order of the axes
         place = {"t": t, "c": 0, "z": z, "y": y, "x": x}
-        linear = int(np.ravel_multi_index([place[axis] for axis in grid.axes], grid.counts))
+        linear = 0
+        for axis, count in zip(grid.axes, counts, strict=True):
+            linear = linear * count + place[axis]
         yield linear, np.ascontiguousarray(tile)
 
 

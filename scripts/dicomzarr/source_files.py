@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ from dicomzarr.reasons import SetAside
 from dicomzarr.volumes import frames as frames_module
 
 _BLOCK = 1 << 22
+_SMALL = 256 << 10  # bytes of a file that takes longer to open than to read
+_KEPT = 64 << 20  # bytes of such files that are kept of one series
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,20 +34,27 @@ class Roots:
     folders: Mapping[str, bytes]
 
 
+# What opening ends in where a file is gone, is a link or a socket now, or may not be read any more.
+_CHANGED = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM))
+
+
 @contextlib.contextmanager
-def opened(row: HeaderRow, roots: Roots) -> Iterator[int]:
+def opened(row: HeaderRow, opener: Opener) -> Iterator[int]:
     """Open a source file, read only and through no link; it is the one the scan saw until it is closed.
 
     Raises
     ------
     SourceChanged
         If it is not there or another one, also where the block failed: what was read of it is worth nothing.
+    OSError
+        If the disk does not give it.
     """
     try:
-        with Opener(roots.folders) as opener:
-            handle = opener.open(row["path"])
-    except OSError:
-        raise SourceChanged(1) from None
+        handle = opener.open(row["path"])
+    except OSError as error:
+        if error.errno in _CHANGED:
+            raise SourceChanged(1) from None
+        raise
     try:
         _refuse_change(handle, row)
         try:
@@ -64,26 +74,65 @@ def _refuse_change(handle: int, row: HeaderRow) -> None:
 UNREADABLE = "0" * 64  # stands for the digest of a file whose bytes the disk does not give
 
 
+class Contents:
+    """Digests of whole files; of small ones the bytes are kept, so that they are opened once.
+
+    Parameters
+    ----------
+    roots : Roots
+    threads : int
+        That work on one large file.
+
+    Attributes
+    ----------
+    kept : dict of str to bytes
+        The small files of a series, by path, as far as there is room.
+    """
+
+    def __init__(self, roots: Roots, threads: int = 1) -> None:
+        self.kept: dict[str, bytes] = {}
+        self._opener, self._threads = Opener(roots.folders), threads
+        self._room = _KEPT
+
+    def digest(self, row: HeaderRow) -> str:
+        """Return the BLAKE3 of a source file's bytes, in hex; `UNREADABLE` where reading fails twice.
+
+        Raises
+        ------
+        SourceChanged
+            If it is not the file that the scan saw.
+        """
+        for _ in range(2):
+            with contextlib.suppress(OSError):
+                return self._digest(row)
+        return UNREADABLE
+
+    def _digest(self, row: HeaderRow) -> str:
+        digest = blake3(max_threads=self._threads)
+        size = row["stat"][0]
+        with opened(row, self._opener) as handle:
+            offset = 0
+            while block := os.pread(handle, _BLOCK, offset):
+                digest.update(block)
+                offset += len(block)
+                if offset == size:
+                    break
+        if offset != size:
+            raise SourceChanged(1)
+        if len(block) == size <= min(_SMALL, self._room):
+            self.kept[row["path"]] = block
+            self._room -= size
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the folder that is open."""
+        self._opener.close()
+
+
 def content_of(row: HeaderRow, roots: Roots, threads: int = 1) -> str:
-    """Return the BLAKE3 of a source file's bytes, by so many threads; `UNREADABLE` where reading fails twice."""
-    for _ in range(2):
-        try:
-            return _content_of(row, roots, threads)
-        except OSError:
-            continue
-    return UNREADABLE
-
-
-def _content_of(row: HeaderRow, roots: Roots, threads: int) -> str:
-    digest = blake3(max_threads=threads)
-    with opened(row, roots) as handle:
-        offset = 0
-        while block := os.pread(handle, _BLOCK, offset):
-            digest.update(block)
-            offset += len(block)
-    if offset != row["stat"][0]:
-        raise SourceChanged(1)
-    return digest.hexdigest()
+    """Return the digest of one file, and keep nothing; see `Contents.digest`."""
+    with contextlib.closing(Contents(roots, threads)) as contents:
+        return contents.digest(row)
 
 
 @dataclasses.dataclass(slots=True)
@@ -94,6 +143,8 @@ class SourceFile:
     ----------
     content : str
         BLAKE3 of its bytes, hex.
+    data : bytes, optional
+        Its bytes, where they are kept.
     own : bool
         It belongs to the series; else it is a rival, read only to settle who keeps a SOP Instance UID.
     reason, risk : str
@@ -106,6 +157,7 @@ class SourceFile:
 
     row: HeaderRow
     content: str
+    data: bytes | None = None
     own: bool = True
     reason: str = ""
     risk: str = ""
@@ -126,7 +178,7 @@ class Readers:
 
     def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
         self._files = files
-        self._roots = roots
+        self._opener = Opener(roots.folders)
         self._stack = contextlib.ExitStack()
         self._current: int | None = None
         self._reader: pixels.FrameReader | None = None
@@ -134,22 +186,32 @@ class Readers:
     def of(self, source: int) -> pixels.FrameReader:
         """Return the frames of a file; the reader of another file is closed."""
         if self._current != source or self._reader is None:
-            self.close()
-            row = self._files[source].row
-            handle = self._stack.enter_context(opened(row, self._roots))
-            opened_source = sources.open_source(handle, row["stat"][0], row["facts"])
-            self._reader = pixels.FrameReader(opened_source, row["facts"])
+            self._leave()
+            file = self._files[source]
+            self._reader = pixels.FrameReader(self._source(file), file.row["facts"], file.format)
             self._current = source
         return self._reader
+
+    def _source(self, file: SourceFile) -> sources.Source:
+        facts, size = file.row["facts"], file.row["stat"][0]
+        if file.data is not None and facts.get("TransferSyntaxUID") != sources.DEFLATED_EXPLICIT_LITTLE:
+            return sources.MemorySource(file.data)
+        return sources.open_source(self._stack.enter_context(opened(file.row, self._opener)), size, facts)
 
     def frame(self, source: int, number: int) -> pixels.DecodedFrame:
         """Return one frame of a file."""
         return self.of(source)[number]
 
     def close(self) -> None:
-        """Close the file that is open."""
-        self._stack.close()
+        """Close the file that is open, and its folder."""
+        try:
+            self._leave()
+        finally:
+            self._opener.close()
+
+    def _leave(self) -> None:
         self._current, self._reader = None, None
+        self._stack.close()
 
 
 def _read_header(handle: int, row: HeaderRow) -> Any:
@@ -195,7 +257,7 @@ def _understand(
     row: HeaderRow, roots: Roots, index: int, content: str, facts: ImageFacts, form: pixels.PixelFormat
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Frame]]:
     """Return palette, modality LUT and frames of a file whose header says more than the index keeps."""
-    with opened(row, roots) as handle:
+    with Opener(roots.folders) as opener, opened(row, opener) as handle:
         header = _read_header(handle, row)
     palette = modality_lut = None
     if facts.get("has_palette") and header is not None:

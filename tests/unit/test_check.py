@@ -48,6 +48,7 @@ def test_every_frame_is_compared(
     record = written(tmp_path, axes, SHAPES[axes])
     frame = 4 * 5 * 2 * (3 if "c" in axes else 1)
     monkeypatch.setattr(check, "BLOCK", frames_at_once * frame)
+    monkeypatch.setattr(check, "OPENING", frames_at_once)
     crew = Crew(threads)
     assert check.read_back(tmp_path, record, crew).exact
     runs = [len(run) for run in check._blocks(record)]

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from dicoms import ct_slice, save
 
+from dicomzarr import source_files
 from dicomzarr.errors import SourceChanged
 from dicomzarr.model import HeaderRow
-from dicomzarr.source_files import Roots, content_of, opened
+from dicomzarr.opening import Opener
+from dicomzarr.source_files import Contents, Roots, content_of, opened
 
 
 def row_of(path: Path) -> HeaderRow:
@@ -25,16 +27,16 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_file_that_changes_after_it_was_opened_is_told(file: Path) -> None:
-    roots = Roots({"": os.fsencode(file.parent)})
+    opener = Opener({"": os.fsencode(file.parent)})
     row = row_of(file)
-    with pytest.raises(SourceChanged, match="changed_while_reading: 1 file of"), opened(row, roots):
+    with opener, pytest.raises(SourceChanged, match="changed_while_reading: 1 file of"), opened(row, opener):
         file.write_bytes(file.read_bytes()[:-2] + b"ab")
 
 
 def test_an_error_in_a_file_that_changed_blames_the_change(file: Path) -> None:
-    roots = Roots({"": os.fsencode(file.parent)})
+    opener = Opener({"": os.fsencode(file.parent)})
     row = row_of(file)
-    with pytest.raises(SourceChanged), opened(row, roots):
+    with opener, pytest.raises(SourceChanged), opened(row, opener):
         os.truncate(file, 40)
         raise ValueError("the bytes make no sense")
 
@@ -49,3 +51,18 @@ def test_a_file_that_vanished_or_is_a_link_now_is_told(file: Path) -> None:
     file.symlink_to(file.with_name("elsewhere"))
     with pytest.raises(SourceChanged):
         content_of(row, roots)
+
+
+def test_small_files_are_kept_as_far_as_there_is_room(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row, contents = row_of(file), Contents(Roots({"": os.fsencode(file.parent)}))
+    monkeypatch.setattr(source_files, "_SMALL", row["stat"][0] - 1)
+    digest = contents.digest(row)
+    assert contents.kept == {} and digest == content_of(row, Roots({"": os.fsencode(file.parent)}))
+    monkeypatch.setattr(source_files, "_SMALL", row["stat"][0])
+    contents._room = 2 * row["stat"][0] - 1
+    again = row_of(save(ct_slice("alpha", 1), file.with_name("again.dcm")))
+    assert again["stat"][0] == row["stat"][0]
+    contents.digest(row)
+    contents.digest(again)
+    contents.close()
+    assert contents.kept == {row["path"]: file.read_bytes()}

@@ -182,14 +182,26 @@ def read_raw(
     """
     header = RawHeader()
     values, texts = header.values, header.texts
-    known = _KNOWN_HEADS.setdefault((implicit, wanted), {})
+    memory = _MEMORIES.setdefault((implicit, wanted), Memory())
+    known, runs = memory.heads, memory.runs
     unpack_length = _LENGTH
     base, position, end = 0, start, len(data)
-    last = walked = 0
+    last = walked = spared = 0
+    first = data
     while True:
-        try:  # the way of nearly all elements: one look-up each
+        try:  # the way of nearly all elements: one look-up each, or one for many
             while True:
-                tag, step, vr, kept, is_wanted = known[data[position : position + 8]]
+                head = data[position : position + 8]
+                if head in runs:
+                    run = runs[head]
+                    if run.first > last and data.startswith(run.data, position):
+                        values.update(run.values)
+                        texts += run.texts
+                        last = run.last
+                        position += len(run.data)
+                        spared += run.elements
+                        continue
+                tag, step, vr, kept, is_wanted = known[head]
                 if tag <= last:
                     raise Unclear
                 last = tag
@@ -214,7 +226,6 @@ def read_raw(
                         break
                     position += 12 + length
         except KeyError:
-            head = data[position : position + 8]
             learned = _learn(head, implicit, wanted)
             if learned is not None:
                 if len(known) >= MAX_KNOWN_HEADS:
@@ -270,6 +281,7 @@ def read_raw(
         elif _is_text(tag, vr) and base + position <= size:
             texts.append((vr, read(min(length, MAX_TEXT), base + value)))
     header.is_empty = last == 0
+    memory.compare(first, start, len(values) + len(texts) - spared)
     return header
 
 
@@ -278,8 +290,99 @@ def read_raw(
 # length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in each file of a series, and
 # looking one up costs a third of taking it apart.
 _Head = tuple[int, int, str | None, int, bool]
-_KNOWN_HEADS: dict[tuple[bool, frozenset[int]], dict[bytes, _Head]] = {}
 MAX_KNOWN_HEADS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Elements that stood, byte for byte, in two headers: met again, they are compared at once and not one by one."""
+
+    data: bytes
+    first: int  # tags
+    last: int
+    values: dict[int, tuple[str, bytes | None]]
+    texts: list[tuple[str, bytes]]
+
+    @property
+    def elements(self) -> int:
+        """Number of its elements that are kept."""
+        return len(self.values) + len(self.texts)
+
+
+LEAST_RUN = 4  # elements
+MAX_RUNS = 1 << 10
+_MANY = 24  # elements kept one by one, from which on a comparison may pay
+_LONGEST_PAUSE = 1 << 8  # headers
+
+
+@dataclass(slots=True)
+class Memory:
+    """What headers of one encoding had in common so far; it changes how fast they are read, never what is found.
+
+    Attributes
+    ----------
+    heads : dict
+        What the first 8 bytes of an element mean.
+    runs : dict
+        Runs by the first 8 bytes of their first element.
+    """
+
+    heads: dict[bytes, _Head] = field(default_factory=dict)
+    runs: dict[bytes, Run] = field(default_factory=dict)
+    _before: tuple[bytes, int] = (b"", 0)
+    _pause: int = 1
+    _left: int = 0
+
+    def compare(self, data: bytes, start: int, singly: int) -> None:
+        """Learn the runs that a header shares with the one before it, where so many elements were taken singly.
+
+        Headers that have nothing in common are compared less and less often.
+        """
+        if singly < _MANY:
+            self._pause = 1
+            return
+        self._left -= 1
+        if self._left <= 0:
+            self._left = self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            if len(self.runs) >= MAX_RUNS:
+                self.runs.clear()
+            here, there = self._elements(data, start), dict(self._elements(*self._before))
+            run: list[tuple[int, bytes]] = []
+            for tag, element in here:
+                if there.get(tag) == element:
+                    run.append((tag, element))
+                    continue
+                self._keep(run)
+                run = []
+            self._keep(run)
+        self._before = data, start
+
+    def _elements(self, data: bytes, start: int) -> list[tuple[int, bytes]]:
+        """Return tag and bytes of the first elements, up to one that is not plain."""
+        found: list[tuple[int, bytes]] = []
+        position = start
+        while True:
+            head = self.heads.get(data[position : position + 8])
+            if head is None or head[1] <= 0 or position + head[1] > len(data) or (found and head[0] <= found[-1][0]):
+                return found
+            found.append((head[0], data[position : position + head[1]]))
+            position += head[1]
+
+    def _keep(self, run: list[tuple[int, bytes]]) -> None:
+        if len(run) < LEAST_RUN:
+            return
+        made = Run(b"".join(element for _, element in run), run[0][0], run[-1][0], {}, [])
+        for tag, element in run:
+            _, _, vr, kept, is_wanted = self.heads[element[:8]]
+            if vr is not None and is_wanted:
+                made.values[tag] = (vr, element[8:kept])
+            elif vr is not None:
+                made.texts.append((vr, element[8:kept]))
+        self.runs[made.data[:8]] = made
+
+
+_MEMORIES: dict[tuple[bool, frozenset[int]], Memory] = {}
 
 
 def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:

@@ -70,8 +70,9 @@ def read_within_limits(roots: Mapping[str, str], entries: list[Entry]) -> tuple[
     Each file has a budget of time: the process ends at one that takes more.
     """
     lines, rows = [], iter(read_files(roots, entries, _gatherer))
-    for _ in entries:
-        with limits.current().budget():
+    with limits.current().budget() as renew:
+        for _ in entries:
+            renew()
             lines.append(next(rows))
     return lines, _gatherer.take()
 

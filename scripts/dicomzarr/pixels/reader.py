@@ -91,6 +91,8 @@ class FrameReader:
         Of the bytes that `facts["pixel"]` counts in.
     facts : ImageFacts
         Of the header.
+    form : PixelFormat, optional
+        Of these facts, where the caller has it.
 
     Attributes
     ----------
@@ -105,8 +107,8 @@ class FrameReader:
         On construction, where header, length or encapsulation rule the image out as a whole.
     """
 
-    def __init__(self, source: Source, facts: ImageFacts) -> None:
-        self.format = form = pixel_format(facts)
+    def __init__(self, source: Source, facts: ImageFacts, form: PixelFormat | None = None) -> None:
+        self.format = form = form or pixel_format(facts)
         self._source = source
         self._offset, self._length = facts["pixel"]["offset"], facts["pixel"]["length"]
         self._table: FrameTable | None = None

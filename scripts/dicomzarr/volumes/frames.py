@@ -390,6 +390,8 @@ def _causes_of_file(facts: ImageFacts) -> dict[str, float]:
 
 def number(value: object) -> float | None:
     """Return a finite number, the first of several, or None."""
+    if type(value) is float or type(value) is int:  # as the index gives them
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, bytes) or value is None:
         return None
     if not isinstance(value, (str, int, float)) and hasattr(value, "__iter__"):
