@@ -33,6 +33,9 @@ include: "rules/seal_dataset.smk"
 include: "rules/check_gate.smk"
 
 
+compare_params(workflow.rules)
+
+
 # Every record is asked for by name: Snakemake does not rebuild a missing intermediate whose descendants are there.
 rule all:
     default_target: True

@@ -28,6 +28,17 @@ if workflow.is_main_process and scan.wanted(sys.argv[1:]):
         print(f"Error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1)  # a WorkflowError would add lines of this file to a user's mistake
 
+
+def compare_params(rules):
+    """Take back the records that were made with other params, or tell of them where the launcher only asks."""
+    if workflow.is_main_process and scan.wanted(sys.argv[1:]):
+        if looking.asked():
+            looking.tell_more(settings, scan.made_otherwise(rules))
+        else:
+            for record in scan.made_otherwise(rules):
+                record.unlink()
+
+
 # Where the source lies is in the private inventory now; no job's preamble needs to carry it.
 config.pop("source", None)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dicomzarr import extract, identity, limits, provenance
+from dicomzarr import extract, identity, limits, provenance, storage
 from dicomzarr.model import Options
 from dicomzarr.paths import Results
 
@@ -10,13 +10,16 @@ from dicomzarr.paths import Results
 def extract_batch(
     results: Path,
     plan: Path,
+    plan_digest: str,
     inventory: Path,
     options: Options,
     threads: int = 1,
     paranoid: bool = False,
     keep_removed: bool = False,
 ) -> extract.BatchResult:
-    """Bring the arrays of a batch up to date and return what was done."""
+    """Bring the arrays of a batch up to date and return what was done; `plan_digest` begins the SHA-256 of the plan."""
+    if not storage.sha256_of(plan).startswith(plan_digest):
+        raise storage.Damaged(plan)
     folders = Results(results)
     pseudonyms = identity.load(folders.private)
     return extract.extract_batch(
@@ -31,6 +34,7 @@ if __name__ == "__main__":
         step.result = extract_batch(
             results=Path(snakemake.params.results),
             plan=Path(snakemake.input.plan),
+            plan_digest=snakemake.params.plan,
             inventory=Path(snakemake.params.inventory),
             options=Options(
                 compression=snakemake.params.compression,

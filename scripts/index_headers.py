@@ -4,23 +4,31 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import limits, provenance
+from dicomzarr import limits, provenance, storage
 from dicomzarr.headers import index
 from dicomzarr.privacy.needles import NEEDLES
 
 
 def index_headers(
-    inventory: Path, index_file: Path, cache: Path, processes: int, code: str, paranoid: bool = False
+    inventory: Path,
+    index_file: Path,
+    cache: Path,
+    processes: int,
+    code: str,
+    paranoid: bool = False,
+    largest_loss: float = 1.0,
 ) -> dict[str, Any]:
     """Read the headers of new and changed files, keep the rest; how many were read is history, no count of data."""
-    found = index.index_headers(inventory, index_file, cache, processes, code, trust=not paranoid)
+    found = index.index_headers(
+        inventory, index_file, cache, processes, code, trust=not paranoid, largest_loss=largest_loss
+    )
     # The needles are no output of the rule, which Snakemake would delete first: they outlive a run, as the cache does.
     needles = cache / NEEDLES
     return {
         "counts": {"files": found.files, **found.outcomes},
         "read": found.read,
         "kept": found.kept,
-        "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, ""]},
+        "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, storage.sha256_of(needles)]},
     }
 
 
@@ -33,5 +41,7 @@ if __name__ == "__main__":
             cache=Path(snakemake.params.cache),
             processes=snakemake.threads,
             code=snakemake.params.code,
-            paranoid=snakemake.config["paranoid"],  # no param: it changes no result
+            # No params: they change no result.
+            paranoid=snakemake.config["paranoid"],
+            largest_loss=1.0 if snakemake.config["confirm_drop"] else snakemake.config["largest_drop"],
         )

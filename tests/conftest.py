@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -16,11 +20,13 @@ from typing import Any
 
 import pytest
 import yaml
+from forks import Forks, compiled
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT.parent / "shared" / "corpus"
 CHECKER = ROOT.parent / "shared" / "check_contract.py"
 REASON = "published test images"
+FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # the long forms: see CONTRIBUTING.md
 
 
 @dataclass
@@ -67,6 +73,7 @@ class Workflow:
     config: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     project: Path = ROOT
+    forks: Forks | None = None  # starts the processes, where there are thousands to start
 
     @property
     def source(self) -> Path:
@@ -76,6 +83,10 @@ class Workflow:
     def results(self) -> Path:
         return self.folder / "results"
 
+    def sealed(self) -> dict[str, Any]:
+        """Return what the seal of the dataset says."""
+        return json.loads((self.results / "dataset" / "dataset.json").read_text())
+
     def write_config(self, **config: Any) -> dict[str, Any]:
         """Write a config file made of the defaults of the tests and `config`."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,25 +95,88 @@ class Workflow:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(chosen))
         return chosen
 
+    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `snakemake` on the config file that is there, in a session of its own."""
+        said = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
+        kept = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"}
+        whole = {**kept, **self.environment, **environment}
+        if self.forks:
+            output = self.folder / "output.txt"
+            self.forks.start(said, self.folder, whole, output)
+            return subprocess.CompletedProcess(said, self.forks.wait(), "", output.read_text(errors="replace"))
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *said],
+            cwd=self.folder,
+            env=whole,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            start_new_session=True,
+        )
+
+    def killed(self, after: float, *arguments: str) -> None:
+        """Start a run in a session of its own and kill all of it after so many seconds, if it has not ended by then."""
+        said = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
+        environment = os.environ | self.environment
+        if self.forks:
+            group = self.forks.start(said, self.folder, environment, self.folder / "output.txt")
+            time.sleep(after)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+            self.forks.wait()
+            return
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *said],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(after)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
     def run(self, *arguments: str, cores: int = 2, ok: bool = True, **config: Any) -> Run:
         """Run `snakemake` with a config file made of the defaults of the tests and `config`."""
         chosen = self.write_config(**config)
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile")]
-        command += ["--cores", str(cores), "--configfile", "config.yaml", *arguments]
-        environment = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"} | self.environment
-        process = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600, check=False
-        )
+        process = self.snakemake("--cores", str(cores), *arguments)
         run = Run(process, self.folder / str(chosen["results"]))
         if ok and process.returncode:
             pytest.fail(f"snakemake exited with {process.returncode}:\n{run.output[-6000:]}")
         return run
 
 
+def leftovers(results: Path) -> list[Path]:
+    """Return the temporary files that lie in a results folder."""
+    return [p for p in results.rglob("*") if p.name.endswith(".partial") or "temporary" in p.parts[:-1]]
+
+
 @pytest.fixture
 def workflow(tmp_path: Path) -> Workflow:
     """A fresh folder to run the workflow in, with a fixed key, so that ids can be compared between runs."""
     return Workflow(tmp_path, environment={"DICOMZARR_KEY": "k" * 32})
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes calls of the system fail."""
+    if not shutil.which("gcc"):
+        pytest.skip("no gcc")
+    library = tmp_path_factory.mktemp("shim") / "faults.so"
+    return compiled(ROOT / "tests" / "faults.c", library, "-shared", "-fPIC", "-ldl")
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Forks | None]:
+    """What starts the processes of the long forms; None for the short ones, where they start as a user's do."""
+    if not FULL:
+        yield None
+        return
+    with Forks(tmp_path_factory.mktemp("forks"), request.getfixturevalue("shim")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,7 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
             ("check_batch", lambda b: check.check_batch(results, results.records / "extract_batch" / f"{b}.json", "")),
         ):  # fmt: skip
             record = dataclasses.asdict(made(batch))
-            storage.write_atomically(results.records / rule / f"{batch}.json", storage.canonical_json(record))
+            storage.write_atomically(results.records / rule / f"{batch}.json", storage.record_json(record))
     reports = results.dataset / "reports"
     verdicts.write_report(results, batches, "depth", tables.DEPTH, reports / "depth.csv")
     verdicts.write_report(results, batches, "size", tables.SIZE, reports / "size.csv")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dicomzarr import ome, storage, tables
+from dicomzarr.errors import SourceChanged
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.inventory import NOT_FILES, rows_of
 from dicomzarr.paths import Results
@@ -43,11 +44,21 @@ def _not_files(inventory: Path) -> Iterator[list[str]]:
 
 
 def _settled_by_header(index: Path) -> Iterator[list[str]]:
-    """Yield [path, outcome, reason, series] of the files whose fate the header index decides."""
+    """Yield [path, outcome, reason, series] of the files whose fate the header index decides.
+
+    Raises
+    ------
+    SourceChanged
+        At the end, if files changed while it was made.
+    """
+    changed = 0
     with open(index, "rb") as stream:
         for header in map(json.loads, stream):
+            changed += header["outcome"] == "changed"
             if header["outcome"] != "image":
                 yield [header["path"], header["outcome"], header["reason"], ""]
+    if changed:
+        raise SourceChanged(changed)
 
 
 def _spill(rows: Iterable[Sequence[Any]], folder: Path, name: str) -> Path:
@@ -145,9 +156,9 @@ def volume_line(record: Mapping[str, Any], volume: Mapping[str, Any], joined: Jo
 def _series(results: Results, batches: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (batch, record) of every series by increasing id: batches own prefixes of ids, in order of their names."""
     for batch in sorted(batches):
-        extracted = storage.read_json(results.records / "extract_batch" / f"{batch}.json")
+        extracted = storage.read_record(results.records / "extract_batch" / f"{batch}.json")
         for series_id in sorted(extracted["series"]):
-            yield batch, storage.read_json(results.series_record("extract_batch", series_id))
+            yield batch, storage.read_record(results.series_record("extract_batch", series_id))
 
 
 class _Spills:
@@ -281,7 +292,7 @@ def consolidate(
             current = batch
             series_id = record["series_id"]
             extraction.add(series_id, _extraction_said(record, pseudonyms))
-            checks.add(series_id, _check_said(storage.read_json(results.series_record("check_batch", series_id))))
+            checks.add(series_id, _check_said(storage.read_record(results.series_record("check_batch", series_id))))
             for said in record["files"]:
                 files.add([said["path"], said["outcome"], said["reason"], series_id])
                 risks.update([said["risk"]] if said["reason"] == "burned_in_risk" else [])
@@ -303,6 +314,10 @@ def consolidate(
         tables.write(outputs["outcomes"], tables.OUTCOMES, listed)
         set_aside = [tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
         tables.write(outputs["policy"], tables.POLICY, set_aside)
+    except SourceChanged:
+        # Read again by the next run, also where the source is then as the inventory had it.
+        (results.records / "index_headers.json").unlink(missing_ok=True)
+        raise
     finally:
         storage.remove_tree(folder)
     storage.write_atomically(outputs["group"], ome.GROUP)

@@ -293,7 +293,7 @@ def _check_series(
     disk = {volume["array"]: _on_disk(results.images / volume["array"]) for volume in record["volumes"]}
     key = {"code": code, "fingerprint": record["fingerprint"], "disk": disk}
     try:
-        kept = storage.read_json(path)
+        kept = storage.read_record(path)
         if kept["key"] == key:
             return kept, True
     except (OSError, ValueError, KeyError, TypeError):
@@ -303,7 +303,7 @@ def _check_series(
         depth.append(depth_row(volume, read_back(results.images, volume, crew)))
         size.append(size_row(volume, {name: said[0] for name, said in disk[volume["array"]].items()}))
     made = {"key": key, "depth": depth, "size": size}
-    records.add(path, storage.canonical_json(made))
+    records.add(path, storage.record_json(made))
     return made, False
 
 
@@ -324,24 +324,26 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
     -------
     CheckResult
     """
-    extracted = storage.read_json(record)
+    extracted = storage.read_record(record)
     outcome = CheckResult({"arrays": 0, "read": 0, "mismatches": 0})
-    records, crew = storage.Staged(), Crew(threads)
+    disk = storage.Disk(results.records)
+    records, crew = storage.Staged(disk), Crew(threads)
     progress = Progress(results.private, f"{RULE}.{record.stem}")
     try:
         for series_id in sorted(extracted["series"]):
-            series = storage.read_json(results.series_record("extract_batch", series_id))
+            series = storage.read_record(results.series_record("extract_batch", series_id))
             rows, kept = _check_series(results, series, code, records, crew)
             outcome.depth += rows["depth"]
             outcome.size += rows["size"]
             outcome.counts["read"] += 0 if kept else len(rows["depth"])
             progress.add(1, sum(file["stat"][0] for file in series["files"]))
             if len(records) >= GROUP_SERIES:
-                records.publish(results.records)
-        records.publish(results.records)
+                records.publish()
+        records.publish()
         progress.note()
     finally:
         records.abandon()
+        disk.close()
     for series_id in extracted["series"]:
         path = results.series_record(RULE, series_id)
         outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]

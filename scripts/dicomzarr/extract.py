@@ -21,7 +21,7 @@ from dicomzarr.paths import Results, decode_path
 from dicomzarr.plans import owned_prefixes
 from dicomzarr.progress import Progress
 from dicomzarr.series import extract, fingerprint, set_aside
-from dicomzarr.source_files import Contents, Roots, content_of
+from dicomzarr.source_files import UNREADABLE, Contents, Roots, content_of
 
 log = logging.getLogger("dicomzarr")
 
@@ -58,13 +58,13 @@ def read_roots(inventory: Path) -> Roots:
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
-        record = storage.read_json(path)
-        return record if isinstance(record, dict) and {"files", "volumes", "fingerprint"} <= set(record) else None
+        record = storage.read_record(path)
+        return record if {"files", "volumes", "fingerprint"} <= set(record) else None
     except (OSError, ValueError):
         return None
 
 
-def _files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
+def files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return ``{path below images.zarr: [size, sha256]}`` of all that a series has there."""
     series = record["series_id"]
     found: dict[str, list[Any]] = {}
@@ -78,7 +78,7 @@ def _files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _stands(results: Results, record: Mapping[str, Any]) -> bool:
     """Return whether every file of the series is there with its size."""
     try:
-        return all(os.stat(results.images / path).st_size == said[0] for path, said in _files_of(record).items())
+        return all(os.stat(results.images / path).st_size == said[0] for path, said in files_of(record).items())
     except OSError:
         return False
 
@@ -104,7 +104,8 @@ def _contents(
 def _known(record: Mapping[str, Any] | None) -> dict[tuple[str, tuple[int, ...]], str]:
     """Return the content digests that a record knows, by path and stat."""
     files = [*(record or {}).get("files", []), *(record or {}).get("rivals", [])]
-    return {(file["path"], tuple(file["stat"])): file["content"] for file in files}
+    known = {(file["path"], tuple(file["stat"])): file["content"] for file in files}
+    return {key: content for key, content in known.items() if content != UNREADABLE}
 
 
 def _unknown(entry: Mapping[str, Any], record: Mapping[str, Any] | None) -> list[str]:
@@ -130,6 +131,7 @@ class _Batch:
 
     results: Results
     store: Path
+    disk: storage.Disk
     pseudonyms: Pseudonyms
     options: Options
     roots: Roots
@@ -153,7 +155,7 @@ class _Batch:
 
     def save(self, record: Mapping[str, Any]) -> None:
         path = self.record_path(record["series_id"])
-        storage.write_atomically(path, storage.canonical_json(record), private=True)
+        storage.write_atomically(path, storage.record_json(record), private=True)
 
     def series(self, entry: Mapping[str, Any]) -> bool:
         """Bring one series up to date; return whether it was extracted."""
@@ -172,7 +174,7 @@ class _Batch:
             _renamed(record, entry, contents)
             self.save(record | {"entry": said, "rivals": rivals})
             return False
-        self.record_path(entry["series_id"]).unlink(missing_ok=True)
+        storage.remove_tree(self.record_path(entry["series_id"]))
         store = self.store / entry["series_id"]
         made = self._extract(entry, contents, kept, store, suspect=died or entry["series_id"] == self.suspect)
         for file in made["files"]:
@@ -222,15 +224,15 @@ class _Batch:
         """Make what waits durable, rename it into the dataset, and write the records last."""
         if not self.waiting:
             return
-        records = storage.Staged()
+        records = storage.Staged(self.disk)
         try:
             for record in self.waiting:
-                records.add(self.record_path(record["series_id"]), storage.canonical_json(record))
-            storage.sync_filesystem(self.store)
+                records.add(self.record_path(record["series_id"]), storage.record_json(record))
+            self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
                 self._place(record)
                 self.retired_path(record["series_id"]).unlink(missing_ok=True)
-            storage.sync_filesystem(self.results.private)
+            self.disk.flush()
             records.rename()
         finally:
             records.abandon()
@@ -281,8 +283,8 @@ class _Batch:
                 storage.remove_tree(kept)
                 os.replace(home, kept)
                 storage.sync_folder(kept.parent)
-        self.results.series_record("check_batch", path.stem).unlink(missing_ok=True)
-        path.unlink()
+        storage.remove_tree(self.results.series_record("check_batch", path.stem))
+        storage.remove_tree(path)
         storage.remove_tree(home)
 
 
@@ -345,7 +347,8 @@ def extract_batch(
     store = results.temporary / f"{planned['batch']}.{os.getpid()}"
     storage.make_private(store)
     notes = attempts.Notes(results.private, planned["batch"])
-    batch = _Batch(results, store, pseudonyms, options, read_roots(inventory), notes, Crew(threads))
+    disk = storage.Disk(store)
+    batch = _Batch(results, store, disk, pseudonyms, options, read_roots(inventory), notes, Crew(threads))
     batch.suspect = notes.suspect()
     batch.paranoid, batch.keep_removed = paranoid, keep_removed
     try:
@@ -358,6 +361,7 @@ def extract_batch(
     finally:
         notes.end()
         storage.remove_tree(store)
+        disk.close()
     if changed:
         raise SourceChanged(len(changed), "series")
     total, extracted = len(planned["series"]), batch.extracted
@@ -372,10 +376,10 @@ def extract_batch(
     )
     for entry in planned["series"]:
         path = batch.record_path(entry["series_id"])
-        record = storage.read_json(path)
+        record = storage.read_record(path)
         outcome.series[entry["series_id"]] = record["fingerprint"]
         outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
-        for name, said in _files_of(record).items():
+        for name, said in files_of(record).items():
             outcome.claims[f"dataset/images.zarr/{name}"] = said
     log.info("extracted %d, unchanged %d, retired %d", extracted, total - extracted, len(gone))
     return outcome

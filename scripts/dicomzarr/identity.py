@@ -98,7 +98,7 @@ def load(private: Path) -> Pseudonyms:
     return Pseudonyms(key)
 
 
-def establish(private: Path, known_checks: set[str]) -> Pseudonyms:
+def establish(private: Path, known_checks: set[str], *, begun: bool = False) -> Pseudonyms:
     """Return the pseudonyms, making a key on the very first run only.
 
     Parameters
@@ -107,6 +107,8 @@ def establish(private: Path, known_checks: set[str]) -> Pseudonyms:
         The private folder; `key` is made in it, 0600, where no key is known and no dataset exists.
     known_checks : set of str
         The `key_check` values that existing records and dataset carry.
+    begun : bool
+        A run has made records here, so that there was a key, also where nothing tells its check any more.
 
     Raises
     ------
@@ -115,7 +117,7 @@ def establish(private: Path, known_checks: set[str]) -> Pseudonyms:
     """
     path = private / "key"
     if key_from_environment() is None and not path.exists():
-        if known_checks:
+        if known_checks or begun:
             raise KeyProblem(
                 f"the pseudonym key of this dataset is gone: put results/private/key back or set {KEY_VARIABLE}; "
                 "to start anew with new ids, use another results folder"

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from dicomzarr import storage
 from dicomzarr.errors import UserError
 
 RUN, JOBS = "run.lock", "jobs.lock"
+NO_LOCKS = "the file system of the results has no locks, so that nothing keeps two runs apart"
 ORPHANS_GET = 60.0  # seconds that jobs of an interrupted run have to end
 
 
@@ -50,7 +52,7 @@ def hold_run(private: Path, now: str, *, shared: bool = False) -> int:
     handle = _open(private / RUN)
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         holder = os.pread(handle, 200, 0)
         os.close(handle)
         with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -60,6 +62,8 @@ def hold_run(private: Path, now: str, *, shared: bool = False) -> int:
                 "wait for it to end, or choose another results folder"
             ) from None
         raise Held("another run uses this results folder; wait for it to end, or choose another one") from None
+    except OSError as error:
+        print(f"note: {NO_LOCKS} ({os.strerror(error.errno or 0)}); start one run at a time", file=sys.stderr)
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": now}).encode(), 0)
     return handle
@@ -74,11 +78,13 @@ def holder(private: Path) -> str:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return ""
-    except OSError:
+    except BlockingIOError:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             said = json.loads(os.pread(handle, 200, 0))
             return f"process {int(said['pid'])} since {said['since']}"
         return "another process"
+    except OSError:
+        return ""
     finally:
         os.close(handle)
 
@@ -98,13 +104,15 @@ def wait_for_orphans(private: Path) -> None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
-            except OSError:
+            except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise Held(
                         "jobs of an interrupted run are still writing to this results folder; "
                         "they end by themselves: run the same command again in a while"
                     ) from None
                 time.sleep(0.1)
+            except OSError:
+                return  # no locks here: told when the run lock was asked for
     finally:
         os.close(handle)
 
@@ -114,7 +122,8 @@ def job(private: Path) -> Iterator[None]:
     """Hold the jobs lock, shared, while a job runs."""
     handle = _open(private / JOBS)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
+        with contextlib.suppress(OSError):  # no locks here
+            fcntl.flock(handle, fcntl.LOCK_SH)
         yield
     finally:
         os.close(handle)

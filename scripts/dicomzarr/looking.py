@@ -123,6 +123,14 @@ def tell(settings: Settings) -> None:
         sys.exit(0)
 
 
+def tell_more(settings: Settings, records: Sequence[Path]) -> None:
+    """Add what was made with other params, or by other code, to the reasons."""
+    answer, folder = Path(os.environ[STATUS]), Results(settings.results).records
+    count = Counter(path.relative_to(folder).parts[0].removesuffix(".json") for path in records)
+    found = [{"reason": "made_otherwise", "rule": rule, "count": number} for rule, number in sorted(count.items())]
+    storage.write_atomically(answer, storage.canonical_json(storage.read_json(answer) + found))
+
+
 def tell_launcher(results: Results) -> None:
     """Write where the results are, if the launcher wants to know."""
     if RESULTS in os.environ:

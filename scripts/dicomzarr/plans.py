@@ -312,10 +312,11 @@ def plan_batches(
             name = batch_name(number, batches)
             plan = b'{"batch":"%b","series":[%b]}\n' % (name.encode(), b",".join(entries))
             storage.write_if_changed(results.plan(name), plan, private=True)
-            claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), ""]
+            digest = storage.sha256_of_bytes(plan)
+            claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), digest]
             sizes = _by_series(survey.series[picked], survey.size[picked])
             digests[name] = {
-                "digest": storage.sha256_of_bytes(plan)[:16],
+                "digest": digest[:16],
                 "bytes": int(sizes.sum()),
                 "largest": int(sizes.max(initial=0)),
                 "series": len(entries),

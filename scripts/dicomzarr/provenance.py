@@ -15,7 +15,7 @@ import resource
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,16 @@ SHAREABLE = (
     "labels",
     "splits",
     "code",
+)
+
+# Rules whose work the seal speaks for: where one of them begins, an older seal says nothing any more.
+SEALED = (
+    "discover_files", "index_headers", "plan_batches", "extract_batch", "check_batch", "report_depth", "report_size",
+    "join_labels", "consolidate_dataset", "render_report", "check_privacy",
+)  # fmt: skip
+DAMAGED = (
+    "what an earlier step wrote is damaged and was taken back; run the same command again: it is made anew. If this "
+    "comes again, check the disk"
 )
 
 log = logging.getLogger("dicomzarr")
@@ -89,13 +99,48 @@ def _plain(result: Any) -> Any:
 
 
 def claims(results: Results, outputs: Mapping[str, str]) -> dict[str, list[Any]]:
-    """Return ``{path below results: [size, sha256]}`` of the files; the digest is empty for private ones."""
-    made: dict[str, list[Any]] = {}
-    for path in sorted(outputs.values()):
-        name = os.path.relpath(path, results.root)
-        shared = name.startswith("dataset" + os.sep)
-        made[name] = [os.path.getsize(path), storage.sha256_of(Path(path)) if shared else ""]
-    return made
+    """Return ``{path below results: [size, sha256]}`` of the files."""
+    return {
+        os.path.relpath(path, results.root): [os.path.getsize(path), storage.sha256_of(Path(path))]
+        for path in sorted(outputs.values())
+    }
+
+
+def _refuse_damage(snakemake: Any, results: Results) -> None:
+    """Refuse inputs that are no longer as an earlier step wrote them; their record is taken back.
+
+    The scan compares sizes alone. A job of a batch reads a plan, whose digest is a param, and records, which tell
+    their damage themselves.
+
+    Raises
+    ------
+    UserError
+        If there are any: the next run makes them anew.
+    """
+    if snakemake.wildcards:
+        return
+    wanted = {os.path.relpath(path, results.root) for path in snakemake.input}
+    damaged = False
+    for path in results.records.glob("*.json"):
+        try:
+            said = storage.read_record(path)["claims"]
+        except FileNotFoundError:
+            continue  # of a job that runs beside this one
+        for name in wanted & said.keys():
+            if storage.sha256_of(results.root / name) != said[name][1]:
+                path.unlink(missing_ok=True)
+                damaged = True
+    if damaged:
+        raise UserError(DAMAGED)
+
+
+def digests_of(params: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Return a digest of each param of a rule or a job, functions left out: what a record was made with."""
+    return {
+        name: storage.sha256_of_bytes(storage.canonical_json(value))[:16]
+        for name, value in params
+        if not callable(value)
+    }
 
 
 def _write_records(snakemake: Any, results: Results, step: Step) -> None:
@@ -123,10 +168,11 @@ def _write_records(snakemake: Any, results: Results, step: Step) -> None:
         record = {
             "schema_version": SCHEMA_VERSION,
             "rule": snakemake.rule,
+            "params": digests_of(snakemake.params.items()),
             "claims": claims(results, made) | result.get("claims", {}),
             **{key: value for key, value in result.items() if key != "claims"},
         }
-        storage.write_atomically(Path(named["record"]), storage.canonical_json(record), private=True)
+        storage.write_atomically(Path(named["record"]), storage.record_json(record), private=True)
 
 
 @contextlib.contextmanager
@@ -141,13 +187,16 @@ def step(snakemake: Any) -> Iterator[Step]:
 
     Notes
     -----
+    A seal of the dataset goes before the work begins: while a run is under way, and after one that was interrupted,
+    nothing calls the dataset whole.
+
     An error ends the process with exit code 1 and one line, on the terminal and in the log: a `UserError` with its
     text; anything else by its type and the lines of this project it passed. Texts of other exceptions may quote a
     header or a path and are never shown.
     """
     quiet()
     results = Results(Path(snakemake.config["results"]))
-    handler = logging.FileHandler(str(snakemake.log[0]), mode="w", encoding="utf-8")
+    handler = _log_to(str(snakemake.log[0]))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.setLevel(logging.INFO)
     log.addHandler(handler)
@@ -156,11 +205,18 @@ def step(snakemake: Any) -> Iterator[Step]:
         with locks.job(results.private):
             log.info("%s starts", snakemake.rule)
             current = Step()
+            if snakemake.rule in SEALED:
+                (results.records / "seal_dataset.json").unlink(missing_ok=True)
+                results.sealed.unlink(missing_ok=True)
+                _refuse_damage(snakemake, results)
             yield current
             _write_records(snakemake, results, current)
             log.info("%s ends", snakemake.rule)
     except UserError as error:
         _give_up(snakemake.rule, str(error))
+    except storage.Damaged as error:
+        error.path.unlink(missing_ok=True)
+        _give_up(snakemake.rule, DAMAGED)
     except OSError as error:
         _give_up(snakemake.rule, f"{disk_trouble(error)} ({where(error)})")
     except KeyboardInterrupt:
@@ -169,7 +225,16 @@ def step(snakemake: Any) -> Iterator[Step]:
         _give_up(snakemake.rule, f"internal error, {where(error)}; please open an issue with this line")
     finally:
         log.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # a full disk: said already
+            handler.close()
+
+
+def _log_to(path: str) -> logging.Handler:
+    """Return what writes a log; nothing does where the disk does not let it, since the work may still succeed."""
+    try:
+        return logging.FileHandler(path, mode="w", encoding="utf-8")
+    except OSError:
+        return logging.NullHandler()
 
 
 def _give_up(rule: str, text: str) -> None:

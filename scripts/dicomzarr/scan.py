@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import display, identity, labels, locks, storage
+from dicomzarr import display, identity, labels, locks, provenance, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, encode_path
@@ -29,10 +29,12 @@ NO_SCAN = {
     "--version", "-v", "--help", "-h", "--list-conda-envs", "--conda-create-envs-only", "--conda-cleanup-envs",
     "--cleanup-metadata", "--containerize", "--archive", "--generate-unit-tests",
 }  # fmt: skip
+READ_BY_THE_DAG = {"private/plans/contents.json"}  # not by a job, which would tell that it is damaged
 BATCH_RULES = ("extract_batch", "check_batch")
 # Settings of profiles/default that recovery rests on, by their Snakemake option.
 NEEDED_SETTINGS = ("rerun-incomplete", "nolock", "keep-going")
 
+_made_with: dict[Path, tuple[str, Mapping[str, str]]] = {}  # of each true record, its rule and digests of its params
 _held: list[int] = []  # file descriptors of the run lock, held for the life of the process
 
 
@@ -210,17 +212,41 @@ def read_again(results: Results) -> None:
 
 
 def false_claims(results: Results) -> list[Path]:
-    """Return the records whose claim is false: a file they name is missing or has another size."""
+    """Return the records that are damaged or of another version, or whose claim is false.
+
+    It is where a file they name is missing or has another size; and another content, where the DAG itself reads it.
+    """
     found, root = [], os.fspath(results.root)  # text, not paths: this runs for every file before every run
     for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
         try:
-            claimed: Mapping[str, Sequence[Any]] = storage.read_json(path)["claims"]
-            true = all(os.stat(f"{root}/{name}").st_size == said[0] for name, said in claimed.items())
+            record = storage.read_record(path)
+            claimed: Mapping[str, Sequence[Any]] = record["claims"]
+            true = record["schema_version"] == provenance.SCHEMA_VERSION
+            true = true and all(os.stat(f"{root}/{name}").st_size == said[0] for name, said in claimed.items())
+            true = true and all(
+                storage.sha256_of(results.root / n) == claimed[n][1] for n in READ_BY_THE_DAG & {*claimed}
+            )
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             true = False
-        if not true:
+        if true:
+            _made_with[path] = record["rule"], record["params"]
+        else:
             found.append(path)
     return found
+
+
+def made_otherwise(rules: Iterable[Any]) -> list[Path]:
+    """Return the true records that were made with other params than the rules have now, as the last scan read them.
+
+    Snakemake compares params too, with what it keeps in `.snakemake/`: that may be lost, or lie in another folder than
+    the one in which the command is run now.
+    """
+    now = {rule.name: provenance.digests_of(rule.params.items()) for rule in rules}
+    return [
+        path
+        for path, (rule, params) in sorted(_made_with.items())
+        if any(params.get(name) != digest for name, digest in now.get(rule, {}).items())
+    ]
 
 
 def sweep(results: Results) -> None:
@@ -291,7 +317,8 @@ def prepare(settings: Settings) -> Results:
         results.private.chmod(storage.PRIVATE_FOLDER)
         _held.append(locks.hold_run(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds")))
         locks.wait_for_orphans(results.private)
-        pseudonyms = identity.establish(results.private, known_key_checks(results))
+        begun = any(results.records.glob("extract_batch/*/*.json"))
+        pseudonyms = identity.establish(results.private, known_key_checks(results), begun=begun)
         check = storage.canonical_json({"key_check": pseudonyms.key_check})
         storage.write_if_changed(results.private / "key_check.json", check, private=True)
         # Made here, since Snakemake would make the folders of its outputs by the umask of the user.
@@ -302,7 +329,7 @@ def prepare(settings: Settings) -> Results:
         keep_labels(results, settings)
         sweep(results)
         for record in false_claims(results):
-            record.unlink()
+            storage.remove_tree(record)
         if settings.paranoid:
             read_again(results)
         write_inventory(settings, rows, results.inventory)

@@ -32,7 +32,7 @@ def recorded_files(results: Results) -> dict[str, str]:
     """Return ``{path below dataset: sha256}`` of every file that a record vouches for."""
     found: dict[str, str] = {}
     for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
-        for name, (_, digest) in storage.read_json(path)["claims"].items():
+        for name, (_, digest) in storage.read_record(path)["claims"].items():
             if name.startswith(DATASET) and name != DATASET + "dataset.json":
                 found[name.removeprefix(DATASET)] = digest
     return found
@@ -57,7 +57,7 @@ def seal(results: Results, consolidated: Path, config: Mapping[str, Any], pseudo
         "digest": digest_of((path, digest) for path, digest in files.items() if counts_as_data(path)),
         "seal": digest_of(files.items()),
         "key_check": pseudonyms.key_check,
-        "counts": storage.read_json(consolidated)["counts"],
+        "counts": storage.read_record(consolidated)["counts"],
         "config": dict(config),
         "software": provenance.software(),
     }

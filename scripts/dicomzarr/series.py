@@ -17,7 +17,7 @@ from dicomzarr.crew import ALONE, Crew
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options, Volume
 from dicomzarr.reasons import REASONS, SetAside
-from dicomzarr.source_files import Readers, Roots, SourceFile, numbers_of, understand
+from dicomzarr.source_files import UNREADABLE, Readers, Roots, SourceFile, numbers_of, understand
 from dicomzarr.volume_writer import BadFile, write_volume
 from dicomzarr.volumes import layout
 
@@ -187,6 +187,8 @@ def extract(
     files = sorted([*own, *rivals], key=lambda f: (not f.own, f.content, f.row["path"]))
     for index, file in enumerate(files):
         file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
+        if file.content == UNREADABLE:
+            file.reason = "unreadable_file"
         if not file.reason and options.burned_in == "skip":
             file.risk = risks.burned_in(file.row["facts"])
             file.reason = "burned_in_risk" if file.risk else ""

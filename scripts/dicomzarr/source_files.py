@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -33,6 +34,10 @@ class Roots:
     folders: Mapping[str, bytes]
 
 
+# What opening ends in where a file is gone, is a link or a socket now, or may not be read any more.
+_CHANGED = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM))
+
+
 @contextlib.contextmanager
 def opened(row: HeaderRow, opener: Opener) -> Iterator[int]:
     """Open a source file, read only and through no link; it is the one the scan saw until it is closed.
@@ -41,11 +46,15 @@ def opened(row: HeaderRow, opener: Opener) -> Iterator[int]:
     ------
     SourceChanged
         If it is not there or another one, also where the block failed: what was read of it is worth nothing.
+    OSError
+        If the disk does not give it.
     """
     try:
         handle = opener.open(row["path"])
-    except OSError:
-        raise SourceChanged(1) from None
+    except OSError as error:
+        if error.errno in _CHANGED:
+            raise SourceChanged(1) from None
+        raise
     try:
         _refuse_change(handle, row)
         try:
@@ -60,6 +69,9 @@ def _refuse_change(handle: int, row: HeaderRow) -> None:
     status = os.fstat(handle)
     if (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) != tuple(row["stat"]):
         raise SourceChanged(1)
+
+
+UNREADABLE = "0" * 64  # stands for the digest of a file whose bytes the disk does not give
 
 
 class Contents:
@@ -83,13 +95,19 @@ class Contents:
         self._room = _KEPT
 
     def digest(self, row: HeaderRow) -> str:
-        """Return the BLAKE3 of a source file's bytes, in hex.
+        """Return the BLAKE3 of a source file's bytes, in hex; `UNREADABLE` where reading fails twice.
 
         Raises
         ------
         SourceChanged
             If it is not the file that the scan saw.
         """
+        for _ in range(2):
+            with contextlib.suppress(OSError):
+                return self._digest(row)
+        return UNREADABLE
+
+    def _digest(self, row: HeaderRow) -> str:
         digest = blake3(max_threads=self._threads)
         size = row["stat"][0]
         with opened(row, self._opener) as handle:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,42 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
+class Damaged(ValueError):
+    """A file of ours is no longer as it was written; nothing in it is of use."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("a file in private/ is damaged")
+        self.path = path
+
+
+_MARK = b',"~sha256":"'  # sorts behind every other key
+
+
+def record_json(value: Mapping[str, Any]) -> bytes:
+    """Return a record as canonical JSON whose last key is the SHA-256 of the bytes before it, so that damage shows."""
+    body = canonical_json(value)[: -len(b"}\n")]
+    return body + _MARK + sha256_of_bytes(body).encode() + b'"}\n'
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what `record_json` made a file of.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    Damaged
+        If it is not whole, or of another version of this program.
+    """
+    data = path.read_bytes()
+    body, mark, end = data.rpartition(_MARK)
+    if not mark or end != sha256_of_bytes(body).encode() + b'"}\n':
+        raise Damaged(path)
+    value: dict[str, Any] = json.loads(data)
+    del value["~sha256"]
+    return value
+
+
 def sync_folder(folder: Path) -> None:
     """Make the entries of `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -45,6 +82,15 @@ def make_private(folder: Path) -> Path:
             part.mkdir(mode=PRIVATE_FOLDER)
             part.chmod(PRIVATE_FOLDER)
     return folder
+
+
+def _put(beside: Path, path: Path) -> None:
+    """Rename a file onto `path`; a folder there, which is none of ours, makes way."""
+    try:
+        os.replace(beside, path)
+    except IsADirectoryError:
+        remove_tree(path)
+        os.replace(beside, path)
 
 
 @contextlib.contextmanager
@@ -70,7 +116,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(beside, path)
+        _put(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):
             beside.unlink()
@@ -82,9 +128,15 @@ class Staged:
     """Small files that become durable together: each written beside its place, all renamed after one flush.
 
     An `fsync` for each of thousands of records would take longer than the work they speak for.
+
+    Parameters
+    ----------
+    disk : Disk
+        Where they will lie.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
         self._waiting: dict[Path, Path] = {}
 
     def __len__(self) -> int:
@@ -100,15 +152,15 @@ class Staged:
         self._waiting[path] = beside
 
     def rename(self) -> None:
-        """Put the files into place; what they hold must have been flushed (`sync_filesystem`)."""
+        """Put the files into place; what they hold must have been flushed."""
         for path, beside in self._waiting.items():
-            os.replace(beside, path)
+            _put(beside, path)
         self._waiting = {}
 
-    def publish(self, folder: Path) -> None:
-        """Flush the file system of `folder`, where the files lie, and put them into place."""
+    def publish(self) -> None:
+        """Flush the file system and put the files into place."""
         if self._waiting:
-            sync_filesystem(folder)
+            self._disk.flush(self._waiting.values())
             self.rename()
 
     def abandon(self) -> None:
@@ -124,21 +176,58 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         stream.write(data)
 
 
-def sync_filesystem(folder: Path) -> None:
-    """Make durable all that was written to the file system of `folder`: one call for many files.
+class Disk:
+    """A file system, to be flushed as a whole: one call for many files.
 
-    Raises
-    ------
-    OSError
-        If the disk could not take it.
+    Parameters
+    ----------
+    folder : Path
+        A folder on it. Made before the first write that it is to flush: the system tells each descriptor only of errors
+        since it was opened, or of those that nobody has been told of.
     """
-    import ctypes
 
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    def __init__(self, folder: Path) -> None:
+        self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def flush(self, written: Iterable[Path] = ()) -> None:
+        """Make durable all that was written to the file system.
+
+        Parameters
+        ----------
+        written : iterable of Path
+            The files that matter; looked at only where the system does not know that call.
+
+        Raises
+        ------
+        OSError
+            If the disk could not take it.
+        """
+        import ctypes
+
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(handle) != 0:
-            raise OSError(ctypes.get_errno(), "syncfs")
+        if libc.syncfs(self._handle) == 0:
+            return
+        error = ctypes.get_errno()
+        if error not in _NO_SUCH_CALL:
+            raise OSError(error, os.strerror(error))
+        os.sync()  # of all file systems, and without a word on errors: those come from what follows
+        for path in written:
+            sync_file(path)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._handle)
+
+
+# A kernel, a sandbox or a file system that does not know syncfs.
+_NO_SUCH_CALL = (errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.fsync(handle)
     finally:
         os.close(handle)
 
@@ -156,10 +245,10 @@ def write_if_changed(path: Path, data: bytes, *, private: bool = False) -> bool:
 
 def replace_if_changed(path: Path, beside: Path) -> bool:
     """Rename `beside` onto `path` unless both hold the same bytes; return whether it was renamed."""
-    if path.exists() and path.stat().st_size == beside.stat().st_size and sha256_of(path) == sha256_of(beside):
+    if path.is_file() and path.stat().st_size == beside.stat().st_size and sha256_of(path) == sha256_of(beside):
         beside.unlink()
         return False
-    os.replace(beside, path)
+    _put(beside, path)
     sync_folder(path.parent)
     return True
 

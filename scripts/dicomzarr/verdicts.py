@@ -31,7 +31,7 @@ def write_report(
 
     def lines() -> Iterator[str]:
         for batch in sorted(batches):
-            for row in storage.read_json(results.records / "check_batch" / f"{batch}.json")[kind]:
+            for row in storage.read_record(results.records / "check_batch" / f"{batch}.json")[kind]:
                 verdicts[row["verdict"]] += 1
                 yield tables.row(columns, row)
 

@@ -18,6 +18,7 @@ from typing import Any
 from dicomzarr import seal, storage
 from dicomzarr.paths import Results
 
+PRIVATE = "private/"
 DAMAGED, MISSING, SURPLUS = "damaged", "missing", "surplus"
 _BLOCK = 1 << 20
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -25,7 +26,10 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a record says of a file below `dataset/`: its size and SHA-256, and the record that must go to remake it."""
+    """What a record says of a file: its size and SHA-256, and the record that must go to remake it.
+
+    The digest is empty where the file is a record itself, which tells its own damage.
+    """
 
     size: int
     digest: str
@@ -41,7 +45,8 @@ class Verdict:
     files, bytes : int
         How much was read.
     findings : list of (kind, path)
-        `damaged`, `missing` or `surplus`, and the path below `dataset/`; sorted by path.
+        `damaged`, `missing` or `surplus`, and the path below `dataset/`; sorted by path. What the next run would rest
+        on in `private/` is read too; its paths begin with ``private/``.
     unfinished : str
         Why the dataset is no finished one, or nothing: what its records do not speak of cannot be judged then.
     """
@@ -70,20 +75,20 @@ def _owner(results: Results, record: Path, name: str) -> Path:
     parts = name.split("/")
     if record.parent.name == "extract_batch" and parts[0] == "images.zarr" and len(parts) > 2:
         return results.series_record("extract_batch", parts[1])
-    return record
+    own = results.root / name
+    return own if name.startswith(PRIVATE) and results.records in own.parents else record
 
 
 def claims(results: Results) -> tuple[dict[str, Claim], str]:
-    """Return what the records claim of each file below `dataset/`, and why they are not all there, or nothing."""
+    """Return what the records claim of each file, and why they are not all there, or nothing."""
     found: dict[str, Claim] = {}
     unfinished = ""
     for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
         try:
-            said: Mapping[str, Any] = storage.read_json(path)["claims"]
+            said: Mapping[str, Any] = storage.read_record(path)["claims"]
             for name, (size, digest) in said.items():
-                if name.startswith(seal.DATASET):
-                    below = name.removeprefix(seal.DATASET)
-                    found[below] = Claim(int(size), str(digest), _owner(results, path, below))
+                below = name.removeprefix(seal.DATASET)
+                found[below] = Claim(int(size), str(digest), _owner(results, path, below))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             unfinished = "a record of the run is damaged"
     if "dataset.json" not in found:
@@ -98,12 +103,20 @@ def _is_sealed(results: Results, found: Mapping[str, Claim]) -> bool:
     sealed = results.sealed
     if not sealed.is_file() or storage.sha256_of(sealed) != found["dataset.json"].digest:
         return True
-    others = {path: claim.digest for path, claim in found.items() if path != "dataset.json"}
+    shared = {path: claim for path, claim in found.items() if not path.startswith(PRIVATE)}
+    others = {path: claim.digest for path, claim in shared.items() if path != "dataset.json"}
     return bool(storage.read_json(sealed)["seal"] == seal.digest_of(others.items()))
+
+
+def place_of(results: Results, name: str) -> Path:
+    """Return where a file of a finding lies."""
+    return (results.root if name.startswith(PRIVATE) else results.dataset) / name
 
 
 def _is_as_claimed(path: Path, claim: Claim) -> bool | None:
     """Return whether a file holds the bytes claimed; None where it is not there."""
+    if not claim.digest:
+        return _is_whole(path, claim)
     try:
         handle = os.open(path, _OPEN)
     except (FileNotFoundError, NotADirectoryError):
@@ -127,6 +140,17 @@ def _is_as_claimed(path: Path, claim: Claim) -> bool | None:
         os.close(handle)
 
 
+def _is_whole(path: Path, claim: Claim) -> bool | None:
+    """Return whether a record of a series is as it was written; None where it is not there."""
+    try:
+        storage.read_record(path)
+        return path.stat().st_size == claim.size
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return False
+
+
 def _entries(folder: Path) -> Iterator[str]:
     """Yield every file, link and empty folder below a folder, relative to it."""
     waiting = [""]
@@ -146,7 +170,7 @@ def _entries(folder: Path) -> Iterator[str]:
 
 
 def verify(results: Results, threads: int = 1) -> Verdict:
-    """Read every file of the dataset and compare it with its record.
+    """Read every file of the dataset, and what the next run would rest on, and compare it with its record.
 
     Parameters
     ----------
@@ -164,7 +188,7 @@ def verify(results: Results, threads: int = 1) -> Verdict:
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         paths = sorted(known)
         for path, as_claimed in zip(
-            paths, pool.map(lambda path: _is_as_claimed(results.dataset / path, known[path]), paths), strict=True
+            paths, pool.map(lambda path: _is_as_claimed(place_of(results, path), known[path]), paths), strict=True
         ):
             if as_claimed is not None:
                 verdict.files += 1
@@ -193,9 +217,9 @@ def schedule_repair(results: Results, verdict: Verdict) -> None:
             storage.remove_tree(aside)
             os.replace(results.dataset / path, aside)
         else:
-            known[path].record.unlink(missing_ok=True)
+            storage.remove_tree(known[path].record)
     # What stands in no record is swept by the next scan; a folder in place of a file must not stand in its way.
     for kind, path in verdict.findings:
-        place = results.dataset / path
+        place = place_of(results, path)
         if kind == DAMAGED and (place.is_symlink() or not place.is_file()):
             storage.remove_tree(place)

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import REASON, Workflow
+from conftest import FULL, REASON, Workflow
 from edits import EDITS, SLICES, Edit, Tree, ids_of
+from forks import Forks
 from from_scratch import dataset_digest, digest_from_scratch
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # all of it; about half an hour
 BATCH = {"series": 2, "megabytes": 512}
 SERIES = 6
 TOGETHER = 5  # edits before a run, where not all of it is asked for
 
 
-def tree_at(folder: Path, seed: int) -> tuple[Workflow, Tree]:
-    workflow = Workflow(folder, {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32})
+def tree_at(folder: Path, seed: int, forks: Forks | None = None) -> tuple[Workflow, Tree]:
+    workflow = Workflow(folder, {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32}, forks=forks)
     tree = Tree(workflow.source, random.Random(seed))
     for _ in range(SERIES):
         tree.grow()
@@ -52,8 +46,8 @@ def groups(size: int) -> list[list[tuple[str, Edit]]]:
     return [listed[start : start + size] for start in range(0, len(listed), size)]
 
 
-def test_each_edit_extracts_its_series_alone_and_ends_as_from_scratch(tmp_path: Path) -> None:
-    workflow, tree = tree_at(tmp_path / "tree", seed=1)
+def test_each_edit_extracts_its_series_alone_and_ends_as_from_scratch(tmp_path: Path, forks: Forks | None) -> None:
+    workflow, tree = tree_at(tmp_path / "tree", 1, forks)
     run = workflow.run()
     elsewhere = Workflow(tmp_path / "elsewhere", {"source": str(workflow.source), "batch": BATCH}, workflow.environment)
     scratch = scratch_digest(workflow, tmp_path / "scratch")
@@ -66,35 +60,23 @@ def test_each_edit_extracts_its_series_alone_and_ends_as_from_scratch(tmp_path: 
         after = state(workflow.results)
         assert {one for one in after if after[one] != before.get(one)} == expected, name
         assert run.sealed["digest"] == scratch_digest(workflow, tmp_path / "scratch"), name
+        if FULL:  # and from scratch by the real workflow, not by the core alone
+            fresh = Workflow(tmp_path / f"fresh {number}", elsewhere.config, workflow.environment, forks=forks)
+            assert run.sealed["seal"] == fresh.run(cores=1).sealed["seal"], name
+            print(f"{name}: {len(expected)} series extracted, as expected; digest and seal as from scratch")
         assert dataset_digest(workflow.results / "dataset") == run.sealed["digest"], name
         if FULL or number % 3 == 0:
             assert workflow.run().nothing_to_do, name
     assert run.sealed["digest"] == elsewhere.run(cores=1).sealed["digest"]
 
 
-def killed(workflow: Workflow, after: float) -> None:
-    """Start a run and kill its whole process group."""
-    workflow.write_config()
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow.project / "Snakefile")]
-    process = subprocess.Popen(
-        [*command, "--cores", "2", "--configfile", "config.yaml"],
-        cwd=workflow.folder,
-        env=os.environ | workflow.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    time.sleep(after)
-    with contextlib.suppress(ProcessLookupError):  # it has ended already
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-STEPS = st.tuples(st.sampled_from(sorted(EDITS)), st.none() | st.floats(0.8, 4.5), st.booleans())
+STEPS = st.tuples(
+    st.sampled_from(sorted(EDITS)), st.none() | (st.floats(0.1, 2.5) if FULL else st.floats(0.8, 4.5)), st.booleans()
+)
 
 
 @settings(
-    max_examples=1,
+    max_examples=3 if FULL else 1,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -102,16 +84,21 @@ STEPS = st.tuples(st.sampled_from(sorted(EDITS)), st.none() | st.floats(0.8, 4.5
 )
 @given(seed=st.integers(0, 10**6), steps=st.lists(STEPS, min_size=30 if FULL else 5, max_size=30 if FULL else 5))
 def test_a_random_walk_of_edits_and_kills_ends_as_from_scratch(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, steps: list[tuple[str, float | None, bool]]
+    tmp_path_factory: pytest.TempPathFactory,
+    forks: Forks | None,
+    seed: int,
+    steps: list[tuple[str, float | None, bool]],
 ) -> None:
     # Hypothesis begins with the simplest of all walks, which goes nowhere.
     assume(len({name for name, _, _ in steps}) > 2 and any(kill for _, kill, _ in steps))
     folder = tmp_path_factory.mktemp("walk")
-    workflow, tree = tree_at(folder / "tree", seed)
+    workflow, tree = tree_at(folder / "tree", seed, forks)
+    print(f"walk with seed {seed}: {steps}")
     for name, kill_after, finish in steps:
         EDITS[name](tree)
         if kill_after is not None:
-            killed(workflow, kill_after)
+            workflow.write_config()
+            workflow.killed(kill_after, "--cores", "2")
         elif finish:
             workflow.run()
     run = workflow.run()

@@ -112,6 +112,58 @@ def test_verify_lists_and_repairs_just_what_is_wrong(mine: Workflow, launch: Lau
     assert len(list((mine.results / "private/surplus").rglob("stray"))) == 1
 
 
+def test_verify_reads_what_the_next_run_would_rest_on(mine: Workflow) -> None:
+    mine.run()  # a copy: every inode is another one
+    before, results = mine.sealed(), Results(mine.results)
+    wanted = (
+        "headers.jsonl", "manifest.csv", "frames.csv", "plans/*-*.json", "plans/contents.json",
+        "records/extract_batch/*/*.json", "records/check_batch/*/*.json",
+    )  # fmt: skip
+    damaged = [min(results.private.glob(one)) for one in wanted]
+    for path in damaged:
+        flip(path)
+    found = verify.verify(results, 2)
+    assert found.findings == sorted((verify.DAMAGED, str(path.relative_to(mine.results))) for path in damaged)
+    verify.schedule_repair(results, found)
+    assert mine.run().sealed == before
+    assert verify.verify(results).good and mine.run().nothing_to_do
+    flip(results.records / "seal_dataset.json")
+    assert verify.verify(results).unfinished == "a record of the run is damaged"
+    assert mine.run().sealed == before
+
+
+@pytest.mark.parametrize("name", ["private/headers.jsonl", "private/plans/*-*.json", "dataset/volumes.csv"])
+def test_a_job_refuses_what_is_damaged_and_the_next_run_makes_it_anew(mine: Workflow, name: str) -> None:
+    mine.run()
+    before, path = mine.sealed(), min(mine.results.glob(name))
+    flip(path, whole=True)
+    run = mine.run(ok=False)
+    assert run.process.returncode == 1 and "is damaged and was taken back" in run.output
+    assert "internal error" not in run.output and not (mine.results / "dataset/dataset.json").exists()
+    assert mine.run().sealed == before
+    assert verify.verify(Results(mine.results)).good
+
+
+def test_a_run_that_was_interrupted_leaves_no_seal(mine: Workflow) -> None:
+    mine.run()
+    before = mine.sealed()
+    mine.run("--until", "index_headers")
+    assert mine.sealed() == before  # nothing to do, nothing unsealed
+    save(ct_slice("series-0", 3), mine.source / "folder 0" / "late.dcm")
+    mine.run("--until", "plan_batches")
+    assert not (mine.results / "dataset/dataset.json").exists()
+    assert verify.verify(Results(mine.results)).unfinished == "the dataset is not sealed"
+    assert mine.run().sealed != before
+
+
+def flip(path: Path, *, whole: bool = False) -> None:
+    """Flip a bit of a file, or one of each byte; its size stays."""
+    data = bytearray(path.read_bytes())
+    for at in range(len(data)) if whole else (len(data) // 2,):
+        data[at] ^= 0x10
+    path.write_bytes(data)
+
+
 def test_verify_tells_an_unfinished_dataset_from_a_damaged_one(mine: Workflow) -> None:
     results = Results(mine.results)
     (results.records / "seal_dataset.json").unlink()

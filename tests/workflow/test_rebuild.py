@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Run, Workflow
+from conftest import Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
 from project_copy import copy_of_the_project, edit
 
@@ -163,6 +163,20 @@ def test_a_lost_snakemake_folder_extracts_nothing(standing: tuple[Workflow, dict
     assert workflow.run().sealed["seal"] == before["seal"]
     assert all(path.stat().st_mtime_ns == then for path, then in stamps.items())
     assert workflow.run().nothing_to_do
+
+
+def test_a_change_is_seen_without_what_snakemake_remembers(workflow: Workflow, launch: Launch) -> None:
+    save_series(workflow.source, "alpha", 3)
+    workflow.run()
+    shutil.rmtree(workflow.folder / ".snakemake")  # as when the command is run in another folder
+    assert launch(workflow, "status").returncode == 0
+    workflow.write_config(compression="none")
+    shutil.rmtree(workflow.folder / ".snakemake")
+    done = launch(workflow, "status")
+    assert done.returncode == 2 and "extract_batch was made with another configuration or code (1)" in done.stdout
+    run = workflow.run(compression="none")
+    assert run.extracted_series() == 1 and run.sealed["config"]["compression"] == "none"
+    assert workflow.run(compression="none").nothing_to_do
 
 
 def test_an_edit_reruns_the_rules_that_reach_it_and_no_others(workflow: Workflow, tmp_path: Path) -> None:

@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import IO
 
 from dicomzarr import isolation, limits
-from dicomzarr.errors import SourceChanged
+from dicomzarr.errors import UserError
 from dicomzarr.headers import worker as header_worker
-from dicomzarr.headers.worker import CHANGED, Entry
+from dicomzarr.headers.worker import CHANGED, FAILED, Entry
 from dicomzarr.privacy.needles import NEEDLES, Gatherer, Needles
 from dicomzarr.progress import Progress
 from dicomzarr.reasons import SetAside
-from dicomzarr.storage import make_private, sync_folder
+from dicomzarr.storage import make_private, remove_tree, sync_folder
 
 HEADER_VERSION = 1  # raise it when a line of the index changes its form
 DEATHS = 2  # of a process that reads one file alone, before that file is set aside
@@ -63,7 +63,14 @@ class IndexCounts:
 
 
 def index_headers(
-    inventory: Path, index: Path, cache: Path, processes: int, code: str = "", *, trust: bool = True
+    inventory: Path,
+    index: Path,
+    cache: Path,
+    processes: int,
+    code: str = "",
+    *,
+    trust: bool = True,
+    largest_loss: float = 1.0,
 ) -> IndexCounts:
     """Write the header index of the files in an inventory.
 
@@ -82,26 +89,30 @@ def index_headers(
         Digest of the code that reads headers: lines read by other code are not taken from the cache.
     trust : bool
         Take the line of a file whose stat is the same from the cache; else read every file.
+    largest_loss : float
+        Share of all files that the disk or the network may fail to give.
 
     Raises
     ------
-    SourceChanged
-        If files are no longer what the inventory says. What was read stays in the cache.
+    UserError
+        If it fails to give more: what lies on a mount that went away is not to be set aside.
+
+    Notes
+    -----
+    A file that is no longer what the inventory says has an outcome of its own, ``changed``: its neighbours are
+    extracted all the same, and consolidation ends the run. Its line, and that of a file that could not be read, is not
+    taken from the cache again.
     """
     make_private(index.parent)
     make_private(cache)
     gathered = Needles(cache / NEEDLES, code)
     state = _Cache(cache, code, gathered.load() and trust)
     beside = index.with_name(f".{index.name}.partial")
-    changed = 0
     with open(inventory, encoding="utf-8", newline="\n") as lines:
         roots = json.loads(lines.readline())["roots"]
         with _create(beside) as out, state.record() as record, _Readers(roots, processes, gathered) as readers:
             tally, progress = _Tally(), Progress(index.parent, "index_headers")
             for row, is_new in _rows(_entries(lines), state, readers):
-                if row == CHANGED:
-                    changed += 1
-                    continue
                 line = row if row.endswith("\n") else row + "\n"
                 if is_new:
                     record.write(line)
@@ -111,13 +122,18 @@ def index_headers(
             out.flush()
             os.fsync(out.fileno())
     gathered.save()
-    if changed:
+    counts = tally.counts()
+    if readers.failed > largest_loss * counts.files:
         beside.unlink()
-        raise SourceChanged(changed)
+        raise UserError(
+            f"config key 'source': {readers.failed} of {counts.files} files could not be read, and not for want of "
+            "permission; nothing was changed. Is the disk or the mount whole? If the files are to be set aside, add: "
+            "--config confirm_drop=true"
+        )
     state.replace(beside, tally.checksum)
     os.replace(beside, index)
     sync_folder(index.parent)
-    return tally.counts()
+    return counts
 
 
 class _Tally:
@@ -197,6 +213,7 @@ class _Readers:
         self._workers: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
         self._closing = False
+        self.failed = 0  # files that the disk or the network did not give
 
     def __enter__(self) -> _Readers:
         return self
@@ -247,12 +264,23 @@ class _Readers:
             self._gathered.add(path.take())
         return header_worker.quarantined(*entry, reason)
 
+    def _settled(self, entries: list[Entry], rows: list[str]) -> list[str]:
+        """Return the rows with a line for what stands in place of one."""
+        for number, row in enumerate(rows):
+            if row.rstrip("\n") == CHANGED:
+                rows[number] = header_worker.changed(*entries[number])
+            elif row.rstrip("\n") == FAILED:
+                rows[number] = header_worker.quarantined(*entries[number], "unreadable_file")
+                with self._lock:
+                    self.failed += 1
+        return rows
+
     def _ask_child(self, entries: list[Entry]) -> list[str]:
         lines: list[str]
         fault = "unreadable_header"
         lines, needles = isolation.call(header_worker.read_within_limits, self._roots, entries, fault=fault)
         self._gathered.add(needles)
-        return lines
+        return self._settled(entries, lines)
 
     def _ask_worker(self, entries: list[Entry]) -> list[str]:
         if self._closing:
@@ -271,7 +299,7 @@ class _Readers:
         if all(row.endswith("\n") for row in rows):
             with self._lock:
                 self._gathered.add(needles)
-            return [row if row != CHANGED + "\n" else CHANGED for row in rows]
+            return self._settled(entries, rows)
         self._mine.worker = None
         _close(worker)
         raise SetAside(limits.verdict(-worker.returncode))
@@ -317,7 +345,10 @@ class _Cache:
         self._folder = folder
         self._tag = hashlib.sha256(f"{HEADER_VERSION} {code}".encode()).hexdigest()[:16]
         wholes = [path for path in sorted(folder.glob(f"{_OURS}{self._tag}-*.jsonl")) if _is_sound(path)]
-        self._records = sorted(folder.glob(f"{_OURS}{self._tag}-*.partial"))
+        # Lines and needles of an interrupted run are not flushed one before the other: after a crash of the whole
+        # machine either may be missing, and a file without its needles would escape the search for leaks.
+        self._tag_of_records = f"{self._tag}-{_boot()}"
+        self._records = sorted(folder.glob(f"{_OURS}{self._tag_of_records}-*.partial"))
         streams = [_whole_lines(path) for path in wholes[:1]] + [_recorded_lines(path) for path in self._records]
         streams = streams if trust else []
         self._lines = heapq.merge(*streams, key=lambda item: item[0])
@@ -331,7 +362,7 @@ class _Cache:
         if self._head is not None and self._head[0] == path:
             wanted = f"{key[0]},{key[1]},{key[2]},{key[3]}"
             while self._head is not None and self._head[0] == path:
-                if self._head[1] == wanted:
+                if self._head[1] == wanted and not _is_open(self._head[2]):
                     found = self._head[2]
                 self._head = next(self._lines, None)
         return found
@@ -339,13 +370,14 @@ class _Cache:
     def record(self) -> IO[str]:
         """Open the record of what this run reads, which a later run takes up if this one is interrupted."""
         number = 1 + max((int(path.stem.rpartition("-")[2]) for path in self._records), default=0)
-        return _create(self._folder / f"{_OURS}{self._tag}-{number:06d}.partial", buffering=1 << 16)
+        return _create(self._folder / f"{_OURS}{self._tag_of_records}-{number:06d}.partial", buffering=1 << 16)
 
     def replace(self, whole: Path, checksum: int) -> None:
         """Take over a whole index, and drop everything older."""
         target = self._folder / f"{_OURS}{self._tag}-{checksum:08x}.jsonl"
         beside = target.with_suffix(".new")
-        beside.unlink(missing_ok=True)
+        remove_tree(beside)
+        remove_tree(target)
         try:
             os.link(whole, beside)
         except OSError:  # a file system without hard links
@@ -354,12 +386,25 @@ class _Cache:
         os.replace(beside, target)
         for path in self._folder.glob(f"{_OURS}*"):
             if path != target:
-                path.unlink()
+                remove_tree(path)
         sync_folder(self._folder)
 
 
 _OURS = "headers-"  # others may keep something in the same folder
 _NAME = re.compile(_OURS + r"[0-9a-f]{16}-([0-9a-f]{8})\.jsonl")
+
+
+def _boot() -> str:
+    """Return what is another word after each start of the machine, or nothing where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        return ""
+
+
+def _is_open(line: str) -> bool:
+    """Return whether a line says that its file is to be looked at again."""
+    return line.find(f',"outcome":"{CHANGED}",') >= 0 or line.find(',"reason":"unreadable_file",') >= 0
 
 
 def _is_sound(path: Path) -> bool:

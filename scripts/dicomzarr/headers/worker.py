@@ -27,6 +27,9 @@ from dicomzarr.reasons import REASONS
 Entry: TypeAlias = tuple[str, StatKey]
 
 CHANGED = "changed"  # stands in place of a row whose file is no longer what the inventory says
+FAILED = "failed"  # stands in place of a row whose file the disk or the network did not give
+# All else that goes wrong in opening or reading is of the disk or the network.
+_REFUSED = frozenset((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG))
 # Not there any more; or a link now, it or a folder on the way; or a socket now. All else is no change.
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO))
 _BLOCK = 1 << 20
@@ -34,7 +37,7 @@ encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False
 
 
 def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gatherer) -> Iterator[str]:
-    """Yield one line of the header index for each entry, in order, or `CHANGED`.
+    """Yield one line of the header index for each entry, in order, or `CHANGED`, or `FAILED` after a second try.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gathere
         for path, key in entries:
             texts: list[tuple[str, bytes]] = []
             row = _read_file(opener, path, key, texts)
+            if row == FAILED:
+                row = _read_file(opener, path, key, texts)
             gatherer.add(below_source(roots, path), texts)
             yield row
 
@@ -80,11 +85,20 @@ def quarantined(path: str, key: StatKey, reason: str) -> str:
     return _line(path, key, Header(REASONS[reason].outcome, reason, (), {}))
 
 
+def changed(path: str, key: StatKey) -> str:
+    """Return the line of a file that changed or vanished: it ends the run when all else is done."""
+    return _line(path, key, Header(CHANGED, "", (), {}))
+
+
+def _not_given(path: str, key: StatKey, error: OSError) -> str:
+    return quarantined(path, key, "unreadable_file") if error.errno in _REFUSED else FAILED
+
+
 def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, bytes]]) -> str:
     try:
         fd = opener.open(path)
     except OSError as error:
-        return CHANGED if error.errno in _GONE else quarantined(path, key, "unreadable_file")
+        return CHANGED if error.errno in _GONE else _not_given(path, key, error)
     except MemoryError:
         return quarantined(path, key, "too_large")
     try:
@@ -98,8 +112,8 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
         if _key_of(os.fstat(fd)) != key:
             return CHANGED
         return _line(path, key, header)
-    except OSError:
-        return quarantined(path, key, "unreadable_file")
+    except OSError as error:
+        return _not_given(path, key, error)
     except MemoryError:
         return quarantined(path, key, "too_large")
     except Exception:  # a fault of ours costs this file; its text could quote the header

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -15,8 +16,8 @@ import numpy as np
 import pytest
 from made_up_headers import file, image, text
 
-from dicomzarr import limits
-from dicomzarr.errors import SourceChanged
+from dicomzarr import isolation, limits
+from dicomzarr.errors import UserError
 from dicomzarr.headers import index
 from dicomzarr.headers import worker as header_worker
 from dicomzarr.headers.index import IndexCounts, index_headers
@@ -55,8 +56,9 @@ class Source:
         lines = [{"roots": places}, *sorted(rows, key=lambda row: str(row[0]))]
         self.inventory.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    def run(self, processes: int = 1, code: str = "c") -> IndexCounts:
-        return index_headers(self.inventory, self.index, self.cache, processes, code)
+    def run(self, processes: int = 1, code: str = "c", *, trust: bool = True, largest_loss: float = 1.0) -> IndexCounts:
+        said = {"trust": trust, "largest_loss": largest_loss}
+        return index_headers(self.inventory, self.index, self.cache, processes, code, **said)
 
     def rows(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.index.read_text().splitlines()]
@@ -228,10 +230,9 @@ def test_source_that_changes_meanwhile(many: Source, processes: int) -> None:
     many.add(names[1])
     (many.folder / names[2]).unlink()
     (many.folder / names[2]).symlink_to("02")
-    with pytest.raises(SourceChanged) as caught:
-        many.run(processes)
-    assert str(caught.value).startswith("changed_while_reading: 3 files of the source")
-    assert not many.index.exists()
+    assert many.run(processes).outcomes == {"changed": 3, "image": 37}
+    assert [row["path"] for row in many.rows() if row["outcome"] == "changed"] == names
+    assert many.run(processes).read == 3  # each time, until a scan says what they are now
     many.scan()
     assert counts(many.run(processes)) == (38, 1, 37)
 
@@ -244,8 +245,7 @@ def test_file_that_becomes_a_fifo_or_a_folder_is_not_opened_for_long(source: Sou
     os.mkfifo(source.folder / "a")
     (source.folder / "b").unlink()
     (source.folder / "b").mkdir()
-    with pytest.raises(SourceChanged, match="changed_while_reading: 2 files"):
-        source.run()
+    assert source.run().outcomes == {"changed": 2}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -269,6 +269,48 @@ def test_unreadable_file(source: Source, monkeypatch: pytest.MonkeyPatch) -> Non
         lambda path, *rest, **more: refuse() if bytes(os.fsencode(path)) == b"a" else real(path, *rest, **more),
     )
     assert source.run().outcomes == {"quarantined unreadable_file": 1}
+
+
+def test_a_disk_that_fails_is_asked_again_and_a_mount_that_went_away_refused(
+    many: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, lost = os.pread, {"0/00"}
+
+    def fail(handle: int, size: int, offset: int) -> bytes:
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        if os.path.relpath(path, many.folder) in lost or "all" in lost:
+            raise OSError(5, "Input/output error")
+        return real(handle, size, offset)
+
+    monkeypatch.setattr(os, "pread", fail)
+    isolation.end()  # the child that reads is a fork of this process
+    assert many.run(largest_loss=0.5).outcomes == {"image": 39, "quarantined unreadable_file": 1}
+    lost.add("all")
+    isolation.end()
+    before = many.index.read_bytes()
+    with pytest.raises(UserError, match="40 of 40 files could not be read"):
+        many.run(trust=False, largest_loss=0.5)
+    assert many.index.read_bytes() == before
+    lost.clear()
+    isolation.end()
+    assert counts(many.run(largest_loss=0.5)) == (40, 1, 39)  # what failed is read again, all else kept
+    assert many.run().outcomes == {"image": 40}
+
+
+def test_what_an_interrupted_run_read_counts_until_the_machine_starts_again(
+    many: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many.run()
+    whole = next(many.cache.glob("headers-*.jsonl"))
+    tag = whole.name.split("-")[1]
+    rows = many.index.read_text()
+    (many.cache / NEEDLES).rename((many.cache / NEEDLES).with_suffix(".kept"))
+    for boot, read in ((index._boot(), 0), ("another", 40)):
+        shutil.copy((many.cache / NEEDLES).with_suffix(".kept"), many.cache / NEEDLES)
+        for path in many.cache.glob("headers-*"):
+            path.unlink()
+        (many.cache / f"headers-{tag}-{boot}-000001.partial").write_text(rows)
+        assert many.run().read == read
 
 
 def test_content_is_digested_only_where_uids_are_missing(source: Source) -> None:

@@ -1,0 +1,96 @@
+"""Files that are whole or not there, also where the system has less than Linux usually has."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dicomzarr import identity, locks, storage
+
+
+def test_a_record_tells_every_flip_and_cut(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    said = {"claims": {"a": [1, "x"]}, "schema_version": 1, "zz": "é"}
+    data = storage.record_json(said)
+    path.write_bytes(data)
+    assert storage.read_record(path) == said
+    damaged = [data[:at] for at in range(len(data))]
+    damaged += [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in range(len(data))]
+    for wrong in [*damaged, data + b"\n", storage.canonical_json(said), b"[]", b"{}"]:
+        path.write_bytes(wrong)
+        with pytest.raises(storage.Damaged):
+            storage.read_record(path)
+
+
+def test_a_folder_in_the_place_of_a_file_makes_way(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    (place / "below").mkdir(parents=True)
+    storage.write_if_changed(place, b"content")
+    assert place.read_bytes() == b"content"
+
+
+def no_syncfs(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    class Libc:
+        def syncfs(self, handle: int) -> int:
+            ctypes.set_errno(error)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Libc())
+
+
+def test_what_is_flushed_was_opened_before_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux tells a descriptor only of errors since it was opened, or of those that nobody has been told of."""
+    opened: list[str] = []
+    real = os.open
+    monkeypatch.setattr(
+        os, "open", lambda path, *rest, **more: (opened.append(str(path)), real(path, *rest, **more))[1]
+    )
+    records = storage.Staged(storage.Disk(tmp_path))
+    records.add(tmp_path / "record", b"{}")
+    assert opened[0] == str(tmp_path) and len(opened) == 2
+    records.publish()
+    assert len(opened) == 2 and (tmp_path / "record").exists()
+
+
+def test_without_syncfs_each_file_is_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_syncfs(monkeypatch, errno.ENOSYS)
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.readlink(f"/proc/self/fd/{handle}")))
+    written = tmp_path / "written"
+    written.write_bytes(b"x")
+    storage.Disk(tmp_path).flush([written])
+    assert flushed == [str(written)]
+
+
+def test_an_error_of_the_disk_is_no_missing_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_syncfs(monkeypatch, errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        storage.Disk(tmp_path).flush()
+
+
+def test_a_file_system_without_locks_is_told_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    os.close(locks.hold_run(tmp_path, "now"))
+    assert "has no locks" in capsys.readouterr().err
+    assert locks.holder(tmp_path) == ""
+    locks.wait_for_orphans(tmp_path)
+    with locks.job(tmp_path):
+        pass
+
+
+def test_no_new_key_where_records_tell_of_a_lost_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DICOMZARR_KEY", raising=False)
+    with pytest.raises(identity.KeyProblem, match="is gone"):
+        identity.establish(tmp_path, set(), begun=True)
+    assert not (tmp_path / "key").exists()
