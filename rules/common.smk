@@ -93,6 +93,12 @@ if split_shares:
     shown_config["splits"] = split_shares
 if label_sources:
     shown_config["labels"] = sorted({name for one in label_sources for name in one.get("columns", [one.get("name")])})
+def chosen_words(wildcards):
+    """Return what the dataset repeats of the configuration: no leak, also where a folder of the source is called so."""
+    vocabularies = [allowed for one in label_sources for allowed in [one, *one.get("columns", {}).values()]]
+    chosen = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
+    chosen |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
+    return sorted(chosen - {""})
 
 
 def joined_labels(wildcards):

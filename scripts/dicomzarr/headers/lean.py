@@ -48,6 +48,7 @@ _SQ, _OB, _OW = _code("SQ"), _code("OB"), _code("OW")
 # What may identify a patient or a site stands in these, beside times, which alone tell nobody apart.
 TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
 MAX_TEXT = 1024  # bytes of a text; of a longer one the beginning
+CHARACTER_SET = 0x00080005  # says how they are to be read; among the texts it is the one of VR CS
 
 _EXPLICIT = struct.Struct("<HHHH").unpack_from
 _IMPLICIT = struct.Struct("<HHI").unpack_from
@@ -269,7 +270,7 @@ def read_raw(
                 raise Truncated
             values[tag] = (vr, content)
         elif _is_text(tag, vr) and base + position <= size:
-            texts.append((vr, read(min(length, MAX_TEXT), base + value)))
+            texts.append(("CS" if tag == CHARACTER_SET else vr, read(min(length, MAX_TEXT), base + value)))
     header.is_empty = last == 0
     return header
 
@@ -296,6 +297,8 @@ def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:
     tag = group << 16 | element
     if name is None or tag == 0:
         return None
+    if tag == CHARACTER_SET:
+        name = "CS"
     is_wanted, is_text = tag in wanted, _is_text(tag, name)
     if tag in PIXEL_TAGS or tag >= _ITEM:
         return tag, -1, "", False
@@ -311,15 +314,16 @@ def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:
 def _is_text(tag: int, vr: str) -> bool:
     """Whether an element holds text; where VRs are implicit, by PS3.6, and perhaps if it is private."""
     if vr:
-        return vr in TEXT_VRS
-    return bool(tag >> 16 & 1) or tag in _standard_texts()
+        return vr in TEXT_VRS or tag == CHARACTER_SET
+    return bool(tag >> 16 & 1) or tag in standard_texts()
 
 
 @functools.cache
-def _standard_texts() -> frozenset[int]:
+def standard_texts() -> frozenset[int]:
+    """Return the tags of PS3.6 whose VR is one of texts."""
     from pydicom._dicom_dict import DicomDictionary
 
-    return frozenset(tag for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS)
+    return frozenset(tag for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS) | {CHARACTER_SET}
 
 
 def _head(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -25,7 +26,7 @@ from dicomzarr import provenance, storage
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, decode_path
 from dicomzarr.privacy.leaks import CODES, LEAST_IN_PIXELS, Leak, Scanner, own_words
-from dicomzarr.privacy.needles import NEEDLES, needles_of, read_needles
+from dicomzarr.privacy.needles import NEEDLES, needles_of, read_needles, words_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 LEVELS = ("standard", "full")
@@ -50,7 +51,7 @@ class Finding:
         return f"{self.leak.code} in {self.place}{line}"
 
 
-def check_privacy(results: Results, work: Path, level: str, code: str) -> int:
+def check_privacy(results: Results, work: Path, level: str, code: str, chosen: Sequence[str] = ()) -> int:
     """Look for identities in all that is new or changed; return how many files were looked at.
 
     Parameters
@@ -63,6 +64,8 @@ def check_privacy(results: Results, work: Path, level: str, code: str) -> int:
         ``standard``, or ``full`` to search decompressed pixels as well.
     code : str
         Digest of the code that searches: what other code found clean is searched again.
+    chosen : sequence of str
+        Texts of the configuration that are to stand in the dataset, such as the values of labels: no leak.
 
     Raises
     ------
@@ -70,16 +73,17 @@ def check_privacy(results: Results, work: Path, level: str, code: str) -> int:
         With the codes and places of what was found; or if a planted value is not found.
     """
     try:
-        needles = read_needles(results.private / "cache" / NEEDLES)
-    except (OSError, ValueError, EOFError):
+        needles, gathered = read_needles(results.private / "cache" / NEEDLES)
+    except (OSError, ValueError, EOFError, IndexError):
         raise PrivacyProblem("what to look for is not there (private/cache): run the workflow again") from None
     own = own_words(PROJECT)
-    scanner = Scanner(needles, own, _known_places(results, work))
     prove(own, results)
-    memory = _Memory(_memory_of(results), f"{code} {level}")
+    own |= {word for text in chosen for word in words_of(text)}
+    scanner, looser = Scanner(needles, own), Scanner(needles, own, _known_places(results, work))
+    memory = _Memory(_memory_of(results), [code, level, f"{gathered:x}", *chosen])
     found: list[Finding] = []
     for shown, path in _files(results, work):
-        found += _search(scanner, shown, path, level, memory)
+        found += _search(looser if shown.startswith(".snakemake/") else scanner, shown, path, level, memory)
     memory.save()
     if found:
         more = f" and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
@@ -96,18 +100,20 @@ def check_privacy(results: Results, work: Path, level: str, code: str) -> int:
 
 
 def search_afterwards(results: Results, work: Path) -> None:
-    """Search what was written after the last job, as that job did; where it never ran there is nothing to go by.
+    """Search what was written after the last job, as that job did; where it never ran, all that there is.
 
     Raises
     ------
     PrivacyProblem
         As `check_privacy`.
     """
+    if not (results.private / "cache" / NEEDLES).exists():
+        return  # no header was read
     try:
-        code, level = storage.read_json(_memory_of(results))["version"].split()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    check_privacy(results, work, level, code)
+        code, level, _, *chosen = storage.read_json(_memory_of(results))["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        code, level, chosen = "", LEVELS[0], []
+    check_privacy(results, work, level, code, chosen)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -157,7 +163,7 @@ def _search(scanner: Scanner, shown: str, path: Path, level: str, memory: _Memor
         status = path.lstat()
     except OSError:
         return []  # it went while we looked
-    leak = memory.name(name, scanner)
+    leak = None if _VOLUME.fullmatch(shown) else memory.name(name, scanner)
     if leak:
         number = 1 + sorted(os.listdir(path.parent)).index(path.name)
         return [Finding(f"{folder}/ (entry {number} by name)", leak)]
@@ -178,7 +184,12 @@ def _search(scanner: Scanner, shown: str, path: Path, level: str, memory: _Memor
 
 def _is_payload(shown: str) -> bool:
     """Whether a file holds nothing but compressed voxels, each of which is proven equal to a decoded one."""
-    return shown.startswith("results/dataset/images.zarr/") and not shown.endswith("zarr.json")
+    return bool(_PAYLOAD.fullmatch(shown))
+
+
+_VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")  # an id, which may look like a date
+# Series, volume, array, and the chunk's place in it: no other file of a store is one.
+_PAYLOAD = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/\w+/c(/\d+)*")
 
 
 def _search_content(scanner: Scanner, path: Path, name: str) -> Leak | None:
@@ -208,7 +219,7 @@ def _search_pixels(scanner: Scanner, path: Path) -> Leak | None:
 
 
 def _known_places(results: Results, work: Path) -> tuple[str, ...]:
-    """Return texts that may stand in `.snakemake/`: where things lie, as the user typed it and as it is."""
+    """Return texts that may stand in `.snakemake/`, and nowhere else: where things lie, as typed and as it is."""
     own = (work, results.root, results.root.absolute(), PROJECT, Path.home(), sys.prefix)
     places = [str(place) for place in own]
     try:
@@ -223,7 +234,7 @@ def _known_places(results: Results, work: Path) -> tuple[str, ...]:
 class _Memory:
     """Which files were found clean, by their stat, so that a run searches only what is new or changed."""
 
-    def __init__(self, path: Path, version: str) -> None:
+    def __init__(self, path: Path, version: list[str]) -> None:
         self._path, self._version = path, version
         self._names: dict[str, Leak | None] = {}
         self._kept: dict[str, list[int]] = {}
@@ -309,6 +320,8 @@ def _forms(value: bytes) -> dict[str, bytes]:
         "zip": archive.getvalue(),
         "sha256": hashlib.sha256(value).hexdigest().encode(),
         "md5": b'{"id":"' + hashlib.md5(value).hexdigest().encode() + b'"}',
+        "path": b"".join(b"%%%02X" % byte for byte in value),
+        "escaped": b"".join(b"\\x%02x" % byte for byte in value),
     }
 
 
