@@ -12,6 +12,7 @@ import contextlib
 import csv
 import functools
 import html
+import importlib.util
 import io
 import json
 import lzma
@@ -51,6 +52,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
 # The id of an array: of its series, whole or as the report shortens it, and of the volume.
+_DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
 _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of the dataset's own tables that hold numbers, which could look like dates.
 _NUMBERS = re.compile(r"(source|stored|expected)_bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio")
@@ -79,6 +81,7 @@ class Scanner:
     Notes
     -----
     Ids of arrays are taken out before: among the eight hex digits of many a volume there is one that is a date.
+    Pictures within pages are searched once decoded, not letter by letter.
     """
 
     def __init__(self, needles: Container[int], own: frozenset[str], known: tuple[str, ...] = ()) -> None:
@@ -135,7 +138,7 @@ class Scanner:
         for place in self._known:
             if place in text:
                 text = text.replace(place, " ")
-        text = _ARRAY.sub(" ", text)
+        text = _ARRAY.sub(" ", _DATA.sub(" ", text))
         found = self._words(text, least)
         if found is None:
             for other in _resolved(text):
@@ -338,6 +341,22 @@ _MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, LARGEST)),
     (b"\xfd7zXZ\0", lambda data: lzma.LZMADecompressor().decompress(data, LARGEST)),
 )
+
+
+@functools.cache
+def snakemakes_words() -> frozenset[str]:
+    """Return the words of Snakemake's own modules, which its logs and its metadata are made of."""
+    found: set[str] = set()
+    for name in ("snakemake", "snakemake_executor_plugin_local", "snakemake_interface_logger_plugins"):
+        spec = importlib.util.find_spec(name)
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            for path in Path(place).rglob("*.py"):
+                lines = path.read_text("utf-8", "replace").splitlines()
+                found.update(words_of("\n".join(line for line in lines if not _CREDITS.search(line))))
+    return frozenset(word for word in found if word.isalpha())
+
+
+_CREDITS = re.compile("author|copyright|@|email", re.IGNORECASE)
 
 
 @functools.cache

@@ -26,7 +26,7 @@ from dicomzarr import storage
 from dicomzarr.paths import Results, encode_path
 from dicomzarr.privacy import check
 from dicomzarr.privacy.leaks import CODES, LEAST, Leak, Scanner, own_words
-from dicomzarr.privacy.needles import CHARSET, NEEDLES, Gatherer, Needles, needles_of, read_needles, words_of
+from dicomzarr.privacy.needles import CHARSET, NEEDLES, Gatherer, Needles, needle, needles_of, read_needles, words_of
 
 NAME, PID, UID, BIRTH = b"Zyxwolf^Canaria ", b"CANPID7719", b"1.2.826.0.1.3680043.777.1.424243\0", b"19370203"
 TEXTS = [
@@ -199,6 +199,32 @@ def test_the_id_of_an_array_is_no_date() -> None:
         assert scanner.content(f"array {text} here".encode()) is None
     for text in ("19370203", "0123456789abcde/19370203", "x/19370203/0"):
         assert scanner.content(f"array {text} here".encode()) == Leak("value_in_file", 1)
+
+
+def test_words_of_snakemake_are_no_leaks_where_it_writes(results: Results) -> None:
+    gatherer = Gatherer()
+    gatherer.add(b"Additional/Using/Building", [])
+    needles = Needles(results.private / "cache" / NEEDLES, "code")
+    needles.load()
+    needles.add(gatherer.take())
+    needles.save()
+    log = results.root.parent / ".snakemake" / "log"
+    log.mkdir(parents=True)
+    (log / "a.log").write_text("Building DAG of jobs... Using the additional storage")
+    assert search(results) == 2
+    (log / "a.log").write_text("Building DAG of jobs for Zyxwolf")
+    with pytest.raises(check.PrivacyProblem, match=r"value_in_file in .snakemake/log/a.log"):
+        search(results)
+
+
+def test_a_picture_is_searched_once_decoded(scanner: Scanner) -> None:
+    words = frozenset(needle([word]) for word in ("abcde", "fghij"))
+    picture = "data:image/png;base64,AAAA/abcde/fghij+AAAA="
+    assert Scanner(words, frozenset()).content(f"<img src='{picture}'>".encode()) is None
+    assert Scanner(words, frozenset()).content(b"<img src='abcde'>") is not None
+    hidden = base64.b64encode(b"\x89PNG" + bytes(9) + b"tEXt a name: Zyxwolf^Canaria" + bytes(9)).decode()
+    page = f"<img src='data:image/png;base64,{hidden}'>"
+    assert scanner.content(page.encode()) == Leak("value_encoded", 1)
 
 
 def test_additions_of_an_interrupted_run_are_taken_over(tmp_path: Path) -> None:
