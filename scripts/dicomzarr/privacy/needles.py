@@ -14,7 +14,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from blake3 import blake3
@@ -260,11 +260,16 @@ def read_needles(path: Path) -> tuple[frozenset[int] | _Sorted, int]:
 
 
 class _Sorted:
-    """Membership in a sorted array, where a set would take too much memory."""
+    """Membership in a sorted array, where a set would take too much memory; a table of their first bits tells most."""
 
     def __init__(self, needles: NDArray[Any]) -> None:
-        self._needles = needles
+        bits = min(len(needles).bit_length() + 3, 27)
+        table = np.zeros(1 << bits, np.uint8)
+        table[needles >> np.uint64(64 - bits)] = 1
+        self._needles, self._shift, self._there = needles, 64 - bits, table.tobytes()
 
     def __contains__(self, number: object) -> bool:
+        if not self._there[cast(int, number) >> self._shift]:
+            return False
         place = int(np.searchsorted(self._needles, np.array(number, np.uint64)))
         return place < len(self._needles) and int(self._needles[place]) == number

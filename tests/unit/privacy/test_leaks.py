@@ -273,6 +273,32 @@ def test_only_what_is_new_or_changed_is_searched(results: Results) -> None:
     assert check.check_privacy(results, results.root.parent, "standard", "other code") == 2
 
 
+def test_a_volume_is_searched_anew_where_anything_in_it_changed(results: Results) -> None:
+    folder = results.images / "0123456789abcdef" / "01234567"
+    array = zarr.create_array(str(folder / "0"), shape=(2, 8, 8), dtype="u1")
+    array[:] = 7
+    assert (search(results), search(results)) == (3, 0)
+    for change in (
+        lambda: (folder / "0" / "zarr.json").write_text('{"a": "b"}'),
+        lambda: (folder / "note").write_text("nothing"),
+        (folder / "0" / "c" / "0" / "deep").mkdir,
+        lambda: (folder / "note").rename(folder / "0" / "note"),
+        (folder / "0" / "note").unlink,
+    ):
+        change()
+        assert search(results) > 0
+        assert search(results) == 0
+    (folder / "0" / "c" / "0" / "deep" / "Zyxwolf").mkdir()
+    for _ in range(2):
+        with pytest.raises(check.PrivacyProblem, match="value_in_name in results/dataset/images.zarr/.*/c/0/deep/"):
+            search(results)
+    (folder / "0" / "c" / "0" / "deep" / "Zyxwolf").rmdir()
+    (folder / "0" / "zarr.json").write_text('{"a": "Zyxwolf"}')
+    for _ in range(2):
+        with pytest.raises(check.PrivacyProblem, match="value_in_file in results/dataset/images.zarr/.*/0/zarr.json"):
+            search(results)
+
+
 def test_a_finding_tells_the_place_and_stays_found(results: Results) -> None:
     (results.dataset / "volumes.csv").write_text("array\nabc\nZyxwolf\n")
     for _ in range(2):
