@@ -30,6 +30,7 @@ SQ, OB, OW = _code("SQ"), _code("OB"), _code("OW")
 TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
 MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
 MAX_TEXT = 1024  # bytes of a text; of a longer one the beginning
+CHARACTER_SET = 0x00080005  # says how they are to be read; among the texts it is the one of VR CS
 
 EXPLICIT = struct.Struct("<HHHH").unpack_from
 IMPLICIT = struct.Struct("<HHI").unpack_from
@@ -39,12 +40,13 @@ LENGTH = struct.Struct("<I").unpack_from
 def is_text(tag: int, vr: str) -> bool:
     """Say whether an element holds text; where VRs are implicit, by PS3.6, and perhaps if it is private."""
     if vr:
-        return vr in TEXT_VRS
-    return bool(tag >> 16 & 1) or tag in _standard_texts()
+        return vr in TEXT_VRS or tag == CHARACTER_SET
+    return bool(tag >> 16 & 1) or tag in standard_texts()
 
 
 @functools.cache
-def _standard_texts() -> frozenset[int]:
+def standard_texts() -> frozenset[int]:
+    """Return the tags of PS3.6 whose VR is one of texts."""
     from pydicom._dicom_dict import DicomDictionary
 
-    return frozenset(tag for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS)
+    return frozenset(tag for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS) | {CHARACTER_SET}

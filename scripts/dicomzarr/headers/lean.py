@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dicomzarr.headers.elements import (
+    CHARACTER_SET,
     EXPLICIT,
     IMPLICIT,
     ITEM,
@@ -268,7 +269,7 @@ def read_raw(
                 raise Truncated
             values[tag] = (vr, content)
         elif is_text(tag, vr) and base + position <= size:
-            texts.append((vr, read(min(length, MAX_TEXT), base + value)))
+            texts.append(("CS" if tag == CHARACTER_SET else vr, read(min(length, MAX_TEXT), base + value)))
     header.is_empty = last == 0
     memory.compare(first, start, len(values) + len(texts) - spared)
     return header

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dicomzarr.headers.elements import (
+    CHARACTER_SET,
     EXPLICIT,
     IMPLICIT,
     ITEM,
@@ -129,6 +130,8 @@ def learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | None:
     tag = group << 16 | element
     if name is None or tag == 0:
         return None
+    if tag == CHARACTER_SET:
+        name = "CS"
     is_wanted, names = tag in wanted, is_text(tag, name)
     if tag in PIXEL_TAGS or tag >= ITEM:
         return tag, -1, "", 0, False
