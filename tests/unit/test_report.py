@@ -162,7 +162,7 @@ def test_charts_take_their_colours_from_the_page(page: str) -> None:
 
 def test_tables_pictures_and_charts_say_what_they_are(page: str) -> None:
     parsed = Page(page)
-    assert parsed.tags["h1"] == 1 and parsed.tags["caption"] == parsed.tags["table"] == 3
+    assert parsed.tags["h1"] == 1 and parsed.tags["caption"] == parsed.tags["table"] == 4
     assert (
         len([v for tag, name, v in parsed.attributes if (tag, name) == ("img", "alt") and v]) == parsed.tags["img"] == 7
     )
