@@ -135,6 +135,7 @@ def test_whatever_a_spreadsheet_separates_by(results: Results, tmp_path: Path, s
         ({"range": [-1, 6]}, "-0.0", "0"),
         ({"range": [-1, 6]}, "6.0000001", None),
         ({"range": [0, 1e30]}, "9007199254740993", "9007199254740993"),  # more than a double holds
+        ({"range": [0, 9]}, "0_1.0", None),
         ({"range": [0, 1]}, "inf", None),
         ({"range": [0, 1]}, "9" * 400, None),
         ({"range": [0, 1]}, "0,5", None),
