@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dicomzarr import configuration, label_files, labels, storage
+from dicomzarr import configuration, gate, label_files, labels, storage
 from dicomzarr.configuration import ConfigProblem
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.paths import Results
@@ -328,3 +328,19 @@ def test_a_wrong_configuration_is_refused(wrong: dict[str, Any], words: str) -> 
     with pytest.raises(ConfigProblem, match="config key") as caught:
         configuration.check_keys(defaults | wrong)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["labels_unmatched", "images_unlabelled", "label_conflicts", "fixed_unmatched"])
+def test_each_finding_can_be_gated(results: Results, tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text("PatientID\nnobody\n")
+    text = "id,kind\np1,benign\np1,malignant\np2,benign\nnobody,benign\n"
+    join(results, [source(tmp_path / "l.csv", text)], {"test": str(tmp_path / "t.csv")})
+    reports = results.dataset / "reports"
+    reports.mkdir()
+    (results.root / "r.csv").rename(reports / "labels.csv")
+    for table in ("outcomes", "depth", "size"):
+        (reports / f"{table}.csv").write_text("outcome,reason,files,verdict\n")
+    configuration._check_gate({name: 0})
+    assert gate.check_gate(results, {name: 1}) == {name: 1}
+    with pytest.raises(gate.GateClosed, match=f"gate.{name}: found 1, allowed 0"):
+        gate.check_gate(results, {name: 0})
