@@ -67,6 +67,7 @@ class Workflow:
     config: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     project: Path = ROOT
+    timeout: int = 600  # s
 
     @property
     def source(self) -> Path:
@@ -91,7 +92,7 @@ class Workflow:
         command += ["--cores", str(cores), "--configfile", "config.yaml", *arguments]
         environment = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"} | self.environment
         process = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=self.timeout, check=False
         )
         run = Run(process, self.folder / str(chosen["results"]))
         if ok and process.returncode:
