@@ -131,6 +131,11 @@ def label_record(wildcards):
     return ["<results>/private/records/join_labels.json"] if is_joined else []
 
 
+def label_report(wildcards):
+    """Return the report of the labels where the configuration has any."""
+    return ["<results>/dataset/reports/labels.csv"] if is_joined else []
+
+
 def megabytes_of_batch(wildcards):
     """Return the priority of a batch: the largest first, so that no core waits long for the last one."""
     path = str(checkpoints.plan_batches.get().output.contents)

@@ -19,6 +19,7 @@ from dicomzarr.reasons import REASONS
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.json"
 LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
+FIXED_FINDING = "fixed_unmatched"  # of the lists of splits.fixed
 OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
 VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
 _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
@@ -131,7 +132,7 @@ def _refuse_no_numbers(value: object, key: str) -> None:
 
 
 def _check_gate(gate: Mapping[str, int]) -> None:
-    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, *REASONS}
+    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, FIXED_FINDING, *REASONS}
     for finding in gate:
         if finding not in known:
             near = difflib.get_close_matches(finding, sorted(known), 1)
@@ -178,7 +179,7 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
             "config key 'splits.fractions' is missing; needed are shares, such as {train: 0.9, val: 0.1}"
         )
     total = math.fsum(splits.get("fractions", {}).values())
-    if splits and abs(total - 1) > 1e-9:
+    if splits and not abs(total - 1) <= 1e-9:  # as is NaN
         raise ConfigProblem(f"config key 'splits.fractions': found shares that add up to {total:g}, needed is 1")
 
 
