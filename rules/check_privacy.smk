@@ -24,6 +24,7 @@ rule check_privacy:
     params:
         results=under_results(""),
         level=config["check_privacy"],
+        chosen=chosen_words,
         code=code_digest("check_privacy.py"),
     message:
         "Looking for identities outside the private folder"

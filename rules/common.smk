@@ -6,14 +6,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from dicomzarr import configuration, looking, scan
+from dicomzarr import configuration, limits, looking, scan
 from dicomzarr.code_digest import code_digest
 from dicomzarr.errors import UserError
-from dicomzarr.provenance import software_versions
+from dicomzarr.provenance import software_versions, where
 
 # Switches come as text from the command line.
 for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
     config[switch] = configuration.is_on(config[switch]) or config[switch]
+
+limits.dump_no_core()
 
 # Jobs on a cluster parse this file again: they neither check nor scan.
 if workflow.is_main_process and scan.wanted(sys.argv[1:]):
@@ -27,6 +29,11 @@ if workflow.is_main_process and scan.wanted(sys.argv[1:]):
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1)  # a WorkflowError would add lines of this file to a user's mistake
+    except Exception as error:  # its text could hold a path of the source
+        print(
+            f"Error: internal error, {where(error)}; please open an issue with this line", file=sys.stderr, flush=True
+        )
+        raise SystemExit(1)
 
 
 def compare_params(rules):
@@ -106,6 +113,14 @@ if label_sources:
     shown_config["labels"] = sorted({name for one in label_sources for name in one.get("columns", [one.get("name")])})
 
 
+def chosen_words(wildcards):
+    """Return what the dataset repeats of the configuration: no leak, also where a folder of the source is called so."""
+    vocabularies = [allowed for one in label_sources for allowed in [one, *one.get("columns", {}).values()]]
+    chosen = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
+    chosen |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
+    return sorted(chosen - {""})
+
+
 def joined_labels(wildcards):
     """Return the labels of the series where the configuration has any."""
     return ["<results>/private/labels/joined.json"] if is_joined else []
@@ -114,6 +129,11 @@ def joined_labels(wildcards):
 def label_record(wildcards):
     """Return the record of the labels where the configuration has any."""
     return ["<results>/private/records/join_labels.json"] if is_joined else []
+
+
+def label_report(wildcards):
+    """Return the report of the labels where the configuration has any."""
+    return ["<results>/dataset/reports/labels.csv"] if is_joined else []
 
 
 def megabytes_of_batch(wildcards):

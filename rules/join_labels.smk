@@ -3,6 +3,7 @@ rule join_labels:
     input:
         said="<results>/private/labels/said.json",
         plans=planned_plans,
+        arrays="<results>/dataset/reports/depth.csv",
     output:
         joined="<results>/private/labels/joined.json",
         details="<results>/private/labels/details.csv",

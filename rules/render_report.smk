@@ -5,6 +5,7 @@ rule render_report:
         sizes="<results>/dataset/reports/size.csv",
         outcomes="<results>/dataset/reports/outcomes.csv",
         policy="<results>/dataset/reports/policy.csv",
+        labels=label_report,
     output:
         report="<results>/dataset/reports/report.html",
         provenance="<results>/dataset/provenance/render_report.json",

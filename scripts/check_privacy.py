@@ -7,9 +7,9 @@ from dicomzarr.paths import Results
 from dicomzarr.privacy import check
 
 
-def check_privacy(results: Path, work: Path, level: str, code: str) -> dict[str, int]:
+def check_privacy(results: Path, work: Path, level: str, code: str, chosen: list[str]) -> dict[str, int]:
     """Search what is new or changed; how much that was is history, no count of data."""
-    return {"searched": check.check_privacy(Results(results), work, level, code)}
+    return {"searched": check.check_privacy(Results(results), work, level, code, chosen)}
 
 
 if __name__ == "__main__":
@@ -19,4 +19,5 @@ if __name__ == "__main__":
             work=Path.cwd(),
             level=snakemake.params.level,
             code=snakemake.params.code,
+            chosen=snakemake.params.chosen,
         )

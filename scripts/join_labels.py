@@ -7,11 +7,11 @@ from dicomzarr.paths import Results
 
 
 def join_labels(
-    results: Path, batches: list[str], sources: list[dict[str, object]], outputs: dict[str, Path]
+    results: Path, batches: list[str], sources: list[dict[str, object]], arrays: Path, outputs: dict[str, Path]
 ) -> labels.Join:
     """Write the label of each series, the report of what matched, and the private list of what did not."""
     folders = Results(results)
-    return labels.join_labels(folders, batches, sources, identity.load(folders.private), outputs)
+    return labels.join_labels(folders, batches, sources, identity.load(folders.private), arrays, outputs)
 
 
 if __name__ == "__main__":
@@ -20,5 +20,6 @@ if __name__ == "__main__":
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,
             sources=snakemake.params.sources,
+            arrays=Path(snakemake.input.arrays),
             outputs={name: Path(snakemake.output[name]) for name in ("joined", "report", "details")},
         )

@@ -74,6 +74,7 @@ class Workflow:
     environment: dict[str, str] = field(default_factory=dict)
     project: Path = ROOT
     forks: Forks | None = None  # starts the processes, where there are thousands to start
+    timeout: int = 600  # s
 
     @property
     def source(self) -> Path:
@@ -110,7 +111,7 @@ class Workflow:
             env=whole,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=self.timeout,
             check=False,
             start_new_session=True,
         )

@@ -77,6 +77,8 @@ class Made:
     spacing: dict[str, float] = field(default_factory=lambda: dict(MILLIMETRE))
     bits: int | None = 12
     subject: str = "feed000000000001"
+    split: str = "train"
+    labels: dict[str, str] = field(default_factory=dict)
     flags: str = ""
     depth_verdict: str = "pass"
     size_verdict: str = "pass"
@@ -139,7 +141,7 @@ def write_dataset(folder: Path, arrays: list[Made], outcomes: list[tuple[str, st
                 "series_id": series,
                 "study_id": "beef" + series[4:],
                 "subject_id": made.subject,
-                "split": "train",
+                "split": made.split,
                 "modality": made.modality,
                 "axes": made.axes,
                 "shape": "x".join(map(str, made.pixels.shape)),
@@ -149,6 +151,7 @@ def write_dataset(folder: Path, arrays: list[Made], outcomes: list[tuple[str, st
                 "stored_bytes": made.stored_bytes,
                 "pixel_digest": "00",
             }
+            | {f"label_{name}": value for name, value in made.labels.items()}
         )
         depth.append(
             common
@@ -179,7 +182,8 @@ def write_dataset(folder: Path, arrays: list[Made], outcomes: list[tuple[str, st
                 "flags": made.flags,
             }
         )
-    _table(folder / "volumes.csv", VOLUMES, volumes)
+    labels = sorted({f"label_{name}" for made in arrays for name in made.labels})
+    _table(folder / "volumes.csv", [*VOLUMES, *labels], volumes)
     _table(folder / "reports" / "depth.csv", DEPTH, depth)
     _table(folder / "reports" / "size.csv", SIZE, size)
     rows = [{"outcome": outcome, "reason": reason, "files": files} for outcome, reason, files in outcomes]

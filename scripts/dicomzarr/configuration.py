@@ -19,6 +19,7 @@ from dicomzarr.reasons import REASONS
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.json"
 LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
+FIXED_FINDING = "fixed_unmatched"  # of the lists of splits.fixed
 OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
 VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
 _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
@@ -121,8 +122,17 @@ def _check_schema(config: Mapping[str, Any]) -> None:
         raise ConfigProblem(_explain(errors[0]))
 
 
+def _refuse_no_numbers(value: object, key: str) -> None:
+    """Refuse NaN and infinity, which no comparison with a bound refuses."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigProblem(f"config key {key!r}: found {value}, needed is a number")
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, one in items:
+        _refuse_no_numbers(one, f"{key}.{name}".lstrip("."))
+
+
 def _check_gate(gate: Mapping[str, int]) -> None:
-    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, *REASONS}
+    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, FIXED_FINDING, *REASONS}
     for finding in gate:
         if finding not in known:
             near = difflib.get_close_matches(finding, sorted(known), 1)
@@ -169,7 +179,7 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
             "config key 'splits.fractions' is missing; needed are shares, such as {train: 0.9, val: 0.1}"
         )
     total = math.fsum(splits.get("fractions", {}).values())
-    if splits and abs(total - 1) > 1e-9:
+    if splits and not abs(total - 1) <= 1e-9:  # as is NaN
         raise ConfigProblem(f"config key 'splits.fractions': found shares that add up to {total:g}, needed is 1")
 
 
@@ -179,7 +189,7 @@ def _within(inner: Path, outer: Path) -> bool:
 
 def _refuse_unusable(results: str) -> None:
     """Refuse names that Snakemake or a reader would take for something else."""
-    odd = sorted(set(results) & set("{}<>\n"))
+    odd = sorted(set(results) & set("{}<>\n\0"))
     if odd:
         raise ConfigProblem(
             f"config key 'results': found {odd[0]!r} in {results!r}; a results folder may not hold any of {{ }} < >, "
@@ -229,6 +239,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
         At the first key that is unknown or of a wrong type or value.
     """
     _check_schema(config)
+    _refuse_no_numbers(dict(config), "")
     _check_gate(config["gate"])
     _check_labels(config["labels"])
     _check_splits(config["splits"])
@@ -256,13 +267,17 @@ def check(config: Mapping[str, Any]) -> Settings:
     sources = _sources(config["source"])
     _refuse_unusable(config["results"])
     results = Path(config["results"])
-    place = Path(os.path.abspath(results)).resolve()
+    try:
+        place = Path(os.path.abspath(results)).resolve()
+        is_usable = results.is_dir() or not results.exists()
+    except OSError as error:
+        raise ConfigProblem(f"config key 'results': it cannot be a folder: {os.strerror(error.errno or 0)}") from None
     for folder in sources.values():
         if _within(place, folder.resolve()):
             raise ConfigProblem("config key 'results': it lies inside the source; choose a folder outside of it")
         if _within(folder.resolve(), place):
             raise ConfigProblem("config key 'source': it lies inside the results; choose a folder outside of them")
-    if results.exists() and not results.is_dir():
+    if not is_usable:
         raise ConfigProblem(f"config key 'results': {config['results']!r} is not a folder")
     return Settings(
         sources=sources,

@@ -342,6 +342,8 @@ class DicomZarrDataset:
             return stored, axes
         values = _rescaled(stored, facts, _frame_numbers(volume, region))
         if self.window:
+            if not facts["photometric"].startswith("MONOCHROME"):
+                raise ValueError("a window is for grey values: leave colour and palettes out with where=…")
             values = self._windowed(values, facts, _frame_numbers(volume, region))
             values = 1 - values if turn else values
         return values, axes

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from dicomzarr.configuration import LABEL_FINDINGS
+from dicomzarr.configuration import FIXED_FINDING, LABEL_FINDINGS
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results
 
@@ -33,7 +33,7 @@ def findings(results: Results) -> Counter[str]:
         found.update(f"{kind}_{row['verdict']}" for row in _rows(reports / f"{kind}.csv"))
     if (reports / "labels.csv").exists():
         for row in _rows(reports / "labels.csv"):
-            found[row["finding"]] += int(row["series"]) if row["finding"] in LABEL_FINDINGS else 0
+            found[row["finding"]] += int(row["series"]) if row["finding"] in (*LABEL_FINDINGS, FIXED_FINDING) else 0
     return found
 
 

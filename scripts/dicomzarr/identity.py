@@ -57,7 +57,7 @@ class Pseudonyms:
         return self.digest("volume", "\0".join((series, *discriminators)))[:SHORT]
 
     def source_digest(self, content: str) -> str:
-        """Return the keyed digest of a source file from the SHA-256 of its content, safe to share."""
+        """Return the keyed digest of a source file from the BLAKE3 of its content, safe to share."""
         return self.digest("source", content)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import os
 import pickle
 import signal
@@ -158,6 +159,7 @@ def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits) ->
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        faulthandler.disable()  # it writes to where it was told to, if someone told it
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)  # what a library says in dying is no one's to read

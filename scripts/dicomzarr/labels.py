@@ -1,30 +1,26 @@
-"""Labels and fixed splits: files in the site's own identifiers, joined with the series inside `private/`.
+"""Labels and fixed splits, joined with the series inside `private/`.
 
-The main process reads and checks the files, and keeps what they say below `private/labels/`; the rule `join_labels`
-joins that with the plans. Only values from a vocabulary or a range of the configuration go on from there.
+What the label files say comes checked from `label_files`. Only values from a vocabulary or a range of the configuration
+are in it.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-import math
-import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dicomzarr import storage, tables
-from dicomzarr.configuration import LABEL_FINDINGS, ConfigProblem
+from dicomzarr.configuration import FIXED_FINDING, LABEL_FINDINGS
 from dicomzarr.identity import Pseudonyms
-from dicomzarr.paths import Results, encode_path
+from dicomzarr.paths import Results
 
-KEYS = ("path", "folder", "series", "study", "patient")
 JOINED = ("label", "finding", "value", "series")
 DETAILS = ("label", "finding", "source", "line", "key", "series_id")
-LARGEST = 256 << 20  # bytes of a label file
+FIXED = "splits.fixed"  # stands in the column of labels for the lists; no label can have that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +31,10 @@ class Said:
     ----------
     source, line : int
         Number of the source in the configuration, from 0, and of the line in its file, from 1.
+    by : str
+        What the key is: ``path``, ``folder``, ``series``, ``study`` or ``patient``.
     key : tuple of str
-        The identifier, and for a patient the issuer, empty where the file has none.
+        The identifier, and for a patient the issuer, empty where the file has none. All empty: of nobody.
     values : dict of str to str
         Checked value of each label; a label whose cell is empty is not there.
     """
@@ -48,149 +46,9 @@ class Said:
     values: dict[str, str]
 
 
-# ---- reading, in the main process
-
-
-def read_sources(sources: Sequence[Mapping[str, Any]]) -> list[Said]:
-    """Return what all label files say, checked.
-
-    Raises
-    ------
-    ConfigProblem
-        At the first cell that is not allowed, by number of source, line and column, never by what it holds.
-    """
-    return [said for number, one in enumerate(sources) if "file" in one for said in _read_labels(number, one)]
-
-
-def read_fixed(files: Mapping[str, str]) -> list[Said]:
-    """Return the patients whose split is given by a list; the value of the label ``split`` is its name."""
-    found = []
-    for number, (split, name) in enumerate(sorted(files.items())):
-        where = f"splits.fixed.{split}"
-        columns, rows = _table(where, name)
-        column = _column(where, columns, "PatientID")
-        issuer = columns.index("IssuerOfPatientID") if "IssuerOfPatientID" in columns else None
-        for line, row in rows:
-            key = (row[column].strip(), row[issuer].strip() if issuer is not None else "")
-            if any(key):
-                found.append(Said(number, line, "patient", key, {"split": split}))
-    lists: dict[tuple[str, ...], str] = {}
-    for said in found:
-        if lists.setdefault(said.key, said.values["split"]) != said.values["split"]:
-            both = sorted((lists[said.key], said.values["split"]))
-            raise ConfigProblem(
-                f"config key 'splits.fixed': line {said.line} of the list for {said.values['split']!r} names a patient "
-                f"that another list names too; found in {both[0]!r} and {both[1]!r}, allowed is one"
-            )
-    return found
-
-
-def _read_labels(number: int, source: Mapping[str, Any]) -> Iterator[Said]:
-    where = f"labels.{number}"
-    columns, rows = _table(where, source["file"])
-    key = _column(where, columns, source["key"])
-    issuer = _column(where, columns, source["issuer"]) if source.get("issuer") else None
-    labels = {name: (_column(where, columns, one.get("column", name)), one) for name, one in source["columns"].items()}
-    for line, row in rows:
-        values = {}
-        for name, (column, allowed) in labels.items():
-            text = row[column].strip()
-            if text:
-                values[name] = _checked(where, line, columns[column], text, allowed)
-        identifier = row[key].strip()
-        if identifier:
-            yield Said(number, line, source["by"], _key(source["by"], identifier, issuer, row), values)
-
-
-def _key(by: str, identifier: str, issuer: int | None, row: Sequence[str]) -> tuple[str, ...]:
-    if by == "patient":
-        return identifier, row[issuer].strip() if issuer is not None else ""
-    if by in ("path", "folder"):
-        return (encode_path(os.fsencode(identifier.removeprefix("./").rstrip("/"))),)
-    return (identifier,)
-
-
-def _table(where: str, name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the columns of a CSV file and its rows with their line numbers."""
-    path = Path(name)
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ConfigProblem(f"config key {where!r}: {name!r} is larger than {LARGEST >> 20} MiB")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigProblem(
-            f"config key {where!r}: the file {name!r} cannot be read: {os.strerror(error.errno or 0)}"
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigProblem(f"config key {where!r}: {name!r} is not UTF-8; save it as CSV in UTF-8") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        columns = [column.strip() for column in next(reader, [])]
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                rows.append((reader.line_num, row))
-    except csv.Error:
-        raise ConfigProblem(f"config key {where!r}: line {reader.line_num} of {name!r} is no CSV") from None
-    for line, row in rows:
-        if len(row) != len(columns):
-            raise ConfigProblem(
-                f"config key {where!r}: line {line} of {name!r}: found {len(row)} cells, needed {len(columns)} as in "
-                "the first line"
-            )
-    return columns, rows
-
-
-def _column(where: str, columns: Sequence[str], name: str) -> int:
-    if columns.count(name) != 1:
-        found = "no column" if name not in columns else "several columns"
-        raise ConfigProblem(
-            f"config key {where!r}: the first line has {found} {name!r}; needed is one, separated by commas"
-        )
-    return columns.index(name)
-
-
-def _checked(where: str, line: int, column: str, text: str, allowed: Mapping[str, Any]) -> str:
-    """Return a cell as it goes into the dataset, if it is one that the configuration allows."""
-    if "values" in allowed:
-        words = [str(word) for word in allowed["values"]]
-        if text in words:
-            return text
-        needed = f"one of the {len(words)} values of the configuration"
-    else:
-        low, high = allowed["range"]
-        number = _number(text)
-        if number is not None and low <= number <= high:
-            return repr(int(number)) if number == int(number) else repr(number)
-        needed = f"a number from {low} to {high}"
-    raise ConfigProblem(f"config key {where!r}: line {line}, column {column!r}: needed is {needed}, or an empty cell")
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text) if "_" not in text else math.nan
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def keep(results: Results, sources: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> None:
-    """Read the files of the configuration and keep what they say for `join_labels`, where that changed.
-
-    A file is compared by what it says: neither its time nor its place matters.
-    """
-    said = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_sources(sources)]
-    lists = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_fixed(fixed)]
-    content = storage.canonical_json({"labels": said, "fixed": lists})
-    storage.write_if_changed(said_path(results), content, private=True)
-
-
 def said_path(results: Results) -> Path:
     """Return where the checked content of the label files is kept."""
     return results.private / "labels" / "said.json"
-
-
-# ---- joining, in the rule
 
 
 @dataclass(slots=True)
@@ -202,13 +60,16 @@ class Join:
 
 
 class _Index:
-    """Lines by what they speak of."""
+    """Lines by what they speak of, and which of them found a series."""
 
     def __init__(self, lines: Sequence[Said]) -> None:
         self.lines = lines
+        self.used: set[int] = set()
+        self._imageless: dict[int, str] = {}
         self._found: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for number, said in enumerate(lines):
-            self._found[(said.by, *said.key)].append(number)
+            if any(said.key):
+                self._found[(said.by, *said.key)].append(number)
 
     def of(self, entry: Mapping[str, Any]) -> set[int]:
         """Return the numbers of the lines that speak of a series."""
@@ -216,6 +77,17 @@ class _Index:
         for key in {key for row in entry["files"] for key in _keys_of(row)}:
             found.update(self._found.get(key, ()))
         return found
+
+    def without_image(self, numbers: set[int], series_id: str) -> None:
+        """Remember that lines speak of a series of which no image is in the dataset."""
+        for number in numbers:
+            self._imageless.setdefault(number, series_id)
+
+    def without_partner(self) -> Iterator[tuple[Said, str]]:
+        """Yield the lines that speak of no image, each with the series of the source that it speaks of, if any."""
+        for number, line in enumerate(self.lines):
+            if number not in self.used:
+                yield line, self._imageless.get(number, "")
 
 
 def _keys_of(row: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -227,9 +99,20 @@ def _keys_of(row: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         parent = parent.rpartition("/")[0]
     yield "series", facts.get("SeriesInstanceUID", "")
     yield "study", facts.get("StudyInstanceUID", "")
-    patient = facts.get("PatientID", "")
-    yield "patient", patient, facts.get("IssuerOfPatientID", "")
+    patient, issuer = _as_text(facts.get("PatientID", "")), _as_text(facts.get("IssuerOfPatientID", ""))
+    yield "patient", patient, issuer
     yield "patient", patient, ""
+
+
+def _as_text(value: str) -> str:
+    """Return a text of the header, which stands for its bytes (Latin-1), as UTF-8 where the bytes are that."""
+    # ASSUME the other character sets of Specific Character Set (0008,0005) do not occur in identifiers of patients.
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def _folder_values(entry: Mapping[str, Any], source: Mapping[str, Any]) -> set[str]:
@@ -251,11 +134,30 @@ def _entries(results: Results, batches: Sequence[str]) -> Iterator[dict[str, Any
         yield from storage.read_json(results.plan(batch))["series"]
 
 
+def _sayings(
+    name: str, labels: _Index, lines: set[int], entry: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]
+) -> Iterator[list[Any]]:
+    """Yield a row of the details for each line, and each folder name, that says something of a label of a series."""
+    said = (labels.lines[n] for n in lines if name in labels.lines[n].values)
+    for line in said:
+        yield [name, "label_conflicts", line.source, line.line, " ".join(line.key).strip(), entry["series_id"]]
+    for number, one in enumerate(sources):
+        if one.get("name") == name and "folder" in one:
+            for value in _folder_values(entry, one):
+                yield [name, "label_conflicts", number, "", value, entry["series_id"]]
+
+
+def _series_with_images(table: Path) -> set[str]:
+    with open(table, newline="", encoding="utf-8") as stream:
+        return {row["array"].partition("/")[0] for row in csv.DictReader(stream)}
+
+
 def join_labels(
     results: Results,
     batches: Sequence[str],
     sources: Sequence[Mapping[str, Any]],
     pseudonyms: Pseudonyms,
+    arrays: Path,
     outputs: Mapping[str, Path],
 ) -> Join:
     """Say which label each series has.
@@ -269,6 +171,9 @@ def join_labels(
         ``labels`` of the configuration.
     pseudonyms : Pseudonyms
         For the digests of the provenance.
+    arrays : Path
+        A table with the column ``array``. A series that has none there is no part of the dataset: it is not counted,
+        and what speaks of it alone has no partner.
     outputs : mapping of str to Path
         ``joined``: labels and fixed split of each series that has any, by id; ``report``: counts, which may be shared;
         ``details``: lines and series without a partner, which may not.
@@ -279,19 +184,24 @@ def join_labels(
     it has none, and a conflict is counted.
     """
     content = storage.read_json(said_path(results))
-    labels = _Index([Said(a, b, c, tuple(d), e) for a, b, c, d, e in content["labels"]])
-    fixed = _Index([Said(a, b, c, tuple(d), e) for a, b, c, d, e in content["fixed"]])
-    names = label_names(sources)
-    used: set[int] = set()
-    used_fixed: set[int] = set()
+    labels, fixed = (_Index([Said(a, b, c, tuple(d), e) for a, b, c, d, e in content[x]]) for x in ("labels", "fixed"))
+    names, present = label_names(sources), _series_with_images(arrays)
     joined: dict[str, dict[str, Any]] = {}
-    values: dict[tuple[str, str], int] = defaultdict(int)
-    findings: dict[tuple[str, str], int] = defaultdict(int)
+    counted: Counter[tuple[str, str, str]] = Counter(
+        {(name, finding, ""): 0 for name in names for finding in LABEL_FINDINGS}
+    )
+    if fixed.lines:
+        counted[FIXED, FIXED_FINDING, ""] = 0
     details: list[list[Any]] = []
     for entry in _entries(results, batches):
         series_id = entry["series_id"]
-        lines = labels.of(entry)
-        used |= lines
+        lines, own = labels.of(entry), fixed.of(entry)
+        if series_id not in present:
+            labels.without_image(lines, series_id)
+            fixed.without_image(own, series_id)
+            continue
+        labels.used |= lines
+        fixed.used |= own
         chosen: dict[str, str] = {}
         for name in names:
             said = {labels.lines[n].values[name] for n in lines if name in labels.lines[n].values}
@@ -299,30 +209,29 @@ def join_labels(
                 said |= _folder_values(entry, one) if one.get("name") == name and "folder" in one else set()
             if len(said) == 1:
                 chosen[name] = said.pop()
-                values[name, chosen[name]] += 1
+                counted[name, "matched", chosen[name]] += 1
                 continue
             finding = "label_conflicts" if said else "images_unlabelled"
-            findings[name, finding] += 1
-            details.append([name, finding, "", "", "", series_id])
-        own = fixed.of(entry)
-        used_fixed |= own
-        split = sorted({fixed.lines[n].values["split"] for n in own})
+            counted[name, finding, ""] += 1
+            details += (
+                _sayings(name, labels, lines, entry, sources) if said else [[name, finding, "", "", "", series_id]]
+            )
+        split = min((fixed.lines[n].values["split"] for n in own), default="")  # all say the same: `read_fixed`
+        if split:
+            counted[FIXED, "matched", split] += 1
         if chosen or split:
-            joined[series_id] = {"labels": chosen, "split": split[0] if split else ""}
-    for number, line in enumerate(labels.lines):
-        if number not in used:
-            for name in sorted(line.values):
-                findings[name, "labels_unmatched"] += 1
-                details.append([name, "labels_unmatched", line.source, line.line, " ".join(line.key).strip(), ""])
-    for number, line in enumerate(fixed.lines):
-        if number not in used_fixed:
-            details.append(["split", "labels_unmatched", line.source, line.line, " ".join(line.key).strip(), ""])
+            joined[series_id] = {"labels": chosen, "split": split}
+    for line, series_id in labels.without_partner():
+        for name in sorted(line.values):
+            counted[name, "labels_unmatched", ""] += 1
+            details.append([name, "labels_unmatched", line.source, line.line, " ".join(line.key).strip(), series_id])
+    for line, series_id in fixed.without_partner():
+        counted[FIXED, FIXED_FINDING, ""] += 1
+        details.append([FIXED, FIXED_FINDING, line.source, line.line, " ".join(line.key).strip(), series_id])
     storage.write_atomically(outputs["joined"], storage.canonical_json(joined), private=True)
-    rows = [[name, "matched", value, count] for (name, value), count in values.items()]
-    rows += [[name, finding, "", findings[name, finding]] for name in names for finding in LABEL_FINDINGS]
-    tables.write(outputs["report"], JOINED, [tables.line(row) for row in sorted(rows)])
+    tables.write(outputs["report"], JOINED, [tables.line([*key, count]) for key, count in sorted(counted.items())])
     text = sorted([str(cell) for cell in row] for row in details)
     tables.write(outputs["details"], DETAILS, [tables.line(row) for row in text], private=True)
-    counts = {finding: sum(findings[name, finding] for name in names) for finding in LABEL_FINDINGS}
-    counts |= {"series": len(joined), "labels": len(names)}
+    counts = {finding: sum(counted[name, finding, ""] for name in names) for finding in LABEL_FINDINGS}
+    counts |= {FIXED_FINDING: counted[FIXED, FIXED_FINDING, ""], "series": len(joined), "labels": len(names)}
     return Join(counts, {"said": pseudonyms.digest("labels", storage.sha256_of(said_path(results)))})

@@ -6,6 +6,7 @@ processes that may be lost: the workers that read headers, and the child that de
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import resource
 import signal
@@ -57,8 +58,8 @@ class Limits:
         return self.memory // _BYTES_OF_A_FRAME
 
     def confine(self, files: int = 1) -> None:
-        """Hold this process to the memory of so many files, and let it write no core dump: that would hold a header."""
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        """Hold this process to the memory of so many files, and let it write no core dump."""
+        dump_no_core()
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + files * self.memory)
 
@@ -90,6 +91,17 @@ class Limits:
             yield renew
         finally:
             signal.alarm(0)
+
+
+def dump_no_core() -> None:
+    """Let no core be dumped of this process and those it starts: it would hold headers and pixels.
+
+    The system ignores the limit where it hands cores to a program, as systemd and apport have it do: there the filter
+    leaves no memory to be handed over (core(5)).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/coredump_filter").write_text("0")
 
 
 def _lower(kind: int, value: int) -> None:

@@ -47,6 +47,8 @@ class ImageFacts(TypedDict, total=False):
     Modality: str
     ImageType: list[str]
     BurnedInAnnotation: str
+    RecognizableVisualFeatures: str
+    ConversionType: str
     BodyPartExamined: str
     InstanceNumber: int
     AcquisitionNumber: int
@@ -97,6 +99,7 @@ class ImageFacts(TypedDict, total=False):
     LargestImagePixelValue: int
     LossyImageCompression: str
     has_functional_groups: bool  # PerFrameFunctionalGroupsSequence is there; extraction reads it itself
+    describes_head: bool  # Study Description, Series Description or Protocol Name names the head
     has_modality_lut: bool
     has_palette: bool
     pixel: PixelLocation

@@ -11,7 +11,6 @@ import dataclasses
 import importlib.metadata
 import logging
 import os
-import resource
 import sys
 import traceback
 import warnings
@@ -19,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import locks, storage
+from dicomzarr import limits, locks, storage
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results
 
@@ -75,8 +74,7 @@ def quiet() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("pydicom").disabled = True
     logging.raiseExceptions = False
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limits.dump_no_core()
 
 
 def where(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import display, identity, labels, locks, provenance, storage
+from dicomzarr import display, identity, label_files, locks, provenance, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, encode_path
@@ -268,7 +268,7 @@ def keep_labels(results: Results, settings: Settings) -> None:
     """Keep what the label files say for the rule that joins it; take back what it made where there are none now."""
     fixed = settings.splits.get("fixed", {})
     if settings.labels or fixed:
-        labels.keep(results, settings.labels, fixed)
+        label_files.keep(results, settings.labels, fixed)
         return
     (results.records / "join_labels.json").unlink(missing_ok=True)
     for below in ("reports/labels.csv", "provenance/join_labels.json"):

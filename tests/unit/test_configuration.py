@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"compression": None}, ("'compression'", "balanced, fast, small, none")),
     ({"layout": "slices"}, ("'layout'", "slice, brick")),
     ({"spacing_tolerance": 0.6}, ("'spacing_tolerance'", "up to 0.5")),
+    ({"results": "a\0b"}, ("'results'",)),
+    ({"results": "x" * 300}, ("'results'", "File name too long")),
+    ({"source": {"a\n": "source"}}, ("'source",)),
+    ({"source": "a\0b"}, ("'source'", "does not exist")),
+    ({"cross_check": math.nan}, ("'cross_check'", "found nan")),
+    ({"spacing_tolerance": math.nan}, ("'spacing_tolerance'", "found nan")),
+    ({"splits": {"fractions": {"a": 1, "b": math.nan}}}, ("'splits.fractions.b'", "found nan")),
+    ({"labels": [{"folder": 1, "name": "a", "values": ["x\n"]}]}, ("'labels.0.values.0'",)),
     ({"Source": "source"}, ("'Source' is not known", "did you mean 'source'")),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import pickle
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 import zarr
@@ -76,6 +78,19 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
     shard.write_bytes(data)
     with pytest.raises(ValueError, match="damaged"):
         dataset[0]
+
+
+def test_a_missing_chunk_is_no_zeros(tmp_path: Path) -> None:
+    dataset = one(tmp_path, MadeUp("zyx", ints(3, 30, 30)))
+    (shard,) = tmp_path.glob("images.zarr/*/*/0/c/0/0/0")
+    data = bytearray(shard.read_bytes())
+    index = len(data) - (3 * 16 + 4)  # offset and length of each chunk, and a crc32c
+    data[index + 16 : index + 32] = b"\xff" * 16
+    data[-4:] = google_crc32c.value(bytes(data[index:-4])).to_bytes(4, "little")
+    shard.write_bytes(data)
+    with pytest.raises(ValueError, match="a chunk is missing"):
+        dataset[0]
+    assert DicomZarrDataset(tmp_path, sample="slice")[0]["image"].shape == (30, 30)
 
 
 def test_an_array_cut_otherwise_is_refused(tmp_path: Path) -> None:
@@ -204,6 +219,13 @@ def test_window_is_that_of_the_standard(tmp_path: Path) -> None:
     assert DicomZarrDataset(folder, window=(100.5, 1))[1]["image"].tolist() == [[0, 0, 1, 1, 1, 1]]  # a step
 
 
+def test_colour_has_no_window(tmp_path: Path) -> None:
+    dataset = one(tmp_path, MadeUp("cyx", ints(3, 4, 5, dtype="|u1"), {"photometric": "RGB"}), window=(40, 400))
+    with pytest.raises(ValueError, match="for grey values"):
+        dataset[0]
+    assert len(DicomZarrDataset(tmp_path, window=(40, 400), where=lambda row: "c" not in row["axes"])) == 0
+
+
 def test_monochrome1_is_mirrored_in_the_range_of_bits_stored(tmp_path: Path) -> None:
     dark = {"photometric": "MONOCHROME1", "bits_stored": 12}
     unsigned, signed = np.array([[0, 1, 4095]], "<u2"), np.array([[-2048, 0, 2047]], "<i2")
@@ -313,3 +335,36 @@ def test_images_without_the_private_table_are_whole_files_or_frames(tmp_path: Pa
     assert np.array_equal(images[4], turned.reshape(4, 4, 5)[[2, 1, 3, 0]])
     with pytest.raises(ValueError, match=r"needs private/frames\.csv"):
         load_images(folder, source=tmp_path)
+
+
+def test_images_with_the_private_table_are_files_in_order(tmp_path: Path) -> None:
+    """Two slices in files of their own, and a file whose three frames lie in two volumes."""
+    stack, three = ints(2, 4, 5), ints(3, 4, 5)
+    write(tmp_path / "dataset", [MadeUp("zyx", stack), MadeUp("tyx", three[[2, 0]]), MadeUp("yx", three[1])])
+    arrays = [f"{n:016x}/{n:08x}" for n in range(3)]
+    rows = [
+        ("%3Db/one", 0, arrays[1], 1, ""),
+        ("%3Db/one", 1, arrays[2], "", ""),
+        ("%3Db/one", 2, arrays[1], 0, ""),
+        ("a/first", 0, arrays[0], "", 1),
+        ("a/second", 0, arrays[0], "", 0),
+    ]
+    (tmp_path / "private").mkdir()
+    with open(tmp_path / "private" / "frames.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "frame", "array", "t", "z"), *rows])
+    images = load_images(tmp_path)
+    assert [image.shape for image in images] == [(3, 4, 5), (4, 5), (4, 5)]
+    assert np.array_equal(images[0], three)
+    assert np.array_equal(images[1], stack[1]) and np.array_equal(images[2], stack[0])
+
+    source = tmp_path / "source"
+    for name in ("a/second", "a/first", "=b/one", "a/no image"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+    known = {"=b/one": three, "a/first": stack[1], "a/second": stack[0]}
+    walk = [os.path.relpath(os.path.join(top, name), source) for top, _, names in os.walk(source) for name in names]
+    expected = [known[name] for name in walk if name in known]
+    assert all(np.array_equal(*pair) for pair in zip(load_images(tmp_path, source), expected, strict=True))
+    (source / "a/first").unlink()
+    with pytest.raises(ValueError, match="lacks files"):
+        load_images(tmp_path, source)

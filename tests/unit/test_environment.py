@@ -47,6 +47,15 @@ def test_dev_lock_holds_the_plain_lock_version_for_version() -> None:
     assert {name: dev.get(name) for name in plain} == plain
 
 
+def test_what_training_is_tried_with_has_the_same_pins() -> None:
+    lines = (ROOT / "envs" / "training.txt").read_text(encoding="utf-8").splitlines()
+    pins = {line.split("==")[0]: line for line in lines if not line.startswith("#")}
+    assert {"torch", "monai", "torchio"} <= set(pins) and all("==" in pin for pin in pins.values())
+    dev = {name: pin.split(" ")[0] for name, pin in pins_of("requirements-dev.lock").items()}
+    shared = set(pins) & set(dev)
+    assert {name: pins[name] for name in shared} == {name: dev[name] for name in shared} and len(shared) > 5
+
+
 def test_conda_environment_equals_the_lock() -> None:
     environment = yaml.safe_load((ROOT / "envs" / "dicomzarr.yaml").read_text(encoding="utf-8"))
     assert environment["channels"] == ["conda-forge", "nodefaults"]

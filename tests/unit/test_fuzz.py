@@ -35,8 +35,8 @@ SECONDS = 10
 def mutated(data: bytes, random: np.random.Generator, reach: int) -> bytes:
     """Return data with a few bytes changed, doubled, dropped or set to extremes, or cut."""
     out = bytearray(data)
-    reach = min(reach, len(out) - 8)
     for _ in range(int(random.integers(1, 6))):
+        reach = min(reach, len(out) - 8)  # what was dropped makes it shorter
         place = int(random.integers(reach))
         match int(random.integers(6)):
             case 0:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from dicomzarr import isolation, limits
 from dicomzarr.errors import SourceChanged
 from dicomzarr.limits import Limits
 from dicomzarr.reasons import SetAside
+
+SEALED = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +156,15 @@ def test_the_child_writes_no_core() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, before)
     assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in said.split("\n"))
+
+
+def test_a_program_that_takes_cores_gets_no_memory() -> None:
+    limits.use(Limits(seconds=4, megabytes=64))
+    assert int(isolation.call(Path.read_text, Path("/proc/self/coredump_filter")), 16) == 0
+    code = "from dicomzarr import limits; limits.dump_no_core(); import os; os.execvp('sh', ['sh', '-c', "
+    code += "'ulimit -c; cat /proc/self/coredump_filter'])"
+    said = subprocess.run([sys.executable, "-c", code], env=SEALED, capture_output=True, text=True, check=True).stdout
+    assert [int(line, 16) for line in said.split()] == [0, 0]
 
 
 def test_the_child_ends_with_its_parent() -> None:

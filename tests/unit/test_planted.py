@@ -113,7 +113,7 @@ BUGS = [
     Bug(
         "a decoder may write a core dump",
         f"{CORE}/limits.py",
-        "        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n",
+        "    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n",
         "",
         "test_isolation.py::test_the_child_writes_no_core",
     ),

@@ -1,4 +1,7 @@
-"""The snippets of docs/reading.md, run as they stand; those of frameworks that are not installed are skipped."""
+"""The snippets of docs/reading.md, run as they stand; those of frameworks that are not installed are skipped.
+
+PyTorch, MONAI and TorchIO come with envs/training.txt; CONTRIBUTING.md has the command.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from made_up_volumes import MadeUp, write
 from dicomzarr.dataset import DicomZarrDataset, channel_xyz
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reading.md").read_text()
+TRAINING = "PyTorch and what rests on it are optional: see envs/training.txt"
 SIZE = (20, 40, 36)
 # Rising x leads to the left, rising y to posterior, rising z to superior; 2.5 mm, 0.5 mm, 1 mm.
 AFFINE = [[1.0, 0.0, 0.0, -10.0], [0.0, 0.5, 0.0, 20.0], [0.0, 0.0, 2.5, 30.0], [0.0, 0.0, 0.0, 1.0]]
@@ -56,7 +60,7 @@ def test_load_images(voxels: np.ndarray) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_torch(voxels: np.ndarray) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason=TRAINING)
     names = run("PyTorch")
     batch = names["batch"]
     assert batch["image"].shape[1:] == (1, 16, 32, 32) and batch["image"].dtype == torch.float32
@@ -70,8 +74,8 @@ def test_torch(voxels: np.ndarray) -> None:
 
 
 def test_monai(voxels: np.ndarray) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("monai")
+    pytest.importorskip("torch", reason=TRAINING)
+    pytest.importorskip("monai", reason=TRAINING)
     image = run("MONAI")["image"]
     assert image.pixdim.tolist() == [2, 2, 2]
     # RAS: x and y run to the left and to posterior, so the first voxel has the signs of its LPS position turned.
@@ -86,8 +90,8 @@ def test_monai(voxels: np.ndarray) -> None:
 
 
 def test_torchio(voxels: np.ndarray) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("torchio")
+    pytest.importorskip("torch", reason=TRAINING)
+    pytest.importorskip("torchio", reason=TRAINING)
     names = run("TorchIO")
     canonical = names["subject"].ct
     assert canonical.orientation == ("R", "A", "S")
@@ -99,14 +103,12 @@ def test_torchio(voxels: np.ndarray) -> None:
 
 
 def test_xarray(voxels: np.ndarray) -> None:
-    pytest.importorskip("xarray")
     names = run("xarray")
     assert names["voxels"].dims == ("z", "y", "x")
     assert np.array_equal(names["middle"].values, voxels[SIZE[0] // 2])
 
 
 def test_dask(voxels: np.ndarray) -> None:
-    pytest.importorskip("dask")
     names = run("dask")
     assert names["brightest"] == voxels.max()
     assert np.array_equal(names["voxels"].compute(), voxels)

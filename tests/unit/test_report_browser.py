@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,9 @@ def browse(folder: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("browser")
-    page = render(write_dataset(made / "dataset", some_arrays(), OUTCOMES))
+    arrays = [replace(each, labels={"finding": "a_long_name_of_a_finding"}) for each in some_arrays()]
+    page = render(write_dataset(made / "dataset", arrays, OUTCOMES))
+    assert 'id="groups"' in page
     (made / "report.html").write_text(page, encoding="utf-8")
     (made / "probe.html").write_text(PROBE)
     return made

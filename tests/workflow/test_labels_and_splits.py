@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import warnings
+from collections import defaultdict
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from conftest import Launch, Run, Workflow
@@ -114,3 +118,75 @@ def test_a_value_outside_of_the_vocabulary_stops_the_run_before_any_work(labelle
     assert "config key 'labels.0': line 2, column 'kind'" in run.output
     assert "Zyxwolf" not in run.output and "Traceback" not in run.output
     assert not (labelled.results / "dataset").exists()
+
+
+def headers(source: Path) -> dict[str, tuple[str, ...]]:
+    """Return path, folder, series, study and patient of each file of the corpus, as pydicom reads them."""
+    import pydicom
+
+    found = {}
+    for path in sorted(each for each in source.rglob("*") if each.is_file()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            except Exception:  # whatever it cannot read has no identifiers
+                header = pydicom.Dataset()
+        name = path.relative_to(source).as_posix()
+        keys = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID")
+        found[name] = (name, name.rpartition("/")[0], *(str(header.get(key) or "") for key in keys))
+    return found
+
+
+def test_the_corpus_with_a_made_up_label_file_of_each_kind(workflow: Workflow, corpus: Path) -> None:
+    """Every label of every volume, and every count of the report, as worked out from the headers by pydicom."""
+    known, kinds = headers(corpus / "dicom"), ("path", "folder", "series", "study", "patient")
+    said: dict[str, dict[str, str]] = {}
+    for place, kind in enumerate(kinds):
+        keys = sorted({each[place] for each in known.values() if each[place]})[:: 1 if kind == "folder" else 2]
+        keys.append(f"no such {kind}")
+        said[kind] = {key: f"v{number % 2}" for number, key in enumerate(keys)}
+        with open(workflow.folder / f"{kind}.csv", "w", newline="", encoding="utf-8-sig") as stream:
+            csv.writer(stream, delimiter=";").writerows([("key", "value"), *said[kind].items()])
+    files = [
+        {
+            "file": f"{kind}.csv",
+            "by": kind,
+            "key": "key",
+            "columns": {kind: {"column": "value", "values": ["v0", "v1"]}},
+        }
+        for kind in kinds
+    ]
+    tops = ["media", "pydicom", "charset"]
+    labels = [*files, {"folder": 1, "name": "top", "values": tops}]
+    run = workflow.run(source=str(corpus / "dicom"), labels=labels, burned_in="skip", splits={"fractions": {"all": 1}})
+    rows, members = run.table("dataset/volumes.csv"), defaultdict(set)
+    for row in run.table("private/files.csv"):
+        members[row["series_id"]].add(unquote(row["path"]))
+    speaks: dict[str, set[str]] = defaultdict(set)  # of each kind, the keys that some image has
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    expected: dict[str, dict[str, str]] = {}
+    for series in {row["series_id"] for row in rows}:
+        expected[series] = {}
+        for place, kind in enumerate((*kinds, "top")):
+            keys = {known[path][place] for path in members[series]} if kind != "top" else set()
+            if kind == "folder":
+                keys |= {"/".join(key.split("/")[:end]) for key in keys for end in range(1, key.count("/") + 1)}
+            values = {said[kind][key] for key in keys & set(said[kind])} if kind != "top" else set()
+            values |= {path.split("/")[0] for path in members[series]} & set(tops) if kind == "top" else set()
+            speaks[kind] |= keys
+            expected[series][f"label_{kind}"] = values.pop() if len(values) == 1 else ""
+            finding = "images_unlabelled" if not values else "label_conflicts"
+            counts[kind, "matched" if expected[series][f"label_{kind}"] else finding] += 1
+    for row in rows:
+        assert expected[row["series_id"]].items() <= row.items()
+    found: dict[tuple[str, str], int] = defaultdict(int)
+    for row in run.table("dataset/reports/labels.csv"):
+        found[row["label"], row["finding"]] += int(row["series"])
+    for kind in kinds:
+        counts[kind, "labels_unmatched"] = len(set(said[kind]) - speaks[kind])
+        assert counts[kind, "labels_unmatched"] > 1  # what is nowhere, and some of what was set aside
+    assert {key: number for key, number in found.items() if number} == {k: n for k, n in counts.items() if n}
+    assert counts["folder", "label_conflicts"] > 0 and counts["top", "images_unlabelled"] > 0
+    page = (run.results / "dataset/reports/report.html").read_text()
+    assert "Labels and splits" in page and "label_conflicts" not in page

@@ -142,6 +142,24 @@ def test_a_leak_stops_the_run_before_the_seal(workflow: Workflow, tmp_path: Path
     assert workflow.run().nothing_to_do
 
 
+def test_a_fault_of_the_scan_is_told_without_its_text(workflow: Workflow, tmp_path: Path) -> None:
+    planted(workflow.source)
+    workflow.project = copy_of_the_project(tmp_path / "project")
+    right = "    rows.sort(key=lambda row: row[0])\n    return rows"
+    edit(workflow.project / "scripts/dicomzarr/scan.py", right, "    raise ValueError(rows)")
+    run = workflow.run(ok=False)
+    assert run.process.returncode == 1 and "Error: internal error, ValueError at scan:" in run.output
+    assert "Traceback" not in run.output and not hits([*FOLDERS, "Canfolder"], run.output.encode())
+
+
+def test_a_label_may_be_called_as_its_folder(workflow: Workflow) -> None:
+    for place in ("Pneumothorax", "Ponyhof"):
+        save_series(workflow.source / place, place, 2)
+    labels = [{"folder": 1, "name": "finding", "values": ["Pneumothorax", "Ponyhof"]}]
+    run = workflow.run(labels=labels, burned_in_reason="Images of Ponyhof are public")
+    assert {row["label_finding"] for row in run.table("dataset/volumes.csv")} == {"Pneumothorax", "Ponyhof"}
+
+
 def test_what_is_written_after_the_last_job_is_searched_too(workflow: Workflow, launch: Launch) -> None:
     save_series(workflow.source, "alpha", 3, PatientName="Zyxwolf^Canaria")
     workflow.write_config()

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
+from dicomzarr import risks
+
 MAX_TEXT = 4096  # characters of a text; identifiers, which are hashed, may have as many as a short VR can hold
 MAX_IDENTIFIER = 65536
 MAX_NUMBERS = 65536  # values of one attribute
@@ -20,6 +22,7 @@ MAX_NUMBERS = 65536  # values of one attribute
 #   integers    a list of integers                  real     one finite number
 #   reals       a list of finite numbers            pixel    one integer, signed as the pixels are (US or SS)
 #   first       the first of several numbers        there    True where the element is there
+#   head        True where a text names the head
 ATTRIBUTES: dict[int, tuple[str, str, str]] = {
     0x00080008: ("ImageType", "CS", "texts"),
     0x00080016: ("SOPClassUID", "UI", "id"),
@@ -30,7 +33,10 @@ ATTRIBUTES: dict[int, tuple[str, str, str]] = {
     0x00080032: ("AcquisitionTime", "TM", "text"),
     0x00080033: ("ContentTime", "TM", "text"),
     0x00080060: ("Modality", "CS", "text"),
+    0x00080064: ("ConversionType", "CS", "text"),
     0x00080070: ("Manufacturer", "LO", "text"),
+    0x00081030: ("describes_head", "LO", "head"),
+    0x0008103E: ("describes_head", "LO", "head"),
     0x00100020: ("PatientID", "LO", "id"),
     0x00100021: ("IssuerOfPatientID", "LO", "id"),
     0x00180015: ("BodyPartExamined", "CS", "text"),
@@ -39,6 +45,7 @@ ATTRIBUTES: dict[int, tuple[str, str, str]] = {
     0x00180082: ("InversionTime", "DS", "real"),
     0x00180086: ("EchoNumbers", "IS", "first"),
     0x00180088: ("SpacingBetweenSlices", "DS", "real"),
+    0x00181030: ("describes_head", "LO", "head"),
     0x00181060: ("TriggerTime", "DS", "real"),
     0x00181063: ("FrameTime", "DS", "real"),
     0x00181065: ("FrameTimeVector", "DS", "reals"),
@@ -73,6 +80,7 @@ ATTRIBUTES: dict[int, tuple[str, str, str]] = {
     0x00280120: ("PixelPaddingValue", "US", "pixel"),
     0x00280121: ("PixelPaddingRangeLimit", "US", "pixel"),
     0x00280301: ("BurnedInAnnotation", "CS", "text"),
+    0x00280302: ("RecognizableVisualFeatures", "CS", "text"),
     0x00281050: ("WindowCenter", "DS", "reals"),
     0x00281051: ("WindowWidth", "DS", "reals"),
     0x00281052: ("RescaleIntercept", "DS", "real"),
@@ -337,6 +345,12 @@ def _pixel(value: bytes, vr: str, little: bool, signed: bool) -> int | None:
     return _integer(value, vr, little, signed)
 
 
+def _head(value: bytes, vr: str, little: bool, signed: bool) -> bool | None:
+    """Return whether a description names the head; nothing else of it is kept."""
+    text = value[:MAX_TEXT].decode("utf-8", "replace")
+    return True if risks.names_head(text) or risks.names_head(text_of(value[:MAX_TEXT])) else None
+
+
 _FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {
     "text": _text,
     "texts": _texts,
@@ -347,4 +361,5 @@ _FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {
     "reals": _reals,
     "first": _first,
     "pixel": _pixel,
+    "head": _head,
 }

@@ -9,7 +9,7 @@ import os
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
-from dicomzarr.headers import lean
+from dicomzarr.headers import elements, lean
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, TEXTS, WANTED, interpret, text_of
 from dicomzarr.headers.lean import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.model import ImageFacts
@@ -231,7 +231,7 @@ def _encoding(data: bytes, start: int, size: int, syntax: str) -> tuple[Encoding
     declared = _NATIVE.get(syntax)
     head = data[start : start + 8]
     vr = int.from_bytes(head[4:6], "little")
-    explicit = vr in lean.LONG_VRS or vr in lean.SHORT_VRS
+    explicit = vr in elements.LONG_VRS or vr in elements.SHORT_VRS
     low_group = len(head) == 8 and head[1] == 0  # groups below 0x0100 come first, in either order of bytes
     if declared is not None and declared.implicit != explicit and (declared.little == low_group or head[:2] == b"\0\0"):
         return declared, syntax
@@ -299,7 +299,7 @@ def _judge(
             return _aside("truncated_header", flags, facts)
         return _aside(_kind_without_pixels(found, bad), flags, facts)
     tag, vr, offset, length = raw.pixel
-    keyword = lean.PIXEL_TAGS[tag]
+    keyword = elements.PIXEL_TAGS[tag]
     facts["pixel"] = {"keyword": keyword, "vr": vr, "offset": offset, "length": length}
     reason, needed = _layout(keyword, vr, tuple([found.get(name) for name in _PIXEL]))
     if bad and not bad.isdisjoint(_DECIDING):

@@ -7,51 +7,41 @@ never what a header declares.
 
 from __future__ import annotations
 
-import functools
 import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dicomzarr.headers.elements import (
+    CHARACTER_SET,
+    EXPLICIT,
+    IMPLICIT,
+    ITEM,
+    ITEM_END,
+    LENGTH,
+    LONG_VRS,
+    MAX_TEXT,
+    MAX_VALUE,
+    OB,
+    OW,
+    PIXEL_TAGS,
+    SEQUENCE_END,
+    SHORT_VRS,
+    SQ,
+    UNDEFINED,
+    is_text,
+)
+from dicomzarr.headers.memory import MAX_KNOWN_HEADS, MEMORIES, Memory, learn
+
 # read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
 Reader = Callable[[int, int], bytes]
 
 BLOCK = 16 * 1024  # a header of CT or small MR fits; a longer one costs further reads
-MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
 # Bytes of a header that are looked at, element by element; values that are skipped do not count. The functional groups
 # of 50,000 frames stay below; it takes a few seconds.
 MAX_WALKED = 128 << 20
 MAX_DEPTH = 16  # nested sequences
 MAX_PADDING = 1 << 20  # zero bytes after the last element
-
-UNDEFINED = 0xFFFFFFFF
-PIXEL_TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-
-
-def _code(vr: str) -> int:
-    """Return the two letters of a VR as a little-endian number, as they are unpacked."""
-    return int.from_bytes(vr.encode("ascii"), "little")
-
-
-# PS3.5 7.1.2: these have a reserved field and a length of 4 bytes, all others a length of 2 bytes.
-LONG_VRS = {_code(vr): vr for vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")}
-SHORT_VRS = {
-    _code(vr): vr
-    for vr in (
-        *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO"),
-        *("LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
-    )
-}
-_SQ, _OB, _OW = _code("SQ"), _code("OB"), _code("OW")
-
-# What may identify a patient or a site stands in these, beside times, which alone tell nobody apart.
-TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
-MAX_TEXT = 1024  # bytes of a text; of a longer one the beginning
-
-_EXPLICIT = struct.Struct("<HHHH").unpack_from
-_IMPLICIT = struct.Struct("<HHI").unpack_from
-_LENGTH = struct.Struct("<I").unpack_from
 
 _UID = re.compile(rb"[0-2](\.(0|[1-9][0-9]*))+\Z")
 _UID_TAGS = (0x00080016, 0x00080018, 0x0020000D)  # SOP Class, SOP Instance, Study Instance UID
@@ -130,14 +120,14 @@ def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int
     values: dict[int, bytes] = {}
     position = start
     while position + 8 <= len(data):
-        group, element, vr, length = _EXPLICIT(data, position)
+        group, element, vr, length = EXPLICIT(data, position)
         if group != 2:
             return values, position
         position += 8
         if vr in LONG_VRS:
             if position + 4 > len(data):
                 break
-            length = _LENGTH(data, position)[0]
+            length = LENGTH(data, position)[0]
             position += 4
         elif vr not in SHORT_VRS:
             raise Unclear
@@ -182,9 +172,9 @@ def read_raw(
     """
     header = RawHeader()
     values, texts = header.values, header.texts
-    memory = _MEMORIES.setdefault((implicit, wanted), Memory())
+    memory = MEMORIES.setdefault((implicit, wanted), Memory())
     known, runs = memory.heads, memory.runs
-    unpack_length = _LENGTH
+    unpack_length = LENGTH
     base, position, end = 0, start, len(data)
     last = walked = spared = 0
     first = data
@@ -226,7 +216,7 @@ def read_raw(
                         break
                     position += 12 + length
         except KeyError:
-            learned = _learn(head, implicit, wanted)
+            learned = learn(head, implicit, wanted)
             if learned is not None:
                 if len(known) >= MAX_KNOWN_HEADS:
                     known.clear()
@@ -257,7 +247,7 @@ def read_raw(
         if tag in PIXEL_TAGS:
             header.pixel = (tag, vr, base + value, -1 if length == UNDEFINED else length)
             break
-        if tag >= _ITEM:
+        if tag >= ITEM:
             raise Unclear
         if length == UNDEFINED:
             # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; leave that to the other reader.
@@ -278,166 +268,26 @@ def read_raw(
             if len(content) != length:
                 raise Truncated
             values[tag] = (vr, content)
-        elif _is_text(tag, vr) and base + position <= size:
-            texts.append((vr, read(min(length, MAX_TEXT), base + value)))
+        elif is_text(tag, vr) and base + position <= size:
+            texts.append(("CS" if tag == CHARACTER_SET else vr, read(min(length, MAX_TEXT), base + value)))
     header.is_empty = last == 0
     memory.compare(first, start, len(values) + len(texts) - spared)
     return header
 
 
-# What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted or a text
-# and None if not, bytes to the end of what is kept, and which of the two. The bytes to the next element are 0 where a
-# length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in each file of a series, and
-# looking one up costs a third of taking it apart.
-_Head = tuple[int, int, str | None, int, bool]
-MAX_KNOWN_HEADS = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Elements that stood, byte for byte, in two headers: met again, they are compared at once and not one by one."""
-
-    data: bytes
-    first: int  # tags
-    last: int
-    values: dict[int, tuple[str, bytes | None]]
-    texts: list[tuple[str, bytes]]
-
-    @property
-    def elements(self) -> int:
-        """Number of its elements that are kept."""
-        return len(self.values) + len(self.texts)
-
-
-LEAST_RUN = 4  # elements
-MAX_RUNS = 1 << 10
-_MANY = 24  # elements kept one by one, from which on a comparison may pay
-_LONGEST_PAUSE = 1 << 8  # headers
-
-
-@dataclass(slots=True)
-class Memory:
-    """What headers of one encoding had in common so far; it changes how fast they are read, never what is found.
-
-    Attributes
-    ----------
-    heads : dict
-        What the first 8 bytes of an element mean.
-    runs : dict
-        Runs by the first 8 bytes of their first element.
-    """
-
-    heads: dict[bytes, _Head] = field(default_factory=dict)
-    runs: dict[bytes, Run] = field(default_factory=dict)
-    _before: tuple[bytes, int] = (b"", 0)
-    _pause: int = 1
-    _left: int = 0
-
-    def compare(self, data: bytes, start: int, singly: int) -> None:
-        """Learn the runs that a header shares with the one before it, where so many elements were taken singly.
-
-        Headers that have nothing in common are compared less and less often.
-        """
-        if singly < _MANY:
-            self._pause = 1
-            return
-        self._left -= 1
-        if self._left <= 0:
-            self._left = self._pause
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            if len(self.runs) >= MAX_RUNS:
-                self.runs.clear()
-            here, there = self._elements(data, start), dict(self._elements(*self._before))
-            run: list[tuple[int, bytes]] = []
-            for tag, element in here:
-                if there.get(tag) == element:
-                    run.append((tag, element))
-                    continue
-                self._keep(run)
-                run = []
-            self._keep(run)
-        self._before = data, start
-
-    def _elements(self, data: bytes, start: int) -> list[tuple[int, bytes]]:
-        """Return tag and bytes of the first elements, up to one that is not plain."""
-        found: list[tuple[int, bytes]] = []
-        position = start
-        while True:
-            head = self.heads.get(data[position : position + 8])
-            if head is None or head[1] <= 0 or position + head[1] > len(data) or (found and head[0] <= found[-1][0]):
-                return found
-            found.append((head[0], data[position : position + head[1]]))
-            position += head[1]
-
-    def _keep(self, run: list[tuple[int, bytes]]) -> None:
-        if len(run) < LEAST_RUN:
-            return
-        made = Run(b"".join(element for _, element in run), run[0][0], run[-1][0], {}, [])
-        for tag, element in run:
-            _, _, vr, kept, is_wanted = self.heads[element[:8]]
-            if vr is not None and is_wanted:
-                made.values[tag] = (vr, element[8:kept])
-            elif vr is not None:
-                made.texts.append((vr, element[8:kept]))
-        self.runs[made.data[:8]] = made
-
-
-_MEMORIES: dict[tuple[bool, frozenset[int]], Memory] = {}
-
-
-def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:
-    if len(head) < 8:
-        return None
-    if implicit:
-        group, element, length = _IMPLICIT(head)
-        name: str | None = ""
-    else:
-        group, element, vr, length = _EXPLICIT(head)
-        name = SHORT_VRS.get(vr)
-        if name is None and vr in LONG_VRS:
-            name, length = LONG_VRS[vr], UNDEFINED
-    tag = group << 16 | element
-    if name is None or tag == 0:
-        return None
-    is_wanted, is_text = tag in wanted, _is_text(tag, name)
-    if tag in PIXEL_TAGS or tag >= _ITEM:
-        return tag, -1, "", 0, False
-    if length == UNDEFINED:
-        return tag, -1 if implicit or is_wanted or is_text else 0, "", 0, False
-    if is_wanted:
-        return tag, 8 + length if length <= MAX_VALUE else -1, name, 8 + length, True
-    if is_text and length:
-        return tag, 8 + length, name, 8 + min(length, MAX_TEXT), False
-    return tag, 8 + length, None, 0, False
-
-
-def _is_text(tag: int, vr: str) -> bool:
-    """Whether an element holds text; where VRs are implicit, by PS3.6, and perhaps if it is private."""
-    if vr:
-        return vr in TEXT_VRS
-    return bool(tag >> 16 & 1) or tag in _standard_texts()
-
-
-@functools.cache
-def _standard_texts() -> frozenset[int]:
-    from pydicom._dicom_dict import DicomDictionary
-
-    return frozenset(tag for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS)
-
-
 def _head(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:
     """Return tag, VR ("" if implicit), position of the value and length of the element at `position`."""
     if implicit:
-        group, element, length = _IMPLICIT(data, position)
+        group, element, length = IMPLICIT(data, position)
         return group << 16 | element, "", position + 8, length
-    group, element, code, length = _EXPLICIT(data, position)
+    group, element, code, length = EXPLICIT(data, position)
     tag = group << 16 | element
     if code in SHORT_VRS:
         return tag, SHORT_VRS[code], position + 8, length
     if code in LONG_VRS:
         if position + 12 > len(data):
             raise Truncated
-        return tag, LONG_VRS[code], position + 12, _LENGTH(data, position + 8)[0]
+        return tag, LONG_VRS[code], position + 12, LENGTH(data, position + 8)[0]
     if tag == 0:  # perhaps padding
         return tag, "", position + 8, 0
     raise Unclear
@@ -453,7 +303,7 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
 
     Fragments of encapsulated data (PS3.5 A.4) have the same frame of items and are skipped alike.
     """
-    unpack = _IMPLICIT if implicit else _EXPLICIT
+    unpack = IMPLICIT if implicit else EXPLICIT
     # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
     stack = [True]
     data, base, position = b"", start, 0
@@ -468,20 +318,20 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
             data = read(BLOCK, base) if base < size else b""
             if len(data) < 8:
                 raise Truncated
-        group, element, length = _IMPLICIT(data, position)
+        group, element, length = IMPLICIT(data, position)
         tag = group << 16 | element
         if group == 0xFFFE:
             position += 8
             if stack[-1]:
-                if tag == _SEQUENCE_END:
+                if tag == SEQUENCE_END:
                     stack.pop()
-                elif tag != _ITEM:
+                elif tag != ITEM:
                     raise Unclear
                 elif length == UNDEFINED:
                     stack.append(False)
                 else:
                     position += length
-            elif tag == _ITEM_END:
+            elif tag == ITEM_END:
                 stack.pop()
             else:
                 raise Unclear
@@ -499,10 +349,10 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
             if vr in LONG_VRS:
                 if position + 4 > len(data):
                     raise Truncated
-                length = _LENGTH(data, position)[0]
+                length = LENGTH(data, position)[0]
                 position += 4
                 if length == UNDEFINED:
-                    if vr not in (_SQ, _OB, _OW):
+                    if vr not in (SQ, OB, OW):
                         raise Unclear
                     stack.append(True)
                     length = 0

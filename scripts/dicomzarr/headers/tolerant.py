@@ -6,32 +6,17 @@ first, kept silent (its messages quote header values), and fed through a window 
 
 from __future__ import annotations
 
+import functools
 import logging
 import warnings
+from typing import Any
 
 from dicomzarr.headers.attributes import WANTED
-from dicomzarr.headers.lean import (
-    MAX_PADDING,
-    MAX_TEXT,
-    MAX_VALUE,
-    PIXEL_TAGS,
-    UNDEFINED,
-    Encoding,
-    RawHeader,
-    Reader,
-    TooLong,
-    Truncated,
-)
+from dicomzarr.headers.elements import CHARACTER_SET, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, standard_texts
+from dicomzarr.headers.lean import MAX_PADDING, Encoding, RawHeader, Reader, TooLong, Truncated
 
 MAX_CALLS = 1_000_000  # read calls of one header: about three for an element
 MAX_READ = 1 << 26  # bytes of one read call
-# Texts that the search for leaks looks for; the lean reader gathers all of them, here it is those that name somebody:
-# dates, accession number, institution, physicians, station, descriptions, operators, patient, study ID.
-_TEXTS = frozenset((
-    0x00080020, 0x00080021, 0x00080050, 0x00080080, 0x00080081, 0x00080090, 0x00081010, 0x00081030, 0x0008103E,
-    0x00081048, 0x00081050, 0x00081060, 0x00081070, 0x00100010, 0x00100030, 0x00101000, 0x00101001, 0x00101005,
-    0x00101040, 0x00101060, 0x00102154, 0x001021B0, 0x00104000, 0x00181000, 0x00181030, 0x00200010, 0x00204000,
-))  # fmt: skip
 
 
 class Refused(Exception):
@@ -136,13 +121,14 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
         encoding.little,
         stop_when=stop,
         defer_size=MAX_VALUE,
-        specific_tags=sorted(WANTED | _TEXTS),
+        specific_tags=_tags(),
     )
     for element in elements:
         tag = int(element.tag)
         if tag not in WANTED:
-            if tag in _TEXTS and isinstance(element, RawDataElement) and element.value:
-                header.texts.append((element.VR or "", bytes(element.value[:MAX_TEXT])))
+            if isinstance(element, RawDataElement) and element.value:
+                vr = "CS" if tag == CHARACTER_SET else element.VR or ""
+                header.texts.append((vr, bytes(element.value[:MAX_TEXT])))
             continue
         found: tuple[str, bytes | None]
         if isinstance(element, RawDataElement):
@@ -163,6 +149,14 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
     if header.pixel is None:
         _check_end(read, size, end[0] if end[0] >= 0 else size)
     return header
+
+
+@functools.cache
+def _tags() -> list[Any]:
+    """Return what pydicom is to read: what is wanted, and the texts of PS3.6, for the search for leaks."""
+    from pydicom.tag import Tag
+
+    return [Tag(tag) for tag in sorted(WANTED | standard_texts())]
 
 
 def _check_end(read: Reader, size: int, position: int) -> None:

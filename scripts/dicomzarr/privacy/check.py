@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -19,16 +20,17 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dicomzarr import provenance, storage
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, decode_path
-from dicomzarr.privacy.leaks import CODES, LEAST_IN_PIXELS, Leak, Scanner, own_words
-from dicomzarr.privacy.needles import NEEDLES, needles_of, read_needles
+from dicomzarr.privacy.leaks import CODES, LEAST_IN_PIXELS, Leak, Scanner, own_words, snakemakes_words
+from dicomzarr.privacy.needles import NEEDLES, needles_of, read_needles, words_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 LEVELS = ("standard", "full")
+SNAKEMAKES = (".snakemake/", "results/benchmarks/")  # what Snakemake writes, in words of its own
 MOST_TOLD = 20  # findings in the message
 _LARGEST = 256 << 20  # bytes of a file that are looked at in one piece
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -50,7 +52,10 @@ class Finding:
         return f"{self.leak.code} in {self.place}{line}"
 
 
-def check_privacy(results: Results, work: Path, level: str, code: str) -> int:
+Found: TypeAlias = Iterator[Finding]
+
+
+def check_privacy(results: Results, work: Path, level: str, code: str, chosen: Sequence[str] = ()) -> int:
     """Look for identities in all that is new or changed; return how many files were looked at.
 
     Parameters
@@ -63,6 +68,8 @@ def check_privacy(results: Results, work: Path, level: str, code: str) -> int:
         ``standard``, or ``full`` to search decompressed pixels as well.
     code : str
         Digest of the code that searches: what other code found clean is searched again.
+    chosen : sequence of str
+        Texts of the configuration that are to stand in the dataset, such as the values of labels: no leak.
 
     Raises
     ------
@@ -70,16 +77,18 @@ def check_privacy(results: Results, work: Path, level: str, code: str) -> int:
         With the codes and places of what was found; or if a planted value is not found.
     """
     try:
-        needles = read_needles(results.private / "cache" / NEEDLES)
-    except (OSError, ValueError, EOFError):
+        needles, gathered = read_needles(results.private / "cache" / NEEDLES)
+    except (OSError, ValueError, EOFError, IndexError):
         raise PrivacyProblem("what to look for is not there (private/cache): run the workflow again") from None
     own = own_words(PROJECT)
-    scanner = Scanner(needles, own, _known_places(results, work))
     prove(own, results)
-    memory = _Memory(_memory_of(results), f"{code} {level}")
-    found: list[Finding] = []
-    for shown, path in _files(results, work):
-        found += _search(scanner, shown, path, level, memory)
+    own |= {word for text in chosen for word in words_of(text)}
+    scanners = {
+        "dataset": Scanner(needles, own),
+        "snakemake": Scanner(needles, own | snakemakes_words(), _known_places(results, work)),
+    }
+    memory = _Memory(_memory_of(results), [code, level, f"{gathered:x}", *chosen])
+    found = list(_search_all(scanners, results, work, level, memory))
     memory.save()
     if found:
         more = f" and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
@@ -96,18 +105,20 @@ def check_privacy(results: Results, work: Path, level: str, code: str) -> int:
 
 
 def search_afterwards(results: Results, work: Path) -> None:
-    """Search what was written after the last job, as that job did; where it never ran there is nothing to go by.
+    """Search what was written after the last job, as that job did; where it never ran, all that there is.
 
     Raises
     ------
     PrivacyProblem
         As `check_privacy`.
     """
+    if not (results.private / "cache" / NEEDLES).exists():
+        return  # no header was read
     try:
-        code, level = storage.read_json(_memory_of(results))["version"].split()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    check_privacy(results, work, level, code)
+        code, level, _, *chosen = storage.read_json(_memory_of(results))["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        code, level, chosen = "", LEVELS[0], []
+    check_privacy(results, work, level, code, chosen)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -131,57 +142,129 @@ def _memory_of(results: Results) -> Path:
     return results.private / "cache" / "searched.json"
 
 
-def _files(results: Results, work: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every file of the results and of `.snakemake/`, with the path that is shown."""
-    for base, shown, without in ((results.root, "results", "private"), (work / ".snakemake", ".snakemake", "conda")):
-        waiting = [""]
+def _search_all(scanners: Mapping[str, Scanner], results: Results, work: Path, level: str, memory: _Memory) -> Found:
+    """Yield the findings in all files and folders of the results and of `.snakemake/`."""
+    for base, shown, without in (
+        (str(results.root), "results", "results/private"),
+        (str(work / ".snakemake"), ".snakemake", ".snakemake/conda"),
+    ):
+        waiting = [shown]
         while waiting:
-            below = waiting.pop()
-            try:
-                listing = sorted(os.scandir(base / below), key=lambda entry: entry.name)
-            except OSError:
-                continue
-            for entry in listing:
-                path = f"{below}/{entry.name}" if below else entry.name
+            folder = waiting.pop()
+            for entry in _listed(base + folder[len(shown) :]):
+                path = f"{folder}/{entry.name}"
                 if path == without:
                     continue
+                scanner = scanners["snakemake" if path.startswith(SNAKEMAKES) else "dataset"]
+                if _VOLUME.fullmatch(path):
+                    yield from _search_volume(scanner, path, entry, level, memory)
+                    continue
+                yield from _search(scanner, path, entry, level, memory)
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(path)
-                yield f"{shown}/{path}", base / path
 
 
-def _search(scanner: Scanner, shown: str, path: Path, level: str, memory: _Memory) -> list[Finding]:
-    """Return what the name and the content of a file or folder give away."""
-    folder, _, name = shown.rpartition("/")
+def _listed(folder: str) -> list[os.DirEntry[str]]:
     try:
-        status = path.lstat()
+        with os.scandir(folder) as listing:
+            return sorted(listing, key=_name_of)
     except OSError:
-        return []  # it went while we looked
+        return []
+
+
+def _name_of(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _search_volume(scanner: Scanner, shown: str, volume: os.DirEntry[str], level: str, memory: _Memory) -> Found:
+    """Yield the findings in the folder of a volume, unless all in it is as it was when it was found clean.
+
+    It is remembered as one: most files of a large dataset lie in such folders, and look the same from outside.
+    """
+    if not volume.is_dir(follow_symlinks=False):
+        yield from _search(scanner, shown, volume, level, memory)
+        return
+    if memory.knows_volume(shown, volume.path):
+        return
+    entries: list[tuple[str, os.DirEntry[str]]] = []
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        for entry in _listed(volume.path + below):
+            path = f"{below}/{entry.name}"
+            entries.append((path, entry))
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
+    # A file of voxels that is not read counts by its folder, which knows its name.
+    unread = level != "full"
+    layout = [
+        "",
+        *(
+            path
+            for path, one in entries
+            if one.is_dir(follow_symlinks=False) or not (unread and _is_payload(shown + path))
+        ),
+    ]
+    state = _state(volume.path, layout)
+    found = [one for path, entry in entries for one in _search(scanner, shown + path, entry, level, memory, keep=False)]
+    yield from found
+    if not found:
+        memory.keep_volume(shown, layout, state)
+
+
+def _state(folder: str, layout: Sequence[str]) -> str:
+    """Return a digest of the stats of a folder and of what is below it; empty where one of these is gone."""
+    try:
+        stats = [_key(os.lstat(folder + path)) for path in layout]
+    except OSError:
+        return ""
+    return hashlib.blake2b(repr(stats).encode(), digest_size=12).hexdigest()
+
+
+def _search(
+    scanner: Scanner, shown: str, entry: os.DirEntry[str], level: str, memory: _Memory, *, keep: bool = True
+) -> Found:
+    """Yield what the name and the content of a file or folder give away."""
+    name = entry.name
     leak = memory.name(name, scanner)
     if leak:
-        number = 1 + sorted(os.listdir(path.parent)).index(path.name)
-        return [Finding(f"{folder}/ (entry {number} by name)", leak)]
-    if stat.S_ISLNK(status.st_mode):
-        leak = scanner.name(os.readlink(path))
-        return [Finding(shown, leak)] if leak else []
-    if not stat.S_ISREG(status.st_mode) or memory.knows(shown, status):
-        return []
-    if _is_payload(shown):
-        leak = _search_pixels(scanner, path) if level == "full" else None
-    else:
-        leak = _search_content(scanner, path, name)
+        folder = os.path.dirname(entry.path)
+        number = 1 + sorted(os.listdir(folder)).index(name)
+        yield Finding(f"{shown.rpartition('/')[0]}/ (entry {number} by name)", leak)
+        return
+    if entry.is_dir(follow_symlinks=False):
+        return
+    try:
+        status = os.lstat(entry.path)
+        if stat.S_ISLNK(status.st_mode):
+            leak = scanner.name(os.readlink(entry.path))
+        elif not stat.S_ISREG(status.st_mode) or (keep and memory.knows(shown, status)):
+            return
+        elif not _is_payload(shown):
+            leak = _search_content(scanner, entry.path, name)
+        elif level == "full":
+            leak = _search_pixels(scanner, entry.path)
+    except FileNotFoundError:
+        return  # it went while we looked
     if leak:
-        return [Finding(shown, leak)]
-    memory.keep(shown, status)
-    return []
+        yield Finding(shown, leak)
+    elif keep:
+        memory.keep(shown, status)
+    else:
+        memory.searched += 1
 
 
 def _is_payload(shown: str) -> bool:
     """Whether a file holds nothing but compressed voxels, each of which is proven equal to a decoded one."""
-    return shown.startswith("results/dataset/images.zarr/") and not shown.endswith("zarr.json")
+    return bool(_PAYLOAD.fullmatch(shown))
 
 
-def _search_content(scanner: Scanner, path: Path, name: str) -> Leak | None:
+_VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")  # an id, which may look like a date
+# Series, volume, array, and the chunk's place in it: no other file of a store is one.
+_PAYLOAD = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/\w+/c(/\d+)*")
+
+
+def _search_content(scanner: Scanner, path: str, name: str) -> Leak | None:
     with open(os.open(path, _OPEN), "rb") as stream:
         while data := stream.read(_LARGEST):
             if leak := scanner.content(data, name):
@@ -189,11 +272,11 @@ def _search_content(scanner: Scanner, path: Path, name: str) -> Leak | None:
     return None
 
 
-def _search_pixels(scanner: Scanner, path: Path) -> Leak | None:
+def _search_pixels(scanner: Scanner, path: str) -> Leak | None:
     """Search the voxels of the array that a shard belongs to, chunk by chunk."""
     import zarr
 
-    parts = path.parts
+    parts = Path(path).parts
     depth = len(parts) - 1 - parts[::-1].index("c")
     array: Any = zarr.open_array(str(Path(*parts[:depth])), mode="r")
     sizes = array.shards or array.chunks
@@ -208,7 +291,7 @@ def _search_pixels(scanner: Scanner, path: Path) -> Leak | None:
 
 
 def _known_places(results: Results, work: Path) -> tuple[str, ...]:
-    """Return texts that may stand in `.snakemake/`: where things lie, as the user typed it and as it is."""
+    """Return texts that may stand in `.snakemake/`, and nowhere else: where things lie, as typed and as it is."""
     own = (work, results.root, results.root.absolute(), PROJECT, Path.home(), sys.prefix)
     places = [str(place) for place in own]
     try:
@@ -223,22 +306,28 @@ def _known_places(results: Results, work: Path) -> tuple[str, ...]:
 class _Memory:
     """Which files were found clean, by their stat, so that a run searches only what is new or changed."""
 
-    def __init__(self, path: Path, version: str) -> None:
+    def __init__(self, path: Path, version: list[str]) -> None:
         self._path, self._version = path, version
-        self._names: dict[str, Leak | None] = {}
+        self._names: dict[tuple[Scanner, str], Leak | None] = {}
         self._kept: dict[str, list[int]] = {}
+        self._kept_volumes: dict[str, list[Any]] = {}
+        self._layouts: dict[tuple[str, ...], int] = {}
         self.searched = 0
+        known: dict[str, Any] = {}
         try:
-            known = storage.read_json(path)
-            self._known: Mapping[str, Any] = known["files"] if known["version"] == version else {}
+            said = storage.read_json(path)
+            known = said if said["version"] == version else {}
         except (OSError, ValueError, KeyError, TypeError):
-            self._known = {}
+            pass
+        self._known: Mapping[str, Any] = known.get("files", {})
+        self._known_volumes: Mapping[str, Any] = known.get("volumes", {})
+        self._known_layouts: Sequence[Sequence[str]] = known.get("layouts", [])
 
     def name(self, name: str, scanner: Scanner) -> Leak | None:
         """Search a name; the same names come again in every series."""
-        if name not in self._names:
-            self._names[name] = scanner.name(name)
-        return self._names[name]
+        if (scanner, name) not in self._names:
+            self._names[scanner, name] = scanner.name(name)
+        return self._names[scanner, name]
 
     def knows(self, shown: str, status: os.stat_result) -> bool:
         """Return whether the file was found clean and is as it was then."""
@@ -252,9 +341,24 @@ class _Memory:
         """Note that a file is clean."""
         self._kept[shown] = _key(status)
 
+    def knows_volume(self, shown: str, folder: str) -> bool:
+        """Return whether the folder of a volume was found clean, and all in it is as it was then."""
+        number, state = self._known_volumes.get(shown, (-1, ""))
+        if number < 0 or _state(folder, self._known_layouts[number]) != state:
+            return False
+        self.keep_volume(shown, self._known_layouts[number], state)
+        return True
+
+    def keep_volume(self, shown: str, layout: Sequence[str], state: str) -> None:
+        """Note that the folder of a volume is clean: what lies in it, as a number, and the digest of the stats."""
+        if state:
+            number = self._layouts.setdefault(tuple(layout), len(self._layouts))
+            self._kept_volumes[shown] = [number, state]
+
     def save(self) -> None:
         """Write it whole, for the owner alone."""
-        content = {"version": self._version, "files": self._kept}
+        content: dict[str, Any] = {"version": self._version, "files": self._kept}
+        content |= {"volumes": self._kept_volumes, "layouts": [*self._layouts]}
         storage.write_if_changed(self._path, storage.canonical_json(content), private=True)
 
 
@@ -280,7 +384,7 @@ def prove(own: frozenset[str], results: Results) -> None:
         for form, data in _forms(value).items():
             path = folder / f"{form}.planted"
             path.write_bytes(data)
-            if _search_content(scanner, path, path.name) is None:
+            if _search_content(scanner, str(path), path.name) is None:
                 raise PrivacyProblem(f"the search for leaks is blind to a planted value ({form}): please open an issue")
         if scanner.name(f"series-{value.decode()}.csv") is None:
             raise PrivacyProblem("the search for leaks is blind to a planted value (name): please open an issue")
@@ -309,6 +413,8 @@ def _forms(value: bytes) -> dict[str, bytes]:
         "zip": archive.getvalue(),
         "sha256": hashlib.sha256(value).hexdigest().encode(),
         "md5": b'{"id":"' + hashlib.md5(value).hexdigest().encode() + b'"}',
+        "path": b"".join(b"%%%02X" % byte for byte in value),
+        "escaped": b"".join(b"\\x%02x" % byte for byte in value),
     }
 
 

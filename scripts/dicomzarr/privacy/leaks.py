@@ -8,19 +8,23 @@ from __future__ import annotations
 import base64
 import binascii
 import bz2
+import contextlib
 import csv
 import functools
+import html
+import importlib.util
 import io
 import json
 import lzma
 import re
+import urllib.parse
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomzarr.privacy.needles import LEAST, LONGEST, needle, needle_of_hash, words_of
+from dicomzarr.privacy.needles import LEAST, LONGEST, needle, needle_of_hash, weight_of, words_of
 
 # What a finding means; see docs/data-policy.md.
 CODES = {
@@ -44,6 +48,12 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
 _DIGITS = re.compile(r"[0-9.]+\Z")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+# What JSON is made of, once its strings are gone.
+_REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
+# The id of an array: of its series, whole or as the report shortens it, and of the volume.
+_DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
+_ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of the dataset's own tables that hold numbers, which could look like dates.
 _NUMBERS = re.compile(r"(source|stored|expected)_bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio")
 
@@ -67,6 +77,11 @@ class Scanner:
         Words of this project and of plain English, in lower case: what consists of these alone says nothing.
     known : tuple of str
         Texts that may stand where they are, such as the place of the source as the user typed it.
+
+    Notes
+    -----
+    Ids of arrays are taken out before: among the eight hex digits of many a volume there is one that is a date.
+    Pictures within pages are searched once decoded, not letter by letter.
     """
 
     def __init__(self, needles: Container[int], own: frozenset[str], known: tuple[str, ...] = ()) -> None:
@@ -96,6 +111,8 @@ class Scanner:
 
     def _json(self, text: str) -> str | None:
         """Search keys and strings; those met before were clean. Numbers are no text: they could look like dates."""
+        if not _REST_OF_JSON.fullmatch(_STRING.sub("", text)):
+            return self._text(text, LEAST) or self._encoded(text, 0)
         new = [one for one in dict.fromkeys(_STRING.findall(text)) if one not in self._clean]
         plain = "\n".join(_unescaped(one) if "\\" in one else one for one in new)
         found = self._text(plain, LEAST) or self._encoded(plain, 0)
@@ -117,10 +134,19 @@ class Scanner:
         return next((number for number, line in lines if self._text(line, LEAST) or self._encoded(line, 0)), 0)
 
     def _text(self, text: str, least: int) -> str | None:
-        """Return the code of what a text holds as it stands."""
+        """Return the code of what a text holds as it stands, or once its escapes are resolved."""
         for place in self._known:
             if place in text:
                 text = text.replace(place, " ")
+        text = _ARRAY.sub(" ", _DATA.sub(" ", text))
+        found = self._words(text, least)
+        if found is None:
+            for other in _resolved(text):
+                if self._words(other, least):
+                    return "value_encoded"
+        return found
+
+    def _words(self, text: str, least: int) -> str | None:
         words = words_of(text)
         own = self._own
         for index, word in enumerate(words):
@@ -134,10 +160,10 @@ class Scanner:
             return "hash_of_value"
         if _DIGITS.match(word):
             return "value_in_file" if len(word) >= max(least, LEAST_DIGITS) and self._single(word) else None
-        if len(word) >= least and self._single(word):
+        if weight_of(word) >= least and self._single(word):
             return "value_in_file"
         first = max(index - LONGEST + 1, 0)
-        weights = [0 if one in self._own or one.isdigit() else len(one) for one in words[first : index + LONGEST]]
+        weights = [0 if one in self._own or one.isdigit() else weight_of(one) for one in words[first : index + LONGEST]]
         if sum(weights) < least:
             return None
         for start in range(first, index + 1):
@@ -190,6 +216,20 @@ class Scanner:
                     if self._bytes(data, depth + 1, least):
                         return "value_encoded"
         return None
+
+
+def _resolved(text: str) -> Iterator[str]:
+    """Yield a text without the escapes it may have: of URLs and our own paths, of HTML, of Python and JSON."""
+    if "%" in text and (other := urllib.parse.unquote(text)) != text:
+        yield other
+        text = other
+    if "&" in text and (other := html.unescape(text)) != text:
+        yield other
+        text = other
+    if "\\" in text and (other := _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)) != text:
+        yield other
+        with contextlib.suppress(UnicodeError):
+            yield other.encode("latin-1").decode("utf-8")
 
 
 def _unescaped(string: str) -> str:
@@ -304,6 +344,22 @@ _MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
 
 
 @functools.cache
+def snakemakes_words() -> frozenset[str]:
+    """Return the words of Snakemake's own modules, which its logs and its metadata are made of."""
+    found: set[str] = set()
+    for name in ("snakemake", "snakemake_executor_plugin_local", "snakemake_interface_logger_plugins"):
+        spec = importlib.util.find_spec(name)
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            for path in Path(place).rglob("*.py"):
+                lines = path.read_text("utf-8", "replace").splitlines()
+                found.update(words_of("\n".join(line for line in lines if not _CREDITS.search(line))))
+    return frozenset(word for word in found if word.isalpha())
+
+
+_CREDITS = re.compile("author|copyright|@|email", re.IGNORECASE)
+
+
+@functools.cache
 def own_words(root: Path) -> frozenset[str]:
     """Return the words of this project: of its code, its rules, its pages and its configuration."""
     found: set[str] = set(_CALENDAR)
@@ -315,12 +371,14 @@ def own_words(root: Path) -> frozenset[str]:
             for path in root.glob(f"{folder}/**/{pattern}"):
                 found.update(words_of(path.read_text("utf-8", "replace")))
     # Numbers and hashes of lock files are no words; MONOCHROME2 and uint16 are.
-    return frozenset(word for word in found if len(word) < LEAST or _OWN_WORD.fullmatch(word))
+    return frozenset(word for word in found if len(word) < LEAST or _OWN_WORD.fullmatch(word)) - _NAMES
 
 
 _OWN_WORD = re.compile(r"\D+|[a-z]{3,}\d{1,3}")
 
 
+# Names of people that stand in an example somewhere: the ones that a leak in a test of this search would have.
+_NAMES = frozenset(words_of("Anna Wolf Jane John Doe Dixon Max Erika Mustermann Smith Mueller Miller"))
 _CALENDAR = words_of(
     "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August"
     " September October November December UTC"

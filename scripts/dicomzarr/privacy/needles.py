@@ -1,19 +1,23 @@
 """What is looked for: the words of the source that may identify a patient, each as a number of 64 bits.
 
-A value counts by its words, whatever stands between them, so that ``Doe^Jane``, ``doe jane`` and ``Jane_Doe`` are one.
+A value counts by its words, whatever stands between them: ``Name^Given``, ``name given`` and ``Given_Name`` are one.
 Numbers instead of texts keep ten million files in some hundred megabytes, and a lost file from being a list of names.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
+import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr import storage
@@ -24,14 +28,25 @@ _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
 _STANDARD_UID = b"1.2.840.10008."  # PS3.6 annex A: names of the standard itself
 _NAMES = ("PN", "path")  # every single word of these counts, of other texts the whole
 _IDS = ("PN", "LO", "SH", "UI", "path", "")  # whose plain hashes are looked for too
-_HASHES = (hashlib.md5, hashlib.sha1, hashlib.sha256)
+_HASHES = (hashlib.md5, hashlib.sha1, hashlib.sha256, blake3)
 _MANY = 1024  # additions that are kept apart
 _MAX_SEEN = 1 << 18  # values that a reader of headers remembers
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text in lower case: runs of letters and digits, and numbers with dots such as UIDs."""
-    return _WORD.findall(text.lower())
+    """Return the words of a text in lower case: runs of letters and digits, and numbers with dots such as UIDs.
+
+    However Unicode composes a letter, and whichever case or width it has, the word is the same.
+    """
+    return _WORD.findall(text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold())
+
+
+def weight_of(word: str) -> int:
+    """Return how much a word says: its letters, those of scripts that write a syllable or a word with one threefold."""
+    return len(word) if word.isascii() else sum(3 if letter >= _IDEOGRAPHS else 1 for letter in word)
+
+
+_IDEOGRAPHS = "\u2e80"  # from here on: Han, Kana, Hangul
 
 
 def needle(words: Sequence[str]) -> int:
@@ -44,7 +59,7 @@ def needle_of_hash(digest: bytes | str) -> int:
     return int(digest[:16], 16) if isinstance(digest, str) else int.from_bytes(digest[:8], "big")
 
 
-def needles_of(kind: str, value: bytes) -> Iterator[int]:
+def needles_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
     """Yield the needles of one value.
 
     Parameters
@@ -53,40 +68,67 @@ def needles_of(kind: str, value: bytes) -> Iterator[int]:
         The VR, "" where the syntax has none, or ``path`` for one part of a path.
     value : bytes
         As it stands in the file, padding included.
+    charset : bytes
+        Specific Character Set (0008,0005) of the file.
     """
     value = value.strip(b" \0")
     if not value or value.startswith(_STANDARD_UID):
         return
-    for part in value.split(b"\\") if kind != "path" else (value,):
-        texts = _texts(part)
-        if kind == "" and not all(text.isprintable() for text in texts):
-            return  # a private element of an implicit syntax that holds no text
-        for text in texts:
-            words = words_of(text)
-            yield from map(needle, _sequences(words, single=kind in _NAMES))
+    texts = _texts(value, kind, charset)
+    if kind == "" and not all(text.isprintable() for text in texts):
+        return  # a private element of an implicit syntax that holds no text
+    for text in texts:
+        for part in text.split("\\") if kind != "path" else (text,):
+            yield from map(needle, _sequences(words_of(part), single=kind in _NAMES))
     if kind in _IDS:
         yield from (needle_of_hash(make(value).digest()) for make in _HASHES)
 
 
-def _texts(value: bytes) -> set[str]:
-    """Return how the bytes read: in UTF-8, else in Latin-1 and without the escapes of ISO 2022."""
+def _texts(value: bytes, kind: str, charset: bytes) -> set[str]:
+    """Return how the bytes read: in UTF-8, else in Latin-1, and as the file says that they are to be read."""
+    if value.isascii() and b"\x1b" not in value:
+        return {value.decode("ascii")}
+    found = set() if kind == "path" else _decoded(value, charset)
     try:
-        return {value.decode("utf-8")}
+        found.add(value.decode("utf-8"))
     except UnicodeDecodeError:
-        return {value.decode("latin-1"), value.decode("iso2022_jp_2", "ignore")}
+        found.add(value.decode("latin-1"))
+    return found
+
+
+def _decoded(value: bytes, charset: bytes) -> set[str]:
+    """Return how a text reads in the character sets of its file (PS3.3 C.12.1.1.2), if those are known."""
+    from pydicom.charset import decode_bytes
+    from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return {decode_bytes(value, _encodings(charset), PN_DELIMS | TEXT_VR_DELIMS)}
+    except Exception:  # what pydicom says of it quotes the value
+        return set()
+
+
+@functools.lru_cache(maxsize=256)
+def _encodings(charset: bytes) -> list[str]:
+    from pydicom.charset import convert_encodings
+
+    found: list[str] = convert_encodings([term.strip() for term in charset.decode("latin-1").split("\\")])
+    return found
 
 
 def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
-    if sum(map(len, words)) < LEAST:
+    if sum(map(weight_of, words)) < LEAST:
         return
     yield from (words[start : start + LONGEST] for start in range(max(len(words) - LONGEST, 0) + 1))
     if single:
-        yield from ([word] for word in words if len(word) >= LEAST)
+        yield from ([word] for word in words if weight_of(word) >= LEAST)
         if len(words) == 2:
             yield words[::-1]
 
 
 LEAST = 5  # characters of what is looked for: shorter words are everywhere
+CHARSET = "CS"  # the kind of Specific Character Set, the only text of this VR that is gathered
 
 
 class Gatherer:
@@ -97,14 +139,20 @@ class Gatherer:
         self._new: set[int] = set()
 
     def add(self, path: bytes, texts: Iterable[tuple[str, bytes]]) -> None:
-        """Take in the path of a file, relative to its source, and the texts of its header."""
-        seen = self._seen
+        """Take in the path of a file, relative to its source, and the texts of its header.
+
+        The kind `CHARSET` among the texts says how those after it are to be read.
+        """
+        seen, charset = self._seen, b""
         if len(seen) > _MAX_SEEN:
             seen.clear()
         for item in texts:
             if item not in seen:
+                if item[0] == CHARSET:
+                    charset = item[1]
+                    continue
                 seen.add(item)
-                self._new.update(needles_of(*item))
+                self._new.update(needles_of(*item, charset))
         for part in path.split(b"/"):
             if ("path", part) not in seen:
                 seen.add(("path", part))
@@ -204,18 +252,24 @@ class Needles:
         self._more_path.unlink(missing_ok=True)
 
 
-def read_needles(path: Path) -> frozenset[int] | _Sorted:
-    """Return the needles in a file, as something that says whether a number is among them."""
-    found: NDArray[Any] = np.load(path, allow_pickle=False)[1:]
-    return frozenset(found.tolist()) if len(found) < 1_000_000 else _Sorted(found)
+def read_needles(path: Path) -> tuple[frozenset[int] | _Sorted, int]:
+    """Return the needles in a file, as something that says whether a number is among them; and what gathered them."""
+    whole: NDArray[Any] = np.load(path, allow_pickle=False)
+    found = whole[1:]
+    return frozenset(found.tolist()) if len(found) < 1_000_000 else _Sorted(found), int(whole[0])
 
 
 class _Sorted:
-    """Membership in a sorted array, where a set would take too much memory."""
+    """Membership in a sorted array, where a set would take too much memory; a table of their first bits tells most."""
 
     def __init__(self, needles: NDArray[Any]) -> None:
-        self._needles = needles
+        bits = min(len(needles).bit_length() + 3, 27)
+        table = np.zeros(1 << bits, np.uint8)
+        table[needles >> np.uint64(64 - bits)] = 1
+        self._needles, self._shift, self._there = needles, 64 - bits, table.tobytes()
 
     def __contains__(self, number: object) -> bool:
+        if not self._there[cast(int, number) >> self._shift]:
+            return False
         place = int(np.searchsorted(self._needles, np.array(number, np.uint64)))
         return place < len(self._needles) and int(self._needles[place]) == number

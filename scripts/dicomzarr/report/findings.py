@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dicomzarr.reasons import REASONS
-from dicomzarr.report.tables import Array, Tables, flag_counts
+from dicomzarr.report.tables import Array, Joining, Tables, flag_counts
 from dicomzarr.report.words import count
 from dicomzarr.risks import BURNED_IN_KINDS
 
 MAX_NAMED, MAX_FLAGS = 12, 5
+_DETAILS = "See private/labels/details.csv."
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def findings(tables: Tables, unseen: Sequence[str] = ()) -> list[Finding]:
         kinds = "; ".join(f"{files}: {BURNED_IN_KINDS.get(kind, kind)}" for kind, files in tables.burned_in)
         advice = f"{kinds}. To keep them after looking at them, set burned_in: keep and a burned_in_reason."
         found.append(Finding("warn", title, advice))
+    found += _of_labels(tables.joinings)
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:
             reason = REASONS.get(row.reason)
@@ -125,3 +127,24 @@ def findings(tables: Tables, unseen: Sequence[str] = ()) -> list[Finding]:
             remedy = f"What you can do: {reason.remedy}." if reason else "See private/files.csv for the paths."
             found.append(Finding("warn", f"{count(row.files, 'file')} quarantined: {meaning}", remedy))
     return sorted(found, key=lambda finding: finding.level != "fail")
+
+
+def _of_labels(joinings: Sequence[Joining]) -> list[Finding]:
+    conflicts = sum(row.conflicts for row in joinings)
+    lines = sum(row.unmatched for row in joinings if not row.is_list)
+    listed = sum(row.unmatched for row in joinings if row.is_list)
+    found = []
+    if conflicts:
+        title = f"{count(conflicts, 'conflict')} between lines of label files that speak of one series"
+        found.append(Finding("warn", title, f"The series is left without this label. {_DETAILS}"))
+    if lines:
+        title = f"{count(lines, 'label')} without an image"
+        advice = f"What the lines speak of is mistyped, was not sent, or was set aside. {_DETAILS}"
+        found.append(Finding("warn", title, advice))
+    if listed:
+        title = (
+            f"{count(listed, 'line')} of the lists of splits {'names' if listed == 1 else 'name'} nobody with an image"
+        )
+        advice = f"If a number is mistyped, the patient it means is dealt to a split like everybody else. {_DETAILS}"
+        found.append(Finding("warn", title, advice))
+    return found

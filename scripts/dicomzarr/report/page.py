@@ -15,7 +15,7 @@ from markupsafe import Markup
 from dicomzarr.flags import FLAGS
 from dicomzarr.reasons import REASONS
 from dicomzarr.report import charts, words
-from dicomzarr.report.balance import balance, splits_of
+from dicomzarr.report.balance import UNDER, WITHHELD, BalanceLine, balance, splits_of
 from dicomzarr.report.contact_sheet import NO_PLANE, previews
 from dicomzarr.report.findings import findings
 from dicomzarr.report.tables import OUTCOMES, RARE, Array, Tables, Totals, by_modality, flag_counts, read_tables, totals
@@ -85,6 +85,10 @@ def _is_dealt(arrays: Sequence[Array]) -> bool:
     return any(array.split or array.labels for array in arrays)
 
 
+def _by_kind(lines: Sequence[BalanceLine]) -> dict[str, list[BalanceLine]]:
+    return {kind: [line for line in lines if line.kind == kind] for kind in dict.fromkeys(line.kind for line in lines)}
+
+
 def _verdict_first(array: Array) -> tuple[int, str, str]:
     return (("fail", "warn", "pass").index(array.verdict), array.modality, array.array)
 
@@ -141,8 +145,11 @@ def render(dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max
             modalities=[_modality_line(name, members) for name, members in by_modality(tables.arrays).items()],
             rare=small_cells if any(array.modality == RARE for array in tables.arrays) else 0,
             splits=splits_of(tables.arrays),
-            balance=balance(tables.arrays, small_cells) if _is_dealt(tables.arrays) else [],
+            balance=_by_kind(balance(tables.arrays, small_cells)) if _is_dealt(tables.arrays) else {},
+            joinings=tables.joinings,
             small_cells=small_cells,
+            UNDER=UNDER,
+            WITHHELD=WITHHELD,
             flags=[(name, number, FLAGS.get(name, "")) for name, number in flag_counts(tables.arrays)],
             previews=shown,
             depth_charts=charts.depth_charts(tables.arrays),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
+FIXED = "splits.fixed"  # stands among the labels for the lists of splits
 RARE = "rare"  # stands for modalities of few subjects
 _WORST = ("fail", "warn", "pass")  # what is none of them counts as a failure: a verdict is never assumed
 
@@ -83,12 +84,29 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
+class Joining:
+    """How one label, or the lists of splits, met the images: series with, without, in conflict; lines for nothing."""
+
+    label: str
+    matched: int
+    unlabelled: int
+    conflicts: int
+    unmatched: int
+
+    @property
+    def is_list(self) -> bool:
+        """It stands for the lists of ``splits.fixed``, where no series has to stand."""
+        return self.label == FIXED
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """Everything the page is made of, save the pixels of the contact sheet."""
 
     arrays: tuple[Array, ...]
     outcomes: tuple[Outcome, ...]
     burned_in: tuple[tuple[str, int], ...] = ()  # why images were set aside by policy, and how many
+    joinings: tuple[Joining, ...] = ()
 
     def files(self, outcome: str) -> int:
         """Return how many entries of the source ended with `outcome`."""
@@ -208,7 +226,24 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
     policy = _rows(reports / "policy.csv")
     burned_in = tuple((row["kind"], _whole(row["files"]) or 0) for row in policy if row["policy"] == "burned_in")
     arrays = _without_small_cells(arrays, small_cells)
-    return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes), burned_in)
+    joinings = _joinings(reports / "labels.csv")
+    return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes), burned_in, joinings)
+
+
+def _joinings(path: Path) -> tuple[Joining, ...]:
+    found: dict[str, Counter[str]] = {}
+    for row in _rows(path) if path.is_file() else ():
+        found.setdefault(row["label"], Counter())[row["finding"]] += _whole(row["series"]) or 0
+    return tuple(
+        Joining(
+            label=label,
+            matched=counts["matched"],
+            unlabelled=counts["images_unlabelled"],
+            conflicts=counts["label_conflicts"],
+            unmatched=counts["labels_unmatched"] + counts["fixed_unmatched"],
+        )
+        for label, counts in sorted(found.items(), key=lambda item: (item[0] == FIXED, item[0]))
+    )
 
 
 def _without_small_cells(arrays: list[Array], small_cells: int) -> list[Array]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from made_up_headers import file, image, text
+from ordinary import bound_by_permissions
 
 from dicomzarr import isolation, limits
 from dicomzarr.errors import UserError
@@ -248,11 +249,11 @@ def test_file_that_becomes_a_fifo_or_a_folder_is_not_opened_for_long(source: Sou
     assert source.run().outcomes == {"changed": 2}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_unreadable_file_as_a_user(source: Source) -> None:
     source.add("a").chmod(0)
     source.scan()
-    assert source.run().outcomes == {"quarantined unreadable_file": 1}
+    with bound_by_permissions():
+        assert source.run().outcomes == {"quarantined unreadable_file": 1}
 
 
 def test_unreadable_file(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:

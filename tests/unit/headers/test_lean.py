@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from dicomzarr.headers import lean
+from dicomzarr.headers import lean, memory
 from dicomzarr.headers.attributes import WANTED
 from dicomzarr.headers.lean import RawHeader, Truncated, Unclear, read_raw
 
@@ -37,9 +37,9 @@ Elements = dict[int, tuple[str, bytes]]
 @pytest.fixture(scope="module", autouse=True)
 def short_headers() -> Iterator[None]:
     """Let short headers be compared as well."""
-    many, lean._MANY = lean._MANY, 1
+    many, memory.MANY = memory.MANY, 1
     yield
-    lean._MANY = many
+    memory.MANY = many
 
 
 @st.composite
@@ -72,43 +72,43 @@ def test_memory_changes_nothing(
     files.append(files[-1][: max(len(files[-1]) - cut, 0)])
     cold = []
     for data in files:
-        lean._MEMORIES.clear()
+        memory.MEMORIES.clear()
         cold.append(read(data, implicit))
-    lean._MEMORIES.clear()
-    memory = lean._MEMORIES.setdefault((implicit, WANTED), lean.Memory())
+    memory.MEMORIES.clear()
+    known = memory.MEMORIES.setdefault((implicit, WANTED), memory.Memory())
     warm = []
     for data in [*files, *files]:
-        memory._left = 0  # compare each header with the one before
+        known._left = 0  # compare each header with the one before
         warm.append(read(data, implicit))
     assert warm == [*cold, *cold]
-    event(f"runs: {min(len(memory.runs), 3)}")
+    event(f"runs: {min(len(known.runs), 3)}")
 
 
 def test_headers_that_are_alike_are_read_in_runs() -> None:
     values = dict.fromkeys(TAGS, ("LO", b"AB"))
     alike = b"".join(encoded(tag, *values[tag], True) for tag in TAGS) + encoded(0x7FE00010, "OB", b"pixels", True)
-    lean._MEMORIES.clear()
+    memory.MEMORIES.clear()
     for _ in range(3):
         read(alike, True)
-    (run,) = lean._MEMORIES[True, WANTED].runs.values()
+    (run,) = memory.MEMORIES[True, WANTED].runs.values()
     assert alike.startswith(run.data) and run.elements > 30
-    lean._MEMORIES.clear()
+    memory.MEMORIES.clear()
 
 
 def test_headers_with_nothing_in_common_are_compared_seldom() -> None:
-    memory, compared = lean.Memory(), 0
+    known, compared = memory.Memory(), 0
     for number in range(2000):
-        before = memory._left
-        memory.compare(b"%d" % number, 0, 99)
-        compared += memory._left >= before
+        before = known._left
+        known.compare(b"%d" % number, 0, 99)
+        compared += known._left >= before
     assert compared < 20
 
 
 def test_a_known_run_out_of_order_is_unclear() -> None:
     parts = [encoded(tag, "LO", b"AB", True) for tag in TAGS]
-    lean._MEMORIES.clear()
+    memory.MEMORIES.clear()
     for _ in range(3):
         assert read(b"".join([*parts, encoded(0x7FE00010, "OB", b"pixels", True)]), True) != "Unclear"
     later = encoded(0x00991010, "LO", b"AB", True)
     assert read(b"".join([later, *parts, encoded(0x7FE00010, "OB", b"pixels", True)]), True) == "Unclear"
-    lean._MEMORIES.clear()
+    memory.MEMORIES.clear()

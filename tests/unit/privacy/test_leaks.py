@@ -8,6 +8,8 @@ import gzip
 import hashlib
 import io
 import json
+import unicodedata
+import urllib.parse
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,12 +19,14 @@ import imagecodecs
 import numpy as np
 import pytest
 import zarr
+from blake3 import blake3
 from conftest import ROOT
 
-from dicomzarr.paths import Results
+from dicomzarr import storage
+from dicomzarr.paths import Results, encode_path
 from dicomzarr.privacy import check
 from dicomzarr.privacy.leaks import CODES, LEAST, Leak, Scanner, own_words
-from dicomzarr.privacy.needles import NEEDLES, Gatherer, Needles, needles_of, read_needles, words_of
+from dicomzarr.privacy.needles import CHARSET, NEEDLES, Gatherer, Needles, needle, needles_of, read_needles, words_of
 
 NAME, PID, UID, BIRTH = b"Zyxwolf^Canaria ", b"CANPID7719", b"1.2.826.0.1.3680043.777.1.424243\0", b"19370203"
 TEXTS = [
@@ -78,6 +82,10 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "blosc": lambda data: bytes(imagecodecs.blosc_encode(data * 9, typesize=1)),
     "zip": in_zip,
     "base64 of gzip": lambda data: base64.b64encode(gzip.compress(data)),
+    "a path of the accounts": lambda data: b"a/" + b"".join(b"%%%02X" % byte for byte in data) + b"/b",
+    "HTML": lambda data: "".join(f"&#{byte};" for byte in data).encode(),
+    "bytes as Python shows them": lambda data: "".join(f"\\x{byte:02x}" for byte in data).encode(),
+    "escapes in a log": lambda data: "it says {}".format("".join(f"\\u{byte:04x}" for byte in data)).encode(),
     "within bytes": lambda data: bytes(range(256)) + data + bytes(range(256)),
     "JSON escapes": lambda data: '{{"a": "{}"}}'.format("".join(f"\\u{byte:04x}" for byte in data)).encode(),
 }
@@ -91,7 +99,7 @@ def test_a_value_is_found_in_every_form(scanner: Scanner, form: str, value: byte
     assert scanner.content(FORMS[form](b"it says nobody at all here")) is None
 
 
-@pytest.mark.parametrize("make", [hashlib.md5, hashlib.sha1, hashlib.sha256])
+@pytest.mark.parametrize("make", [hashlib.md5, hashlib.sha1, hashlib.sha256, blake3])
 @pytest.mark.parametrize("value", [NAME[:-1], PID, UID[:-1]], ids=["name", "id", "UID"])
 def test_a_plain_hash_is_found(scanner: Scanner, make: Callable[[bytes], hashlib._Hash], value: bytes) -> None:
     digest = make(value)
@@ -122,6 +130,14 @@ def test_own_words_and_short_ones_are_no_leaks() -> None:
         assert scanner.content(b"a sentence with " + word + b" in it") is None
 
 
+@pytest.mark.parametrize(
+    "text", ["Zyxwolf", '{"a": 1}\nZyxwolf', '{"a": "b" Zyxwolf}', '{"a": "Zyxwolf', "{a: Zyxwolf}"]
+)
+def test_what_is_called_json_and_is_none_is_searched_whole(scanner: Scanner, text: str) -> None:
+    assert scanner.content(text.encode(), "a.json") is not None
+    assert scanner.content(b'{"a": [1e5, 2E-3, true, false, null, -19370203], "b": "c"}', "a.json") is None
+
+
 def test_standard_uids_are_nobodys() -> None:
     assert not list(needles_of("UI", b"1.2.840.10008.5.1.4.1.1.2"))
 
@@ -137,6 +153,80 @@ def test_names_in_other_character_sets() -> None:
     assert len("Łukasz") >= LEAST
 
 
+@pytest.mark.parametrize(
+    ("charset", "encoding", "name"),
+    [
+        ("ISO 2022 IR 6\\ISO 2022 IR 87", "iso2022_jp", "山田^太郎"),
+        ("ISO_IR 144", "iso8859_5", "Люкceмбypг^Мария"),
+        ("ISO_IR 126", "iso8859_7", "Διονυσιος"),
+        ("GB18030", "gb18030", "王小东^甲乙"),
+        ("GBK", "gbk", "王小东^甲乙"),
+        ("ISO_IR 13", "shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ"),
+        ("\\ISO 2022 IR 149", "", "김희중^길동"),
+    ],
+)
+def test_names_are_read_as_their_file_says(charset: str, encoding: str, name: str) -> None:
+    raw = name.encode(encoding) if encoding else b"^".join(b"\x1b$)C" + w.encode("euc_kr") for w in name.split("^"))
+    gatherer = Gatherer()
+    gatherer.add(b"1.dcm", [(CHARSET, charset.encode()), ("PN", raw)])
+    scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
+    assert scanner.content(f"a name: {name}".encode()) is not None
+    assert scanner.content(f"a name: {name.partition('^')[0]} and so on".encode()) is not None
+    assert scanner.content("a name: Никто^무명 他人".encode()) is None
+
+
+def test_a_letter_is_the_same_however_it_is_composed() -> None:
+    gatherer = Gatherer()
+    gatherer.add(unicodedata.normalize("NFD", "Ärzteblätter").encode(), [("PN", "Großmüller^Ida".encode())])
+    scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
+    for text in ("Ärzteblätter", "GROSSMÜLLER", "ｇｒｏßｍüｌｌｅｒ"):
+        for form in ("NFC", "NFD"):
+            assert scanner.content(unicodedata.normalize(form, text).encode()) == Leak("value_in_file", 1)
+        assert scanner.content(urllib.parse.quote(text).encode()) == Leak("value_encoded", 1)
+        assert scanner.content(repr(text.encode()).encode()) == Leak("value_encoded", 1)
+
+
+@pytest.mark.parametrize("name", ["Doe^Jane", "Doe^John", "Wolf^Anna", "Mustermann^Max", "Smith^John"])
+def test_names_of_examples_are_names(name: str) -> None:
+    scanner = Scanner(frozenset(needles_of("PN", name.encode())), own_words(ROOT))
+    for text in (name, name.replace("^", "_").lower(), " ".join(name.split("^")[::-1])):
+        assert scanner.content(f"series of {text} extracted".encode()) is not None
+
+
+def test_the_id_of_an_array_is_no_date() -> None:
+    scanner = Scanner(frozenset(needles_of("DA", b"19370203")), own_words(ROOT))
+    for text in ("0123456789abcdef/19370203", "images.zarr/0123456789abcdef/19370203/0", "19370203…/abcdef01"):
+        assert scanner.content(f"array {text} here".encode()) is None
+    for text in ("19370203", "0123456789abcde/19370203", "x/19370203/0"):
+        assert scanner.content(f"array {text} here".encode()) == Leak("value_in_file", 1)
+
+
+def test_words_of_snakemake_are_no_leaks_where_it_writes(results: Results) -> None:
+    gatherer = Gatherer()
+    gatherer.add(b"Additional/Using/Building", [])
+    needles = Needles(results.private / "cache" / NEEDLES, "code")
+    needles.load()
+    needles.add(gatherer.take())
+    needles.save()
+    log = results.root.parent / ".snakemake" / "log"
+    log.mkdir(parents=True)
+    (log / "a.log").write_text("Building DAG of jobs... Using the additional storage")
+    assert search(results) == 2
+    (log / "a.log").write_text("Building DAG of jobs for Zyxwolf")
+    with pytest.raises(check.PrivacyProblem, match=r"value_in_file in .snakemake/log/a.log"):
+        search(results)
+
+
+def test_a_picture_is_searched_once_decoded(scanner: Scanner) -> None:
+    words = frozenset(needle([word]) for word in ("abcde", "fghij"))
+    picture = "data:image/png;base64,AAAA/abcde/fghij+AAAA="
+    assert Scanner(words, frozenset()).content(f"<img src='{picture}'>".encode()) is None
+    assert Scanner(words, frozenset()).content(b"<img src='abcde'>") is not None
+    hidden = base64.b64encode(b"\x89PNG" + bytes(9) + b"tEXt a name: Zyxwolf^Canaria" + bytes(9)).decode()
+    page = f"<img src='data:image/png;base64,{hidden}'>"
+    assert scanner.content(page.encode()) == Leak("value_encoded", 1)
+
+
 def test_additions_of_an_interrupted_run_are_taken_over(tmp_path: Path) -> None:
     first = Needles(tmp_path / NEEDLES, "code")
     assert not first.load()
@@ -147,7 +237,7 @@ def test_additions_of_an_interrupted_run_are_taken_over(tmp_path: Path) -> None:
     third = Needles(tmp_path / NEEDLES, "code")
     assert third.load()
     third.save()
-    assert read_needles(tmp_path / NEEDLES) == {1, 2, 3}
+    assert read_needles(tmp_path / NEEDLES)[0] == {1, 2, 3}
     third.add([4])
     (tmp_path / NEEDLES).unlink()  # what the additions were added to is gone
     assert not Needles(tmp_path / NEEDLES, "code").load()
@@ -183,6 +273,32 @@ def test_only_what_is_new_or_changed_is_searched(results: Results) -> None:
     assert check.check_privacy(results, results.root.parent, "standard", "other code") == 2
 
 
+def test_a_volume_is_searched_anew_where_anything_in_it_changed(results: Results) -> None:
+    folder = results.images / "0123456789abcdef" / "01234567"
+    array = zarr.create_array(str(folder / "0"), shape=(2, 8, 8), dtype="u1")
+    array[:] = 7
+    assert (search(results), search(results)) == (3, 0)
+    for change in (
+        lambda: (folder / "0" / "zarr.json").write_text('{"a": "b"}'),
+        lambda: (folder / "note").write_text("nothing"),
+        (folder / "0" / "c" / "0" / "deep").mkdir,
+        lambda: (folder / "note").rename(folder / "0" / "note"),
+        (folder / "0" / "note").unlink,
+    ):
+        change()
+        assert search(results) > 0
+        assert search(results) == 0
+    (folder / "0" / "c" / "0" / "deep" / "Zyxwolf").mkdir()
+    for _ in range(2):
+        with pytest.raises(check.PrivacyProblem, match="value_in_name in results/dataset/images.zarr/.*/c/0/deep/"):
+            search(results)
+    (folder / "0" / "c" / "0" / "deep" / "Zyxwolf").rmdir()
+    (folder / "0" / "zarr.json").write_text('{"a": "Zyxwolf"}')
+    for _ in range(2):
+        with pytest.raises(check.PrivacyProblem, match="value_in_file in results/dataset/images.zarr/.*/0/zarr.json"):
+            search(results)
+
+
 def test_a_finding_tells_the_place_and_stays_found(results: Results) -> None:
     (results.dataset / "volumes.csv").write_text("array\nabc\nZyxwolf\n")
     for _ in range(2):
@@ -199,6 +315,66 @@ def test_the_name_of_a_file_is_not_told(results: Results) -> None:
     with pytest.raises(check.PrivacyProblem, match=r"value_in_name in results/dataset/ \(entry 1 by name\)") as caught:
         search(results)
     assert "zyxwolf" not in str(caught.value).lower()
+
+
+def test_what_the_configuration_says_is_no_leak(results: Results) -> None:
+    (results.dataset / "volumes.csv").write_text("array,label_place\nabc,ponyhof\n")
+    needles = Needles(results.private / "cache" / NEEDLES, "code")
+    needles.load()
+    needles.add(list(needles_of("path", b"Ponyhof")))
+    needles.save()
+    with pytest.raises(check.PrivacyProblem, match="value_in_file in results/dataset/volumes.csv, line 2"):
+        search(results)
+    assert check.check_privacy(results, results.root.parent, "standard", "code", ["ponyhof"]) == 1
+    check.search_afterwards(results, results.root.parent)
+    with pytest.raises(check.PrivacyProblem):
+        search(results)
+
+
+def test_what_lies_among_the_arrays_and_is_none_is_searched(results: Results) -> None:
+    series = results.images / "0123456789abcdef"
+    (series / "19370203" / "0" / "c" / "0").mkdir(parents=True)
+    (series / "19370203" / "0" / "c" / "0" / "0").write_bytes(b"Zyxwolf")  # the payload of an array, named by its id
+    assert search(results) == 2
+    for place in (results.images / "note", series / "c", series / "19370203/0/c/note", series / "19370203/0/note"):
+        place.write_text("Zyxwolf")
+        with pytest.raises(check.PrivacyProblem, match=r"value_in_file in results/dataset/images.zarr/"):
+            search(results)
+        place.unlink()
+    (series / "19370203").rename(series / "18370203")
+    assert search(results) == 1
+    (results.images / "19370203").mkdir()
+    with pytest.raises(check.PrivacyProblem, match="value_in_name in results/dataset/images.zarr/"):
+        search(results)
+
+
+def test_where_things_lie_may_stand_with_snakemake_alone(results: Results) -> None:
+    root = b"/data/Zyxwolf/archive"
+    results.inventory.write_bytes(storage.canonical_json({"roots": {"": encode_path(root)}}))
+    log = results.root.parent / ".snakemake" / "log"
+    log.mkdir(parents=True)
+    (log / "a.log").write_text(f"config: {root.decode()}")
+    assert search(results) == 2
+    (results.dataset / "a.log").write_text(f"config: {root.decode()}")
+    with pytest.raises(check.PrivacyProblem, match=r"value_in_file in results/dataset/a.log"):
+        search(results)
+
+
+def test_what_is_gathered_in_another_way_is_looked_for_in_all(results: Results) -> None:
+    assert (search(results), search(results)) == (1, 0)
+    needles = Needles(results.private / "cache" / NEEDLES, "other code")
+    needles.add([1])
+    needles.save()
+    assert search(results) == 1
+
+
+def test_a_run_that_never_came_to_its_search_is_searched_afterwards(results: Results) -> None:
+    (results.root / "logs").mkdir()
+    (results.root / "logs/index_headers.log").write_text("Zyxwolf")
+    with pytest.raises(check.PrivacyProblem, match="value_in_file in results/logs/index_headers.log"):
+        check.search_afterwards(results, results.root.parent)
+    (results.private / "cache" / NEEDLES).unlink()
+    check.search_afterwards(results, results.root.parent)  # nothing was read: nothing to look for
 
 
 def test_what_snakemake_keeps_is_searched(results: Results) -> None:

@@ -1,0 +1,147 @@
+"""What headers had in common so far: it changes how fast the lean reader is, never what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dicomzarr.headers.elements import (
+    CHARACTER_SET,
+    EXPLICIT,
+    IMPLICIT,
+    ITEM,
+    LONG_VRS,
+    MAX_TEXT,
+    MAX_VALUE,
+    PIXEL_TAGS,
+    SHORT_VRS,
+    UNDEFINED,
+    is_text,
+)
+
+# What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted or a text
+# and None if not, bytes to the end of what is kept, and which of the two. The bytes to the next element are 0 where a
+# length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in each file of a series, and
+# looking one up costs a third of taking it apart.
+Head = tuple[int, int, str | None, int, bool]
+MAX_KNOWN_HEADS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Elements that stood, byte for byte, in two headers: met again, they are compared at once and not one by one."""
+
+    data: bytes
+    first: int  # tags
+    last: int
+    values: dict[int, tuple[str, bytes | None]]
+    texts: list[tuple[str, bytes]]
+
+    @property
+    def elements(self) -> int:
+        """Number of its elements that are kept."""
+        return len(self.values) + len(self.texts)
+
+
+LEAST_RUN = 4  # elements
+MAX_RUNS = 1 << 10
+MANY = 24  # elements kept one by one, from which on a comparison may pay
+_LONGEST_PAUSE = 1 << 8  # headers
+
+
+@dataclass(slots=True)
+class Memory:
+    """What headers of one encoding had in common so far; it changes how fast they are read, never what is found.
+
+    Attributes
+    ----------
+    heads : dict
+        What the first 8 bytes of an element mean.
+    runs : dict
+        Runs by the first 8 bytes of their first element.
+    """
+
+    heads: dict[bytes, Head] = field(default_factory=dict)
+    runs: dict[bytes, Run] = field(default_factory=dict)
+    _before: tuple[bytes, int] = (b"", 0)
+    _pause: int = 1
+    _left: int = 0
+
+    def compare(self, data: bytes, start: int, singly: int) -> None:
+        """Learn the runs that a header shares with the one before it, where so many elements were taken singly.
+
+        Headers that have nothing in common are compared less and less often.
+        """
+        if singly < MANY:
+            self._pause = 1
+            return
+        self._left -= 1
+        if self._left <= 0:
+            self._left = self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            if len(self.runs) >= MAX_RUNS:
+                self.runs.clear()
+            here, there = self._elements(data, start), dict(self._elements(*self._before))
+            run: list[tuple[int, bytes]] = []
+            for tag, element in here:
+                if there.get(tag) == element:
+                    run.append((tag, element))
+                    continue
+                self._keep(run)
+                run = []
+            self._keep(run)
+        self._before = data, start
+
+    def _elements(self, data: bytes, start: int) -> list[tuple[int, bytes]]:
+        """Return tag and bytes of the first elements, up to one that is not plain."""
+        found: list[tuple[int, bytes]] = []
+        position = start
+        while True:
+            head = self.heads.get(data[position : position + 8])
+            if head is None or head[1] <= 0 or position + head[1] > len(data) or (found and head[0] <= found[-1][0]):
+                return found
+            found.append((head[0], data[position : position + head[1]]))
+            position += head[1]
+
+    def _keep(self, run: list[tuple[int, bytes]]) -> None:
+        if len(run) < LEAST_RUN:
+            return
+        made = Run(b"".join(element for _, element in run), run[0][0], run[-1][0], {}, [])
+        for tag, element in run:
+            _, _, vr, kept, is_wanted = self.heads[element[:8]]
+            if vr is not None and is_wanted:
+                made.values[tag] = (vr, element[8:kept])
+            elif vr is not None:
+                made.texts.append((vr, element[8:kept]))
+        self.runs[made.data[:8]] = made
+
+
+def learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | None:
+    """Return what the first 8 bytes of an element mean, or None where they need a closer look at another place."""
+    if len(head) < 8:
+        return None
+    if implicit:
+        group, element, length = IMPLICIT(head)
+        name: str | None = ""
+    else:
+        group, element, vr, length = EXPLICIT(head)
+        name = SHORT_VRS.get(vr)
+        if name is None and vr in LONG_VRS:
+            name, length = LONG_VRS[vr], UNDEFINED
+    tag = group << 16 | element
+    if name is None or tag == 0:
+        return None
+    if tag == CHARACTER_SET:
+        name = "CS"
+    is_wanted, names = tag in wanted, is_text(tag, name)
+    if tag in PIXEL_TAGS or tag >= ITEM:
+        return tag, -1, "", 0, False
+    if length == UNDEFINED:
+        return tag, -1 if implicit or is_wanted or names else 0, "", 0, False
+    if is_wanted:
+        return tag, 8 + length if length <= MAX_VALUE else -1, name, 8 + length, True
+    if names and length:
+        return tag, 8 + length, name, 8 + min(length, MAX_TEXT), False
+    return tag, 8 + length, None, 0, False
+
+
+MEMORIES: dict[tuple[bool, frozenset[int]], Memory] = {}
