@@ -21,6 +21,7 @@ SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.json"
 LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
 OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
 VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
+EXPORT_FINDINGS = ("png_refused", "nifti_refused")
 _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
 
 
@@ -122,7 +123,7 @@ def _check_schema(config: Mapping[str, Any]) -> None:
 
 
 def _check_gate(gate: Mapping[str, int]) -> None:
-    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, *REASONS}
+    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, *EXPORT_FINDINGS, *REASONS}
     for finding in gate:
         if finding not in known:
             near = difflib.get_close_matches(finding, sorted(known), 1)
