@@ -24,8 +24,9 @@ from typing import Any
 from dicomzarr import provenance, storage
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, decode_path
+from dicomzarr.privacy import exported
 from dicomzarr.privacy.leaks import CODES, LEAST_IN_PIXELS, Leak, Scanner, own_words
-from dicomzarr.privacy.needles import NEEDLES, needles_of, read_needles
+from dicomzarr.privacy.needles import LEAST, NEEDLES, needles_of, read_needles
 
 PROJECT = Path(__file__).resolve().parents[3]
 LEVELS = ("standard", "full")
@@ -168,6 +169,8 @@ def _search(scanner: Scanner, shown: str, path: Path, level: str, memory: _Memor
         return []
     if _is_payload(shown):
         leak = _search_pixels(scanner, path) if level == "full" else None
+    elif read := exported.reader_of(shown):
+        leak = _search_parts(scanner, read(path, level == "full"))
     else:
         leak = _search_content(scanner, path, name)
     if leak:
@@ -186,6 +189,16 @@ def _search_content(scanner: Scanner, path: Path, name: str) -> Leak | None:
         while data := stream.read(_LARGEST):
             if leak := scanner.content(data, name):
                 return leak
+    return None
+
+
+def _search_parts(scanner: Scanner, parts: Iterator[exported.Part]) -> Leak | None:
+    """Search an exported file; its voxels as those of the arrays, where that is asked for."""
+    for part in parts:
+        for start in range(0, len(part.data), _LARGEST):
+            data = part.data[start : start + _LARGEST]
+            if leak := scanner.content(data, "", LEAST_IN_PIXELS if part.voxels else LEAST):
+                return Leak(leak.code)  # lines of a binary file say nothing
     return None
 
 
@@ -282,6 +295,12 @@ def prove(own: frozenset[str], results: Results) -> None:
             path.write_bytes(data)
             if _search_content(scanner, path, path.name) is None:
                 raise PrivacyProblem(f"the search for leaks is blind to a planted value ({form}): please open an issue")
+        for name, data in exported.planted(value).items():
+            path = folder / name
+            path.write_bytes(data)
+            read = exported.reader_of(exported.EXPORTS + name)
+            if read is None or _search_parts(scanner, read(path, False)) is None:
+                raise PrivacyProblem(f"the search for leaks is blind to a planted value ({name}): please open an issue")
         if scanner.name(f"series-{value.decode()}.csv") is None:
             raise PrivacyProblem("the search for leaks is blind to a planted value (name): please open an issue")
     finally:

@@ -45,7 +45,9 @@ _HASH = re.compile(r"[0-9a-f]{16,}\Z")
 _DIGITS = re.compile(r"[0-9.]+\Z")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 # Columns of the dataset's own tables that hold numbers, which could look like dates.
-_NUMBERS = re.compile(r"(source|stored|expected)_bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio")
+_NUMBERS = re.compile(
+    r"((source|stored|expected|exported|pixel)_)?bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
+)
 
 
 @dataclass(frozen=True, slots=True)
