@@ -37,7 +37,8 @@ def stretched(values: Grey, low: float, high: float) -> Grey:
     """Return values between two numbers, from 0 to 1; mid grey where the two are one."""
     if not high > low:
         return np.full_like(values, 0.5)
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
+    with np.errstate(all="ignore"):  # of ranges without end
+        return np.clip((values - low) / (high - low), 0.0, 1.0)
 
 
 def coloured(indices: NDArray[Any], palette: Mapping[str, Any]) -> NDArray[Any]:

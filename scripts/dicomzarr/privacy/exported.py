@@ -23,6 +23,7 @@ EXPORTS = "results/exports/"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 24  # bytes of voxels that are looked at in one piece
 _VOLUME = re.compile(r"[0-9a-f]{8}\.npy")
+_NUMBERS = re.compile(rb"'descr': '[<|][iuf]\d'")
 _NIFTI_START = 352
 Reader = Callable[[Path, bool], Iterator["Part"]]
 
@@ -98,7 +99,7 @@ def _npy(stream: IO[bytes], is_volume: bool, with_voxels: bool) -> Iterator[Part
     length = int.from_bytes(head[8:10], "little") if head.startswith(b"\x93NUMPY\x01") else 0
     head += stream.read(length)
     yield Part(head)
-    if is_volume and b"'descr': '<U" not in head and b"O" not in head[10:]:
+    if is_volume and _NUMBERS.search(head):
         while with_voxels and (block := stream.read(_BLOCK)):
             yield Part(block, voxels=True)
         return
