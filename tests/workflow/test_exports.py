@@ -52,7 +52,7 @@ def add(source: Path, name: str, pixels: list[np.ndarray], bits: int, **attribut
             "PixelData": one.tobytes() + b"\0" * (one.nbytes % 2),
             "SamplesPerPixel": 3 if colour else 1,
             "PhotometricInterpretation": "RGB" if colour else "MONOCHROME2",
-            "StudyDescription": "Zyxwolf description",
+            "StudyDescription": "Zyxwolfhound description",
         }
         header |= {"PlanarConfiguration": 0} if colour else {}
         header |= {key: value(index) if callable(value) else value for key, value in attributes.items()}
@@ -389,7 +389,8 @@ def test_a_damaged_array_is_not_exported(mine: Workflow) -> None:
     shard.write_bytes(data)
     run = export(mine, "export_png", ok=False, export_level=2)
     assert run.process.returncode != 0 and "Traceback" not in run.output
-    assert f"{array.split('/')[0]}: damaged, {array}" in run.output and "./run verify --repair" in run.output
+    assert f"{array.split('/')[0]}: damaged, {array}" in run.output, run.output[-3000:]
+    assert "./run verify --repair" in run.output
     assert not (mine.results / "exports/png/export.json").exists()
     assert len(list((mine.results / "private/records/export_png").glob("*/*.json"))) == 12
 
@@ -448,18 +449,18 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 def with_text(path: Path) -> None:
     data = path.read_bytes()
-    path.write_bytes(data[:33] + chunk(b"tEXt", b"Comment\0Zyxwolf description") + data[33:])
+    path.write_bytes(data[:33] + chunk(b"tEXt", b"Comment\0Zyxwolfhound description") + data[33:])
 
 
 def with_name(path: Path) -> None:
     data = gzip.decompress(path.read_bytes())
-    with gzip.GzipFile("Zyxwolf description", "wb", fileobj=open(path, "wb")) as stream:
+    with gzip.GzipFile("Zyxwolfhound description", "wb", fileobj=open(path, "wb")) as stream:
         stream.write(data)
 
 
 def with_member(path: Path) -> None:
     with np.load(path) as archive:
-        np.savez_compressed(path, **archive, note=np.array("Zyxwolf description"))
+        np.savez_compressed(path, **archive, note=np.array("Zyxwolfhound description"))
 
 
 def test_exports_are_searched_for_identities(mine: Workflow, launch: Launch) -> None:

@@ -56,12 +56,23 @@ def png(path: Path, with_voxels: bool) -> Iterator[Part]:
         if kind == b"IDAT" and end <= len(data):
             image = True
         else:
-            yield Part(data[at + 4 : end])
+            yield Part(_texts_of(kind, data[at + 8 : end - 4]) or data[at + 4 : end])
         ended, at = kind == b"IEND", end
     if at < len(data):
         yield Part(data[at:])
     if image and with_voxels:
         yield Part(_decoded(data), voxels=True)
+
+
+def _texts_of(kind: bytes, content: bytes) -> bytes:
+    """Return the content of a chunk that holds texts as one text, or nothing: among zeros short words go unseen."""
+    if kind == b"zTXt":
+        keyword, _, packed = content.partition(b"\0")
+        try:
+            return keyword + b"\n" + zlib.decompress(packed[1:])
+        except zlib.error:
+            return b""
+    return content.replace(b"\0", b"\n") if kind in (b"tEXt", b"iTXt") else b""
 
 
 def _decoded(data: bytes) -> bytes:
