@@ -13,7 +13,6 @@ from typing import Any
 
 from dicomzarr import attempts, limits, ome, provenance, storage
 from dicomzarr.errors import SourceChanged, UserError
-from dicomzarr.exports import standing
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options
 from dicomzarr.paths import Results, decode_path
@@ -263,7 +262,6 @@ class _Batch:
                 storage.remove_tree(kept)
                 os.replace(home, kept)
                 storage.sync_folder(kept.parent)
-        standing.retire(self.results, path.stem)
         self.results.series_record("check_batch", path.stem).unlink(missing_ok=True)
         path.unlink()
         storage.remove_tree(home)

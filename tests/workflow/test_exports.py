@@ -478,10 +478,3 @@ def test_exports_are_searched_for_identities(mine: Workflow, launch: Launch) -> 
     for path in (mine.results / "exports").rglob("*"):
         assert "zyxwolf" not in path.name.lower() and "series" not in path.name
         assert path.is_dir() or b"zyxwolf" not in path.read_bytes().lower()
-
-
-def test_a_level_that_is_none_is_refused(workflow: Workflow) -> None:
-    workflow.source.mkdir(parents=True)
-    run = export(workflow, "export_png", ok=False, export_level=10)
-    assert run.process.returncode != 0 and "Traceback" not in run.output
-    assert "config key 'export_level': found 10 (a number), allowed is a whole number from 0 up to 9" in run.output

@@ -110,7 +110,15 @@ def remove(results: Results, kind: Kind, series_id: str) -> None:
     record.unlink(missing_ok=True)
 
 
-def retire(results: Results, series_id: str) -> None:
-    """Take a series that the source no longer has out of every export."""
+def retire(results: Results) -> int:
+    """Take out of every export what the dataset no longer holds; return how many series that were.
+
+    A patient who is withdrawn must not stay in an export until somebody asks for that export again.
+    """
+    gone = 0
     for kind in KINDS:
-        remove(results, kind, series_id)
+        for path in recorded(results, kind):
+            if not (results.images / path.stem).is_dir():
+                remove(results, kind, path.stem)
+                gone += 1
+    return gone

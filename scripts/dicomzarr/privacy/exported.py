@@ -72,7 +72,8 @@ def _texts_of(kind: bytes, content: bytes) -> bytes:
             return keyword + b"\n" + zlib.decompress(packed[1:])
         except zlib.error:
             return b""
-    return content.replace(b"\0", b"\n") if kind in (b"tEXt", b"iTXt") else b""
+    is_packed = kind == b"iTXt" and content.partition(b"\0")[2][:1] == b"\1"
+    return content.replace(b"\0", b"\n") if kind in (b"tEXt", b"iTXt") and not is_packed else b""
 
 
 def _decoded(data: bytes) -> bytes:
