@@ -88,6 +88,8 @@ class Array:
     @property
     def observed(self) -> tuple[int, int]:
         """Smallest and largest stored value; of arrays of whole numbers alone."""
+        if self.depth["observed_min"] is None:  # it could not be read back
+            raise Damaged(self.name)
         return int(self.depth["observed_min"]), int(self.depth["observed_max"])
 
     @cached_property
