@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import logging
 import os
 import re
-import subprocess
 import sys
-import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from dicomzarr import storage, tables
 from dicomzarr.errors import UserError
 from dicomzarr.exports import standing
 from dicomzarr.exports.files import FILES, REPORT
+from dicomzarr.exports.processes import Processes
 from dicomzarr.exports.standing import Kind
 from dicomzarr.paths import Results
 from dicomzarr.progress import Progress
@@ -82,66 +80,6 @@ class Failed(UserError):
 
 class Refusing(UserError):
     """The export is whole, and the format cannot hold more of the arrays than the configuration allows."""
-
-
-class _Processes:
-    """As many processes as are needed at once, each answering one series after the other."""
-
-    def __init__(self, module: str, first: Sequence[Any], count: int) -> None:
-        self._module, self._first = module, [*first, os.getpid()]
-        self._mine = threading.local()
-        self._all: list[subprocess.Popen[str]] = []
-        self._threads = ThreadPoolExecutor(count)
-
-    def ask(self, series_id: str) -> Future[dict[str, Any]]:
-        return self._threads.submit(self._ask, series_id)
-
-    def _ask(self, series_id: str) -> dict[str, Any]:
-        worker: subprocess.Popen[str] | None = getattr(self._mine, "worker", None)
-        if worker is None:
-            worker = self._mine.worker = self._start()
-        assert worker.stdin is not None and worker.stdout is not None
-        answer = ""
-        with suppress(OSError):
-            worker.stdin.write(json.dumps(series_id) + "\n")
-            worker.stdin.flush()
-            answer = worker.stdout.readline()
-        if answer.endswith("\n"):
-            said: dict[str, Any] = json.loads(answer)
-            return said
-        self._mine.worker = None
-        worker.kill()
-        worker.wait()
-        return {"error": "died", "said": "its process was ended by the system, which may lack memory"}
-
-    def _start(self) -> subprocess.Popen[str]:
-        search = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", self._module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
-            encoding="utf-8",
-        )
-        self._all.append(worker)
-        assert worker.stdin is not None
-        with suppress(OSError):
-            worker.stdin.write(json.dumps(self._first) + "\n")
-        return worker
-
-    def kill(self) -> None:
-        for worker in list(self._all):
-            worker.kill()
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for worker in self._all:
-            for pipe in (worker.stdin, worker.stdout):
-                with suppress(OSError):
-                    assert pipe is not None
-                    pipe.close()
-            worker.wait()
 
 
 def _kept(results: Results, kind: Kind, series_id: str, fingerprint: str) -> bool:
@@ -277,14 +215,15 @@ def export(
         current = _current(results, batches)
         retired = work.retire(set(current))
         changed = work.changed(current, progress)
-        for series_id, fingerprint, answer in _answers(results, recipe, store, changed, processes):
-            if "error" in answer:
-                trouble.append(f"{series_id}: {answer['error']}, {answer['said']}")
-                storage.remove_tree(store / standing.home_of(results, kind, series_id).name)
-            else:
-                work.take({"series_id": series_id, "fingerprint": fingerprint} | answer)
-                log.info("series %s exported", series_id)
-            progress.add(1, 0)
+        with closing(_answers(results, recipe, store, changed, processes)) as answers:
+            for series_id, fingerprint, answer in answers:
+                if "error" in answer:
+                    trouble.append(f"{series_id}: {answer['error']}, {answer['said']}")
+                    storage.remove_tree(store / standing.home_of(results, kind, series_id).name)
+                else:
+                    work.take({"series_id": series_id, "fingerprint": fingerprint} | answer)
+                    log.info("series %s exported", series_id)
+                progress.add(1, 0)
         work.publish()
         progress.note()
     finally:
@@ -319,12 +258,12 @@ def export(
 
 def _answers(
     results: Results, recipe: Recipe, store: Path, changed: Sequence[tuple[int, str, str]], count: int
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
+) -> Generator[tuple[str, str, dict[str, Any]]]:
     """Yield id, fingerprint and answer of each series as they come."""
     if not changed:
         return
     first = [str(results.root.absolute()), str(store.absolute()), recipe.level]
-    processes = _Processes(recipe.module, first, min(count, len(changed)))
+    processes = Processes(recipe.module, first, min(count, len(changed)))
     waiting = iter(changed)
     asked: dict[Future[dict[str, Any]], tuple[str, str]] = {}
     try:

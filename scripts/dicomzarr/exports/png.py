@@ -58,8 +58,21 @@ def depth_of(dtype: np.dtype[Any], bits_stored: int, low: int, high: int) -> Dep
 
 
 def samples_of(pixels: NDArray[Any], depth: Depth) -> NDArray[Any]:
-    """Return the samples of a frame, uint8 or uint16, of its shape."""
-    return (pixels.astype(np.int64) + depth.offset).astype(np.uint8 if depth.bits == 8 else np.uint16)
+    """Return the samples of a frame, uint8 or uint16, of its shape; one copy at most, as frames may be large."""
+    kind: Any = np.uint8 if depth.bits == 8 else np.uint16
+    if not depth.offset:
+        return pixels.astype(kind, copy=False)
+    signed = pixels.astype(np.int8 if depth.bits == 8 else np.int16, copy=False)
+    samples: NDArray[Any] = signed.view(kind) ^ kind(depth.offset)  # adds it: half of the range is the highest bit
+    return samples
+
+
+def values_of(samples: NDArray[Any], depth: Depth) -> NDArray[Any]:
+    """Return the values of samples: what `samples_of` was given."""
+    if not depth.offset:
+        return samples
+    values: NDArray[Any] = samples ^ samples.dtype.type(depth.offset)
+    return values.view(np.int8 if depth.bits == 8 else np.int16)
 
 
 def write_png(path: Path, samples: NDArray[Any], level: int) -> None:
@@ -92,7 +105,7 @@ def _write_array(array: Array, store: Path, level: int) -> worker.Written:
         path = folder / f"{frame_name(frame.t, frame.z)}.png"
         write_png(path, samples_of(frame.pixels, depth), level)
         again = read_png(path)
-        if again.shape != frame.pixels.shape or not np.array_equal(again.astype(np.int64) - depth.offset, frame.pixels):
+        if again.dtype.itemsize * 8 != depth.bits or not np.array_equal(values_of(again, depth), frame.pixels):
             raise Damaged(array.name)
         rows.append(
             file_row(

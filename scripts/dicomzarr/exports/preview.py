@@ -15,6 +15,7 @@ from dicomzarr.exports.files import array_row, file_row, frame_name
 from dicomzarr.exports.png import read_png, write_png
 
 Grey = NDArray[np.float64]
+AT_ONCE = 1 << 22  # pixels that are turned into grey at once: each takes some 30 bytes on the way
 
 
 def pair_of(values: Any, number: int) -> tuple[float, float] | None:
@@ -51,7 +52,7 @@ def coloured(indices: NDArray[Any], palette: Mapping[str, Any]) -> NDArray[Any]:
 
 
 def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
-    """Return a frame as it is to be seen: (rows, columns) or (rows, columns, 3).
+    """Return rows of a frame as they are to be seen: (rows, columns) or (rows, columns, 3).
 
     Through the window of its header, else stretched over the values of the whole array without padding; MONOCHROME1 is
     turned around, a palette looked up, colours of more than 8 bits cut to 8.
@@ -91,7 +92,9 @@ def _write_array(array: Array, store: Path, level: int) -> worker.Written:
     rows = []
     for number, frame in enumerate(array.frames()):
         path = folder / f"{frame_name(frame.t, frame.z)}.png"
-        samples = eight_bits(frame.pixels, array, number)
+        step = max(AT_ONCE // frame.pixels.shape[1], 1)
+        strips = (frame.pixels[row : row + step] for row in range(0, len(frame.pixels), step))
+        samples = np.concatenate([eight_bits(strip, array, number) for strip in strips])
         write_png(path, samples, level)
         if not np.array_equal(read_png(path), samples):
             raise Damaged(array.name)
