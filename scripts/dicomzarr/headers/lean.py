@@ -48,6 +48,11 @@ _SQ, _OB, _OW = _code("SQ"), _code("OB"), _code("OW")
 # What may identify a patient or a site stands in these, beside times, which alone tell nobody apart.
 TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
 MAX_TEXT = 1024  # bytes of a text; of a longer one the beginning
+# Sequences in which people and requests are named: of physicians and operators, patient, requests, original attributes.
+NAMING = frozenset((
+    0x00080096, 0x00081049, 0x00081052, 0x00081062, 0x00081072, 0x00081120, 0x00101002, 0x00400275, 0x04000561,
+))  # fmt: skip
+MAX_NAMING = 16 << 10  # bytes of such a sequence
 CHARACTER_SET = 0x00080005  # says how they are to be read; among the texts it is the one of VR CS
 
 _EXPLICIT = struct.Struct("<HHHH").unpack_from
@@ -257,6 +262,8 @@ def read_raw(
             if tag in wanted:
                 values[tag] = (vr, None)
             position = _skip_items(read, size, base + value, implicit) - base
+            if tag in NAMING:
+                texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
             continue
         position = value + length
         if tag in wanted:
@@ -270,7 +277,8 @@ def read_raw(
                 raise Truncated
             values[tag] = (vr, content)
         elif _is_text(tag, vr) and base + position <= size:
-            texts.append(("CS" if tag == CHARACTER_SET else vr, read(min(length, MAX_TEXT), base + value)))
+            kind = _SPECIAL.get(tag, vr)
+            texts.append((kind, read(min(length, MAX_NAMING if kind == "SQ" else MAX_TEXT), base + value)))
     header.is_empty = last == 0
     return header
 
@@ -297,8 +305,7 @@ def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:
     tag = group << 16 | element
     if name is None or tag == 0:
         return None
-    if tag == CHARACTER_SET:
-        name = "CS"
+    name = _SPECIAL.get(tag, name)
     is_wanted, is_text = tag in wanted, _is_text(tag, name)
     if tag in PIXEL_TAGS or tag >= _ITEM:
         return tag, -1, "", False
@@ -314,8 +321,12 @@ def _learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> _Head | None:
 def _is_text(tag: int, vr: str) -> bool:
     """Whether an element holds text; where VRs are implicit, by PS3.6, and perhaps if it is private."""
     if vr:
-        return vr in TEXT_VRS or tag == CHARACTER_SET
-    return bool(tag >> 16 & 1) or tag in standard_texts()
+        return vr in TEXT_VRS or tag in _SPECIAL
+    return bool(tag >> 16 & 1) or tag in standard_texts() or tag in _SPECIAL
+
+
+# What is gathered whatever its VR says, by the kind under which it is.
+_SPECIAL = {CHARACTER_SET: "CS"} | dict.fromkeys(NAMING, "SQ")
 
 
 @functools.cache
