@@ -30,6 +30,11 @@ SQ, OB, OW = _code("SQ"), _code("OB"), _code("OW")
 TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
 MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
 MAX_TEXT = 1024  # bytes of a text; of a longer one the beginning
+# Sequences in which people and requests are named: of physicians and operators, patient, requests, original attributes.
+NAMING = frozenset((
+    0x00080096, 0x00081049, 0x00081052, 0x00081062, 0x00081072, 0x00081120, 0x00101002, 0x00400275, 0x04000561,
+))  # fmt: skip
+MAX_NAMING = 16 << 10  # bytes of such a sequence
 CHARACTER_SET = 0x00080005  # says how they are to be read; among the texts it is the one of VR CS
 
 EXPLICIT = struct.Struct("<HHHH").unpack_from
@@ -40,8 +45,17 @@ LENGTH = struct.Struct("<I").unpack_from
 def is_text(tag: int, vr: str) -> bool:
     """Say whether an element holds text; where VRs are implicit, by PS3.6, and perhaps if it is private."""
     if vr:
-        return vr in TEXT_VRS or tag == CHARACTER_SET
-    return bool(tag >> 16 & 1) or tag in standard_texts()
+        return vr in TEXT_VRS or tag in SPECIAL
+    return bool(tag >> 16 & 1) or tag in standard_texts() or tag in SPECIAL
+
+
+# What is gathered whatever its VR says, by the kind under which it is.
+SPECIAL = {CHARACTER_SET: "CS"} | dict.fromkeys(NAMING, "SQ")
+
+
+def longest(kind: str) -> int:
+    """Return how many bytes of a text of this kind are gathered."""
+    return MAX_NAMING if kind == "SQ" else MAX_TEXT
 
 
 @functools.cache

@@ -13,23 +13,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dicomzarr.headers.elements import (
-    CHARACTER_SET,
     EXPLICIT,
     IMPLICIT,
     ITEM,
     ITEM_END,
     LENGTH,
     LONG_VRS,
-    MAX_TEXT,
+    MAX_NAMING,
     MAX_VALUE,
+    NAMING,
     OB,
     OW,
     PIXEL_TAGS,
     SEQUENCE_END,
     SHORT_VRS,
+    SPECIAL,
     SQ,
     UNDEFINED,
     is_text,
+    longest,
 )
 from dicomzarr.headers.memory import MAX_KNOWN_HEADS, MEMORIES, Memory, learn
 
@@ -256,6 +258,8 @@ def read_raw(
             if tag in wanted:
                 values[tag] = (vr, None)
             position = _skip_items(read, size, base + value, implicit) - base
+            if tag in NAMING:
+                texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
             continue
         position = value + length
         if tag in wanted:
@@ -269,7 +273,8 @@ def read_raw(
                 raise Truncated
             values[tag] = (vr, content)
         elif is_text(tag, vr) and base + position <= size:
-            texts.append(("CS" if tag == CHARACTER_SET else vr, read(min(length, MAX_TEXT), base + value)))
+            kind = SPECIAL.get(tag, vr)
+            texts.append((kind, read(min(length, longest(kind)), base + value)))
     header.is_empty = last == 0
     memory.compare(first, start, len(values) + len(texts) - spared)
     return header

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dicomzarr.headers.elements import (
-    CHARACTER_SET,
     EXPLICIT,
     IMPLICIT,
     ITEM,
     LONG_VRS,
-    MAX_TEXT,
     MAX_VALUE,
     PIXEL_TAGS,
     SHORT_VRS,
+    SPECIAL,
     UNDEFINED,
     is_text,
+    longest,
 )
 
 # What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted or a text
@@ -130,8 +130,7 @@ def learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | None:
     tag = group << 16 | element
     if name is None or tag == 0:
         return None
-    if tag == CHARACTER_SET:
-        name = "CS"
+    name = SPECIAL.get(tag, name)
     is_wanted, names = tag in wanted, is_text(tag, name)
     if tag in PIXEL_TAGS or tag >= ITEM:
         return tag, -1, "", 0, False
@@ -140,7 +139,7 @@ def learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | None:
     if is_wanted:
         return tag, 8 + length if length <= MAX_VALUE else -1, name, 8 + length, True
     if names and length:
-        return tag, 8 + length, name, 8 + min(length, MAX_TEXT), False
+        return tag, 8 + length, name, 8 + min(length, longest(name)), False
     return tag, 8 + length, None, 0, False
 
 

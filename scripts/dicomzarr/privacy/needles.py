@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import re
+import struct
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,13 @@ NEEDLES = "needles.npy"  # their file in the folder of caches
 LONGEST = 4  # words of a needle; a longer text has one for each of its words
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
 _STANDARD_UID = b"1.2.840.10008."  # PS3.6 annex A: names of the standard itself
+_ITEM = b"\xfe\xff\x00\xe0"
+_IMPLICIT = struct.Struct("<HHI").unpack_from
+_LONG = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))  # PS3.5 7.1.2
+_SHORT = frozenset(
+    ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI")
+) | {"UL", "US"}
+_TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
 _NAMES = ("PN", "path")  # every single word of these counts, of other texts the whole
 _IDS = ("PN", "LO", "SH", "UI", "path", "")  # whose plain hashes are looked for too
 _HASHES = (hashlib.md5, hashlib.sha1, hashlib.sha256, blake3)
@@ -65,12 +73,17 @@ def needles_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
     Parameters
     ----------
     kind : str
-        The VR, "" where the syntax has none, or ``path`` for one part of a path.
+        The VR, "" where the syntax has none, or ``path`` for one part of a path. ``SQ`` stands for the items of a
+        sequence, in whichever little endian syntax, the last of which may be cut.
     value : bytes
         As it stands in the file, padding included.
     charset : bytes
         Specific Character Set (0008,0005) of the file.
     """
+    if kind == "SQ":
+        for inner, within in _nested(value):
+            yield from needles_of(inner, within, charset)
+        return
     value = value.strip(b" \0")
     if not value or value.startswith(_STANDARD_UID):
         return
@@ -82,6 +95,32 @@ def needles_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
             yield from map(needle, _sequences(words_of(part), single=kind in _NAMES))
     if kind in _IDS:
         yield from (needle_of_hash(make(value).digest()) for make in _HASHES)
+
+
+def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth."""
+    position = 0
+    while position + 8 <= len(items):
+        group, element, length = _IMPLICIT(items, position)
+        vr, start = items[position + 4 : position + 6].decode("latin-1"), position + 8
+        if group == 0xFFFE:  # an item is walked into, a delimiter passed over
+            position = start
+            continue
+        if vr in _LONG:
+            length, start = int.from_bytes(items[start : start + 4], "little"), start + 4
+        elif vr in _SHORT:
+            length = items[position + 6] | items[position + 7] << 8
+        else:
+            vr = ""
+        if vr == "SQ" or length == 0xFFFFFFFF or items.startswith(_ITEM, start):
+            position = start
+            continue
+        value = items[start : start + length]
+        if vr in _TEXT_VRS:
+            yield vr, value
+        elif not vr:
+            yield "", value
+        position = start + length
 
 
 def _texts(value: bytes, kind: str, charset: bytes) -> set[str]:

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import unicodedata
 import urllib.parse
 import zipfile
@@ -21,8 +22,11 @@ import pytest
 import zarr
 from blake3 import blake3
 from conftest import ROOT
+from made_up_headers import EXPLICIT, IMPLICIT, Element, file, image
+from made_up_headers import text as element
 
 from dicomzarr import storage
+from dicomzarr.headers.header import read_header
 from dicomzarr.paths import Results, encode_path
 from dicomzarr.privacy import check
 from dicomzarr.privacy.leaks import CODES, LEAST, Leak, Scanner, own_words
@@ -173,6 +177,28 @@ def test_names_are_read_as_their_file_says(charset: str, encoding: str, name: st
     assert scanner.content(f"a name: {name}".encode()) is not None
     assert scanner.content(f"a name: {name.partition('^')[0]} and so on".encode()) is not None
     assert scanner.content("a name: Никто^무명 他人".encode()) is None
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize("undefined", [False, True])
+def test_names_within_sequences_are_gathered(tmp_path: Path, syntax: str, undefined: bool) -> None:
+    texts = (element(0x00100010, "PN", "Zyxwolf^Canaria"), element(0x0020000D, "UI", "1.2.826.0.1.3680043.777.5"))
+    deep = Element(0x00400275, "SQ", ((element(0x00400007, "LO", "Ponyhof fall"),),), undefined=undefined)
+    outer = Element(0x04000561, "SQ", ((*texts, deep), (element(0x00100020, "LO", "CANPID7719"),)), undefined=undefined)
+    path = tmp_path / "a.dcm"
+    path.write_bytes(file(image(syntax, Original=outer), syntax))
+    found: list[tuple[str, bytes]] = []
+    handle = os.open(path, os.O_RDONLY)
+    assert read_header(handle, path.stat().st_size, found).outcome == "image"
+    os.close(handle)
+    gatherer = Gatherer()
+    gatherer.add(b"a.dcm", found)
+    scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
+    for said in ("ZYXWOLF CANARIA", "1.2.826.0.1.3680043.777.5", "ponyhof fall", "canpid7719"):
+        assert scanner.content(f"it says {said} here".encode()) == Leak("value_in_file", 1), said
+    for size in range(len(found[-1][1])):  # however they are cut
+        for _, value in found:
+            list(needles_of("SQ", value[:size]))
 
 
 def test_a_letter_is_the_same_however_it_is_composed() -> None:
