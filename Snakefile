@@ -31,6 +31,10 @@ include: "rules/render_report.smk"
 include: "rules/check_privacy.smk"
 include: "rules/seal_dataset.smk"
 include: "rules/check_gate.smk"
+include: "rules/export_png.smk"
+include: "rules/export_npz.smk"
+include: "rules/export_nifti.smk"
+include: "rules/export_preview.smk"
 
 
 compare_params(workflow.rules)

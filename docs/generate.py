@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from dicomzarr.exports.refusals import REFUSALS  # noqa: E402
 from dicomzarr.flags import FLAG_TABLES  # noqa: E402
 from dicomzarr.reasons import REASONS  # noqa: E402
 
@@ -22,7 +23,13 @@ from dicomzarr.reasons import REASONS  # noqa: E402
 
 SCAN = "scan"
 # Arrays are no declared outputs: a rule that fails must not lose what it has published (decision 0006).
-UNDECLARED = {"extract_batch": ("<results>/dataset/images.zarr",)}
+UNDECLARED = {
+    "extract_batch": ("<results>/dataset/images.zarr",),
+    "export_png": ("<results>/exports/png",),
+    "export_npz": ("<results>/exports/npz",),
+    "export_nifti": ("<results>/exports/nifti",),
+    "export_preview": ("<results>/exports/preview_lossy",),
+}
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,13 @@ class Rule:
         return sorted((re.sub("^reports/", "", path) for path in shown), key=lambda path: path.startswith("private/"))
 
     @property
+    def is_export(self) -> bool:
+        """It runs only when it is asked for."""
+        return self.name.startswith("export_")
+
+    @property
     def is_shareable(self) -> bool:
-        """It writes something below `dataset/` beside its provenance."""
+        """It writes something outside of `private/` beside its provenance."""
         return any(not path.startswith("private/") for path in self.products)
 
 
@@ -109,12 +121,16 @@ def picture(rules: list[Rule]) -> str:
         "flowchart TD",
         '    source[/"source folders"/] --> scan(["scan<br/>private/inventory.jsonl"])',
     ]
-    batched = [rule for rule in rules if rule.is_batched]
-    for rule in (rule for rule in rules if not rule.is_batched):
+    batched, exports = ([rule for rule in rules if rule.is_batched], [rule for rule in rules if rule.is_export])
+    for rule in (rule for rule in rules if not (rule.is_batched or rule.is_export)):
         lines.append("    " + node(rule))
     if batched:
         lines += ['    subgraph batches["one job for each batch, side by side"]']
         lines += ["        " + node(rule) for rule in batched]
+        lines += ["    end"]
+    if exports:
+        lines += ['    subgraph exports["only when asked for"]']
+        lines += ["        " + node(rule) for rule in exports]
         lines += ["    end"]
     order = {name: index for index, name in enumerate([SCAN, *(rule.name for rule in rules)])}
     by_name = {rule.name: rule for rule in rules}
@@ -168,12 +184,19 @@ def flags_table() -> str:
     return "\n".join(parts).rstrip()
 
 
+def refusals_table() -> str:
+    """Return every reason for which an export leaves an array out."""
+    lines = ["| reason | meaning |", "|---|---|"]
+    return "\n".join(lines + [f"| `{code}` | {meaning} |" for code, meaning in REFUSALS.items()])
+
+
 # ---- Pages
 
 PARTS: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "flow", lambda: picture(read_rules(ROOT / "rules"))),
     ("docs/reasons.md", "reasons", reasons_table),
     ("docs/outputs.md", "flags", flags_table),
+    ("docs/exports.md", "refusals", refusals_table),
 )
 
 

@@ -16,7 +16,7 @@ rule check_gate:
         runtime=10,
     params:
         results=under_results(""),
-        allowed=config["gate"],
+        allowed=dataset_gate,
         code=code_digest("check_gate.py"),
     message:
         "Comparing the findings with the gate"

@@ -152,6 +152,25 @@ def threads_of_batch(wildcards):
     return min(max(contents_of_plans(path)[wildcards.batch]["largest"] // BYTES_A_THREAD, 1), 8)
 
 
+# What exports refuse is judged by the rules that export.
+dataset_gate = {
+    finding: most for finding, most in config["gate"].items() if finding not in configuration.EXPORT_FINDINGS
+}
+
+
 def gate_record(wildcards):
     """Return the record of the gate where the configuration has one."""
-    return ["<results>/private/records/check_gate.json"] if config["gate"] else []
+    return ["<results>/private/records/check_gate.json"] if dataset_gate else []
+
+
+def records_of_the_dataset(wildcards):
+    """Return every record of a sealed dataset, by name: see `rule all`."""
+    rules = ["discover_files", "index_headers", "plan_batches", "report_depth", "report_size", "consolidate_dataset"]
+    rules += ["render_report", "check_privacy", "seal_dataset"]
+    records = expand("<results>/private/records/{rule}.json", rule=rules)
+    return records + records_of_batches(wildcards) + label_record(wildcards)
+
+
+def megabytes_of_export(wildcards, threads):
+    """Return the memory of an export: a process a core, each with a few blocks of an array."""
+    return 1000 + 500 * threads

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from dicomzarr import identity, provenance, seal, storage
+from dicomzarr.exports import standing
 from dicomzarr.paths import Results
 
 
 def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path) -> None:
-    """Write the seal of the dataset."""
+    """Write the seal of the dataset; what is no longer in it leaves the exports first."""
     folders = Results(results)
+    standing.retire(folders)
     content = seal.seal(folders, consolidated, config, identity.load(folders.private))
     storage.write_atomically(sealed, storage.canonical_json(content))
 

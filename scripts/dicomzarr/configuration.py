@@ -22,6 +22,7 @@ LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
 FIXED_FINDING = "fixed_unmatched"  # of the lists of splits.fixed
 OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
 VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
+EXPORT_FINDINGS = ("png_refused", "nifti_refused")
 _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
 
 
@@ -132,7 +133,7 @@ def _refuse_no_numbers(value: object, key: str) -> None:
 
 
 def _check_gate(gate: Mapping[str, int]) -> None:
-    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, FIXED_FINDING, *REASONS}
+    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, FIXED_FINDING, *EXPORT_FINDINGS, *REASONS}
     for finding in gate:
         if finding not in known:
             near = difflib.get_close_matches(finding, sorted(known), 1)

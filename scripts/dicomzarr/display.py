@@ -69,6 +69,11 @@ def state(results: Results, files: int) -> State | None:
     A batch counts where a job of this run works or worked on it, or where it has no record and so is still to come.
     """
     notes = _notes(results)
+    for name, (items, size) in notes.items():
+        if name.startswith("export_"):  # exports come last
+            of_items = sum(batch["series"] for batch in _batches(results).values())
+            if items < of_items:
+                return State(f"{name}: series", items, of_items, size, 0)
     work = [name for name in notes if name.startswith(_WORK)]
     if not work:
         read = notes.get("index_headers")

@@ -14,6 +14,7 @@ from typing import Any
 from dicomzarr import locks, scan, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
+from dicomzarr.exports import standing
 from dicomzarr.paths import Results
 
 STATUS = "DICOMZARR_STATUS"  # names the file that receives what `./run status` asks for
@@ -106,9 +107,14 @@ def reasons(settings: Settings) -> list[dict[str, Any]]:
     found += [
         {"reason": f"source_{kind}", "count": changes[kind]} for kind in ("new", "changed", "gone") if changes[kind]
     ]
+    asked = standing.asked(sys.argv[1:])
     lost = Counter(
         path.relative_to(results.records).parts[0].removesuffix(".json") for path in scan.false_claims(results)
     )
+    for kind in standing.KINDS:  # exports are no part of a run that does not ask for them
+        del lost[kind.rule]
+        if kind in asked and (count := len(standing.lost(results, kind))):
+            lost[kind.rule] = count
     found += [{"reason": "lost", "rule": rule, "count": count} for rule, count in sorted(lost.items())]
     if settings.paranoid:
         found.append({"reason": "paranoid", "count": len(rows)})

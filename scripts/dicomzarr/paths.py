@@ -47,6 +47,11 @@ class Results:
         return self.root / "dataset"
 
     @property
+    def exports(self) -> Path:
+        """Copies of the arrays in other formats, where they were asked for."""
+        return self.root / "exports"
+
+    @property
     def images(self) -> Path:
         """The Zarr group of all images."""
         return self.dataset / "images.zarr"

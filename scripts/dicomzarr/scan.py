@@ -21,6 +21,7 @@ from typing import Any
 from dicomzarr import display, identity, label_files, locks, provenance, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
+from dicomzarr.exports import standing
 from dicomzarr.paths import Results, encode_path
 
 # Options of Snakemake with which no data DAG is wanted, so that nothing is scanned, locked or made.
@@ -255,6 +256,8 @@ def sweep(results: Results) -> None:
     for folder in (results.private, results.dataset):
         for path in storage.temporaries(folder):
             path.unlink()
+    for path in results.exports.glob(f"*/.*{storage.TEMPORARY}"):
+        path.unlink()
     records = os.fspath(results.records / "extract_batch")
     for name in os.listdir(results.images) if results.images.is_dir() else ():
         if not re.fullmatch(r"[0-9a-f]{16}", name):
@@ -262,6 +265,16 @@ def sweep(results: Results) -> None:
                 storage.remove_tree(results.images / name)
         elif not os.path.exists(f"{records}/{name[:3]}/{name}.json"):
             storage.remove_tree(results.images / name)
+
+
+def reopen_exports(results: Results, arguments: Sequence[str]) -> None:
+    """Take back the records of exports that this run is asked for and that lack a file."""
+    for kind in standing.asked(arguments):
+        lost = standing.lost(results, kind)
+        for record in lost:
+            record.unlink()
+        if lost:
+            standing.open_again(results, kind)
 
 
 def keep_labels(results: Results, settings: Settings) -> None:
@@ -330,6 +343,7 @@ def prepare(settings: Settings) -> Results:
         sweep(results)
         for record in false_claims(results):
             storage.remove_tree(record)
+        reopen_exports(results, sys.argv[1:])
         if settings.paranoid:
             read_again(results)
         write_inventory(settings, rows, results.inventory)

@@ -1,4 +1,4 @@
-"""Every byte of the dataset against the digests on record: what is damaged, missing or surplus.
+"""Every byte of the dataset and its exports against the digests on record: what is damaged, missing or surplus.
 
 It looks and changes nothing; `schedule_repair` takes back the records of what was found, so that the next run makes
 just that anew. No job of the workflow imports this module, so that an edit of it rebuilds nothing.
@@ -11,14 +11,17 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dicomzarr import seal, storage
+from dicomzarr.exports import standing
 from dicomzarr.paths import Results
 
 PRIVATE = "private/"
+EXPORTS = "exports/"  # how paths of exports begin, below the results folder
 DAMAGED, MISSING, SURPLUS = "damaged", "missing", "surplus"
 _BLOCK = 1 << 20
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -26,7 +29,7 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a record says of a file: its size and SHA-256, and the record that must go to remake it.
+    """What a record says of a file (of the dataset, an export, a record): size, SHA-256, and what must go to remake it.
 
     The digest is empty where the file is a record itself, which tells its own damage.
     """
@@ -45,8 +48,8 @@ class Verdict:
     files, bytes : int
         How much was read.
     findings : list of (kind, path)
-        `damaged`, `missing` or `surplus`, and the path below `dataset/`; sorted by path. What the next run would rest
-        on in `private/` is read too; its paths begin with ``private/``.
+        `damaged`, `missing` or `surplus`, and the path below `dataset/`, or `exports/…`; sorted by path. What the next
+        run would rest on in `private/` is read too; its paths begin with ``private/``.
     unfinished : str
         Why the dataset is no finished one, or nothing: what its records do not speak of cannot be judged then.
     """
@@ -98,6 +101,35 @@ def claims(results: Results) -> tuple[dict[str, Claim], str]:
     return found, unfinished
 
 
+def export_claims(results: Results) -> dict[str, Claim]:
+    """Return what the records claim of each exported file, by its path below the results folder."""
+    found: dict[str, Claim] = {}
+    for kind in standing.KINDS:
+        for path in standing.recorded(results, kind):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                for said in storage.read_record(path)["files"]:
+                    name = f"{EXPORTS}{kind.folder}/{said['file']}"
+                    found[name] = Claim(int(said["bytes"]), str(said["sha256"]), path)
+        record = standing.record_of(results, kind)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            for name, (size, digest) in storage.read_record(record)["claims"].items():
+                found[name] = Claim(int(size), str(digest), record)
+    return found
+
+
+def _surplus(results: Results, known: Mapping[str, Claim], *, unfinished: bool) -> Iterator[str]:
+    """Yield the files that no record speaks for, in what is finished."""
+    folders = {str(parent) for path in known for parent in PurePosixPath(path).parents}
+    places = [("", results.dataset)] if results.dataset.is_dir() and not unfinished else []
+    for kind in standing.KINDS:
+        if standing.record_of(results, kind).exists() and standing.folder_of(results, kind).is_dir():
+            places.append((f"{EXPORTS}{kind.folder}/", standing.folder_of(results, kind)))
+    for prefix, folder in places:
+        for path in _entries(folder):
+            if prefix + path not in known and prefix + path not in folders:
+                yield prefix + path
+
+
 def _is_sealed(results: Results, found: Mapping[str, Claim]) -> bool:
     """Return whether the sealed digests are those of the records; a damaged seal is told by its own claim."""
     sealed = results.sealed
@@ -110,7 +142,7 @@ def _is_sealed(results: Results, found: Mapping[str, Claim]) -> bool:
 
 def place_of(results: Results, name: str) -> Path:
     """Return where a file of a finding lies."""
-    return (results.root if name.startswith(PRIVATE) else results.dataset) / name
+    return (results.root if name.startswith((PRIVATE, EXPORTS)) else results.dataset) / name
 
 
 def _is_as_claimed(path: Path, claim: Claim) -> bool | None:
@@ -170,7 +202,7 @@ def _entries(folder: Path) -> Iterator[str]:
 
 
 def verify(results: Results, threads: int = 1) -> Verdict:
-    """Read every file of the dataset, and what the next run would rest on, and compare it with its record.
+    """Read every file of the dataset and its exports, and what the next run would rest on; compare with the records.
 
     Parameters
     ----------
@@ -184,6 +216,7 @@ def verify(results: Results, threads: int = 1) -> Verdict:
     Verdict
     """
     known, unfinished = claims(results)
+    known |= export_claims(results)
     verdict = Verdict(unfinished=unfinished)
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         paths = sorted(known)
@@ -195,27 +228,38 @@ def verify(results: Results, threads: int = 1) -> Verdict:
                 verdict.bytes += known[path].size
             if not as_claimed:
                 verdict.findings.append((MISSING if as_claimed is None else DAMAGED, path))
-    if results.dataset.is_dir() and not unfinished:
-        folders = {str(parent) for path in known for parent in PurePosixPath(path).parents}
-        found = _entries(results.dataset)
-        verdict.findings += [(SURPLUS, path) for path in found if path not in known and path not in folders]
+    verdict.findings += [(SURPLUS, path) for path in _surplus(results, known, unfinished=bool(unfinished))]
     verdict.findings.sort(key=lambda finding: finding[1])
     return verdict
+
+
+def _reopen_export(results: Results, path: str) -> None:
+    """Take the series of an exported file out of its export; of a table, say that the export is not whole."""
+    _, folder, name = path.split("/")[:3]
+    kind = next(kind for kind in standing.KINDS if kind.folder == folder)
+    series_id = name.removesuffix(kind.suffix)
+    if results.series_record(kind.rule, series_id).exists():
+        standing.remove(results, kind, series_id)
+    standing.open_again(results, kind)
 
 
 def schedule_repair(results: Results, verdict: Verdict) -> None:
     """Take back the records of the files that are damaged or missing, and put surplus files out of the dataset.
 
     The next run makes anew what those records spoke for, and nothing else. Surplus files are moved below
-    `private/surplus/`, since they may be somebody's.
+    `private/surplus/`, since they may be somebody's. Of an export, the series goes; the next run that asks for the
+    export makes it anew.
     """
     known, _ = claims(results)
+    known |= export_claims(results)
     for kind, path in verdict.findings:
         if kind == SURPLUS:
             aside = results.private / "surplus" / path
             storage.make_private(aside.parent)
             storage.remove_tree(aside)
-            os.replace(results.dataset / path, aside)
+            os.replace(place_of(results, path), aside)
+        elif path.startswith(EXPORTS):
+            _reopen_export(results, path)
         else:
             storage.remove_tree(known[path].record)
     # What stands in no record is swept by the next scan; a folder in place of a file must not stand in its way.

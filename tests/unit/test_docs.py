@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from dicomzarr import configuration, model, ome, shards, tables
+from dicomzarr.exports import files
 from dicomzarr.flags import FLAGS
 from dicomzarr.pixels import decoders, pixel_format
 from dicomzarr.reasons import REASONS
@@ -206,6 +207,13 @@ def test_no_column_is_documented_that_is_not_there(heading: str) -> None:
     columns = {"volumes": tables.VOLUMES, "depth": tables.DEPTH, "size": tables.SIZE}[Path(heading).stem]
     rows = re.findall(r"^\| (`.*?) \|", part(heading), re.M)
     assert not {name for row in rows for name in named_in(row)} - set(columns)
+
+
+@pytest.mark.parametrize(("columns", "table"), [(files.FILES, "files.csv"), (files.REPORT, "report.csv")])
+def test_every_column_of_an_export_is_documented_and_no_other(columns: tuple[str, ...], table: str) -> None:
+    text = (ROOT / "docs" / "exports.md").read_text().split(f"\n`{table}`: a row")[1].split("\n`")[0]
+    cells = re.findall(r"^\| (`.*?) \|", text, re.M)
+    assert {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)} == set(columns)
 
 
 def test_every_table_of_the_code_is_documented() -> None:

@@ -18,6 +18,8 @@ from types import ModuleType
 
 import pytest
 
+from dicomzarr.exports import standing
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # What a stand-in does: it notes how it was called, and imitates as much of the real program as the launcher relies on.
@@ -285,6 +287,13 @@ def test_from_another_folder_the_command_names_the_snakefile(project: Project) -
 def test_cores_are_added_where_none_are_named(launcher: ModuleType, arguments: list[str], added: bool) -> None:
     command = launcher.snakemake_command(arguments, str(ROOT))
     assert command == ["snakemake", *(["--cores", "all"] if added else []), *arguments]
+
+
+def test_targets_stand_before_the_option_that_would_swallow_them(launcher: ModuleType) -> None:
+    arguments = ["--cores", "2", "--configfile", "my.yaml", "export_png", "export_npz"]
+    command = launcher.snakemake_command(arguments, str(ROOT))
+    assert command == ["snakemake", "export_png", "export_npz", "--cores", "2", "--configfile", "my.yaml"]
+    assert {kind.rule for kind in standing.KINDS} == set(launcher.TARGETS)
 
 
 def test_snakemake_sees_the_environment_and_nothing_of_the_users_python(project: Project) -> None:

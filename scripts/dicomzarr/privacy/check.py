@@ -25,8 +25,9 @@ from typing import Any, TypeAlias
 from dicomzarr import provenance, storage
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, decode_path
+from dicomzarr.privacy import exported
 from dicomzarr.privacy.leaks import CODES, LEAST_IN_PIXELS, Leak, Scanner, own_words, snakemakes_words
-from dicomzarr.privacy.needles import NEEDLES, needles_of, read_needles, words_of
+from dicomzarr.privacy.needles import LEAST, NEEDLES, needles_of, read_needles, words_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 LEVELS = ("standard", "full")
@@ -240,6 +241,8 @@ def _search(
             leak = scanner.name(os.readlink(entry.path))
         elif not stat.S_ISREG(status.st_mode) or (keep and memory.knows(shown, status)):
             return
+        elif read := exported.reader_of(shown):
+            leak = _search_parts(scanner, read(Path(entry.path), level == "full"))
         elif not _is_payload(shown):
             leak = _search_content(scanner, entry.path, name)
         elif level == "full":
@@ -269,6 +272,16 @@ def _search_content(scanner: Scanner, path: str, name: str) -> Leak | None:
         while data := stream.read(_LARGEST):
             if leak := scanner.content(data, name):
                 return leak
+    return None
+
+
+def _search_parts(scanner: Scanner, parts: Iterator[exported.Part]) -> Leak | None:
+    """Search an exported file; its voxels as those of the arrays, where that is asked for."""
+    for part in parts:
+        for start in range(0, len(part.data), _LARGEST):
+            data = part.data[start : start + _LARGEST]
+            if leak := scanner.content(data, "", LEAST_IN_PIXELS if part.voxels else LEAST):
+                return Leak(leak.code)  # lines of a binary file say nothing
     return None
 
 
@@ -386,6 +399,12 @@ def prove(own: frozenset[str], results: Results) -> None:
             path.write_bytes(data)
             if _search_content(scanner, str(path), path.name) is None:
                 raise PrivacyProblem(f"the search for leaks is blind to a planted value ({form}): please open an issue")
+        for name, data in exported.planted(value).items():
+            path = folder / name
+            path.write_bytes(data)
+            read = exported.reader_of(exported.EXPORTS + name)
+            if read is None or _search_parts(scanner, read(path, False)) is None:
+                raise PrivacyProblem(f"the search for leaks is blind to a planted value ({name}): please open an issue")
         if scanner.name(f"series-{value.decode()}.csv") is None:
             raise PrivacyProblem("the search for leaks is blind to a planted value (name): please open an issue")
     finally:

@@ -55,7 +55,9 @@ _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
 _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of the dataset's own tables that hold numbers, which could look like dates.
-_NUMBERS = re.compile(r"(source|stored|expected)_bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio")
+_NUMBERS = re.compile(
+    r"((source|stored|expected|exported|pixel)_)?bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
+)
 
 
 @dataclass(frozen=True, slots=True)

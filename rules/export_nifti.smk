@@ -1,0 +1,27 @@
+# Made only when asked for: ./run --configfile my.yaml export_nifti
+rule export_nifti:
+    input:
+        sealed="<results>/dataset/dataset.json",
+        records=records_of_the_dataset,
+    output:
+        record="<results>/private/records/export_nifti.json",
+    log:
+        "<results>/logs/export_nifti.log",
+    benchmark:
+        "<results>/benchmarks/export_nifti.tsv"
+    conda:
+        "../envs/dicomzarr.yaml"
+    threads: 64  # scaled down to the cores of the run
+    resources:
+        mem_mb=megabytes_of_export,
+        runtime=1440,
+    params:
+        results=under_results(""),
+        batches=planned_batches,
+        level=config["export_level"],
+        allowed=config["gate"].get("nifti_refused"),
+        code=code_digest("export_nifti.py"),
+    message:
+        "Exporting NIfTI volumes"
+    script:
+        "../scripts/export_nifti.py"

@@ -1,0 +1,191 @@
+"""Exported files for the search for leaks: what of them is voxels, and what could hold a text.
+
+Voxels are proven equal to decoded ones, as the arrays are. All else is searched: chunks of PNG other than the image,
+names, comments and texts in archives, headers, and bytes that stand behind the end of any of these.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+EXPORTS = "results/exports/"
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_BLOCK = 1 << 24  # bytes of voxels that are looked at in one piece
+_VOLUME = re.compile(r"[0-9a-f]{8}\.npy")
+_NUMBERS = re.compile(rb"'descr': '[<|][iuf]\d'")
+_NIFTI_START = 352
+Reader = Callable[[Path, bool], Iterator["Part"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of a file as they are to be searched; `voxels` where they are nothing but voxels."""
+
+    data: bytes
+    voxels: bool = False
+
+
+def reader_of(shown: str) -> Reader | None:
+    """Return what takes an exported file apart, with its voxels or without, or None where it is searched as it is."""
+    if not shown.startswith(EXPORTS):
+        return None
+    return next((read for ending, read in _READERS.items() if shown.endswith(ending)), None)
+
+
+def png(path: Path, with_voxels: bool) -> Iterator[Part]:
+    """Yield the chunks of a PNG; the image decoded."""
+    data = path.read_bytes()
+    if not data.startswith(_SIGNATURE):
+        yield Part(data)
+        return
+    at, image, ended = len(_SIGNATURE), False, False
+    while not ended and at + 12 <= len(data):
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        end = at + 12 + length
+        if kind == b"IDAT" and end <= len(data):
+            image = True
+        else:
+            yield Part(_texts_of(kind, data[at + 8 : end - 4]) or data[at + 4 : end])
+        ended, at = kind == b"IEND", end
+    if at < len(data):
+        yield Part(data[at:])
+    if image and with_voxels:
+        yield Part(_decoded(data), voxels=True)
+
+
+def _texts_of(kind: bytes, content: bytes) -> bytes:
+    """Return the content of a chunk that holds texts as one text, or nothing: among zeros short words go unseen."""
+    if kind == b"zTXt":
+        keyword, _, packed = content.partition(b"\0")
+        try:
+            return keyword + b"\n" + zlib.decompress(packed[1:])
+        except zlib.error:
+            return b""
+    is_packed = kind == b"iTXt" and content.partition(b"\0")[2][:1] == b"\1"
+    return content.replace(b"\0", b"\n") if kind in (b"tEXt", b"iTXt") and not is_packed else b""
+
+
+def _decoded(data: bytes) -> bytes:
+    import imagecodecs
+
+    try:
+        return bytes(np.asarray(imagecodecs.png_decode(data)).tobytes())
+    except Exception:  # damaged; whatever a library says of that is of no interest
+        return data
+
+
+def npz(path: Path, with_voxels: bool) -> Iterator[Part]:
+    """Yield the members of an archive, texts as UTF-8, and what stands between them."""
+    try:
+        with zipfile.ZipFile(path) as archive, open(path, "rb") as raw:
+            at = 0
+            for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
+                raw.seek(member.header_offset + 26)
+                name, extra = struct.unpack("<HH", raw.read(4))
+                begin = member.header_offset + 30 + name + extra
+                raw.seek(at)
+                yield Part(raw.read(begin - at))
+                at = begin + member.compress_size
+                with archive.open(member) as stream:
+                    yield from _npy(stream, bool(_VOLUME.fullmatch(member.filename)), with_voxels)
+            raw.seek(at)
+            yield Part(raw.read())
+    except (OSError, ValueError, struct.error, zipfile.BadZipFile, zlib.error, EOFError):
+        yield Part(path.read_bytes())
+
+
+def _npy(stream: IO[bytes], is_volume: bool, with_voxels: bool) -> Iterator[Part]:
+    """Yield a .npy file: its header, then numbers, or a text."""
+    head = stream.read(10)
+    length = int.from_bytes(head[8:10], "little") if head.startswith(b"\x93NUMPY\x01") else 0
+    head += stream.read(length)
+    yield Part(head)
+    if is_volume and _NUMBERS.search(head):
+        while with_voxels and (block := stream.read(_BLOCK)):
+            yield Part(block, voxels=True)
+        return
+    data = stream.read()
+    yield Part(data.decode("utf-32-le", "replace").encode() if b"'<U" in head else data)
+
+
+def nifti(path: Path, with_voxels: bool) -> Iterator[Part]:
+    """Yield the header of a NIfTI file, its voxels, and what stands behind them or beside the compressed stream."""
+    with open(path, "rb") as raw:
+        head = raw.read(4096)
+        raw.seek(0)
+        if head[3:4] != b"\0":  # name, comment or other fields before the stream
+            yield Part(head)
+        inflate: Any = zlib.decompressobj(31)
+        data, left, started = b"", 0, False
+        try:
+            while not inflate.eof and (block := raw.read(_BLOCK >> 2)):
+                pending = block
+                while pending:
+                    data += inflate.decompress(pending, _BLOCK)
+                    pending = inflate.unconsumed_tail
+                    if not started and len(data) >= _NIFTI_START:
+                        started, left = True, _voxel_bytes(data)
+                        start = _start_of(data)
+                        yield Part(data[:start])
+                        data = data[start:]
+                    if started and left:
+                        if with_voxels:
+                            yield Part(data[:left], voxels=True)
+                        data, left = data[left:], left - min(left, len(data))
+        except (zlib.error, struct.error):
+            data += raw.read()
+        yield Part(data + inflate.unused_data + raw.read())
+
+
+def _start_of(header: bytes) -> int:
+    return max(int(struct.unpack("<f", header[108:112])[0]), _NIFTI_START)
+
+
+def _voxel_bytes(header: bytes) -> int:
+    dimensions, *sizes = struct.unpack("<8h", header[40:56])
+    bits = struct.unpack("<h", header[72:74])[0]
+    return math.prod(max(int(size), 1) for size in sizes[: max(dimensions, 0)]) * int(bits) // 8
+
+
+_READERS: dict[str, Reader] = {".png": png, ".npz": npz, ".nii.gz": nifti}
+
+
+def planted(text: bytes) -> dict[str, bytes]:
+    """Return exported files that hold a text where one could slip in, by a name with their ending."""
+    import gzip
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    image = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)), chunk(b"IDAT", zlib.compress(b"\0\0"))
+    named, noted, archive = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez(archive, a=np.array(text.decode()))
+    with zipfile.ZipFile(noted, "w") as packed:
+        packed.comment = text
+        packed.writestr("0a0a0a0a.npy", b"\x93NUMPY\x01\0\0\0")
+    header = bytearray(_NIFTI_START)
+    header[148 : 148 + len(text)] = text
+    with gzip.GzipFile(text.decode(), "wb", fileobj=named, mtime=0) as stream:
+        stream.write(bytes(_NIFTI_START))
+    end = chunk(b"IEND", b"")
+    return {
+        "text.png": b"".join([_SIGNATURE, image[0], chunk(b"tEXt", b"Comment\0" + text), image[1], end]),
+        "packed.png": b"".join([_SIGNATURE, *image, chunk(b"zTXt", b"Comment\0\0" + zlib.compress(text)), end]),
+        "behind.png": b"".join([_SIGNATURE, *image, end, text]),
+        "text.npz": archive.getvalue(),
+        "comment.npz": noted.getvalue(),
+        "header.nii.gz": gzip.compress(bytes(header), mtime=0),
+        "name.nii.gz": named.getvalue(),
+        "behind.nii.gz": gzip.compress(bytes(_NIFTI_START) + text, mtime=0) + text,
+    }

@@ -1,0 +1,28 @@
+"""Export regular volumes as NIfTI."""
+
+from pathlib import Path
+
+from dicomzarr import provenance
+from dicomzarr.exports import engine, nifti, standing
+from dicomzarr.paths import Results
+
+
+def export_nifti(
+    results: Path, batches: list[str], processes: int, level: int, code: str, allowed: int | None = None
+) -> engine.ExportResult:
+    """Bring `exports/nifti/` up to date and return the counts."""
+    software = engine.software("nibabel", "numpy", "zlib")
+    recipe = engine.Recipe(standing.NIFTI, nifti.__name__, level, code, software)
+    return engine.export(Results(results), batches, recipe, processes, allowed)
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:
+        step.result = export_nifti(
+            results=Path(snakemake.params.results),
+            batches=snakemake.params.batches,
+            processes=snakemake.threads,
+            level=snakemake.params.level,
+            code=snakemake.params.code,
+            allowed=snakemake.params.allowed,
+        )

@@ -1,0 +1,25 @@
+"""Export every series as one NPZ archive."""
+
+from pathlib import Path
+
+from dicomzarr import provenance
+from dicomzarr.exports import engine, npz, standing
+from dicomzarr.paths import Results
+
+
+def export_npz(results: Path, batches: list[str], processes: int, level: int, code: str) -> engine.ExportResult:
+    """Bring `exports/npz/` up to date and return the counts."""
+    software = engine.software("numpy", "zlib")
+    recipe = engine.Recipe(standing.NPZ, npz.__name__, level, code, software)
+    return engine.export(Results(results), batches, recipe, processes)
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:
+        step.result = export_npz(
+            results=Path(snakemake.params.results),
+            batches=snakemake.params.batches,
+            processes=snakemake.threads,
+            level=snakemake.params.level,
+            code=snakemake.params.code,
+        )

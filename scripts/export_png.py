@@ -1,0 +1,28 @@
+"""Export every array as lossless PNG, one file a frame."""
+
+from pathlib import Path
+
+from dicomzarr import provenance
+from dicomzarr.exports import engine, png, standing
+from dicomzarr.paths import Results
+
+
+def export_png(
+    results: Path, batches: list[str], processes: int, level: int, code: str, allowed: int | None = None
+) -> engine.ExportResult:
+    """Bring `exports/png/` up to date and return the counts."""
+    software = engine.software("imagecodecs", "numpy", "pillow")
+    recipe = engine.Recipe(standing.PNG, png.__name__, level, code, software)
+    return engine.export(Results(results), batches, recipe, processes, allowed)
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:
+        step.result = export_png(
+            results=Path(snakemake.params.results),
+            batches=snakemake.params.batches,
+            processes=snakemake.threads,
+            level=snakemake.params.level,
+            code=snakemake.params.code,
+            allowed=snakemake.params.allowed,
+        )

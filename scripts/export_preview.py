@@ -1,0 +1,25 @@
+"""Export 8-bit pictures through a window, which lose values."""
+
+from pathlib import Path
+
+from dicomzarr import provenance
+from dicomzarr.exports import engine, preview, standing
+from dicomzarr.paths import Results
+
+
+def export_preview(results: Path, batches: list[str], processes: int, level: int, code: str) -> engine.ExportResult:
+    """Bring `exports/preview_lossy/` up to date and return the counts."""
+    software = engine.software("imagecodecs", "numpy", "pillow")
+    recipe = engine.Recipe(standing.PREVIEW, preview.__name__, level, code, software)
+    return engine.export(Results(results), batches, recipe, processes)
+
+
+if __name__ == "__main__":
+    with provenance.step(snakemake) as step:
+        step.result = export_preview(
+            results=Path(snakemake.params.results),
+            batches=snakemake.params.batches,
+            processes=snakemake.threads,
+            level=snakemake.params.level,
+            code=snakemake.params.code,
+        )
