@@ -60,7 +60,7 @@ def entries(root: bytes, prefix: bytes = b"", within: Sequence[bytes] = ()) -> I
     Yields
     ------
     list
-        ``[path, "file", size, mtime_ns, ctime_ns, inode]`` or ``[path, kind]`` with a kind of `accounts.NOT_FILES`;
+        ``[path, "file", size, mtime_ns, ctime_ns, inode]`` or ``[path, kind]`` with a kind of `inventory.NOT_FILES`;
         `path` is percent-encoded. No file is opened, no link is followed.
 
     Raises

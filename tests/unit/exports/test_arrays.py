@@ -35,10 +35,7 @@ def made(results: Path, axes: str, layout: str = "slice", dtype: str = "<i2") ->
             frames.append([0, len(frames), t, z, blake3(plane.data.cast("B")).hexdigest()])
     volume = model.Volume(("x",), "volume", "made up", tuple(axes), shape, tuple(places))
     ome.write_image_group(folder, volume, {"modality": "CT", "photometric": "MONOCHROME2", "bits_stored": 16})
-    writer = shards.ShardWriter(folder / "0", shards.chunk_grid(axes, shape, dtype, layout), dtype, "balanced")
-    for plane in planes:
-        writer.put(plane)
-    writer.close()
+    shards.write_array(folder / "0", shards.chunk_grid(axes, shape, dtype, layout), dtype, "balanced", planes)
     facts = {"modality": "CT", "photometric": "MONOCHROME2", "bits_stored": 16}
     said: dict[str, Any] = {"array": NAME, "axes": axes, "shape": list(shape), "dtype": dtype, "frames": frames}
     said |= {"facts": facts, "pixel_digest": "", "source_bytes": 1, "stored_bytes": 1}
