@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,38 +19,65 @@ PACKAGE = "dicomzarr"
 _IGNORED = {"type_comment", "type_ignores", "kind", "type_params", "ctx"}
 
 
-def _is_docstring(node: ast.stmt) -> bool:
+def _is_docstring(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _dump(node: object) -> str:
-    if isinstance(node, ast.AST):
-        fields = []
-        for name, value in ast.iter_fields(node):
-            if name in _IGNORED or value is None or value == []:
+_fields: dict[type, tuple[str, ...]] = {}  # that count, by kind of node
+
+
+class _Reading:
+    """One pass over a syntax tree: its text, and the modules of the package that it may import, at any depth.
+
+    Every start that looks at the project's code waits for this, so nothing is visited twice.
+    """
+
+    def __init__(self, tree: ast.AST, module: str) -> None:
+        self.parts: list[str] = []
+        self.imports: set[str] = set()
+        self._module = module
+        self._node(tree)
+
+    def _node(self, node: ast.AST) -> None:
+        kind, add = type(node), self.parts.append
+        if kind is ast.Import or kind is ast.ImportFrom:
+            self.imports.update(_imported(node, self._module))
+        add(kind.__name__)
+        add("(")
+        if kind not in _fields:
+            _fields[kind] = tuple(name for name in node._fields if name not in _IGNORED)
+        for name in _fields[kind]:
+            value = getattr(node, name, None)
+            if value is None or value == []:
                 continue
-            if name == "body" and isinstance(value, list) and value and _is_docstring(value[0]):
-                value = value[1:]
-            fields.append(f"{name}={_dump(value)}")
-        return f"{type(node).__name__}({','.join(fields)})"
-    if isinstance(node, list):
-        return "[" + ",".join(_dump(item) for item in node) + "]"
-    return f"{type(node).__name__}:{node!r}"
+            add(name)
+            if isinstance(value, ast.AST):
+                self._node(value)
+            elif type(value) is list:
+                add("[")
+                for item in value[1:] if name == "body" and _is_docstring(value[0]) else value:
+                    if isinstance(item, ast.AST):
+                        self._node(item)
+                    else:
+                        add(f"{type(item).__name__}:{item!r},")
+                add("]")
+            else:
+                add(f"{type(value).__name__}:{value!r},")
+        add(")")
 
 
-def _imports(tree: ast.AST, within: str) -> Iterable[str]:
-    """Yield the dotted names below the package that `tree` may import, at any depth of the code."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = within.split(".")[: -node.level]
-                base = ".".join([*parents, *([node.module] if node.module else [])])
-            if base.split(".")[0] == PACKAGE:
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in node.names)
+def _imported(node: ast.AST, within: str) -> Iterable[str]:
+    """Yield the dotted names below the package that an import may mean."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            parents = within.split(".")[: -node.level]
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+        if base.split(".")[0] == PACKAGE:
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def _file_of(module: str) -> Path | None:
@@ -61,9 +89,16 @@ def _file_of(module: str) -> Path | None:
 
 
 @functools.cache
-def _parsed(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
-    tree = ast.parse(path.read_bytes())
-    return _dump(tree), tuple(sorted(set(_imports(tree, module))))
+def _parsed(path: Path, module: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the digest of a module's syntax tree, and what it imports of the package."""
+    collecting = gc.isenabled()
+    gc.disable()  # a tree has no cycles, and thousands of new objects
+    try:
+        read = _Reading(ast.parse(path.read_bytes()), module)
+    finally:
+        if collecting:
+            gc.enable()
+    return hashlib.sha256("".join(read.parts).encode()).digest(), tuple(sorted(read.imports))
 
 
 def reached(script: str) -> dict[str, Path]:
@@ -90,7 +125,7 @@ def code_digest(script: str) -> str:
     digest = hashlib.sha256()
     folders: set[Path] = set()
     for name, path in sorted(reached(script).items()):
-        digest.update(f"{name}\0{_parsed(path, name)[0]}\0".encode())
+        digest.update(name.encode() + b"\0" + _parsed(path, name)[0])
         folders.add(path.parent)
     for folder in sorted(folders):
         for data in sorted(folder.glob("*.j2")) + sorted(folder.glob("*.css")):
