@@ -142,14 +142,34 @@ def megabytes_of_batch(wildcards):
     return contents_of_plans(path)[wildcards.batch]["bytes"] // 1_000_000
 
 
+# Bytes of source whose arrays stay in the memory of any machine until they are read back.
+BYTES_IN_MEMORY = 8_000_000_000
+
+
+def priority_of_extraction(wildcards):
+    """Return the priority of extracting a batch: the largest first, and all before the first is read back if few.
+
+    Checks are what is best left for the end, since each can begin at once; but a large dataset is read back while the
+    system still has it in memory.
+    """
+    batches = contents_of_plans(str(checkpoints.plan_batches.get().output.contents))
+    first = sum(batch["bytes"] for batch in batches.values()) < BYTES_IN_MEMORY
+    return megabytes_of_batch(wildcards) + first * 1_000_000
+
+
 # Bytes of one series that are work for one more core: below two of them, whole series keep all cores busy.
 BYTES_A_THREAD = 256 << 20
 
 
 def threads_of_batch(wildcards):
-    """Return how many threads share the frames of a batch's series: as many as its largest one can feed."""
-    path = str(checkpoints.plan_batches.get().output.contents)
-    return min(max(contents_of_plans(path)[wildcards.batch]["largest"] // BYTES_A_THREAD, 1), 8)
+    """Return how many threads share the frames of a batch's series.
+
+    As many as its largest one can feed; where batches are fewer than cores, also as many as a smaller one can.
+    """
+    batches = contents_of_plans(str(checkpoints.plan_batches.get().output.contents))
+    largest = batches[wildcards.batch]["largest"]
+    spare = min((workflow.resource_settings.cores or 1) // len(batches), 8 * largest // BYTES_A_THREAD)
+    return min(max(largest // BYTES_A_THREAD, spare, 1), 8)
 
 
 # What exports refuse is judged by the rules that export.

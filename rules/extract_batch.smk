@@ -7,7 +7,7 @@ rule extract_batch:
         "<results>/logs/extract_batch/{batch}.log",
     benchmark:
         "<results>/benchmarks/extract_batch/{batch}.tsv"
-    priority: megabytes_of_batch
+    priority: priority_of_extraction
     conda:
         "../envs/dicomzarr.yaml"
     threads: threads_of_batch

@@ -16,6 +16,7 @@ One = TypeVar("One")
 Other = TypeVar("Other")
 
 WAITING = 128 << 20  # bytes of results that may wait for their turn
+WORTH_IT = 64 << 10  # bytes of a result: of smaller ones, handing them over takes longer than making them
 
 
 class Crew:
@@ -41,9 +42,10 @@ class Crew:
         items : iterable
             Taken from by the caller alone, a few ahead of what was yielded.
         size : int
-            Bytes that a result takes; so many are made ahead that they take no more than `WAITING`.
+            Bytes that a result takes; so many are made ahead that they take no more than `WAITING`. The caller makes
+            small ones itself.
         """
-        if self.threads < 2:
+        if not self.is_worth(size):
             yield from map(work, items)
             return
         most = max(1, min(2 * self.threads, WAITING // max(size, 1)))
@@ -61,6 +63,10 @@ class Crew:
             for future in waiting:  # nothing goes on behind the back of a caller that has given up
                 if not future.cancelled():
                     future.exception()
+
+    def is_worth(self, size: int) -> bool:
+        """Say whether several threads would make results of so many bytes faster than one."""
+        return self.threads > 1 and size >= WORTH_IT
 
     def _threads(self) -> ThreadPoolExecutor:
         """Return the threads of this process: a fork has none of its parent's."""

@@ -94,8 +94,9 @@ def _contents(
     rows = [*entry["files"], *entry["rivals"]]
     found = {row["path"]: known.get((row["path"], tuple(row["stat"])), "") for row in rows}
     unread = [row for row in rows if not found[row["path"]]]
-    if crew.threads > 1:
-        read = crew.map(lambda row: content_of(row, roots, crew.threads), unread, 0)
+    each = sum(row["stat"][0] for row in unread) // max(len(unread), 1)
+    if crew.is_worth(each):
+        read = crew.map(lambda row: content_of(row, roots, crew.threads), unread, each)
         return found | dict(zip((row["path"] for row in unread), read, strict=True)), {}
     with contextlib.closing(Contents(roots)) as contents:
         return found | {row["path"]: contents.digest(row) for row in unread}, contents.kept

@@ -13,6 +13,7 @@ from dicoms import ct_slice, save
 from made_up_pixels import DICOM, encapsulate, picture
 from reference_cases import rle
 
+from dicomzarr import crew
 from dicomzarr.crew import Crew
 from dicomzarr.headers.worker import read_files
 from dicomzarr.identity import Pseudonyms
@@ -64,7 +65,9 @@ def test_two_decoders_that_agree(tmp_path: Path) -> None:
     assert record["disagreement"] is None
 
 
-def test_threads_change_nothing(tmp_path: Path) -> None:
+def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "WORTH_IT", 0)
+
     def everything(threads: int) -> tuple[object, dict[str, bytes]]:
         folder = tmp_path / str(threads)
         record = extracted(folder, 20, threads, broken=13)
