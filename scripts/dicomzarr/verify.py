@@ -135,7 +135,7 @@ def _is_sealed(results: Results, found: Mapping[str, Claim]) -> bool:
     sealed = results.sealed
     if not sealed.is_file() or storage.sha256_of(sealed) != found["dataset.json"].digest:
         return True
-    shared = {path: claim for path, claim in found.items() if not path.startswith(PRIVATE)}
+    shared = {path: claim for path, claim in found.items() if not path.startswith((PRIVATE, EXPORTS))}
     others = {path: claim.digest for path, claim in shared.items() if path != "dataset.json"}
     return bool(storage.read_json(sealed)["seal"] == seal.digest_of(others.items()))
 

@@ -312,7 +312,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"labels": [{"folder": 0, "name": "x", "values": ["a"]}]}, "'labels.0.folder'"),
     ({"labels": [{"folder": 1, "name": "x", "values": ["a"], "key": "y"}]}, "'labels.0.key' does not go with 'folder'"),
     ({"splits": {"fractions": {"train": 0.5, "val": 0.4}}}, "add up to 0.9, needed is 1"),
-    ({"splits": {"fractions": {"train": float("nan")}}}, "needed is 1"),
+    ({"splits": {"fractions": {"train": float("nan")}}}, "needed is a number"),
     ({"splits": {"seed": 3}}, "'splits.fractions' is missing"),
     ({"splits": {"fractions": {"train": 1.0}, "stratify": "sex"}}, "'splits.stratify'"),
     ({"splits": {"fractions": {"train": 2}}}, "'splits.fractions.train'"),

@@ -358,6 +358,7 @@ def test_a_lost_file_is_made_anew_by_the_run_that_asks_for_it(mine: Workflow, la
 def test_a_flipped_bit_is_found_by_verify_and_repaired(mine: Workflow, launch: Launch) -> None:
     whole = tree(mine)
     mine.write_config()
+    assert launch(mine, "verify").returncode == 0
     damaged = {
         "export_png": sorted((mine.results / "exports/png").glob("*/*/z0001.png"))[0],
         "export_npz": sorted((mine.results / "exports/npz").glob("*.npz"))[0],
