@@ -40,6 +40,14 @@ include: "rules/export_preview.smk"
 compare_params(workflow.rules)
 
 
+onsuccess:
+    let_go()
+
+
+onerror:
+    let_go()
+
+
 # Every record is asked for by name: Snakemake does not rebuild a missing intermediate whose descendants are there.
 rule all:
     default_target: True

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from written_arrays import write
 
 VOLUMES = [
     "array",
@@ -103,9 +104,7 @@ def _write_image(images: Path, made: Made) -> None:
     transformations = [{"type": "scale", "scale": scale}]
     multiscale = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
     group.attrs.update({"ome": {"version": "0.5", "multiscales": [multiscale]}, "dicomzarr": made.facts})
-    chunks = tuple(n if axis in "cyx" else 1 for axis, n in zip(made.axes, made.pixels.shape, strict=True))
-    array = group.create_array("0", shape=made.pixels.shape, dtype=made.pixels.dtype, chunks=chunks)
-    array[...] = made.pixels
+    write(folder / "0", made.axes, made.pixels)
 
 
 def _table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:

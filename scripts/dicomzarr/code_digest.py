@@ -7,14 +7,20 @@ reaches it. The dump is our own, so that it does not change with the version of 
 from __future__ import annotations
 
 import ast
+import atexit
+import contextlib
 import functools
 import gc
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from dicomzarr import storage
+
 SCRIPTS = Path(__file__).resolve().parents[1]
 PACKAGE = "dicomzarr"
+# What was read before, by the bytes it was read from; beside the bytecode, which is made from the same files.
+NOTES = Path(__file__).resolve().parent / "__pycache__" / "code_digest.json"
 # Fields that differ between Python versions or carry no behaviour.
 _IGNORED = {"type_comment", "type_ignores", "kind", "type_params", "ctx"}
 
@@ -88,17 +94,58 @@ def _file_of(module: str) -> Path | None:
     return None
 
 
-@functools.cache
-def _parsed(path: Path, module: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return the digest of a module's syntax tree, and what it imports of the package."""
+def _read(source: bytes, module: str) -> tuple[str, list[str]]:
+    """Return the digest of a module's syntax tree, in hex digits, and what it imports of the package."""
     collecting = gc.isenabled()
     gc.disable()  # a tree has no cycles, and thousands of new objects
     try:
-        read = _Reading(ast.parse(path.read_bytes()), module)
+        read = _Reading(ast.parse(source), module)
     finally:
         if collecting:
             gc.enable()
-    return hashlib.sha256("".join(read.parts).encode()).digest(), tuple(sorted(read.imports))
+    return hashlib.sha256("".join(read.parts).encode()).hexdigest(), sorted(read.imports)
+
+
+class _Notes:
+    """What `_read` found in earlier starts, by the SHA-256 of the module's name and bytes; they may be missing or lost.
+
+    The notes of another state of this very module count for nothing, since it may have read differently.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reader = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+        self._known: dict[str, tuple[str, list[str]]] = {}
+        self._used: dict[str, tuple[str, list[str]]] = {}
+        with contextlib.suppress(OSError, ValueError, storage.Damaged):
+            kept = storage.read_record(path)
+            self._known = kept["modules"] if kept["reader"] == self._reader else {}
+        atexit.register(self.keep)
+
+    def read(self, source: bytes, module: str) -> tuple[str, list[str]]:
+        """Return what `_read` does."""
+        key = hashlib.sha256(module.encode() + b"\0" + source).hexdigest()
+        self._used[key] = self._known.get(key) or _read(source, module)
+        return self._used[key]
+
+    def keep(self) -> None:
+        """Write the notes where there are new ones, if the folder lets us."""
+        if self._used.keys() - self._known.keys():
+            with contextlib.suppress(OSError):
+                kept = {"reader": self._reader, "modules": self._used}
+                storage.write_atomically(self._path, storage.record_json(kept))
+
+
+@functools.cache
+def _notes() -> _Notes:
+    return _Notes(NOTES)
+
+
+@functools.cache
+def _parsed(path: Path, module: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the digest of a module's syntax tree, and what it imports of the package."""
+    digest, imports = _notes().read(path.read_bytes(), module)
+    return bytes.fromhex(digest), tuple(imports)
 
 
 def reached(script: str) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import importlib.metadata
 import logging
 import os
@@ -222,6 +223,7 @@ def step(snakemake: Any) -> Iterator[Step]:
     except Exception as error:
         _give_up(snakemake.rule, f"internal error, {where(error)}; please open an issue with this line")
     finally:
+        gc.freeze()  # the process ends behind this: it need not look for garbage once more
         log.removeHandler(handler)
         with contextlib.suppress(OSError):  # a full disk: said already
             handler.close()

@@ -66,3 +66,40 @@ def _works(name: str) -> str:
     if path and subprocess.run([path, "-c", "pass"], capture_output=True, check=False).returncode == 0:
         return path
     return ""
+
+
+def test_what_was_read_before_is_not_read_again(scripts: Path) -> None:
+    before = digest(scripts, "check_batch.py")
+    notes = scripts / "dicomzarr" / "__pycache__" / "code_digest.json"
+    whole = notes.read_bytes()
+    (scripts / "dicomzarr" / "check.py").touch()
+    assert (digest(scripts, "check_batch.py"), notes.read_bytes()) == (before, whole)
+    with (scripts / "dicomzarr" / "check.py").open("a") as stream:
+        stream.write("\nNEW_BEHAVIOUR = 1\n")
+    assert digest(scripts, "check_batch.py") != before
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"no JSON", None])
+def test_damaged_notes_count_for_nothing(scripts: Path, damage: bytes | None) -> None:
+    before = digest(scripts, "check_batch.py")
+    notes = scripts / "dicomzarr" / "__pycache__" / "code_digest.json"
+    whole = notes.read_bytes()
+    digits = whole.index(b'["') + 2  # of the digest of the first module
+    flipped = whole[:digits] + (b"1" if whole[digits : digits + 1] == b"0" else b"0") + whole[digits + 1 :]
+    notes.write_bytes(flipped if damage is None else damage)
+    assert digest(scripts, "check_batch.py") == before
+    assert notes.read_bytes() == whole
+
+
+def test_notes_of_another_reader_count_for_nothing(scripts: Path) -> None:
+    before = digest(scripts, "check_batch.py")
+    path = scripts / "dicomzarr" / "code_digest.py"
+    path.write_text(path.read_text().replace('add("(")', 'add("<")'))
+    assert digest(scripts, "check_batch.py") != before
+
+
+def test_a_folder_that_cannot_be_written_does_no_harm(scripts: Path) -> None:
+    before = digest(scripts, "check_batch.py")
+    shutil.rmtree(scripts / "dicomzarr" / "__pycache__")
+    (scripts / "dicomzarr" / "__pycache__").write_text("no folder")
+    assert digest(scripts, "check_batch.py") == before

@@ -18,6 +18,7 @@ import pytest
 from made_up_dataset import OUTCOMES, Made, ramp, some_arrays, write_dataset
 from PIL import Image
 
+from dicomzarr import shards
 from dicomzarr.report import words
 from dicomzarr.report.contact_sheet import choose, preview
 from dicomzarr.report.findings import findings
@@ -331,16 +332,13 @@ def test_spacing_gives_square_pixels_and_large_planes_shrink(tmp_path: Path) -> 
 
 
 def test_facts_of_each_frame_and_arrays_beside_the_image(tmp_path: Path) -> None:
-    import zarr
-
     flat = np.full((3, 4, 4), 10, "uint16")
     flat[:, 0, 0] = 20
     windows = [[1.0, 2.0], [20.0, 21.0], [1.0, 2.0]]
     listed = Made("aaaa000000000001/00000001", "zyx", flat, facts={"window": windows})
     beside = Made("aaaa000000000002/00000001", "zyx", flat, facts={"window": {"array": "window"}})
     folder = write_dataset(tmp_path / "d", [listed, beside], [])
-    store = zarr.create_array(str(folder / "images.zarr" / beside.array / "window"), shape=(3, 2), dtype="float64")
-    store[...] = np.asarray(windows)
+    shards.write_small_array(folder / "images.zarr" / beside.array / "window", np.asarray(windows), ["frame", "value"])
     expected = np.full((4, 4), round(((10 - 19.5) / 20 + 0.5) * 255))
     expected[0, 0] = round(((20 - 19.5) / 20 + 0.5) * 255)
     for made in (listed, beside):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from written_arrays import noise, write
 
 from dicomzarr import crew, shards
-from dicomzarr.crew import Crew
 
 SHAPES = [
     ("yx", (30, 41), "|u1"),
@@ -23,22 +22,6 @@ SHAPES = [
     ("tczyx", (2, 3, 18, 133, 44), "<u2"),
     ("tyx", (5, 8, 8), "<u8"),
 ]
-
-
-def write(
-    folder: Path, axes: str, values: np.ndarray[Any, Any], compression: str, layout: str, threads: int = 1
-) -> shards.Digests:
-    grid = shards.chunk_grid(axes, values.shape, values.dtype.str, layout)
-    size = dict(zip(axes, values.shape, strict=True))
-    places = itertools.product(range(size.get("t", 1)), range(size.get("z", 1)))
-    cut = (values[tuple({"t": t, "z": z}.get(axis, slice(None)) for axis in axes)] for t, z in places)
-    frames = (np.moveaxis(frame, 0, -1) if "c" in axes else frame for frame in cut)
-    return shards.write_array(folder, grid, values.dtype.str, compression, frames, Crew(threads))
-
-
-def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
-    generator = np.random.default_rng(len(shape))
-    return (generator.random(shape) * 200 - (100 if np.dtype(dtype).kind == "i" else 0)).astype(dtype)
 
 
 @pytest.mark.parametrize("layout", ["slice", "brick"])

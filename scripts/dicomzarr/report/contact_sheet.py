@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dicomzarr.report.stored_planes import read_plane, read_small_array
 from dicomzarr.report.tables import Array, by_modality
 
 SIDE = 160  # px, the longer side of a preview
@@ -96,18 +97,15 @@ def preview(images: Path, array: Array) -> Preview:
 
 
 def _preview(image: Path, array: Array) -> Preview:
-    import zarr
-
     attributes = json.loads((image / "zarr.json").read_bytes()).get("attributes", {})
     facts = attributes.get("dicomzarr", {})
-    opened = zarr.open_array(str(image / "0"), mode="r")
     axes = array.axes
-    if len(axes) != opened.ndim or axes[-2:] != "yx" or 0 in opened.shape:
+    shape: list[int] = json.loads((image / "0" / "zarr.json").read_bytes())["shape"]
+    if len(axes) != len(shape) or axes[-2:] != "yx" or 0 in shape:
         return Preview(array, trouble=NO_PLANE)
-    lengths = dict(zip(axes, opened.shape, strict=True))
+    lengths = dict(zip(axes, shape, strict=True))
     middle = {axis: lengths[axis] // 2 for axis in "tz" if axis in lengths}
-    index = tuple(middle.get(axis, slice(None)) for axis in axes)
-    plane = np.asarray(opened[index])
+    plane = read_plane(image / "0", middle)
     frame = middle.get("t", 0) * lengths.get("z", 1) + middle.get("z", 0)
     palette = facts.get("palette")
     if isinstance(palette, Mapping):
@@ -116,7 +114,7 @@ def _preview(image: Path, array: Array) -> Preview:
     step = max(1, min(plane.shape[-2:]) // _READ_SIDE)
     plane = plane[..., ::step, ::step]
     pixels, shown = _eight_bits(plane, facts, frame)
-    width, height = _fitted(opened.shape[-1], opened.shape[-2], _aspect(attributes.get("ome", {}), axes))
+    width, height = _fitted(shape[-1], shape[-2], _aspect(attributes.get("ome", {}), axes))
     picture = Image.fromarray(pixels)
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -187,9 +185,8 @@ def _beside(image: Path, value: object) -> object:
     """Return an attribute's own value, or that of the small array beside the image which it names."""
     if not isinstance(value, Mapping) or not re.fullmatch(r"[a-z_]+", str(value.get("array", ""))):
         return value
-    import zarr
-
-    return np.asarray(zarr.open_array(str(image / str(value["array"])), mode="r")[...]).tolist()
+    values: object = read_small_array(image / str(value["array"])).tolist()
+    return values
 
 
 def _pair(value: object, frame: int) -> tuple[float, float] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,12 @@ from dicomzarr.report.tables import OUTCOMES, RARE, Array, Tables, Totals, by_mo
 
 _POLICY = "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
 _HERE = Path(__file__).resolve().parent
+_BYTECODE = _HERE / "__pycache__"  # compiling the template takes longer than filling it
+
+
+def _cache() -> jinja2.BytecodeCache | None:
+    """Return where the compiled template is kept between runs, if Python may keep its own bytecode there."""
+    return jinja2.FileSystemBytecodeCache(str(_BYTECODE), "%s.jinja2") if os.access(_BYTECODE, os.W_OK) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=_cache(),
     )
     environment.filters.update(
         grouped=words.grouped,

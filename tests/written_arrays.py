@@ -1,0 +1,35 @@
+"""Values that a test chose, written by the project's own writer."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dicomzarr import shards
+from dicomzarr.crew import Crew
+
+
+def write(
+    folder: Path,
+    axes: str,
+    values: np.ndarray[Any, Any],
+    compression: str = "balanced",
+    layout: str = "slice",
+    threads: int = 1,
+) -> shards.Digests:
+    """Write `values`, whose dimensions are `axes`, as an array."""
+    grid = shards.chunk_grid(axes, values.shape, values.dtype.str, layout)
+    size = dict(zip(axes, values.shape, strict=True))
+    places = itertools.product(range(size.get("t", 1)), range(size.get("z", 1)))
+    cut = (values[tuple({"t": t, "z": z}.get(axis, slice(None)) for axis in axes)] for t, z in places)
+    frames = (np.moveaxis(frame, 0, -1) if "c" in axes else frame for frame in cut)
+    return shards.write_array(folder, grid, values.dtype.str, compression, frames, Crew(threads))
+
+
+def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
+    """Return values that depend on the number of dimensions alone; negative ones too where the type has them."""
+    generator = np.random.default_rng(len(shape))
+    return (generator.random(shape) * 200 - (100 if np.dtype(dtype).kind == "i" else 0)).astype(dtype)
