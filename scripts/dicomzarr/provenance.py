@@ -194,6 +194,8 @@ def step(snakemake: Any) -> Iterator[Step]:
     header or a path and are never shown.
     """
     quiet()
+    # Tables of a million rows are no garbage: looking through them again and again takes a tenth of a job.
+    gc.set_threshold(50_000, 20, 100)
     results = Results(Path(snakemake.config["results"]))
     handler = _log_to(str(snakemake.log[0]))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
