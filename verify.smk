@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from dicomzarr import configuration, looking
 from dicomzarr.errors import UserError
+from dicomzarr.leaving import let_go
 
 if workflow.is_main_process:
     try:
@@ -28,6 +29,14 @@ config.pop("source", None)
 
 pathvars:
     results=config["results"],
+
+
+onsuccess:
+    let_go()
+
+
+onerror:
+    let_go()
 
 
 # Read everything, change nothing.

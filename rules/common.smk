@@ -1,9 +1,7 @@
 # The core on the path, the configuration checked, the source scanned, and the few functions that rules use.
 import functools
-import gc
 import json
 import sys
-import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
@@ -11,6 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from dicomzarr import configuration, limits, looking, scan
 from dicomzarr.code_digest import code_digest
 from dicomzarr.errors import UserError
+from dicomzarr.leaving import let_go
 from dicomzarr.provenance import software_versions, where
 
 # Switches come as text from the command line.
@@ -46,14 +45,6 @@ def compare_params(rules):
         else:
             for record in scan.made_otherwise(rules):
                 record.unlink()
-
-
-def let_go():
-    """End the process at once: the scheduler's timers of a second each would hold it, and so would its memory."""
-    for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):
-            thread.cancel()
-    gc.freeze()
 
 
 # Where the source lies is in the private inventory now; no job's preamble needs to carry it.
