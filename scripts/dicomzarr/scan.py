@@ -32,6 +32,18 @@ NO_SCAN = {
 }  # fmt: skip
 READ_BY_THE_DAG = {"private/plans/contents.json"}  # not by a job, which would tell that it is damaged
 BATCH_RULES = ("extract_batch", "check_batch")
+# Folders that the workflow makes, and those that Snakemake makes: what else stands at their place makes way.
+FOLDERS = (
+    "private", *(f"private/{name}" for name in ("records", "plans", "cache", "attempts", "progress", "labels")),
+    *(f"private/{name}" for name in ("retired", "removed", "surplus")), "dataset", "dataset/images.zarr",
+    "dataset/reports", "dataset/provenance", "logs", "benchmarks", "exports",
+    *(f"{place}/{rule}" for place in ("private/records", "dataset/provenance", "logs", "benchmarks")
+      for rule in BATCH_RULES),
+)  # fmt: skip
+SNAKEMAKE = (
+    ".snakemake", *(f".snakemake/{name}" for name in ("metadata", "incomplete", "locks", "log", "scripts")),
+    *(f".snakemake/{name}" for name in ("auxiliary", "iocache", "shadow", "conda", "conda-archive", "singularity")),
+)  # fmt: skip
 # Settings of profiles/default that recovery rests on, by their Snakemake option.
 NEEDED_SETTINGS = ("rerun-incomplete", "nolock", "keep-going")
 
@@ -250,6 +262,35 @@ def made_otherwise(rules: Iterable[Any]) -> list[Path]:
     ]
 
 
+def make_way(folder: Path, names: Iterable[str]) -> None:
+    """Remove the files that stand where there should be a folder; links are left, since they may lead to one."""
+    for path in (folder / name for name in names):
+        if path.is_file() and not path.is_symlink():
+            path.unlink()
+            print("note: a file stood in the place of a folder and was removed", file=sys.stderr)
+
+
+def make_way_for_snakemake() -> None:
+    """Let Snakemake make the folder in which it remembers what it did: without it, it ends in a traceback.
+
+    Raises
+    ------
+    UserError
+        If that cannot be, since the current folder cannot be written.
+    """
+    try:
+        make_way(Path(), SNAKEMAKE)
+        Path(SNAKEMAKE[0]).mkdir(exist_ok=True)
+        writable = os.access(SNAKEMAKE[0], os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise UserError(
+            "the current folder cannot be written, and Snakemake keeps its notes in .snakemake/ there: start from "
+            "another folder, and name source, results and --configfile by their whole paths"
+        )
+
+
 def sweep(results: Results) -> None:
     """Remove what a killed run left: temporary files and stores, and series folders that no record speaks for."""
     storage.remove_tree(results.temporary)
@@ -326,6 +367,7 @@ def prepare(settings: Settings) -> Results:
     results = Results(settings.results)
     try:
         results.root.mkdir(parents=True, exist_ok=True)
+        make_way(results.root, FOLDERS)
         storage.make_private(results.private)
         results.private.chmod(storage.PRIVATE_FOLDER)
         _held.append(locks.hold_run(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds")))

@@ -21,13 +21,14 @@ from dicomzarr import extract, identity, storage, verify
 from dicomzarr.errors import SourceChanged
 from dicomzarr.paths import Results
 
-CALLS = ("write", "fsync", "rename", "open")
+CALLS = ("write", "fsync", "rename", "open", "read")  # read: to open a file to read it
 ERRORS = {"ENOSPC": 28, "EIO": 5, "EDQUOT": 122, "EACCES": 13}
 LASTING = ("ENOSPC", "EDQUOT")  # a full disk stays full; the others come once
 # One of each call and each error in CI; where all is asked for, each at each of the first 40 calls, and later ones of
 # a whole run at steps that meet every job.
 SOME = [
     ("write", "ENOSPC", 3), ("write", "EIO", 31), ("fsync", "EIO", 9), ("rename", "EDQUOT", 17), ("open", "EACCES", 22),
+    ("open", "EIO", 12), ("read", "EIO", 40),
 ]  # fmt: skip
 COUNTS = [*range(1, 41), *range(43, 600, 6)]
 FAULTS = [(call, error, count) for call in CALLS for error in ERRORS for count in COUNTS] if FULL else SOME
