@@ -141,11 +141,15 @@ def wait_for_orphans(private: Path, *, to_look: bool = False) -> None:
 
 @contextlib.contextmanager
 def job(private: Path) -> Iterator[None]:
-    """Hold the jobs lock, shared, while a job runs."""
-    handle = _open(private / JOBS)
+    """Hold the jobs lock, shared, while a job runs: as far as there is one, where nothing can be written."""
+    handle = None
+    with contextlib.suppress(FileNotFoundError):
+        handle = _open(private / JOBS, to_look=True)
     try:
-        with contextlib.suppress(OSError):  # no locks here
-            fcntl.flock(handle, fcntl.LOCK_SH)
+        if handle is not None:
+            with contextlib.suppress(OSError):  # no locks here
+                fcntl.flock(handle, fcntl.LOCK_SH)
         yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)

@@ -167,9 +167,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("names", PLACES if FULL else PLACES[:2])
-def test_a_file_in_the_place_of_a_folder_makes_way(
-    standing: tuple[Workflow, dict[str, str]], names: list[str]
-) -> None:
+def test_a_file_in_the_place_of_a_folder_makes_way(standing: tuple[Workflow, dict[str, str]], names: list[str]) -> None:
     workflow, before = standing
     for path in (workflow.folder / name for name in names):
         shutil.rmtree(path)
