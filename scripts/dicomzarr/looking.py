@@ -93,8 +93,8 @@ def reasons(settings: Settings) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        `reason` (`first_run`, `source_new`, `source_changed`, `source_gone`, `source_moved`, `lost`, `paranoid`),
-        `count`, and for `lost` the `rule` whose files or record are missing or cut.
+        `reason` (`first_run`, `source_new`, `source_changed`, `source_gone`, `source_moved`, `lost`, `readable`,
+        `paranoid`), `count`, and for `lost` the `rule` whose files or record are missing or cut.
 
     Raises
     ------
@@ -130,6 +130,8 @@ def reasons(settings: Settings) -> list[dict[str, Any]]:
         if kind in asked and (count := len(standing.lost(results, kind))):
             lost[kind.rule] = count
     found += [{"reason": "lost", "rule": rule, "count": count} for rule, count in sorted(lost.items())]
+    if readable := len(scan.readable_now(settings)):
+        found.append({"reason": "readable", "count": readable})
     if settings.paranoid:
         found.append({"reason": "paranoid", "count": len(rows)})
     return found

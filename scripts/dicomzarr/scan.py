@@ -22,6 +22,7 @@ from dicomzarr import display, identity, label_files, locks, provenance, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
 from dicomzarr.exports import standing
+from dicomzarr.opening import Opener
 from dicomzarr.paths import Results, encode_path
 
 # Options of Snakemake with which no data DAG is wanted, so that nothing is scanned, locked or made.
@@ -47,7 +48,10 @@ SNAKEMAKE = (
 # Settings of profiles/default that recovery rests on, by their Snakemake option.
 NEEDED_SETTINGS = ("rerun-incomplete", "nolock", "keep-going")
 
+_BLOCK = 1 << 20
+
 _made_with: dict[Path, tuple[str, Mapping[str, str]]] = {}  # of each true record, its rule and digests of its params
+_unreadable: dict[Path, Sequence[str]] = {}  # of each true record, the files that could not be read
 _held: list[int] = []  # file descriptors of the run lock, held for the life of the process
 
 
@@ -243,9 +247,31 @@ def false_claims(results: Results) -> list[Path]:
             true = False
         if true:
             _made_with[path] = record["rule"], record["params"]
+            _unreadable[path] = record.get("unreadable", ())
         else:
             found.append(path)
     return found
+
+
+def readable_now(settings: Settings) -> list[Path]:
+    """Return the true records, as the last scan read them, that name an unreadable file which can be read now.
+
+    A permission or a disk may be mended without a trace in the file's stat. A file counts that can be read to its end,
+    so that one with a bad block does not bring about a job in each run.
+    """
+    folders = {label: os.fsencode(folder) for label, folder in settings.sources.items()}
+    with Opener(folders) as opener:
+        return [path for path, names in sorted(_unreadable.items()) if any(_is_readable(n, opener) for n in names)]
+
+
+def _is_readable(name: str, opener: Opener) -> bool:
+    try:
+        with open(opener.open(name), "rb", buffering=0) as stream:
+            while stream.read(_BLOCK):
+                pass
+        return True
+    except (OSError, LookupError):  # LookupError: of a source that is not configured any more
+        return False
 
 
 def made_otherwise(rules: Iterable[Any]) -> list[Path]:
@@ -385,6 +411,8 @@ def prepare(settings: Settings) -> Results:
         sweep(results)
         for record in false_claims(results):
             storage.remove_tree(record)
+        for record in readable_now(settings):
+            record.unlink()
         reopen_exports(results, sys.argv[1:])
         if settings.paranoid:
             read_again(results)
