@@ -12,12 +12,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from dicomzarr import configuration, looking
+from dicomzarr import configuration, looking, scan
 from dicomzarr.errors import UserError
 from dicomzarr.leaving import let_go
 
 if workflow.is_main_process:
     try:
+        scan.make_way_for_snakemake()
         configuration.check_keys(config)
         looking.hold(Path(config["results"]), alone="repair_dataset" in sys.argv)
     except UserError as error:
@@ -29,6 +30,7 @@ config.pop("source", None)
 
 pathvars:
     results=config["results"],
+    logs=looking.place_of_logs(Path(config["results"])),
 
 
 onsuccess:
@@ -43,7 +45,7 @@ onerror:
 rule verify_dataset:
     default_target: True
     log:
-        "<results>/logs/verify_dataset.log",
+        "<logs>/verify_dataset.log",
     conda:
         "envs/dicomzarr.yaml"
     threads: 16  # scaled down to the cores of the run
@@ -62,7 +64,7 @@ rule verify_dataset:
 # Read everything, and take back the records of what is damaged: the next run makes just that anew.
 use rule verify_dataset as repair_dataset with:
     log:
-        "<results>/logs/repair_dataset.log",
+        "<logs>/repair_dataset.log",
     params:
         results=lambda wildcards: config["results"],
         repair=True,

@@ -21,6 +21,7 @@ limits.dump_no_core()
 # Jobs on a cluster parse this file again: they neither check nor scan.
 if workflow.is_main_process and scan.wanted(sys.argv[1:]):
     try:
+        scan.make_way_for_snakemake()
         settings = configuration.check(config)
         scan.check_settings(workflow)
         if looking.asked():

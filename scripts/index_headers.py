@@ -1,5 +1,6 @@
 """Write the header index of the source: one line for each regular file."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,16 @@ def index_headers(
         "counts": {"files": found.files, **found.outcomes},
         "read": found.read,
         "kept": found.kept,
+        "unreadable": unreadable(index_file) if found.outcomes.get("quarantined unreadable_file") else [],
         "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, storage.sha256_of(needles)]},
     }
+
+
+def unreadable(index_file: Path) -> list[str]:
+    """Return the paths of files that could not be opened or read: the scan takes the record back once they can be."""
+    with open(index_file, "rb") as lines:
+        rows = [json.loads(line) for line in lines if b',"reason":"unreadable_file",' in line]
+    return [row["path"] for row in rows if row["reason"] == "unreadable_file"]
 
 
 if __name__ == "__main__":

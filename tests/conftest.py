@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -211,8 +211,10 @@ Launch = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def launch(environment: Path) -> Launch:
-    def start(workflow: Workflow, word: str, *arguments: str, config: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "run"), *([word] if word else []), *arguments]
+    def start(
+        workflow: Workflow, word: str, *arguments: str, config: bool = True, before: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        command = [*before, sys.executable, str(ROOT / "run"), *([word] if word else []), *arguments]
         command += ["--configfile", "config.yaml", "--cores", "2"] if config else []
         settings = {**os.environ, **workflow.environment, "DICOMZARR_VENV": str(environment)}
         done = subprocess.run(command, cwd=workflow.folder, env=settings, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 /* Fails the Nth call of one kind on files below a folder, in whichever process it falls: LD_PRELOAD.
-   FAULT_CALL (write fsync rename open), FAULT_ERRNO, FAULT_AT (from 1), FAULT_ALWAYS (all from then on),
+   FAULT_CALL (write fsync rename open, which is to write, read, which is to open a file to read), FAULT_ERRNO,
+   FAULT_AT (from 1), FAULT_ALWAYS (all from then on),
    FAULT_BELOW (the folder), FAULT_COUNT (a file of 8 bytes that all processes share). FAULT_KILL: SIGKILL to the
    process group instead of an error, before the call (1) or after it (2). FAULT_DIE: SIGKILL to the process itself
    where it opens a file for writing whose path holds these words. */
@@ -94,7 +95,8 @@ AROUND("rename", int, is_below(to), rename, (const char *from, const char *to), 
         va_end(more);                                                       \
         const char *die = getenv("FAULT_DIE");                              \
         if (die && (flags & (O_WRONLY | O_RDWR)) && strstr(path, die)) kill(getpid(), SIGKILL); \
-        if (is_below(path) && (flags & (O_WRONLY | O_RDWR)) && fails("open", &after)) return -1; \
+        const char *kind = flags & (O_WRONLY | O_RDWR) ? "open" : "read";   \
+        if (is_below(path) && !(flags & O_DIRECTORY) && fails(kind, &after)) return -1; \
         errno = saved;                                                      \
         int answer = real(path, flags, mode);                               \
         if (after) kill(0, SIGKILL);                                        \
@@ -102,3 +104,32 @@ AROUND("rename", int, is_below(to), rename, (const char *from, const char *to), 
     }
 OPENS(open)
 OPENS(open64)
+
+/* Files of the source are opened from their folder. */
+static int is_below_at(int fd, const char *name) {
+    if (!getenv("FAULT_CALL")) return 0;
+    char link[40], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0 || *name == '/') return 0;
+    snprintf(path + length, sizeof path - length, "/%s", name);
+    return is_below(path);
+}
+
+#define OPENS_AT(name)                                                      \
+    int name(int folder, const char *path, int flags, ...) {                \
+        static int (*real)(int, const char *, int, ...);                    \
+        if (!real) real = dlsym(RTLD_NEXT, #name);                          \
+        va_list more;                                                       \
+        va_start(more, flags);                                              \
+        int mode = va_arg(more, int), after = 0, saved = errno;             \
+        va_end(more);                                                       \
+        int reads = !(flags & (O_WRONLY | O_RDWR | O_DIRECTORY | O_PATH));  \
+        if (reads && is_below_at(folder, path) && fails("read", &after)) return -1; \
+        errno = saved;                                                      \
+        int answer = real(folder, path, flags, mode);                       \
+        if (after) kill(0, SIGKILL);                                        \
+        return answer;                                                      \
+    }
+OPENS_AT(openat)
+OPENS_AT(openat64)

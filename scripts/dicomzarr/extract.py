@@ -42,11 +42,14 @@ class BatchResult:
         ``{path below results: [size, sha256]}`` of every file of its arrays and of its series records.
     series : dict of str to str
         Fingerprint of each series, by id.
+    unreadable : list of str
+        Paths of files that the disk did not give: the scan takes the record back once it does.
     """
 
     counts: dict[str, int]
     claims: dict[str, list[Any]] = field(default_factory=dict)
     series: dict[str, str] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def read_roots(inventory: Path) -> Roots:
@@ -109,6 +112,11 @@ def _known(record: Mapping[str, Any] | None) -> dict[tuple[str, tuple[int, ...]]
     return {key: content for key, content in known.items() if content != UNREADABLE}
 
 
+def _unread(record: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the files of a series that the disk did not give."""
+    return [file["path"] for file in [*record["files"], *record.get("rivals", [])] if file["content"] == UNREADABLE]
+
+
 def _unknown(entry: Mapping[str, Any], record: Mapping[str, Any] | None) -> list[str]:
     known = _known(record)
     rows = [*entry["files"], *entry["rivals"]]
@@ -164,9 +172,10 @@ class _Batch:
         said = _entry_digest(entry, self.options)
         standing = record is not None and _stands(self.results, record)
         lifted = record is not None and record.get("limits", self.limits) != self.limits
-        if record is not None and standing and record.get("entry") == said and not self.paranoid and not lifted:
-            return False
         died = record is not None and bool(record.get("died"))
+        again = self.paranoid or lifted or died
+        if record is not None and standing and record.get("entry") == said and not again and not _unread(record):
+            return False
         contents, kept = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
         self.hashed += len(_unknown(entry, None if self.paranoid else record))
         rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
@@ -215,7 +224,7 @@ class _Batch:
         except MemoryError:
             reason = "too_large"
             log.error("series %s: %s", entry["series_id"], reason)
-        except Exception as error:  # one series must not cost the others; the next run tries it again
+        except Exception as error:  # one series must not cost the others; the batch's next job tries it again
             reason = "internal_error"
             log.error("series %s: %s, %s; please open an issue", entry["series_id"], reason, provenance.where(error))
         storage.remove_tree(store)
@@ -379,6 +388,7 @@ def extract_batch(
         path = batch.record_path(entry["series_id"])
         record = storage.read_record(path)
         outcome.series[entry["series_id"]] = record["fingerprint"]
+        outcome.unreadable += _unread(record)
         outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
         for name, said in files_of(record).items():
             outcome.claims[f"dataset/images.zarr/{name}"] = said

@@ -7,6 +7,7 @@ main process holds `run.lock` alone; every job holds `jobs.lock` with the others
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -27,9 +28,25 @@ class Held(UserError):
     """Another run, or jobs that outlived theirs, use the results folder."""
 
 
-def _open(path: Path) -> int:
-    storage.make_private(path.parent)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, storage.PRIVATE_FILE)
+# What opening a lock to write ends in where nothing can be written.
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def _open(path: Path, *, to_look: bool = False) -> int:
+    """Open a lock, and make it; who only looks at a folder that cannot be written opens what is there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened; FileNotFoundError only to who looks: there is none, and it cannot be made.
+    """
+    try:
+        storage.make_private(path.parent)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, storage.PRIVATE_FILE)
+    except OSError as error:
+        if not to_look or error.errno not in _READ_ONLY:
+            raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def hold_run(private: Path, now: str, *, shared: bool = False) -> int:
@@ -42,14 +59,16 @@ def hold_run(private: Path, now: str, *, shared: bool = False) -> int:
     now : str
         The time, told to whoever finds the lock held.
     shared : bool
-        Allow others who only look.
+        Only look, and allow others who do; the folder may be one that cannot be written.
 
     Raises
     ------
     Held
         If another process has it; the message says which and since when.
+    OSError
+        If it cannot be opened; see `_open`.
     """
-    handle = _open(private / RUN)
+    handle = _open(private / RUN, to_look=shared)
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -64,8 +83,9 @@ def hold_run(private: Path, now: str, *, shared: bool = False) -> int:
         raise Held("another run uses this results folder; wait for it to end, or choose another one") from None
     except OSError as error:
         print(f"note: {NO_LOCKS} ({os.strerror(error.errno or 0)}); start one run at a time", file=sys.stderr)
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": now}).encode(), 0)
+    if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": now}).encode(), 0)
     return handle
 
 
@@ -89,15 +109,17 @@ def holder(private: Path) -> str:
         os.close(handle)
 
 
-def wait_for_orphans(private: Path) -> None:
-    """Return when no job of an earlier run is alive.
+def wait_for_orphans(private: Path, *, to_look: bool = False) -> None:
+    """Return when no job of an earlier run is alive; `to_look` as in `hold_run`.
 
     Raises
     ------
     Held
         If one is after a minute.
+    OSError
+        If the lock cannot be opened; see `_open`.
     """
-    handle = _open(private / JOBS)
+    handle = _open(private / JOBS, to_look=to_look)
     try:
         deadline = time.monotonic() + ORPHANS_GET
         while True:
@@ -119,11 +141,15 @@ def wait_for_orphans(private: Path) -> None:
 
 @contextlib.contextmanager
 def job(private: Path) -> Iterator[None]:
-    """Hold the jobs lock, shared, while a job runs."""
-    handle = _open(private / JOBS)
+    """Hold the jobs lock, shared, while a job runs: as far as there is one, where nothing can be written."""
+    handle = None
+    with contextlib.suppress(FileNotFoundError):
+        handle = _open(private / JOBS, to_look=True)
     try:
-        with contextlib.suppress(OSError):  # no locks here
-            fcntl.flock(handle, fcntl.LOCK_SH)
+        if handle is not None:
+            with contextlib.suppress(OSError):  # no locks here
+                fcntl.flock(handle, fcntl.LOCK_SH)
         yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)

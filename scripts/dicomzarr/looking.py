@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import os
@@ -38,15 +39,28 @@ def hold(folder: Path, *, alone: bool) -> Results:
     Raises
     ------
     UserError
-        If there are no results, or a run is active.
+        If there are no results, they may not be read, or a run is active.
     """
     results = Results(folder)
-    if not results.private.is_dir():
-        raise UserError(f"config key 'results': {str(folder)!r} holds no results yet; run the workflow first")
     now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-    _held.append(locks.hold_run(results.private, now, shared=not alone))
-    locks.wait_for_orphans(results.private)
+    try:
+        if not results.private.is_dir():
+            raise UserError(f"config key 'results': {str(folder)!r} holds no results yet; run the workflow first")
+        with contextlib.suppress(FileNotFoundError):  # no lock, and none can be made: nothing runs here
+            _held.append(locks.hold_run(results.private, now, shared=not alone))
+            locks.wait_for_orphans(results.private, to_look=not alone)
+    except OSError as error:
+        what = "repaired" if alone else "read"
+        raise UserError(
+            f"config key 'results': the folder cannot be {what}: {os.strerror(error.errno or 0)}; check its permissions"
+        ) from None
     return results
+
+
+def place_of_logs(folder: Path) -> str:
+    """Return where the log of who looks goes: the logs of the results, or Snakemake's where those cannot be written."""
+    logs = folder / "logs"
+    return str(logs) if os.access(logs if logs.is_dir() else folder, os.W_OK | os.X_OK) else ".snakemake/log"
 
 
 def asked() -> bool:
@@ -79,8 +93,8 @@ def reasons(settings: Settings) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        `reason` (`first_run`, `source_new`, `source_changed`, `source_gone`, `source_moved`, `lost`, `paranoid`),
-        `count`, and for `lost` the `rule` whose files or record are missing or cut.
+        `reason` (`first_run`, `source_new`, `source_changed`, `source_gone`, `source_moved`, `lost`, `readable`,
+        `paranoid`), `count`, and for `lost` the `rule` whose files or record are missing or cut.
 
     Raises
     ------
@@ -116,6 +130,8 @@ def reasons(settings: Settings) -> list[dict[str, Any]]:
         if kind in asked and (count := len(standing.lost(results, kind))):
             lost[kind.rule] = count
     found += [{"reason": "lost", "rule": rule, "count": count} for rule, count in sorted(lost.items())]
+    if readable := len(scan.readable_now(settings)):
+        found.append({"reason": "readable", "count": readable})
     if settings.paranoid:
         found.append({"reason": "paranoid", "count": len(rows)})
     return found

@@ -22,6 +22,7 @@ from dicomzarr import display, identity, label_files, locks, provenance, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
 from dicomzarr.exports import standing
+from dicomzarr.opening import Opener
 from dicomzarr.paths import Results, encode_path
 
 # Options of Snakemake with which no data DAG is wanted, so that nothing is scanned, locked or made.
@@ -32,10 +33,25 @@ NO_SCAN = {
 }  # fmt: skip
 READ_BY_THE_DAG = {"private/plans/contents.json"}  # not by a job, which would tell that it is damaged
 BATCH_RULES = ("extract_batch", "check_batch")
+# Folders that the workflow makes, and those that Snakemake makes: what else stands at their place makes way.
+FOLDERS = (
+    "private", *(f"private/{name}" for name in ("records", "plans", "cache", "attempts", "progress", "labels")),
+    *(f"private/{name}" for name in ("retired", "removed", "surplus")), "dataset", "dataset/images.zarr",
+    "dataset/reports", "dataset/provenance", "logs", "benchmarks", "exports",
+    *(f"{place}/{rule}" for place in ("private/records", "dataset/provenance", "logs", "benchmarks")
+      for rule in BATCH_RULES),
+)  # fmt: skip
+SNAKEMAKE = (
+    ".snakemake", *(f".snakemake/{name}" for name in ("metadata", "incomplete", "locks", "log", "scripts")),
+    *(f".snakemake/{name}" for name in ("auxiliary", "iocache", "shadow", "conda", "conda-archive", "singularity")),
+)  # fmt: skip
 # Settings of profiles/default that recovery rests on, by their Snakemake option.
 NEEDED_SETTINGS = ("rerun-incomplete", "nolock", "keep-going")
 
+_BLOCK = 1 << 20
+
 _made_with: dict[Path, tuple[str, Mapping[str, str]]] = {}  # of each true record, its rule and digests of its params
+_unreadable: dict[Path, Sequence[str]] = {}  # of each true record, the files that could not be read
 _held: list[int] = []  # file descriptors of the run lock, held for the life of the process
 
 
@@ -231,9 +247,31 @@ def false_claims(results: Results) -> list[Path]:
             true = False
         if true:
             _made_with[path] = record["rule"], record["params"]
+            _unreadable[path] = record.get("unreadable", ())
         else:
             found.append(path)
     return found
+
+
+def readable_now(settings: Settings) -> list[Path]:
+    """Return the true records, as the last scan read them, that name an unreadable file which can be read now.
+
+    A permission or a disk may be mended without a trace in the file's stat. A file counts that can be read to its end,
+    so that one with a bad block does not bring about a job in each run.
+    """
+    folders = {label: os.fsencode(folder) for label, folder in settings.sources.items()}
+    with Opener(folders) as opener:
+        return [path for path, names in sorted(_unreadable.items()) if any(_is_readable(n, opener) for n in names)]
+
+
+def _is_readable(name: str, opener: Opener) -> bool:
+    try:
+        with open(opener.open(name), "rb", buffering=0) as stream:
+            while stream.read(_BLOCK):
+                pass
+        return True
+    except (OSError, LookupError):  # LookupError: of a source that is not configured any more
+        return False
 
 
 def made_otherwise(rules: Iterable[Any]) -> list[Path]:
@@ -248,6 +286,35 @@ def made_otherwise(rules: Iterable[Any]) -> list[Path]:
         for path, (rule, params) in sorted(_made_with.items())
         if any(params.get(name) != digest for name, digest in now.get(rule, {}).items())
     ]
+
+
+def make_way(folder: Path, names: Iterable[str]) -> None:
+    """Remove the files that stand where there should be a folder; links are left, since they may lead to one."""
+    for path in (folder / name for name in names):
+        if path.is_file() and not path.is_symlink():
+            path.unlink()
+            print("note: a file stood in the place of a folder and was removed", file=sys.stderr)
+
+
+def make_way_for_snakemake() -> None:
+    """Let Snakemake make the folder in which it remembers what it did: without it, it ends in a traceback.
+
+    Raises
+    ------
+    UserError
+        If that cannot be, since the current folder cannot be written.
+    """
+    try:
+        make_way(Path(), SNAKEMAKE)
+        Path(SNAKEMAKE[0]).mkdir(exist_ok=True)
+        writable = os.access(SNAKEMAKE[0], os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise UserError(
+            "the current folder cannot be written, and Snakemake keeps its notes in .snakemake/ there: start from "
+            "another folder, and name source, results and --configfile by their whole paths"
+        )
 
 
 def sweep(results: Results) -> None:
@@ -326,6 +393,7 @@ def prepare(settings: Settings) -> Results:
     results = Results(settings.results)
     try:
         results.root.mkdir(parents=True, exist_ok=True)
+        make_way(results.root, FOLDERS)
         storage.make_private(results.private)
         results.private.chmod(storage.PRIVATE_FOLDER)
         _held.append(locks.hold_run(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds")))
@@ -343,6 +411,8 @@ def prepare(settings: Settings) -> Results:
         sweep(results)
         for record in false_claims(results):
             storage.remove_tree(record)
+        for record in readable_now(settings):
+            record.unlink()
         reopen_exports(results, sys.argv[1:])
         if settings.paranoid:
             read_again(results)

@@ -39,6 +39,8 @@ if name == "uv":
         path = pathlib.Path(arguments[arguments.index("--python") + 1]).with_name(program)
         path.write_text(pathlib.Path(os.environ["STAND_IN"], program).read_text())
         path.chmod(0o755)
+if name == "python":
+    time.sleep(float(os.environ.get("PYTHON_TAKES", "0")))
 if arguments[:2] == ["-m", "dicomzarr.demo"]:
     pathlib.Path(arguments[2]).mkdir(parents=True)
 if name == "snakemake":
@@ -203,6 +205,21 @@ def test_two_first_starts_at_once_make_it_once(project: Project) -> None:
     assert [each.wait() for each in both] == [0, 0]
     assert len(project.called("uv")) == 2  # venv, pip install
     assert len(project.called("snakemake")) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="Linux alone tells who holds a lock")
+def test_who_waits_for_the_environment_says_for_whom_and_since_when(project: Project) -> None:
+    project.with_environment()
+    lock = project.root / "requirements-dev.lock"
+    with subprocess.Popen(
+        project.command("test"), cwd=project.root, env=project.environment(PYTHON_TAKES="1.5"), text=True
+    ) as first:
+        wait_until(lambda: project.called("python"))
+        lock.write_text(lock.read_text() + "# changed\n")
+        second = project.run("test")  # must make the environment anew, and may not before the first has ended
+    assert first.returncode == second.returncode == 0
+    assert f"Waiting for process {first.pid}, there since " in second.stderr
+    assert "must be made anew, and is in use\n" in second.stderr
 
 
 def test_the_tests_add_to_a_plain_environment_and_satisfy_it(project: Project) -> None:

@@ -16,24 +16,29 @@ from dicoms import save_series
 from edits import ids_of
 from forks import Forks
 from from_scratch import dataset_digest, options
+from project_copy import copy_of_the_project, edit
 
 from dicomzarr import extract, identity, storage, verify
 from dicomzarr.errors import SourceChanged
 from dicomzarr.paths import Results
 
-CALLS = ("write", "fsync", "rename", "open")
+CALLS = ("write", "fsync", "rename", "open", "read")  # read: to open a file to read it
 ERRORS = {"ENOSPC": 28, "EIO": 5, "EDQUOT": 122, "EACCES": 13}
 LASTING = ("ENOSPC", "EDQUOT")  # a full disk stays full; the others come once
 # One of each call and each error in CI; where all is asked for, each at each of the first 40 calls, and later ones of
 # a whole run at steps that meet every job.
 SOME = [
     ("write", "ENOSPC", 3), ("write", "EIO", 31), ("fsync", "EIO", 9), ("rename", "EDQUOT", 17), ("open", "EACCES", 22),
+    ("open", "EIO", 12), ("read", "EIO", 40),
 ]  # fmt: skip
 COUNTS = [*range(1, 41), *range(43, 600, 6)]
 FAULTS = [(call, error, count) for call in CALLS for error in ERRORS for count in COUNTS] if FULL else SOME
 # Before (1) and after (2) the Nth fsync and rename of a run: each point of publication, to the last.
 KILLS = [(call, how, n) for call in ("fsync", "rename") for how in "12" for n in range(1, 201)]
 KILLS = KILLS if FULL else [("fsync", "1", 14), ("fsync", "2", 25), ("rename", "1", 12), ("rename", "2", 23)]
+# Opening the Nth file of the source, or all from then on: for their headers first, then for their pixels.
+OPENINGS = [(error, count, always) for error in ("EIO", "EACCES") for count in range(1, 41) for always in (False, True)]
+OPENINGS = OPENINGS if FULL else [("EACCES", 7, True), ("EIO", 14, True)]
 SECRET = "Made^Up"
 
 _calls: dict[str, int] = {}  # how many calls of a kind a whole run has, once that is known
@@ -76,7 +81,7 @@ def strained(workflow: Workflow, shim: Path, **faults: str) -> Run:
     counter = workflow.folder / "count"
     counter.write_bytes(bytes(8))
     below = {"FAULT_COUNT": str(counter), "FAULT_BELOW": str(workflow.results.resolve()), "LD_PRELOAD": str(shim)}
-    return Run(workflow.snakemake("--cores", "2", **below, **faults), workflow.results)
+    return Run(workflow.snakemake("--cores", "2", **{**below, **faults}), workflow.results)
 
 
 def false_records(results: Results) -> list[str]:
@@ -124,6 +129,24 @@ def test_an_error_of_the_disk_fails_the_run_and_the_next_one_heals(
     heals(victim, undisturbed[1])
 
 
+@pytest.mark.parametrize(("error", "count", "always"), OPENINGS)
+def test_a_source_that_cannot_be_opened_is_read_by_the_next_run(
+    victim: Workflow, shim: Path, undisturbed: tuple[Path, str], error: str, count: int, *, always: bool
+) -> None:
+    lasts = {"FAULT_ALWAYS": "1"} if always else {}
+    done = disturbed(
+        victim, shim, "read", count, FAULT_BELOW=str(undisturbed[0]), FAULT_ERRNO=str(ERRORS[error]), **lasts
+    )
+    assert SECRET not in done.output and not false_records(Results(victim.results))
+    if done.process.returncode == 0:
+        ends = [reason for _, reason in done.outcome().values()]
+        assert len(ends) == 9 and set(ends) <= {"", "unreadable_file"}
+        assert (done.sealed["digest"] == undisturbed[1]) == (set(ends) == {""})
+        assert error == "EACCES" or always or set(ends) == {""}  # asked for once more
+    heals(victim, undisturbed[1])
+    assert victim.run().nothing_to_do
+
+
 @pytest.mark.parametrize(("call", "how", "count"), KILLS)
 def test_a_kill_at_a_point_of_publication_loses_nothing(
     victim: Workflow, shim: Path, undisturbed: tuple[Path, str], call: str, how: str, count: int
@@ -149,6 +172,27 @@ def test_a_series_that_kills_its_process_is_tried_alone_then_set_aside(
     assert sum(outcome == "extracted" for outcome, _, _ in ends) == 6
     assert not list((workflow.results / "private/attempts").iterdir())
     assert workflow.run(paranoid=True).sealed["digest"] == undisturbed[1]  # with more memory: tried again
+
+
+def test_a_series_that_met_a_fault_of_ours_is_tried_again_when_its_batch_has_work(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    workflow.project = copy_of_the_project(tmp_path / "project")
+    bug = 'if os.environ.get("BUG") and entry["series_id"] == os.environ["BUG"]: 1 / 0\n            '
+    edit(workflow.project / "scripts/dicomzarr/extract.py", "return extract(", bug + "return extract(")
+    unlucky = ids_of({"series-1"}).pop()
+    for number in range(2):
+        save_series(workflow.source / str(number), f"series-{number}", 3)
+    workflow.environment["BUG"] = unlucky
+    ends = workflow.run().outcome()
+    assert [ends[path] for path in sorted(ends)] == [("extracted", "")] * 3 + [("quarantined", "internal_error")] * 3
+    log = next((workflow.results / "logs/extract_batch").iterdir()).read_text()
+    assert f"series {unlucky}: internal_error, ZeroDivisionError at extract:" in log and SECRET not in log
+    del workflow.environment["BUG"]
+    assert workflow.run().nothing_to_do
+    save_series(workflow.source / "2", "series-2", 3)
+    run = workflow.run()
+    assert set(run.outcome().values()) == {("extracted", "")} and run.extracted_series() == 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")

@@ -10,13 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
+from ordinary import WITHOUT_CAPABILITIES
 
 from dicomzarr import storage, verify
 from dicomzarr.paths import Results
@@ -227,6 +228,52 @@ def test_status_says_that_a_run_is_active(mine: Workflow, launch: Launch) -> Non
             done = launch(mine, word)
             assert done.returncode == 1 and f"process {holder.pid} since noon" in done.stderr
         holder.send_signal(signal.SIGKILL)
+
+
+# ---- a folder that cannot be written
+
+
+@pytest.fixture
+def read_only(mine: Workflow, request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Let nothing be written to the results, by a mount or by permissions; yields what holds a command to these."""
+    mine.run()
+    if request.param == "permissions":
+        folders = [mine.results, *(path for path in mine.results.rglob("*") if path.is_dir())]
+        for path in mine.results.rglob("*"):
+            path.is_file() and path.chmod(0o400)
+        for path in folders:
+            path.chmod(0o500)
+        yield [] if os.geteuid() else [sys.executable, "-c", WITHOUT_CAPABILITIES]
+        for path in folders:
+            path.chmod(0o700)
+        return
+    (mine.results / "private/run.lock").unlink()  # nor can they be made
+    (mine.results / "private/jobs.lock").unlink()
+    for how in (["--bind", str(mine.results)], ["-o", "remount,bind,ro"]):
+        if (
+            os.geteuid()
+            or subprocess.run(["mount", *how, str(mine.results)], capture_output=True, check=False).returncode
+        ):
+            pytest.skip("mounting is not allowed here")
+    yield []
+    subprocess.run(["umount", "-l", str(mine.results)], check=True)
+
+
+@pytest.mark.parametrize("read_only", ["mount", "permissions"], indirect=True)
+def test_looking_needs_no_right_to_write(mine: Workflow, launch: Launch, read_only: list[str]) -> None:
+    before, seen = {"before": read_only}, snapshot(mine.results)
+    status, good = launch(mine, "status", **before), launch(mine, "verify", **before)
+    assert (status.returncode, status.stdout) == (0, "Nothing to do\n"), status.stderr
+    assert good.returncode == 0 and "0 damaged, 0 missing, 0 surplus" in good.stdout, good.stderr
+    assert launch(mine, "diff", "results", "results/dataset", config=False, **before).returncode == 0
+    refused = launch(mine, "verify", "--repair", **before)
+    assert refused.returncode == 1 and "config key 'results': the folder cannot be repaired" in refused.stderr
+    shutil.rmtree(mine.source / "folder 1")
+    mine.write_config(compression="fast")
+    pending = launch(mine, "status", **before)
+    assert pending.returncode == 2 and "source: 3 entries are gone" in pending.stdout, pending.stderr
+    assert "results: they cannot be written from here" in pending.stdout
+    assert snapshot(mine.results) == seen
 
 
 # ---- diff

@@ -8,9 +8,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Launch, Run, Workflow
+from conftest import FULL, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
 from project_copy import copy_of_the_project, edit
+
+from dicomzarr import verify
+from dicomzarr.paths import Results
 
 MANY = 12  # series
 SMALL_BATCHES = {"batch": {"series": 4, "megabytes": 512}}
@@ -154,6 +157,25 @@ def test_what_is_deleted_comes_back(standing: tuple[Workflow, dict[str, str]], d
     assert (run.sealed["digest"], run.sealed["seal"]) == (before["digest"], before["seal"])
     if damage not in ("private/batches.json", "private/cache"):
         assert victim.exists()
+
+
+PLACES = [
+    [".snakemake/metadata", "results/private/plans", "results/private/cache", "results/dataset/images.zarr"],
+    [".snakemake", "results/private/records", "results/dataset/reports", "results/logs"],
+    ["results/private/records/extract_batch", "results/dataset/provenance/extract_batch"], ["results/dataset"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", PLACES if FULL else PLACES[:2])
+def test_a_file_in_the_place_of_a_folder_makes_way(standing: tuple[Workflow, dict[str, str]], names: list[str]) -> None:
+    workflow, before = standing
+    for path in (workflow.folder / name for name in names):
+        shutil.rmtree(path)
+        path.write_text("no folder")
+    run = workflow.run()
+    assert run.output.count("a file stood in the place of a folder and was removed") == len(names)
+    assert run.sealed["seal"] == before["seal"]
+    assert verify.verify(Results(workflow.results)).good and workflow.run().nothing_to_do
 
 
 def test_a_lost_snakemake_folder_extracts_nothing(standing: tuple[Workflow, dict[str, str]]) -> None:
