@@ -145,6 +145,7 @@ class _Batch:
     hashed: int = 0
     extracted: int = 0
     suspect: str = ""
+    outcome: BatchResult = field(default_factory=lambda: BatchResult({}))
 
     def record_path(self, series_id: str) -> Path:
         return self.results.series_record(RULE, series_id)
@@ -155,8 +156,17 @@ class _Batch:
         return list(dataclasses.astuple(limits.current()))
 
     def save(self, record: Mapping[str, Any]) -> None:
-        path = self.record_path(record["series_id"])
-        storage.write_atomically(path, storage.record_json(record), private=True)
+        path, data = self.record_path(record["series_id"]), storage.record_json(record)
+        storage.write_atomically(path, data, private=True)
+        self.vouch(record, len(data))
+
+    def vouch(self, record: Mapping[str, Any], size: int) -> None:
+        """Note what the batch vouches for: a series whose record, of so many bytes, is on disk."""
+        series = record["series_id"]
+        self.outcome.series[series] = record["fingerprint"]
+        self.outcome.claims[os.path.relpath(self.record_path(series), self.results.root)] = [size, ""]
+        for file, said in files_of(record).items():
+            self.outcome.claims[f"dataset/images.zarr/{file}"] = said
 
     def series(self, planned: PlannedSeries) -> bool:
         """Bring one series up to date; return whether it was extracted."""
@@ -165,6 +175,7 @@ class _Batch:
         standing = record is not None and _stands(self.results, record)
         lifted = record is not None and record.get("limits", self.limits) != self.limits
         if record is not None and standing and record.get("entry") == said and not self.paranoid and not lifted:
+            self.vouch(record, self.record_path(planned.series_id).stat().st_size)
             return False
         entry = planned.entry
         died = record is not None and bool(record.get("died"))
@@ -226,10 +237,12 @@ class _Batch:
         """Make what waits durable, rename it into the dataset, and write the records last."""
         if not self.waiting:
             return
-        records = storage.Staged(self.disk)
+        records, sizes = storage.Staged(self.disk), []
         try:
             for record in self.waiting:
-                records.add(self.record_path(record["series_id"]), storage.record_json(record))
+                data = storage.record_json(record)
+                records.add(self.record_path(record["series_id"]), data)
+                sizes.append(len(data))
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
                 self._place(record)
@@ -238,6 +251,8 @@ class _Batch:
             records.rename()
         finally:
             records.abandon()
+        for record, size in zip(self.waiting, sizes, strict=True):
+            self.vouch(record, size)
         self.waiting, self.waiting_bytes = [], 0
 
     def _place(self, record: Mapping[str, Any]) -> None:
@@ -367,21 +382,12 @@ def extract_batch(
     if changed:
         raise SourceChanged(len(changed), "series")
     total, extracted = len(planned), batch.extracted
-    outcome = BatchResult(
-        {
-            "series": total,
-            "extracted": extracted,
-            "unchanged": total - extracted,
-            "retired": len(gone),
-            "hashed": batch.hashed,
-        }
-    )
-    for one in planned:
-        path = batch.record_path(one.series_id)
-        record = storage.read_record(path)
-        outcome.series[one.series_id] = record["fingerprint"]
-        outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
-        for file, said in files_of(record).items():
-            outcome.claims[f"dataset/images.zarr/{file}"] = said
+    batch.outcome.counts = {
+        "series": total,
+        "extracted": extracted,
+        "unchanged": total - extracted,
+        "retired": len(gone),
+        "hashed": batch.hashed,
+    }
     log.info("extracted %d, unchanged %d, retired %d", extracted, total - extracted, len(gone))
-    return outcome
+    return batch.outcome

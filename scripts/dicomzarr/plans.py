@@ -330,7 +330,10 @@ def plan_batches(
     rivals = _rivals(survey)
     series_count = len(np.unique(survey.series))
     work = int(survey.work.sum()) + FILE_COSTS * len(survey.work)
-    batches = number_of_batches(series_count, work, series_each, bytes_each, _previous_number(results))
+    # Threads do not share small files (0034), so that a second core has work only in a second batch.
+    many = series_count > 8 and 4 * FILE_COSTS * len(survey.work) > bytes_each
+    at_least = max(_previous_number(results), 2 if many else 1)
+    batches = number_of_batches(series_count, work, series_each, bytes_each, at_least)
     storage.write_if_changed(
         results.private / "batches.json", storage.canonical_json({"batches": batches}), private=True
     )
