@@ -141,7 +141,7 @@ def label_report(wildcards):
 def megabytes_of_batch(wildcards):
     """Return the priority of a batch: the largest first, so that no core waits long for the last one."""
     path = str(checkpoints.plan_batches.get().output.contents)
-    return contents_of_plans(path)[wildcards.batch]["bytes"] // 1_000_000
+    return contents_of_plans(path)[wildcards.batch]["work"] // 1_000_000
 
 
 # Bytes of source whose arrays stay in the memory of any machine until they are read back.
@@ -159,7 +159,8 @@ def priority_of_extraction(wildcards):
     return megabytes_of_batch(wildcards) + first * 1_000_000
 
 
-# Bytes of one series that are work for one more core: below two of them, whole series keep all cores busy.
+# Bytes of native pixels, or what takes as long to decode, that are work for one more core: below two of them, whole
+# series keep all cores busy.
 BYTES_A_THREAD = 256 << 20
 
 

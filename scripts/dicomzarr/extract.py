@@ -18,7 +18,7 @@ from dicomzarr.errors import SourceChanged, UserError
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.model import Options
 from dicomzarr.paths import Results, decode_path
-from dicomzarr.plans import owned_prefixes
+from dicomzarr.plans import PlannedSeries, owned_prefixes, read_plan
 from dicomzarr.progress import Progress
 from dicomzarr.series import extract, fingerprint, set_aside
 from dicomzarr.source_files import UNREADABLE, Contents, Roots, content_of
@@ -123,8 +123,8 @@ def _unknown(entry: Mapping[str, Any], record: Mapping[str, Any] | None) -> list
     return [row["path"] for row in rows if (row["path"], tuple(row["stat"])) not in known]
 
 
-def _entry_digest(entry: Mapping[str, Any], options: Options) -> str:
-    return storage.sha256_of_bytes(storage.canonical_json([entry, dataclasses.asdict(options)]))
+def _entry_digest(planned: PlannedSeries, options: Options) -> str:
+    return storage.sha256_of_bytes(planned.raw + storage.canonical_json(dataclasses.asdict(options)))
 
 
 def _renamed(record: dict[str, Any], entry: Mapping[str, Any], contents: Mapping[str, str]) -> None:
@@ -153,6 +153,7 @@ class _Batch:
     hashed: int = 0
     extracted: int = 0
     suspect: str = ""
+    outcome: BatchResult = field(default_factory=lambda: BatchResult({}))
 
     def record_path(self, series_id: str) -> Path:
         return self.results.series_record(RULE, series_id)
@@ -163,19 +164,31 @@ class _Batch:
         return list(dataclasses.astuple(limits.current()))
 
     def save(self, record: Mapping[str, Any]) -> None:
-        path = self.record_path(record["series_id"])
-        storage.write_atomically(path, storage.record_json(record), private=True)
+        path, data = self.record_path(record["series_id"]), storage.record_json(record)
+        storage.write_atomically(path, data, private=True)
+        self.vouch(record, len(data))
 
-    def series(self, entry: Mapping[str, Any]) -> bool:
+    def vouch(self, record: Mapping[str, Any], size: int) -> None:
+        """Note what the batch vouches for: a series whose record, of so many bytes, is on disk."""
+        series = record["series_id"]
+        self.outcome.series[series] = record["fingerprint"]
+        self.outcome.unreadable += _unread(record)
+        self.outcome.claims[os.path.relpath(self.record_path(series), self.results.root)] = [size, ""]
+        for file, said in files_of(record).items():
+            self.outcome.claims[f"dataset/images.zarr/{file}"] = said
+
+    def series(self, planned: PlannedSeries) -> bool:
         """Bring one series up to date; return whether it was extracted."""
-        record = _read_record(self.record_path(entry["series_id"]))
-        said = _entry_digest(entry, self.options)
+        record = _read_record(self.record_path(planned.series_id))
+        said = _entry_digest(planned, self.options)
         standing = record is not None and _stands(self.results, record)
         lifted = record is not None and record.get("limits", self.limits) != self.limits
         died = record is not None and bool(record.get("died"))
         again = self.paranoid or lifted or died
         if record is not None and standing and record.get("entry") == said and not again and not _unread(record):
+            self.vouch(record, self.record_path(planned.series_id).stat().st_size)
             return False
+        entry = planned.entry
         contents, kept = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
         self.hashed += len(_unknown(entry, None if self.paranoid else record))
         rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
@@ -234,10 +247,12 @@ class _Batch:
         """Make what waits durable, rename it into the dataset, and write the records last."""
         if not self.waiting:
             return
-        records = storage.Staged(self.disk)
+        records, sizes = storage.Staged(self.disk), []
         try:
             for record in self.waiting:
-                records.add(self.record_path(record["series_id"]), storage.record_json(record))
+                data = storage.record_json(record)
+                records.add(self.record_path(record["series_id"]), data)
+                sizes.append(len(data))
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
                 self._place(record)
@@ -246,6 +261,8 @@ class _Batch:
             records.rename()
         finally:
             records.abandon()
+        for record, size in zip(self.waiting, sizes, strict=True):
+            self.vouch(record, size)
         self.waiting, self.waiting_bytes = [], 0
 
     def _place(self, record: Mapping[str, Any]) -> None:
@@ -298,19 +315,19 @@ class _Batch:
         storage.remove_tree(home)
 
 
-def _work(batch: _Batch, entries: Sequence[Mapping[str, Any]], progress: Progress) -> list[Mapping[str, Any]]:
+def _work(batch: _Batch, planned: Sequence[PlannedSeries], progress: Progress) -> list[PlannedSeries]:
     """Bring series up to date; return those with a file that changed or vanished while it was read."""
     changed = []
-    for entry in entries:
+    for one in planned:
         try:
-            if batch.series(entry):
+            if batch.series(one):
                 batch.extracted += 1
-                log.info("series %s extracted", entry["series_id"])
+                log.info("series %s extracted", one.series_id)
         except SourceChanged:
-            log.warning("series %s: changed_while_reading", entry["series_id"])
-            changed.append(entry)
+            log.warning("series %s: changed_while_reading", one.series_id)
+            changed.append(one)
         else:
-            progress.add(1, sum(row["stat"][0] for row in entry["files"]))
+            progress.add(1, one.size)
     return changed
 
 
@@ -352,19 +369,19 @@ def extract_batch(
     SourceChanged
         If files changed or vanished while they were read, twice; all other series are published first.
     """
-    planned = storage.read_json(plan)
+    name, planned = read_plan(plan)
     results.images.mkdir(parents=True, exist_ok=True)
-    store = results.temporary / f"{planned['batch']}.{os.getpid()}"
+    store = results.temporary / f"{name}.{os.getpid()}"
     storage.make_private(store)
-    notes = attempts.Notes(results.private, planned["batch"])
+    notes = attempts.Notes(results.private, name)
     disk = storage.Disk(store)
     batch = _Batch(results, store, disk, pseudonyms, options, read_roots(inventory), notes, Crew(threads))
     batch.suspect = notes.suspect()
     batch.paranoid, batch.keep_removed = paranoid, keep_removed
     try:
-        gone = batch.retire({entry["series_id"] for entry in planned["series"]}, planned["batch"])
-        progress = Progress(results.private, f"{RULE}.{planned['batch']}")
-        again = _work(batch, planned["series"], progress)
+        gone = batch.retire({one.series_id for one in planned}, name)
+        progress = Progress(results.private, f"{RULE}.{name}")
+        again = _work(batch, planned, progress)
         changed = _work(batch, again, progress)
         batch.publish()
         progress.note()
@@ -374,23 +391,14 @@ def extract_batch(
         disk.close()
     if changed:
         raise SourceChanged(len(changed), "series")
-    total, extracted = len(planned["series"]), batch.extracted
-    outcome = BatchResult(
-        {
-            "series": total,
-            "extracted": extracted,
-            "unchanged": total - extracted,
-            "retired": len(gone),
-            "hashed": batch.hashed,
-        }
-    )
-    for entry in planned["series"]:
-        path = batch.record_path(entry["series_id"])
-        record = storage.read_record(path)
-        outcome.series[entry["series_id"]] = record["fingerprint"]
-        outcome.unreadable += _unread(record)
-        outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
-        for name, said in files_of(record).items():
-            outcome.claims[f"dataset/images.zarr/{name}"] = said
+    batch.outcome.unreadable.sort()
+    total, extracted = len(planned), batch.extracted
+    batch.outcome.counts = {
+        "series": total,
+        "extracted": extracted,
+        "unchanged": total - extracted,
+        "retired": len(gone),
+        "hashed": batch.hashed,
+    }
     log.info("extracted %d, unchanged %d, retired %d", extracted, total - extracted, len(gone))
-    return outcome
+    return batch.outcome

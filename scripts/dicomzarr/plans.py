@@ -1,21 +1,24 @@
 """Files into series, series into batches; a plan is rewritten only where its content changed.
 
 The header index is read twice: once as a stream, to learn which series each line belongs to, once to gather the lines
-of a batch. What stays in memory is a few numbers a file. Lines go into the plans as they are, and only a few words of
-each are looked at.
+of a batch. What stays in memory is a few numbers a file. Lines go into the plans as they are, a series a line, and only
+a few words of each are looked at.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
+import math
+import mmap
 import os
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,10 +31,11 @@ from dicomzarr.model import HeaderRow
 from dicomzarr.paths import Results
 
 MOST_BATCHES = 4096
-FILE_COSTS = 100_000  # bytes of pixels that take as long as opening one more file: many small ones are work too
+FILE_COSTS = 50_000  # bytes of pixels that take as long as opening one more file: many small ones are work too
 PREFIX_BITS = 12  # three hex digits of a series id: a batch owns whole prefixes
 _NAME = re.compile(r"(\d{4})-(\d{4})")
 _NONE = 0  # stands for "no SOP Instance UID" among hashes
+_ALL_BITS = 2**64 - 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,34 +120,81 @@ class _Known:
     outcome: str
     reason: str
     size: int
+    work: int
     instance: str
     ids: Ids
 
 
+# How many native bytes take as long to extract and read back as one byte that a compressed frame decodes to, by the end
+# of the transfer syntax (docs/decisions/0044). What is not listed counts by the bytes of its file.
+DECODING = {
+    **dict.fromkeys((".5", ".8.1"), 2),  # RLE, deflated frames
+    **dict.fromkeys((".4.50", ".4.51", ".4.53", ".4.55", ".4.57", ".4.70"), 2),  # JPEG
+    **dict.fromkeys((".4.80", ".4.81"), 5),  # JPEG-LS
+    **dict.fromkeys((".4.90", ".4.91"), 13),  # JPEG 2000
+    **dict.fromkeys((".4.201", ".4.202", ".4.203"), 3),  # HTJ2K
+    **dict.fromkeys((".4.110", ".4.111", ".4.112"), 12),  # JPEG XL
+}
+_DICOM = "1.2.840.10008.1.2"
+# A header may claim any size. Of one byte no more decoded ones are believed, nor of one file more work than this.
+LARGEST_RATIO, LARGEST_WORK = 32, 1 << 44
+_SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames")
+_SIZE = re.compile(rb'"(%b)":(\d+)' % "|".join(_SIZES).encode())
+
+
+def work_of(syntax: str, size: int, sizes: Callable[[], Iterable[int]]) -> int:
+    """Return how much work a file is, in bytes of native pixels.
+
+    Parameters
+    ----------
+    syntax : str
+        Transfer Syntax UID (0002,0010).
+    size : int
+        Bytes of the file.
+    sizes : callable
+        Gives the factors of the decoded size in bits that are known: rows, columns, samples, bits, frames. Not called
+        for native files.
+    """
+    factor = DECODING.get(syntax.removeprefix(_DICOM))
+    decoded = min(math.prod(sizes()) // 8, LARGEST_RATIO * size) * factor if factor else 0
+    return min(max(size, decoded), LARGEST_WORK)
+
+
 _IDS = ("IssuerOfPatientID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "content_sha256")
-_MARKS = tuple(f'"{name}":"'.encode() for name in (*_IDS, "SOPInstanceUID"))
+_MARKS = tuple((f'"{name}":"'.encode(), len(name) + 4) for name in (*_IDS, "SOPInstanceUID", "TransferSyntaxUID"))
 # A line ends so: keys are sorted (headers/index.py). Quotation marks cannot stand in a text without a backslash.
 _TAIL = re.compile(rb',"outcome":"(\w*)","path":"[^"]*","reason":"(\w*)","stat":\[(\d+),[-\d,]*\]\}\n')
 
 
-def _word(line: bytes, mark: bytes) -> str:
-    start = line.find(mark)
-    if start < 0:
-        return ""
-    start += len(mark)
-    return line[start : line.index(b'"', start)].decode("ascii")
+def _words(line: bytes) -> list[bytes]:
+    """Return what stands behind each of `_MARKS`, empty where it is missing."""
+    found = []
+    for mark, length in _MARKS:
+        start = line.find(mark)
+        found.append(line[start + length : line.index(b'"', start + length)] if start >= 0 else b"")
+    return found
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _ids(words: tuple[bytes, ...]) -> Ids:
+    issuer, patient, study, series, content = (word.decode("ascii") for word in words)
+    return Ids(issuer, patient, study, series, content)
 
 
 def _known(line: bytes) -> _Known:
     """Return what a line says, without parsing all of it where it can be read by its marks."""
     tail = _TAIL.fullmatch(line, max(line.rfind(b',"outcome":"'), 0)) if b"\\" not in line else None
     if tail:
-        *ids, instance = [_word(line, mark) for mark in _MARKS]
-        return _Known(tail[1].decode(), tail[2].decode(), int(tail[3]), instance, Ids(*ids))
+        *ids, instance, syntax = _words(line)
+        size = int(tail[3])
+        work = work_of(syntax.decode(), size, lambda: [int(number) for _, number in _SIZE.findall(line)])
+        return _Known(tail[1].decode(), tail[2].decode(), size, work, instance.decode(), _ids(tuple(ids)))
     row: HeaderRow = json.loads(line)
     facts: dict[str, Any] = dict(row["facts"])
-    ids = [facts.get(name, "") for name in _IDS]
-    return _Known(row["outcome"], row["reason"], row["stat"][0], facts.get("SOPInstanceUID", ""), Ids(*ids))
+    names = [facts.get(name, "") for name in _IDS]
+    size, syntax = row["stat"][0], facts.get("TransferSyntaxUID", "")
+    work = work_of(syntax, size, lambda: [facts[name] for name in _SIZES if isinstance(facts.get(name), int)])
+    return _Known(row["outcome"], row["reason"], size, work, facts.get("SOPInstanceUID", ""), Ids(*names))
 
 
 def belonging(ids: Ids, pseudonyms: Pseudonyms) -> Belonging | None:
@@ -171,21 +222,17 @@ def _belongs_to_a_series(known: _Known) -> bool:
     return (known.outcome == "quarantined" or known.reason == "missing_pixel_data") and bool(known.ids.series)
 
 
-def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    for line in stream:
-        yield offset, line
-        offset += len(line)
-
-
 @dataclasses.dataclass(slots=True)
 class _Survey:
     """One entry a file that belongs to a series: numbers only, so that ten million fit."""
 
     series: NDArray[np.uint64]
     instance: NDArray[np.uint64]
-    offset: NDArray[np.uint64]
+    ids: NDArray[np.uint64]
+    offset: NDArray[np.uint64]  # of its line, which has so many bytes
+    length: NDArray[np.uint64]
     size: NDArray[np.uint64]  # bytes of the source file
+    work: NDArray[np.uint64]  # bytes of native pixels that take as long
     shared: set[int]  # series that share their SeriesInstanceUID with another patient's
 
 
@@ -193,24 +240,21 @@ Finder = Callable[[Ids], Belonging | None]
 
 
 def _survey(index: Path, find: Finder) -> _Survey:
-    series, instance, offsets, sizes, uid = (array("Q") for _ in range(5))
+    numbers, offset = array("Q"), 0
+    uid_of = functools.lru_cache(maxsize=1 << 12)(_hash)
     with open(index, "rb", buffering=1 << 20) as stream:
-        for offset, line in _lines(stream):
+        for line in stream:
             known = _known(line)
             found = find(known.ids) if _belongs_to_a_series(known) else None
-            if found is None:
-                continue
-            series.append(int(found.series_id, 16))
-            instance.append(_hash(known.instance) if known.instance else _NONE)
-            uid.append(_hash(known.ids.series) if known.ids.series else _NONE)
-            offsets.append(offset)
-            sizes.append(known.size)
-    ids = _numbers(series)
-    return _Survey(ids, _numbers(instance), _numbers(offsets), _numbers(sizes), _shared(_numbers(uid), ids))
-
-
-def _numbers(column: array[int]) -> NDArray[np.uint64]:
-    return np.frombuffer(column, np.uint64) if column else np.zeros(0, np.uint64)
+            if found is not None:
+                instance = _hash(known.instance) if known.instance else _NONE
+                uid = uid_of(known.ids.series) if known.ids.series else _NONE
+                ids, place = hash(known.ids) & _ALL_BITS, (offset, len(line))
+                numbers.extend((int(found.series_id, 16), instance, ids, *place, known.size, known.work, uid))
+            offset += len(line)
+    table = np.array(numbers, np.uint64).reshape(-1, 8)
+    series, instances, kin, offsets, lengths, sizes, work, uids = (table[:, column] for column in range(8))
+    return _Survey(series, instances, kin, offsets, lengths, sizes, work, _shared(uids, series))
 
 
 def _shared(uids: NDArray[np.uint64], series: NDArray[np.uint64]) -> set[int]:
@@ -223,7 +267,7 @@ def _shared(uids: NDArray[np.uint64], series: NDArray[np.uint64]) -> set[int]:
 
 
 def _rivals(survey: _Survey) -> dict[int, list[int]]:
-    """Return, by series, the offsets of the files of other series that carry one of its SOP Instance UIDs."""
+    """Return, by series, the files of other series that carry one of its SOP Instance UIDs, as rows of the survey."""
     order = np.argsort(survey.instance, kind="stable")
     ordered = survey.instance[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else order
@@ -231,18 +275,19 @@ def _rivals(survey: _Survey) -> dict[int, list[int]]:
     found: dict[int, list[int]] = defaultdict(list)
     several = (ends - starts > 1) & (ordered[starts] != _NONE)
     for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
-        members = [(int(survey.series[i]), int(survey.offset[i])) for i in order[start:end].tolist()]
+        members = [(int(survey.series[i]), i) for i in order[start:end].tolist()]
         for series in {one for one, _ in members}:
-            found[series].extend(offset for other, offset in members if other != series)
+            found[series].extend(i for other, i in members if other != series)
     return found
 
 
-def _entry(lines: list[bytes], rivals: list[bytes], shared: bool, find: Finder) -> bytes:
+def _entry(lines: list[bytes], telling: list[bytes], rivals: list[bytes], shared: bool, find: Finder) -> bytes:
     """Return the plan of one series as JSON: its ids, its files in the order of their paths, and files that rival them.
 
-    The index is sorted by path, and so are lines that are taken by their offset.
+    The index is sorted by path, and so are lines that are taken by their offset. `telling` are those that differ in
+    where they belong, each once.
     """
-    found = [one for one in {find(_known(line).ids): None for line in lines} if one is not None]
+    found = [one for one in {find(_known(line).ids): None for line in telling} if one is not None]
     studies = sorted({one.study_id for one in found if one.study_id})
     flags = {flag for one in found for flag in one.flags}
     flags |= {"shared_series_uid"} if shared else set()
@@ -253,7 +298,7 @@ def _entry(lines: list[bytes], rivals: list[bytes], shared: bool, find: Finder) 
         "study_id": studies[0] if studies else "",
         "subject_id": found[0].subject_id,
     }
-    files, others = (b",".join(line.rstrip() for line in some) for some in (lines, rivals))
+    files, others = (b",".join(some) for some in (lines, rivals))
     return b'{"files":[%b],"rivals":[%b],%b' % (files, others, storage.canonical_json(ids).strip()[1:])
 
 
@@ -269,12 +314,12 @@ def plan_batches(
     index : Path
         The header index, one JSON line a file, sorted by path.
     contents : Path
-        Receives ``{"batches": {name: {digest, bytes, largest, series}}}``: of its plan, of its files, of its largest
-        series, and how many.
+        Receives ``{"batches": {name: {digest, bytes, work, largest, series}}}``: of its plan, of its files, how
+        much work they are in bytes of native pixels, in all and of the largest series, and how many series.
     pseudonyms : Pseudonyms
         Makes the ids.
     series_each, bytes_each : int
-        How many series, and how many bytes of source, a batch should hold.
+        How many series, and how much work in bytes of native pixels, a batch should hold.
 
     Returns
     -------
@@ -284,8 +329,11 @@ def plan_batches(
     survey = _survey(index, find)
     rivals = _rivals(survey)
     series_count = len(np.unique(survey.series))
-    work = int(survey.size.sum()) + FILE_COSTS * len(survey.size)
-    batches = number_of_batches(series_count, work, series_each, bytes_each, _previous_number(results))
+    work = int(survey.work.sum()) + FILE_COSTS * len(survey.work)
+    # Threads do not share small files (0034), so that a second core has work only in a second batch.
+    many = series_count > 8 and 4 * FILE_COSTS * len(survey.work) > bytes_each
+    at_least = max(_previous_number(results), 2 if many else 1)
+    batches = number_of_batches(series_count, work, series_each, bytes_each, at_least)
     storage.write_if_changed(
         results.private / "batches.json", storage.canonical_json({"batches": batches}), private=True
     )
@@ -294,31 +342,34 @@ def plan_batches(
     bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
     digests: dict[str, dict[str, Any]] = {}
     claims: dict[str, list[Any]] = {}
-    with open(index, "rb") as stream:
+    with open(index, "rb") as stream, _mapped(stream) as text:
 
-        def line_at(offset: int) -> bytes:
-            stream.seek(offset)
-            return stream.readline()
+        def lines_of(rows: NDArray[np.int64]) -> list[bytes]:
+            starts, lengths = survey.offset[rows].tolist(), survey.length[rows].tolist()
+            return [text[start : start + length].rstrip() for start, length in zip(starts, lengths, strict=True)]
 
         for number in range(batches):
             picked = order[bounds[number] : bounds[number + 1]]
-            members: dict[int, list[bytes]] = defaultdict(list)
-            for series, offset in zip(survey.series[picked].tolist(), survey.offset[picked].tolist(), strict=True):
-                members[series].append(line_at(offset))
-            entries = [
-                _entry(lines, [line_at(o) for o in sorted(rivals.get(series, []))], series in survey.shared, find)
-                for series, lines in sorted(members.items())
-            ]
+            entries = []
+            for rows in _runs(picked, survey.series[picked]):
+                series = int(survey.series[rows[0]])
+                telling = rows[np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
+                others = np.array(rivals.get(series, []), np.int64)
+                others = others[np.argsort(survey.offset[others])]
+                is_shared = series in survey.shared
+                entries.append(_entry(lines_of(rows), lines_of(telling), lines_of(others), is_shared, find))
             name = batch_name(number, batches)
-            plan = b'{"batch":"%b","series":[%b]}\n' % (name.encode(), b",".join(entries))
+            plan = b'{"batch":"%b","series":[\n%b\n]}\n' % (name.encode(), b",\n".join(entries))
             storage.write_if_changed(results.plan(name), plan, private=True)
             digest = storage.sha256_of_bytes(plan)
             claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), digest]
-            sizes = _by_series(survey.series[picked], survey.size[picked])
             digests[name] = {
                 "digest": digest[:16],
-                "bytes": int(sizes.sum()),
-                "largest": int(sizes.max(initial=0)),
+                "bytes": int(survey.size[picked].sum()),
+                "work": int(survey.work[picked].sum()),
+                "largest": max(
+                    (int(survey.work[rows].sum()) for rows in _runs(picked, survey.series[picked])), default=0
+                ),
                 "series": len(entries),
             }
     _remove_other_numberings(results, set(digests))
@@ -326,10 +377,73 @@ def plan_batches(
     return PlanCounts(len(survey.series), series_count, batches, claims)
 
 
-def _by_series(series: NDArray[np.uint64], sizes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the bytes of each series, from those of each file, shape (files,); files of a series are neighbours."""
-    starts = np.flatnonzero(np.concatenate(([True], series[1:] != series[:-1]))) if len(series) else np.zeros(0, int)
-    return np.add.reduceat(sizes, starts) if len(starts) else sizes
+@contextlib.contextmanager
+def _mapped(stream: IO[bytes]) -> Iterator[mmap.mmap | bytes]:
+    """Lend the bytes of a file, of which no more than what is used is read."""
+    if not os.fstat(stream.fileno()).st_size:
+        yield b""
+        return
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        yield text
+
+
+def _runs(rows: NDArray[np.int64], series: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
+    """Return the rows of each series, shape (files,) each; those of a series are neighbours."""
+    return np.split(rows, np.flatnonzero(series[1:] != series[:-1]) + 1) if len(rows) else []
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedSeries:
+    """A series as its plan has it; most that did not change need not be taken apart.
+
+    Attributes
+    ----------
+    series_id : str
+    raw : bytes
+        The JSON of its entry.
+    """
+
+    series_id: str
+    raw: bytes
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """Ids, files and rivals."""
+        found: dict[str, Any] = json.loads(self.raw)
+        return found
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        # Neither mark can stand in a text, where a quotation mark has a backslash before it.
+        return sum(map(int, _STAT.findall(self.raw, 0, self.raw.rindex(b',"rivals":['))))
+
+
+_STAT = re.compile(rb'"stat":\[(\d+),')
+_SERIES = re.compile(rb'"series_id":"([0-9a-f]{16})"')
+
+
+def read_plan(plan: Path) -> tuple[str, list[PlannedSeries]]:
+    """Return the name of a batch and its series, by id.
+
+    Raises
+    ------
+    Damaged
+        If the file is not as `plan_batches` wrote it.
+    """
+    head, *lines = plan.read_bytes().split(b"\n")
+    name = re.fullmatch(rb'\{"batch":"(\d{4}-\d{4})","series":\[', head)
+    if name is None or lines[-2:] != [b"]}", b""]:
+        raise storage.Damaged(plan)
+    found = []
+    for line in lines[:-2]:
+        if line:  # a batch without series has an empty one
+            raw = line.removesuffix(b",")
+            series = _SERIES.search(raw, raw.rindex(b',"series_id":'))
+            if series is None:
+                raise storage.Damaged(plan)
+            found.append(PlannedSeries(series[1].decode(), raw))
+    return name[1].decode(), found
 
 
 def _remove_other_numberings(results: Results, current: set[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from dicomzarr.model import ImageFacts
 
@@ -70,11 +71,17 @@ def burned_in(facts: ImageFacts) -> str:
         return "declared"
     if said == "NO":
         return ""
-    words = [re.sub("[^A-Z]", "", word.upper()) for word in facts.get("ImageType", ())]
-    modality, sop_class = facts.get("Modality", "").strip().upper(), facts.get("SOPClassUID", "")
+    modality, sop_class = facts.get("Modality", ""), facts.get("SOPClassUID", "")
+    return _burned_in(tuple(facts.get("ImageType", ())), modality, sop_class, bool(facts.get("ConversionType")))
+
+
+@lru_cache(maxsize=1024)
+def _burned_in(image_type: tuple[str, ...], modality: str, sop_class: str, converted: bool) -> str:
+    words = [re.sub("[^A-Z]", "", word.upper()) for word in image_type]
+    modality = modality.strip().upper()
     if any(word.startswith(_SCREEN_SAVES) for word in words):
         return "screen_save"
-    if sop_class in _SECONDARY_CAPTURE_CLASSES or modality == "SC" or facts.get("ConversionType"):
+    if sop_class in _SECONDARY_CAPTURE_CLASSES or modality == "SC" or converted:
         return "secondary_capture"
     if sop_class in _ULTRASOUND_CLASSES or modality in _ULTRASOUND:
         return "ultrasound"
@@ -83,6 +90,7 @@ def burned_in(facts: ImageFacts) -> str:
     return "photograph" if sop_class in _PHOTOGRAPH_CLASSES or modality in _PHOTOGRAPH else ""
 
 
+@lru_cache(maxsize=1024)
 def names_head(text: str) -> bool:
     """Return whether a text names the head, or a part of it or beside it; that of a femur counts too."""
     return _HEAD.search(text.replace("_", " ")) is not None

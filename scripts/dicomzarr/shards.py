@@ -28,6 +28,7 @@ BRICK = {"z": 16, "y": 128, "x": 128}  # voxels
 # Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle throughout. zstd gains from blocks
 # larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
 BLOCK = 512 << 10
+_BUFFER = 256 << 10  # bytes of chunks that are written at once
 PRESETS: Mapping[str, tuple[str, int, int] | None] = {
     "balanced": ("zstd", 1, BLOCK),
     "fast": ("lz4", 5, 0),
@@ -129,7 +130,7 @@ def _packer(dtype: str, compression: str) -> Callable[[NDArray[Any]], bytes]:
     codec = blosc.Blosc(cname=preset[0], clevel=preset[1], shuffle=blosc.BITSHUFFLE, blocksize=preset[2])
 
     def pack(chunk: NDArray[Any]) -> bytes:
-        packed = bytes(codec.encode(chunk))
+        packed: bytes = codec.encode(chunk)
         return packed + _crc32c(packed)
 
     return pack
@@ -171,12 +172,10 @@ def write_array(
     def packed(chunk: tuple[int, NDArray[Any]]) -> tuple[int, bytes]:
         return chunk[0], pack(chunk[1])
 
-    with open(path, "xb", buffering=0) as stream:
+    with open(path, "xb", buffering=_BUFFER) as stream:
 
         def append(data: bytes) -> None:
-            view = memoryview(data)
-            while view:
-                view = view[stream.write(view) :]
+            stream.write(data)
             digest.update(data)
 
         size = math.prod(grid.chunk) * np.dtype(dtype).itemsize
@@ -205,6 +204,7 @@ def _chunks(
     )
     deep, slices = (sizes[at["z"]] if "z" in at else 1 for sizes in (grid.chunk, grid.shape))
     whole = deep == 1 and shape == padded  # a frame is a row of chunks as it is
+    single = whole and not {"c"} & set(grid.axes) and math.prod(counts[-2:]) == 1
     slab = np.zeros(0, dtype)
     count = 0
     for count, frame in enumerate(frames, 1):
@@ -219,7 +219,9 @@ def _chunks(
             # A new one each time: the chunks of the last one may still wait to be compressed.
             slab = np.zeros((deep, *padded), dtype) if within == 0 else slab
             slab[within][tuple(slice(0, n) for n in shape)] = planes
-        if within == deep - 1 or z == slices - 1:
+        if single:
+            yield count - 1, slab  # one chunk, and `t` and `z` are its only other axes
+        elif within == deep - 1 or z == slices - 1:
             yield from _tiles(grid, counts, slab, t, z // deep)
     if count * math.prod(shape) != math.prod(grid.shape):
         raise ValueError("fewer frames than the array has room for")

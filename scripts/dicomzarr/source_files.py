@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -38,9 +38,10 @@ class Roots:
 _CHANGED = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM))
 
 
-@contextlib.contextmanager
-def opened(row: HeaderRow, opener: Opener) -> Iterator[int]:
+class opened:
     """Open a source file, read only and through no link; it is the one the scan saw until it is closed.
+
+    A context manager, and no generator, since it is entered for every file.
 
     Raises
     ------
@@ -49,20 +50,29 @@ def opened(row: HeaderRow, opener: Opener) -> Iterator[int]:
     OSError
         If the disk does not give it.
     """
-    try:
-        handle = opener.open(row["path"])
-    except OSError as error:
-        if error.errno in _CHANGED:
-            raise SourceChanged(1) from None
-        raise
-    try:
-        _refuse_change(handle, row)
+
+    def __init__(self, row: HeaderRow, opener: Opener) -> None:
+        self._row, self._opener = row, opener
+
+    def __enter__(self) -> int:
         try:
-            yield handle
+            self._handle = self._opener.open(self._row["path"])
+        except OSError as error:
+            if error.errno in _CHANGED:
+                raise SourceChanged(1) from None
+            raise
+        try:
+            _refuse_change(self._handle, self._row)
+        except BaseException:
+            os.close(self._handle)
+            raise
+        return self._handle
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            _refuse_change(self._handle, self._row)
         finally:
-            _refuse_change(handle, row)
-    finally:
-        os.close(handle)
+            os.close(self._handle)
 
 
 def _refuse_change(handle: int, row: HeaderRow) -> None:
@@ -108,15 +118,14 @@ class Contents:
         return UNREADABLE
 
     def _digest(self, row: HeaderRow) -> str:
-        digest = blake3(max_threads=self._threads)
         size = row["stat"][0]
         with opened(row, self._opener) as handle:
-            offset = 0
-            while block := os.pread(handle, _BLOCK, offset):
-                digest.update(block)
-                offset += len(block)
-                if offset == size:
-                    break
+            block = os.pread(handle, min(size + 1, _BLOCK), 0)
+            digest = blake3(block, max_threads=self._threads)
+            offset = len(block)
+            while offset < size and (more := os.pread(handle, _BLOCK, offset)):
+                digest.update(more)
+                offset += len(more)
         if offset != size:
             raise SourceChanged(1)
         if len(block) == size <= min(_SMALL, self._room):
@@ -186,9 +195,12 @@ class Readers:
     def of(self, source: int) -> pixels.FrameReader:
         """Return the frames of a file; the reader of another file is closed."""
         if self._current != source or self._reader is None:
+            before = self._reader
             self._leave()
             file = self._files[source]
-            self._reader = pixels.FrameReader(self._source(file), file.row["facts"], file.format)
+            bytes_of, facts = self._source(file), file.row["facts"]
+            reader = before.like(bytes_of, facts, file.format) if before and file.format else None
+            self._reader = reader or pixels.FrameReader(bytes_of, facts, file.format)
             self._current = source
         return self._reader
 

@@ -6,9 +6,9 @@ import contextlib
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from blake3 import blake3
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from dicomzarr.model import Options, Place, Volume
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.reasons import SetAside
 from dicomzarr.source_files import Readers, Roots, SourceFile, numbers_of
+
+Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(slots=True)
@@ -39,19 +41,19 @@ class _ReaderPool:
         self._files, self._roots = files, roots
         self._idle: list[Readers] = []
 
-    @contextlib.contextmanager
-    def readers(self) -> Iterator[Readers]:
-        """Lend readers that nobody else uses meanwhile; the file they have open stays so for the next."""
+    def use(self, work: Callable[[Readers], Answer]) -> Answer:
+        """Return what `work` makes of readers that nobody else uses meanwhile; the file they have open stays so."""
         try:
             readers = self._idle.pop()
         except IndexError:
             readers = Readers(self._files, self._roots)
         try:
-            yield readers
+            answer = work(readers)
         except BaseException:
             readers.close()
             raise
         self._idle.append(readers)
+        return answer
 
     def close(self) -> None:
         """Close all files; tells of one that changed while it was open."""
@@ -60,8 +62,7 @@ class _ReaderPool:
                 stack.callback(readers.close)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(NamedTuple):
     """A decoded frame, and what decoding it taught."""
 
     pixels: NDArray[Any]
@@ -75,19 +76,24 @@ def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool =
     """Read one frame; cross-check it if it is a sample, or in any case."""
     said, flags = "", set[str]()
     source, number = place.frame.source, place.frame.number
+
+    def read(readers: Readers) -> pixels.DecodedFrame:
+        nonlocal said
+        reader = readers.of(source)
+        decoded = reader[number]
+        if always or pixels.is_sampled(place.frame.content, number, options.cross_check):
+            checked = reader.cross_check(number, decoded)
+            said = f"{checked.outcome} {checked.decoder}".strip()
+            flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())
+        flags.update(reader.flags, decoded.flags)
+        return decoded
+
     try:
-        with pool.readers() as readers:
-            reader = readers.of(source)
-            decoded = reader[number]
-            if always or pixels.is_sampled(place.frame.content, number, options.cross_check):
-                checked = reader.cross_check(number, decoded)
-                said = f"{checked.outcome} {checked.decoder}".strip()
-                flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())
+        decoded = pool.use(read)
     except pixels.DecoderDisagreement as error:
         raise BadFile(source, error, error.digests) from None
     except SetAside as error:
         raise BadFile(source, error) from None
-    flags.update(reader.flags, decoded.flags)
     digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
     return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), said)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dicomzarr import plans
+from dicomzarr import plans, storage
 from dicomzarr.identity import Pseudonyms
 from dicomzarr.paths import Results
 
@@ -25,7 +25,12 @@ def row(path: str, series: str, instance: str, patient: str = "p", **more: Any) 
 def plan(tmp_path: Path, rows: list[dict[str, Any]], series_each: int = 64) -> dict[str, dict[str, Any]]:
     results = Results(tmp_path)
     index = tmp_path / "headers.jsonl"
-    index.write_text("".join(json.dumps(one) + "\n" for one in sorted(rows, key=lambda one: one["path"])))
+    index.write_text(
+        "".join(
+            json.dumps(one, sort_keys=True, separators=(",", ":")) + "\n"
+            for one in sorted(rows, key=lambda one: one["path"])
+        )
+    )
     contents = results.plans / "contents.json"
     plans.plan_batches(results, index, contents, KEY, series_each=series_each, bytes_each=10**9)
     named = json.loads(contents.read_text())["batches"]
@@ -105,3 +110,59 @@ def test_without_a_patient_the_study_stands_for_one(tmp_path: Path) -> None:
     found = plan(tmp_path, [row("a", "1.1", "2.1", ""), row("b", "1.2", "2.2", "")])
     assert len({entry["subject_id"] for entry in found.values()}) == 1
     assert all("unknown_subject" in entry["flags"] for entry in found.values())
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rows = [row(f"{n}.dcm", f"1.{n}", f"2.{n}") for n in range(5)] + [row('o,\\"rivals\\":[dd', "1.3", "2.4")]
+    made = plan(tmp_path, rows)
+    path = Results(tmp_path).plan("0001-0000")
+    name, found = plans.read_plan(path)
+    assert name == "0001-0000"
+    assert {one.series_id: one.entry for one in found} == made
+    assert [one.size for one in found] == [sum(f["stat"][0] for f in one.entry["files"]) for one in found]
+    assert sum(len(one.entry["rivals"]) for one in found) == 2  # 4.dcm and the odd name share an instance
+    whole = path.read_bytes()
+    for cut in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(storage.Damaged):
+            plans.read_plan(path)
+
+
+def test_an_empty_plan_has_no_series(tmp_path: Path) -> None:
+    assert plan(tmp_path, []) == {}
+    assert plans.read_plan(Results(tmp_path).plan("0001-0000")) == ("0001-0000", [])
+
+
+J2K, BASELINE = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.50"
+FRAME = {"Rows": 256, "Columns": 256, "BitsAllocated": 16, "SamplesPerPixel": 1}
+
+
+@pytest.mark.parametrize(
+    ("size", "facts", "expected"),
+    [
+        (60_000, {"TransferSyntaxUID": "1.2.840.10008.1.2.1", **FRAME}, 60_000),
+        (60_000, {"TransferSyntaxUID": J2K, **FRAME}, 13 * 131_072),
+        (600_000, {"TransferSyntaxUID": J2K, **FRAME, "NumberOfFrames": 10}, 13 * 1_310_720),
+        (200_000, {"TransferSyntaxUID": BASELINE, **FRAME, "BitsAllocated": 8, "SamplesPerPixel": 3}, 2 * 196_608),
+        (60_000, {"TransferSyntaxUID": J2K, "Rows": 256}, 60_000),  # a size that nobody knows
+        (60_000, {"TransferSyntaxUID": J2K, **FRAME, "NumberOfFrames": 10**9}, 13 * 32 * 60_000),  # one that lies
+        (60_000, {"TransferSyntaxUID": "1.2.3", **FRAME}, 60_000),
+    ],
+)
+@pytest.mark.parametrize("spelled", ["plain", "with \\ in it"])
+def test_a_compressed_file_is_as_much_work_as_it_decodes_to(
+    tmp_path: Path, size: int, facts: dict[str, Any], expected: int, spelled: str
+) -> None:
+    one = row("a", "1.1", "2.1", ImageType=[spelled], **facts) | {"stat": [size, 1, 1, 1]}
+    plan(tmp_path, [one, row("b", "1.1", "2.2")])
+    batch = json.loads((Results(tmp_path).plans / "contents.json").read_text())["batches"]["0001-0000"]
+    assert (batch["bytes"], batch["work"], batch["largest"]) == (size + 100, expected + 100, expected + 100)
+
+
+def test_compressed_series_are_spread_over_more_batches_than_their_bytes_would_be(tmp_path: Path) -> None:
+    rows = [
+        row(f"{n}", f"1.{n % 50}", f"2.{n}", TransferSyntaxUID=J2K, **FRAME) | {"stat": [60_000, 1, 1, 1]}
+        for n in range(2000)
+    ]
+    plan(tmp_path, rows)
+    assert len(list(Results(tmp_path).plans.glob("0004-*.json"))) == 4

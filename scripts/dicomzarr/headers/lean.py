@@ -276,7 +276,7 @@ def read_raw(
             kind = SPECIAL.get(tag, vr)
             texts.append((kind, read(min(length, longest(kind)), base + value)))
     header.is_empty = last == 0
-    memory.compare(first, start, len(values) + len(texts) - spared)
+    memory.compare(first, start, len(values) + len(texts) - spared, None if implicit else _end_of_items)
     return header
 
 
@@ -369,6 +369,14 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
         if base + position > size:
             raise Truncated
     return base + position
+
+
+def _end_of_items(data: bytes, start: int) -> int | None:
+    """Return the offset behind the explicit items that begin in a block of bytes, None where they do not end there."""
+    try:
+        return _skip_items(lambda length, offset: data[offset : offset + length], len(data), start, False)
+    except (Unclear, Truncated, TooLong):
+        return None
 
 
 def looks_like(data: bytes, start: int, size: int, encoding: Encoding, least: int) -> tuple[bool, bool]:

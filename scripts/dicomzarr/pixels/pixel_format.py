@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal, cast
 
 from dicomzarr import limits
 from dicomzarr.model import ImageFacts
@@ -163,6 +164,23 @@ def pixel_format(facts: ImageFacts) -> PixelFormat:
         raise SetAside("missing_pixel_data")
     if not facts.get("TransferSyntaxUID"):
         raise SetAside("missing_attribute")
+    # The files of a series say the same, file after file.
+    pixel = facts["pixel"]
+    return _pixel_format(limits.current(), pixel["keyword"], pixel["vr"], *map(facts.get, _DECIDING))
+
+
+# What decides, beside keyword and VR of the pixel data element.
+_DECIDING = (
+    *("TransferSyntaxUID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression"),
+)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _pixel_format(budget: limits.Limits, keyword: str, vr: str, *values: Any) -> PixelFormat:
+    """Return the format of what `_DECIDING` names, None where a value is missing, within these limits."""
+    known: dict[str, Any] = {name: value for name, value in zip(_DECIDING, values, strict=True) if value is not None}
+    facts = cast(ImageFacts, known | {"pixel": {"keyword": keyword, "vr": vr}})
     syntax = SYNTAXES.get(facts["TransferSyntaxUID"])
     if syntax is None:
         raise SetAside("unsupported_transfer_syntax")
@@ -171,8 +189,8 @@ def pixel_format(facts: ImageFacts) -> PixelFormat:
     frames = facts.get("NumberOfFrames") or 1
     if frames < 1:
         raise SetAside("invalid_attribute", found=frames, needed=1)
-    if frames > limits.current().frames:
-        raise SetAside("too_large", found=frames, needed=limits.current().frames)
+    if frames > budget.frames:
+        raise SetAside("too_large", found=frames, needed=budget.frames)
     samples, photometric = _colour_model(facts, flags)
     shift = 0
     if facts["pixel"]["keyword"] != "PixelData":
@@ -188,7 +206,7 @@ def pixel_format(facts: ImageFacts) -> PixelFormat:
         _check_uncompressed_colour(photometric, allocated, columns)
         planar = photometric not in SUBSAMPLED and _planar(facts, flags)
     decoded = rows * columns * samples * int(dtype[2:])
-    largest = limits.current().frame
+    largest = budget.frame
     if decoded > largest:
         raise SetAside("too_large", found=decoded, needed=largest)
     return PixelFormat(

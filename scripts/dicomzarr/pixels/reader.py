@@ -124,6 +124,21 @@ class FrameReader:
         self._direct &= not (form.planar or self._subsampled or form.swapped_bytes)
         self.flags = tuple(sorted(flags))
 
+    def like(self, source: Source, facts: ImageFacts, form: PixelFormat) -> FrameReader | None:
+        """Return a reader of another file whose pixels lie as in this one's, None where they do not.
+
+        What this one found out then holds for that one too, and need not be measured again.
+        """
+        offset, length = facts["pixel"]["offset"], facts["pixel"]["length"]
+        if self._table is not None or form is not self.format or length != self._length:
+            return None
+        if source.size - offset != self._source.size - self._offset:
+            return None
+        other = FrameReader.__new__(FrameReader)
+        other.__dict__.update(self.__dict__)
+        other._source, other._offset = source, offset
+        return other
+
     def __len__(self) -> int:
         return self.format.frames
 

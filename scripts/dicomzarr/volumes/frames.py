@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -70,7 +71,11 @@ def needs_header(facts: ImageFacts) -> bool:
 
 
 def _is_mosaic(facts: ImageFacts) -> bool:
-    return kind_of_image(tuple(str(v) for v in facts.get("ImageType", ())), facts.get("SOPClassUID", "")).mosaic
+    return kind_of_image(_image_type(facts), facts.get("SOPClassUID", "")).mosaic
+
+
+def _image_type(facts: ImageFacts) -> tuple[str, ...]:
+    return tuple(map(str, facts.get("ImageType", ())))
 
 
 def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header: Dataset | None = None) -> list[Frame]:
@@ -119,6 +124,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
         flags.add("partial_geometry")
         for place in places:
             place.position = None
+    image_type = _image_type(facts)
     fixed_rescale = _rescale(facts.get("RescaleSlope"), facts.get("RescaleIntercept"))
     fixed_window = _windows(facts.get("WindowCenter"), facts.get("WindowWidth"))
     mosaic = read_mosaic(header, facts, fmt.rows, fmt.columns) if header is not None and _is_mosaic(facts) else None
@@ -131,7 +137,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
             sop_instance_uid=facts.get("SOPInstanceUID", ""),
             sop_class_uid=facts.get("SOPClassUID", ""),
             modality=facts.get("Modality", ""),
-            image_type=place.image_type or tuple(str(v) for v in facts.get("ImageType", ())),
+            image_type=place.image_type or image_type,
             rows=fmt.rows,
             columns=fmt.columns,
             samples=fmt.samples,
@@ -359,30 +365,43 @@ def dose_positions(
     return None
 
 
+_FILE_NUMBERS: Final = (
+    ("temporal_position", "TemporalPositionIdentifier"),
+    ("echo_time_ms", "EchoTime"),
+    ("echo_number", "EchoNumbers"),
+    ("b_value", "DiffusionBValue"),
+    ("inversion_time_ms", "InversionTime"),
+    ("trigger_time_ms", "TriggerTime"),
+    ("instance_number", "InstanceNumber"),
+    ("acquisition_number", "AcquisitionNumber"),
+    ("series_number", "SeriesNumber"),
+)
+
+
 def _causes_of_file(facts: ImageFacts) -> dict[str, float]:
     """Return what the file says of all its frames, by the names of `CAUSES`."""
-    found = {
-        "temporal_position": number(facts.get("TemporalPositionIdentifier")),
-        "echo_time_ms": number(facts.get("EchoTime")),
-        "echo_number": number(facts.get("EchoNumbers")),
-        "b_value": number(facts.get("DiffusionBValue")),
-        "inversion_time_ms": number(facts.get("InversionTime")),
-        "trigger_time_ms": number(facts.get("TriggerTime")),
-        "acquisition_time_s": date_time(facts.get("AcquisitionDateTime")),
-        "content_time_s": date_time(facts.get("ContentDate"), facts.get("ContentTime")),
-        "instance_number": number(facts.get("InstanceNumber")),
-        "acquisition_number": number(facts.get("AcquisitionNumber")),
-        "series_number": number(facts.get("SeriesNumber")),
-    }
-    if found["acquisition_time_s"] is None:
-        found["acquisition_time_s"] = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
+    found = {}
+    for cause, keyword in _FILE_NUMBERS:
+        value = facts.get(keyword)
+        known = None if value is None else number(value)
+        if known is not None:
+            found[cause] = known
+    acquired = date_time(facts.get("AcquisitionDateTime"))
+    if acquired is None:
+        acquired = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
+    shown = date_time(facts.get("ContentDate"), facts.get("ContentTime"))
+    if acquired is not None:
+        found["acquisition_time_s"] = acquired
+    if shown is not None:
+        found["content_time_s"] = shown
     milliseconds = number(facts.get("FrameReferenceTime"))
-    found["frame_reference_time_s"] = None if milliseconds is None else milliseconds / 1000
+    if milliseconds is not None:
+        found["frame_reference_time_s"] = milliseconds / 1000
     direction = vector(facts.get("DiffusionGradientOrientation"))
-    if direction or found["b_value"] is not None:
+    if direction or "b_value" in found:
         # As in functional groups: an image without a direction (b = 0) has the null vector.
         found.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
-    return {key: value for key, value in found.items() if value is not None}
+    return found
 
 
 # --------------------------------------------------------------------------------------------- values of a header
@@ -407,6 +426,11 @@ def numbers(value: object) -> tuple[float, ...] | None:
     """Return finite numbers, or None if any is not."""
     if value is None or isinstance(value, (str, bytes)):
         return None
+    if type(value) is list:  # as the index gives them
+        try:
+            return tuple(map(float, value)) if all(map(math.isfinite, value)) else None
+        except (TypeError, OverflowError):  # it takes a closer look
+            pass
     parts = [number(part) for part in value] if hasattr(value, "__iter__") else [number(value)]
     return None if any(part is None for part in parts) else tuple(part for part in parts if part is not None)
 
@@ -438,6 +462,8 @@ def date_time(day: object, time: object = None) -> float | None:
     ----------
     DICOM PS3.5 section 6.2.
     """
+    if day is None and time is None:
+        return None
     text, clock = _text(day), _text(time)
     zone = 0.0
     if time is None:
@@ -457,14 +483,20 @@ def date_time(day: object, time: object = None) -> float | None:
         return None
     if not text:
         return seconds if clock else None
-    days = _DATE.match(text)
-    if days is None:
+    days = _days(text)
+    return None if days is None else days * 86400.0 + seconds - zone
+
+
+@lru_cache(maxsize=1024)
+def _days(text: str) -> int | None:
+    """Return the days since 2000-01-01 of a DA value, or None where it is none."""
+    match = _DATE.match(text)
+    if match is None:
         return None
     try:
-        ordinal = date(int(days[1]), int(days[2]), int(days[3])).toordinal()
+        return date(int(match[1]), int(match[2]), int(match[3])).toordinal() - _EPOCH
     except ValueError:
         return None
-    return (ordinal - _EPOCH) * 86400.0 + seconds - zone
 
 
 def _text(value: object) -> str:

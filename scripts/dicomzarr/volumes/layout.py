@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.model import Frame, Place, Vector, Volume
+from dicomzarr.model import Cosines, Frame, Place, Vector, Volume
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.frames import LABEL_MAP, PARAMETRIC_MAP, RT_DOSE, SEGMENTATION
 from dicomzarr.volumes.imagetype import KindOfImage, kind_of_image
@@ -156,7 +157,13 @@ def _segmentation(frames: list[Frame], name: tuple[str, ...]) -> Volume:
 def _depth(frame: Frame) -> float:
     if frame.orientation is None or frame.position is None:
         raise ValueError("a frame without geometry has no depth")
-    return round(geometry.dot(frame.position, geometry.slice_normal(frame.orientation)), 6) + 0.0
+    return round(geometry.dot(frame.position, _normal(frame.orientation)), 6) + 0.0
+
+
+@lru_cache(maxsize=4096)
+def _normal(orientation: Cosines) -> Vector:
+    """Return the unit normal, for depths alone: which zero of it has a sign depends on who asked first."""
+    return geometry.slice_normal(orientation)
 
 
 def _on_t(

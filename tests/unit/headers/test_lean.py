@@ -11,25 +11,37 @@ from hypothesis import strategies as st
 
 from dicomzarr.headers import lean, memory
 from dicomzarr.headers.attributes import WANTED
+from dicomzarr.headers.elements import NAMING
 from dicomzarr.headers.lean import RawHeader, Truncated, Unclear, read_raw
 
-# Wanted, not wanted and of text, not wanted and of numbers, private, and one whose length takes four bytes.
+# Wanted, not wanted and of text, not wanted and of numbers, private, and some whose length takes four bytes: sequences
+# that name nobody and that name people.
 TAGS = sorted(
     {*sorted(WANTED)[:30], 0x00080050, 0x00100010, 0x00100030, 0x00181000, 0x00181150, 0x00190010, 0x00191008}
+    | {0x00081140, 0x00082218, 0x00181210, *sorted(NAMING)[:2]}
 )
-CODES = {"LO": b"LO", "US": b"US", "OB": b"OB\0\0"}
+CODES = {"LO": b"LO", "US": b"US", "OB": b"OB\0\0", "SQ": b"SQ\0\0", "UT": b"UT\0\0", "UN": b"UN\0\0"}
+ITEMS = {  # of a sequence of undefined length, and so that it lacks its end
+    "open": struct.pack("<HHI", 0xFFFE, 0xE000, 12) + struct.pack("<HH4sI", 8, 0x1150, b"UI\4\0", 0x30302E31),
+    "torn": struct.pack("<HHI", 0xFFFE, 0xE000, 8),
+}
 
 
 def encoded(tag: int, vr: str, value: bytes, implicit: bool) -> bytes:
     group, element = tag >> 16, tag & 0xFFFF
+    if vr in ITEMS:
+        head = b"" if implicit else CODES["UN" if value == b"AB" else "SQ"]
+        end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0) if vr == "open" else b""
+        return struct.pack("<HH", group, element) + head + b"\xff" * 4 + ITEMS[vr] + end
     if implicit:
         return struct.pack("<HHI", group, element, len(value)) + value
     head = struct.pack("<HH", group, element) + CODES[vr]
-    return head + struct.pack("<I" if vr == "OB" else "<H", len(value)) + value
+    return head + struct.pack("<I" if len(CODES[vr]) > 2 else "<H", len(value)) + value
 
 
 VALUES = st.sampled_from([b"", b"AB", b"CD", b"1.2.840 ", b"x" * 1500])
-ELEMENT = st.tuples(st.sampled_from(["LO"] * 9 + ["US", "OB"]), VALUES)
+ELEMENT = st.tuples(st.sampled_from(["LO"] * 18 + ["US", "OB", "SQ", "SQ", "UT", "open", "open"]), VALUES)
+TORN = ("torn", b"")
 LONG = ("OB", b"y" * 20_000)
 Elements = dict[int, tuple[str, bytes]]
 
@@ -46,7 +58,7 @@ def short_headers() -> Iterator[None]:
 def series(draw: st.DrawFn) -> list[Elements]:
     """Draw headers of which each differs little from the first."""
     first = {tag: draw(ELEMENT) for tag in TAGS if draw(st.integers(0, 9))}
-    changes = st.dictionaries(st.sampled_from(TAGS), ELEMENT | st.just(LONG), max_size=3)
+    changes = st.dictionaries(st.sampled_from(TAGS), ELEMENT | st.sampled_from([LONG, TORN]), max_size=3)
     return [first, *({**first, **draw(changes)} for _ in range(draw(st.integers(1, 5))))]
 
 
@@ -95,11 +107,23 @@ def test_headers_that_are_alike_are_read_in_runs() -> None:
     memory.MEMORIES.clear()
 
 
+def test_a_run_goes_on_behind_sequences_and_long_values() -> None:
+    parts = [encoded(tag, "LO", b"AB", False) for tag in TAGS if tag < 0x00081140]
+    parts += [encoded(0x00081140, "SQ", b"x" * 20, False), encoded(0x00082218, "open", b"", False)]
+    parts += [encoded(tag, "LO", b"AB", False) for tag in TAGS if tag > 0x00082218 and tag not in NAMING]
+    parts += [encoded(0x00991010, "OB", b"z" * 9000, False), encoded(0x7FE00010, "OB", b"pixels", False)]
+    memory.MEMORIES.clear()
+    found = [read(b"".join(parts), False) for _ in range(3)]
+    (run,) = memory.MEMORIES[False, WANTED].runs.values()
+    assert run.data == b"".join(parts[:-1]) and found[0] == found[1] == found[2]
+    memory.MEMORIES.clear()
+
+
 def test_headers_with_nothing_in_common_are_compared_seldom() -> None:
     known, compared = memory.Memory(), 0
     for number in range(2000):
         before = known._left
-        known.compare(b"%d" % number, 0, 99)
+        known.compare(b"%d" % number, 0, 99, None)
         compared += known._left >= before
     assert compared < 20
 
