@@ -42,11 +42,14 @@ class BatchResult:
         ``{path below results: [size, sha256]}`` of every file of its arrays and of its series records.
     series : dict of str to str
         Fingerprint of each series, by id.
+    records : str
+        Digest of the digests of the records of the series, by increasing id.
     """
 
     counts: dict[str, int]
     claims: dict[str, list[Any]] = field(default_factory=dict)
     series: dict[str, str] = field(default_factory=dict)
+    records: str = ""
 
 
 def read_roots(inventory: Path) -> Roots:
@@ -375,12 +378,14 @@ def extract_batch(
             "hashed": batch.hashed,
         }
     )
+    digests = {}
     for entry in planned["series"]:
         path = batch.record_path(entry["series_id"])
-        record = storage.read_record(path)
+        record, digests[entry["series_id"]] = storage.read_record_and_digest(path)
         outcome.series[entry["series_id"]] = record["fingerprint"]
         outcome.claims[os.path.relpath(path, results.root)] = [path.stat().st_size, ""]
         for name, said in files_of(record).items():
             outcome.claims[f"dataset/images.zarr/{name}"] = said
+    outcome.records = storage.digest_of_digests(digests[series_id] for series_id in sorted(digests))
     log.info("extracted %d, unchanged %d, retired %d", extracted, total - extracted, len(gone))
     return outcome
