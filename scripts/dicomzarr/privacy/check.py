@@ -99,7 +99,7 @@ def check_privacy(results: Results, work: Path, level: str, code: str, chosen: S
     }
     time.sleep(_TICK)  # what is written from now on has another time than what was there
     version = [code, level, f"{gathered:x}", *chosen]
-    memory = Memory(cache, version, snakemakes, whole, lookups, _run_of(results))
+    memory = Memory(cache, version, (own, snakemakes), whole, lookups, _run_of(results))
     found = list(_search_all(scanners, results, work, level, memory))
     memory.save()
     if found:

@@ -133,7 +133,10 @@ class Scanner:
 
     def _csv(self, text: str) -> str | None:
         rows = csv.reader(io.StringIO(text))
-        return self.rows(next(rows, []), rows)
+        try:
+            return self.rows(next(rows, []), rows)
+        except csv.Error:  # no table, whatever its name says
+            return self._text(text, LEAST) or self._encoded(text, 0)
 
     def rows(self, head: list[str], rows: Iterable[list[str]]) -> str | None:
         """Return the code of what rows of a table hold, but for columns of numbers; `head` is its first row."""

@@ -92,8 +92,8 @@ class Memory:
         Of caches, in the private tree.
     version : list of str
         Code, level and the like: what another version found clean is searched again.
-    words : frozenset of str
-        Words that do not count: with others the same holds.
+    words : sequence of frozenset of str
+        Words that do not count, for each scanner: with others the same holds.
     needles : ndarray of uint64
         Sorted.
     lookups : Lookups
@@ -106,7 +106,7 @@ class Memory:
         self,
         folder: Path,
         version: list[str],
-        words: frozenset[str],
+        words: Sequence[frozenset[str]],
         needles: NDArray[np.uint64],
         lookups: Lookups,
         run: str,
@@ -114,7 +114,7 @@ class Memory:
         self._path, self._lookups = folder / MEMORY, lookups
         self._names: dict[tuple[Scanner, str], Leak | None] = {}
         digest = blake3(np.ascontiguousarray(needles).data.cast("B")).hexdigest(length=16)
-        own = hashlib.blake2b("\n".join(sorted(words)).encode(), digest_size=12).hexdigest()
+        own = hashlib.blake2b(repr([sorted(each) for each in words]).encode(), digest_size=12).hexdigest()
         self._same: dict[str, Any] = {"version": version, "words": own}
         self._needles, self._run = digest, run
         self._files: dict[str, list[int]] = {}
