@@ -126,19 +126,15 @@ _MARKS = tuple(f'"{name}":"'.encode() for name in (*_IDS, "SOPInstanceUID"))
 _TAIL = re.compile(rb',"outcome":"(\w*)","path":"[^"]*","reason":"(\w*)","stat":\[(\d+),[-\d,]*\]\}\n')
 
 
-def _word(line: bytes, mark: bytes) -> str:
-    start = line.find(mark)
-    if start < 0:
-        return ""
-    start += len(mark)
-    return line[start : line.index(b'"', start)].decode("ascii")
-
-
 def _known(line: bytes) -> _Known:
     """Return what a line says, without parsing all of it where it can be read by its marks."""
     tail = _TAIL.fullmatch(line, max(line.rfind(b',"outcome":"'), 0)) if b"\\" not in line else None
     if tail:
-        *ids, instance = [_word(line, mark) for mark in _MARKS]
+        find, index, words = line.find, line.index, []
+        for mark in _MARKS:
+            start = find(mark) + len(mark)
+            words.append("" if start < len(mark) else line[start : index(b'"', start)].decode("ascii"))
+        *ids, instance = words
         return _Known(tail[1].decode(), tail[2].decode(), int(tail[3]), instance, Ids(*ids))
     row: HeaderRow = json.loads(line)
     facts: dict[str, Any] = dict(row["facts"])

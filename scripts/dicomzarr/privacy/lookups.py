@@ -17,6 +17,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr import storage
+from dicomzarr.privacy.needles import distinct
 
 _PREFIX = "looked_up-"
 _MANY = 1 << 21  # numbers of one file
@@ -44,7 +45,7 @@ class Lookups:
             return True
         self._new.append(number)  # type: ignore[arg-type]
         if len(self._new) >= _MANY:
-            self._write(np.unique(np.frombuffer(self._new, np.uint64)))
+            self._write(distinct(np.frombuffer(self._new, np.uint64)))
             self._new = array("Q")
         return False
 
@@ -80,7 +81,7 @@ class Lookups:
     def save(self) -> list[Segment]:
         """Make all that was noted durable, remove what is no longer needed, and return the files."""
         if self._new:
-            self._write(np.unique(np.frombuffer(self._new, np.uint64)))
+            self._write(distinct(np.frombuffer(self._new, np.uint64)))
             self._new = array("Q")
         sizes = {name: (self._folder / name).stat().st_size // 8 for name, _ in self._segments}
         small = [one for one in self._segments if sizes[one[0]] < _SMALL]
@@ -88,7 +89,7 @@ class Lookups:
             self._segments = [one for one in self._segments if one not in small]
             parts = [np.load(self._folder / name, allow_pickle=False) for name, _ in small]
             if all(_digest(part) == digest for part, (_, digest) in zip(parts, small, strict=True)):
-                self._write(np.unique(np.concatenate(parts)))
+                self._write(distinct(np.concatenate(parts)))
             else:
                 self._segments.append(["damaged", ""])  # is not there: the next search forgets everything
         return self._segments
