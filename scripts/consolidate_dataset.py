@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dicomzarr import accounts, identity, provenance, storage
+from dicomzarr.joined import Joined
 from dicomzarr.paths import Results
 
 
@@ -12,12 +13,13 @@ def consolidate_dataset(
     inventory: Path,
     index: Path,
     outputs: dict[str, Path],
-    joined: accounts.Joined,
+    joined: Joined,
+    code: str,
 ) -> accounts.Consolidation:
     """Bring tables, accounts and provenance up to date and return the counts."""
     folders = Results(results)
     pseudonyms = identity.load(folders.private)
-    return accounts.consolidate(folders, batches, inventory, index, pseudonyms, outputs, joined)
+    return accounts.consolidate(folders, batches, inventory, index, pseudonyms, outputs, joined, code)
 
 
 if __name__ == "__main__":
@@ -29,9 +31,10 @@ if __name__ == "__main__":
             inventory=Path(snakemake.input.inventory),
             index=Path(snakemake.input.index),
             outputs={name: Path(snakemake.output[name]) for name in named},
-            joined=accounts.Joined(
+            joined=Joined(
                 labels=snakemake.params.labels,
                 splits=snakemake.params.splits,
                 series=storage.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
             ),
+            code=snakemake.params.code,
         )

@@ -21,6 +21,7 @@ from dicomzarr import (
     extract,
     identity,
     inventory,
+    joined,
     plans,
     scan,
     seal,
@@ -87,6 +88,6 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
         headers,
         pseudonyms,
         outputs("consolidate_dataset", results),
-        accounts.Joined(),
+        joined.Joined(),
     )
     return dataset_digest(results.dataset)

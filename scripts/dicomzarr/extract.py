@@ -44,12 +44,15 @@ class BatchResult:
         Fingerprint of each series, by id.
     unreadable : list of str
         Paths of files that the disk did not give: the scan takes the record back once it does.
+    records : str
+        Digest of the digests of the records of the series, by increasing id.
     """
 
     counts: dict[str, int]
     claims: dict[str, list[Any]] = field(default_factory=dict)
     series: dict[str, str] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
+    records: str = ""
 
 
 def read_roots(inventory: Path) -> Roots:
@@ -154,6 +157,7 @@ class _Batch:
     extracted: int = 0
     suspect: str = ""
     outcome: BatchResult = field(default_factory=lambda: BatchResult({}))
+    digests: dict[str, str] = field(default_factory=dict)  # of records, by series id
 
     def record_path(self, series_id: str) -> Path:
         return self.results.series_record(RULE, series_id)
@@ -166,14 +170,15 @@ class _Batch:
     def save(self, record: Mapping[str, Any]) -> None:
         path, data = self.record_path(record["series_id"]), storage.record_json(record)
         storage.write_atomically(path, data, private=True)
-        self.vouch(record, len(data))
+        self.vouch(record, data)
 
-    def vouch(self, record: Mapping[str, Any], size: int) -> None:
-        """Note what the batch vouches for: a series whose record, of so many bytes, is on disk."""
+    def vouch(self, record: Mapping[str, Any], data: bytes) -> None:
+        """Note what the batch vouches for: a series whose record is on disk, with these bytes."""
         series = record["series_id"]
+        self.digests[series] = storage.digest_said_by(data)
         self.outcome.series[series] = record["fingerprint"]
         self.outcome.unreadable += _unread(record)
-        self.outcome.claims[os.path.relpath(self.record_path(series), self.results.root)] = [size, ""]
+        self.outcome.claims[os.path.relpath(self.record_path(series), self.results.root)] = [len(data), ""]
         for file, said in files_of(record).items():
             self.outcome.claims[f"dataset/images.zarr/{file}"] = said
 
@@ -186,7 +191,7 @@ class _Batch:
         died = record is not None and bool(record.get("died"))
         again = self.paranoid or lifted or died
         if record is not None and standing and record.get("entry") == said and not again and not _unread(record):
-            self.vouch(record, self.record_path(planned.series_id).stat().st_size)
+            self.vouch(record, self.record_path(planned.series_id).read_bytes())
             return False
         entry = planned.entry
         contents, kept = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
@@ -247,12 +252,12 @@ class _Batch:
         """Make what waits durable, rename it into the dataset, and write the records last."""
         if not self.waiting:
             return
-        records, sizes = storage.Staged(self.disk), []
+        records, written = storage.Staged(self.disk), []
         try:
             for record in self.waiting:
                 data = storage.record_json(record)
                 records.add(self.record_path(record["series_id"]), data)
-                sizes.append(len(data))
+                written.append(data)
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
                 self._place(record)
@@ -261,8 +266,8 @@ class _Batch:
             records.rename()
         finally:
             records.abandon()
-        for record, size in zip(self.waiting, sizes, strict=True):
-            self.vouch(record, size)
+        for record, data in zip(self.waiting, written, strict=True):
+            self.vouch(record, data)
         self.waiting, self.waiting_bytes = [], 0
 
     def _place(self, record: Mapping[str, Any]) -> None:
@@ -392,6 +397,7 @@ def extract_batch(
     if changed:
         raise SourceChanged(len(changed), "series")
     batch.outcome.unreadable.sort()
+    batch.outcome.records = storage.digest_of_digests(batch.digests[series_id] for series_id in sorted(batch.digests))
     total, extracted = len(planned), batch.extracted
     batch.outcome.counts = {
         "series": total,

@@ -6,7 +6,6 @@ and ids of two kinds cannot be confused.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import secrets
@@ -34,7 +33,7 @@ class Pseudonyms:
     def digest(self, domain: str, value: bytes | str) -> str:
         """Return the whole HMAC, 64 hex digits."""
         raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-        return hmac.new(self.key, domain.encode() + b"\0" + raw, hashlib.sha256).hexdigest()
+        return hmac.digest(self.key, domain.encode() + b"\0" + raw, "sha256").hex()
 
     def subject_id(self, issuer: str, patient: str) -> str:
         """Return the id of a patient from IssuerOfPatientID (0010,0021) and PatientID (0010,0020)."""

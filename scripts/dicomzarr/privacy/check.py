@@ -15,6 +15,7 @@ import re
 import secrets
 import stat
 import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,17 +23,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dicomzarr import provenance, storage
+from dicomzarr import locks, provenance, storage
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, decode_path
 from dicomzarr.privacy import exported
 from dicomzarr.privacy.leaks import CODES, LEAST_IN_PIXELS, Leak, Scanner, own_words, snakemakes_words
+from dicomzarr.privacy.lookups import Lookups
+from dicomzarr.privacy.memory import GROUP_DIGITS, Group, Memory, in_order, state_of, version_of
 from dicomzarr.privacy.needles import LEAST, NEEDLES, needles_of, read_needles, words_of
+from dicomzarr.privacy.tables import NoTable, search_table
 
 PROJECT = Path(__file__).resolve().parents[3]
 LEVELS = ("standard", "full")
 SNAKEMAKES = (".snakemake/", "results/benchmarks/")  # what Snakemake writes, in words of its own
 MOST_TOLD = 20  # findings in the message
+_TICK = 0.02  # seconds: file systems tell times in steps of up to a hundredth
 _LARGEST = 256 << 20  # bytes of a file that are looked at in one piece
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -54,6 +59,7 @@ class Finding:
 
 
 Found: TypeAlias = Iterator[Finding]
+Placed: TypeAlias = tuple[str, os.DirEntry[str]]  # what lies below a folder, with its path from there
 
 
 def check_privacy(results: Results, work: Path, level: str, code: str, chosen: Sequence[str] = ()) -> int:
@@ -77,18 +83,23 @@ def check_privacy(results: Results, work: Path, level: str, code: str, chosen: S
     PrivacyProblem
         With the codes and places of what was found; or if a planted value is not found.
     """
+    cache = results.private / "cache"
     try:
-        needles, gathered = read_needles(results.private / "cache" / NEEDLES)
+        needles, gathered, whole = read_needles(cache / NEEDLES)
     except (OSError, ValueError, EOFError, IndexError):
         raise PrivacyProblem("what to look for is not there (private/cache): run the workflow again") from None
     own = own_words(PROJECT)
     prove(own, results)
     own |= {word for text in chosen for word in words_of(text)}
+    lookups = Lookups(cache, needles)
+    snakemakes = own | snakemakes_words()
     scanners = {
-        "dataset": Scanner(needles, own),
-        "snakemake": Scanner(needles, own | snakemakes_words(), _known_places(results, work)),
+        "dataset": Scanner(lookups, own),
+        "snakemake": Scanner(lookups, snakemakes, _known_places(results, work)),
     }
-    memory = _Memory(_memory_of(results), [code, level, f"{gathered:x}", *chosen])
+    time.sleep(_TICK)  # what is written from now on has another time than what was there
+    version = [code, level, f"{gathered:x}", *chosen]
+    memory = Memory(cache, version, (own, snakemakes), whole, lookups, _run_of(results))
     found = list(_search_all(scanners, results, work, level, memory))
     memory.save()
     if found:
@@ -116,7 +127,7 @@ def search_afterwards(results: Results, work: Path) -> None:
     if not (results.private / "cache" / NEEDLES).exists():
         return  # no header was read
     try:
-        code, level, _, *chosen = storage.read_json(_memory_of(results))["version"]
+        code, level, _, *chosen = version_of(results.private / "cache")
     except (OSError, ValueError, KeyError, TypeError):
         code, level, chosen = "", LEVELS[0], []
     check_privacy(results, work, level, code, chosen)
@@ -139,11 +150,15 @@ def main(arguments: Sequence[str]) -> int:
 # ---- what is searched
 
 
-def _memory_of(results: Results) -> Path:
-    return results.private / "cache" / "searched.json"
+def _run_of(results: Results) -> str:
+    """Return what tells this run of the workflow from others: who holds, or held, the lock of the main process."""
+    try:
+        return (results.private / locks.RUN).read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
-def _search_all(scanners: Mapping[str, Scanner], results: Results, work: Path, level: str, memory: _Memory) -> Found:
+def _search_all(scanners: Mapping[str, Scanner], results: Results, work: Path, level: str, memory: Memory) -> Found:
     """Yield the findings in all files and folders of the results and of `.snakemake/`."""
     for base, shown, without in (
         (str(results.root), "results", "results/private"),
@@ -157,12 +172,14 @@ def _search_all(scanners: Mapping[str, Scanner], results: Results, work: Path, l
                 if path == without:
                     continue
                 scanner = scanners["snakemake" if path.startswith(SNAKEMAKES) else "dataset"]
-                if _VOLUME.fullmatch(path):
-                    yield from _search_volume(scanner, path, entry, level, memory)
-                    continue
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if folder == _IMAGES and is_folder and _SERIES.fullmatch(entry.name):
+                    continue  # with its group
                 yield from _search(scanner, path, entry, level, memory)
-                if entry.is_dir(follow_symlinks=False):
+                if is_folder:
                     waiting.append(path)
+                if path == _IMAGES and is_folder:
+                    yield from _search_arrays(scanner, entry.path, level, memory)
 
 
 def _listed(folder: str) -> list[os.DirEntry[str]]:
@@ -177,53 +194,55 @@ def _name_of(entry: os.DirEntry[str]) -> str:
     return entry.name
 
 
-def _search_volume(scanner: Scanner, shown: str, volume: os.DirEntry[str], level: str, memory: _Memory) -> Found:
-    """Yield the findings in the folder of a volume, unless all in it is as it was when it was found clean.
+def _search_arrays(scanner: Scanner, images: str, level: str, memory: Memory) -> Found:
+    """Yield the findings in the folders of series, group by group, unless all is as when it was found clean."""
+    groups: dict[str, list[os.DirEntry[str]]] = {}
+    for entry in _listed(images):
+        if _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            groups.setdefault(entry.name[:GROUP_DIGITS], []).append(entry)
+    for name, series in groups.items():
+        if memory.knows_group(name, images, [entry.name for entry in series]):
+            continue
+        below = {entry.name: list(_below(entry.path)) for entry in series}
+        counted = {one: in_order(["", *_counted(one, found, level)]) for one, found in below.items()}
+        group = Group(counted, state_of(images, counted))
+        leaks = [leak for entry in series for leak in _search_series(scanner, entry, below[entry.name], level, memory)]
+        yield from leaks
+        if not leaks:
+            memory.keep_group(name, group)
 
-    It is remembered as one: most files of a large dataset lie in such folders, and look the same from outside.
-    """
-    if not volume.is_dir(follow_symlinks=False):
-        yield from _search(scanner, shown, volume, level, memory)
-        return
-    if memory.knows_volume(shown, volume.path):
-        return
-    entries: list[tuple[str, os.DirEntry[str]]] = []
+
+def _search_series(
+    scanner: Scanner, series: os.DirEntry[str], below: Sequence[Placed], level: str, memory: Memory
+) -> Found:
+    """Yield the findings in the folder of a series; the ids of its volumes alone may look like a date."""
+    for path, entry in [("", series), *below]:
+        shown = f"{_IMAGES}/{series.name}{path}"
+        if not (_VOLUME.fullmatch(shown) and entry.is_dir(follow_symlinks=False)):
+            yield from _search(scanner, shown, entry, level, memory, keep=False)
+
+
+def _counted(series: str, found: Sequence[Placed], level: str) -> Iterator[str]:
+    """Yield what of a series is to be as it was: a file of voxels that is not read counts by its folder."""
+    for path, entry in found:
+        if level == "full" or entry.is_dir(follow_symlinks=False) or not _is_payload(f"{_IMAGES}/{series}{path}"):
+            yield path
+
+
+def _below(home: str) -> Iterator[Placed]:
+    """Yield all that lies below a folder, with its path from there."""
     waiting = [""]
     while waiting:
         below = waiting.pop()
-        for entry in _listed(volume.path + below):
+        for entry in _listed(home + below):
             path = f"{below}/{entry.name}"
-            entries.append((path, entry))
+            yield path, entry
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(path)
-    # A file of voxels that is not read counts by its folder, which knows its name.
-    unread = level != "full"
-    layout = [
-        "",
-        *(
-            path
-            for path, one in entries
-            if one.is_dir(follow_symlinks=False) or not (unread and _is_payload(shown + path))
-        ),
-    ]
-    state = _state(volume.path, layout)
-    found = [one for path, entry in entries for one in _search(scanner, shown + path, entry, level, memory, keep=False)]
-    yield from found
-    if not found:
-        memory.keep_volume(shown, layout, state)
-
-
-def _state(folder: str, layout: Sequence[str]) -> str:
-    """Return a digest of the stats of a folder and of what is below it; empty where one of these is gone."""
-    try:
-        stats = [_key(os.lstat(folder + path)) for path in layout]
-    except OSError:
-        return ""
-    return hashlib.blake2b(repr(stats).encode(), digest_size=12).hexdigest()
 
 
 def _search(
-    scanner: Scanner, shown: str, entry: os.DirEntry[str], level: str, memory: _Memory, *, keep: bool = True
+    scanner: Scanner, shown: str, entry: os.DirEntry[str], level: str, memory: Memory, *, keep: bool = True
 ) -> Found:
     """Yield what the name and the content of a file or folder give away."""
     name = entry.name
@@ -243,6 +262,8 @@ def _search(
             return
         elif read := exported.reader_of(shown):
             leak = _search_parts(scanner, read(Path(entry.path), level == "full"))
+        elif name.endswith(".csv"):
+            leak = _search_rows(scanner, shown, entry.path, memory)
         elif not _is_payload(shown):
             leak = _search_content(scanner, entry.path, name)
         elif level == "full":
@@ -262,9 +283,23 @@ def _is_payload(shown: str) -> bool:
     return bool(_PAYLOAD.fullmatch(shown))
 
 
-_VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")  # an id, which may look like a date
+_IMAGES = "results/dataset/images.zarr"
+_SERIES = re.compile(r"[0-9a-f]{16}")
+_VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
 # Series, volume, array, and the chunk's place in it: no other file of a store is one.
 _PAYLOAD = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/\w+/c(/\d+)*")
+
+
+def _search_rows(scanner: Scanner, shown: str, path: str, memory: Memory) -> Leak | None:
+    """Search the rows of a table that are new or changed; where one gives something away, all, to tell its line."""
+    try:
+        found, blocks = search_table(scanner, Path(path), memory.blocks(shown))
+    except NoTable:
+        return _search_content(scanner, path, os.path.basename(path))
+    if found:
+        return _search_content(scanner, path, os.path.basename(path)) or Leak("value_in_file")
+    memory.keep_blocks(shown, blocks)
+    return None
 
 
 def _search_content(scanner: Scanner, path: str, name: str) -> Leak | None:
@@ -314,69 +349,6 @@ def _known_places(results: Results, work: Path) -> tuple[str, ...]:
     except (OSError, ValueError, KeyError):
         pass
     return tuple(place for place in places if len(place) > 2)
-
-
-class _Memory:
-    """Which files were found clean, by their stat, so that a run searches only what is new or changed."""
-
-    def __init__(self, path: Path, version: list[str]) -> None:
-        self._path, self._version = path, version
-        self._names: dict[tuple[Scanner, str], Leak | None] = {}
-        self._kept: dict[str, list[int]] = {}
-        self._kept_volumes: dict[str, list[Any]] = {}
-        self._layouts: dict[tuple[str, ...], int] = {}
-        self.searched = 0
-        known: dict[str, Any] = {}
-        try:
-            said = storage.read_json(path)
-            known = said if said["version"] == version else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        self._known: Mapping[str, Any] = known.get("files", {})
-        self._known_volumes: Mapping[str, Any] = known.get("volumes", {})
-        self._known_layouts: Sequence[Sequence[str]] = known.get("layouts", [])
-
-    def name(self, name: str, scanner: Scanner) -> Leak | None:
-        """Search a name; the same names come again in every series."""
-        if (scanner, name) not in self._names:
-            self._names[scanner, name] = scanner.name(name)
-        return self._names[scanner, name]
-
-    def knows(self, shown: str, status: os.stat_result) -> bool:
-        """Return whether the file was found clean and is as it was then."""
-        if self._known.get(shown) != _key(status):
-            self.searched += 1
-            return False
-        self._kept[shown] = _key(status)
-        return True
-
-    def keep(self, shown: str, status: os.stat_result) -> None:
-        """Note that a file is clean."""
-        self._kept[shown] = _key(status)
-
-    def knows_volume(self, shown: str, folder: str) -> bool:
-        """Return whether the folder of a volume was found clean, and all in it is as it was then."""
-        number, state = self._known_volumes.get(shown, (-1, ""))
-        if number < 0 or _state(folder, self._known_layouts[number]) != state:
-            return False
-        self.keep_volume(shown, self._known_layouts[number], state)
-        return True
-
-    def keep_volume(self, shown: str, layout: Sequence[str], state: str) -> None:
-        """Note that the folder of a volume is clean: what lies in it, as a number, and the digest of the stats."""
-        if state:
-            number = self._layouts.setdefault(tuple(layout), len(self._layouts))
-            self._kept_volumes[shown] = [number, state]
-
-    def save(self) -> None:
-        """Write it whole, for the owner alone."""
-        content: dict[str, Any] = {"version": self._version, "files": self._kept}
-        content |= {"volumes": self._kept_volumes, "layouts": [*self._layouts]}
-        storage.write_if_changed(self._path, storage.canonical_json(content), private=True)
-
-
-def _key(status: os.stat_result) -> list[int]:
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 # ---- the proof that the search can find

@@ -20,11 +20,21 @@ import re
 import urllib.parse
 import zipfile
 import zlib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomzarr.privacy.needles import LEAST, LONGEST, needle, needle_of_hash, weight_of, words_of
+from dicomzarr.privacy.needles import (
+    DIGITS,
+    LEAST,
+    LEAST_PART,
+    LONGEST,
+    needle,
+    needle_of_hash,
+    needle_of_part,
+    weight_of,
+    words_of,
+)
 
 # What a finding means; see docs/data-policy.md.
 CODES = {
@@ -46,7 +56,6 @@ _WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9_-]{8,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
-_DIGITS = re.compile(r"[0-9.]+\Z")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 # What JSON is made of, once its strings are gone.
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
@@ -124,10 +133,14 @@ class Scanner:
 
     def _csv(self, text: str) -> str | None:
         rows = csv.reader(io.StringIO(text))
-        head = next(rows, [])
-        kept = [number for number, column in enumerate(head) if not _NUMBERS.fullmatch(column)]
-        lines = [head, *([row[number] for number in kept if number < len(row)] for row in rows)]
-        text = "\n".join("\n".join(line) for line in lines)
+        try:
+            return self.rows(next(rows, []), rows)
+        except csv.Error:  # no table, whatever its name says
+            return self._text(text, LEAST) or self._encoded(text, 0)
+
+    def rows(self, head: list[str], rows: Iterable[list[str]]) -> str | None:
+        """Return the code of what rows of a table hold, but for columns of numbers; `head` is its first row."""
+        text = "\n".join([*head, text_of_rows(head, rows)])
         return self._text(text, LEAST) or self._encoded(text, 0)
 
     def _line(self, text: str) -> int:
@@ -140,7 +153,7 @@ class Scanner:
         for place in self._known:
             if place in text:
                 text = text.replace(place, " ")
-        text = _ARRAY.sub(" ", _DATA.sub(" ", text))
+        text = without_arrays(text)
         found = self._words(text, least)
         if found is None:
             for other in _resolved(text):
@@ -160,10 +173,12 @@ class Scanner:
         """Return the code of a needle that holds this word, which is not one of our own."""
         if _HASH.match(word) and needle_of_hash(word) in self._needles:
             return "hash_of_value"
-        if _DIGITS.match(word):
+        if DIGITS.match(word):
             return "value_in_file" if len(word) >= max(least, LEAST_DIGITS) and self._single(word) else None
         if weight_of(word) >= least and self._single(word):
             return "value_in_file"
+        if len(word) >= LEAST_PART and needle_of_part(word) not in self._needles:
+            return None  # of no needle of several words
         first = max(index - LONGEST + 1, 0)
         weights = [0 if one in self._own or one.isdigit() else weight_of(one) for one in words[first : index + LONGEST]]
         if sum(weights) < least:
@@ -218,6 +233,17 @@ class Scanner:
                     if self._bytes(data, depth + 1, least):
                         return "value_encoded"
         return None
+
+
+def text_of_rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return the cells of a table that are searched, a line each."""
+    kept = [number for number, column in enumerate(head) if not _NUMBERS.fullmatch(column)]
+    return "\n".join(row[number] for row in rows for number in kept if number < len(row))
+
+
+def without_arrays(text: str) -> str:
+    """Return a text without the ids of arrays, and without pictures."""
+    return _ARRAY.sub(" ", _DATA.sub(" ", text))
 
 
 def _resolved(text: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 from blake3 import blake3
@@ -26,6 +26,7 @@ from dicomzarr import storage
 NEEDLES = "needles.npy"  # their file in the folder of caches
 LONGEST = 4  # words of a needle; a longer text has one for each of its words
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
+DIGITS = re.compile(r"[0-9.]+\Z")
 _STANDARD_UID = b"1.2.840.10008."  # PS3.6 annex A: names of the standard itself
 _ITEM = b"\xfe\xff\x00\xe0"
 _IMPLICIT = struct.Struct("<HHI").unpack_from
@@ -62,6 +63,11 @@ def needle(words: Sequence[str]) -> int:
     return int.from_bytes(hashlib.blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
+def needle_of_part(word: str) -> int:
+    """Return the number that says of a word that it is one of several of a needle."""
+    return needle(("", word))
+
+
 def needle_of_hash(digest: bytes | str) -> int:
     """Return the number that stands for a plain hash, bytes or hex: its first 64 bits."""
     return int(digest[:16], 16) if isinstance(digest, str) else int.from_bytes(digest[:8], "big")
@@ -92,7 +98,10 @@ def needles_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
         return  # a private element of an implicit syntax that holds no text
     for text in texts:
         for part in text.split("\\") if kind != "path" else (text,):
-            yield from map(needle, _sequences(words_of(part), single=kind in _NAMES))
+            words = words_of(part)
+            yield from map(needle, _sequences(words, single=kind in _NAMES))
+            if len(words) > 1:
+                yield from map(needle_of_part, filter(_is_part, words))
     if kind in _IDS:
         yield from (needle_of_hash(make(value).digest()) for make in _HASHES)
 
@@ -156,6 +165,10 @@ def _encodings(charset: bytes) -> list[str]:
     return found
 
 
+def _is_part(word: str) -> bool:
+    return len(word) >= LEAST_PART and not DIGITS.match(word)
+
+
 def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
     if sum(map(weight_of, words)) < LEAST:
         return
@@ -166,6 +179,7 @@ def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
             yield words[::-1]
 
 
+LEAST_PART = 4  # characters of a word that is known as a part of a needle: of shorter ones that would say little
 LEAST = 5  # characters of what is looked for: shorter words are everywhere
 CHARSET = "CS"  # the kind of Specific Character Set, the only text of this VR that is gathered
 
@@ -201,6 +215,12 @@ class Gatherer:
         """Return what is new since the last call, sorted."""
         new, self._new = sorted(self._new), set()
         return new
+
+
+def distinct(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the distinct numbers, sorted; runs that are sorted already cost little, which `np.unique` does not use."""
+    ordered = np.sort(numbers, kind="stable")
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
 
 
 class Needles:
@@ -277,7 +297,7 @@ class Needles:
         return stream
 
     def _all(self) -> NDArray[np.uint64]:
-        return np.unique(np.concatenate([np.empty(0, np.uint64), *self._parts]))
+        return distinct(np.concatenate([np.empty(0, np.uint64), *self._parts]))
 
     def save(self) -> None:
         """Write all needles, whole or not at all, for the owner alone."""
@@ -291,24 +311,30 @@ class Needles:
         self._more_path.unlink(missing_ok=True)
 
 
-def read_needles(path: Path) -> tuple[frozenset[int] | _Sorted, int]:
-    """Return the needles in a file, as something that says whether a number is among them; and what gathered them."""
-    whole: NDArray[Any] = np.load(path, allow_pickle=False)
+_FEW = 200_000  # needles that a set may hold
+
+
+def read_needles(path: Path) -> tuple[frozenset[int] | _Sorted, int, NDArray[np.uint64]]:
+    """Return the needles in a file: what says whether a number is among them, what gathered them, and as an array.
+
+    The array is sorted.
+    """
+    whole: NDArray[np.uint64] = np.load(path, allow_pickle=False)
     found = whole[1:]
-    return frozenset(found.tolist()) if len(found) < 1_000_000 else _Sorted(found), int(whole[0])
+    return frozenset(found.tolist()) if len(found) < _FEW else _Sorted(found), int(whole[0]), found
 
 
 class _Sorted:
-    """Membership in a sorted array, where a set would take too much memory; a table of their first bits tells most."""
+    """Membership in a sorted array, where a set would take too much memory: by the first bits to a few neighbours."""
 
-    def __init__(self, needles: NDArray[Any]) -> None:
-        bits = min(len(needles).bit_length() + 3, 27)
-        table = np.zeros(1 << bits, np.uint8)
-        table[needles >> np.uint64(64 - bits)] = 1
-        self._needles, self._shift, self._there = needles, 64 - bits, table.tobytes()
+    def __init__(self, needles: NDArray[np.uint64]) -> None:
+        bits = min(max(len(needles).bit_length(), 1), 26)
+        shift = np.uint64(64 - bits)
+        firsts = np.searchsorted(needles, np.arange(1 << bits, dtype=np.uint64) << shift)
+        self._shift = 64 - bits
+        self._starts = memoryview(np.append(firsts, len(needles)).astype(np.uint64).data)
+        self._needles = memoryview(np.ascontiguousarray(needles).data)
 
     def __contains__(self, number: object) -> bool:
-        if not self._there[cast(int, number) >> self._shift]:
-            return False
-        place = int(np.searchsorted(self._needles, np.array(number, np.uint64)))
-        return place < len(self._needles) and int(self._needles[place]) == number
+        first = cast(int, number) >> self._shift
+        return number in self._needles[self._starts[first] : self._starts[first + 1]]

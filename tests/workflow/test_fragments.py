@@ -1,0 +1,71 @@
+"""What consolidation keeps between runs, through the real workflow: the bytes are those of a run from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import Workflow
+from dicoms import save_series
+
+BATCH = {"series": 2, "megabytes": 512}  # so that 16 series lie in eight batches
+
+
+def bytes_of(results: Path) -> dict[str, bytes]:
+    """Return all of the dataset, and the accounts."""
+    private = results / "private"
+    paths = [path for path in (results / "dataset").rglob("*") if path.is_file()]
+    paths += [private / "files.csv", private / "frames.csv", private / "manifest.csv"]
+    return {str(path.relative_to(results)): path.read_bytes() for path in paths}
+
+
+def parts_made(workflow: Workflow) -> tuple[int, int]:
+    said = (workflow.results / "logs/consolidate_dataset.log").read_text()
+    new, _, whole = said.partition("parts made anew ")[2].split()[:3]
+    return int(new), int(whole)
+
+
+def damage(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_new_series_costs_its_part_and_no_damage_gets_through(workflow: Workflow, tmp_path: Path) -> None:
+    workflow.environment["DICOMZARR_KEY"] = "k" * 32
+    workflow.config |= {"batch": BATCH, "splits": {"fractions": {"test": 0.5, "train": 0.5}, "seed": 1}}
+    for number in range(14):
+        save_series(workflow.source / f'a, "{number}"', f"series {number}", 2)
+    (workflow.source / "note.txt").write_text("no image")
+    (workflow.source / "link").symlink_to("note.txt")
+    workflow.run()
+    assert parts_made(workflow) == (8, 8)
+
+    # One series more: one part.
+    save_series(workflow.source / "b", "series 14", 2)
+    workflow.run()
+    assert parts_made(workflow) == (1, 8)
+
+    # Parts that are damaged, lost, old or another's, and provenance that was changed, are made anew.
+    folder = workflow.results / "private" / "fragments"
+    full = sorted(path for path in folder.glob("*.files") if path.stat().st_size)
+    damage(full[0], -3)
+    damage(full[1].with_suffix(".json"), 40)
+    full[2].with_suffix(".frames").unlink()
+    full[3].with_suffix(".volumes").write_bytes(full[4].with_suffix(".volumes").read_bytes())
+    for ending in (".json", ".files", ".frames", ".volumes"):  # whole, but of other series
+        full[4].with_suffix(ending).write_bytes(full[3].with_suffix(ending).read_bytes())
+    damage(next((workflow.results / "dataset/provenance/extract_batch").glob("*")), 40)
+    (folder / "surplus.json").write_text("{}")
+    save_series(workflow.source / "c", "series 15", 1)
+    workflow.run()
+    assert parts_made(workflow)[0] >= 5
+    assert not (folder / "surplus.json").exists()
+
+    # Other splits are other rows.
+    workflow.config["splits"] = {"fractions": {"test": 0.2, "train": 0.8}, "seed": 2}
+    workflow.run()
+    scratch = Workflow(tmp_path / "scratch", {**workflow.config, "source": str(workflow.source)}, workflow.environment)
+    scratch.run()
+    found, expected = bytes_of(workflow.results), bytes_of(scratch.results)
+    assert {name for name in {*found, *expected} if found.get(name) != expected.get(name)} == set()
+    assert len(found["private/frames.csv"].splitlines()) == 1 + 15 * 2 + 1
