@@ -170,15 +170,15 @@ class _Batch:
     def save(self, record: Mapping[str, Any]) -> None:
         path, data = self.record_path(record["series_id"]), storage.record_json(record)
         storage.write_atomically(path, data, private=True)
-        self.vouch(record, data)
+        self.vouch(record, len(data), storage.digest_said_by(data))
 
-    def vouch(self, record: Mapping[str, Any], data: bytes) -> None:
-        """Note what the batch vouches for: a series whose record is on disk, with these bytes."""
+    def vouch(self, record: Mapping[str, Any], size: int, digest: str) -> None:
+        """Note what the batch vouches for: a series whose record, of so many bytes and with this digest, is on disk."""
         series = record["series_id"]
-        self.digests[series] = storage.digest_said_by(data)
+        self.digests[series] = digest
         self.outcome.series[series] = record["fingerprint"]
         self.outcome.unreadable += _unread(record)
-        self.outcome.claims[os.path.relpath(self.record_path(series), self.results.root)] = [len(data), ""]
+        self.outcome.claims[os.path.relpath(self.record_path(series), self.results.root)] = [size, ""]
         for file, said in files_of(record).items():
             self.outcome.claims[f"dataset/images.zarr/{file}"] = said
 
@@ -191,7 +191,8 @@ class _Batch:
         died = record is not None and bool(record.get("died"))
         again = self.paranoid or lifted or died
         if record is not None and standing and record.get("entry") == said and not again and not _unread(record):
-            self.vouch(record, self.record_path(planned.series_id).read_bytes())
+            path = self.record_path(planned.series_id)
+            self.vouch(record, path.stat().st_size, storage.digest_of_record(path))
             return False
         entry = planned.entry
         contents, kept = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
@@ -257,7 +258,7 @@ class _Batch:
             for record in self.waiting:
                 data = storage.record_json(record)
                 records.add(self.record_path(record["series_id"]), data)
-                written.append(data)
+                written.append((len(data), storage.digest_said_by(data)))
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
                 self._place(record)
@@ -266,8 +267,8 @@ class _Batch:
             records.rename()
         finally:
             records.abandon()
-        for record, data in zip(self.waiting, written, strict=True):
-            self.vouch(record, data)
+        for record, said in zip(self.waiting, written, strict=True):
+            self.vouch(record, *said)
         self.waiting, self.waiting_bytes = [], 0
 
     def _place(self, record: Mapping[str, Any]) -> None:
