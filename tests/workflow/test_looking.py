@@ -347,6 +347,18 @@ def test_diff_tells_what_was_added_grew_changed_and_went(mine: Workflow, launch:
     assert launch(mine, "diff", "nowhere", config=False).returncode == 2
 
 
+def test_diff_says_when_only_the_account_of_the_source_differs(mine: Workflow, launch: Launch, tmp_path: Path) -> None:
+    shutil.copytree(mine.results / "dataset", tmp_path / "old")
+    first = min((mine.source / "folder 0").iterdir())
+    shutil.copy(first, mine.source / "folder 0" / "a copy.dcm")
+    mine.run()
+    done = launch(mine, "diff", str(tmp_path / "old"), config=False)
+    assert done.returncode == 1 and "counts   skipped: 0 -> 1" in done.stdout
+    assert done.stdout.endswith("the same volumes, another account of the source; another seal\n")
+    (mine.source / "folder 0" / "a copy.dcm").unlink()
+    assert launch(mine, "status").stdout == "source: 1 entry is gone\n"
+
+
 # ---- The source
 
 
