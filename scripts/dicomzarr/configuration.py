@@ -214,7 +214,8 @@ def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
         folder = Path(os.path.abspath(text))
         if not folder.exists():
             raise ConfigProblem(
-                f"config key {key!r}: the folder {text!r} does not exist; name the folder of DICOM files"
+                f"config key {key!r}: the folder {text!r} does not exist; mount its disk, or name the folder of DICOM "
+                "files"
             )
         if not folder.is_dir():
             raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")

@@ -152,11 +152,16 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     if volumes is not None:
         counts = [f"{len(volumes[kind])} {kind}" for kind in ("added", "grown", "changed", "retired")]
         data += ": " + ", ".join([*counts, f"{volumes['rewritten']} stored in other bytes"])
+        if not found["same_data"] and not any(volumes.values()):
+            data = "the same volumes, another account of the source"
     return [*said, f"{data}; {seal}"]
 
 
 def main(arguments: list[str]) -> int:
-    """Compare two datasets; return 0 where their data is the same, 1 where it differs, 2 where one is missing."""
+    """Compare two datasets; return 0 where their data is the same, 1 where it differs, 2 where one is missing.
+
+    Tables of the source are data too: a file that is only skipped makes a difference, with the same volumes.
+    """
     parser = argparse.ArgumentParser(prog="./run diff", description="Compare two datasets.")
     parser.add_argument("old", type=Path, metavar="OLD", help="a dataset folder, or its dataset.json")
     parser.add_argument("new", type=Path, metavar="NEW", nargs="?", default=NEW, help=f"likewise; {NEW} by default")

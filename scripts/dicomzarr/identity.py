@@ -123,7 +123,7 @@ def establish(private: Path, known_checks: set[str], *, begun: bool = False) -> 
             )
         storage.write_atomically(path, secrets.token_hex(32).encode() + b"\n", private=True)
     pseudonyms = load(private)
-    if known_checks - {pseudonyms.key_check}:
+    if known_checks and pseudonyms.key_check not in known_checks:  # where only one differs, that one is damaged
         raise KeyProblem(
             "the pseudonym key is not the one this dataset was made with: use the right key, or another results folder"
         )

@@ -207,8 +207,8 @@ def step(snakemake: Any) -> Iterator[Step]:
             log.info("%s starts", snakemake.rule)
             current = Step()
             if snakemake.rule in SEALED:
-                (results.records / "seal_dataset.json").unlink(missing_ok=True)
-                results.sealed.unlink(missing_ok=True)
+                storage.remove_tree(results.records / "seal_dataset.json")
+                storage.remove_tree(results.sealed)
                 _refuse_damage(snakemake, results)
             yield current
             _write_records(snakemake, results, current)

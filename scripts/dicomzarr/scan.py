@@ -6,6 +6,7 @@ imports this module, so that an edit of it reruns nothing.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import json
@@ -41,6 +42,7 @@ FOLDERS = (
     *(f"{place}/{rule}" for place in ("private/records", "dataset/provenance", "logs", "benchmarks")
       for rule in BATCH_RULES),
 )  # fmt: skip
+FILES = (".csv", ".html", ".json", ".jsonl", ".lock", ".npy")  # no folder of ours is called so
 SNAKEMAKE = (
     ".snakemake", *(f".snakemake/{name}" for name in ("metadata", "incomplete", "locks", "log", "scripts")),
     *(f".snakemake/{name}" for name in ("auxiliary", "iocache", "shadow", "conda", "conda-archive", "singularity")),
@@ -289,11 +291,16 @@ def made_otherwise(rules: Iterable[Any]) -> list[Path]:
 
 
 def make_way(folder: Path, names: Iterable[str]) -> None:
-    """Remove the files that stand where there should be a folder; links are left, since they may lead to one."""
+    """Remove a file in the place of a folder, and a folder in the place of a file; links may lead to the right one."""
     for path in (folder / name for name in names):
         if path.is_file() and not path.is_symlink():
             path.unlink()
             print("note: a file stood in the place of a folder and was removed", file=sys.stderr)
+        with os.scandir(path) if path.is_dir() else contextlib.nullcontext(()) as listing:
+            wrong = [e.path for e in listing if e.name.endswith(FILES) and e.is_dir(follow_symlinks=False)]
+        for inner in wrong:
+            storage.remove_tree(Path(inner))
+            print("note: a folder stood in the place of a file and was removed", file=sys.stderr)
 
 
 def make_way_for_snakemake() -> None:
@@ -357,14 +364,11 @@ def keep_labels(results: Results, settings: Settings) -> None:
 
 
 def known_key_checks(results: Results) -> set[str]:
-    """Return the key checks that the dataset and the private state were made with."""
+    """Return the key checks that the dataset and the private state were made with, as far as they are not damaged."""
     found = set()
-    for path in (results.sealed, results.private / "key_check.json"):
-        if path.exists():
-            try:
-                found.add(str(storage.read_json(path)["key_check"]))
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
+    for path, read in ((results.sealed, storage.read_json), (results.private / "key_check.json", storage.read_record)):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found.add(str(read(path)["key_check"]))
     return found
 
 
@@ -400,7 +404,7 @@ def prepare(settings: Settings) -> Results:
         locks.wait_for_orphans(results.private)
         begun = any(results.records.glob("extract_batch/*/*.json"))
         pseudonyms = identity.establish(results.private, known_key_checks(results), begun=begun)
-        check = storage.canonical_json({"key_check": pseudonyms.key_check})
+        check = storage.record_json({"key_check": pseudonyms.key_check})
         storage.write_if_changed(results.private / "key_check.json", check, private=True)
         # Made here, since Snakemake would make the folders of its outputs by the umask of the user.
         for folder in (results.plans, results.records, *(results.records / rule for rule in BATCH_RULES)):

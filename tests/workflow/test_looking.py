@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Launch, Run, Workflow
+from conftest import FULL, ROOT, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
 from ordinary import WITHOUT_CAPABILITIES
 
@@ -131,6 +132,49 @@ def test_verify_reads_what_the_next_run_would_rest_on(mine: Workflow) -> None:
     flip(results.records / "seal_dataset.json")
     assert verify.verify(results).unfinished == "a record of the run is damaged"
     assert mine.run().sealed == before
+
+
+def harm(path: Path, how: str, generator: random.Random) -> None:
+    """Damage a file as `damage` does, or put in its place a folder, or a link to a copy."""
+    if how not in ("folder", "link"):
+        damage(path, how, generator)
+        return
+    data = path.read_bytes()
+    path.unlink()
+    if how == "folder":
+        path.mkdir()
+        (path / "inner").write_bytes(data)
+    else:
+        path.with_name("aside").write_bytes(data)
+        path.symlink_to("aside")
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "delete", "link", "folder"] if FULL else ["folder"])
+def test_one_repair_heals_every_kind_of_file_at_once(mine: Workflow, how: str) -> None:
+    """One file of each kind; not logs, locks and notes, on which nothing rests, and not both marks of the key."""
+    before, results, kinds = mine.sealed(), Results(mine.results), dict[str, Path]()
+    for path in sorted([*results.dataset.rglob("*"), *results.private.rglob("*")]):
+        name = re.sub(r"[0-9a-f]{3,}", "x", str(path.relative_to(mine.results)))
+        if path.is_file() and path.suffix != ".lock" and not {"progress", "attempts"} & {*path.parts}:
+            kinds.setdefault(name, path)
+    assert len(kinds) > 40
+    for number, path in enumerate(kinds.values()):
+        if path.name != "key_check.json":
+            harm(path, how, random.Random(number))
+    verify.schedule_repair(results, verify.verify(results))
+    assert mine.run().sealed == before
+    assert verify.verify(results).good and mine.run().nothing_to_do
+
+
+@pytest.mark.parametrize("place", ["dataset/dataset.json", *(["private/key_check.json"] if FULL else [])])
+def test_a_damaged_mark_of_the_key_does_not_refuse_the_right_key(mine: Workflow, place: str) -> None:
+    before = mine.sealed()
+    path = mine.results / place
+    path.write_bytes(path.read_bytes().replace(before["key_check"].encode(), before["key_check"][::-1].encode()))
+    verify.schedule_repair(Results(mine.results), verify.verify(Results(mine.results)))
+    assert mine.run().sealed == before
+    mine.environment = {"DICOMZARR_KEY": "another key" * 4}
+    assert "the pseudonym key is not the one" in mine.run(ok=False).output
 
 
 @pytest.mark.parametrize("name", ["private/headers.jsonl", "private/plans/*-*.json"])
@@ -301,6 +345,18 @@ def test_diff_tells_what_was_added_grew_changed_and_went(mine: Workflow, launch:
     assert "cannot be told" in bare.stdout and "counts   frames: 15 -> 16" in bare.stdout
     assert launch(mine, "diff", "results", "results/dataset", config=False).returncode == 0
     assert launch(mine, "diff", "nowhere", config=False).returncode == 2
+
+
+def test_diff_says_when_only_the_account_of_the_source_differs(mine: Workflow, launch: Launch, tmp_path: Path) -> None:
+    shutil.copytree(mine.results / "dataset", tmp_path / "old")
+    first = min((mine.source / "folder 0").iterdir())
+    shutil.copy(first, mine.source / "folder 0" / "a copy.dcm")
+    mine.run()
+    done = launch(mine, "diff", str(tmp_path / "old"), config=False)
+    assert done.returncode == 1 and "counts   skipped: 0 -> 1" in done.stdout
+    assert done.stdout.endswith("the same volumes, another account of the source; another seal\n")
+    (mine.source / "folder 0" / "a copy.dcm").unlink()
+    assert launch(mine, "status").stdout == "source: 1 entry is gone\n"
 
 
 # ---- The source

@@ -166,7 +166,7 @@ PLACES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("names", PLACES if FULL else PLACES[:2])
+@pytest.mark.parametrize("names", PLACES if FULL else PLACES[:1])
 def test_a_file_in_the_place_of_a_folder_makes_way(standing: tuple[Workflow, dict[str, str]], names: list[str]) -> None:
     workflow, before = standing
     for path in (workflow.folder / name for name in names):
