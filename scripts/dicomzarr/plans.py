@@ -69,9 +69,12 @@ def owned_prefixes(batch: str) -> list[str]:
 
 
 def number_of_batches(series: int, size: int, series_each: int, bytes_each: int, at_least: int) -> int:
-    """Return a power of two of batches that keeps each near the wanted size, never fewer than before."""
+    """Return a power of two of batches that keeps each near the wanted size, never fewer than before.
+
+    No more than there are series, since one lies in one batch; the threads of its job share a long one.
+    """
     batches = max(1, at_least)
-    while batches < MOST_BATCHES and (batches * series_each < series or batches * bytes_each < size):
+    while batches < min(MOST_BATCHES, series) and (batches * series_each < series or batches * bytes_each < size):
         batches *= 2
     return batches
 
