@@ -20,7 +20,7 @@ from dicomzarr.model import Options
 from dicomzarr.paths import Results, decode_path
 from dicomzarr.plans import PlannedSeries, owned_prefixes, read_plan
 from dicomzarr.progress import Progress
-from dicomzarr.series import extract, fingerprint, set_aside
+from dicomzarr.series import extract, fingerprint, options_of, set_aside
 from dicomzarr.source_files import UNREADABLE, Contents, Roots, content_of
 
 log = logging.getLogger("dicomzarr")
@@ -127,7 +127,7 @@ def _unknown(entry: Mapping[str, Any], record: Mapping[str, Any] | None) -> list
 
 
 def _entry_digest(planned: PlannedSeries, options: Options) -> str:
-    return storage.sha256_of_bytes(planned.raw + storage.canonical_json(dataclasses.asdict(options)))
+    return storage.sha256_of_bytes(planned.raw + storage.canonical_json(options_of(options)))
 
 
 def _renamed(record: dict[str, Any], entry: Mapping[str, Any], contents: Mapping[str, str]) -> None:

@@ -27,7 +27,7 @@ def encode_path(raw: bytes) -> str:
 
 def decode_path(text: str) -> bytes:
     """Return the bytes of a path that `encode_path` wrote."""
-    return unquote_to_bytes(text)
+    return unquote_to_bytes(text) if "%" in text else text.encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,18 @@ a few words of each are looked at.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import math
-import mmap
 import os
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +67,12 @@ def owned_prefixes(batch: str) -> list[str]:
 
 
 def number_of_batches(series: int, size: int, series_each: int, bytes_each: int, at_least: int) -> int:
-    """Return a power of two of batches that keeps each near the wanted size, never fewer than before."""
+    """Return a power of two of batches that keeps each near the wanted size, never fewer than before.
+
+    No more than there are series, since one lies in one batch; the threads of its job share a long one.
+    """
     batches = max(1, at_least)
-    while batches < MOST_BATCHES and (batches * series_each < series or batches * bytes_each < size):
+    while batches < min(MOST_BATCHES, series) and (batches * series_each < series or batches * bytes_each < size):
         batches *= 2
     return batches
 
@@ -252,7 +253,7 @@ def _survey(index: Path, find: Finder) -> _Survey:
                 ids, place = hash(known.ids) & _ALL_BITS, (offset, len(line))
                 numbers.extend((int(found.series_id, 16), instance, ids, *place, known.size, known.work, uid))
             offset += len(line)
-    table = np.array(numbers, np.uint64).reshape(-1, 8)
+    table = (np.frombuffer(numbers, np.uint64) if numbers else np.zeros(0, np.uint64)).reshape(-1, 8)
     series, instances, kin, offsets, lengths, sizes, work, uids = (table[:, column] for column in range(8))
     return _Survey(series, instances, kin, offsets, lengths, sizes, work, _shared(uids, series))
 
@@ -342,11 +343,13 @@ def plan_batches(
     bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
     digests: dict[str, dict[str, Any]] = {}
     claims: dict[str, list[Any]] = {}
-    with open(index, "rb") as stream, _mapped(stream) as text:
+    with open(index, "rb") as stream:
 
         def lines_of(rows: NDArray[np.int64]) -> list[bytes]:
             starts, lengths = survey.offset[rows].tolist(), survey.length[rows].tolist()
-            return [text[start : start + length].rstrip() for start, length in zip(starts, lengths, strict=True)]
+            # Not mapped into memory: what was read would count as this process's own.
+            pieces = zip(lengths, starts, strict=True)
+            return [os.pread(stream.fileno(), length, start).rstrip() for length, start in pieces]
 
         for number in range(batches):
             picked = order[bounds[number] : bounds[number + 1]]
@@ -375,16 +378,6 @@ def plan_batches(
     _remove_other_numberings(results, set(digests))
     storage.write_atomically(contents, storage.canonical_json({"batches": digests}), private=True)
     return PlanCounts(len(survey.series), series_count, batches, claims)
-
-
-@contextlib.contextmanager
-def _mapped(stream: IO[bytes]) -> Iterator[mmap.mmap | bytes]:
-    """Lend the bytes of a file, of which no more than what is used is read."""
-    if not os.fstat(stream.fileno()).st_size:
-        yield b""
-        return
-    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        yield text
 
 
 def _runs(rows: NDArray[np.int64], series: NDArray[np.uint64]) -> list[NDArray[np.int64]]:

@@ -6,6 +6,7 @@ A pure function of the files' contents, the configuration and the key: file name
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,12 @@ from dicomzarr.volumes import layout
 DELIBERATE = frozenset({"duplicate", "burned_in_risk"})
 
 
+@functools.lru_cache(maxsize=4)
+def options_of(options: Options) -> dict[str, Any]:
+    """Return options as a record has them; the same ones for every series, so not to be changed."""
+    return dataclasses.asdict(options)
+
+
 def fingerprint(entry: Mapping[str, Any], contents: Mapping[str, str], options: Options) -> str:
     """Return the digest of everything the arrays of a series depend on.
 
@@ -39,7 +46,7 @@ def fingerprint(entry: Mapping[str, Any], contents: Mapping[str, str], options: 
     files = sorted((contents[row["path"]], row["outcome"], row["reason"]) for row in entry["files"])
     rivals = sorted(contents[row["path"]] for row in entry["rivals"])
     ids = [entry["series_id"], entry["study_id"], entry["subject_id"], entry["flags"]]
-    whole = [files, rivals, ids, dataclasses.asdict(options)]
+    whole = [files, rivals, ids, options_of(options)]
     return storage.sha256_of_bytes(storage.canonical_json(whole))
 
 
@@ -221,7 +228,7 @@ def extract(
         "study_id": entry["study_id"],
         "subject_id": entry["subject_id"],
         "flags": entry["flags"],
-        "options": dataclasses.asdict(options),
+        "options": options_of(options),
         "fingerprint": fingerprint(entry, contents, options),
         "files": [_account(file) for file in files if file.own],
         "volumes": volumes,
@@ -234,7 +241,7 @@ def set_aside(entry: Mapping[str, Any], contents: Mapping[str, str], options: Op
     files = [SourceFile(row, contents[row["path"]], reason=reason) for row in entry["files"]]
     return {
         **{key: entry[key] for key in ("series_id", "study_id", "subject_id", "flags")},
-        "options": dataclasses.asdict(options),
+        "options": options_of(options),
         "fingerprint": fingerprint(entry, contents, options),
         "files": [_account(file) for file in sorted(files, key=lambda file: (file.content, file.row["path"]))],
         "volumes": [],

@@ -52,7 +52,16 @@ def test_every_prefix_has_one_owner() -> None:
 
 @pytest.mark.parametrize(
     ("series", "size", "before", "expected"),
-    [(0, 0, 0, 1), (64, 0, 0, 1), (65, 0, 0, 2), (1, 3 * 10**9, 0, 4), (1, 0, 8, 8), (10**9, 0, 0, 4096)],
+    [
+        (0, 0, 0, 1),
+        (64, 0, 0, 1),
+        (65, 0, 0, 2),
+        (4, 3 * 10**9, 0, 4),
+        (1, 3 * 10**9, 0, 1),
+        (3, 9 * 10**9, 0, 4),
+        (1, 0, 8, 8),
+        (10**9, 0, 0, 4096),
+    ],
 )
 def test_the_number_of_batches_is_a_power_of_two_and_never_shrinks(
     series: int, size: int, before: int, expected: int
@@ -166,3 +175,9 @@ def test_compressed_series_are_spread_over_more_batches_than_their_bytes_would_b
     ]
     plan(tmp_path, rows)
     assert len(list(Results(tmp_path).plans.glob("0004-*.json"))) == 4
+
+
+def test_many_small_files_are_two_batches_at_least(tmp_path: Path) -> None:
+    rows = [row(f"{n}", f"1.{n % 20}", f"2.{n}") for n in range(5001)]
+    plan(tmp_path, rows)
+    assert len(list(Results(tmp_path).plans.glob("0002-*.json"))) == 2

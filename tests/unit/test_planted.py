@@ -99,8 +99,8 @@ BUGS = [
     Bug(
         "a path is logged",
         f"{CORE}/extract.py",
-        'log.info("series %s extracted", entry["series_id"])',
-        'log.info("series %s extracted", entry["files"][0]["path"])',
+        'log.info("series %s extracted", one.series_id)',
+        'log.info("series %s extracted", one.entry["files"][0]["path"])',
         "test_nothing_leaves.py::test_messages_hold_no_canary",
     ),
     Bug(

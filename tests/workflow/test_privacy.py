@@ -129,15 +129,15 @@ def test_a_leak_stops_the_run_before_the_seal(workflow: Workflow, tmp_path: Path
     texts = planted(workflow.source)
     workflow.project = copy_of_the_project(tmp_path / "project")
     core = workflow.project / "scripts/dicomzarr"
-    right = 'log.info("series %s extracted", entry["series_id"])'
-    edit(core / "extract.py", right, 'log.info("series %s extracted", entry["files"][0]["facts"]["PatientID"])')
+    right = 'log.info("series %s extracted", one.series_id)'
+    edit(core / "extract.py", right, 'log.info("series %s extracted", one.entry["files"][0]["facts"]["PatientID"])')
     run = workflow.run(ok=False)
     assert run.process.returncode != 0
     assert "check_privacy: value_in_file in results/logs/extract_batch/" in run.output
     assert not (workflow.results / "dataset/dataset.json").exists()
     assert not hits(texts, run.output.encode())
     # The same command heals, once the leak is gone.
-    edit(core / "extract.py", 'log.info("series %s extracted", entry["files"][0]["facts"]["PatientID"])', right)
+    edit(core / "extract.py", 'log.info("series %s extracted", one.entry["files"][0]["facts"]["PatientID"])', right)
     assert workflow.run().sealed["counts"]["arrays"] > 0
     assert workflow.run().nothing_to_do
 

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from dicomzarr.headers.elements import (
     EXPLICIT,
@@ -276,7 +277,7 @@ def read_raw(
             kind = SPECIAL.get(tag, vr)
             texts.append((kind, read(min(length, longest(kind)), base + value)))
     header.is_empty = last == 0
-    memory.compare(first, start, len(values) + len(texts) - spared, None if implicit else _end_of_items)
+    memory.compare(first, start, len(values) + len(texts) - spared, partial(_end_of, implicit))
     return header
 
 
@@ -371,10 +372,19 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
     return base + position
 
 
-def _end_of_items(data: bytes, start: int) -> int | None:
-    """Return the offset behind the explicit items that begin in a block of bytes, None where they do not end there."""
+def _end_of(implicit: bool, data: bytes, position: int) -> int | None:
+    """Return where an element ends that is long or a sequence, None where a block of bytes does not tell."""
+    if position + 12 > len(data):
+        return None
     try:
-        return _skip_items(lambda length, offset: data[offset : offset + length], len(data), start, False)
+        tag, vr, value, length = _head(data, position, implicit)
+        if tag in PIXEL_TAGS or tag >= ITEM:
+            return None
+        if length != UNDEFINED:
+            return value + length
+        if vr not in ("", "SQ", "OB", "OW"):
+            return None
+        return _skip_items(lambda count, offset: data[offset : offset + count], len(data), value, implicit)
     except (Unclear, Truncated, TooLong):
         return None
 

@@ -9,15 +9,11 @@ from dicomzarr.headers.elements import (
     EXPLICIT,
     IMPLICIT,
     ITEM,
-    LENGTH,
     LONG_VRS,
     MAX_VALUE,
-    OB,
-    OW,
     PIXEL_TAGS,
     SHORT_VRS,
     SPECIAL,
-    SQ,
     UNDEFINED,
     is_text,
     longest,
@@ -28,7 +24,7 @@ from dicomzarr.headers.elements import (
 # length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in each file of a series, and
 # looking one up costs a third of taking it apart.
 Head = tuple[int, int, str | None, int, bool]
-Skip = Callable[[bytes, int], int | None]
+EndOf = Callable[[bytes, int], int | None]
 MAX_KNOWN_HEADS = 1 << 16
 
 
@@ -72,11 +68,11 @@ class Memory:
     _pause: int = 1
     _left: int = 0
 
-    def compare(self, data: bytes, start: int, singly: int, skip: Skip | None) -> None:
+    def compare(self, data: bytes, start: int, singly: int, end_of: EndOf) -> None:
         """Learn the runs that a header shares with the one before it, where so many elements were taken singly.
 
-        Headers that have nothing in common are compared less and less often. `skip` gives the end of the items that
-        begin at an offset of some bytes, or None; itself None where VRs are implicit.
+        Headers that have nothing in common are compared less and less often. `end_of` gives the end of an element that
+        is long or a sequence, from the bytes of a block and its offset in them, or None where they do not tell.
         """
         if singly < MANY:
             self._pause = 1
@@ -87,7 +83,7 @@ class Memory:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             if len(self.runs) >= MAX_RUNS:
                 self.runs.clear()
-            here, there = self._elements(data, start, skip), dict(self._elements(*self._before, skip))
+            here, there = self._elements(data, start, end_of), dict(self._elements(*self._before, end_of))
             run: list[tuple[int, bytes]] = []
             for tag, element in here:
                 if element and there.get(tag) == element:
@@ -98,7 +94,7 @@ class Memory:
             self._keep(run)
         self._before = data, start
 
-    def _elements(self, data: bytes, start: int, skip: Skip | None) -> list[tuple[int, bytes]]:
+    def _elements(self, data: bytes, start: int, end_of: EndOf) -> list[tuple[int, bytes]]:
         """Return tag and bytes of the first elements, up to one whose end is not known; no bytes of what needs a look.
 
         Long values and sequences of which nothing is kept are elements like others.
@@ -109,25 +105,11 @@ class Memory:
             head = self.heads.get(data[position : position + 8])
             if head is None or (found and head[0] <= found[-1][0]):
                 return found
-            end = self._end(data, position, head, skip)
+            end = position + head[1] if head[1] > 0 else end_of(data, position)
             if end is None or end > len(data):
                 return found
             found.append((head[0], data[position:end] if head[1] >= 0 else b""))
             position = end
-
-    @staticmethod
-    def _end(data: bytes, position: int, head: Head, skip: Skip | None) -> int | None:
-        """Return where an element ends, None where that is not known from these bytes."""
-        if head[1] > 0:
-            return position + head[1]
-        if skip is None or head[0] in PIXEL_TAGS or head[0] >= ITEM or position + 12 > len(data):
-            return None
-        vr, length = EXPLICIT(data, position)[2], int(LENGTH(data, position + 8)[0])
-        if vr not in LONG_VRS:
-            return None
-        if length != UNDEFINED:
-            return position + 12 + length
-        return skip(data, position + 12) if vr in (SQ, OB, OW) else None
 
     def _keep(self, run: list[tuple[int, bytes]]) -> None:
         if len(run) < LEAST_RUN:
