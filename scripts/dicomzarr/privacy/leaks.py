@@ -56,6 +56,8 @@ _WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9_-]{8,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
+_LEAST_HASH = 16
+_NUMERIC = frozenset("0123456789.")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 # What JSON is made of, once its strings are gone.
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
@@ -162,33 +164,51 @@ class Scanner:
         return found
 
     def _words(self, text: str, least: int) -> str | None:
-        words = words_of(text)
-        own = self._own
-        for index, word in enumerate(words):
-            if word not in own and (code := self._at(words, index, word, least)):
-                return code
-        return None
+        """Return the code of a needle among the words of a text, alone or up to `LONGEST` together.
 
-    def _at(self, words: list[str], index: int, word: str, least: int) -> str | None:
-        """Return the code of a needle that holds this word, which is not one of our own."""
-        if _HASH.match(word) and needle_of_hash(word) in self._needles:
-            return "hash_of_value"
-        if DIGITS.match(word):
-            return "value_in_file" if len(word) >= max(least, LEAST_DIGITS) and self._single(word) else None
-        if weight_of(word) >= least and self._single(word):
-            return "value_in_file"
-        if len(word) >= LEAST_PART and needle_of_part(word) not in self._needles:
-            return None  # of no needle of several words
-        first = max(index - LONGEST + 1, 0)
-        weights = [0 if one in self._own or one.isdigit() else weight_of(one) for one in words[first : index + LONGEST]]
-        if sum(weights) < least:
-            return None
-        for start in range(first, index + 1):
-            for end in range(max(start + 2, index + 1), min(start + LONGEST, len(words)) + 1):
-                heavy = sum(weights[start - first : end - first]) >= least
-                if heavy and needle(words[start:end]) in self._needles:
+        A run of words is looked for if those that are neither our own nor numbers weigh enough, and if each of these
+        that is long enough for that is known as a part of a needle.
+        """
+        words, own = words_of(text), self._own
+        weights = [0] * len(words)
+        blocked: set[int] = set()
+        centres: list[int] = []
+        for index, word in enumerate(words):
+            if word in own:
+                continue
+            if len(word) >= _LEAST_HASH and _HASH.match(word) and needle_of_hash(word) in self._needles:
+                return "hash_of_value"
+            if word[0] in _NUMERIC and DIGITS.match(word):
+                if len(word) >= max(least, LEAST_DIGITS) and self._single(word):
                     return "value_in_file"
-        return None
+                weights[index] = 0 if word.isdigit() else len(word)
+                continue
+            weight = weight_of(word)
+            weights[index] = 0 if word.isdigit() else weight
+            if weight >= least and self._single(word):
+                return "value_in_file"
+            if len(word) >= LEAST_PART and needle_of_part(word) not in self._needles:
+                blocked.add(index)
+            else:
+                centres.append(index)
+        return "value_in_file" if self._in_sequence(words, weights, blocked, centres, least) else None
+
+    def _in_sequence(
+        self, words: list[str], weights: list[int], blocked: set[int], centres: list[int], least: int
+    ) -> bool:
+        """Return whether a run of words with one of the `centres`, and none that is blocked, is a needle."""
+        unseen = 0  # runs that begin earlier hold a centre before, and were looked for with that
+        for centre in centres:
+            for start in range(max(centre - LONGEST + 1, unseen), centre + 1):
+                weight = 0
+                for end in range(start, min(start + LONGEST, len(words))):
+                    if end in blocked:
+                        break
+                    weight += weights[end]
+                    if weight >= least and start < end >= centre and needle(words[start : end + 1]) in self._needles:
+                        return True
+            unseen = centre + 1
+        return False
 
     def _single(self, word: str) -> bool:
         return needle([word]) in self._needles
@@ -272,10 +292,14 @@ def _decoded(data: bytes) -> str | None:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
-        if sum(not character.isprintable() for character in text[:4096]) > len(text[:4096]) // 20 + 8:
+        start = data[:4096]
+        if len(start.translate(None, _PRINTABLE)) > len(start) // 20 + 8:
             return None
+        text = data.decode("latin-1")
     return text
+
+
+_PRINTABLE = bytes(number for number in range(256) if chr(number).isprintable())
 
 
 def _mostly_text(data: bytes) -> bool:
@@ -309,7 +333,7 @@ def _from_hex(run: str) -> Iterator[bytes]:
 
 def _inflated(data: bytes) -> Iterator[bytes]:
     """Yield what compressed parts of the bytes hold, wherever they begin; what only looks compressed gives nothing."""
-    for magic, inflate in _MAGICS:
+    for magic, inflate in _MAGICS if _ANY_MAGIC.search(data) else ():
         start = data.find(magic)
         tries = 0
         while start >= 0 and tries < 64:
@@ -369,6 +393,9 @@ _MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, LARGEST)),
     (b"\xfd7zXZ\0", lambda data: lzma.LZMADecompressor().decompress(data, LARGEST)),
 )
+
+
+_ANY_MAGIC = re.compile(b"|".join(re.escape(magic) for magic, _ in _MAGICS))
 
 
 @functools.cache
