@@ -23,11 +23,12 @@ from dicomzarr import locks, provenance, storage
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results, decode_path
 from dicomzarr.privacy import exported
-from dicomzarr.privacy.leaks import CODES, Scanner, own_words, snakemakes_words
+from dicomzarr.privacy.leaks import CODES, Scanner
 from dicomzarr.privacy.lookups import Lookups
 from dicomzarr.privacy.memory import Memory, version_of
 from dicomzarr.privacy.needles import NEEDLES, needles_of, read_needles, words_of
 from dicomzarr.privacy.places import Search, search_content, search_parts
+from dicomzarr.privacy.words import own_words, snakemakes_words
 
 PROJECT = Path(__file__).resolve().parents[3]
 LEVELS = ("standard", "full")

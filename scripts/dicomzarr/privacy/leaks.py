@@ -12,7 +12,6 @@ import contextlib
 import csv
 import functools
 import html
-import importlib.util
 import io
 import json
 import lzma
@@ -22,7 +21,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from dicomzarr.privacy.needles import (
     DIGITS,
@@ -396,45 +394,3 @@ _MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
 
 
 _ANY_MAGIC = re.compile(b"|".join(re.escape(magic) for magic, _ in _MAGICS))
-
-
-@functools.cache
-def snakemakes_words() -> frozenset[str]:
-    """Return the words of Snakemake's own modules, which its logs and its metadata are made of."""
-    found: set[str] = set()
-    for name in ("snakemake", "snakemake_executor_plugin_local", "snakemake_interface_logger_plugins"):
-        spec = importlib.util.find_spec(name)
-        for place in (spec.submodule_search_locations or []) if spec else []:
-            for path in Path(place).rglob("*.py"):
-                lines = path.read_text("utf-8", "replace").splitlines()
-                found.update(words_of("\n".join(line for line in lines if not _CREDITS.search(line))))
-    return frozenset(word for word in found if word.isalpha())
-
-
-_CREDITS = re.compile("author|copyright|@|email", re.IGNORECASE)
-
-
-@functools.cache
-def own_words(root: Path) -> frozenset[str]:
-    """Return the words of this project: of its code, its rules, its pages and its configuration."""
-    found: set[str] = set(_CALENDAR)
-    for pattern in ("Snakefile", "*.smk", "*.md", "*.yaml", "*.toml", "run", "rules/*.smk", "docs/**/*.md"):
-        for path in root.glob(pattern):
-            found.update(words_of(path.read_text("utf-8", "replace")))
-    for pattern in ("*.py", "*.j2", "*.css", "*.json", "*.yaml", "*.lock"):
-        for folder in ("scripts", "schemas", "profiles", "envs"):
-            for path in root.glob(f"{folder}/**/{pattern}"):
-                found.update(words_of(path.read_text("utf-8", "replace")))
-    # Numbers and hashes of lock files are no words; MONOCHROME2 and uint16 are.
-    return frozenset(word for word in found if len(word) < LEAST or _OWN_WORD.fullmatch(word)) - _NAMES
-
-
-_OWN_WORD = re.compile(r"\D+|[a-z]{3,}\d{1,3}")
-
-
-# Names of people that stand in an example somewhere: the ones that a leak in a test of this search would have.
-_NAMES = frozenset(words_of("Anna Wolf Jane John Doe Dixon Max Erika Mustermann Smith Mueller Miller"))
-_CALENDAR = words_of(
-    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August"
-    " September October November December UTC"
-)
