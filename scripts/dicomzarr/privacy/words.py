@@ -70,7 +70,7 @@ def _kept(name: str, paths: Sequence[Path], make: Callable[[Iterable[Path]], Ite
     files = sorted(map(os.fspath, [*paths, Path(__file__)]))
     stats = [(path, one.st_size, one.st_mtime_ns) for path in files for one in [os.stat(path)]]
     key = hashlib.blake2b(repr(stats).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-    kept = KEPT / f"words-{name}.json"
+    kept = KEPT / f"{name}.words"
     try:
         said = storage.read_record(kept)
         if said["key"] == key:

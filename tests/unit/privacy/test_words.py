@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,7 +44,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], frozen
 def test_words_are_those_of_the_files(read: Callable[[], frozenset[str]], tmp_path: Path) -> None:
     first = read()
     assert {"rhabarber", "uint16", "monday"} <= first and "zyxwolf" not in first
-    kept = tmp_path / "kept" / "words-own.json"
+    kept = tmp_path / "kept" / "own.words"
     assert set(json.loads(kept.read_bytes())["words"]) == first == read()
     (tmp_path / "project" / "docs" / "page.md").write_text("Holunder")
     assert read() == first | {"holunder"}
@@ -51,9 +52,17 @@ def test_words_are_those_of_the_files(read: Callable[[], frozenset[str]], tmp_pa
     assert read() == (first | {"holunder"}) - {"rhabarber", "uint16", "and"}
 
 
+def test_what_is_kept_is_no_file_of_the_project() -> None:
+    words.own_words.cache_clear()
+    first = words.own_words(ROOT)
+    assert (words.KEPT / "own.words").exists() and "annotatedstringformatmixin" in words.snakemakes_words() - first
+    words.own_words.cache_clear()
+    assert words.own_words(ROOT) == first
+
+
 def test_a_damaged_list_is_none(read: Callable[[], frozenset[str]], tmp_path: Path) -> None:
     first = read()
-    kept = tmp_path / "kept" / "words-own.json"
+    kept = tmp_path / "kept" / "own.words"
     kept.write_bytes(kept.read_bytes().replace(b"rhabarber", b"zyxwolfxx"))
     assert read() == first
     kept.write_bytes(b"")
