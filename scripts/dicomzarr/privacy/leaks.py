@@ -126,7 +126,7 @@ class Scanner:
             return self._text(text, LEAST) or self._encoded(text, 0)
         new = [one for one in dict.fromkeys(_STRING.findall(text)) if one not in self._clean]
         plain = "\n".join(_unescaped(one) if "\\" in one else one for one in new)
-        found = self._text(plain, LEAST) or self._encoded(plain, 0)
+        found = self._text(plain, LEAST) or self._encoded(_ARRAY.sub(" ", plain), 0)
         if found is None and len(self._clean) < _MOST_CLEAN:
             self._clean.update(new)
         return found
@@ -141,7 +141,7 @@ class Scanner:
     def rows(self, head: list[str], rows: Iterable[list[str]]) -> str | None:
         """Return the code of what rows of a table hold, but for columns of numbers; `head` is its first row."""
         text = "\n".join([*head, text_of_rows(head, rows)])
-        return self._text(text, LEAST) or self._encoded(text, 0)
+        return self._text(text, LEAST) or self._encoded(_ARRAY.sub(" ", text), 0)
 
     def _line(self, text: str) -> int:
         """Return the number of the first line with a finding, or 0 where no line alone has one."""
