@@ -7,9 +7,11 @@ from dicomzarr.paths import Results
 from dicomzarr.privacy import check
 
 
-def check_privacy(results: Path, work: Path, level: str, code: str, chosen: list[str]) -> dict[str, int]:
+def check_privacy(
+    results: Path, work: Path, level: str, code: str, chosen: list[str], threads: int = 1
+) -> dict[str, int]:
     """Search what is new or changed; how much that was is history, no count of data."""
-    return {"searched": check.check_privacy(Results(results), work, level, code, chosen)}
+    return {"searched": check.check_privacy(Results(results), work, level, code, chosen, threads)}
 
 
 if __name__ == "__main__":
@@ -20,4 +22,5 @@ if __name__ == "__main__":
             level=snakemake.params.level,
             code=snakemake.params.code,
             chosen=snakemake.params.chosen,
+            threads=snakemake.threads,
         )

@@ -126,7 +126,7 @@ BUGS = [
     ),
     Bug(
         "the search for leaks takes all among the arrays for voxels",
-        f"{CORE}/privacy/check.py",
+        f"{CORE}/privacy/places.py",
         "return bool(_PAYLOAD.fullmatch(shown))",
         'return "images.zarr/" in shown',
         "privacy/test_leaks.py::test_what_lies_among_the_arrays_and_is_none_is_searched",

@@ -12,7 +12,6 @@ import contextlib
 import csv
 import functools
 import html
-import importlib.util
 import io
 import json
 import lzma
@@ -22,7 +21,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from dicomzarr.privacy.needles import (
     DIGITS,
@@ -56,6 +54,8 @@ _WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9_-]{8,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
+_LEAST_HASH = 16
+_NUMERIC = frozenset("0123456789.")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 # What JSON is made of, once its strings are gone.
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
@@ -126,7 +126,7 @@ class Scanner:
             return self._text(text, LEAST) or self._encoded(text, 0)
         new = [one for one in dict.fromkeys(_STRING.findall(text)) if one not in self._clean]
         plain = "\n".join(_unescaped(one) if "\\" in one else one for one in new)
-        found = self._text(plain, LEAST) or self._encoded(plain, 0)
+        found = self._text(plain, LEAST) or self._encoded(_ARRAY.sub(" ", plain), 0)
         if found is None and len(self._clean) < _MOST_CLEAN:
             self._clean.update(new)
         return found
@@ -141,7 +141,7 @@ class Scanner:
     def rows(self, head: list[str], rows: Iterable[list[str]]) -> str | None:
         """Return the code of what rows of a table hold, but for columns of numbers; `head` is its first row."""
         text = "\n".join([*head, text_of_rows(head, rows)])
-        return self._text(text, LEAST) or self._encoded(text, 0)
+        return self._text(text, LEAST) or self._encoded(_ARRAY.sub(" ", text), 0)
 
     def _line(self, text: str) -> int:
         """Return the number of the first line with a finding, or 0 where no line alone has one."""
@@ -162,33 +162,51 @@ class Scanner:
         return found
 
     def _words(self, text: str, least: int) -> str | None:
-        words = words_of(text)
-        own = self._own
-        for index, word in enumerate(words):
-            if word not in own and (code := self._at(words, index, word, least)):
-                return code
-        return None
+        """Return the code of a needle among the words of a text, alone or up to `LONGEST` together.
 
-    def _at(self, words: list[str], index: int, word: str, least: int) -> str | None:
-        """Return the code of a needle that holds this word, which is not one of our own."""
-        if _HASH.match(word) and needle_of_hash(word) in self._needles:
-            return "hash_of_value"
-        if DIGITS.match(word):
-            return "value_in_file" if len(word) >= max(least, LEAST_DIGITS) and self._single(word) else None
-        if weight_of(word) >= least and self._single(word):
-            return "value_in_file"
-        if len(word) >= LEAST_PART and needle_of_part(word) not in self._needles:
-            return None  # of no needle of several words
-        first = max(index - LONGEST + 1, 0)
-        weights = [0 if one in self._own or one.isdigit() else weight_of(one) for one in words[first : index + LONGEST]]
-        if sum(weights) < least:
-            return None
-        for start in range(first, index + 1):
-            for end in range(max(start + 2, index + 1), min(start + LONGEST, len(words)) + 1):
-                heavy = sum(weights[start - first : end - first]) >= least
-                if heavy and needle(words[start:end]) in self._needles:
+        A run of words is looked for if those that are neither our own nor numbers weigh enough, and if each of these
+        that is long enough for that is known as a part of a needle.
+        """
+        words, own = words_of(text), self._own
+        weights = [0] * len(words)
+        blocked: set[int] = set()
+        centres: list[int] = []
+        for index, word in enumerate(words):
+            if word in own:
+                continue
+            if len(word) >= _LEAST_HASH and _HASH.match(word) and needle_of_hash(word) in self._needles:
+                return "hash_of_value"
+            if word[0] in _NUMERIC and DIGITS.match(word):
+                if len(word) >= max(least, LEAST_DIGITS) and self._single(word):
                     return "value_in_file"
-        return None
+                weights[index] = 0 if word.isdigit() else len(word)
+                continue
+            weight = weight_of(word)
+            weights[index] = 0 if word.isdigit() else weight
+            if weight >= least and self._single(word):
+                return "value_in_file"
+            if len(word) >= LEAST_PART and needle_of_part(word) not in self._needles:
+                blocked.add(index)
+            else:
+                centres.append(index)
+        return "value_in_file" if self._in_sequence(words, weights, blocked, centres, least) else None
+
+    def _in_sequence(
+        self, words: list[str], weights: list[int], blocked: set[int], centres: list[int], least: int
+    ) -> bool:
+        """Return whether a run of words with one of the `centres`, and none that is blocked, is a needle."""
+        unseen = 0  # runs that begin earlier hold a centre before, and were looked for with that
+        for centre in centres:
+            for start in range(max(centre - LONGEST + 1, unseen), centre + 1):
+                weight = 0
+                for end in range(start, min(start + LONGEST, len(words))):
+                    if end in blocked:
+                        break
+                    weight += weights[end]
+                    if weight >= least and start < end >= centre and needle(words[start : end + 1]) in self._needles:
+                        return True
+            unseen = centre + 1
+        return False
 
     def _single(self, word: str) -> bool:
         return needle([word]) in self._needles
@@ -272,10 +290,14 @@ def _decoded(data: bytes) -> str | None:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
-        if sum(not character.isprintable() for character in text[:4096]) > len(text[:4096]) // 20 + 8:
+        start = data[:4096]
+        if len(start.translate(None, _PRINTABLE)) > len(start) // 20 + 8:
             return None
+        text = data.decode("latin-1")
     return text
+
+
+_PRINTABLE = bytes(number for number in range(256) if chr(number).isprintable())
 
 
 def _mostly_text(data: bytes) -> bool:
@@ -309,7 +331,7 @@ def _from_hex(run: str) -> Iterator[bytes]:
 
 def _inflated(data: bytes) -> Iterator[bytes]:
     """Yield what compressed parts of the bytes hold, wherever they begin; what only looks compressed gives nothing."""
-    for magic, inflate in _MAGICS:
+    for magic, inflate in _MAGICS if _ANY_MAGIC.search(data) else ():
         start = data.find(magic)
         tries = 0
         while start >= 0 and tries < 64:
@@ -371,43 +393,4 @@ _MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
 )
 
 
-@functools.cache
-def snakemakes_words() -> frozenset[str]:
-    """Return the words of Snakemake's own modules, which its logs and its metadata are made of."""
-    found: set[str] = set()
-    for name in ("snakemake", "snakemake_executor_plugin_local", "snakemake_interface_logger_plugins"):
-        spec = importlib.util.find_spec(name)
-        for place in (spec.submodule_search_locations or []) if spec else []:
-            for path in Path(place).rglob("*.py"):
-                lines = path.read_text("utf-8", "replace").splitlines()
-                found.update(words_of("\n".join(line for line in lines if not _CREDITS.search(line))))
-    return frozenset(word for word in found if word.isalpha())
-
-
-_CREDITS = re.compile("author|copyright|@|email", re.IGNORECASE)
-
-
-@functools.cache
-def own_words(root: Path) -> frozenset[str]:
-    """Return the words of this project: of its code, its rules, its pages and its configuration."""
-    found: set[str] = set(_CALENDAR)
-    for pattern in ("Snakefile", "*.smk", "*.md", "*.yaml", "*.toml", "run", "rules/*.smk", "docs/**/*.md"):
-        for path in root.glob(pattern):
-            found.update(words_of(path.read_text("utf-8", "replace")))
-    for pattern in ("*.py", "*.j2", "*.css", "*.json", "*.yaml", "*.lock"):
-        for folder in ("scripts", "schemas", "profiles", "envs"):
-            for path in root.glob(f"{folder}/**/{pattern}"):
-                found.update(words_of(path.read_text("utf-8", "replace")))
-    # Numbers and hashes of lock files are no words; MONOCHROME2 and uint16 are.
-    return frozenset(word for word in found if len(word) < LEAST or _OWN_WORD.fullmatch(word)) - _NAMES
-
-
-_OWN_WORD = re.compile(r"\D+|[a-z]{3,}\d{1,3}")
-
-
-# Names of people that stand in an example somewhere: the ones that a leak in a test of this search would have.
-_NAMES = frozenset(words_of("Anna Wolf Jane John Doe Dixon Max Erika Mustermann Smith Mueller Miller"))
-_CALENDAR = words_of(
-    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August"
-    " September October November December UTC"
-)
+_ANY_MAGIC = re.compile(b"|".join(re.escape(magic) for magic, _ in _MAGICS))

@@ -78,11 +78,24 @@ class Lookups:
         self._segments = list(segments)
         return True
 
-    def save(self) -> list[Segment]:
-        """Make all that was noted durable, remove what is no longer needed, and return the files."""
+    def begin_apart(self) -> None:
+        """Forget, in a forked process, what its parent has noted."""
+        self._new, self._segments = array("Q"), []
+
+    def new(self) -> list[Segment]:
+        """Make what was noted durable and return the files that this process wrote."""
         if self._new:
             self._write(distinct(np.frombuffer(self._new, np.uint64)))
             self._new = array("Q")
+        return self._segments
+
+    def add(self, segments: list[Segment]) -> None:
+        """Take over what another process wrote."""
+        self._segments += [one for one in segments if one not in self._segments]
+
+    def save(self) -> list[Segment]:
+        """Make all that was noted durable, in few files, and return these."""
+        self.new()
         sizes = {name: (self._folder / name).stat().st_size // 8 for name, _ in self._segments}
         small = [one for one in self._segments if sizes[one[0]] < _SMALL]
         if len(small) > _MOST_SMALL:

@@ -155,17 +155,15 @@ class Memory:
             self._tables[shown] = self._known["tables"][shown]
         return True
 
-    def keep(self, shown: str, status: os.stat_result) -> None:
-        """Note that a file is clean."""
+    def keep(self, shown: str, status: os.stat_result, blocks: list[str] | None) -> None:
+        """Note that a file is clean, and the blocks of it if it is a table."""
         self._files[shown] = key_of(status)
+        if blocks is not None:
+            self._tables[shown] = blocks
 
     def blocks(self, shown: str) -> frozenset[str]:
         """Return the digests of the blocks of a table that were found clean."""
         return frozenset(self._known["tables"].get(shown, ()))
-
-    def keep_blocks(self, shown: str, digests: list[str]) -> None:
-        """Note the blocks of a clean table."""
-        self._tables[shown] = digests
 
     # ---- groups of series
 
@@ -206,6 +204,38 @@ class Memory:
 
     def _layout(self, paths: Sequence[str]) -> int:
         return self._layouts.setdefault(tuple(paths), len(self._layouts))
+
+    # ---- a process apart
+
+    def begin_apart(self) -> None:
+        """Forget, in a forked process, what the parent has noted already."""
+        self._files, self._tables, self._groups = {}, {}, {}
+        self.searched = 0
+        self._lookups.begin_apart()
+
+    def told(self) -> dict[str, Any]:
+        """Return what a process noted, for its parent."""
+        return {
+            "files": self._files,
+            "tables": self._tables,
+            "groups": self._groups,
+            "layouts": [*self._layouts],
+            "looked_up": self._lookups.new(),
+            "searched": self.searched,
+        }
+
+    def take(self, told: Mapping[str, Any]) -> None:
+        """Take over what a process noted."""
+        self._files |= told["files"]
+        self._tables |= told["tables"]
+        numbers = [self._layout(paths) for paths in told["layouts"]]
+        for name, (state, *rows) in told["groups"].items():
+            for row in rows:
+                row[1] = numbers[row[1]]
+                row[3::2] = [numbers[number] for number in row[3::2]]
+            self._groups[name] = [state, *rows]
+        self._lookups.add(told["looked_up"])
+        self.searched += told["searched"]
 
     def save(self) -> None:
         """Write it whole, for the owner alone; what was looked up is on the disk before."""

@@ -328,7 +328,7 @@ class _Sorted:
     """Membership in a sorted array, where a set would take too much memory: by the first bits to a few neighbours."""
 
     def __init__(self, needles: NDArray[np.uint64]) -> None:
-        bits = min(max(len(needles).bit_length(), 1), 26)
+        bits = min(max(len(needles).bit_length() - 3, 1), 26)
         shift = np.uint64(64 - bits)
         firsts = np.searchsorted(needles, np.arange(1 << bits, dtype=np.uint64) << shift)
         self._shift = 64 - bits

@@ -29,8 +29,9 @@ from dicomzarr import storage
 from dicomzarr.headers.header import read_header
 from dicomzarr.paths import Results, encode_path
 from dicomzarr.privacy import check
-from dicomzarr.privacy.leaks import CODES, LEAST, Leak, Scanner, own_words
+from dicomzarr.privacy.leaks import CODES, LEAST, Leak, Scanner
 from dicomzarr.privacy.needles import CHARSET, NEEDLES, Gatherer, Needles, needle, needles_of, read_needles, words_of
+from dicomzarr.privacy.words import own_words
 
 NAME, PID, UID, BIRTH = b"Zyxwolf^Canaria ", b"CANPID7719", b"1.2.826.0.1.3680043.777.1.424243\0", b"19370203"
 TEXTS = [

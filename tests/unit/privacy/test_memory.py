@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
-from dicomzarr import locks
+from dicomzarr import locks, storage
 from dicomzarr.paths import Results
-from dicomzarr.privacy import check, lookups, tables
+from dicomzarr.privacy import check, lookups, shares, tables
 from dicomzarr.privacy.leaks import Leak, Scanner
 from dicomzarr.privacy.lookups import Lookups
 from dicomzarr.privacy.memory import MEMORY
@@ -234,3 +235,41 @@ def test_numbers_are_noted_once_and_in_order(tmp_path: Path) -> None:
     assert again.take_over([[name, digest]], np.array([5], np.uint64))
     assert not Lookups(tmp_path, frozenset({5})).take_over([[name, digest]], np.array([3, 5], np.uint64))
     assert json.loads(json.dumps(again.save())) == [[name, digest]]
+
+
+# ---- shares
+
+
+def test_processes_find_and_remember_what_one_does(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = search(results)
+    alone = (cache(results) / MEMORY).read_bytes()
+    (cache(results) / MEMORY).unlink()
+    monkeypatch.setattr(shares, "WORTH_IT", 1e-6)
+    for _ in range(2):
+        assert check.check_privacy(results, results.root.parent, "standard", "code", processes=3) == whole
+        assert search(results) == 0
+        said, expected = (json.loads(data) for data in ((cache(results) / MEMORY).read_bytes(), alone))
+        assert {key: said[key] for key in ("files", "tables")} == {key: expected[key] for key in ("files", "tables")}
+        assert said["groups"].keys() == expected["groups"].keys()
+        (cache(results) / MEMORY).unlink()
+        # The second time a child dies, and what it was to do is done all the same.
+        monkeypatch.setattr(shares.storage, "write_atomically", died)
+    monkeypatch.undo()
+    monkeypatch.setattr(shares, "WORTH_IT", 1e-6)
+    for path in (results.images / SERIES[0] / "zarr.json", results.dataset / "a.json"):
+        path.write_text('{"a": "zyxwolf"}')
+    with pytest.raises(check.PrivacyProblem) as caught:
+        check.check_privacy(results, results.root.parent, "standard", "code", processes=3)
+    assert str(caught.value).count("value_in_file in") == 2
+    look_for(results, ("LO", b"Pferdekopf am"))
+    with pytest.raises(check.PrivacyProblem, match=SERIES[2]):  # looked up by a child
+        search(results)
+
+
+PARENT, REAL = os.getpid(), storage.write_atomically
+
+
+def died(*args: object, **kwargs: object) -> None:
+    if os.getpid() != PARENT:
+        os.kill(os.getpid(), signal.SIGKILL)
+    REAL(*args, **kwargs)  # type: ignore[arg-type]
