@@ -82,6 +82,22 @@ def _owner(results: Results, record: Path, name: str) -> Path:
     return own if name.startswith(PRIVATE) and results.records in own.parents else record
 
 
+def _of_lost_batches(results: Results, known: Mapping[str, Claim]) -> dict[str, Claim]:
+    """Return what the records of series claim whose batch has none or a damaged one: a repair must not pass it over."""
+    found: dict[str, Claim] = {}
+    for path in sorted((results.records / "extract_batch").glob("*/*.json")):
+        name = os.path.relpath(path, results.root)
+        if name in known:
+            continue
+        from dicomzarr.extract import files_of  # what extraction needs takes a while to load
+
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found[name] = Claim(path.stat().st_size, "", path)
+            for below, (size, digest) in files_of(storage.read_record(path)).items():
+                found[f"images.zarr/{below}"] = Claim(int(size), str(digest), path)
+    return found
+
+
 def claims(results: Results) -> tuple[dict[str, Claim], str]:
     """Return what the records claim of each file, and why they are not all there, or nothing."""
     found: dict[str, Claim] = {}
@@ -94,6 +110,7 @@ def claims(results: Results) -> tuple[dict[str, Claim], str]:
                 found[below] = Claim(int(size), str(digest), _owner(results, path, below))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             unfinished = "a record of the run is damaged"
+    found |= _of_lost_batches(results, found)
     if "dataset.json" not in found:
         unfinished = unfinished or "the dataset is not sealed"
     elif not unfinished and not _is_sealed(results, found):

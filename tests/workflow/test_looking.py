@@ -166,6 +166,23 @@ def test_one_repair_heals_every_kind_of_file_at_once(mine: Workflow, how: str) -
     assert verify.verify(results).good and mine.run().nothing_to_do
 
 
+def test_repair_passes_no_array_over_whose_batch_has_no_record(mine: Workflow) -> None:
+    before, results = mine.sealed(), Results(mine.results)
+    array = min(results.images.glob("*/*/0/c/0/0/0"))
+    batch = next(p for p in (results.records / "extract_batch").glob("*.json") if array.parts[-7] in p.read_text())
+    flip(array)
+    damaged, said = (verify.DAMAGED, str(array.relative_to(results.dataset))), batch.read_bytes()
+    batch.unlink()
+    assert damaged in verify.verify(results).findings
+    batch.write_bytes(said)
+    flip(batch)
+    found = verify.verify(results)
+    assert found.findings == [damaged] and found.unfinished == "a record of the run is damaged"
+    verify.schedule_repair(results, found)
+    assert mine.run().sealed == before
+    assert verify.verify(results).good
+
+
 @pytest.mark.parametrize("place", ["dataset/dataset.json", *(["private/key_check.json"] if FULL else [])])
 def test_a_damaged_mark_of_the_key_does_not_refuse_the_right_key(mine: Workflow, place: str) -> None:
     before = mine.sealed()
