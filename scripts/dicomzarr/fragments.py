@@ -104,10 +104,10 @@ def fragments(made: Made, batches: Sequence[str]) -> tuple[list[Fragment], int]:
     for path in folder.iterdir():
         if path.name not in kept:
             storage.remove_tree(path)
-    claimed = {os.path.basename(path) for fragment in found for path in fragment.claims}
+    claimed = {path for fragment in found for path in fragment.claims}
     for rule in _SAID:
         for path in (made.results.dataset / "provenance" / rule).glob("*"):
-            if path.name not in claimed:
+            if f"dataset/provenance/{rule}/{path.name}" not in claimed:
                 storage.remove_tree(path)
     return found, new
 
