@@ -170,7 +170,7 @@ def _make(made: Made, folder: Path, name: str, key: str, batches: Sequence[str])
         claims[f"dataset/provenance/{path}"] = [len(data), storage.sha256_of_bytes(data)]
     fragment = Fragment(folder, name, arrays, dict(risks), claims)
     # Not flushed to the disk: what a crash leaves of it has another digest.
-    (folder / f"{name}.json").unlink(missing_ok=True)
+    storage.remove_tree(folder / f"{name}.json")
     digests = {}
     for part, rows in parts.items():
         data = b"".join(rows)

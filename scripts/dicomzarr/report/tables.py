@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
+
+Value = TypeVar("Value", bound=Hashable)
 
 OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
 FIXED = "splits.fixed"  # stands among the labels for the lists of splits
@@ -146,9 +149,10 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> Iterator[dict[str, str]]:
     with open(path, newline="", encoding="utf-8", errors="replace") as stream:
-        return [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(stream)]
+        for row in csv.DictReader(stream):
+            yield {key: value or "" for key, value in row.items() if key}
 
 
 def _depth(row: dict[str, str]) -> Depth:
@@ -173,6 +177,18 @@ def _size(row: dict[str, str]) -> Size:
     )
 
 
+class _Same:
+    """One object for equal values: a hundred thousand arrays say the same few things again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def __call__(self, value: Value) -> Value:
+        """Return the first value that was equal."""
+        known: Value = self._known.setdefault(value, value)
+        return known
+
+
 def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
     """Return the tables of a dataset folder.
 
@@ -188,35 +204,36 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
     KeyError
         If a table lacks a column of the contract.
     """
-    reports = dataset / "reports"
-    depths = {row["array"]: row for row in _rows(reports / "depth.csv")}
-    sizes = {row["array"]: row for row in _rows(reports / "size.csv")}
+    reports, same = dataset / "reports", _Same()
+    depths = {row["array"]: (same(_depth(row)), same(row["flags"])) for row in _rows(reports / "depth.csv")}
+    sizes = {row["array"]: (same(_size(row)), same(row["flags"])) for row in _rows(reports / "size.csv")}
     arrays = []
     for row in _rows(dataset / "volumes.csv"):
         name = row["array"]
-        depth, size = depths.get(name), sizes.get(name)
-        flags = {flag for table in (row, depth, size) if table for flag in table["flags"].split()}
+        depth, depth_flags = depths.pop(name, (None, ""))
+        size, size_flags = sizes.pop(name, (None, ""))
+        flags = {flag for words in (row["flags"], depth_flags, size_flags) for flag in words.split()}
         arrays.append(
             Array(
                 array=name,
                 series_id=row["series_id"],
-                study_id=row["study_id"],
-                subject_id=row["subject_id"],
-                split=row["split"],
-                modality=row["modality"] or "unknown",
-                axes="".join(axis for axis in row["axes"] if axis in "tczyx"),
-                shape=tuple(int(part) for part in row["shape"].split("x") if part.isdigit()),
-                dtype=row["dtype"],
+                study_id=same(row["study_id"]),
+                subject_id=same(row["subject_id"]),
+                split=same(row["split"]),
+                modality=same(row["modality"] or "unknown"),
+                axes=same("".join(axis for axis in row["axes"] if axis in "tczyx")),
+                shape=same(tuple(int(part) for part in row["shape"].split("x") if part.isdigit())),
+                dtype=same(row["dtype"]),
                 bits_stored=_whole(row["bits_stored"]),
-                photometric=row["photometric"],
-                spacing=tuple(part for part in row["spacing_mm"].split("x") if part),
+                photometric=same(row["photometric"]),
+                spacing=same(tuple(part for part in row["spacing_mm"].split("x") if part)),
                 frames=_whole(row["frames"]) or 0,
                 source_bytes=_whole(row["source_bytes"]) or 0,
                 stored_bytes=_whole(row["stored_bytes"]) or 0,
-                flags=tuple(sorted(flags)),
-                labels=tuple((key[6:], value) for key, value in sorted(row.items()) if key.startswith("label_")),
-                depth=_depth(depth) if depth else None,
-                size=_size(size) if size else None,
+                flags=same(tuple(sorted(flags))),
+                labels=same(tuple((key[6:], value) for key, value in sorted(row.items()) if key.startswith("label_"))),
+                depth=depth,
+                size=size,
             )
         )
     lines = _rows(reports / "outcomes.csv")
