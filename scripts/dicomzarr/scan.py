@@ -303,6 +303,23 @@ def make_way(folder: Path, names: Iterable[str]) -> None:
             print("note: a folder stood in the place of a file and was removed", file=sys.stderr)
 
 
+def make_way_in(results: Results) -> None:
+    """Make way in a folder of results; a folder that never was one is somebody's, and nothing in it is removed.
+
+    Raises
+    ------
+    UserError
+        If such a folder holds a file where results have a folder; with its name, which is one of `FOLDERS`.
+    """
+    if results.private.is_dir() or (results.dataset / "provenance").is_dir():
+        make_way(results.root, FOLDERS)
+    elif strange := next((name for name in FOLDERS if (results.root / name).is_file()), ""):
+        raise UserError(
+            f"config key 'results': the folder is none of this workflow's and holds a file {strange!r}, where results "
+            "have a folder; choose another folder, or move that file away"
+        )
+
+
 def make_way_for_snakemake() -> None:
     """Let Snakemake make the folder in which it remembers what it did: without it, it ends in a traceback.
 
@@ -397,7 +414,7 @@ def prepare(settings: Settings) -> Results:
     results = Results(settings.results)
     try:
         results.root.mkdir(parents=True, exist_ok=True)
-        make_way(results.root, FOLDERS)
+        make_way_in(results)
         storage.make_private(results.private)
         results.private.chmod(storage.PRIVATE_FOLDER)
         _held.append(locks.hold_run(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds")))

@@ -74,6 +74,18 @@ def test_an_empty_source_makes_an_empty_dataset(workflow: Workflow) -> None:
     assert workflow.run().nothing_to_do
 
 
+def test_nothing_of_a_strangers_folder_is_removed(workflow: Workflow) -> None:
+    save_series(workflow.source, "s", 2)
+    kept = {workflow.results / "dataset": "a thesis", workflow.results / "exports" / "all.csv" / "one": "a table"}
+    for path, text in kept.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    run = workflow.run(ok=False)
+    assert run.process.returncode == 1
+    assert "config key 'results'" in run.output and "a file 'dataset'" in run.output and "Traceback" not in run.output
+    assert {path: path.read_text() for path in kept} == kept
+
+
 def test_a_gate_turns_a_finding_into_a_failure(workflow: Workflow) -> None:
     paths = save_series(workflow.source, "alpha", 3)
     paths[0].write_bytes(paths[0].read_bytes()[:-10])
