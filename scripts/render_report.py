@@ -7,7 +7,12 @@ from dicomzarr.report.page import render
 
 
 def render_report(
-    dataset: Path, report: Path, small_cells: int = 1, max_thumbnails: int = 60, max_rows: int = 500
+    dataset: Path,
+    report: Path,
+    small_cells: int = 1,
+    max_thumbnails: int = 60,
+    max_rows: int = 500,
+    threads: int = 1,
 ) -> dict[str, dict[str, int]]:
     """Write the report of a dataset and return its size.
 
@@ -21,8 +26,10 @@ def render_report(
         Modalities of fewer subjects than this are shown as one.
     max_thumbnails, max_rows : int
         Most previews of the contact sheet, most lines of the table of volumes.
+    threads : int
+        That draw previews.
     """
-    text = render(dataset, small_cells=small_cells, max_thumbnails=max_thumbnails, max_rows=max_rows)
+    text = render(dataset, small_cells=small_cells, max_thumbnails=max_thumbnails, max_rows=max_rows, threads=threads)
     page = text.encode("utf-8")
     storage.write_atomically(report, page)
     return {"counts": {"bytes": len(page)}}
@@ -34,4 +41,5 @@ if __name__ == "__main__":
             dataset=Path(snakemake.params.dataset),
             small_cells=snakemake.params.small_cells,
             report=Path(snakemake.output.report),
+            threads=snakemake.threads,
         )

@@ -19,6 +19,7 @@ from dicomzarr import storage
 from dicomzarr.crew import ALONE, Crew
 from dicomzarr.paths import Results
 from dicomzarr.progress import Progress
+from dicomzarr.zarr_reading import StoredArray, open_array
 
 log = logging.getLogger("dicomzarr")
 
@@ -97,14 +98,14 @@ def _blocks(volume: Mapping[str, Any]) -> Iterator[list[list[Any]]]:
         yield run
 
 
-def _read(array: Any, axes: str, run: list[list[Any]]) -> NDArray[Any]:
+def _read(array: StoredArray, axes: str, run: list[list[Any]]) -> NDArray[Any]:
     """Return the frames of a run as they were decoded, each (rows, columns) or (rows, columns, samples)."""
     t, z = run[0][2], run[0][3]
     place = {"t": t, "z": z}
     fastest = "z" if z is not None else "t"
     if place[fastest] is not None:
         place[fastest] = slice(place[fastest], place[fastest] + len(run))
-    block = np.asarray(array[tuple(place[axis] if axis in place else slice(None) for axis in axes)])
+    block = array[tuple(place[axis] if axis in place else slice(None) for axis in axes)]
     left = [axis for axis in axes if axis in "cyx" or axis == fastest]
     planes = np.moveaxis(block, left.index(fastest), 0) if fastest in left else block[np.newaxis]
     return np.moveaxis(planes, 1, -1) if "c" in axes else planes
@@ -138,29 +139,13 @@ class _Seen:
     unpadded: tuple[float, float] = (math.nan, math.nan)
 
 
-def _compare(array: Any, volume: Mapping[str, Any], run: list[list[Any]]) -> _Seen:
+def _compare(array: StoredArray, volume: Mapping[str, Any], run: list[list[Any]]) -> _Seen:
     frames = _read(array, volume["axes"], run)
     digests = [blake3(np.ascontiguousarray(frame).data.cast("B")).hexdigest() for frame in frames]
     seen = _Seen(digests == [said[4] for said in run], _range(frames))
     if "padding_value" in volume["facts"]:
         seen.unpadded = _range(_without_padding(frames, volume["facts"]))
     return seen
-
-
-def _open(path: Path) -> Any:
-    """Open an array with zarr-python; its chunks are read by its own code."""
-    import zarr
-
-    with zarr.config.set({"threading.max_workers": 1}):  # threads are the crew's
-        return zarr.open_array(str(path), mode="r")
-
-
-def _through_zarrs(array: Any) -> Any:
-    """Return the same array whose chunks are read by zarrs, which is in Rust and faster."""
-    import zarr
-
-    with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", "threading.max_workers": 1}):
-        return zarr.Array(zarr.AsyncArray(metadata=array.metadata, store_path=array.store_path))
 
 
 def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> ReadBack:
@@ -181,12 +166,12 @@ def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> Re
     ranges, unpadded = [], []
     path, runs = images / volume["array"] / "0", _blocks(volume)
     try:
-        array = _open(path)
+        array = open_array(path)
         exact = list(array.shape) == volume["shape"] and array.dtype == np.dtype(volume["dtype"])
         seen = [_compare(array, volume, run) for run in itertools.islice(runs, 1)]
         second = next(runs, None)
         if second:
-            faster = _through_zarrs(array)
+            faster = array.through_zarrs()
             rest = itertools.chain([second], runs)
             seen += crew.map(lambda run: _compare(faster, volume, run), rest, BLOCK)
         for one in seen:

@@ -39,6 +39,19 @@ def end() -> None:
         child.close()
 
 
+def kill_all() -> None:
+    """Kill the children of all threads, which then see a death; they may be waiting for an answer."""
+    for (pid, _), child in list(_children.items()):
+        if pid == os.getpid():
+            child.kill()
+
+
+def end_all() -> None:
+    """End the children of all threads; those must have nothing to ask any more."""
+    for caller in [caller for caller in _children if caller[0] == os.getpid()]:
+        _children.pop(caller).close()
+
+
 def _caller() -> tuple[int, int]:
     """Return who asks: a thread has a child of its own, and a fork none of its parent's."""
     return os.getpid(), threading.get_ident()
@@ -137,12 +150,16 @@ class _Child:
         _, status = os.waitpid(pid, 0)
         return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
+    def kill(self) -> None:
+        """Kill the child; it is of no use afterwards."""
+        if pid := self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def close(self) -> None:
         """End the child."""
-        if self._pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            self._reap()
+        self.kill()
+        self._reap()
         for handle in (self._inbox, self._outbox, self._calls, self._answers):
             os.close(handle)
 

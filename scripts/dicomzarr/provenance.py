@@ -23,6 +23,10 @@ from dicomzarr import limits, locks, storage
 from dicomzarr.errors import UserError
 from dicomzarr.paths import Results
 
+# A job multiplies no matrices: a thread of OpenBLAS, which Snakemake asks for, would spin for a tenth of a second when
+# numpy is imported.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 SCHEMA_VERSION = 1
 # Packages whose version may change bytes of the dataset.
 SOFTWARE = ("blake3", "google-crc32c", "imagecodecs", "numcodecs", "numpy", "pillow", "pydicom", "zarr")

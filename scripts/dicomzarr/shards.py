@@ -29,6 +29,7 @@ BRICK = {"z": 16, "y": 128, "x": 128}  # voxels
 # larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
 BLOCK = 512 << 10
 _BUFFER = 256 << 10  # bytes of chunks that are written at once
+WORTH_BEGINNING = 1 << 20  # bytes of a shard that the disk may begin with at once
 PRESETS: Mapping[str, tuple[str, int, int] | None] = {
     "balanced": ("zstd", 1, BLOCK),
     "fast": ("lz4", 5, 0),
@@ -186,6 +187,9 @@ def write_array(
         table = index.tobytes()
         table += _crc32c(table)
         append(table)
+        stream.flush()
+        if offset >= WORTH_BEGINNING:
+            storage.begin_to_write_out(stream.fileno())
     return {
         "zarr.json": (len(metadata), storage.sha256_of_bytes(metadata)),
         os.fspath(path.relative_to(folder)): (offset + len(table), digest.hexdigest()),

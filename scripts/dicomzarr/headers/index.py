@@ -6,26 +6,22 @@ of files. What is written lies in the private tree, readable by its owner alone.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import heapq
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from dicomzarr import isolation, limits
+from dicomzarr import isolation
 from dicomzarr.errors import UserError
 from dicomzarr.headers import worker as header_worker
 from dicomzarr.headers.worker import CHANGED, FAILED, Entry
@@ -36,8 +32,7 @@ from dicomzarr.storage import make_private, remove_tree, sync_folder
 
 HEADER_VERSION = 1  # raise it when a line of the index changes its form
 DEATHS = 2  # of a process that reads one file alone, before that file is set aside
-CHUNK = 256  # files that a worker gets at once
-ALONE = 500  # files read by a child alone before workers are worth their start
+CHUNK = 256  # files that a process gets at once
 _LINES = 4096  # lines held back for order, for each chunk
 _BUFFER = 1 << 20
 
@@ -84,7 +79,7 @@ def index_headers(
         Folder of the state that outlives a run: the last whole index, what interrupted runs have read since, and the
         needles of all that was read, for the search for leaks. Where those are lost every file is read again.
     processes : int
-        Processes that read headers. Few files are read by one.
+        Processes that read headers.
     code : str
         Digest of the code that reads headers: lines read by other code are not taken from the cache.
     trust : bool
@@ -113,7 +108,7 @@ def index_headers(
         with _create(beside) as out, state.record() as record, _Readers(roots, processes, gathered) as readers:
             tally, progress = _Tally(), Progress(index.parent, "index_headers")
             for row, is_new in _rows(_entries(lines), state, readers):
-                line = row if row.endswith("\n") else row + "\n"
+                line = row if row.endswith("\n") else row + "\n"  # those of the cache have it
                 if is_new:
                     record.write(line)
                 out.write(line)
@@ -197,20 +192,16 @@ def _filled(slots: list[str | None], future: Future[list[str]]) -> Iterator[tupl
 
 
 class _Readers:
-    """Reads chunks of files: the first few in a child, the rest in worker processes, each fed by a thread of its own.
+    """Reads chunks of files in children of `isolation`, each of which answers a thread of its own.
 
-    All work within limits. Where a process dies its chunk is read again, each file alone: the one that kills is set
-    aside.
+    Where a child dies its chunk is read again, each file alone: the one that kills is set aside.
     """
 
     def __init__(self, roots: Mapping[str, str], processes: int, gathered: Needles) -> None:
         self.ahead = 3 * max(processes, 1)
-        self._roots, self._processes = roots, processes
+        self._roots = roots
         self._gathered = gathered
-        self._read_here = 0
-        self._threads: ThreadPoolExecutor | None = None
-        self._mine = threading.local()
-        self._workers: list[subprocess.Popen[str]] = []
+        self._threads = ThreadPoolExecutor(max(processes, 1))
         self._lock = threading.Lock()
         self._closing = False
         self.failed = 0  # files that the disk or the network did not give
@@ -220,40 +211,31 @@ class _Readers:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         self._closing = True
-        with self._lock:
-            workers = list(self._workers)
-        for worker in workers:
-            if kind is not None:
-                worker.kill()
-        if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
-        for worker in workers:
-            _close(worker)
-        isolation.end()
+        if kind is not None:
+            isolation.kill_all()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        isolation.end_all()
 
     def read(self, entries: list[Entry]) -> Future[list[str]]:
         """Return the lines of these files, in order, as a future."""
-        if self._processes > 1 and self._read_here + len(entries) > ALONE:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._processes)
-            return self._threads.submit(self._each, self._ask_worker, entries)
-        self._read_here += len(entries)
-        done: Future[list[str]] = Future()
-        done.set_result(self._each(self._ask_child, entries) if entries else [])
-        return done
+        if entries:
+            return self._threads.submit(self._each, entries)
+        nothing: Future[list[str]] = Future()
+        nothing.set_result([])
+        return nothing
 
-    def _each(self, ask: Callable[[list[Entry]], list[str]], entries: list[Entry]) -> list[str]:
+    def _each(self, entries: list[Entry]) -> list[str]:
         """Return the lines of a chunk; where its process dies, of each file alone; what kills it again is set aside."""
         try:
-            return ask(entries)
+            return self._ask(entries)
         except SetAside:
-            return [self._alone(ask, entry) for entry in entries]
+            return [self._alone(entry) for entry in entries]
 
-    def _alone(self, ask: Callable[[list[Entry]], list[str]], entry: Entry) -> str:
+    def _alone(self, entry: Entry) -> str:
         reason = ""
         for _ in range(DEATHS):
             try:
-                return ask([entry])[0]
+                return self._ask([entry])[0]
             except SetAside as error:
                 reason = error.code
                 if reason != "decoder_died":  # a death may have had other causes
@@ -264,72 +246,22 @@ class _Readers:
             self._gathered.add(path.take())
         return header_worker.quarantined(*entry, reason)
 
-    def _settled(self, entries: list[Entry], rows: list[str]) -> list[str]:
-        """Return the rows with a line for what stands in place of one."""
+    def _ask(self, entries: list[Entry]) -> list[str]:
+        if self._closing:
+            raise CancelledError
+        rows: list[str]
+        fault = "unreadable_header"
+        rows, needles = isolation.call(header_worker.read_within_limits, self._roots, entries, fault=fault)
+        with self._lock:
+            self._gathered.add(needles)
         for number, row in enumerate(rows):
-            if row.rstrip("\n") == CHANGED:
+            if row == CHANGED:
                 rows[number] = header_worker.changed(*entries[number])
-            elif row.rstrip("\n") == FAILED:
+            elif row == FAILED:
                 rows[number] = header_worker.quarantined(*entries[number], "unreadable_file")
                 with self._lock:
                     self.failed += 1
         return rows
-
-    def _ask_child(self, entries: list[Entry]) -> list[str]:
-        lines: list[str]
-        fault = "unreadable_header"
-        lines, needles = isolation.call(header_worker.read_within_limits, self._roots, entries, fault=fault)
-        self._gathered.add(needles)
-        return self._settled(entries, lines)
-
-    def _ask_worker(self, entries: list[Entry]) -> list[str]:
-        if self._closing:
-            raise SetAside("decoder_died")
-        worker: subprocess.Popen[str] | None = getattr(self._mine, "worker", None)
-        if worker is None:
-            worker = self._mine.worker = self._start()
-        assert worker.stdin is not None and worker.stdout is not None
-        try:
-            worker.stdin.write(json.dumps(entries) + "\n")
-            worker.stdin.flush()
-            rows = [worker.stdout.readline() for _ in entries]
-            needles = json.loads(worker.stdout.readline())
-        except (OSError, ValueError):
-            rows = [""]
-        if all(row.endswith("\n") for row in rows):
-            with self._lock:
-                self._gathered.add(needles)
-            return self._settled(entries, rows)
-        self._mine.worker = None
-        _close(worker)
-        raise SetAside(limits.verdict(-worker.returncode))
-
-    def _start(self) -> subprocess.Popen[str]:
-        search = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        worker = subprocess.Popen(
-            # -P: a module in the current folder, which may be the user's, must not shadow one of ours
-            [sys.executable, "-P", "-m", header_worker.__name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # a traceback could quote what it choked on
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
-            encoding="ascii",
-        )
-        with self._lock:
-            self._workers.append(worker)
-        assert worker.stdin is not None
-        with suppress(OSError):
-            worker.stdin.write(json.dumps([self._roots, dataclasses.astuple(limits.current())]) + "\n")
-        return worker
-
-
-def _close(worker: subprocess.Popen[str]) -> None:
-    """End a worker that has nothing to do, or has died."""
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
-    worker.wait()
 
 
 # --- cache -------------------------------------------------------------------------------------------------------

@@ -1,8 +1,4 @@
-"""Reads headers of many files, in this process or as a worker that is fed through a pipe.
-
-The worker is a process of its own rather than one of `multiprocessing`: a spawned child of that would import the
-caller's main module again, which under Snakemake is a preamble that loads Snakemake.
-"""
+"""Reads headers of many files, in a process that a file may kill (`dicomzarr.isolation`)."""
 
 from __future__ import annotations
 
@@ -10,13 +6,11 @@ import errno
 import json
 import os
 import stat
-import sys
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from dicomzarr import limits
 from dicomzarr.headers.header import Header, read_header
-from dicomzarr.limits import Limits
 from dicomzarr.model import HeaderRow, StatKey
 from dicomzarr.opening import Opener
 from dicomzarr.paths import decode_path
@@ -150,30 +144,3 @@ def _line(path: str, key: StatKey, header: Header) -> str:
         facts=header.facts,
     )
     return encode(row)
-
-
-def serve() -> None:
-    """Answer chunks from standard input on standard output, a line of JSON each way, until the input ends.
-
-    The first line holds the roots and the limits. A chunk is a list of entries; its answer has one line for each, and
-    one with the needles that are new since the last chunk.
-    """
-    parent = os.getppid()
-    roots, budget = json.loads(sys.stdin.readline())
-    limits.use(Limits(*budget))
-    limits.current().confine()
-    for line in sys.stdin:
-        entries = [(path, (key[0], key[1], key[2], key[3])) for path, key in json.loads(line)]
-        lines, needles = read_within_limits(roots, entries)
-        if os.getppid() != parent:
-            os._exit(1)  # whoever asked is gone
-        lines.append(json.dumps(needles))
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    try:
-        serve()
-    except (BrokenPipeError, KeyboardInterrupt):
-        os._exit(1)

@@ -51,7 +51,10 @@ LARGEST = 64 << 20  # bytes of one compressed part, once inflated; what lies bey
 # Texts within other bytes: ASCII and the two-byte characters of UTF-8, and Latin-1 in UTF-16 of either order.
 _RUN = re.compile(rb"(?:[\t\n\r\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]){8,}")
 _WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:\0[\t\n\r\x20-\x7e\xa0-\xff]){5,}"))
+_ORDERS = (b"\xff\xfe", b"\xfe\xff")  # of the bytes of UTF-16
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9_-]{8,}={0,2}")
+_BEFORE_DATA = ";base64,"
+_FEW = 8  # parts in hex that are searched one by one
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
 _LEAST_HASH = 16
@@ -221,7 +224,7 @@ class Scanner:
             found = self._texts(runs, max(least, LEAST_HIDDEN), depth)
             if found is None and b"\0" in data:
                 wide = [m.group().replace(b"\0", b"").decode("latin-1") for form in _WIDE for m in form.finditer(data)]
-                wide += [data.decode("utf-16", "replace")] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else []
+                wide += [data.decode("utf-16", "replace")] if data[:2] in _ORDERS else []
                 found = self._texts(wide, least, depth)
         if found is None and depth < DEEPEST:
             for part in _inflated(data):
@@ -239,18 +242,47 @@ class Scanner:
         """Return the code of what a text holds in base64 or hex."""
         if depth >= DEEPEST:
             return None
-        for pattern, decode in ((_BASE64, _from_base64), (_HEX, _from_hex)):
-            for match in pattern.finditer(text):
-                run = match.group()
-                if run.lower() in self._own or (decode is _from_base64 and _HASH.match(run)):
-                    continue
-                for data in decode(run):
-                    if len(data) in (16, 20, 32) and needle_of_hash(data) in self._needles:
-                        return "hash_of_value"
-                    least = LEAST if _mostly_text(data) else LEAST_HIDDEN
-                    if self._bytes(data, depth + 1, least):
-                        return "value_encoded"
-        return None
+        for match in _BASE64.finditer(text):
+            run = match.group()
+            if run.lower() in self._own or _HASH.match(run):
+                continue
+            is_whole = text.endswith(_BEFORE_DATA, 0, match.start())
+            for data in _from_base64(run, is_whole=is_whole):
+                if found := self._decoded(data, depth + 1):
+                    return found
+        parts = [bytes.fromhex(run) for run in _HEX.findall(text) if run.lower() not in self._own]
+        if len(parts) > _FEW and not self._holds([part for part in parts if not _is_special(part)], depth + 1):
+            parts = [part for part in parts if _is_special(part)]
+        return next((found for data in parts if (found := self._decoded(data, depth + 1))), None)
+
+    def _decoded(self, data: bytes, depth: int) -> str | None:
+        """Return the code of what bytes from an encoding hold, or are."""
+        if self._is_hash(data):
+            return "hash_of_value"
+        return "value_encoded" if self._bytes(data, depth, _least_in(data)) else None
+
+    def _is_hash(self, data: bytes) -> bool:
+        return len(data) in (16, 20, 32) and needle_of_hash(data) in self._needles
+
+    def _holds(self, parts: Sequence[bytes], depth: int) -> bool:
+        """Whether one of many parts may hold something: they are searched together, as digests come by thousands.
+
+        What is found may be made of the end of one and the beginning of the next: then each is to be searched.
+        """
+        texts: dict[int, list[str]] = {LEAST: [], LEAST_HIDDEN: []}
+        binary = []
+        for data in parts:
+            text = None if b"\0" in data else _decoded(data)
+            if text is None:
+                binary.append(data)
+            else:
+                texts[_least_in(data)].append(text)
+        if any(self._is_hash(data) for data in parts):
+            return True
+        if any(self._texts(["\n".join(some)], least, depth) for least, some in texts.items()):
+            return True
+        # What stands before makes it no text; what stands between ends every run, in two bytes a character too.
+        return self._bytes(b"\0\1" + b"\1\1".join(binary), depth, LEAST_HIDDEN) is not None
 
 
 def text_of_rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -308,9 +340,15 @@ def _mostly_text(data: bytes) -> bool:
 _TEXT_BYTES = bytes((*range(0x20, 0x7F), 9, 10, 13, 0))
 
 
-def _from_base64(run: str) -> Iterator[bytes]:
+def _least_in(data: bytes) -> int:
+    """Return how much must be found in bytes from an encoding."""
+    return LEAST if _mostly_text(data) else LEAST_HIDDEN
+
+
+def _from_base64(run: str, *, is_whole: bool) -> Iterator[bytes]:
     bare = run.rstrip("=").translate(_STANDARD)
-    for start in (0, 1, 2, 3) if len(bare) > 64 else (0,):  # a long run may have swallowed what stood before it
+    # A long run may have swallowed what stood before it.
+    for start in (0, 1, 2, 3) if len(bare) > 64 and not is_whole else (0,):
         part = bare[start:]
         part = part[: len(part) - (len(part) % 4 == 1)]
         try:
@@ -322,11 +360,16 @@ def _from_base64(run: str) -> Iterator[bytes]:
 _STANDARD = str.maketrans("-_", "+/")
 
 
-def _from_hex(run: str) -> Iterator[bytes]:
-    yield bytes.fromhex(run)
-
-
 # ---- compression
+
+
+def _is_special(data: bytes) -> bool:
+    """Whether bytes may be what others before or after them would hide: compressed, or with a mark of their order."""
+    return bool(_ANY_MAGIC.search(data)) or data[:2] in _ORDERS or _looks_like_blosc(data)
+
+
+def _looks_like_blosc(data: bytes) -> bool:
+    return 16 < len(data) <= LARGEST and data[0] == 2 and int.from_bytes(data[12:16], "little") == len(data)
 
 
 def _inflated(data: bytes) -> Iterator[bytes]:
@@ -343,7 +386,7 @@ def _inflated(data: bytes) -> Iterator[bytes]:
                 yield part
             start = data.find(magic, start + 1)
             tries += 1
-    if 16 < len(data) <= LARGEST and data[0] == 2 and int.from_bytes(data[12:16], "little") == len(data):
+    if _looks_like_blosc(data):
         try:
             from numcodecs import blosc
 

@@ -22,6 +22,7 @@ from dicomzarr.privacy.shares import spread
 from dicomzarr.privacy.tables import NoTable, search_table
 
 SNAKEMAKES = (".snakemake/", "results/benchmarks/")  # what Snakemake writes, in words of its own
+_RECORDS = ".snakemake/metadata/"  # JSON, whatever the names say; much of it is the same for every job
 _LARGEST = 256 << 20  # bytes of a file that are looked at in one piece
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -54,7 +55,7 @@ class _File:
     @property
     def cost(self) -> float:
         """Milliseconds, about: texts that come again are searched once."""
-        is_json = self.shown.endswith((".json", ".jsonl"))
+        is_json = self.shown.endswith((".json", ".jsonl")) or self.shown.startswith(_RECORDS)
         return self.status.st_size * (1e-5 if self.is_known else 3e-4 if is_json else 1e-3)
 
 
@@ -202,7 +203,7 @@ class Search:
             elif name.endswith(".csv"):
                 leak, blocks = _search_rows(scanner, path, self._memory.blocks(file.shown))
             elif not _is_payload(file.shown):
-                leak = search_content(scanner, path, name)
+                leak = search_content(scanner, path, "record.json" if file.shown.startswith(_RECORDS) else name)
             elif not self._unread:
                 leak = _search_pixels(scanner, path)
         except FileNotFoundError:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from dicomzarr import storage
 
-WORTH_IT = 1000.0  # milliseconds of work for one more process
+WORTH_IT = 200.0  # milliseconds of work for one more process
 
 
 class Costly(Protocol):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dicomzarr.crew import Crew
 from dicomzarr.report.stored_planes import read_plane, read_small_array
 from dicomzarr.report.tables import Array, by_modality
 
@@ -119,7 +120,7 @@ def _preview(image: Path, array: Array) -> Preview:
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    picture.save(stream, format="PNG", optimize=True)
+    picture.save(stream, format="PNG", compress_level=6)
     source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
     place = ", ".join(f"{axis} {middle[axis] + 1} of {lengths[axis]}" for axis in middle if lengths[axis] > 1)
     return Preview(array, source, width, height, place, shown)
@@ -225,8 +226,9 @@ def _fitted(columns: int, rows: int, aspect: float) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def previews(dataset: Path, arrays: Sequence[Array], at_most: int) -> list[Preview]:
-    """Return the contact sheet of a dataset folder."""
+def previews(dataset: Path, arrays: Sequence[Array], at_most: int, threads: int = 1) -> list[Preview]:
+    """Return the contact sheet of a dataset folder, drawn by so many threads."""
+    images, chosen = dataset / "images.zarr", choose(arrays, at_most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [preview(dataset / "images.zarr", array) for array in choose(arrays, at_most)]
+        return list(Crew(threads).map(lambda array: preview(images, array), chosen, _READ_SIDE**2))

@@ -112,7 +112,9 @@ def _segments(tables: Tables) -> list[tuple[str, int, float, float]]:
     return found
 
 
-def render(dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max_rows: int = 500) -> str:
+def render(
+    dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max_rows: int = 500, threads: int = 1
+) -> str:
     """Return the report of a dataset as one self-contained HTML page.
 
     Parameters
@@ -126,6 +128,8 @@ def render(dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max
         Most previews on the contact sheet.
     max_rows : int
         Most lines of the table of volumes; those with a failure or a warning come first.
+    threads : int
+        That draw previews.
 
     Returns
     -------
@@ -135,7 +139,7 @@ def render(dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max
     tables = read_tables(dataset, small_cells)
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    shown = previews(dataset, tables.arrays, max_thumbnails)
+    shown = previews(dataset, tables.arrays, max_thumbnails, threads)
     listed = sorted(tables.arrays, key=_verdict_first)[:max_rows]
     return (
         _environment()

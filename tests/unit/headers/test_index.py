@@ -72,8 +72,7 @@ def source(tmp_path: Path) -> Source:
 
 @pytest.fixture
 def many(source: Source, monkeypatch: pytest.MonkeyPatch) -> Source:
-    """40 files, of which all but the first few go to workers in chunks of 4."""
-    monkeypatch.setattr(index, "ALONE", 6)
+    """40 files, which are read in chunks of 4."""
     monkeypatch.setattr(index, "CHUNK", 4)
     for number in range(40):
         source.add(f"{number % 3}/{number:02d}")
@@ -323,28 +322,19 @@ def test_content_is_digested_only_where_uids_are_missing(source: Source) -> None
     assert ["content_sha256" in row["facts"] for row in source.rows()] == [False, True, True]  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(
-    ("fate", "reason"),
-    [("os.abort()", "decoder_died"), ("any(iter(int, 1))", "timeout"), ("bytearray(1 << 40)", "too_large")],
-)
-def test_a_worker_that_dies_hangs_or_bloats_costs_its_file(
-    many: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fate: str, reason: str
+@pytest.mark.parametrize("reason", ["decoder_died", "timeout", "too_large"])
+def test_a_process_that_dies_hangs_or_bloats_costs_its_file(
+    many: Source, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
-    # A stand-in for the interpreter, whose reader of headers does that on one file.
-    package = tmp_path / "sitecustomize.py"
-    package.write_text(
-        textwrap.dedent(f"""
-        import os, sys
-        if "headers.worker" in " ".join(sys.orig_argv):
-            real = os.open
-            def deadly(path, *rest, **more):
-                if path == b"25":
-                    {fate}
-                return real(path, *rest, **more)
-            os.open = deadly
-        """)
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    real, parent = os.open, os.getpid()
+    fates = {"decoder_died": os.abort, "timeout": lambda: any(iter(int, 1)), "too_large": lambda: bytearray(1 << 40)}
+
+    def deadly(path: bytes, *rest: int, **more: int) -> int:
+        if path == b"25" and os.getpid() != parent:
+            fates[reason]()
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", deadly)
     monkeypatch.setattr(limits, "_in_force", [Limits(seconds=1, megabytes=256)])
     result = many.run(2)
     assert result.outcomes == {"image": 39, f"quarantined {reason}": 1}
@@ -360,15 +350,15 @@ def test_killed_run_leaves_no_worker_and_is_taken_up(many: Source, tmp_path: Pat
     script = textwrap.dedent("""
         import sys
         from pathlib import Path
+        from dicomzarr import isolation
         from dicomzarr.headers import index
-        index.ALONE, index.CHUNK = 6, 4
-        real = index._Readers._start
-        def start(self):
-            worker = real(self)
-            with open(sys.argv[4], "a") as pids:
-                pids.write(f"{worker.pid}\\n")
-            return worker
-        index._Readers._start = start
+        index.CHUNK = 4
+        class Noted(isolation._Child):
+            def __init__(self, budget):
+                super().__init__(budget)
+                with open(sys.argv[4], "a") as pids:
+                    pids.write(f"{self._pid}\\n")
+        isolation._Child = Noted
         index.index_headers(*map(Path, sys.argv[1:4]), 2, "c")
     """)
     scripts = str(Path(index.__file__).parents[2])
@@ -399,13 +389,3 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return "Z"
-
-
-def test_modules_in_the_current_folder_are_not_loaded(
-    many: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("json", "struct", "dicomzarr"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('planted')\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    assert many.run(2).outcomes == {"image": 40}
