@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dicomzarr import check, provenance
+from dicomzarr import check, limits, provenance
 from dicomzarr.paths import Results
 
 
@@ -13,6 +13,7 @@ def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> che
 
 if __name__ == "__main__":
     with provenance.step(snakemake) as step:
+        limits.keep_freed_memory()
         step.result = check_batch(
             results=Path(snakemake.params.results),
             record=Path(snakemake.input.extracted),

@@ -31,6 +31,7 @@ if __name__ == "__main__":
     with provenance.step(snakemake) as step:
         limits.use(limits.Limits(**snakemake.params.limits))
         limits.current().confine_job()
+        limits.keep_freed_memory()
         step.result = extract_batch(
             results=Path(snakemake.params.results),
             plan=Path(snakemake.input.plan),

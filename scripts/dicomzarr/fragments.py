@@ -163,11 +163,9 @@ def _make(made: Made, folder: Path, name: str, key: str, batches: Sequence[str])
             parts["volumes"].append(volume_line(record, volume, made.joined).encode("utf-8", "surrogateescape"))
     parts["files"].sort()
     parts["frames"].sort()
-    claims = {}
-    for path, lines in provenance.items():
-        data = b"".join(lines)
-        storage.write_if_changed(made.results.dataset / "provenance" / path, data)
-        claims[f"dataset/provenance/{path}"] = [len(data), storage.sha256_of_bytes(data)]
+    told = {path: b"".join(lines) for path, lines in provenance.items()}
+    _publish(made.results.dataset / "provenance", told)
+    claims = {f"dataset/provenance/{path}": [len(data), storage.sha256_of_bytes(data)] for path, data in told.items()}
     fragment = Fragment(folder, name, arrays, dict(risks), claims)
     # Not flushed to the disk: what a crash leaves of it has another digest.
     storage.remove_tree(folder / f"{name}.json")
@@ -180,6 +178,20 @@ def _make(made: Made, folder: Path, name: str, key: str, batches: Sequence[str])
     said |= {"arrays": arrays, "risks": fragment.risks, "claims": claims}
     _write(folder / f"{name}.json", storage.record_json(said))
     return fragment
+
+
+def _publish(folder: Path, told: Mapping[str, bytes]) -> None:
+    """Write the files that hold something else, by path below a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    disk = storage.Disk(folder)
+    files = storage.Staged(disk, private=False)
+    try:
+        for path, data in told.items():
+            files.add_if_changed(folder / path, data)
+        files.publish()
+    finally:
+        files.abandon()
+        disk.close()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -159,23 +159,34 @@ class Staged:
     ----------
     disk : Disk
         Where they will lie.
+    private : bool
+        Mode 0600 from the first byte, whatever the umask, and missing folders 0700.
     """
 
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+    def __init__(self, disk: Disk, *, private: bool = True) -> None:
+        self._disk, self._private = disk, private
         self._waiting: dict[Path, Path] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def add(self, path: Path, data: bytes) -> None:
-        """Write `data`, for its owner alone, beside `path`."""
-        make_private(path.parent)
+        """Write `data` beside `path`."""
+        if self._private:
+            make_private(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+        mode = PRIVATE_FILE if self._private else SHARED_FILE
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         with open(handle, "wb") as stream:
             stream.write(data)
         self._waiting[path] = beside
+
+    def add_if_changed(self, path: Path, data: bytes) -> None:
+        """Write `data` beside `path` only where the file holds something else."""
+        if not _holds(path, data):
+            self.add(path, data)
 
     def rename(self) -> None:
         """Put the files into place; what they hold must have been flushed."""
@@ -279,13 +290,18 @@ def sync_file(path: Path) -> None:
 
 def write_if_changed(path: Path, data: bytes, *, private: bool = False) -> bool:
     """Write `data` only where the file holds something else; return whether it was written."""
-    try:
-        if path.stat().st_size == len(data) and path.read_bytes() == data:
-            return False
-    except OSError:
-        pass
+    if _holds(path, data):
+        return False
     write_atomically(path, data, private=private)
     return True
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file can be read and has this content."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
 
 
 def replace_if_changed(path: Path, beside: Path) -> bool:
