@@ -248,14 +248,14 @@ class Scanner:
                 continue
             is_whole = text.endswith(_BEFORE_DATA, 0, match.start())
             for data in _from_base64(run, is_whole=is_whole):
-                if found := self._decoded(data, depth + 1):
+                if found := self._part(data, depth + 1):
                     return found
         parts = [bytes.fromhex(run) for run in _HEX.findall(text) if run.lower() not in self._own]
         if len(parts) > _FEW and not self._holds([part for part in parts if not _is_special(part)], depth + 1):
             parts = [part for part in parts if _is_special(part)]
-        return next((found for data in parts if (found := self._decoded(data, depth + 1))), None)
+        return next((found for data in parts if (found := self._part(data, depth + 1))), None)
 
-    def _decoded(self, data: bytes, depth: int) -> str | None:
+    def _part(self, data: bytes, depth: int) -> str | None:
         """Return the code of what bytes from an encoding hold, or are."""
         if self._is_hash(data):
             return "hash_of_value"
@@ -272,7 +272,7 @@ class Scanner:
         texts: dict[int, list[str]] = {LEAST: [], LEAST_HIDDEN: []}
         binary = []
         for data in parts:
-            text = None if b"\0" in data else _decoded(data)
+            text = None if b"\0" in data else _text_of_part(data)
             if text is None:
                 binary.append(data)
             else:
@@ -329,6 +329,15 @@ def _decoded(data: bytes) -> str | None:
     return text
 
 
+def _text_of_part(data: bytes) -> str | None:
+    """Return short bytes as text, or None where they are none: UTF-8, or Latin-1 without a control character."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None if data.translate(None, _LATIN_1) else data.decode("latin-1")
+
+
+_LATIN_1 = bytes((9, 10, 13, *range(0x20, 0x7F), *range(0xA0, 0x100)))
 _PRINTABLE = bytes(number for number in range(256) if chr(number).isprintable())
 
 

@@ -104,6 +104,35 @@ def test_a_value_is_found_in_every_form(scanner: Scanner, form: str, value: byte
     assert scanner.content(FORMS[form](b"it says nobody at all here")) is None
 
 
+NOISE = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(2000)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("value", [b"Zyxwolf^Canaria", UID[:-1], PID], ids=["name", "UID", "id"])
+def test_a_value_in_hex_is_found_among_thousands_of_digests(scanner: Scanner, form: str, value: bytes) -> None:
+    hidden = FORMS[form](b"it says " + value + b" here").hex()
+    alone = scanner.content(json.dumps([hidden]).encode(), "a.json")
+    among = scanner.content(json.dumps([*NOISE[:900], hidden, *NOISE[900:]]).encode(), "a.json")
+    assert (among is None) == (alone is None)
+    assert alone is not None or form == "base64 of gzip"  # beyond the depth that is looked at
+
+
+def test_thousands_of_digests_hide_no_hash_and_no_other_alphabet() -> None:
+    gatherer = Gatherer()
+    gatherer.add("Lüdenscheidter".encode(), TEXTS)
+    scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
+    assert scanner.content("\n".join(NOISE).encode()) is None
+    hidden = [
+        hashlib.sha256(PID).hexdigest(),
+        "Lüdenscheidter".encode("latin-1").hex(),
+        "Lüdenscheidter".encode().hex(),
+    ]
+    hidden += ["Lüdenscheidter".encode("utf-16").hex(), ("\0" * 7).encode().hex() + PID.hex() + "00"]
+    for one in hidden:
+        assert scanner.content(json.dumps([*NOISE, one]).encode(), "a.json") is not None
+        assert scanner.content("\n".join([one, *NOISE]).encode()) is not None
+
+
 @pytest.mark.parametrize("make", [hashlib.md5, hashlib.sha1, hashlib.sha256, blake3])
 @pytest.mark.parametrize("value", [NAME[:-1], PID, UID[:-1]], ids=["name", "id", "UID"])
 def test_a_plain_hash_is_found(scanner: Scanner, make: Callable[[bytes], hashlib._Hash], value: bytes) -> None:
