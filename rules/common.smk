@@ -11,6 +11,7 @@ from dicomzarr.code_digest import code_digest
 from dicomzarr.errors import UserError
 from dicomzarr.leaving import let_go
 from dicomzarr.provenance import software_versions, where
+from dicomzarr.starting import leave_out_pandas
 
 # Switches come as text from the command line.
 for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
@@ -20,6 +21,7 @@ limits.dump_no_core()
 
 # Jobs on a cluster parse this file again: they neither check nor scan.
 if workflow.is_main_process and scan.wanted(sys.argv[1:]):
+    leave_out_pandas(workflow.main_snakefile)
     try:
         scan.make_way_for_snakemake()
         settings = configuration.check(config)
