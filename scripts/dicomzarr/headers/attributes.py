@@ -134,8 +134,9 @@ def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> t
     facts: dict[str, object] = {}
     bad: set[str] = set()
     known = _KNOWN[little, _is_signed(values, little)]
+    recall = known.get
     for item in values.items():
-        meaning = known.get(item)
+        meaning = recall(item)
         if meaning is None:
             tag, (vr, value) = item
             meaning = _interpret(tag, vr, value, little, known is _KNOWN[little, True])

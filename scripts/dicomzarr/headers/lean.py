@@ -99,6 +99,9 @@ EXPLICIT_BIG = Encoding(implicit=False, little=False)
 
 
 _META_WANTED = (0x0002, 0x0010)  # Media Storage SOP Class UID, Transfer Syntax UID
+# What heads met before say: tag if the value is wanted, else 0, and length; or that it follows, or that the group ends.
+_META_HEADS: dict[bytes, tuple[int, int]] = {}
+_FOLLOWS, _ENDS = -1, -2
 
 
 def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int]:
@@ -121,27 +124,41 @@ def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int
         If the file ends inside the group.
     """
     values: dict[int, bytes] = {}
-    position = start
-    while position + 8 <= len(data):
-        group, element, vr, length = EXPLICIT(data, position)
-        if group != 2:
+    position, end = start, len(data)
+    while position + 8 <= end:
+        head = data[position : position + 8]
+        wanted, length = _META_HEADS.get(head) or _meta_head(head)
+        if length == _ENDS:
             return values, position
         position += 8
-        if vr in LONG_VRS:
-            if position + 4 > len(data):
+        if length == _FOLLOWS:
+            if position + 4 > end:
                 break
             length = LENGTH(data, position)[0]
             position += 4
-        elif vr not in SHORT_VRS:
-            raise Unclear
-        if element in _META_WANTED:
-            values[group << 16 | element] = data[position : position + length]
+        if wanted:
+            values[wanted] = data[position : position + length]
         position += length
     if position >= len(data) < size:
         raise Unclear
     if position != len(data):
         raise Truncated
     return values, position
+
+
+def _meta_head(head: bytes) -> tuple[int, int]:
+    """Return and note what the first 8 bytes of an element say after others of group 0002."""
+    group, element, vr, length = EXPLICIT(head)
+    if group != 2:
+        length = _ENDS
+    elif vr in LONG_VRS:
+        length = _FOLLOWS
+    elif vr not in SHORT_VRS:
+        raise Unclear
+    if len(_META_HEADS) >= MAX_KNOWN_HEADS:
+        _META_HEADS.clear()
+    said = _META_HEADS[head] = (group << 16 | element if element in _META_WANTED else 0, length)
+    return said
 
 
 def read_raw(
@@ -176,7 +193,7 @@ def read_raw(
     header = RawHeader()
     values, texts = header.values, header.texts
     memory = MEMORIES.setdefault((implicit, wanted), Memory())
-    known, runs = memory.heads, memory.runs
+    known = memory.heads
     unpack_length = LENGTH
     base, position, end = 0, start, len(data)
     last = walked = spared = 0
@@ -185,18 +202,16 @@ def read_raw(
         try:  # the way of nearly all elements: one look-up each, or one for many
             while True:
                 head = data[position : position + 8]
-                if head in runs:
-                    run = runs[head]
-                    if run.first > last and data.startswith(run.data, position):
-                        values.update(run.values)
-                        texts += run.texts
-                        last = run.last
-                        position += len(run.data)
-                        spared += run.elements
-                        continue
-                tag, step, vr, kept, is_wanted = known[head]
+                tag, step, vr, kept, is_wanted, run = known[head]
                 if tag <= last:
                     raise Unclear
+                if run is not None and data.startswith(run.data, position):
+                    values.update(run.values)
+                    texts += run.texts
+                    last = run.last
+                    position += len(run.data)
+                    spared += run.elements
+                    continue
                 last = tag
                 if vr is None:
                     position += step

@@ -20,10 +20,10 @@ from dicomzarr.headers.elements import (
 )
 
 # What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted or a text
-# and None if not, bytes to the end of what is kept, and which of the two. The bytes to the next element are 0 where a
-# length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in each file of a series, and
-# looking one up costs a third of taking it apart.
-Head = tuple[int, int, str | None, int, bool]
+# and None if not, bytes to the end of what is kept, which of the two, and the run that may begin here. The bytes to the
+# next element are 0 where a length of 4 bytes follows, -1 where a closer look is needed. The same heads come again in
+# each file of a series, and looking one up costs a third of taking it apart.
+Head = tuple[int, int, "str | None", int, bool, "Run | None"]
 EndOf = Callable[[bytes, int], int | None]
 MAX_KNOWN_HEADS = 1 << 16
 
@@ -33,8 +33,7 @@ class Run:
     """Elements that stood, byte for byte, in two headers: met again, they are compared at once and not one by one."""
 
     data: bytes
-    first: int  # tags
-    last: int
+    last: int  # tag
     values: dict[int, tuple[str, bytes | None]]
     texts: list[tuple[str, bytes]]
 
@@ -57,16 +56,19 @@ class Memory:
     Attributes
     ----------
     heads : dict
-        What the first 8 bytes of an element mean.
-    runs : dict
-        Runs by the first 8 bytes of their first element.
+        What the first 8 bytes of an element mean, and the run that an element with these bytes began.
     """
 
     heads: dict[bytes, Head] = field(default_factory=dict)
-    runs: dict[bytes, Run] = field(default_factory=dict)
+    _runs: int = 0  # kept
     _before: tuple[bytes, int] = (b"", 0)
     _pause: int = 1
     _left: int = 0
+
+    @property
+    def runs(self) -> list[Run]:
+        """Runs learnt so far."""
+        return [said[5] for said in self.heads.values() if said[5] is not None]
 
     def compare(self, data: bytes, start: int, singly: int, end_of: EndOf) -> None:
         """Learn the runs that a header shares with the one before it, where so many elements were taken singly.
@@ -81,8 +83,9 @@ class Memory:
         if self._left <= 0:
             self._left = self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            if len(self.runs) >= MAX_RUNS:
-                self.runs.clear()
+            if self._runs >= MAX_RUNS:
+                self.heads = {head: (*said[:5], None) for head, said in self.heads.items()}
+                self._runs = 0
             here, there = self._elements(data, start, end_of), dict(self._elements(*self._before, end_of))
             run: list[tuple[int, bytes]] = []
             for tag, element in here:
@@ -114,16 +117,18 @@ class Memory:
     def _keep(self, run: list[tuple[int, bytes]]) -> None:
         if len(run) < LEAST_RUN:
             return
-        made = Run(b"".join(element for _, element in run), run[0][0], run[-1][0], {}, [])
+        made = Run(b"".join(element for _, element in run), run[-1][0], {}, [])
         for tag, element in run:
-            _, step, vr, kept, is_wanted = self.heads[element[:8]]
+            _, step, vr, kept, is_wanted, _ = self.heads[element[:8]]
             if vr is None or not step:
                 continue
             if is_wanted:
                 made.values[tag] = (vr, element[8:kept])
             else:
                 made.texts.append((vr, element[8:kept]))
-        self.runs[made.data[:8]] = made
+        head = made.data[:8]
+        self.heads[head] = (*self.heads[head][:5], made)
+        self._runs += 1
 
 
 def learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | None:
@@ -144,14 +149,14 @@ def learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | None:
     name = SPECIAL.get(tag, name)
     is_wanted, names = tag in wanted, is_text(tag, name)
     if tag in PIXEL_TAGS or tag >= ITEM:
-        return tag, -1, "", 0, False
+        return tag, -1, "", 0, False, None
     if length == UNDEFINED:
-        return tag, -1 if implicit or is_wanted or names else 0, "", 0, False
+        return tag, -1 if implicit or is_wanted or names else 0, "", 0, False, None
     if is_wanted:
-        return tag, 8 + length if length <= MAX_VALUE else -1, name, 8 + length, True
+        return tag, 8 + length if length <= MAX_VALUE else -1, name, 8 + length, True, None
     if names and length:
-        return tag, 8 + length, name, 8 + min(length, longest(name)), False
-    return tag, 8 + length, None, 0, False
+        return tag, 8 + length, name, 8 + min(length, longest(name)), False, None
+    return tag, 8 + length, None, 0, False, None
 
 
 MEMORIES: dict[tuple[bool, frozenset[int]], Memory] = {}

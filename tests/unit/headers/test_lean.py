@@ -102,7 +102,7 @@ def test_headers_that_are_alike_are_read_in_runs() -> None:
     memory.MEMORIES.clear()
     for _ in range(3):
         read(alike, True)
-    (run,) = memory.MEMORIES[True, WANTED].runs.values()
+    (run,) = memory.MEMORIES[True, WANTED].runs
     assert alike.startswith(run.data) and run.elements > 30
     memory.MEMORIES.clear()
 
@@ -114,7 +114,7 @@ def test_a_run_goes_on_behind_sequences_and_long_values() -> None:
     parts += [encoded(0x00991010, "OB", b"z" * 9000, False), encoded(0x7FE00010, "OB", b"pixels", False)]
     memory.MEMORIES.clear()
     found = [read(b"".join(parts), False) for _ in range(3)]
-    (run,) = memory.MEMORIES[False, WANTED].runs.values()
+    (run,) = memory.MEMORIES[False, WANTED].runs
     assert run.data == b"".join(parts[:-1]) and found[0] == found[1] == found[2]
     memory.MEMORIES.clear()
 
