@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import re
 
+import pytest
 from conftest import ROOT
 
 from dicomzarr import provenance
@@ -24,3 +27,15 @@ def test_the_seal_goes_before_each_rule_that_it_speaks_for() -> None:
     }
     assert {"discover_files", "consolidate_dataset", "check_privacy"} <= asked | writes
     assert set(provenance.SEALED) == asked | writes | {"extract_batch", "check_batch"}
+
+
+def test_versions_are_those_of_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {name: importlib.metadata.version(name) for name in provenance.SOFTWARE}
+    assert provenance.software() == installed
+
+    def refuse(folder: str) -> list[str]:
+        raise OSError
+
+    monkeypatch.setattr(provenance, "_installed", installed.__getitem__)
+    monkeypatch.setattr(os, "listdir", refuse)  # folders that cannot be listed, or archives
+    assert provenance.software() == installed

@@ -35,6 +35,29 @@ def test_a_folder_in_the_place_of_a_file_makes_way(tmp_path: Path) -> None:
     assert place.read_bytes() == b"content"
 
 
+def test_a_file_may_be_written_out_before_its_flush(tmp_path: Path) -> None:
+    path = tmp_path / "shard"
+    path.write_bytes(bytes(range(256)) * 8192)
+    with open(path, "rb") as stream:
+        storage.begin_to_write_out(stream.fileno())
+    assert path.read_bytes() == bytes(range(256)) * 8192
+    storage.begin_to_write_out(-1)  # what the system refuses is left to the flush
+
+
+def test_shared_files_become_durable_together(tmp_path: Path) -> None:
+    files = storage.Staged(storage.Disk(tmp_path), private=False)
+    old, new = tmp_path / "below/old", tmp_path / "below/new"
+    storage.write_atomically(old, b"as it was")
+    before = old.stat()
+    files.add_if_changed(old, b"as it was")
+    files.add_if_changed(new, b"new")
+    assert not new.exists() and len(files) == 1
+    files.publish()
+    assert new.read_bytes() == b"new" and old.stat() == before
+    assert new.stat().st_mode == old.stat().st_mode  # for whom the umask lets
+    assert sorted(path.name for path in old.parent.iterdir()) == ["new", "old"]
+
+
 def no_syncfs(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     class Libc:
         def syncfs(self, handle: int) -> int:
