@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, cast
 
 from dicomzarr import risks
+from dicomzarr.headers.memory import Run
+
+Values: TypeAlias = dict[int, tuple[str, bytes | None]]  # tag to VR and bytes
 
 MAX_TEXT = 4096  # characters of a text; identifiers, which are hashed, may have as many as a short VR can hold
 MAX_IDENTIFIER = 65536
@@ -116,7 +119,9 @@ class Bad(Exception):
     """The element is there and its value cannot be what the attribute means; carries nothing of the value."""
 
 
-def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> tuple[dict[str, object], frozenset[str]]:
+def interpret(
+    values: Values, *, little: bool, runs: Sequence[Run] = (), singly: Values | None = None
+) -> tuple[dict[str, object], frozenset[str]]:
     """Return attributes by keyword, and the keywords whose element is there with an unusable value.
 
     Parameters
@@ -125,21 +130,41 @@ def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> t
         Tag to (VR, bytes), as a reader found them; VR "" means the VR of PS3.6.
     little : bool
         Whether binary values are little endian (PS3.5 7.3).
+    runs, singly
+        Where the reader met runs of elements again: these, and the values that are in none.
 
     Notes
     -----
     An empty value is an absent attribute (PS3.5 7.4.5 type 2). NaN and infinity are unusable. Values whose VR is US or
     SS depending on Pixel Representation (0028,0103) follow Pixel Representation, whatever VR is written.
     """
+    form = little, _is_signed(values, little)
+    if not runs or singly is None:
+        facts, bad = _meaning_of(values, form)
+    else:
+        facts, bad = _meaning_of(singly, form)
+        for run in runs:
+            known = run.meanings.get(form)
+            if known is None:
+                found, unusable = _meaning_of(run.values, form)
+                known = run.meanings[form] = found, frozenset(unusable)
+            facts.update(known[0])
+            bad.update(known[1])
+    _settle_b_value(facts)
+    return facts, frozenset(bad)
+
+
+def _meaning_of(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, object], set[str]]:
+    """Return attributes and unusable keywords of some elements; `form`: little endian, and pixels signed."""
     facts: dict[str, object] = {}
     bad: set[str] = set()
-    known = _KNOWN[little, _is_signed(values, little)]
+    known = _KNOWN[form]
     recall = known.get
     for item in values.items():
         meaning = recall(item)
         if meaning is None:
             tag, (vr, value) = item
-            meaning = _interpret(tag, vr, value, little, known is _KNOWN[little, True])
+            meaning = _interpret(tag, vr, value, *form)
             if value is not None and len(value) <= _MEMORABLE:
                 if len(known) >= _MAX_KNOWN:
                     known.clear()
@@ -149,8 +174,7 @@ def interpret(values: dict[int, tuple[str, bytes | None]], *, little: bool) -> t
             facts[keyword] = found
         elif found:
             bad.add(cast(str, found))
-    _settle_b_value(facts)
-    return facts, frozenset(bad)
+    return facts, bad
 
 
 # Private elements that hold a b-value where Diffusion b-value (0018,9087) is missing: the fact with the value, the one

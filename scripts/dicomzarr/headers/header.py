@@ -288,7 +288,7 @@ def _judge(
     raw: RawHeader, meta: dict[int, bytes], encoding: Encoding, syntax: str, size: int, flags: set[str]
 ) -> Header:
     """Decide what the file is; see PS3.3 C.7.6.3 for what an image needs."""
-    found, bad = interpret(raw.values, little=encoding.little)
+    found, bad = interpret(raw.values, little=encoding.little, runs=raw.runs, singly=raw.singly)
     if syntax:
         found["TransferSyntaxUID"] = syntax
     facts = cast(ImageFacts, found)

@@ -34,7 +34,7 @@ from dicomzarr.headers.elements import (
     is_text,
     longest,
 )
-from dicomzarr.headers.memory import MAX_KNOWN_HEADS, MEMORIES, Memory, learn
+from dicomzarr.headers.memory import MAX_KNOWN_HEADS, MEMORIES, Memory, Run, learn
 
 # read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
 Reader = Callable[[int, int], bytes]
@@ -77,12 +77,18 @@ class RawHeader:
         Whether there is no element at all.
     texts : list
         VR and bytes of the texts that are not wanted, for the search for leaks; VR "" where the syntax has none.
+    runs : list of Run
+        Runs of elements met before, whose values are among `values`.
+    singly : dict
+        Those of `values` that are in no run.
     """
 
     values: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
     pixel: tuple[int, str, int, int] | None = None
     is_empty: bool = False
     texts: list[tuple[str, bytes]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list, compare=False)
+    singly: dict[int, tuple[str, bytes | None]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +197,12 @@ def read_raw(
         If more is to be walked than `MAX_WALKED`.
     """
     header = RawHeader()
-    values, texts = header.values, header.texts
+    values, texts, runs = header.singly, header.texts, header.runs
     memory = MEMORIES.setdefault((implicit, wanted), Memory())
     known = memory.heads
     unpack_length = LENGTH
     base, position, end = 0, start, len(data)
-    last = walked = spared = 0
+    last = walked = 0
     first = data
     while True:
         try:  # the way of nearly all elements: one look-up each, or one for many
@@ -206,11 +212,10 @@ def read_raw(
                 if tag <= last:
                     raise Unclear
                 if run is not None and data.startswith(run.data, position):
-                    values.update(run.values)
+                    runs.append(run)
                     texts += run.texts
                     last = run.last
                     position += len(run.data)
-                    spared += run.elements
                     continue
                 last = tag
                 if vr is None:
@@ -292,6 +297,10 @@ def read_raw(
             kind = SPECIAL.get(tag, vr)
             texts.append((kind, read(min(length, longest(kind)), base + value)))
     header.is_empty = last == 0
+    for run in runs:
+        header.values.update(run.values)
+    header.values.update(values)
+    spared = sum([len(run.texts) for run in runs])
     memory.compare(first, start, len(values) + len(texts) - spared, partial(_end_of, implicit))
     return header
 

@@ -36,6 +36,8 @@ class Run:
     last: int  # tag
     values: dict[int, tuple[str, bytes | None]]
     texts: list[tuple[str, bytes]]
+    # What `attributes.interpret` made of the values, by little endian or not and by the sign of pixels.
+    meanings: dict[tuple[bool, bool], tuple[dict[str, object], frozenset[str]]] = field(default_factory=dict)
 
     @property
     def elements(self) -> int:

@@ -37,7 +37,7 @@ from made_up_headers import (
 )
 
 from dicomzarr.headers import header as headers
-from dicomzarr.headers import lean
+from dicomzarr.headers import lean, memory
 from dicomzarr.headers.header import Header, _read_header, read_header
 from dicomzarr.reasons import REASONS
 
@@ -659,3 +659,28 @@ def test_fuzz_of_real_headers() -> None:
         for _ in range(10):
             answer = read(_mutated(header, random_) + rest)
             assert answer.outcome == "image" or answer.reason in REASONS
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_what_comes_again_means_what_it_means_in_its_own_file(syntax: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MANY", 1)  # so that a few elements alike are learnt as a run
+    memory.MEMORIES.clear()
+    alike = {
+        "SmallestImagePixelValue": number(0x00280106, 65000, syntax),
+        "LargestImagePixelValue": number(0x00280107, 65535, syntax),
+        "PixelPaddingValue": number(0x00280120, 65001, syntax),
+        "WindowCenter": text(0x00281050, "DS", "40\\400"),
+        "RescaleIntercept": text(0x00281052, "DS", "NaN"),
+        "RescaleSlope": text(0x00281053, "DS", "1"),
+    }
+    found = []
+    for turn in range(40):
+        signed = number(0x00280103, turn % 2, syntax)
+        instance = text(0x00200013, "IS", str(turn))
+        made = image(syntax, InstanceNumber=instance, PixelRepresentation=signed, **alike)
+        found.append(both(file(made, syntax)))
+    (known,) = memory.MEMORIES.values()
+    memory.MEMORIES.clear()
+    assert any(run.meanings for run in known.runs)
+    assert [header.facts["PixelPaddingValue"] for header in found] == [65001, -535] * 20
+    assert [header.facts["InstanceNumber"] for header in found] == list(range(40))
