@@ -187,8 +187,8 @@ def write_array(
         table = index.tobytes()
         table += _crc32c(table)
         append(table)
-        stream.flush()
         if offset >= WORTH_BEGINNING:
+            stream.flush()
             storage.begin_to_write_out(stream.fileno())
     return {
         "zarr.json": (len(metadata), storage.sha256_of_bytes(metadata)),

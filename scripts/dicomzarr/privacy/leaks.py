@@ -373,8 +373,9 @@ _STANDARD = str.maketrans("-_", "+/")
 
 
 def _is_special(data: bytes) -> bool:
-    """Whether bytes may be what others before or after them would hide: compressed, or with a mark of their order."""
-    return bool(_ANY_MAGIC.search(data)) or data[:2] in _ORDERS or _looks_like_blosc(data)
+    """Whether bytes may hold what would not be found among others: compressed, or a text in two bytes a character."""
+    is_wide = data[:2] in _ORDERS or (b"\0" in data and _mostly_text(data))
+    return is_wide or bool(_ANY_MAGIC.search(data)) or _looks_like_blosc(data)
 
 
 def _looks_like_blosc(data: bytes) -> bool:

@@ -127,6 +127,7 @@ def test_thousands_of_digests_hide_no_hash_and_no_other_alphabet() -> None:
         "Lüdenscheidter".encode("latin-1").hex(),
         "Lüdenscheidter".encode().hex(),
     ]
+    hidden += ["zyxwolf".encode("utf-16-le").hex(), "zyxwolf".encode("utf-16-be").hex()]  # too short among bytes
     hidden += ["Lüdenscheidter".encode("utf-16").hex(), ("\0" * 7).encode().hex() + PID.hex() + "00"]
     for one in hidden:
         assert scanner.content(json.dumps([*NOISE, one]).encode(), "a.json") is not None
