@@ -51,7 +51,7 @@ class Bench:
 
     def run(self, peer: Peer, corpus: Corpus, figures: Figures) -> Path:
         """Let one competitor work on a corpus from scratch, and return what it wrote."""
-        here = measure.emptied(self.work / "run")
+        here = measure.fresh(self.work / corpus.name)
         out = here / "out"
         out.mkdir()
         measured, said = measure.timed(peer.command(corpus.source, out), here, peer.environment)
@@ -186,7 +186,7 @@ def main() -> None:
                 bench.again(corpus)
             else:
                 bench.contest(corpus)
-        shutil.rmtree(folder / "work", ignore_errors=True)
+            shutil.rmtree(folder / "work", ignore_errors=True)
     said = summary(bench, found, options)
     options.out.mkdir(parents=True, exist_ok=True)
     text = pages.markdown(said)

@@ -85,11 +85,23 @@ def size_of(folder: Path) -> tuple[int, int]:
     return sum(sizes), len(sizes)
 
 
-def emptied(folder: Path) -> Path:
-    """Return the folder, empty."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def fresh(folder: Path) -> Path:
+    """Return a new folder below `folder`; what earlier runs left there stays as long as there is room for it.
+
+    For a minute after files were deleted, ext4 takes several times as long to make new ones. Of those who run in turn
+    that would strike whoever writes the most files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    before = sorted(folder.iterdir())
+    if sum(size_of(path)[0] for path in before) > ROOM:
+        for path in before:
+            shutil.rmtree(path)
+    here = folder / f"{1 + max((int(path.name) for path in before), default=0):04d}"
+    here.mkdir()
+    return here
+
+
+ROOM = 8 << 30  # bytes of what runs wrote
 
 
 def machine() -> dict[str, str | int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from dicomzarr import fragments, ome, storage, tables
 from dicomzarr.errors import SourceChanged
@@ -39,7 +40,7 @@ def _not_files(inventory: Path) -> Iterator[bytes]:
         for line in stream:
             if line.find(_REGULAR) >= 0:  # no text holds a quotation mark without a backslash before it
                 continue
-            row = json.loads(line)
+            row = orjson.loads(line)
             reason = REASONS[NOT_FILES[row[1]]]
             yield file_row(row[0], reason.outcome, reason.code, "")
 
@@ -57,7 +58,7 @@ def _settled_by_header(index: Path) -> Iterator[bytes]:
         for line in stream:
             if line.startswith(_IMAGE, line.rfind(_OUTCOME)):  # keys are sorted: it stands behind the facts
                 continue
-            header = json.loads(line)
+            header = orjson.loads(line)
             changed += header["outcome"] == "changed"
             yield file_row(header["path"], header["outcome"], header["reason"], "")
     if changed:

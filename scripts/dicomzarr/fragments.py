@@ -155,7 +155,8 @@ def _make(made: Made, folder: Path, name: str, key: str, batches: Sequence[str])
             provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
         for said in record["files"]:
             parts["files"].append(file_row(said["path"], said["outcome"], said["reason"], series_id))
-            risks.update([said["risk"]] if said["reason"] == "burned_in_risk" else [])
+            if said["reason"] == "burned_in_risk":
+                risks[said["risk"]] += 1
         for volume in record["volumes"]:
             arrays += 1
             for source, number, t, z, _ in volume["frames"]:

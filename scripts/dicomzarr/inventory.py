@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from dicomzarr import tables
 
@@ -24,7 +25,7 @@ def rows_of(inventory: Path) -> Iterator[list[Any]]:
     """Yield the entries of the inventory, sorted by path."""
     with open(inventory, "rb") as stream:
         next(stream)
-        yield from map(json.loads, stream)
+        yield from map(orjson.loads, stream)
 
 
 def write_manifest(inventory: Path, manifest: Path) -> dict[str, int]:

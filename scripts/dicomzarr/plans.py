@@ -1,8 +1,7 @@
 """Files into series, series into batches; a plan is rewritten only where its content changed.
 
 The header index is read twice: once as a stream, to learn which series each line belongs to, once to gather the lines
-of a batch. What stays in memory is a few numbers a file. Lines go into the plans as they are, a series a line, and only
-a few words of each are looked at.
+of a batch. What stays in memory is a few numbers a file. Lines go into the plans as they are, a series a line.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 import math
 import os
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from dicomzarr import storage
@@ -103,8 +102,7 @@ class Belonging:
     flags: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(NamedTuple):
     """The attributes of a header that say where it belongs; empty where there is none."""
 
     issuer: str
@@ -114,8 +112,7 @@ class Ids:
     content: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """What planning needs of a line of the index."""
 
     outcome: str
@@ -140,10 +137,9 @@ _DICOM = "1.2.840.10008.1.2"
 # A header may claim any size. Of one byte no more decoded ones are believed, nor of one file more work than this.
 LARGEST_RATIO, LARGEST_WORK = 32, 1 << 44
 _SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames")
-_SIZE = re.compile(rb'"(%b)":(\d+)' % "|".join(_SIZES).encode())
 
 
-def work_of(syntax: str, size: int, sizes: Callable[[], Iterable[int]]) -> int:
+def work_of(syntax: str, size: int, sizes: Iterable[int]) -> int:
     """Return how much work a file is, in bytes of native pixels.
 
     Parameters
@@ -152,50 +148,30 @@ def work_of(syntax: str, size: int, sizes: Callable[[], Iterable[int]]) -> int:
         Transfer Syntax UID (0002,0010).
     size : int
         Bytes of the file.
-    sizes : callable
-        Gives the factors of the decoded size in bits that are known: rows, columns, samples, bits, frames. Not called
-        for native files.
+    sizes : iterable of int
+        Factors of the decoded size in bits that are known: rows, columns, samples, bits, frames. Native files have no
+        need of them.
     """
     factor = DECODING.get(syntax.removeprefix(_DICOM))
-    decoded = min(math.prod(sizes()) // 8, LARGEST_RATIO * size) * factor if factor else 0
+    decoded = min(math.prod(sizes) // 8, LARGEST_RATIO * size) * factor if factor else 0
     return min(max(size, decoded), LARGEST_WORK)
 
 
-_IDS = ("IssuerOfPatientID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "content_sha256")
-_MARKS = tuple((f'"{name}":"'.encode(), len(name) + 4) for name in (*_IDS, "SOPInstanceUID", "TransferSyntaxUID"))
-# A line ends so: keys are sorted (headers/index.py). Quotation marks cannot stand in a text without a backslash.
-_TAIL = re.compile(rb',"outcome":"(\w*)","path":"[^"]*","reason":"(\w*)","stat":\[(\d+),[-\d,]*\]\}\n')
-
-
-def _words(line: bytes) -> list[bytes]:
-    """Return what stands behind each of `_MARKS`, empty where it is missing."""
-    found = []
-    for mark, length in _MARKS:
-        start = line.find(mark)
-        found.append(line[start + length : line.index(b'"', start + length)] if start >= 0 else b"")
-    return found
-
-
-@functools.lru_cache(maxsize=1 << 12)
-def _ids(words: tuple[bytes, ...]) -> Ids:
-    issuer, patient, study, series, content = (word.decode("ascii") for word in words)
-    return Ids(issuer, patient, study, series, content)
-
-
 def _known(line: bytes) -> _Known:
-    """Return what a line says, without parsing all of it where it can be read by its marks."""
-    tail = _TAIL.fullmatch(line, max(line.rfind(b',"outcome":"'), 0)) if b"\\" not in line else None
-    if tail:
-        *ids, instance, syntax = _words(line)
-        size = int(tail[3])
-        work = work_of(syntax.decode(), size, lambda: [int(number) for _, number in _SIZE.findall(line)])
-        return _Known(tail[1].decode(), tail[2].decode(), size, work, instance.decode(), _ids(tuple(ids)))
-    row: HeaderRow = json.loads(line)
-    facts: dict[str, Any] = dict(row["facts"])
-    names = [facts.get(name, "") for name in _IDS]
-    size, syntax = row["stat"][0], facts.get("TransferSyntaxUID", "")
-    work = work_of(syntax, size, lambda: [facts[name] for name in _SIZES if isinstance(facts.get(name), int)])
-    return _Known(row["outcome"], row["reason"], size, work, facts.get("SOPInstanceUID", ""), Ids(*names))
+    """Return what a line of the index says."""
+    row: HeaderRow = orjson.loads(line)
+    facts: Mapping[str, Any] = row["facts"]
+    said, size = facts.get, row["stat"][0]
+    ids = Ids(
+        said("IssuerOfPatientID", ""),
+        said("PatientID", ""),
+        said("StudyInstanceUID", ""),
+        said("SeriesInstanceUID", ""),
+        said("content_sha256", ""),
+    )
+    sizes = (facts[name] for name in _SIZES if isinstance(facts.get(name), int))
+    work = work_of(said("TransferSyntaxUID", ""), size, sizes)
+    return _Known(row["outcome"], row["reason"], size, work, said("SOPInstanceUID", ""), ids)
 
 
 def belonging(ids: Ids, pseudonyms: Pseudonyms) -> Belonging | None:
@@ -402,7 +378,7 @@ class PlannedSeries:
     @property
     def entry(self) -> dict[str, Any]:
         """Ids, files and rivals."""
-        found: dict[str, Any] = json.loads(self.raw)
+        found: dict[str, Any] = orjson.loads(self.raw)
         return found
 
     @property

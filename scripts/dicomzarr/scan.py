@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from dicomzarr import display, identity, label_files, locks, provenance, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
@@ -176,7 +178,7 @@ def known_rows(inventory: Path) -> Iterator[list[Any]]:
     """
     with open(inventory, "rb") as stream:
         yield [json.loads(stream.readline())["roots"]]
-        yield from map(json.loads, stream)
+        yield from map(orjson.loads, stream)
 
 
 def _files_by_label(rows: Iterable[Sequence[Any]], labels: Iterable[str]) -> Counter[str]:
@@ -219,7 +221,7 @@ def write_inventory(settings: Settings, rows: Sequence[Sequence[Any]], inventory
     with storage.replacing(beside, private=True) as stream:
         stream.write(storage.canonical_json({"roots": roots}))
         for row in rows:
-            stream.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+            stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
     return storage.replace_if_changed(inventory, beside)
 
 

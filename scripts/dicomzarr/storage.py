@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import orjson
+
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 SHARED_FILE = 0o666  # less the umask, as any program writes
 TEMPORARY = ".partial"  # suffix of what is being written; the scan sweeps what a killed run left
@@ -24,9 +26,17 @@ def canonical_json(value: object) -> bytes:
     return text.encode("utf-8", "surrogateescape") + b"\n"
 
 
+def json_line(value: object) -> str:
+    """Return `value` as JSON in ASCII with sorted keys and without a line break, for files that are lines of these."""
+    line = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if line.isascii():
+        return line.decode("ascii")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def read_json(path: Path) -> Any:
     """Return the JSON value in the file."""
-    return json.loads(path.read_bytes())
+    return orjson.loads(path.read_bytes())
 
 
 class Damaged(ValueError):
@@ -71,7 +81,7 @@ def read_record_and_digest(path: Path) -> tuple[dict[str, Any], str]:
     """Return a record and its digest, that is its last key; errors as `read_record`."""
     data = path.read_bytes()
     digest = _digest_of(path, data)
-    value: dict[str, Any] = json.loads(data)
+    value: dict[str, Any] = orjson.loads(data)
     del value["~sha256"]
     return value, digest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,18 @@ SIZE = (
     "ratio", "files", "missing_slices", "verdict", "flags",
 )  # fmt: skip
 
+_QUOTED = re.compile('["\\r\\n]')  # beside commas, what needs quotation marks; few rows have any
+
 
 def line(values: Sequence[Any]) -> str:
     """Return one row as CSV text, ended by a line feed; None becomes an empty cell."""
+    plain = ",".join(["" if value is None else str(value) for value in values])
+    if plain and plain.count(",") == len(values) - 1 and not _QUOTED.search(plain):
+        return f"{plain}\n"
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(["" if value is None else value for value in values])
-    return text.getvalue()
+    # Of a lone carriage return older Pythons think only where it could end a line.
+    csv.writer(text, lineterminator="\r\n").writerow(["" if value is None else value for value in values])
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def row(columns: Sequence[str], values: Mapping[str, Any]) -> str:

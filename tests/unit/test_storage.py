@@ -5,11 +5,15 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dicomzarr import identity, locks, storage
 
@@ -117,3 +121,16 @@ def test_no_new_key_where_records_tell_of_a_lost_one(tmp_path: Path, monkeypatch
     with pytest.raises(identity.KeyProblem, match="is gone"):
         identity.establish(tmp_path, set(), begun=True)
     assert not (tmp_path / "key").exists()
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.booleans())
+
+
+@given(st.dictionaries(WORDS, st.one_of(WORDS, NUMBERS, st.none(), st.lists(st.one_of(WORDS, NUMBERS), max_size=6))))
+def test_a_json_line_is_ascii_sorted_and_says_the_same(value: dict[str, object]) -> None:
+    line = storage.json_line(value)
+    assert line.isascii() and "\n" not in line
+    assert list(json.loads(line)) == sorted(value)
+    assert repr(json.loads(line)) == repr({key: value[key] for key in sorted(value)})
+    assert repr(orjson.loads(line)) == repr(json.loads(line))

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import orjson
+
 from dicomzarr import isolation
 from dicomzarr.errors import UserError
 from dicomzarr.headers import worker as header_worker
@@ -154,7 +156,7 @@ class _Tally:
 
 def _entries(lines: IO[str]) -> Iterator[Entry]:
     for line in lines:
-        row = json.loads(line)
+        row = orjson.loads(line)
         if row[1] == "file":
             yield row[0], (row[2], row[3], row[4], row[5])
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from dicomzarr import limits
+from dicomzarr import limits, storage
 from dicomzarr.headers.header import Header, read_header
 from dicomzarr.model import HeaderRow, StatKey
 from dicomzarr.opening import Opener
@@ -27,7 +26,6 @@ _REFUSED = frozenset((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG))
 # Not there any more; or a link now, it or a folder on the way; or a socket now. All else is no change.
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO))
 _BLOCK = 1 << 20
-encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gatherer) -> Iterator[str]:
@@ -143,4 +141,4 @@ def _line(path: str, key: StatKey, header: Header) -> str:
         flags=list(header.flags),
         facts=header.facts,
     )
-    return encode(row)
+    return storage.json_line(row)
