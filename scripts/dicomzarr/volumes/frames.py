@@ -8,10 +8,7 @@ Whatever is malformed counts as unknown; nothing here raises on a header's value
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
-from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,6 +16,20 @@ from dicomzarr.model import Cosines, Frame, ImageFacts, Vector
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.imagetype import kind_of_image
 from dicomzarr.volumes.mosaic import read_mosaic
+from dicomzarr.volumes.values import (
+    date_time,
+    first_of,
+    items_of,
+    lengths,
+    number,
+    numbers,
+    rescale_of,
+    six,
+    text_of,
+    value_of,
+    vector,
+    windows_of,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -27,8 +38,6 @@ WHOLE_SLIDE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP: Final = "1.2.840.10008.5.1.4.1.1.66.7"
 TILED: Final = frozenset({WHOLE_SLIDE, SEGMENTATION, LABEL_MAP})
-# Coordinates beyond 10 km are no coordinates, mm.
-FARTHEST_MM: Final = 1e7
 RT_DOSE: Final = "1.2.840.10008.5.1.4.1.1.481.2"
 PARAMETRIC_MAP: Final = "1.2.840.10008.5.1.4.1.1.30"
 
@@ -104,15 +113,15 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     flags: set[str] = set()
     shared = _causes_of_file(facts)
     places: list[_Place]
-    if header is not None and count >= 1 and _items(header, "PerFrameFunctionalGroupsSequence"):
+    if header is not None and count >= 1 and items_of(header, "PerFrameFunctionalGroupsSequence"):
         places = _from_functional_groups(header, count, flags)
     elif header is not None and facts.get("SOPClassUID") in TILED:
-        places = [_Place(None, _first(header, "SharedFunctionalGroupsSequence")) for _ in range(count)]
+        places = [_Place(None, first_of(header, "SharedFunctionalGroupsSequence")) for _ in range(count)]
         _place_full_tiles(header, places)
     else:
         places = [_Place() for _ in range(count)]
         _from_facts(facts, places, flags)
-    spacing = _pair(facts.get("PixelSpacing"))
+    spacing = lengths(facts.get("PixelSpacing"))
     if spacing is None and not any(p.spacing for p in places):
         at_detector = facts.get("ImagerPixelSpacing") or facts.get("NominalScannedPixelSpacing")
         flags |= {"detector_spacing"} if at_detector else set()
@@ -125,8 +134,8 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
         for place in places:
             place.position = None
     image_type = _image_type(facts)
-    fixed_rescale = _rescale(facts.get("RescaleSlope"), facts.get("RescaleIntercept"))
-    fixed_window = _windows(facts.get("WindowCenter"), facts.get("WindowWidth"))
+    fixed_rescale = rescale_of(facts.get("RescaleSlope"), facts.get("RescaleIntercept"))
+    fixed_window = windows_of(facts.get("WindowCenter"), facts.get("WindowWidth"))
     mosaic = read_mosaic(header, facts, fmt.rows, fmt.columns) if header is not None and _is_mosaic(facts) else None
     return [
         Frame(
@@ -175,19 +184,19 @@ class _Place:
         get = _Groups(groups)
         self.position = vector(get("PlanePositionSequence", "ImagePositionPatient"))
         self.orientation = six(get("PlaneOrientationSequence", "ImageOrientationPatient"))
-        self.spacing = _pair(get("PixelMeasuresSequence", "PixelSpacing"))
-        self.rescale = _rescale(
+        self.spacing = lengths(get("PixelMeasuresSequence", "PixelSpacing"))
+        self.rescale = rescale_of(
             get("PixelValueTransformationSequence", "RescaleSlope"),
             get("PixelValueTransformationSequence", "RescaleIntercept"),
         )
-        self.window = _windows(get("FrameVOILUTSequence", "WindowCenter"), get("FrameVOILUTSequence", "WindowWidth"))
+        self.window = windows_of(get("FrameVOILUTSequence", "WindowCenter"), get("FrameVOILUTSequence", "WindowWidth"))
         self.image_type = _frame_type(groups)
         for key, sequence, keyword in _NUMBERS:
             self._put(key, number(get(sequence, keyword)))
         content = "FrameContentSequence"
         self._put("acquisition_time_s", date_time(get(content, "FrameAcquisitionDateTime")))
         self._put("reference_time_s", date_time(get(content, "FrameReferenceDateTime")))
-        self.stack = _text(get(content, "StackID"))
+        self.stack = text_of(get(content, "StackID"))
         for index, value in enumerate(numbers(get(content, "DimensionIndexValues")) or ()):
             if index < DIMENSIONS:
                 self._put(f"dimension_{index + 1}", value)
@@ -200,8 +209,8 @@ class _Place:
 
     def _diffusion(self, get: _Groups) -> None:
         item = get.item("MRDiffusionSequence")
-        gradient = _first(item, "DiffusionGradientDirectionSequence") if item is not None else None
-        direction = vector(_value(gradient, "DiffusionGradientOrientation")) if gradient is not None else None
+        gradient = first_of(item, "DiffusionGradientDirectionSequence") if item is not None else None
+        direction = vector(value_of(gradient, "DiffusionGradientOrientation")) if gradient is not None else None
         # A frame without a direction (b = 0) has the null vector, so that b and direction explain the grid together.
         if item is not None and ("b_value" in self.causes or direction):
             self.causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
@@ -244,7 +253,7 @@ class _Groups:
     def item(self, sequence: str) -> Any:
         """Return the first item of a functional group, or None."""
         for group in self._groups:
-            found = _first(group, sequence)
+            found = first_of(group, sequence)
             if found is not None:
                 return found
         return None
@@ -252,13 +261,13 @@ class _Groups:
     def __call__(self, sequence: str, keyword: str) -> Any:
         """Return the value of an attribute in a functional group, or None."""
         item = self.item(sequence)
-        return None if item is None else _value(item, keyword)
+        return None if item is None else value_of(item, keyword)
 
 
 def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> list[_Place]:
     """Read each frame's groups; without one group a frame nothing is said of any frame's position."""
-    own = _items(header, "PerFrameFunctionalGroupsSequence")
-    shared = _first(header, "SharedFunctionalGroupsSequence")
+    own = items_of(header, "PerFrameFunctionalGroupsSequence")
+    shared = first_of(header, "SharedFunctionalGroupsSequence")
     if len(own) != count:
         flags.add("functional_groups_mismatch")
         place = _Place(None, shared)
@@ -272,7 +281,7 @@ def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> lis
     if len(stacks) > 1:
         for place in places:
             place.causes["stack"] = float(stacks.index(place.stack))
-    if _text(_value(header, "DimensionOrganizationType")) == "TILED_FULL":
+    if text_of(value_of(header, "DimensionOrganizationType")) == "TILED_FULL":
         _place_full_tiles(header, places)
     return places
 
@@ -283,16 +292,16 @@ def _place_full_tiles(header: Dataset, places: list[_Place]) -> None:
     Frames run along the rows of tiles, then down, then through focal planes, then through optical paths (PS3.3
     C.7.6.17.3). Anything but an exact fit leaves the tiles unplaced.
     """
-    if _text(_value(header, "DimensionOrganizationType")) != "TILED_FULL":
+    if text_of(value_of(header, "DimensionOrganizationType")) != "TILED_FULL":
         return
     if any("row_offset" in place.causes for place in places):
         return
-    total = [number(_value(header, k)) for k in ("TotalPixelMatrixRows", "TotalPixelMatrixColumns")]
-    size = [number(_value(header, k)) for k in ("Rows", "Columns")]
+    total = [number(value_of(header, k)) for k in ("TotalPixelMatrixRows", "TotalPixelMatrixColumns")]
+    size = [number(value_of(header, k)) for k in ("Rows", "Columns")]
     if not all(n is not None and n >= 1 for n in (*total, *size)):
         return
     down, across = (math.ceil((t or 1) / (s or 1)) for t, s in zip(total, size, strict=True))
-    planes = int(number(_value(header, "TotalPixelMatrixFocalPlanes")) or 1)
+    planes = int(number(value_of(header, "TotalPixelMatrixFocalPlanes")) or 1)
     if planes < 1 or len(places) % (down * across * planes):
         return
     paths = len(places) // (down * across * planes)
@@ -304,7 +313,7 @@ def _place_full_tiles(header: Dataset, places: list[_Place]) -> None:
             place.causes["focal_plane"] = float(rest % planes)
         if paths > 1:
             # Segments take the place of optical paths, numbered from 1 (PS3.3 C.8.20.2).
-            segments = _text(_value(header, "Modality")) == "SEG"
+            segments = text_of(value_of(header, "Modality")) == "SEG"
             place.causes["segment_number" if segments else "optical_path"] = float(rest // planes + segments)
 
 
@@ -404,153 +413,6 @@ def _causes_of_file(facts: ImageFacts) -> dict[str, float]:
     return found
 
 
-# --------------------------------------------------------------------------------------------- values of a header
-
-
-def number(value: object) -> float | None:
-    """Return a finite number, the first of several, or None."""
-    if type(value) is float or type(value) is int:  # as the index gives them
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, bytes) or value is None:
-        return None
-    if not isinstance(value, (str, int, float)) and hasattr(value, "__iter__"):
-        value = next(iter(value), None)
-    try:
-        result = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return result if math.isfinite(result) else None
-
-
-def numbers(value: object) -> tuple[float, ...] | None:
-    """Return finite numbers, or None if any is not."""
-    if value is None or isinstance(value, (str, bytes)):
-        return None
-    if type(value) is list:  # as the index gives them
-        try:
-            return tuple(map(float, value)) if all(map(math.isfinite, value)) else None
-        except (TypeError, OverflowError):  # it takes a closer look
-            pass
-    parts = [number(part) for part in value] if hasattr(value, "__iter__") else [number(value)]
-    return None if any(part is None for part in parts) else tuple(part for part in parts if part is not None)
-
-
-def vector(value: object) -> Vector | None:
-    """Return three finite coordinates, mm, or None."""
-    found = numbers(value)
-    if found is None or len(found) != 3 or max(map(abs, found)) > FARTHEST_MM:
-        return None
-    return (found[0], found[1], found[2])
-
-
-def six(value: object) -> Cosines | None:
-    """Return six finite numbers, or None."""
-    found = numbers(value)
-    return geometry.cosines(found) if found is not None and len(found) == 6 else None
-
-
-_DATE: Final = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)$", re.ASCII)
-_TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{1,6})?)?)?$", re.ASCII)
-_STAMP: Final = re.compile(r"(\d{8})(\d[\d.]*)?([+-]\d{4})?$", re.ASCII)
-_EPOCH: Final = date(2000, 1, 1).toordinal()
-
-
-def date_time(day: object, time: object = None) -> float | None:
-    """Return seconds since 2000-01-01 of a DT value, or of a DA and a TM value; of a TM alone since midnight.
-
-    References
-    ----------
-    DICOM PS3.5 section 6.2.
-    """
-    if day is None and time is None:
-        return None
-    text, clock = _text(day), _text(time)
-    zone = 0.0
-    if time is None:
-        stamp = _STAMP.match(text)
-        if stamp is None:
-            return None
-        text, clock = stamp[1], stamp[2] or ""
-        if stamp[3]:
-            zone = int(stamp[3][0] + "1") * (int(stamp[3][1:3]) * 3600 + int(stamp[3][3:]) * 60.0)
-    seconds = 0.0
-    if clock:
-        parts = _TIME.match(clock)
-        if parts is None:
-            return None
-        seconds = int(parts[1]) * 3600 + int(parts[2] or 0) * 60 + int(parts[3] or 0) + float(parts[4] or 0)
-    elif time is not None:
-        return None
-    if not text:
-        return seconds if clock else None
-    days = _days(text)
-    return None if days is None else days * 86400.0 + seconds - zone
-
-
-@lru_cache(maxsize=1024)
-def _days(text: str) -> int | None:
-    """Return the days since 2000-01-01 of a DA value, or None where it is none."""
-    match = _DATE.match(text)
-    if match is None:
-        return None
-    try:
-        return date(int(match[1]), int(match[2]), int(match[3])).toordinal() - _EPOCH
-    except ValueError:
-        return None
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value).strip(" \0")
-
-
-def _pair(value: object) -> tuple[float, float] | None:
-    """Return Pixel Spacing (0028,0030): two positive lengths, mm, or None."""
-    found = numbers(value)
-    if found is None or len(found) != 2 or min(found) <= 0 or max(found) > FARTHEST_MM:
-        return None
-    return (found[0], found[1])
-
-
-def _rescale(slope: object, intercept: object) -> tuple[float, float] | None:
-    pair = (number(slope), number(intercept))
-    return None if pair[0] is None or pair[1] is None else (pair[0], pair[1])
-
-
-def _windows(center: object, width: object) -> tuple[tuple[float, float], ...]:
-    centers, widths = _many(center), _many(width)
-    return tuple(zip(centers, widths, strict=True)) if centers and len(centers) == len(widths) else ()
-
-
-def _many(value: object) -> tuple[float, ...]:
-    if isinstance(value, (str, int, float)):
-        one = number(value)
-        return () if one is None else (one,)
-    return numbers(value) or ()
-
-
-def _value(item: Any, keyword: str) -> Any:
-    """Return an attribute's value, or None where it is absent or cannot be converted."""
-    try:
-        return item.get(keyword)
-    except Exception:
-        return None
-
-
-def _items(item: Any, keyword: str) -> list[Any]:
-    """Return the items of a sequence; none where it is absent, malformed or something else."""
-    value = _value(item, keyword)
-    if value is None or isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return []
-    try:
-        return [entry for entry in value if hasattr(entry, "get")]
-    except Exception:
-        return []
-
-
-def _first(item: Any, keyword: str) -> Any:
-    return next(iter(_items(item, keyword)), None)
-
-
 def _frame_type(groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return Frame Type (0008,9007) of the functional group that holds it."""
     return next(_frame_types(groups), ())
@@ -559,7 +421,7 @@ def _frame_type(groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 def _frame_types(groups: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
     for group in groups:
         for sequence in _FRAME_TYPES:
-            item = _first(group, sequence)
-            value = None if item is None else _value(item, "FrameType")
+            item = first_of(group, sequence)
+            value = None if item is None else value_of(item, "FrameType")
             if value is not None and not isinstance(value, (str, bytes)):
                 yield tuple(str(part) for part in value)

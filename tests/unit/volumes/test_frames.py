@@ -14,8 +14,9 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.sequence import Sequence
 
 from dicomzarr.model import Frame
-from dicomzarr.volumes.frames import FARTHEST_MM, date_time, dose_positions, needs_header, number, numbers, vector
+from dicomzarr.volumes.frames import dose_positions, needs_header
 from dicomzarr.volumes.layout import lay_out
+from dicomzarr.volumes.values import FARTHEST_MM, date_time, number, numbers, vector
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 
