@@ -214,7 +214,7 @@ def test_an_edit_reruns_the_rules_that_reach_it_and_no_others(workflow: Workflow
     run = workflow.run()
     ran = {rule: run.jobs(rule) for rule in ("index_headers", "plan_batches", "extract_batch", "check_batch")}
     assert ran == {"index_headers": 0, "plan_batches": 0, "extract_batch": 0, "check_batch": 1}
-    edit(core / "tables.py", 'lineterminator="\\n"', 'lineterminator="\\n", quoting=csv.QUOTE_MINIMAL')
+    edit(core / "tables.py", 'lineterminator="\\r\\n"', 'lineterminator="\\r\\n", quoting=csv.QUOTE_MINIMAL')
     run = workflow.run()
     assert (run.jobs("discover_files"), run.jobs("consolidate_dataset"), run.jobs("extract_batch")) == (1, 1, 0)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dicomzarr.model import ImageFacts, Vector
 from dicomzarr.volumes import geometry
+from dicomzarr.volumes.values import FARTHEST_MM
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -24,7 +25,6 @@ MOST_TILES: Final = 4096
 _SIEMENS: Final = ("SIEMENS MR HEADER", "SIEMENS CSA HEADER")
 _MOST_CSA_BYTES: Final = 1 << 20
 _MOST_CSA_ELEMENTS: Final = 1000
-_FARTHEST_MM: Final = 1e7
 _WIDEST_MM: Final = 1e3  # between slices
 
 
@@ -87,7 +87,7 @@ def _first_position(facts: ImageFacts, more_rows: int, more_columns: int) -> Vec
     )
     if not position or not cosines or not spacing or len(position) != 3 or len(cosines) != 6 or len(spacing) != 2:
         return None
-    if not geometry.is_plane(geometry.cosines(cosines)) or max(map(abs, (*position, *spacing))) > _FARTHEST_MM:
+    if not geometry.is_plane(geometry.cosines(cosines)) or max(map(abs, (*position, *spacing))) > FARTHEST_MM:
         return None
     along_row, along_column = more_columns / 2 * spacing[1], more_rows / 2 * spacing[0]
     x, y, z = (position[i] + along_row * cosines[i] + along_column * cosines[3 + i] for i in range(3))
@@ -162,7 +162,7 @@ def _reals(value: Any, count: int) -> list[float] | None:
         found = [float(part) for part in value]
     except (TypeError, ValueError):
         return None
-    return found if len(found) == count and all(abs(part) <= _FARTHEST_MM for part in found) else None
+    return found if len(found) == count and all(abs(part) <= FARTHEST_MM for part in found) else None
 
 
 def _rounded(values: Any) -> list[float]:
