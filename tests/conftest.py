@@ -21,6 +21,11 @@ from typing import Any
 import pytest
 import yaml
 from forks import Forks, compiled
+from hypothesis import settings
+
+# New examples are looked for by people, at whatever speed; CI takes the same each time.
+settings.register_profile("dicomzarr", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("dicomzarr")
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT.parent / "shared" / "corpus"

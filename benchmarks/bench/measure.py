@@ -89,7 +89,7 @@ def fresh(folder: Path) -> Path:
     """Return a new folder below `folder`; what earlier runs left there stays as long as there is room for it.
 
     For a minute after files were deleted, ext4 takes several times as long to make new ones. Of those who run in turn
-    that would strike whoever writes the most files.
+    that would strike whoever writes the most files. All of it is on the disk before the next one starts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     before = sorted(folder.iterdir())
@@ -98,6 +98,7 @@ def fresh(folder: Path) -> Path:
             shutil.rmtree(path)
     here = folder / f"{1 + max((int(path.name) for path in before), default=0):04d}"
     here.mkdir()
+    os.sync()
     return here
 
 

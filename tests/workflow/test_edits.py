@@ -80,7 +80,6 @@ STEPS = st.tuples(
 
 @settings(
     max_examples=3 if FULL else 1,
-    deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
     database=None,

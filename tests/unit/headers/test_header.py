@@ -525,7 +525,7 @@ def _data_sets(depth: int) -> st.SearchStrategy[tuple[Element, ...]]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_data_sets(3), st.sampled_from([EXPLICIT, IMPLICIT]), st.booleans())
 def test_both_readers_agree(extra: tuple[Element, ...], syntax: str, overriding: bool) -> None:
     mine = {element.tag: element for element in image(syntax)}
@@ -543,7 +543,7 @@ def test_both_readers_agree(extra: tuple[Element, ...], syntax: str, overriding:
             assert list(dataset.ImagePositionPatient) == answer.facts["ImagePositionPatient"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_data_sets(3), st.sampled_from([EXPLICIT, IMPLICIT]))
 def test_lean_reader_understands_well_formed_data(extra: tuple[Element, ...], syntax: str) -> None:
     elements = {element.tag: element for element in extra} | {element.tag: element for element in image(syntax)}

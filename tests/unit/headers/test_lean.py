@@ -70,7 +70,7 @@ def read(data: bytes, implicit: bool) -> RawHeader | str:
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(headers=series(), cut=st.integers(0, 30), moved=st.none() | st.tuples(st.integers(0, 30), st.integers(0, 30)))
 def test_memory_changes_nothing(
     implicit: bool, headers: list[Elements], cut: int, moved: tuple[int, int] | None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomzarr import storage
@@ -117,7 +117,6 @@ WORDS = [  # of several scripts
 TEXTS = st.lists(st.sampled_from([*WORDS, "ours", "0123456789abcdef"]), max_size=9).map(" ".join)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["PN", "LO", "path"]), TEXTS), max_size=3), TEXTS, st.sampled_from([5, 8]))
 def test_runs_are_found_by_any_way_through_the_words(said: list[tuple[str, str]], text: str, least: int) -> None:
     gatherer = Gatherer()

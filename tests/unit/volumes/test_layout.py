@@ -450,7 +450,7 @@ wild = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(wild, max_size=14), st.randoms(use_true_random=False))
 def test_every_frame_has_one_place_whatever_the_order(frames: list[Frame], rng: random.Random) -> None:
     named = [replace(f, source=i, content=f"{i:064x}", sop_instance_uid=f"1.2.{i % 7}") for i, f in enumerate(frames)]
@@ -459,7 +459,7 @@ def test_every_frame_has_one_place_whatever_the_order(frames: list[Frame], rng: 
     assert lay_out(named) == volumes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.floats(-3, 3),
     st.floats(-3, 3),
