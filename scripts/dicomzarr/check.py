@@ -162,27 +162,39 @@ def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> Re
         The record of the volume: array, axes, shape, dtype, frames as [source, number, t, z, digest].
     crew : Crew
         Reads and compares.
+
+    Raises
+    ------
+    OSError
+        If the disk does not give a file that is there: that says nothing of the array, and the next run reads it.
     """
-    ranges, unpadded = [], []
-    path, runs = images / volume["array"] / "0", _blocks(volume)
-    try:
-        array = open_array(path)
-        exact = list(array.shape) == volume["shape"] and array.dtype == np.dtype(volume["dtype"])
-        seen = [_compare(array, volume, run) for run in itertools.islice(runs, 1)]
-        second = next(runs, None)
-        if second:
-            faster = array.through_zarrs()
-            rest = itertools.chain([second], runs)
-            seen += crew.map(lambda run: _compare(faster, volume, run), rest, BLOCK)
-        for one in seen:
-            exact &= one.exact
-            ranges.append(one.range)
-            unpadded.append(one.unpadded)
-    except Exception as error:  # whatever zarr cannot read is a mismatch; its text may quote a path
-        log.error("array %s cannot be read back: %s", volume["array"], type(error).__name__)
-        return ReadBack(False, math.nan, math.nan, math.nan, math.nan)
-    padded = "padding_value" in volume["facts"]
-    return ReadBack(exact, *_extremes(ranges), *_extremes(unpadded if padded else ranges))
+    kind = ""
+    for _ in range(2):  # zarrs does not tell an error of the disk from a damaged chunk; zarr-python, asked first, does
+        try:
+            return _read_back(images / volume["array"] / "0", volume, crew)
+        except Exception as error:  # its text may quote a path
+            if isinstance(error, OSError) and storage.is_of_the_disk(error):
+                raise
+            kind = type(error).__name__
+    log.error("array %s cannot be read back: %s", volume["array"], kind)
+    return ReadBack(False, math.nan, math.nan, math.nan, math.nan)
+
+
+def _read_back(path: Path, volume: Mapping[str, Any], crew: Crew) -> ReadBack:
+    """Read an array and compare; raises whatever zarr does where it cannot read it."""
+    runs, array = _blocks(volume), open_array(path)
+    exact = list(array.shape) == volume["shape"] and array.dtype == np.dtype(volume["dtype"])
+    seen = [_compare(array, volume, run) for run in itertools.islice(runs, 1)]
+    second = next(runs, None)
+    if second:
+        faster = array.through_zarrs()
+        rest = itertools.chain([second], runs)
+        seen += crew.map(lambda run: _compare(faster, volume, run), rest, BLOCK)
+    exact &= all(one.exact for one in seen)
+    whole = _extremes([one.range for one in seen])
+    return ReadBack(
+        exact, *whole, *(_extremes([one.unpadded for one in seen]) if "padding_value" in volume["facts"] else whole)
+    )
 
 
 def _plain(value: float) -> float | str:

@@ -26,6 +26,11 @@ def canonical_json(value: object) -> bytes:
     return text.encode("utf-8", "surrogateescape") + b"\n"
 
 
+def is_of_the_disk(error: OSError) -> bool:
+    """Return whether the disk did not give what is there; else there is no such file, or one too short."""
+    return error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
+
+
 def json_line(value: object) -> str:
     """Return `value` as JSON in ASCII with sorted keys and without a line break, for files that are lines of these."""
     line = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,28 @@ def test_every_frame_is_compared(
 def test_a_frame_that_is_not_there_is_a_mismatch(tmp_path: Path) -> None:
     record = written(tmp_path, "zyx", (7, 4, 5))
     record["frames"].append([0, 7, None, 7, "0" * 64])
+    assert not check.read_back(tmp_path, record).exact
+
+
+@pytest.mark.parametrize("where", ["open", "zarrs"])
+def test_an_error_of_the_disk_is_no_mismatch(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = written(tmp_path, "zyx", (7, 4, 5))
+    monkeypatch.setattr(check, "OPENING", 2)
+    name = {"open": "open_array", "zarrs": "_read"}[where]
+    real, calls = getattr(check, name), []
+
+    def once(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 2 * (where == "zarrs") + (where == "open"):
+            raise OSError(errno.EIO, "the disk") if where == "open" else RuntimeError("IO error: the disk")
+        return real(*args)
+
+    monkeypatch.setattr(check, name, once)
+    if where == "open":  # told as what it is: the job fails, and no record calls a sound array damaged
+        with pytest.raises(OSError, match="the disk"):
+            check.read_back(tmp_path, record)
+    assert check.read_back(tmp_path, record).exact  # by zarrs told as anything: read again
+    shutil.rmtree(tmp_path / "s/v/0/c")
     assert not check.read_back(tmp_path, record).exact
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import html
 import io
@@ -19,7 +20,7 @@ from made_up_dataset import OUTCOMES, Made, ramp, some_arrays, write_dataset
 from PIL import Image
 
 from dicomzarr import shards
-from dicomzarr.report import words
+from dicomzarr.report import contact_sheet, words
 from dicomzarr.report.contact_sheet import choose, preview
 from dicomzarr.report.findings import findings
 from dicomzarr.report.page import render
@@ -368,6 +369,17 @@ def test_an_array_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path, harm:
     parsed = Page(render(folder))
     assert parsed.tags["img"] == 0 and "No preview: " in parsed.text
     assert "1 array of the contact sheet cannot be opened" in parsed.text
+
+
+def test_a_page_without_what_the_disk_withholds_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_dataset(tmp_path / "d", [Made("aaaa000000000001/00000001", "yx", ramp(4, 4))], [])
+
+    def withheld(*args: object) -> None:
+        raise OSError(errno.EIO, "the disk")
+
+    monkeypatch.setattr(contact_sheet, "read_plane", withheld)
+    with pytest.raises(OSError, match="the disk"):
+        render(folder)
 
 
 def test_previews_are_chosen_evenly_over_modalities(dataset: Path) -> None:

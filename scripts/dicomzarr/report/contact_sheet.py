@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dicomzarr import storage
 from dicomzarr.crew import Crew
 from dicomzarr.report.stored_planes import read_plane, read_small_array
 from dicomzarr.report.tables import Array, by_modality
@@ -80,7 +81,7 @@ def choose(arrays: Sequence[Array], at_most: int) -> list[Array]:
 
 
 def preview(images: Path, array: Array) -> Preview:
-    """Return the preview of an array, or the reason why there is none; never an exception.
+    """Return the preview of an array, or the reason why there is none.
 
     Parameters
     ----------
@@ -88,12 +89,19 @@ def preview(images: Path, array: Array) -> Preview:
         The group that holds the arrays, ``images.zarr``.
     array : Array
         The row of the array in ``volumes.csv``.
+
+    Raises
+    ------
+    OSError
+        If the disk does not give a file that is there; of whatever is wrong with the array there is no exception.
     """
     if not _NAME.fullmatch(array.array) or not (images / array.array / "0" / "zarr.json").is_file():
         return Preview(array, trouble="not found")
     try:
         return _preview(images / array.array, array)
-    except Exception:  # whatever is wrong with an array is the checks' to report; the page must still appear
+    except Exception as error:  # whatever is wrong with an array is the checks' to report; the page must still appear
+        if isinstance(error, OSError) and storage.is_of_the_disk(error):
+            raise
         return Preview(array, trouble="cannot be read")
 
 
