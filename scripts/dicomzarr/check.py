@@ -174,6 +174,7 @@ def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> Re
             return _read_back(images / volume["array"] / "0", volume, crew)
         except Exception as error:  # its text may quote a path
             if isinstance(error, OSError) and storage.is_of_the_disk(error):
+                log.error("array %s: the disk does not give it; if it stays so, ./run verify --repair", volume["array"])
                 raise
             kind = type(error).__name__
     log.error("array %s cannot be read back: %s", volume["array"], kind)
@@ -192,9 +193,8 @@ def _read_back(path: Path, volume: Mapping[str, Any], crew: Crew) -> ReadBack:
         seen += crew.map(lambda run: _compare(faster, volume, run), rest, BLOCK)
     exact &= all(one.exact for one in seen)
     whole = _extremes([one.range for one in seen])
-    return ReadBack(
-        exact, *whole, *(_extremes([one.unpadded for one in seen]) if "padding_value" in volume["facts"] else whole)
-    )
+    unpadded = _extremes([one.unpadded for one in seen]) if "padding_value" in volume["facts"] else whole
+    return ReadBack(exact, *whole, *unpadded)
 
 
 def _plain(value: float) -> float | str:

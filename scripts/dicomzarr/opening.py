@@ -5,11 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from dicomzarr.model import StatKey
 from dicomzarr.paths import decode_path
 
 FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not be waited for
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC  # where the source lies is the user's word: a link will do
+
+_63_BITS = 2**63 - 1
+
+
+def stat_key(status: os.stat_result) -> StatKey:
+    """Return what says that a source file is as it was: size, times of content and of inode in ns, and inode.
+
+    Of the times as many bits as any JSON holds: some file systems keep years that 64 bits of nanoseconds do not.
+    """
+    return status.st_size, status.st_mtime_ns & _63_BITS, status.st_ctime_ns & _63_BITS, status.st_ino
 
 
 class Opener:

@@ -25,7 +25,7 @@ from dicomzarr import display, identity, label_files, locks, provenance, storage
 from dicomzarr.configuration import Settings
 from dicomzarr.errors import UserError
 from dicomzarr.exports import standing
-from dicomzarr.opening import Opener
+from dicomzarr.opening import Opener, stat_key
 from dicomzarr.paths import Results, encode_path
 
 # Options of Snakemake with which no data DAG is wanted, so that nothing is scanned, locked or made.
@@ -110,7 +110,7 @@ def entries(root: bytes, prefix: bytes = b"", within: Sequence[bytes] = ()) -> I
             elif stat.S_ISDIR(found.st_mode):
                 waiting.append((folder + b"/" + name, path + b"/"))
             elif stat.S_ISREG(found.st_mode):
-                yield [encode_path(path), "file", found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+                yield [encode_path(path), "file", *stat_key(found)]
             elif not stat.S_ISLNK(found.st_mode):
                 yield [encode_path(path), "special"]
             else:

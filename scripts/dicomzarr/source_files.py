@@ -14,7 +14,7 @@ from blake3 import blake3
 from dicomzarr import isolation
 from dicomzarr.errors import SourceChanged
 from dicomzarr.model import Frame, HeaderRow, ImageFacts
-from dicomzarr.opening import Opener
+from dicomzarr.opening import Opener, stat_key
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels import sources
 from dicomzarr.pixels.modality_lut import read_modality_lut
@@ -76,8 +76,7 @@ class opened:
 
 
 def _refuse_change(handle: int, row: HeaderRow) -> None:
-    status = os.fstat(handle)
-    if (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) != tuple(row["stat"]):
+    if stat_key(os.fstat(handle)) != tuple(row["stat"]):
         raise SourceChanged(1)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import stat
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -174,3 +177,18 @@ def test_the_seal_is_the_digest_of_the_files(flow: Run) -> None:
     assert flow.sealed["seal"] == digest(list(found))
     assert {"schema_version", "key_check", "counts", "config", "software"} <= set(flow.sealed)
     assert flow.sealed["counts"]["arrays"] == 2
+
+
+@pytest.mark.parametrize("seconds", [-(10**9), 253370764800])  # of 1938 and of 9999, which ext4 has not
+def test_any_year_may_stand_on_a_file(workflow: Workflow, tmp_path: Path, seconds: int) -> None:
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else tmp_path))
+    try:
+        save_series(folder, "alpha", 3)
+        for path in folder.iterdir():
+            os.utime(path, (seconds, seconds))
+        workflow.config["source"] = str(folder)
+        assert Counter(workflow.run().outcome().values()) == {("extracted", ""): 3}
+        assert workflow.run().nothing_to_do
+    finally:
+        shutil.rmtree(folder)

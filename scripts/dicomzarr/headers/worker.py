@@ -11,7 +11,7 @@ from typing import TypeAlias
 from dicomzarr import limits, storage
 from dicomzarr.headers.header import Header, read_header
 from dicomzarr.model import HeaderRow, StatKey
-from dicomzarr.opening import Opener
+from dicomzarr.opening import Opener, stat_key
 from dicomzarr.paths import decode_path
 from dicomzarr.privacy.needles import Gatherer
 from dicomzarr.reasons import REASONS
@@ -118,7 +118,7 @@ def _key_of(found: os.stat_result) -> StatKey | None:
     """Return the stat of a regular file; nothing else was in the inventory."""
     if not stat.S_ISREG(found.st_mode):
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return stat_key(found)
 
 
 def _sha256(fd: int) -> str:
