@@ -12,15 +12,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from dicomzarr import configuration, looking, scan
-from dicomzarr.errors import UserError
-from dicomzarr.leaving import let_go
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.workflow import prepare, settings as configuration, status
+from dicomzarr.workflow.leaving import let_go
 
 if workflow.is_main_process:
     try:
-        scan.make_way_for_snakemake()
+        prepare.make_way_for_snakemake()
         configuration.check_keys(config)
-        looking.hold(Path(config["results"]), alone="repair_dataset" in sys.argv)
+        status.hold(Path(config["results"]), alone="repair_dataset" in sys.argv)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1)
@@ -30,7 +30,7 @@ config.pop("source", None)
 
 pathvars:
     results=config["results"],
-    logs=looking.place_of_logs(Path(config["results"])),
+    logs=status.place_of_logs(Path(config["results"])),
 
 
 onsuccess:

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
-from dicomzarr.headers.header import read_header
+from dicomzarr.headers.classify import read_header
 
 TEXTS = {
     "SpecificCharacterSet": "ISO_IR 100",

@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from dicomzarr.identity import Pseudonyms
-from dicomzarr.paths import Results
-from dicomzarr.plans import plan_batches
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.plan_batches.batches import plan_batches
+from dicomzarr.system.results_folder import Results
 
 FACTS = {
     "AcquisitionDate": "20200101", "AcquisitionNumber": "1", "AcquisitionTime": "101112.000000", "BitsAllocated": 16,

@@ -19,7 +19,7 @@ import numpy as np
 import zarr
 from benchmarks.bench.corpora import body
 
-from dicomzarr import shards
+from dicomzarr.arrays import shard_writer
 
 PATCH = 96
 DRAWS = 20
@@ -32,8 +32,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def write(folder: Path, volume: np.ndarray, compression: str, layout: str) -> int:
-    grid = shards.chunk_grid(("z", "y", "x"), volume.shape, "<i2", layout)
-    return sum(size for size, _ in shards.write_array(folder, grid, "<i2", compression, volume).values())
+    grid = shard_writer.chunk_grid(("z", "y", "x"), volume.shape, "<i2", layout)
+    return sum(size for size, _ in shard_writer.write_array(folder, grid, "<i2", compression, volume).values())
 
 
 def draw(array: Any, volume: np.ndarray, size: tuple[int, int, int], generator: np.random.Generator) -> float:
@@ -57,7 +57,7 @@ def main() -> None:
     volume = np.stack(list(itertools.islice(body(512), options.slices)))
     print("| compression | layout | ratio | write, MB/s | read, MB/s | random slice, ms | random 96³ patch, ms |")
     print("|---|---|---|---|---|---|---|")
-    for compression, layout in itertools.product(shards.PRESETS, ("slice", "brick")):
+    for compression, layout in itertools.product(shard_writer.PRESETS, ("slice", "brick")):
         found: list[tuple[float, ...]] = []
         for turn in range(options.rounds if compression != "small" else 1):
             with tempfile.TemporaryDirectory() as folder:

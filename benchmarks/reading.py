@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from dicomzarr import shards
+from dicomzarr.arrays import shard_writer
 from dicomzarr.dataset import Volume
 
 PRESETS = {  # volumes, their shape, and how many samples of each kind a round has
@@ -71,8 +71,8 @@ def write_dicom(folder: Path, voxels: np.ndarray) -> None:
 
 def write_zarr(folder: Path, voxels: np.ndarray, layout: str) -> None:
     folder.mkdir(parents=True)
-    grid = shards.chunk_grid("zyx", voxels.shape, "<i2", layout)
-    shards.write_array(folder / "0", grid, "<i2", "balanced", voxels)
+    grid = shard_writer.chunk_grid("zyx", voxels.shape, "<i2", layout)
+    shard_writer.write_array(folder / "0", grid, "<i2", "balanced", voxels)
     group = {"zarr_format": 3, "node_type": "group", "attributes": {"dicomzarr": {}}}
     (folder / "zarr.json").write_text(json.dumps(group))
 

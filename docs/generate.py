@@ -15,9 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from dicomzarr.exports.refusals import REFUSALS  # noqa: E402
-from dicomzarr.flags import FLAG_TABLES  # noqa: E402
-from dicomzarr.reasons import REASONS  # noqa: E402
+from dicomzarr.stages.export.refusals import REFUSALS  # noqa: E402
+from dicomzarr.vocabulary.flags import FLAG_TABLES  # noqa: E402
+from dicomzarr.vocabulary.reasons import REASONS  # noqa: E402
 
 # ---- The flow, from the rule files
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from dicomzarr import configuration, limits, looking, scan
-from dicomzarr.code_digest import code_digest
-from dicomzarr.errors import UserError
-from dicomzarr.leaving import let_go
-from dicomzarr.provenance import software_versions, where
-from dicomzarr.starting import leave_out_pandas
+from dicomzarr.system import limits
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.workflow import prepare, settings as configuration, status
+from dicomzarr.workflow.code_digest import code_digest
+from dicomzarr.workflow.job import software_versions, where
+from dicomzarr.workflow.leaving import let_go
+from dicomzarr.workflow.snakemake_quirks import leave_out_pandas
 
 # Switches come as text from the command line.
 for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
@@ -19,17 +20,17 @@ for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
 
 limits.dump_no_core()
 
-# Jobs on a cluster parse this file again: they neither check nor scan.
-if workflow.is_main_process and scan.wanted(sys.argv[1:]):
+# Jobs on a cluster parse this file again: they neither check nor prepare.
+if workflow.is_main_process and prepare.wanted(sys.argv[1:]):
     leave_out_pandas(workflow.main_snakefile)
     try:
-        scan.make_way_for_snakemake()
+        prepare.make_way_for_snakemake()
         settings = configuration.check(config)
-        scan.check_settings(workflow)
-        if looking.asked():
-            looking.tell(settings)
+        prepare.check_settings(workflow)
+        if status.asked():
+            status.tell(settings)
         else:
-            looking.tell_launcher(scan.prepare(settings))
+            status.tell_launcher(prepare.prepare(settings))
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1)  # a WorkflowError would add lines of this file to a user's mistake
@@ -42,11 +43,11 @@ if workflow.is_main_process and scan.wanted(sys.argv[1:]):
 
 def compare_params(rules):
     """Take back the records that were made with other params, or tell of them where the launcher only asks."""
-    if workflow.is_main_process and scan.wanted(sys.argv[1:]):
-        if looking.asked():
-            looking.tell_more(settings, scan.made_otherwise(rules))
+    if workflow.is_main_process and prepare.wanted(sys.argv[1:]):
+        if status.asked():
+            status.tell_more(settings, prepare.made_otherwise(rules))
         else:
-            for record in scan.made_otherwise(rules):
+            for record in prepare.made_otherwise(rules):
                 record.unlink()
 
 

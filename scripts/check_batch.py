@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-from dicomzarr import check, limits, provenance
-from dicomzarr.paths import Results
+from dicomzarr.stages.check_batch import read_back
+from dicomzarr.system import limits
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
-def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> check.CheckResult:
+def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> read_back.CheckResult:
     """Return one depth verdict and one size verdict for each array of the batch."""
-    return check.check_batch(Results(results), record, code, threads)
+    return read_back.check_batch(Results(results), record, code, threads)
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         limits.keep_freed_memory()
         step.result = check_batch(
             results=Path(snakemake.params.results),

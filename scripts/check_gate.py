@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from dicomzarr import gate, provenance
-from dicomzarr.paths import Results
+from dicomzarr.stages import check_gate as gate
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def check_gate(results: Path, allowed: dict[str, int]) -> dict[str, dict[str, int]]:
@@ -12,5 +13,5 @@ def check_gate(results: Path, allowed: dict[str, int]) -> dict[str, dict[str, in
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = check_gate(results=Path(snakemake.params.results), allowed=snakemake.params.allowed)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dicomzarr import provenance
-from dicomzarr.paths import Results
-from dicomzarr.privacy import check
+from dicomzarr.stages import check_privacy as check
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def check_privacy(
@@ -15,7 +15,7 @@ def check_privacy(
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = check_privacy(
             results=Path(snakemake.params.results),
             work=Path.cwd(),

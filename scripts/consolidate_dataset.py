@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from dicomzarr import accounts, identity, provenance, storage
-from dicomzarr.joined import Joined
-from dicomzarr.paths import Results
+from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.stages.consolidate_dataset import accounts
+from dicomzarr.stages.consolidate_dataset.volume_rows import Joined
+from dicomzarr.system import files
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def consolidate_dataset(
@@ -23,7 +26,7 @@ def consolidate_dataset(
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         named = ("volumes", "outcomes", "policy", "files", "frames", "group")
         step.result = consolidate_dataset(
             results=Path(snakemake.params.results),
@@ -34,7 +37,7 @@ if __name__ == "__main__":
             joined=Joined(
                 labels=snakemake.params.labels,
                 splits=snakemake.params.splits,
-                series=storage.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
+                series=files.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
             ),
             code=snakemake.params.code,
         )

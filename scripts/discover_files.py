@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dicomzarr import provenance
-from dicomzarr.inventory import write_manifest
+from dicomzarr.source.inventory import write_manifest
+from dicomzarr.workflow import job
 
 
 def discover_files(inventory: Path, manifest: Path) -> dict[str, dict[str, int]]:
@@ -12,5 +12,5 @@ def discover_files(inventory: Path, manifest: Path) -> dict[str, dict[str, int]]
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = discover_files(Path(snakemake.input.inventory), Path(snakemake.output.manifest))

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from dicomzarr import provenance
-from dicomzarr.exports import engine, nifti, standing
-from dicomzarr.paths import Results
+from dicomzarr.records import export_record
+from dicomzarr.stages.export import engine, nifti
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def export_nifti(
@@ -12,12 +13,12 @@ def export_nifti(
 ) -> engine.ExportResult:
     """Bring `exports/nifti/` up to date and return the counts."""
     software = engine.software("nibabel", "numpy", "zlib")
-    recipe = engine.Recipe(standing.NIFTI, nifti.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.NIFTI, nifti.__name__, level, code, software)
     return engine.export(Results(results), batches, recipe, processes, allowed)
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = export_nifti(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,

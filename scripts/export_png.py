@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from dicomzarr import provenance
-from dicomzarr.exports import engine, png, standing
-from dicomzarr.paths import Results
+from dicomzarr.records import export_record
+from dicomzarr.stages.export import engine, png
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def export_png(
@@ -12,12 +13,12 @@ def export_png(
 ) -> engine.ExportResult:
     """Bring `exports/png/` up to date and return the counts."""
     software = engine.software("imagecodecs", "numpy", "pillow")
-    recipe = engine.Recipe(standing.PNG, png.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.PNG, png.__name__, level, code, software)
     return engine.export(Results(results), batches, recipe, processes, allowed)
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = export_png(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,

@@ -2,20 +2,21 @@
 
 from pathlib import Path
 
-from dicomzarr import provenance
-from dicomzarr.exports import engine, preview, standing
-from dicomzarr.paths import Results
+from dicomzarr.records import export_record
+from dicomzarr.stages.export import engine, preview
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def export_preview(results: Path, batches: list[str], processes: int, level: int, code: str) -> engine.ExportResult:
     """Bring `exports/preview_lossy/` up to date and return the counts."""
     software = engine.software("imagecodecs", "numpy", "pillow")
-    recipe = engine.Recipe(standing.PREVIEW, preview.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.PREVIEW, preview.__name__, level, code, software)
     return engine.export(Results(results), batches, recipe, processes)
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = export_preview(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from dicomzarr import extract, identity, limits, provenance, storage
-from dicomzarr.model import Options
-from dicomzarr.paths import Results
+from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.stages.extract_batch import batch
+from dicomzarr.system import files, limits
+from dicomzarr.system.results_folder import Results
+from dicomzarr.volumes.model import Options
+from dicomzarr.workflow import job
 
 
 def extract_batch(
@@ -16,19 +19,19 @@ def extract_batch(
     threads: int = 1,
     paranoid: bool = False,
     keep_removed: bool = False,
-) -> extract.BatchResult:
+) -> batch.BatchResult:
     """Bring the arrays of a batch up to date and return what was done; `plan_digest` begins the SHA-256 of the plan."""
-    if not storage.sha256_of(plan).startswith(plan_digest):
-        raise storage.Damaged(plan)
+    if not files.sha256_of(plan).startswith(plan_digest):
+        raise files.Damaged(plan)
     folders = Results(results)
     pseudonyms = identity.load(folders.private)
-    return extract.extract_batch(
+    return batch.extract_batch(
         plan, inventory, folders, pseudonyms, options, threads=threads, paranoid=paranoid, keep_removed=keep_removed
     )
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         limits.use(limits.Limits(**snakemake.params.limits))
         limits.current().confine_job()
         limits.keep_freed_memory()

@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dicomzarr import limits, provenance, storage
-from dicomzarr.headers import index
-from dicomzarr.privacy.needles import NEEDLES
+from dicomzarr.privacy.identifiers import NEEDLES
+from dicomzarr.stages.index_headers import index
+from dicomzarr.system import files, limits
+from dicomzarr.workflow import job
 
 
 def index_headers(
@@ -30,7 +31,7 @@ def index_headers(
         "read": found.read,
         "kept": found.kept,
         "unreadable": unreadable(index_file) if found.outcomes.get("quarantined unreadable_file") else [],
-        "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, storage.sha256_of(needles)]},
+        "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, files.sha256_of(needles)]},
     }
 
 
@@ -42,7 +43,7 @@ def unreadable(index_file: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         limits.use(limits.Limits(**snakemake.params.limits))
         step.result = index_headers(
             inventory=Path(snakemake.input.inventory),

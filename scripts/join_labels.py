@@ -2,20 +2,22 @@
 
 from pathlib import Path
 
-from dicomzarr import identity, labels, provenance
-from dicomzarr.paths import Results
+from dicomzarr.privacy import pseudonyms
+from dicomzarr.stages.join_labels import join
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def join_labels(
     results: Path, batches: list[str], sources: list[dict[str, object]], arrays: Path, outputs: dict[str, Path]
-) -> labels.Join:
+) -> join.Join:
     """Write the label of each series, the report of what matched, and the private list of what did not."""
     folders = Results(results)
-    return labels.join_labels(folders, batches, sources, identity.load(folders.private), arrays, outputs)
+    return join.join_labels(folders, batches, sources, pseudonyms.load(folders.private), arrays, outputs)
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = join_labels(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from dicomzarr import identity, plans, provenance
-from dicomzarr.paths import Results
+from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.stages.plan_batches import batches
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def plan_batches(
@@ -13,12 +15,12 @@ def plan_batches(
     folders = Results(results)
     pseudonyms = identity.load(folders.private)
     size = megabytes_each * 1_000_000
-    found = plans.plan_batches(folders, index, contents, pseudonyms, series_each=series_each, bytes_each=size)
+    found = batches.plan_batches(folders, index, contents, pseudonyms, series_each=series_each, bytes_each=size)
     return {"counts": {"files": found.files, "series": found.series}, "batches": found.batches, "claims": found.claims}
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = plan_batches(
             results=Path(snakemake.params.results),
             index=Path(snakemake.input.index),

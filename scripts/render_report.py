@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from dicomzarr import provenance, storage
-from dicomzarr.report.page import render
+from dicomzarr.stages.render_report.page import render
+from dicomzarr.system import files
+from dicomzarr.workflow import job
 
 
 def render_report(
@@ -31,12 +32,12 @@ def render_report(
     """
     text = render(dataset, small_cells=small_cells, max_thumbnails=max_thumbnails, max_rows=max_rows, threads=threads)
     page = text.encode("utf-8")
-    storage.write_atomically(report, page)
+    files.write_atomically(report, page)
     return {"counts": {"bytes": len(page)}}
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = render_report(
             dataset=Path(snakemake.params.dataset),
             small_cells=snakemake.params.small_cells,

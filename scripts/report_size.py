@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-from dicomzarr import provenance, tables
-from dicomzarr.paths import Results
-from dicomzarr.verdicts import write_report
+from dicomzarr.stages.report_tables import write_report
+from dicomzarr.system import csv_tables
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def report_size(results: Path, batches: list[str], report: Path) -> dict[str, dict[str, int]]:
     """Write `size.csv` and return how many arrays have each verdict."""
-    return {"counts": write_report(Results(results), batches, "size", tables.SIZE, report)}
+    return {"counts": write_report(Results(results), batches, "size", csv_tables.SIZE, report)}
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = report_size(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,

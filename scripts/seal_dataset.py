@@ -2,21 +2,24 @@
 
 from pathlib import Path
 
-from dicomzarr import identity, provenance, seal, storage
-from dicomzarr.exports import standing
-from dicomzarr.paths import Results
+from dicomzarr.privacy import pseudonyms
+from dicomzarr.records import export_record
+from dicomzarr.stages import seal_dataset as seal
+from dicomzarr.system import files
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import job
 
 
 def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path) -> None:
     """Write the seal of the dataset; what is no longer in it leaves the exports first."""
     folders = Results(results)
-    standing.retire(folders)
-    content = seal.seal(folders, consolidated, config, identity.load(folders.private))
-    storage.write_atomically(sealed, storage.canonical_json(content))
+    export_record.retire(folders)
+    content = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))
+    files.write_atomically(sealed, files.canonical_json(content))
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake) as step:
+    with job.step(snakemake) as step:
         step.result = seal_dataset(
             results=Path(snakemake.params.results),
             consolidated=Path(snakemake.input.consolidated),

@@ -5,9 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from dicomzarr import provenance, storage, verify
-from dicomzarr.errors import UserError
-from dicomzarr.paths import Results
+from dicomzarr.stages import verify_dataset as verify
+from dicomzarr.system import files
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.workflow import job
 
 
 def verify_dataset(results: Path, threads: int, repair: bool) -> verify.Verdict:
@@ -20,12 +22,12 @@ def verify_dataset(results: Path, threads: int, repair: bool) -> verify.Verdict:
 
 
 if __name__ == "__main__":
-    with provenance.step(snakemake):
+    with job.step(snakemake):
         found = verify_dataset(Path(snakemake.params.results), snakemake.threads, snakemake.params.repair)
         wanted = os.environ.get("DICOMZARR_VERDICT")  # the launcher's; without it, people read standard output
         if wanted:
             said = {"good": found.good, "files": found.files, "bytes": found.bytes, "findings": found.findings}
-            storage.write_atomically(
+            files.write_atomically(
                 Path(wanted), json.dumps({**said, "unfinished": found.unfinished, "lines": found.lines()}).encode()
             )
         else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dicoms import ct_slice, save, save_series
 
-from dicomzarr import identity
+from dicomzarr.privacy import pseudonyms as identity
 
 SLICES = 3
 

@@ -187,7 +187,7 @@ def _warm() -> None:
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
     from dicoms import save_series
 
-    from dicomzarr.code_digest import code_digest
+    from dicomzarr.workflow.code_digest import code_digest
 
     folder = tempfile.mkdtemp()  # no TemporaryDirectory: a fork that ends would remove it
     save_series(Path(folder, "source"), "alpha", 2)

@@ -14,24 +14,19 @@ from typing import Any
 import yaml
 from conftest import ROOT
 
-from dicomzarr import (
-    accounts,
-    check,
-    configuration,
-    extract,
-    identity,
-    inventory,
-    joined,
-    plans,
-    scan,
-    seal,
-    storage,
-    tables,
-    verdicts,
-)
-from dicomzarr.headers import index
-from dicomzarr.model import Options
-from dicomzarr.paths import Results
+from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.source import inventory
+from dicomzarr.stages import report_tables, seal_dataset
+from dicomzarr.stages.check_batch import read_back
+from dicomzarr.stages.consolidate_dataset import accounts, volume_rows
+from dicomzarr.stages.extract_batch import batch as extract
+from dicomzarr.stages.index_headers import index
+from dicomzarr.stages.plan_batches import batches as plans
+from dicomzarr.system import csv_tables, files
+from dicomzarr.system.results_folder import Results
+from dicomzarr.volumes.model import Options
+from dicomzarr.workflow import prepare
+from dicomzarr.workflow import settings as configuration
 
 NEEDS_KEY = "k" * 32
 
@@ -50,8 +45,8 @@ def outputs(rule: str, results: Results) -> dict[str, Path]:
 def dataset_digest(dataset: Path) -> str:
     """Return the digest of a dataset, from its bytes."""
     found = [(str(path.relative_to(dataset)), path) for path in dataset.rglob("*") if path.is_file()]
-    counted = [(name, path) for name, path in found if name != "dataset.json" and seal.counts_as_data(name)]
-    return seal.digest_of((name, storage.sha256_of(path)) for name, path in counted)
+    counted = [(name, path) for name, path in found if name != "dataset.json" and seal_dataset.counts_as_data(name)]
+    return seal_dataset.digest_of((name, files.sha256_of(path)) for name, path in counted)
 
 
 def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
@@ -60,27 +55,28 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
     settings = configuration.check(whole)
     results = Results(folder)
     for part in (results.private, results.plans, results.records):
-        storage.make_private(part)
+        files.make_private(part)
     pseudonyms = identity.Pseudonyms(NEEDS_KEY.encode())
-    scan.write_inventory(settings, scan.list_sources(settings), results.inventory)
+    prepare.write_inventory(settings, prepare.list_sources(settings), results.inventory)
     headers = results.private / "headers.jsonl"
     inventory.write_manifest(results.inventory, results.private / "manifest.csv")
     index.index_headers(results.inventory, headers, results.private / "cache", 1)
     contents = results.plans / "contents.json"
     size = whole["batch"]["megabytes"] * 1_000_000
     plans.plan_batches(results, headers, contents, pseudonyms, series_each=whole["batch"]["series"], bytes_each=size)
-    batches = sorted(storage.read_json(contents)["batches"])
+    batches = sorted(files.read_json(contents)["batches"])
     for batch in batches:
         for rule, made in (
             ("extract_batch", lambda b: extract.extract_batch(
                 results.plan(b), results.inventory, results, pseudonyms, options(whole))),
-            ("check_batch", lambda b: check.check_batch(results, results.records / "extract_batch" / f"{b}.json", "")),
+            ("check_batch", lambda b: read_back.check_batch(
+                results, results.records / "extract_batch" / f"{b}.json", "")),
         ):  # fmt: skip
             record = dataclasses.asdict(made(batch))
-            storage.write_atomically(results.records / rule / f"{batch}.json", storage.record_json(record))
+            files.write_atomically(results.records / rule / f"{batch}.json", files.record_json(record))
     reports = results.dataset / "reports"
-    verdicts.write_report(results, batches, "depth", tables.DEPTH, reports / "depth.csv")
-    verdicts.write_report(results, batches, "size", tables.SIZE, reports / "size.csv")
+    report_tables.write_report(results, batches, "depth", csv_tables.DEPTH, reports / "depth.csv")
+    report_tables.write_report(results, batches, "size", csv_tables.SIZE, reports / "size.csv")
     accounts.consolidate(
         results,
         batches,
@@ -88,6 +84,6 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
         headers,
         pseudonyms,
         outputs("consolidate_dataset", results),
-        joined.Joined(),
+        volume_rows.Joined(),
     )
     return dataset_digest(results.dataset)

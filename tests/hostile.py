@@ -40,8 +40,8 @@ from pydicom.datadict import DicomDictionary
 from reference_cases import CASES, Case, encoded
 
 from dicomzarr.headers.attributes import WANTED
-from dicomzarr.paths import encode_path
-from dicomzarr.reasons import REASONS
+from dicomzarr.system.results_folder import encode_path
+from dicomzarr.vocabulary.reasons import REASONS
 
 WORD = "Qzxwvkcanary"
 ROOT = "1.2.826.0.1.3680043.90210.77"

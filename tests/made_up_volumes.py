@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr import shards, tables
+from dicomzarr.arrays import shard_writer
+from dicomzarr.system import csv_tables
 
 LABEL = "label_finding"
 
@@ -44,16 +45,16 @@ def write(dataset: Path, volumes: list[MadeUp]) -> Path:
         folder = dataset / "images.zarr" / array
         folder.mkdir(parents=True)
         dtype = volume.voxels.dtype.newbyteorder("<").str
-        grid = shards.chunk_grid(volume.axes, volume.voxels.shape, dtype, volume.layout)
-        shards.write_array(folder / "0", grid, dtype, volume.compression, frames_of(volume.axes, volume.voxels))
+        grid = shard_writer.chunk_grid(volume.axes, volume.voxels.shape, dtype, volume.layout)
+        shard_writer.write_array(folder / "0", grid, dtype, volume.compression, frames_of(volume.axes, volume.voxels))
         for name, values in volume.beside.items():
-            shards.write_small_array(folder / name, values, ["index", "component"][: values.ndim])
+            shard_writer.write_small_array(folder / name, values, ["index", "component"][: values.ndim])
         facts = {"photometric": "MONOCHROME2", "bits_stored": 8 * volume.voxels.itemsize, **volume.facts}
         group = {"zarr_format": 3, "node_type": "group", "attributes": {"dicomzarr": facts}}
         (folder / "zarr.json").write_text(json.dumps(group))
         shape = "x".join(map(str, volume.voxels.shape))
         known = {"array": array, "axes": volume.axes, "shape": shape, "dtype": volume.voxels.dtype.name}
-        rows.append(dict.fromkeys([*tables.VOLUMES, LABEL], "") | known | volume.cells)
+        rows.append(dict.fromkeys([*csv_tables.VOLUMES, LABEL], "") | known | volume.cells)
     with open(dataset / "volumes.csv", "w", newline="") as stream:
         writer_of_rows = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         writer_of_rows.writeheader()

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dicomzarr import shards
-from dicomzarr.crew import Crew
+from dicomzarr.arrays import shard_writer
+from dicomzarr.system.thread_pool import Crew
 
 
 def write(
@@ -19,14 +19,14 @@ def write(
     compression: str = "balanced",
     layout: str = "slice",
     threads: int = 1,
-) -> shards.Digests:
+) -> shard_writer.Digests:
     """Write `values`, whose dimensions are `axes`, as an array."""
-    grid = shards.chunk_grid(axes, values.shape, values.dtype.str, layout)
+    grid = shard_writer.chunk_grid(axes, values.shape, values.dtype.str, layout)
     size = dict(zip(axes, values.shape, strict=True))
     places = itertools.product(range(size.get("t", 1)), range(size.get("z", 1)))
     cut = (values[tuple({"t": t, "z": z}.get(axis, slice(None)) for axis in axes)] for t, z in places)
     frames = (np.moveaxis(frame, 0, -1) if "c" in axes else frame for frame in cut)
-    return shards.write_array(folder, grid, values.dtype.str, compression, frames, Crew(threads))
+    return shard_writer.write_array(folder, grid, values.dtype.str, compression, frames, Crew(threads))
 
 
 def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:

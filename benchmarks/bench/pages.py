@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.report.drawing import Plot, linear
+from dicomzarr.stages.render_report.svg import Plot, linear
 
 START, END = "<!-- bench: made by ./run bench --readme -->", "<!-- end of bench -->"
 # Outside the report there is no page whose style sheet could give the colours.

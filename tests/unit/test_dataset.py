@@ -62,8 +62,8 @@ def test_any_region_is_what_zarr_reads(
 
 
 def test_a_tiled_frame_is_read_by_its_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dicomzarr.shards.LARGE_FRAME", 100)
-    monkeypatch.setattr("dicomzarr.shards.TILE", 8)
+    monkeypatch.setattr("dicomzarr.arrays.shard_writer.LARGE_FRAME", 100)
+    monkeypatch.setattr("dicomzarr.arrays.shard_writer.TILE", 8)
     voxels = ints(3, 20, 13, dtype="|u1")
     sample = one(tmp_path, MadeUp("cyx", voxels, {"photometric": "RGB"}))[0]
     assert np.array_equal(sample["image"], voxels)

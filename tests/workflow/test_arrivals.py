@@ -13,7 +13,7 @@ import numpy as np
 from conftest import Workflow
 from dicoms import ct_slice, save
 
-from dicomzarr.identity import Pseudonyms
+from dicomzarr.privacy.pseudonyms import Pseudonyms
 
 FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))
 ARRIVALS, EACH = (10, 1000) if FULL else (3, 60)

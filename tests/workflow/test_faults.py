@@ -18,9 +18,12 @@ from forks import Forks
 from from_scratch import dataset_digest, options
 from project_copy import copy_of_the_project, edit
 
-from dicomzarr import extract, identity, storage, verify
-from dicomzarr.errors import SourceChanged
-from dicomzarr.paths import Results
+from dicomzarr.privacy import pseudonyms
+from dicomzarr.stages import verify_dataset
+from dicomzarr.stages.extract_batch import batch as extract
+from dicomzarr.system import files
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import SourceChanged
 
 CALLS = ("write", "fsync", "rename", "open", "read")  # read: to open a file to read it
 ERRORS = {"ENOSPC": 28, "EIO": 5, "EDQUOT": 122, "EACCES": 13}
@@ -88,14 +91,14 @@ def false_records(results: Results) -> list[str]:
     """Return the files that a record of any kind speaks for and that are not as it says."""
     found = []
     for record in results.records.glob("extract_batch/*/*.json"):
-        for name, (size, digest) in extract.files_of(storage.read_record(record)).items():
+        for name, (size, digest) in extract.files_of(files.read_record(record)).items():
             path = results.images / name
-            if not path.exists() or path.stat().st_size != size or storage.sha256_of(path) != digest:
+            if not path.exists() or path.stat().st_size != size or files.sha256_of(path) != digest:
                 found.append(name)
     for record in [*results.records.glob("*.json"), *results.records.glob("*_batch/*.json")]:
-        for name, (size, digest) in storage.read_record(record)["claims"].items():
+        for name, (size, digest) in files.read_record(record)["claims"].items():
             path = results.root / name
-            if not path.exists() or path.stat().st_size != size or digest not in ("", storage.sha256_of(path)):
+            if not path.exists() or path.stat().st_size != size or digest not in ("", files.sha256_of(path)):
                 found.append(name)
     return found
 
@@ -103,15 +106,15 @@ def false_records(results: Results) -> list[str]:
 def looks_whole_only_if_it_is(results: Results, digest: str) -> None:
     """Nothing has a record or a seal that is not as it says."""
     assert not false_records(results)
-    if verify.verify(results).good or results.sealed.exists():
+    if verify_dataset.verify(results).good or results.sealed.exists():
         assert dataset_digest(results.dataset) == digest
-        assert storage.read_json(results.sealed)["digest"] == digest
+        assert files.read_json(results.sealed)["digest"] == digest
 
 
 def heals(workflow: Workflow, digest: str) -> None:
     assert workflow.run().sealed["digest"] == digest
     assert dataset_digest(workflow.results / "dataset") == digest
-    assert verify.verify(Results(workflow.results)).good
+    assert verify_dataset.verify(Results(workflow.results)).good
     assert not false_records(Results(workflow.results))
     assert not leftovers(workflow.results)
 
@@ -125,7 +128,7 @@ def test_an_error_of_the_disk_fails_the_run_and_the_next_one_heals(
     assert SECRET not in done.output
     looks_whole_only_if_it_is(Results(victim.results), undisturbed[1])
     if done.process.returncode == 0:  # a benchmark, a log or a note of progress; the dataset must be whole
-        assert verify.verify(Results(victim.results)).good
+        assert verify_dataset.verify(Results(victim.results)).good
     heals(victim, undisturbed[1])
 
 
@@ -179,7 +182,9 @@ def test_a_series_that_met_a_fault_of_ours_is_tried_again_when_its_batch_has_wor
 ) -> None:
     workflow.project = copy_of_the_project(tmp_path / "project")
     bug = 'if os.environ.get("BUG") and entry["series_id"] == os.environ["BUG"]: 1 / 0\n            '
-    edit(workflow.project / "scripts/dicomzarr/extract.py", "return extract(", bug + "return extract(")
+    edit(
+        workflow.project / "scripts/dicomzarr/stages/extract_batch/batch.py", "return extract(", bug + "return extract("
+    )
     unlucky = ids_of({"series-1"}).pop()
     for number in range(2):
         save_series(workflow.source / str(number), f"series-{number}", 3)
@@ -187,7 +192,7 @@ def test_a_series_that_met_a_fault_of_ours_is_tried_again_when_its_batch_has_wor
     ends = workflow.run().outcome()
     assert [ends[path] for path in sorted(ends)] == [("extracted", "")] * 3 + [("quarantined", "internal_error")] * 3
     log = next((workflow.results / "logs/extract_batch").iterdir()).read_text()
-    assert f"series {unlucky}: internal_error, ZeroDivisionError at extract:" in log and SECRET not in log
+    assert f"series {unlucky}: internal_error, ZeroDivisionError at batch:" in log and SECRET not in log
     del workflow.environment["BUG"]
     assert workflow.run().nothing_to_do
     save_series(workflow.source / "2", "series-2", 3)
@@ -230,7 +235,7 @@ def test_a_file_that_changes_during_the_run_costs_its_series_alone(
     results = Results(workflow.results)
     said = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
     with pytest.raises(SourceChanged, match="1 series of the source"):
-        extract.extract_batch(batch, results.inventory, results, identity.Pseudonyms(b"k" * 32), said)
+        extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), said)
     assert len(list((results.records / "extract_batch").glob("*/*.json"))) == 2  # the others are published
     assert workflow.run().sealed["digest"] == undisturbed[1]
 
@@ -272,9 +277,9 @@ def test_a_file_that_the_disk_does_not_give_costs_itself_alone(
     batch = next((workflow.results / "private/plans").glob("*-*.json"))
     results = Results(workflow.results)
     said = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
-    done = extract.extract_batch(batch, results.inventory, results, identity.Pseudonyms(b"k" * 32), said)
+    done = extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), said)
     assert done.counts["extracted"] == 3
-    records = [storage.read_record(path) for path in results.records.glob("extract_batch/*/*.json")]
+    records = [files.read_record(path) for path in results.records.glob("extract_batch/*/*.json")]
     lost = [
         (file["path"], file["outcome"], file["reason"]) for one in records for file in one["files"] if file["reason"]
     ]

@@ -18,8 +18,8 @@ import zarr
 from conftest import Run, Workflow
 from dicoms import ct_slice, save, save_series, slice_pixels
 
-from dicomzarr import tables
-from dicomzarr.reasons import REASONS
+from dicomzarr.system import csv_tables
+from dicomzarr.vocabulary.reasons import REASONS
 
 SLICES = 5
 
@@ -87,13 +87,13 @@ def test_a_bad_slice_flags_its_volume(flow: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
-        ("private/manifest.csv", tables.MANIFEST),
-        ("private/files.csv", tables.FILES),
-        ("private/frames.csv", tables.FRAMES),
-        ("dataset/volumes.csv", tables.VOLUMES),
-        ("dataset/reports/depth.csv", tables.DEPTH),
-        ("dataset/reports/size.csv", tables.SIZE),
-        ("dataset/reports/outcomes.csv", tables.OUTCOMES),
+        ("private/manifest.csv", csv_tables.MANIFEST),
+        ("private/files.csv", csv_tables.FILES),
+        ("private/frames.csv", csv_tables.FRAMES),
+        ("dataset/volumes.csv", csv_tables.VOLUMES),
+        ("dataset/reports/depth.csv", csv_tables.DEPTH),
+        ("dataset/reports/size.csv", csv_tables.SIZE),
+        ("dataset/reports/outcomes.csv", csv_tables.OUTCOMES),
     ],
 )
 def test_every_table_keeps_the_contract(flow: Run, name: str, columns: tuple[str, ...]) -> None:

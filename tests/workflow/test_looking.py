@@ -20,8 +20,9 @@ from conftest import FULL, ROOT, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
 from ordinary import WITHOUT_CAPABILITIES
 
-from dicomzarr import storage, verify
-from dicomzarr.paths import Results
+from dicomzarr.stages import verify_dataset
+from dicomzarr.system import files as storage
+from dicomzarr.system.results_folder import Results
 
 BATCH = {"series": 2, "megabytes": 512}
 SERIES = 5
@@ -74,15 +75,15 @@ def damage(path: Path, how: str, generator: random.Random) -> Callable[[], None]
 def test_every_bit_flip_cut_and_deletion_is_found(mine: Workflow) -> None:
     results, generator = Results(mine.results), random.Random(4)
     files = sorted(path for path in results.dataset.rglob("*") if path.is_file())
-    assert verify.verify(results, 2).good
+    assert verify_dataset.verify(results, 2).good
     for number in range(DAMAGES):
         path, how = generator.choice(files), ("flip", "cut", "delete")[number % 3]
         undo = damage(path, how, generator)
-        kind = verify.DAMAGED if path.exists() else verify.MISSING
-        found = verify.verify(results, 2)
+        kind = verify_dataset.DAMAGED if path.exists() else verify_dataset.MISSING
+        found = verify_dataset.verify(results, 2)
         assert found.findings == [(kind, str(path.relative_to(results.dataset)))], (how, found)
         undo()
-    assert verify.verify(results).good
+    assert verify_dataset.verify(results).good
 
 
 def test_verify_lists_and_repairs_just_what_is_wrong(mine: Workflow, launch: Launch) -> None:
@@ -124,13 +125,13 @@ def test_verify_reads_what_the_next_run_would_rest_on(mine: Workflow) -> None:
     damaged = [min(results.private.glob(one)) for one in wanted]
     for path in damaged:
         flip(path)
-    found = verify.verify(results, 2)
-    assert found.findings == sorted((verify.DAMAGED, str(path.relative_to(mine.results))) for path in damaged)
-    verify.schedule_repair(results, found)
+    found = verify_dataset.verify(results, 2)
+    assert found.findings == sorted((verify_dataset.DAMAGED, str(path.relative_to(mine.results))) for path in damaged)
+    verify_dataset.schedule_repair(results, found)
     assert mine.run().sealed == before
-    assert verify.verify(results).good and mine.run().nothing_to_do
+    assert verify_dataset.verify(results).good and mine.run().nothing_to_do
     flip(results.records / "seal_dataset.json")
-    assert verify.verify(results).unfinished == "a record of the run is damaged"
+    assert verify_dataset.verify(results).unfinished == "a record of the run is damaged"
     assert mine.run().sealed == before
 
 
@@ -161,9 +162,9 @@ def test_one_repair_heals_every_kind_of_file_at_once(mine: Workflow, how: str) -
     for number, path in enumerate(kinds.values()):
         if path.name != "key_check.json":
             harm(path, how, random.Random(number))
-    verify.schedule_repair(results, verify.verify(results))
+    verify_dataset.schedule_repair(results, verify_dataset.verify(results))
     assert mine.run().sealed == before
-    assert verify.verify(results).good and mine.run().nothing_to_do
+    assert verify_dataset.verify(results).good and mine.run().nothing_to_do
 
 
 def test_repair_passes_no_array_over_whose_batch_has_no_record(mine: Workflow) -> None:
@@ -171,16 +172,16 @@ def test_repair_passes_no_array_over_whose_batch_has_no_record(mine: Workflow) -
     array = min(results.images.glob("*/*/0/c/0/0/0"))
     batch = next(p for p in (results.records / "extract_batch").glob("*.json") if array.parts[-7] in p.read_text())
     flip(array)
-    damaged, said = (verify.DAMAGED, str(array.relative_to(results.dataset))), batch.read_bytes()
+    damaged, said = (verify_dataset.DAMAGED, str(array.relative_to(results.dataset))), batch.read_bytes()
     batch.unlink()
-    assert damaged in verify.verify(results).findings
+    assert damaged in verify_dataset.verify(results).findings
     batch.write_bytes(said)
     flip(batch)
-    found = verify.verify(results)
+    found = verify_dataset.verify(results)
     assert found.findings == [damaged] and found.unfinished == "a record of the run is damaged"
-    verify.schedule_repair(results, found)
+    verify_dataset.schedule_repair(results, found)
     assert mine.run().sealed == before
-    assert verify.verify(results).good
+    assert verify_dataset.verify(results).good
 
 
 @pytest.mark.parametrize("place", ["dataset/dataset.json", *(["private/key_check.json"] if FULL else [])])
@@ -188,7 +189,7 @@ def test_a_damaged_mark_of_the_key_does_not_refuse_the_right_key(mine: Workflow,
     before = mine.sealed()
     path = mine.results / place
     path.write_bytes(path.read_bytes().replace(before["key_check"].encode(), before["key_check"][::-1].encode()))
-    verify.schedule_repair(Results(mine.results), verify.verify(Results(mine.results)))
+    verify_dataset.schedule_repair(Results(mine.results), verify_dataset.verify(Results(mine.results)))
     assert mine.run().sealed == before
     mine.environment = {"DICOMZARR_KEY": "another key" * 4}
     assert "the pseudonym key is not the one" in mine.run(ok=False).output
@@ -203,7 +204,7 @@ def test_a_job_refuses_what_is_damaged_and_the_next_run_makes_it_anew(mine: Work
     assert run.process.returncode == 1 and "is damaged and was taken back" in run.output
     assert "internal error" not in run.output and not (mine.results / "dataset/dataset.json").exists()
     assert mine.run().sealed == before
-    assert verify.verify(Results(mine.results)).good
+    assert verify_dataset.verify(Results(mine.results)).good
 
 
 def test_a_run_that_was_interrupted_leaves_no_seal(mine: Workflow) -> None:
@@ -214,7 +215,7 @@ def test_a_run_that_was_interrupted_leaves_no_seal(mine: Workflow) -> None:
     save(ct_slice("series-0", 3), mine.source / "folder 0" / "late.dcm")
     mine.run("--until", "plan_batches")
     assert not (mine.results / "dataset/dataset.json").exists()
-    assert verify.verify(Results(mine.results)).unfinished == "the dataset is not sealed"
+    assert verify_dataset.verify(Results(mine.results)).unfinished == "the dataset is not sealed"
     assert mine.run().sealed != before
 
 
@@ -229,7 +230,7 @@ def flip(path: Path, *, whole: bool = False) -> None:
 def test_verify_tells_an_unfinished_dataset_from_a_damaged_one(mine: Workflow) -> None:
     results = Results(mine.results)
     (results.records / "seal_dataset.json").unlink()
-    found = verify.verify(results)
+    found = verify_dataset.verify(results)
     assert found.unfinished and not found.findings and not found.good
 
 
@@ -280,8 +281,9 @@ def test_status_before_the_first_run_makes_nothing(workflow: Workflow, launch: L
 
 
 def test_status_says_that_a_run_is_active(mine: Workflow, launch: Launch) -> None:
-    code = "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from dicomzarr import locks;"
-    code += "locks.hold_run(Path(sys.argv[2]), 'noon'); print('held', flush=True); time.sleep(60)"
+    code = "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
+    code += "from dicomzarr.system import locks; locks.hold_run(Path(sys.argv[2]), 'noon'); "
+    code += "print('held', flush=True); time.sleep(60)"
     command = [sys.executable, "-c", code, str(ROOT / "scripts"), str(mine.results / "private")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout and holder.stdout.readline() == "held\n"

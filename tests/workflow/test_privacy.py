@@ -130,14 +130,22 @@ def test_a_leak_stops_the_run_before_the_seal(workflow: Workflow, tmp_path: Path
     workflow.project = copy_of_the_project(tmp_path / "project")
     core = workflow.project / "scripts/dicomzarr"
     right = 'log.info("series %s extracted", one.series_id)'
-    edit(core / "extract.py", right, 'log.info("series %s extracted", one.entry["files"][0]["facts"]["PatientID"])')
+    edit(
+        core / "stages/extract_batch/batch.py",
+        right,
+        'log.info("series %s extracted", one.entry["files"][0]["facts"]["PatientID"])',
+    )
     run = workflow.run(ok=False)
     assert run.process.returncode != 0
     assert "check_privacy: value_in_file in results/logs/extract_batch/" in run.output
     assert not (workflow.results / "dataset/dataset.json").exists()
     assert not hits(texts, run.output.encode())
     # The same command heals, once the leak is gone.
-    edit(core / "extract.py", 'log.info("series %s extracted", one.entry["files"][0]["facts"]["PatientID"])', right)
+    edit(
+        core / "stages/extract_batch/batch.py",
+        'log.info("series %s extracted", one.entry["files"][0]["facts"]["PatientID"])',
+        right,
+    )
     assert workflow.run().sealed["counts"]["arrays"] > 0
     assert workflow.run().nothing_to_do
 
@@ -146,9 +154,9 @@ def test_a_fault_of_the_scan_is_told_without_its_text(workflow: Workflow, tmp_pa
     planted(workflow.source)
     workflow.project = copy_of_the_project(tmp_path / "project")
     right = "    rows.sort(key=lambda row: row[0])\n    return rows"
-    edit(workflow.project / "scripts/dicomzarr/scan.py", right, "    raise ValueError(rows)")
+    edit(workflow.project / "scripts/dicomzarr/workflow/prepare.py", right, "    raise ValueError(rows)")
     run = workflow.run(ok=False)
-    assert run.process.returncode == 1 and "Error: internal error, ValueError at scan:" in run.output
+    assert run.process.returncode == 1 and "Error: internal error, ValueError at prepare:" in run.output
     assert "Traceback" not in run.output and not hits([*FOLDERS, "Canfolder"], run.output.encode())
 
 

@@ -12,8 +12,8 @@ from conftest import FULL, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
 from project_copy import copy_of_the_project, edit
 
-from dicomzarr import verify
-from dicomzarr.paths import Results
+from dicomzarr.stages import verify_dataset
+from dicomzarr.system.results_folder import Results
 
 MANY = 12  # series
 SMALL_BATCHES = {"batch": {"series": 4, "megabytes": 512}}
@@ -175,7 +175,7 @@ def test_a_file_in_the_place_of_a_folder_makes_way(standing: tuple[Workflow, dic
     run = workflow.run()
     assert run.output.count("a file stood in the place of a folder and was removed") == len(names)
     assert run.sealed["seal"] == before["seal"]
-    assert verify.verify(Results(workflow.results)).good and workflow.run().nothing_to_do
+    assert verify_dataset.verify(Results(workflow.results)).good and workflow.run().nothing_to_do
 
 
 def test_a_lost_snakemake_folder_extracts_nothing(standing: tuple[Workflow, dict[str, str]]) -> None:
@@ -206,15 +206,17 @@ def test_an_edit_reruns_the_rules_that_reach_it_and_no_others(workflow: Workflow
     core = workflow.project / "scripts" / "dicomzarr"
     save_series(workflow.source, "alpha", 3)
     workflow.run()
-    edit(core / "check.py", '"""Read every voxel back', '"""Prose changed; read every voxel back')
-    with (core / "check.py").open("a") as stream:
+    edit(
+        core / "stages/check_batch/read_back.py", '"""Read every voxel back', '"""Prose changed; read every voxel back'
+    )
+    with (core / "stages/check_batch/read_back.py").open("a") as stream:
         stream.write("# a comment changes no behaviour\n")
     assert workflow.run().nothing_to_do
-    edit(core / "check.py", '"constant"', '"flat"')
+    edit(core / "stages/check_batch/read_back.py", '"constant"', '"flat"')
     run = workflow.run()
     ran = {rule: run.jobs(rule) for rule in ("index_headers", "plan_batches", "extract_batch", "check_batch")}
     assert ran == {"index_headers": 0, "plan_batches": 0, "extract_batch": 0, "check_batch": 1}
-    edit(core / "tables.py", 'lineterminator="\\r\\n"', 'lineterminator="\\r\\n", quoting=csv.QUOTE_MINIMAL')
+    edit(core / "system/csv_tables.py", 'lineterminator="\\r\\n"', 'lineterminator="\\r\\n", quoting=csv.QUOTE_MINIMAL')
     run = workflow.run()
     assert (run.jobs("discover_files"), run.jobs("consolidate_dataset"), run.jobs("extract_batch")) == (1, 1, 0)
 

@@ -1,1 +1,1 @@
-"""Headers: what a file says of itself, read exactly, fast and safely, and the index of all of them."""
+"""From the bytes of a file to the facts of its header."""

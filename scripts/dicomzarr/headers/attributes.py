@@ -10,8 +10,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
-from dicomzarr import risks
-from dicomzarr.headers.memory import Run
+from dicomzarr.dicom import image_risks
+from dicomzarr.headers.repeated_elements import Run
 
 Values: TypeAlias = dict[int, tuple[str, bytes | None]]  # tag to VR and bytes
 
@@ -373,7 +373,7 @@ def _pixel(value: bytes, vr: str, little: bool, signed: bool) -> int | None:
 def _head(value: bytes, vr: str, little: bool, signed: bool) -> bool | None:
     """Return whether a description names the head; nothing else of it is kept."""
     text = value[:MAX_TEXT].decode("utf-8", "replace")
-    return True if risks.names_head(text) or risks.names_head(text_of(value[:MAX_TEXT])) else None
+    return True if image_risks.names_head(text) or image_risks.names_head(text_of(value[:MAX_TEXT])) else None
 
 
 _FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dicomzarr.reasons import SetAside
+from dicomzarr.vocabulary.reasons import SetAside
 
 Colour = Literal["RGB", "YBR", ""]
 

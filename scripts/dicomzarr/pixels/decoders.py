@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr import isolation
-from dicomzarr.pixels import planes
+from dicomzarr.pixels import unpack_bits
 from dicomzarr.pixels.codestream import Stream
 from dicomzarr.pixels.pixel_format import PixelFormat
-from dicomzarr.reasons import SetAside
+from dicomzarr.system import sandbox
+from dicomzarr.vocabulary.reasons import SetAside
 
 Samples = NDArray[Any]
 
@@ -74,7 +74,7 @@ def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
     try:
         if not decoder.confined:
             return decoder.decode(data, request)
-        samples: Samples = isolation.call(decoder.decode, data, request)
+        samples: Samples = sandbox.call(decoder.decode, data, request)
         return samples
     except SetAside:
         raise
@@ -146,9 +146,9 @@ def _jpeg_ls(data: bytes, request: Request) -> Samples:
 
 
 def _jpeg_ls_own(data: bytes, request: Request) -> Samples:
-    from dicomzarr.pixels import jpegls
+    from dicomzarr.pixels import second_jpegls
 
-    return jpegls.decode(data)
+    return second_jpegls.decode(data)
 
 
 def _jpeg_2000(data: bytes, request: Request) -> Samples:
@@ -260,7 +260,7 @@ def _native(data: bytes, request: Request) -> Samples:
     form = request.form
     if len(data) < form.frame_bytes:
         raise SetAside("truncated_pixel_data", found=len(data), needed=form.frame_bytes)
-    return planes.unpack(data, 0, form, form.is_subsampled)
+    return unpack_bits.unpack(data, 0, form, form.is_subsampled)
 
 
 def _deflate(data: bytes, request: Request) -> Samples:

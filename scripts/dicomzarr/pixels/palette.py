@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from dicomzarr.reasons import SetAside
+from dicomzarr.vocabulary.reasons import SetAside
 
 if TYPE_CHECKING:
     from pydicom import Dataset

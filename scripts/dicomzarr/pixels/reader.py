@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.model import ImageFacts
-from dicomzarr.pixels import decoders, planes, streams
-from dicomzarr.pixels.fragments import FrameTable, frame_table
+from dicomzarr.pixels import decode_plan, decoders, unpack_bits
+from dicomzarr.pixels.byte_source import FileSource, MemorySource, Source, open_source
+from dicomzarr.pixels.encapsulation import FrameTable, frame_table
 from dicomzarr.pixels.palette import read_palette
 from dicomzarr.pixels.pixel_format import PixelFormat, pixel_format
-from dicomzarr.pixels.sources import FileSource, MemorySource, Source, open_source
-from dicomzarr.reasons import SetAside
+from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.volumes.model import ImageFacts
 
 __all__ = [
     "CrossCheck",
@@ -159,8 +159,8 @@ class FrameReader:
             if self._table is None:
                 return self._native(frame)
             data = self._table.read(self._source, frame)
-            how = streams.plan(data, self.format)
-            plane, flags = streams.decode(data, self.format, how, how.decoder)
+            how = decode_plan.plan(data, self.format)
+            plane, flags = decode_plan.decode(data, self.format, how, how.decoder)
             return DecodedFrame(plane, how.decoder.name(), tuple(sorted(flags)))
         except MemoryError:
             raise SetAside("too_large") from None
@@ -176,17 +176,17 @@ class FrameReader:
         if self._table is None:
             return CrossCheck("none")
         data = self._table.read(self._source, frame)
-        how = streams.plan(data, self.format)
+        how = decode_plan.plan(data, self.format)
         if how.second is None:
             return CrossCheck("none")
         name = how.second.name()
         if how.request.stream is not None and self.format.syntax.family == "jpeg":
-            streams.check_complete(how.decoder, data, how.request, decoders.run(how.decoder, data, how.request))
+            decode_plan.check_complete(how.decoder, data, how.request, decoders.run(how.decoder, data, how.request))
         try:
-            other, _ = streams.decode(data, self.format, how, how.second)
+            other, _ = decode_plan.decode(data, self.format, how, how.second)
         except SetAside:
             return CrossCheck("refused", name)
-        if planes.largest_difference(decoded.pixels, other) > how.tolerance:
+        if unpack_bits.largest_difference(decoded.pixels, other) > how.tolerance:
             raise DecoderDisagreement(_digest(decoded.pixels), _digest(other))
         return CrossCheck("agreed", name)
 
@@ -212,9 +212,9 @@ class FrameReader:
         """Return one uncompressed frame."""
         form = self.format
         plane = self._read_cells(frame)
-        flags = planes.clear_unused_bits(plane, form)
+        flags = unpack_bits.clear_unused_bits(plane, form)
         if form.samples == 3 and form.photometric_source.startswith("YBR"):
-            plane = planes.to_rgb(plane, form.photometric_source)
+            plane = unpack_bits.to_rgb(plane, form.photometric_source)
         return DecodedFrame(plane, "native", flags)
 
     def _read_cells(self, frame: int) -> NDArray[Any]:
@@ -231,11 +231,11 @@ class FrameReader:
         first, last = frame * bits // 8, -(-(frame + 1) * bits // 8)
         if not form.swapped_bytes:
             data = self._source.read(self._offset + first, last - first)
-            return planes.unpack(data, frame * bits % 8, form, self._subsampled)
+            return unpack_bits.unpack(data, frame * bits % 8, form, self._subsampled)
         # A frame may begin or end inside a word (PS3.5 8.1.1 counts in words, which big endian stores swapped).
         even = first - first % 2
-        words = planes.swap_pairs(self._source.read(self._offset + even, last + last % 2 - even))
-        return planes.unpack(words[first - even :], frame * bits % 8, form, self._subsampled)
+        words = unpack_bits.swap_pairs(self._source.read(self._offset + even, last + last % 2 - even))
+        return unpack_bits.unpack(words[first - even :], frame * bits % 8, form, self._subsampled)
 
 
 def _digest(pixels: NDArray[Any]) -> str:

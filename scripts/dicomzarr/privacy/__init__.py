@@ -1,1 +1,1 @@
-"""The search for leaks: what identifies a patient, gathered from the source and looked for in everything else."""
+"""Pseudonyms, and the search for identifiers outside the private folder."""

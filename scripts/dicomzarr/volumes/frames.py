@@ -12,11 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from dicomzarr.model import Cosines, Frame, ImageFacts, Vector
-from dicomzarr.volumes import geometry
-from dicomzarr.volumes.imagetype import kind_of_image
-from dicomzarr.volumes.mosaic import read_mosaic
-from dicomzarr.volumes.values import (
+from dicomzarr.dicom.header_values import (
     date_time,
     first_of,
     items_of,
@@ -30,6 +26,10 @@ from dicomzarr.volumes.values import (
     vector,
     windows_of,
 )
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.image_type import kind_of_image
+from dicomzarr.volumes.model import Cosines, Frame, ImageFacts, Vector
+from dicomzarr.volumes.mosaic import read_mosaic
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -10,11 +10,11 @@ import pytest
 from made_up_pixels import DICOM, encapsulate, facts_for, frames, one_fragment_reader, picture, reader
 from reference_cases import CASES, Case, by, deflate, encoded, jpeg, rle
 
-from dicomzarr.pixels import codestream, decoders, streams
+from dicomzarr.pixels import codestream, decode_plan, decoders
 from dicomzarr.pixels.decoders import Decoder, Request
 from dicomzarr.pixels.pixel_format import SYNTAXES, pixel_format
 from dicomzarr.pixels.reader import CrossCheck, DecoderDisagreement, FrameReader
-from dicomzarr.reasons import SetAside
+from dicomzarr.vocabulary.reasons import SetAside
 
 Array = Any
 
@@ -63,12 +63,12 @@ CANNOT = {
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_decoder_reads_every_case_it_can(case: Case) -> None:
     form = open_case(case).format
-    how = streams.plan(encoded(case), form)
+    how = decode_plan.plan(encoded(case), form)
     read = 0
     for decoder in EVERY[form.syntax.family]:
         if any(case.name.startswith(CANNOT.get(decoder.name().split()[0], ())) for _ in "x"):
             continue
-        plane, flags = streams.decode(encoded(case), form, how, decoder)
+        plane, flags = decode_plan.decode(encoded(case), form, how, decoder)
         assert np.abs(plane.astype(np.int64) - case.array.astype(np.int64)).max() <= case.tolerance, decoder.name()
         assert flags == set(case.flags)
         read += 1
@@ -114,7 +114,7 @@ def test_rle_of_one_bit(packed: bool) -> None:
 def test_jpeg_ls_by_the_book_equals_the_library(near: int, bits: int, colour: bool) -> None:
     import imagecodecs
 
-    from dicomzarr.pixels import jpegls
+    from dicomzarr.pixels import second_jpegls
 
     y, x = np.mgrid[:70, :90]
     flat = np.where(np.hypot(y - 35, x - 45) < 30, picture(bits, rows=70, columns=90), 1)  # runs, and where they end
@@ -122,7 +122,7 @@ def test_jpeg_ls_by_the_book_equals_the_library(near: int, bits: int, colour: bo
         whole = np.stack([array, array // 2, array // 3], axis=-1) if colour else array
         whole = np.ascontiguousarray(whole.astype(np.uint8 if bits == 8 else np.uint16))
         data = bytes(imagecodecs.jpegls_encode(whole, near))
-        np.testing.assert_array_equal(jpegls.decode(data), imagecodecs.jpegls_decode(data))
+        np.testing.assert_array_equal(second_jpegls.decode(data), imagecodecs.jpegls_decode(data))
 
 
 def test_frames_of_one_bit_each_begin_on_a_byte_when_deflated() -> None:

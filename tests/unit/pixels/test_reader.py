@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import CORPUS
 from facts_from_pydicom import facts_of
 from made_up_pixels import BIG, LITTLE, even, facts_for, frames, picture, reader
 
@@ -25,9 +26,8 @@ from dicomzarr.pixels.reader import (
     pixel_format,
     read_palette,
 )
-from dicomzarr.reasons import SetAside
+from dicomzarr.vocabulary.reasons import SetAside
 
-CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
 WHEEL = Path(__import__("pydicom").__file__).parent / "data"
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.sequence import Sequence
 
-from dicomzarr.model import Frame
+from dicomzarr.dicom.header_values import FARTHEST_MM, date_time, number, numbers, vector
 from dicomzarr.volumes.frames import dose_positions, needs_header
-from dicomzarr.volumes.layout import lay_out
-from dicomzarr.volumes.values import FARTHEST_MM, date_time, number, numbers, vector
+from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.stacking import lay_out
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 

@@ -1,0 +1,1 @@
+"""Volumes to Zarr arrays and back."""

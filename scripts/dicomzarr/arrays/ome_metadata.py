@@ -1,0 +1,195 @@
+"""OME-Zarr 0.5 metadata of a volume, built from numbers and closed vocabularies only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dicomzarr.arrays import shard_writer
+from dicomzarr.system import files
+from dicomzarr.volumes.model import Frame, Volume
+
+TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+ALIGNED = 1 - 1e-6  # cosine between an axis and the body's: about a twelfth of a degree
+DIRECTIONS = (
+    ("right-to-left", "left-to-right"),
+    ("anterior-to-posterior", "posterior-to-anterior"),
+    ("inferior-to-superior", "superior-to-inferior"),
+)
+# Causes of `t` that are time.
+SECONDS = frozenset(
+    {"frame_time_s", "frame_reference_time_s", "acquisition_time_s", "reference_time_s", "content_time_s"}
+)
+MANY = 512  # entries; longer lists lie in a small array beside the image, not in its attributes
+GROUP = files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
+
+
+def axes(volume: Volume) -> list[dict[str, Any]]:
+    """Return the OME-Zarr axes; a unit only where the spacing is known."""
+    found = []
+    for name in volume.axes:
+        axis: dict[str, Any] = {"name": name, "type": TYPES[name]}
+        if name in volume.spacing_mm:
+            axis["unit"] = "millimeter"
+        elif name == "t" and time_step(volume) is not None:
+            axis["unit"] = "second"
+        direction = anatomical(volume, name)
+        found.append(axis | ({"orientation": {"type": "anatomical", "value": direction}} if direction else {}))
+    return found
+
+
+def anatomical(volume: Volume, axis: str) -> str | None:
+    """Return where an index of `axis` leads in the patient, or None where the axis is not aligned with the body.
+
+    References
+    ----------
+    OME-Zarr RFC-4. LPS: the first coordinate grows to the left, the second to posterior, the third to superior
+    (PS3.3 C.7.6.2.1.1).
+    """
+    column = {"x": 0, "y": 1, "z": 2}.get(axis)
+    if volume.affine_lps is None or column is None:
+        return None
+    vector = np.array([row[column] for row in volume.affine_lps[:3]], float)
+    length = float(np.linalg.norm(vector))
+    main = int(np.argmax(np.abs(vector)))
+    if not length or abs(vector[main]) / length < ALIGNED:
+        return None
+    return DIRECTIONS[main][0 if vector[main] > 0 else 1]
+
+
+def time_step(volume: Volume) -> float | None:
+    """Return the seconds from one index of `t` to the next where it is time and even within a thousandth."""
+    axis = volume.t_axis or {}
+    means, values = axis.get("means"), axis.get("values")
+    if not isinstance(means, (list, tuple)) or not isinstance(values, (list, tuple)) or len(values) < 2:
+        return None
+    if len(means) != 1 or means[0] not in SECONDS or not all(isinstance(value, (int, float)) for value in values):
+        return None
+    steps = np.diff(np.asarray(values, float))
+    step = float(np.mean(steps))
+    return step if step > 0 and bool(np.all(np.abs(steps - step) <= 1e-3 * step)) else None
+
+
+def scale(volume: Volume) -> list[float]:
+    """Return the scale along each axis: millimetres or seconds where known, else 1 without a unit."""
+    known = dict(volume.spacing_mm)
+    step = time_step(volume)
+    if step is not None:
+        known["t"] = step
+    return [float(known.get(name, 1.0)) for name in volume.axes]
+
+
+def one_or_all(values: Sequence[Any]) -> Any:
+    """Return the value that all frames share, else the list of them; None where a frame has none."""
+    if any(value is None or value == () for value in values):
+        return None
+    listed = [list(value) if isinstance(value, tuple) else value for value in values]
+    return listed[0] if all(value == listed[0] for value in listed) else listed
+
+
+def per_frame(frames: Sequence[Frame], of: Callable[[Frame], Any]) -> Any:
+    """Return a fact of the frames: one value where they agree, else one a frame, in array order."""
+    return one_or_all([of(frame) for frame in frames])
+
+
+def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `dicomzarr` attributes of a volume.
+
+    Parameters
+    ----------
+    volume : Volume
+    pixel_facts : mapping
+        What decoding knows: modality, photometric, photometric_source, bits_allocated, bits_stored, transfer_syntax,
+        decoder, lossy, and palette where there is one. Values are from closed vocabularies already.
+    """
+    frames = [place.frame for place in volume.places]
+    found: dict[str, Any] = dict(pixel_facts)
+    found["kind"] = volume.kind
+    found["flags"] = list(volume.flags)
+    optional = {
+        "rescale": per_frame(frames, lambda frame: frame.rescale),
+        "window": per_frame(frames, lambda frame: frame.window[0] if frame.window else None),
+        "affine_lps": [list(row) for row in volume.affine_lps] if volume.affine_lps else None,
+        "origin_lps": list(volume.origin_lps) if volume.origin_lps else None,
+        "orientation_lps": list(volume.orientation_lps) if volume.orientation_lps else None,
+        "positions_mm": list(volume.positions_mm) if volume.positions_mm else None,
+        "t_axis": dict(volume.t_axis) if volume.t_axis else None,
+        "missing_slices": volume.missing_slices or None,
+        "mosaic": _mosaic(frames) if "mosaic" in volume.flags else None,
+        "one_file": _one_file(frames),
+    }
+    found.update({key: value for key, value in optional.items() if value is not None})
+    return found
+
+
+def _one_file(frames: Sequence[Frame]) -> Any:
+    """Return true where the frames are those of one multi-frame file, in its order; their numbers in another order."""
+    numbers = [frame.number for frame in frames]
+    if len(frames) < 2 or len(frames) != frames[0].frames_in_file or len({frame.source for frame in frames}) > 1:
+        return None
+    return numbers == sorted(numbers) or numbers
+
+
+def _mosaic(frames: Sequence[Frame]) -> Any:
+    """Return what all frames say of their tiles, or true where they agree on nothing."""
+    first = frames[0].mosaic or {}
+    return {key: v for key, v in first.items() if all((f.mosaic or {}).get(key) == v for f in frames)} or True
+
+
+def _set_beside(folder: Path, attributes: dict[str, Any]) -> shard_writer.Digests:
+    """Move lists of many numbers into small arrays beside the image; the attribute then names the array."""
+    digests: shard_writer.Digests = {}
+    holders = [(attributes, key) for key in ("rescale", "window", "positions_mm", "one_file")]
+    if "t_axis" in attributes:
+        holders.append((attributes["t_axis"], "values"))
+    for table in ("palette", "modality_lut"):
+        if table in attributes:
+            holders += [(attributes[table], key) for key in ("red", "green", "blue", "values")]
+    for holder, key in holders:
+        values = holder.get(key)
+        if not isinstance(values, list) or len(values) <= MANY:
+            continue
+        name = _name_beside(attributes, holder, key)
+        array = np.asarray(values)
+        for path, said in shard_writer.write_small_array(folder / name, array, _names(array.ndim)).items():
+            digests[f"{name}/{path}"] = said
+        holder[key] = {"array": name}
+    return digests
+
+
+def _name_beside(attributes: Mapping[str, Any], holder: Mapping[str, Any], key: str) -> str:
+    """Return the name of the array beside the image that takes the list `key` of `holder`."""
+    for table, name in (("palette", f"palette_{key}"), ("modality_lut", "modality_lut"), ("t_axis", "t_values")):
+        if holder is attributes.get(table):
+            return name
+    return key
+
+
+def _names(dimensions: int) -> list[str]:
+    return ["index", "component"][:dimensions]
+
+
+def write_image_group(folder: Path, volume: Volume, pixel_facts: Mapping[str, Any]) -> shard_writer.Digests:
+    """Write the `zarr.json` of an image group, and small arrays beside it where lists are long.
+
+    Returns
+    -------
+    dict
+        Size and SHA-256 of each file written, by its path below the volume.
+    """
+    attributes = facts(volume, pixel_facts)
+    digests = _set_beside(folder, attributes)
+    multiscale = {
+        "axes": axes(volume),
+        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale(volume)}]}],
+    }
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {"ome": {"version": "0.5", "multiscales": [multiscale]}, "dicomzarr": attributes},
+    }
+    digests["zarr.json"] = shard_writer.write_file(folder / "zarr.json", files.canonical_json(metadata))
+    return digests

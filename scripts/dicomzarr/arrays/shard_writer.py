@@ -1,0 +1,291 @@
+"""Zarr v3 arrays of one shard, written frame by frame.
+
+Zarr v3 `sharding_indexed` (ZEP 2): the compressed inner chunks one after the other, then an index of (offset, length)
+pairs in C order of the chunk grid, then its crc32c. Every inner chunk ends with a crc32c of its own, and every chunk is
+written, zeros too, so that what is missing can be seen. A few rows of chunks are in memory at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomzarr.system import files as storage
+from dicomzarr.system.thread_pool import ALONE, Crew
+
+LARGE_FRAME = 64 << 20  # bytes; frames above are cut into tiles
+TILE = 1024  # rows and columns of such a tile
+BRICK = {"z": 16, "y": 128, "x": 128}  # voxels
+# Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle throughout. zstd gains from blocks
+# larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
+BLOCK = 512 << 10
+_BUFFER = 256 << 10  # bytes of chunks that are written at once
+WORTH_BEGINNING = 1 << 20  # bytes of a shard that the disk may begin with at once
+PRESETS: Mapping[str, tuple[str, int, int] | None] = {
+    "balanced": ("zstd", 1, BLOCK),
+    "fast": ("lz4", 5, 0),
+    "small": ("zstd", 9, BLOCK),
+    "none": None,
+}
+Digests = dict[str, tuple[int, str]]  # path below the volume -> (size in bytes, SHA-256)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkGrid:
+    """How an array is cut: every tuple runs along the axes of the array.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the array.
+    chunk : tuple of int
+        Of an inner chunk, the unit of reading.
+    """
+
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of inner chunks along each axis."""
+        return tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
+
+    @property
+    def shard(self) -> tuple[int, ...]:
+        """Shape of the one shard: the array's, rounded up to whole inner chunks."""
+        return tuple(n * c for n, c in zip(self.counts, self.chunk, strict=True))
+
+
+def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: str) -> ChunkGrid:
+    """Return how an array is cut by `layout`: `slice` (one frame a chunk) or `brick` (16 x 128 x 128 voxels)."""
+    size = dict(zip(axes, shape, strict=True))
+    chunk = dict.fromkeys(axes, 1) | {"c": size.get("c", 1), "y": size["y"], "x": size["x"]}
+    if layout == "brick" and "z" in size:
+        chunk |= {axis: min(edge, size[axis]) for axis, edge in BRICK.items()}
+    elif size["y"] * size["x"] * size.get("c", 1) * np.dtype(dtype).itemsize > LARGE_FRAME:
+        chunk |= {"y": min(TILE, size["y"]), "x": min(TILE, size["x"])}
+    return ChunkGrid(tuple(axes), tuple(shape), tuple(chunk[axis] for axis in axes))
+
+
+def array_metadata(grid: ChunkGrid, dtype: str, compression: str) -> dict[str, Any]:
+    """Return the `zarr.json` of a sharded array (Zarr v3 core specification, ZEP 2)."""
+    kind = np.dtype(dtype)
+    endian = {"configuration": {"endian": "little"}} if kind.itemsize > 1 else {}
+    inner: list[dict[str, Any]] = [{"name": "bytes", **endian}]
+    preset = PRESETS[compression]
+    if preset:
+        blosc = {
+            "typesize": kind.itemsize,
+            "cname": preset[0],
+            "clevel": preset[1],
+            "shuffle": "bitshuffle",
+            "blocksize": preset[2],
+        }
+        inner.append({"name": "blosc", "configuration": blosc})
+    inner.append({"name": "crc32c"})
+    sharding = {
+        "chunk_shape": list(grid.chunk),
+        "codecs": inner,
+        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+        "index_location": "end",
+    }
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(grid.shape),
+        "data_type": kind.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(grid.shard)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0.0 if kind.kind == "f" else 0,
+        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        "attributes": {},
+        "dimension_names": list(grid.axes),
+        "storage_transformers": [],
+    }
+
+
+def _crc32c(data: bytes) -> bytes:
+    import google_crc32c
+
+    return int(google_crc32c.value(data)).to_bytes(4, "little")
+
+
+def _packer(dtype: str, compression: str) -> Callable[[NDArray[Any]], bytes]:
+    """Return the function that turns a contiguous chunk into its stored bytes; any number of threads may call it."""
+    preset = PRESETS[compression]
+    if preset is None:
+        return lambda chunk: (raw := chunk.tobytes()) + _crc32c(raw)
+    from numcodecs import blosc
+
+    blosc.use_threads = False
+    codec = blosc.Blosc(cname=preset[0], clevel=preset[1], shuffle=blosc.BITSHUFFLE, blocksize=preset[2])
+
+    def pack(chunk: NDArray[Any]) -> bytes:
+        packed: bytes = codec.encode(chunk)
+        return packed + _crc32c(packed)
+
+    return pack
+
+
+def write_array(
+    folder: Path, grid: ChunkGrid, dtype: str, compression: str, frames: Iterable[NDArray[Any]], crew: Crew = ALONE
+) -> Digests:
+    """Write an array as one shard and return the digests of its files.
+
+    Parameters
+    ----------
+    folder : Path
+        The array's folder, made here. It is for the caller to remove if this raises.
+    grid : ChunkGrid
+    dtype : str
+        Little-endian, such as ``<i2``.
+    compression : str
+        A key of `PRESETS`.
+    frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
+        Of the array's dtype, in array order: `t` slowest, then `z`. Each is taken when there is room for it.
+    crew : Crew
+        Compresses; the bytes are the same whatever its number.
+
+    Raises
+    ------
+    ValueError
+        If a frame has another shape or dtype than the array, or there are fewer frames than it has room for.
+    """
+    path = folder / "/".join(["c"] + ["0"] * len(grid.axes))
+    path.parent.mkdir(parents=True)
+    metadata = storage.canonical_json(array_metadata(grid, dtype, compression))
+    (folder / "zarr.json").write_bytes(metadata)
+    digest = hashlib.sha256()
+    index = np.full((math.prod(grid.counts), 2), 2**64 - 1, dtype="<u8")
+    offset = 0
+    pack = _packer(dtype, compression)
+
+    def packed(chunk: tuple[int, NDArray[Any]]) -> tuple[int, bytes]:
+        return chunk[0], pack(chunk[1])
+
+    with open(path, "xb", buffering=_BUFFER) as stream:
+
+        def append(data: bytes) -> None:
+            stream.write(data)
+            digest.update(data)
+
+        size = math.prod(grid.chunk) * np.dtype(dtype).itemsize
+        for linear, data in crew.map(packed, _chunks(grid, np.dtype(dtype), frames), size):
+            append(data)
+            index[linear] = (offset, len(data))
+            offset += len(data)
+        table = index.tobytes()
+        table += _crc32c(table)
+        append(table)
+        if offset >= WORTH_BEGINNING:
+            stream.flush()
+            storage.begin_to_write_out(stream.fileno())
+    return {
+        "zarr.json": (len(metadata), storage.sha256_of_bytes(metadata)),
+        os.fspath(path.relative_to(folder)): (offset + len(table), digest.hexdigest()),
+    }
+
+
+def _chunks(
+    grid: ChunkGrid, dtype: np.dtype[Any], frames: Iterable[NDArray[Any]]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield each inner chunk, contiguous and in the order of the axes, with its number in the grid."""
+    at = {axis: i for i, axis in enumerate(grid.axes)}
+    counts = grid.counts
+    shape, padded = (
+        tuple(n for axis, n in zip(grid.axes, sizes, strict=True) if axis in "cyx")
+        for sizes in (grid.shape, grid.shard)
+    )
+    deep, slices = (sizes[at["z"]] if "z" in at else 1 for sizes in (grid.chunk, grid.shape))
+    whole = deep == 1 and shape == padded  # a frame is a row of chunks as it is
+    single = whole and not {"c"} & set(grid.axes) and math.prod(counts[-2:]) == 1
+    slab = np.zeros(0, dtype)
+    count = 0
+    for count, frame in enumerate(frames, 1):
+        planes = np.moveaxis(frame, -1, 0) if frame.ndim == 3 else frame
+        if planes.shape != shape or planes.dtype != dtype:
+            raise ValueError("frame of another shape or dtype than its array")
+        t, z = divmod(count - 1, slices)
+        within = z % deep
+        if whole:
+            slab = np.ascontiguousarray(planes)[np.newaxis]
+        else:
+            # A new one each time: the chunks of the last one may still wait to be compressed.
+            slab = np.zeros((deep, *padded), dtype) if within == 0 else slab
+            slab[within][tuple(slice(0, n) for n in shape)] = planes
+        if single:
+            yield count - 1, slab  # one chunk, and `t` and `z` are its only other axes
+        elif within == deep - 1 or z == slices - 1:
+            yield from _tiles(grid, counts, slab, t, z // deep)
+    if count * math.prod(shape) != math.prod(grid.shape):
+        raise ValueError("fewer frames than the array has room for")
+
+
+def _tiles(
+    grid: ChunkGrid, counts: Sequence[int], slab: NDArray[Any], t: int, z: int
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the chunks of a slab, shape (depth, [c,] y, x), which lies at chunk `t`, `z` of the grid."""
+    rows, columns = grid.chunk[-2:]
+    for y, x in itertools.product(range(counts[-2]), range(counts[-1])):
+        tile = slab[..., y * rows : (y + 1) * rows, x * columns : (x + 1) * columns]
+        if "c" in grid.axes:
+            tile = np.moveaxis(tile, 0, 1)  # (depth, c, y, x) to the order of the axes
+        place = {"t": t, "c": 0, "z": z, "y": y, "x": x}
+        linear = 0
+        for axis, count in zip(grid.axes, counts, strict=True):
+            linear = linear * count + place[axis]
+        yield linear, np.ascontiguousarray(tile)
+
+
+def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) -> Digests:
+    """Write a small array as one chunk without compression, with a crc32c, and return the digests of its files.
+
+    Parameters
+    ----------
+    folder : Path
+        The array's folder, made here.
+    values : ndarray
+        Any shape but empty; stored little-endian.
+    names : sequence of str
+        Dimension names.
+    """
+    values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(values.shape),
+        "data_type": values.dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(values.shape)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0.0 if values.dtype.kind == "f" else 0,
+        "codecs": [
+            {"name": "bytes", **({"configuration": {"endian": "little"}} if values.dtype.itemsize > 1 else {})},
+            {"name": "crc32c"},
+        ],
+        "attributes": {},
+        "dimension_names": list(names),
+        "storage_transformers": [],
+    }
+    raw = values.tobytes()
+    files = {
+        "zarr.json": storage.canonical_json(metadata),
+        "/".join(["c"] + ["0"] * values.ndim): raw + _crc32c(raw),
+    }
+    return {name: write_file(folder / name, data) for name, data in files.items()}
+
+
+def write_file(path: Path, data: bytes) -> tuple[int, str]:
+    """Write a new file below a temporary store and return its size and SHA-256; publication makes it durable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return len(data), storage.sha256_of_bytes(data)

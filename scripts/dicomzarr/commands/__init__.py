@@ -1,0 +1,1 @@
+"""The words of `./run`, each started as `python -m dicomzarr.commands.<word>`."""

@@ -1,0 +1,180 @@
+"""What differs between two datasets: added, grown, changed and retired volumes, configuration and software.
+
+The standard library alone: the launcher starts it as ``python -m dicomzarr.commands.diff OLD [NEW]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NEW = Path("results") / "dataset"
+Rows = dict[str, dict[str, str]]
+# Columns of volumes.csv that say how bytes are laid out, not what they are.
+_STORAGE = {"stored_bytes"}
+
+
+class NoDataset(Exception):
+    """A path names neither a dataset folder nor a dataset.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A dataset, or what is known of it: `volumes` is None where there is only a dataset.json."""
+
+    sealed: dict[str, Any]
+    volumes: Rows | None
+
+
+def read(path: Path) -> Side:
+    """Return a dataset from its folder, its dataset.json, or a results folder.
+
+    Raises
+    ------
+    NoDataset
+        If there is none.
+    """
+    for folder in (path, path / "dataset"):
+        if (folder / "dataset.json").is_file():
+            path = folder / "dataset.json"
+            break
+    try:
+        sealed = json.loads(path.read_bytes())
+        if not {"digest", "seal", "key_check", "counts", "config", "software"} <= set(sealed):
+            raise ValueError
+    except (OSError, ValueError, TypeError):
+        raise NoDataset(f"{path}: no dataset.json of a finished dataset") from None
+    table = path.with_name("volumes.csv")
+    if path.name != "dataset.json" or not table.is_file():
+        return Side(sealed, None)
+    with open(table, newline="", encoding="utf-8") as stream:
+        return Side(sealed, {row["array"]: row for row in csv.DictReader(stream)})
+
+
+def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return ``{key: [old, new]}`` where two mappings differ; None stands for a missing key."""
+    return {key: [old.get(key), new.get(key)] for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
+
+
+def _by_pixels(volumes: Rows) -> Rows:
+    """Return the volumes by what does not depend on the key: digest and number of equal ones."""
+    seen: dict[str, int] = {}
+    found: Rows = {}
+    for _, row in sorted(volumes.items()):
+        digest = row["pixel_digest"]
+        seen[digest] = seen.get(digest, 0) + 1
+        found[f"{digest} {seen[digest]}"] = row
+    return found
+
+
+def _volumes(old: Rows, new: Rows, same_key: bool) -> dict[str, Any]:
+    left, right = (old, new) if same_key else (_by_pixels(old), _by_pixels(new))
+    found: dict[str, Any] = {
+        "added": sorted(right[name]["array"] for name in right.keys() - left.keys()),
+        "retired": sorted(left[name]["array"] for name in left.keys() - right.keys()),
+        "grown": {},
+        "changed": {},
+        "rewritten": 0,
+    }
+    hidden = _STORAGE if same_key else {*_STORAGE, "array", "series_id", "study_id", "subject_id"}
+    for name in sorted(left.keys() & right.keys()):
+        columns = _changed_keys(left[name], right[name])
+        shown = {key: values for key, values in columns.items() if key not in hidden}
+        if "pixel_digest" in shown and int(right[name]["frames"]) > int(left[name]["frames"]):
+            found["grown"][right[name]["array"]] = shown
+        elif shown:
+            found["changed"][right[name]["array"]] = shown
+        elif columns and same_key:
+            found["rewritten"] += 1
+    return found
+
+
+def compare(old: Side, new: Side) -> dict[str, Any]:
+    """Return what differs, as a JSON value.
+
+    Returns
+    -------
+    dict
+        `same_data` and `same_seal` (equal digests), `same_key` (where not, volumes are matched by their pixels, since
+        ids cannot be compared), `counts`, `config` and `software` as ``{key: [old, new]}``, and `volumes`: the arrays
+        `added` and `retired`; `grown` (more frames than before) and `changed` with the columns of volumes.csv that
+        differ; `rewritten`, how many only take other room. `volumes` is None where a side is a dataset.json alone and
+        the digests differ.
+    """
+    same_key = old.sealed["key_check"] == new.sealed["key_check"]
+    same_data = old.sealed["digest"] == new.sealed["digest"]
+    volumes = None
+    if old.volumes is not None and new.volumes is not None:
+        volumes = _volumes(old.volumes, new.volumes, same_key)
+    elif same_data:
+        volumes = _volumes({}, {}, True)
+    return {
+        "same_data": same_data,
+        "same_seal": old.sealed["seal"] == new.sealed["seal"],
+        "same_key": same_key,
+        "counts": _changed_keys(old.sealed["counts"], new.sealed["counts"]),
+        "config": _changed_keys(old.sealed["config"], new.sealed["config"]),
+        "software": _changed_keys(old.sealed["software"], new.sealed["software"]),
+        "volumes": volumes,
+    }
+
+
+def _shown(values: list[Any]) -> str:
+    old, new = ("nothing" if value is None or value == "" else str(value) for value in values)
+    return f"{old[:16]} -> {new[:16]}"
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """Return a comparison for people."""
+    said = []
+    volumes = found["volumes"]
+    if volumes is not None:
+        said += [f"added    {array}" for array in volumes["added"]]
+        for kind in ("grown", "changed"):
+            for array, columns in volumes[kind].items():
+                changes = ", ".join(f"{key} {_shown(values)}" for key, values in columns.items())
+                said.append(f"{kind:<8} {array}  {changes}")
+        said += [f"retired  {array}" for array in volumes["retired"]]
+    else:
+        said.append("volumes  cannot be told: keep volumes.csv beside each dataset.json")
+    if not found["same_key"]:
+        said.append("key      made with different keys: ids differ, volumes are matched by their pixels")
+    for part in ("counts", "config", "software"):
+        said += [f"{part:<8} {key}: {_shown(values)}" for key, values in found[part].items()]
+    data = "the same data" if found["same_data"] else "different data"
+    seal = "same seal" if found["same_seal"] else "another seal"
+    if volumes is not None:
+        counts = [f"{len(volumes[kind])} {kind}" for kind in ("added", "grown", "changed", "retired")]
+        data += ": " + ", ".join([*counts, f"{volumes['rewritten']} stored in other bytes"])
+        if not found["same_data"] and not any(volumes.values()):
+            data = "the same volumes, another account of the source"
+    return [*said, f"{data}; {seal}"]
+
+
+def main(arguments: list[str]) -> int:
+    """Compare two datasets; return 0 where their data is the same, 1 where it differs, 2 where one is missing.
+
+    Tables of the source are data too: a file that is only skipped makes a difference, with the same volumes.
+    """
+    parser = argparse.ArgumentParser(prog="./run diff", description="Compare two datasets.")
+    parser.add_argument("old", type=Path, metavar="OLD", help="a dataset folder, or its dataset.json")
+    parser.add_argument("new", type=Path, metavar="NEW", nargs="?", default=NEW, help=f"likewise; {NEW} by default")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    asked = parser.parse_args(arguments)
+    try:
+        found = compare(read(asked.old), read(asked.new))
+    except NoDataset as error:
+        print(f"diff: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(found, sort_keys=True) if asked.json else "\n".join(lines(found)))
+    return 0 if found["same_data"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,114 @@
+"""Images that may show who the patient is: text burned into the pixels, or the face.
+
+Nothing here looks at pixels. It judges by what the header says and by what kind of image it is, and errs on the side of
+setting aside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from dicomzarr.volumes.model import ImageFacts
+
+# Why an image may have text in its pixels: kind -> in words, for the report.
+BURNED_IN_KINDS: dict[str, str] = {
+    "declared": "Burned In Annotation (0028,0301) says YES",
+    "secondary_capture": "a secondary capture, which often is a screenshot or a scanned paper",
+    "screen_save": "a screen save of a workstation",
+    "ultrasound": "ultrasound, where the scanner writes into the image",
+    "photograph": "a photograph or video of the patient",
+    "slide_label": "the label of a slide, or an overview with the label in it",
+}
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+
+
+def _classes(*suffixes: str) -> frozenset[str]:
+    return frozenset(_STORAGE + suffix for suffix in suffixes)
+
+
+# PS3.4 B.5, retired classes and those of several frames included.
+_SECONDARY_CAPTURE_CLASSES = _classes("7", "7.1", "7.2", "7.3", "7.4")
+_ULTRASOUND_CLASSES = _classes("3", "3.1", "6", "6.1", "6.2")
+# Endoscopic, microscopic (not of slides), photographic and dermoscopic images, and videos of the first three.
+_PHOTOGRAPH_CLASSES = _classes(
+    "77.1", "77.2", "77.1.1", "77.1.1.1", "77.1.2", "77.1.2.1", "77.1.4", "77.1.4.1", "77.1.7"
+)
+_SLIDE_CLASSES = _classes("77.1.6")
+# PS3.3 C.7.3.1.1.1: ultrasound, intravascular ultrasound; external camera and the visible-light modalities beside it.
+_ULTRASOUND = frozenset({"US", "IVUS", "BDUS"})
+_PHOTOGRAPH = frozenset({"XC", "ES", "GM", "DMS"})
+_SCREEN_SAVES = ("SCREENSAVE", "SCREENSHOT", "SCREENCAPTURE")
+_SLIDE_LABELS = frozenset({"LABEL", "OVERVIEW"})  # PS3.3 C.8.12.4.1.1, value 3 of Image Type
+
+_FACE_MODALITIES = frozenset({"CT", "MR", "PT"})
+# How words begin that stand for a part with the face in it, or next to it: PS3.16 CID 4031, and what people write.
+_HEAD = re.compile(
+    r"(?<![a-z])(head|brain|skull|fac(e\b|ial)|orbit|eyes?\b|sinus|jaw|maxill|mandib|crani|cereb|neck|nose\b|nasal|"
+    r"ears?\b|mouth|dental|teeth|tooth|tmj|iacs?\b|pituitar|hypophys|sella|neuro|whole ?-?body|mp2?rage|flair|"
+    r"kopf|sch(ä|ae)del|gesicht|hirn|gehirn|hals\b|nnh|t(ê|e)te|cerveau|cr(â|a)ne|visage|cabeza|cerebro|cr(á|a)neo|"
+    r"cara\b|testa\b|cervello|encefalo|hoofd|hersen|schedel)",
+    re.IGNORECASE,
+)
+
+
+def burned_in(facts: ImageFacts) -> str:
+    """Return why text may be burned into an image, a key of `BURNED_IN_KINDS`, or nothing.
+
+    Parameters
+    ----------
+    facts : ImageFacts
+        BurnedInAnnotation, SOPClassUID, ImageType, Modality and ConversionType count.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.1.1.1 (Burned In Annotation), C.8.6.1 (Conversion Type: what has one is a secondary capture,
+    whatever its class); PS3.15 E.3.1 (Clean Pixel Data Option).
+    """
+    said = facts.get("BurnedInAnnotation", "").strip().upper()
+    if said == "YES":
+        return "declared"
+    if said == "NO":
+        return ""
+    modality, sop_class = facts.get("Modality", ""), facts.get("SOPClassUID", "")
+    return _burned_in(tuple(facts.get("ImageType", ())), modality, sop_class, bool(facts.get("ConversionType")))
+
+
+@lru_cache(maxsize=1024)
+def _burned_in(image_type: tuple[str, ...], modality: str, sop_class: str, converted: bool) -> str:
+    words = [re.sub("[^A-Z]", "", word.upper()) for word in image_type]
+    modality = modality.strip().upper()
+    if any(word.startswith(_SCREEN_SAVES) for word in words):
+        return "screen_save"
+    if sop_class in _SECONDARY_CAPTURE_CLASSES or modality == "SC" or converted:
+        return "secondary_capture"
+    if sop_class in _ULTRASOUND_CLASSES or modality in _ULTRASOUND:
+        return "ultrasound"
+    if (sop_class in _SLIDE_CLASSES or modality == "SM") and not _SLIDE_LABELS.isdisjoint(words):
+        return "slide_label"
+    return "photograph" if sop_class in _PHOTOGRAPH_CLASSES or modality in _PHOTOGRAPH else ""
+
+
+@lru_cache(maxsize=1024)
+def names_head(text: str) -> bool:
+    """Return whether a text names the head, or a part of it or beside it; that of a femur counts too."""
+    return _HEAD.search(text.replace("_", " ")) is not None
+
+
+def shows_face(facts: Sequence[ImageFacts]) -> bool:
+    """Return whether the face may be seen in images, or rendered from them.
+
+    Recognizable Visual Features (0028,0302) says so; else it is a CT, MR or PET whose Body Part Examined (0018,0015) or
+    descriptions name the head: many leave the former empty.
+
+    References
+    ----------
+    DICOM PS3.15 E.3.2 (Clean Recognizable Visual Features Option).
+    """
+    return any(
+        one.get("RecognizableVisualFeatures", "").strip().upper() == "YES"
+        or one.get("Modality") in _FACE_MODALITIES
+        and (one.get("describes_head", False) or names_head(one.get("BodyPartExamined", "")))
+        for one in facts
+    )

@@ -1,0 +1,466 @@
+"""A lean reader of well-formed DICOM headers: little endian, explicit or implicit VR (PS3.5 7.1).
+
+It walks the top-level elements up to the pixel data, keeps the bytes of the few that are wanted, and raises `Unclear`
+for whatever it does not understand wholly; then the slower, more tolerant reader is asked. It allocates what it reads,
+never what a header declares.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from dicomzarr.dicom.vr import (
+    EXPLICIT,
+    IMPLICIT,
+    ITEM,
+    ITEM_END,
+    LENGTH,
+    LONG_VRS,
+    MAX_NAMING,
+    MAX_VALUE,
+    NAMING,
+    OB,
+    OW,
+    PIXEL_TAGS,
+    SEQUENCE_END,
+    SHORT_VRS,
+    SPECIAL,
+    SQ,
+    UNDEFINED,
+    is_text,
+    longest,
+)
+from dicomzarr.headers.repeated_elements import MAX_KNOWN_HEADS, MEMORIES, Memory, Run, learn
+
+# read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
+Reader = Callable[[int, int], bytes]
+
+BLOCK = 16 * 1024  # a header of CT or small MR fits; a longer one costs further reads
+# Bytes of a header that are looked at, element by element; values that are skipped do not count. The functional groups
+# of 50,000 frames stay below; it takes a few seconds.
+MAX_WALKED = 128 << 20
+MAX_DEPTH = 16  # nested sequences
+MAX_PADDING = 1 << 20  # zero bytes after the last element
+
+_UID = re.compile(rb"[0-2](\.(0|[1-9][0-9]*))+\Z")
+_UID_TAGS = (0x00080016, 0x00080018, 0x0020000D)  # SOP Class, SOP Instance, Study Instance UID
+
+
+class Unclear(Exception):
+    """The lean reader does not understand this header; another may."""
+
+
+class Truncated(Exception):
+    """The data end inside the header."""
+
+
+class TooLong(Exception):
+    """The header has more elements, or more bytes in one place, than any sound one."""
+
+
+@dataclass(slots=True)
+class RawHeader:
+    """What a reader finds at the top level of a data set, not yet interpreted.
+
+    Attributes
+    ----------
+    values : dict
+        Tag to (VR, bytes) of the wanted elements; VR is "" where the syntax has none; bytes are None where the value
+        is a sequence or too long to be kept.
+    pixel : tuple, optional
+        Tag, VR, offset and length of the value of the pixel data element; length -1 for an undefined length.
+    is_empty : bool
+        Whether there is no element at all.
+    texts : list
+        VR and bytes of the texts that are not wanted, for the search for leaks; VR "" where the syntax has none.
+    runs : list of Run
+        Runs of elements met before, whose values are among `values`.
+    singly : dict
+        Those of `values` that are in no run.
+    """
+
+    values: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
+    pixel: tuple[int, str, int, int] | None = None
+    is_empty: bool = False
+    texts: list[tuple[str, bytes]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list, compare=False)
+    singly: dict[int, tuple[str, bytes | None]] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a data set is encoded: VR explicit or implicit, bytes little or big endian (PS3.5 7.1, 7.3)."""
+
+    implicit: bool
+    little: bool
+
+
+IMPLICIT_LITTLE = Encoding(implicit=True, little=True)
+EXPLICIT_LITTLE = Encoding(implicit=False, little=True)
+EXPLICIT_BIG = Encoding(implicit=False, little=False)
+
+
+_META_WANTED = (0x0002, 0x0010)  # Media Storage SOP Class UID, Transfer Syntax UID
+# What heads met before say: tag if the value is wanted, else 0, and length; or that it follows, or that the group ends.
+_META_HEADS: dict[bytes, tuple[int, int]] = {}
+_FOLLOWS, _ENDS = -1, -2
+
+
+def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int]:
+    """Return SOP class and syntax of the File Meta Information (PS3.10 7.1), and the offset of the data set after it.
+
+    Parameters
+    ----------
+    data : bytes
+        The first block of the file.
+    start : int
+        Offset of the first element: 132, or 0 where preamble and prefix are missing.
+    size : int
+        Size of the file in bytes.
+
+    Raises
+    ------
+    Unclear
+        If an element of group 0002 is not well-formed explicit VR little endian within the block.
+    Truncated
+        If the file ends inside the group.
+    """
+    values: dict[int, bytes] = {}
+    position, end = start, len(data)
+    while position + 8 <= end:
+        head = data[position : position + 8]
+        wanted, length = _META_HEADS.get(head) or _meta_head(head)
+        if length == _ENDS:
+            return values, position
+        position += 8
+        if length == _FOLLOWS:
+            if position + 4 > end:
+                break
+            length = LENGTH(data, position)[0]
+            position += 4
+        if wanted:
+            values[wanted] = data[position : position + length]
+        position += length
+    if position >= len(data) < size:
+        raise Unclear
+    if position != len(data):
+        raise Truncated
+    return values, position
+
+
+def _meta_head(head: bytes) -> tuple[int, int]:
+    """Return and note what the first 8 bytes of an element say after others of group 0002."""
+    group, element, vr, length = EXPLICIT(head)
+    if group != 2:
+        length = _ENDS
+    elif vr in LONG_VRS:
+        length = _FOLLOWS
+    elif vr not in SHORT_VRS:
+        raise Unclear
+    if len(_META_HEADS) >= MAX_KNOWN_HEADS:
+        _META_HEADS.clear()
+    said = _META_HEADS[head] = (group << 16 | element if element in _META_WANTED else 0, length)
+    return said
+
+
+def read_raw(
+    read: Reader, size: int, start: int, implicit: bool, wanted: frozenset[int], data: bytes = b""
+) -> RawHeader:
+    """Return the wanted top-level elements of a little endian data set, and where its pixel data lies.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(length, offset)`` gives bytes of the file, or of the inflated data set.
+    size : int
+        Number of bytes that `read` can give.
+    start : int
+        Offset of the first element of the data set.
+    implicit : bool
+        Whether VRs are implicit.
+    wanted : frozenset of int
+        Tags whose values are kept.
+    data : bytes
+        The first bytes, from offset 0, where the caller has them already.
+
+    Raises
+    ------
+    Unclear
+        If anything is not plain: unknown VR, tags out of order or twice, UN of undefined length, deep nesting.
+    Truncated
+        If the data end inside an element before the pixel data.
+    TooLong
+        If more is to be walked than `MAX_WALKED`.
+    """
+    header = RawHeader()
+    values, texts, runs = header.singly, header.texts, header.runs
+    memory = MEMORIES.setdefault((implicit, wanted), Memory())
+    known = memory.heads
+    unpack_length = LENGTH
+    base, position, end = 0, start, len(data)
+    last = walked = 0
+    first = data
+    while True:
+        try:  # the way of nearly all elements: one look-up each, or one for many
+            while True:
+                head = data[position : position + 8]
+                tag, step, vr, kept, is_wanted, run = known[head]
+                if tag <= last:
+                    raise Unclear
+                if run is not None and data.startswith(run.data, position):
+                    runs.append(run)
+                    texts += run.texts
+                    last = run.last
+                    position += len(run.data)
+                    continue
+                last = tag
+                if vr is None:
+                    position += step
+                elif step > 0:
+                    if position + kept > end:
+                        last -= 1
+                        break
+                    if is_wanted:
+                        values[tag] = (vr, data[position + 8 : position + kept])
+                    else:
+                        texts.append((vr, data[position + 8 : position + kept]))
+                    position += step
+                elif step < 0 or position + 12 > end:
+                    last -= 1
+                    break
+                else:
+                    length = unpack_length(data, position + 8)[0]
+                    if length == UNDEFINED:
+                        last -= 1
+                        break
+                    position += 12 + length
+        except KeyError:
+            learned = learn(head, implicit, wanted)
+            if learned is not None:
+                if len(known) >= MAX_KNOWN_HEADS:
+                    known.clear()
+                known[head] = learned
+                continue
+        # The end of the block, or an element that needs a closer look.
+        if position + 12 > end:  # 12: the longest head of an element
+            walked += end
+            if walked > MAX_WALKED:
+                raise TooLong
+            base += position
+            position = 0
+            if base > size:
+                raise Truncated
+            data = read(BLOCK, base) if base < size else b""
+            end = len(data)
+            if end < 12:
+                if _is_padding(read, base, size):
+                    break
+                if end < 8:
+                    raise Truncated
+        tag, vr, value, length = _head(data, position, implicit)
+        if tag <= last:
+            if tag == 0 and _is_padding(read, base + position, size):
+                break
+            raise Unclear
+        last = tag
+        if tag in PIXEL_TAGS:
+            header.pixel = (tag, vr, base + value, -1 if length == UNDEFINED else length)
+            break
+        if tag >= ITEM:
+            raise Unclear
+        if length == UNDEFINED:
+            # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; leave that to the other reader.
+            if vr not in ("", "SQ", "OB", "OW"):
+                raise Unclear
+            if tag in wanted:
+                values[tag] = (vr, None)
+            position = _skip_items(read, size, base + value, implicit) - base
+            if tag in NAMING:
+                texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
+            continue
+        position = value + length
+        if tag in wanted:
+            if base + position > size:
+                raise Truncated
+            if length > MAX_VALUE:
+                values[tag] = (vr, None)
+                continue
+            content = data[value:position] if position <= end else read(length, base + value)
+            if len(content) != length:
+                raise Truncated
+            values[tag] = (vr, content)
+        elif is_text(tag, vr) and base + position <= size:
+            kind = SPECIAL.get(tag, vr)
+            texts.append((kind, read(min(length, longest(kind)), base + value)))
+    header.is_empty = last == 0
+    for run in runs:
+        header.values.update(run.values)
+    header.values.update(values)
+    spared = sum([len(run.texts) for run in runs])
+    memory.compare(first, start, len(values) + len(texts) - spared, partial(_end_of, implicit))
+    return header
+
+
+def _head(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:
+    """Return tag, VR ("" if implicit), position of the value and length of the element at `position`."""
+    if implicit:
+        group, element, length = IMPLICIT(data, position)
+        return group << 16 | element, "", position + 8, length
+    group, element, code, length = EXPLICIT(data, position)
+    tag = group << 16 | element
+    if code in SHORT_VRS:
+        return tag, SHORT_VRS[code], position + 8, length
+    if code in LONG_VRS:
+        if position + 12 > len(data):
+            raise Truncated
+        return tag, LONG_VRS[code], position + 12, LENGTH(data, position + 8)[0]
+    if tag == 0:  # perhaps padding
+        return tag, "", position + 8, 0
+    raise Unclear
+
+
+def _is_padding(read: Reader, offset: int, size: int) -> bool:
+    """Whether only zero bytes follow, as some writers pad the file; an empty rest counts."""
+    return size - offset <= MAX_PADDING and not any(read(max(size - offset, 0), offset))
+
+
+def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
+    """Return the offset behind the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
+
+    Fragments of encapsulated data (PS3.5 A.4) have the same frame of items and are skipped alike.
+    """
+    unpack = IMPLICIT if implicit else EXPLICIT
+    # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
+    stack = [True]
+    data, base, position = b"", start, 0
+    walked = 0
+    while stack:
+        if position + 12 > len(data):
+            walked += len(data)
+            if walked > MAX_WALKED:
+                raise TooLong
+            base += position
+            position = 0
+            data = read(BLOCK, base) if base < size else b""
+            if len(data) < 8:
+                raise Truncated
+        group, element, length = IMPLICIT(data, position)
+        tag = group << 16 | element
+        if group == 0xFFFE:
+            position += 8
+            if stack[-1]:
+                if tag == SEQUENCE_END:
+                    stack.pop()
+                elif tag != ITEM:
+                    raise Unclear
+                elif length == UNDEFINED:
+                    stack.append(False)
+                else:
+                    position += length
+            elif tag == ITEM_END:
+                stack.pop()
+            else:
+                raise Unclear
+        elif stack[-1]:
+            raise Unclear
+        elif implicit:
+            position += 8
+            if length == UNDEFINED:
+                stack.append(True)
+            else:
+                position += length
+        else:
+            group, element, vr, length = unpack(data, position)
+            position += 8
+            if vr in LONG_VRS:
+                if position + 4 > len(data):
+                    raise Truncated
+                length = LENGTH(data, position)[0]
+                position += 4
+                if length == UNDEFINED:
+                    if vr not in (SQ, OB, OW):
+                        raise Unclear
+                    stack.append(True)
+                    length = 0
+            elif vr not in SHORT_VRS:
+                raise Unclear
+            position += length
+        if len(stack) > 2 * MAX_DEPTH:
+            raise Unclear
+        if base + position > size:
+            raise Truncated
+    return base + position
+
+
+def _end_of(implicit: bool, data: bytes, position: int) -> int | None:
+    """Return where an element ends that is long or a sequence, None where a block of bytes does not tell."""
+    if position + 12 > len(data):
+        return None
+    try:
+        tag, vr, value, length = _head(data, position, implicit)
+        if tag in PIXEL_TAGS or tag >= ITEM:
+            return None
+        if length != UNDEFINED:
+            return value + length
+        if vr not in ("", "SQ", "OB", "OW"):
+            return None
+        return _skip_items(lambda count, offset: data[offset : offset + count], len(data), value, implicit)
+    except (Unclear, Truncated, TooLong):
+        return None
+
+
+def looks_like(data: bytes, start: int, size: int, encoding: Encoding, least: int) -> tuple[bool, bool]:
+    """Whether the bytes at `start` begin a data set of this encoding, and whether a UID of its own stands in it.
+
+    Parameters
+    ----------
+    data : bytes
+        The first block of the file.
+    start, size : int
+        Offset of the supposed first element; size of the file.
+    encoding : Encoding
+        The encoding to be tried.
+    least : int
+        Number of consecutive well-formed elements asked for, where the data are that long.
+
+    Returns
+    -------
+    well_formed : bool
+        Tags ascend, VRs are known, values end within the file.
+    has_uid : bool
+        SOP Class, SOP Instance or Study Instance UID is there, with the syntax of PS3.5 9.1.
+    """
+    mark = "<" if encoding.little else ">"
+    head = struct.Struct(mark + ("HHI" if encoding.implicit else "HH2sH")).unpack_from
+    wide = struct.Struct(mark + "I").unpack_from
+    position, last, count, has_uid = start, 0, 0, False
+    while position + 12 <= len(data):
+        fields = head(data, position)
+        tag = fields[0] << 16 | fields[1]
+        length = fields[-1]
+        value = position + 8
+        if not encoding.implicit:
+            code = int.from_bytes(fields[2], "little")
+            if code in LONG_VRS:
+                length = wide(data, value)[0]
+                value += 4
+            elif code not in SHORT_VRS:
+                break
+        if tag <= last or tag >= 0xFFFE0000:
+            break
+        if length == UNDEFINED:
+            count += 1
+            break
+        if value + length > size and tag not in PIXEL_TAGS:
+            break
+        last = tag
+        count += 1
+        if tag in _UID_TAGS and _UID.match(data[value : value + length].rstrip(b" \0")):
+            has_uid = True
+        position = value + length
+    finished = position >= size - 8
+    return count >= least or (finished and count > 0), has_uid

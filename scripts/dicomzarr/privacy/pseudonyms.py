@@ -1,0 +1,130 @@
+"""Opaque ids: keyed hashes that only the holder of the key can recompute.
+
+HMAC-SHA256 over a domain prefix, a NUL and the value, so that ids of two projects with different keys cannot be linked
+and ids of two kinds cannot be confused.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicomzarr.system import files
+from dicomzarr.vocabulary.errors import UserError
+
+KEY_VARIABLE = "DICOMZARR_KEY"
+KEY_LENGTH = 32  # characters, at least
+LONG, SHORT = 16, 8  # hex digits of an id; of a volume's
+
+
+class KeyProblem(UserError):
+    """The pseudonym key is missing, too short, or not the one the dataset was made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudonyms:
+    """Makes ids with one key."""
+
+    key: bytes
+
+    def digest(self, domain: str, value: bytes | str) -> str:
+        """Return the whole HMAC, 64 hex digits."""
+        raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+        return hmac.digest(self.key, domain.encode() + b"\0" + raw, "sha256").hex()
+
+    def subject_id(self, issuer: str, patient: str) -> str:
+        """Return the id of a patient from IssuerOfPatientID (0010,0021) and PatientID (0010,0020)."""
+        return self.digest("subject", f"{issuer}\0{patient}")[:LONG]
+
+    def unknown_subject_id(self, study_uid: str) -> str:
+        """Return the id that stands for a patient without an identifier: one a study."""
+        return self.digest("subject", f"study\0{study_uid}")[:LONG]
+
+    def study_id(self, study_uid: str) -> str:
+        """Return the id of a study from StudyInstanceUID (0020,000D)."""
+        return self.digest("study", study_uid)[:LONG]
+
+    def series_id(self, subject: str, series_uid: str) -> str:
+        """Return the id of a series from the subject's id and SeriesInstanceUID (0020,000E)."""
+        return self.digest("series", f"{subject}\0{series_uid}")[:LONG]
+
+    def volume_id(self, series: str, discriminators: tuple[str, ...]) -> str:
+        """Return the id of a volume from its series and what makes it one."""
+        return self.digest("volume", "\0".join((series, *discriminators)))[:SHORT]
+
+    def source_digest(self, content: str) -> str:
+        """Return the keyed digest of a source file from the BLAKE3 of its content, safe to share."""
+        return self.digest("source", content)
+
+    @property
+    def key_check(self) -> str:
+        """An HMAC of a constant: tells whether two runs used the same key."""
+        return self.digest("key_check", "dicomzarr")
+
+
+def key_from_environment() -> bytes | None:
+    """Return the key of the environment variable DICOMZARR_KEY, or None where it is not set.
+
+    Raises
+    ------
+    KeyProblem
+        If it is set and shorter than 32 characters.
+    """
+    text = os.environ.get(KEY_VARIABLE)
+    if text is None:
+        return None
+    if len(text) < KEY_LENGTH:
+        raise KeyProblem(
+            f"environment variable {KEY_VARIABLE}: found {len(text)} characters, needed {KEY_LENGTH} or more; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_hex(32))'"
+        )
+    return text.encode("utf-8", "surrogateescape")
+
+
+def load(private: Path) -> Pseudonyms:
+    """Return the pseudonyms of this results folder: the key of the environment, else of `private/key`."""
+    key = key_from_environment()
+    if key is None:
+        try:
+            key = (private / "key").read_bytes().strip()
+        except FileNotFoundError:
+            raise KeyProblem(f"no pseudonym key: neither {KEY_VARIABLE} nor private/key is there") from None
+        if len(key) < KEY_LENGTH:
+            raise KeyProblem(f"private/key: found {len(key)} characters, needed {KEY_LENGTH} or more")
+    return Pseudonyms(key)
+
+
+def establish(private: Path, known_checks: set[str], *, begun: bool = False) -> Pseudonyms:
+    """Return the pseudonyms, making a key on the very first run only.
+
+    Parameters
+    ----------
+    private : Path
+        The private folder; `key` is made in it, 0600, where no key is known and no dataset exists.
+    known_checks : set of str
+        The `key_check` values that existing records and dataset carry.
+    begun : bool
+        A run has made records here, so that there was a key, also where nothing tells its check any more.
+
+    Raises
+    ------
+    KeyProblem
+        If a dataset exists and its key is lost or another one: new ids are never made in silence.
+    """
+    path = private / "key"
+    if key_from_environment() is None and not path.exists():
+        if known_checks or begun:
+            raise KeyProblem(
+                f"the pseudonym key of this dataset is gone: put results/private/key back or set {KEY_VARIABLE}; "
+                "to start anew with new ids, use another results folder"
+            )
+        files.write_atomically(path, secrets.token_hex(32).encode() + b"\n", private=True)
+    pseudonyms = load(private)
+    if known_checks and pseudonyms.key_check not in known_checks:  # where only one differs, that one is damaged
+        raise KeyProblem(
+            "the pseudonym key is not the one this dataset was made with: use the right key, or another results folder"
+        )
+    return pseudonyms

@@ -1,0 +1,1 @@
+"""What was done: typed records, what each of them claims, and how one is revoked."""

@@ -1,1 +1,0 @@
-"""The report for people: one self-contained HTML page, made from the dataset's own tables and arrays."""

@@ -1,0 +1,1 @@
+"""The source folder, read only: listing, inventory, opening and reading its files."""

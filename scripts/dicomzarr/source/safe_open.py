@@ -1,0 +1,84 @@
+"""Open files of the source: read only, below their root, and through no link, also of a folder on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from dicomzarr.system.results_folder import decode_path
+from dicomzarr.volumes.model import StatKey
+
+FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not be waited for
+FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC  # where the source lies is the user's word: a link will do
+
+_63_BITS = 2**63 - 1
+
+
+def stat_key(status: os.stat_result) -> StatKey:
+    """Return what says that a source file is as it was: size, times of content and of inode in ns, and inode.
+
+    Of the times as many bits as any JSON holds: some file systems keep years that 64 bits of nanoseconds do not.
+    """
+    return status.st_size, status.st_mtime_ns & _63_BITS, status.st_ctime_ns & _63_BITS, status.st_ino
+
+
+class Opener:
+    """Opens files by their manifest path, folder by folder; the last folder stays open, for the next file in it.
+
+    Parameters
+    ----------
+    folders : mapping of str to bytes
+        Label to absolute source folder; the label is "" where there is one source only.
+    """
+
+    def __init__(self, folders: Mapping[str, bytes]) -> None:
+        self._folders = {os.fsencode(label): folder for label, folder in folders.items()}
+        self._last: tuple[bytes, bytes] | None = None
+        self._handle = -1
+
+    def __enter__(self) -> Opener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, path: str) -> int:
+        """Return a descriptor of a file.
+
+        Raises
+        ------
+        OSError
+            As open(2); NotADirectoryError or ELOOP where a link stands in the way.
+        """
+        label, rest = self._split(path)
+        folder, _, name = rest.rpartition(b"/")
+        if self._last != (label, folder):
+            self.close()
+            self._handle = _walk(self._folders[label], folder)
+            self._last = (label, folder)
+        return os.open(name, FILE, dir_fd=self._handle)
+
+    def close(self) -> None:
+        """Close the folder that is open."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._last, self._handle = None, -1
+
+    def _split(self, path: str) -> tuple[bytes, bytes]:
+        raw = decode_path(path)
+        if b"" in self._folders:
+            return b"", raw
+        label, _, rest = raw.partition(b"/")
+        return label, rest
+
+
+def _walk(root: bytes, folder: bytes) -> int:
+    handle = os.open(root, _ROOT)
+    for part in filter(None, folder.split(b"/")):
+        try:
+            below = os.open(part, FOLDER, dir_fd=handle)
+        finally:
+            os.close(handle)
+        handle = below
+    return handle

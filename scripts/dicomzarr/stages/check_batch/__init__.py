@@ -1,0 +1,1 @@
+"""Stage `check_batch`: every array of a batch read back and judged."""

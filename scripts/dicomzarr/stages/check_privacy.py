@@ -1,0 +1,216 @@
+"""The search for leaks over a results folder: what is new or changed, after a proof that the search can find.
+
+`results/private/` is where identities may be, and is not looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import os
+import secrets
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from dicomzarr.privacy import export_readers
+from dicomzarr.privacy.identifiers import NEEDLES, needles_of, read_needles, words_of
+from dicomzarr.privacy.known_absent import Lookups
+from dicomzarr.privacy.plain_words import own_words, snakemakes_words
+from dicomzarr.privacy.scanner import CODES, Scanner
+from dicomzarr.privacy.search import Search, search_content, search_parts
+from dicomzarr.privacy.search_cache import Memory, version_of
+from dicomzarr.system import files, locks
+from dicomzarr.system.project import ROOT
+from dicomzarr.system.results_folder import Results, decode_path
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.workflow import job
+
+LEVELS = ("standard", "full")
+MOST_TOLD = 20  # findings in the message
+_TICK = 0.02  # seconds: file systems tell times in steps of up to a hundredth
+
+
+class PrivacyProblem(UserError):
+    """Something of the source stands where it must not, or the search cannot be trusted."""
+
+
+def check_privacy(
+    results: Results, work: Path, level: str, code: str, chosen: Sequence[str] = (), processes: int = 1
+) -> int:
+    """Look for identities in all that is new or changed; return how many files were looked at.
+
+    Parameters
+    ----------
+    results : Results
+        Searched but for `private/`.
+    work : Path
+        The folder in which Snakemake runs: its `.snakemake/` is searched too.
+    level : str
+        ``standard``, or ``full`` to search decompressed pixels as well.
+    code : str
+        Digest of the code that searches: what other code found clean is searched again.
+    chosen : sequence of str
+        Texts of the configuration that are to stand in the dataset, such as the values of labels: no leak.
+    processes : int
+        That share what is to be read, if that is much.
+
+    Raises
+    ------
+    PrivacyProblem
+        With the codes and places of what was found; or if a planted value is not found.
+    """
+    cache = results.private / "cache"
+    try:
+        needles, gathered, whole = read_needles(cache / NEEDLES)
+    except (OSError, ValueError, EOFError, IndexError):
+        raise PrivacyProblem("what to look for is not there (private/cache): run the workflow again") from None
+    own = own_words(ROOT)
+    prove(own, results)
+    own |= {word for text in chosen for word in words_of(text)}
+    lookups = Lookups(cache, needles)
+    snakemakes = own | snakemakes_words()
+    scanners = {
+        "dataset": Scanner(lookups, own),
+        "snakemake": Scanner(lookups, snakemakes, _known_places(results, work)),
+    }
+    time.sleep(_TICK)  # what is written from now on has another time than what was there
+    version = [code, level, f"{gathered:x}", *chosen]
+    memory = Memory(cache, version, (own, snakemakes), whole, lookups, _run_of(results))
+    found = Search(scanners, results, work, level, memory).run(processes)
+    memory.save()
+    if found:
+        more = f" and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+        codes = sorted({finding.leak.code for finding in found})
+        raise PrivacyProblem(
+            "; ".join(map(str, found[:MOST_TOLD]))
+            + more
+            + ". That means: "
+            + "; ".join(f"{code}: {CODES[code]}" for code in codes)
+            + ". Do not share this folder. If the workflow did not write that file, remove it and run again; "
+            "else please open an issue with this line, which holds no value. About false alarms: docs/data-policy.md"
+        )
+    return memory.searched
+
+
+def search_afterwards(results: Results, work: Path) -> None:
+    """Search what was written after the last job, as that job did; where it never ran, all that there is.
+
+    Raises
+    ------
+    PrivacyProblem
+        As `check_privacy`.
+    """
+    if not (results.private / "cache" / NEEDLES).exists():
+        return  # no header was read
+    try:
+        code, level, _, *chosen = version_of(results.private / "cache")
+    except (OSError, ValueError, KeyError, TypeError):
+        code, level, chosen = "", LEVELS[0], []
+    check_privacy(results, work, level, code, chosen)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Search a results folder when Snakemake has ended: the launcher calls this."""
+    try:
+        search_afterwards(Results(Path(arguments[0])), Path.cwd())
+    except UserError as error:
+        said = str(error)
+    except Exception as error:  # its text could hold what was being searched
+        said = f"internal error, {job.where(error)}; please open an issue with this line"
+    else:
+        return 0
+    print(f"Error: check_privacy: {said}", file=sys.stderr)
+    return 1
+
+
+# ---- what is searched
+
+
+def _run_of(results: Results) -> str:
+    """Return what tells this run of the workflow from others: who holds, or held, the lock of the main process."""
+    try:
+        return (results.private / locks.RUN).read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _known_places(results: Results, work: Path) -> tuple[str, ...]:
+    """Return texts that may stand in `.snakemake/`, and nowhere else: where things lie, as typed and as it is."""
+    own = (work, results.root, results.root.absolute(), ROOT, Path.home(), sys.prefix)
+    places = [str(place) for place in own]
+    try:
+        with open(results.inventory, "rb") as stream:
+            roots = json.loads(stream.readline())["roots"]
+        places += [os.fsdecode(decode_path(root)) for root in roots.values()]
+    except (OSError, ValueError, KeyError):
+        pass
+    return tuple(place for place in places if len(place) > 2)
+
+
+# ---- the proof that the search can find
+
+
+def prove(own: frozenset[str], results: Results) -> None:
+    """Plant a value that nobody knows in every form there is, and find each.
+
+    Raises
+    ------
+    PrivacyProblem
+        If one is not found.
+    """
+    value = f"Canary{secrets.token_hex(6)}^Wren{secrets.token_hex(4)}".encode()
+    scanner = Scanner(frozenset(needles_of("PN", value)), own)
+    folder = files.make_private(results.temporary / f"canary.{os.getpid()}")
+    try:
+        for form, data in _forms(value).items():
+            path = folder / f"{form}.planted"
+            path.write_bytes(data)
+            if search_content(scanner, str(path), path.name) is None:
+                raise PrivacyProblem(f"the search for leaks is blind to a planted value ({form}): please open an issue")
+        for name, data in export_readers.planted(value).items():
+            path = folder / name
+            path.write_bytes(data)
+            read = export_readers.reader_of(export_readers.EXPORTS + name)
+            if read is None or search_parts(scanner, read(path, False)) is None:
+                raise PrivacyProblem(f"the search for leaks is blind to a planted value ({name}): please open an issue")
+        if scanner.name(f"series-{value.decode()}.csv") is None:
+            raise PrivacyProblem("the search for leaks is blind to a planted value (name): please open an issue")
+    finally:
+        files.remove_tree(folder)
+
+
+def _forms(value: bytes) -> dict[str, bytes]:
+    """Return files that hold a value, by the way in which they do."""
+    import imagecodecs
+
+    text = b"The value is " + value + b", and it stands in a sentence.\n"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("inside.txt", text)
+    return {
+        "plain": text,
+        "upper": text.upper(),
+        "utf-16": text.decode().encode("utf-16"),
+        "base64": base64.b64encode(text),
+        "hex": text.hex().encode(),
+        "gzip": gzip.compress(text, mtime=0),
+        "zlib": b"\0\1\2" + zlib.compress(text),
+        "zstd": bytes(imagecodecs.zstd_encode(text)),
+        "blosc": bytes(imagecodecs.blosc_encode(text * 8, typesize=1)),
+        "zip": archive.getvalue(),
+        "sha256": hashlib.sha256(value).hexdigest().encode(),
+        "md5": b'{"id":"' + hashlib.md5(value).hexdigest().encode() + b'"}',
+        "path": b"".join(b"%%%02X" % byte for byte in value),
+        "escaped": b"".join(b"\\x%02x" % byte for byte in value),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

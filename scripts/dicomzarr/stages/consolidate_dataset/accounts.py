@@ -1,0 +1,163 @@
+"""The accounts: every path with its outcome, every frame with its place. Merged as streams, not held in memory."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dicomzarr.arrays import ome_metadata
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.source.inventory import NOT_FILES
+from dicomzarr.stages.consolidate_dataset import partitions
+from dicomzarr.stages.consolidate_dataset.partitions import file_row
+from dicomzarr.stages.consolidate_dataset.volume_rows import Joined
+from dicomzarr.system import csv_tables, files
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import SourceChanged
+from dicomzarr.vocabulary.reasons import REASONS
+
+log = logging.getLogger("dicomzarr")
+
+
+@dataclass(slots=True)
+class Consolidation:
+    """What consolidation counted, and what it wrote beside its declared outputs."""
+
+    counts: dict[str, int]
+    claims: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def _not_files(inventory: Path) -> Iterator[bytes]:
+    """Yield the rows of the entries that are no regular files."""
+    with open(inventory, "rb") as stream:
+        next(stream)
+        for line in stream:
+            if line.find(_REGULAR) >= 0:  # no text holds a quotation mark without a backslash before it
+                continue
+            row = orjson.loads(line)
+            reason = REASONS[NOT_FILES[row[1]]]
+            yield file_row(row[0], reason.outcome, reason.code, "")
+
+
+def _settled_by_header(index: Path) -> Iterator[bytes]:
+    """Yield the rows of the files whose fate the header index decides.
+
+    Raises
+    ------
+    SourceChanged
+        At the end, if files changed while it was made.
+    """
+    changed = 0
+    with open(index, "rb") as stream:
+        for line in stream:
+            if line.startswith(_IMAGE, line.rfind(_OUTCOME)):  # keys are sorted: it stands behind the facts
+                continue
+            header = orjson.loads(line)
+            changed += header["outcome"] == "changed"
+            yield file_row(header["path"], header["outcome"], header["reason"], "")
+    if changed:
+        raise SourceChanged(changed)
+
+
+_REGULAR, _OUTCOME, _IMAGE = b'","file",', b',"outcome":"', b',"outcome":"image"'
+
+
+def _account(settled: Iterable[bytes], series: Iterable[Iterable[bytes]], totals: Counter[bytes]) -> Iterator[bytes]:
+    """Yield the rows of files.csv: what a series decided wins over what the header index said of the same path."""
+    last = None
+    for row in heapq.merge(settled, *series):
+        path, _, outcome, line = row.split(b"\t", 3)
+        if path != last:
+            last = path
+            totals[outcome] += 1
+            yield line
+
+
+def _frames(series: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    for row in heapq.merge(*series):
+        yield row[row.rindex(b"\t") + 1 :]
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[bytes], *, private: bool = False) -> int:
+    """Write a table from finished rows and return their number."""
+    count = 0
+    with files.replacing(path, private=private) as stream:
+        stream.write(csv_tables.line(columns).encode())
+        for row in rows:
+            stream.write(row)
+            count += 1
+    return count
+
+
+def consolidate(
+    results: Results,
+    batches: Sequence[str],
+    inventory: Path,
+    index: Path,
+    pseudonyms: Pseudonyms,
+    outputs: Mapping[str, Path],
+    joined: Joined,
+    code: str = "",
+) -> Consolidation:
+    """Write the tables of the dataset, the accounts of the source and the provenance by series; no pixel is read.
+
+    Parameters
+    ----------
+    results : Results
+    batches : sequence of str
+        Names of all batches.
+    inventory, index : Path
+        What the scan found, and the header index.
+    pseudonyms : Pseudonyms
+        Makes keyed digests of source files for the provenance.
+    outputs : mapping of str to Path
+        volumes, outcomes, policy, files, frames, group.
+    joined : Joined
+        Labels and splits.
+    code : str
+        Digest of the code that consolidates: what other code kept between runs is not used.
+
+    Returns
+    -------
+    Consolidation
+    """
+    parts, made = partitions.fragments(partitions.Made(results, pseudonyms, joined, code), batches)
+    totals: Counter[bytes] = Counter()
+    try:
+        volumes = itertools.chain.from_iterable(part.rows("volumes") for part in parts)
+        arrays = _write(outputs["volumes"], joined.columns, volumes)
+        settled = heapq.merge(_not_files(inventory), _settled_by_header(index))
+        accounted = _account(settled, [part.rows("files") for part in parts], totals)
+        entries = _write(outputs["files"], csv_tables.FILES, accounted, private=True)
+        placed = _frames([part.rows("frames") for part in parts])
+        frame_count = _write(outputs["frames"], csv_tables.FRAMES, placed, private=True)
+    except SourceChanged:
+        # Read again by the next run, also where the source is then as the inventory had it.
+        (results.records / "index_headers.json").unlink(missing_ok=True)
+        raise
+    ended = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
+    csv_tables.write(
+        outputs["outcomes"], csv_tables.OUTCOMES, [csv_tables.line((*key, ended[key])) for key in sorted(ended)]
+    )
+    risks: Counter[str] = Counter()
+    for part in parts:
+        risks.update(part.risks)
+    set_aside = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
+    csv_tables.write(outputs["policy"], csv_tables.POLICY, set_aside)
+    files.write_atomically(outputs["group"], ome_metadata.GROUP)
+    counts = {"entries": entries, "frames": frame_count, "arrays": arrays}
+    counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
+    for (outcome, _), count in ended.items():
+        counts[outcome] += count
+    log.info(
+        "entries %d, arrays %d, frames %d; parts made anew %d of %d", entries, arrays, frame_count, made, len(parts)
+    )
+    return Consolidation(counts, {path: said for part in parts for path, said in part.claims.items()})

@@ -1,0 +1,83 @@
+"""The rows of `volumes.csv`: what a record says of a volume, with the labels and splits that come from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dicomzarr.stages.consolidate_dataset.splits import split_of
+from dicomzarr.system import csv_tables
+
+
+def spacing_text(axes: str, spacing: Mapping[str, float]) -> str:
+    """Return the spacing of the spatial axes joined by `x`; an unknown one is empty, all unknown an empty text."""
+    cells = [repr(float(spacing[axis])) if axis in spacing else "" for axis in axes if axis in "zyx"]
+    return "x".join(cells) if any(cells) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What comes to the volumes from outside of the images.
+
+    Attributes
+    ----------
+    labels : sequence of str
+        Names of the labels: columns ``label_…`` of `volumes.csv`.
+    splits : mapping
+        ``fractions`` and ``seed``; empty where there are no splits.
+    series : mapping of str to mapping
+        By series id, its ``labels`` and its ``split`` where a list gives one.
+    """
+
+    labels: Sequence[str] = ()
+    splits: Mapping[str, Any] = field(default_factory=dict)
+    series: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of `volumes.csv`."""
+        return (*csv_tables.VOLUMES, *(f"label_{name}" for name in self.labels))
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is anything to join."""
+        return bool(self.labels or self.splits or self.series)
+
+    def of(self, series_id: str, subject_id: str) -> dict[str, str]:
+        """Return split and labels of a series."""
+        own = self.series.get(series_id, {})
+        split = own.get("split", "")
+        if not split and self.splits:
+            split = split_of(subject_id, self.splits["fractions"], self.splits.get("seed", 0))
+        values = own.get("labels", {})
+        return {"split": split} | {f"label_{name}": values.get(name, "") for name in self.labels}
+
+
+def volume_line(record: Mapping[str, Any], volume: Mapping[str, Any], joined: Joined) -> str:
+    """Return the row of `volumes.csv` of a volume as CSV text."""
+    facts = volume["facts"]
+    return csv_tables.row(
+        joined.columns,
+        {
+            **joined.of(record["series_id"], record["subject_id"]),
+            "array": volume["array"],
+            "series_id": record["series_id"],
+            "study_id": record["study_id"],
+            "subject_id": record["subject_id"],
+            "modality": facts["modality"],
+            "axes": volume["axes"],
+            "shape": "x".join(map(str, volume["shape"])),
+            "dtype": np.dtype(volume["dtype"]).name,
+            "bits_stored": facts["bits_stored"],
+            "photometric": facts["photometric"],
+            "spacing_mm": spacing_text(volume["axes"], volume["spacing_mm"]),
+            "frames": len(volume["frames"]),
+            "source_bytes": volume["source_bytes"],
+            "stored_bytes": volume["stored_bytes"],
+            "pixel_digest": volume["pixel_digest"],
+            "flags": " ".join(volume["flags"]),
+        },
+    )

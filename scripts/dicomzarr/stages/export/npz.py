@@ -1,0 +1,107 @@
+"""NPZ: a series an archive that `numpy.load` reads without pickle; equal arrays give equal bytes.
+
+For each volume, under its id: the stored values, and `<id>_attributes`, the attributes as JSON text.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from blake3 import blake3
+
+from dicomzarr.stages.export import worker
+from dicomzarr.stages.export.tables import array_row, file_row
+from dicomzarr.stages.export.verified_arrays import Array, Damaged
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP can say
+_BLOCK = 1 << 22
+
+
+def attributes_of(array: Array) -> dict[str, Any]:
+    """Return the attributes `dicomzarr` as JSON values, with `axes` and the name of the array."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.tolist()
+        return {key: plain(one) for key, one in value.items()} if isinstance(value, Mapping) else value
+
+    found: dict[str, Any] = plain(array.facts)
+    return found | {"array": array.name, "axes": array.axes}
+
+
+def _npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    stream = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, described)
+    return stream.getvalue()
+
+
+def _pieces(array: Array) -> Iterator[bytes]:
+    """Yield the volume as a .npy file, block by block."""
+    yield _npy_header(array.dtype, array.shape)
+    for block, _ in array.blocks():
+        yield block.tobytes()
+
+
+def _text(text: str) -> bytes:
+    """Return a text as a .npy file: an array of no dimension, little-endian."""
+    value = np.array(text, dtype=f"<U{max(len(text), 1)}")
+    return _npy_header(value.dtype, ()) + value.tobytes()
+
+
+def _add(archive: zipfile.ZipFile, name: str, pieces: Iterator[bytes], level: int) -> str:
+    """Write a member and return the BLAKE3 of its content."""
+    member = zipfile.ZipInfo(name, EPOCH)
+    member.compress_type = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED
+    member.external_attr, member.create_system = 0o644 << 16, 3
+    digest = blake3()
+    with archive.open(member, "w", force_zip64=True) as stream:
+        for piece in pieces:
+            digest.update(piece)
+            stream.write(piece)
+    return digest.hexdigest()
+
+
+def _digest_of(stream: IO[bytes]) -> str:
+    digest = blake3()
+    while block := stream.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def export_series(arrays: list[Array], store: Path, level: int) -> worker.Made:
+    """Write a series as one archive below `store`; see `worker.Work`."""
+    series_id = arrays[0].name.split("/")[0]
+    path = store / f"{series_id}.npz"
+    digests = {}
+    with zipfile.ZipFile(path, "w", compresslevel=level or None) as archive:
+        for array in arrays:
+            said = json.dumps(attributes_of(array), sort_keys=True)
+            for name, pieces in (
+                (f"{array.volume_id}.npy", _pieces(array)),
+                (f"{array.volume_id}_attributes.npy", iter([_text(said)])),
+            ):
+                digests[name] = _add(archive, name, pieces, level)
+    made = worker.Made()
+    with zipfile.ZipFile(path) as archive:
+        for array in arrays:
+            names = (f"{array.volume_id}.npy", f"{array.volume_id}_attributes.npy")
+            for name in names:
+                with archive.open(name) as stream:
+                    if _digest_of(stream) != digests[name]:
+                        raise Damaged(array.name)
+            size = sum(archive.getinfo(name).compress_size for name in names)
+            bits = 8 * array.dtype.itemsize
+            made.arrays.append(array_row(array, files=1, exported_bytes=size, bit_depth=bits))
+    made.files.append(file_row(path, store, series_id))
+    return made
+
+
+if __name__ == "__main__":
+    worker.serve(export_series)

@@ -1,0 +1,79 @@
+"""What an export says of itself: a row for each file, a row for each array."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from dicomzarr.stages.export.verified_arrays import Array
+from dicomzarr.system import files as storage
+
+# Of files.csv and report.csv; see docs/exports.md.
+FILES = ("file", "array", "t", "z", "bit_depth", "offset", "pixel_digest", "bytes", "sha256")
+REPORT = (
+    "array", "modality", "axes", "shape", "dtype", "bits_stored", "photometric", "outcome", "reason", "files",
+    "bit_depth", "offset", "exported_bytes", "source_bytes", "stored_bytes", "pixel_bytes",
+)  # fmt: skip
+
+
+def file_row(
+    path: Path,
+    store: Path,
+    array: str,
+    *,
+    t: int | None = None,
+    z: int | None = None,
+    bit_depth: int | None = None,
+    offset: int | None = None,
+    pixel_digest: str = "",
+) -> dict[str, Any]:
+    """Return the row of `files.csv` of a file that was written below `store`."""
+    return {
+        "file": path.relative_to(store).as_posix(),
+        "array": array,
+        "t": t,
+        "z": z,
+        "bit_depth": bit_depth,
+        "offset": offset,
+        "pixel_digest": pixel_digest,
+        "bytes": path.stat().st_size,
+        "sha256": storage.sha256_of(path),
+    }
+
+
+def array_row(
+    array: Array,
+    *,
+    reason: str = "",
+    files: int = 0,
+    exported_bytes: int = 0,
+    bit_depth: int | None = None,
+    offset: int | None = None,
+) -> dict[str, Any]:
+    """Return the row of `report.csv` of an array: what became of it, beside its size as DICOM and as Zarr."""
+    said = array.said
+    return {
+        "array": array.name,
+        "modality": said["facts"]["modality"],
+        "axes": array.axes,
+        "shape": "x".join(map(str, array.shape)),
+        "dtype": array.dtype.name,
+        "bits_stored": said["facts"]["bits_stored"],
+        "photometric": said["facts"]["photometric"],
+        "outcome": "refused" if reason else "exported",
+        "reason": reason,
+        "files": files,
+        "bit_depth": bit_depth,
+        "offset": offset,
+        "exported_bytes": exported_bytes,
+        "source_bytes": said["source_bytes"],
+        "stored_bytes": said["stored_bytes"],
+        "pixel_bytes": math.prod(array.shape) * array.dtype.itemsize,
+    }
+
+
+def frame_name(t: int | None, z: int | None) -> str:
+    """Return the name of a frame's file without its ending: its place in the array, such as ``t0002_z0031``."""
+    parts = [f"{axis}{index:04d}" for axis, index in (("t", t), ("z", z)) if index is not None]
+    return "_".join(parts) or "image"

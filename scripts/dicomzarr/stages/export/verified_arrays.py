@@ -1,0 +1,179 @@
+"""The arrays of a series for export: read in blocks, each frame compared with the digest taken at its decoding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from dicomzarr.dataset import Volume
+from dicomzarr.system import files
+from dicomzarr.system.results_folder import Results
+
+BLOCK = 32 << 20  # bytes read at once, where frames are no larger
+
+
+class Damaged(Exception):
+    """An array is not what its record says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as it was decoded.
+
+    Attributes
+    ----------
+    t, z : int or None
+        Its place, None where the array has no such axis.
+    digest : str
+        BLAKE3 of its values, C order, little-endian.
+    pixels : ndarray, shape (rows, columns) or (rows, columns, 3)
+        Stored values in the array's own type.
+    """
+
+    t: int | None
+    z: int | None
+    digest: str
+    pixels: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array of the dataset, with what its record and its check say of it.
+
+    Attributes
+    ----------
+    said : mapping
+        The record of the volume that extraction keeps.
+    depth : mapping
+        Its row of `depth.csv`.
+    """
+
+    results: Results
+    said: Mapping[str, Any]
+    depth: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Path inside `images.zarr`."""
+        return str(self.said["array"])
+
+    @property
+    def volume_id(self) -> str:
+        """The last part of its name."""
+        return self.name.split("/")[1]
+
+    @property
+    def axes(self) -> str:
+        """Of the array, such as ``tzyx``."""
+        return str(self.said["axes"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Along the axes."""
+        return tuple(self.said["shape"])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the stored values, little-endian."""
+        found: np.dtype[Any] = np.dtype(self.said["dtype"])
+        return found
+
+    @property
+    def observed(self) -> tuple[int, int]:
+        """Smallest and largest stored value; of arrays of whole numbers alone."""
+        if self.depth["observed_min"] is None:  # it could not be read back
+            raise Damaged(self.name)
+        return int(self.depth["observed_min"]), int(self.depth["observed_max"])
+
+    @cached_property
+    def volume(self) -> Volume:
+        """The opened array."""
+        try:
+            return Volume(self.results.images / self.name)
+        except (OSError, ValueError, KeyError) as error:
+            raise Damaged(self.name) from error
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The attributes `dicomzarr`, lists in them wherever they are stored."""
+        return self.volume.facts
+
+    @cached_property
+    def ome(self) -> Mapping[str, Any]:
+        """The attributes `ome`."""
+        attributes = json.loads((self.results.images / self.name / "zarr.json").read_bytes())["attributes"]
+        found: Mapping[str, Any] = attributes["ome"]
+        return found
+
+    def blocks(self) -> Iterator[tuple[NDArray[Any], list[Frame]]]:
+        """Yield the array in blocks that lie behind each other in C order, and the frames of each.
+
+        Raises
+        ------
+        Damaged
+            If a frame is not the one that was decoded.
+        """
+        size = dict(zip(self.axes, self.shape, strict=True))
+        digests = {(t or 0, z or 0): digest for _, _, t, z, digest in self.said["frames"]}
+        for region in self._regions(size):
+            try:
+                block = self.volume.read(tuple(region.get(axis, slice(0, size[axis])) for axis in self.axes))
+            except (OSError, ValueError) as error:
+                raise Damaged(self.name) from error
+            frames = []
+            for t in range(*region.get("t", slice(0, 1)).indices(size.get("t", 1))):
+                for z in range(*region.get("z", slice(0, 1)).indices(size.get("z", 1))):
+                    start = {axis: each.start for axis, each in region.items()}
+                    at = {"t": t - start.get("t", 0), "z": z - start.get("z", 0)}
+                    plane = block[tuple(at.get(axis, slice(None)) for axis in self.axes)]
+                    pixels = np.ascontiguousarray(np.moveaxis(plane, 0, -1) if "c" in self.axes else plane)
+                    digest = blake3(pixels.data.cast("B")).hexdigest()
+                    if digest != digests.get((t, z)):
+                        raise Damaged(self.name)
+                    frames.append(Frame(t if "t" in size else None, z if "z" in size else None, digest, pixels))
+            yield block, frames
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield every frame in array order; raises `Damaged` as `blocks`."""
+        for _, frames in self.blocks():
+            yield from frames
+
+    def _regions(self, size: Mapping[str, int]) -> Iterator[dict[str, slice]]:
+        """Yield what to read at once along `t` and `z`: whole chunks, in C order of the array."""
+        chunk = dict(zip(self.axes, self.volume.chunk, strict=True))
+        frame = int(np.prod([size[axis] for axis in self.axes if axis in "cyx"])) * self.dtype.itemsize
+        if "z" in size:  # colours lie outside of slices, so that a colour volume is one block
+            step = size["z"] if "c" in size else _step(BLOCK // max(frame, 1), chunk["z"])
+            for t in range(size.get("t", 1)):
+                for z in range(0, size["z"], step):
+                    known = {"z": slice(z, min(z + step, size["z"]))}
+                    yield known | ({"t": slice(t, t + 1)} if "t" in size else {})
+        elif "t" in size:
+            step = _step(BLOCK // max(frame, 1), chunk["t"])
+            for t in range(0, size["t"], step):
+                yield {"t": slice(t, min(t + step, size["t"]))}
+        else:
+            yield {}
+
+
+def _step(most: int, chunk: int) -> int:
+    """Return how many indices to read at once: as many whole chunks as fit, one at least."""
+    return max(most // chunk, 1) * chunk
+
+
+def of_series(results: Results, series_id: str) -> list[Array]:
+    """Return the arrays of a series, sorted by name."""
+    said = files.read_record(results.series_record("extract_batch", series_id))
+    if not said["volumes"]:
+        return []
+    checked = files.read_record(results.series_record("check_batch", series_id))
+    depth = {row["array"]: row for row in checked["depth"]}
+    volumes = sorted(said["volumes"], key=lambda volume: str(volume["array"]))
+    return [Array(results, volume, depth[volume["array"]]) for volume in volumes]

@@ -1,0 +1,1 @@
+"""Stage `extract_batch`: the arrays of the series of one batch."""

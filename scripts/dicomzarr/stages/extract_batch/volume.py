@@ -1,0 +1,234 @@
+"""One volume: its frames decoded in order, cross-checked, digested and written, and what the record keeps of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.dicom import image_risks
+from dicomzarr.pixels import reader as pixels
+from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
+from dicomzarr.system.thread_pool import Crew
+from dicomzarr.vocabulary import allow_list
+from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.volumes.model import Options, Place, Volume
+
+Answer = TypeVar("Answer")
+
+
+@dataclasses.dataclass(slots=True)
+class _Written:
+    """What writing a volume taught: digests of its files and frames, decoders, flags, and how cross-checks came out."""
+
+    digests: shard_writer.Digests = dataclasses.field(default_factory=dict)
+    frames: list[str] = dataclasses.field(default_factory=list)
+    decoders: set[str] = dataclasses.field(default_factory=set)
+    flags: set[str] = dataclasses.field(default_factory=set)
+    cross_checks: Counter[str] = dataclasses.field(default_factory=Counter)
+
+
+class _ReaderPool:
+    """Readers of the same files for as many threads as ask for one at a time."""
+
+    def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
+        self._files, self._roots = files, roots
+        self._idle: list[Readers] = []
+
+    def use(self, work: Callable[[Readers], Answer]) -> Answer:
+        """Return what `work` makes of readers that nobody else uses meanwhile; the file they have open stays so."""
+        try:
+            readers = self._idle.pop()
+        except IndexError:
+            readers = Readers(self._files, self._roots)
+        try:
+            answer = work(readers)
+        except BaseException:
+            readers.close()
+            raise
+        self._idle.append(readers)
+        return answer
+
+    def close(self) -> None:
+        """Close all files; tells of one that changed while it was open."""
+        with contextlib.ExitStack() as stack:
+            for readers in self._idle:
+                stack.callback(readers.close)
+
+
+class _Frame(NamedTuple):
+    """A decoded frame, and what decoding it taught."""
+
+    pixels: NDArray[Any]
+    digest: str
+    decoder: str
+    flags: frozenset[str]
+    cross_check: str
+
+
+def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool = False) -> _Frame:
+    """Read one frame; cross-check it if it is a sample, or in any case."""
+    said, flags = "", set[str]()
+    source, number = place.frame.source, place.frame.number
+
+    def read(readers: Readers) -> pixels.DecodedFrame:
+        nonlocal said
+        reader = readers.of(source)
+        decoded = reader[number]
+        if always or pixels.is_sampled(place.frame.content, number, options.cross_check):
+            checked = reader.cross_check(number, decoded)
+            said = f"{checked.outcome} {checked.decoder}".strip()
+            flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())
+        flags.update(reader.flags, decoded.flags)
+        return decoded
+
+    try:
+        decoded = pool.use(read)
+    except pixels.DecoderDisagreement as error:
+        raise BadFile(source, error, error.digests) from None
+    except SetAside as error:
+        raise BadFile(source, error) from None
+    digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
+    return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), said)
+
+
+def _write_array(folder: Path, volume: Volume, pool: _ReaderPool, options: Options, crew: Crew) -> _Written:
+    first, *others = volume.places
+    grid = shard_writer.chunk_grid(volume.axes, volume.shape, first.frame.dtype, options.layout)
+    done = _Written()
+
+    def frames() -> Iterator[NDArray[Any]]:
+        # The first alone: it is always cross-checked, and what its kind of frame needs is imported by one thread.
+        opening = _decode(first, pool, options, always=True)
+        rest = crew.map(lambda place: _decode(place, pool, options), others, opening.pixels.nbytes)
+        for frame in itertools.chain([opening], rest):
+            done.frames.append(frame.digest)
+            done.decoders.add(frame.decoder)
+            done.flags.update(frame.flags)
+            if frame.cross_check:
+                done.cross_checks[frame.cross_check] += 1
+            yield frame.pixels
+
+    written = shard_writer.write_array(folder / "0", grid, first.frame.dtype, options.compression, frames(), crew)
+    done.digests = {f"0/{name}": said for name, said in written.items()}
+    return done
+
+
+class BadFile(Exception):
+    """A file that failed while its frames were written; with digests, two decoders disagree on one of them."""
+
+    def __init__(self, source: int, error: SetAside, digests: tuple[str, str] | None = None) -> None:
+        super().__init__(error.code)
+        self.source = source
+        self.reason = error.code
+        self.numbers = numbers_of(error)
+        self.digests = digests
+
+
+def _bits_stored(formats: Sequence[pixels.PixelFormat], flags: set[str]) -> int:
+    """Return the largest Bits Stored; where lossy compression overshot it, Bits Allocated holds the values."""
+    if "beyond_bits_stored" in flags:
+        return max(form.bits_allocated for form in formats)
+    return max(form.bits_stored for form in formats)
+
+
+def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str], flags: set[str]) -> dict[str, Any]:
+    sources = sorted({place.frame.source for place in volume.places})
+    formats = [form for i in sources if (form := files[i].format) is not None]
+    headers = [files[i].row["facts"] for i in sources]
+    first = volume.places[0].frame
+    found: dict[str, Any] = {
+        "modality": allow_list.modality(first.modality),
+        "photometric": allow_list.photometric(first.photometric),
+        "photometric_source": sorted({allow_list.photometric(form.photometric_source) for form in formats}),
+        "bits_allocated": max(form.bits_allocated for form in formats),
+        "bits_stored": _bits_stored(formats, flags),
+        "transfer_syntax": sorted(
+            {allow_list.transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}
+        ),
+        "decoder": sorted(decoders),
+        "lossy": any(form.lossy for form in formats),
+    }
+    if len(found["photometric_source"]) == 1:
+        found["photometric_source"] = found["photometric_source"][0]
+    for name, tables in (
+        ("palette", [files[i].palette for i in sources]),
+        ("modality_lut", [files[i].modality_lut for i in sources]),
+    ):
+        if tables[0] is not None and all(table == tables[0] for table in tables):
+            found[name] = dict(tables[0])
+    for name, values in (
+        ("padding_value", {facts.get("PixelPaddingValue") for facts in headers}),
+        ("padding_range_limit", {facts.get("PixelPaddingRangeLimit") for facts in headers}),
+        ("dose_grid_scaling", {facts.get("DoseGridScaling") for facts in headers}),
+        ("dose_units", {allow_list.dose_units(facts.get("DoseUnits", "")) for facts in headers}),
+    ):
+        if len(values) == 1 and None not in values:
+            found[name] = values.pop()
+    return found
+
+
+def _declared(files: Sequence[SourceFile], sources: Sequence[int], key: str, pick: Any) -> int | None:
+    values = [files[i].row["facts"].get(key) for i in sources]
+    return None if any(value is None for value in values) else int(pick(values))
+
+
+def write_volume(
+    volume: Volume,
+    store: Path,
+    name: str,
+    files: Sequence[SourceFile],
+    roots: Roots,
+    options: Options,
+    expected: int,
+    crew: Crew,
+) -> dict[str, Any]:
+    """Write one volume below `store` and return what the record keeps of it; raises `BadFile`."""
+    folder = store / name.split("/")[1]
+    folder.mkdir()
+    with contextlib.closing(_ReaderPool(files, roots)) as pool:
+        written = _write_array(folder, volume, pool, options, crew)
+    sources = sorted({place.frame.source for place in volume.places})
+    pixel_facts = _pixel_facts(volume, files, written.decoders, written.flags)
+    row_flags = {flag for i in sources for flag in files[i].row["flags"]}
+    row_flags |= {"face_risk"} if image_risks.shows_face([files[i].row["facts"] for i in sources]) else set()
+    format_flags = {flag for i in sources if (form := files[i].format) for flag in form.flags}
+    flags = set(volume.flags) | written.flags | row_flags | format_flags
+    flags |= {"incomplete"} if expected > len(volume.places) else set()
+    volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
+    digests = written.digests | ome_metadata.write_image_group(folder, volume, pixel_facts)
+    first = volume.places[0].frame
+    form = files[first.source].format
+    return {
+        "array": name,
+        "kind": volume.kind,
+        "why": volume.why,
+        "axes": "".join(volume.axes),
+        "shape": list(volume.shape),
+        "dtype": first.dtype,
+        "signed": bool(form and form.signed),
+        "spacing_mm": dict(volume.spacing_mm),
+        "missing_slices": volume.missing_slices,
+        "flags": list(volume.flags),
+        "frames_expected": expected,
+        "declared_min": _declared(files, sources, "SmallestImagePixelValue", min),
+        "declared_max": _declared(files, sources, "LargestImagePixelValue", max),
+        "source_bytes": sum(files[i].row["stat"][0] for i in sources),
+        "stored_bytes": sum(size for size, _ in digests.values()),
+        "pixel_digest": blake3(bytes.fromhex("".join(written.frames))).hexdigest(),
+        "facts": {k: v for k, v in pixel_facts.items() if k not in ("palette", "modality_lut")},
+        "cross_checks": dict(sorted(written.cross_checks.items())),
+        "files": {path: list(said) for path, said in sorted(digests.items())},
+        "frames": [
+            [place.frame.source, place.frame.number, place.t, place.z, digest]
+            for place, digest in zip(volume.places, written.frames, strict=True)
+        ],
+    }

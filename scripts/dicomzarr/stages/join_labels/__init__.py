@@ -1,0 +1,1 @@
+"""Stage `join_labels`: labels of the user joined with the series."""

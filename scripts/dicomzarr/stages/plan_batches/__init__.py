@@ -1,0 +1,1 @@
+"""Stage `plan_batches`: files to series, series to batches."""

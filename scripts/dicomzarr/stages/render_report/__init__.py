@@ -1,0 +1,1 @@
+"""Stage `render_report`: one self-contained page for people."""

@@ -1,0 +1,242 @@
+"""Small 8-bit previews of middle planes, as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dicomzarr.arrays.plane_reader import read_plane, read_small_array
+from dicomzarr.stages.render_report.tables import Array, by_modality
+from dicomzarr.system import files
+from dicomzarr.system.thread_pool import Crew
+
+SIDE = 160  # px, the longer side of a preview
+NO_PLANE = "no plane to show"  # sound, and empty or without rows and columns
+_READ_SIDE = 4 * SIDE  # planes are thinned to about this before any arithmetic
+_NAME = re.compile(r"[0-9A-Za-z_-]+/[0-9A-Za-z_-]+")
+
+Plane = NDArray[Any]
+Grey = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The middle plane of an array.
+
+    Attributes
+    ----------
+    source : str
+        PNG as a data URI; empty where there is none.
+    width, height : int
+        In px, after correction by the spacing.
+    place : str
+        Which plane it is, such as ``z 5 of 10``; empty for a single plane.
+    shown : str
+        How values became grey: window, percentiles, colour or palette.
+    trouble : str
+        Why there is no preview; empty where there is one.
+    """
+
+    array: Array
+    source: str = ""
+    width: int = 0
+    height: int = 0
+    place: str = ""
+    shown: str = ""
+    trouble: str = ""
+
+
+def choose(arrays: Sequence[Array], at_most: int) -> list[Array]:
+    """Return at most so many arrays, evenly over modalities and evenly spread within each.
+
+    Every modality gets its share in turn until the places are used up; within a modality the arrays, sorted by id, are
+    taken at equal distances. The choice depends on the arrays alone.
+    """
+    groups = {name: sorted(members, key=lambda a: a.array) for name, members in by_modality(arrays).items()}
+    shares = dict.fromkeys(groups, 0)
+    left = min(at_most, len(arrays))
+    while left > 0:
+        for name, members in groups.items():
+            if left and shares[name] < len(members):
+                shares[name] += 1
+                left -= 1
+    return [
+        members[(2 * k + 1) * len(members) // (2 * shares[name])]
+        for name, members in groups.items()
+        for k in range(shares[name])
+    ]
+
+
+def preview(images: Path, array: Array) -> Preview:
+    """Return the preview of an array, or the reason why there is none.
+
+    Parameters
+    ----------
+    images : Path
+        The group that holds the arrays, ``images.zarr``.
+    array : Array
+        The row of the array in ``volumes.csv``.
+
+    Raises
+    ------
+    OSError
+        If the disk does not give a file that is there; of whatever is wrong with the array there is no exception.
+    """
+    if not _NAME.fullmatch(array.array) or not (images / array.array / "0" / "zarr.json").is_file():
+        return Preview(array, trouble="not found")
+    try:
+        return _preview(images / array.array, array)
+    except Exception as error:  # whatever is wrong with an array is the checks' to report; the page must still appear
+        if isinstance(error, OSError) and files.is_of_the_disk(error):
+            raise
+        return Preview(array, trouble="cannot be read")
+
+
+def _preview(image: Path, array: Array) -> Preview:
+    attributes = json.loads((image / "zarr.json").read_bytes()).get("attributes", {})
+    facts = attributes.get("dicomzarr", {})
+    axes = array.axes
+    shape: list[int] = json.loads((image / "0" / "zarr.json").read_bytes())["shape"]
+    if len(axes) != len(shape) or axes[-2:] != "yx" or 0 in shape:
+        return Preview(array, trouble=NO_PLANE)
+    lengths = dict(zip(axes, shape, strict=True))
+    middle = {axis: lengths[axis] // 2 for axis in "tz" if axis in lengths}
+    plane = read_plane(image / "0", middle)
+    frame = middle.get("t", 0) * lengths.get("z", 1) + middle.get("z", 0)
+    palette = facts.get("palette")
+    if isinstance(palette, Mapping):
+        palette = {key: _beside(image, value) for key, value in palette.items()}
+    facts = facts | {"palette": palette} | {key: _beside(image, facts.get(key)) for key in ("rescale", "window")}
+    step = max(1, min(plane.shape[-2:]) // _READ_SIDE)
+    plane = plane[..., ::step, ::step]
+    pixels, shown = _eight_bits(plane, facts, frame)
+    width, height = _fitted(shape[-1], shape[-2], _aspect(attributes.get("ome", {}), axes))
+    picture = Image.fromarray(pixels)
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", compress_level=6)
+    source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    place = ", ".join(f"{axis} {middle[axis] + 1} of {lengths[axis]}" for axis in middle if lengths[axis] > 1)
+    return Preview(array, source, width, height, place, shown)
+
+
+def _eight_bits(plane: Plane, facts: Mapping[str, Any], frame: int) -> tuple[Bytes, str]:
+    """Return the plane as grey (y, x) or colour (y, x, 3), uint8, and how it was made."""
+    if plane.ndim == 3:
+        bits = int(facts.get("bits_stored") or 8 * plane.dtype.itemsize)
+        colour = np.moveaxis(plane, 0, -1)
+        colour = colour[..., :3] if colour.shape[-1] >= 3 else np.repeat(colour[..., :1], 3, axis=-1)
+        if bits == 8 and colour.dtype == np.uint8:
+            return np.ascontiguousarray(colour), "colour"
+        return _bytes(colour.astype(np.float64) / ((1 << bits) - 1)), "colour"
+    if isinstance(facts.get("palette"), Mapping):
+        return _coloured(plane, facts["palette"]), "palette"
+    slope, intercept = _pair(facts.get("rescale"), frame) or (1.0, 0.0)
+    grey = plane.astype(np.float64) * slope + intercept
+    window = _pair(facts.get("window"), frame)
+    shown = "window"
+    scaled = _windowed(grey, window) if window else None
+    if scaled is None or np.ptp(scaled) == 0:  # no window, or one that shows nothing of this plane
+        scaled, shown = _stretched(grey), "1–99 %"
+    if facts.get("photometric") == "MONOCHROME1":
+        scaled = 1 - scaled
+    return _bytes(scaled), shown
+
+
+def _bytes(values: Grey) -> Bytes:
+    return np.ascontiguousarray(np.clip(np.rint(values * 255), 0, 255).astype(np.uint8))
+
+
+def _windowed(grey: Grey, window: tuple[float, float]) -> Grey | None:
+    """Return values through the linear window function, PS3.3 C.11.2.1.2.1, None where the width is below 1."""
+    centre, width = window
+    if width <= 1:
+        return None
+    return np.clip(np.nan_to_num((grey - (centre - 0.5)) / (width - 1) + 0.5), 0.0, 1.0)
+
+
+def _stretched(grey: Grey) -> Grey:
+    finite = grey[np.isfinite(grey)]
+    if not finite.size:
+        return np.zeros_like(grey)
+    low, high = (float(value) for value in np.percentile(finite, (1, 99)))
+    if low == high:
+        low, high = float(finite.min()), float(finite.max())
+    if low == high:  # one value: mid grey says "constant" better than black does
+        return np.full_like(grey, 0.5)
+    return np.clip(np.nan_to_num((grey - low) / (high - low), posinf=1.0, neginf=0.0), 0.0, 1.0)
+
+
+def _coloured(plane: Plane, palette: Mapping[str, Any]) -> Bytes:
+    """Return stored indices through a palette, PS3.3 C.7.6.3.1.5: indices outside it take its first or last entry."""
+    shift = max(0, int(palette.get("bits") or 16) - 8)
+    tables = [np.asarray(palette[name], dtype=np.int64) >> shift for name in ("red", "green", "blue")]
+    index = plane.astype(np.int64) - int(palette.get("first") or 0)
+    channels = [np.clip(table[np.clip(index, 0, len(table) - 1)], 0, 255) for table in tables]
+    return np.ascontiguousarray(np.stack(channels, axis=-1).astype(np.uint8))
+
+
+def _beside(image: Path, value: object) -> object:
+    """Return an attribute's own value, or that of the small array beside the image which it names."""
+    if not isinstance(value, Mapping) or not re.fullmatch(r"[a-z_]+", str(value.get("array", ""))):
+        return value
+    values: object = read_small_array(image / str(value["array"])).tolist()
+    return values
+
+
+def _pair(value: object, frame: int) -> tuple[float, float] | None:
+    """Return a pair of finite numbers: the one that holds for every frame, or that of `frame`."""
+    if isinstance(value, list) and value and (value[0] is None or isinstance(value[0], list)):
+        value = value[frame] if frame < len(value) else value[0]
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(part, int | float) for part in value):
+        pair = (float(value[0]), float(value[1]))
+        return pair if all(map(math.isfinite, pair)) else None
+    return None
+
+
+def _aspect(ome: Mapping[str, Any], axes: str) -> float:
+    """Return the height of a pixel over its width; 1 where the spacing is unknown."""
+    try:
+        multiscale = ome["multiscales"][0]
+        units = {axis["name"]: axis.get("unit") for axis in multiscale["axes"]}
+        steps = multiscale["datasets"][0]["coordinateTransformations"]
+        scales = next(step["scale"] for step in steps if step["type"] == "scale")
+        by_axis = dict(zip(axes, scales, strict=True))
+        if units.get("y") and units.get("y") == units.get("x") and by_axis["x"] > 0 and by_axis["y"] > 0:
+            return min(100.0, max(0.01, float(by_axis["y"]) / float(by_axis["x"])))
+    except (KeyError, IndexError, StopIteration, TypeError, ValueError):
+        pass
+    return 1.0
+
+
+def _fitted(columns: int, rows: int, aspect: float) -> tuple[int, int]:
+    """Return width and height in px with square pixels, at most `SIDE`; small planes are not enlarged."""
+    width, height = float(columns), float(rows)
+    if aspect >= 1:
+        height *= aspect
+    else:
+        width /= aspect
+    factor = min(1.0, SIDE / max(width, height))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def previews(dataset: Path, arrays: Sequence[Array], at_most: int, threads: int = 1) -> list[Preview]:
+    """Return the contact sheet of a dataset folder, drawn by so many threads."""
+    images, chosen = dataset / "images.zarr", choose(arrays, at_most)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(Crew(threads).map(lambda array: preview(images, array), chosen, _READ_SIDE**2))

@@ -1,0 +1,39 @@
+"""The verdicts of all batches as one table each: depth and size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dicomzarr.system import csv_tables, files
+from dicomzarr.system.results_folder import Results
+
+
+def write_report(
+    results: Results, batches: Sequence[str], kind: str, columns: Sequence[str], report: Path
+) -> dict[str, int]:
+    """Write one report, sorted by array, and return how many arrays have each verdict.
+
+    Parameters
+    ----------
+    results : Results
+    batches : sequence of str
+        Names of all batches; in the order of their names their arrays are sorted.
+    kind : str
+        depth or size.
+    columns : sequence of str
+        Columns of the report.
+    report : Path
+        The CSV file to write.
+    """
+    verdicts: Counter[str] = Counter(dict.fromkeys(("pass", "warn", "fail"), 0))
+
+    def lines() -> Iterator[str]:
+        for batch in sorted(batches):
+            for row in files.read_record(results.records / "check_batch" / f"{batch}.json")[kind]:
+                verdicts[row["verdict"]] += 1
+                yield csv_tables.row(columns, row)
+
+    csv_tables.write(report, columns, lines())
+    return dict(verdicts)

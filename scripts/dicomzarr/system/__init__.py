@@ -1,0 +1,1 @@
+"""Processes, files, locks and limits. Knows no DICOM."""

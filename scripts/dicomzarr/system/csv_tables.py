@@ -1,0 +1,60 @@
+"""CSV as the contract wants it: UTF-8, RFC 4180, line feeds, a header row, empty cell for unknown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dicomzarr.system import files
+
+MANIFEST = ("path",)
+FILES = ("path", "outcome", "reason", "series_id")
+FRAMES = ("path", "frame", "array", "t", "z")
+OUTCOMES = ("outcome", "reason", "files")
+POLICY = ("policy", "kind", "files")
+VOLUMES = (
+    "array", "series_id", "study_id", "subject_id", "split", "modality", "axes", "shape", "dtype", "bits_stored",
+    "photometric", "spacing_mm", "frames", "source_bytes", "stored_bytes", "pixel_digest", "flags",
+)  # fmt: skip
+DEPTH = (
+    "array", "dtype", "bits_allocated", "bits_stored", "signed", "photometric", "declared_min", "declared_max",
+    "observed_min", "observed_max", "bits_used", "padding_value", "unpadded_min", "unpadded_max", "read_back",
+    "verdict", "flags",
+)  # fmt: skip
+SIZE = (
+    "array", "frames_expected", "frames_written", "rows", "columns", "expected_bytes", "source_bytes", "stored_bytes",
+    "ratio", "files", "missing_slices", "verdict", "flags",
+)  # fmt: skip
+
+_QUOTED = re.compile('["\\r\\n]')  # beside commas, what needs quotation marks; few rows have any
+
+
+def line(values: Sequence[Any]) -> str:
+    """Return one row as CSV text, ended by a line feed; None becomes an empty cell."""
+    plain = ",".join(["" if value is None else str(value) for value in values])
+    if plain and plain.count(",") == len(values) - 1 and not _QUOTED.search(plain):
+        return f"{plain}\n"
+    text = io.StringIO()
+    # Of a lone carriage return older Pythons think only where it could end a line.
+    csv.writer(text, lineterminator="\r\n").writerow(["" if value is None else value for value in values])
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def row(columns: Sequence[str], values: Mapping[str, Any]) -> str:
+    """Return one row of a table from a mapping that has every column."""
+    return line([values[column] for column in columns])
+
+
+def write(path: Path, columns: Sequence[str], lines: Iterable[str], *, private: bool = False) -> int:
+    """Write a table from finished lines, which are sorted already, and return the number of rows."""
+    count = 0
+    with files.replacing(path, private=private) as stream:
+        stream.write(line(columns).encode())
+        for text in lines:
+            stream.write(text.encode("utf-8", "surrogateescape"))
+            count += 1
+    return count

@@ -1,0 +1,246 @@
+"""Call functions that hostile data may kill, hang or bloat in a child process, so that only one file is lost.
+
+The child is forked at the first call and answers one call after the other: a call costs about a tenth of a millisecond,
+a new child about two. Each thread has a child of its own. What passes between the two lies in memory files; the pipes
+only say how much there is. The child lives under the limits of `dicomzarr.system.limits`, and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import pickle
+import signal
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from dicomzarr.system import limits
+from dicomzarr.system.limits import Limits
+from dicomzarr.vocabulary.errors import SourceChanged
+from dicomzarr.vocabulary.reasons import SetAside
+
+_KEPT = 64 << 20  # bytes of a memory file that are worth keeping for the next call
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+# What a call may end in, beside a value and a reason.
+_VALUE, _ASIDE, _CHANGED, _STOPPED, _FAULT = range(5)
+
+
+def end() -> None:
+    """End the child of this thread, if it has one; the next call makes another."""
+    child = _children.pop(_caller(), None)
+    if child is not None:
+        child.close()
+
+
+def kill_all() -> None:
+    """Kill the children of all threads, which then see a death; they may be waiting for an answer."""
+    for (pid, _), child in list(_children.items()):
+        if pid == os.getpid():
+            child.kill()
+
+
+def end_all() -> None:
+    """End the children of all threads; those must have nothing to ask any more."""
+    for caller in [caller for caller in _children if caller[0] == os.getpid()]:
+        _children.pop(caller).close()
+
+
+def _caller() -> tuple[int, int]:
+    """Return who asks: a thread has a child of its own, and a fork none of its parent's."""
+    return os.getpid(), threading.get_ident()
+
+
+def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_error") -> Any:
+    """Return what a function of a module returns, evaluated in the child.
+
+    Parameters
+    ----------
+    function : callable
+        Found by its name in the child; arguments and result are pickled, arrays are copied once each way.
+    fault : str
+        The reason code for any exception that is no reason of its own. Its text may quote the data and is dropped.
+
+    Raises
+    ------
+    SetAside
+        As the function, or `timeout`, `too_large`, `decoder_died`, or the code given.
+    SourceChanged
+        As the function.
+    """
+    child = _children.get(_caller())
+    if child is None or child.limits != limits.current():
+        end()
+        with _making:
+            child = _children[_caller()] = _Child(limits.current())
+    try:
+        kind, value = child.ask((function, arguments))
+    except BaseException:
+        end()
+        raise
+    if kind == _VALUE:
+        return value
+    if kind == _ASIDE:
+        code, found, needed = value
+        raise SetAside(code, found=found, needed=needed)
+    if kind == _CHANGED:
+        raise SourceChanged(1)
+    if kind == _STOPPED:
+        raise KeyboardInterrupt
+    raise SetAside(fault)
+
+
+class _Child:
+    """A forked process that answers calls."""
+
+    def __init__(self, budget: Limits) -> None:
+        self.limits = budget
+        self._inbox, self._outbox = os.memfd_create("calls"), os.memfd_create("answers")
+        theirs_in, self._calls = os.pipe()
+        self._answers, theirs_out = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the child starts none, waits for none
+            self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._calls)
+            os.close(self._answers)
+            _serve(theirs_in, theirs_out, self._inbox, self._outbox, budget)
+        os.close(theirs_in)
+        os.close(theirs_out)
+
+    def ask(self, request: Any) -> tuple[int, Any]:
+        """Return kind and value of an answer.
+
+        Raises
+        ------
+        SetAside
+            `timeout` or `decoder_died` if the child ends without one; it is of no use afterwards.
+        """
+        body = pickle.dumps(request, 5)
+        _put(self._inbox, [body])
+        try:
+            os.write(self._calls, b"%d" % len(body))
+            sizes = os.read(self._answers, 64)
+        except OSError:
+            sizes = b""
+        if not sizes:
+            raise SetAside(limits.verdict(self._reap()))
+        length, array = (int(size) for size in sizes.split())
+        if length + array > os.fstat(self._outbox).st_size:
+            raise SetAside("decoder_died")
+        answer, buffer = np.empty(length, np.uint8), np.empty(array, np.uint8)
+        _take(self._outbox, [answer, buffer])
+        try:
+            kind, value = pickle.loads(answer.data, buffers=[buffer])
+        except Exception:  # what a decoder has trampled on
+            raise SetAside("decoder_died") from None
+        return kind, value
+
+    def _reap(self) -> int:
+        """Return the signal that ended the child, 0 if none did."""
+        pid, self._pid = self._pid, 0
+        if not pid:
+            return 0
+        _, status = os.waitpid(pid, 0)
+        return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+
+    def kill(self) -> None:
+        """Kill the child; it is of no use afterwards."""
+        if pid := self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the child."""
+        self.kill()
+        self._reap()
+        for handle in (self._inbox, self._outbox, self._calls, self._answers):
+            os.close(handle)
+
+
+_children: dict[tuple[int, int], _Child] = {}
+# One after the other: a child that has the pipes of another one still open would keep its death a secret.
+_making = threading.Lock()
+
+
+def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits) -> NoReturn:
+    """Answer calls until the parent is gone; never returns."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        faulthandler.disable()  # it writes to where it was told to, if someone told it
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)  # what a library says in dying is no one's to read
+        budget.confine()
+        while size := os.read(calls, 64):
+            request = np.empty(int(size), np.uint8)
+            _take(inbox, [request])
+            with budget.budget():
+                answer, buffers = _answer(request)
+            del request
+            _put(outbox, [answer, *buffers])
+            os.write(answers, b"%d %d" % (len(answer), sum(buffer.nbytes for buffer in buffers)))
+            del answer, buffers
+    finally:
+        os._exit(0)
+
+
+def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
+    """Evaluate a call; return the pickled answer, and the bytes of the array in it."""
+    try:
+        function, arguments = pickle.loads(request.data)
+        value = function(*arguments)
+        if isinstance(value, np.ndarray):
+            held: list[pickle.PickleBuffer] = []
+            body = pickle.dumps((_VALUE, np.ascontiguousarray(value)), 5, buffer_callback=held.append)
+            return body, [buffer.raw() for buffer in held]
+        return pickle.dumps((_VALUE, value), 5), []
+    except SetAside as error:
+        return pickle.dumps((_ASIDE, (error.code, error.found, error.needed))), []
+    except SourceChanged:
+        return pickle.dumps((_CHANGED, None)), []
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        return pickle.dumps((_STOPPED, None)), []
+    except MemoryError:
+        return pickle.dumps((_ASIDE, ("too_large", None, None))), []
+    except BaseException:  # libraries written in Rust panic with a BaseException of their own
+        return pickle.dumps((_FAULT, None)), []
+
+
+def _bytes_of(buffer: Any) -> memoryview:
+    view = memoryview(buffer)
+    return view.cast("B") if view.nbytes else memoryview(b"")  # an array without cells cannot be cast
+
+
+def _put(handle: int, pieces: list[Any]) -> None:
+    """Write buffers to a memory file, one after the other, from its start."""
+    total = sum(memoryview(piece).nbytes for piece in pieces)
+    if total < _KEPT < os.fstat(handle).st_size:
+        os.ftruncate(handle, 0)
+    offset = 0
+    for piece in pieces:
+        view = _bytes_of(piece)
+        while view:
+            done = os.pwrite(handle, view, offset)
+            view, offset = view[done:], offset + done
+
+
+def _take(handle: int, buffers: list[Any]) -> None:
+    """Fill buffers from a memory file, one after the other, from its start."""
+    offset = 0
+    for buffer in buffers:
+        view = _bytes_of(buffer)
+        while view:
+            done = os.preadv(handle, [view], offset)
+            if not done:
+                raise SetAside("decoder_died")
+            view, offset = view[done:], offset + done

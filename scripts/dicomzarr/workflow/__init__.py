@@ -1,0 +1,1 @@
+"""The main process and what surrounds a job: the only package that knows Snakemake."""

@@ -1,0 +1,264 @@
+"""What surrounds the work of a rule: its log, its record, and errors that leak nothing.
+
+A record in `private/records/` drives the work: a rule's outputs with their sizes and digests, so that the scan can tell
+whether they are still there. Its projection in `dataset/provenance/` says what was done, without clock, host or path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import logging
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dicomzarr.system import files, limits, locks
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
+
+# A job multiplies no matrices: a thread of OpenBLAS, which Snakemake asks for, would spin for a tenth of a second when
+# numpy is imported.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+SCHEMA_VERSION = 1
+# Packages whose version may change bytes of the dataset.
+SOFTWARE = ("blake3", "google-crc32c", "imagecodecs", "numcodecs", "numpy", "pillow", "pydicom", "zarr")
+# Parameters that may be shown: numbers and closed vocabularies of the configuration.
+SHAREABLE = (
+    "compression",
+    "layout",
+    "tolerance",
+    "cross_check",
+    "burned_in",
+    "small_cells",
+    "level",
+    "labels",
+    "splits",
+    "code",
+)
+
+# Rules whose work the seal speaks for: where one of them begins, an older seal says nothing any more.
+SEALED = (
+    "discover_files", "index_headers", "plan_batches", "extract_batch", "check_batch", "report_depth", "report_size",
+    "join_labels", "consolidate_dataset", "render_report", "check_privacy",
+)  # fmt: skip
+DAMAGED = (
+    "what an earlier step wrote is damaged and was taken back; run the same command again: it is made anew. If this "
+    "comes again, check the disk"
+)
+
+log = logging.getLogger("dicomzarr")
+
+
+@dataclasses.dataclass
+class Step:
+    """What a script hands back: `result` is a dataclass or a mapping of JSON values."""
+
+    result: Any = None
+
+
+def software() -> dict[str, str]:
+    """Return the versions of the packages that shape the data.
+
+    The folders of packages tell them by their names (PEP 427); to import `importlib.metadata` would take each job as
+    long as a small table.
+    """
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        with contextlib.suppress(OSError):
+            for name, version in re.findall(
+                r"^(\w+)-([^-\n]+)\.dist-info$", "\n".join(os.listdir(folder)), re.MULTILINE
+            ):
+                found.setdefault(name.lower().replace("_", "-"), version)
+    return {name: found.get(name) or _installed(name) for name in SOFTWARE}
+
+
+def _installed(name: str) -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version(name)
+
+
+def software_versions() -> list[str]:
+    """Return `software` as a list of ``name version``."""
+    return [f"{name} {version}" for name, version in software().items()]
+
+
+def quiet() -> None:
+    """Silence what libraries say, since it may quote a header, and write no core dumps."""
+    warnings.simplefilter("ignore")
+    logging.getLogger("pydicom").disabled = True
+    logging.raiseExceptions = False
+    limits.dump_no_core()
+
+
+def where(error: BaseException) -> str:
+    """Return the type of an error and the lines of this project it passed, never its text."""
+    places = [
+        f"{Path(frame.filename).stem}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "dicomzarr" in frame.filename
+    ]
+    return f"{type(error).__name__} at {' < '.join(reversed(places[-6:])) or 'an unknown place'}"
+
+
+def disk_trouble(error: OSError) -> str:
+    """Return a sentence for an operating-system error that names neither file nor patient."""
+    return f"the operating system says: {os.strerror(error.errno) if error.errno else type(error).__name__}"
+
+
+def _plain(result: Any) -> Any:
+    return dataclasses.asdict(result) if dataclasses.is_dataclass(result) and not isinstance(result, type) else result
+
+
+def claims(results: Results, outputs: Mapping[str, str]) -> dict[str, list[Any]]:
+    """Return ``{path below results: [size, sha256]}`` of the files."""
+    return {
+        os.path.relpath(path, results.root): [os.path.getsize(path), files.sha256_of(Path(path))]
+        for path in sorted(outputs.values())
+    }
+
+
+def _refuse_damage(snakemake: Any, results: Results) -> None:
+    """Refuse inputs that are no longer as an earlier step wrote them; their record is taken back.
+
+    The scan compares sizes alone. A job of a batch reads a plan, whose digest is a param, and records, which tell
+    their damage themselves.
+
+    Raises
+    ------
+    UserError
+        If there are any: the next run makes them anew.
+    """
+    if snakemake.wildcards:
+        return
+    wanted = {os.path.relpath(path, results.root) for path in snakemake.input}
+    damaged = False
+    for path in results.records.glob("*.json"):
+        try:
+            said = files.read_record(path)["claims"]
+        except FileNotFoundError:
+            continue  # of a job that runs beside this one
+        for name in wanted & said.keys():
+            if files.sha256_of(results.root / name) != said[name][1]:
+                path.unlink(missing_ok=True)
+                damaged = True
+    if damaged:
+        raise UserError(DAMAGED)
+
+
+def digests_of(params: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Return a digest of each param of a rule or a job, functions left out: what a record was made with."""
+    return {
+        name: files.sha256_of_bytes(files.canonical_json(value))[:16] for name, value in params if not callable(value)
+    }
+
+
+def _write_records(snakemake: Any, results: Results, step: Step) -> None:
+    named = {name: str(path) for name, path in snakemake.output.items()}
+    shown = {key: value for key, value in sorted(dict(snakemake.params.items()).items()) if key in SHAREABLE}
+    result = _plain(step.result) or {}
+    if "provenance" in named:
+        outputs = {
+            name: files.sha256_of(Path(path))
+            for name, path in named.items()
+            if name not in ("record", "provenance") and os.path.relpath(path, results.root).startswith("dataset")
+        }
+        projection = {
+            "schema_version": SCHEMA_VERSION,
+            "rule": snakemake.rule,
+            "params": shown,
+            "software": software(),
+            "inputs": result.get("inputs", {}),
+            "outputs": outputs | result.get("outputs", {}),
+            "counts": result.get("counts", {}),
+        }
+        files.write_atomically(Path(named["provenance"]), files.canonical_json(projection))
+    if "record" in named:
+        made = {name: path for name, path in named.items() if name != "record"}
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "rule": snakemake.rule,
+            "params": digests_of(snakemake.params.items()),
+            "claims": claims(results, made) | result.get("claims", {}),
+            **{key: value for key, value in result.items() if key != "claims"},
+        }
+        files.write_atomically(Path(named["record"]), files.record_json(record), private=True)
+
+
+@contextlib.contextmanager
+def step(snakemake: Any) -> Iterator[Step]:
+    """Run a script's work: log to the rule's log, hold the jobs lock, write the records last.
+
+    Parameters
+    ----------
+    snakemake : snakemake.iocontainers.Snakemake
+        The object that Snakemake gives to a script. An output named `record` receives the private record, one named
+        `provenance` its shareable projection.
+
+    Notes
+    -----
+    A seal of the dataset goes before the work begins: while a run is under way, and after one that was interrupted,
+    nothing calls the dataset whole.
+
+    An error ends the process with exit code 1 and one line, on the terminal and in the log: a `UserError` with its
+    text; anything else by its type and the lines of this project it passed. Texts of other exceptions may quote a
+    header or a path and are never shown.
+    """
+    quiet()
+    # Tables of a million rows are no garbage: looking through them again and again takes a tenth of a job.
+    gc.set_threshold(50_000, 20, 100)
+    results = Results(Path(snakemake.config["results"]))
+    handler = _log_to(str(snakemake.log[0]))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        with locks.job(results.private):
+            log.info("%s starts", snakemake.rule)
+            current = Step()
+            if snakemake.rule in SEALED:
+                files.remove_tree(results.records / "seal_dataset.json")
+                files.remove_tree(results.sealed)
+                _refuse_damage(snakemake, results)
+            yield current
+            _write_records(snakemake, results, current)
+            log.info("%s ends", snakemake.rule)
+    except UserError as error:
+        _give_up(snakemake.rule, str(error))
+    except files.Damaged as error:
+        error.path.unlink(missing_ok=True)
+        _give_up(snakemake.rule, DAMAGED)
+    except OSError as error:
+        _give_up(snakemake.rule, f"{disk_trouble(error)} ({where(error)})")
+    except KeyboardInterrupt:
+        _give_up(snakemake.rule, "interrupted; run the same command again to go on")
+    except Exception as error:
+        _give_up(snakemake.rule, f"internal error, {where(error)}; please open an issue with this line")
+    finally:
+        gc.freeze()  # the process ends behind this: it need not look for garbage once more
+        log.removeHandler(handler)
+        with contextlib.suppress(OSError):  # a full disk: said already
+            handler.close()
+
+
+def _log_to(path: str) -> logging.Handler:
+    """Return what writes a log; nothing does where the disk does not let it, since the work may still succeed."""
+    try:
+        return logging.FileHandler(path, mode="w", encoding="utf-8")
+    except OSError:
+        return logging.NullHandler()
+
+
+def _give_up(rule: str, text: str) -> None:
+    log.error("%s: %s", rule, text)
+    print(f"{rule}: {text}", file=sys.stderr, flush=True)
+    raise SystemExit(1)

@@ -1,0 +1,163 @@
+"""The progress of a run, shown by the main process: one line on a terminal, one each ten seconds in a file.
+
+It reads the numbers that jobs note (`progress`) and adds them up. No job imports this module.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from dicomzarr.system.heartbeat import FOLDER
+from dicomzarr.system.results_folder import Results
+
+ON_TERMINAL, IN_FILE = 0.5, 10.0  # seconds between two looks
+_MEMORY = 30.0  # seconds over which the rate is taken
+_WORK = ("extract_batch", "check_batch")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a run is: items and bytes done, and how many there are in all, 0 where that is not known yet."""
+
+    stage: str
+    items: int
+    of_items: int
+    bytes: int
+    of_bytes: int
+
+    @property
+    def done(self) -> int:
+        """What a rate is taken of: bytes where they are known, else items."""
+        return self.bytes if self.of_bytes else self.items
+
+    @property
+    def of_all(self) -> int:
+        """How much `done` will be at the end."""
+        return self.of_bytes or self.of_items
+
+
+def _notes(results: Results) -> dict[str, tuple[int, int]]:
+    found = {}
+    for path in (results.private / FOLDER).glob("*"):
+        try:
+            items, size = path.read_text().split()
+            found[path.name] = (int(items), int(size))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _batches(results: Results) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        batches: Mapping[str, Mapping[str, Any]] = json.loads((results.plans / "contents.json").read_bytes())["batches"]
+        return batches
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def state(results: Results, files: int) -> State | None:
+    """Return how far the run is, or None where no job has said anything yet.
+
+    A batch counts where a job of this run works or worked on it, or where it has no record and so is still to come.
+    """
+    notes = _notes(results)
+    for name, (items, size) in notes.items():
+        if name.startswith("export_"):  # exports come last
+            of_items = sum(batch["series"] for batch in _batches(results).values())
+            if items < of_items:
+                return State(f"{name}: series", items, of_items, size, 0)
+    work = [name for name in notes if name.startswith(_WORK)]
+    if not work:
+        read = notes.get("index_headers")
+        return State("reading headers: files", read[0], files, read[1], 0) if read else None
+    items = of_items = size = of_size = 0
+    for name, batch in _batches(results).items():
+        for rule in _WORK:
+            note = notes.get(f"{rule}.{name}")
+            if note is None and (results.records / rule / f"{name}.json").exists():
+                continue
+            items, size = items + (note or (0, 0))[0], size + (note or (0, 0))[1]
+            of_items, of_size = of_items + batch["series"], of_size + batch["bytes"]
+    return State("extracting and checking: series", items // 2, of_items // 2, size // 2, of_size // 2)
+
+
+def _amount(size: float) -> str:
+    for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if size >= limit:
+            return f"{size / limit:.1f} {unit}"
+    return f"{size / 1e3:.0f} kB"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def line(now: State, per_second: float) -> str:
+    """Return a state as text; `per_second` is the rate of `done`, 0 where it is not known."""
+    text = f"{now.stage} {now.items:,}"
+    text += f" of {now.of_items:,}" if now.of_items else ""
+    if now.of_bytes:
+        text += f", {_amount(now.bytes)} of {_amount(now.of_bytes)}"
+    if per_second > 0:
+        rate = _amount(per_second) if now.of_bytes else f"{per_second:,.0f}"
+        text += f", {rate} a second, about {_duration(max(now.of_all - now.done, 0) / per_second)} left"
+    return text
+
+
+def lines(results: Results, files: int, clock: Iterator[float]) -> Iterator[str]:
+    """Yield the line of each moment of `clock`, seconds; an empty one where there is nothing to say."""
+    past: deque[tuple[float, str, int]] = deque()
+    for moment in clock:
+        now = state(results, files)
+        if now is None:
+            yield ""
+            continue
+        past.append((moment, now.stage, now.done))
+        while past[0][1] != now.stage or moment - past[0][0] > _MEMORY:
+            past.popleft()
+        took = moment - past[0][0]
+        yield line(now, (now.done - past[0][2]) / took if took > 0 else 0.0)
+
+
+def _clock(stop: threading.Event, pause: float) -> Iterator[float]:
+    while not stop.wait(pause):
+        yield time.monotonic()
+
+
+def _show(results: Results, files: int, stop: threading.Event, out: IO[str]) -> None:
+    terminal = out.isatty()
+    last = ""
+    for text in lines(results, files, _clock(stop, ON_TERMINAL if terminal else IN_FILE)):
+        if text and (terminal or text != last):
+            # Erased to its end first; the cursor goes back, so that what others print begins on a line of its own.
+            out.write(f"\r\x1b[K{text}\r" if terminal else f"{text}\n")
+            out.flush()
+        last = text
+    if terminal and last:
+        out.write("\r\x1b[K")
+        out.flush()
+
+
+def start(results: Results, files: int) -> None:
+    """Show the progress of this process's run until it ends; `files` is how many there are in the source."""
+    for path in (results.private / FOLDER).glob("*"):
+        path.unlink(missing_ok=True)
+    stop = threading.Event()
+    thread = threading.Thread(target=_show, args=(results, files, stop, sys.stderr), daemon=True)
+    thread.start()
+
+    def end() -> None:
+        stop.set()
+        thread.join(2)
+
+    atexit.register(end)

@@ -1,0 +1,304 @@
+"""The configuration: read once, checked whole, refused with a message that names the key.
+
+Runs in the main process before any work; imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dicomzarr.system.project import ROOT
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.reasons import REASONS
+
+SCHEMA = ROOT / "schemas" / "config.schema.json"
+LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
+FIXED_FINDING = "fixed_unmatched"  # of the lists of splits.fixed
+OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
+VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
+EXPORT_FINDINGS = ("png_refused", "nifti_refused")
+_TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
+
+
+class ConfigProblem(UserError):
+    """A key of the configuration is wrong; the text names it, what was found and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The checked configuration.
+
+    Attributes
+    ----------
+    sources : dict of str to Path
+        Absolute source folders by label; the label is empty where there is one source only.
+    results : Path
+        As the user wrote it.
+    """
+
+    sources: dict[str, Path]
+    results: Path
+    compression: str
+    layout: str
+    burned_in: str
+    burned_in_reason: str
+    gate: dict[str, int]
+    labels: list[dict[str, Any]]
+    splits: dict[str, Any]
+    spacing_tolerance: float
+    cross_check: float
+    series_per_batch: int
+    megabytes_per_batch: int
+    largest_drop: float
+    confirm_drop: bool
+    paranoid: bool
+    keep_removed: bool
+    follow_links: bool
+
+
+def _found(value: object) -> str:
+    if isinstance(value, bool):
+        kind = "true/false"
+    elif isinstance(value, str):
+        kind = "text"
+    elif isinstance(value, (int, float)):
+        kind = "a number"
+    elif isinstance(value, Mapping):
+        return "a mapping"
+    elif isinstance(value, (list, tuple)):
+        return "a list"
+    elif value is None:
+        return "nothing"
+    else:
+        kind = type(value).__name__
+    return f"{value!r} ({kind})"
+
+
+def _explain(error: Any) -> str:
+    """Return one sentence for a jsonschema error: the key, what was found, what is allowed."""
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(str(name) for name in error.instance if name not in known)[0]
+        near = difflib.get_close_matches(unknown, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+        return f"config key {'.'.join(filter(None, (key, unknown)))!r} is not known{hint}"
+    if error.validator == "required":
+        missing = sorted(set(error.validator_value) - set(error.instance))[0]
+        return f"config key {'.'.join(filter(None, (key, missing)))!r} is missing"
+    if error.validator == "propertyNames" or error.parent is not None and error.parent.validator == "propertyNames":
+        return f"config key {key!r}: found the name {error.instance!r}, allowed are letters, digits and _ . -"
+    schema = error.schema
+    if "enum" in schema:
+        words = [str(word).lower() if isinstance(word, bool) else str(word) for word in schema["enum"]]
+        allowed = "one of " + ", ".join(dict.fromkeys(words))
+    elif "oneOf" in schema or "description" in schema:
+        allowed = schema.get("description", "")
+    else:
+        bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS if name in schema]
+        allowed = " ".join([_TYPES.get(schema.get("type", ""), str(schema.get("type"))), *bounds])
+    return f"config key {key!r}: found {_found(error.instance)}, allowed is {allowed}"
+
+
+_BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("minLength", "of length from"))
+
+
+def is_on(value: object) -> bool:
+    """Return whether a switch is on: from a file it comes as a boolean, from the command line as text."""
+    return value is True or value == "true"
+
+
+def _check_schema(config: Mapping[str, Any]) -> None:
+    import jsonschema  # a quarter of a second, in the main process only
+
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+    errors = sorted(validator.iter_errors(dict(config)), key=lambda e: [str(part) for part in e.absolute_path])
+    if errors:
+        raise ConfigProblem(_explain(errors[0]))
+
+
+def _refuse_no_numbers(value: object, key: str) -> None:
+    """Refuse NaN and infinity, which no comparison with a bound refuses."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigProblem(f"config key {key!r}: found {value}, needed is a number")
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, one in items:
+        _refuse_no_numbers(one, f"{key}.{name}".lstrip("."))
+
+
+def _check_gate(gate: Mapping[str, int]) -> None:
+    known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, FIXED_FINDING, *EXPORT_FINDINGS, *REASONS}
+    for finding in gate:
+        if finding not in known:
+            near = difflib.get_close_matches(finding, sorted(known), 1)
+            hint = f"did you mean {near[0]!r}?" if near else "see config.yaml for the findings"
+            raise ConfigProblem(f"config key 'gate.{finding}' is no finding; {hint}")
+
+
+def _check_labels(labels: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse labels that name neither a file nor a folder, or no vocabulary; and one name for two kinds of value."""
+    kinds: dict[str, object] = {}
+    for number, one in enumerate(labels):
+        key = f"labels.{number}"
+        needed = ("file", "by", "key", "columns") if "file" in one else ("folder", "name", "values")
+        for name in needed:
+            if name not in one:
+                raise ConfigProblem(f"config key '{key}.{name}' is missing; needed are {', '.join(needed)}")
+        odd = sorted(set(one) - set(needed) - ({"issuer"} if one.get("by") == "patient" else set()))
+        if odd:
+            raise ConfigProblem(
+                f"config key '{key}.{odd[0]}' does not go with {needed[0]!r}: needed are {', '.join(needed)}"
+            )
+        named = one["columns"] if "columns" in one else {one["name"]: {"values": one["values"]}}
+        for name, allowed in named.items():
+            place = f"{key}.columns.{name}" if "columns" in one else key
+            if ("values" in allowed) == ("range" in allowed):
+                raise ConfigProblem(f"config key {place!r}: needed is one of 'values' and 'range'")
+            if "range" in allowed and allowed["range"][0] > allowed["range"][1]:
+                raise ConfigProblem(f"config key '{place}.range': found a first number above the second")
+            if kinds.setdefault(name, "range" in allowed) != ("range" in allowed):
+                raise ConfigProblem(
+                    f"config key {place!r}: the label {name!r} has words in one place and numbers in another"
+                )
+
+
+def _check_splits(splits: Mapping[str, Any]) -> None:
+    if "stratify" in splits:
+        raise ConfigProblem(
+            "config key 'splits.stratify': exact strata need to know all patients, so that each new one could move an "
+            "old one; splits here depend on the patient alone and come out even by chance. Remove the key, look at the "
+            "balance in the report, and choose another seed if it is not good"
+        )
+    if splits and not splits.get("fractions"):
+        raise ConfigProblem(
+            "config key 'splits.fractions' is missing; needed are shares, such as {train: 0.9, val: 0.1}"
+        )
+    total = math.fsum(splits.get("fractions", {}).values())
+    if splits and not abs(total - 1) <= 1e-9:  # as is NaN
+        raise ConfigProblem(f"config key 'splits.fractions': found shares that add up to {total:g}, needed is 1")
+
+
+def _within(inner: Path, outer: Path) -> bool:
+    return inner == outer or outer in inner.parents
+
+
+def _refuse_unusable(results: str) -> None:
+    """Refuse names that Snakemake or a reader would take for something else."""
+    odd = sorted(set(results) & set("{}<>\n\0"))
+    if odd:
+        raise ConfigProblem(
+            f"config key 'results': found {odd[0]!r} in {results!r}; a results folder may not hold any of {{ }} < >, "
+            "which have a meaning of their own in Snakemake"
+        )
+    if results.startswith("~"):
+        raise ConfigProblem(
+            f"config key 'results': {results!r} begins with ~, which is not expanded; write the whole path"
+        )
+
+
+def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
+    named = {"": value} if isinstance(value, str) else dict(value)
+    found: dict[str, Path] = {}
+    for label, text in named.items():
+        key = f"source.{label}" if label else "source"
+        if text.startswith("~"):
+            raise ConfigProblem(
+                f"config key {key!r}: {text!r} begins with ~, which is not expanded; write the whole path"
+            )
+        folder = Path(os.path.abspath(text))
+        if not folder.exists():
+            raise ConfigProblem(
+                f"config key {key!r}: the folder {text!r} does not exist; mount its disk, or name the folder of DICOM "
+                "files"
+            )
+        if not folder.is_dir():
+            raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise ConfigProblem(f"config key {key!r}: the folder {text!r} cannot be read by this user")
+        found[label] = folder
+    real = [folder.resolve() for folder in found.values()]
+    for index, folder in enumerate(real):
+        for other in real[index + 1 :]:
+            if _within(folder, other) or _within(other, folder):
+                raise ConfigProblem(
+                    "config key 'source': one folder lies inside another; each file may be found once only"
+                )
+    return found
+
+
+def check_keys(config: Mapping[str, Any]) -> None:
+    """Check names, types and ranges of all keys, and no folder.
+
+    Raises
+    ------
+    ConfigProblem
+        At the first key that is unknown or of a wrong type or value.
+    """
+    _check_schema(config)
+    _refuse_no_numbers(dict(config), "")
+    _check_gate(config["gate"])
+    _check_labels(config["labels"])
+    _check_splits(config["splits"])
+
+
+def check(config: Mapping[str, Any]) -> Settings:
+    """Return the checked settings.
+
+    Parameters
+    ----------
+    config : mapping
+        The merged configuration, defaults included.
+
+    Raises
+    ------
+    ConfigProblem
+        At the first key that is unknown, of a wrong type or value, or names a folder that cannot serve.
+    """
+    check_keys(config)
+    if config["burned_in"] == "keep" and not config["burned_in_reason"].strip():
+        raise ConfigProblem(
+            "config key 'burned_in_reason' is empty; "
+            "burned_in: keep needs a sentence that says why these images may be kept"
+        )
+    sources = _sources(config["source"])
+    _refuse_unusable(config["results"])
+    results = Path(config["results"])
+    try:
+        place = Path(os.path.abspath(results)).resolve()
+        is_usable = results.is_dir() or not results.exists()
+    except OSError as error:
+        raise ConfigProblem(f"config key 'results': it cannot be a folder: {os.strerror(error.errno or 0)}") from None
+    for folder in sources.values():
+        if _within(place, folder.resolve()):
+            raise ConfigProblem("config key 'results': it lies inside the source; choose a folder outside of it")
+        if _within(folder.resolve(), place):
+            raise ConfigProblem("config key 'source': it lies inside the results; choose a folder outside of them")
+    if not is_usable:
+        raise ConfigProblem(f"config key 'results': {config['results']!r} is not a folder")
+    return Settings(
+        sources=sources,
+        results=results,
+        compression=config["compression"],
+        layout=config["layout"],
+        burned_in=config["burned_in"],
+        burned_in_reason=config["burned_in_reason"],
+        gate=dict(config["gate"]),
+        labels=[dict(one) for one in config["labels"]],
+        splits=dict(config["splits"]),
+        spacing_tolerance=float(config["spacing_tolerance"]),
+        cross_check=float(config["cross_check"]),
+        series_per_batch=config["batch"]["series"],
+        megabytes_per_batch=config["batch"]["megabytes"],
+        largest_drop=float(config["largest_drop"]),
+        confirm_drop=is_on(config["confirm_drop"]),
+        paranoid=is_on(config["paranoid"]),
+        keep_removed=is_on(config["keep_removed"]),
+        follow_links=is_on(config["follow_links"]),
+    )

@@ -1,0 +1,102 @@
+"""OME-Zarr metadata: units only where they are known, directions only where axes are aligned, long lists set beside."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from dicomzarr.arrays import ome_metadata
+from dicomzarr.volumes.model import Frame, Place, Volume
+
+FACTS = {"modality": "CT", "photometric": "MONOCHROME2"}
+
+
+def volume(frames: int = 2, axis: str = "z", **more: Any) -> Volume:
+    made = [
+        Frame(0, n, frames, "c", "1.2", "1.3", "CT", (), 4, 4, 1, "<i2", "MONOCHROME2", 16, rescale=(1.0 + n, 0.0))
+        for n in range(frames)
+    ]
+    places = tuple(Place(one, n if axis == "t" else None, n if axis == "z" else None) for n, one in enumerate(made))
+    return Volume(("d",), "volume", "why", (axis, "y", "x"), (frames, 4, 4), places, **more)
+
+
+def affine(x: tuple[float, ...], y: tuple[float, ...], z: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
+    rows = [(float(x[i]), float(y[i]), float(z[i]), 0.0) for i in range(3)]
+    return (*rows, (0.0, 0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (((2, 0, 0), (0, 2, 0), (0, 0, 3)), ("right-to-left", "anterior-to-posterior", "inferior-to-superior")),
+        (((-2, 0, 0), (0, 0, -2), (0, 3, 0)), ("left-to-right", "superior-to-inferior", "anterior-to-posterior")),
+        (((2, 0.01, 0), (-0.01, 2, 0), (0, 0, 3)), (None, None, "inferior-to-superior")),
+    ],
+)
+def test_directions_are_stated_for_aligned_axes_alone(columns: Any, expected: tuple[str | None, ...]) -> None:
+    one = volume(affine_lps=affine(*columns))
+    assert tuple(ome_metadata.anatomical(one, axis) for axis in "xyz") == expected
+    stated = {axis["name"]: axis.get("orientation") for axis in ome_metadata.axes(one)}
+    for name, value in zip("xyz", expected, strict=True):
+        assert stated[name] == ({"type": "anatomical", "value": value} if value else None)
+    assert ome_metadata.anatomical(volume(), "x") is None
+
+
+@pytest.mark.parametrize(
+    ("means", "values", "step"),
+    [
+        (["frame_time_s"], [0.0, 0.5, 1.0], 0.5),
+        (["acquisition_time_s"], [0.0, 0.5, 1.2], None),
+        (["echo_time_ms"], [0.0, 0.5, 1.0], None),
+        (["frame_time_s", "echo_time_ms"], [[0.0, 1.0], [0.5, 1.0], [1.0, 1.0]], None),
+    ],
+)
+def test_only_even_times_make_t_an_axis_of_seconds(means: list[str], values: list[Any], step: float | None) -> None:
+    one = volume(3, "t", t_axis={"means": means, "values": values})
+    assert ome_metadata.axes(one)[0].get("unit") == ("second" if step else None)
+    assert ome_metadata.scale(one)[0] == (step or 1.0)
+
+
+def test_spacing_is_never_invented() -> None:
+    one = volume(spacing_mm={"y": 0.5, "x": 0.75})
+    assert [axis.get("unit") for axis in ome_metadata.axes(one)] == [None, "millimeter", "millimeter"]
+    assert ome_metadata.scale(one) == [1.0, 0.5, 0.75]
+
+
+def test_a_volume_says_where_it_is_one_whole_file() -> None:
+    one = volume(3)
+    assert ome_metadata.facts(one, FACTS)["one_file"] is True
+    turned = dataclasses.replace(one, places=one.places[::-1])
+    assert ome_metadata.facts(turned, FACTS)["one_file"] == [2, 1, 0]
+    part = dataclasses.replace(one, places=one.places[:2])
+    other = dataclasses.replace(one.places[0], frame=dataclasses.replace(one.places[0].frame, source=1))
+    mixed = dataclasses.replace(one, places=(other, *one.places[1:]))
+    assert not {"one_file"} & (set(ome_metadata.facts(part, FACTS)) | set(ome_metadata.facts(mixed, FACTS)))
+    assert "one_file" not in ome_metadata.facts(volume(1), FACTS)
+
+
+def test_long_lists_lie_in_arrays_beside_the_image(tmp_path: Path) -> None:
+    frames = ome_metadata.MANY + 1
+    depths = tuple(float(n * n) for n in range(frames))
+    lut = {"first": 0, "bits": 16, "values": list(range(frames))}
+    one = volume(frames, positions_mm=depths)
+    digests = ome_metadata.write_image_group(tmp_path, one, FACTS | {"modality_lut": lut})
+    facts = json.loads((tmp_path / "zarr.json").read_text())["attributes"]["dicomzarr"]
+    assert facts["rescale"] == {"array": "rescale"} and facts["positions_mm"] == {"array": "positions_mm"}
+    assert facts["modality_lut"]["values"] == {"array": "modality_lut"}
+    expected = {
+        "rescale": [[1.0 + n, 0.0] for n in range(frames)],
+        "positions_mm": depths,
+        "modality_lut": range(frames),
+    }
+    for name, values in expected.items():
+        array: Any = zarr.open_array(str(tmp_path / name), mode="r")
+        np.testing.assert_array_equal(array[...], np.asarray(list(values)))
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert set(digests) == written

@@ -1,0 +1,62 @@
+"""What the asking thread reads is what zarr-python's own calls read, and so are its complaints."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from numpy.typing import NDArray
+
+from dicomzarr.arrays import shard_writer
+from dicomzarr.arrays.zarr_reader import open_array
+
+SHAPE = (12, 40, 50)
+PARTS = [(slice(n, n + 3), slice(None), slice(5, 45)) for n in range(10)] + [(4, slice(None), slice(None))]
+
+
+@pytest.fixture
+def values() -> NDArray[np.int16]:
+    return np.random.default_rng(0).integers(-999, 999, SHAPE, "<i2")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, values: NDArray[np.int16]) -> Path:
+    grid = shard_writer.chunk_grid(("z", "y", "x"), SHAPE, "<i2", "slice")
+    shard_writer.write_array(tmp_path / "0", grid, "<i2", "balanced", iter(values))
+    return tmp_path / "0"
+
+
+@pytest.mark.parametrize("through_zarrs", [False, True])
+def test_parts_are_those_of_zarr_itself_for_any_number_of_threads(
+    folder: Path, values: NDArray[np.int16], through_zarrs: bool
+) -> None:
+    array = open_array(folder)
+    assert array.shape == SHAPE and array.dtype == values.dtype
+    array = array.through_zarrs() if through_zarrs else array
+    whole = zarr.open_array(str(folder), mode="r")
+    with ThreadPoolExecutor(4) as threads:
+        for part, found in zip(PARTS * 4, threads.map(array.__getitem__, PARTS * 4), strict=True):
+            assert np.array_equal(found, values[part]) and np.array_equal(found, whole[part])
+
+
+@pytest.mark.parametrize("through_zarrs", [False, True])
+def test_a_damaged_chunk_is_refused_and_the_next_call_works(
+    folder: Path, values: NDArray[np.int16], through_zarrs: bool
+) -> None:
+    shard = folder / "c/0/0/0"
+    data = bytearray(shard.read_bytes())
+    data[20] ^= 1  # in the first chunk
+    shard.write_bytes(data)
+    array = open_array(folder)
+    array = array.through_zarrs() if through_zarrs else array
+    with pytest.raises(Exception, match=r"(?i)checksum|blosc"):
+        array[0, slice(None), slice(None)]
+    assert np.array_equal(array[slice(1, 12), slice(None), slice(None)], values[1:])
+
+
+def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_array(tmp_path / "nothing")

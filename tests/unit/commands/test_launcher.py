@@ -1,0 +1,391 @@
+"""The launcher, as a user meets it: the real file in a copy of the project; stand-ins for uv and what it installs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from conftest import ROOT
+
+from dicomzarr.records import export_record
+
+# What a stand-in does: it notes how it was called, and imitates as much of the real program as the launcher relies on.
+STAND_IN = """
+import json, os, pathlib, sys, time
+name, arguments = sys.argv[1], sys.argv[2:]
+with open(os.environ["CALLS"], "a") as file:
+    env = {key: os.environ.get(key) for key in ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE")}
+    print(json.dumps({"name": name, "arguments": arguments, "cwd": os.getcwd(), "env": env}), file=file)
+if name == "uv":
+    time.sleep(float(os.environ.get("UV_TAKES", "0")))
+    if os.environ.get("UV_FAILS"):
+        sys.exit("uv: no route to host")
+    if arguments[0] == "venv":
+        pathlib.Path(arguments[-1], "bin").mkdir(exist_ok=True)
+    for program in ("snakemake", "python") if arguments[0] == "pip" else ():
+        path = pathlib.Path(arguments[arguments.index("--python") + 1]).with_name(program)
+        path.write_text(pathlib.Path(os.environ["STAND_IN"], program).read_text())
+        path.chmod(0o755)
+if name == "python":
+    time.sleep(float(os.environ.get("PYTHON_TAKES", "0")))
+if arguments[:2] == ["-m", "dicomzarr.commands.demo"]:
+    pathlib.Path(arguments[2]).mkdir(parents=True)
+if name == "snakemake":
+    sys.exit(int(os.environ.get("SNAKEMAKE_EXITS", "0")))
+"""
+
+
+class Project:
+    """A copy of what the launcher needs, and a PATH that holds stand-ins alone."""
+
+    def __init__(self, folder: Path, name: str = "project") -> None:
+        self.root = folder / name
+        self.elsewhere = folder / "elsewhere"
+        self.calls = folder / "calls.jsonl"
+        self.stand_ins = folder / "stand-ins"
+        self.bin = folder / "bin"
+        for each in (self.root / "scripts" / "dicomzarr" / "commands", self.elsewhere, self.stand_ins, self.bin):
+            each.mkdir(parents=True)
+        for name in ("run", "requirements.lock", "requirements-dev.lock", "scripts/dicomzarr/commands/demo.py"):
+            shutil.copy(ROOT / name, self.root / name)
+        (self.stand_ins / "stand_in.py").write_text(STAND_IN)
+        for name in ("uv", "snakemake", "python"):
+            self.write_stand_in(self.stand_ins / name)
+        self.venv = self.root / ".venv"
+
+    def write_stand_in(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{self.stand_ins / 'stand_in.py'}' {path.name} \"$@\"\n")
+        path.chmod(0o755)
+
+    def with_uv(self) -> Project:
+        shutil.copy(self.stand_ins / "uv", self.bin / "uv")
+        return self
+
+    def with_environment(self) -> Project:
+        self.with_uv()
+        assert self.run("test").returncode == 0
+        self.calls.unlink()
+        return self
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, str(self.root / "run"), *arguments]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if key not in ("DICOMZARR_VENV", "PIP_FIND_LINKS")}
+        return {**kept, "PATH": str(self.bin), "CALLS": str(self.calls), "STAND_IN": str(self.stand_ins), **more}
+
+    def run(self, *arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=cwd or self.root,
+            env=self.environment(**more),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def called(self, name: str) -> list[dict[str, object]]:
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        return [call for call in map(json.loads, lines) if call["name"] == name]
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def launcher() -> ModuleType:
+    loader = SourceFileLoader("launcher", str(ROOT / "run"))
+    spec = spec_from_loader("launcher", loader)
+    assert spec
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+# ---- Python
+
+
+def test_an_old_python_can_parse_it() -> None:
+    ast.parse((ROOT / "run").read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 1), (3, 14, 9)])
+def test_pythons_that_fit(launcher: ModuleType, version: tuple[int, ...]) -> None:
+    assert launcher.python_complaint(version) == ""
+
+
+@pytest.mark.parametrize(
+    ("version", "says"), [((3, 6, 15), "3.11 or newer"), ((3, 10, 2), "3.11 or newer"), ((3, 15, 0), "3.11 to 3.14")]
+)
+def test_pythons_that_do_not_fit_are_named_in_one_line(
+    launcher: ModuleType, version: tuple[int, ...], says: str
+) -> None:
+    complaint = launcher.python_complaint(version)
+    assert f"Python {says} is needed, found {version[0]}.{version[1]}: " in complaint
+    assert "\n" not in complaint
+
+
+# ---- The environment
+
+
+def test_uv_makes_the_environment_from_hashes_and_compiles_it(project: Project) -> None:
+    assert project.with_uv().run("--version").returncode == 0
+    made, installed = (call["arguments"] for call in project.called("uv"))
+    assert (made[0], made[-1]) == ("venv", str(project.venv))  # type: ignore[index]
+    assert {"--require-hashes", "--compile-bytecode", str(project.root / "requirements.lock")} <= set(installed)  # type: ignore[call-overload]
+
+
+def test_a_current_environment_is_left_alone_and_costs_little(project: Project) -> None:
+    project.with_environment()
+    before = sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*"))
+    seconds = []
+    for _ in range(3):  # the best of three: other tests run at the same time
+        began = time.monotonic()
+        assert project.run("--version").returncode == 0
+        seconds.append(time.monotonic() - began)
+    assert min(seconds) < 1
+    assert not project.called("uv")
+    assert sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*")) == before
+
+
+def test_a_changed_lock_makes_it_anew(project: Project) -> None:
+    project.with_environment()
+    (project.venv / "left over").mkdir()
+    with (project.root / "requirements.lock").open("a") as file:
+        file.write("# changed\n")
+    assert project.run("--version").returncode == 0
+    assert len(project.called("uv")) == 2
+    assert not (project.venv / "left over").exists()
+
+
+def test_a_crash_while_making_it_is_recovered_by_the_next_start(project: Project) -> None:
+    project.with_uv()
+    making = subprocess.Popen(project.command("--version"), cwd=project.root, env=project.environment(UV_TAKES="1"))
+    wait_until(lambda: project.called("uv"))
+    making.kill()
+    making.wait()
+    (project.venv / "half a package").touch()
+    project.calls.unlink()
+    done = project.run("--version")
+    assert done.returncode == 0
+    assert "Waiting" in done.stderr, "the orphaned uv must end before its folder is cleared"
+    assert not (project.venv / "half a package").exists()
+    assert len(project.called("snakemake")) == 1
+
+
+def test_two_first_starts_at_once_make_it_once(project: Project) -> None:
+    project.with_uv()
+    environment = project.environment(UV_TAKES="0.5")
+    both = [subprocess.Popen(project.command("--version"), cwd=project.root, env=environment) for _ in range(2)]
+    assert [each.wait() for each in both] == [0, 0]
+    assert len(project.called("uv")) == 2  # venv, pip install
+    assert len(project.called("snakemake")) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="Linux alone tells who holds a lock")
+def test_who_waits_for_the_environment_says_for_whom_and_since_when(project: Project) -> None:
+    project.with_environment()
+    lock = project.root / "requirements-dev.lock"
+    with subprocess.Popen(
+        project.command("test"), cwd=project.root, env=project.environment(PYTHON_TAKES="1.5"), text=True
+    ) as first:
+        wait_until(lambda: project.called("python"))
+        lock.write_text(lock.read_text() + "# changed\n")
+        second = project.run("test")  # must make the environment anew, and may not before the first has ended
+    assert first.returncode == second.returncode == 0
+    assert f"Waiting for process {first.pid}, there since " in second.stderr
+    assert "must be made anew, and is in use\n" in second.stderr
+
+
+def test_the_tests_add_to_a_plain_environment_and_satisfy_it(project: Project) -> None:
+    project.with_uv().run("--version")
+    (project.venv / "kept").touch()
+    assert project.run("test").returncode == 0
+    assert project.called("uv")[-1]["arguments"][-1] == str(project.root / "requirements-dev.lock")  # type: ignore[index]
+    assert (project.venv / "kept").exists()
+    assert project.run("--version").returncode == 0
+    assert len(project.called("uv")) == 4
+
+
+def test_a_project_below_a_folder_with_a_space_has_its_environment_in_the_cache(tmp_path: Path) -> None:
+    project = Project(tmp_path, "my project").with_uv()
+    assert project.run("--version", HOME=str(tmp_path)).returncode == 0
+    (made,) = (tmp_path / ".cache" / "dicomzarr").iterdir()
+    assert (made / "requirements.lock.stamp").exists()
+    assert not project.venv.exists()
+    done = project.run("--version", HOME=str(project.root))
+    assert (done.returncode, "without spaces" in done.stderr) == (2, True)
+
+
+def test_a_folder_of_someone_else_is_never_touched(project: Project) -> None:
+    theirs = project.elsewhere / "thesis.txt"
+    theirs.write_text("years of work")
+    done = project.with_uv().run("--version", DICOMZARR_VENV=str(project.elsewhere))
+    assert done.returncode == 2
+    assert "was not made by ./run" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(project.elsewhere.iterdir()) == [theirs]
+
+
+@pytest.mark.slow
+def test_a_failed_install_says_what_to_do_and_vouches_for_nothing(project: Project) -> None:
+    (project.root / "requirements.lock").write_text("no-such-package==1.0 --hash=sha256:" + 64 * "0" + "\n")
+    done = project.with_uv().run("--version", UV_FAILS="1", PIP_NO_INDEX="1")
+    assert done.returncode == 2
+    assert "uv failed at `venv --quiet`: trying venv and pip" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        "run: pip could not install requirements.lock (see above): check the network"
+    )
+    assert not list(project.venv.glob("*.stamp"))
+
+
+# ---- What is passed on
+
+
+def test_arguments_reach_snakemake_as_they_are_and_the_command_can_be_pasted(project: Project) -> None:
+    arguments = ["--cores", "8", "--configfile", "my site.yaml", "--config", "x=$(rm -rf)"]
+    done = project.with_environment().run(*arguments, SNAKEMAKE_EXITS="7")
+    (call,) = project.called("snakemake")
+    assert done.returncode == 7
+    assert call["arguments"] == arguments
+    assert call["cwd"] == str(project.root)
+    assert shlex.split(done.stderr.removeprefix("+ ")) == ["snakemake", *arguments]
+    assert done.stdout == ""
+
+
+def test_from_another_folder_the_command_names_the_snakefile(project: Project) -> None:
+    project.with_environment().run(cwd=project.elsewhere)
+    (call,) = project.called("snakemake")
+    assert call["arguments"] == ["--snakefile", str(project.root / "Snakefile"), "--cores", "all"]
+    assert call["cwd"] == str(project.elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "added"),
+    [
+        ([], True),
+        (["--configfile", "my.yaml"], True),
+        (["seal_dataset", "--forcerun", "x"], True),
+        (["--cores", "2"], False),
+        (["--cores=2"], False),
+        (["-c2"], False),
+        (["-j", "2"], False),
+        (["-np"], False),
+        (["--profile", "slurm"], False),
+        (["--help"], False),
+        (["--unlock"], False),
+    ],
+)
+def test_cores_are_added_where_none_are_named(launcher: ModuleType, arguments: list[str], added: bool) -> None:
+    command = launcher.snakemake_command(arguments, str(ROOT))
+    assert command == ["snakemake", *(["--cores", "all"] if added else []), *arguments]
+
+
+def test_targets_stand_before_the_option_that_would_swallow_them(launcher: ModuleType) -> None:
+    arguments = ["--cores", "2", "--configfile", "my.yaml", "export_png", "export_npz"]
+    command = launcher.snakemake_command(arguments, str(ROOT))
+    assert command == ["snakemake", "export_png", "export_npz", "--cores", "2", "--configfile", "my.yaml"]
+    assert {kind.rule for kind in export_record.KINDS} == set(launcher.TARGETS)
+
+
+def test_snakemake_sees_the_environment_and_nothing_of_the_users_python(project: Project) -> None:
+    project.with_environment().run("-n", PYTHONPATH="/theirs", PYTHONDONTWRITEBYTECODE="1")
+    (call,) = project.called("snakemake")
+    env = call["env"]
+    assert isinstance(env, dict)
+    assert env["PATH"].split(os.pathsep)[0] == str(project.venv / "bin")
+    assert (env["PYTHONPATH"], env["PYTHONDONTWRITEBYTECODE"], env["PYTHONNOUSERSITE"]) == (None, None, "1")
+
+
+# ---- The words
+
+
+@pytest.mark.parametrize("word", ["view", "report"])
+def test_words_of_later_versions_say_so(project: Project, word: str) -> None:
+    done = project.run(word)
+    assert done.returncode == 2
+    assert done.stderr == f"run: This version does not have `{word}` yet; a later one will\n"
+    assert not project.venv.exists()
+
+
+def test_help_names_every_word(project: Project, launcher: ModuleType) -> None:
+    done = project.run("help")
+    assert done.returncode == 0
+    assert all(f"./run {word}" in done.stdout for word in launcher.WORDS)
+
+
+def test_test_passes_its_arguments_to_pytest(project: Project) -> None:
+    project.with_environment().run("test", "-k", "a or b", "-n0")
+    (call,) = project.called("python")
+    assert call["arguments"] == ["-m", "pytest", "-k", "a or b", "-n0"]
+
+
+def test_demo_lays_its_files_down_once_and_prints_a_table(project: Project) -> None:
+    dataset = project.root / "demo" / "results" / "dataset"
+    (dataset / "reports").mkdir(parents=True)
+    (dataset / "reports" / "outcomes.csv").write_text(
+        "outcome,reason,files\nextracted,,1200\nquarantined,a,2\nquarantined,b,3\nskipped,no_pixels,4\n"
+    )
+    (dataset / "volumes.csv").write_text("array,source_bytes,stored_bytes\na/b,1000,10\na/c,2000000,\n")
+    project.with_environment()
+    first, again = project.run("demo"), project.run("demo", "-n", cwd=project.elsewhere)
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert len(project.called("python")) == 1
+    assert [call["arguments"] for call in project.called("snakemake")] == [
+        ["--cores", "all", "--configfile", "demo/config.yaml"],
+        ["--configfile", "demo/config.yaml", "-n"],
+    ]
+    assert {call["cwd"] for call in project.called("snakemake")} == {str(project.root)}
+    assert [line.strip().rsplit(maxsplit=1) for line in first.stdout.strip().splitlines()] == [
+        ["files found", "1,209"],
+        ["extracted", "1,200"],
+        ["skipped", "4"],
+        ["quarantined", "5"],
+        ["ignored", "0"],
+        ["arrays", "2"],
+        ["bytes in", "2,001,000"],
+        ["bytes out", "10"],
+        ["report", "demo/results/dataset/reports/report.html"],
+    ]
+
+
+def test_a_failed_demo_passes_the_status_on_and_prints_no_table(project: Project) -> None:
+    done = project.with_environment().run("demo", SNAKEMAKE_EXITS="3")
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_an_interrupt_reaches_snakemake_and_ends_without_a_traceback(project: Project) -> None:
+    project.with_environment()
+    (project.venv / "bin" / "snakemake").write_text("#!/bin/sh\ntrap 'exit 5' TERM\n: >started\nwhile :; do :; done\n")
+    running = subprocess.Popen(
+        project.command("demo"), cwd=project.root, env=project.environment(), stderr=subprocess.PIPE, text=True
+    )
+    wait_until((project.root / "started").exists)
+    running.terminate()
+    _, errors = running.communicate(timeout=20)
+    assert running.returncode == 5
+    assert "Traceback" not in errors

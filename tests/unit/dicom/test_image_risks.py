@@ -1,0 +1,117 @@
+"""Which images may show who the patient is, as far as a header tells."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from made_up_headers import Element, file, image, text
+
+from dicomzarr.dicom import image_risks
+from dicomzarr.headers.classify import read_header
+from dicomzarr.volumes.model import ImageFacts
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+
+
+def facts_of(folder: Path, **changes: Element | None) -> ImageFacts:
+    """Return what the header index keeps of an image."""
+    path = folder / "image"
+    path.write_bytes(file(image(**changes)))
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        header = read_header(handle, path.stat().st_size)
+    finally:
+        os.close(handle)
+    assert header.outcome == "image"
+    return header.facts
+
+
+def sop_class(suffix: str) -> dict[str, Element | None]:
+    return {"SOPClassUID": text(0x00080016, "UI", STORAGE + suffix)}
+
+
+def image_type(*words: str) -> dict[str, Element | None]:
+    return {"ImageType": text(0x00080008, "CS", "\\".join(words))}
+
+
+def modality(word: str) -> dict[str, Element | None]:
+    return {"Modality": text(0x00080060, "CS", word)}
+
+
+# Secondary captures, ultrasound and photographs by their class, retired ones and those of several frames included.
+CLASSES = {
+    **dict.fromkeys(("7", "7.1", "7.2", "7.3", "7.4"), "secondary_capture"),
+    **dict.fromkeys(("3", "3.1", "6", "6.1", "6.2"), "ultrasound"),
+    **dict.fromkeys(("77.1", "77.2", "77.1.1", "77.1.1.1", "77.1.2", "77.1.2.1"), "photograph"),
+    **dict.fromkeys(("77.1.4", "77.1.4.1", "77.1.7"), "photograph"),
+    **dict.fromkeys(("1", "1.1", "2", "2.1", "4", "4.1", "20", "12.1", "77.1.5.1", "77.1.6", "128", "481.2"), ""),
+}
+
+
+@pytest.mark.parametrize("suffix", CLASSES)
+def test_kinds_by_class(tmp_path: Path, suffix: str) -> None:
+    facts = facts_of(tmp_path, **sop_class(suffix), **modality("OT"))
+    assert image_risks.burned_in(facts) == CLASSES[suffix]
+    said = text(0x00280301, "CS", "NO")
+    assert image_risks.burned_in(facts_of(tmp_path, **sop_class(suffix), **modality("OT"), Said=said)) == ""
+    said = text(0x00280301, "CS", "YES")
+    assert image_risks.burned_in(facts_of(tmp_path, **sop_class(suffix), **modality("OT"), Said=said)) == "declared"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        *[(modality(word), "ultrasound") for word in ("US", "IVUS", "BDUS")],
+        *[(modality(word), "photograph") for word in ("XC", "ES", "GM", "DMS")],
+        (modality("SC"), "secondary_capture"),
+        *[
+            ({"How": text(0x00080064, "CS", word)}, "secondary_capture")
+            for word in ("WSD", "DV", "DI", "DF", "SD", "?")
+        ],
+        ({"How": text(0x00080064, "CS", "")}, ""),
+        *[
+            (image_type("DERIVED", "SECONDARY", word), "screen_save")
+            for word in ("SCREEN SAVE", "SCREENSAVE", "Screen_Save", "SCREENSHOT", "SCREEN CAPTURE")
+        ],
+        (image_type("DERIVED", "SECONDARY", "MPR"), ""),
+        *[(image_type("ORIGINAL", "PRIMARY", word) | modality("SM"), "slide_label") for word in ("LABEL", "OVERVIEW")],
+        (image_type("ORIGINAL", "PRIMARY", "VOLUME") | modality("SM"), ""),
+        ({"Said": text(0x00280301, "CS", "NO\\YES")} | modality("US"), "ultrasound"),
+        ({"Said": text(0x00280301, "CS", "yes ")}, "declared"),
+    ],
+)
+def test_kinds_by_what_else_the_header_says(tmp_path: Path, changes: dict[str, Element | None], kind: str) -> None:
+    assert image_risks.burned_in(facts_of(tmp_path, **changes)) == kind
+    assert not kind or kind in image_risks.BURNED_IN_KINDS
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("HEAD", "BRAIN", "SKULL", "HEADNECK", "HEAD_NECK", "Head/Neck", "FACE", "ORBIT", "EYE", "SINUS", "JAW"),
+        *("MAXILLA", "CSPINE AND HEAD", "WHOLEBODY", "TETE", "KOPF", "IAC"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["CT", "MR", "PT"])
+def test_a_head_by_its_body_part(tmp_path: Path, part: str, kind: str) -> None:
+    facts = facts_of(tmp_path, **modality(kind), Part=text(0x00180015, "CS", part))
+    assert image_risks.shows_face([facts])
+    assert not image_risks.shows_face([facts_of(tmp_path, **modality("MG"), Part=text(0x00180015, "CS", part))])
+
+
+@pytest.mark.parametrize("tag", [0x00081030, 0x0008103E, 0x00181030])
+def test_a_head_by_its_descriptions(tmp_path: Path, tag: int) -> None:
+    for said in ("t1_mprage_sag", "CT Brain w/o", "Schädel nativ", "AX FLAIR", "MRI HEAD", "Tête"):
+        facts = facts_of(tmp_path, **modality("MR"), Said=text(tag, "LO", said))
+        assert image_risks.shows_face([facts_of(tmp_path, **modality("MR")), facts]), said
+        assert said not in repr(facts)
+    for said in ("Thorax", "ABDOMEN early arterial", "L facet joints", "Carat", "ahead", "T2 TSE", ""):
+        assert not image_risks.shows_face([facts_of(tmp_path, **modality("MR"), Said=text(tag, "LO", said))]), said
+
+
+def test_what_the_header_says_of_visual_features(tmp_path: Path) -> None:
+    for said, kind, shows in (("YES", "OT", True), ("yes", "XC", True), ("NO", "OT", False), ("", "OT", False)):
+        facts = facts_of(tmp_path, **modality(kind), Said=text(0x00280302, "CS", said))
+        assert image_risks.shows_face([facts]) is shows

@@ -1,0 +1,104 @@
+"""What becomes of a series whose frames two decoders read differently, or only one can read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dicoms import ct_slice, save
+from made_up_pixels import DICOM, encapsulate, picture
+from reference_cases import rle
+
+from dicomzarr.pixels import decoders
+from dicomzarr.pixels.decoders import Decoder
+from dicomzarr.privacy.identifiers import Gatherer
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.extract_batch.series import extract
+from dicomzarr.stages.extract_batch.series_files import Roots
+from dicomzarr.stages.index_headers.read_chunk import read_files
+from dicomzarr.system import thread_pool
+from dicomzarr.system.thread_pool import Crew
+from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.volumes.model import Options
+
+OPTIONS: dict[str, Any] = {
+    "compression": "balanced",
+    "layout": "slice",
+    "tolerance": 1e-3,
+    "cross_check": 1.0,
+    "burned_in": "keep",
+    "software": ("a 1",),
+    "code": "c",
+}
+
+
+def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | None = None) -> dict[str, Any]:
+    """Extract a series of RLE slices, one of them broken."""
+    rows, contents = [], {}
+    folder.mkdir(exist_ok=True)
+    for index in range(slices):
+        one = ct_slice("rle", index, pixels=picture(16, signed=True))
+        one.file_meta.TransferSyntaxUID = f"{DICOM}.5"
+        stream = rle(picture(16, signed=True) // (index + 1))
+        one.PixelData = encapsulate([stream[:70] if index == broken else stream])
+        one["PixelData"].VR, one["PixelData"].is_undefined_length = "OB", True
+        path = save(one, folder / f"{index}.dcm")
+        found = os.stat(path)
+        key = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        (line,) = read_files({"": str(folder)}, [(path.name, key)], Gatherer())
+        rows.append(json.loads(line))
+        contents[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    entry = {"series_id": "s", "study_id": "t", "subject_id": "u", "flags": [], "files": rows, "rivals": []}
+    roots = Roots({"": os.fsencode(folder)})
+    options = Options(**OPTIONS)
+    return extract(entry, contents, folder / "store", roots, Pseudonyms(b"k" * 32), options, Crew(threads))
+
+
+def test_two_decoders_that_agree(tmp_path: Path) -> None:
+    record = extracted(tmp_path)
+    (volume,) = record["volumes"]
+    assert volume["cross_checks"] == {"agreed dicomzarr-rle": 3} and volume["flags"] == []
+    assert record["disagreement"] is None
+
+
+def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_pool, "WORTH_IT", 0)
+
+    def everything(threads: int) -> tuple[object, dict[str, bytes]]:
+        folder = tmp_path / str(threads)
+        record = extracted(folder, 20, threads, broken=13)
+        for file in record["files"]:
+            del file["stat"]
+        store = folder / "store"
+        return record, {os.fspath(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+
+    record, files = everything(1)
+    assert [file["reason"] for file in record["files"]].count("") == 19 and len(files) > 2
+    assert everything(4) == (record, files)
+
+
+def test_two_decoders_that_disagree_quarantine_the_series_with_both_digests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = Decoder(lambda: "wrong", lambda data, request: decoders.RLE.decode(data, request) // 2, confined=False)
+    monkeypatch.setattr(decoders, "RLE_OWN", wrong)
+    record = extracted(tmp_path)
+    assert record["volumes"] == []
+    assert {file["reason"] for file in record["files"]} == {"decoder_disagreement"}
+    first, second = record["disagreement"]["digests"]
+    assert first != second and len(first) == len(second) == 64
+    assert record["disagreement"]["content"] in {file["content"] for file in record["files"]}
+
+
+def test_a_second_decoder_that_refuses_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(data: bytes, request: object) -> Any:
+        raise SetAside("decode_error")
+
+    monkeypatch.setattr(decoders, "RLE_OWN", Decoder(lambda: "picky", refuse))
+    (volume,) = extracted(tmp_path)["volumes"]
+    assert volume["flags"] == ["not_cross_checked"]
+    assert volume["cross_checks"] == {"refused picky": 3}

@@ -1,0 +1,108 @@
+"""The core on a small source full of canaries: what it writes outside private/, and what it says, shows none."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import hostile
+import pytest
+from blake3 import blake3
+from made_up_headers import Element, text
+
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.extract_batch import batch
+from dicomzarr.stages.index_headers import index
+from dicomzarr.stages.plan_batches import batches
+from dicomzarr.system import sandbox
+from dicomzarr.system.results_folder import Results
+from dicomzarr.volumes.model import Options
+from dicomzarr.workflow import job, prepare
+from dicomzarr.workflow.settings import Settings
+
+OPTIONS = Options("balanced", "slice", 1e-3, 1.0, "keep", ("a 1",), "c")
+
+
+@dataclass
+class Made:
+    traps: hostile.Traps
+    results: Results
+    said: str
+
+
+def sources_of(source: Path) -> Settings:
+    return Settings(**dict.fromkeys(Settings.__slots__) | {"sources": {"": source}, "follow_links": False})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return what the core makes of good files, broken ones and words that are in no vocabulary."""
+    folder = tmp_path_factory.mktemp("core")
+    traps = hostile.Traps(folder / "source")
+    hostile.good_files(traps)
+    for name, tag in (("Modality", 0x00080060), ("PhotometricInterpretation", 0x00280004)):
+        changes: dict[str, Element | None] = {name: text(tag, "CS", traps.word(name).upper())}
+        traps.bad(name, hostile.ATTRIBUTE | hostile.FINE, **changes)
+    traps.bad("unit", hostile.FINE, DoseUnits=text(0x30040002, "CS", traps.word("unit").upper()))
+    traps.compressed(f"broken {hostile.WORD}", hostile.encapsulate([hostile.WORD.encode() * 9]), hostile.STREAM)
+    results = Results(folder / "results")
+    settings = sources_of(traps.source)
+    before = os.umask(0)
+    try:
+        prepare.write_inventory(settings, prepare.list_sources(settings), results.inventory)
+        headers = results.private / "headers.jsonl"
+        index.index_headers(results.inventory, headers, results.private / "cache", 1)
+        contents = results.plans / "contents.json"
+        ids = Pseudonyms(b"k" * 32)
+        batches.plan_batches(results, headers, contents, ids, series_each=1000, bytes_each=1 << 40)
+        said: list[logging.LogRecord] = []
+        handler = logging.Handler()
+        handler.emit = said.append  # type: ignore[method-assign]
+        batch.log.addHandler(handler)
+        level = batch.log.level
+        batch.log.setLevel(logging.INFO)  # the attribute alone would leave what the logger remembers of its level
+        for plan in results.plans.glob("*-*.json"):
+            batch.extract_batch(plan, results.inventory, results, ids, OPTIONS)
+        batch.log.removeHandler(handler)
+        batch.log.setLevel(level)
+    finally:
+        os.umask(before)
+        sandbox.end()
+    return Made(traps, results, "\n".join(record.getMessage() for record in said))
+
+
+def test_arrays_hold_no_canary_and_no_plain_digest(made: Made) -> None:
+    assert len(list(made.results.images.glob("*/*/zarr.json"))) >= len(made.traps.voxels)
+    contents = [(made.traps.source / path).read_bytes() for path in made.traps.voxels]
+    digests = [hashlib.new(kind, one).hexdigest() for one in contents for kind in ("md5", "sha1", "sha256")]
+    digests += [blake3(one).hexdigest() for one in contents]
+    assert not hostile.leaks([made.results.root], made.results.private, tuple(digests))
+
+
+def test_messages_hold_no_canary(made: Made) -> None:
+    assert made.said.count("extracted") > 30 and "decode_error" not in made.said
+    assert not hostile.pattern().search(made.said.encode())
+
+
+def test_private_is_the_owners_whatever_the_umask(made: Made) -> None:
+    below = [made.results.private, *made.results.private.rglob("*")]
+    assert len(below) > 50
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in below} == {0}
+
+
+def test_a_fault_is_told_without_its_text() -> None:
+    try:
+        raise ValueError(hostile.WORD)
+    except ValueError as error:
+        assert job.where(error) == "ValueError at an unknown place"
+    assert hostile.WORD not in job.disk_trouble(OSError(2, "No such file", hostile.WORD))
+
+
+def test_an_error_of_the_disk_names_no_path() -> None:
+    with pytest.raises(OSError) as caught:
+        open(f"/nowhere/{hostile.WORD}")  # noqa: SIM115
+    assert job.disk_trouble(caught.value) == "the operating system says: No such file or directory"

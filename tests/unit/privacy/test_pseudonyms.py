@@ -1,0 +1,64 @@
+"""Keys and ids."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from dicomzarr.privacy import pseudonyms
+from dicomzarr.privacy.pseudonyms import KeyProblem, Pseudonyms
+
+KEY = b"k" * 32
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(pseudonyms.KEY_VARIABLE, raising=False)
+
+
+def test_an_id_is_a_keyed_hash_with_its_domain() -> None:
+    expected = hmac.new(KEY, b"study\x001.2.3", hashlib.sha256).hexdigest()[:16]
+    assert Pseudonyms(KEY).study_id("1.2.3") == expected
+
+
+def test_ids_depend_on_key_domain_and_value() -> None:
+    one, two = Pseudonyms(KEY), Pseudonyms(b"q" * 32)
+    ids = [one.study_id("1"), one.study_id("2"), two.study_id("1"), one.subject_id("", "1"), one.subject_id("1", "")]
+    ids += [one.series_id("s", "1"), one.series_id("t", "1"), one.unknown_subject_id("1")]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in ids)
+    assert re.fullmatch("[0-9a-f]{8}", one.volume_id("s", ("a", "b")))
+    assert one.volume_id("s", ("a", "b")) != one.volume_id("s", ("ab",))
+
+
+def test_the_first_run_makes_a_private_key_and_later_ones_read_it(tmp_path: Path) -> None:
+    first = pseudonyms.establish(tmp_path, set())
+    path = tmp_path / "key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and len(path.read_bytes().strip()) >= 64
+    assert pseudonyms.establish(tmp_path, {first.key_check}).key == first.key == pseudonyms.load(tmp_path).key
+
+
+def test_a_lost_key_never_makes_a_new_one(tmp_path: Path) -> None:
+    with pytest.raises(KeyProblem, match="gone"):
+        pseudonyms.establish(tmp_path, {"0" * 64})
+    assert not (tmp_path / "key").exists()
+
+
+def test_the_environment_wins_and_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(pseudonyms.KEY_VARIABLE, "e" * 32)
+    assert pseudonyms.establish(tmp_path, set()).key == b"e" * 32
+    assert not (tmp_path / "key").exists()
+    with pytest.raises(KeyProblem, match="not the one"):
+        pseudonyms.establish(tmp_path, {Pseudonyms(KEY).key_check})
+
+
+def test_a_short_key_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(pseudonyms.KEY_VARIABLE, "tooshortsecret")
+    with pytest.raises(KeyProblem) as caught:
+        pseudonyms.key_from_environment()
+    assert "14 characters" in str(caught.value) and "tooshortsecret" not in str(caught.value)

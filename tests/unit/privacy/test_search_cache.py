@@ -1,0 +1,279 @@
+"""What the search for leaks remembers hides nothing: neither what changes, nor what is to be looked for from now on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from dicomzarr.privacy import known_absent, table_blocks
+from dicomzarr.privacy.identifiers import NEEDLES, Needles, needles_of
+from dicomzarr.privacy.known_absent import Lookups
+from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.privacy.search_cache import MEMORY
+from dicomzarr.privacy.table_blocks import NoTable, search_table
+from dicomzarr.stages import check_privacy
+from dicomzarr.system import files, forked_shares, locks
+from dicomzarr.system.results_folder import Results
+
+SERIES = [f"{number:016x}" for number in (0x0010 << 48, 0x0011 << 48, 0xABC0 << 48)]  # of two groups
+
+
+def look_for(results: Results, *texts: tuple[str, bytes]) -> None:
+    needles = Needles(results.private / "cache" / NEEDLES, "code")
+    needles.load()
+    needles.add([one for item in texts for one in needles_of(*item)])
+    needles.save()
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    folders = Results(tmp_path / "results")
+    (folders.private / "cache").mkdir(parents=True)
+    look_for(folders, ("PN", b"Zyxwolf^Canaria"))
+    for series in SERIES:
+        zarr.create_array(str(folders.images / series / "01234567" / "0"), shape=(2, 2), dtype="u1")[:] = 7
+        (folders.images / series / "zarr.json").write_text('{"kind": "pferdekopf am ponyhof"}')
+    (folders.dataset / "volumes.csv").write_text("array,note\n" + "".join(f"{one},meierhuber\n" for one in SERIES))
+    (folders.dataset / "rhabarber.txt").write_text("seen by Doktor Eisenbart")
+    return folders
+
+
+def search(results: Results) -> int:
+    return check_privacy.check_privacy(results, results.root.parent, "standard", "code")
+
+
+def cache(results: Results) -> Path:
+    return results.private / "cache"
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (("LO", b"Pferdekopf am"), "images.zarr/.*zarr.json"),
+        (("PN", b"Huber^Meierhuber"), "volumes.csv, line 2"),
+        (("PN", b"Eisenbart"), "rhabarber.txt"),
+        (("path", b"rhabarber.txt"), r"dataset/ \(entry"),
+    ],
+    ids=["array", "table", "file", "name"],
+)
+def test_a_value_that_comes_later_is_found_in_what_was_clean(
+    results: Results, value: tuple[str, bytes], place: str
+) -> None:
+    assert (search(results) > 0, search(results)) == (True, 0)
+    look_for(results, value)
+    for _ in range(2):
+        with pytest.raises(check_privacy.PrivacyProblem, match=f"in results/dataset/{place}|in results/{place}"):
+            search(results)
+
+
+def test_a_value_that_stands_nowhere_searches_nothing_again(results: Results) -> None:
+    whole = search(results)
+    look_for(results, ("PN", b"Nirgendwo^Niemand"))
+    assert search(results) == 0
+    assert whole > 9
+
+
+def test_numbers_of_many_searches_are_still_known(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_absent, "_MANY", 5)
+    monkeypatch.setattr(known_absent, "_MOST_SMALL", 2)
+    search(results)
+    for number in range(4):
+        (results.dataset / f"{number}.txt").write_text(f"wort{'abcd'[number]}pferd")
+        assert search(results) == 1
+        assert len(list(cache(results).glob("looked_up-*"))) <= 4
+    look_for(results, ("PN", b"wortapferd"))
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"in results/dataset/0.txt"):
+        search(results)
+
+
+def test_a_damaged_memory_is_none(results: Results) -> None:
+    whole, new = search(results), itertools.count()
+    for damaged in (MEMORY, "looked_up-*"):
+        for damage in (lambda data: data[:-1], lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:]):
+            path = next(cache(results).glob(damaged))
+            path.write_bytes(damage(path.read_bytes()))
+            look_for(results, ("PN", f"Neu{next(new):09d}".encode()))  # so that the numbers are looked at
+            assert search(results) == whole
+        path = next(cache(results).glob(damaged))
+        path.unlink()
+        assert search(results) == whole
+    assert search(results) == 0
+
+
+def test_other_words_that_do_not_count_search_everything_again(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = search(results)
+    words = check_privacy.own_words(check_privacy.ROOT)
+    monkeypatch.setattr(check_privacy, "own_words", lambda _: words - {"array"})
+    assert (search(results), search(results)) == (whole, 0)
+
+
+def test_a_change_is_found_in_the_group_where_it_is(results: Results) -> None:
+    search(results)
+    folder = results.images / SERIES[1]
+    (folder / "zarr.json").write_text('{"kind": "zyxwolf xx am ponyhof"}')
+    with pytest.raises(check_privacy.PrivacyProblem, match=f"images.zarr/{SERIES[1]}/zarr.json"):
+        search(results)
+    (folder / "zarr.json").write_text('{"kind": "pferdekopf am ponyhof"}')
+    first_group = 2 * 3  # files of its two series
+    assert (search(results), search(results)) == (first_group, 0)
+    (results.images / "fedcba9876543210").mkdir()
+    (results.images / "fedcba9876543210" / "note").write_text("zyxwolf")
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"images.zarr/fedcba9876543210/note"):
+        search(results)
+
+
+def test_arrays_are_looked_at_once_a_run(results: Results) -> None:
+    (results.private / locks.RUN).write_text('{"pid": 7, "since": "now"}')
+    search(results)
+    (results.images / SERIES[0] / "zarr.json").write_text('{"kind": "zyxwolf"}')
+    assert search(results) == 0  # of the same run: no job writes an array after the search
+    (results.images / SERIES[0][:-1] / "zyxwolf").mkdir(parents=True)
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_name"):
+        search(results)
+    (results.private / locks.RUN).write_text('{"pid": 8, "since": "now"}')
+    with pytest.raises(check_privacy.PrivacyProblem, match=rf"value_in_file in .*{SERIES[0]}/zarr.json"):
+        search(results)
+
+
+# ---- tables
+
+
+def rows(count: int) -> list[str]:
+    return [f"{number:016x}/01234567,wort{number}pferd,{number}" for number in range(count)]
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(["array,flags,frames", *lines, ""]))
+    return path
+
+
+class Counting(Scanner):
+    searched = 0
+
+    def rows(self, head, rows):  # type: ignore[no-untyped-def]
+        Counting.searched += len(rows)
+        return super().rows(head, rows)
+
+
+def test_one_more_row_costs_its_block(tmp_path: Path) -> None:
+    scanner, lines = Counting(frozenset(), frozenset()), rows(5000)
+    found, blocks = search_table(scanner, write(tmp_path / "a.csv", lines), ())
+    assert not found and 20 < len(blocks) < 400
+    for at in (0, 1777, 5000):
+        Counting.searched = 0
+        more = [*lines[:at], "0/1,another,7", *lines[at:]]
+        assert not search_table(scanner, write(tmp_path / "a.csv", more), frozenset(blocks))[0]
+        assert 0 < Counting.searched < 1500
+    assert search_table(scanner, write(tmp_path / "a.csv", lines), frozenset(blocks)) == (False, blocks)
+
+
+def test_what_stands_in_two_rows_is_found_wherever_a_block_ends(tmp_path: Path) -> None:
+    scanner = Scanner(frozenset(needles_of("LT", b"seen after fall")), frozenset())
+    lines, ends = rows(300), 0
+    for at in range(1, 300, 3):
+        planted = [*lines]
+        planted[at - 1] = f"0/1,wort {at} seen,{at}"
+        planted[at] = "after,fall,7" if at % 2 else '"after","fall",7'
+        path = write(tmp_path / "a.csv", planted)
+        assert search_table(scanner, path, ())[0] is (scanner.content(path.read_bytes(), "a.csv") is not None)
+        with open(path, "rb") as stream:
+            stream.readline()
+            numbers = np.cumsum([len(block) for block in table_blocks._blocks(stream)])
+        ends += at in numbers
+        assert search_table(scanner, path, ())[0]
+    assert ends  # some stood on both sides of an end
+
+
+def test_a_changed_row_is_found_also_where_size_and_time_stay(results: Results) -> None:
+    table = write(results.dataset / "volumes.csv", rows(3000))
+    search(results)
+    before = table.stat()
+    planted = rows(3000)
+    planted[2100] = planted[2100].replace("wort2100pferd", "wort2 zyxwolf")
+    write(table, planted)
+    os.utime(table, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert table.stat().st_size == before.st_size
+    for _ in range(2):
+        with pytest.raises(
+            check_privacy.PrivacyProblem, match=r"value_in_file in results/dataset/volumes.csv, line 2102"
+        ):
+            search(results)
+
+
+@pytest.mark.parametrize("data", [b"a,b\n\xff\xfe,1\n", b"a,b\n1,\0 2\n", b"a" * (1 << 20) + b"\n"])
+def test_what_is_no_table_is_searched_in_one_piece(results: Results, data: bytes) -> None:
+    path = results.dataset / "odd.csv"
+    path.write_bytes(data)
+    with pytest.raises(NoTable):
+        search_table(Scanner(frozenset(), frozenset()), path, ())
+    search(results)
+    path.write_bytes(data + b"zyxwolf canaria,1\n")
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"in results/dataset/odd.csv"):
+        search(results)
+
+
+def test_a_cell_of_several_lines_stays_whole(tmp_path: Path) -> None:
+    scanner = Scanner(frozenset(needles_of("PN", b"Zyxwolf")), frozenset())
+    cell = "\n".join(f"wort{number}pferd" for number in range(3000))
+    path = tmp_path / "a.csv"
+    path.write_text(f'array,rows,flags\nx,7,"{cell}\nzyxwolf"\n')
+    assert search_table(scanner, path, ())[0]
+    assert scanner.content(path.read_bytes(), "a.csv") == Leak("value_in_file", 3002)
+
+
+def test_numbers_are_noted_once_and_in_order(tmp_path: Path) -> None:
+    noted = Lookups(tmp_path, frozenset({5}))
+    assert [number in noted for number in (9, 5, 3, 9)] == [False, True, False, False]
+    ((name, digest),) = noted.save()
+    assert np.load(tmp_path / name).tolist() == [3, 9]
+    again = Lookups(tmp_path, frozenset({5}))
+    assert again.take_over([[name, digest]], np.array([5], np.uint64))
+    assert not Lookups(tmp_path, frozenset({5})).take_over([[name, digest]], np.array([3, 5], np.uint64))
+    assert json.loads(json.dumps(again.save())) == [[name, digest]]
+
+
+# ---- shares
+
+
+def test_processes_find_and_remember_what_one_does(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = search(results)
+    alone = (cache(results) / MEMORY).read_bytes()
+    (cache(results) / MEMORY).unlink()
+    monkeypatch.setattr(forked_shares, "WORTH_IT", 1e-6)
+    for _ in range(2):
+        assert check_privacy.check_privacy(results, results.root.parent, "standard", "code", processes=3) == whole
+        assert search(results) == 0
+        said, expected = (json.loads(data) for data in ((cache(results) / MEMORY).read_bytes(), alone))
+        assert {key: said[key] for key in ("files", "tables")} == {key: expected[key] for key in ("files", "tables")}
+        assert said["groups"].keys() == expected["groups"].keys()
+        (cache(results) / MEMORY).unlink()
+        # The second time a child dies, and what it was to do is done all the same.
+        monkeypatch.setattr(forked_shares.files, "write_atomically", died)
+    monkeypatch.undo()
+    monkeypatch.setattr(forked_shares, "WORTH_IT", 1e-6)
+    for path in (results.images / SERIES[0] / "zarr.json", results.dataset / "a.json"):
+        path.write_text('{"a": "zyxwolf"}')
+    with pytest.raises(check_privacy.PrivacyProblem) as caught:
+        check_privacy.check_privacy(results, results.root.parent, "standard", "code", processes=3)
+    assert str(caught.value).count("value_in_file in") == 2
+    look_for(results, ("LO", b"Pferdekopf am"))
+    with pytest.raises(check_privacy.PrivacyProblem, match=SERIES[2]):  # looked up by a child
+        search(results)
+
+
+PARENT, REAL = os.getpid(), files.write_atomically
+
+
+def died(*args: object, **kwargs: object) -> None:
+    if os.getpid() != PARENT:
+        os.kill(os.getpid(), signal.SIGKILL)
+    REAL(*args, **kwargs)  # type: ignore[arg-type]

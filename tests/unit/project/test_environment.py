@@ -1,0 +1,83 @@
+"""One set of pins everywhere: pyproject, the two locks, the conda environment, and the rules that name it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from conftest import ROOT
+
+
+def pins_of(lock: str) -> dict[str, str]:
+    """Return {package: requirement with version and marker} of a lock file."""
+    requirements = re.findall(r"^([A-Za-z0-9].*?) *\\$", (ROOT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {requirement.split("==")[0]: requirement for requirement in requirements}
+
+
+def project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_every_pin_has_an_exact_version_and_a_hash(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    blocks = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert len(blocks) == len(pins_of(lock)) > 50
+    for block in blocks:
+        assert re.match(r"[a-z0-9-]+==\S+", block), block
+        assert "--hash=sha256:" in block, block
+
+
+def test_direct_dependencies_are_locked_as_pyproject_pins_them() -> None:
+    tables = project()
+    plain = {name: pin.split(" ")[0] for name, pin in pins_of("requirements.lock").items()}
+    dev = {name: pin.split(" ")[0] for name, pin in pins_of("requirements-dev.lock").items()}
+    for requirement in tables["project"]["dependencies"]:  # type: ignore[index]
+        assert plain[requirement.split("==")[0].lower()] == requirement.lower()
+    for requirement in tables["dependency-groups"]["dev"]:  # type: ignore[index]
+        assert dev[requirement.split("==")[0].lower()] == requirement.lower()
+
+
+def test_dev_lock_holds_the_plain_lock_version_for_version() -> None:
+    plain, dev = pins_of("requirements.lock"), pins_of("requirements-dev.lock")
+    assert {name: dev.get(name) for name in plain} == plain
+
+
+def test_what_training_is_tried_with_has_the_same_pins() -> None:
+    lines = (ROOT / "envs" / "training.txt").read_text(encoding="utf-8").splitlines()
+    pins = {line.split("==")[0]: line for line in lines if not line.startswith("#")}
+    assert {"torch", "monai", "torchio"} <= set(pins) and all("==" in pin for pin in pins.values())
+    dev = {name: pin.split(" ")[0] for name, pin in pins_of("requirements-dev.lock").items()}
+    shared = set(pins) & set(dev)
+    assert {name: pins[name] for name in shared} == {name: dev[name] for name in shared} and len(shared) > 5
+
+
+def test_conda_environment_equals_the_lock() -> None:
+    environment = yaml.safe_load((ROOT / "envs" / "dicomzarr.yaml").read_text(encoding="utf-8"))
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    python, pip, pinned = environment["dependencies"]
+    assert re.fullmatch(r"python =3\.\d+", python)
+    assert pip == "pip"
+    assert pinned == {"pip": list(pins_of("requirements.lock").values())}, "run envs/lock.sh"
+
+
+def test_every_rule_with_a_script_names_the_environment() -> None:
+    rules = [
+        rule
+        for path in sorted([ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")])
+        if path.exists()
+        for rule in re.split(r"^(?=(?:rule|checkpoint) )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    ]
+    if not rules:
+        pytest.skip("there are no rules yet")
+    for rule in rules:
+        if re.search(r"^    script:", rule, flags=re.MULTILINE):
+            assert re.search(r'^    conda:\s+"\.\./envs/dicomzarr\.yaml"', rule, flags=re.MULTILINE), rule
+
+
+def test_launcher_and_pyproject_agree_on_python() -> None:
+    text = (ROOT / "run").read_text(encoding="utf-8")
+    assert "OLDEST, NEWEST = (3, 11), (3, 14)" in text
+    assert project()["project"]["requires-python"] == ">=3.11,<3.15"  # type: ignore[index]

@@ -1,0 +1,211 @@
+"""Rules broken on purpose, in a copy of the code: each break fails the test that is there for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A break: the text that is replaced in a file, and the test that must fail then."""
+
+    name: str
+    file: str
+    was: str
+    becomes: str
+    test: str
+
+
+CORE = "scripts/dicomzarr"
+BUGS = [
+    Bug(
+        "the text of an exception is logged",
+        f"{CORE}/workflow/job.py",
+        'return f"{type(error).__name__} at',
+        'return f"{error} at',
+        "privacy/test_nothing_leaves.py::test_a_fault_is_told_without_its_text",
+    ),
+    Bug(
+        "an error of the disk names the file",
+        f"{CORE}/workflow/job.py",
+        "os.strerror(error.errno) if error.errno else type(error).__name__",
+        "error",
+        "privacy/test_nothing_leaves.py::test_an_error_of_the_disk_names_no_path",
+    ),
+    Bug(
+        "a link is followed to a file",
+        f"{CORE}/source/safe_open.py",
+        "FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW",
+        "FILE = os.O_RDONLY | os.O_CLOEXEC",
+        "workflow/test_prepare.py::test_a_folder_that_becomes_a_link_is_no_way_out",
+    ),
+    Bug(
+        "a link is followed to a folder",
+        f"{CORE}/source/safe_open.py",
+        "FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW",
+        "FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC",
+        "workflow/test_prepare.py::test_a_folder_that_becomes_a_link_is_no_way_out",
+    ),
+    Bug(
+        "the scan follows links",
+        f"{CORE}/workflow/prepare.py",
+        "entry.stat(follow_symlinks=False)",
+        "entry.stat()",
+        "workflow/test_prepare.py::test_links_are_not_followed",
+    ),
+    Bug(
+        "bits above Bits Stored are kept",
+        f"{CORE}/pixels/unpack_bits.py",
+        "if form.is_float or not spare or form.bits_allocated in (1,):",
+        "if True:",
+        "pixels/test_reader.py",
+    ),
+    Bug(
+        "the sign is not extended",
+        f"{CORE}/pixels/decode_plan.py",
+        "    elif form.signed:\n",
+        "    elif False:\n",
+        "pixels/test_decoders.py",
+    ),
+    Bug(
+        "ids are hashed without the key",
+        f"{CORE}/privacy/pseudonyms.py",
+        "hmac.digest(self.key, domain.encode()",
+        'hmac.digest(b"", domain.encode()',
+        "privacy/test_pseudonyms.py::test_an_id_is_a_keyed_hash_with_its_domain",
+    ),
+    Bug(
+        "the plain digest of a source file is stored",
+        f"{CORE}/stages/extract_batch/volume.py",
+        '        "lossy": any(',
+        '        "source": first.content,\n        "lossy": any(',
+        "privacy/test_nothing_leaves.py::test_arrays_hold_no_canary_and_no_plain_digest",
+    ),
+    Bug(
+        "a word of the header is stored",
+        f"{CORE}/vocabulary/allow_list.py",
+        "return value if value in MODALITIES or not value else OTHER",
+        "return value",
+        "privacy/test_nothing_leaves.py::test_arrays_hold_no_canary_and_no_plain_digest",
+    ),
+    Bug(
+        "a path is logged",
+        f"{CORE}/stages/extract_batch/batch.py",
+        'log.info("series %s extracted", one.series_id)',
+        'log.info("series %s extracted", one.entry["files"][0]["path"])',
+        "privacy/test_nothing_leaves.py::test_messages_hold_no_canary",
+    ),
+    Bug(
+        "the umask decides who reads private files",
+        f"{CORE}/system/files.py",
+        "PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700",
+        "PRIVATE_FILE, PRIVATE_FOLDER = 0o666, 0o777",
+        "privacy/test_nothing_leaves.py::test_private_is_the_owners_whatever_the_umask",
+    ),
+    Bug(
+        "a decoder may write a core dump",
+        f"{CORE}/system/limits.py",
+        "    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n",
+        "",
+        "system/test_sandbox.py::test_the_child_writes_no_core",
+    ),
+    Bug(
+        "a program that takes cores gets the memory too",
+        f"{CORE}/system/limits.py",
+        'Path("/proc/self/coredump_filter").write_text("0")',
+        "pass",
+        "system/test_sandbox.py::test_a_program_that_takes_cores_gets_no_memory",
+    ),
+    Bug(
+        "the search for leaks takes all among the arrays for voxels",
+        f"{CORE}/privacy/search.py",
+        "return bool(_PAYLOAD.fullmatch(shown))",
+        'return "images.zarr/" in shown',
+        "privacy/test_scanner.py::test_what_lies_among_the_arrays_and_is_none_is_searched",
+    ),
+    Bug(
+        "ultrasound is told by its modality alone",
+        f"{CORE}/dicom/image_risks.py",
+        "if sop_class in _ULTRASOUND_CLASSES or modality in _ULTRASOUND:",
+        "if modality in _ULTRASOUND:",
+        "dicom/test_image_risks.py::test_kinds_by_class",
+    ),
+    Bug(
+        "a decoder may take all memory",
+        f"{CORE}/system/limits.py",
+        "_lower(resource.RLIMIT_AS,",
+        "(lambda *_: None)(resource.RLIMIT_AS,",
+        "system/test_sandbox.py::test_one_call_is_lost_and_the_next_is_answered[take_memory-too_large]",
+    ),
+    Bug(
+        "what a decoder says is heard",
+        f"{CORE}/system/sandbox.py",
+        "        os.dup2(quiet, 1)\n        os.dup2(quiet, 2)",
+        "        os.dup2(1, 1)\n        os.dup2(2, 2)",
+        "system/test_sandbox.py::test_one_call_is_lost_and_the_next_is_answered[babble-decode_error]",
+    ),
+    Bug(
+        "a library decodes where it can take the job with it",
+        f"{CORE}/pixels/decoders.py",
+        '_imagecodecs("jpegls"), _jpeg_ls)',
+        '_imagecodecs("jpegls"), _jpeg_ls, confined=False)',
+        "pixels/test_decoders.py::test_every_library_runs_in_a_child",
+    ),
+    Bug(
+        "deflate is inflated without a bound",
+        f"{CORE}/headers/classify.py",
+        "if total > MAX_INFLATED:",
+        "if False:",
+        "headers/test_classify.py",
+    ),
+    Bug(
+        "a frame may be of any size",
+        f"{CORE}/pixels/pixel_format.py",
+        "if decoded > largest:",
+        "if False:",
+        "pixels/test_reader.py",
+    ),
+    Bug(
+        "a missing tile is filled with zeros",
+        f"{CORE}/pixels/codestream.py",
+        "if present < tiles:",
+        "if False:",
+        "pixels/test_decoders.py::test_a_missing_tile_is_not_filled_with_zeros",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code and its unit tests."""
+    project = tmp_path_factory.mktemp("planted") / "project"
+    for name in ("scripts", "schemas", "tests"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "config.yaml"):
+        shutil.copy(ROOT / name, project / name)
+    return project
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_caught(project: Path, bug: Bug) -> None:
+    path = project / bug.file
+    whole = path.read_text("utf-8")
+    assert whole.count(bug.was) == 1, "the code has changed: plant the bug anew"
+    broken = whole.replace(bug.was, bug.becomes)
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    command = [sys.executable, "-m", "pytest", "-n0", "-q", "-x", "-p", "no:cacheprovider", f"tests/unit/{bug.test}"]
+    path.write_text(broken, "utf-8")
+    try:
+        run = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    finally:
+        path.write_text(whole, "utf-8")
+    assert run.returncode == 1 and "1 failed" in run.stdout, run.stdout[-2000:]

@@ -1,0 +1,99 @@
+"""Reading back: every frame compared, in few reads, in any arrangement of axes."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from blake3 import blake3
+
+from dicomzarr.arrays import shard_writer
+from dicomzarr.stages.check_batch import read_back
+from dicomzarr.system.thread_pool import Crew
+
+
+def written(folder: Path, axes: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Write an array of known frames and return its record."""
+    size = dict(zip(axes, shape, strict=True))
+    grid = shard_writer.chunk_grid(tuple(axes), shape, "<u2", "slice")
+    planes, frames = [], []
+    for t in range(size.get("t", 1)):
+        for z in range(size.get("z", 1)):
+            plane = (4, 5, 3) if "c" in axes else (4, 5)
+            planes.append(np.random.default_rng([t, z]).integers(0, 999, plane, "<u2"))
+            digest = blake3(planes[-1].tobytes()).hexdigest()
+            frames.append([0, len(frames), t if "t" in axes else None, z if "z" in axes else None, digest])
+    shard_writer.write_array(folder / "s/v/0", grid, "<u2", "balanced", planes)
+    return {"array": "s/v", "axes": axes, "shape": list(shape), "dtype": "<u2", "facts": {}, "frames": frames}
+
+
+SHAPES = {
+    "yx": (4, 5),
+    "cyx": (3, 4, 5),
+    "zyx": (7, 4, 5),
+    "tyx": (7, 4, 5),
+    "tzyx": (3, 7, 4, 5),
+    "tcyx": (7, 3, 4, 5),
+    "tczyx": (2, 3, 7, 4, 5),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("frames_at_once", [1, 3, 1000])
+@pytest.mark.parametrize("axes", SHAPES)
+def test_every_frame_is_compared(
+    tmp_path: Path, axes: str, frames_at_once: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = written(tmp_path, axes, SHAPES[axes])
+    frame = 4 * 5 * 2 * (3 if "c" in axes else 1)
+    monkeypatch.setattr(read_back, "BLOCK", frames_at_once * frame)
+    monkeypatch.setattr(read_back, "OPENING", frames_at_once)
+    crew = Crew(threads)
+    assert read_back.read_back(tmp_path, record, crew).exact
+    runs = [len(run) for run in read_back._blocks(record)]
+    assert sum(runs) == len(record["frames"]) and max(runs) == min(
+        frames_at_once, 7 if axes not in ("yx", "cyx") else 1
+    )
+    for said in record["frames"]:
+        right, said[4] = said[4], "0" * 64
+        assert not read_back.read_back(tmp_path, record, crew).exact
+        said[4] = right
+
+
+def test_a_frame_that_is_not_there_is_a_mismatch(tmp_path: Path) -> None:
+    record = written(tmp_path, "zyx", (7, 4, 5))
+    record["frames"].append([0, 7, None, 7, "0" * 64])
+    assert not read_back.read_back(tmp_path, record).exact
+
+
+@pytest.mark.parametrize("where", ["open", "zarrs"])
+def test_an_error_of_the_disk_is_no_mismatch(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = written(tmp_path, "zyx", (7, 4, 5))
+    monkeypatch.setattr(read_back, "OPENING", 2)
+    name = {"open": "open_array", "zarrs": "_read"}[where]
+    real, calls = getattr(read_back, name), []
+
+    def once(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 2 * (where == "zarrs") + (where == "open"):
+            raise OSError(errno.EIO, "the disk") if where == "open" else RuntimeError("IO error: the disk")
+        return real(*args)
+
+    monkeypatch.setattr(read_back, name, once)
+    if where == "open":  # told as what it is: the job fails, and no record calls a sound array damaged
+        with pytest.raises(OSError, match="the disk"):
+            read_back.read_back(tmp_path, record)
+    assert read_back.read_back(tmp_path, record).exact  # by zarrs told as anything: read again
+    shutil.rmtree(tmp_path / "s/v/0/c")
+    assert not read_back.read_back(tmp_path, record).exact
+
+
+def test_infinity_stands_in_the_row_as_a_word() -> None:
+    facts = {"bits_allocated": 32, "bits_stored": 32, "photometric": "MONOCHROME2"}
+    volume = {"array": "a", "dtype": "<f4", "signed": True, "facts": facts, "declared_min": None, "declared_max": None}
+    row = read_back.depth_row(volume, read_back.ReadBack(True, -1.0, float("inf"), float("-inf"), 2.0))
+    assert (row["observed_min"], row["observed_max"], row["unpadded_min"]) == (-1.0, "inf", "-inf")

@@ -1,0 +1,110 @@
+"""What a NIfTI header says of a volume, and what it cannot say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dicomzarr.stages.export import nifti
+from dicomzarr.stages.export.refusals import Refused
+
+AFFINE = [[0.5, 0, 0, -10], [0, 0.75, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1.0]]
+OME = {
+    "multiscales": [
+        {
+            "axes": [{"name": "t", "unit": "second"}, {"name": "z"}, {"name": "y"}, {"name": "x"}],
+            "datasets": [{"coordinateTransformations": [{"type": "scale", "scale": [2.0, 2.5, 0.75, 0.5]}]}],
+        }
+    ]
+}
+
+
+class Made:
+    """An array as far as its header goes."""
+
+    def __init__(self, axes: str = "zyx", dtype: str = "<i2", ome: Any = OME, **facts: Any) -> None:
+        size = {"t": 6, "c": 3, "z": 4, "y": 5, "x": 7}
+        self.axes, self.shape, self.dtype = axes, tuple(size[axis] for axis in axes), np.dtype(dtype)
+        self.facts = {"affine_lps": AFFINE} | facts
+        self.ome = ome
+
+
+def header(**made: Any) -> Any:
+    return nifti.header_of(Made(**made))  # type: ignore[arg-type]
+
+
+def test_the_affine_is_turned_from_lps_to_ras_in_both_forms() -> None:
+    found = header()
+    expected = np.diag([-1, -1, 1, 1]) @ np.array(AFFINE)
+    assert np.allclose(found.get_sform(), expected) and np.allclose(found.get_qform(), expected)
+    assert (int(found["sform_code"]), int(found["qform_code"])) == (1, 1)
+    assert found.get_data_shape() == (7, 5, 4) and np.allclose(found.get_zooms(), [0.5, 0.75, 2.5])
+
+
+def test_a_sheared_affine_stands_in_the_sform_alone() -> None:
+    sheared = [row[:] for row in AFFINE]
+    sheared[1][2] = 0.6
+    found = header(affine_lps=sheared)
+    assert int(found["qform_code"]) == 0
+    assert np.allclose(found.get_sform(), np.diag([-1, -1, 1, 1]) @ np.array(sheared))
+
+
+def test_time_is_in_seconds_where_it_is_known() -> None:
+    found = header(axes="tzyx")
+    assert found.get_data_shape() == (7, 5, 4, 6) and found.get_zooms()[3] == 2.0
+    assert found.get_xyzt_units() == ("mm", "sec")
+    bare = {"multiscales": [OME["multiscales"][0] | {"axes": [{"name": axis} for axis in "tzyx"]}]}
+    assert header(axes="tzyx", ome=bare).get_xyzt_units() == ("mm", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, (1.0, 0.0)),
+        ({"rescale": [2.0, -1024.0]}, (2.0, -1024.0)),
+        ({"rescale": [[0.5, 3.0]] * 4}, (0.5, 3.0)),
+        ({"dose_grid_scaling": 0.25}, (0.25, 0.0)),
+        ({"rescale": [2.0, 1.0], "dose_grid_scaling": 0.25}, (2.0, 1.0)),
+    ],
+)
+def test_slope_and_intercept_are_those_that_all_frames_share(facts: Any, expected: tuple[float, float]) -> None:
+    assert nifti.scaling_of(facts) == expected
+    assert header(**facts).get_slope_inter() == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "code"),
+    [
+        ({"affine_lps": None}, "no_regular_geometry"),
+        ({"rescale": [[1.0, 0.0], [2.0, 0.0]]}, "rescale_per_frame"),
+        ({"modality_lut": {"first": 0, "values": [1]}}, "modality_lut"),
+        ({"axes": "czyx", "dtype": "<u2"}, "colour_over_8_bits"),
+    ],
+)
+def test_what_nifti_cannot_say_is_refused(made: Any, code: str) -> None:
+    array = Made(**made)
+    array.facts = {key: value for key, value in array.facts.items() if value is not None}
+    with pytest.raises(Refused) as refused:
+        nifti.header_of(array)  # type: ignore[arg-type]
+    assert refused.value.code == code
+
+
+def test_an_axis_beyond_sixteen_bits_is_refused() -> None:
+    array = Made()
+    array.shape = (32768, 5, 7)
+    with pytest.raises(Refused) as refused:
+        nifti.header_of(array)  # type: ignore[arg-type]
+    assert refused.value.code == "axis_too_long"
+
+
+@pytest.mark.parametrize("dtype", ["|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8"])
+def test_every_type_of_the_dataset_has_its_own(dtype: str) -> None:
+    found = header(dtype=dtype)
+    assert found.get_data_dtype() == np.dtype(dtype) and found.endianness == "<"
+
+
+def test_colours_are_voxels_of_three_bytes() -> None:
+    found = header(axes="czyx", dtype="|u1")
+    assert int(found["datatype"]) == 128 and found.get_data_shape() == (7, 5, 4)

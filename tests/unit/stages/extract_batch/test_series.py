@@ -1,0 +1,52 @@
+"""What a series is made of, without the workflow around it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.extract_batch.series import fingerprint, name_volumes
+from dicomzarr.volumes.model import Options, Volume
+
+OPTIONS = Options(
+    compression="balanced",
+    layout="slice",
+    tolerance=1e-3,
+    cross_check=0.01,
+    burned_in="keep",
+    software=("a 1",),
+    code="c",
+)
+
+
+def volume(*discriminators: str) -> Volume:
+    return Volume(discriminators, "image", "why", ("y", "x"), (2, 2), ())
+
+
+class OneDigit(Pseudonyms):
+    """A hash so short that ids collide."""
+
+    def volume_id(self, series: str, discriminators: tuple[str, ...]) -> str:
+        return super().volume_id(series, discriminators)[:1]
+
+
+def test_no_volume_is_lost_where_ids_collide() -> None:
+    volumes = [volume(str(number)) for number in range(12)]
+    named = name_volumes("s", volumes, OneDigit(b"k" * 32))
+    assert len(named) == 12 and {one.discriminators for one in named.values()} == {v.discriminators for v in volumes}
+    assert name_volumes("s", volumes[::-1], OneDigit(b"k" * 32)) == named
+
+
+def test_the_fingerprint_depends_on_contents_and_options_and_not_on_paths() -> None:
+    def entry(*paths: str) -> dict[str, object]:
+        files = [{"path": path, "outcome": "image", "reason": ""} for path in paths]
+        ids = {"series_id": "s", "study_id": "t", "subject_id": "u", "flags": []}
+        return {"files": files, "rivals": [], **ids}
+
+    first = fingerprint(entry("a", "b"), {"a": "1", "b": "2"}, OPTIONS)
+    assert fingerprint(entry("x", "y"), {"x": "2", "y": "1"}, OPTIONS) == first
+    assert fingerprint(entry("a", "b"), {"a": "1", "b": "3"}, OPTIONS) != first
+    for name, value in {"compression": "none", "code": "d", "software": ("a 2",), "burned_in": "skip"}.items():
+        assert (
+            fingerprint(entry("a", "b"), {"a": "1", "b": "2"}, dataclasses.replace(OPTIONS, **{name: value})) != first
+        )

@@ -1,0 +1,68 @@
+"""A file that changes while it is read is worth nothing, and costs its series alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from dicoms import ct_slice, save
+
+from dicomzarr.source.safe_open import Opener
+from dicomzarr.stages.extract_batch import series_files
+from dicomzarr.stages.extract_batch.series_files import Contents, Roots, content_of, opened
+from dicomzarr.vocabulary.errors import SourceChanged
+from dicomzarr.volumes.model import HeaderRow
+
+
+def row_of(path: Path) -> HeaderRow:
+    status = path.stat()
+    key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return HeaderRow(path=path.name, stat=key, outcome="image", reason="", flags=[], facts={})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return save(ct_slice("alpha", 0), tmp_path / "slice.dcm")
+
+
+def test_a_file_that_changes_after_it_was_opened_is_told(file: Path) -> None:
+    opener = Opener({"": os.fsencode(file.parent)})
+    row = row_of(file)
+    with opener, pytest.raises(SourceChanged, match="changed_while_reading: 1 file of"), opened(row, opener):
+        file.write_bytes(file.read_bytes()[:-2] + b"ab")
+
+
+def test_an_error_in_a_file_that_changed_blames_the_change(file: Path) -> None:
+    opener = Opener({"": os.fsencode(file.parent)})
+    row = row_of(file)
+    with opener, pytest.raises(SourceChanged), opened(row, opener):
+        os.truncate(file, 40)
+        raise ValueError("the bytes make no sense")
+
+
+def test_a_file_that_vanished_or_is_a_link_now_is_told(file: Path) -> None:
+    roots = Roots({"": os.fsencode(file.parent)})
+    row = row_of(file)
+    assert len(content_of(row, roots)) == 64
+    file.rename(file.with_name("elsewhere"))
+    with pytest.raises(SourceChanged):
+        content_of(row, roots)
+    file.symlink_to(file.with_name("elsewhere"))
+    with pytest.raises(SourceChanged):
+        content_of(row, roots)
+
+
+def test_small_files_are_kept_as_far_as_there_is_room(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row, contents = row_of(file), Contents(Roots({"": os.fsencode(file.parent)}))
+    monkeypatch.setattr(series_files, "_SMALL", row["stat"][0] - 1)
+    digest = contents.digest(row)
+    assert contents.kept == {} and digest == content_of(row, Roots({"": os.fsencode(file.parent)}))
+    monkeypatch.setattr(series_files, "_SMALL", row["stat"][0])
+    contents._room = 2 * row["stat"][0] - 1
+    again = row_of(save(ct_slice("alpha", 1), file.with_name("again.dcm")))
+    assert again["stat"][0] == row["stat"][0]
+    contents.digest(row)
+    contents.digest(again)
+    contents.close()
+    assert contents.kept == {row["path"]: file.read_bytes()}

@@ -1,0 +1,350 @@
+"""Label files: what is read, what is refused and how, and who gets which label."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages import check_gate
+from dicomzarr.stages.join_labels import join as labels
+from dicomzarr.stages.join_labels import label_files
+from dicomzarr.system import files as storage
+from dicomzarr.system.results_folder import Results
+from dicomzarr.workflow import settings
+from dicomzarr.workflow.settings import ConfigProblem
+
+KINDS = {"values": ["benign", "malignant"]}
+
+
+def source(path: Path, text: str | bytes, by: str = "patient", key: str = "id", **columns: Any) -> dict[str, Any]:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return {"file": str(path), "by": by, "key": key, "columns": columns or {"kind": KINDS}}
+
+
+def row(path: str, patient: str = "p1", series: str = "1.2", study: str = "1", issuer: str = "") -> dict[str, Any]:
+    facts = {"PatientID": patient, "SeriesInstanceUID": series, "StudyInstanceUID": study}
+    return {"path": path, "facts": facts | ({"IssuerOfPatientID": issuer} if issuer else {})}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Four series of which the last has no image in the dataset."""
+    found = Results(tmp_path / "results")
+    series = {
+        "a" * 16: [row("one/x/1.dcm"), row("one/x/2.dcm")],
+        "b" * 16: [row("one/y/1.dcm", "p2", "1.3", "1")],
+        "c" * 16: [row("%3Dtwo/z/1.dcm", "p3", "1.4", "2", "hospital")],
+        "d" * 16: [row("gone/w/1.dcm", "p4", "1.5", "3")],
+    }
+    lines = [f"{letter * 16}/12345678\n" for letter in "aabc"]
+    storage.write_atomically(found.dataset / "arrays.csv", "".join(["array\n", *lines]).encode())
+    entries = [{"series_id": name, "files": rows} for name, rows in series.items()]
+    storage.write_atomically(found.plan("0001-0000"), storage.canonical_json({"series": entries}), private=True)
+    return found
+
+
+def join(
+    results: Results, sources: list[dict[str, Any]], fixed: dict[str, str] | None = None
+) -> tuple[dict[str, Any], list[dict[str, str]], list[dict[str, str]]]:
+    """Return what each series got, by the first letter of its id, the report and the private details."""
+    label_files.keep(results, sources, fixed or {})
+    outputs = {
+        "joined": results.private / "j.json",
+        "report": results.root / "r.csv",
+        "details": results.root / "d.csv",
+    }
+    arrays = results.dataset / "arrays.csv"
+    labels.join_labels(results, ["0001-0000"], sources, Pseudonyms(b"k" * 32), arrays, outputs)
+    joined = {name[0]: said for name, said in json.loads(outputs["joined"].read_text()).items()}
+    tables = [list(csv.DictReader(outputs[name].open(newline=""))) for name in ("report", "details")]
+    return joined, tables[0], tables[1]
+
+
+def finding(report: list[dict[str, str]], name: str) -> int:
+    return sum(int(line["series"]) for line in report if line["finding"] == name)
+
+
+@pytest.mark.parametrize(
+    ("by", "text", "expected"),
+    [
+        ("patient", "id,kind\np1,benign\np2,malignant\n", {"a": "benign", "b": "malignant"}),
+        ("series", "id,kind\n1.3,benign\n", {"b": "benign"}),
+        ("study", "id,kind\n1,malignant\n", {"a": "malignant", "b": "malignant"}),
+        ("path", "id,kind\none/x/2.dcm,benign\n=two/z/1.dcm,malignant\n", {"a": "benign", "c": "malignant"}),
+        ("folder", "id,kind\none,benign\n./=two/z/,malignant\n", {"a": "benign", "b": "benign", "c": "malignant"}),
+    ],
+)
+def test_each_key_finds_its_series(
+    results: Results, tmp_path: Path, by: str, text: str, expected: dict[str, str]
+) -> None:
+    joined, report, _ = join(results, [source(tmp_path / "l.csv", text, by)])
+    assert {name: said["labels"]["kind"] for name, said in joined.items()} == expected
+    assert finding(report, "matched") == len(expected)
+    assert finding(report, "images_unlabelled") == 3 - len(expected)
+    assert finding(report, "labels_unmatched") == finding(report, "label_conflicts") == 0
+
+
+def test_a_patient_of_another_issuer_is_another_patient(results: Results, tmp_path: Path) -> None:
+    text = "id,issuer,kind\np3,elsewhere,benign\n"
+    assert join(results, [source(tmp_path / "l.csv", text) | {"issuer": "issuer"}])[0] == {}
+    right = text.replace("elsewhere", "hospital")
+    assert set(join(results, [source(tmp_path / "l.csv", right) | {"issuer": "issuer"}])[0]) == {"c"}
+
+
+def test_a_label_of_a_series_without_an_image_has_no_partner(results: Results, tmp_path: Path) -> None:
+    """The files of series d were all set aside: it is neither matched nor waiting for a label."""
+    text = "id,kind\np1,benign\np2,benign\np3,benign\np4,malignant\n"
+    joined, report, details = join(results, [source(tmp_path / "l.csv", text)])
+    assert set(joined) == {"a", "b", "c"}
+    assert [tuple(line.values()) for line in report] == [
+        ("kind", "images_unlabelled", "", "0"),
+        ("kind", "label_conflicts", "", "0"),
+        ("kind", "labels_unmatched", "", "1"),
+        ("kind", "matched", "benign", "3"),
+    ]
+    assert [(line["line"], line["key"], line["series_id"]) for line in details] == [("5", "p4", "d" * 16)]
+
+
+def test_a_label_of_nobody_is_told(results: Results, tmp_path: Path) -> None:
+    found = json.loads(results.plan("0001-0000").read_text())
+    found["series"][1]["files"][0]["facts"]["PatientID"] = ""  # must not be found by an empty cell
+    storage.write_atomically(results.plan("0001-0000"), storage.canonical_json(found), private=True)
+    joined, report, details = join(results, [source(tmp_path / "l.csv", "id,kind\n,benign\np1,benign\n")])
+    assert set(joined) == {"a"} and finding(report, "labels_unmatched") == 1
+    assert ("2", "") in [(line["line"], line["key"]) for line in details]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_whatever_a_spreadsheet_separates_by(results: Results, tmp_path: Path, separator: str) -> None:
+    text = "id,kind\np1,benign\n".replace(",", separator)
+    assert set(join(results, [source(tmp_path / "l.csv", text)])[0]) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "cell", "value"),
+    [
+        ({"values": [0, 1]}, "1.0", "1"),  # as pandas writes whole numbers of a column with empty cells
+        ({"values": [0, 1]}, "01", "1"),
+        ({"values": [0, 1]}, "1.5", None),
+        ({"values": ["0", "1"]}, "1.0", None),
+        ({"values": ["1.0", 2]}, "1.0", "1.0"),
+        ({"values": ["001"]}, "001", "001"),
+        ({"values": ["001"]}, "1", None),
+        ({"range": [-1, 6]}, "+3.00", "3"),
+        ({"range": [-1, 6]}, "-0.0", "0"),
+        ({"range": [-1, 6]}, "6.0000001", None),
+        ({"range": [0, 1e30]}, "9007199254740993", "9007199254740993"),  # more than a double holds
+        ({"range": [0, 9]}, "0_1.0", None),
+        ({"range": [0, 1]}, "inf", None),
+        ({"range": [0, 1]}, "9" * 400, None),
+        ({"range": [0, 1]}, "0,5", None),
+    ],
+)
+def test_numbers_have_one_form(tmp_path: Path, allowed: dict[str, Any], cell: str, value: str | None) -> None:
+    one = source(tmp_path / "l.csv", f'id,kind\np1,"{cell}"\n', kind=allowed)
+    if value is None:
+        with pytest.raises(ConfigProblem, match="line 2, column 'kind'"):
+            label_files.read_sources([one])
+    else:
+        assert [said.values for said in label_files.read_sources([one])] == [{"kind": value}]
+
+
+def test_zeros_in_front_belong_to_an_identifier(results: Results, tmp_path: Path) -> None:
+    found = json.loads(results.plan("0001-0000").read_text())
+    for number, name in ((0, "007"), (1, "7"), (2, "7.0")):
+        for one in found["series"][number]["files"]:
+            one["facts"]["PatientID"] = name
+    storage.write_atomically(results.plan("0001-0000"), storage.canonical_json(found), private=True)
+    assert set(join(results, [source(tmp_path / "l.csv", "id,kind\n007,benign\n")])[0]) == {"a"}
+    assert set(join(results, [source(tmp_path / "l.csv", "id,kind\n7,benign\n")])[0]) == {"b"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_identifiers_with_umlauts_are_found(results: Results, tmp_path: Path, encoding: str) -> None:
+    found = json.loads(results.plan("0001-0000").read_text())
+    for one in found["series"][0]["files"]:
+        one["facts"]["PatientID"] = "Mü-1".encode(encoding).decode("latin-1")  # as the header index keeps bytes
+    storage.write_atomically(results.plan("0001-0000"), storage.canonical_json(found), private=True)
+    assert set(join(results, [source(tmp_path / "l.csv", "id,kind\nMü-1,benign\n")])[0]) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("one/50% off/ä.dcm", "one/50%25 off/ä.dcm"),  # plain
+        ("one/50%25 off/ä.dcm", "one/50%25 off/ä.dcm"),  # as in the manifest
+        ("a%20b", "a%2520b"),  # the manifest has no %20: plain
+        ("=two/z", "%3Dtwo/z"),
+        ("%3Dtwo/z", "%3Dtwo/z"),
+    ],
+)
+def test_paths_are_plain_or_as_in_the_manifest(tmp_path: Path, said: str, kept: str) -> None:
+    one = source(tmp_path / "l.csv", f"id,kind\n{said},benign\n", "path")
+    assert [line.key for line in label_files.read_sources([one])] == [(kept,)]
+
+
+def test_the_name_of_a_folder_is_a_class(results: Results) -> None:
+    joined, report, _ = join(results, [{"folder": 2, "name": "organ", "values": ["x", "y", "liver"]}])
+    assert {name: said["labels"]["organ"] for name, said in joined.items()} == {"a": "x", "b": "y"}
+    assert finding(report, "images_unlabelled") == 1
+
+
+def test_a_series_in_the_folders_of_two_classes_is_a_conflict(results: Results) -> None:
+    found = json.loads(results.plan("0001-0000").read_text())
+    found["series"][0]["files"][1]["path"] = "one/y/2.dcm"
+    storage.write_atomically(results.plan("0001-0000"), storage.canonical_json(found), private=True)
+    joined, report, details = join(results, [{"folder": 2, "name": "organ", "values": ["x", "y"]}])
+    assert set(joined) == {"b"} and finding(report, "label_conflicts") == 1
+    assert [(line["key"], line["series_id"][0]) for line in details if line["finding"] == "label_conflicts"] == [
+        ("x", "a"),
+        ("y", "a"),
+    ]
+
+
+def test_lines_that_differ_are_a_conflict_and_equal_ones_are_not(results: Results, tmp_path: Path) -> None:
+    text = "id,kind\np1,benign\np1,malignant\np2,benign\np2,benign\nnobody,benign\np3,\n"
+    joined, report, details = join(results, [source(tmp_path / "l.csv", text)])
+    assert {name: said["labels"] for name, said in joined.items()} == {"b": {"kind": "benign"}}
+    assert finding(report, "label_conflicts") == 1
+    assert [(line["line"], line["key"]) for line in details if line["finding"] == "label_conflicts"] == [
+        ("2", "p1"),
+        ("3", "p1"),
+    ]
+    assert finding(report, "labels_unmatched") == 1
+    assert finding(report, "images_unlabelled") == 1
+    assert {"label": "kind", "finding": "labels_unmatched", "source": "0", "line": "6", "key": "nobody"}.items() <= (
+        next(line for line in details if line["finding"] == "labels_unmatched").items()
+    )
+
+
+def test_what_a_spreadsheet_writes_is_read(results: Results, tmp_path: Path) -> None:
+    text = b'\xef\xbb\xbfid , note,score\r\n"p1","a, ""quoted""\r\nnote", 3 \r\np2,,2.50\r\n,,\r\n'
+    joined, _, _ = join(results, [source(tmp_path / "l.csv", text, score={"range": [0, 6]})])
+    assert {name: said["labels"] for name, said in joined.items()} == {"a": {"score": "3"}, "b": {"score": "2.5"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("id,kind\np1,Doe^Jane\n", ("labels.0", "line 2", "column 'kind'", "one of the 2 values")),
+        ("id,kind,score\np1,benign,seven\n", ("line 2", "column 'score'", "a number from 0 to 6")),
+        ("id,kind,score\np1,benign,nan\n", ("line 2", "column 'score'")),
+        ("id,kind,score\np1,benign,7\n", ("line 2", "column 'score'")),
+        ("id,kind,score\np1,benign\n", ("line 2", "found 2 cells, needed 3")),
+        ("id|kind|score\np1|benign|1\n", ("no column 'id'", "commas, semicolons or tabs")),
+        ("p1,benign,1\n", ("no column 'id'",)),
+        ("id,kind,score\np1,Benign,1\np1,benign,1_0\n", ("line 2, column 'kind'", "line 3 column 'score'")),
+        ("id,kind,score\n" + "p1,Doe,seven\n" * 9, ("line 2, column 'kind'", "line 3 column 'score'", "13 more cells")),
+        ("", ("no column 'id'",)),
+        ("id,kind,kind,score\n", ("several columns 'kind'",)),
+        (b"id,kind,score\np1,benign,1\n\xe4,benign,1\n", ("line 3", "not UTF-8")),
+        ("id,kind,score\n".encode("utf-16"), ("line 1", "not UTF-8")),
+        ('id,kind,score\n"p1,benign,1\n', ("no CSV",)),
+    ],
+)
+def test_what_is_not_allowed_is_refused_and_never_quoted(
+    tmp_path: Path, text: str | bytes, words: tuple[str, ...]
+) -> None:
+    one = source(tmp_path / "l.csv", text, kind=KINDS, score={"range": [0, 6]})
+    if isinstance(text, str) and text and "score" not in text.splitlines()[0]:
+        one["columns"].pop("score")
+    with pytest.raises(ConfigProblem) as caught:
+        label_files.read_sources([one])
+    for word in words:
+        assert word in str(caught.value)
+    for secret in ("Doe", "seven", "p1", "Benign", "1_0"):
+        assert secret not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    one = source(tmp_path / "l.csv", "id,kind\n") | {"file": "nowhere.csv"}
+    with pytest.raises(ConfigProblem, match=r"'labels.0'.*'nowhere.csv' cannot be read: No such file"):
+        label_files.read_sources([one])
+
+
+def test_lists_give_patients_their_split(results: Results, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("PatientID\np1\nnobody\n")
+    (tmp_path / "v.csv").write_text("PatientID,IssuerOfPatientID\np3,hospital\n")
+    joined, report, details = join(results, [], {"test": str(tmp_path / "t.csv"), "val": str(tmp_path / "v.csv")})
+    assert {name: said["split"] for name, said in joined.items()} == {"a": "test", "c": "val"}
+    assert [(line["label"], line["finding"], line["key"]) for line in details] == [
+        ("splits.fixed", "fixed_unmatched", "nobody")
+    ]
+    assert [tuple(line.values()) for line in report] == [
+        ("splits.fixed", "fixed_unmatched", "", "1"),
+        ("splits.fixed", "matched", "test", "1"),
+        ("splits.fixed", "matched", "val", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        ("PatientID\np1\n", "PatientID\np1\n", True),
+        ("PatientID,IssuerOfPatientID\np3,hospital\n", "PatientID\np3\n", True),  # p3 of whatever issuer
+        ("PatientID\np3\n", "PatientID,IssuerOfPatientID\np3,hospital\n", True),
+        ("PatientID,IssuerOfPatientID\np3,hospital\n", "PatientID,IssuerOfPatientID\np3,elsewhere\n", False),
+        ("PatientID,x\n,1\n", "PatientID,x\n,1\n", False),  # nobody
+    ],
+)
+def test_a_patient_in_two_lists_is_refused(tmp_path: Path, one: str, other: str, refused: bool) -> None:
+    files = {"test": str(tmp_path / "t.csv"), "val": str(tmp_path / "v.csv")}
+    (tmp_path / "t.csv").write_text(one)
+    (tmp_path / "v.csv").write_text(other)
+    if not refused:
+        assert len(label_files.read_fixed(files)) == 2
+        return
+    with pytest.raises(ConfigProblem, match="names a patient that another list names too") as caught:
+        label_files.read_fixed(files)
+    assert "p1" not in str(caught.value) and "p3" not in str(caught.value)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"labels": [{"by": "patient"}]}, "'labels.0.folder' is missing"),
+    ({"labels": [{"file": "a", "by": "patient", "columns": {"x": KINDS}}]}, "'labels.0.key' is missing"),
+    ({"labels": [{"file": "a", "by": "name", "key": "i", "columns": {"x": KINDS}}]}, "'labels.0.by'"),
+    ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {}}}]}, "one of 'values' and 'range'"),
+    ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"Bad name": KINDS}}]}, "Bad name"),
+    ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {"range": [2, 1]}}}]}, "range"),
+    ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {"values": ["a\nb"]}}}]}, "values"),
+    ({"labels": [{"folder": 1, "name": "x", "values": [True]}]}, "in quotes"),  # YAML's yes
+    ({"labels": [{"folder": 0, "name": "x", "values": ["a"]}]}, "'labels.0.folder'"),
+    ({"labels": [{"folder": 1, "name": "x", "values": ["a"], "key": "y"}]}, "'labels.0.key' does not go with 'folder'"),
+    ({"splits": {"fractions": {"train": 0.5, "val": 0.4}}}, "add up to 0.9, needed is 1"),
+    ({"splits": {"fractions": {"train": float("nan")}}}, "needed is a number"),
+    ({"splits": {"seed": 3}}, "'splits.fractions' is missing"),
+    ({"splits": {"fractions": {"train": 1.0}, "stratify": "sex"}}, "'splits.stratify'"),
+    ({"splits": {"fractions": {"train": 2}}}, "'splits.fractions.train'"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "words"), WRONG)
+def test_a_wrong_configuration_is_refused(wrong: dict[str, Any], words: str) -> None:
+    import yaml
+    from conftest import ROOT
+
+    defaults = yaml.safe_load((ROOT / "config.yaml").read_text())
+    with pytest.raises(ConfigProblem, match="config key") as caught:
+        settings.check_keys(defaults | wrong)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["labels_unmatched", "images_unlabelled", "label_conflicts", "fixed_unmatched"])
+def test_each_finding_can_be_gated(results: Results, tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text("PatientID\nnobody\n")
+    text = "id,kind\np1,benign\np1,malignant\np2,benign\nnobody,benign\n"
+    join(results, [source(tmp_path / "l.csv", text)], {"test": str(tmp_path / "t.csv")})
+    reports = results.dataset / "reports"
+    reports.mkdir()
+    (results.root / "r.csv").rename(reports / "labels.csv")
+    for table in ("outcomes", "depth", "size"):
+        (reports / f"{table}.csv").write_text("outcome,reason,files,verdict\n")
+    settings._check_gate({name: 0})
+    assert check_gate.check_gate(results, {name: 1}) == {name: 1}
+    with pytest.raises(check_gate.GateClosed, match=f"gate.{name}: found 1, allowed 0"):
+        check_gate.check_gate(results, {name: 0})

@@ -1,0 +1,184 @@
+"""Series into batches: stable, owned by prefix, never shrinking; who shares and who rivals whom."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.plan_batches import batches as plans
+from dicomzarr.system import files
+from dicomzarr.system.results_folder import Results
+
+KEY = Pseudonyms(b"k" * 32)
+
+
+def row(path: str, series: str, instance: str, patient: str = "p", **more: Any) -> dict[str, Any]:
+    facts = {"SeriesInstanceUID": series, "SOPInstanceUID": instance, "PatientID": patient, "StudyInstanceUID": "9.9"}
+    return {
+        "path": path, "stat": [100, 1, 1, 1], "outcome": "image", "reason": "", "flags": [], "facts": facts | more,
+    }  # fmt: skip
+
+
+def plan(tmp_path: Path, rows: list[dict[str, Any]], series_each: int = 64) -> dict[str, dict[str, Any]]:
+    results = Results(tmp_path)
+    index = tmp_path / "headers.jsonl"
+    index.write_text(
+        "".join(
+            json.dumps(one, sort_keys=True, separators=(",", ":")) + "\n"
+            for one in sorted(rows, key=lambda one: one["path"])
+        )
+    )
+    contents = results.plans / "contents.json"
+    plans.plan_batches(results, index, contents, KEY, series_each=series_each, bytes_each=10**9)
+    named = json.loads(contents.read_text())["batches"]
+    assert {path.stem for path in results.plans.glob("*-*.json")} == set(named)
+    found = {}
+    for name in named:
+        for entry in json.loads(results.plan(name).read_text())["series"]:
+            assert plans.batch_of(entry["series_id"], len(named)) == name
+            assert entry["series_id"][:3] in plans.owned_prefixes(name)
+            found[entry["series_id"]] = entry
+    return found
+
+
+def test_every_prefix_has_one_owner() -> None:
+    for batches in (1, 2, 64, 4096):
+        owned = [p for n in range(batches) for p in plans.owned_prefixes(plans.batch_name(n, batches))]
+        assert owned == [f"{prefix:03x}" for prefix in range(4096)]
+
+
+@pytest.mark.parametrize(
+    ("series", "size", "before", "expected"),
+    [
+        (0, 0, 0, 1),
+        (64, 0, 0, 1),
+        (65, 0, 0, 2),
+        (4, 3 * 10**9, 0, 4),
+        (1, 3 * 10**9, 0, 1),
+        (3, 9 * 10**9, 0, 4),
+        (1, 0, 8, 8),
+        (10**9, 0, 0, 4096),
+    ],
+)
+def test_the_number_of_batches_is_a_power_of_two_and_never_shrinks(
+    series: int, size: int, before: int, expected: int
+) -> None:
+    assert plans.number_of_batches(series, size, 64, 10**9, before) == expected
+
+
+def test_a_plan_that_did_not_change_is_not_rewritten(tmp_path: Path) -> None:
+    rows = [row(f"{n}.dcm", f"1.{n}", f"2.{n}") for n in range(8)]
+    plan(tmp_path, rows, series_each=1)
+    before = {path: path.stat().st_mtime_ns for path in Results(tmp_path).plans.glob("*-*.json")}
+    added = row("late.dcm", "1.3", "2.33")
+    entry = plan(tmp_path, [*rows, added], series_each=2)[KEY.series_id(KEY.subject_id("", "p"), "1.3")]
+    assert [one["path"] for one in entry["files"]] == ["3.dcm", "late.dcm"]
+    changed = [path for path, then in before.items() if path.stat().st_mtime_ns != then]
+    assert [path.stem for path in changed] == [plans.batch_of(entry["series_id"], len(before))]
+
+
+def test_doubling_removes_the_old_numbering(tmp_path: Path) -> None:
+    plan(tmp_path, [row("a", "1.1", "2.1")])
+    plan(tmp_path, [row(f"{n}", f"1.{n}", f"2.{n}") for n in range(9)], series_each=2)
+    assert len(list(Results(tmp_path).plans.glob("0008-*.json"))) == 8
+    (tmp_path / "private" / "batches.json").unlink()  # a lost number is inferred from the plans
+    plan(tmp_path, [row("a", "1.1", "2.1")])
+    assert len(list(Results(tmp_path).plans.glob("0008-*.json"))) == 8
+
+
+def test_patients_who_share_a_series_uid_stay_apart(tmp_path: Path) -> None:
+    found = plan(
+        tmp_path, [row("a", "1.1", "2.1", "anna"), row("b", "1.1", "2.2", "bert"), row("c", "1.2", "2.3", "anna")]
+    )
+    assert sorted((entry["flags"], len(entry["files"])) for entry in found.values()) == [
+        ([], 1), (["shared_series_uid"], 1), (["shared_series_uid"], 1),
+    ]  # fmt: skip
+
+
+def test_files_of_other_series_with_the_same_instance_uid_are_rivals(tmp_path: Path) -> None:
+    found = plan(
+        tmp_path, [row("a", "1.1", "2.1"), row("b", "1.2", "2.1"), row("c", "1.2", "2.2"), row("d", "1.1", "2.1")]
+    )
+    rivals = {len(entry["files"]): [one["path"] for one in entry["rivals"]] for entry in found.values()}
+    paths = sorted(
+        (tuple(f["path"] for f in e["files"]), tuple(r["path"] for r in e["rivals"])) for e in found.values()
+    )
+    assert paths == [(("a", "d"), ("b",)), (("b", "c"), ("a", "d"))] and rivals
+
+
+def test_without_a_series_uid_the_content_is_the_series(tmp_path: Path) -> None:
+    rows = [row("a", "", "", content_sha256="aa"), row("b", "", "", content_sha256="bb"), row("c", "", "")]
+    found = plan(tmp_path, rows)
+    assert [entry["flags"] for entry in found.values()] == [["no_series_uid"]] * 2
+
+
+def test_without_a_patient_the_study_stands_for_one(tmp_path: Path) -> None:
+    found = plan(tmp_path, [row("a", "1.1", "2.1", ""), row("b", "1.2", "2.2", "")])
+    assert len({entry["subject_id"] for entry in found.values()}) == 1
+    assert all("unknown_subject" in entry["flags"] for entry in found.values())
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rows = [row(f"{n}.dcm", f"1.{n}", f"2.{n}") for n in range(5)] + [row('o,\\"rivals\\":[dd', "1.3", "2.4")]
+    made = plan(tmp_path, rows)
+    path = Results(tmp_path).plan("0001-0000")
+    name, found = plans.read_plan(path)
+    assert name == "0001-0000"
+    assert {one.series_id: one.entry for one in found} == made
+    assert [one.size for one in found] == [sum(f["stat"][0] for f in one.entry["files"]) for one in found]
+    assert sum(len(one.entry["rivals"]) for one in found) == 2  # 4.dcm and the odd name share an instance
+    whole = path.read_bytes()
+    for cut in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(files.Damaged):
+            plans.read_plan(path)
+
+
+def test_an_empty_plan_has_no_series(tmp_path: Path) -> None:
+    assert plan(tmp_path, []) == {}
+    assert plans.read_plan(Results(tmp_path).plan("0001-0000")) == ("0001-0000", [])
+
+
+J2K, BASELINE = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.50"
+FRAME = {"Rows": 256, "Columns": 256, "BitsAllocated": 16, "SamplesPerPixel": 1}
+
+
+@pytest.mark.parametrize(
+    ("size", "facts", "expected"),
+    [
+        (60_000, {"TransferSyntaxUID": "1.2.840.10008.1.2.1", **FRAME}, 60_000),
+        (60_000, {"TransferSyntaxUID": J2K, **FRAME}, 13 * 131_072),
+        (600_000, {"TransferSyntaxUID": J2K, **FRAME, "NumberOfFrames": 10}, 13 * 1_310_720),
+        (200_000, {"TransferSyntaxUID": BASELINE, **FRAME, "BitsAllocated": 8, "SamplesPerPixel": 3}, 2 * 196_608),
+        (60_000, {"TransferSyntaxUID": J2K, "Rows": 256}, 60_000),  # a size that nobody knows
+        (60_000, {"TransferSyntaxUID": J2K, **FRAME, "NumberOfFrames": 10**9}, 13 * 32 * 60_000),  # one that lies
+        (60_000, {"TransferSyntaxUID": "1.2.3", **FRAME}, 60_000),
+    ],
+)
+@pytest.mark.parametrize("spelled", ["plain", "with \\ in it"])
+def test_a_compressed_file_is_as_much_work_as_it_decodes_to(
+    tmp_path: Path, size: int, facts: dict[str, Any], expected: int, spelled: str
+) -> None:
+    one = row("a", "1.1", "2.1", ImageType=[spelled], **facts) | {"stat": [size, 1, 1, 1]}
+    plan(tmp_path, [one, row("b", "1.1", "2.2")])
+    batch = json.loads((Results(tmp_path).plans / "contents.json").read_text())["batches"]["0001-0000"]
+    assert (batch["bytes"], batch["work"], batch["largest"]) == (size + 100, expected + 100, expected + 100)
+
+
+def test_compressed_series_are_spread_over_more_batches_than_their_bytes_would_be(tmp_path: Path) -> None:
+    rows = [
+        row(f"{n}", f"1.{n % 50}", f"2.{n}", TransferSyntaxUID=J2K, **FRAME) | {"stat": [60_000, 1, 1, 1]}
+        for n in range(2000)
+    ]
+    plan(tmp_path, rows)
+    assert len(list(Results(tmp_path).plans.glob("0004-*.json"))) == 4
+
+
+def test_many_small_files_are_two_batches_at_least(tmp_path: Path) -> None:
+    rows = [row(f"{n}", f"1.{n % 20}", f"2.{n}") for n in range(5001)]
+    plan(tmp_path, rows)
+    assert len(list(Results(tmp_path).plans.glob("0002-*.json"))) == 2

@@ -1,0 +1,122 @@
+"""The section of labels and splits: how subjects fall out, what is hidden, and when the section is there at all."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from made_up_dataset import OUTCOMES, Made, ramp, write_dataset
+from test_page import Page, plain
+
+from dicomzarr.stages.render_report.balance import UNDER, WITHHELD, balance
+from dicomzarr.stages.render_report.findings import findings
+from dicomzarr.stages.render_report.page import render
+from dicomzarr.stages.render_report.tables import read_tables
+
+PIXELS = ramp(4, 4)
+
+
+def made(number: int, subject: int, modality: str = "CT", split: str = "train", **labels: str) -> Made:
+    name = f"aaaa{number:012x}/00000001"
+    return Made(name, "yx", PIXELS, modality, subject=f"feed{subject:012d}", split=split, labels=labels)
+
+
+def table(folder: Path, arrays: list[Made], small_cells: int = 1) -> dict[tuple[str, str], tuple[int, ...]]:
+    tables = read_tables(write_dataset(folder, arrays, OUTCOMES), small_cells)
+    return {(line.kind, line.group): line.subjects for line in balance(tables.arrays, small_cells)}
+
+
+def test_subjects_are_counted_once_in_each_group(tmp_path: Path) -> None:
+    arrays = [
+        made(1, 1, kind="benign"),
+        made(2, 1, "MR", kind="benign"),  # the same subject again
+        made(3, 2, kind="malignant"),
+        made(4, 3, split="test", kind=""),
+        made(5, 3, split="test", kind="benign"),
+    ]
+    assert table(tmp_path / "dataset", arrays) == {
+        ("", "all"): (1, 2, 3),  # test, train, in all
+        ("modality", "CT"): (1, 2, 3),
+        ("modality", "MR"): (0, 1, 1),
+        ("kind", "benign"): (1, 1, 2),
+        ("kind", "malignant"): (0, 1, 1),
+        ("kind", "without a label"): (1, 0, 1),
+    }
+
+
+def test_without_splits_there_is_one_column(tmp_path: Path) -> None:
+    arrays = [made(1, 1, split="", kind="a"), made(2, 2, split="", kind="b")]
+    assert table(tmp_path / "dataset", arrays)["", "all"] == (2,)
+
+
+def many(sizes: dict[tuple[str, str], int]) -> list[Made]:
+    """Return one array each of so many subjects by split and label."""
+    keys = [key for key, number in sizes.items() for _ in range(number)]
+    return [made(n, n, split=split, kind=kind) for n, (split, kind) in enumerate(keys)]
+
+
+def test_small_numbers_and_what_they_follow_from_are_not_told(tmp_path: Path) -> None:
+    arrays = many({("train", "a"): 9, ("train", "b"): 12, ("test", "a"): 2, ("test", "b"): 6})
+    found = table(tmp_path / "dataset", arrays, 5)
+    # 2 is small. 11 - 9 and 8 - 6 would give it away, and what hides these must not follow from 21 and 18 either.
+    assert found["kind", "a"] == (UNDER, WITHHELD, 11)
+    assert found["kind", "b"] == (WITHHELD, WITHHELD, 18)
+    assert found["", "all"] == (8, 21, 29)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_small_number_follows_from_a_sum(tmp_path: Path, seed: int) -> None:
+    import random
+
+    chance = random.Random(seed)
+    sizes = {(split, kind): chance.choice([0, 1, 2, 6, 9]) for split in ("test", "train", "val") for kind in "abc"}
+    if not any(sizes.values()):
+        return
+    rows = table(tmp_path / "dataset", many(sizes), 5)
+    kinds = [line for (kind, _), line in rows.items() if kind == "kind"]
+    sums = [*rows.values(), *([rows["", "all"][j], *(line[j] for line in kinds)] for j in range(len(kinds[0])))]
+    for cells in sums:
+        assert not any(0 < cell < 5 for cell in cells)
+        if len(cells) > 1:
+            assert sum(cell < 0 for cell in cells) != 1 or not any(cell > 0 for cell in cells)
+
+
+def with_report(folder: Path, rows: list[tuple[str, str, str, int]]) -> Path:
+    with open(folder / "reports" / "labels.csv", "w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([("label", "finding", "value", "series"), *rows])
+    return folder
+
+
+def test_the_page_tells_how_labels_met_images(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "dataset", [made(1, 1, kind="a"), made(2, 2, split="test", kind="")], OUTCOMES)
+    rows = [
+        ("kind", "images_unlabelled", "", 1),
+        ("kind", "label_conflicts", "", 0),
+        ("kind", "labels_unmatched", "", 7),
+        ("kind", "matched", "a", 1),
+        ("splits.fixed", "fixed_unmatched", "", 1),
+        ("splits.fixed", "matched", "test", 3),
+    ]
+    page = Page(render(with_report(folder, rows)))
+    assert page.open == [] and "groups" in page.ids and "#groups" in page.values("href")
+    cells = [[plain(cell) for cell in row] for row in page.cells]
+    assert ["kind", "1", "1", "0", "7"] in cells and ["lists of splits", "3", "–", "–", "1"] in cells
+    assert ["all images", "1 50 %", "1 50 %", "2"] in cells
+    titles = [finding.title for finding in findings(read_tables(folder))]
+    assert "7 labels without an image" in titles
+    assert "1 line of the lists of splits names nobody with an image" in titles
+    assert not any("conflict" in title for title in titles)
+
+
+def test_small_numbers_are_not_on_the_page(tmp_path: Path) -> None:
+    arrays = many({("train", "a"): 9, ("train", "b"): 12, ("test", "a"): 2, ("test", "b"): 6})
+    page = Page(render(write_dataset(tmp_path / "dataset", arrays, OUTCOMES), small_cells=5))
+    cells = [[plain(cell) for cell in row] for row in page.cells]
+    assert ["kind", "a", "under 5", "withheld", "11"] in cells and ["b", "withheld", "withheld", "18"] in cells
+    assert "Numbers under 5 are not told" in plain(page.text)
+
+
+def test_without_labels_and_splits_there_is_no_such_section(tmp_path: Path) -> None:
+    page = Page(render(write_dataset(tmp_path / "dataset", [made(1, 1, split="")], OUTCOMES)))
+    assert "groups" not in page.ids and "#groups" not in page.values("href")

@@ -1,0 +1,75 @@
+"""Other limits try again what the old ones set aside, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicoms import ct_slice, save, save_series
+
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.extract_batch import batch
+from dicomzarr.stages.index_headers import index
+from dicomzarr.stages.plan_batches import batches
+from dicomzarr.system import files, limits, sandbox
+from dicomzarr.system.limits import Limits
+from dicomzarr.system.results_folder import Results, encode_path
+from dicomzarr.volumes.model import Options
+from dicomzarr.workflow import prepare
+
+IDS = Pseudonyms(b"k" * 32)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Iterator[Results]:
+    """Two series: one of small slices, one of a slice of 32 MB."""
+    before = limits.current()
+    save_series(tmp_path / "source", "small", 2)
+    save(ct_slice("large", 0, pixels=np.zeros((4096, 4096))), tmp_path / "source" / "large.dcm")
+    results = Results(tmp_path / "results")
+    files.make_private(results.private)
+    root = os.fsencode(tmp_path / "source")
+    rows = sorted(prepare.entries(root), key=lambda row: row[0])
+    lines = [{"roots": {"": encode_path(root)}}, *rows]
+    results.inventory.write_bytes(b"".join(map(files.canonical_json, lines)))
+    yield results
+    sandbox.end()
+    limits.use(before)
+
+
+def run(results: Results, **budget: int) -> tuple[int, dict[str, str]]:
+    """Index and extract under limits; return how many series were extracted, and the reasons by path."""
+    limits.use(Limits(**budget))
+    headers, contents = results.private / "headers.jsonl", results.plans / "contents.json"
+    index.index_headers(results.inventory, headers, results.private / "cache", 1)
+    batches.plan_batches(results, headers, contents, IDS, series_each=10, bytes_each=1 << 40)
+    (plan,) = results.plans.glob("*-*.json")
+    options = Options("balanced", "slice", 1e-3, 0.0, "keep", ("a 1",), "c")
+    done = batch.extract_batch(plan, results.inventory, results, IDS, options)
+    records = [files.read_json(results.series_record("extract_batch", series)) for series in done.series]
+    return done.counts["extracted"], {f["path"]: f["reason"] for record in records for f in record["files"]}
+
+
+def test_other_limits_try_again_what_the_old_ones_set_aside(results: Results) -> None:
+    extracted, reasons = run(results, megabytes=64)
+    assert extracted == 2 and reasons.pop("large.dcm") == "too_large" and set(reasons.values()) == {""}
+    assert run(results, megabytes=64)[0] == 0
+    assert run(results, megabytes=80)[0] == 1  # tried again, in vain
+    extracted, reasons = run(results, megabytes=256)
+    assert extracted == 1 and set(reasons.values()) == {""}
+    assert run(results, megabytes=64)[0] == 0  # what is whole stays
+
+
+def test_more_frames_than_memory_has_room_for_are_refused(results: Results, tmp_path: Path) -> None:
+    assert Limits().frames > 300_000
+    geometry = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "NumberOfFrames": 40_000}
+    one = ct_slice("many", 0, pixels=np.zeros((1, 1)), **geometry)
+    one.PixelData = bytes(80_000)
+    path = save(one, tmp_path / "source" / "many.dcm")
+    found = path.stat()
+    row = ["many.dcm", "file", found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    results.inventory.write_bytes(results.inventory.read_bytes() + files.canonical_json(row))
+    assert run(results, megabytes=64)[1]["many.dcm"] == "too_large"

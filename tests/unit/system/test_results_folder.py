@@ -1,0 +1,37 @@
+"""Paths as text: they round-trip, stay readable and are safe in a spreadsheet."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomzarr.system.results_folder import decode_path, encode_path
+
+
+@given(st.binary(min_size=1, max_size=60).filter(lambda raw: b"\0" not in raw))
+def test_any_name_round_trips(raw: bytes) -> None:
+    text = encode_path(raw)
+    assert decode_path(text) == raw == unquote_to_bytes(text)
+    assert not re.search(r"[\x00-\x1f\x7f]|^[=+\-@]", text)
+    text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("Müller/série 1/IM,1".encode(), "Müller/série 1/IM,1"),
+        (b"100%/a", "100%25/a"),
+        (b"-rf", "%2Drf"),
+        (b"a-b=c", "a-b=c"),
+        (b"=cmd", "%3Dcmd"),
+        (b"line\nfeed\t", "line%0Afeed%09"),
+        (b"\xff\xfe", "%FF%FE"),
+        ("\x85x".encode(), "%C2%85x"),
+    ],
+)
+def test_only_what_must_be_is_encoded(raw: bytes, text: str) -> None:
+    assert encode_path(raw) == text

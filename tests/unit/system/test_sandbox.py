@@ -1,0 +1,188 @@
+"""What dies, hangs, bloats or babbles in the child costs one call."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from dicomzarr.system import limits, sandbox
+from dicomzarr.system.limits import Limits
+from dicomzarr.vocabulary.errors import SourceChanged
+from dicomzarr.vocabulary.reasons import SetAside
+
+SEALED = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+
+
+@pytest.fixture(autouse=True)
+def narrow() -> object:
+    """A second of time and 64 MiB of memory."""
+    before = limits.current()
+    limits.use(Limits(seconds=1, megabytes=64))
+    yield
+    limits.use(before)
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def ignore_what_can_be_ignored() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    spin()
+
+
+def take_memory() -> None:
+    bytearray(1 << 30)
+
+
+def touch_memory() -> int:
+    return len(bytes(16 << 20))
+
+
+def recurse(depth: int = 0) -> int:
+    return recurse(depth + 1)
+
+
+def segfault() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def babble() -> None:
+    print("SMITH^JOHN", flush=True)
+    print("SMITH^JOHN", file=sys.stderr, flush=True)
+    raise ValueError("SMITH^JOHN")
+
+
+def refuse() -> None:
+    raise SetAside("frame_size_mismatch", found=3, needed=4)
+
+
+def change() -> None:
+    raise SourceChanged(1)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def no_array() -> object:
+    return {"a": [1, 2.5, "x", b"y", None]}
+
+
+def limits_of_process() -> str:
+    return Path("/proc/self/limits").read_text()
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("function", "code"),
+    [
+        (os.abort, "decoder_died"),
+        (segfault, "decoder_died"),
+        (spin, "timeout"),
+        (ignore_what_can_be_ignored, "timeout"),
+        (take_memory, "too_large"),
+        (recurse, "decode_error"),
+        (babble, "decode_error"),
+    ],
+)
+def test_one_call_is_lost_and_the_next_is_answered(
+    function: object, code: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SetAside) as caught:
+        sandbox.call(function)  # type: ignore[arg-type]
+    assert caught.value.code == code
+    assert caught.value.__cause__ is None and "SMITH" not in repr(caught.value)
+    assert sandbox.call(touch_memory) == 16 << 20
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_waits_too_long_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PATIENCE", 1)
+    limits.use(Limits(seconds=1, megabytes=65))  # a child of its own
+    began = time.monotonic()
+    with pytest.raises(SetAside, match="timeout"):
+        sandbox.call(time.sleep, 60)
+    assert time.monotonic() - began < 10
+
+
+def test_a_child_that_waits_for_calls_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PATIENCE", 1)
+    limits.use(Limits(seconds=1, megabytes=66))
+    first = sandbox.call(pid)
+    time.sleep(1.5)
+    assert sandbox.call(pid) == first
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 5), (300, 400, 3)])
+def test_arrays_come_back_whole_and_writable(shape: tuple[int, ...]) -> None:
+    want = np.arange(np.prod(shape), dtype="<i2").reshape(shape)
+    got = sandbox.call(np.transpose, want)
+    np.testing.assert_array_equal(got, want.T)
+    got += 1
+
+
+def test_reasons_changes_and_interrupts_are_passed_on() -> None:
+    with pytest.raises(SetAside) as caught:
+        sandbox.call(refuse)
+    assert (caught.value.code, caught.value.found, caught.value.needed) == ("frame_size_mismatch", 3, 4)
+    with pytest.raises(SourceChanged):
+        sandbox.call(change)
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.call(interrupt)
+    assert sandbox.call(no_array) == no_array()
+
+
+def test_the_child_writes_no_core() -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))  # what this process may
+    try:
+        limits.use(Limits(seconds=3, megabytes=64))
+        said = sandbox.call(limits_of_process)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in said.split("\n"))
+
+
+def test_a_program_that_takes_cores_gets_no_memory() -> None:
+    limits.use(Limits(seconds=4, megabytes=64))
+    assert int(sandbox.call(Path.read_text, Path("/proc/self/coredump_filter")), 16) == 0
+    code = "from dicomzarr.system import limits; limits.dump_no_core(); import os; os.execvp('sh', ['sh', '-c', "
+    code += "'ulimit -c; cat /proc/self/coredump_filter'])"
+    said = subprocess.run([sys.executable, "-c", code], env=SEALED, capture_output=True, text=True, check=True).stdout
+    assert [int(line, 16) for line in said.split()] == [0, 0]
+
+
+def test_the_child_ends_with_its_parent() -> None:
+    ours, theirs = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        os.write(theirs, str(sandbox.call(pid)).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(parent, 0)
+    child = Path(f"/proc/{int(os.read(ours, 20))}/stat")
+    deadline = time.monotonic() + 10
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_other_limits_mean_another_child() -> None:
+    first = sandbox.call(pid)
+    assert sandbox.call(pid) == first != os.getpid()
+    limits.use(Limits(seconds=2, megabytes=64))
+    assert sandbox.call(pid) != first

@@ -1,0 +1,102 @@
+"""Every wrong value is refused by a sentence that names its key, before anything of the source is read."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from dicomzarr.workflow import settings
+from dicomzarr.workflow.settings import ConfigProblem
+
+WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    ({"limits": {"seconds": 0}}, ("'limits.seconds'", "found 0", "from 1")),
+    ({"limits": {"seconds": 1.5}}, ("'limits.seconds'", "a whole number")),
+    ({"limits": {"seconds": "long"}}, ("'limits.seconds'", "'long' (text)")),
+    ({"limits": {"megabytes": 1}}, ("'limits.megabytes'", "from 64")),
+    ({"limits": {"megabytes": True}}, ("'limits.megabytes'", "true/false")),
+    ({"limits": {"second": 5}}, ("'limits.second' is not known", "did you mean 'seconds'")),
+    ({"limits": 5}, ("'limits'", "a mapping")),
+    ({"limits": None}, ("'limits'", "nothing")),
+    ({"follow_links": "yes"}, ("'follow_links'", "'yes'", "true, false")),
+    ({"follow_link": True}, ("'follow_link' is not known", "did you mean 'follow_links'")),
+    ({"export_level": 10}, ("'export_level'", "found 10", "a whole number from 0 up to 9")),
+    ({"export_level": -1}, ("'export_level'", "from 0")),
+    ({"export_level": "best"}, ("'export_level'", "'best' (text)")),
+    ({"export_levels": 1}, ("'export_levels' is not known", "did you mean 'export_level'")),
+    ({"gate": {"png_refuse": 0}}, ("'gate.png_refuse' is no finding", "did you mean 'png_refused'")),
+    ({"cross_check": 2}, ("'cross_check'", "up to 1")),
+    ({"cross_check": "all"}, ("'cross_check'", "a number")),
+    ({"largest_drop": -0.1}, ("'largest_drop'", "from 0")),
+    ({"confirm_drop": 1}, ("'confirm_drop'", "true, false")),
+    ({"paranoid": "maybe"}, ("'paranoid'", "'maybe'")),
+    ({"keep_removed": []}, ("'keep_removed'", "a list")),
+    ({"batch": []}, ("'batch'", "a list", "a mapping")),
+    ({"batch": {"megabytes": "many"}}, ("'batch.megabytes'", "'many'")),
+    ({"batch": {"series": 1e9}}, ("'batch.series'", "up to 100000")),
+    ({"source": []}, ("'source'", "a list")),
+    ({"source": {}}, ("'source'", "a mapping")),
+    ({"source": ""}, ("'source'",)),
+    ({"source": None}, ("'source'", "nothing")),
+    ({"source": "file"}, ("'source'", "'file' is not a folder")),
+    ({"source": {"one": "source", "two": "nowhere"}}, ("'source.two'", "does not exist")),
+    ({"source": {"one": 5}}, ("'source",)),
+    ({"source": {"": "source"}}, ("'source",)),
+    ({"source": {"../x": "source"}}, ("'source",)),
+    ({"source": {"one": "source", "two": "source/link"}}, ("'source'", "lies inside another")),
+    ({"results": 5}, ("'results'", "found 5")),
+    ({"results": None}, ("'results'", "nothing")),
+    ({"results": "file"}, ("'results'", "is not a folder")),
+    ({"results": "a\nb"}, ("'results'",)),
+    ({"results": "source/link/results"}, ("'results'", "inside the source")),
+    ({"burned_in": True}, ("'burned_in'", "skip, keep")),
+    ({"burned_in": "keep", "burned_in_reason": ""}, ("'burned_in_reason' is empty",)),
+    ({"burned_in_reason": 5}, ("'burned_in_reason'", "a sentence")),
+    ({"burned_in_reason": "x" * 501}, ("'burned_in_reason'",)),
+    ({"gate": {"depth_fail": "none"}}, ("'gate.depth_fail'", "'none'")),
+    ({"gate": {"timeouts": 0}}, ("'gate.timeouts' is no finding", "did you mean 'timeout'")),
+    ({"compression": None}, ("'compression'", "balanced, fast, small, none")),
+    ({"layout": "slices"}, ("'layout'", "slice, brick")),
+    ({"spacing_tolerance": 0.6}, ("'spacing_tolerance'", "up to 0.5")),
+    ({"results": "a\0b"}, ("'results'",)),
+    ({"results": "x" * 300}, ("'results'", "File name too long")),
+    ({"source": {"a\n": "source"}}, ("'source",)),
+    ({"source": "a\0b"}, ("'source'", "does not exist")),
+    ({"cross_check": math.nan}, ("'cross_check'", "found nan")),
+    ({"spacing_tolerance": math.nan}, ("'spacing_tolerance'", "found nan")),
+    ({"splits": {"fractions": {"a": 1, "b": math.nan}}}, ("'splits.fractions.b'", "found nan")),
+    ({"labels": [{"folder": 1, "name": "a", "values": ["x\n"]}]}, ("'labels.0.values.0'",)),
+    ({"Source": "source"}, ("'Source' is not known", "did you mean 'source'")),
+]
+
+
+@pytest.mark.parametrize(("wrong", "words"), WRONG, ids=[f"{i} {wrong!r:.40}" for i, (wrong, _) in enumerate(WRONG)])
+def test_a_wrong_key_is_named_and_nothing_is_read(
+    wrong: dict[str, Any], words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "source" / "below").mkdir(parents=True)
+    (tmp_path / "source" / "link").symlink_to("below")
+    (tmp_path / "file").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"source": "source", "results": "results"}
+    settings.check(config)  # which is right
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("the source was read")
+
+    for name in ("scandir", "listdir", "open"):
+        monkeypatch.setattr(os, name, read)
+    with pytest.raises(ConfigProblem) as caught:
+        settings.check(config | wrong)
+    for word in ("config key", *words):
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_there_are_thirty() -> None:
+    assert len(WRONG) >= 30
