@@ -172,7 +172,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not shutil.which("gcc"):
         pytest.skip("no gcc")
     library = tmp_path_factory.mktemp("shim") / "faults.so"
-    return compiled(ROOT / "tests" / "faults.c", library, "-shared", "-fPIC", "-ldl")
+    return compiled(ROOT / "tests" / "support" / "faults.c", library, "-shared", "-fPIC", "-ldl")
 
 
 @pytest.fixture(scope="session")

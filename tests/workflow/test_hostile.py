@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hostile
 import numpy as np
 import pytest
 import yaml
 import zarr
 from blake3 import blake3
+from canaries import leaks, pattern
 from conftest import REASON, ROOT
+from good_traps import TEXTS, text_tags
+from hostile import write
 from ordinary import WITHOUT_CAPABILITIES
+from traps import PWNED, Traps
 
 NOBODY = 65534
 KEY = "k" * 32
@@ -42,7 +45,7 @@ class Trapped:
     """A run over the traps."""
 
     folder: Path
-    traps: hostile.Traps
+    traps: Traps
     code: int
     is_ordinary: bool  # whether permissions bound it
     peak: float  # MiB of the largest process
@@ -68,7 +71,7 @@ def may_run(user: int) -> bool:
 
 def run_as(user: int | None, folder: Path, wrapper: Sequence[str] = ()) -> Trapped:
     """Write the traps and run the workflow on them; a user other than this one needs root to be so."""
-    traps = hostile.write(folder / "source")
+    traps = write(folder / "source")
     config: dict[str, Any] = {"source": "source", "results": "results"}
     config |= {"burned_in": "keep", "burned_in_reason": REASON}
     config["batch"] = {"series": 200, "megabytes": 10_000}  # a few jobs
@@ -121,8 +124,8 @@ def trapped(request: pytest.FixtureRequest) -> Iterator[Trapped]:
 def test_the_traps_are_many(trapped: Trapped) -> None:
     traps = trapped.traps
     assert traps.hostile >= 200 and len(traps.voxels) >= 30 and len(traps.canaries) > 1000
-    planted = {vr for _, vr in hostile.text_tags()}
-    assert planted == hostile.TEXTS and len(hostile.text_tags()) > 1000
+    planted = {vr for _, vr in text_tags()}
+    assert planted == TEXTS and len(text_tags()) > 1000
 
 
 def test_the_run_succeeds_in_little_memory(trapped: Trapped) -> None:
@@ -164,16 +167,16 @@ def test_nothing_gets_out(trapped: Trapped) -> None:
         digests += [hashlib.new(kind, content).hexdigest() for kind in ("md5", "sha1", "sha256")]
         digests.append(blake3(content).hexdigest())
     outside = [folder / "results", folder / ".snakemake", folder / "home", folder / "temporary"]
-    assert not hostile.leaks(outside, trapped.results / "private", tuple(digests))
-    assert not hostile.pattern().search(trapped.output.encode())
+    assert not leaks(outside, trapped.results / "private", tuple(digests))
+    assert not pattern().search(trapped.output.encode())
     private = trapped.results / "private"
-    assert len(hostile.leaks([private], Path("/nowhere"))) > 3  # the scan can find
+    assert len(leaks([private], Path("/nowhere"))) > 3  # the scan can find
     assert {path.stat().st_mode & 0o077 for path in [private, *private.rglob("*")] if not path.is_symlink()} == {0}
 
 
 def test_nothing_planted_was_run_or_written_elsewhere(trapped: Trapped) -> None:
     folder = trapped.folder
-    assert not [path for path in folder.rglob("*") if path.name == hostile.PWNED]
+    assert not [path for path in folder.rglob("*") if path.name == PWNED]
     assert {path.name for path in folder.iterdir()} == {
         *("source", "outside", "results", ".snakemake", "config.yaml", "home", "temporary")
     }

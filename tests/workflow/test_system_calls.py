@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import Workflow
 from dicoms import save_series
-from hostile import Traps, good_files
+from good_traps import good_files
+from traps import Traps
 
 CALL = re.compile(r"^\d+\s+(\w+)\((.*)\)\s+= (-?\d+|\?)(?:<(.*?)>)?")
 WRITING = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import hostile
 import numpy as np
 import pydicom
 import pytest
+from canaries import pattern
 from made_up_headers import BIG, DEFLATED, EXPLICIT, IMPLICIT, Element, file, image, text
 from made_up_pixels import one_fragment_reader
 from reference_cases import CASES, encoded
+from traps import PIXEL_DATA, Traps, deflated
 
 from dicomzarr.headers.classify import _read_header
 from dicomzarr.pixels.pixel_format import pixel_format
@@ -84,7 +85,7 @@ def limited() -> Iterator[None]:
 
 def seeds(folder: Path) -> list[bytes]:
     """Return headers of many kinds, each with canaries."""
-    traps = hostile.Traps(folder)
+    traps = Traps(folder)
     plane = Element(0x00209113, "SQ", ((text(0x00200032, "DS", "1\\2\\3"),),))
     groups = Element(0x52009230, "SQ", ((plane,), (plane,)), undefined=True, item_lengths_undefined=True)
     palette = {
@@ -106,11 +107,11 @@ def seeds(folder: Path) -> list[bytes]:
     for syntax in (EXPLICIT, IMPLICIT, BIG, DEFLATED):
         for kind in kinds:
             wire = EXPLICIT if syntax == DEFLATED else syntax
-            pixels = {"PixelData": Element(hostile.PIXEL_DATA, "OW", bytes(96))} if "NumberOfFrames" in kind else {}
+            pixels = {"PixelData": Element(PIXEL_DATA, "OW", bytes(96))} if "NumberOfFrames" in kind else {}
             content = file(image(wire, **traps.identity(**(kind | pixels))), wire, syntax)
             if syntax == DEFLATED:
                 start = content.index(b"\x08\0\x05\0")
-                content = content[:start] + hostile.deflated(content[start:])
+                content = content[:start] + deflated(content[start:])
             found.append(content)
     return found
 
@@ -137,7 +138,7 @@ def test_mutated_headers(tmp_path: Path, capfd: pytest.CaptureFixture[str], capl
             warnings.simplefilter("error")
             found = _read_header(lambda length, offset, data=data: data[offset : offset + length], len(data))
         assert found.outcome == "image" or REASONS[found.reason].outcome == found.outcome
-        assert not hostile.pattern().search(repr((found.reason, found.flags)).encode())
+        assert not pattern().search(repr((found.reason, found.flags)).encode())
         reason = found.reason
         if found.outcome == "image":
             try:
@@ -147,7 +148,7 @@ def test_mutated_headers(tmp_path: Path, capfd: pytest.CaptureFixture[str], capl
         outcomes[reason] = outcomes.get(reason, 0) + 1
     assert outcomes[""] > HEADERS // 10 and len(outcomes) > 5 and "timeout" not in outcomes
     said = "".join(capfd.readouterr()) + caplog.text
-    assert not hostile.pattern().search(said.encode())
+    assert not pattern().search(said.encode())
 
 
 KINDS = [
@@ -176,4 +177,4 @@ def test_mutated_frames(capfd: pytest.CaptureFixture[str]) -> None:
         outcomes[reason] = outcomes.get(reason, 0) + 1
     assert "timeout" not in outcomes and "internal_error" not in outcomes
     assert outcomes["decode_error"] > FRAMES // 10
-    assert not hostile.pattern().search("".join(capfd.readouterr()).encode())
+    assert not pattern().search("".join(capfd.readouterr()).encode())

@@ -9,10 +9,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-import hostile
 import pytest
 from blake3 import blake3
+from canaries import WORD, leaks, pattern
+from good_traps import good_files
 from made_up_headers import Element, text
+from made_up_pixels import encapsulate
+from traps import ATTRIBUTE, FINE, STREAM, Traps
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.stages.extract_batch import batch
@@ -29,7 +32,7 @@ OPTIONS = Options("balanced", "slice", 1e-3, 1.0, "keep", ("a 1",), "c")
 
 @dataclass
 class Made:
-    traps: hostile.Traps
+    traps: Traps
     results: Results
     said: str
 
@@ -42,13 +45,13 @@ def sources_of(source: Path) -> Settings:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Return what the core makes of good files, broken ones and words that are in no vocabulary."""
     folder = tmp_path_factory.mktemp("core")
-    traps = hostile.Traps(folder / "source")
-    hostile.good_files(traps)
+    traps = Traps(folder / "source")
+    good_files(traps)
     for name, tag in (("Modality", 0x00080060), ("PhotometricInterpretation", 0x00280004)):
         changes: dict[str, Element | None] = {name: text(tag, "CS", traps.word(name).upper())}
-        traps.bad(name, hostile.ATTRIBUTE | hostile.FINE, **changes)
-    traps.bad("unit", hostile.FINE, DoseUnits=text(0x30040002, "CS", traps.word("unit").upper()))
-    traps.compressed(f"broken {hostile.WORD}", hostile.encapsulate([hostile.WORD.encode() * 9]), hostile.STREAM)
+        traps.bad(name, ATTRIBUTE | FINE, **changes)
+    traps.bad("unit", FINE, DoseUnits=text(0x30040002, "CS", traps.word("unit").upper()))
+    traps.compressed(f"broken {WORD}", encapsulate([WORD.encode() * 9]), STREAM)
     results = Results(folder / "results")
     settings = sources_of(traps.source)
     before = os.umask(0)
@@ -80,12 +83,12 @@ def test_arrays_hold_no_canary_and_no_plain_digest(made: Made) -> None:
     contents = [(made.traps.source / path).read_bytes() for path in made.traps.voxels]
     digests = [hashlib.new(kind, one).hexdigest() for one in contents for kind in ("md5", "sha1", "sha256")]
     digests += [blake3(one).hexdigest() for one in contents]
-    assert not hostile.leaks([made.results.root], made.results.private, tuple(digests))
+    assert not leaks([made.results.root], made.results.private, tuple(digests))
 
 
 def test_messages_hold_no_canary(made: Made) -> None:
     assert made.said.count("extracted") > 30 and "decode_error" not in made.said
-    assert not hostile.pattern().search(made.said.encode())
+    assert not pattern().search(made.said.encode())
 
 
 def test_private_is_the_owners_whatever_the_umask(made: Made) -> None:
@@ -96,13 +99,13 @@ def test_private_is_the_owners_whatever_the_umask(made: Made) -> None:
 
 def test_a_fault_is_told_without_its_text() -> None:
     try:
-        raise ValueError(hostile.WORD)
+        raise ValueError(WORD)
     except ValueError as error:
         assert job.where(error) == "ValueError at an unknown place"
-    assert hostile.WORD not in job.disk_trouble(OSError(2, "No such file", hostile.WORD))
+    assert WORD not in job.disk_trouble(OSError(2, "No such file", WORD))
 
 
 def test_an_error_of_the_disk_names_no_path() -> None:
     with pytest.raises(OSError) as caught:
-        open(f"/nowhere/{hostile.WORD}")  # noqa: SIM115
+        open(f"/nowhere/{WORD}")  # noqa: SIM115
     assert job.disk_trouble(caught.value) == "the operating system says: No such file or directory"

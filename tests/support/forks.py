@@ -28,7 +28,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-ROOT = Path(__file__).resolve().parents[1]
+SUPPORT = Path(__file__).resolve().parent
+ROOT = SUPPORT.parents[1]
 PYTHON = sys.executable
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 _MODULES = "FORKS_MODULES"  # names a file that receives what a process has imported
@@ -53,7 +54,7 @@ class Forks:
 
     def __init__(self, folder: Path, preload: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        client = compiled(ROOT / "tests" / "forks.c", folder / "python")
+        client = compiled(SUPPORT / "forks.c", folder / "python")
         environment = {**os.environ, "FORKS_CLIENT": str(client)}
         if preload:
             environment["LD_PRELOAD"] = str(preload)
@@ -184,7 +185,7 @@ def _serve_jobs(jobs: socket.socket) -> None:
 
 def _warm() -> None:
     """Import what a first run imports, and read the code whose digests it asks for."""
-    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
+    sys.path[:0] = [str(SUPPORT), str(ROOT / "scripts")]
     from dicoms import save_series
 
     from dicomzarr.workflow.code_digest import code_digest

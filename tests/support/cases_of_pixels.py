@@ -1,0 +1,308 @@
+"""Made-up cases of every transfer syntax, pixel layout, colour model and palette."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+from case_writer import (
+    BIG,
+    DEFLATED,
+    LITTLE,
+    case,
+    dataset_of,
+    refused,
+    single,
+)
+from made_up_pixels import DICOM, encapsulate, even, picture
+from pydicom.dataset import Dataset
+from pydicom.filewriter import dcmwrite
+from pydicom.sequence import Sequence as Items
+from reference_cases import CASES as REFERENCE
+from reference_cases import Case, by, deflate, encoded, jpeg, rle
+
+from dicomzarr.pixels.pixel_format import SYNTAXES
+
+
+def _reference(entry: Case) -> None:
+    """Send a case of the table of decoders through the workflow."""
+    syntax = DICOM + entry.syntax
+    known = SYNTAXES[syntax].lossy
+    header = {"BitsStored": entry.bits, **dict(entry.header)}
+    single(
+        entry.name,
+        [entry.array],
+        syntax,
+        fragments=[encoded(entry)],
+        flags=set(entry.flags),
+        facts={"transfer_syntax": [syntax], "lossy": known is None or known, "bits_stored": entry.bits},
+        tolerance=entry.tolerance,
+        **header,
+    )
+
+
+def _native() -> None:
+    for syntax, name in ((DICOM, "implicit"), (LITTLE, "explicit"), (BIG, "big endian"), (DEFLATED, "deflated")):
+        for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"):
+            limits = np.iinfo(kind)
+            values = np.random.default_rng(1).integers(limits.min, limits.max, (2, 5, 7), kind, endpoint=True)
+            facts = {
+                "transfer_syntax": [syntax],
+                "decoder": ["native"],
+                "lossy": False,
+                "bits_allocated": 8 * int(kind[1]),
+            }
+            single(f"{name} {kind}", [values[0]], syntax, facts=facts)
+        colour = [picture(8, colour=True), picture(8, colour=True)[::-1].copy()]
+        single(f"{name} rgb", colour, syntax, axes="tcyx", facts={"photometric": "RGB"})
+    for name, implicit, little in (("implicit", True, True), ("explicit", False, True), ("big endian", False, False)):
+        title = f"headerless {name}"
+        order = "<" if little else ">"
+        want = picture(12)
+        one = dataset_of(title, [want], BitsStored=12, data=want.astype(f"{order}u2").tobytes())
+        del one.file_meta
+        stream = io.BytesIO()
+        dcmwrite(stream, one, implicit_vr=implicit, little_endian=little)
+        made = case(title, flags={"assumed_transfer_syntax"})
+        made.put("one", stream.getvalue(), [want])
+    refused(
+        "mpeg",
+        "unsupported_transfer_syntax",
+        dataset_of("mpeg", [picture(8)], f"{DICOM}.4.102", fragments=[b"\0\0\1\xb3"]),
+    )
+    refused(
+        "jpip",
+        "unsupported_transfer_syntax",
+        dataset_of("jpip", [picture(8)], f"{DICOM}.4.94", fragments=[b"\0\0\1\xb3"]),
+    )
+
+
+# Pixel layouts --------------------------------------------------------------------------------------------------------
+
+
+def _layouts() -> None:
+    random = np.random.default_rng(7)
+    bits = [random.integers(0, 2, (3, 7), dtype="u1") for _ in range(5)]
+    packed = even(np.packbits(np.stack(bits).ravel(), bitorder="little").tobytes())
+    one_bit = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}
+    single("1 bit odd frames", bits, data=packed, facts={"bits_allocated": 1, "bits_stored": 1}, **one_bit)
+    swapped = np.frombuffer(packed, "<u2").byteswap().tobytes()
+    single("1 bit odd frames big endian", bits, BIG, data=swapped, **one_bit)
+    frames = [np.packbits(f.ravel(), bitorder="little").tobytes() for f in bits]
+    rle_bits = [struct.pack("<16I", 1, 64, *[0] * 14) + b"".join(bytes([0, b]) for b in f) for f in frames]
+    single("1 bit rle", bits, f"{DICOM}.5", fragments=rle_bits, **one_bit)
+
+    want = [random.integers(0, 4096, (3, 3)).astype("<u2") for _ in range(3)]
+    nibbles = np.stack([np.stack(want).ravel() >> shift & 15 for shift in (0, 4, 8)], axis=1).ravel()
+    nibbles = np.append(nibbles, [0] * (-len(nibbles) % 4))
+    twelve = even((nibbles[0::2] | nibbles[1::2] << 4).astype("u1").tobytes())
+    single("12 bits allocated", want, data=twelve, BitsAllocated=12, BitsStored=12, facts={"bits_allocated": 12})
+
+    for keyword, tag, kind in (("FloatPixelData", 0x7FE00008, "f4"), ("DoubleFloatPixelData", 0x7FE00009, "f8")):
+        floats = np.array([[0.1, -0.0, np.nan], [np.inf, 1e-40, -1e30]], kind)
+        one = dataset_of(keyword, [floats], PixelData=None)
+        for gone in ("BitsStored", "HighBit", "PixelRepresentation", "PixelData"):
+            if gone in one:
+                delattr(one, gone)
+        one.add_new(tag, "OF" if kind == "f4" else "OD", floats.tobytes())
+        made = case(keyword, facts={"bits_stored": 8 * floats.itemsize})
+        made.put("one.dcm", one, [floats])
+
+    want12 = picture(12)
+    signed = picture(12, signed=True)
+    cells = {
+        "overlay above bits stored": (want12, want12 | 0xA000, {}, {"unused_bits_set"}),
+        "high bit 15 of 12": (want12, want12 << 4, {"HighBit": 15}, {"high_bit_shifted"}),
+        "high bit 13 of 12 and junk": (
+            want12,
+            want12 << 2 | 0xC001,
+            {"HighBit": 13},
+            {"high_bit_shifted", "unused_bits_set"},
+        ),
+        "high bit 15 of 12 signed": (signed, signed.view("<u2") << 4, {"HighBit": 15}, {"high_bit_shifted"}),
+        "sign extended already": (signed, signed.view("<u2"), {}, set()),
+        "sign not extended": (signed, signed.view("<u2") & 0xFFF, {}, {"sign_extended"}),
+        "signed with junk": (signed, signed.view("<u2") & 0xFFF | 0x3000, {}, {"unused_bits_set"}),
+    }
+    for name, (voxels, stored, header, flags) in cells.items():
+        for syntax, kind in ((LITTLE, "<u2"), (BIG, ">u2")):
+            single(
+                f"{name} {'big' if syntax == BIG else 'little'}",
+                [voxels],
+                syntax,
+                data=stored.astype(kind).tobytes(),
+                flags=flags,
+                facts={"bits_stored": 12},
+                **{"BitsStored": 12} | header,
+            )
+    shifted = (want12 << 4).astype("<u2")
+    for syntax, stream in ((".5", rle(shifted)), (".4.80", by("jpegls_encode")(shifted)), (".8.1", deflate(shifted))):
+        flags = {"high_bit_shifted"} | ({"precision_mismatch"} if syntax == ".4.80" else set())
+        single(
+            f"high bit 15 of 12 {syntax}",
+            [want12],
+            DICOM + syntax,
+            fragments=[stream],
+            flags=flags,
+            BitsStored=12,
+            HighBit=15,
+        )
+    out = picture(8)
+    single("outside the declared range", [out], SmallestImagePixelValue=5, LargestImagePixelValue=200)
+    single("padding", [picture(16, signed=True)], PixelPaddingValue=-32768, facts={"padding_value": -32768})
+    single("monochrome1", [picture(8)], PhotometricInterpretation="MONOCHROME1", facts={"photometric": "MONOCHROME1"})
+    window = {"WindowCenter": [40, 300], "WindowWidth": [400, 1500]}
+    single("window and rescale", [picture(8)], **window, facts={"window": [40.0, 400.0], "rescale": [1.0, -1024.0]})
+
+    item = Dataset()
+    item.LUTDescriptor = [4, 0, 16]
+    item.ModalityLUTType = "US"
+    item.add_new(0x00283006, "US", [0, 10, 20, 65535])
+    lut = {"ModalityLUTSequence": Items([item]), "RescaleSlope": None, "RescaleIntercept": None}
+    table = {"first": 0, "bits": 16, "values": [0, 10, 20, 65535]}
+    single("modality lut", [picture(8) % 4], **lut, facts={"modality_lut": table, "rescale": None})
+
+
+def _lengths() -> None:
+    frames = [picture(16, rows=5, columns=7) + i for i in range(3)]
+    whole = even(b"".join(f.tobytes() for f in frames))
+    single("surplus frame", frames[:2], data=whole, NumberOfFrames=2, flags={"surplus_bytes"})
+    single("surplus bytes", frames, data=whole + b"\1" * 10, flags={"surplus_bytes"})
+    refused("short data", "truncated_pixel_data", dataset_of("short data", frames, data=whole[:-2]))
+    refused(
+        "more frames than bytes", "truncated_pixel_data", dataset_of("more frames than bytes", frames, NumberOfFrames=4)
+    )
+    streams = [rle(f) for f in frames]
+    for count in (2, 4):
+        name = f"{count} frames declared of 3"
+        refused(
+            name,
+            "frame_count_mismatch",
+            dataset_of(name, frames, f"{DICOM}.5", fragments=streams, NumberOfFrames=count),
+        )
+
+    stream = [by("jpegls_encode")(f) for f in frames]
+    halves = [part for s in map(even, stream) for part in (s[: len(s) // 4 * 2], s[len(s) // 4 * 2 :])]
+    starts = np.cumsum([0, *(8 + len(h) for h in halves)])[:-1]
+    jls = f"{DICOM}.4.80"
+    single("fragments by table", frames, jls, fragments=encapsulate(halves, starts[::2].tolist()))
+    single("fragments by start", frames, jls, fragments=encapsulate(halves))
+    wrong = encapsulate(stream, [0, 4, 8])
+    single("wrong offset table", frames, jls, fragments=wrong, flags={"bad_offset_table"})
+    large = by("jpegls_encode")(picture(16))
+    cut = dataset_of("cut stream", [picture(16)], jls, fragments=[large[: len(large) // 2]])
+    refused("cut stream", "truncated_pixel_data", cut)
+    broken = dataset_of("broken stream", frames[:1], f"{DICOM}.5", fragments=[b"\1" + streams[0][1:64]])
+    refused("broken stream", "decode_error", broken)
+    odd = np.arange(9, dtype="u1").reshape(3, 3)
+    single("odd length", [odd])
+    other = dataset_of("another size", [odd], jls, fragments=[by("jpegls_encode")(picture(8))])
+    refused("another size", "frame_size_mismatch", other)
+
+
+def _colour() -> None:
+    from pydicom.pixels.processing import convert_color_space
+
+    ybr = np.random.default_rng(3).integers(16, 235, (6, 8, 3), dtype="u1")
+    ybr[:, 1::2, 1:] = ybr[:, ::2, 1:]
+    rgb = convert_color_space(ybr, "YBR_FULL", "RGB")
+    planes = np.ascontiguousarray(ybr.transpose(2, 0, 1)).tobytes()
+    half = np.ascontiguousarray(
+        np.stack([ybr[:, ::2, 0], ybr[:, 1::2, 0], ybr[:, ::2, 1], ybr[:, ::2, 2]], -1)
+    ).tobytes()
+    full = {"PhotometricInterpretation": "YBR_FULL"}
+    facts = {"photometric": "RGB", "photometric_source": "YBR_FULL"}
+    single("ybr full", [rgb], data=ybr.tobytes(), vr="OB", facts=facts, **full)
+    single("ybr full by plane", [rgb], data=planes, vr="OB", PlanarConfiguration=1, **full)
+    single("ybr full rle", [rgb], f"{DICOM}.5", fragments=[rle(ybr)], PlanarConfiguration=1, **full)
+    facts = {"photometric_source": "YBR_FULL_422"}
+    single("ybr full 422", [rgb], data=half, vr="OB", facts=facts, PhotometricInterpretation="YBR_FULL_422")
+    single(
+        "ybr full 422 with all samples",
+        [rgb],
+        data=ybr.tobytes(),
+        vr="OB",
+        flags={"not_subsampled"},
+        PhotometricInterpretation="YBR_FULL_422",
+    )
+    partial = np.array([[16, 128, 128], [235, 128, 128], [81, 90, 240], [145, 54, 34], [41, 240, 110]], "u1")
+    primaries = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], "u1")
+    single(
+        "ybr partial 422",
+        [np.repeat(primaries[:, None], 2, axis=1)],
+        data=b"".join(bytes([p[0], p[0], p[1], p[2]]) for p in partial),
+        vr="OB",
+        tolerance=2,
+        PhotometricInterpretation="YBR_PARTIAL_422",
+    )
+    for kind in ("u1", "u2"):
+        want = [np.random.default_rng(i).integers(0, np.iinfo(kind).max, (5, 7, 3), kind) for i in range(2)]
+        data = even(b"".join(np.ascontiguousarray(f.transpose(2, 0, 1)).tobytes() for f in want))
+        single(f"rgb by plane {kind}", want, data=data, PlanarConfiguration=1, axes="tcyx")
+    y, x = np.mgrid[:64, :48]
+    smooth = np.stack([y * 3, x * 5, 255 - y - x], axis=-1).astype("u1")
+    coded = jpeg(level=100, colorspace="RGB", outcolorspace="YCBCR", subsampling="444")(smooth)
+    facts = {"photometric": "RGB", "photometric_source": "RGB", "lossy": True}
+    baseline = f"{DICOM}.4.50"
+    single(
+        "rgb header over ycbcr stream",
+        [smooth],
+        baseline,
+        fragments=[coded],
+        tolerance=6,
+        facts=facts,
+        flags={"photometric_from_stream"},
+    )
+    single("ycbcr jpeg", [smooth], baseline, fragments=[coded], tolerance=6, PhotometricInterpretation="YBR_FULL_422")
+    for header, mct in (("YBR_RCT", True), ("RGB", False)):
+        wavelet = by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K", mct=mct)(smooth)
+        single(f"jpeg 2000 {header}", [smooth], f"{DICOM}.4.90", fragments=[wavelet], PhotometricInterpretation=header)
+    ict = by("jpeg2k_encode", level=100, reversible=False, codecformat="J2K", mct=True)(smooth)
+    single(
+        "jpeg 2000 YBR_ICT",
+        [smooth],
+        f"{DICOM}.4.91",
+        fragments=[ict],
+        tolerance=4,
+        PhotometricInterpretation="YBR_ICT",
+    )
+    hsv = dataset_of("hsv", [smooth], PhotometricInterpretation="HSV")
+    refused("hsv", "unsupported_pixel_layout", hsv)
+
+
+def _palettes() -> None:
+    indices = picture(8, rows=8, columns=8) % 4
+    names = [f"{colour}PaletteColorLookupTableD" for colour in ("Red", "Green", "Blue")]
+    colours = {"red": [0, 1, 2, 255], "green": [9, 8, 7, 6], "blue": [3, 3, 3, 3]}
+    for bits in (8, 16):
+        kind = "u1" if bits == 8 else "<u2"
+        lists = {key: [value * (257 if bits == 16 else 1) for value in values] for key, values in colours.items()}
+        more: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+        for name, values in zip(names, lists.values(), strict=True):
+            more |= {f"{name}escriptor": [4, 0, bits], f"{name}ata": np.array(values, kind).tobytes()}
+        facts = {"palette": {"first": 0, "bits": bits, **lists}, "photometric": "PALETTE COLOR"}
+        single(f"palette {bits}", [indices], facts=facts, **more)
+        if bits == 8:
+            coded = [jpeg(lossless=True, predictor=1)(indices)]
+            single("palette lossless jpeg", [indices], f"{DICOM}.4.70", fragments=coded, facts=facts, **more)
+    # PS3.3 C.7.9.2: a discrete segment of one entry, then a linear one of three up to 300
+    more = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for name in names:
+        more |= {
+            f"{name}escriptor": [4, 10, 16],
+            f"Segmented{name}ata": np.array([0, 1, 0, 1, 3, 300], "<u2").tobytes(),
+        }
+    facts = {"palette": {"first": 10, "bits": 16, **{colour: [0, 100, 200, 300] for colour in colours}}}
+    single("palette segmented", [indices], facts=facts, **more)
+
+
+def add() -> None:
+    for entry in REFERENCE:
+        _reference(entry)
+    _native()
+    _layouts()
+    _lengths()
+    _colour()
+    _palettes()
