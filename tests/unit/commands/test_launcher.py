@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import resource
 import shlex
 import shutil
 import subprocess
@@ -104,8 +105,14 @@ class Project:
         return [call for call in map(json.loads, lines) if call["name"] == name]
 
 
+def processor_seconds() -> float:
+    """Return what the processes cost so far that this one started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def wait_until(happened: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120  # only against a hang
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -162,12 +169,9 @@ def test_uv_makes_the_environment_from_hashes_and_compiles_it(project: Project) 
 def test_a_current_environment_is_left_alone_and_costs_little(project: Project) -> None:
     project.with_environment()
     before = sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*"))
-    seconds = []
-    for _ in range(3):  # the best of three: other tests run at the same time
-        began = time.monotonic()
-        assert project.run("--version").returncode == 0
-        seconds.append(time.monotonic() - began)
-    assert min(seconds) < 1
+    began = processor_seconds()
+    assert project.run("--version").returncode == 0
+    assert processor_seconds() - began < 1
     assert not project.called("uv")
     assert sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*")) == before
 
@@ -386,6 +390,6 @@ def test_an_interrupt_reaches_snakemake_and_ends_without_a_traceback(project: Pr
     )
     wait_until((project.root / "started").exists)
     running.terminate()
-    _, errors = running.communicate(timeout=20)
+    _, errors = running.communicate(timeout=120)  # only against a hang
     assert running.returncode == 5
     assert "Traceback" not in errors

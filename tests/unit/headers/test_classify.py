@@ -1,3 +1,5 @@
+"""What the header of a file says: the class of the file, and the facts of its image."""
+
 from __future__ import annotations
 
 import json
@@ -7,30 +9,22 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
-import zlib
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
 from conftest import CORPUS, ROOT
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from headers_of_bytes import NATIVE, both, deflated, read, reason_of
 from made_up_headers import (
-    BIG,
     CT,
     DEFLATED,
     EXPLICIT,
     IMPLICIT,
     JPEG,
-    UNDEFINED,
     Element,
     encode,
     file,
-    head,
     image,
     meta,
     number,
@@ -38,30 +32,7 @@ from made_up_headers import (
 )
 
 from dicomzarr.headers import classify as headers
-from dicomzarr.headers import fast_reader, repeated_elements
-from dicomzarr.headers.classify import Header, _read_header, read_header
-from dicomzarr.vocabulary.reasons import REASONS
-
-NATIVE = (EXPLICIT, IMPLICIT, BIG)
-
-
-def read(data: bytes, *, use_lean: bool = True) -> Header:
-    return _read_header(lambda length, offset: data[offset : offset + length], len(data), use_lean=use_lean)
-
-
-def both(data: bytes) -> Header:
-    """Read with the lean reader and with pydicom alone; the answers must agree."""
-    answer = read(data)
-    assert answer == read(data, use_lean=False)
-    json.dumps(answer.facts, allow_nan=False)
-    return answer
-
-
-def reason_of(data: bytes) -> tuple[str, str]:
-    answer = both(data)
-    assert not answer.reason or REASONS[answer.reason].outcome == answer.outcome
-    return answer.outcome, answer.reason
-
+from dicomzarr.headers.classify import _read_header, read_header
 
 # --- what a plain image gives ------------------------------------------------------------------------------------
 
@@ -149,11 +120,6 @@ def test_float_pixels(keyword: str, tag: int, vr: str, bits: int) -> None:
 # --- encodings ---------------------------------------------------------------------------------------------------
 
 
-def deflated(content: bytes) -> bytes:
-    squeeze = zlib.compressobj(wbits=-15)
-    return meta(DEFLATED) + squeeze.compress(content) + squeeze.flush()
-
-
 def test_deflated_offsets_count_in_the_inflated_data_set() -> None:
     content = encode(image(), EXPLICIT)
     answer = both(deflated(content))
@@ -230,20 +196,6 @@ def test_empty_and_prefix_only() -> None:
 def test_unknown_syntax_keeps_its_name() -> None:
     answer = both(file(image(), EXPLICIT, "1.2.840.113619.5.2"))
     assert (answer.outcome, answer.facts["TransferSyntaxUID"]) == ("image", "1.2.840.113619.5.2")
-
-
-# --- cut files ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("syntax", NATIVE)
-def test_cut_anywhere_is_never_an_image(syntax: str) -> None:
-    data = file(image(syntax), syntax)
-    for length in range(133, len(data)):
-        outcome, reason = reason_of(data[:length])
-        # Cut cleanly between two elements, a file cannot be told from one that was written without pixels.
-        assert outcome == "quarantined" or reason in ("no_pixel_data", "missing_pixel_data"), length
-        if length > len(data) - 48:
-            assert reason == "truncated_pixel_data"
 
 
 def test_pixel_data_length_that_lies() -> None:
@@ -422,203 +374,6 @@ def test_sequences_that_extraction_reads_itself() -> None:
     assert both(file(image(Lut=Element(0x00281101, "US", bytes(6))))).facts["has_palette"] is True
 
 
-# --- hostile structure -------------------------------------------------------------------------------------------
-
-
-def test_tags_out_of_order_and_twice() -> None:
-    elements = image()
-    elements[3], elements[5] = elements[5], elements[3]
-    assert both(file(elements)).outcome == "image"
-    doubled = [*elements[:-1], number(0x00280010, 4), elements[-1]]
-    assert both(file(doubled)).outcome == "image"
-    contradictory = [*elements[:-1], number(0x00280010, 5), elements[-1]]
-    assert reason_of(file(contradictory)) == ("quarantined", "unreadable_header")
-
-
-@pytest.mark.parametrize("levels", [15, 40, 20_000])
-def test_deep_nesting(levels: int) -> None:
-    opening = head(0x00082112, "SQ", UNDEFINED, EXPLICIT) + struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED)
-    closing = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
-    data = meta() + encode(image()[:4], EXPLICIT) + opening * levels + closing * levels + encode(image()[4:], EXPLICIT)
-    answer = both(data) if levels < 100 else read(data)
-    assert answer.outcome == ("image" if levels < 100 else "quarantined")
-
-
-def test_unknown_of_undefined_length_is_implicit_inside() -> None:
-    # PS3.5 6.2.2: a sequence whose VR the writer did not know
-    inside = Element(0x00091001, "SQ", ((text(0x00080060, "CS", "XX"),),), undefined=True).encode(IMPLICIT)[8:]
-    unknown = head(0x00091001, "UN", UNDEFINED, EXPLICIT) + inside
-    data = meta() + encode(image()[:4], EXPLICIT) + unknown + encode(image()[4:], EXPLICIT)
-    assert both(data).outcome == "image"
-
-
-def test_undefined_length_that_never_ends() -> None:
-    data = meta() + encode(image()[:4], EXPLICIT) + head(0x00082112, "SQ", UNDEFINED, EXPLICIT)
-    assert reason_of(data + encode(image()[4:], EXPLICIT))[0] == "quarantined"
-    assert reason_of(data) == ("quarantined", "truncated_header")
-
-
-def test_huge_declared_lengths_allocate_nothing() -> None:
-    for tag, vr in ((0x00091010, "OB"), (0x3004000C, "UT"), (0x00281221, "OW")):
-        elements = encode(image()[:4], EXPLICIT) + head(tag, vr, 0xFFFFFFF0, EXPLICIT)
-        assert reason_of(meta() + elements + bytes(64)) == ("quarantined", "truncated_header")
-
-
-def test_sparse_file_of_zeros_is_given_up_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "sparse"
-    path.write_bytes(file(image()[:4]))
-    os.truncate(path, 2 << 30)
-    with open(path, "rb") as source:
-        start = time.monotonic()
-        answer = read_header(source.fileno(), 2 << 30)
-        assert time.monotonic() - start < 5
-    assert (answer.outcome, answer.reason) == ("quarantined", "unreadable_header")
-
-
-def test_long_identifier_is_refused() -> None:
-    for value in (b"1" * 70_000, b"1" * (2 << 20)):
-        elements = image(SOPInstanceUID=Element(0x00080018, "UI", value))
-        assert reason_of(file(elements, IMPLICIT)) == ("quarantined", "invalid_attribute")
-
-
-def test_a_failing_disk_is_no_fault_of_the_header() -> None:
-    data = file(image(BIG), BIG)  # big endian: pydicom reads it
-
-    def failing(length: int, offset: int) -> bytes:
-        if offset > 400:
-            raise OSError(5, "Input/output error")
-        return data[offset : offset + length]
-
-    with pytest.raises(OSError, match="Input/output"):
-        _read_header(failing, len(data))
-
-
-# --- both readers, any data set ----------------------------------------------------------------------------------
-
-_texts = st.text("0123456789.-+eE \\ABC_\0", max_size=12)
-_vrs = st.sampled_from(["CS", "DS", "IS", "LO", "UI", "US", "SS", "FD", "UN", "OB", "UL", "UT"])
-_tags = st.one_of(
-    st.sampled_from(sorted(headers.WANTED)),
-    st.integers(0x00080000, 0x0060FFFF).filter(lambda tag: tag >> 16 != 0 and tag != 0x00080005),
-)
-
-
-def _elements(depth: int) -> st.SearchStrategy[Element]:
-    plain = st.builds(
-        Element,
-        _tags,
-        _vrs,
-        st.one_of(_texts.map(lambda t: t.encode()), st.binary(max_size=9)).map(lambda v: v + b"\0" * (len(v) % 2)),
-    )
-    if not depth:
-        return plain
-    items = st.lists(_data_sets(depth - 1), max_size=3).map(tuple)
-    # Sequences stand where the dictionary has one or says nothing: undefined lengths elsewhere mean nothing certain.
-    tags = st.one_of(st.sampled_from([0x00082112, 0x00283000, 0x52009229]), st.integers(0x00090010, 0x0009FFFF))
-    return st.one_of(plain, st.builds(Element, tags, st.just("SQ"), items, st.booleans(), st.none(), st.booleans()))
-
-
-def _data_sets(depth: int) -> st.SearchStrategy[tuple[Element, ...]]:
-    # An empty item is followed by its delimiter, which pydicom takes for implicit VR: it is then read otherwise.
-    return st.lists(_elements(depth), min_size=1, max_size=6, unique_by=lambda e: e.tag).map(
-        lambda elements: tuple(sorted(elements, key=lambda e: e.tag))
-    )
-
-
-@settings(max_examples=150)
-@given(_data_sets(3), st.sampled_from([EXPLICIT, IMPLICIT]), st.booleans())
-def test_both_readers_agree(extra: tuple[Element, ...], syntax: str, overriding: bool) -> None:
-    mine = {element.tag: element for element in image(syntax)}
-    for element in extra:
-        if overriding or element.tag not in mine:
-            mine[element.tag] = element
-    data = file(sorted(mine.values(), key=lambda e: e.tag), syntax)
-    answer = both(data)
-    if answer.outcome == "image":
-        dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True)
-        offset = answer.facts["pixel"]["offset"]
-        assert data[offset - 4 : offset] == struct.pack("<I", 48)
-        if not overriding:
-            assert dataset.SOPInstanceUID == answer.facts["SOPInstanceUID"]
-            assert list(dataset.ImagePositionPatient) == answer.facts["ImagePositionPatient"]
-
-
-@settings(max_examples=100)
-@given(_data_sets(3), st.sampled_from([EXPLICIT, IMPLICIT]))
-def test_lean_reader_understands_well_formed_data(extra: tuple[Element, ...], syntax: str) -> None:
-    elements = {element.tag: element for element in extra} | {element.tag: element for element in image(syntax)}
-    content = encode(sorted(elements.values(), key=lambda e: e.tag), syntax)
-    raw = fast_reader.read_raw(
-        lambda length, offset: content[offset : offset + length], len(content), 0, syntax == IMPLICIT, headers.WANTED
-    )
-    assert raw.pixel is not None
-    assert raw.pixel[2] == len(content) - 48
-
-
-def test_blocks_may_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    sequence = Element(0x00082112, "SQ", (tuple(image()[:9]),) * 3, True, item_lengths_undefined=True)
-    data = file(image(SourceImageSequence=sequence, Private=Element(0x00091010, "OB", bytes(300))))
-    expected = both(data)
-    for size in range(260, 700, 7):  # file meta information must fit into the first block
-        monkeypatch.setattr(fast_reader, "BLOCK", size)
-        assert both(data) == expected
-
-
-# --- fuzz --------------------------------------------------------------------------------------------------------
-
-
-def _mutated(data: bytes, random_: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(random_.choice((1, 1, 2, 4, 16))):
-        place = random_.randrange(len(changed))
-        match random_.randrange(6):
-            case 0:
-                changed[place] = random_.randrange(256)
-            case 1:
-                changed[place : place + 4] = random_.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f"))
-            case 2:
-                del changed[place : place + random_.randrange(1, 40)]
-            case 3:
-                changed[place:place] = random_.randbytes(random_.randrange(1, 40))
-            case 4:
-                changed[place : place + 2] = random_.choice((b"SQ", b"UN", b"OB", b"UT", b"US", b"??"))
-            case _:
-                del changed[place:]
-        if not changed:
-            return b""
-    return bytes(changed)
-
-
-def test_fuzz_never_fails_and_never_hangs() -> None:
-    random_ = random.Random(20240501)
-    nested = Element(0x00082112, "SQ", (tuple(image()[:9]),) * 2, True, item_lengths_undefined=True)
-    seeds = [file(image(syntax, SourceImageSequence=nested), syntax) for syntax in NATIVE]
-    seeds += [encode(image(syntax), syntax) for syntax in NATIVE] + [deflated(encode(image(), EXPLICIT))]
-    slowest = 0.0
-    for _ in range(2000):
-        data = _mutated(random_.choice(seeds), random_)
-        start = time.monotonic()
-        answer = read(data)
-        slowest = max(slowest, time.monotonic() - start)
-        assert answer.outcome == "image" or REASONS[answer.reason].outcome == answer.outcome
-        json.dumps(answer.facts, allow_nan=False)
-    assert slowest < 1
-
-
-def test_nothing_is_printed_or_logged(capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
-    bad = [
-        image(Charset=text(0x00080005, "CS", "CANARY")),
-        image(Rows=text(0x00280010, "LO", "CANARY")),
-        [*image(), text(0x00080060, "CS", "CANARY")],
-    ]
-    for elements in bad:
-        read(file(elements), use_lean=False)
-        read(file(elements, IMPLICIT, EXPLICIT), use_lean=False)
-    captured = capfd.readouterr()
-    assert captured.out + captured.err == ""
-    assert not list(recwarn)
-
-
 # --- real files --------------------------------------------------------------------------------------------------
 
 
@@ -647,40 +402,3 @@ def test_corpus() -> None:
                 "series": facts["SeriesInstanceUID"],
                 "sop_class": facts["SOPClassUID"],
             }.items() <= golden.items(), path
-
-
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the open corpus is not beside the repository")
-def test_fuzz_of_real_headers() -> None:
-    random_ = random.Random(7)
-    paths = sorted(path for path in (CORPUS / "dicom").rglob("*") if path.is_file())
-    for path in random_.sample(paths, 60):
-        whole = path.read_bytes()
-        header, rest = whole[:4000], whole[4000:]
-        for _ in range(10):
-            answer = read(_mutated(header, random_) + rest)
-            assert answer.outcome == "image" or answer.reason in REASONS
-
-
-@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
-def test_what_comes_again_means_what_it_means_in_its_own_file(syntax: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeated_elements, "MANY", 1)  # so that a few elements alike are learnt as a run
-    repeated_elements.MEMORIES.clear()
-    alike = {
-        "SmallestImagePixelValue": number(0x00280106, 65000, syntax),
-        "LargestImagePixelValue": number(0x00280107, 65535, syntax),
-        "PixelPaddingValue": number(0x00280120, 65001, syntax),
-        "WindowCenter": text(0x00281050, "DS", "40\\400"),
-        "RescaleIntercept": text(0x00281052, "DS", "NaN"),
-        "RescaleSlope": text(0x00281053, "DS", "1"),
-    }
-    found = []
-    for turn in range(40):
-        signed = number(0x00280103, turn % 2, syntax)
-        instance = text(0x00200013, "IS", str(turn))
-        made = image(syntax, InstanceNumber=instance, PixelRepresentation=signed, **alike)
-        found.append(both(file(made, syntax)))
-    (known,) = repeated_elements.MEMORIES.values()
-    repeated_elements.MEMORIES.clear()
-    assert any(run.meanings for run in known.runs)
-    assert [header.facts["PixelPaddingValue"] for header in found] == [65001, -535] * 20
-    assert [header.facts["InstanceNumber"] for header in found] == list(range(40))

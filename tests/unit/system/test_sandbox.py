@@ -114,17 +114,15 @@ def test_one_call_is_lost_and_the_next_is_answered(
 def test_what_waits_too_long_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PATIENCE", 1)
     limits.use(Limits(seconds=1, megabytes=65))  # a child of its own
-    began = time.monotonic()
     with pytest.raises(SetAside, match="timeout"):
-        sandbox.call(time.sleep, 60)
-    assert time.monotonic() - began < 10
+        sandbox.call(time.sleep, 60)  # it would return, were it let
 
 
 def test_a_child_that_waits_for_calls_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PATIENCE", 1)
     limits.use(Limits(seconds=1, megabytes=66))
     first = sandbox.call(pid)
-    time.sleep(1.5)
+    time.sleep(2.5)  # longer than the 2 s that a call may wait
     assert sandbox.call(pid) == first
 
 
@@ -175,7 +173,7 @@ def test_the_child_ends_with_its_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(parent, 0)
     child = Path(f"/proc/{int(os.read(ours, 20))}/stat")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60  # only against a hang
     while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
         assert time.monotonic() < deadline
         time.sleep(0.01)

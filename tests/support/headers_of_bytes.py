@@ -1,0 +1,42 @@
+"""Headers of files that are bytes in memory, as both readers see them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+from made_up_headers import (
+    BIG,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    meta,
+)
+
+from dicomzarr.headers.classify import Header, _read_header
+from dicomzarr.vocabulary.reasons import REASONS
+
+NATIVE = (EXPLICIT, IMPLICIT, BIG)
+
+
+def read(data: bytes, *, use_lean: bool = True) -> Header:
+    return _read_header(lambda length, offset: data[offset : offset + length], len(data), use_lean=use_lean)
+
+
+def both(data: bytes) -> Header:
+    """Read with the lean reader and with pydicom alone; the answers must agree."""
+    answer = read(data)
+    assert answer == read(data, use_lean=False)
+    json.dumps(answer.facts, allow_nan=False)
+    return answer
+
+
+def reason_of(data: bytes) -> tuple[str, str]:
+    answer = both(data)
+    assert not answer.reason or REASONS[answer.reason].outcome == answer.outcome
+    return answer.outcome, answer.reason
+
+
+def deflated(content: bytes) -> bytes:
+    squeeze = zlib.compressobj(wbits=-15)
+    return meta(DEFLATED) + squeeze.compress(content) + squeeze.flush()
