@@ -40,7 +40,7 @@ from pydicom.datadict import DicomDictionary
 from reference_cases import CASES, Case, encoded
 
 from dicomzarr.headers.attributes import WANTED
-from dicomzarr.system.results_folder import encode_path
+from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.reasons import REASONS
 
 WORD = "Qzxwvkcanary"
