@@ -87,6 +87,17 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         stream.write(data)
 
 
+def append_private(path: Path, data: bytes) -> None:
+    """Append `data` to a private file in one call, so that lines of several processes do not mix."""
+    make_private(path.parent)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    handle = os.open(path, flags, PRIVATE_FILE)
+    try:
+        os.write(handle, data)
+    finally:
+        os.close(handle)
+
+
 def write_if_changed(path: Path, data: bytes, *, private: bool = False) -> bool:
     """Write `data` only where the file holds something else; return whether it was written."""
     if _holds(path, data):

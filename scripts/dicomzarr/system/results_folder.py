@@ -38,6 +38,11 @@ class Results:
         return self.private / "records"
 
     @property
+    def revoked(self) -> Path:
+        """Which records were revoked, and why: one JSON object a line."""
+        return self.private / "revoked.jsonl"
+
+    @property
     def inventory(self) -> Path:
         """What the scan found: path, kind and stat of each directory entry."""
         return self.private / "inventory.jsonl"
