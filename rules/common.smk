@@ -7,10 +7,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from dicomzarr.system import limits
+from dicomzarr.system.safe_messages import where
+from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.workflow import prepare, settings as configuration, status
 from dicomzarr.workflow.code_digest import code_digest
-from dicomzarr.workflow.job import software_versions, where
 from dicomzarr.workflow.leaving import let_go
 from dicomzarr.workflow.snakemake_quirks import leave_out_pandas
 
@@ -179,9 +181,7 @@ def threads_of_batch(wildcards):
 
 
 # What exports refuse is judged by the rules that export.
-dataset_gate = {
-    finding: most for finding, most in config["gate"].items() if finding not in configuration.EXPORT_FINDINGS
-}
+dataset_gate = {finding: most for finding, most in config["gate"].items() if finding not in EXPORT_FINDINGS}
 
 
 def gate_record(wildcards):

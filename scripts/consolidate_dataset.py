@@ -5,7 +5,7 @@ from pathlib import Path
 from dicomzarr.privacy import pseudonyms as identity
 from dicomzarr.stages.consolidate_dataset import accounts
 from dicomzarr.stages.consolidate_dataset.volume_rows import Joined
-from dicomzarr.system import files
+from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
@@ -37,7 +37,7 @@ if __name__ == "__main__":
             joined=Joined(
                 labels=snakemake.params.labels,
                 splits=snakemake.params.splits,
-                series=files.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
+                series=json_files.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
             ),
             code=snakemake.params.code,
         )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dicomzarr.source.inventory import write_manifest
+from dicomzarr.stages.discover_files import write_manifest
 from dicomzarr.workflow import job
 
 

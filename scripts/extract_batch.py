@@ -6,6 +6,7 @@ from dicomzarr.privacy import pseudonyms as identity
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.system import files, limits
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary import errors
 from dicomzarr.volumes.model import Options
 from dicomzarr.workflow import job
 
@@ -22,7 +23,7 @@ def extract_batch(
 ) -> batch.BatchResult:
     """Bring the arrays of a batch up to date and return what was done; `plan_digest` begins the SHA-256 of the plan."""
     if not files.sha256_of(plan).startswith(plan_digest):
-        raise files.Damaged(plan)
+        raise errors.Damaged(plan)
     folders = Results(results)
     pseudonyms = identity.load(folders.private)
     return batch.extract_batch(

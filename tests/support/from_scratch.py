@@ -15,14 +15,14 @@ import yaml
 from conftest import ROOT
 
 from dicomzarr.privacy import pseudonyms as identity
-from dicomzarr.source import inventory
-from dicomzarr.stages import report_tables, seal_dataset
+from dicomzarr.records import digests
+from dicomzarr.stages import discover_files, report_tables
 from dicomzarr.stages.check_batch import read_back
 from dicomzarr.stages.consolidate_dataset import accounts, volume_rows
 from dicomzarr.stages.extract_batch import batch as extract
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches as plans
-from dicomzarr.system import csv_tables, files
+from dicomzarr.system import csv_tables, digested_json, files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes.model import Options
 from dicomzarr.workflow import prepare
@@ -45,8 +45,8 @@ def outputs(rule: str, results: Results) -> dict[str, Path]:
 def dataset_digest(dataset: Path) -> str:
     """Return the digest of a dataset, from its bytes."""
     found = [(str(path.relative_to(dataset)), path) for path in dataset.rglob("*") if path.is_file()]
-    counted = [(name, path) for name, path in found if name != "dataset.json" and seal_dataset.counts_as_data(name)]
-    return seal_dataset.digest_of((name, files.sha256_of(path)) for name, path in counted)
+    counted = [(name, path) for name, path in found if name != "dataset.json" and digests.counts_as_data(name)]
+    return digests.digest_of((name, files.sha256_of(path)) for name, path in counted)
 
 
 def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
@@ -59,12 +59,12 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
     pseudonyms = identity.Pseudonyms(NEEDS_KEY.encode())
     prepare.write_inventory(settings, prepare.list_sources(settings), results.inventory)
     headers = results.private / "headers.jsonl"
-    inventory.write_manifest(results.inventory, results.private / "manifest.csv")
+    discover_files.write_manifest(results.inventory, results.private / "manifest.csv")
     index.index_headers(results.inventory, headers, results.private / "cache", 1)
     contents = results.plans / "contents.json"
     size = whole["batch"]["megabytes"] * 1_000_000
     plans.plan_batches(results, headers, contents, pseudonyms, series_each=whole["batch"]["series"], bytes_each=size)
-    batches = sorted(files.read_json(contents)["batches"])
+    batches = sorted(json_files.read_json(contents)["batches"])
     for batch in batches:
         for rule, made in (
             ("extract_batch", lambda b: extract.extract_batch(
@@ -73,7 +73,7 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
                 results, results.records / "extract_batch" / f"{b}.json", "")),
         ):  # fmt: skip
             record = dataclasses.asdict(made(batch))
-            files.write_atomically(results.records / rule / f"{batch}.json", files.record_json(record))
+            files.write_atomically(results.records / rule / f"{batch}.json", digested_json.record_json(record))
     reports = results.dataset / "reports"
     report_tables.write_report(results, batches, "depth", csv_tables.DEPTH, reports / "depth.csv")
     report_tables.write_report(results, batches, "size", csv_tables.SIZE, reports / "size.csv")

@@ -35,7 +35,7 @@ from traps import (
 )
 
 from dicomzarr.headers.attributes import WANTED
-from dicomzarr.system.results_folder import encode_path
+from dicomzarr.system.path_text import encode_path
 
 TEXTS = frozenset({"AE", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
 

@@ -23,7 +23,7 @@ from made_up_headers import (
 from made_up_pixels import DICOM, even
 from reference_cases import CASES, Case
 
-from dicomzarr.system.results_folder import encode_path
+from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.reasons import REASONS
 
 PIXEL_DATA = 0x7FE00010

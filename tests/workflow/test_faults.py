@@ -19,9 +19,10 @@ from from_scratch import dataset_digest, options
 from project_copy import copy_of_the_project, edit
 
 from dicomzarr.privacy import pseudonyms
+from dicomzarr.records import series_record
 from dicomzarr.stages import verify_dataset
 from dicomzarr.stages.extract_batch import batch as extract
-from dicomzarr.system import files
+from dicomzarr.system import digested_json, files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import SourceChanged
 
@@ -91,12 +92,12 @@ def false_records(results: Results) -> list[str]:
     """Return the files that a record of any kind speaks for and that are not as it says."""
     found = []
     for record in results.records.glob("extract_batch/*/*.json"):
-        for name, (size, digest) in extract.files_of(files.read_record(record)).items():
+        for name, (size, digest) in series_record.files_of(digested_json.read_record(record)).items():
             path = results.images / name
             if not path.exists() or path.stat().st_size != size or files.sha256_of(path) != digest:
                 found.append(name)
     for record in [*results.records.glob("*.json"), *results.records.glob("*_batch/*.json")]:
-        for name, (size, digest) in files.read_record(record)["claims"].items():
+        for name, (size, digest) in digested_json.read_record(record)["claims"].items():
             path = results.root / name
             if not path.exists() or path.stat().st_size != size or digest not in ("", files.sha256_of(path)):
                 found.append(name)
@@ -108,7 +109,7 @@ def looks_whole_only_if_it_is(results: Results, digest: str) -> None:
     assert not false_records(results)
     if verify_dataset.verify(results).good or results.sealed.exists():
         assert dataset_digest(results.dataset) == digest
-        assert files.read_json(results.sealed)["digest"] == digest
+        assert json_files.read_json(results.sealed)["digest"] == digest
 
 
 def heals(workflow: Workflow, digest: str) -> None:
@@ -279,7 +280,7 @@ def test_a_file_that_the_disk_does_not_give_costs_itself_alone(
     said = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
     done = extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), said)
     assert done.counts["extracted"] == 3
-    records = [files.read_record(path) for path in results.records.glob("extract_batch/*/*.json")]
+    records = [digested_json.read_record(path) for path in results.records.glob("extract_batch/*/*.json")]
     lost = [
         (file["path"], file["outcome"], file["reason"]) for one in records for file in one["files"] if file["reason"]
     ]

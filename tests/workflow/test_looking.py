@@ -21,7 +21,7 @@ from dicoms import ct_slice, save, save_series
 from ordinary import WITHOUT_CAPABILITIES
 
 from dicomzarr.stages import verify_dataset
-from dicomzarr.system import files as storage
+from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
 
 BATCH = {"series": 2, "megabytes": 512}
@@ -421,8 +421,8 @@ def test_one_of_several_sources_that_is_empty_now_is_refused(workflow: Workflow)
 
 def counts_of(run: Run) -> tuple[int, int, int]:
     records = run.results / "private" / "records"
-    batches = [storage.read_json(path)["counts"] for path in (records / "extract_batch").glob("*.json")]
-    read = storage.read_json(records / "index_headers.json")["read"]
+    batches = [json_files.read_json(path)["counts"] for path in (records / "extract_batch").glob("*.json")]
+    read = json_files.read_json(records / "index_headers.json")["read"]
     return read, sum(one["hashed"] for one in batches), sum(one["extracted"] for one in batches)
 
 

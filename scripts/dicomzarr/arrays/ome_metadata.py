@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dicomzarr.arrays import shard_writer
-from dicomzarr.system import files
+from dicomzarr.system import json_files
 from dicomzarr.volumes.model import Frame, Volume
 
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
@@ -24,7 +24,7 @@ SECONDS = frozenset(
     {"frame_time_s", "frame_reference_time_s", "acquisition_time_s", "reference_time_s", "content_time_s"}
 )
 MANY = 512  # entries; longer lists lie in a small array beside the image, not in its attributes
-GROUP = files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
+GROUP = json_files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
 
 def axes(volume: Volume) -> list[dict[str, Any]]:
@@ -191,5 +191,5 @@ def write_image_group(folder: Path, volume: Volume, pixel_facts: Mapping[str, An
         "node_type": "group",
         "attributes": {"ome": {"version": "0.5", "multiscales": [multiscale]}, "dicomzarr": attributes},
     }
-    digests["zarr.json"] = shard_writer.write_file(folder / "zarr.json", files.canonical_json(metadata))
+    digests["zarr.json"] = shard_writer.write_file(folder / "zarr.json", json_files.canonical_json(metadata))
     return digests

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.system import files as storage
+from dicomzarr.system import flush, json_files
 from dicomzarr.system.thread_pool import ALONE, Crew
 
 LARGE_FRAME = 64 << 20  # bytes; frames above are cut into tiles
@@ -163,7 +164,7 @@ def write_array(
     """
     path = folder / "/".join(["c"] + ["0"] * len(grid.axes))
     path.parent.mkdir(parents=True)
-    metadata = storage.canonical_json(array_metadata(grid, dtype, compression))
+    metadata = json_files.canonical_json(array_metadata(grid, dtype, compression))
     (folder / "zarr.json").write_bytes(metadata)
     digest = hashlib.sha256()
     index = np.full((math.prod(grid.counts), 2), 2**64 - 1, dtype="<u8")
@@ -189,7 +190,7 @@ def write_array(
         append(table)
         if offset >= WORTH_BEGINNING:
             stream.flush()
-            storage.begin_to_write_out(stream.fileno())
+            flush.begin_to_write_out(stream.fileno())
     return {
         "zarr.json": (len(metadata), storage.sha256_of_bytes(metadata)),
         os.fspath(path.relative_to(folder)): (offset + len(table), digest.hexdigest()),
@@ -278,7 +279,7 @@ def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) 
     }
     raw = values.tobytes()
     files = {
-        "zarr.json": storage.canonical_json(metadata),
+        "zarr.json": json_files.canonical_json(metadata),
         "/".join(["c"] + ["0"] * values.ndim): raw + _crc32c(raw),
     }
     return {name: write_file(folder / name, data) for name, data in files.items()}

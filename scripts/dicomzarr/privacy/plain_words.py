@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dicomzarr.privacy.identifiers import LEAST, words_of
+from dicomzarr.system import digested_json
 from dicomzarr.system import files as storage
 
 KEPT = Path(__file__).parent / "__pycache__"
@@ -72,14 +73,14 @@ def _kept(name: str, paths: Sequence[Path], make: Callable[[Iterable[Path]], Ite
     key = hashlib.blake2b(repr(stats).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     kept = KEPT / f"{name}.words"
     try:
-        said = storage.read_record(kept)
+        said = digested_json.read_record(kept)
         if said["key"] == key:
             return frozenset(said["words"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
     found = frozenset(make(paths))
     with suppress(OSError):  # a project that may not be written to: read it each time
-        storage.write_atomically(kept, storage.record_json({"key": key, "words": sorted(found)}))
+        storage.write_atomically(kept, digested_json.record_json({"key": key, "words": sorted(found)}))
     return found
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.privacy.known_absent import Lookups
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.system import files
+from dicomzarr.system import digested_json, files
 
 MEMORY = "searched.json"  # in the folder of caches
 GROUP_DIGITS = 3  # of the ids of the series of a group
@@ -79,7 +79,7 @@ def version_of(folder: Path) -> list[str]:
     OSError, ValueError, KeyError
         If there is none.
     """
-    version: list[str] = files.read_record(folder / MEMORY)["version"]
+    version: list[str] = digested_json.read_record(folder / MEMORY)["version"]
     return version
 
 
@@ -123,7 +123,7 @@ class Memory:
         self.searched = 0
         known: Mapping[str, Any] = {}
         try:
-            said = files.read_record(self._path)
+            said = digested_json.read_record(self._path)
             same = all(said[key] == value for key, value in self._same.items())
             new = None if said["needles"] == digest else needles
             if same and lookups.take_over(said["looked_up"], new):
@@ -248,5 +248,5 @@ class Memory:
             "groups": self._groups,
             "layouts": [*self._layouts],
         }
-        files.write_if_changed(self._path, files.record_json(content), private=True)
+        files.write_if_changed(self._path, digested_json.record_json(content), private=True)
         self._lookups.sweep()

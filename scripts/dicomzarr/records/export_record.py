@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.system import files
+from dicomzarr.system import digested_json, files
 from dicomzarr.system.results_folder import Results
 
 SUMMARY = "export.json"
@@ -86,7 +86,7 @@ def lost(results: Results, kind: Kind) -> list[Path]:
     found = []
     for path in recorded(results, kind):
         try:
-            standing = stands(results, kind, files.read_record(path))
+            standing = stands(results, kind, digested_json.read_record(path))
         except (OSError, ValueError):
             standing = False
         if not standing:

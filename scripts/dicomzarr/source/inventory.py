@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
-
-from dicomzarr.system import csv_tables
 
 # Kinds of entry in the inventory that are not regular files, and what becomes of them.
 NOT_FILES = {
@@ -26,17 +23,3 @@ def rows_of(inventory: Path) -> Iterator[list[Any]]:
     with open(inventory, "rb") as stream:
         next(stream)
         yield from map(orjson.loads, stream)
-
-
-def write_manifest(inventory: Path, manifest: Path) -> dict[str, int]:
-    """Write `manifest.csv`, the paths of all regular files, and return how many of each kind were found."""
-    kinds: Counter[str] = Counter()
-
-    def lines() -> Iterator[str]:
-        for row in rows_of(inventory):
-            kinds[row[1]] += 1
-            if row[1] == "file":
-                yield csv_tables.line(row[:1])
-
-    csv_tables.write(manifest, csv_tables.MANIFEST, lines(), private=True)
-    return {"files": kinds["file"], **{f"{kind}s": kinds[kind] for kind in NOT_FILES}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from dicomzarr.system.results_folder import decode_path
+from dicomzarr.system.path_text import decode_path
 from dicomzarr.volumes.model import StatKey
 
 FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not be waited for

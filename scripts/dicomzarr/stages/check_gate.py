@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow.settings import FIXED_FINDING, LABEL_FINDINGS
+from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS
 
 
 class GateClosed(UserError):

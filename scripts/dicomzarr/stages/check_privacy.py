@@ -26,11 +26,11 @@ from dicomzarr.privacy.plain_words import own_words, snakemakes_words
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
 from dicomzarr.privacy.search_cache import Memory, version_of
-from dicomzarr.system import files, locks
+from dicomzarr.system import files, locks, safe_messages
+from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.project import ROOT
-from dicomzarr.system.results_folder import Results, decode_path
+from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow import job
 
 LEVELS = ("standard", "full")
 MOST_TOLD = 20  # findings in the message
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         said = str(error)
     except Exception as error:  # its text could hold what was being searched
-        said = f"internal error, {job.where(error)}; please open an issue with this line"
+        said = f"internal error, {safe_messages.where(error)}; please open an issue with this line"
     else:
         return 0
     print(f"Error: check_privacy: {said}", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dicomzarr.system import csv_tables, files
+from dicomzarr.system import csv_tables, digested_json
 from dicomzarr.system.results_folder import Results
 
 
@@ -31,7 +31,7 @@ def write_report(
 
     def lines() -> Iterator[str]:
         for batch in sorted(batches):
-            for row in files.read_record(results.records / "check_batch" / f"{batch}.json")[kind]:
+            for row in digested_json.read_record(results.records / "check_batch" / f"{batch}.json")[kind]:
                 verdicts[row["verdict"]] += 1
                 yield csv_tables.row(columns, row)
 

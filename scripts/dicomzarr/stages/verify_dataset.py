@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dicomzarr.records import export_record
-from dicomzarr.stages import seal_dataset
+from dicomzarr.records import digests, export_record
+from dicomzarr.system import digested_json, json_files
 from dicomzarr.system import files as storage
 from dicomzarr.system.results_folder import Results
 
@@ -90,11 +90,11 @@ def _of_lost_batches(results: Results, known: Mapping[str, Claim]) -> dict[str, 
         name = os.path.relpath(path, results.root)
         if name in known:
             continue
-        from dicomzarr.stages.extract_batch.batch import files_of  # what extraction needs takes a while to load
+        from dicomzarr.records.series_record import files_of
 
         with suppress(OSError, ValueError, KeyError, TypeError):
             found[name] = Claim(path.stat().st_size, "", path)
-            for below, (size, digest) in files_of(storage.read_record(path)).items():
+            for below, (size, digest) in files_of(digested_json.read_record(path)).items():
                 found[f"images.zarr/{below}"] = Claim(int(size), str(digest), path)
     return found
 
@@ -105,9 +105,9 @@ def claims(results: Results) -> tuple[dict[str, Claim], str]:
     unfinished = ""
     for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
         try:
-            said: Mapping[str, Any] = storage.read_record(path)["claims"]
+            said: Mapping[str, Any] = digested_json.read_record(path)["claims"]
             for name, (size, digest) in said.items():
-                below = name.removeprefix(seal_dataset.DATASET)
+                below = name.removeprefix(digests.DATASET)
                 found[below] = Claim(int(size), str(digest), _owner(results, path, below))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             unfinished = "a record of the run is damaged"
@@ -125,12 +125,12 @@ def export_claims(results: Results) -> dict[str, Claim]:
     for kind in export_record.KINDS:
         for path in export_record.recorded(results, kind):
             with suppress(OSError, ValueError, KeyError, TypeError):
-                for said in storage.read_record(path)["files"]:
+                for said in digested_json.read_record(path)["files"]:
                     name = f"{EXPORTS}{kind.folder}/{said['file']}"
                     found[name] = Claim(int(said["bytes"]), str(said["sha256"]), path)
         record = export_record.record_of(results, kind)
         with suppress(OSError, ValueError, KeyError, TypeError):
-            for name, (size, digest) in storage.read_record(record)["claims"].items():
+            for name, (size, digest) in digested_json.read_record(record)["claims"].items():
                 found[name] = Claim(int(size), str(digest), record)
     return found
 
@@ -155,7 +155,7 @@ def _is_sealed(results: Results, found: Mapping[str, Claim]) -> bool:
         return True
     shared = {path: claim for path, claim in found.items() if not path.startswith((PRIVATE, EXPORTS))}
     others = {path: claim.digest for path, claim in shared.items() if path != "dataset.json"}
-    return bool(storage.read_json(sealed)["seal"] == seal_dataset.digest_of(others.items()))
+    return bool(json_files.read_json(sealed)["seal"] == digests.digest_of(others.items()))
 
 
 def place_of(results: Results, name: str) -> Path:
@@ -193,7 +193,7 @@ def _is_as_claimed(path: Path, claim: Claim) -> bool | None:
 def _is_whole(path: Path, claim: Claim) -> bool | None:
     """Return whether a record of a series is as it was written; None where it is not there."""
     try:
-        storage.read_record(path)
+        digested_json.read_record(path)
         return path.stat().st_size == claim.size
     except FileNotFoundError:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from dicomzarr.system import files
+from dicomzarr.system import files, json_files
 
 WORTH_IT = 200.0  # milliseconds of work for one more process
 
@@ -69,7 +69,7 @@ def spread(
 def _read(answer: Path, status: int) -> Any:
     """Return what a child returned, or None where it did not come to that."""
     try:
-        return files.read_json(answer) if status == 0 else None
+        return json_files.read_json(answer) if status == 0 else None
     except (OSError, ValueError):
         return None
 
@@ -81,7 +81,7 @@ def _child(work: Callable[[Sequence[One], bool], Any], share: Sequence[One], ans
         status = 1
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            files.write_atomically(answer, files.canonical_json(work(_while(share, parent), True)), private=True)
+            files.write_atomically(answer, json_files.canonical_json(work(_while(share, parent), True)), private=True)
             status = 0
         finally:
             os._exit(status)

@@ -2,32 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
-
-# %, control characters (C0, DEL, C1), line separators, and a leading character that a spreadsheet takes for a formula.
-_UNSAFE = re.compile("[%\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]|^[=+\\-@]")
-
-
-def encode_path(raw: bytes) -> str:
-    """Return a path as text that round-trips and is safe in a spreadsheet.
-
-    Percent-encoded are `%`, control characters, bytes that are not UTF-8 and a leading ``= + - @``; everything else
-    stays readable. `decode_path` gives the bytes back.
-    """
-    text = raw.decode("utf-8", "surrogateescape")
-
-    def escape(match: re.Match[str]) -> str:
-        return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "surrogateescape"))
-
-    return _UNSAFE.sub(escape, text)
-
-
-def decode_path(text: str) -> bytes:
-    """Return the bytes of a path that `encode_path` wrote."""
-    return unquote_to_bytes(text) if "%" in text else text.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +36,11 @@ class Results:
     def records(self) -> Path:
         """The private records that drive the work."""
         return self.private / "records"
+
+    @property
+    def revoked(self) -> Path:
+        """Which records were revoked, and why: one JSON object a line."""
+        return self.private / "revoked.jsonl"
 
     @property
     def inventory(self) -> Path:

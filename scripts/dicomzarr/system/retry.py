@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.system import files
+from dicomzarr.system import files, json_files
 
 DEATHS = 2  # of a child, before its series is given up
 
@@ -32,7 +32,7 @@ class Notes:
     def suspect(self) -> str:
         """Return the series at which an earlier job of this batch ended without a word, or nothing."""
         try:
-            return str(files.read_json(self._path)["series_id"])
+            return str(json_files.read_json(self._path)["series_id"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
@@ -41,7 +41,7 @@ class Notes:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         handle = os.open(self._path, flags, files.PRIVATE_FILE)
         try:
-            os.write(handle, files.canonical_json({"series_id": series_id}))
+            os.write(handle, json_files.canonical_json({"series_id": series_id}))
         finally:
             os.close(handle)
 
@@ -71,11 +71,11 @@ def alone(work: Callable[[], Mapping[str, Any]], answer: Path) -> dict[str, Any]
             status = 1
             try:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                answer.write_bytes(files.canonical_json(work()))
+                answer.write_bytes(json_files.canonical_json(work()))
                 status = 0
             finally:
                 os._exit(status)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
-            return dict(files.read_json(answer) if status == 0 else work())
+            return dict(json_files.read_json(answer) if status == 0 else work())
     raise Died

@@ -15,8 +15,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from dicomzarr.system import files
+from dicomzarr.system import digested_json, files
 from dicomzarr.system.project import SCRIPTS
+from dicomzarr.vocabulary import errors
 
 PACKAGE = "dicomzarr"
 # What was read before, by the bytes it was read from; beside the bytecode, which is made from the same files.
@@ -117,8 +118,8 @@ class _Notes:
         self._reader = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
         self._known: dict[str, tuple[str, list[str]]] = {}
         self._used: dict[str, tuple[str, list[str]]] = {}
-        with contextlib.suppress(OSError, ValueError, files.Damaged):
-            kept = files.read_record(path)
+        with contextlib.suppress(OSError, ValueError, errors.Damaged):
+            kept = digested_json.read_record(path)
             self._known = kept["modules"] if kept["reader"] == self._reader else {}
         atexit.register(self.keep)
 
@@ -133,7 +134,7 @@ class _Notes:
         if self._used.keys() - self._known.keys():
             with contextlib.suppress(OSError):
                 kept = {"reader": self._reader, "modules": self._used}
-                files.write_atomically(self._path, files.record_json(kept))
+                files.write_atomically(self._path, digested_json.record_json(kept))
 
 
 @functools.cache

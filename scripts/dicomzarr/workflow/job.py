@@ -11,38 +11,22 @@ import dataclasses
 import gc
 import logging
 import os
-import re
 import sys
-import traceback
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.system import files, limits, locks
+from dicomzarr.records import rule_record
+from dicomzarr.system import digested_json, files, locks
 from dicomzarr.system.results_folder import Results
+from dicomzarr.system.safe_messages import disk_trouble, quiet, where
+from dicomzarr.vocabulary import errors
 from dicomzarr.vocabulary.errors import UserError
 
 # A job multiplies no matrices: a thread of OpenBLAS, which Snakemake asks for, would spin for a tenth of a second when
 # numpy is imported.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-SCHEMA_VERSION = 1
-# Packages whose version may change bytes of the dataset.
-SOFTWARE = ("blake3", "google-crc32c", "imagecodecs", "numcodecs", "numpy", "pillow", "pydicom", "zarr")
-# Parameters that may be shown: numbers and closed vocabularies of the configuration.
-SHAREABLE = (
-    "compression",
-    "layout",
-    "tolerance",
-    "cross_check",
-    "burned_in",
-    "small_cells",
-    "level",
-    "labels",
-    "splits",
-    "code",
-)
 
 # Rules whose work the seal speaks for: where one of them begins, an older seal says nothing any more.
 SEALED = (
@@ -64,68 +48,6 @@ class Step:
     result: Any = None
 
 
-def software() -> dict[str, str]:
-    """Return the versions of the packages that shape the data.
-
-    The folders of packages tell them by their names (PEP 427); to import `importlib.metadata` would take each job as
-    long as a small table.
-    """
-    found: dict[str, str] = {}
-    for folder in sys.path:
-        with contextlib.suppress(OSError):
-            for name, version in re.findall(
-                r"^(\w+)-([^-\n]+)\.dist-info$", "\n".join(os.listdir(folder)), re.MULTILINE
-            ):
-                found.setdefault(name.lower().replace("_", "-"), version)
-    return {name: found.get(name) or _installed(name) for name in SOFTWARE}
-
-
-def _installed(name: str) -> str:
-    import importlib.metadata
-
-    return importlib.metadata.version(name)
-
-
-def software_versions() -> list[str]:
-    """Return `software` as a list of ``name version``."""
-    return [f"{name} {version}" for name, version in software().items()]
-
-
-def quiet() -> None:
-    """Silence what libraries say, since it may quote a header, and write no core dumps."""
-    warnings.simplefilter("ignore")
-    logging.getLogger("pydicom").disabled = True
-    logging.raiseExceptions = False
-    limits.dump_no_core()
-
-
-def where(error: BaseException) -> str:
-    """Return the type of an error and the lines of this project it passed, never its text."""
-    places = [
-        f"{Path(frame.filename).stem}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "dicomzarr" in frame.filename
-    ]
-    return f"{type(error).__name__} at {' < '.join(reversed(places[-6:])) or 'an unknown place'}"
-
-
-def disk_trouble(error: OSError) -> str:
-    """Return a sentence for an operating-system error that names neither file nor patient."""
-    return f"the operating system says: {os.strerror(error.errno) if error.errno else type(error).__name__}"
-
-
-def _plain(result: Any) -> Any:
-    return dataclasses.asdict(result) if dataclasses.is_dataclass(result) and not isinstance(result, type) else result
-
-
-def claims(results: Results, outputs: Mapping[str, str]) -> dict[str, list[Any]]:
-    """Return ``{path below results: [size, sha256]}`` of the files."""
-    return {
-        os.path.relpath(path, results.root): [os.path.getsize(path), files.sha256_of(Path(path))]
-        for path in sorted(outputs.values())
-    }
-
-
 def _refuse_damage(snakemake: Any, results: Results) -> None:
     """Refuse inputs that are no longer as an earlier step wrote them; their record is taken back.
 
@@ -143,7 +65,7 @@ def _refuse_damage(snakemake: Any, results: Results) -> None:
     damaged = False
     for path in results.records.glob("*.json"):
         try:
-            said = files.read_record(path)["claims"]
+            said = digested_json.read_record(path)["claims"]
         except FileNotFoundError:
             continue  # of a job that runs beside this one
         for name in wanted & said.keys():
@@ -152,45 +74,6 @@ def _refuse_damage(snakemake: Any, results: Results) -> None:
                 damaged = True
     if damaged:
         raise UserError(DAMAGED)
-
-
-def digests_of(params: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    """Return a digest of each param of a rule or a job, functions left out: what a record was made with."""
-    return {
-        name: files.sha256_of_bytes(files.canonical_json(value))[:16] for name, value in params if not callable(value)
-    }
-
-
-def _write_records(snakemake: Any, results: Results, step: Step) -> None:
-    named = {name: str(path) for name, path in snakemake.output.items()}
-    shown = {key: value for key, value in sorted(dict(snakemake.params.items()).items()) if key in SHAREABLE}
-    result = _plain(step.result) or {}
-    if "provenance" in named:
-        outputs = {
-            name: files.sha256_of(Path(path))
-            for name, path in named.items()
-            if name not in ("record", "provenance") and os.path.relpath(path, results.root).startswith("dataset")
-        }
-        projection = {
-            "schema_version": SCHEMA_VERSION,
-            "rule": snakemake.rule,
-            "params": shown,
-            "software": software(),
-            "inputs": result.get("inputs", {}),
-            "outputs": outputs | result.get("outputs", {}),
-            "counts": result.get("counts", {}),
-        }
-        files.write_atomically(Path(named["provenance"]), files.canonical_json(projection))
-    if "record" in named:
-        made = {name: path for name, path in named.items() if name != "record"}
-        record = {
-            "schema_version": SCHEMA_VERSION,
-            "rule": snakemake.rule,
-            "params": digests_of(snakemake.params.items()),
-            "claims": claims(results, made) | result.get("claims", {}),
-            **{key: value for key, value in result.items() if key != "claims"},
-        }
-        files.write_atomically(Path(named["record"]), files.record_json(record), private=True)
 
 
 @contextlib.contextmanager
@@ -230,11 +113,12 @@ def step(snakemake: Any) -> Iterator[Step]:
                 files.remove_tree(results.sealed)
                 _refuse_damage(snakemake, results)
             yield current
-            _write_records(snakemake, results, current)
+            outputs = {name: str(path) for name, path in snakemake.output.items()}
+            rule_record.write(snakemake.rule, outputs, dict(snakemake.params.items()), results, current.result)
             log.info("%s ends", snakemake.rule)
     except UserError as error:
         _give_up(snakemake.rule, str(error))
-    except files.Damaged as error:
+    except errors.Damaged as error:
         error.path.unlink(missing_ok=True)
         _give_up(snakemake.rule, DAMAGED)
     except OSError as error:

@@ -22,13 +22,14 @@ from typing import Any
 import orjson
 
 from dicomzarr.privacy import pseudonyms as identity
-from dicomzarr.records import export_record
+from dicomzarr.records import export_record, rule_record
 from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.stages.join_labels import label_files
-from dicomzarr.system import files, locks
-from dicomzarr.system.results_folder import Results, encode_path
+from dicomzarr.system import digested_json, files, json_files, locks
+from dicomzarr.system.path_text import encode_path
+from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow import job, progress_line
+from dicomzarr.workflow import progress_line
 from dicomzarr.workflow.settings import Settings
 
 # Options of Snakemake with which no data DAG is wanted, so that nothing is scanned, locked or made.
@@ -222,7 +223,7 @@ def write_inventory(settings: Settings, rows: Sequence[Sequence[Any]], inventory
     roots = roots_of(settings)
     beside = inventory.with_name(inventory.name + files.TEMPORARY)
     with files.replacing(beside, private=True) as stream:
-        stream.write(files.canonical_json({"roots": roots}))
+        stream.write(json_files.canonical_json({"roots": roots}))
         for row in rows:
             stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
     return files.replace_if_changed(inventory, beside)
@@ -243,9 +244,9 @@ def false_claims(results: Results) -> list[Path]:
     found, root = [], os.fspath(results.root)  # text, not paths: this runs for every file before every run
     for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
         try:
-            record = files.read_record(path)
+            record = digested_json.read_record(path)
             claimed: Mapping[str, Sequence[Any]] = record["claims"]
-            true = record["schema_version"] == job.SCHEMA_VERSION
+            true = record["schema_version"] == rule_record.SCHEMA_VERSION
             true = true and all(os.stat(f"{root}/{name}").st_size == said[0] for name, said in claimed.items())
             true = true and all(
                 files.sha256_of(results.root / n) == claimed[n][1] for n in READ_BY_THE_DAG & {*claimed}
@@ -287,7 +288,7 @@ def made_otherwise(rules: Iterable[Any]) -> list[Path]:
     Snakemake compares params too, with what it keeps in `.snakemake/`: that may be lost, or lie in another folder than
     the one in which the command is run now.
     """
-    now = {rule.name: job.digests_of(rule.params.items()) for rule in rules}
+    now = {rule.name: rule_record.digests_of(rule.params.items()) for rule in rules}
     return [
         path
         for path, (rule, params) in sorted(_made_with.items())
@@ -388,7 +389,10 @@ def keep_labels(results: Results, settings: Settings) -> None:
 def known_key_checks(results: Results) -> set[str]:
     """Return the key checks that the dataset and the private state were made with, as far as they are not damaged."""
     found = set()
-    for path, read in ((results.sealed, files.read_json), (results.private / "key_check.json", files.read_record)):
+    for path, read in (
+        (results.sealed, json_files.read_json),
+        (results.private / "key_check.json", digested_json.read_record),
+    ):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found.add(str(read(path)["key_check"]))
     return found
@@ -426,7 +430,7 @@ def prepare(settings: Settings) -> Results:
         locks.wait_for_orphans(results.private)
         begun = any(results.records.glob("extract_batch/*/*.json"))
         pseudonyms = identity.establish(results.private, known_key_checks(results), begun=begun)
-        check = files.record_json({"key_check": pseudonyms.key_check})
+        check = digested_json.record_json({"key_check": pseudonyms.key_check})
         files.write_if_changed(results.private / "key_check.json", check, private=True)
         # Made here, since Snakemake would make the folders of its outputs by the umask of the user.
         for folder in (results.plans, results.records, *(results.records / rule for rule in BATCH_RULES)):

@@ -15,20 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.system.project import ROOT
-from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.errors import ConfigProblem
+from dicomzarr.vocabulary.findings import (
+    EXPORT_FINDINGS,
+    FIXED_FINDING,
+    LABEL_FINDINGS,
+    OUTCOME_FINDINGS,
+    VERDICT_FINDINGS,
+)
 from dicomzarr.vocabulary.reasons import REASONS
 
 SCHEMA = ROOT / "schemas" / "config.schema.json"
-LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
-FIXED_FINDING = "fixed_unmatched"  # of the lists of splits.fixed
-OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
-VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
-EXPORT_FINDINGS = ("png_refused", "nifti_refused")
 _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
-
-
-class ConfigProblem(UserError):
-    """A key of the configuration is wrong; the text names it, what was found and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.records import export_record
-from dicomzarr.system import files, locks
+from dicomzarr.system import files, json_files, locks
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import prepare
@@ -141,7 +141,7 @@ def reasons(settings: Settings) -> list[dict[str, Any]]:
 def tell(settings: Settings) -> None:
     """Write the reasons where the launcher wants them; end here where there is no inventory to build a DAG on."""
     found = reasons(settings)
-    files.write_atomically(Path(os.environ[STATUS]), files.canonical_json(found))
+    files.write_atomically(Path(os.environ[STATUS]), json_files.canonical_json(found))
     if any(reason["reason"] == "first_run" for reason in found):
         sys.exit(0)
 
@@ -151,7 +151,7 @@ def tell_more(settings: Settings, records: Sequence[Path]) -> None:
     answer, folder = Path(os.environ[STATUS]), Results(settings.results).records
     count = Counter(path.relative_to(folder).parts[0].removesuffix(".json") for path in records)
     found = [{"reason": "made_otherwise", "rule": rule, "count": number} for rule, number in sorted(count.items())]
-    files.write_atomically(answer, files.canonical_json(files.read_json(answer) + found))
+    files.write_atomically(answer, json_files.canonical_json(json_files.read_json(answer) + found))
 
 
 def tell_launcher(results: Results) -> None:

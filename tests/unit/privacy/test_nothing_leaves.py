@@ -21,10 +21,10 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches
-from dicomzarr.system import sandbox
+from dicomzarr.system import safe_messages, sandbox
 from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes.model import Options
-from dicomzarr.workflow import job, prepare
+from dicomzarr.workflow import prepare
 from dicomzarr.workflow.settings import Settings
 
 OPTIONS = Options("balanced", "slice", 1e-3, 1.0, "keep", ("a 1",), "c")
@@ -101,11 +101,11 @@ def test_a_fault_is_told_without_its_text() -> None:
     try:
         raise ValueError(WORD)
     except ValueError as error:
-        assert job.where(error) == "ValueError at an unknown place"
-    assert WORD not in job.disk_trouble(OSError(2, "No such file", WORD))
+        assert safe_messages.where(error) == "ValueError at an unknown place"
+    assert WORD not in safe_messages.disk_trouble(OSError(2, "No such file", WORD))
 
 
 def test_an_error_of_the_disk_names_no_path() -> None:
     with pytest.raises(OSError) as caught:
         open(f"/nowhere/{WORD}")  # noqa: SIM115
-    assert job.disk_trouble(caught.value) == "the operating system says: No such file or directory"
+    assert safe_messages.disk_trouble(caught.value) == "the operating system says: No such file or directory"

@@ -25,7 +25,7 @@ from dicomzarr.privacy.identifiers import (
     words_of,
 )
 from dicomzarr.privacy.scanner import _HASH, LEAST_DIGITS, Scanner
-from dicomzarr.system import files
+from dicomzarr.system import digested_json
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_damaged_list_is_none(read: Callable[[], frozenset[str]], tmp_path: Pa
     assert read() == first
     kept.write_bytes(b"")
     assert read() == first
-    kept.write_bytes(files.record_json({"key": "of other files", "words": ["zyxwolf"]}))
+    kept.write_bytes(digested_json.record_json({"key": "of other files", "words": ["zyxwolf"]}))
     assert read() == first
     kept.unlink()
     kept.mkdir()

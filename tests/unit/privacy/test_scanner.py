@@ -39,8 +39,9 @@ from dicomzarr.privacy.identifiers import (
 from dicomzarr.privacy.plain_words import own_words
 from dicomzarr.privacy.scanner import CODES, LEAST, Leak, Scanner
 from dicomzarr.stages import check_privacy
-from dicomzarr.system import files
-from dicomzarr.system.results_folder import Results, encode_path
+from dicomzarr.system import json_files
+from dicomzarr.system.path_text import encode_path
+from dicomzarr.system.results_folder import Results
 
 NAME, PID, UID, BIRTH = b"Zyxwolf^Canaria ", b"CANPID7719", b"1.2.826.0.1.3680043.777.1.424243\0", b"19370203"
 TEXTS = [
@@ -422,7 +423,7 @@ def test_what_lies_among_the_arrays_and_is_none_is_searched(results: Results) ->
 
 def test_where_things_lie_may_stand_with_snakemake_alone(results: Results) -> None:
     root = b"/data/Zyxwolf/archive"
-    results.inventory.write_bytes(files.canonical_json({"roots": {"": encode_path(root)}}))
+    results.inventory.write_bytes(json_files.canonical_json({"roots": {"": encode_path(root)}}))
     log = results.root.parent / ".snakemake" / "log"
     log.mkdir(parents=True)
     (log / "a.log").write_text(f"config: {root.decode()}")

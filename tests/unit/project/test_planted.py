@@ -28,14 +28,14 @@ CORE = "scripts/dicomzarr"
 BUGS = [
     Bug(
         "the text of an exception is logged",
-        f"{CORE}/workflow/job.py",
+        f"{CORE}/system/safe_messages.py",
         'return f"{type(error).__name__} at',
         'return f"{error} at',
         "privacy/test_nothing_leaves.py::test_a_fault_is_told_without_its_text",
     ),
     Bug(
         "an error of the disk names the file",
-        f"{CORE}/workflow/job.py",
+        f"{CORE}/system/safe_messages.py",
         "os.strerror(error.errno) if error.errno else type(error).__name__",
         "error",
         "privacy/test_nothing_leaves.py::test_an_error_of_the_disk_names_no_path",

@@ -16,22 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomzarr.privacy import pseudonyms
+from dicomzarr.system import digested_json, flush, json_files, locks
 from dicomzarr.system import files as storage
-from dicomzarr.system import locks
+from dicomzarr.vocabulary import errors
 
 
 def test_a_record_tells_every_flip_and_cut(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     said = {"claims": {"a": [1, "x"]}, "schema_version": 1, "zz": "é"}
-    data = storage.record_json(said)
+    data = digested_json.record_json(said)
     path.write_bytes(data)
-    assert storage.read_record(path) == said
+    assert digested_json.read_record(path) == said
     damaged = [data[:at] for at in range(len(data))]
     damaged += [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in range(len(data))]
-    for wrong in [*damaged, data + b"\n", storage.canonical_json(said), b"[]", b"{}"]:
+    for wrong in [*damaged, data + b"\n", json_files.canonical_json(said), b"[]", b"{}"]:
         path.write_bytes(wrong)
-        with pytest.raises(storage.Damaged):
-            storage.read_record(path)
+        with pytest.raises(errors.Damaged):
+            digested_json.read_record(path)
 
 
 def test_a_folder_in_the_place_of_a_file_makes_way(tmp_path: Path) -> None:
@@ -45,13 +46,13 @@ def test_a_file_may_be_written_out_before_its_flush(tmp_path: Path) -> None:
     path = tmp_path / "shard"
     path.write_bytes(bytes(range(256)) * 8192)
     with open(path, "rb") as stream:
-        storage.begin_to_write_out(stream.fileno())
+        flush.begin_to_write_out(stream.fileno())
     assert path.read_bytes() == bytes(range(256)) * 8192
-    storage.begin_to_write_out(-1)  # what the system refuses is left to the flush
+    flush.begin_to_write_out(-1)  # what the system refuses is left to the flush
 
 
 def test_shared_files_become_durable_together(tmp_path: Path) -> None:
-    files = storage.Staged(storage.Disk(tmp_path), private=False)
+    files = flush.Staged(flush.Disk(tmp_path), private=False)
     old, new = tmp_path / "below/old", tmp_path / "below/new"
     storage.write_atomically(old, b"as it was")
     before = old.stat()
@@ -80,7 +81,7 @@ def test_what_is_flushed_was_opened_before_it_was_written(tmp_path: Path, monkey
     monkeypatch.setattr(
         os, "open", lambda path, *rest, **more: (opened.append(str(path)), real(path, *rest, **more))[1]
     )
-    records = storage.Staged(storage.Disk(tmp_path))
+    records = flush.Staged(flush.Disk(tmp_path))
     records.add(tmp_path / "record", b"{}")
     assert opened[0] == str(tmp_path) and len(opened) == 2
     records.publish()
@@ -93,14 +94,14 @@ def test_without_syncfs_each_file_is_flushed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.readlink(f"/proc/self/fd/{handle}")))
     written = tmp_path / "written"
     written.write_bytes(b"x")
-    storage.Disk(tmp_path).flush([written])
+    flush.Disk(tmp_path).flush([written])
     assert flushed == [str(written)]
 
 
 def test_an_error_of_the_disk_is_no_missing_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_syncfs(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match="Input/output error"):
-        storage.Disk(tmp_path).flush()
+        flush.Disk(tmp_path).flush()
 
 
 def test_a_file_system_without_locks_is_told_and_used(
@@ -131,7 +132,7 @@ NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False,
 
 @given(st.dictionaries(WORDS, st.one_of(WORDS, NUMBERS, st.none(), st.lists(st.one_of(WORDS, NUMBERS), max_size=6))))
 def test_a_json_line_is_ascii_sorted_and_says_the_same(value: dict[str, object]) -> None:
-    line = storage.json_line(value)
+    line = json_files.json_line(value)
     assert line.isascii() and "\n" not in line
     assert list(json.loads(line)) == sorted(value)
     assert repr(json.loads(line)) == repr({key: value[key] for key in sorted(value)})

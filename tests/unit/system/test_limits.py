@@ -14,9 +14,10 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches
-from dicomzarr.system import files, limits, sandbox
+from dicomzarr.system import files, json_files, limits, sandbox
 from dicomzarr.system.limits import Limits
-from dicomzarr.system.results_folder import Results, encode_path
+from dicomzarr.system.path_text import encode_path
+from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes.model import Options
 from dicomzarr.workflow import prepare
 
@@ -34,7 +35,7 @@ def results(tmp_path: Path) -> Iterator[Results]:
     root = os.fsencode(tmp_path / "source")
     rows = sorted(prepare.entries(root), key=lambda row: row[0])
     lines = [{"roots": {"": encode_path(root)}}, *rows]
-    results.inventory.write_bytes(b"".join(map(files.canonical_json, lines)))
+    results.inventory.write_bytes(b"".join(map(json_files.canonical_json, lines)))
     yield results
     sandbox.end()
     limits.use(before)
@@ -49,7 +50,7 @@ def run(results: Results, **budget: int) -> tuple[int, dict[str, str]]:
     (plan,) = results.plans.glob("*-*.json")
     options = Options("balanced", "slice", 1e-3, 0.0, "keep", ("a 1",), "c")
     done = batch.extract_batch(plan, results.inventory, results, IDS, options)
-    records = [files.read_json(results.series_record("extract_batch", series)) for series in done.series]
+    records = [json_files.read_json(results.series_record("extract_batch", series)) for series in done.series]
     return done.counts["extracted"], {f["path"]: f["reason"] for record in records for f in record["files"]}
 
 
@@ -71,5 +72,5 @@ def test_more_frames_than_memory_has_room_for_are_refused(results: Results, tmp_
     path = save(one, tmp_path / "source" / "many.dcm")
     found = path.stat()
     row = ["many.dcm", "file", found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-    results.inventory.write_bytes(results.inventory.read_bytes() + files.canonical_json(row))
+    results.inventory.write_bytes(results.inventory.read_bytes() + json_files.canonical_json(row))
     assert run(results, megabytes=64)[1]["many.dcm"] == "too_large"

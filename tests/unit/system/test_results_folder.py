@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomzarr.system.results_folder import decode_path, encode_path
+from dicomzarr.system.path_text import decode_path, encode_path
 
 
 @given(st.binary(min_size=1, max_size=60).filter(lambda raw: b"\0" not in raw))

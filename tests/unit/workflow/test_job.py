@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
 import re
 
-import pytest
 from conftest import ROOT
 
 from dicomzarr.workflow import job
@@ -27,15 +24,3 @@ def test_the_seal_goes_before_each_rule_that_it_speaks_for() -> None:
     }
     assert {"discover_files", "consolidate_dataset", "check_privacy"} <= asked | writes
     assert set(job.SEALED) == asked | writes | {"extract_batch", "check_batch"}
-
-
-def test_versions_are_those_of_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = {name: importlib.metadata.version(name) for name in job.SOFTWARE}
-    assert job.software() == installed
-
-    def refuse(folder: str) -> list[str]:
-        raise OSError
-
-    monkeypatch.setattr(job, "_installed", installed.__getitem__)
-    monkeypatch.setattr(os, "listdir", refuse)  # folders that cannot be listed, or archives
-    assert job.software() == installed

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from dicomzarr.vocabulary.errors import ConfigProblem
 from dicomzarr.workflow import settings
-from dicomzarr.workflow.settings import ConfigProblem
 
 WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"limits": {"seconds": 0}}, ("'limits.seconds'", "found 0", "from 1")),

@@ -16,7 +16,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.arrays.zarr_reader import StoredArray, open_array
-from dicomzarr.system import files
+from dicomzarr.system import digested_json, files, flush
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import ALONE, Crew
@@ -288,14 +288,14 @@ def _on_disk(folder: Path) -> dict[str, list[int]]:
 
 
 def _check_series(
-    results: Results, record: Mapping[str, Any], code: str, records: files.Staged, crew: Crew
+    results: Results, record: Mapping[str, Any], code: str, records: flush.Staged, crew: Crew
 ) -> tuple[dict[str, Any], bool]:
     """Return the rows of a series, kept from before where neither its files nor the code changed, and whether kept."""
     path = results.series_record(RULE, record["series_id"])
     disk = {volume["array"]: _on_disk(results.images / volume["array"]) for volume in record["volumes"]}
     key = {"code": code, "fingerprint": record["fingerprint"], "disk": disk}
     try:
-        kept = files.read_record(path)
+        kept = digested_json.read_record(path)
         if kept["key"] == key:
             return kept, True
     except (OSError, ValueError, KeyError, TypeError):
@@ -305,7 +305,7 @@ def _check_series(
         depth.append(depth_row(volume, read_back(results.images, volume, crew)))
         size.append(size_row(volume, {name: said[0] for name, said in disk[volume["array"]].items()}))
     made = {"key": key, "depth": depth, "size": size}
-    records.add(path, files.record_json(made))
+    records.add(path, digested_json.record_json(made))
     return made, False
 
 
@@ -326,14 +326,14 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
     -------
     CheckResult
     """
-    extracted = files.read_record(record)
+    extracted = digested_json.read_record(record)
     outcome = CheckResult({"arrays": 0, "read": 0, "mismatches": 0})
-    disk = files.Disk(results.records)
-    records, crew = files.Staged(disk), Crew(threads)
+    disk = flush.Disk(results.records)
+    records, crew = flush.Staged(disk), Crew(threads)
     progress = Progress(results.private, f"{RULE}.{record.stem}")
     try:
         for series_id in sorted(extracted["series"]):
-            series = files.read_record(results.series_record("extract_batch", series_id))
+            series = digested_json.read_record(results.series_record("extract_batch", series_id))
             rows, kept = _check_series(results, series, code, records, crew)
             outcome.depth += rows["depth"]
             outcome.size += rows["size"]

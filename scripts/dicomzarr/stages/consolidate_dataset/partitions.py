@@ -16,9 +16,10 @@ from typing import Any
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.stages.consolidate_dataset.volume_rows import Joined, volume_line
-from dicomzarr.system import csv_tables
+from dicomzarr.system import csv_tables, digested_json, flush, json_files
 from dicomzarr.system import files as storage
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary import errors
 
 MOST_SHELVES = 256  # as many as pairs of hex digits; that many files can be open at once
 _PARTS = ("volumes", "files", "frames")
@@ -116,22 +117,23 @@ def fragments(made: Made, batches: Sequence[str]) -> tuple[list[Fragment], int]:
 def _key(made: Made, batches: Sequence[str]) -> str:
     """Return a digest of all that a fragment is made from, but for what is joined to its series."""
     records = [
-        [storage.digest_of_record(made.results.records / rule / f"{batch}.json") for rule in _SAID] for batch in batches
+        [digested_json.digest_of_record(made.results.records / rule / f"{batch}.json") for rule in _SAID]
+        for batch in batches
     ]
-    return storage.sha256_of_bytes(storage.canonical_json([made.code, made.pseudonyms.key_check, batches, records]))
+    return storage.sha256_of_bytes(json_files.canonical_json([made.code, made.pseudonyms.key_check, batches, records]))
 
 
 def _joined(made: Made, series: Mapping[str, str]) -> str:
     """Return a digest of what is joined to series, which are given with their subjects."""
     joined = made.joined
     said = [[*joined.of(one, subject).values()] for one, subject in sorted(series.items())] if joined.is_wanted else []
-    return storage.sha256_of_bytes(storage.canonical_json([*joined.columns, said]))
+    return storage.sha256_of_bytes(json_files.canonical_json([*joined.columns, said]))
 
 
 def _standing(made: Made, folder: Path, name: str, key: str) -> Fragment | None:
     """Return a fragment that was made from these records and is whole, with the provenance it vouches for."""
     try:
-        said = storage.read_record(folder / f"{name}.json")
+        said = digested_json.read_record(folder / f"{name}.json")
         if said["key"] != key or said["joined"] != _joined(made, said["series"]):
             return None
         fragment = Fragment(folder, name, said["arrays"], said["risks"], said["claims"])
@@ -152,7 +154,7 @@ def _make(made: Made, folder: Path, name: str, key: str, batches: Sequence[str])
         series_id = record["series_id"]
         subjects[series_id] = record["subject_id"]
         for rule, said in zip(_SAID, (_extraction_said(record, made.pseudonyms), _check_said(checked)), strict=True):
-            line = storage.canonical_json({"series_id": series_id, **said})
+            line = json_files.canonical_json({"series_id": series_id, **said})
             provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
         for said in record["files"]:
             parts["files"].append(file_row(said["path"], said["outcome"], said["reason"], series_id))
@@ -178,15 +180,15 @@ def _make(made: Made, folder: Path, name: str, key: str, batches: Sequence[str])
         digests[part] = storage.sha256_of_bytes(data)
     said = {"key": key, "joined": _joined(made, subjects), "series": subjects, "parts": digests}
     said |= {"arrays": arrays, "risks": fragment.risks, "claims": claims}
-    _write(folder / f"{name}.json", storage.record_json(said))
+    _write(folder / f"{name}.json", digested_json.record_json(said))
     return fragment
 
 
 def _publish(folder: Path, told: Mapping[str, bytes]) -> None:
     """Write the files that hold something else, by path below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    disk = storage.Disk(folder)
-    files = storage.Staged(disk, private=False)
+    disk = flush.Disk(folder)
+    files = flush.Staged(disk, private=False)
     try:
         for path, data in told.items():
             files.add_if_changed(folder / path, data)
@@ -213,14 +215,14 @@ def _records(results: Results, batches: Sequence[str]) -> Iterator[tuple[dict[st
     """
     for batch in batches:
         path = results.records / "extract_batch" / f"{batch}.json"
-        extracted = storage.read_record(path)
+        extracted = digested_json.read_record(path)
         digests = []
         for series_id in sorted(extracted["series"]):
-            record, digest = storage.read_record_and_digest(results.series_record("extract_batch", series_id))
+            record, digest = digested_json.read_record_and_digest(results.series_record("extract_batch", series_id))
             digests.append(digest)
-            yield record, storage.read_record(results.series_record("check_batch", series_id))
-        if storage.digest_of_digests(digests) != extracted["records"]:
-            raise storage.Damaged(path)
+            yield record, digested_json.read_record(results.series_record("check_batch", series_id))
+        if digested_json.digest_of_digests(digests) != extracted["records"]:
+            raise errors.Damaged(path)
 
 
 def _extraction_said(record: Mapping[str, Any], pseudonyms: Pseudonyms) -> dict[str, Any]:

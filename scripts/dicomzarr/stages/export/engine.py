@@ -23,7 +23,7 @@ from typing import Any
 from dicomzarr.records import export_record
 from dicomzarr.records.export_record import Kind
 from dicomzarr.stages.export.tables import FILES, REPORT
-from dicomzarr.system import csv_tables
+from dicomzarr.system import csv_tables, digested_json, flush, json_files
 from dicomzarr.system import files as storage
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
@@ -64,7 +64,7 @@ class Recipe:
         """Return the digest of everything that the export of a series depends on."""
         files = {volume["array"]: volume["files"] for volume in volumes}
         whole = [files, self.level, self.code, dict(self.software)]
-        return storage.sha256_of_bytes(storage.canonical_json(whole))
+        return storage.sha256_of_bytes(json_files.canonical_json(whole))
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Refusing(UserError):
 def _kept(results: Results, kind: Kind, series_id: str, fingerprint: str) -> bool:
     """Return whether the export of a series stands as it should be."""
     try:
-        record = storage.read_record(results.series_record(kind.rule, series_id))
+        record = digested_json.read_record(results.series_record(kind.rule, series_id))
         return record["fingerprint"] == fingerprint and export_record.stands(results, kind, record)
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -96,7 +96,7 @@ def _current(results: Results, batches: Sequence[str]) -> list[str]:
     """Return the series of the dataset, sorted."""
     found: set[str] = set()
     for batch in batches:
-        found.update(storage.read_record(results.records / "extract_batch" / f"{batch}.json")["series"])
+        found.update(digested_json.read_record(results.records / "extract_batch" / f"{batch}.json")["series"])
     return sorted(found)
 
 
@@ -107,7 +107,7 @@ class _Export:
     results: Results
     recipe: Recipe
     store: Path
-    disk: storage.Disk
+    disk: flush.Disk
     waiting: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -131,7 +131,7 @@ class _Export:
         """Return the series to be exported, the largest first: bytes, id, fingerprint."""
         found = []
         for series_id in current:
-            said = storage.read_record(self.results.series_record("extract_batch", series_id))
+            said = digested_json.read_record(self.results.series_record("extract_batch", series_id))
             fingerprint = self.recipe.fingerprint(said["volumes"])
             if not said["volumes"]:
                 export_record.remove(self.results, self.kind, series_id)
@@ -152,11 +152,11 @@ class _Export:
         """Make what waits durable, rename it into place, and write the records last."""
         if not self.waiting:
             return
-        records = storage.Staged(self.disk)
+        records = flush.Staged(self.disk)
         try:
             for record in self.waiting:
                 path = self.results.series_record(self.kind.rule, record["series_id"])
-                records.add(path, storage.record_json(record))
+                records.add(path, digested_json.record_json(record))
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
                 home = export_record.home_of(self.results, self.kind, record["series_id"])
@@ -209,7 +209,7 @@ def export(
     folder = export_record.folder_of(results, kind)
     folder.mkdir(parents=True, exist_ok=True)
     store = storage.make_private(results.temporary / f"{kind.rule}.{os.getpid()}")
-    work = _Export(results, recipe, store, storage.Disk(store))
+    work = _Export(results, recipe, store, flush.Disk(store))
     export_record.open_again(results, kind)
     trouble: list[str] = []
     progress = Progress(results.private, kind.rule)
@@ -296,7 +296,7 @@ def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> Expo
     def records() -> Iterator[dict[str, Any]]:
         for series_id in current:
             with suppress(FileNotFoundError):
-                yield storage.read_record(results.series_record(kind.rule, series_id))
+                yield digested_json.read_record(results.series_record(kind.rule, series_id))
 
     def report() -> Iterator[str]:
         for record in records():
@@ -326,12 +326,12 @@ def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> Expo
         "rule": kind.rule,
         "lossy": kind.lossy,
         "digest": whole.hexdigest(),
-        "dataset_digest": storage.read_json(results.sealed)["digest"],
+        "dataset_digest": json_files.read_json(results.sealed)["digest"],
         "counts": counts,
         "params": {"export_level": recipe.level, "code": recipe.code},
         "software": dict(recipe.software),
     }
-    data = storage.canonical_json(summary)
+    data = json_files.canonical_json(summary)
     storage.write_atomically(folder / export_record.SUMMARY, data)
     claims[f"exports/{kind.folder}/{export_record.SUMMARY}"] = [len(data), storage.sha256_of_bytes(data)]
     return ExportResult(dict(counts), claims)

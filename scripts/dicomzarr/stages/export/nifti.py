@@ -21,7 +21,7 @@ from dicomzarr.stages.export.npz import attributes_of
 from dicomzarr.stages.export.refusals import Refused
 from dicomzarr.stages.export.tables import array_row, file_row
 from dicomzarr.stages.export.verified_arrays import Array, Damaged
-from dicomzarr.system import files
+from dicomzarr.system import json_files
 
 LONGEST = 32767  # indices of an axis: dim is a signed number of 16 bits
 START = 352  # bytes of the header with its extension flag
@@ -129,7 +129,7 @@ def _write_array(array: Array, store: Path, level: int) -> worker.Written:
             again.update(block)
     if said != header or again.digest() != digest.digest():
         raise Damaged(array.name)
-    beside.write_bytes(files.canonical_json(attributes_of(array)))
+    beside.write_bytes(json_files.canonical_json(attributes_of(array)))
     bits = int(header["bitpix"])
     rows = [
         file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.said["pixel_digest"]),

@@ -13,7 +13,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.dataset import Volume
-from dicomzarr.system import files
+from dicomzarr.system import digested_json
 from dicomzarr.system.results_folder import Results
 
 BLOCK = 32 << 20  # bytes read at once, where frames are no larger
@@ -170,10 +170,10 @@ def _step(most: int, chunk: int) -> int:
 
 def of_series(results: Results, series_id: str) -> list[Array]:
     """Return the arrays of a series, sorted by name."""
-    said = files.read_record(results.series_record("extract_batch", series_id))
+    said = digested_json.read_record(results.series_record("extract_batch", series_id))
     if not said["volumes"]:
         return []
-    checked = files.read_record(results.series_record("check_batch", series_id))
+    checked = digested_json.read_record(results.series_record("check_batch", series_id))
     depth = {row["array"]: row for row in checked["depth"]}
     volumes = sorted(said["volumes"], key=lambda volume: str(volume["array"]))
     return [Array(results, volume, depth[volume["array"]]) for volume in volumes]

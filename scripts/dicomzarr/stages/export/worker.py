@@ -15,8 +15,8 @@ from typing import Any
 from dicomzarr.stages.export.refusals import Refused
 from dicomzarr.stages.export.tables import array_row
 from dicomzarr.stages.export.verified_arrays import Array, Damaged, of_series
+from dicomzarr.system import safe_messages
 from dicomzarr.system.results_folder import Results
-from dicomzarr.workflow import job
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -54,7 +54,7 @@ def serve(work: Work) -> None:
     The first line holds the results folder, the folder to write to, the level of compression, and the process that
     asks. An answer has `arrays` and `files`, or an `error`: a word of our own, and never the text of an exception.
     """
-    job.quiet()
+    safe_messages.quiet()
     root, store, level, parent = json.loads(sys.stdin.readline())
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides
@@ -71,7 +71,7 @@ def _answer(work: Work, results: Results, series_id: str, store: Path, level: in
     except Damaged as damaged:
         return {"error": "damaged", "said": str(damaged)}
     except OSError as error:
-        return {"error": "system", "said": job.disk_trouble(error)}
+        return {"error": "system", "said": safe_messages.disk_trouble(error)}
     except Exception as error:
-        return {"error": "internal", "said": job.where(error)}
+        return {"error": "internal", "said": safe_messages.where(error)}
     return {"arrays": made.arrays, "files": made.files}

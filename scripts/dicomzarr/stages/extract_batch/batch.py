@@ -14,17 +14,18 @@ from typing import Any
 
 from dicomzarr.arrays import ome_metadata
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.plan import PlannedSeries, owned_prefixes, read_plan
+from dicomzarr.records.series_record import files_of
 from dicomzarr.stages.extract_batch.series import extract, fingerprint, options_of, set_aside
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Contents, Roots, content_of
-from dicomzarr.stages.plan_batches.batches import PlannedSeries, owned_prefixes, read_plan
+from dicomzarr.system import digested_json, flush, json_files, limits, retry, safe_messages
 from dicomzarr.system import files as storage
-from dicomzarr.system import limits, retry
 from dicomzarr.system.heartbeat import Progress
-from dicomzarr.system.results_folder import Results, decode_path
+from dicomzarr.system.path_text import decode_path
+from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import Crew
 from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.volumes.model import Options
-from dicomzarr.workflow import job
 
 log = logging.getLogger("dicomzarr")
 
@@ -67,21 +68,10 @@ def read_roots(inventory: Path) -> Roots:
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
-        record = storage.read_record(path)
+        record = digested_json.read_record(path)
         return record if {"files", "volumes", "fingerprint"} <= set(record) else None
     except (OSError, ValueError):
         return None
-
-
-def files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return ``{path below images.zarr: [size, sha256]}`` of all that a series has there."""
-    series = record["series_id"]
-    found: dict[str, list[Any]] = {}
-    if record["volumes"]:
-        found[f"{series}/zarr.json"] = [len(ome_metadata.GROUP), storage.sha256_of_bytes(ome_metadata.GROUP)]
-    for volume in record["volumes"]:
-        found.update({f"{volume['array']}/{path}": said for path, said in volume["files"].items()})
-    return found
 
 
 def _stands(results: Results, record: Mapping[str, Any]) -> bool:
@@ -130,7 +120,7 @@ def _unknown(entry: Mapping[str, Any], record: Mapping[str, Any] | None) -> list
 
 
 def _entry_digest(planned: PlannedSeries, options: Options) -> str:
-    return storage.sha256_of_bytes(planned.raw + storage.canonical_json(options_of(options)))
+    return storage.sha256_of_bytes(planned.raw + json_files.canonical_json(options_of(options)))
 
 
 def _renamed(record: dict[str, Any], entry: Mapping[str, Any], contents: Mapping[str, str]) -> None:
@@ -146,7 +136,7 @@ class _Batch:
 
     results: Results
     store: Path
-    disk: storage.Disk
+    disk: flush.Disk
     pseudonyms: Pseudonyms
     options: Options
     roots: Roots
@@ -171,9 +161,9 @@ class _Batch:
         return list(dataclasses.astuple(limits.current()))
 
     def save(self, record: Mapping[str, Any]) -> None:
-        path, data = self.record_path(record["series_id"]), storage.record_json(record)
+        path, data = self.record_path(record["series_id"]), digested_json.record_json(record)
         storage.write_atomically(path, data, private=True)
-        self.vouch(record, len(data), storage.digest_said_by(data))
+        self.vouch(record, len(data), digested_json.digest_said_by(data))
 
     def vouch(self, record: Mapping[str, Any], size: int, digest: str) -> None:
         """Note what the batch vouches for: a series whose record, of so many bytes and with this digest, is on disk."""
@@ -195,7 +185,7 @@ class _Batch:
         again = self.paranoid or lifted or died
         if record is not None and standing and record.get("entry") == said and not again and not _unread(record):
             path = self.record_path(planned.series_id)
-            self.vouch(record, path.stat().st_size, storage.digest_of_record(path))
+            self.vouch(record, path.stat().st_size, digested_json.digest_of_record(path))
             return False
         entry = planned.entry
         contents, kept = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
@@ -248,7 +238,7 @@ class _Batch:
             log.error("series %s: %s", entry["series_id"], reason)
         except Exception as error:  # one series must not cost the others; the batch's next job tries it again
             reason = "internal_error"
-            log.error("series %s: %s, %s; please open an issue", entry["series_id"], reason, job.where(error))
+            log.error("series %s: %s, %s; please open an issue", entry["series_id"], reason, safe_messages.where(error))
         storage.remove_tree(store)
         return set_aside(entry, contents, self.options, reason) | {"died": True}
 
@@ -256,12 +246,12 @@ class _Batch:
         """Make what waits durable, rename it into the dataset, and write the records last."""
         if not self.waiting:
             return
-        records, written = storage.Staged(self.disk), []
+        records, written = flush.Staged(self.disk), []
         try:
             for record in self.waiting:
-                data = storage.record_json(record)
+                data = digested_json.record_json(record)
                 records.add(self.record_path(record["series_id"]), data)
-                written.append((len(data), storage.digest_said_by(data)))
+                written.append((len(data), digested_json.digest_said_by(data)))
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
                 self._place(record)
@@ -313,7 +303,7 @@ class _Batch:
             "kept": self.keep_removed,
         }
         if home.is_dir():  # else an interrupted job has done this part
-            storage.write_atomically(self.retired_path(path.stem), storage.canonical_json(note), private=True)
+            storage.write_atomically(self.retired_path(path.stem), json_files.canonical_json(note), private=True)
             if self.keep_removed:
                 kept = storage.make_private(self.results.private / "removed") / path.stem
                 storage.remove_tree(kept)
@@ -383,7 +373,7 @@ def extract_batch(
     store = results.temporary / f"{name}.{os.getpid()}"
     storage.make_private(store)
     notes = retry.Notes(results.private, name)
-    disk = storage.Disk(store)
+    disk = flush.Disk(store)
     batch = _Batch(results, store, disk, pseudonyms, options, read_roots(inventory), notes, Crew(threads))
     batch.suspect = notes.suspect()
     batch.paranoid, batch.keep_removed = paranoid, keep_removed
@@ -401,7 +391,9 @@ def extract_batch(
     if changed:
         raise SourceChanged(len(changed), "series")
     batch.outcome.unreadable.sort()
-    batch.outcome.records = storage.digest_of_digests(batch.digests[series_id] for series_id in sorted(batch.digests))
+    batch.outcome.records = digested_json.digest_of_digests(
+        batch.digests[series_id] for series_id in sorted(batch.digests)
+    )
     total, extracted = len(planned), batch.extracted
     batch.outcome.counts = {
         "series": total,

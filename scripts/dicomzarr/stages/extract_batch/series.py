@@ -18,6 +18,7 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, numbers_of, understand
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import files as storage
+from dicomzarr.system import json_files
 from dicomzarr.system.thread_pool import ALONE, Crew
 from dicomzarr.vocabulary.reasons import REASONS, SetAside
 from dicomzarr.volumes import stacking
@@ -48,7 +49,7 @@ def fingerprint(entry: Mapping[str, Any], contents: Mapping[str, str], options: 
     rivals = sorted(contents[row["path"]] for row in entry["rivals"])
     ids = [entry["series_id"], entry["study_id"], entry["subject_id"], entry["flags"]]
     whole = [files, rivals, ids, options_of(options)]
-    return storage.sha256_of_bytes(storage.canonical_json(whole))
+    return storage.sha256_of_bytes(json_files.canonical_json(whole))
 
 
 def _pixel_digest(files: Sequence[SourceFile], index: int, readers: Readers) -> str | None:

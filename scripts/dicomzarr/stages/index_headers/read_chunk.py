@@ -11,8 +11,8 @@ from typing import TypeAlias
 from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.source.safe_open import Opener, stat_key
-from dicomzarr.system import files, limits
-from dicomzarr.system.results_folder import decode_path
+from dicomzarr.system import json_files, limits
+from dicomzarr.system.path_text import decode_path
 from dicomzarr.vocabulary.reasons import REASONS
 from dicomzarr.volumes.model import HeaderRow, StatKey
 
@@ -141,4 +141,4 @@ def _line(path: str, key: StatKey, header: Header) -> str:
         flags=list(header.flags),
         facts=header.facts,
     )
-    return files.json_line(row)
+    return json_files.json_line(row)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
-from dicomzarr.system import csv_tables, files
+from dicomzarr.system import csv_tables, files, json_files
 from dicomzarr.system.results_folder import Results
-from dicomzarr.workflow.settings import FIXED_FINDING, LABEL_FINDINGS
+from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS
 
 JOINED = ("label", "finding", "value", "series")
 DETAILS = ("label", "finding", "source", "line", "key", "series_id")
@@ -131,7 +131,7 @@ def label_names(sources: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _entries(results: Results, batches: Sequence[str]) -> Iterator[dict[str, Any]]:
     for batch in sorted(batches):
-        yield from files.read_json(results.plan(batch))["series"]
+        yield from json_files.read_json(results.plan(batch))["series"]
 
 
 def _sayings(
@@ -183,7 +183,7 @@ def join_labels(
     A series has a label where every line that speaks of it, or of one of its files, says the same. Where they differ
     it has none, and a conflict is counted.
     """
-    content = files.read_json(said_path(results))
+    content = json_files.read_json(said_path(results))
     labels, fixed = (_Index([Said(a, b, c, tuple(d), e) for a, b, c, d, e in content[x]]) for x in ("labels", "fixed"))
     names, present = label_names(sources), _series_with_images(arrays)
     joined: dict[str, dict[str, Any]] = {}
@@ -228,7 +228,7 @@ def join_labels(
     for line, series_id in fixed.without_partner():
         counted[FIXED, FIXED_FINDING, ""] += 1
         details.append([FIXED, FIXED_FINDING, line.source, line.line, " ".join(line.key).strip(), series_id])
-    files.write_atomically(outputs["joined"], files.canonical_json(joined), private=True)
+    files.write_atomically(outputs["joined"], json_files.canonical_json(joined), private=True)
     csv_tables.write(
         outputs["report"], JOINED, [csv_tables.line([*key, count]) for key, count in sorted(counted.items())]
     )

@@ -17,8 +17,10 @@ from typing import Any
 
 from dicomzarr.stages.join_labels.join import Said, said_path
 from dicomzarr.system import files as storage
-from dicomzarr.system.results_folder import Results, decode_path, encode_path
-from dicomzarr.workflow.settings import ConfigProblem
+from dicomzarr.system import json_files
+from dicomzarr.system.path_text import decode_path, encode_path
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import ConfigProblem
 
 LARGEST = 256 << 20  # bytes of a label file
 SEPARATORS = ",;\t"  # a spreadsheet writes semicolons where the comma is the decimal mark
@@ -208,5 +210,5 @@ def keep(results: Results, sources: Sequence[Mapping[str, Any]], fixed: Mapping[
     """
     said = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_sources(sources)]
     lists = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_fixed(fixed)]
-    content = storage.canonical_json({"labels": said, "fixed": lists})
+    content = json_files.canonical_json({"labels": said, "fixed": lists})
     storage.write_if_changed(said_path(results), content, private=True)

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import math
 import os
-import re
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -23,14 +22,15 @@ import orjson
 from numpy.typing import NDArray
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.plan import _NAME, PREFIX_BITS, batch_name
+from dicomzarr.stages.plan_batches.membership import Belonging, Ids, belonging
 from dicomzarr.system import files as storage
+from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes.model import HeaderRow
 
 MOST_BATCHES = 4096
 FILE_COSTS = 50_000  # bytes of pixels that take as long as opening one more file: many small ones are work too
-PREFIX_BITS = 12  # three hex digits of a series id: a batch owns whole prefixes
-_NAME = re.compile(r"(\d{4})-(\d{4})")
 _NONE = 0  # stands for "no SOP Instance UID" among hashes
 _ALL_BITS = 2**64 - 1
 
@@ -43,26 +43,6 @@ class PlanCounts:
     series: int
     batches: int
     claims: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
-
-
-def batch_name(number: int, batches: int) -> str:
-    """Return the name of the batch with this number among so many."""
-    return f"{batches:04d}-{number:04d}"
-
-
-def batch_of(series_id: str, batches: int) -> str:
-    """Return the name of the batch that owns a series."""
-    return batch_name(int(series_id[:3], 16) * batches >> PREFIX_BITS, batches)
-
-
-def owned_prefixes(batch: str) -> list[str]:
-    """Return the three-digit prefixes of the series ids that a batch owns."""
-    match = _NAME.fullmatch(batch)
-    if match is None:
-        raise ValueError(f"no batch name: {batch!r}")
-    batches, number = map(int, match.groups())
-    width = (1 << PREFIX_BITS) // batches
-    return [f"{prefix:03x}" for prefix in range(number * width, (number + 1) * width)]
 
 
 def number_of_batches(series: int, size: int, series_each: int, bytes_each: int, at_least: int) -> int:
@@ -79,7 +59,7 @@ def number_of_batches(series: int, size: int, series_each: int, bytes_each: int,
 def _previous_number(results: Results) -> int:
     """Return the number of batches in use, kept beside the plans or, where that is lost, inferred from their names."""
     try:
-        kept = int(storage.read_json(results.private / "batches.json")["batches"])
+        kept = int(json_files.read_json(results.private / "batches.json")["batches"])
         if kept in {1 << power for power in range(PREFIX_BITS + 1)}:
             return kept
     except (OSError, ValueError, KeyError, TypeError):
@@ -90,26 +70,6 @@ def _previous_number(results: Results) -> int:
 
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") or 1
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Belonging:
-    """Which patient, study and series a header belongs to, as ids, and what is uncertain about it."""
-
-    subject_id: str
-    study_id: str
-    series_id: str
-    flags: tuple[str, ...]
-
-
-class Ids(NamedTuple):
-    """The attributes of a header that say where it belongs; empty where there is none."""
-
-    issuer: str
-    patient: str
-    study: str
-    series: str
-    content: str
 
 
 class _Known(NamedTuple):
@@ -172,24 +132,6 @@ def _known(line: bytes) -> _Known:
     sizes = (facts[name] for name in _SIZES if isinstance(facts.get(name), int))
     work = work_of(said("TransferSyntaxUID", ""), size, sizes)
     return _Known(row["outcome"], row["reason"], size, work, said("SOPInstanceUID", ""), ids)
-
-
-def belonging(ids: Ids, pseudonyms: Pseudonyms) -> Belonging | None:
-    """Return where a header belongs, or None where it names no series and its content is not known."""
-    flags = []
-    if ids.patient or ids.issuer:
-        subject = pseudonyms.subject_id(ids.issuer, ids.patient)
-    else:
-        flags.append("unknown_subject")
-        subject = pseudonyms.unknown_subject_id(ids.study or ids.series or ids.content)
-    if ids.series:
-        series = pseudonyms.series_id(subject, ids.series)
-    elif ids.content:
-        flags.append("no_series_uid")
-        series = pseudonyms.series_id(subject, f"content\0{ids.content}")
-    else:
-        return None
-    return Belonging(subject, pseudonyms.study_id(ids.study) if ids.study else "", series, tuple(flags))
 
 
 def _belongs_to_a_series(known: _Known) -> bool:
@@ -276,7 +218,7 @@ def _entry(lines: list[bytes], telling: list[bytes], rivals: list[bytes], shared
         "subject_id": found[0].subject_id,
     }
     files, others = (b",".join(some) for some in (lines, rivals))
-    return b'{"files":[%b],"rivals":[%b],%b' % (files, others, storage.canonical_json(ids).strip()[1:])
+    return b'{"files":[%b],"rivals":[%b],%b' % (files, others, json_files.canonical_json(ids).strip()[1:])
 
 
 def plan_batches(
@@ -312,7 +254,7 @@ def plan_batches(
     at_least = max(_previous_number(results), 2 if many else 1)
     batches = number_of_batches(series_count, work, series_each, bytes_each, at_least)
     storage.write_if_changed(
-        results.private / "batches.json", storage.canonical_json({"batches": batches}), private=True
+        results.private / "batches.json", json_files.canonical_json({"batches": batches}), private=True
     )
     order = np.lexsort((survey.offset, survey.series))
     numbers = (survey.series[order] >> np.uint64(64 - PREFIX_BITS)) * np.uint64(batches) >> np.uint64(PREFIX_BITS)
@@ -352,67 +294,13 @@ def plan_batches(
                 "series": len(entries),
             }
     _remove_other_numberings(results, set(digests))
-    storage.write_atomically(contents, storage.canonical_json({"batches": digests}), private=True)
+    storage.write_atomically(contents, json_files.canonical_json({"batches": digests}), private=True)
     return PlanCounts(len(survey.series), series_count, batches, claims)
 
 
 def _runs(rows: NDArray[np.int64], series: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
     """Return the rows of each series, shape (files,) each; those of a series are neighbours."""
     return np.split(rows, np.flatnonzero(series[1:] != series[:-1]) + 1) if len(rows) else []
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PlannedSeries:
-    """A series as its plan has it; most that did not change need not be taken apart.
-
-    Attributes
-    ----------
-    series_id : str
-    raw : bytes
-        The JSON of its entry.
-    """
-
-    series_id: str
-    raw: bytes
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """Ids, files and rivals."""
-        found: dict[str, Any] = orjson.loads(self.raw)
-        return found
-
-    @property
-    def size(self) -> int:
-        """Bytes of its files."""
-        # Neither mark can stand in a text, where a quotation mark has a backslash before it.
-        return sum(map(int, _STAT.findall(self.raw, 0, self.raw.rindex(b',"rivals":['))))
-
-
-_STAT = re.compile(rb'"stat":\[(\d+),')
-_SERIES = re.compile(rb'"series_id":"([0-9a-f]{16})"')
-
-
-def read_plan(plan: Path) -> tuple[str, list[PlannedSeries]]:
-    """Return the name of a batch and its series, by id.
-
-    Raises
-    ------
-    Damaged
-        If the file is not as `plan_batches` wrote it.
-    """
-    head, *lines = plan.read_bytes().split(b"\n")
-    name = re.fullmatch(rb'\{"batch":"(\d{4}-\d{4})","series":\[', head)
-    if name is None or lines[-2:] != [b"]}", b""]:
-        raise storage.Damaged(plan)
-    found = []
-    for line in lines[:-2]:
-        if line:  # a batch without series has an empty one
-            raw = line.removesuffix(b",")
-            series = _SERIES.search(raw, raw.rindex(b',"series_id":'))
-            if series is None:
-                raise storage.Damaged(plan)
-            found.append(PlannedSeries(series[1].decode(), raw))
-    return name[1].decode(), found
 
 
 def _remove_other_numberings(results: Results, current: set[str]) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records import plan as plan_file
 from dicomzarr.stages.plan_batches import batches as plans
-from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary import errors
 
 KEY = Pseudonyms(b"k" * 32)
 
@@ -39,15 +40,15 @@ def plan(tmp_path: Path, rows: list[dict[str, Any]], series_each: int = 64) -> d
     found = {}
     for name in named:
         for entry in json.loads(results.plan(name).read_text())["series"]:
-            assert plans.batch_of(entry["series_id"], len(named)) == name
-            assert entry["series_id"][:3] in plans.owned_prefixes(name)
+            assert plan_file.batch_of(entry["series_id"], len(named)) == name
+            assert entry["series_id"][:3] in plan_file.owned_prefixes(name)
             found[entry["series_id"]] = entry
     return found
 
 
 def test_every_prefix_has_one_owner() -> None:
     for batches in (1, 2, 64, 4096):
-        owned = [p for n in range(batches) for p in plans.owned_prefixes(plans.batch_name(n, batches))]
+        owned = [p for n in range(batches) for p in plan_file.owned_prefixes(plan_file.batch_name(n, batches))]
         assert owned == [f"{prefix:03x}" for prefix in range(4096)]
 
 
@@ -78,7 +79,7 @@ def test_a_plan_that_did_not_change_is_not_rewritten(tmp_path: Path) -> None:
     entry = plan(tmp_path, [*rows, added], series_each=2)[KEY.series_id(KEY.subject_id("", "p"), "1.3")]
     assert [one["path"] for one in entry["files"]] == ["3.dcm", "late.dcm"]
     changed = [path for path, then in before.items() if path.stat().st_mtime_ns != then]
-    assert [path.stem for path in changed] == [plans.batch_of(entry["series_id"], len(before))]
+    assert [path.stem for path in changed] == [plan_file.batch_of(entry["series_id"], len(before))]
 
 
 def test_doubling_removes_the_old_numbering(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = [row(f"{n}.dcm", f"1.{n}", f"2.{n}") for n in range(5)] + [row('o,\\"rivals\\":[dd', "1.3", "2.4")]
     made = plan(tmp_path, rows)
     path = Results(tmp_path).plan("0001-0000")
-    name, found = plans.read_plan(path)
+    name, found = plan_file.read_plan(path)
     assert name == "0001-0000"
     assert {one.series_id: one.entry for one in found} == made
     assert [one.size for one in found] == [sum(f["stat"][0] for f in one.entry["files"]) for one in found]
@@ -134,13 +135,13 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for cut in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])
-        with pytest.raises(files.Damaged):
-            plans.read_plan(path)
+        with pytest.raises(errors.Damaged):
+            plan_file.read_plan(path)
 
 
 def test_an_empty_plan_has_no_series(tmp_path: Path) -> None:
     assert plan(tmp_path, []) == {}
-    assert plans.read_plan(Results(tmp_path).plan("0001-0000")) == ("0001-0000", [])
+    assert plan_file.read_plan(Results(tmp_path).plan("0001-0000")) == ("0001-0000", [])
 
 
 J2K, BASELINE = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.50"

@@ -1,0 +1,143 @@
+"""Many files made durable together: one flush of the file system in place of an fsync each."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dicomzarr.system.files import PRIVATE_FILE, SHARED_FILE, TEMPORARY, _holds, _put, make_private
+
+
+class Staged:
+    """Small files that become durable together: each written beside its place, all renamed after one flush.
+
+    An `fsync` for each of thousands of records would take longer than the work they speak for.
+
+    Parameters
+    ----------
+    disk : Disk
+        Where they will lie.
+    private : bool
+        Mode 0600 from the first byte, whatever the umask, and missing folders 0700.
+    """
+
+    def __init__(self, disk: Disk, *, private: bool = True) -> None:
+        self._disk, self._private = disk, private
+        self._waiting: dict[Path, Path] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, path: Path, data: bytes) -> None:
+        """Write `data` beside `path`."""
+        if self._private:
+            make_private(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+        mode = PRIVATE_FILE if self._private else SHARED_FILE
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        with open(handle, "wb") as stream:
+            stream.write(data)
+        self._waiting[path] = beside
+
+    def add_if_changed(self, path: Path, data: bytes) -> None:
+        """Write `data` beside `path` only where the file holds something else."""
+        if not _holds(path, data):
+            self.add(path, data)
+
+    def rename(self) -> None:
+        """Put the files into place; what they hold must have been flushed."""
+        for path, beside in self._waiting.items():
+            _put(beside, path)
+        self._waiting = {}
+
+    def publish(self) -> None:
+        """Flush the file system and put the files into place."""
+        if self._waiting:
+            self._disk.flush(self._waiting.values())
+            self.rename()
+
+    def abandon(self) -> None:
+        """Remove what was not renamed."""
+        for beside in self._waiting.values():
+            beside.unlink(missing_ok=True)
+        self._waiting = {}
+
+
+class Disk:
+    """A file system, to be flushed as a whole: one call for many files.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder on it. Made before the first write that it is to flush: the system tells each descriptor only of errors
+        since it was opened, or of those that nobody has been told of.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def flush(self, written: Iterable[Path] = ()) -> None:
+        """Make durable all that was written to the file system.
+
+        Parameters
+        ----------
+        written : iterable of Path
+            The files that matter; looked at only where the system does not know that call.
+
+        Raises
+        ------
+        OSError
+            If the disk could not take it.
+        """
+        import ctypes
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(self._handle) == 0:
+            return
+        error = ctypes.get_errno()
+        if error not in _NO_SUCH_CALL:
+            raise OSError(error, os.strerror(error))
+        os.sync()  # of all file systems, and without a word on errors: those come from what follows
+        for path in written:
+            sync_file(path)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._handle)
+
+
+_SYNC_FILE_RANGE_WRITE = 2  # sync_file_range(2)
+
+
+def begin_to_write_out(handle: int) -> None:
+    """Have the system begin to write a file to the disk, without waiting: `Disk.flush` then has less to wait for.
+
+    Parameters
+    ----------
+    handle : int
+        Of a file that is written whole. Where the system cannot begin, nothing is lost; errors of the disk are told by
+        the flush.
+    """
+    import ctypes
+
+    with contextlib.suppress(AttributeError):
+        begin = ctypes.CDLL(None).sync_file_range
+        begin(ctypes.c_int(handle), ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
+
+
+# A kernel, a sandbox or a file system that does not know syncfs.
+_NO_SUCH_CALL = (errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,17 @@
+"""What `gate:` may count."""
+
+from __future__ import annotations
+
+LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
+
+
+FIXED_FINDING = "fixed_unmatched"  # of the lists of splits.fixed
+
+
+OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
+
+
+VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
+
+
+EXPORT_FINDINGS = ("png_refused", "nifti_refused")

@@ -1,0 +1,58 @@
+"""The rules of the workflow, in order: the one list that records and the seal are made from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """One rule.
+
+    Attributes
+    ----------
+    name : str
+        Of the rule, its script, its stage, its log and its record.
+    unit : str
+        What one job and one record stand for: ``dataset`` or ``batch``.
+    sealed : bool
+        The seal states its work: where it starts, an older seal is revoked.
+    optional : bool
+        Asked for only by the configuration or on the command line.
+    """
+
+    name: str
+    unit: str = "dataset"
+    sealed: bool = True
+    optional: bool = False
+
+
+RULES = (
+    Rule("discover_files"),
+    Rule("index_headers"),
+    Rule("plan_batches"),
+    Rule("extract_batch", unit="batch"),
+    Rule("check_batch", unit="batch"),
+    Rule("report_depth"),
+    Rule("report_size"),
+    Rule("join_labels", optional=True),
+    Rule("consolidate_dataset"),
+    Rule("render_report"),
+    Rule("check_privacy"),
+    Rule("seal_dataset", sealed=False),
+    Rule("check_gate", sealed=False, optional=True),
+    Rule("export_png", sealed=False, optional=True),
+    Rule("export_npz", sealed=False, optional=True),
+    Rule("export_nifti", sealed=False, optional=True),
+    Rule("export_preview", sealed=False, optional=True),
+)
+SEALED = tuple(rule.name for rule in RULES if rule.sealed)
+BATCH_RULES = tuple(rule.name for rule in RULES if rule.unit == "batch")
+# Rules of every run that have one record each.
+DATASET_RULES = tuple(rule.name for rule in RULES if rule.unit == "dataset" and not rule.optional)
+EXPORT_RULES = tuple(rule.name for rule in RULES if rule.name.startswith("export_"))
+
+
+def rules_before(name: str) -> list[str]:
+    """Return the rules of every run that have one record each and come before this one."""
+    names = [rule.name for rule in RULES]
+    return [rule for rule in DATASET_RULES if names.index(rule) < names.index(name)]
