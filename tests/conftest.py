@@ -186,6 +186,19 @@ def forks(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 
 @pytest.fixture(scope="session")
+def warm(forks: Forks | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks | None]:
+    """What starts the processes of tests that prove something about data by many runs: see `forks.py`.
+
+    Without gcc it is None, and processes start as a user's do, which takes several times as long.
+    """
+    if forks or not shutil.which("gcc"):
+        yield forks
+        return
+    with Forks(tmp_path_factory.mktemp("warm")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def corpus() -> Path:
     """The open corpus, where it lies beside the checkout."""
     if not (CORPUS / "expected.json").exists():

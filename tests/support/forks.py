@@ -73,9 +73,10 @@ class Forks:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._server.stdin
+        assert self._server.stdin and self._server.stdout
         self._server.stdin.close()
         self._server.wait()
+        self._server.stdout.close()
 
     def start(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path) -> int:
         """Start `snakemake` in a session of its own and return the id of its process, which is that of its group."""

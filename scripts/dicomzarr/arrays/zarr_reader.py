@@ -34,16 +34,26 @@ class _AtOnce(ThreadPoolExecutor):
         return done
 
 
+class _ThreadLoop:
+    """The event loop of a thread, closed when the thread ends."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_default_executor(_AtOnce())
+
+    def __del__(self) -> None:
+        self.loop.close()
+
+
 _mine = threading.local()
 
 
 def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Return what a coroutine returns, run by the event loop of this thread."""
-    loop: asyncio.AbstractEventLoop | None = getattr(_mine, "loop", None)
-    if loop is None:
-        loop = _mine.loop = asyncio.new_event_loop()
-        loop.set_default_executor(_AtOnce())
-    return loop.run_until_complete(work)
+    mine: _ThreadLoop | None = getattr(_mine, "loop", None)
+    if mine is None:
+        mine = _mine.loop = _ThreadLoop()
+    return mine.loop.run_until_complete(work)
 
 
 class StoredArray:

@@ -13,6 +13,7 @@ import re
 import struct
 import unicodedata
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
@@ -288,6 +289,7 @@ class Needles:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         handle = os.open(self._more_path, flags, files.PRIVATE_FILE)
         stream = open(handle, "r+b", buffering=0)  # noqa: SIM115 - it stays open until all is saved
+        weakref.finalize(self, stream.close)  # where a run is interrupted before
         if self._takes_up:
             stream.truncate(stream.seek(0, os.SEEK_END) // 8 * 8)
             stream.seek(0, os.SEEK_END)

@@ -62,8 +62,8 @@ def join(
     arrays = results.dataset / "arrays.csv"
     labels.join_labels(results, ["0001-0000"], sources, Pseudonyms(b"k" * 32), arrays, outputs)
     joined = {name[0]: said for name, said in json.loads(outputs["joined"].read_text()).items()}
-    tables = [list(csv.DictReader(outputs[name].open(newline=""))) for name in ("report", "details")]
-    return joined, tables[0], tables[1]
+    tables = [outputs[name].read_text(encoding="utf-8").splitlines(keepends=True) for name in ("report", "details")]
+    return joined, *(list(csv.DictReader(lines)) for lines in tables)
 
 
 def finding(report: list[dict[str, str]], name: str) -> int:
