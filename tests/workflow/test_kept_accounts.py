@@ -31,7 +31,9 @@ def damage(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
-def test_a_new_series_costs_its_part_and_no_damage_gets_through(workflow: Workflow, tmp_path: Path, warm: Forks | None) -> None:
+def test_a_new_series_costs_its_part_and_no_damage_gets_through(
+    workflow: Workflow, tmp_path: Path, warm: Forks | None
+) -> None:
     workflow.forks = warm
     workflow.environment["DICOMZARR_KEY"] = "k" * 32
     workflow.config |= {"batch": BATCH, "splits": {"fractions": {"test": 0.5, "train": 0.5}, "seed": 1}}

@@ -231,7 +231,7 @@ def test_sequences_that_are_none_count_as_absent() -> None:
 
 def test_reading_takes_time_in_proportion_to_the_frames() -> None:
     seconds = {}  # of processor time, the least of three tries, by number of frames
-    for count in (250, 2000):
+    for count in (125, 1000):
         groups = {"FrameContentSequence": item(StackID="1")}
         made = enhanced(count, lambda n, groups=groups: group(PlanePositionSequence=position(n), **groups))
         tries = []
@@ -241,7 +241,7 @@ def test_reading_takes_time_in_proportion_to_the_frames() -> None:
             tries.append(time.thread_time() - began)
             assert volume.shape == (count, 4, 6)
         seconds[count] = min(tries)
-    assert seconds[2000] < 24 * seconds[250]  # 8 in proportion, 64 if each frame were compared with each
+    assert seconds[1000] < 16 * seconds[125]  # 8 in proportion, up to 64 if each frame is compared with each
 
 
 # ------------------------------------------------------------------------------------------------- tiles and segments
@@ -259,15 +259,15 @@ def test_functional_groups_do_not_pile_up_in_memory() -> None:
         )
 
     stream = io.BytesIO()
-    dcmwrite(stream, enhanced(1000, each), implicit_vr=False, little_endian=True)
+    dcmwrite(stream, enhanced(250, each), implicit_vr=False, little_endian=True)
     found = dcmread(stream, force=True)
     len(found.PerFrameFunctionalGroupsSequence)  # which pydicom reads on demand
     tracemalloc.start()
     frames = read(found)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(frames) == 1000 and frames[7].causes["b_value"] == 7
-    assert peak < 1000 * 6000
+    assert len(frames) == 250 and frames[7].causes["b_value"] == 7
+    assert peak < 250 * 6000
 
 
 def test_tiles_of_a_full_slide_lie_row_by_row() -> None:

@@ -323,7 +323,7 @@ def test_content_is_digested_only_where_uids_are_missing(source: Source) -> None
     assert ["content_sha256" in row["facts"] for row in source.rows()] == [False, True, True]  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("reason", ["decoder_died", "timeout", "too_large"])
+@pytest.mark.parametrize("reason", ["decoder_died", pytest.param("timeout", marks=pytest.mark.slow), "too_large"])
 def test_a_process_that_dies_hangs_or_bloats_costs_its_file(
     many: Source, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
