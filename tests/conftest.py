@@ -78,7 +78,7 @@ class Workflow:
     config: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     project: Path = ROOT
-    forks: Forks | None = None  # starts the processes, where there are thousands to start
+    forks: Forks | None = None  # starts the processes, where there are many to start; it has this project's code
     timeout: int = 600  # s
 
     @property
@@ -107,6 +107,7 @@ class Workflow:
         kept = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"}
         whole = {**kept, **self.environment, **environment}
         if self.forks:
+            assert self.project == ROOT
             output = self.folder / "output.txt"
             self.forks.start(said, self.folder, whole, output)
             return subprocess.CompletedProcess(said, self.forks.wait(), "", output.read_text(errors="replace"))

@@ -49,8 +49,8 @@ def groups(size: int) -> list[list[tuple[str, Edit]]]:
     return [listed[start : start + size] for start in range(0, len(listed), size)]
 
 
-def test_each_edit_extracts_its_series_alone_and_ends_as_from_scratch(tmp_path: Path, forks: Forks | None) -> None:
-    workflow, tree = tree_at(tmp_path / "tree", 1, forks)
+def test_each_edit_extracts_its_series_alone_and_ends_as_from_scratch(tmp_path: Path, warm: Forks | None) -> None:
+    workflow, tree = tree_at(tmp_path / "tree", 1, warm)
     run = workflow.run()
     elsewhere = Workflow(tmp_path / "elsewhere", {"source": str(workflow.source), "batch": BATCH}, workflow.environment)
     scratch = scratch_digest(workflow, tmp_path / "scratch")
@@ -64,7 +64,7 @@ def test_each_edit_extracts_its_series_alone_and_ends_as_from_scratch(tmp_path: 
         assert {one for one in after if after[one] != before.get(one)} == expected, name
         assert run.sealed["digest"] == scratch_digest(workflow, tmp_path / "scratch"), name
         if FULL:  # and from scratch by the real workflow, not by the core alone
-            fresh = Workflow(tmp_path / f"fresh {number}", elsewhere.config, workflow.environment, forks=forks)
+            fresh = Workflow(tmp_path / f"fresh {number}", elsewhere.config, workflow.environment, forks=warm)
             assert run.sealed["seal"] == fresh.run(cores=1).sealed["seal"], name
             print(f"{name}: {len(expected)} series extracted, as expected; digest and seal as from scratch")
         assert dataset_digest(workflow.results / "dataset") == run.sealed["digest"], name

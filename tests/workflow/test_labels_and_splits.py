@@ -12,13 +12,15 @@ from urllib.parse import unquote
 import pytest
 from conftest import Launch, Run, Workflow
 from dicoms import save_series
+from forks import Forks
 
 PATIENTS = 4
 FRACTIONS = {"train": 0.5, "test": 0.5}
 
 
 @pytest.fixture
-def labelled(workflow: Workflow) -> Workflow:
+def labelled(workflow: Workflow, warm: Forks | None) -> Workflow:
+    workflow.forks = warm
     for number in range(PATIENTS):
         save_series(workflow.source / f"ward {number % 2}", f"series-{number}", 2, StudyDescription="Zyxwolfdesc")
         for path in (workflow.source / f"ward {number % 2}").glob("*.dcm"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import FULL, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
+from forks import Forks
 from project_copy import copy_of_the_project, edit
 
 from dicomzarr.stages import verify_dataset
@@ -25,8 +26,8 @@ def many_series(source: Path) -> None:
 
 
 @pytest.fixture
-def built(workflow: Workflow) -> Workflow:
-    workflow.config = dict(SMALL_BATCHES)
+def built(workflow: Workflow, warm: Forks | None) -> Workflow:
+    workflow.forks, workflow.config = warm, dict(SMALL_BATCHES)
     many_series(workflow.source)
     workflow.run()
     return workflow
@@ -119,10 +120,10 @@ def test_more_series_may_double_the_batches_without_extracting_again(built: Work
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workflow, dict[str, str]]:
+def standing(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> tuple[Workflow, dict[str, str]]:
     """A dataset that each test may damage and heal, and what its seal was at first."""
     folder = tmp_path_factory.mktemp("standing")
-    workflow = Workflow(folder, dict(SMALL_BATCHES), {"DICOMZARR_KEY": "k" * 32})
+    workflow = Workflow(folder, dict(SMALL_BATCHES), {"DICOMZARR_KEY": "k" * 32}, forks=warm)
     many_series(workflow.source)
     return workflow, workflow.run().sealed
 
