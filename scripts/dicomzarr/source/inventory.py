@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from dicomzarr.system import files, json_files
+from dicomzarr.system.path_text import encode_path
 
 # Kinds of entry in the inventory that are not regular files, and what becomes of them.
 NOT_FILES = {
@@ -23,3 +28,40 @@ def rows_of(inventory: Path) -> Iterator[list[Any]]:
     with open(inventory, "rb") as stream:
         next(stream)
         yield from map(orjson.loads, stream)
+
+
+def known_rows(inventory: Path) -> Iterator[list[Any]]:
+    """Yield the entries of the inventory of the last run, sorted by path; the first item holds the roots.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is none, or it is damaged.
+    """
+    with open(inventory, "rb") as stream:
+        yield [json.loads(stream.readline())["roots"]]
+        yield from map(orjson.loads, stream)
+
+
+def roots_of(sources: Mapping[str, Path]) -> dict[str, str]:
+    """Return the source folders by label, percent-encoded, as the first line of the inventory states them."""
+    return {label: encode_path(os.fsencode(folder)) for label, folder in sources.items()}
+
+
+def write(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
+    """Write the inventory if it changed; return whether it did.
+
+    Parameters
+    ----------
+    sources : mapping of str to Path
+        Absolute source folders by label.
+    rows : sequence
+        What `listing.list_sources` returned.
+    inventory : Path
+    """
+    beside = inventory.with_name(inventory.name + files.TEMPORARY)
+    with files.replacing(beside, private=True) as stream:
+        stream.write(json_files.canonical_json({"roots": roots_of(sources)}))
+        for row in rows:
+            stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+    return files.replace_if_changed(inventory, beside)

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
-import json
 import os
 import re
-import stat
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from dicomzarr.privacy import pseudonyms as identity
 from dicomzarr.records import export_record, rule_record
-from dicomzarr.source.safe_open import Opener, stat_key
+from dicomzarr.source import inventory, listing
+from dicomzarr.source.safe_open import Opener
 from dicomzarr.stages.join_labels import label_files
 from dicomzarr.system import digested_json, files, json_files, locks
-from dicomzarr.system.path_text import encode_path
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import progress_line
@@ -68,129 +63,12 @@ def wanted(arguments: Sequence[str]) -> bool:
     return not any(argument.split("=")[0] in NO_SCAN for argument in arguments)
 
 
-def entries(root: bytes, prefix: bytes = b"", within: Sequence[bytes] = ()) -> Iterator[list[Any]]:
-    """Yield every directory entry below `root` that is not a readable directory.
-
-    Parameters
-    ----------
-    root : bytes
-        An absolute folder.
-    prefix : bytes
-        Put before each path: the label of the source and a slash, or nothing.
-    within : sequence of bytes
-        Real paths of the source folders: a link to a file or folder in one of them is a `linked` one. That is found by
-        its own path, so that no link need ever be opened.
-
-    Yields
-    ------
-    list
-        ``[path, "file", size, mtime_ns, ctime_ns, inode]`` or ``[path, kind]`` with a kind of `inventory.NOT_FILES`;
-        `path` is percent-encoded. No file is opened, no link is followed.
-
-    Raises
-    ------
-    UserError
-        If a folder cannot be listed for another reason than a missing permission: what lies in it is not gone.
-    """
-    waiting = [(root, prefix)]
-    while waiting:
-        folder, before = waiting.pop()
-        try:
-            listing = _listing(folder, may_be_link=folder == root)
-        except OSError as error:
-            if folder != root and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                continue  # it vanished since its parent was listed: it is not there
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG):
-                raise UserError(
-                    f"config key 'source': a folder of the source cannot be listed: {os.strerror(error.errno or 0)}; "
-                    "nothing was changed: check the disk or the mount, then run the same command again"
-                ) from None
-            yield [encode_path(before.rstrip(b"/") or b"."), "unreadable_folder"]
-            continue
-        for name, found in listing:
-            path = before + name
-            if isinstance(found, str):
-                yield [encode_path(path), found]
-            elif stat.S_ISDIR(found.st_mode):
-                waiting.append((folder + b"/" + name, path + b"/"))
-            elif stat.S_ISREG(found.st_mode):
-                yield [encode_path(path), "file", *stat_key(found)]
-            elif not stat.S_ISLNK(found.st_mode):
-                yield [encode_path(path), "special"]
-            else:
-                yield [encode_path(path), "linked" if _leads_into(folder + b"/" + name, within) else "link"]
-
-
-def _listing(folder: bytes, *, may_be_link: bool) -> list[tuple[bytes, os.stat_result | str]]:
-    """Return the entries of a folder with their stat, or their kind where permission to ask for it is missing."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if may_be_link else os.O_NOFOLLOW)
-    handle = os.open(folder, flags)
-    found: list[tuple[bytes, os.stat_result | str]] = []
-    try:
-        with os.scandir(handle) as listing:
-            for entry in listing:
-                name = os.fsencode(entry.name)
-                try:
-                    found.append((name, entry.stat(follow_symlinks=False)))
-                except PermissionError:  # a folder that may be listed and not entered
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    found.append((name, "unreadable_folder" if is_folder else "unreadable_file"))
-                except OSError:
-                    continue  # it vanished between listing and stat: it is not there
-    finally:
-        os.close(handle)
-    return found
-
-
-def _leads_into(link: bytes, within: Sequence[bytes]) -> bool:
-    """Return whether a link ends at a regular file or a folder in one of the folders `within`."""
-    if not within:
-        return False
-    try:
-        target = os.path.realpath(link, strict=True)
-        mode = os.lstat(target).st_mode
-    except OSError:
-        return False  # it leads nowhere, or round in a circle
-    return (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and any(
-        target == folder or target.startswith(folder.rstrip(b"/") + b"/") for folder in within
-    )
-
-
-def list_sources(settings: Settings) -> list[list[Any]]:
-    """Return the entries of all source folders, sorted by path."""
-    rows: list[list[Any]] = []
-    folders = {label: os.fsencode(folder) for label, folder in settings.sources.items()}
-    within = [os.path.realpath(folder) for folder in folders.values()] if settings.follow_links else []
-    for label, folder in folders.items():
-        rows.extend(entries(folder, f"{label}/".encode() if label else b"", within))
-    rows.sort(key=lambda row: row[0])
-    return rows
-
-
-def roots_of(settings: Settings) -> dict[str, str]:
-    """Return the source folders by label, percent-encoded, as the inventory holds them."""
-    return {label: encode_path(os.fsencode(folder)) for label, folder in settings.sources.items()}
-
-
-def known_rows(inventory: Path) -> Iterator[list[Any]]:
-    """Yield the entries of the inventory of the last run, sorted by path; the first item holds the roots.
-
-    Raises
-    ------
-    OSError, ValueError
-        If there is none, or it is damaged.
-    """
-    with open(inventory, "rb") as stream:
-        yield [json.loads(stream.readline())["roots"]]
-        yield from map(orjson.loads, stream)
-
-
 def _files_by_label(rows: Iterable[Sequence[Any]], labels: Iterable[str]) -> Counter[str]:
     several = "" not in set(labels)
     return Counter(row[0].partition("/")[0] if several else "" for row in rows if row[1] == "file")
 
 
-def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], inventory: Path) -> None:
+def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_inventory: Path) -> None:
     """Refuse a source that lost all of its files, or more than the share allowed, since the last run.
 
     A folder that was taken out of the configuration is not missed: that was said on purpose.
@@ -203,7 +81,7 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], inventory: Pa
     if settings.confirm_drop:
         return
     try:
-        known = known_rows(inventory)
+        known = inventory.known_rows(known_inventory)
         before = _files_by_label(known, next(known)[0])
     except (OSError, ValueError, LookupError, TypeError):
         return  # the first run, or a damaged inventory
@@ -216,17 +94,6 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], inventory: Pa
                 f"config key {key!r}: of the {was} files that the last run found, {was - left} are gone; nothing was "
                 "changed. Is the disk mounted? If they were removed on purpose, add: --config confirm_drop=true"
             )
-
-
-def write_inventory(settings: Settings, rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
-    """Write the inventory where it changed; return whether it did."""
-    roots = roots_of(settings)
-    beside = inventory.with_name(inventory.name + files.TEMPORARY)
-    with files.replacing(beside, private=True) as stream:
-        stream.write(json_files.canonical_json({"roots": roots}))
-        for row in rows:
-            stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
-    return files.replace_if_changed(inventory, beside)
 
 
 def read_again(results: Results) -> None:
@@ -435,7 +302,7 @@ def prepare(settings: Settings) -> Results:
         # Made here, since Snakemake would make the folders of its outputs by the umask of the user.
         for folder in (results.plans, results.records, *(results.records / rule for rule in BATCH_RULES)):
             files.make_private(folder)
-        rows = list_sources(settings)
+        rows = listing.list_sources(settings.sources, follow_links=settings.follow_links)
         refuse_drop(settings, rows, results.inventory)
         keep_labels(results, settings)
         sweep(results)
@@ -446,7 +313,7 @@ def prepare(settings: Settings) -> Results:
         reopen_exports(results, sys.argv[1:])
         if settings.paranoid:
             read_again(results)
-        write_inventory(settings, rows, results.inventory)
+        inventory.write(settings.sources, rows, results.inventory)
     except OSError as error:
         raise UserError(
             f"config key 'results': the folder cannot be prepared: {os.strerror(error.errno or 0)}; "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.records import export_record
+from dicomzarr.source import inventory, listing
 from dicomzarr.system import files, json_files, locks
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -106,18 +107,18 @@ def reasons(settings: Settings) -> list[dict[str, Any]]:
     active = locks.holder(results.private)
     if active:
         raise UserError(f"another run uses this results folder: {active}")
-    rows = prepare.list_sources(settings)
+    rows = listing.list_sources(settings.sources, follow_links=settings.follow_links)
     if not results.inventory.is_file():
         return [{"reason": "first_run", "count": len(rows)}]
     prepare.refuse_drop(settings, rows, results.inventory)
     found: list[dict[str, Any]] = []
-    known = prepare.known_rows(results.inventory)
+    known = inventory.known_rows(results.inventory)
     try:
         roots = next(known)[0]
         changes = _changes(known, rows)
     except (ValueError, LookupError, TypeError):
         roots, changes = None, Counter({"changed": len(rows)})
-    if roots is not None and roots != prepare.roots_of(settings):
+    if roots is not None and roots != inventory.roots_of(settings.sources):
         found.append({"reason": "source_moved", "count": 1})
     found += [
         {"reason": f"source_{kind}", "count": changes[kind]} for kind in ("new", "changed", "gone") if changes[kind]
