@@ -16,6 +16,7 @@ from conftest import ROOT
 
 from dicomzarr.privacy import pseudonyms as identity
 from dicomzarr.records import digests
+from dicomzarr.source import inventory, listing
 from dicomzarr.stages import discover_files, report_tables
 from dicomzarr.stages.check_batch import read_back
 from dicomzarr.stages.consolidate_dataset import accounts, volume_rows
@@ -25,7 +26,6 @@ from dicomzarr.stages.plan_batches import batches as plans
 from dicomzarr.system import csv_tables, digested_json, files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes.model import Options
-from dicomzarr.workflow import prepare
 from dicomzarr.workflow import settings as configuration
 
 NEEDS_KEY = "k" * 32
@@ -57,7 +57,7 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
     for part in (results.private, results.plans, results.records):
         files.make_private(part)
     pseudonyms = identity.Pseudonyms(NEEDS_KEY.encode())
-    prepare.write_inventory(settings, prepare.list_sources(settings), results.inventory)
+    inventory.write(settings.sources, listing.list_sources(settings.sources), results.inventory)
     headers = results.private / "headers.jsonl"
     discover_files.write_manifest(results.inventory, results.private / "manifest.csv")
     index.index_headers(results.inventory, headers, results.private / "cache", 1)

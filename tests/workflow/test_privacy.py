@@ -154,9 +154,9 @@ def test_a_fault_of_the_scan_is_told_without_its_text(workflow: Workflow, tmp_pa
     planted(workflow.source)
     workflow.project = copy_of_the_project(tmp_path / "project")
     right = "    rows.sort(key=lambda row: row[0])\n    return rows"
-    edit(workflow.project / "scripts/dicomzarr/workflow/prepare.py", right, "    raise ValueError(rows)")
+    edit(workflow.project / "scripts/dicomzarr/source/listing.py", right, "    raise ValueError(rows)")
     run = workflow.run(ok=False)
-    assert run.process.returncode == 1 and "Error: internal error, ValueError at prepare:" in run.output
+    assert run.process.returncode == 1 and "Error: internal error, ValueError at listing:" in run.output
     assert "Traceback" not in run.output and not hits([*FOLDERS, "Canfolder"], run.output.encode())
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
+from dicomzarr.system import files, json_files
+from dicomzarr.system.path_text import encode_path
 
 # Kinds of entry in the inventory that are not regular files, and what becomes of them.
 NOT_FILES = {
@@ -22,4 +25,44 @@ def rows_of(inventory: Path) -> Iterator[list[Any]]:
     """Yield the entries of the inventory, sorted by path."""
     with open(inventory, "rb") as stream:
         next(stream)
-        yield from map(orjson.loads, stream)
+        yield from map(json_files.loads, stream)
+
+
+def known_rows(inventory: Path) -> Iterator[list[Any]]:
+    """Yield the entries of the inventory of the last run, sorted by path; the first item holds the roots.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is none, or it is damaged.
+    """
+    with open(inventory, "rb") as stream:
+        yield [json.loads(stream.readline())["roots"]]
+        yield from map(json_files.loads, stream)
+
+
+def roots_of(sources: Mapping[str, Path]) -> dict[str, str]:
+    """Return the source folders by label, percent-encoded, as the first line of the inventory states them."""
+    return {label: encode_path(os.fsencode(folder)) for label, folder in sources.items()}
+
+
+def lines(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]]) -> Iterator[bytes]:
+    """Yield the lines of the inventory: the source folders by label, then one line an entry.
+
+    Parameters
+    ----------
+    sources : mapping of str to Path
+        Absolute source folders by label.
+    rows : sequence
+        What `listing.list_sources` returned.
+    """
+    yield json_files.canonical_json({"roots": roots_of(sources)})
+    yield from map(json_files.compact_line, rows)
+
+
+def write(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
+    """Write the inventory if it changed; return whether it did. Parameters are those of `lines`, and the file."""
+    beside = inventory.with_name(inventory.name + files.TEMPORARY)
+    with files.replacing(beside, private=True) as stream:
+        stream.writelines(lines(sources, rows))
+    return files.replace_if_changed(inventory, beside)

@@ -18,13 +18,13 @@ from made_up_pixels import encapsulate
 from traps import ATTRIBUTE, FINE, STREAM, Traps
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.source import inventory, listing
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches
 from dicomzarr.system import safe_messages, sandbox
 from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes.model import Options
-from dicomzarr.workflow import prepare
 from dicomzarr.workflow.settings import Settings
 
 OPTIONS = Options("balanced", "slice", 1e-3, 1.0, "keep", ("a 1",), "c")
@@ -56,7 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     settings = sources_of(traps.source)
     before = os.umask(0)
     try:
-        prepare.write_inventory(settings, prepare.list_sources(settings), results.inventory)
+        inventory.write(settings.sources, listing.list_sources(settings.sources), results.inventory)
         headers = results.private / "headers.jsonl"
         index.index_headers(results.inventory, headers, results.private / "cache", 1)
         contents = results.plans / "contents.json"

@@ -11,6 +11,7 @@ import pytest
 from dicoms import ct_slice, save, save_series
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.source import listing
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches
@@ -19,7 +20,6 @@ from dicomzarr.system.limits import Limits
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes.model import Options
-from dicomzarr.workflow import prepare
 
 IDS = Pseudonyms(b"k" * 32)
 
@@ -33,7 +33,7 @@ def results(tmp_path: Path) -> Iterator[Results]:
     results = Results(tmp_path / "results")
     files.make_private(results.private)
     root = os.fsencode(tmp_path / "source")
-    rows = sorted(prepare.entries(root), key=lambda row: row[0])
+    rows = sorted(listing.entries(root), key=lambda row: row[0])
     lines = [{"roots": {"": encode_path(root)}}, *rows]
     results.inventory.write_bytes(b"".join(map(json_files.canonical_json, lines)))
     yield results

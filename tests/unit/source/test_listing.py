@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from ordinary import bound_by_permissions
 
-from dicomzarr.source import safe_open
-from dicomzarr.workflow import prepare
+from dicomzarr.source import listing, safe_open
 
 
 def kinds(root: Path, *within: Path) -> dict[str, str]:
-    return {row[0]: row[1] for row in prepare.entries(os.fsencode(root), within=[os.fsencode(path) for path in within])}
+    return {row[0]: row[1] for row in listing.entries(os.fsencode(root), within=[os.fsencode(path) for path in within])}
 
 
 @pytest.fixture
