@@ -1,9 +1,9 @@
-"""Write the parts of the documentation that follow from the code: the picture of the flow and three tables.
+"""Write the parts of the documentation that follow from the code: the diagram of the workflow and three tables.
 
     python docs/generate.py            bring them up to date
-    python docs/generate.py --check    say which are not, and exit with 1
+    python docs/generate.py --check    name those that are not current, and exit with 1
 
-Each part stands between two markers in its page; what is around them is written by hand.
+Each part is between two markers in its page; the text around them is written by hand.
 """
 
 import re
@@ -34,7 +34,7 @@ UNDECLARED = {
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as far as the picture shows it: what it reads and writes, as literal paths."""
+    """A rule as the diagram shows it: what it reads and writes, as literal paths."""
 
     name: str
     is_checkpoint: bool
@@ -48,7 +48,7 @@ class Rule:
 
     @property
     def products(self) -> list[str]:
-        """What it is there for: its outputs but for record and provenance, private ones with their folder."""
+        """Its outputs without record and provenance; private ones with their folder."""
         paths = [path.removeprefix("<results>/") for path in (*self.outputs, *UNDECLARED.get(self.name, ()))]
         paths = [path for path in paths if not path.startswith(("dataset/provenance/", "private/records/"))]
         shown = [path if path.startswith("private/") else path.removeprefix("dataset/") for path in paths]
@@ -95,7 +95,7 @@ def read_rules(folder: Path) -> list[Rule]:
 
 
 def edges_of(rules: list[Rule]) -> set[tuple[str, str]]:
-    """Return who feeds whom: by a path both name, by the folder of a checkpoint's output, else the scan."""
+    """Return which rule feeds which: by a path both name, by the folder of a checkpoint's output, else the scan."""
     writer = {path: rule.name for rule in rules for path in rule.outputs}
     folders = {path.rpartition("/")[0]: rule.name for rule in rules if rule.is_checkpoint for path in rule.outputs}
     edges = set()
@@ -106,7 +106,7 @@ def edges_of(rules: list[Rule]) -> set[tuple[str, str]]:
 
 
 def reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return the edges without those that a longer way implies."""
+    """Return the edges without those that a longer path implies."""
 
     def reaches(start: str, end: str) -> bool:
         return any(a == start and (b == end or reaches(b, end)) for a, b in edges)
@@ -149,7 +149,7 @@ def picture(rules: list[Rule]) -> str:
 
 
 def node(rule: Rule) -> str:
-    """Return the node of a rule: its name and its products; double-edged where the DAG is made anew behind it."""
+    """Return the node of a rule: its name and its products; double-edged if the DAG is rebuilt after it."""
     label = "<br/>".join([f"<b>{rule.name}</b>", *rule.products])
     label = label.replace("{batch}", "batch")
     return f'{rule.name}[["{label}"]]' if rule.is_checkpoint else f'{rule.name}["{label}"]'
@@ -158,9 +158,9 @@ def node(rule: Rule) -> str:
 # ---- Tables
 
 OUTCOMES = {
-    "skipped": "understood, and deliberately not an image of the dataset",
-    "quarantined": "should have been an image and could not be used",
-    "ignored": "not DICOM, or no file",
+    "skipped": "understood, and deliberately not part of the dataset",
+    "quarantined": "should have been an image, but could not be used",
+    "ignored": "not DICOM, or not a file",
 }
 
 
@@ -210,7 +210,7 @@ def with_part(page: str, name: str, content: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the parts, or say which are not current."""
+    """Write the parts, or name those that are not current."""
     stale = []
     for page, name, make in PARTS:
         path = ROOT / page

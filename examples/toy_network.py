@@ -1,9 +1,9 @@
-"""Train a toy network on the demo's volumes: CT or MR, from a patch of 32 x 32 pixels? NumPy alone, a few seconds.
+"""Train a toy network on the demo's volumes: is a patch of 32 x 32 pixels CT or MR? Needs only NumPy and a few seconds.
 
     ./run demo
     .venv/bin/python examples/toy_network.py demo/results
 
-It learns on the demo's generated volumes and is tested on real images of other subjects.
+It is trained on the demo's generated volumes and tested on real images of other subjects.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=2, help="of the workflow (2: what the targets are meant for)")
     parser.add_argument("--folder", type=Path, help="keep corpora and peers' environments here for the next time")
     parser.add_argument("--out", type=Path, default=Path("bench"))
-    parser.add_argument("--readme", action="store_true", help="put the tables into this project's README.md")
+    parser.add_argument("--page", action="store_true", help="put the tables into docs/performance.md")
     return parser.parse_args()
 
 
@@ -193,8 +193,8 @@ def main() -> None:
     (options.out / "figures.json").write_text(json.dumps(said, indent=1) + "\n")
     (options.out / "table.md").write_text(text)
     (options.out / "chart.svg").write_text(pages.chart(said))
-    if options.readme:
-        pages.write_into(ROOT / "README.md", text)
+    if options.page:
+        pages.write_into(ROOT / "docs" / "performance.md", text)
     print(text)
 
 

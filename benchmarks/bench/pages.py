@@ -10,7 +10,7 @@ from typing import Any
 
 from dicomzarr.stages.render_report.svg import Plot, linear
 
-START, END = "<!-- bench: made by ./run bench --readme -->", "<!-- end of bench -->"
+START, END = "<!-- bench: made by ./run bench --page -->", "<!-- end of bench -->"
 # Outside the report there is no page whose style sheet could give the colours.
 COLOURS = {"ink": "#222", "muted": "#666", "rule": "#ccc", "accent": "#2b6a8c", "paper": "#fff"}
 
@@ -80,8 +80,8 @@ def _coloured(svg: str) -> str:
     return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1) + "\n"
 
 
-def write_into(readme: Path, text: str) -> None:
-    """Put the tables between the marks of a page."""
-    page = readme.read_text(encoding="utf-8")
+def write_into(path: Path, text: str) -> None:
+    """Put the tables between the markers of a page."""
+    page = path.read_text(encoding="utf-8")
     head, rest = page.split(START, 1)
-    readme.write_text(f"{head}{START}\n\n{text}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+    path.write_text(f"{head}{START}\n\n{text}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")

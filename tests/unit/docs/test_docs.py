@@ -119,15 +119,28 @@ def test_no_page_names_a_place_on_somebodys_machine(page: Path) -> None:
     assert not re.search(r"(?<![\w.])/(home|work|tmp|Users|root)/", page.read_text())
 
 
-def test_decisions_are_numbered_and_short() -> None:
-    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+def test_decisions_are_numbered_dated_and_short() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
     numbers = [page.name[:4] for page in pages]
     assert len(set(numbers)) == len(pages) and all(number.isdigit() for number in numbers)
     for page in pages:
         text = page.read_text()
-        assert text.startswith(f"# {page.name[:4]}: ")
-        assert len(text.splitlines()) < 40
-        assert all(f"## {part}" in text for part in ("Context", "Decision", "Consequence"))
+        assert re.match(rf"# {page.name[:4]}: .+\n\n- Status: .+\n- Date: \d{{4}}-\d\d-\d\d\n", text)
+        assert len(text.splitlines()) < 45
+        assert all(f"## {part}" in text for part in ("Context", "Decision", "Consequences"))
+
+
+def test_the_index_of_decisions_is_complete() -> None:
+    rows = re.findall(
+        r"^\| \[(\d{4})\]\((.+?)\) \| (.+?) \| (.+?) \| (.+?) \| .+ \|$",
+        (ROOT / "docs" / "decisions" / "README.md").read_text(),
+        re.M,
+    )
+    expected = []
+    for page in sorted((ROOT / "docs" / "decisions").glob("0*.md")):
+        title, status, date = re.match(r"# \d{4}: (.+)\n\n- Status: (.+)\n- Date: (.+)\n", page.read_text()).groups()
+        expected.append((page.name[:4], page.name, title, status, date))
+    assert rows == expected
 
 
 # ---- Snippets
