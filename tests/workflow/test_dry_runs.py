@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 def mine(made: Workflow, tmp_path: Path) -> Workflow:
     """A copy of it that is up to date."""
     shutil.copytree(made.folder, tmp_path / "mine", symlinks=True)
-    workflow = Workflow(tmp_path / "mine", made.config, made.environment)
+    workflow = Workflow(tmp_path / "mine", dict(made.config), dict(made.environment))
     workflow.run()
     assert workflow.run().nothing_to_do
     return workflow
