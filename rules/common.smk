@@ -1,6 +1,7 @@
 # The core on the path, the configuration checked, the source scanned, and the few functions that rules use.
 import functools
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from dicomzarr.workflow import prepare, settings as configuration, status
 from dicomzarr.workflow.code_digest import code_digest
 from dicomzarr.workflow.job import software_versions, where
 from dicomzarr.workflow.leaving import let_go
-from dicomzarr.workflow.snakemake_quirks import leave_out_pandas
+from dicomzarr.workflow.snakemake_quirks import leave_out_pandas, report_planned_jobs
 
 # Switches come as text from the command line.
 for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
@@ -46,6 +47,7 @@ def compare_params(rules):
     if workflow.is_main_process and prepare.wanted(sys.argv[1:]):
         if status.asked():
             status.tell_more(settings, prepare.made_otherwise(rules))
+            report_planned_jobs(workflow, Path(os.environ[status.STATUS]))
         else:
             for record in prepare.made_otherwise(rules):
                 record.unlink()
