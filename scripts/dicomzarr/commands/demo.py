@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dicomzarr.commands import summary
-from dicomzarr.commands.processes import call
+from dicomzarr.commands.processes import Interrupt, call
 from dicomzarr.commands.snakemake import run_snakemake
 from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
@@ -48,7 +48,7 @@ def make_files() -> None:
         if made.read_text() == wanted and (folder / "source").is_dir() and (folder / "config.yaml").exists():
             return
     command = ["python", "-P", "-m", "dicomzarr.commands.demo_files", str(DEMO / "source")]
-    if call(command, shielded=True, PYTHONPATH=str(SCRIPTS)) != 0:
+    if call(command, interrupt=Interrupt.ENDS, PYTHONPATH=str(SCRIPTS)) != 0:
         raise UserError("The demo's files could not be made (see above)")
     (folder / "config.yaml").write_text(CONFIG)
     made.write_text(wanted)

@@ -6,6 +6,7 @@ that no moment is left in which one could be lost. The launcher has no threads: 
 
 from __future__ import annotations
 
+import enum
 import os
 import signal
 import subprocess
@@ -20,6 +21,14 @@ from dicomzarr.system.project import ROOT
 
 STOPPING = {signal.SIGINT, signal.SIGTERM}
 _SI_KERNEL = 0x80  # who sent a signal: not a process, but the terminal (sigaction(2))
+
+
+class Interrupt(enum.Enum):
+    """What SIGINT from the terminal does to a child."""
+
+    REACHES = enum.auto()
+    REACHES_ONCE_READY = enum.auto()  # the child begins with SIGINT blocked, and unblocks it
+    ENDS = enum.auto()  # SIGTERM instead: for a Python that would print a traceback
 
 
 class Stopped(BaseException):
@@ -84,7 +93,7 @@ def call(
     folder: Path = ROOT,
     *,
     output: IO[bytes] | None = None,
-    shielded: bool = False,
+    interrupt: Interrupt = Interrupt.REACHES,
     **changes: str,
 ) -> int:
     """Run a program of the environment and return its exit status.
@@ -100,8 +109,8 @@ def call(
         Where it runs.
     output : binary file, optional
         What receives its standard output and errors; by default, they are ours.
-    shielded : bool
-        Let SIGINT not reach it, but end it by SIGTERM: for a Python that would print a traceback.
+    interrupt : Interrupt
+        What SIGINT from the terminal does to it.
     **changes : str
         Environment variables beside ours; PYTHONPATH is not ours.
 
@@ -118,7 +127,7 @@ def call(
 
         def prepare() -> None:
             no_delay()
-            if shielded:
+            if interrupt is not Interrupt.REACHES:
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
         child = subprocess.Popen(
@@ -137,7 +146,7 @@ def call(
                 continue
             stopped = received.si_signo
             reached = stopped == signal.SIGINT and received.si_code == _SI_KERNEL
-            if not reached or shielded or may_have_missed_it:
+            if not reached or interrupt is Interrupt.ENDS or may_have_missed_it:
                 with suppress(ProcessLookupError):
                     child.terminate()
     status = child.returncode if child.returncode >= 0 else 128 - child.returncode

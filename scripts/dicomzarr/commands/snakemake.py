@@ -9,8 +9,9 @@ import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
-from dicomzarr.commands.processes import Stopped, call, say
+from dicomzarr.commands.processes import Interrupt, Stopped, call, say
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 
@@ -61,14 +62,21 @@ def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
     with tempfile.TemporaryDirectory() as answers:
         answer = Path(answers) / "results"
         try:
-            status = call(command, folder, DICOMZARR_RESULTS=str(answer))
+            status = call_snakemake(command, folder, DICOMZARR_RESULTS=str(answer))
         except Stopped as stopped:
             status = stopped.status
         if not answer.exists():  # no DAG over the data was wanted
             return status
         search = ["python", "-P", "-m", "dicomzarr.stages.check_privacy", answer.read_text(encoding="utf-8")]
-        found = call(search, folder, shielded=True, PYTHONPATH=str(ROOT / "scripts"))
+        found = call(search, folder, interrupt=Interrupt.ENDS, PYTHONPATH=str(ROOT / "scripts"))
         return status if status > 128 else found or status
+
+
+def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | None = None, **changes: str) -> int:
+    """Run a Snakemake command as `processes.call` does; Ctrl-C ends it without a traceback."""
+    program = str(Path(__file__).with_name("snakemake_process.py"))
+    command = ["python", "-P", program, *command[1:]]
+    return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, **changes)
 
 
 # ---- Mistyped words: Snakemake answers with a traceback, or with the usage of all its options

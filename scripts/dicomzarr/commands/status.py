@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands.processes import call, say
-from dicomzarr.commands.snakemake import refuse_mistyped, snakemake_command
+from dicomzarr.commands.processes import say
+from dicomzarr.commands.snakemake import call_snakemake, refuse_mistyped, snakemake_command
 
 # A reason is an object with the key `reason`, which is one of these, and the keys that its line names.
 LINES = {
@@ -55,7 +55,7 @@ def run_status(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         answer, printed = Path(folder) / "reasons.json", Path(folder) / "printed.txt"
         with open(printed, "wb") as output:
-            status = call(command, Path.cwd(), output=output, DICOMZARR_STATUS=str(answer))
+            status = call_snakemake(command, Path.cwd(), output=output, DICOMZARR_STATUS=str(answer))
         reasons = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
         if reasons is None or (status and not any(each["reason"] == "read_only" for each in reasons)):
             text = printed.read_text(encoding="utf-8", errors="replace")

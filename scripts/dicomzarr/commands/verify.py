@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands.processes import call, say
-from dicomzarr.commands.snakemake import TARGETS, refuse_mistyped, run_snakemake, snakemake_command
+from dicomzarr.commands.processes import say
+from dicomzarr.commands.snakemake import TARGETS, call_snakemake, refuse_mistyped, run_snakemake, snakemake_command
 from dicomzarr.system.project import ROOT
 
 
@@ -28,7 +28,7 @@ def run_verify(arguments: Sequence[str]) -> int:
     command += snakemake_command([word for word in arguments if word not in TARGETS], ROOT)[1:]
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "verdict.json"
-        status = call(command, Path.cwd(), DICOMZARR_VERDICT=str(answer))
+        status = call_snakemake(command, Path.cwd(), DICOMZARR_VERDICT=str(answer))
         if status or not answer.exists():
             return status or 1
         found = json.loads(answer.read_text(encoding="utf-8"))
