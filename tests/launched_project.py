@@ -15,7 +15,7 @@ from conftest import ROOT
 
 # What a stand-in does: it notes how it was called, and imitates as much of the real program as the launcher relies on.
 STAND_IN = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, signal, sys, time
 name, arguments = sys.argv[1], sys.argv[2:]
 if name == "python" and arguments[:3] == ["-P", "-m", "dicomzarr.commands"]:
     os.execv(sys.executable, [sys.executable, *arguments])  # the words are real
@@ -43,6 +43,12 @@ if name == "snakemake":
     if answer and "REASONS" in os.environ:
         pathlib.Path(answer).write_text(os.environ["REASONS"])
     print(os.environ.get("SNAKEMAKE_PRINTS", ""), end="", file=sys.stderr)
+    if "SNAKEMAKE_WAITS" in os.environ:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(5))
+        signal.signal(signal.SIGINT, lambda *_: os._exit(pathlib.Path("sigint").touch() or 6))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        pathlib.Path("started").touch()
+        time.sleep(60)
     sys.exit(int(os.environ.get("SNAKEMAKE_EXITS", "0")))
 """
 NO_CACHES = shutil.ignore_patterns("__pycache__")
@@ -51,15 +57,16 @@ NO_CACHES = shutil.ignore_patterns("__pycache__")
 class Project:
     """A copy of what the launcher needs, and a PATH that holds stand-ins alone."""
 
-    def __init__(self, folder: Path, name: str = "project") -> None:
+    def __init__(self, folder: Path, name: str = "project", python: str = sys.executable) -> None:
         self.root = folder / name
+        self.python = python
         self.elsewhere = folder / "elsewhere"
         self.calls = folder / "calls.jsonl"
         self.stand_ins = folder / "stand-ins"
         self.bin = folder / "bin"
         for each in (self.elsewhere, self.stand_ins, self.bin):
             each.mkdir(parents=True)
-        for part in ("commands", "system", "vocabulary"):
+        for part in ("commands", "system", "vocabulary", "workflow"):
             shutil.copytree(ROOT / "scripts/dicomzarr" / part, self.root / "scripts/dicomzarr" / part, ignore=NO_CACHES)
         shutil.copytree(ROOT / "rules", self.root / "rules")
         for name in ("run", "Snakefile", "requirements.lock", "requirements-dev.lock", "scripts/dicomzarr/__init__.py"):
@@ -71,7 +78,7 @@ class Project:
 
     def write_stand_in(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{self.stand_ins / 'stand_in.py'}' {path.name} \"$@\"\n")
+        path.write_text(f"#!/bin/sh\nexec '{self.python}' '{self.stand_ins / 'stand_in.py'}' {path.name} \"$@\"\n")
         path.chmod(0o755)
 
     def with_uv(self) -> Project:
@@ -85,13 +92,15 @@ class Project:
         return self
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(self.root / "run"), *arguments]
+        return [self.python, str(self.root / "run"), *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key not in ("DICOMZARR_VENV", "PIP_FIND_LINKS")}
         return {**kept, "PATH": str(self.bin), "CALLS": str(self.calls), "STAND_IN": str(self.stand_ins), **more}
 
-    def run(self, *arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, cwd: Path | None = None, user: int | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             self.command(*arguments),
             cwd=cwd or self.root,
@@ -99,6 +108,9 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
         assert "Traceback" not in done.stderr, done.stderr
         return done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import re
 import shlex
 import tempfile
@@ -14,6 +13,7 @@ from typing import IO
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.workflow import snakemake_quirks
 
 TARGETS = ("export_png", "export_npz", "export_nifti", "export_preview")
 # Options of Snakemake that name the cores themselves, or need none.
@@ -99,10 +99,10 @@ def refuse_mistyped(arguments: Sequence[str], folder: Path) -> None:
             words = ["demo", "status", "verify", "diff", "test", "check", "bench", "help", *rules]
             raise UserError(f"there is no word or rule {arguments[0]!r}{guess(arguments[0], words)}. See ./run help")
     options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
-    if not all(map(common_options().__contains__, options)):
-        known = options_of_snakemake()
+    if not {*options} <= snakemake_quirks.common_options():
+        known = snakemake_quirks.all_options()
         for option in options:
-            if not any(each.startswith(option) for each in known):
+            if known and not any(each.startswith(option) for each in known):
                 raise UserError(f"Snakemake has no option {option!r}{guess(option, known)}. See ./run --cores 1 --help")
 
 
@@ -129,18 +129,3 @@ def names_of_rules() -> list[str]:
     """Return the names of the rules, each a target."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "Snakefile", *ROOT.glob("rules/*.smk")])
     return re.findall(r"^(?:rule|checkpoint) (\w+):", text, flags=re.MULTILINE)
-
-
-def common_options() -> set[str]:
-    """Return the options that stand in the source of Snakemake's command line: importing that takes half a second."""
-    spec = importlib.util.find_spec("snakemake")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    text = "".join((Path(place) / "cli.py").read_text(encoding="utf-8") for place in places)
-    return {"--", *re.findall(r'"(--[a-z][a-z-]*)"', text)}
-
-
-def options_of_snakemake() -> list[str]:
-    """Return every option of Snakemake, those of its plugins included, as its own parser has them."""
-    from snakemake.cli import get_argument_parser
-
-    return [option for action in get_argument_parser()._actions for option in action.option_strings]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import logging
 import re
 import sys
@@ -9,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.system import files
 from dicomzarr.system.project import ROOT
 
 _PLUGIN = re.compile(r"snakemake_(?!interface)\w+_plugin_\w+")
@@ -59,6 +60,8 @@ class _PlannedJobs(logging.Handler):
             self.reasons = [{"reason": "read_only"}]
 
     def close(self) -> None:
+        from dicomzarr.system import files
+
         super().close()
         answer, self.answer = self.answer, Path()
         if answer != Path() and answer.exists():
@@ -120,3 +123,36 @@ def cause_of(reason: Any) -> str | None:
         if value - updated_by_jobs if name == "updated_input" else value:
             return cause
     return None if updated_by_jobs else ""
+
+
+# ---- The options of Snakemake
+
+
+def common_options() -> set[str]:
+    """Return the options that stand in the source of Snakemake's command line, without importing it (half a second).
+
+    What it is for: to answer a mistyped option in one line; see `all_options`.
+
+    Tried with: Snakemake 9.27.1. With another version: what is not found here is looked up in `all_options`.
+    """
+    spec = importlib.util.find_spec("snakemake")
+    options = {"--"}
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        with contextlib.suppress(OSError):
+            options |= {*re.findall(r'"(--[a-z][a-z-]*)"', (Path(place) / "cli.py").read_text(encoding="utf-8"))}
+    return options
+
+
+def all_options() -> list[str]:
+    """Return every option of Snakemake, those of its plugins included, as its own parser has them.
+
+    What it is for: Snakemake answers an unknown option by the usage of all options.
+
+    Tried with: Snakemake 9.27.1. With another version: none where its parser is elsewhere; Snakemake answers itself.
+    """
+    try:
+        from snakemake.cli import get_argument_parser
+
+        return [option for action in get_argument_parser()._actions for option in action.option_strings]
+    except (ImportError, AttributeError):
+        return []

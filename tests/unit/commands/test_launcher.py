@@ -6,7 +6,11 @@ import ast
 import os
 import resource
 import shlex
+import shutil
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -17,8 +21,11 @@ from conftest import ROOT
 from launched_project import Project, wait_until
 
 from dicomzarr.commands.__main__ import WORDS
+from dicomzarr.commands.environment import DEV, MINORS, PLAIN, stamp_of
 from dicomzarr.commands.snakemake import TARGETS, snakemake_command
 from dicomzarr.records import export_record
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -41,6 +48,26 @@ def launcher() -> ModuleType:
 
 def test_an_old_python_can_parse_it() -> None:
     ast.parse((ROOT / "run").read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+def old_pythons() -> list[str]:
+    versions = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
+    return [str(path) for path in versions if int(path.parts[-3].split(".")[1]) < 11]
+
+
+@pytest.mark.parametrize("python", old_pythons() or [""])
+def test_an_old_python_says_that_it_is_old_or_finds_a_newer_one(project: Project, python: str) -> None:
+    if not python:
+        pytest.skip("no Python before 3.11 is installed by pyenv")
+    project.python = python
+    alone = project.run("status")
+    assert (alone.returncode, alone.stderr.count("\n")) == (1, 1)
+    assert alone.stderr.startswith("run: Python 3.11 or newer is needed, found 3.")
+    newer = project.bin / f"python3.{sys.version_info[1]}"
+    newer.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    newer.chmod(0o755)
+    found = project.run("help")
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 1), (3, 14, 9)])
@@ -249,12 +276,6 @@ def test_help_names_every_word(project: Project) -> None:
     assert all(f"./run {word}" in done.stdout for word in [*WORDS, "help"])
 
 
-def test_test_passes_its_arguments_to_pytest(project: Project) -> None:
-    project.with_environment().run("test", "-k", "a or b", "-n0")
-    (call,) = project.called("python")
-    assert call["arguments"] == ["-m", "pytest", "-k", "a or b", "-n0"]
-
-
 def test_demo_lays_its_files_down_once_and_prints_a_table(project: Project) -> None:
     dataset = project.root / "demo" / "results" / "dataset"
     (dataset / "reports").mkdir(parents=True)
@@ -289,14 +310,88 @@ def test_a_failed_demo_passes_the_status_on_and_prints_no_table(project: Project
     assert (done.returncode, done.stdout) == (3, "")
 
 
-def test_an_interrupt_reaches_snakemake_and_ends_without_a_traceback(project: Project) -> None:
-    project.with_environment()
-    (project.venv / "bin" / "snakemake").write_text("#!/bin/sh\ntrap 'exit 5' TERM\n: >started\nwhile :; do :; done\n")
-    running = subprocess.Popen(
-        project.command("demo"), cwd=project.root, env=project.environment(), stderr=subprocess.PIPE, text=True
-    )
-    wait_until((project.root / "started").exists)
-    running.terminate()
-    _, errors = running.communicate(timeout=20)
-    assert running.returncode == 5
-    assert "Traceback" not in errors
+# ---- Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--coers", "2"], 2, "Snakemake has no option '--coers'; the nearest is '--cores'"),
+        (["status", "--configfil", "my.yaml", "--repiar"], 1, "Snakemake has no option '--repiar'"),
+        (["--configfile", "my.yaml"], 2, "the configuration file 'my.yaml' does not exist"),
+        (["demo", "--configfile=my.yaml"], 2, "the configuration file 'my.yaml' does not exist"),
+        (["verify", "--cores", "2", "--configfile", "my.yaml"], 1, "the configuration file 'my.yaml' does not exist"),
+        (["stauts", "--cores", "2"], 2, "there is no word or rule 'stauts'; the nearest is 'status'"),
+        (["check", "all"], 2, "./run check takes no arguments"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(project: Project, arguments: list[str], status: int, says: str) -> None:
+    path = os.pathsep.join([str(project.bin), os.defpath])  # importing Snakemake looks for a shell
+    done = project.with_environment().run(*arguments, PATH=path)
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
+    assert done.stderr.startswith(f"run: {says}")
+    assert not project.called("snakemake")
+
+
+@pytest.mark.parametrize("target", ["index_headers", "all", "--cor=2", "--cluster-generic-submit-cmd=sbatch"])
+def test_rules_abbreviations_and_options_of_plugins_are_no_mistakes(project: Project, target: str) -> None:
+    assert project.with_environment().run(target, "--cores", "2").returncode == 0
+    assert project.called("snakemake")[0]["arguments"] == [target, "--cores", "2"]
+
+
+# ---- A checkout that several users share
+
+
+def may_be_started(python: str) -> bool:
+    try:
+        done = subprocess.run([python, "-c", ""], user=NOBODY, group=NOBODY, extra_groups=[], check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+@pytest.fixture
+def shared() -> Iterator[Project]:
+    """A project of root that everyone may read, started by a Python that everyone may start."""
+    if os.geteuid():
+        pytest.skip("only root may start a command as another user")
+    pythons = filter(may_be_started, [sys.executable, *(f"/usr/bin/python3.{minor}" for minor in MINORS)])
+    python = next(pythons, None)
+    if python is None:
+        pytest.skip("no Python that another user may start")
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder), python=python).with_environment()
+        project.calls.touch()
+        for path, mode in ((Path(folder), 0o755), (project.calls, 0o666), (project.elsewhere, 0o777)):
+            path.chmod(mode)
+        yield project
+
+
+def test_another_user_uses_a_current_environment(shared: Project) -> None:
+    before = sorted((path, path.stat().st_mtime_ns) for path in shared.root.rglob("*"))
+    done = shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY)
+    assert done.returncode == 0, done.stderr
+    assert len(shared.called("snakemake")) == 1
+    assert sorted((path, path.stat().st_mtime_ns) for path in shared.root.rglob("*")) == before
+
+
+def test_another_users_python_may_be_another_that_fits(shared: Project) -> None:
+    for lock in (PLAIN, DEV):
+        minor = 12 if sys.version_info[1] != 12 else 13
+        (shared.venv / f"{lock.name}.stamp").write_text(stamp_of(lock, minor))
+    assert shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY).returncode == 0
+    assert not shared.called("uv")
+
+
+@pytest.mark.parametrize("lost", ["requirements.lock.stamp", ".dicomzarr", ""])
+def test_another_user_is_told_what_to_do_where_it_is_not_current(shared: Project, lost: str) -> None:
+    if lost:
+        (shared.venv / lost).unlink()
+    else:
+        shutil.rmtree(shared.venv)
+    done = shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "let DICOMZARR_VENV name a folder of your own" in done.stderr or "was not made by ./run" in done.stderr
+    own = shared.elsewhere / "environment"
+    assert shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY, DICOMZARR_VENV=str(own)).returncode == 0
+    assert (own / "requirements.lock.stamp").exists()
