@@ -1,4 +1,4 @@
-"""What the main process does not load, and who still finds it."""
+"""What leans on the inside of Snakemake, against the one that is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from dicomzarr.workflow.snakemake_quirks import leave_out_pandas
+from dicomzarr.workflow.snakemake_quirks import (
+    all_options,
+    cause_of,
+    common_options,
+    leave_out_pandas,
+    planned_jobs,
+)
 
 
 def is_left_out() -> bool:
@@ -44,3 +50,37 @@ def test_what_is_loaded_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", module)
     leave_out_pandas(ROOT / "Snakefile")
     assert sys.modules["pandas"] is module
+
+
+# ---- Which jobs a dry run would start
+
+
+@pytest.mark.snakemake
+def test_the_cause_of_a_job_is_told_by_snakemakes_own_reason() -> None:
+    from snakemake import jobs
+
+    due = jobs.Reason()
+    assert cause_of(due) == ""  # due, for what is not known here
+    due.updated_input_run.add("a")
+    due.updated_input.add("a")
+    assert cause_of(due) is None  # another job is the cause
+    due.params_changed = True
+    assert cause_of(due) == "params_changed"
+    due.updated_input.add("b")
+    assert cause_of(due) == "input_updated"
+    due.missing_output.add("c")
+    assert cause_of(due) == "output_missing"
+    due.forced = True
+    assert cause_of(due) == "forced"
+
+
+@pytest.mark.parametrize(("dag", "reasons"), [(None, []), (object(), [{"reason": "jobs_unknown"}])])
+def test_a_dag_that_ended_early_or_is_of_another_version(dag: object, reasons: list[object]) -> None:
+    assert planned_jobs(types.SimpleNamespace(dag=dag)) == reasons
+
+
+@pytest.mark.snakemake
+def test_the_options_of_snakemake_are_those_of_its_parser() -> None:
+    options = set(all_options())
+    assert {"--cores", "--configfile", "--dry-run", "-c", "--cluster-generic-submit-cmd"} <= options
+    assert common_options() - {"--"} <= options and len(common_options()) > 100
