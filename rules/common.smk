@@ -1,6 +1,7 @@
 # The configuration with its defaults, and the few functions that rules use.
 import functools
 import json
+import os
 import sys
 from pathlib import Path
 

@@ -13,8 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,8 @@ import pytest
 import yaml
 from forks import Forks, compiled
 from hypothesis import settings
+
+from dicomzarr.commands.environment import DEV, PLAIN, Environment, stamp_of
 
 # New examples are looked for by people, at whatever speed; CI takes the same each time.
 settings.register_profile("dicomzarr", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -211,14 +211,9 @@ def corpus() -> Path:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment for the launcher that is the one of these tests."""
     folder = tmp_path_factory.mktemp("environment")
-    loader = SourceFileLoader("launcher", str(ROOT / "run"))
-    spec = spec_from_loader("launcher", loader)
-    assert spec
-    launcher = module_from_spec(spec)
-    loader.exec_module(launcher)
-    for lock in (launcher.PLAIN, launcher.DEV):
-        path, said = launcher.stamp(lock)
-        (folder / path.name).write_text(said)
+    made = Environment(folder)
+    for lock in (PLAIN, DEV):
+        made.stamp(lock).write_text(stamp_of(lock))
     (folder / ".dicomzarr").touch()
     for name in ("bin", "lib", "pyvenv.cfg"):
         (folder / name).symlink_to(Path(sys.prefix) / name)

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, Workflow
 from epochs import epoch
 
-from dicomzarr.commands import demo
+from dicomzarr.commands import demo_files as demo
 from dicomzarr.dataset import DicomZarrDataset
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,5 +154,6 @@ def _look(
     revoked = _with_params(preparation, params)
     if status.is_asked():
         status.tell(preparation, revoked, exports)
+        snakemake_quirks.report_planned_jobs(workflow, Path(os.environ[status.STATUS]))
     written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}
     snakemake_quirks.assume_files(workflow, revoked, written)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import resource
 import shlex
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -19,103 +18,15 @@ from types import ModuleType
 
 import pytest
 from conftest import ROOT
+from launched_project import Project, wait_until
 
+from dicomzarr.commands.__main__ import WORDS
+from dicomzarr.commands.environment import DEV, MINORS, PLAIN, stamp_of
+from dicomzarr.commands.snakemake import TARGETS, snakemake_command
 from dicomzarr.records import export_record
 
-# What a stand-in does: it notes how it was called, and imitates as much of the real program as the launcher relies on.
-STAND_IN = """
-import json, os, pathlib, sys, time
-name, arguments = sys.argv[1], sys.argv[2:]
-with open(os.environ["CALLS"], "a") as file:
-    env = {key: os.environ.get(key) for key in ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE")}
-    print(json.dumps({"name": name, "arguments": arguments, "cwd": os.getcwd(), "env": env}), file=file)
-if name == "uv":
-    time.sleep(float(os.environ.get("UV_TAKES", "0")))
-    if os.environ.get("UV_FAILS"):
-        sys.exit("uv: no route to host")
-    if arguments[0] == "venv":
-        pathlib.Path(arguments[-1], "bin").mkdir(exist_ok=True)
-    for program in ("snakemake", "python") if arguments[0] == "pip" else ():
-        path = pathlib.Path(arguments[arguments.index("--python") + 1]).with_name(program)
-        path.write_text(pathlib.Path(os.environ["STAND_IN"], program).read_text())
-        path.chmod(0o755)
-if name == "python":
-    time.sleep(float(os.environ.get("PYTHON_TAKES", "0")))
-if arguments[:2] == ["-m", "dicomzarr.commands.demo"]:
-    pathlib.Path(arguments[2]).mkdir(parents=True)
-if name == "snakemake":
-    sys.exit(int(os.environ.get("SNAKEMAKE_EXITS", "0")))
-"""
-
-
-class Project:
-    """A copy of what the launcher needs, and a PATH that holds stand-ins alone."""
-
-    def __init__(self, folder: Path, name: str = "project") -> None:
-        self.root = folder / name
-        self.elsewhere = folder / "elsewhere"
-        self.calls = folder / "calls.jsonl"
-        self.stand_ins = folder / "stand-ins"
-        self.bin = folder / "bin"
-        for each in (self.root / "scripts" / "dicomzarr" / "commands", self.elsewhere, self.stand_ins, self.bin):
-            each.mkdir(parents=True)
-        for name in ("run", "requirements.lock", "requirements-dev.lock", "scripts/dicomzarr/commands/demo.py"):
-            shutil.copy(ROOT / name, self.root / name)
-        (self.stand_ins / "stand_in.py").write_text(STAND_IN)
-        for name in ("uv", "snakemake", "python"):
-            self.write_stand_in(self.stand_ins / name)
-        self.venv = self.root / ".venv"
-
-    def write_stand_in(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{self.stand_ins / 'stand_in.py'}' {path.name} \"$@\"\n")
-        path.chmod(0o755)
-
-    def with_uv(self) -> Project:
-        shutil.copy(self.stand_ins / "uv", self.bin / "uv")
-        return self
-
-    def with_environment(self) -> Project:
-        self.with_uv()
-        assert self.run("test").returncode == 0
-        self.calls.unlink()
-        return self
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(self.root / "run"), *arguments]
-
-    def environment(self, **more: str) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if key not in ("DICOMZARR_VENV", "PIP_FIND_LINKS")}
-        return {**kept, "PATH": str(self.bin), "CALLS": str(self.calls), "STAND_IN": str(self.stand_ins), **more}
-
-    def run(self, *arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=cwd or self.root,
-            env=self.environment(**more),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
-
-    def called(self, name: str) -> list[dict[str, object]]:
-        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
-        return [call for call in map(json.loads, lines) if call["name"] == name]
-
-
-def processor_seconds() -> float:
-    """Return what the processes cost so far that this one started and waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def wait_until(happened: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120  # only against a hang
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+NOBODY = 65534
+PARSER = pytest.mark.snakemake  # the launcher imports all of Snakemake, to ask its parser
 
 
 @pytest.fixture
@@ -138,6 +49,26 @@ def launcher() -> ModuleType:
 
 def test_an_old_python_can_parse_it() -> None:
     ast.parse((ROOT / "run").read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+def old_pythons() -> list[str]:
+    versions = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
+    return [str(path) for path in versions if int(path.parts[-3].split(".")[1]) < 11]
+
+
+@pytest.mark.parametrize("python", old_pythons() or [""])
+def test_an_old_python_says_that_it_is_old_or_finds_a_newer_one(project: Project, python: str) -> None:
+    if not python:
+        pytest.skip("no Python before 3.11 is installed by pyenv")
+    project.python = python
+    alone = project.run("status")
+    assert (alone.returncode, alone.stderr.count("\n")) == (1, 1)
+    assert alone.stderr.startswith("run: Python 3.11 or newer is needed, found 3.")
+    newer = project.bin / f"python3.{sys.version_info[1]}"
+    newer.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    newer.chmod(0o755)
+    found = project.run("help")
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 1), (3, 14, 9)])
@@ -169,9 +100,10 @@ def test_uv_makes_the_environment_from_hashes_and_compiles_it(project: Project) 
 def test_a_current_environment_is_left_alone_and_costs_little(project: Project) -> None:
     project.with_environment()
     before = sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*"))
-    began = processor_seconds()
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert project.run("--version").returncode == 0
-    assert processor_seconds() - began < 1
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ended.ru_utime - began.ru_utime + ended.ru_stime - began.ru_stime < 1  # s of processor time
     assert not project.called("uv")
     assert sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*")) == before
 
@@ -222,7 +154,7 @@ def test_who_waits_for_the_environment_says_for_whom_and_since_when(project: Pro
         second = project.run("test")  # must make the environment anew, and may not before the first has ended
     assert first.returncode == second.returncode == 0
     assert f"Waiting for process {first.pid}, there since " in second.stderr
-    assert "must be made anew, and is in use\n" in second.stderr
+    assert "must be rebuilt, and is in use\n" in second.stderr
 
 
 def test_the_tests_add_to_a_plain_environment_and_satisfy_it(project: Project) -> None:
@@ -272,6 +204,7 @@ def test_a_failed_install_says_what_to_do_and_vouches_for_nothing(project: Proje
 
 def test_arguments_reach_snakemake_as_they_are_and_the_command_can_be_pasted(project: Project) -> None:
     arguments = ["--cores", "8", "--configfile", "my site.yaml", "--config", "x=$(rm -rf)"]
+    (project.root / "my site.yaml").touch()
     done = project.with_environment().run(*arguments, SNAKEMAKE_EXITS="7")
     (call,) = project.called("snakemake")
     assert done.returncode == 7
@@ -304,16 +237,16 @@ def test_from_another_folder_the_command_names_the_snakefile(project: Project) -
         (["--unlock"], False),
     ],
 )
-def test_cores_are_added_where_none_are_named(launcher: ModuleType, arguments: list[str], added: bool) -> None:
-    command = launcher.snakemake_command(arguments, str(ROOT))
+def test_cores_are_added_where_none_are_named(arguments: list[str], added: bool) -> None:
+    command = snakemake_command(arguments, ROOT)
     assert command == ["snakemake", *(["--cores", "all"] if added else []), *arguments]
 
 
-def test_targets_stand_before_the_option_that_would_swallow_them(launcher: ModuleType) -> None:
+def test_targets_stand_before_the_option_that_would_swallow_them() -> None:
     arguments = ["--cores", "2", "--configfile", "my.yaml", "export_png", "export_npz"]
-    command = launcher.snakemake_command(arguments, str(ROOT))
+    command = snakemake_command(arguments, ROOT)
     assert command == ["snakemake", "export_png", "export_npz", "--cores", "2", "--configfile", "my.yaml"]
-    assert {kind.rule for kind in export_record.KINDS} == set(launcher.TARGETS)
+    assert {kind.rule for kind in export_record.KINDS} == set(TARGETS)
 
 
 def test_snakemake_sees_the_environment_and_nothing_of_the_users_python(project: Project) -> None:
@@ -336,16 +269,12 @@ def test_words_of_later_versions_say_so(project: Project, word: str) -> None:
     assert not project.venv.exists()
 
 
-def test_help_names_every_word(project: Project, launcher: ModuleType) -> None:
+def test_help_names_every_word(project: Project) -> None:
     done = project.run("help")
     assert done.returncode == 0
-    assert all(f"./run {word}" in done.stdout for word in launcher.WORDS)
-
-
-def test_test_passes_its_arguments_to_pytest(project: Project) -> None:
-    project.with_environment().run("test", "-k", "a or b", "-n0")
-    (call,) = project.called("python")
-    assert call["arguments"] == ["-m", "pytest", "-k", "a or b", "-n0"]
+    assert project.run("--help").stdout == done.stdout
+    assert not project.venv.exists()
+    assert all(f"./run {word}" in done.stdout for word in [*WORDS, "help"])
 
 
 def test_demo_lays_its_files_down_once_and_prints_a_table(project: Project) -> None:
@@ -382,14 +311,96 @@ def test_a_failed_demo_passes_the_status_on_and_prints_no_table(project: Project
     assert (done.returncode, done.stdout) == (3, "")
 
 
-def test_an_interrupt_reaches_snakemake_and_ends_without_a_traceback(project: Project) -> None:
-    project.with_environment()
-    (project.venv / "bin" / "snakemake").write_text("#!/bin/sh\ntrap 'exit 5' TERM\n: >started\nwhile :; do :; done\n")
-    running = subprocess.Popen(
-        project.command("demo"), cwd=project.root, env=project.environment(), stderr=subprocess.PIPE, text=True
-    )
-    wait_until((project.root / "started").exists)
-    running.terminate()
-    _, errors = running.communicate(timeout=120)  # only against a hang
-    assert running.returncode == 5
-    assert "Traceback" not in errors
+# ---- Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        pytest.param(["--coers", "2"], 2, "Snakemake has no option '--coers'; the nearest is '--cores'", marks=PARSER),
+        pytest.param(["status", "--configfil", "x", "--repiar"], 1, "Snakemake has no option '--repiar'", marks=PARSER),
+        (["--configfile", "my.yaml"], 2, "the configuration file 'my.yaml' does not exist"),
+        (["demo", "--configfile=my.yaml"], 2, "the configuration file 'my.yaml' does not exist"),
+        (["verify", "--cores", "2", "--configfile", "my.yaml"], 1, "the configuration file 'my.yaml' does not exist"),
+        (["stauts", "--cores", "2"], 2, "there is no word or rule 'stauts'; the nearest is 'status'"),
+        (["check", "all"], 2, "./run check takes no arguments"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(project: Project, arguments: list[str], status: int, says: str) -> None:
+    path = os.pathsep.join([str(project.bin), os.defpath])  # importing Snakemake looks for a shell
+    done = project.with_environment().run(*arguments, PATH=path)
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
+    assert done.stderr.startswith(f"run: {says}")
+    assert not project.called("snakemake")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "index_headers",
+        "all",
+        pytest.param("--cor=2", marks=PARSER),
+        pytest.param("--cluster-generic-submit-cmd=sbatch", marks=PARSER),
+    ],
+)
+def test_rules_abbreviations_and_options_of_plugins_are_no_mistakes(project: Project, target: str) -> None:
+    assert project.with_environment().run(target, "--cores", "2").returncode == 0
+    assert project.called("snakemake")[0]["arguments"] == [target, "--cores", "2"]
+
+
+# ---- A checkout that several users share
+
+
+def may_be_started(python: str) -> bool:
+    try:
+        done = subprocess.run([python, "-c", ""], user=NOBODY, group=NOBODY, extra_groups=[], check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+@pytest.fixture
+def shared() -> Iterator[Project]:
+    """A project of root that everyone may read, started by a Python that everyone may start."""
+    if os.geteuid():
+        pytest.skip("only root may start a command as another user")
+    pythons = filter(may_be_started, [sys.executable, *(f"/usr/bin/python3.{minor}" for minor in MINORS)])
+    python = next(pythons, None)
+    if python is None:
+        pytest.skip("no Python that another user may start")
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder), python=python).with_environment()
+        project.calls.touch()
+        for path, mode in ((Path(folder), 0o755), (project.calls, 0o666), (project.elsewhere, 0o777)):
+            path.chmod(mode)
+        yield project
+
+
+def test_another_user_uses_a_current_environment(shared: Project) -> None:
+    before = sorted((path, path.stat().st_mtime_ns) for path in shared.root.rglob("*"))
+    done = shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY)
+    assert done.returncode == 0, done.stderr
+    assert len(shared.called("snakemake")) == 1
+    assert sorted((path, path.stat().st_mtime_ns) for path in shared.root.rglob("*")) == before
+
+
+def test_another_users_python_may_be_another_that_fits(shared: Project) -> None:
+    for lock in (PLAIN, DEV):
+        minor = 12 if sys.version_info[1] != 12 else 13
+        (shared.venv / f"{lock.name}.stamp").write_text(stamp_of(lock, minor))
+    assert shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY).returncode == 0
+    assert not shared.called("uv")
+
+
+@pytest.mark.parametrize("lost", ["requirements.lock.stamp", ".dicomzarr", ""])
+def test_another_user_is_told_what_to_do_where_it_is_not_current(shared: Project, lost: str) -> None:
+    if lost:
+        (shared.venv / lost).unlink()
+    else:
+        shutil.rmtree(shared.venv)
+    done = shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "let DICOMZARR_VENV name a folder of your own" in done.stderr or "was not made by ./run" in done.stderr
+    own = shared.elsewhere / "environment"
+    assert shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY, DICOMZARR_VENV=str(own)).returncode == 0
+    assert (own / "requirements.lock.stamp").exists()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 
 import pytest
 from conftest import ROOT
 
 from dicomzarr.workflow import snakemake_quirks
-from dicomzarr.workflow.snakemake_quirks import Purpose
+from dicomzarr.workflow.snakemake_quirks import Purpose, all_options, cause_of, common_options, planned_jobs
 
 # A timer of somebody's, which must go off, and one of the scheduler's, which would hold the process for ten minutes.
 PROGRAM = """
@@ -78,3 +79,37 @@ def test_another_version_runs_plain_and_says_so(
     assert not snakemake_quirks.assume_files(object(), [], {})
     snakemake_quirks.note_if_untried()
     assert "note: Snakemake 10.0.0 was not tried" in capsys.readouterr().err
+
+
+# ---- Which jobs a dry run would start
+
+
+@pytest.mark.snakemake
+def test_the_cause_of_a_job_is_told_by_snakemakes_own_reason() -> None:
+    from snakemake import jobs
+
+    due = jobs.Reason()
+    assert cause_of(due) == ""  # due, for what is not known here
+    due.updated_input_run.add("a")
+    due.updated_input.add("a")
+    assert cause_of(due) is None  # another job is the cause
+    due.params_changed = True
+    assert cause_of(due) == "params_changed"
+    due.updated_input.add("b")
+    assert cause_of(due) == "input_updated"
+    due.missing_output.add("c")
+    assert cause_of(due) == "output_missing"
+    due.forced = True
+    assert cause_of(due) == "forced"
+
+
+@pytest.mark.parametrize(("dag", "reasons"), [(None, []), (object(), [{"reason": "jobs_unknown"}])])
+def test_a_dag_that_ended_early_or_is_of_another_version(dag: object, reasons: list[object]) -> None:
+    assert planned_jobs(types.SimpleNamespace(dag=dag)) == reasons
+
+
+@pytest.mark.snakemake
+def test_the_options_of_snakemake_are_those_of_its_parser() -> None:
+    options = set(all_options())
+    assert {"--cores", "--configfile", "--dry-run", "-c", "--cluster-generic-submit-cmd"} <= options
+    assert common_options() - {"--"} <= options and len(common_options()) > 100

@@ -1,0 +1,178 @@
+"""Signals at every stage of a start: no traceback, no program left behind, and the exit status of the README."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from launched_project import Project, wait_until
+
+# Starts a program with the terminal of its standard input as its own.
+ON_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+# Starts a program to which SIGINT came before it could run a line.
+INTERRUPTED = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+os.kill(os.getpid(), signal.SIGINT)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+# Runs a child that says how it was ended.
+CALL = """
+import pathlib, signal, sys
+from dicomzarr.commands.processes import Interrupt, Stopped, call, stopped_by_signals
+child = "import os, signal, time; signal.signal(15, lambda *_: os._exit(5)); signal.signal(2, lambda *_: os._exit(6));"
+child += "open('started', 'w'); time.sleep(60)"
+try:
+    with stopped_by_signals():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        call([sys.executable, "-c", child], pathlib.Path.cwd())
+except Stopped as stopped:
+    print(stopped.status)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@contextlib.contextmanager
+def on_a_terminal(project: Project, *arguments: str, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start the launcher on a terminal of its own; yields the process and the keyboard."""
+    keyboard, terminal = os.openpty()
+    running = subprocess.Popen(
+        [sys.executable, "-c", ON_TERMINAL, *project.command(*arguments)],
+        cwd=project.root,
+        env=project.environment(**more),
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield running, keyboard
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        os.close(keyboard)
+        os.close(terminal)
+
+
+def ended(running: subprocess.Popen[bytes]) -> tuple[int, str]:
+    output = running.communicate(timeout=20)[0].decode()
+    assert "Traceback" not in output and "KeyboardInterrupt" not in output, output
+    return running.returncode, output
+
+
+def test_ctrl_c_while_snakemake_runs(project: Project) -> None:
+    project.with_environment()
+    with on_a_terminal(project, "demo", SNAKEMAKE_WAITS="1") as (running, keyboard):
+        wait_until((project.root / "started").exists)
+        os.write(keyboard, b"\x03")
+        assert ended(running)[0] == 130
+    assert (project.root / "sigint").exists()  # it ended by itself, not by our SIGTERM
+
+
+def test_ctrl_c_while_the_demos_files_are_made(project: Project) -> None:
+    project.with_environment()
+    with on_a_terminal(project, "demo", PYTHON_TAKES="60") as (running, keyboard):
+        wait_until(lambda: project.called("python"))
+        os.write(keyboard, b"\x03")
+        assert ended(running)[0] == 130
+    assert not project.called("snakemake")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_environment_is_made_ends_that_too(project: Project, number: signal.Signals) -> None:
+    project.with_uv()
+    with on_a_terminal(project, "--version", UV_TAKES="60") as (running, keyboard):
+        wait_until(lambda: project.called("uv"))
+        os.write(keyboard, b"\x03") if number == signal.SIGINT else running.terminate()
+        assert ended(running)[0] == 128 + number
+    done = project.run("--version")
+    assert done.returncode == 0
+    assert "Waiting" not in done.stderr, "uv still runs"
+
+
+def test_ctrl_c_while_another_makes_the_environment(project: Project) -> None:
+    project.with_uv()
+    with on_a_terminal(project, "--version", UV_TAKES="60") as (first, _):
+        wait_until(lambda: project.called("uv"))
+        with on_a_terminal(project, "--version") as (second, keyboard):
+            assert second.stdout and b"Waiting for" in second.stdout.readline()
+            os.write(keyboard, b"\x03")
+            assert ended(second)[0] == 130
+        assert first.poll() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_of_a_process_reaches_snakemake_as_sigterm(project: Project, number: signal.Signals) -> None:
+    project.with_environment()
+    with on_a_terminal(project, "demo", SNAKEMAKE_WAITS="1") as (running, _):
+        wait_until((project.root / "started").exists)
+        running.send_signal(number)
+        assert ended(running)[0] == (130 if number == signal.SIGINT else 5)  # 5: what the stand-in answers to SIGTERM
+    assert not (project.root / "sigint").exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        [str(ROOT / "run"), "help"],
+        ["-P", "-m", "dicomzarr.commands", "diff", "nowhere"],
+        ["-P", str(ROOT / "scripts/dicomzarr/commands/snakemake_process.py"), "--version"],
+    ],
+    ids=["run", "commands", "snakemake"],
+)
+def test_a_signal_that_came_before_the_first_line(program: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, sys.executable, *program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_signal_before_the_child_starts_none(tmp_path: Path) -> None:
+    program = CALL.replace("signal.pthread_sigmask", "signal.raise_signal(signal.SIGINT) or signal.pthread_sigmask")
+    done = started(program, tmp_path)
+    assert (done.communicate(timeout=20)[0], (tmp_path / "started").exists()) == ("130\n", False)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, "130\n"), (signal.SIGTERM, "5\n")])
+def test_a_signal_to_us_alone_ends_the_child(tmp_path: Path, number: signal.Signals, status: str) -> None:
+    done = started(CALL, tmp_path)
+    wait_until((tmp_path / "started").exists)
+    done.send_signal(number)
+    assert done.communicate(timeout=20)[0] == status
+
+
+def test_signals_at_many_instants_of_a_call_are_never_lost(tmp_path: Path) -> None:
+    program = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {2}); print(flush=True)\n" + CALL
+    for number in range(10):
+        done = started(program, tmp_path)
+        assert done.stdout and done.stdout.readline() == "\n"
+        time.sleep(number / 50)
+        done.send_signal(signal.SIGINT)
+        assert done.communicate(timeout=20)[0] == "130\n"
+
+
+def started(program: str, folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    return subprocess.Popen(
+        [sys.executable, "-c", program], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    )

@@ -1,0 +1,53 @@
+"""`./run status` puts the reasons of the main process into words, whatever Snakemake prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from launched_project import Project
+
+from dicomzarr.commands.status import CAUSES, LINES, line_of
+from dicomzarr.workflow import snakemake_quirks
+
+JOB = {"reason": "job", "rule": "extract_batch", "job": "Extracting", "why": "output_missing", "count": 2}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path).with_environment()
+
+
+def test_no_reason_is_nothing_to_do(project: Project) -> None:
+    done = project.run("status", REASONS="[]", SNAKEMAKE_PRINTS="Job 3: Extracting\nReason: Missing output files: x\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing to do\n", "")
+    assert project.called("snakemake")[0]["arguments"] == ["--cores", "all", "--dry-run"]
+
+
+def test_reasons_are_told_in_words_and_as_json(project: Project) -> None:
+    reasons = [{"reason": "source_new", "count": 1}, JOB]
+    done = project.run("status", REASONS=json.dumps(reasons))
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout == "source: 1 entry is new\njobs: Extracting (2), since its output is missing\n"
+    as_json = project.run("status", "--json", REASONS=json.dumps(reasons))
+    assert (as_json.returncode, json.loads(as_json.stdout)) == (2, {"pending": True, "reasons": reasons})
+
+
+def test_results_that_cannot_be_written_are_a_reason_and_no_failure(project: Project) -> None:
+    done = project.run("status", REASONS='[{"reason": "read_only"}]', SNAKEMAKE_EXITS="1")
+    assert done.returncode == 2 and "they cannot be written from here" in done.stdout
+
+
+def test_a_refusal_is_repeated_and_nothing_else(project: Project) -> None:
+    printed = "Building DAG of jobs...\nError: config key 'source': no such folder\n"
+    done = project.run("status", SNAKEMAKE_EXITS="1", SNAKEMAKE_PRINTS=printed)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "Error: config key 'source': no such folder\n")
+
+
+def test_every_reason_and_cause_has_words() -> None:
+    for reason in LINES:
+        line = line_of({"reason": reason, "count": 3, "rule": "r", "job": "j", "why": "forced"})
+        assert line and "{" not in line
+    assert {cause for _, cause in snakemake_quirks._CAUSES} == {*CAUSES}
+    assert line_of({**JOB, "why": ""}).endswith("since Snakemake says so")
