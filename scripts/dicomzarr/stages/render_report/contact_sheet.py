@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dicomzarr.arrays.plane_reader import read_plane, read_small_array
+from dicomzarr.dataset import Volume
 from dicomzarr.stages.render_report.tables import Array, by_modality
 from dicomzarr.system import files
 from dicomzarr.system.thread_pool import Crew
@@ -106,24 +106,20 @@ def preview(images: Path, array: Array) -> Preview:
 
 
 def _preview(image: Path, array: Array) -> Preview:
-    attributes = json.loads((image / "zarr.json").read_bytes()).get("attributes", {})
-    facts = attributes.get("dicomzarr", {})
     axes = array.axes
     shape: list[int] = json.loads((image / "0" / "zarr.json").read_bytes())["shape"]
     if len(axes) != len(shape) or axes[-2:] != "yx" or 0 in shape:
         return Preview(array, trouble=NO_PLANE)
     lengths = dict(zip(axes, shape, strict=True))
     middle = {axis: lengths[axis] // 2 for axis in "tz" if axis in lengths}
-    plane = read_plane(image / "0", middle)
+    volume = Volume(image)
+    plane = volume.read(tuple(slice(middle.get(axis, 0), middle.get(axis, n - 1) + 1) for axis, n in lengths.items()))
+    plane = plane[tuple(0 if axis in middle else slice(None) for axis in axes)]
     frame = middle.get("t", 0) * lengths.get("z", 1) + middle.get("z", 0)
-    palette = facts.get("palette")
-    if isinstance(palette, Mapping):
-        palette = {key: _beside(image, value) for key, value in palette.items()}
-    facts = facts | {"palette": palette} | {key: _beside(image, facts.get(key)) for key in ("rescale", "window")}
     step = max(1, min(plane.shape[-2:]) // _READ_SIDE)
     plane = plane[..., ::step, ::step]
-    pixels, shown = _eight_bits(plane, facts, frame)
-    width, height = _fitted(shape[-1], shape[-2], _aspect(attributes.get("ome", {}), axes))
+    pixels, shown = _eight_bits(plane, volume.facts, frame)
+    width, height = _fitted(shape[-1], shape[-2], _aspect(_ome(image), axes))
     picture = Image.fromarray(pixels)
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -190,16 +186,16 @@ def _coloured(plane: Plane, palette: Mapping[str, Any]) -> Bytes:
     return np.ascontiguousarray(np.stack(channels, axis=-1).astype(np.uint8))
 
 
-def _beside(image: Path, value: object) -> object:
-    """Return an attribute's own value, or that of the small array beside the image which it names."""
-    if not isinstance(value, Mapping) or not re.fullmatch(r"[a-z_]+", str(value.get("array", ""))):
-        return value
-    values: object = read_small_array(image / str(value["array"])).tolist()
-    return values
+def _ome(image: Path) -> Mapping[str, Any]:
+    """Return the attribute `ome` of an image."""
+    ome: Mapping[str, Any] = json.loads((image / "zarr.json").read_bytes())["attributes"].get("ome", {})
+    return ome
 
 
 def _pair(value: object, frame: int) -> tuple[float, float] | None:
     """Return a pair of finite numbers: the one that holds for every frame, or that of `frame`."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, list) and value and (value[0] is None or isinstance(value[0], list)):
         value = value[frame] if frame < len(value) else value[0]
     if isinstance(value, list) and len(value) == 2 and all(isinstance(part, int | float) for part in value):

@@ -379,7 +379,7 @@ def test_a_page_without_what_the_disk_withholds_is_not_made(tmp_path: Path, monk
     def withheld(*args: object) -> None:
         raise OSError(errno.EIO, "the disk")
 
-    monkeypatch.setattr(contact_sheet, "read_plane", withheld)
+    monkeypatch.setattr(contact_sheet.Volume, "read", withheld)
     with pytest.raises(OSError, match="the disk"):
         render(folder)
 
