@@ -13,7 +13,7 @@ def export_nifti(
 ) -> engine.ExportResult:
     """Bring `exports/nifti/` up to date and return the counts."""
     software = engine.software("nibabel", "numpy", "zlib")
-    recipe = engine.Recipe(export_record.NIFTI, nifti.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.NIFTI, nifti.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes, allowed)
 
 

@@ -11,7 +11,7 @@ from dicomzarr.workflow import job
 def export_npz(results: Path, batches: list[str], processes: int, level: int, code: str) -> engine.ExportResult:
     """Bring `exports/npz/` up to date and return the counts."""
     software = engine.software("numpy", "zlib")
-    recipe = engine.Recipe(export_record.NPZ, npz.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.NPZ, npz.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes)
 
 

@@ -13,7 +13,7 @@ def export_png(
 ) -> engine.ExportResult:
     """Bring `exports/png/` up to date and return the counts."""
     software = engine.software("imagecodecs", "numpy", "pillow")
-    recipe = engine.Recipe(export_record.PNG, png.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.PNG, png.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes, allowed)
 
 

@@ -11,7 +11,7 @@ from dicomzarr.workflow import job
 def export_preview(results: Path, batches: list[str], processes: int, level: int, code: str) -> engine.ExportResult:
     """Bring `exports/preview_lossy/` up to date and return the counts."""
     software = engine.software("imagecodecs", "numpy", "pillow")
-    recipe = engine.Recipe(export_record.PREVIEW, preview.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.PREVIEW, preview.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes)
 
 

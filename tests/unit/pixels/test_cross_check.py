@@ -21,7 +21,7 @@ from dicomzarr.stages.extract_batch.series import extract
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.stages.index_headers.read_chunk import read_files
 from dicomzarr.system import thread_pool
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.reasons import SetAside
 from dicomzarr.volumes.model import Options
 
@@ -55,7 +55,7 @@ def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | Non
     entry = {"series_id": "s", "study_id": "t", "subject_id": "u", "flags": [], "files": rows, "rivals": []}
     roots = Roots({"": os.fsencode(folder)})
     options = Options(**OPTIONS)
-    return extract(entry, contents, folder / "store", roots, Pseudonyms(b"k" * 32), options, Crew(threads))
+    return extract(entry, contents, folder / "store", roots, Pseudonyms(b"k" * 32), options, ThreadPool(threads))
 
 
 def test_two_decoders_that_agree(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from dicomzarr.arrays.zarr_reader import StoredArray, open_array
 from dicomzarr.system import digested_json, files, flush
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.thread_pool import ALONE, Crew
+from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
 log = logging.getLogger("dicomzarr")
 
@@ -148,7 +148,7 @@ def _compare(array: StoredArray, volume: Mapping[str, Any], run: list[list[Any]]
     return seen
 
 
-def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> ReadBack:
+def read_back(images: Path, volume: Mapping[str, Any], pool: ThreadPool = SERIAL) -> ReadBack:
     """Open an array with zarr-python and compare every frame with the digest taken at decoding.
 
     The first frames are read by zarr-python alone, as most users will. The rest of a larger array goes through zarrs,
@@ -160,7 +160,7 @@ def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> Re
         The Zarr group of all images.
     volume : mapping
         The record of the volume: array, axes, shape, dtype, frames as [source, number, t, z, digest].
-    crew : Crew
+    pool : ThreadPool
         Reads and compares.
 
     Raises
@@ -171,7 +171,7 @@ def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> Re
     kind = ""
     for _ in range(2):  # zarrs does not tell an error of the disk from a damaged chunk; zarr-python, asked first, does
         try:
-            return _read_back(images / volume["array"] / "0", volume, crew)
+            return _read_back(images / volume["array"] / "0", volume, pool)
         except Exception as error:  # its text may quote a path
             if isinstance(error, OSError) and files.is_of_the_disk(error):
                 log.error("array %s: the disk does not give it; if it stays so, ./run verify --repair", volume["array"])
@@ -181,7 +181,7 @@ def read_back(images: Path, volume: Mapping[str, Any], crew: Crew = ALONE) -> Re
     return ReadBack(False, math.nan, math.nan, math.nan, math.nan)
 
 
-def _read_back(path: Path, volume: Mapping[str, Any], crew: Crew) -> ReadBack:
+def _read_back(path: Path, volume: Mapping[str, Any], pool: ThreadPool) -> ReadBack:
     """Read an array and compare; raises whatever zarr does where it cannot read it."""
     runs, array = _blocks(volume), open_array(path)
     exact = list(array.shape) == volume["shape"] and array.dtype == np.dtype(volume["dtype"])
@@ -190,7 +190,7 @@ def _read_back(path: Path, volume: Mapping[str, Any], crew: Crew) -> ReadBack:
     if second:
         faster = array.through_zarrs()
         rest = itertools.chain([second], runs)
-        seen += crew.map(lambda run: _compare(faster, volume, run), rest, BLOCK)
+        seen += pool.map(lambda run: _compare(faster, volume, run), rest, BLOCK)
     exact &= all(one.exact for one in seen)
     whole = _extremes([one.range for one in seen])
     unpadded = _extremes([one.unpadded for one in seen]) if "padding_value" in volume["facts"] else whole
@@ -288,7 +288,7 @@ def _on_disk(folder: Path) -> dict[str, list[int]]:
 
 
 def _check_series(
-    results: Results, record: Mapping[str, Any], code: str, records: flush.Staged, crew: Crew
+    results: Results, record: Mapping[str, Any], code: str, records: flush.Staged, pool: ThreadPool
 ) -> tuple[dict[str, Any], bool]:
     """Return the rows of a series, kept from before where neither its files nor the code changed, and whether kept."""
     path = results.series_record(RULE, record["series_id"])
@@ -302,7 +302,7 @@ def _check_series(
         pass
     depth, size = [], []
     for volume in record["volumes"]:
-        depth.append(depth_row(volume, read_back(results.images, volume, crew)))
+        depth.append(depth_row(volume, read_back(results.images, volume, pool)))
         size.append(size_row(volume, {name: said[0] for name, said in disk[volume["array"]].items()}))
     made = {"key": key, "depth": depth, "size": size}
     records.add(path, digested_json.record_json(made))
@@ -329,12 +329,12 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
     extracted = digested_json.read_record(record)
     outcome = CheckResult({"arrays": 0, "read": 0, "mismatches": 0})
     disk = flush.Disk(results.records)
-    records, crew = flush.Staged(disk), Crew(threads)
+    records, pool = flush.Staged(disk), ThreadPool(threads)
     progress = Progress(results.private, f"{RULE}.{record.stem}")
     try:
         for series_id in sorted(extracted["series"]):
             series = digested_json.read_record(results.series_record("extract_batch", series_id))
-            rows, kept = _check_series(results, series, code, records, crew)
+            rows, kept = _check_series(results, series, code, records, pool)
             outcome.depth += rows["depth"]
             outcome.size += rows["size"]
             outcome.counts["read"] += 0 if kept else len(rows["depth"])

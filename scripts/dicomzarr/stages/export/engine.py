@@ -1,4 +1,4 @@
-"""Bring an export up to date: the series that changed, by as many processes as there are cores, published by rename.
+"""Bring an export up to date: the series that changed, by a child process for each core, published by rename.
 
 What drives the work are the records of the series: a series is exported again where the files of its arrays, the code
 or the level of compression differ, or a file of its export is gone. Records come last, and `export.json` after them.
@@ -14,7 +14,6 @@ import re
 import sys
 import zlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,19 +21,19 @@ from typing import Any
 
 from dicomzarr.records import export_record
 from dicomzarr.records.export_record import Kind
-from dicomzarr.stages.export.tables import FILES, REPORT
-from dicomzarr.system import csv_tables, digested_json, flush, json_files
+from dicomzarr.stages.export.tables import FILES, REPORT, Work
+from dicomzarr.stages.export.verified_arrays import Damaged, of_series
+from dicomzarr.system import csv_tables, digested_json, flush, json_files, safe_messages, sandbox
 from dicomzarr.system import files as storage
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.worker_processes import Processes
 from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.reasons import SetAside
 
 log = logging.getLogger("dicomzarr")
 
 SCHEMA_VERSION = 1
 GROUP_BYTES, GROUP_SERIES = 256 << 20, 64  # made durable together, as extraction does
-AHEAD = 4  # series a process that are handed out: what waits costs memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,8 @@ class Recipe:
     Attributes
     ----------
     kind : Kind
-    module : str
-        Dotted name of the module whose process writes a series.
+    work : callable
+        Writes a series; see `tables.Work`.
     level : int
         Effort of compression, 0 to 9.
     code : str
@@ -55,7 +54,7 @@ class Recipe:
     """
 
     kind: Kind
-    module: str
+    work: Work
     level: int
     code: str
     software: Mapping[str, str]
@@ -263,27 +262,32 @@ def _answers(
     results: Results, recipe: Recipe, store: Path, changed: Sequence[tuple[int, str, str]], count: int
 ) -> Generator[tuple[str, str, dict[str, Any]]]:
     """Yield id, fingerprint and answer of each series as they come."""
-    if not changed:
-        return
-    first = [str(results.root.absolute()), str(store.absolute()), recipe.level]
-    processes = Processes(recipe.module, first, min(count, len(changed)))
-    waiting = iter(changed)
-    asked: dict[Future[dict[str, Any]], tuple[str, str]] = {}
+    fingerprints = {series_id: fingerprint for _, series_id, fingerprint in changed}
+
+    def work(series_id: str) -> dict[str, Any]:
+        return _export_series(recipe, results, store, series_id)
+
+    calls = [(series_id,) for series_id in fingerprints]  # the largest first
+    with closing(sandbox.each(work, calls, min(count, len(calls)))) as done:
+        for (series_id,), answer in done:
+            try:
+                said = answer.result()
+            except SetAside:
+                said = {"error": "died", "said": "its process was ended by the system, which may lack memory"}
+            yield series_id, fingerprints[series_id], said
+
+
+def _export_series(recipe: Recipe, results: Results, store: Path, series_id: str) -> dict[str, Any]:
+    """Return the rows of an exported series, or an `error`: a word of our own, never the text of an exception."""
     try:
-        while True:
-            for _, series_id, fingerprint in waiting:
-                asked[processes.ask(series_id)] = (series_id, fingerprint)
-                if len(asked) >= AHEAD * count:
-                    break
-            if not asked:
-                return
-            done = next(as_completed(asked))
-            yield (*asked.pop(done), done.result())
-    except BaseException:
-        processes.kill()
-        raise
-    finally:
-        processes.close()
+        exported = recipe.work(of_series(results, series_id), store, recipe.level)
+    except Damaged as damaged:
+        return {"error": "damaged", "said": str(damaged)}
+    except OSError as error:
+        return {"error": "system", "said": safe_messages.disk_trouble(error)}
+    except Exception as error:
+        return {"error": "internal", "said": safe_messages.where(error)}
+    return {"arrays": exported.arrays, "files": exported.files}
 
 
 def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> ExportResult:

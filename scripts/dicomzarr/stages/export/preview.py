@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.stages.export import worker
 from dicomzarr.stages.export.png import read_png, write_png
-from dicomzarr.stages.export.tables import array_row, file_row, frame_name
+from dicomzarr.stages.export.tables import Exported, Written, array_row, each_array, file_row, frame_name
 from dicomzarr.stages.export.verified_arrays import Array, Damaged
 
 Grey = NDArray[np.float64]
@@ -86,7 +85,7 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     return seen
 
 
-def _write_array(array: Array, store: Path, level: int) -> worker.Written:
+def _write_array(array: Array, store: Path, level: int) -> Written:
     folder = store / array.name
     folder.mkdir(parents=True)
     rows = []
@@ -102,10 +101,6 @@ def _write_array(array: Array, store: Path, level: int) -> worker.Written:
     return array_row(array, files=len(rows), exported_bytes=sum(row["bytes"] for row in rows), bit_depth=8), rows
 
 
-def export_series(arrays: list[Array], store: Path, level: int) -> worker.Made:
-    """Write previews of the frames of a series below `store`; see `worker.Work`."""
-    return worker.each_array(arrays, lambda array: _write_array(array, store, level))
-
-
-if __name__ == "__main__":
-    worker.serve(export_series)
+def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
+    """Write previews of the frames of a series below `store`; see `tables.Work`."""
+    return each_array(arrays, lambda array: _write_array(array, store, level))

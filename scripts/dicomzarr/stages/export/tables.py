@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.stages.export.refusals import Refused
 from dicomzarr.stages.export.verified_arrays import Array
 from dicomzarr.system import files as storage
 
@@ -15,6 +18,33 @@ REPORT = (
     "array", "modality", "axes", "shape", "dtype", "bits_stored", "photometric", "outcome", "reason", "files",
     "bit_depth", "offset", "exported_bytes", "source_bytes", "stored_bytes", "pixel_bytes",
 )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Exported:
+    """What a series became: rows of `report.csv`, and rows of `files.csv` sorted by file."""
+
+    arrays: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+
+
+# Writes a series below a folder: its arrays, the folder, the effort of compression from 0 to 9.
+Work = Callable[[list[Array], Path, int], Exported]
+Written = tuple[dict[str, Any], list[dict[str, Any]]]  # of an array: its row of `report.csv`, those of `files.csv`
+
+
+def each_array(arrays: list[Array], write: Callable[[Array], Written]) -> Exported:
+    """Export arrays one by one; what the format cannot hold is listed with its reason."""
+    exported = Exported()
+    for array in arrays:
+        try:
+            row, files = write(array)
+        except Refused as refused:
+            row, files = array_row(array, reason=refused.code), []
+        exported.arrays.append(row)
+        exported.files += files
+    exported.files.sort(key=lambda row: str(row["file"]))
+    return exported
 
 
 def file_row(

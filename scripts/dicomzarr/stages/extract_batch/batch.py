@@ -18,12 +18,12 @@ from dicomzarr.records.plan import PlannedSeries, owned_prefixes, read_plan
 from dicomzarr.records.series_record import files_of
 from dicomzarr.stages.extract_batch.series import extract, fingerprint, options_of, set_aside
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Contents, Roots, content_of
-from dicomzarr.system import digested_json, flush, json_files, limits, retry, safe_messages
+from dicomzarr.system import digested_json, flush, json_files, limits, safe_messages, sandbox
 from dicomzarr.system import files as storage
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.volumes.model import Options
 
@@ -83,7 +83,7 @@ def _stands(results: Results, record: Mapping[str, Any]) -> bool:
 
 
 def _contents(
-    entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots: Roots, crew: Crew
+    entry: Mapping[str, Any], record: Mapping[str, Any] | None, roots: Roots, pool: ThreadPool
 ) -> tuple[dict[str, str], dict[str, bytes]]:
     """Return the content digests of a series' files, and the bytes of small ones, by path.
 
@@ -94,8 +94,8 @@ def _contents(
     found = {row["path"]: known.get((row["path"], tuple(row["stat"])), "") for row in rows}
     unread = [row for row in rows if not found[row["path"]]]
     each = sum(row["stat"][0] for row in unread) // max(len(unread), 1)
-    if crew.is_worth(each):
-        read = crew.map(lambda row: content_of(row, roots, crew.threads), unread, each)
+    if pool.is_worth(each):
+        read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, each)
         return found | dict(zip((row["path"] for row in unread), read, strict=True)), {}
     with contextlib.closing(Contents(roots)) as contents:
         return found | {row["path"]: contents.digest(row) for row in unread}, contents.kept
@@ -140,8 +140,8 @@ class _Batch:
     pseudonyms: Pseudonyms
     options: Options
     roots: Roots
-    notes: retry.Notes
-    crew: Crew
+    notes: sandbox.Notes
+    pool: ThreadPool
     waiting: list[dict[str, Any]] = field(default_factory=list)
     waiting_bytes: int = 0
     paranoid: bool = False
@@ -188,7 +188,7 @@ class _Batch:
             self.vouch(record, path.stat().st_size, digested_json.digest_of_record(path))
             return False
         entry = planned.entry
-        contents, kept = _contents(entry, None if self.paranoid else record, self.roots, self.crew)
+        contents, kept = _contents(entry, None if self.paranoid else record, self.roots, self.pool)
         self.hashed += len(_unknown(entry, None if self.paranoid else record))
         rivals = [{"path": r["path"], "stat": list(r["stat"]), "content": contents[r["path"]]} for r in entry["rivals"]]
         same = record is not None and record["fingerprint"] == fingerprint(entry, contents, self.options)
@@ -224,11 +224,11 @@ class _Batch:
         self.notes.begin(entry["series_id"])
 
         def work() -> dict[str, Any]:
-            return extract(entry, contents, store, self.roots, self.pseudonyms, self.options, self.crew, kept)
+            return extract(entry, contents, store, self.roots, self.pseudonyms, self.options, self.pool, kept)
 
         try:
-            return retry.alone(work, store.with_name(f"{store.name}.answer")) if suspect else work()
-        except retry.Died:
+            return sandbox.call_again(work) if suspect else work()
+        except sandbox.Died:
             reason = "decoder_died"
             log.error("series %s: %s", entry["series_id"], reason)
         except (UserError, OSError):
@@ -372,9 +372,9 @@ def extract_batch(
     results.images.mkdir(parents=True, exist_ok=True)
     store = results.temporary / f"{name}.{os.getpid()}"
     storage.make_private(store)
-    notes = retry.Notes(results.private, name)
+    notes = sandbox.Notes(results.private, name)
     disk = flush.Disk(store)
-    batch = _Batch(results, store, disk, pseudonyms, options, read_roots(inventory), notes, Crew(threads))
+    batch = _Batch(results, store, disk, pseudonyms, options, read_roots(inventory), notes, ThreadPool(threads))
     batch.suspect = notes.suspect()
     batch.paranoid, batch.keep_removed = paranoid, keep_removed
     try:

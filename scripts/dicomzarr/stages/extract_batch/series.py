@@ -19,7 +19,7 @@ from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roo
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import files as storage
 from dicomzarr.system import json_files
-from dicomzarr.system.thread_pool import ALONE, Crew
+from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 from dicomzarr.vocabulary.reasons import REASONS, SetAside
 from dicomzarr.volumes import stacking
 from dicomzarr.volumes.model import Options, Volume
@@ -135,7 +135,7 @@ def _attempt(
     roots: Roots,
     pseudonyms: Pseudonyms,
     options: Options,
-    crew: Crew,
+    pool: ThreadPool,
 ) -> list[dict[str, Any]]:
     """Lay out and write the files that still stand; raises `BadFile` at the first that fails."""
     standing = [frame for file in files if file.own and not file.reason for frame in file.frames]
@@ -149,7 +149,7 @@ def _attempt(
         flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *entry["flags"]})))
         name = f"{entry['series_id']}/{volume_id}"
         known = expected[volume.discriminators]
-        done.append(write_volume(flagged, store, name, files, roots, options, known, crew))
+        done.append(write_volume(flagged, store, name, files, roots, options, known, pool))
     return done
 
 
@@ -160,7 +160,7 @@ def extract(
     roots: Roots,
     pseudonyms: Pseudonyms,
     options: Options,
-    crew: Crew = ALONE,
+    pool: ThreadPool = SERIAL,
     kept: Mapping[str, bytes] = {},
 ) -> dict[str, Any]:
     """Write the arrays of one series into a temporary store and return its record.
@@ -178,7 +178,7 @@ def extract(
     pseudonyms : Pseudonyms
         Makes the ids of volumes.
     options : Options
-    crew : Crew
+    pool : ThreadPool
         Decodes and compresses.
     kept : mapping of str to bytes
         Files that need not be opened again, by path.
@@ -210,7 +210,7 @@ def extract(
         storage.remove_tree(store)
         store.mkdir(parents=True)
         try:
-            volumes = _attempt(entry, files, store, roots, pseudonyms, options, crew)
+            volumes = _attempt(entry, files, store, roots, pseudonyms, options, pool)
             break
         except BadFile as bad:
             if repeated and not bad.digests:

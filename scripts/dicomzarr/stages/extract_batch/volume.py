@@ -17,7 +17,7 @@ from dicomzarr.arrays import ome_metadata, shard_writer
 from dicomzarr.dicom import image_risks
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary import allow_list
 from dicomzarr.vocabulary.reasons import SetAside
 from dicomzarr.volumes.model import Options, Place, Volume
@@ -74,7 +74,7 @@ class _Frame(NamedTuple):
     cross_check: str
 
 
-def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool = False) -> _Frame:
+def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: bool = False) -> _Frame:
     """Read one frame; cross-check it if it is a sample, or in any case."""
     said, flags = "", set[str]()
     source, number = place.frame.source, place.frame.number
@@ -91,7 +91,7 @@ def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool =
         return decoded
 
     try:
-        decoded = pool.use(read)
+        decoded = readers.use(read)
     except pixels.DecoderDisagreement as error:
         raise BadFile(source, error, error.digests) from None
     except SetAside as error:
@@ -100,15 +100,15 @@ def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool =
     return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), said)
 
 
-def _write_array(folder: Path, volume: Volume, pool: _ReaderPool, options: Options, crew: Crew) -> _Written:
+def _write_array(folder: Path, volume: Volume, readers: _ReaderPool, options: Options, pool: ThreadPool) -> _Written:
     first, *others = volume.places
     grid = shard_writer.chunk_grid(volume.axes, volume.shape, first.frame.dtype, options.layout)
     done = _Written()
 
     def frames() -> Iterator[NDArray[Any]]:
         # The first alone: it is always cross-checked, and what its kind of frame needs is imported by one thread.
-        opening = _decode(first, pool, options, always=True)
-        rest = crew.map(lambda place: _decode(place, pool, options), others, opening.pixels.nbytes)
+        opening = _decode(first, readers, options, always=True)
+        rest = pool.map(lambda place: _decode(place, readers, options), others, opening.pixels.nbytes)
         for frame in itertools.chain([opening], rest):
             done.frames.append(frame.digest)
             done.decoders.add(frame.decoder)
@@ -117,7 +117,7 @@ def _write_array(folder: Path, volume: Volume, pool: _ReaderPool, options: Optio
                 done.cross_checks[frame.cross_check] += 1
             yield frame.pixels
 
-    written = shard_writer.write_array(folder / "0", grid, first.frame.dtype, options.compression, frames(), crew)
+    written = shard_writer.write_array(folder / "0", grid, first.frame.dtype, options.compression, frames(), pool)
     done.digests = {f"0/{name}": said for name, said in written.items()}
     return done
 
@@ -189,13 +189,13 @@ def write_volume(
     roots: Roots,
     options: Options,
     expected: int,
-    crew: Crew,
+    pool: ThreadPool,
 ) -> dict[str, Any]:
     """Write one volume below `store` and return what the record keeps of it; raises `BadFile`."""
     folder = store / name.split("/")[1]
     folder.mkdir()
-    with contextlib.closing(_ReaderPool(files, roots)) as pool:
-        written = _write_array(folder, volume, pool, options, crew)
+    with contextlib.closing(_ReaderPool(files, roots)) as readers:
+        written = _write_array(folder, volume, readers, options, pool)
     sources = sorted({place.frame.source for place in volume.places})
     pixel_facts = _pixel_facts(volume, files, written.decoders, written.flags)
     row_flags = {flag for i in sources for flag in files[i].row["flags"]}

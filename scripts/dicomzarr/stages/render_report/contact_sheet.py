@@ -20,7 +20,7 @@ from PIL import Image
 from dicomzarr.dataset import Volume
 from dicomzarr.stages.render_report.tables import Array, by_modality
 from dicomzarr.system import files
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 
 SIDE = 160  # px, the longer side of a preview
 NO_PLANE = "no plane to show"  # sound, and empty or without rows and columns
@@ -235,4 +235,4 @@ def previews(dataset: Path, arrays: Sequence[Array], at_most: int, threads: int 
     images, chosen = dataset / "images.zarr", choose(arrays, at_most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(Crew(threads).map(lambda array: preview(images, array), chosen, _READ_SIDE**2))
+        return list(ThreadPool(threads).map(lambda array: preview(images, array), chosen, _READ_SIDE**2))

@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from dicomzarr.arrays import shard_writer
 from dicomzarr.stages.check_batch import read_back
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 
 
 def written(folder: Path, axes: str, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -52,15 +52,15 @@ def test_every_frame_is_compared(
     frame = 4 * 5 * 2 * (3 if "c" in axes else 1)
     monkeypatch.setattr(read_back, "BLOCK", frames_at_once * frame)
     monkeypatch.setattr(read_back, "OPENING", frames_at_once)
-    crew = Crew(threads)
-    assert read_back.read_back(tmp_path, record, crew).exact
+    pool = ThreadPool(threads)
+    assert read_back.read_back(tmp_path, record, pool).exact
     runs = [len(run) for run in read_back._blocks(record)]
     assert sum(runs) == len(record["frames"]) and max(runs) == min(
         frames_at_once, 7 if axes not in ("yx", "cyx") else 1
     )
     for said in record["frames"]:
         right, said[4] = said[4], "0" * 64
-        assert not read_back.read_back(tmp_path, record, crew).exact
+        assert not read_back.read_back(tmp_path, record, pool).exact
         said[4] = right
 
 
