@@ -4,10 +4,10 @@ from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms as identity
 from dicomzarr.stages.extract_batch import batch
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.system import files, limits
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
-from dicomzarr.volumes.model import Options
 from dicomzarr.workflow import job
 
 

@@ -21,11 +21,11 @@ from dicomzarr.stages import discover_files, report_tables
 from dicomzarr.stages.check_batch import read_back
 from dicomzarr.stages.consolidate_dataset import accounts, volume_rows
 from dicomzarr.stages.extract_batch import batch as extract
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches as plans
 from dicomzarr.system import csv_tables, digested_json, files, json_files
 from dicomzarr.system.results_folder import Results
-from dicomzarr.volumes.model import Options
 from dicomzarr.workflow import settings as configuration
 
 NEEDS_KEY = "k" * 32

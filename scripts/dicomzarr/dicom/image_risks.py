@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from dicomzarr.volumes.model import ImageFacts
+from dicomzarr.dicom.facts import ImageFacts
 
 # Why an image may have text in its pixels: kind -> in words, for the report.
 BURNED_IN_KINDS: dict[str, str] = {

@@ -10,11 +10,11 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 from dicomzarr.dicom import vr as elements
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.headers import fast_reader
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, TEXTS, WANTED, interpret, text_of
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.vocabulary.reasons import REASONS
-from dicomzarr.volumes.model import ImageFacts
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
 MAX_INFLATED_HEADER = 16 << 20  # of these, the bytes before its pixel data

@@ -6,9 +6,9 @@ import os
 import zlib
 from typing import Any, Protocol
 
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.system import limits
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import ImageFacts
 
 DEFLATED_EXPLICIT_LITTLE = "1.2.840.10008.1.2.1.99"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
 
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.system import limits
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import ImageFacts
 
 Family = Literal["native", "uncompressed", "deflated", "rle", "jpeg", "jpegls", "jpeg2000", "htj2k", "jpegxl"]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from dicomzarr.dicom.facts import Cosines, ImageFacts, Vector
 from dicomzarr.dicom.header_values import (
     date_time,
     first_of,
@@ -28,7 +29,7 @@ from dicomzarr.dicom.header_values import (
 )
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.image_type import kind_of_image
-from dicomzarr.volumes.model import Cosines, Frame, ImageFacts, Vector
+from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.mosaic import read_mosaic
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.facts import Cosines, Vector
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.frames import LABEL_MAP, PARAMETRIC_MAP, RT_DOSE, SEGMENTATION
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
-from dicomzarr.volumes.model import Cosines, Frame, Place, Vector, Volume
+from dicomzarr.volumes.model import Frame, Place, Volume
 from dicomzarr.volumes.t_axis import Explained, Key, Parts, axis_values, explain
 
 # Cosines that differ by no more are one orientation: at 100 mm from the origin that is a fiftieth of a millimetre.

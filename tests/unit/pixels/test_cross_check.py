@@ -17,13 +17,13 @@ from dicomzarr.pixels import decoders
 from dicomzarr.pixels.decoders import Decoder
 from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.stages.index_headers.read_chunk import read_files
 from dicomzarr.system import thread_pool
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import Options
 
 OPTIONS: dict[str, Any] = {
     "compression": "balanced",

@@ -13,13 +13,13 @@ from dicoms import ct_slice, save, save_series
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.source import listing
 from dicomzarr.stages.extract_batch import batch
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches
 from dicomzarr.system import files, json_files, limits, sandbox
 from dicomzarr.system.limits import Limits
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.system.results_folder import Results
-from dicomzarr.volumes.model import Options
 
 IDS = Pseudonyms(b"k" * 32)
 

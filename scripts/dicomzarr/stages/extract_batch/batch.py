@@ -16,6 +16,7 @@ from dicomzarr.arrays import ome_metadata
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import PlannedSeries, owned_prefixes, read_plan
 from dicomzarr.records.series_record import files_of
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract, fingerprint, options_of, set_aside
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Contents, Roots, content_of
 from dicomzarr.system import digested_json, flush, json_files, limits, safe_messages, sandbox
@@ -25,7 +26,6 @@ from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import SourceChanged, UserError
-from dicomzarr.volumes.model import Options
 
 log = logging.getLogger("dicomzarr")
 

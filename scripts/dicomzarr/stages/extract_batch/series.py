@@ -15,6 +15,7 @@ from typing import Any
 
 from dicomzarr.dicom import image_risks
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, numbers_of, understand
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import files as storage
@@ -22,7 +23,7 @@ from dicomzarr.system import json_files
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 from dicomzarr.vocabulary.reasons import REASONS, SetAside
 from dicomzarr.volumes import stacking
-from dicomzarr.volumes.model import Options, Volume
+from dicomzarr.volumes.model import Volume
 
 # Reasons that leave no hole in a volume: the frame is there already, or is left out on purpose.
 DELIBERATE = frozenset({"duplicate", "burned_in_risk"})

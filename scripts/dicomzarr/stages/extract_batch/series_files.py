@@ -11,16 +11,18 @@ from typing import Any
 
 from blake3 import blake3
 
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
+from dicomzarr.source.row import HeaderRow
 from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import SetAside
 from dicomzarr.volumes import frames as frames_module
-from dicomzarr.volumes.model import Frame, HeaderRow, ImageFacts
+from dicomzarr.volumes.model import Frame
 
 _BLOCK = 1 << 22
 _SMALL = 256 << 10  # bytes of a file that takes longer to open than to read

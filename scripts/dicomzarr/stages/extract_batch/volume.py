@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from dicomzarr.arrays import ome_metadata, shard_writer
 from dicomzarr.dicom import image_risks
 from dicomzarr.pixels import reader as pixels
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary import allow_list
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import Options, Place, Volume
+from dicomzarr.volumes.model import Place, Volume
 
 Answer = TypeVar("Answer")
 

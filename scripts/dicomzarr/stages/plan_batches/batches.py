@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import _NAME, PREFIX_BITS, batch_name
+from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.plan_batches.membership import Belonging, Ids, belonging
 from dicomzarr.system import files as storage
 from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
-from dicomzarr.volumes.model import HeaderRow
 
 MOST_BATCHES = 4096
 FILE_COSTS = 50_000  # bytes of pixels that take as long as opening one more file: many small ones are work too

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import fingerprint, name_volumes
-from dicomzarr.volumes.model import Options, Volume
+from dicomzarr.volumes.model import Volume
 
 OPTIONS = Options(
     compression="balanced",
