@@ -20,7 +20,7 @@ from pydicom.sequence import Sequence as Items
 from reference_cases import CASES as REFERENCE
 from reference_cases import Case, by, deflate, encoded, jpeg, rle
 
-from dicomzarr.pixels.pixel_format import SYNTAXES
+from dicomzarr.dicom.transfer_syntaxes import DECODED
 
 Array = Any
 STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -167,7 +167,7 @@ def refused(name: str, reason: str, dataset: Dataset | bytes) -> None:
 def _reference(entry: Case) -> None:
     """Send a case of the table of decoders through the workflow."""
     syntax = DICOM + entry.syntax
-    known = SYNTAXES[syntax].lossy
+    known = DECODED[syntax].lossy
     header = {"BitsStored": entry.bits, **dict(entry.header)}
     single(
         entry.name,

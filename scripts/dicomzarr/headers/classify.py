@@ -11,6 +11,14 @@ from typing import Any, NamedTuple, cast
 
 from dicomzarr.dicom import vr as elements
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY, reason_without_pixels
+from dicomzarr.dicom.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    TRANSFER_SYNTAXES,
+)
 from dicomzarr.headers import fast_reader
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, TEXTS, WANTED, interpret, text_of
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
@@ -22,28 +30,12 @@ LEAST_ELEMENTS = 5  # consecutive well-formed elements that make a file without 
 
 _META_SOP_CLASS = 0x00020002
 _META_SYNTAX = 0x00020010
-_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _NATIVE: dict[str, Encoding] = {
-    "1.2.840.10008.1.2": IMPLICIT_LITTLE,
-    "1.2.840.10008.1.2.1": EXPLICIT_LITTLE,
-    "1.2.840.10008.1.2.2": EXPLICIT_BIG,
+    syntax.uid: Encoding(implicit=syntax.implicit_vr, little=not syntax.big_endian)
+    for syntax in (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
 }
 _SYNTAX_OF = {encoding: syntax for syntax, encoding in _NATIVE.items()}
-# PS3.5 A.5 and the JPIP syntaxes whose data set is deflated
-_DEFLATED = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
-_DEFLATED_NATIVE = "1.2.840.10008.1.2.1.99"
-
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
-# Storage classes without pixel data (PS3.4 B.5), by the number after the common root.
-_KINDS = (
-    ("88.", "structured_report"),
-    ("481.", "rt_object"),
-    ("11.", "presentation_state"),
-    ("104.", "encapsulated_document"),
-    ("9.", "waveform"),
-)
-# Storage classes whose every instance has pixel data: without, something is lost. RT Dose (481.2) may go without.
-_SPECTROSCOPY = _STORAGE + "4.2"  # has Rows and Columns, and never pixel data (PS3.3 C.8.14.1)
+_DEFLATED = frozenset(syntax.uid for syntax in TRANSFER_SYNTAXES.values() if syntax.deflated)
 
 # PS3.3 C.7.6.3.1.2: samples that a photometric interpretation needs.
 _SAMPLES = {
@@ -293,7 +285,7 @@ def _judge(
     if syntax:
         found["TransferSyntaxUID"] = syntax
     facts = cast(ImageFacts, found)
-    if DIRECTORY_RECORDS in raw.values or text_of(meta.get(_META_SOP_CLASS, b"")) == _MEDIA_STORAGE_DIRECTORY:
+    if DIRECTORY_RECORDS in raw.values or text_of(meta.get(_META_SOP_CLASS, b"")) == MEDIA_STORAGE_DIRECTORY:
         return _aside("dicomdir", flags, facts)
     if raw.pixel is None:
         if raw.is_empty:
@@ -313,7 +305,7 @@ def _judge(
         facts["HighBit"] = cast(int, found["BitsStored"]) - 1
     if length < 0 and "assumed_transfer_syntax" in flags:
         return _aside("missing_attribute", flags, facts)  # compressed, and nothing says how
-    native = length >= 0 and (syntax in _NATIVE or syntax == _DEFLATED_NATIVE)
+    native = length >= 0 and (syntax in _NATIVE or syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid)
     if native and min(length, size - offset) < needed:
         return _aside("truncated_pixel_data", flags, facts)
     return Header("image", "", tuple(sorted(flags)), facts)
@@ -325,14 +317,9 @@ def _kind_without_pixels(found: dict[str, Any], bad: frozenset[str]) -> str:
     A file that describes pixels (Rows and Columns) lost them. One that does not is a stub, as archives and teaching
     sets keep them, whatever its SOP class: nothing says that there ever was an image.
     """
-    sop_class = found.get("SOPClassUID", "")
-    if sop_class.startswith(_STORAGE):
-        if sop_class == _SPECTROSCOPY:
-            return "no_pixel_data"
-        suffix = sop_class[len(_STORAGE) :]
-        for prefix, kind in _KINDS:
-            if suffix.startswith(prefix) and not (suffix == "481.2" and "Rows" in found):
-                return kind
+    reason = reason_without_pixels(found.get("SOPClassUID", ""), has_rows="Rows" in found)
+    if reason:
+        return reason
     if ("Rows" in found or "Rows" in bad) and ("Columns" in found or "Columns" in bad):
         return "missing_pixel_data"
     return "no_pixel_data"

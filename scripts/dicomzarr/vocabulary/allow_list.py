@@ -19,15 +19,6 @@ PHOTOMETRIC = frozenset(
      "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB")
 )  # fmt: skip
 
-# PS3.6 table A-1 and PS3.5 section 10: transfer syntaxes that may hold pixel data.
-TRANSFER_SYNTAXES = frozenset(
-    ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.1.99",
-     "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"]
-    + [f"1.2.840.10008.1.2.4.{n}" for n in (*range(50, 67), 70, 80, 81, *range(90, 94), *range(100, 114))]
-    + [f"1.2.840.10008.1.2.4.{n}" for n in (201, 202, 203)]
-)  # fmt: skip
-
-
 # PS3.3 C.8.8.3, Dose Units (3004,0002).
 DOSE_UNITS = frozenset(("GY", "RELATIVE"))
 
@@ -45,8 +36,3 @@ def modality(value: str) -> str:
 def photometric(value: str) -> str:
     """Return a known Photometric Interpretation, or `OTHER`."""
     return value if value in PHOTOMETRIC else OTHER
-
-
-def transfer_syntax(value: str) -> str:
-    """Return a known transfer syntax UID, or `OTHER`."""
-    return value if value in TRANSFER_SYNTAXES else OTHER

@@ -134,7 +134,7 @@ BUGS = [
     Bug(
         "ultrasound is told by its modality alone",
         f"{CORE}/dicom/image_risks.py",
-        "if sop_class in _ULTRASOUND_CLASSES or modality in _ULTRASOUND:",
+        "if sop_class in sop_classes.ULTRASOUNDS or modality in _ULTRASOUND:",
         "if modality in _ULTRASOUND:",
         "dicom/test_image_risks.py::test_kinds_by_class",
     ),

@@ -12,6 +12,7 @@ from typing import Any
 from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
@@ -207,7 +208,7 @@ class Readers:
 
     def _source(self, file: SourceFile) -> byte_source.Source:
         facts, size = file.row["facts"], file.row["stat"][0]
-        if file.data is not None and facts.get("TransferSyntaxUID") != byte_source.DEFLATED_EXPLICIT_LITTLE:
+        if file.data is not None and facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid:
             return byte_source.MemorySource(file.data)
         return byte_source.open_source(self._stack.enter_context(opened(file.row, self._opener)), size, facts)
 
@@ -253,7 +254,10 @@ def understand(index: int, file: SourceFile, roots: Roots) -> None:
             file.palette, file.modality_lut, file.frames = seen
         else:
             file.frames = frames_module.frames_of(*found, None)
-        if file.reason == "truncated_pixel_data" and facts["TransferSyntaxUID"] != byte_source.DEFLATED_EXPLICIT_LITTLE:
+        if (
+            file.reason == "truncated_pixel_data"
+            and facts["TransferSyntaxUID"] != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid
+        ):
             # The header reader found that out without counting; here the numbers are at hand.
             pixels.FrameReader(_Hollow(file.row["stat"][0]), facts)
     except SetAside as error:

@@ -14,7 +14,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.arrays import ome_metadata, shard_writer
-from dicomzarr.dicom import image_risks
+from dicomzarr.dicom import image_risks, transfer_syntaxes
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
@@ -153,7 +153,7 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str]
         "bits_allocated": max(form.bits_allocated for form in formats),
         "bits_stored": _bits_stored(formats, flags),
         "transfer_syntax": sorted(
-            {allow_list.transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}
+            {transfer_syntaxes.known_uid(facts.get("TransferSyntaxUID", "")) for facts in headers}
         ),
         "decoder": sorted(decoders),
         "lossy": any(form.lossy for form in formats),

@@ -21,6 +21,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.transfer_syntaxes import DECODING_COST
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import _NAME, PREFIX_BITS, batch_name
 from dicomzarr.source.row import HeaderRow
@@ -83,17 +84,6 @@ class _Known(NamedTuple):
     ids: Ids
 
 
-# How many native bytes take as long to extract and read back as one byte that a compressed frame decodes to, by the end
-# of the transfer syntax (docs/decisions/0044). What is not listed counts by the bytes of its file.
-DECODING = {
-    **dict.fromkeys((".5", ".8.1"), 2),  # RLE, deflated frames
-    **dict.fromkeys((".4.50", ".4.51", ".4.53", ".4.55", ".4.57", ".4.70"), 2),  # JPEG
-    **dict.fromkeys((".4.80", ".4.81"), 5),  # JPEG-LS
-    **dict.fromkeys((".4.90", ".4.91"), 13),  # JPEG 2000
-    **dict.fromkeys((".4.201", ".4.202", ".4.203"), 3),  # HTJ2K
-    **dict.fromkeys((".4.110", ".4.111", ".4.112"), 12),  # JPEG XL
-}
-_DICOM = "1.2.840.10008.1.2"
 # A header may claim any size. Of one byte no more decoded ones are believed, nor of one file more work than this.
 LARGEST_RATIO, LARGEST_WORK = 32, 1 << 44
 _SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames")
@@ -112,7 +102,7 @@ def work_of(syntax: str, size: int, sizes: Iterable[int]) -> int:
         Factors of the decoded size in bits that are known: rows, columns, samples, bits, frames. Native files have no
         need of them.
     """
-    factor = DECODING.get(syntax.removeprefix(_DICOM))
+    factor = DECODING_COST.get(syntax)
     decoded = min(math.prod(sizes) // 8, LARGEST_RATIO * size) * factor if factor else 0
     return min(max(size, decoded), LARGEST_WORK)
 
