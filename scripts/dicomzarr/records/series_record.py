@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dicomzarr.arrays import ome_metadata
 from dicomzarr.system import files as storage
+from dicomzarr.system import json_files
+
+# The `zarr.json` of a group without attributes: that of each series, and of `images.zarr`.
+GROUP = json_files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
 
 def files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -14,7 +17,7 @@ def files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
     series = record["series_id"]
     found: dict[str, list[Any]] = {}
     if record["volumes"]:
-        found[f"{series}/zarr.json"] = [len(ome_metadata.GROUP), storage.sha256_of_bytes(ome_metadata.GROUP)]
+        found[f"{series}/zarr.json"] = [len(GROUP), storage.sha256_of_bytes(GROUP)]
     for volume in record["volumes"]:
         found.update({f"{volume['array']}/{path}": said for path, said in volume["files"].items()})
     return found

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from dicomzarr.arrays import ome_metadata
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.series_record import GROUP
 from dicomzarr.source.inventory import NOT_FILES
 from dicomzarr.stages.consolidate_dataset import partitions
 from dicomzarr.stages.consolidate_dataset.partitions import file_row
@@ -152,7 +152,7 @@ def consolidate(
         risks.update(part.risks)
     set_aside = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
     csv_tables.write(outputs["policy"], csv_tables.POLICY, set_aside)
-    files.write_atomically(outputs["group"], ome_metadata.GROUP)
+    files.write_atomically(outputs["group"], GROUP)
     counts = {"entries": entries, "frames": frame_count, "arrays": arrays}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
     for (outcome, _), count in ended.items():

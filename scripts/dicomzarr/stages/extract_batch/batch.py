@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.arrays import ome_metadata
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import PlannedSeries, owned_prefixes, read_plan
-from dicomzarr.records.series_record import files_of
+from dicomzarr.records.series_record import GROUP, files_of
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract, fingerprint, options_of, set_aside
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Contents, Roots, content_of
@@ -270,7 +269,7 @@ class _Batch:
         store = self.store / record["series_id"]
         if record["volumes"]:
             # The group is whole before it appears: its own metadata first, then its volumes, in one rename.
-            (store / "zarr.json").write_bytes(ome_metadata.GROUP)
+            (store / "zarr.json").write_bytes(GROUP)
             os.replace(store, home)
         else:
             storage.remove_tree(store)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.arrays.write_image import Decoded, write_image
 from dicomzarr.dicom import image_risks, transfer_syntaxes
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.stages.extract_batch.options import Options
@@ -27,14 +26,22 @@ Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(slots=True)
-class _Written:
-    """What writing a volume taught: digests of its files and frames, decoders, flags, and how cross-checks came out."""
+class _Seen:
+    """What decoding the frames of a volume taught: their digests, decoders, flags, and how cross-checks came out."""
 
-    digests: shard_writer.Digests = dataclasses.field(default_factory=dict)
     frames: list[str] = dataclasses.field(default_factory=list)
     decoders: set[str] = dataclasses.field(default_factory=set)
     flags: set[str] = dataclasses.field(default_factory=set)
     cross_checks: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def take(self, frame: _Frame) -> NDArray[Any]:
+        """Note a frame and return its pixels."""
+        self.frames.append(frame.digest)
+        self.decoders.add(frame.decoder)
+        self.flags.update(frame.flags)
+        if frame.cross_check:
+            self.cross_checks[frame.cross_check] += 1
+        return frame.pixels
 
 
 class _ReaderPool:
@@ -101,26 +108,17 @@ def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: boo
     return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), said)
 
 
-def _write_array(folder: Path, volume: Volume, readers: _ReaderPool, options: Options, pool: ThreadPool) -> _Written:
-    first, *others = volume.places
-    grid = shard_writer.chunk_grid(volume.axes, volume.shape, first.frame.dtype, options.layout)
-    done = _Written()
-
-    def frames() -> Iterator[NDArray[Any]]:
-        # The first alone: it is always cross-checked, and what its kind of frame needs is imported by one thread.
-        opening = _decode(first, readers, options, always=True)
-        rest = pool.map(lambda place: _decode(place, readers, options), others, opening.pixels.nbytes)
-        for frame in itertools.chain([opening], rest):
-            done.frames.append(frame.digest)
-            done.decoders.add(frame.decoder)
-            done.flags.update(frame.flags)
-            if frame.cross_check:
-                done.cross_checks[frame.cross_check] += 1
-            yield frame.pixels
-
-    written = shard_writer.write_array(folder / "0", grid, first.frame.dtype, options.compression, frames(), pool)
-    done.digests = {f"0/{name}": said for name, said in written.items()}
-    return done
+def _decode_all(
+    places: Sequence[Place], readers: _ReaderPool, options: Options, pool: ThreadPool, seen: _Seen
+) -> Iterator[NDArray[Any]]:
+    """Yield the frames of a volume in array order."""
+    first, *others = places
+    # The first alone: it is always cross-checked, and what its kind of frame needs is imported by one thread.
+    opening = _decode(first, readers, options, always=True)
+    size = opening.pixels.nbytes
+    yield seen.take(opening)
+    for frame in pool.map(lambda place: _decode(place, readers, options), others, size):
+        yield seen.take(frame)
 
 
 class BadFile(Exception):
@@ -182,6 +180,13 @@ def _declared(files: Sequence[SourceFile], sources: Sequence[int], key: str, pic
     return None if any(value is None for value in values) else int(pick(values))
 
 
+def _flags(volume: Volume, files: Sequence[SourceFile], sources: Sequence[int]) -> set[str]:
+    """Return the flags of geometry, headers and formats."""
+    found = set(volume.flags).union(*(files[i].row["flags"] for i in sources))
+    found |= {"face_risk"} if image_risks.shows_face([files[i].row["facts"] for i in sources]) else set()
+    return found.union(*(form.flags for i in sources if (form := files[i].format)))
+
+
 def write_volume(
     volume: Volume,
     store: Path,
@@ -193,19 +198,27 @@ def write_volume(
     pool: ThreadPool,
 ) -> dict[str, Any]:
     """Write one volume below `store` and return what the record keeps of it; raises `BadFile`."""
-    folder = store / name.split("/")[1]
-    folder.mkdir()
-    with contextlib.closing(_ReaderPool(files, roots)) as readers:
-        written = _write_array(folder, volume, readers, options, pool)
     sources = sorted({place.frame.source for place in volume.places})
-    pixel_facts = _pixel_facts(volume, files, written.decoders, written.flags)
-    row_flags = {flag for i in sources for flag in files[i].row["flags"]}
-    row_flags |= {"face_risk"} if image_risks.shows_face([files[i].row["facts"] for i in sources]) else set()
-    format_flags = {flag for i in sources if (form := files[i].format) for flag in form.flags}
-    flags = set(volume.flags) | written.flags | row_flags | format_flags
-    flags |= {"incomplete"} if expected > len(volume.places) else set()
-    volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
-    digests = written.digests | ome_metadata.write_image_group(folder, volume, pixel_facts)
+    seen = _Seen()
+    pixel_facts: dict[str, Any] = {}
+    flags: set[str] = set()
+
+    def decoded() -> Decoded:
+        pixel_facts.update(_pixel_facts(volume, files, seen.decoders, seen.flags))
+        flags.update(_flags(volume, files, sources), seen.flags)
+        flags.update({"incomplete"} if expected > len(volume.places) else ())
+        return Decoded(sorted(flags), pixel_facts)
+
+    with contextlib.closing(_ReaderPool(files, roots)) as readers:
+        digests = write_image(
+            store / name.split("/")[1],
+            volume,
+            _decode_all(volume.places, readers, options, pool, seen),
+            decoded,
+            compression=options.compression,
+            layout=options.layout,
+            pool=pool,
+        )
     first = volume.places[0].frame
     form = files[first.source].format
     return {
@@ -218,18 +231,18 @@ def write_volume(
         "signed": bool(form and form.signed),
         "spacing_mm": dict(volume.spacing_mm),
         "missing_slices": volume.missing_slices,
-        "flags": list(volume.flags),
+        "flags": sorted(flags),
         "frames_expected": expected,
         "declared_min": _declared(files, sources, "SmallestImagePixelValue", min),
         "declared_max": _declared(files, sources, "LargestImagePixelValue", max),
         "source_bytes": sum(files[i].row["stat"][0] for i in sources),
         "stored_bytes": sum(size for size, _ in digests.values()),
-        "pixel_digest": blake3(bytes.fromhex("".join(written.frames))).hexdigest(),
+        "pixel_digest": blake3(bytes.fromhex("".join(seen.frames))).hexdigest(),
         "facts": {k: v for k, v in pixel_facts.items() if k not in ("palette", "modality_lut")},
-        "cross_checks": dict(sorted(written.cross_checks.items())),
+        "cross_checks": dict(sorted(seen.cross_checks.items())),
         "files": {path: list(said) for path, said in sorted(digests.items())},
         "frames": [
             [place.frame.source, place.frame.number, place.t, place.z, digest]
-            for place, digest in zip(volume.places, written.frames, strict=True)
+            for place, digest in zip(volume.places, seen.frames, strict=True)
         ],
     }
