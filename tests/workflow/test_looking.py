@@ -422,7 +422,7 @@ def test_one_of_several_sources_that_is_empty_now_is_refused(workflow: Workflow)
 def counts_of(run: Run) -> tuple[int, int, int]:
     records = run.results / "private" / "records"
     batches = [json_files.read_json(path)["counts"] for path in (records / "extract_batch").glob("*.json")]
-    read = json_files.read_json(records / "index_headers.json")["read"]
+    read = json_files.read_json(records / "index_headers.json")["work"]["read"]
     return read, sum(one["hashed"] for one in batches), sum(one["extracted"] for one in batches)
 
 

@@ -131,10 +131,10 @@ def _write_array(array: Array, store: Path, level: int) -> Written:
     beside.write_bytes(json_files.canonical_json(attributes_of(array)))
     bits = int(header["bitpix"])
     rows = [
-        file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.said["pixel_digest"]),
+        file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.record.pixel_digest),
         file_row(beside, store, array.name),
     ]
-    return array_row(array, files=2, exported_bytes=sum(row["bytes"] for row in rows), bit_depth=bits), rows
+    return array_row(array, files=2, exported_bytes=sum(row.bytes for row in rows), bit_depth=bits), rows
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:

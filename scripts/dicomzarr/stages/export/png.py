@@ -96,7 +96,7 @@ def read_png(path: Path) -> NDArray[Any]:
 
 def _write_array(array: Array, store: Path, level: int) -> Written:
     low, high = array.observed if array.dtype.kind in "iu" else (0, 0)
-    depth = depth_of(array.dtype, array.said["facts"]["bits_stored"] or 0, low, high)
+    depth = depth_of(array.dtype, array.record.bits_stored, low, high)
     folder = store / array.name
     folder.mkdir(parents=True)
     rows = []
@@ -112,7 +112,7 @@ def _write_array(array: Array, store: Path, level: int) -> Written:
                 bit_depth=depth.bits, offset=depth.offset, pixel_digest=frame.digest,
             )
         )  # fmt: skip
-    size = sum(row["bytes"] for row in rows)
+    size = sum(row.bytes for row in rows)
     return array_row(array, files=len(rows), exported_bytes=size, bit_depth=depth.bits, offset=depth.offset), rows
 
 

@@ -43,7 +43,7 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     if window is not None:
         grey = windowed(values * slope + intercept, *window)
     else:
-        low, high = (float(array.depth[key] or 0) for key in ("unpadded_min", "unpadded_max"))
+        low, high = (float(value or 0) for value in (array.depth.unpadded_min, array.depth.unpadded_max))
         grey = stretched(values, low, high)
     if facts.get("photometric") == "MONOCHROME1":
         grey = 1 - grey
@@ -64,7 +64,7 @@ def _write_array(array: Array, store: Path, level: int) -> Written:
         if not np.array_equal(read_png(path), samples):
             raise Damaged(array.name)
         rows.append(file_row(path, store, array.name, t=frame.t, z=frame.z, bit_depth=8))
-    return array_row(array, files=len(rows), exported_bytes=sum(row["bytes"] for row in rows), bit_depth=8), rows
+    return array_row(array, files=len(rows), exported_bytes=sum(row.bytes for row in rows), bit_depth=8), rows
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:

@@ -157,9 +157,9 @@ class SourceFile:
     data : bytes, optional
         Its bytes, where they are kept.
     own : bool
-        It belongs to the series; else it is a rival, read only to settle who keeps a SOP Instance UID.
+        It belongs to the series; else it is read only to settle which series keeps a SOP Instance UID.
     reason, risk : str
-        Why it is set aside, and by which kind of risk; empty while it stands.
+        Why it is not extracted, and by which kind of risk; empty where there is no reason.
     numbers : dict of str to int
         `found` and `needed`, where a reason has numbers.
     format, frames, palette, modality_lut

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from dicomzarr.arrays.write_image import Decoded, write_image
 from dicomzarr.dicom import image_risks, transfer_syntaxes
 from dicomzarr.pixels import reader as pixels
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.series_record import FrameRow, VolumeRecord
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
 from dicomzarr.system.thread_pool import ThreadPool
@@ -196,8 +198,8 @@ def write_volume(
     options: Options,
     expected: int,
     pool: ThreadPool,
-) -> dict[str, Any]:
-    """Write one volume below `store` and return what the record keeps of it; raises `BadFile`."""
+) -> VolumeRecord:
+    """Write one volume below `store` and return its record; raises `BadFile`."""
     sources = sorted({place.frame.source for place in volume.places})
     seen = _Seen()
     pixel_facts: dict[str, Any] = {}
@@ -221,28 +223,33 @@ def write_volume(
         )
     first = volume.places[0].frame
     form = files[first.source].format
-    return {
-        "array": name,
-        "kind": volume.kind,
-        "why": volume.why,
-        "axes": "".join(volume.axes),
-        "shape": list(volume.shape),
-        "dtype": first.dtype,
-        "signed": bool(form and form.signed),
-        "spacing_mm": dict(volume.spacing_mm),
-        "missing_slices": volume.missing_slices,
-        "flags": sorted(flags),
-        "frames_expected": expected,
-        "declared_min": _declared(files, sources, "SmallestImagePixelValue", min),
-        "declared_max": _declared(files, sources, "LargestImagePixelValue", max),
-        "source_bytes": sum(files[i].row["stat"][0] for i in sources),
-        "stored_bytes": sum(size for size, _ in digests.values()),
-        "pixel_digest": blake3(bytes.fromhex("".join(seen.frames))).hexdigest(),
-        "facts": {k: v for k, v in pixel_facts.items() if k not in ("palette", "modality_lut")},
-        "cross_checks": dict(sorted(seen.cross_checks.items())),
-        "files": {path: list(said) for path, said in sorted(digests.items())},
-        "frames": [
-            [place.frame.source, place.frame.number, place.t, place.z, digest]
+    return VolumeRecord(
+        array=name,
+        kind=volume.kind,
+        why=volume.why,
+        axes="".join(volume.axes),
+        shape=volume.shape,
+        dtype=first.dtype,
+        signed=bool(form and form.signed),
+        spacing_mm=dict(volume.spacing_mm),
+        missing_slices=volume.missing_slices,
+        flags=tuple(sorted(flags)),
+        frames_expected=expected,
+        declared_min=_declared(files, sources, "SmallestImagePixelValue", min),
+        declared_max=_declared(files, sources, "LargestImagePixelValue", max),
+        source_bytes=sum(files[i].row["stat"][0] for i in sources),
+        stored_bytes=sum(size for size, _ in digests.values()),
+        pixel_digest=blake3(bytes.fromhex("".join(seen.frames))).hexdigest(),
+        modality=pixel_facts["modality"],
+        photometric=pixel_facts["photometric"],
+        bits_allocated=pixel_facts["bits_allocated"],
+        bits_stored=pixel_facts["bits_stored"],
+        padding_value=pixel_facts.get("padding_value"),
+        padding_range_limit=pixel_facts.get("padding_range_limit"),
+        cross_checks=dict(sorted(seen.cross_checks.items())),
+        files={path: FileClaim(*claim) for path, claim in sorted(digests.items())},
+        frame_rows=tuple(
+            FrameRow(place.frame.source, place.frame.number, place.t, place.z, digest)
             for place, digest in zip(volume.places, seen.frames, strict=True)
-        ],
-    }
+        ),
+    )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
 
+import made_up_records
 import pytest
 
 from dicomzarr.records import export_record
+from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, batch_record_path
 from dicomzarr.stages.export import engine
 from dicomzarr.stages.export.tables import Exported
 from dicomzarr.stages.export.verified_arrays import Array, Damaged
-from dicomzarr.system import digested_json
 from dicomzarr.system.results_folder import Results
 
 SERIES = [f"{number:016x}" for number in range(6)]
@@ -38,16 +40,15 @@ def results(tmp_path: Path) -> Results:
     found = Results(tmp_path / "results")
     for series_id in SERIES:
         name = f"{series_id}/01234567"
-        volume = {"array": name, "files": {}, "stored_bytes": 1}
-        for rule, record in (
-            ("extract_batch", {"volumes": [volume]}),
-            ("check_batch", {"depth": [{"array": name}]}),
-        ):
+        volume = made_up_records.volume(array=name)
+        check = dataclasses.replace(made_up_records.CHECK, depth=(made_up_records.depth(array=name),))
+        records = {EXTRACT: made_up_records.series(series_id=series_id, volumes=(volume,)), CHECK: check}
+        for rule, record in records.items():
             path = found.series_record(rule, series_id)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(digested_json.record_json(record))
-    batch = found.records / "extract_batch/0001.json"
-    batch.write_bytes(digested_json.record_json({"series": SERIES}))
+            path.write_bytes(record.to_bytes().data)
+    batch = BatchRecord(series=dict.fromkeys(SERIES, ""), records_digest="")
+    batch_record_path(found, EXTRACT, "0001").write_bytes(batch.to_bytes().data)
     return found
 
 
