@@ -154,6 +154,6 @@ DECODING_COST: Mapping[str, int] = {
 }
 
 
-def known_uid(uid: str) -> str:
+def known_transfer_syntax(uid: str) -> str:
     """Return the UID of a known transfer syntax, `OTHER` for anything else: a header may hold any text in its place."""
     return uid if uid in TRANSFER_SYNTAXES else OTHER

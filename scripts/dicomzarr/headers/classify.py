@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from dicomzarr.dicom import vr as elements
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY, reason_without_pixels
 from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -37,15 +38,6 @@ _NATIVE: dict[str, Encoding] = {
 _SYNTAX_OF = {encoding: syntax for syntax, encoding in _NATIVE.items()}
 _DEFLATED = frozenset(syntax.uid for syntax in TRANSFER_SYNTAXES.values() if syntax.deflated)
 
-# PS3.3 C.7.6.3.1.2: samples that a photometric interpretation needs.
-_SAMPLES = {
-    **dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1),
-    **dict.fromkeys(("RGB", "HSV", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"), 3),
-    **dict.fromkeys(("YBR_ICT", "YBR_RCT"), 3),
-    **dict.fromkeys(("ARGB", "CMYK"), 4),
-}
-# Half (or a quarter) of the chroma is stored: samples of two pixels.
-_SUBSAMPLED = {"YBR_FULL_422": 4, "YBR_PARTIAL_422": 4, "YBR_PARTIAL_420": 3}
 _BITS_ALLOCATED = frozenset((1, 8, 12, 16, 24, 32, 40, 48, 56, 64))  # PS3.5 8.1.1; 12 in older objects
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 # The attributes that decide whether pixels can be decoded, in the order in which `_layout` takes them.
@@ -337,7 +329,8 @@ def _layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
     """
     rows, columns, allocated, photometric, stored, representation, samples, high_bit, planar, frames = pixel
     floating = keyword != "PixelData"
-    expected = _SAMPLES.get(photometric)
+    known = PHOTOMETRIC.get(photometric)
+    expected = known.samples if known else None
     if samples is None and expected == 1:
         samples = 1
     needed = (rows, columns, allocated, photometric, samples) if floating else (*pixel[:6], samples)
@@ -361,5 +354,5 @@ def _layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
         valid = valid and (high_bit is None or stored - 1 <= high_bit < allocated)
     if not valid:
         return "invalid_attribute", 0
-    halves = _SUBSAMPLED.get(photometric, 2 * samples)
+    halves = known.stored if known else 2 * samples
     return "", (rows * columns * frames * halves * allocated // 2 + 7) // 8

@@ -7,15 +7,15 @@ from functools import lru_cache
 from typing import Any, cast
 
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.dicom.transfer_syntaxes import DECODED, TransferSyntax
 from dicomzarr.system import limits
 from dicomzarr.vocabulary.reasons import SetAside
 
-_GREY = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
-_COLOUR = frozenset(
-    {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
-)
-SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
+_EXTRACTED = [row for row in PHOTOMETRIC.values() if row.is_extracted]
+_GREY = frozenset(row.name for row in _EXTRACTED if row.samples == 1)
+_COLOUR = frozenset(row.name for row in _EXTRACTED if row.samples == 3)
+SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # of uncompressed data that can be read
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pydicom import valuerep
 from pydicom.uid import UID, UID_dictionary
 
 from dicomzarr.dicom import sop_classes, transfer_syntaxes, vr
-from dicomzarr.dicom.transfer_syntaxes import DECODED, TRANSFER_SYNTAXES, TransferSyntax
+from dicomzarr.dicom.photometric import known_photometric
+from dicomzarr.dicom.transfer_syntaxes import DECODED, TRANSFER_SYNTAXES, TransferSyntax, known_transfer_syntax
 from dicomzarr.vocabulary.reasons import REASONS
 
 CORE = ROOT / "scripts" / "dicomzarr"
@@ -65,3 +66,9 @@ def test_uids_and_lists_of_vrs_are_in_these_tables_alone() -> None:
     assert not uids
     long_list = re.compile(rf'(b?"({"|".join(vr.VRS)})"[, ]+){{7}}')
     assert not [path for path in CORE.rglob("*.py") if path.name != "vr.py" and long_list.search(path.read_text())]
+
+
+def test_only_known_words_leave() -> None:
+    assert known_transfer_syntax("1.2.840.10008.1.2.4.70") == "1.2.840.10008.1.2.4.70"
+    assert known_photometric("YBR_FULL_422") == "YBR_FULL_422"
+    assert {known_transfer_syntax("1.2.3.4"), known_photometric("SMITH^JOHN"), known_photometric("")} == {"OTHER"}

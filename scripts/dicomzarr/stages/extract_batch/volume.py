@@ -13,7 +13,9 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.arrays.write_image import Decoded, write_image
-from dicomzarr.dicom import image_risks, transfer_syntaxes
+from dicomzarr.dicom import image_risks
+from dicomzarr.dicom.photometric import known_photometric
+from dicomzarr.dicom.transfer_syntaxes import known_transfer_syntax
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
@@ -148,13 +150,11 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str]
     first = volume.places[0].frame
     found: dict[str, Any] = {
         "modality": allow_list.modality(first.modality),
-        "photometric": allow_list.photometric(first.photometric),
-        "photometric_source": sorted({allow_list.photometric(form.photometric_source) for form in formats}),
+        "photometric": known_photometric(first.photometric),
+        "photometric_source": sorted({known_photometric(form.photometric_source) for form in formats}),
         "bits_allocated": max(form.bits_allocated for form in formats),
         "bits_stored": _bits_stored(formats, flags),
-        "transfer_syntax": sorted(
-            {transfer_syntaxes.known_uid(facts.get("TransferSyntaxUID", "")) for facts in headers}
-        ),
+        "transfer_syntax": sorted({known_transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}),
         "decoder": sorted(decoders),
         "lossy": any(form.lossy for form in formats),
     }
