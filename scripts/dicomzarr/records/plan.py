@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import orjson
-
 from dicomzarr.source.row import HeaderRow
+from dicomzarr.system import json_files
 from dicomzarr.vocabulary import errors
 
 PREFIX_BITS = 12  # three hex digits of a series id: a batch owns whole prefixes
@@ -88,7 +87,7 @@ class PlannedSeries:
 
     def parse(self) -> SeriesPlan:
         """Return the plan of the series."""
-        fields = orjson.loads(self.raw)
+        fields = json_files.loads(self.raw)
         for name in ("flags", "files", "same_uid_elsewhere"):
             fields[name] = tuple(fields[name])
         return SeriesPlan(**fields)

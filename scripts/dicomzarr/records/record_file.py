@@ -27,6 +27,10 @@ class Bytes(NamedTuple):
     digest: str  # its last key
 
 
+class OtherSchema(Damaged):
+    """A record is whole, and of another version of this program."""
+
+
 class Raw(NamedTuple):
     """A record as it was read."""
 
@@ -60,10 +64,10 @@ def read(path: Path, schema: int) -> Raw:
     OSError
         If it cannot be read.
     Damaged
-        If it is not as it was written, or of another schema.
+        If it is not as it was written; `OtherSchema` if it is, and of another schema.
     """
     data = path.read_bytes()
     fields, digest = digested_json.parse_record(path, data)
     if fields.pop("schema_version", None) != schema:
-        raise Damaged(path)
+        raise OtherSchema(path)
     return Raw(fields, len(data), digest)

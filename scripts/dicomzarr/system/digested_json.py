@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from dicomzarr.system.files import sha256_of_bytes
-from dicomzarr.system.json_files import canonical_json
+from dicomzarr.system.json_files import canonical_json, loads
 from dicomzarr.vocabulary.errors import Damaged
 
 _MARK = b',"~sha256":"'  # sorts behind every other key
@@ -51,7 +49,7 @@ def parse_record(path: Path, data: bytes) -> tuple[dict[str, Any], str]:
         If they are not whole; with the path.
     """
     digest = _digest_of(path, data)
-    value: dict[str, Any] = orjson.loads(data)
+    value: dict[str, Any] = loads(data)
     del value["~sha256"]
     return value, digest
 
