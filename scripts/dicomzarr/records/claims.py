@@ -94,10 +94,7 @@ def check(results: Results) -> Claims:
             whole = False
         if not whole:
             false[path] = Revocation.FILE_MISSING
-        elif any(
-            files.sha256_of(results.root / name) != record.claims[name].digest
-            for name in READ_BY_THE_DAG & {*record.claims}
-        ):
+        elif not _holds_content(results, record):
             false[path] = Revocation.DAMAGED
         else:
             true[path] = TrueRecord(record.rule, record.params, record.unreadable)
