@@ -22,7 +22,7 @@ from conftest import ROOT
 from dicomzarr.arrays import ome_metadata, shard_writer
 from dicomzarr.dicom import transfer_syntaxes
 from dicomzarr.pixels import decoders
-from dicomzarr.stages.export import tables as files
+from dicomzarr.records import export_record as files
 from dicomzarr.system import csv_tables
 from dicomzarr.vocabulary.flags import FLAGS
 from dicomzarr.vocabulary.reasons import REASONS
