@@ -18,8 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.pixels.reader import FrameReader, open_source
-from dicomzarr.volumes.model import ImageFacts
 
 SIZE = 512
 

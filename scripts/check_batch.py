@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from dicomzarr.stages.check_batch import read_back
+from dicomzarr.records.batch_record import CheckBatchRecord
+from dicomzarr.stages.check_batch import batch
 from dicomzarr.system import limits
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> read_back.CheckResult:
+def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> CheckBatchRecord:
     """Return one depth verdict and one size verdict for each array of the batch."""
-    return read_back.check_batch(Results(results), record, code, threads)
+    return batch.check_batch(Results(results), record, code, threads)
 
 
 if __name__ == "__main__":

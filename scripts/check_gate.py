@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages import check_gate as gate
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def check_gate(results: Path, allowed: dict[str, int]) -> dict[str, dict[str, int]]:
+def check_gate(results: Path, allowed: dict[str, int]) -> RuleRecord:
     """Return the counts of the findings that the gate watches, or raise where one is too many."""
-    return {"counts": gate.check_gate(Results(results), allowed)}
+    return RuleRecord(counts=gate.check_gate(Results(results), allowed))
 
 
 if __name__ == "__main__":

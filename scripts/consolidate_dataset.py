@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.consolidate_dataset import accounts
 from dicomzarr.stages.consolidate_dataset.volume_rows import Joined
 from dicomzarr.system import json_files
@@ -18,7 +19,7 @@ def consolidate_dataset(
     outputs: dict[str, Path],
     joined: Joined,
     code: str,
-) -> accounts.Consolidation:
+) -> RuleRecord:
     """Bring tables, accounts and provenance up to date and return the counts."""
     folders = Results(results)
     pseudonyms = identity.load(folders.private)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.discover_files import write_manifest
 from dicomzarr.workflow import job
 
 
-def discover_files(inventory: Path, manifest: Path) -> dict[str, dict[str, int]]:
+def discover_files(inventory: Path, manifest: Path) -> RuleRecord:
     """Write the manifest from the scan's inventory and return how many entries of each kind there are."""
-    return {"counts": write_manifest(inventory, manifest)}
+    return RuleRecord(counts=write_manifest(inventory, manifest))
 
 
 if __name__ == "__main__":

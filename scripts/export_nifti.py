@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dicomzarr.records import export_record
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.export import engine, nifti
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
@@ -10,10 +11,10 @@ from dicomzarr.workflow import job
 
 def export_nifti(
     results: Path, batches: list[str], processes: int, level: int, code: str, allowed: int | None = None
-) -> engine.ExportResult:
+) -> RuleRecord:
     """Bring `exports/nifti/` up to date and return the counts."""
     software = engine.software("nibabel", "numpy", "zlib")
-    recipe = engine.Recipe(export_record.NIFTI, nifti.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.NIFTI, nifti.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes, allowed)
 
 

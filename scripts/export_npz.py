@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from dicomzarr.records import export_record
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.export import engine, npz
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def export_npz(results: Path, batches: list[str], processes: int, level: int, code: str) -> engine.ExportResult:
+def export_npz(results: Path, batches: list[str], processes: int, level: int, code: str) -> RuleRecord:
     """Bring `exports/npz/` up to date and return the counts."""
     software = engine.software("numpy", "zlib")
-    recipe = engine.Recipe(export_record.NPZ, npz.__name__, level, code, software)
+    recipe = engine.Recipe(export_record.NPZ, npz.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes)
 
 

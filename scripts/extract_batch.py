@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.records.batch_record import BatchRecord
 from dicomzarr.stages.extract_batch import batch
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.system import files, limits
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
-from dicomzarr.volumes.model import Options
 from dicomzarr.workflow import job
 
 
@@ -20,7 +21,7 @@ def extract_batch(
     threads: int = 1,
     paranoid: bool = False,
     keep_removed: bool = False,
-) -> batch.BatchResult:
+) -> BatchRecord:
     """Bring the arrays of a batch up to date and return what was done; `plan_digest` begins the SHA-256 of the plan."""
     if not files.sha256_of(plan).startswith(plan_digest):
         raise errors.Damaged(plan)

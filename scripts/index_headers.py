@@ -3,9 +3,10 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from dicomzarr.privacy.identifiers import NEEDLES
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.index_headers import index
 from dicomzarr.system import files, limits
 from dicomzarr.workflow import job
@@ -19,27 +20,27 @@ def index_headers(
     code: str,
     paranoid: bool = False,
     largest_loss: float = 1.0,
-) -> dict[str, Any]:
+) -> RuleRecord:
     """Read the headers of new and changed files, keep the rest; how many were read is history, no count of data."""
     found = index.index_headers(
         inventory, index_file, cache, processes, code, trust=not paranoid, largest_loss=largest_loss
     )
     # The needles are no output of the rule, which Snakemake would delete first: they outlive a run, as the cache does.
     needles = cache / NEEDLES
-    return {
-        "counts": {"files": found.files, **found.outcomes},
-        "read": found.read,
-        "kept": found.kept,
-        "unreadable": unreadable(index_file) if found.outcomes.get("quarantined unreadable_file") else [],
-        "claims": {os.path.relpath(needles, cache.parents[1]): [needles.stat().st_size, files.sha256_of(needles)]},
-    }
+    claim = FileClaim(needles.stat().st_size, files.sha256_of(needles))
+    return RuleRecord(
+        counts={"files": found.files, **found.outcomes},
+        work={"read": found.read, "kept": found.kept},
+        unreadable=unreadable(index_file) if found.outcomes.get("quarantined unreadable_file") else (),
+        claims={os.path.relpath(needles, cache.parents[1]): claim},
+    )
 
 
-def unreadable(index_file: Path) -> list[str]:
-    """Return the paths of files that could not be opened or read: the scan takes the record back once they can be."""
+def unreadable(index_file: Path) -> tuple[str, ...]:
+    """Return the paths of files that could not be opened or read: the record is revoked once they can be."""
     with open(index_file, "rb") as lines:
         rows = [json.loads(line) for line in lines if b',"reason":"unreadable_file",' in line]
-    return [row["path"] for row in rows if row["reason"] == "unreadable_file"]
+    return tuple(row["path"] for row in rows if row["reason"] == "unreadable_file")
 
 
 if __name__ == "__main__":

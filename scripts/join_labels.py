@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.join_labels import join
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
@@ -10,7 +11,7 @@ from dicomzarr.workflow import job
 
 def join_labels(
     results: Path, batches: list[str], sources: list[dict[str, object]], arrays: Path, outputs: dict[str, Path]
-) -> join.Join:
+) -> RuleRecord:
     """Write the label of each series, the report of what matched, and the private list of what did not."""
     folders = Results(results)
     return join.join_labels(folders, batches, sources, pseudonyms.load(folders.private), arrays, outputs)

@@ -3,20 +3,20 @@
 from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.plan_batches import batches
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def plan_batches(
-    results: Path, index: Path, contents: Path, series_each: int, megabytes_each: int
-) -> dict[str, object]:
+def plan_batches(results: Path, index: Path, contents: Path, series_each: int, megabytes_each: int) -> RuleRecord:
     """Write a plan a batch and their table of contents; the number of batches is history, so no count of the data."""
     folders = Results(results)
     pseudonyms = identity.load(folders.private)
     size = megabytes_each * 1_000_000
-    found = batches.plan_batches(folders, index, contents, pseudonyms, series_each=series_each, bytes_each=size)
-    return {"counts": {"files": found.files, "series": found.series}, "batches": found.batches, "claims": found.claims}
+    done = batches.plan_batches(folders, index, contents, pseudonyms, series_each=series_each, bytes_each=size)
+    counts, work = {"files": done.files, "series": done.series}, {"batches": done.batches}
+    return RuleRecord(counts=counts, work=work, claims=done.claims)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.render_report.page import render
 from dicomzarr.system import files
 from dicomzarr.workflow import job
@@ -14,7 +15,7 @@ def render_report(
     max_thumbnails: int = 60,
     max_rows: int = 500,
     threads: int = 1,
-) -> dict[str, dict[str, int]]:
+) -> RuleRecord:
     """Write the report of a dataset and return its size.
 
     Parameters
@@ -33,7 +34,7 @@ def render_report(
     text = render(dataset, small_cells=small_cells, max_thumbnails=max_thumbnails, max_rows=max_rows, threads=threads)
     page = text.encode("utf-8")
     files.write_atomically(report, page)
-    return {"counts": {"bytes": len(page)}}
+    return RuleRecord(counts={"bytes": len(page)})
 
 
 if __name__ == "__main__":

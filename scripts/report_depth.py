@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.report_tables import write_report
 from dicomzarr.system import csv_tables
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def report_depth(results: Path, batches: list[str], report: Path) -> dict[str, dict[str, int]]:
+def report_depth(results: Path, batches: list[str], report: Path) -> RuleRecord:
     """Write `depth.csv` and return how many arrays have each verdict."""
-    return {"counts": write_report(Results(results), batches, "depth", csv_tables.DEPTH, report)}
+    return RuleRecord(counts=write_report(Results(results), batches, "depth", csv_tables.DEPTH, report))
 
 
 if __name__ == "__main__":

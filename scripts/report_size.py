@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.report_tables import write_report
 from dicomzarr.system import csv_tables
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def report_size(results: Path, batches: list[str], report: Path) -> dict[str, dict[str, int]]:
+def report_size(results: Path, batches: list[str], report: Path) -> RuleRecord:
     """Write `size.csv` and return how many arrays have each verdict."""
-    return {"counts": write_report(Results(results), batches, "size", csv_tables.SIZE, report)}
+    return RuleRecord(counts=write_report(Results(results), batches, "size", csv_tables.SIZE, report))
 
 
 if __name__ == "__main__":

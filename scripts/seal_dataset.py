@@ -13,7 +13,7 @@ from dicomzarr.workflow import job
 def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path) -> None:
     """Write the seal of the dataset; what is no longer in it leaves the exports first."""
     folders = Results(results)
-    export_record.retire(folders)
+    export_record.remove_deleted(folders)
     content = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))
     files.write_atomically(sealed, json_files.canonical_json(content))
 

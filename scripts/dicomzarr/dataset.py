@@ -78,9 +78,7 @@ class Volume:
         for holder in (facts, *(value for value in facts.values() if isinstance(value, dict))):
             for key, value in holder.items():
                 if isinstance(value, dict) and set(value) == {"array"}:
-                    import zarr
-
-                    holder[key] = np.asarray(zarr.open_array(str(self._folder / value["array"]), mode="r")[...])
+                    holder[key] = _read_small_array(self._folder / value["array"])
         return facts
 
     def _read_index(self) -> NDArray[np.uint64]:
@@ -138,6 +136,17 @@ def _checked(data: bytes) -> bytes:
     if len(data) < 4 or google_crc32c.value(content) != int.from_bytes(data[-4:], "little"):
         raise ValueError("a chunk is damaged: ./run verify tells which, ./run verify --repair makes it anew")
     return content
+
+
+def _read_small_array(folder: Path) -> NDArray[Any]:
+    """Return an array of one chunk that is not compressed, as long lists are stored beside an image."""
+    metadata = json.loads((folder / "zarr.json").read_bytes())
+    if [codec["name"] for codec in metadata["codecs"]] != ["bytes", "crc32c"]:
+        raise ValueError("an array that dicomzarr did not write: open it with zarr")
+    data = _checked(folder.joinpath("c", *("0" for _ in metadata["shape"])).read_bytes())
+    dtype = np.dtype(metadata["data_type"])
+    # In the byte order of this machine, as zarr gives it.
+    return np.frombuffer(data, dtype.newbyteorder("<")).reshape(metadata["shape"]).astype(dtype)
 
 
 def _unpack(data: bytes, out: NDArray[Any]) -> None:

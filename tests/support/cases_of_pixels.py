@@ -23,13 +23,13 @@ from pydicom.sequence import Sequence as Items
 from reference_cases import CASES as REFERENCE
 from reference_cases import Case, by, deflate, encoded, jpeg, rle
 
-from dicomzarr.pixels.pixel_format import SYNTAXES
+from dicomzarr.dicom.transfer_syntaxes import DECODED
 
 
 def _reference(entry: Case) -> None:
     """Send a case of the table of decoders through the workflow."""
     syntax = DICOM + entry.syntax
-    known = SYNTAXES[syntax].lossy
+    known = DECODED[syntax].lossy
     header = {"BitsStored": entry.bits, **dict(entry.header)}
     single(
         entry.name,

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any, cast
 
-from dicomzarr.volumes.model import ImageFacts
+from dicomzarr.dicom.facts import ImageFacts
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}

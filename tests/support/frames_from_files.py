@@ -10,8 +10,9 @@ from typing import Any, get_type_hints
 import pydicom
 from pydicom.multival import MultiValue
 
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.volumes.frames import frames_of, needs_header
-from dicomzarr.volumes.model import Frame, ImageFacts
+from dicomzarr.volumes.model import Frame
 
 LISTS = {k for k, v in get_type_hints(ImageFacts).items() if getattr(v, "__origin__", None) is list}
 NUMBERS = {k: v for k, v in get_type_hints(ImageFacts).items() if v in (int, float)}

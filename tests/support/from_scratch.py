@@ -16,16 +16,17 @@ from conftest import ROOT
 
 from dicomzarr.privacy import pseudonyms as identity
 from dicomzarr.records import digests
+from dicomzarr.records.batch_record import batch_record_path
 from dicomzarr.source import inventory, listing
 from dicomzarr.stages import discover_files, report_tables
-from dicomzarr.stages.check_batch import read_back
+from dicomzarr.stages.check_batch import batch as check
 from dicomzarr.stages.consolidate_dataset import accounts, volume_rows
 from dicomzarr.stages.extract_batch import batch as extract
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches as plans
-from dicomzarr.system import csv_tables, digested_json, files, json_files
+from dicomzarr.system import csv_tables, files, json_files
 from dicomzarr.system.results_folder import Results
-from dicomzarr.volumes.model import Options
 from dicomzarr.workflow import settings as configuration
 
 NEEDS_KEY = "k" * 32
@@ -69,11 +70,10 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
         for rule, made in (
             ("extract_batch", lambda b: extract.extract_batch(
                 results.plan(b), results.inventory, results, pseudonyms, options(whole))),
-            ("check_batch", lambda b: read_back.check_batch(
+            ("check_batch", lambda b: check.check_batch(
                 results, results.records / "extract_batch" / f"{b}.json", "")),
         ):  # fmt: skip
-            record = dataclasses.asdict(made(batch))
-            files.write_atomically(results.records / rule / f"{batch}.json", digested_json.record_json(record))
+            files.write_atomically(batch_record_path(results, rule, batch), made(batch).to_bytes().data)
     reports = results.dataset / "reports"
     report_tables.write_report(results, batches, "depth", csv_tables.DEPTH, reports / "depth.csv")
     report_tables.write_report(results, batches, "size", csv_tables.SIZE, reports / "size.csv")

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.pixels.reader import DecodedFrame, FrameReader, MemorySource
-from dicomzarr.volumes.model import ImageFacts
 
 DICOM = "1.2.840.10008.1.2"
 LITTLE, BIG = f"{DICOM}.1", f"{DICOM}.2"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dicomzarr.arrays import shard_writer
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 
 
 def write(
@@ -26,7 +26,7 @@ def write(
     places = itertools.product(range(size.get("t", 1)), range(size.get("z", 1)))
     cut = (values[tuple({"t": t, "z": z}.get(axis, slice(None)) for axis in axes)] for t, z in places)
     frames = (np.moveaxis(frame, 0, -1) if "c" in axes else frame for frame in cut)
-    return shard_writer.write_array(folder, grid, values.dtype.str, compression, frames, Crew(threads))
+    return shard_writer.write_array(folder, grid, values.dtype.str, compression, frames, ThreadPool(threads))
 
 
 def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:

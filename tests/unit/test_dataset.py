@@ -18,6 +18,7 @@ from epochs import digest, epoch
 from made_up_volumes import LABEL, MadeUp, write
 
 from dicomzarr import dataset as reading
+from dicomzarr.arrays import shard_writer
 from dicomzarr.dataset import DicomZarrDataset, Volume, channel_xyz, load_images
 
 RANDOM = np.random.default_rng(7)
@@ -102,6 +103,19 @@ def test_an_array_cut_otherwise_is_refused(tmp_path: Path) -> None:
 
 
 # ---- Samples
+
+
+def test_a_small_array_beside_the_image_is_what_zarr_reads(tmp_path: Path) -> None:
+    for number, values in enumerate((np.arange(1200.0).reshape(600, 2), np.arange(700), np.arange(9, dtype="u1"))):
+        folder = tmp_path / str(number)
+        shard_writer.write_small_array(folder, values, ["frame", "value"][: values.ndim])
+        judge = np.asarray(zarr.open_array(str(folder), mode="r")[...])
+        found = reading._read_small_array(folder)
+        assert found.dtype == judge.dtype and np.array_equal(found, judge)
+        (chunk,) = (path for path in folder.rglob("0") if path.is_file())
+        chunk.write_bytes(b"x" + chunk.read_bytes()[1:])
+        with pytest.raises(ValueError, match="damaged"):
+            reading._read_small_array(folder)
 
 
 def test_slices_and_their_places(tmp_path: Path) -> None:
@@ -313,7 +327,7 @@ def test_the_file_works_alone(tmp_path: Path) -> None:
     shutil.copy(reading.__file__, tmp_path / "copied.py")
     code = (
         "import sys, copied; print(copied.DicomZarrDataset('data')[0]['image'].tolist());"
-        "print({'dicomzarr', 'pydicom', 'pandas', 'snakemake', 'torch'} & set(sys.modules))"
+        "print({'dicomzarr', 'pydicom', 'pandas', 'snakemake', 'torch', 'zarr'} & set(sys.modules))"
     )
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [sys.executable, "-c", code]

@@ -27,6 +27,7 @@ import zarr
 from conftest import Launch, Run, Workflow
 from dicoms import ct_slice, save
 from PIL import Image
+from revocations import revoked
 
 TARGETS = ("export_png", "export_npz", "export_nifti", "export_preview")
 FOLDERS = ("png", "npz", "nifti", "preview_lossy")
@@ -376,6 +377,7 @@ def test_a_flipped_bit_is_found_by_verify_and_repaired(mine: Workflow, launch: L
     repaired = launch(mine, "verify", "--repair", *damaged)
     assert repaired.returncode == 0, repaired.stderr
     assert tree(mine) == whole
+    assert {(rule, "series", "repair") for rule in damaged} <= revoked(mine.results)
     assert launch(mine, "verify").returncode == 0
     assert (mine.results / "private/surplus/exports/png/stray.png").exists()
 

@@ -19,10 +19,11 @@ from from_scratch import dataset_digest, options
 from project_copy import copy_of_the_project, edit
 
 from dicomzarr.privacy import pseudonyms
-from dicomzarr.records import series_record
+from dicomzarr.records import rule_record
+from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages import verify_dataset
 from dicomzarr.stages.extract_batch import batch as extract
-from dicomzarr.system import digested_json, files, json_files
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import SourceChanged
 
@@ -92,12 +93,12 @@ def false_records(results: Results) -> list[str]:
     """Return the files that a record of any kind speaks for and that are not as it says."""
     found = []
     for record in results.records.glob("extract_batch/*/*.json"):
-        for name, (size, digest) in series_record.files_of(digested_json.read_record(record)).items():
+        for name, (size, digest) in SeriesRecord.load(record).claimed_files().items():
             path = results.images / name
             if not path.exists() or path.stat().st_size != size or files.sha256_of(path) != digest:
                 found.append(name)
     for record in [*results.records.glob("*.json"), *results.records.glob("*_batch/*.json")]:
-        for name, (size, digest) in digested_json.read_record(record)["claims"].items():
+        for name, (size, digest) in rule_record.load_common(record).claims.items():
             path = results.root / name
             if not path.exists() or path.stat().st_size != size or digest not in ("", files.sha256_of(path)):
                 found.append(name)
@@ -182,7 +183,7 @@ def test_a_series_that_met_a_fault_of_ours_is_tried_again_when_its_batch_has_wor
     workflow: Workflow, tmp_path: Path
 ) -> None:
     workflow.project = copy_of_the_project(tmp_path / "project")
-    bug = 'if os.environ.get("BUG") and entry["series_id"] == os.environ["BUG"]: 1 / 0\n            '
+    bug = 'if os.environ.get("BUG") and plan.series_id == os.environ["BUG"]: 1 / 0\n            '
     edit(
         workflow.project / "scripts/dicomzarr/stages/extract_batch/batch.py", "return extract(", bug + "return extract("
     )
@@ -280,10 +281,8 @@ def test_a_file_that_the_disk_does_not_give_costs_itself_alone(
     said = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
     done = extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), said)
     assert done.counts["extracted"] == 3
-    records = [digested_json.read_record(path) for path in results.records.glob("extract_batch/*/*.json")]
-    lost = [
-        (file["path"], file["outcome"], file["reason"]) for one in records for file in one["files"] if file["reason"]
-    ]
+    records = [SeriesRecord.load(path) for path in results.records.glob("extract_batch/*/*.json")]
+    lost = [(file.path, file.outcome, file.reason) for one in records for file in one.files if file.reason]
     assert lost == [(f"1/{bad.name}", "quarantined", "unreadable_file")]
     monkeypatch.undo()
     assert workflow.run().sealed["digest"] == undisturbed[1]

@@ -21,7 +21,7 @@ def bytes_of(results: Path) -> dict[str, bytes]:
 
 def parts_made(workflow: Workflow) -> tuple[int, int]:
     said = (workflow.results / "logs/consolidate_dataset.log").read_text()
-    new, _, whole = said.partition("parts made anew ")[2].split()[:3]
+    new, _, whole = said.partition("parts rebuilt ")[2].split()[:3]
     return int(new), int(whole)
 
 
@@ -49,7 +49,7 @@ def test_a_new_series_costs_its_part_and_no_damage_gets_through(
     workflow.run()
     assert parts_made(workflow) == (1, 8)
 
-    # Parts that are damaged, lost, old or another's, and provenance that was changed, are made anew.
+    # Parts that are damaged, lost, old or another's, and provenance that was changed, are rebuilt.
     folder = workflow.results / "private" / "fragments"
     full = sorted(path for path in folder.glob("*.files") if path.stat().st_size)
     damage(full[0], -3)

@@ -19,6 +19,7 @@ import pytest
 from conftest import FULL, ROOT, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
 from ordinary import WITHOUT_CAPABILITIES
+from revocations import revoked
 
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system import json_files
@@ -109,6 +110,7 @@ def test_verify_lists_and_repairs_just_what_is_wrong(mine: Workflow, launch: Lau
     assert {key for key in after if stale.get(key) != after[key]} <= {str(mine.results / "logs/verify_dataset.log")}
     repaired = launch(mine, "verify", "--repair")
     assert repaired.returncode == 0, repaired.stderr
+    assert "repair" in {why for _, _, why in revoked(mine.results)}
     assert launch(mine, "verify").returncode == 0
     assert json.loads((dataset / "dataset.json").read_text()) == before
     assert {path: path.stat().st_ino for path in images[2:]} == kept  # only what was damaged was made anew
@@ -399,6 +401,7 @@ def test_a_source_that_lost_its_files_is_refused_until_confirmed(mine: Workflow)
         path.rename(mine.source / path.name)
     run = mine.run("--config", "confirm_drop=true", "keep_removed=true")
     assert len(run.table("dataset/volumes.csv")) == SERIES - 3
+    assert ("extract_batch", "series", "removed") in revoked(mine.results)
     retired = sorted(path.stem for path in (mine.results / "private/retired").iterdir())
     assert sorted(path.name for path in (mine.results / "private/removed").iterdir()) == retired and len(retired) == 3
     assert mine.run().nothing_to_do  # the switches change no result
@@ -422,7 +425,7 @@ def test_one_of_several_sources_that_is_empty_now_is_refused(workflow: Workflow)
 def counts_of(run: Run) -> tuple[int, int, int]:
     records = run.results / "private" / "records"
     batches = [json_files.read_json(path)["counts"] for path in (records / "extract_batch").glob("*.json")]
-    read = json_files.read_json(records / "index_headers.json")["read"]
+    read = json_files.read_json(records / "index_headers.json")["work"]["read"]
     return read, sum(one["hashed"] for one in batches), sum(one["extracted"] for one in batches)
 
 

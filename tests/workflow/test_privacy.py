@@ -133,7 +133,7 @@ def test_a_leak_stops_the_run_before_the_seal(workflow: Workflow, tmp_path: Path
     edit(
         core / "stages/extract_batch/batch.py",
         right,
-        'log.info("series %s extracted", one.entry["files"][0]["facts"]["PatientID"])',
+        'log.info("series %s extracted", one.parse().files[0]["facts"]["PatientID"])',
     )
     run = workflow.run(ok=False)
     assert run.process.returncode != 0
@@ -143,7 +143,7 @@ def test_a_leak_stops_the_run_before_the_seal(workflow: Workflow, tmp_path: Path
     # The same command heals, once the leak is gone.
     edit(
         core / "stages/extract_batch/batch.py",
-        'log.info("series %s extracted", one.entry["files"][0]["facts"]["PatientID"])',
+        'log.info("series %s extracted", one.parse().files[0]["facts"]["PatientID"])',
         right,
     )
     assert workflow.run().sealed["counts"]["arrays"] > 0

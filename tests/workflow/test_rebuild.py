@@ -12,6 +12,7 @@ from conftest import FULL, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
 from forks import Forks
 from project_copy import copy_of_the_project, edit
+from revocations import revoked
 
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system.results_folder import Results
@@ -73,6 +74,9 @@ def test_a_late_slice_extracts_its_series_alone(built: Workflow, tmp_path: Path)
     run = built.run()
     assert run.jobs("extract_batch") == 1
     assert len(run.table("private/frames.csv")) == 3 * MANY + 1
+    assert {("extract_batch", "series", "superseded"), ("seal_dataset", "dataset", "seal_broken")} <= revoked(
+        run.results
+    )
     assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
 
 
@@ -101,10 +105,11 @@ def test_changed_bytes_under_an_older_time_are_seen(built: Workflow, tmp_path: P
     assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
 
 
-def test_a_deleted_series_is_retired(built: Workflow, tmp_path: Path) -> None:
+def test_a_deleted_series_is_removed(built: Workflow, tmp_path: Path) -> None:
     shutil.rmtree(built.source / "folder 5")
     run = built.run()
     assert len(list((run.results / "dataset/images.zarr").glob("*/*/0"))) == MANY - 1
+    assert {("extract_batch", "series", "removed"), ("check_batch", "series", "removed")} <= revoked(run.results)
     assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
 
 
@@ -116,6 +121,7 @@ def test_more_series_may_double_the_batches_without_extracting_again(built: Work
     assert all(path.stat().st_mtime_ns == then for path, then in stamps.items())
     names = {path.stem for path in (run.results / "private/plans").glob("*-*.json")}
     assert {name[:4] for name in names} == {"0008"} and len(names) == 8
+    assert {("extract_batch", "batch", "renumbered"), ("check_batch", "batch", "renumbered")} <= revoked(run.results)
     assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
 
 

@@ -24,7 +24,6 @@ SECONDS = frozenset(
     {"frame_time_s", "frame_reference_time_s", "acquisition_time_s", "reference_time_s", "content_time_s"}
 )
 MANY = 512  # entries; longer lists lie in a small array beside the image, not in its attributes
-GROUP = json_files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
 
 def axes(volume: Volume) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.system import files as storage
 from dicomzarr.system import flush, json_files
-from dicomzarr.system.thread_pool import ALONE, Crew
+from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
 LARGE_FRAME = 64 << 20  # bytes; frames above are cut into tiles
 TILE = 1024  # rows and columns of such a tile
@@ -139,7 +139,12 @@ def _packer(dtype: str, compression: str) -> Callable[[NDArray[Any]], bytes]:
 
 
 def write_array(
-    folder: Path, grid: ChunkGrid, dtype: str, compression: str, frames: Iterable[NDArray[Any]], crew: Crew = ALONE
+    folder: Path,
+    grid: ChunkGrid,
+    dtype: str,
+    compression: str,
+    frames: Iterable[NDArray[Any]],
+    pool: ThreadPool = SERIAL,
 ) -> Digests:
     """Write an array as one shard and return the digests of its files.
 
@@ -154,7 +159,7 @@ def write_array(
         A key of `PRESETS`.
     frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
         Of the array's dtype, in array order: `t` slowest, then `z`. Each is taken when there is room for it.
-    crew : Crew
+    pool : ThreadPool
         Compresses; the bytes are the same whatever its number.
 
     Raises
@@ -181,7 +186,7 @@ def write_array(
             digest.update(data)
 
         size = math.prod(grid.chunk) * np.dtype(dtype).itemsize
-        for linear, data in crew.map(packed, _chunks(grid, np.dtype(dtype), frames), size):
+        for linear, data in pool.map(packed, _chunks(grid, np.dtype(dtype), frames), size):
             append(data)
             index[linear] = (offset, len(data))
             offset += len(data)

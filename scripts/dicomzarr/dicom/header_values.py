@@ -11,8 +11,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any, Final
 
-from dicomzarr.volumes import geometry
-from dicomzarr.volumes.model import Cosines, Vector
+from dicomzarr.dicom.facts import Cosines, Vector
 
 # Coordinates beyond 10 km are no coordinates, mm.
 FARTHEST_MM: Final = 1e7
@@ -57,7 +56,10 @@ def vector(value: object) -> Vector | None:
 def six(value: object) -> Cosines | None:
     """Return six finite numbers, or None."""
     found = numbers(value)
-    return geometry.cosines(found) if found is not None and len(found) == 6 else None
+    if found is None or len(found) != 6:
+        return None
+    a, b, c, d, e, f = found
+    return (a, b, c, d, e, f)
 
 
 _DATE: Final = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)$", re.ASCII)

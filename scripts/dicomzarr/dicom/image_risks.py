@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from dicomzarr.volumes.model import ImageFacts
+from dicomzarr.dicom import sop_classes
+from dicomzarr.dicom.facts import ImageFacts
 
 # Why an image may have text in its pixels: kind -> in words, for the report.
 BURNED_IN_KINDS: dict[str, str] = {
@@ -21,21 +22,6 @@ BURNED_IN_KINDS: dict[str, str] = {
     "photograph": "a photograph or video of the patient",
     "slide_label": "the label of a slide, or an overview with the label in it",
 }
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
-
-
-def _classes(*suffixes: str) -> frozenset[str]:
-    return frozenset(_STORAGE + suffix for suffix in suffixes)
-
-
-# PS3.4 B.5, retired classes and those of several frames included.
-_SECONDARY_CAPTURE_CLASSES = _classes("7", "7.1", "7.2", "7.3", "7.4")
-_ULTRASOUND_CLASSES = _classes("3", "3.1", "6", "6.1", "6.2")
-# Endoscopic, microscopic (not of slides), photographic and dermoscopic images, and videos of the first three.
-_PHOTOGRAPH_CLASSES = _classes(
-    "77.1", "77.2", "77.1.1", "77.1.1.1", "77.1.2", "77.1.2.1", "77.1.4", "77.1.4.1", "77.1.7"
-)
-_SLIDE_CLASSES = _classes("77.1.6")
 # PS3.3 C.7.3.1.1.1: ultrasound, intravascular ultrasound; external camera and the visible-light modalities beside it.
 _ULTRASOUND = frozenset({"US", "IVUS", "BDUS"})
 _PHOTOGRAPH = frozenset({"XC", "ES", "GM", "DMS"})
@@ -81,13 +67,13 @@ def _burned_in(image_type: tuple[str, ...], modality: str, sop_class: str, conve
     modality = modality.strip().upper()
     if any(word.startswith(_SCREEN_SAVES) for word in words):
         return "screen_save"
-    if sop_class in _SECONDARY_CAPTURE_CLASSES or modality == "SC" or converted:
+    if sop_classes.is_secondary_capture(sop_class) or modality == "SC" or converted:
         return "secondary_capture"
-    if sop_class in _ULTRASOUND_CLASSES or modality in _ULTRASOUND:
+    if sop_class in sop_classes.ULTRASOUNDS or modality in _ULTRASOUND:
         return "ultrasound"
-    if (sop_class in _SLIDE_CLASSES or modality == "SM") and not _SLIDE_LABELS.isdisjoint(words):
+    if (sop_class == sop_classes.VL_WHOLE_SLIDE_MICROSCOPY or modality == "SM") and not _SLIDE_LABELS.isdisjoint(words):
         return "slide_label"
-    return "photograph" if sop_class in _PHOTOGRAPH_CLASSES or modality in _PHOTOGRAPH else ""
+    return "photograph" if sop_class in sop_classes.PHOTOGRAPHS or modality in _PHOTOGRAPH else ""
 
 
 @lru_cache(maxsize=1024)

@@ -1,13 +1,78 @@
-"""Data elements as they are encoded: tags, VRs and heads (PS3.5 7.1)."""
+"""Value representations, and data elements as they are encoded: tags and heads (PS3.5 6.2, 7.1)."""
 
 from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Mapping
+from typing import NamedTuple
 
 UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+
+
+class VR(NamedTuple):
+    """A value representation (PS3.5 6.2).
+
+    Attributes
+    ----------
+    is_long : bool
+        Its length has 4 bytes, after a reserved field; that of all others has 2 (PS3.5 7.1.2).
+    is_string : bool
+        Its values are characters.
+    is_text : bool
+        A value may identify a patient or a site, beside times, which alone identify nobody.
+    number : str
+        How `struct` names a value, where that is a binary number.
+    """
+
+    name: str
+    is_long: bool = False
+    is_string: bool = False
+    is_text: bool = False
+    number: str = ""
+
+
+VRS: Mapping[str, VR] = {
+    row.name: row
+    for row in (
+        VR("AE", is_string=True, is_text=True),
+        VR("AS", is_string=True),
+        VR("AT"),
+        VR("CS", is_string=True),
+        VR("DA", is_string=True, is_text=True),
+        VR("DS", is_string=True),
+        VR("DT", is_string=True, is_text=True),
+        VR("FD", number="d"),
+        VR("FL", number="f"),
+        VR("IS", is_string=True),
+        VR("LO", is_string=True, is_text=True),
+        VR("LT", is_string=True, is_text=True),
+        VR("OB", is_long=True),
+        VR("OD", is_long=True),
+        VR("OF", is_long=True),
+        VR("OL", is_long=True),
+        VR("OV", is_long=True),
+        VR("OW", is_long=True),
+        VR("PN", is_string=True, is_text=True),
+        VR("SH", is_string=True, is_text=True),
+        VR("SL", number="i"),
+        VR("SQ", is_long=True),
+        VR("SS", number="h"),
+        VR("ST", is_string=True, is_text=True),
+        VR("SV", is_long=True, number="q"),
+        VR("TM", is_string=True),
+        VR("UC", is_long=True, is_string=True, is_text=True),
+        VR("UI", is_string=True, is_text=True),
+        VR("UL", number="I"),
+        VR("UN", is_long=True),
+        VR("UR", is_long=True, is_string=True, is_text=True),
+        VR("US", number="H"),
+        VR("UT", is_long=True, is_string=True, is_text=True),
+        VR("UV", is_long=True, number="Q"),
+    )
+}
 
 
 def _code(vr: str) -> int:
@@ -15,19 +80,13 @@ def _code(vr: str) -> int:
     return int.from_bytes(vr.encode("ascii"), "little")
 
 
-# PS3.5 7.1.2: these have a reserved field and a length of 4 bytes, all others a length of 2 bytes.
-LONG_VRS = {_code(vr): vr for vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")}
-SHORT_VRS = {
-    _code(vr): vr
-    for vr in (
-        *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO"),
-        *("LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
-    )
-}
+# By the two letters as a number.
+LONG_VRS = {_code(vr.name): vr.name for vr in VRS.values() if vr.is_long}
+SHORT_VRS = {_code(vr.name): vr.name for vr in VRS.values() if not vr.is_long}
 SQ, OB, OW = _code("SQ"), _code("OB"), _code("OW")
-
-# What may identify a patient or a site stands in these, beside times, which alone tell nobody apart.
-TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
+STRING_VRS = frozenset(vr.name for vr in VRS.values() if vr.is_string)
+TEXT_VRS = frozenset(vr.name for vr in VRS.values() if vr.is_text)
+NUMBERS = {vr.name: vr.number for vr in VRS.values() if vr.number}
 MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
 MAX_TEXT = 1024  # bytes of a text; of a longer one the beginning
 # Sequences in which people and requests are named: of physicians and operators, patient, requests, original attributes.

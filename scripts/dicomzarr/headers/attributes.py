@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
 from dicomzarr.dicom import image_risks
+from dicomzarr.dicom.vr import NUMBERS, STRING_VRS
 from dicomzarr.headers.repeated_elements import Run
 
 Values: TypeAlias = dict[int, tuple[str, bytes | None]]  # tag to VR and bytes
@@ -108,10 +109,6 @@ WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS}
 TEXTS = frozenset(tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "UI"))
 PIXEL_REPRESENTATION = 0x00280103
 
-_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
-_TEXT_VRS = frozenset(
-    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
-)
 _PADDING = b" \0"
 
 
@@ -252,13 +249,13 @@ def text_of(value: bytes) -> str:
 
 
 def _text(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
-    if vr not in _TEXT_VRS or len(value) > MAX_TEXT:
+    if vr not in STRING_VRS or len(value) > MAX_TEXT:
         raise Bad
     return text_of(value) or None
 
 
 def _texts(value: bytes, vr: str, little: bool, signed: bool) -> list[str] | None:
-    if vr not in _TEXT_VRS or len(value) > MAX_TEXT:
+    if vr not in STRING_VRS or len(value) > MAX_TEXT:
         raise Bad
     if not text_of(value):
         return None
@@ -273,14 +270,14 @@ def _id(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
 
 def _numbers(value: bytes, vr: str, little: bool) -> list[float] | list[int]:
     """Return every number of a binary or textual value; empty where it holds padding alone."""
-    code = _BINARY.get(vr)
+    code = NUMBERS.get(vr)
     if code is not None:
         size = struct.calcsize(code)
         count, rest = divmod(len(value), size)
         if rest or count > MAX_NUMBERS:
             raise Bad
         return list(struct.unpack(("<" if little else ">") + str(count) + code, value))
-    if vr not in _TEXT_VRS:
+    if vr not in STRING_VRS:
         raise Bad
     value = value.strip(_PADDING)
     if not value:
@@ -318,7 +315,7 @@ def _real(value: bytes, vr: str, little: bool, signed: bool) -> float | None:
 
 
 def _integers(value: bytes, vr: str, little: bool, signed: bool) -> list[int] | None:
-    if vr in _TEXT_VRS:
+    if vr in STRING_VRS:
         value = value.strip(_PADDING)
         if not value:
             return None

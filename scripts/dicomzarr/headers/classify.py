@@ -10,11 +10,20 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 from dicomzarr.dicom import vr as elements
+from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.photometric import PHOTOMETRIC
+from dicomzarr.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY, reason_without_pixels
+from dicomzarr.dicom.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    TRANSFER_SYNTAXES,
+)
 from dicomzarr.headers import fast_reader
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, TEXTS, WANTED, interpret, text_of
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.vocabulary.reasons import REASONS
-from dicomzarr.volumes.model import ImageFacts
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
 MAX_INFLATED_HEADER = 16 << 20  # of these, the bytes before its pixel data
@@ -22,38 +31,13 @@ LEAST_ELEMENTS = 5  # consecutive well-formed elements that make a file without 
 
 _META_SOP_CLASS = 0x00020002
 _META_SYNTAX = 0x00020010
-_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _NATIVE: dict[str, Encoding] = {
-    "1.2.840.10008.1.2": IMPLICIT_LITTLE,
-    "1.2.840.10008.1.2.1": EXPLICIT_LITTLE,
-    "1.2.840.10008.1.2.2": EXPLICIT_BIG,
+    syntax.uid: Encoding(implicit=syntax.implicit_vr, little=not syntax.big_endian)
+    for syntax in (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
 }
 _SYNTAX_OF = {encoding: syntax for syntax, encoding in _NATIVE.items()}
-# PS3.5 A.5 and the JPIP syntaxes whose data set is deflated
-_DEFLATED = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
-_DEFLATED_NATIVE = "1.2.840.10008.1.2.1.99"
+_DEFLATED = frozenset(syntax.uid for syntax in TRANSFER_SYNTAXES.values() if syntax.deflated)
 
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
-# Storage classes without pixel data (PS3.4 B.5), by the number after the common root.
-_KINDS = (
-    ("88.", "structured_report"),
-    ("481.", "rt_object"),
-    ("11.", "presentation_state"),
-    ("104.", "encapsulated_document"),
-    ("9.", "waveform"),
-)
-# Storage classes whose every instance has pixel data: without, something is lost. RT Dose (481.2) may go without.
-_SPECTROSCOPY = _STORAGE + "4.2"  # has Rows and Columns, and never pixel data (PS3.3 C.8.14.1)
-
-# PS3.3 C.7.6.3.1.2: samples that a photometric interpretation needs.
-_SAMPLES = {
-    **dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1),
-    **dict.fromkeys(("RGB", "HSV", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"), 3),
-    **dict.fromkeys(("YBR_ICT", "YBR_RCT"), 3),
-    **dict.fromkeys(("ARGB", "CMYK"), 4),
-}
-# Half (or a quarter) of the chroma is stored: samples of two pixels.
-_SUBSAMPLED = {"YBR_FULL_422": 4, "YBR_PARTIAL_422": 4, "YBR_PARTIAL_420": 3}
 _BITS_ALLOCATED = frozenset((1, 8, 12, 16, 24, 32, 40, 48, 56, 64))  # PS3.5 8.1.1; 12 in older objects
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 # The attributes that decide whether pixels can be decoded, in the order in which `_layout` takes them.
@@ -293,7 +277,7 @@ def _judge(
     if syntax:
         found["TransferSyntaxUID"] = syntax
     facts = cast(ImageFacts, found)
-    if DIRECTORY_RECORDS in raw.values or text_of(meta.get(_META_SOP_CLASS, b"")) == _MEDIA_STORAGE_DIRECTORY:
+    if DIRECTORY_RECORDS in raw.values or text_of(meta.get(_META_SOP_CLASS, b"")) == MEDIA_STORAGE_DIRECTORY:
         return _aside("dicomdir", flags, facts)
     if raw.pixel is None:
         if raw.is_empty:
@@ -313,7 +297,7 @@ def _judge(
         facts["HighBit"] = cast(int, found["BitsStored"]) - 1
     if length < 0 and "assumed_transfer_syntax" in flags:
         return _aside("missing_attribute", flags, facts)  # compressed, and nothing says how
-    native = length >= 0 and (syntax in _NATIVE or syntax == _DEFLATED_NATIVE)
+    native = length >= 0 and (syntax in _NATIVE or syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid)
     if native and min(length, size - offset) < needed:
         return _aside("truncated_pixel_data", flags, facts)
     return Header("image", "", tuple(sorted(flags)), facts)
@@ -325,14 +309,9 @@ def _kind_without_pixels(found: dict[str, Any], bad: frozenset[str]) -> str:
     A file that describes pixels (Rows and Columns) lost them. One that does not is a stub, as archives and teaching
     sets keep them, whatever its SOP class: nothing says that there ever was an image.
     """
-    sop_class = found.get("SOPClassUID", "")
-    if sop_class.startswith(_STORAGE):
-        if sop_class == _SPECTROSCOPY:
-            return "no_pixel_data"
-        suffix = sop_class[len(_STORAGE) :]
-        for prefix, kind in _KINDS:
-            if suffix.startswith(prefix) and not (suffix == "481.2" and "Rows" in found):
-                return kind
+    reason = reason_without_pixels(found.get("SOPClassUID", ""), has_rows="Rows" in found)
+    if reason:
+        return reason
     if ("Rows" in found or "Rows" in bad) and ("Columns" in found or "Columns" in bad):
         return "missing_pixel_data"
     return "no_pixel_data"
@@ -350,7 +329,8 @@ def _layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
     """
     rows, columns, allocated, photometric, stored, representation, samples, high_bit, planar, frames = pixel
     floating = keyword != "PixelData"
-    expected = _SAMPLES.get(photometric)
+    known = PHOTOMETRIC.get(photometric)
+    expected = known.samples if known else None
     if samples is None and expected == 1:
         samples = 1
     needed = (rows, columns, allocated, photometric, samples) if floating else (*pixel[:6], samples)
@@ -374,5 +354,5 @@ def _layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
         valid = valid and (high_bit is None or stored - 1 <= high_bit < allocated)
     if not valid:
         return "invalid_attribute", 0
-    halves = _SUBSAMPLED.get(photometric, 2 * samples)
+    halves = known.stored if known else 2 * samples
     return "", (rows * columns * frames * halves * allocated // 2 + 7) // 8

@@ -6,11 +6,11 @@ import os
 import zlib
 from typing import Any, Protocol
 
+from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+from dicomzarr.dicom.vr import LONG_VRS
 from dicomzarr.system import limits
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import ImageFacts
-
-DEFLATED_EXPLICIT_LITTLE = "1.2.840.10008.1.2.1.99"
 
 _CHUNK = 1 << 20
 
@@ -93,7 +93,7 @@ def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
     ----------
     DICOM PS3.5 A.5 (Deflated Explicit VR Little Endian).
     """
-    if facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_LITTLE:
+    if facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid:
         return FileSource(fd, size)
     pixel = facts["pixel"]
     start, length = pixel["offset"], pixel["length"]
@@ -113,7 +113,7 @@ def _end_of_file_meta(fd: int, size: int) -> int:
         head = os.pread(fd, 12, position)
         if head[:2] != b"\x02\x00":
             break
-        if head[4:6] in (b"OB", b"OW", b"UN", b"SQ", b"UT", b"OF", b"UC", b"UR"):
+        if int.from_bytes(head[4:6], "little") in LONG_VRS:
             position += 12 + int.from_bytes(head[8:12], "little")
         else:
             position += 8 + int.from_bytes(head[6:8], "little")

@@ -4,76 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, cast
 
+from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.photometric import PHOTOMETRIC
+from dicomzarr.dicom.transfer_syntaxes import DECODED, TransferSyntax
 from dicomzarr.system import limits
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import ImageFacts
 
-Family = Literal["native", "uncompressed", "deflated", "rle", "jpeg", "jpegls", "jpeg2000", "htj2k", "jpegxl"]
-
-
-@dataclass(frozen=True, slots=True)
-class Syntax:
-    """A transfer syntax, as far as pixels are concerned (PS3.5 annex A).
-
-    Attributes
-    ----------
-    family : str
-        What kind of decoder its frames need; `native` has no fragments at all.
-    lossy : bool, optional
-        None where the syntax permits both.
-    big_endian : bool
-        Words are stored most significant byte first.
-    """
-
-    family: Family
-    lossy: bool | None = False
-    big_endian: bool = False
-
-    @property
-    def is_uncompressed(self) -> bool:
-        """A frame holds its cells as native pixel data does, once it is found and inflated."""
-        return self.family in ("native", "uncompressed", "deflated")
-
-    @property
-    def one_fragment(self) -> bool:
-        """The standard demands exactly one fragment per frame."""
-        return self.family in ("uncompressed", "deflated", "rle")
-
-
-_DICOM = "1.2.840.10008.1.2"
-SYNTAXES: dict[str, Syntax] = {
-    _DICOM: Syntax("native"),
-    f"{_DICOM}.1": Syntax("native"),
-    f"{_DICOM}.1.98": Syntax("uncompressed"),
-    f"{_DICOM}.1.99": Syntax("native"),
-    f"{_DICOM}.2": Syntax("native", big_endian=True),
-    f"{_DICOM}.8.1": Syntax("deflated"),
-    f"{_DICOM}.5": Syntax("rle"),
-    f"{_DICOM}.4.50": Syntax("jpeg", lossy=True),
-    f"{_DICOM}.4.51": Syntax("jpeg", lossy=True),
-    f"{_DICOM}.4.53": Syntax("jpeg", lossy=True),
-    f"{_DICOM}.4.55": Syntax("jpeg", lossy=True),
-    f"{_DICOM}.4.57": Syntax("jpeg"),
-    f"{_DICOM}.4.70": Syntax("jpeg"),
-    f"{_DICOM}.4.80": Syntax("jpegls"),
-    f"{_DICOM}.4.81": Syntax("jpegls", lossy=None),
-    f"{_DICOM}.4.90": Syntax("jpeg2000"),
-    f"{_DICOM}.4.91": Syntax("jpeg2000", lossy=None),
-    f"{_DICOM}.4.201": Syntax("htj2k"),
-    f"{_DICOM}.4.202": Syntax("htj2k"),
-    f"{_DICOM}.4.203": Syntax("htj2k", lossy=None),
-    f"{_DICOM}.4.110": Syntax("jpegxl"),
-    f"{_DICOM}.4.111": Syntax("jpegxl", lossy=True),
-    f"{_DICOM}.4.112": Syntax("jpegxl", lossy=None),
-}
-
-_GREY = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
-_COLOUR = frozenset(
-    {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
-)
-SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
+_EXTRACTED = [row for row in PHOTOMETRIC.values() if row.is_extracted]
+_GREY = frozenset(row.name for row in _EXTRACTED if row.samples == 1)
+_COLOUR = frozenset(row.name for row in _EXTRACTED if row.samples == 3)
+SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # of uncompressed data that can be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +40,7 @@ class PixelFormat:
         The frames went through lossy compression in this file, or the header says that they did before.
     flags : tuple of str
         What was odd about the header, sorted.
-    syntax : Syntax
+    syntax : TransferSyntax
         Of the file.
     shift : int
         High Bit + 1 - Bits Stored: how far cells are shifted right (PS3.5 8.1.1).
@@ -120,7 +62,7 @@ class PixelFormat:
     frames: int
     lossy: bool
     flags: tuple[str, ...]
-    syntax: Syntax
+    syntax: TransferSyntax
     shift: int = 0
     planar: bool = False
     swapped_bytes: bool = False
@@ -181,7 +123,7 @@ def _pixel_format(budget: limits.Limits, keyword: str, vr: str, *values: Any) ->
     """Return the format of what `_DECIDING` names, None where a value is missing, within these limits."""
     known: dict[str, Any] = {name: value for name, value in zip(_DECIDING, values, strict=True) if value is not None}
     facts = cast(ImageFacts, known | {"pixel": {"keyword": keyword, "vr": vr}})
-    syntax = SYNTAXES.get(facts["TransferSyntaxUID"])
+    syntax = DECODED.get(facts["TransferSyntaxUID"])
     if syntax is None:
         raise SetAside("unsupported_transfer_syntax")
     flags: set[str] = set()
@@ -253,7 +195,7 @@ def _colour_model(facts: ImageFacts, flags: set[str]) -> tuple[int, str]:
     return samples, photometric
 
 
-def _float_bits(facts: ImageFacts, syntax: Syntax, samples: int) -> int:
+def _float_bits(facts: ImageFacts, syntax: TransferSyntax, samples: int) -> int:
     """Return the width of Float Pixel Data (7FE0,0008) or Double Float Pixel Data (7FE0,0009), never compressed."""
     width = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(facts["pixel"]["keyword"])
     if width is None or facts.get("BitsAllocated", width) != width or syntax.family != "native" or samples != 1:
@@ -261,7 +203,7 @@ def _float_bits(facts: ImageFacts, syntax: Syntax, samples: int) -> int:
     return width
 
 
-def _bits(facts: ImageFacts, syntax: Syntax, samples: int, flags: set[str]) -> tuple[int, int, int]:
+def _bits(facts: ImageFacts, syntax: TransferSyntax, samples: int, flags: set[str]) -> tuple[int, int, int]:
     """Return Bits Allocated, Bits Stored and the shift that High Bit asks for (PS3.5 8.1.1)."""
     allocated = facts.get("BitsAllocated")
     if allocated is None:
@@ -319,7 +261,7 @@ def _check_uncompressed_colour(photometric: str, allocated: int, columns: int) -
         raise SetAside("unsupported_pixel_layout", found=columns, needed=columns + 1)
 
 
-def _lossy(facts: ImageFacts, syntax: Syntax) -> bool:
+def _lossy(facts: ImageFacts, syntax: TransferSyntax) -> bool:
     """Say whether values were lost; Lossy Image Compression (0028,2110) decides where the syntax permits both."""
     declared = facts.get("LossyImageCompression", "")
     if syntax.lossy is None:

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.pixels import decode_plan, decoders, unpack_bits
 from dicomzarr.pixels.byte_source import FileSource, MemorySource, Source, open_source
 from dicomzarr.pixels.encapsulation import FrameTable, frame_table
 from dicomzarr.pixels.palette import read_palette
 from dicomzarr.pixels.pixel_format import PixelFormat, pixel_format
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import ImageFacts
 
 __all__ = [
     "CrossCheck",

@@ -22,20 +22,17 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.sop_classes import UID_ROOT
+from dicomzarr.dicom.vr import TEXT_VRS, VRS
 from dicomzarr.system import files
 
 NEEDLES = "needles.npy"  # their file in the folder of caches
 LONGEST = 4  # words of a needle; a longer text has one for each of its words
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
 DIGITS = re.compile(r"[0-9.]+\Z")
-_STANDARD_UID = b"1.2.840.10008."  # PS3.6 annex A: names of the standard itself
+_STANDARD_UID = UID_ROOT.encode()
 _ITEM = b"\xfe\xff\x00\xe0"
 _IMPLICIT = struct.Struct("<HHI").unpack_from
-_LONG = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))  # PS3.5 7.1.2
-_SHORT = frozenset(
-    ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI")
-) | {"UL", "US"}
-_TEXT_VRS = frozenset(("AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"))
 _NAMES = ("PN", "path")  # every single word of these counts, of other texts the whole
 _IDS = ("PN", "LO", "SH", "UI", "path", "")  # whose plain hashes are looked for too
 _HASHES = (hashlib.md5, hashlib.sha1, hashlib.sha256, blake3)
@@ -116,9 +113,9 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
         if group == 0xFFFE:  # an item is walked into, a delimiter passed over
             position = start
             continue
-        if vr in _LONG:
+        if vr in VRS and VRS[vr].is_long:
             length, start = int.from_bytes(items[start : start + 4], "little"), start + 4
-        elif vr in _SHORT:
+        elif vr in VRS:
             length = items[position + 6] | items[position + 7] << 8
         else:
             vr = ""
@@ -126,7 +123,7 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
             position = start
             continue
         value = items[start : start + length]
-        if vr in _TEXT_VRS:
+        if vr in TEXT_VRS:
             yield vr, value
         elif not vr:
             yield "", value

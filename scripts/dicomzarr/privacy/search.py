@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,11 +19,13 @@ from dicomzarr.privacy.identifiers import LEAST
 from dicomzarr.privacy.scanner import LEAST_IN_PIXELS, Leak, Scanner
 from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Memory, in_order, state_of
 from dicomzarr.privacy.table_blocks import NoTable, search_table
-from dicomzarr.system.forked_shares import spread
+from dicomzarr.system import sandbox
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.reasons import SetAside
 
 SNAKEMAKES = (".snakemake/", "results/benchmarks/")  # what Snakemake writes, in words of its own
 _RECORDS = ".snakemake/metadata/"  # JSON, whatever the names say; much of it is the same for every job
+WORTH_IT = 200.0  # milliseconds of work for one more process
 _LARGEST = 256 << 20  # bytes of a file that are looked at in one piece
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -103,21 +106,42 @@ class Search:
                 found.append(one)
             else:
                 waiting.append(one)
-        for places, told in spread(self._read, waiting, processes, self._results.temporary):
+        for places in self._shared(waiting, processes):
             found += [Finding(place, Leak(code, line)) for place, code, line in places]
-            if told is not None:
-                self._memory.take(told)
         return sorted(found, key=lambda finding: (finding.place, finding.leak.line))
 
-    def _read(self, waiting: Iterable[_File | _Series], apart: bool) -> tuple[list[list[Any]], Any]:
-        """Search what waits; in a process apart, return what it remembers too."""
-        if apart:
+    def _shared(self, waiting: Sequence[_File | _Series], processes: int) -> Iterator[list[list[Any]]]:
+        """Yield the findings in each share of what waits; this process remembers what the children found clean.
+
+        A share whose child died, or failed, is searched here, so that nothing is left out.
+        """
+        shares = _shares(waiting, processes)
+        if len(shares) == 1:
+            yield self._read(shares[0])
+            return
+        answers: list[Any] = [None] * len(shares)
+
+        def read_apart(number: int) -> tuple[list[list[Any]], Any]:
             self._memory.begin_apart()
+            return self._read(shares[number]), self._memory.told()
+
+        with closing(sandbox.each(read_apart, [(number,) for number in range(len(shares))], len(shares))) as done:
+            for (number,), answer in done:
+                with suppress(SetAside):
+                    answers[number] = answer.result()
+        for share, answer in zip(shares, answers, strict=True):
+            if answer is None:
+                yield self._read(share)
+            else:
+                yield answer[0]
+                self._memory.take(answer[1])
+
+    def _read(self, waiting: Iterable[_File | _Series]) -> list[list[Any]]:
+        """Return place, code and line of the findings in what waits."""
         found: list[Finding] = []
         for one in waiting:
             found += self._read_file(one) if isinstance(one, _File) else self._read_group(one)
-        places = [[finding.place, finding.leak.code, finding.leak.line] for finding in found]
-        return places, self._memory.told() if apart else None
+        return [[finding.place, finding.leak.code, finding.leak.line] for finding in found]
 
     def _walk(self) -> Iterator[Finding | _File | _Series]:
         """Yield the findings in names, and what of the rest is new or changed."""
@@ -216,6 +240,18 @@ class Search:
 
     def _scanner_of(self, shown: str) -> Scanner:
         return self._scanners["snakemake" if shown.startswith(SNAKEMAKES) else "dataset"]
+
+
+def _shares(waiting: Sequence[_File | _Series], processes: int) -> list[list[_File | _Series]]:
+    """Return what waits in parts of about equal cost, for so many processes at the most; one where it is little."""
+    count = max(1, min(processes, int(sum(piece.cost for piece in waiting) / WORTH_IT)))
+    shares: list[list[_File | _Series]] = [[] for _ in range(count)]
+    costs = [0.0] * count
+    for piece in sorted(waiting, key=lambda piece: -piece.cost):
+        least = costs.index(min(costs))
+        shares[least].append(piece)
+        costs[least] += piece.cost
+    return shares
 
 
 def _listed(folder: str) -> list[os.DirEntry[str]]:

@@ -6,13 +6,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dicomzarr.records import rule_record
+from dicomzarr.records.record_file import OtherSchema
 from dicomzarr.records.revoke import Revocation
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.source.safe_open import Opener
-from dicomzarr.system import digested_json, files
+from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import Damaged
 
 # Compared by content, since Snakemake's own process reads it: no job would notice that it is damaged.
 READ_BY_THE_DAG = {"private/plans/contents.json"}
@@ -77,29 +79,32 @@ def check(results: Results) -> Claims:
     true: dict[Path, TrueRecord] = {}
     false: dict[Path, Revocation] = {}
     root = os.fspath(results.root)  # text, not paths: this runs for every file before every run
-    for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
+    for path in rule_record.paths(results):
         try:
-            record = digested_json.read_record(path)
-            claimed: Mapping[str, Sequence[Any]] = record["claims"]
-            current = TrueRecord(record["rule"], record["params"], record.get("unreadable", ()))
-            is_current = record["schema_version"] == rule_record.SCHEMA_VERSION
-        except (OSError, ValueError, KeyError, TypeError):
-            false[path] = Revocation.DAMAGED
-            continue
-        if not is_current:
+            record = rule_record.load_common(path)
+        except OtherSchema:
             false[path] = Revocation.PARAMS_CHANGED
             continue
+        except (OSError, Damaged):
+            false[path] = Revocation.DAMAGED
+            continue
         try:
-            whole = all(os.stat(f"{root}/{name}").st_size == claim[0] for name, claim in claimed.items())
+            whole = all(os.stat(f"{root}/{name}").st_size == claim.size for name, claim in record.claims.items())
         except OSError:
             whole = False
         if not whole:
             false[path] = Revocation.FILE_MISSING
-        elif any(files.sha256_of(results.root / name) != claimed[name][1] for name in READ_BY_THE_DAG & {*claimed}):
+        elif not _holds_content(results, record):
             false[path] = Revocation.DAMAGED
         else:
-            true[path] = current
+            true[path] = TrueRecord(record.rule, record.params, record.unreadable)
     return Claims(true, false)
+
+
+def _holds_content(results: Results, record: RuleRecord) -> bool:
+    """Return whether the files that are compared by content have the digest that the record claims."""
+    names = READ_BY_THE_DAG & {*record.claims}
+    return all(files.sha256_of(results.root / name) == record.claims[name].digest for name in names)
 
 
 def _is_readable(name: str, opener: Opener) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from dicomzarr.system import digested_json
+from dicomzarr.records import rule_record
 from dicomzarr.system.results_folder import Results
 
 DATASET = "dataset/"
@@ -25,10 +25,10 @@ def digest_of(files: Iterable[tuple[str, str]]) -> str:
 
 
 def recorded_files(results: Results) -> dict[str, str]:
-    """Return ``{path below dataset: sha256}`` of every file that a record vouches for."""
+    """Return ``{path below dataset: sha256}`` of every file that a record claims."""
     found: dict[str, str] = {}
-    for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
-        for name, (_, digest) in digested_json.read_record(path)["claims"].items():
+    for path in rule_record.paths(results):
+        for name, claim in rule_record.load_common(path).claims.items():
             if name.startswith(DATASET) and name != DATASET + "dataset.json":
-                found[name.removeprefix(DATASET)] = digest
+                found[name.removeprefix(DATASET)] = claim.digest
     return found

@@ -1,19 +1,24 @@
-"""Where exports lie, which of them stand, and how they go: what the main process and other rules need to know.
+"""Exports: where they lie, the record of each exported series, whether it is up to date, and removal.
 
-`results/exports/<folder>/` holds, by series, what a rule made; the record of a series says which files, with sizes and
-digests, and drives the work. `export.json` is written last: where it is, the export is whole.
+`results/exports/<folder>/` holds, by series, what a rule made; the record of a series lists its files with sizes and
+digests. `export.json` is written last: where it exists, the export is whole.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Self
 
-from dicomzarr.system import digested_json, files
+from dicomzarr.records import record_file
+from dicomzarr.records.record_file import Bytes
+from dicomzarr.records.revoke import Revocation, revoke
+from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import Damaged
 
 SUMMARY = "export.json"
 
@@ -47,6 +52,101 @@ NIFTI = Kind("export_nifti", "nifti")
 KINDS = (PNG, PREVIEW, NPZ, NIFTI)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """A row of `files.csv` of an export; see docs/exports.md. None is an empty cell."""
+
+    file: str  # path below the folder of the export
+    array: str
+    t: int | None = None
+    z: int | None = None
+    bit_depth: int | None = None
+    offset: int | None = None
+    pixel_digest: str = ""
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayRow:
+    """A row of `report.csv` of an export; see docs/exports.md. None is an empty cell."""
+
+    array: str
+    modality: str
+    axes: str
+    shape: str  # sizes joined by x
+    dtype: str
+    bits_stored: int
+    photometric: str
+    outcome: str  # exported or refused
+    reason: str
+    files: int
+    bit_depth: int | None
+    offset: int | None
+    exported_bytes: int
+    source_bytes: int
+    stored_bytes: int
+    pixel_bytes: int
+
+
+FILES = tuple(field.name for field in dataclasses.fields(FileRow))
+REPORT = tuple(field.name for field in dataclasses.fields(ArrayRow))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRecord:
+    """What a series became in an export.
+
+    Attributes
+    ----------
+    series_id : str
+    fingerprint : str
+        Digest of all that the export of the series depends on.
+    arrays : tuple of ArrayRow
+    files : tuple of FileRow
+        By file.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+
+    series_id: str
+    fingerprint: str
+    arrays: tuple[ArrayRow, ...]
+    files: tuple[FileRow, ...]
+
+    def to_bytes(self) -> Bytes:
+        """Return the record as it is written, and its digest."""
+        rows = {name: list(map(record_file.fields_of, getattr(self, name))) for name in ("arrays", "files")}
+        return record_file.to_bytes(self.SCHEMA, {**record_file.fields_of(self), **rows})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the record in a file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        Damaged
+            If it is not as it was written, or of another schema.
+        """
+        raw = record_file.read(path, cls.SCHEMA).fields
+        try:
+            raw["arrays"] = tuple(ArrayRow(**row) for row in raw["arrays"])
+            raw["files"] = tuple(FileRow(**row) for row in raw["files"])
+            return cls(**raw)
+        except (KeyError, TypeError, ValueError):
+            raise Damaged(path) from None
+
+    def files_exist(self, results: Results, kind: Kind) -> bool:
+        """Return whether every file of the series is there with its size."""
+        folder = os.fspath(folder_of(results, kind))
+        try:
+            return all(os.lstat(f"{folder}/{file.file}").st_size == file.bytes for file in self.files)
+        except OSError:
+            return False
+
+
 def folder_of(results: Results, kind: Kind) -> Path:
     """Return the folder of a kind of export."""
     return results.exports / kind.folder
@@ -67,58 +167,52 @@ def recorded(results: Results, kind: Kind) -> Iterator[Path]:
     yield from sorted((results.records / kind.rule).glob("*/*.json"))
 
 
-def stands(results: Results, kind: Kind, record: Mapping[str, Any]) -> bool:
-    """Return whether every file that the record of a series names is there with its size."""
-    folder = os.fspath(folder_of(results, kind))
-    try:
-        return all(os.lstat(f"{folder}/{said['file']}").st_size == said["bytes"] for said in record["files"])
-    except (OSError, KeyError, TypeError):
-        return False
-
-
 def asked(arguments: Sequence[str]) -> list[Kind]:
     """Return the kinds of export that a command line names."""
     return [kind for kind in KINDS if any(kind.rule in argument for argument in arguments)]
 
 
 def lost(results: Results, kind: Kind) -> list[Path]:
-    """Return the records of the series of which a file is missing or cut."""
+    """Return the records that are damaged, and those of the series of which a file is missing or cut."""
     found = []
     for path in recorded(results, kind):
         try:
-            standing = stands(results, kind, digested_json.read_record(path))
-        except (OSError, ValueError):
-            standing = False
-        if not standing:
+            is_complete = ExportRecord.load(path).files_exist(results, kind)
+        except (OSError, Damaged):
+            is_complete = False
+        if not is_complete:
             found.append(path)
     return found
 
 
-def open_again(results: Results, kind: Kind) -> None:
-    """Say that an export is not whole: its summary and the record of its rule go."""
+def open_again(results: Results, kind: Kind, why: Revocation = Revocation.FILE_MISSING) -> None:
+    """Mark an export as not whole: its summary is removed and the record of its rule revoked."""
     (folder_of(results, kind) / SUMMARY).unlink(missing_ok=True)
-    record_of(results, kind).unlink(missing_ok=True)
+    revoke(results, record_of(results, kind), why)
 
 
-def remove(results: Results, kind: Kind, series_id: str) -> None:
-    """Take a series out of an export, its record last, so that an interrupted removal is done again."""
+def remove(results: Results, kind: Kind, series_id: str, why: Revocation) -> bool:
+    """Remove a series from an export; return whether it was there.
+
+    Its record is revoked last, so that an interrupted removal is done again.
+    """
     record, home = results.series_record(kind.rule, series_id), home_of(results, kind, series_id)
     if not (record.exists() or home.exists()):
-        return
-    open_again(results, kind)
+        return False
+    open_again(results, kind, why)
     files.remove_tree(home)
-    record.unlink(missing_ok=True)
+    revoke(results, record, why)
+    return True
 
 
-def retire(results: Results) -> int:
-    """Take out of every export what the dataset no longer holds; return how many series that were.
+def remove_deleted(results: Results) -> int:
+    """Remove from every export the series that the dataset no longer has; return how many there were.
 
     A patient who is withdrawn must not stay in an export until somebody asks for that export again.
     """
-    gone = 0
+    removed = 0
     for kind in KINDS:
         for path in recorded(results, kind):
             if not (results.images / path.stem).is_dir():
-                remove(results, kind, path.stem)
-                gone += 1
-    return gone
+                removed += remove(results, kind, path.stem, Revocation.REMOVED)
+    return removed

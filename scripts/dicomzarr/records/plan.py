@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from dicomzarr.source.row import HeaderRow
 from dicomzarr.system import json_files
 from dicomzarr.vocabulary import errors
 
@@ -19,6 +20,12 @@ _NAME = re.compile(r"(\d{4})-(\d{4})")
 def batch_name(number: int, batches: int) -> str:
     """Return the name of the batch with this number among so many."""
     return f"{batches:04d}-{number:04d}"
+
+
+def batches_in(name: str) -> int:
+    """Return among how many batches a name counts; 0 where it is no name of a batch."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else 0
 
 
 def batch_of(series_id: str, batches: int) -> str:
@@ -37,40 +44,87 @@ def owned_prefixes(batch: str) -> list[str]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class SeriesPlan:
+    """What is to be extracted as one series.
+
+    Attributes
+    ----------
+    series_id, study_id, subject_id : str
+        Keyed ids; no study where the headers name none.
+    flags : tuple of str
+        What is uncertain about where the files belong.
+    files : tuple of HeaderRow
+        By path.
+    same_uid_elsewhere : tuple of HeaderRow
+        Files of other series that have a SOP Instance UID of this one.
+    """
+
+    series_id: str
+    study_id: str
+    subject_id: str
+    flags: tuple[str, ...]
+    files: tuple[HeaderRow, ...]
+    same_uid_elsewhere: tuple[HeaderRow, ...] = ()
+
+    def all_files(self) -> tuple[HeaderRow, ...]:
+        """Return the files of the series, then those of other series."""
+        return self.files + self.same_uid_elsewhere
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PlannedSeries:
-    """A series as its plan has it; most that did not change need not be taken apart.
+    """A series as it lies in the plan file; most have not changed and need not be parsed.
 
     Attributes
     ----------
     series_id : str
     raw : bytes
-        The JSON of its entry.
+        The JSON of its plan.
     """
 
     series_id: str
     raw: bytes
 
-    @property
-    def entry(self) -> dict[str, Any]:
-        """Ids, files and rivals."""
-        found: dict[str, Any] = json_files.loads(self.raw)
-        return found
+    def parse(self) -> SeriesPlan:
+        """Return the plan of the series."""
+        fields = json_files.loads(self.raw)
+        for name in ("flags", "files", "same_uid_elsewhere"):
+            fields[name] = tuple(fields[name])
+        return SeriesPlan(**fields)
 
     @property
     def size(self) -> int:
         """Bytes of its files."""
         # Neither mark can stand in a text, where a quotation mark has a backslash before it.
-        return sum(map(int, _STAT.findall(self.raw, 0, self.raw.rindex(b',"rivals":['))))
+        return sum(map(int, _STAT.findall(self.raw, 0, self.raw.rindex(b',"same_uid_elsewhere":['))))
 
 
 _STAT = re.compile(rb'"stat":\[(\d+),')
+
+
+def series_json(files: Sequence[bytes], same_uid_elsewhere: Sequence[bytes], ids: bytes) -> bytes:
+    """Return the line of a series in a plan file.
+
+    Parameters
+    ----------
+    files, same_uid_elsewhere : sequence of bytes
+        Lines of the header index, without their ends.
+    ids : bytes
+        A JSON object with `flags`, `series_id`, `study_id` and `subject_id`, in this order.
+    """
+    return b'{"files":[%b],"same_uid_elsewhere":[%b],%b' % (b",".join(files), b",".join(same_uid_elsewhere), ids[1:])
+
+
+def plan_json(batch: str, series: Sequence[bytes]) -> bytes:
+    """Return a plan file: its lines are those of `series_json`."""
+    return b'{"batch":"%b","series":[\n%b\n]}\n' % (batch.encode(), b",\n".join(series))
 
 
 _SERIES = re.compile(rb'"series_id":"([0-9a-f]{16})"')
 
 
 def read_plan(plan: Path) -> tuple[str, list[PlannedSeries]]:
-    """Return the name of a batch and its series, by id.
+    """Return the name of a batch and its series, by increasing id.
 
     Raises
     ------
@@ -90,3 +144,10 @@ def read_plan(plan: Path) -> tuple[str, list[PlannedSeries]]:
                 raise errors.Damaged(plan)
             found.append(PlannedSeries(series[1].decode(), raw))
     return name[1].decode(), found
+
+
+def planned_series(plans: Sequence[Path]) -> Iterator[SeriesPlan]:
+    """Yield the series of several plan files; errors as `read_plan`."""
+    for plan in plans:
+        for planned in read_plan(plan)[1]:
+            yield planned.parse()

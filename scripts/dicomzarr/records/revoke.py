@@ -26,6 +26,7 @@ class Revocation(enum.Enum):
     DAMAGED = "damaged"  # the record, or a file that it claims, has other bytes than were written
     PARAMS_CHANGED = "params_changed"  # it was made with other configuration or code
     READABLE_AGAIN = "readable_again"  # a source file that could not be read can be read now
+    SOURCE_CHANGED = "source_changed"  # a file of the source changed while it was read
     PARANOID = "paranoid"  # the user asked that everything be read again
     RENUMBERED = "renumbered"  # batches have other names now
     REMOVED = "removed"  # the series is no longer in the source

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from dicomzarr.system import digested_json, files, json_files
+from dicomzarr.records import record_file
+from dicomzarr.records.record_file import Bytes, FileClaim
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.software import software
+from dicomzarr.vocabulary.errors import Damaged
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of records of rules and batches
+PROJECTION_VERSION = 1  # of `dataset/provenance/<rule>.json`
 
 
 # Parameters that may be shown: numbers and closed vocabularies of the configuration.
@@ -30,19 +34,97 @@ SHAREABLE = (
 )
 
 
-def _plain(result: Any) -> Any:
-    return dataclasses.asdict(result) if dataclasses.is_dataclass(result) and not isinstance(result, type) else result
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RuleRecord:
+    """What a job of a rule did. What a script returns is one without `rule` and `params`, which `write` knows.
+
+    Attributes
+    ----------
+    rule : str
+    params : mapping of str to str
+        A digest of each param that the job had.
+    claims : mapping of str to FileClaim
+        The files that the job wrote, by path below the results folder.
+    counts : mapping of str to int
+        Of the data; the projection shows them.
+    work : mapping of str to int
+        How much the job had to do: history, which is no count of the data.
+    inputs : mapping of str to str
+        Keyed digests of what is read from outside of the source; the projection shows them.
+    unreadable : tuple of str
+        Paths of source files that the disk did not give; the record is revoked once they can be read.
+    """
+
+    rule: str = ""
+    params: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    claims: Mapping[str, FileClaim] = dataclasses.field(default_factory=dict)
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    work: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        return record_file.fields_of(self)
+
+    def to_bytes(self) -> Bytes:
+        """Return the record as it is written, and its digest."""
+        return record_file.to_bytes(SCHEMA_VERSION, self.to_json())
+
+    @staticmethod
+    def common_of(raw: Any) -> Any:
+        """Return the JSON values of a record with those of the fields that all records share turned into theirs."""
+        claims = {path: FileClaim(*claim) for path, claim in raw["claims"].items()}
+        return {**raw, "claims": claims, "unreadable": tuple(raw["unreadable"])}
+
+    @classmethod
+    def from_json(cls, raw: Any) -> Self:
+        """Return a record from the JSON values of its fields; raises `KeyError`, `TypeError` or `ValueError`."""
+        return cls(**RuleRecord.common_of(raw))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the record in a file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        Damaged
+            If it is not as it was written, or of another schema.
+        """
+        raw = record_file.read(path, SCHEMA_VERSION).fields
+        try:
+            return cls.from_json(raw)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Damaged(path) from None
 
 
-def claims(results: Results, outputs: Mapping[str, str]) -> dict[str, list[Any]]:
-    """Return ``{path below results: [size, sha256]}`` of the files."""
+def load_common(path: Path) -> RuleRecord:
+    """Return of any record of a rule or a batch what all of them have; errors as `RuleRecord.load`."""
+    raw = record_file.read(path, SCHEMA_VERSION).fields
+    try:
+        shared = {field.name: raw[field.name] for field in dataclasses.fields(RuleRecord)}
+        return RuleRecord.from_json(shared)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Damaged(path) from None
+
+
+def paths(results: Results) -> Iterator[Path]:
+    """Yield the records of rules, then those of batches."""
+    yield from sorted(results.records.glob("*.json"))
+    yield from sorted(results.records.glob("*/*.json"))
+
+
+def claims_of(results: Results, outputs: Iterable[str]) -> dict[str, FileClaim]:
+    """Return what a record claims of files, by path below the results folder."""
     return {
-        os.path.relpath(path, results.root): [os.path.getsize(path), files.sha256_of(Path(path))]
-        for path in sorted(outputs.values())
+        os.path.relpath(path, results.root): FileClaim(os.path.getsize(path), files.sha256_of(Path(path)))
+        for path in sorted(outputs)
     }
 
 
-def digests_of(params: Iterable[tuple[str, Any]]) -> dict[str, str]:
+def digests_of(params: Iterable[tuple[str, object]]) -> dict[str, str]:
     """Return a digest of each param of a rule or a job, functions left out: what a record was made with."""
     return {
         name: files.sha256_of_bytes(json_files.canonical_json(value))[:16]
@@ -51,7 +133,9 @@ def digests_of(params: Iterable[tuple[str, Any]]) -> dict[str, str]:
     }
 
 
-def write(rule: str, outputs: Mapping[str, str], params: Mapping[str, Any], results: Results, answer: Any) -> None:
+def write(
+    rule: str, outputs: Mapping[str, str], params: Mapping[str, object], results: Results, done: RuleRecord | None
+) -> None:
     """Write the shareable projection of a job, then its private record, as far as the rule declares them.
 
     Parameters
@@ -64,33 +148,28 @@ def write(rule: str, outputs: Mapping[str, str], params: Mapping[str, Any], resu
     params : mapping of str to object
         Params of the job.
     results : Results
-    answer : dataclass, mapping or None
-        What the script handed back: `counts`, `inputs`, `outputs` and `claims` are merged with what is known here.
+    done : RuleRecord, optional
+        What the script returned: its claims are merged with those of the outputs.
     """
-    result = _plain(answer) or {}
+    done = done or RuleRecord()
     if "provenance" in outputs:
-        made = {
-            name: files.sha256_of(Path(path))
-            for name, path in outputs.items()
-            if name not in ("record", "provenance") and os.path.relpath(path, results.root).startswith("dataset")
-        }
         projection = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": PROJECTION_VERSION,
             "rule": rule,
             "params": {key: value for key, value in sorted(params.items()) if key in SHAREABLE},
             "software": software(),
-            "inputs": result.get("inputs", {}),
-            "outputs": made | result.get("outputs", {}),
-            "counts": result.get("counts", {}),
+            "inputs": done.inputs,
+            "outputs": {
+                name: files.sha256_of(Path(path))
+                for name, path in outputs.items()
+                if name not in ("record", "provenance") and os.path.relpath(path, results.root).startswith("dataset")
+            },
+            "counts": done.counts,
         }
         files.write_atomically(Path(outputs["provenance"]), json_files.canonical_json(projection))
     if "record" in outputs:
-        others = {name: path for name, path in outputs.items() if name != "record"}
-        record = {
-            "schema_version": SCHEMA_VERSION,
-            "rule": rule,
-            "params": digests_of(params.items()),
-            "claims": claims(results, others) | result.get("claims", {}),
-            **{key: value for key, value in result.items() if key != "claims"},
-        }
-        files.write_atomically(Path(outputs["record"]), digested_json.record_json(record), private=True)
+        claims = claims_of(results, (path for name, path in outputs.items() if name != "record"))
+        record = dataclasses.replace(
+            done, rule=rule, params=digests_of(params.items()), claims={**claims, **done.claims}
+        )
+        files.write_atomically(Path(outputs["record"]), record.to_bytes().data, private=True)

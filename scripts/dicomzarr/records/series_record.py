@@ -1,20 +1,261 @@
-"""What extraction wrote of one series."""
+"""The record of a series: what extraction found in its source files, and the arrays that it wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
 
-from dicomzarr.arrays import ome_metadata
-from dicomzarr.system import files as storage
+from dicomzarr.records import record_file
+from dicomzarr.records.record_file import Bytes, FileClaim
+from dicomzarr.source.row import StatKey
+from dicomzarr.system import files, json_files
+from dicomzarr.vocabulary.errors import Damaged
+
+# The `zarr.json` of a group without attributes: that of each series, and of `images.zarr`.
+GROUP = json_files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
+_GROUP_CLAIM = FileClaim(len(GROUP), files.sha256_of_bytes(GROUP))
+
+OptionValue = str | float | Sequence[str]
 
 
-def files_of(record: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return ``{path below images.zarr: [size, sha256]}`` of all that a series has there."""
-    series = record["series_id"]
-    found: dict[str, list[Any]] = {}
-    if record["volumes"]:
-        found[f"{series}/zarr.json"] = [len(ome_metadata.GROUP), storage.sha256_of_bytes(ome_metadata.GROUP)]
-    for volume in record["volumes"]:
-        found.update({f"{volume['array']}/{path}": said for path, said in volume["files"].items()})
-    return found
+class FrameRow(NamedTuple):
+    """Where a source frame lies in an array."""
+
+    source: int  # index of its file in `SeriesRecord.files`
+    number: int  # of the frame in that file, from 0
+    t: int | None  # index along the axis; None where the array has no such axis
+    z: int | None
+    digest: str  # BLAKE3 of the values: C order, little-endian
+
+
+class FileOutcome(NamedTuple):
+    """What became of a source file of the series."""
+
+    path: str  # percent-encoded as in manifest.csv
+    stat: StatKey
+    content: str  # BLAKE3 of its bytes, in hex
+    outcome: str
+    reason: str  # empty where it is extracted
+    risk: str  # kind of risk, for `burned_in_risk`
+    found: int | None  # numbers that explain the reason: bytes, frames, rows …
+    needed: int | None
+
+
+class OtherFile(NamedTuple):
+    """A file of another series that has a SOP Instance UID of this one."""
+
+    path: str
+    stat: StatKey
+    content: str
+
+
+class Disagreement(NamedTuple):
+    """Two decoders read a frame differently."""
+
+    content: str  # BLAKE3 of the bytes of its file
+    digests: tuple[str, str]  # SHA-256 of the values that each decoder gave
+
+
+Rows = Sequence[Sequence[object]]
+# Three times faster than their constructors; the digest and the schema of a record say that rows are whole.
+_frame_row: Callable[[Sequence[object]], FrameRow] = partial(tuple.__new__, FrameRow)
+_file_claim: Callable[[Sequence[object]], FileClaim] = partial(tuple.__new__, FileClaim)
+
+
+def _file_outcome(path: Any, stat: Any, *rest: Any) -> FileOutcome:
+    return FileOutcome(path, tuple(stat), *rest)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VolumeRecord:
+    """One array as extraction wrote it.
+
+    Attributes
+    ----------
+    array : str
+        ``<series_id>/<volume_id>``, its path in `images.zarr`.
+    kind, why : str
+        What the array is, and why its frames form it.
+    axes : str
+        Those that it has of ``tczyx``, in this order.
+    shape : tuple of int
+        Along the axes.
+    dtype : str
+        NumPy's name of the type of the values, little-endian.
+    signed : bool
+        Pixel Representation (0028,0103) is 1.
+    spacing_mm : mapping of str to float
+        By spatial axis; an unknown one is not there.
+    missing_slices : int
+    flags : tuple of str
+    frames_expected : int
+        Frames if no file had failed.
+    declared_min, declared_max : int, optional
+        Smallest (0028,0106) and Largest Image Pixel Value (0028,0107) over all frames.
+    source_bytes, stored_bytes : int
+        Bytes of its source files, and of its own files.
+    pixel_digest : str
+        BLAKE3 of the digests of its frames.
+    modality, photometric : str
+        From closed lists.
+    bits_allocated, bits_stored : int
+    padding_value, padding_range_limit : int, optional
+        Pixel Padding Value (0028,0120) and Range Limit (0028,0121), where all files have the same.
+    cross_checks : mapping of str to int
+        How many frames came out so, by outcome and second decoder.
+    files : mapping of str to FileClaim
+        By path below the array's folder.
+    frame_rows : sequence
+        The frames as they lie on disk; see `frames`.
+    """
+
+    array: str
+    kind: str
+    why: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: str
+    signed: bool
+    spacing_mm: Mapping[str, float]
+    missing_slices: int
+    flags: tuple[str, ...]
+    frames_expected: int
+    declared_min: int | None
+    declared_max: int | None
+    source_bytes: int
+    stored_bytes: int
+    pixel_digest: str
+    modality: str
+    photometric: str
+    bits_allocated: int
+    bits_stored: int
+    padding_value: int | None
+    padding_range_limit: int | None
+    cross_checks: Mapping[str, int]
+    files: Mapping[str, FileClaim]
+    frame_rows: Rows
+
+    @property
+    def frames(self) -> tuple[FrameRow, ...]:
+        """Every frame, in array order. Made at each use: most readers of a record need none of them."""
+        return tuple(map(_frame_row, self.frame_rows))
+
+    @classmethod
+    def from_json(cls, raw: Any) -> Self:
+        """Return a volume from the JSON values of its fields."""
+        raw["shape"], raw["flags"] = tuple(raw["shape"]), tuple(raw["flags"])
+        raw["files"] = dict(zip(raw["files"], map(_file_claim, raw["files"].values()), strict=True))
+        return cls(**raw)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SeriesRecord:
+    """All that extraction knows of a series.
+
+    Attributes
+    ----------
+    series_id, study_id, subject_id : str
+        Keyed ids.
+    flags : tuple of str
+        What is uncertain about where the files belong.
+    options : mapping of str to str, number or list of str
+        Configuration, code and software that the arrays were made with.
+    fingerprint : str
+        Digest of all that the arrays depend on.
+    file_rows : sequence
+        The source files as they lie on disk; see `files`.
+    volumes : tuple of VolumeRecord
+        By array.
+    disagreement : Disagreement, optional
+    plan_digest : str
+        Digest of the series in the plan, with the options.
+    same_uid_elsewhere : tuple of OtherFile
+    limits : tuple of int
+        Limits of time and memory in force, where they decided something; else empty.
+    failed : bool
+        The extraction itself failed: it is tried again whenever its batch has work.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+
+    series_id: str
+    study_id: str
+    subject_id: str
+    flags: tuple[str, ...]
+    options: Mapping[str, OptionValue]
+    fingerprint: str
+    file_rows: Rows
+    volumes: tuple[VolumeRecord, ...]
+    disagreement: Disagreement | None = None
+    plan_digest: str = ""
+    same_uid_elsewhere: tuple[OtherFile, ...] = ()
+    limits: tuple[int, ...] = ()
+    failed: bool = False
+
+    @property
+    def files(self) -> tuple[FileOutcome, ...]:
+        """The source files by content, so that paths decide nothing. Made at each use, as frames are."""
+        return tuple([_file_outcome(*row) for row in self.file_rows])
+
+    def claimed_files(self) -> dict[str, FileClaim]:
+        """Return what the record claims of the files of the series, by path below `images.zarr`."""
+        claimed = {f"{self.series_id}/zarr.json": _GROUP_CLAIM} if self.volumes else {}
+        for volume in self.volumes:
+            claimed.update({f"{volume.array}/{path}": claim for path, claim in volume.files.items()})
+        return claimed
+
+    def read_files(self) -> list[FileOutcome | OtherFile]:
+        """Return the source files that were read for it: its own, and those of other series."""
+        return [*self.files, *self.same_uid_elsewhere]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        return {**record_file.fields_of(self), "volumes": [record_file.fields_of(volume) for volume in self.volumes]}
+
+    def to_bytes(self) -> Bytes:
+        """Return the record as it is written, and its digest."""
+        return record_file.to_bytes(self.SCHEMA, self.to_json())
+
+    @classmethod
+    def from_json(cls, raw: Any) -> Self:
+        """Return a record from the JSON values of its fields.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are not those of a record.
+        """
+        raw["flags"], raw["limits"] = tuple(raw["flags"]), tuple(raw["limits"])
+        raw["volumes"] = tuple(map(VolumeRecord.from_json, raw["volumes"]))
+        raw["same_uid_elsewhere"] = tuple(
+            [OtherFile(path, tuple(stat), content) for path, stat, content in raw["same_uid_elsewhere"]]
+        )
+        if raw["disagreement"]:
+            content, (first, second) = raw["disagreement"]
+            raw["disagreement"] = Disagreement(content, (first, second))
+        return cls(**raw)
+
+    @classmethod
+    def read(cls, path: Path) -> tuple[Self, int, str]:
+        """Return a record, its size in bytes and its digest; errors as `load`."""
+        fields, size, digest = record_file.read(path, cls.SCHEMA)
+        try:
+            return cls.from_json(fields), size, digest
+        except (KeyError, TypeError, ValueError):
+            raise Damaged(path) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the record in a file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        Damaged
+            If it is not as it was written, or of another schema.
+        """
+        return cls.read(path)[0]

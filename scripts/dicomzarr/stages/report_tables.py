@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dicomzarr.system import csv_tables, digested_json
+from dicomzarr.records import batch_record
+from dicomzarr.records.check_record import DepthRow, SizeRow
+from dicomzarr.system import csv_tables
 from dicomzarr.system.results_folder import Results
 
 
@@ -31,9 +33,11 @@ def write_report(
 
     def lines() -> Iterator[str]:
         for batch in sorted(batches):
-            for row in digested_json.read_record(results.records / "check_batch" / f"{batch}.json")[kind]:
-                verdicts[row["verdict"]] += 1
-                yield csv_tables.row(columns, row)
+            record = batch_record.load_checked(results, batch)
+            rows: Sequence[DepthRow | SizeRow] = record.depth if kind == "depth" else record.size
+            for row in rows:
+                verdicts[row.verdict] += 1
+                yield csv_tables.row_of(columns, row)
 
     csv_tables.write(report, columns, lines())
     return dict(verdicts)

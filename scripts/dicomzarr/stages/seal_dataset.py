@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.digests import counts_as_data, digest_of, recorded_files
-from dicomzarr.system import digested_json, software
+from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.system import software
 from dicomzarr.system.results_folder import Results
 
 SCHEMA_VERSION = 1
 
 
-def seal(results: Results, consolidated: Path, config: Mapping[str, Any], pseudonyms: Pseudonyms) -> dict[str, Any]:
+def seal(
+    results: Results, consolidated: Path, config: Mapping[str, object], pseudonyms: Pseudonyms
+) -> dict[str, object]:
     """Return the content of `dataset.json`.
 
     Parameters
@@ -33,7 +35,7 @@ def seal(results: Results, consolidated: Path, config: Mapping[str, Any], pseudo
         "digest": digest_of((path, digest) for path, digest in files.items() if counts_as_data(path)),
         "seal": digest_of(files.items()),
         "key_check": pseudonyms.key_check,
-        "counts": digested_json.read_record(consolidated)["counts"],
+        "counts": RuleRecord.load(consolidated).counts,
         "config": dict(config),
         "software": software.software(),
     }

@@ -1,7 +1,7 @@
 """Every byte of the dataset and its exports against the digests on record: what is damaged, missing or surplus.
 
-It looks and changes nothing; `schedule_repair` takes back the records of what was found, so that the next run makes
-just that anew. No job of the workflow imports this module, so that an edit of it rebuilds nothing.
+It changes nothing; `schedule_repair` revokes the records of what was found, so that the next run rebuilds just that.
+No job of the workflow imports this module, so that an edit of it rebuilds nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from dicomzarr.records import digests, export_record
+from dicomzarr.records import digests, export_record, rule_record
+from dicomzarr.records.batch_record import EXTRACT
+from dicomzarr.records.export_record import ExportRecord
+from dicomzarr.records.revoke import Revocation, revoke
+from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import digested_json, json_files
 from dicomzarr.system import files as storage
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import Damaged
 
 PRIVATE = "private/"
 EXPORTS = "exports/"  # how paths of exports begin, below the results folder
@@ -30,9 +34,9 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a record says of a file (of the dataset, an export, a record): size, SHA-256, and what must go to remake it.
+    """What a record claims of a file: size, SHA-256, and the record that is to be revoked so that it is rebuilt.
 
-    The digest is empty where the file is a record itself, which tells its own damage.
+    The digest is empty where the file is a record itself, which carries its own.
     """
 
     size: int
@@ -49,8 +53,8 @@ class Verdict:
     files, bytes : int
         How much was read.
     findings : list of (kind, path)
-        `damaged`, `missing` or `surplus`, and the path below `dataset/`, or `exports/…`; sorted by path. What the next
-        run would rest on in `private/` is read too; its paths begin with ``private/``.
+        `damaged`, `missing` or `surplus`, and the path below `dataset/`, or `exports/…`; sorted by path. Records and
+        plans are read too; their paths begin with ``private/``.
     unfinished : str
         Why the dataset is no finished one, or nothing: what its records do not speak of cannot be judged then.
     """
@@ -75,10 +79,10 @@ class Verdict:
 
 
 def _owner(results: Results, record: Path, name: str) -> Path:
-    """Return the record that must go so that a file is made anew: of its series where it belongs to one."""
+    """Return the record that is revoked so that a file is rebuilt: of its series where it belongs to one."""
     parts = name.split("/")
-    if record.parent.name == "extract_batch" and parts[0] == "images.zarr" and len(parts) > 2:
-        return results.series_record("extract_batch", parts[1])
+    if record.parent.name == EXTRACT and parts[0] == "images.zarr" and len(parts) > 2:
+        return results.series_record(EXTRACT, parts[1])
     own = results.root / name
     return own if name.startswith(PRIVATE) and results.records in own.parents else record
 
@@ -86,16 +90,14 @@ def _owner(results: Results, record: Path, name: str) -> Path:
 def _of_lost_batches(results: Results, known: Mapping[str, Claim]) -> dict[str, Claim]:
     """Return what the records of series claim whose batch has none or a damaged one: a repair must not pass it over."""
     found: dict[str, Claim] = {}
-    for path in sorted((results.records / "extract_batch").glob("*/*.json")):
+    for path in sorted((results.records / EXTRACT).glob("*/*.json")):
         name = os.path.relpath(path, results.root)
         if name in known:
             continue
-        from dicomzarr.records.series_record import files_of
-
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, Damaged):
             found[name] = Claim(path.stat().st_size, "", path)
-            for below, (size, digest) in files_of(digested_json.read_record(path)).items():
-                found[f"images.zarr/{below}"] = Claim(int(size), str(digest), path)
+            for below, claim in SeriesRecord.load(path).claimed_files().items():
+                found[f"images.zarr/{below}"] = Claim(*claim, path)
     return found
 
 
@@ -103,13 +105,12 @@ def claims(results: Results) -> tuple[dict[str, Claim], str]:
     """Return what the records claim of each file, and why they are not all there, or nothing."""
     found: dict[str, Claim] = {}
     unfinished = ""
-    for path in sorted(results.records.glob("*.json")) + sorted(results.records.glob("*/*.json")):
+    for path in rule_record.paths(results):
         try:
-            said: Mapping[str, Any] = digested_json.read_record(path)["claims"]
-            for name, (size, digest) in said.items():
+            for name, claim in rule_record.load_common(path).claims.items():
                 below = name.removeprefix(digests.DATASET)
-                found[below] = Claim(int(size), str(digest), _owner(results, path, below))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                found[below] = Claim(*claim, _owner(results, path, below))
+        except (OSError, Damaged):
             unfinished = "a record of the run is damaged"
     found |= _of_lost_batches(results, found)
     if "dataset.json" not in found:
@@ -124,19 +125,18 @@ def export_claims(results: Results) -> dict[str, Claim]:
     found: dict[str, Claim] = {}
     for kind in export_record.KINDS:
         for path in export_record.recorded(results, kind):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                for said in digested_json.read_record(path)["files"]:
-                    name = f"{EXPORTS}{kind.folder}/{said['file']}"
-                    found[name] = Claim(int(said["bytes"]), str(said["sha256"]), path)
+            with suppress(OSError, Damaged):
+                for file in ExportRecord.load(path).files:
+                    found[f"{EXPORTS}{kind.folder}/{file.file}"] = Claim(file.bytes, file.sha256, path)
         record = export_record.record_of(results, kind)
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            for name, (size, digest) in digested_json.read_record(record)["claims"].items():
-                found[name] = Claim(int(size), str(digest), record)
+        with suppress(OSError, Damaged):
+            for name, claim in rule_record.RuleRecord.load(record).claims.items():
+                found[name] = Claim(*claim, record)
     return found
 
 
 def _surplus(results: Results, known: Mapping[str, Claim], *, unfinished: bool) -> Iterator[str]:
-    """Yield the files that no record speaks for, in what is finished."""
+    """Yield the files that no record claims, in what is finished."""
     folders = {str(parent) for path in known for parent in PurePosixPath(path).parents}
     places = [("", results.dataset)] if results.dataset.is_dir() and not unfinished else []
     for kind in export_record.KINDS:
@@ -149,7 +149,7 @@ def _surplus(results: Results, known: Mapping[str, Claim], *, unfinished: bool) 
 
 
 def _is_sealed(results: Results, found: Mapping[str, Claim]) -> bool:
-    """Return whether the sealed digests are those of the records; a damaged seal is told by its own claim."""
+    """Return whether the sealed digests are those of the records; a damaged seal is found by its own claim."""
     sealed = results.sealed
     if not sealed.is_file() or storage.sha256_of(sealed) != found["dataset.json"].digest:
         return True
@@ -252,21 +252,21 @@ def verify(results: Results, threads: int = 1) -> Verdict:
 
 
 def _reopen_export(results: Results, path: str) -> None:
-    """Take the series of an exported file out of its export; of a table, say that the export is not whole."""
+    """Remove the series of an exported file from its export; of a table, mark the export as not whole."""
     _, folder, name = path.split("/")[:3]
     kind = next(kind for kind in export_record.KINDS if kind.folder == folder)
     series_id = name.removesuffix(kind.suffix)
     if results.series_record(kind.rule, series_id).exists():
-        export_record.remove(results, kind, series_id)
-    export_record.open_again(results, kind)
+        export_record.remove(results, kind, series_id, Revocation.REPAIR)
+    export_record.open_again(results, kind, Revocation.REPAIR)
 
 
 def schedule_repair(results: Results, verdict: Verdict) -> None:
-    """Take back the records of the files that are damaged or missing, and put surplus files out of the dataset.
+    """Revoke the records of the files that are damaged or missing, and move surplus files out of the dataset.
 
-    The next run makes anew what those records spoke for, and nothing else. Surplus files are moved below
-    `private/surplus/`, since they may be somebody's. Of an export, the series goes; the next run that asks for the
-    export makes it anew.
+    The next run rebuilds what those records claimed, and nothing else. Surplus files are moved below
+    `private/surplus/`, since they may be somebody's. Of an export, the series is removed; the next run that asks for
+    the export rebuilds it.
     """
     known, _ = claims(results)
     known |= export_claims(results)
@@ -279,8 +279,8 @@ def schedule_repair(results: Results, verdict: Verdict) -> None:
         elif path.startswith(EXPORTS):
             _reopen_export(results, path)
         else:
-            storage.remove_tree(known[path].record)
-    # What stands in no record is swept by the next scan; a folder in place of a file must not stand in its way.
+            revoke(results, known[path].record, Revocation.REPAIR)
+    # What no record claims is swept by the next run; a folder in place of a file must not be in its way.
     for kind, path in verdict.findings:
         place = place_of(results, path)
         if kind == DAMAGED and (place.is_symlink() or not place.is_file()):

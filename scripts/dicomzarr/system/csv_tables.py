@@ -49,6 +49,11 @@ def row(columns: Sequence[str], values: Mapping[str, Any]) -> str:
     return line([values[column] for column in columns])
 
 
+def row_of(columns: Sequence[str], value: object) -> str:
+    """Return one row of a table from an object that has every column as an attribute."""
+    return line([getattr(value, column) for column in columns])
+
+
 def write(path: Path, columns: Sequence[str], lines: Iterable[str], *, private: bool = False) -> int:
     """Write a table from finished lines, which are sorted already, and return the number of rows."""
     count = 0

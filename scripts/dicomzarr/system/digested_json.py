@@ -37,12 +37,17 @@ def read_record(path: Path) -> dict[str, Any]:
     Damaged
         If it is not whole, or of another version of this program.
     """
-    return read_record_and_digest(path)[0]
+    return parse_record(path, path.read_bytes())[0]
 
 
-def read_record_and_digest(path: Path) -> tuple[dict[str, Any], str]:
-    """Return a record and its digest, that is its last key; errors as `read_record`."""
-    data = path.read_bytes()
+def parse_record(path: Path, data: bytes) -> tuple[dict[str, Any], str]:
+    """Return a record and its digest, that is its last key, from the bytes of a file.
+
+    Raises
+    ------
+    Damaged
+        If they are not whole; with the path.
+    """
     digest = _digest_of(path, data)
     value: dict[str, Any] = loads(data)
     del value["~sha256"]

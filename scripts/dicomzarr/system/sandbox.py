@@ -1,8 +1,9 @@
-"""Call functions that hostile data may kill, hang or bloat in a child process, so that only one file is lost.
+"""Call functions that may die in a child process, so that only one call is lost: `call`, `each`, `call_again`.
 
 The child is forked at the first call and answers one call after the other: a call costs about a tenth of a millisecond,
 a new child about two. Each thread has a child of its own. What passes between the two lies in memory files; the pipes
-only say how much there is. The child lives under the limits of `dicomzarr.system.limits`, and ends with its parent.
+only say how much there is. The child ends with its parent. Where hostile data are read it lives under the limits of
+`dicomzarr.system.limits`.
 """
 
 from __future__ import annotations
@@ -10,21 +11,28 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import itertools
 import os
 import pickle
 import signal
+import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from dicomzarr.system import limits
+from dicomzarr.system import files, json_files, limits
 from dicomzarr.system.limits import Limits
+from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import SetAside
 
+DEATHS = 2  # of the child of a call, before `call_again` gives up
+AHEAD = 4  # calls for each process that `each` hands out: what waits costs memory
 _KEPT = 64 << 20  # bytes of a memory file that are worth keeping for the next call
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -74,16 +82,134 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
     SourceChanged
         As the function.
     """
+    return _value_of(*_ask(limits.current(), function, arguments), fault)
+
+
+def each(
+    function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], processes: int
+) -> Generator[tuple[tuple[Any, ...], Future[Any]]]:
+    """Yield the arguments of each call and a future of its result, as they are done, by so many children at once.
+
+    Parameters
+    ----------
+    function : callable
+        Any: the children are forked from this process when this begins, and find it in their memory. Under no limits.
+    calls : iterable of tuple
+        The arguments, which are pickled.
+    processes : int
+        Children at once, each with a thread of this process that waits for it.
+
+    Notes
+    -----
+    A future raises as `call` does: `SetAside` with ``decoder_died`` where the child died, which costs this call alone.
+    Where the caller gives up, the children are killed.
+    """
+    pool = ThreadPool(max(processes, 1))
+    left = iter(calls)
+    waiting: dict[Future[Any], tuple[Any, ...]] = {}
+    with _inherited(function) as number:
+
+        def ask(arguments: tuple[Any, ...]) -> Any:
+            return _value_of(*_ask(None, _call_inherited, (number, arguments)), "decode_error")
+
+        try:
+            while True:
+                for arguments in itertools.islice(left, AHEAD * pool.threads - len(waiting)):
+                    waiting[pool.submit(ask, arguments)] = arguments
+                if not waiting:
+                    return
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(future), future
+        except BaseException:
+            running = [future for future in waiting if not future.cancel()]
+            kill_all()
+            while wait(running, timeout=0.1).not_done:
+                kill_all()  # more than once: a thread may just be making a child
+            raise
+        finally:
+            pool.close()
+            end_all()
+
+
+def call_again(work: Callable[[], Any]) -> Any:
+    """Return what `work` returns, evaluated in a child of its own, and in another one where that is killed.
+
+    Parameters
+    ----------
+    work : callable
+        Any; under no limits. Where it raises in the child it is called again here, so that its error is reported as
+        without a child.
+
+    Raises
+    ------
+    Died
+        If `DEATHS` children ended without an answer.
+    """
+    with _inherited(work) as number:
+        for _ in range(DEATHS):
+            end()  # an earlier child does not know this work
+            try:
+                kind, value = _ask(None, _call_inherited, (number, ()))
+            except SetAside:
+                continue
+            end()
+            return value if kind == _VALUE else work()
+    raise Died
+
+
+class Died(Exception):
+    """The child ended without an answer as often as is allowed."""
+
+
+class Notes:
+    """The note of which series a batch works on.
+
+    The system kills for want of memory without warning. A note that is still there when the batch is done again makes
+    that series a suspect, whatever the cause was. A suspect is extracted by `call_again`, so that only a death of the
+    child, with its parent alive, counts: a run that was killed whole blames no series.
+    """
+
+    def __init__(self, private: Path, batch: str) -> None:
+        self._path = private / "attempts" / f"{batch}.json"
+        files.make_private(self._path.parent)
+
+    def suspect(self) -> str:
+        """Return the series at which an earlier job of this batch was killed, or nothing."""
+        try:
+            return str(json_files.read_json(self._path)["series_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def begin(self, series_id: str) -> None:
+        """Note a series. Not flushed to the disk: the note is about deaths of processes, not of machines."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        handle = os.open(self._path, flags, files.PRIVATE_FILE)
+        try:
+            os.write(handle, json_files.canonical_json({"series_id": series_id}))
+        finally:
+            os.close(handle)
+
+    def end(self) -> None:
+        """Remove the note: the job was not killed."""
+        self._path.unlink(missing_ok=True)
+
+
+def _ask(budget: Limits | None, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
+    """Return kind and value of the answer of this thread's child, which is forked if it has none with these limits."""
     child = _children.get(_caller())
-    if child is None or child.limits != limits.current():
+    if child is None or child.limits != budget:
         end()
         with _making:
-            child = _children[_caller()] = _Child(limits.current())
+            child = _children[_caller()] = _Child(budget)
     try:
-        kind, value = child.ask((function, arguments))
+        return child.ask((function, arguments))
     except BaseException:
         end()
         raise
+
+
+def _value_of(kind: int, value: Any, fault: str) -> Any:
+    """Return the value of an answer, or raise what the function raised."""
     if kind == _VALUE:
         return value
     if kind == _ASIDE:
@@ -96,10 +222,29 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
     raise SetAside(fault)
 
 
+# Functions that children forked from now on find in their memory: they need not be pickled.
+_functions: dict[int, Callable[..., Any]] = {}
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def _inherited(function: Callable[..., Any]) -> Generator[int]:
+    number = next(_numbers)
+    _functions[number] = function
+    try:
+        yield number
+    finally:
+        del _functions[number]
+
+
+def _call_inherited(number: int, arguments: tuple[Any, ...]) -> Any:
+    return _functions[number](*arguments)
+
+
 class _Child:
     """A forked process that answers calls."""
 
-    def __init__(self, budget: Limits) -> None:
+    def __init__(self, budget: Limits | None) -> None:
         self.limits = budget
         self._inbox, self._outbox = os.memfd_create("calls"), os.memfd_create("answers")
         theirs_in, self._calls = os.pipe()
@@ -169,9 +314,10 @@ _children: dict[tuple[int, int], _Child] = {}
 _making = threading.Lock()
 
 
-def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits) -> NoReturn:
+def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits | None) -> NoReturn:
     """Answer calls until the parent is gone; never returns."""
     try:
+        _making.release()  # held while forking, here by nobody: the child may have children of its own
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -180,11 +326,15 @@ def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits) ->
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)  # what a library says in dying is no one's to read
-        budget.confine()
+        sys.stdout = sys.stderr = os.fdopen(quiet, "w", closefd=False)  # wherever these led to
+        if budget is None:
+            limits.dump_no_core()
+        else:
+            budget.confine()
         while size := os.read(calls, 64):
             request = np.empty(int(size), np.uint8)
             _take(inbox, [request])
-            with budget.budget():
+            with budget.budget() if budget else contextlib.nullcontext():
                 answer, buffers = _answer(request)
             del request
             _put(outbox, [answer, *buffers])

@@ -10,29 +10,29 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-One = TypeVar("One")
-Other = TypeVar("Other")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 WAITING = 128 << 20  # bytes of results that may wait for their turn
 WORTH_IT = 64 << 10  # bytes of a result: of smaller ones, handing them over takes longer than making them
 
 
-class Crew:
-    """The threads of a job.
+class ThreadPool:
+    """The threads of a job, which start when they are first needed.
 
     Parameters
     ----------
     threads : int
-        With one, everything is done by the caller, when it asks for the next result.
+        With one, `map` does everything in the calling thread, when the caller asks for the next result.
     """
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
-    def map(self, work: Callable[[One], Other], items: Iterable[One], size: int) -> Iterator[Other]:
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item], size: int) -> Iterator[Result]:
         """Yield `work(item)` for each item, in order.
 
         Parameters
@@ -49,10 +49,10 @@ class Crew:
             yield from map(work, items)
             return
         most = max(1, min(2 * self.threads, WAITING // max(size, 1)))
-        waiting: deque[Future[Other]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
-                waiting.append(self._threads().submit(work, item))
+                waiting.append(self.submit(work, item))
                 if len(waiting) > most:
                     yield waiting.popleft().result()
             while waiting:
@@ -63,6 +63,16 @@ class Crew:
             for future in waiting:  # nothing goes on behind the back of a caller that has given up
                 if not future.cancelled():
                     future.exception()
+
+    def submit(self, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Return a future of `work(*arguments)`, evaluated by one of the threads."""
+        return self._threads().submit(work, *arguments)
+
+    def close(self) -> None:
+        """Wait for the threads and end them; those of the parent of a fork are left alone."""
+        if self._pool is not None and self._pool[0] == os.getpid():
+            self._pool[1].shutdown(wait=True, cancel_futures=True)
+        self._pool = None
 
     def is_worth(self, size: int) -> bool:
         """Say whether several threads would make results of so many bytes faster than one."""
@@ -75,4 +85,4 @@ class Crew:
         return self._pool[1]
 
 
-ALONE = Crew()
+SERIAL = ThreadPool()

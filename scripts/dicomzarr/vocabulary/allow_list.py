@@ -1,4 +1,7 @@
-"""Closed vocabularies: the only words of a header that may leave `results/private/`."""
+"""Closed vocabularies: the only words of a header that may leave `results/private/`.
+
+Those of transfer syntaxes and photometric interpretations are the tables in `dicom/`.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,6 @@ _MODALITIES = """
 """
 MODALITIES = frozenset(_MODALITIES.split())
 
-# PS3.3 C.7.6.3.1.2, Photometric Interpretation (0028,0004).
-PHOTOMETRIC = frozenset(
-    ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "YBR_FULL", "YBR_FULL_422",
-     "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB")
-)  # fmt: skip
-
-# PS3.6 table A-1 and PS3.5 section 10: transfer syntaxes that may hold pixel data.
-TRANSFER_SYNTAXES = frozenset(
-    ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.1.99",
-     "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"]
-    + [f"1.2.840.10008.1.2.4.{n}" for n in (*range(50, 67), 70, 80, 81, *range(90, 94), *range(100, 114))]
-    + [f"1.2.840.10008.1.2.4.{n}" for n in (201, 202, 203)]
-)  # fmt: skip
-
-
 # PS3.3 C.8.8.3, Dose Units (3004,0002).
 DOSE_UNITS = frozenset(("GY", "RELATIVE"))
 
@@ -40,13 +28,3 @@ def dose_units(value: str) -> str | None:
 def modality(value: str) -> str:
     """Return a known Modality, `OTHER` for anything else, empty where there is none."""
     return value if value in MODALITIES or not value else OTHER
-
-
-def photometric(value: str) -> str:
-    """Return a known Photometric Interpretation, or `OTHER`."""
-    return value if value in PHOTOMETRIC else OTHER
-
-
-def transfer_syntax(value: str) -> str:
-    """Return a known transfer syntax UID, or `OTHER`."""
-    return value if value in TRANSFER_SYNTAXES else OTHER

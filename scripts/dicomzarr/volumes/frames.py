@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from dicomzarr.dicom import sop_classes
+from dicomzarr.dicom.facts import Cosines, ImageFacts, Vector
 from dicomzarr.dicom.header_values import (
     date_time,
     first_of,
@@ -28,18 +30,11 @@ from dicomzarr.dicom.header_values import (
 )
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.image_type import kind_of_image
-from dicomzarr.volumes.model import Cosines, Frame, ImageFacts, Vector
+from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.mosaic import read_mosaic
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-WHOLE_SLIDE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
-SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
-LABEL_MAP: Final = "1.2.840.10008.5.1.4.1.1.66.7"
-TILED: Final = frozenset({WHOLE_SLIDE, SEGMENTATION, LABEL_MAP})
-RT_DOSE: Final = "1.2.840.10008.5.1.4.1.1.481.2"
-PARAMETRIC_MAP: Final = "1.2.840.10008.5.1.4.1.1.30"
 
 
 class Format(Protocol):
@@ -76,7 +71,8 @@ class Format(Protocol):
 
 def needs_header(facts: ImageFacts) -> bool:
     """Tell whether the facts of the index do not suffice and `frames_of` wants the header too."""
-    return bool(facts.get("has_functional_groups")) or facts.get("SOPClassUID") in TILED or _is_mosaic(facts)
+    is_tiled = facts.get("SOPClassUID") in sop_classes.TILED
+    return bool(facts.get("has_functional_groups")) or is_tiled or _is_mosaic(facts)
 
 
 def _is_mosaic(facts: ImageFacts) -> bool:
@@ -115,7 +111,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     places: list[_Place]
     if header is not None and count >= 1 and items_of(header, "PerFrameFunctionalGroupsSequence"):
         places = _from_functional_groups(header, count, flags)
-    elif header is not None and facts.get("SOPClassUID") in TILED:
+    elif header is not None and facts.get("SOPClassUID") in sop_classes.TILED:
         places = [_Place(None, first_of(header, "SharedFunctionalGroupsSequence")) for _ in range(count)]
         _place_full_tiles(header, places)
     else:
@@ -326,7 +322,7 @@ def _from_facts(facts: ImageFacts, places: list[_Place], flags: set[str]) -> Non
         return
     for place, seconds in zip(places, _frame_times(facts, len(places)), strict=False):
         place.causes["frame_time_s"] = seconds
-    if facts.get("SOPClassUID") == RT_DOSE or facts.get("Modality") == "RTDOSE":
+    if facts.get("SOPClassUID") == sop_classes.RT_DOSE or facts.get("Modality") == "RTDOSE":
         depths = dose_positions(position, orientation, numbers(facts.get("GridFrameOffsetVector")), len(places))
         if depths is None:
             flags.add("dose_offsets_mismatch")

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.volumes.model import Cosines, Vector
+from dicomzarr.dicom.facts import Cosines, Vector
 
 # Unit length and orthogonality of the cosines (PS3.3 C.7.6.2.1.1 asks for both; headers round).
 COSINE_TOLERANCE = 1e-3

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from dicomzarr.dicom import sop_classes
+
 # Component of a complex image: the same anatomy, another quantity.
 _PARTS: Final = {
     "M": "magnitude",
@@ -43,8 +45,6 @@ _ALIKE: Final = {
     "MAX_IP": "MIP",
     "MIN_IP": "MINIP",
 }
-# Secondary Capture Image Storage, and its multi-frame children.
-_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZERS: Final = frozenset({"LOCALIZER", "SCOUT", "LOCALISER"})
 _MOSAICS: Final = frozenset({"MOSAIC", "VFRAME"})
 
@@ -71,7 +71,7 @@ def kind_of_image(image_type: tuple[str, ...], sop_class_uid: str = "") -> KindO
     origin = "derived" if values[:1] == ["DERIVED"] else "original"
     if values[1:2] == ["SECONDARY"]:
         origin += "+secondary"
-    if sop_class_uid == _CAPTURE or sop_class_uid.startswith(_CAPTURE + "."):
+    if sop_classes.is_secondary_capture(sop_class_uid):
         origin += "+capture"
     words = values[2:]
     parts = {_PARTS[word] for word in words if word in _PARTS}

@@ -1,123 +1,11 @@
-"""The value objects that pass from stage to stage.
-
-`HeaderRow` is a line of the header index, `Frame` one source frame with all that decides its place, `Volume` one array
-to be written.
-"""
+"""Frames and the volumes that they make: `Frame` with all that decides its place, `Volume` an array to be written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
 
-Vector = tuple[float, float, float]
-Cosines = tuple[float, float, float, float, float, float]
-
-# (size, mtime_ns, ctime_ns, inode): while all four agree a file is not opened again.
-StatKey = tuple[int, int, int, int]
-
-
-class PixelLocation(TypedDict):
-    """Where the value of the pixel data element lies in the file.
-
-    `offset` and `length` are in bytes; `length` is -1 for an undefined length (encapsulated). For a deflated data set
-    they count in the inflated data set, whose first byte is 0.
-    """
-
-    keyword: str  # PixelData, FloatPixelData or DoubleFloatPixelData
-    vr: str  # OB, OW, OF, OD, UN, or "" where the syntax is implicit
-    offset: int
-    length: int
-
-
-class ImageFacts(TypedDict, total=False):
-    """What the index keeps of an image's header, under the DICOM keywords; an absent key means unknown.
-
-    Strings are stripped of padding; numbers are Python numbers; multi-valued attributes are lists. It may identify a
-    patient: it lives in `results/private/` only.
-    """
-
-    TransferSyntaxUID: str
-    SOPClassUID: str
-    SOPInstanceUID: str
-    StudyInstanceUID: str
-    SeriesInstanceUID: str
-    PatientID: str
-    IssuerOfPatientID: str
-    Modality: str
-    ImageType: list[str]
-    BurnedInAnnotation: str
-    RecognizableVisualFeatures: str
-    ConversionType: str
-    BodyPartExamined: str
-    InstanceNumber: int
-    AcquisitionNumber: int
-    SeriesNumber: int
-    TemporalPositionIdentifier: int
-    EchoTime: float
-    EchoNumbers: int
-    InversionTime: float
-    DiffusionBValue: float  # of a private element of Siemens or GE where the standard one is missing
-    DiffusionGradientOrientation: list[float]
-    TriggerTime: float
-    AcquisitionDateTime: str
-    AcquisitionDate: str
-    AcquisitionTime: str
-    ContentDate: str
-    ContentTime: str
-    FrameTime: float
-    FrameTimeVector: list[float]
-    FrameReferenceTime: float
-    Rows: int
-    Columns: int
-    SamplesPerPixel: int
-    PhotometricInterpretation: str
-    PlanarConfiguration: int
-    BitsAllocated: int
-    BitsStored: int
-    HighBit: int
-    PixelRepresentation: int
-    NumberOfFrames: int
-    ImagePositionPatient: list[float]
-    ImageOrientationPatient: list[float]
-    PixelSpacing: list[float]
-    ImagerPixelSpacing: list[float]
-    NominalScannedPixelSpacing: list[float]
-    PixelAspectRatio: list[int]
-    SliceThickness: float
-    SpacingBetweenSlices: float
-    GridFrameOffsetVector: list[float]
-    DoseGridScaling: float
-    DoseUnits: str
-    RescaleSlope: float
-    RescaleIntercept: float
-    WindowCenter: list[float]
-    WindowWidth: list[float]
-    PixelPaddingValue: int
-    PixelPaddingRangeLimit: int
-    SmallestImagePixelValue: int
-    LargestImagePixelValue: int
-    LossyImageCompression: str
-    has_functional_groups: bool  # PerFrameFunctionalGroupsSequence is there; extraction reads it itself
-    describes_head: bool  # Study Description, Series Description or Protocol Name names the head
-    has_modality_lut: bool
-    has_palette: bool
-    pixel: PixelLocation
-    content_sha256: str  # of the whole file; only where SeriesInstanceUID or SOPInstanceUID is missing
-
-
-class HeaderRow(TypedDict):
-    """One line of the header index: one regular file of the source.
-
-    `outcome` is `image` for a file that goes on to extraction, else the final outcome with its `reason`.
-    """
-
-    path: str  # percent-encoded as in manifest.csv
-    stat: StatKey
-    outcome: str
-    reason: str
-    flags: list[str]  # such as assumed_transfer_syntax
-    facts: ImageFacts
+from dicomzarr.dicom.facts import Cosines, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,16 +126,3 @@ class Volume:
     flags: tuple[str, ...] = ()
     origin_lps: Vector | None = None
     orientation_lps: Cosines | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What of the configuration shapes arrays, and the code and libraries that make them."""
-
-    compression: str
-    layout: str
-    tolerance: float
-    cross_check: float
-    burned_in: str
-    software: tuple[str, ...]
-    code: str

@@ -14,9 +14,9 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from dicomzarr.dicom.facts import ImageFacts, Vector
 from dicomzarr.dicom.header_values import FARTHEST_MM
 from dicomzarr.volumes import geometry
-from dicomzarr.volumes.model import ImageFacts, Vector
 
 if TYPE_CHECKING:
     from pydicom import Dataset

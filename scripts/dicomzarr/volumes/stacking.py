@@ -17,10 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.dicom import sop_classes
+from dicomzarr.dicom.facts import Cosines, Vector
 from dicomzarr.volumes import geometry
-from dicomzarr.volumes.frames import LABEL_MAP, PARAMETRIC_MAP, RT_DOSE, SEGMENTATION
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
-from dicomzarr.volumes.model import Cosines, Frame, Place, Vector, Volume
+from dicomzarr.volumes.model import Frame, Place, Volume
 from dicomzarr.volumes.t_axis import Explained, Key, Parts, axis_values, explain
 
 # Cosines that differ by no more are one orientation: at 100 mm from the origin that is a fiftieth of a millimetre.
@@ -36,7 +37,6 @@ PROJECTIONS: Final = frozenset(
     {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG", "RTIMAGE"}
 )
 CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
-SEGMENTATIONS: Final = frozenset({SEGMENTATION, LABEL_MAP})
 
 
 def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLERANCE) -> list[Volume]:
@@ -86,14 +86,14 @@ def _has_geometry(frame: Frame) -> bool:
 
 
 def _is_segmentation(frame: Frame) -> bool:
-    return frame.modality == "SEG" or frame.sop_class_uid in SEGMENTATIONS
+    return frame.modality == "SEG" or frame.sop_class_uid in sop_classes.SEGMENTATIONS
 
 
 def _kind_of_object(frame: Frame) -> str:
     """Return the kind of what is no image of a modality, whatever its shape; empty for all others."""
-    if frame.sop_class_uid == RT_DOSE or frame.modality == "RTDOSE":
+    if frame.sop_class_uid == sop_classes.RT_DOSE or frame.modality == "RTDOSE":
         return "dose"
-    return "parametric_map" if frame.sop_class_uid == PARAMETRIC_MAP else ""
+    return "parametric_map" if frame.sop_class_uid == sop_classes.PARAMETRIC_MAP else ""
 
 
 def _name_of(frame: Frame) -> str:

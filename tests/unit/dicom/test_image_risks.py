@@ -9,8 +9,8 @@ import pytest
 from made_up_headers import Element, file, image, text
 
 from dicomzarr.dicom import image_risks
+from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.headers.classify import read_header
-from dicomzarr.volumes.model import ImageFacts
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 

@@ -20,8 +20,9 @@ import yaml
 from conftest import ROOT
 
 from dicomzarr.arrays import ome_metadata, shard_writer
-from dicomzarr.pixels import decoders, pixel_format
-from dicomzarr.stages.export import tables as files
+from dicomzarr.dicom import transfer_syntaxes
+from dicomzarr.pixels import decoders
+from dicomzarr.records import export_record as files
 from dicomzarr.system import csv_tables
 from dicomzarr.vocabulary.flags import FLAGS
 from dicomzarr.vocabulary.reasons import REASONS
@@ -255,7 +256,7 @@ def test_pages_name_no_reason_or_flag_that_does_not_exist(generate: ModuleType) 
 def test_every_transfer_syntax_has_its_row() -> None:
     text = (ROOT / "docs" / "fidelity.md").read_text().split("| transfer syntax")[1].split("\n\n")[0]
     shown = {f"1.2.840.10008.1.2{end}" for end in re.findall(r"`(\.[\d.]+)`", text)} | {"1.2.840.10008.1.2"}
-    assert shown == set(pixel_format.SYNTAXES)
+    assert shown == set(transfer_syntaxes.DECODED)
 
 
 def test_every_decoder_is_named() -> None:

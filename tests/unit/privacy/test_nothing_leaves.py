@@ -20,11 +20,11 @@ from traps import ATTRIBUTE, FINE, STREAM, Traps
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.source import inventory, listing
 from dicomzarr.stages.extract_batch import batch
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches
 from dicomzarr.system import safe_messages, sandbox
 from dicomzarr.system.results_folder import Results
-from dicomzarr.volumes.model import Options
 from dicomzarr.workflow.settings import Settings
 
 OPTIONS = Options("balanced", "slice", 1e-3, 1.0, "keep", ("a 1",), "c")

@@ -13,13 +13,14 @@ import pytest
 import zarr
 
 from dicomzarr.privacy import known_absent, table_blocks
+from dicomzarr.privacy import search as search_module
 from dicomzarr.privacy.identifiers import NEEDLES, Needles, needles_of
 from dicomzarr.privacy.known_absent import Lookups
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.privacy.search_cache import MEMORY
+from dicomzarr.privacy.search_cache import MEMORY, Memory
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.stages import check_privacy
-from dicomzarr.system import files, forked_shares, locks
+from dicomzarr.system import locks
 from dicomzarr.system.results_folder import Results
 
 SERIES = [f"{number:016x}" for number in (0x0010 << 48, 0x0011 << 48, 0xABC0 << 48)]  # of two groups
@@ -248,7 +249,7 @@ def test_processes_find_and_remember_what_one_does(results: Results, monkeypatch
     whole = search(results)
     alone = (cache(results) / MEMORY).read_bytes()
     (cache(results) / MEMORY).unlink()
-    monkeypatch.setattr(forked_shares, "WORTH_IT", 1e-6)
+    monkeypatch.setattr(search_module, "WORTH_IT", 1e-6)
     for _ in range(2):
         assert check_privacy.check_privacy(results, results.root.parent, "standard", "code", processes=3) == whole
         assert search(results) == 0
@@ -257,9 +258,9 @@ def test_processes_find_and_remember_what_one_does(results: Results, monkeypatch
         assert said["groups"].keys() == expected["groups"].keys()
         (cache(results) / MEMORY).unlink()
         # The second time a child dies, and what it was to do is done all the same.
-        monkeypatch.setattr(forked_shares.files, "write_atomically", died)
+        monkeypatch.setattr(Memory, "begin_apart", died)
     monkeypatch.undo()
-    monkeypatch.setattr(forked_shares, "WORTH_IT", 1e-6)
+    monkeypatch.setattr(search_module, "WORTH_IT", 1e-6)
     for path in (results.images / SERIES[0] / "zarr.json", results.dataset / "a.json"):
         path.write_text('{"a": "zyxwolf"}')
     with pytest.raises(check_privacy.PrivacyProblem) as caught:
@@ -270,10 +271,9 @@ def test_processes_find_and_remember_what_one_does(results: Results, monkeypatch
         search(results)
 
 
-PARENT, REAL = os.getpid(), files.write_atomically
+PARENT = os.getpid()
 
 
-def died(*args: object, **kwargs: object) -> None:
-    if os.getpid() != PARENT:
-        os.kill(os.getpid(), signal.SIGKILL)
-    REAL(*args, **kwargs)  # type: ignore[arg-type]
+def died(memory: Memory) -> None:
+    assert os.getpid() != PARENT
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -100,7 +100,7 @@ BUGS = [
         "a path is logged",
         f"{CORE}/stages/extract_batch/batch.py",
         'log.info("series %s extracted", one.series_id)',
-        'log.info("series %s extracted", one.entry["files"][0]["path"])',
+        'log.info("series %s extracted", one.parse().files[0]["path"])',
         "privacy/test_nothing_leaves.py::test_messages_hold_no_canary",
     ),
     Bug(
@@ -134,7 +134,7 @@ BUGS = [
     Bug(
         "ultrasound is told by its modality alone",
         f"{CORE}/dicom/image_risks.py",
-        "if sop_class in _ULTRASOUND_CLASSES or modality in _ULTRASOUND:",
+        "if sop_class in sop_classes.ULTRASOUNDS or modality in _ULTRASOUND:",
         "if modality in _ULTRASOUND:",
         "dicom/test_image_risks.py::test_kinds_by_class",
     ),

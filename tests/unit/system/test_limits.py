@@ -11,15 +11,16 @@ import pytest
 from dicoms import ct_slice, save, save_series
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source import listing
 from dicomzarr.stages.extract_batch import batch
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches
 from dicomzarr.system import files, json_files, limits, sandbox
 from dicomzarr.system.limits import Limits
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.system.results_folder import Results
-from dicomzarr.volumes.model import Options
 
 IDS = Pseudonyms(b"k" * 32)
 
@@ -50,8 +51,8 @@ def run(results: Results, **budget: int) -> tuple[int, dict[str, str]]:
     (plan,) = results.plans.glob("*-*.json")
     options = Options("balanced", "slice", 1e-3, 0.0, "keep", ("a 1",), "c")
     done = batch.extract_batch(plan, results.inventory, results, IDS, options)
-    records = [json_files.read_json(results.series_record("extract_batch", series)) for series in done.series]
-    return done.counts["extracted"], {f["path"]: f["reason"] for record in records for f in record["files"]}
+    records = [SeriesRecord.load(results.series_record("extract_batch", series)) for series in done.series]
+    return done.counts["extracted"], {file.path: file.reason for record in records for file in record.files}
 
 
 def test_other_limits_try_again_what_the_old_ones_set_aside(results: Results) -> None:

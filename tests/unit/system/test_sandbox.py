@@ -61,6 +61,8 @@ def segfault() -> None:
 def babble() -> None:
     print("SMITH^JOHN", flush=True)
     print("SMITH^JOHN", file=sys.stderr, flush=True)
+    os.write(1, b"SMITH^JOHN")
+    os.write(2, b"SMITH^JOHN")
     raise ValueError("SMITH^JOHN")
 
 
@@ -184,3 +186,80 @@ def test_other_limits_mean_another_child() -> None:
     assert sandbox.call(pid) == first != os.getpid()
     limits.use(Limits(seconds=2, megabytes=64))
     assert sandbox.call(pid) != first
+
+
+# ---- Several calls at once, and calls that are tried again
+
+
+def test_a_death_among_many_calls_costs_that_call_alone() -> None:
+    secret = object()  # a child finds it in its memory: it cannot be pickled
+
+    def work(number: int) -> tuple[int, int]:
+        assert secret is not None
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 5:
+            raise ValueError("SMITH^JOHN")
+        return number * number, os.getpid()
+
+    found, codes = {}, {}
+    for (number,), answer in sandbox.each(work, ((number,) for number in range(40)), 2):
+        try:
+            found[number] = answer.result()
+        except SetAside as error:
+            codes[number] = error.code
+    assert codes == {3: "decoder_died", 5: "decode_error"}
+    assert {number: square for number, (square, _) in found.items()} == {n: n * n for n in range(40) if n not in (3, 5)}
+    assert os.getpid() not in {process for _, process in found.values()}
+    assert not sandbox._children and not sandbox._functions
+
+
+def test_calls_are_answered_at_once_and_under_no_limits() -> None:
+    ours, theirs = os.pipe()
+
+    def work(number: int) -> int:
+        if number == 0:
+            return len(os.read(ours, 1)) + len(bytearray(256 << 20))  # waits for the other
+        return os.write(theirs, b"x")
+
+    answers = [answer.result() for _, answer in sandbox.each(work, [(0,), (1,)], 2)]
+    assert sorted(answers) == [1, 1 + (256 << 20)]
+
+
+def test_who_gives_up_leaves_no_child() -> None:
+    calls = sandbox.each(lambda number: time.sleep(60 * (number > 0)) or os.getpid(), ((n,) for n in range(9)), 2)
+    _, answer = next(calls)
+    calls.close()
+    assert not sandbox._children
+    with pytest.raises(ProcessLookupError):
+        os.kill(answer.result(), 0)
+
+
+def test_a_child_that_is_killed_is_tried_again_once(tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+
+    def work(deaths: int) -> list[str]:
+        with open(tries, "a") as stream:
+            stream.write(".")
+        if tries.stat().st_size <= deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [sandbox.call(str, 7)]  # a child may have a child
+
+    sandbox.call(pid)
+    assert sandbox.call_again(lambda: work(1)) == ["7"]
+    assert tries.stat().st_size == 2
+    tries.unlink()
+    with pytest.raises(sandbox.Died):
+        sandbox.call_again(lambda: work(9))
+    assert tries.stat().st_size == sandbox.DEATHS
+    with pytest.raises(ValueError, match="in words"):
+        sandbox.call_again(lambda: (_ for _ in ()).throw(ValueError("in words")))
+
+
+def test_a_note_is_there_until_the_job_ends(tmp_path: Path) -> None:
+    notes = sandbox.Notes(tmp_path, "0001")
+    assert notes.suspect() == ""
+    notes.begin("0123456789abcdef")
+    assert sandbox.Notes(tmp_path, "0001").suspect() == "0123456789abcdef"
+    notes.end()
+    assert notes.suspect() == ""

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from dicomzarr.system import thread_pool as crew_module
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system import thread_pool
+from dicomzarr.system.thread_pool import ThreadPool
 
-SIZE = crew_module.WORTH_IT
+SIZE = thread_pool.WORTH_IT
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -20,15 +20,15 @@ def test_results_come_in_order(threads: int) -> None:
         time.sleep(0.002 * (number % 3))
         return number * number
 
-    assert list(Crew(threads).map(work, range(40), SIZE)) == [n * n for n in range(40)]
+    assert list(ThreadPool(threads).map(work, range(40), SIZE)) == [n * n for n in range(40)]
 
 
 def test_threads_share_the_work() -> None:
-    barrier = threading.Barrier(3, timeout=60)  # nobody passes before three are there; the time is only against a hang
-    assert list(Crew(3).map(lambda _: barrier.wait() >= 0, range(6), SIZE)) == [True] * 6
+    barrier = threading.Barrier(3, timeout=60)  # nobody passes before three are there; against a hang alone
+    assert list(ThreadPool(3).map(lambda _: barrier.wait() >= 0, range(6), SIZE)) == [True] * 6
 
 
-@pytest.mark.parametrize(("size", "most"), [(SIZE, 6), (crew_module.WAITING // 2, 2), (10 * crew_module.WAITING, 1)])
+@pytest.mark.parametrize(("size", "most"), [(SIZE, 6), (thread_pool.WAITING // 2, 2), (10 * thread_pool.WAITING, 1)])
 def test_few_results_wait_for_their_turn(size: int, most: int) -> None:
     taken = 0
 
@@ -38,7 +38,7 @@ def test_few_results_wait_for_their_turn(size: int, most: int) -> None:
             taken += 1
             yield taken
 
-    for number in Crew(3).map(lambda n: n, items(), size):
+    for number in ThreadPool(3).map(lambda n: n, items(), size):
         assert taken - number <= most
 
 
@@ -55,18 +55,18 @@ def test_an_error_comes_in_its_turn_and_ends_the_work(threads: int) -> None:
         return number
 
     with pytest.raises(ValueError, match="5"):
-        for number in Crew(threads).map(work, range(100), SIZE):
+        for number in ThreadPool(threads).map(work, range(100), SIZE):
             got.append(number)
     assert got == [0, 1, 2, 3, 4] and running == [5]
 
 
 def test_a_fork_has_threads_of_its_own() -> None:
-    crew = Crew(2)
-    assert list(crew.map(abs, [-1, -2, -3], SIZE)) == [1, 2, 3]
+    pool = ThreadPool(2)
+    assert list(pool.map(abs, [-1, -2, -3], SIZE)) == [1, 2, 3]
     mine, theirs = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(theirs, b"%d" % sum(crew.map(abs, [-1, -2, -3], SIZE)))
+        os.write(theirs, b"%d" % sum(pool.map(abs, [-1, -2, -3], SIZE)))
         os._exit(0)
     os.close(theirs)
     assert os.read(mine, 9) == b"6"
@@ -75,5 +75,5 @@ def test_a_fork_has_threads_of_its_own() -> None:
 
 
 def test_small_results_are_made_by_the_caller() -> None:
-    made_by = set(Crew(3).map(lambda _: threading.get_ident(), range(20), SIZE - 1))
+    made_by = set(ThreadPool(3).map(lambda _: threading.get_ident(), range(20), SIZE - 1))
     assert made_by == {threading.get_ident()}

@@ -7,14 +7,14 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from dicomzarr.arrays import ome_metadata
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.revoke import Revocation, revoke
+from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.records.series_record import GROUP
 from dicomzarr.source.inventory import NOT_FILES
 from dicomzarr.stages.consolidate_dataset import partitions
 from dicomzarr.stages.consolidate_dataset.partitions import file_row
@@ -25,14 +25,6 @@ from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import REASONS
 
 log = logging.getLogger("dicomzarr")
-
-
-@dataclass(slots=True)
-class Consolidation:
-    """What consolidation counted, and what it wrote beside its declared outputs."""
-
-    counts: dict[str, int]
-    claims: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def _not_files(inventory: Path) -> Iterator[bytes]:
@@ -71,7 +63,7 @@ _REGULAR, _OUTCOME, _IMAGE = b'","file",', b',"outcome":"', b',"outcome":"image"
 
 
 def _account(settled: Iterable[bytes], series: Iterable[Iterable[bytes]], totals: Counter[bytes]) -> Iterator[bytes]:
-    """Yield the rows of files.csv: what a series decided wins over what the header index said of the same path."""
+    """Yield the rows of files.csv: what a series decided wins over what the header index has of the same path."""
     last = None
     for row in heapq.merge(settled, *series):
         path, _, outcome, line = row.split(b"\t", 3)
@@ -106,7 +98,7 @@ def consolidate(
     outputs: Mapping[str, Path],
     joined: Joined,
     code: str = "",
-) -> Consolidation:
+) -> RuleRecord:
     """Write the tables of the dataset, the accounts of the source and the provenance by series; no pixel is read.
 
     Parameters
@@ -127,7 +119,8 @@ def consolidate(
 
     Returns
     -------
-    Consolidation
+    RuleRecord
+        Its claims are the files of the provenance by series.
     """
     parts, made = partitions.fragments(partitions.Made(results, pseudonyms, joined, code), batches)
     totals: Counter[bytes] = Counter()
@@ -141,7 +134,7 @@ def consolidate(
         frame_count = _write(outputs["frames"], csv_tables.FRAMES, placed, private=True)
     except SourceChanged:
         # Read again by the next run, also where the source is then as the inventory had it.
-        (results.records / "index_headers.json").unlink(missing_ok=True)
+        revoke(results, results.records / "index_headers.json", Revocation.SOURCE_CHANGED)
         raise
     ended = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
     csv_tables.write(
@@ -150,14 +143,12 @@ def consolidate(
     risks: Counter[str] = Counter()
     for part in parts:
         risks.update(part.risks)
-    set_aside = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
-    csv_tables.write(outputs["policy"], csv_tables.POLICY, set_aside)
-    files.write_atomically(outputs["group"], ome_metadata.GROUP)
+    not_extracted = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
+    csv_tables.write(outputs["policy"], csv_tables.POLICY, not_extracted)
+    files.write_atomically(outputs["group"], GROUP)
     counts = {"entries": entries, "frames": frame_count, "arrays": arrays}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
     for (outcome, _), count in ended.items():
         counts[outcome] += count
-    log.info(
-        "entries %d, arrays %d, frames %d; parts made anew %d of %d", entries, arrays, frame_count, made, len(parts)
-    )
-    return Consolidation(counts, {path: said for part in parts for path, said in part.claims.items()})
+    log.info("entries %d, arrays %d, frames %d; parts rebuilt %d of %d", entries, arrays, frame_count, made, len(parts))
+    return RuleRecord(counts=counts, claims={path: claim for part in parts for path, claim in part.claims.items()})

@@ -2,7 +2,7 @@
 
 A shelf holds the series of one batch, or of the batches that share the first two digits of their ids, so that each file
 of the provenance belongs to one shelf. Its fragment is keyed by the digests of the records it was made from, and holds
-the digests of what it says and of the provenance it vouches for: what is stale, damaged or lost is made anew.
+the digests of its rows and of the provenance that goes with them: what is stale, damaged or lost is rebuilt.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records import batch_record, record_file
+from dicomzarr.records.batch_record import CHECK, EXTRACT
+from dicomzarr.records.check_record import CheckRecord
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.consolidate_dataset.volume_rows import Joined, volume_line
 from dicomzarr.system import csv_tables, digested_json, flush, json_files
 from dicomzarr.system import files as storage
@@ -27,7 +32,7 @@ _PARTS = ("volumes", "files", "frames")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What fragments are made with: a change of any of these makes them anew."""
+    """What fragments are made with: a change of any of these rebuilds them."""
 
     results: Results
     pseudonyms: Pseudonyms
@@ -44,18 +49,16 @@ class Fragment:
     folder : Path
     name : str
         Of the shelf.
-    arrays : int
-    risks : dict of str to int
-        Files set aside by `burned_in`, by kind.
-    claims : dict
-        ``{path below results: [size, sha256]}`` of its files of the provenance.
+    risks : mapping of str to int
+        Files that are not extracted because of `burned_in`, by kind.
+    claims : mapping of str to FileClaim
+        Its files of the provenance, by path below the results folder.
     """
 
     folder: Path
     name: str
-    arrays: int
-    risks: dict[str, int]
-    claims: dict[str, list[Any]]
+    risks: Mapping[str, int]
+    claims: Mapping[str, FileClaim]
 
     def part(self, part: str) -> Path:
         """Return the file with its rows of ``volumes``, ``files`` or ``frames``."""
@@ -65,6 +68,44 @@ class Fragment:
         """Yield the rows of a part in their order."""
         with open(self.part(part), "rb") as stream:
             yield from stream
+
+
+@dataclass(frozen=True, slots=True)
+class _FragmentRecord:
+    """What a fragment was made from, and the digests of what it holds.
+
+    Attributes
+    ----------
+    key : str
+        Digest of all that it was made from, but for what is joined to its series.
+    joined : str
+        Digest of what is joined to its series.
+    series : mapping of str to str
+        The subject of each series.
+    parts : mapping of str to str
+        SHA-256 of each file of rows.
+    risks, claims
+        As a `Fragment` has them.
+    """
+
+    SCHEMA: ClassVar[int] = 1
+
+    key: str
+    joined: str
+    series: Mapping[str, str]
+    parts: Mapping[str, str]
+    risks: Mapping[str, int]
+    claims: Mapping[str, FileClaim]
+
+    def to_bytes(self) -> bytes:
+        return record_file.to_bytes(self.SCHEMA, record_file.fields_of(self)).data
+
+    @classmethod
+    def load(cls, path: Path) -> _FragmentRecord:
+        """Return the record of a fragment; raises `OSError` or `Damaged`."""
+        raw = record_file.read(path, cls.SCHEMA).fields
+        raw["claims"] = {name: FileClaim(*claim) for name, claim in raw["claims"].items()}
+        return cls(**raw)
 
 
 def file_row(path: str, outcome: str, reason: str, series_id: str) -> bytes:
@@ -92,12 +133,12 @@ def shelves(batches: Sequence[str]) -> dict[str, list[str]]:
 
 
 def fragments(made: Made, batches: Sequence[str]) -> tuple[list[Fragment], int]:
-    """Return the fragments of all shelves in the order of their series, and how many were made anew."""
+    """Return the fragments of all shelves in the order of their series, and how many were rebuilt."""
     folder = storage.make_private(made.results.private / "fragments")
     found, new = [], 0
     for name, group in shelves(batches).items():
         key = _key(made, group)
-        fragment = _standing(made, folder, name, key)
+        fragment = _cached(made, folder, name, key)
         if fragment is None:
             fragment = _make(made, folder, name, key, group)
             new += 1
@@ -107,7 +148,7 @@ def fragments(made: Made, batches: Sequence[str]) -> tuple[list[Fragment], int]:
         if path.name not in kept:
             storage.remove_tree(path)
     claimed = {path for fragment in found for path in fragment.claims}
-    for rule in _SAID:
+    for rule in (EXTRACT, CHECK):
         for path in (made.results.dataset / "provenance" / rule).glob("*"):
             if f"dataset/provenance/{rule}/{path.name}" not in claimed:
                 storage.remove_tree(path)
@@ -117,7 +158,10 @@ def fragments(made: Made, batches: Sequence[str]) -> tuple[list[Fragment], int]:
 def _key(made: Made, batches: Sequence[str]) -> str:
     """Return a digest of all that a fragment is made from, but for what is joined to its series."""
     records = [
-        [digested_json.digest_of_record(made.results.records / rule / f"{batch}.json") for rule in _SAID]
+        [
+            digested_json.digest_of_record(batch_record.batch_record_path(made.results, rule, batch))
+            for rule in (EXTRACT, CHECK)
+        ]
         for batch in batches
     ]
     return storage.sha256_of_bytes(json_files.canonical_json([made.code, made.pseudonyms.key_check, batches, records]))
@@ -126,20 +170,20 @@ def _key(made: Made, batches: Sequence[str]) -> str:
 def _joined(made: Made, series: Mapping[str, str]) -> str:
     """Return a digest of what is joined to series, which are given with their subjects."""
     joined = made.joined
-    said = [[*joined.of(one, subject).values()] for one, subject in sorted(series.items())] if joined.is_wanted else []
-    return storage.sha256_of_bytes(json_files.canonical_json([*joined.columns, said]))
+    cells = [[*joined.of(one, subject).values()] for one, subject in sorted(series.items())] if joined.is_wanted else []
+    return storage.sha256_of_bytes(json_files.canonical_json([*joined.columns, cells]))
 
 
-def _standing(made: Made, folder: Path, name: str, key: str) -> Fragment | None:
-    """Return a fragment that was made from these records and is whole, with the provenance it vouches for."""
+def _cached(made: Made, folder: Path, name: str, key: str) -> Fragment | None:
+    """Return a fragment that was made from these records and is whole, with its provenance; None if there is none."""
     try:
-        said = digested_json.read_record(folder / f"{name}.json")
-        if said["key"] != key or said["joined"] != _joined(made, said["series"]):
+        record = _FragmentRecord.load(folder / f"{name}.json")
+        if record.key != key or record.joined != _joined(made, record.series):
             return None
-        fragment = Fragment(folder, name, said["arrays"], said["risks"], said["claims"])
-        whole = [(fragment.part(part), said["parts"][part]) for part in _PARTS]
-        whole += [(made.results.root / path, digest) for path, (_, digest) in said["claims"].items()]
-        return fragment if all(storage.sha256_of(path) == digest for path, digest in whole) else None
+        fragment = Fragment(folder, name, record.risks, record.claims)
+        digests = [(fragment.part(part), record.parts[part]) for part in _PARTS]
+        digests += [(made.results.root / path, claim.digest) for path, claim in record.claims.items()]
+        return fragment if all(storage.sha256_of(path) == digest for path, digest in digests) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -149,28 +193,34 @@ def _make(made: Made, folder: Path, name: str, key: str, batches: Sequence[str])
     provenance: dict[str, list[bytes]] = {}
     subjects: dict[str, str] = {}
     risks: Counter[str] = Counter()
-    arrays = 0
     for record, checked in _records(made.results, batches):
-        series_id = record["series_id"]
-        subjects[series_id] = record["subject_id"]
-        for rule, said in zip(_SAID, (_extraction_said(record, made.pseudonyms), _check_said(checked)), strict=True):
-            line = json_files.canonical_json({"series_id": series_id, **said})
+        series_id = record.series_id
+        subjects[series_id] = record.subject_id
+        for rule, projection in (
+            (EXTRACT, _extraction_projection(record, made.pseudonyms)),
+            (CHECK, _check_projection(checked)),
+        ):
+            line = json_files.canonical_json({"series_id": series_id, "rule": rule, **projection})
             provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
-        for said in record["files"]:
-            parts["files"].append(file_row(said["path"], said["outcome"], said["reason"], series_id))
-            if said["reason"] == "burned_in_risk":
-                risks[said["risk"]] += 1
-        for volume in record["volumes"]:
-            arrays += 1
-            for source, number, t, z, _ in volume["frames"]:
-                parts["frames"].append(frame_row(record["files"][source]["path"], number, volume["array"], t, z))
+        files = record.files
+        for file in files:
+            parts["files"].append(file_row(file.path, file.outcome, file.reason, series_id))
+            if file.reason == "burned_in_risk":
+                risks[file.risk] += 1
+        for volume in record.volumes:
+            for frame in volume.frames:
+                path = files[frame.source].path
+                parts["frames"].append(frame_row(path, frame.number, volume.array, frame.t, frame.z))
             parts["volumes"].append(volume_line(record, volume, made.joined).encode("utf-8", "surrogateescape"))
     parts["files"].sort()
     parts["frames"].sort()
-    told = {path: b"".join(lines) for path, lines in provenance.items()}
-    _publish(made.results.dataset / "provenance", told)
-    claims = {f"dataset/provenance/{path}": [len(data), storage.sha256_of_bytes(data)] for path, data in told.items()}
-    fragment = Fragment(folder, name, arrays, dict(risks), claims)
+    shared = {path: b"".join(lines) for path, lines in provenance.items()}
+    _publish(made.results.dataset / "provenance", shared)
+    claims = {
+        f"dataset/provenance/{path}": FileClaim(len(data), storage.sha256_of_bytes(data))
+        for path, data in shared.items()
+    }
+    fragment = Fragment(folder, name, dict(risks), claims)
     # Not flushed to the disk: what a crash leaves of it has another digest.
     storage.remove_tree(folder / f"{name}.json")
     digests = {}
@@ -178,19 +228,18 @@ def _make(made: Made, folder: Path, name: str, key: str, batches: Sequence[str])
         data = b"".join(rows)
         _write(fragment.part(part), data)
         digests[part] = storage.sha256_of_bytes(data)
-    said = {"key": key, "joined": _joined(made, subjects), "series": subjects, "parts": digests}
-    said |= {"arrays": arrays, "risks": fragment.risks, "claims": claims}
-    _write(folder / f"{name}.json", digested_json.record_json(said))
+    whole = _FragmentRecord(key, _joined(made, subjects), subjects, digests, fragment.risks, claims)
+    _write(folder / f"{name}.json", whole.to_bytes())
     return fragment
 
 
-def _publish(folder: Path, told: Mapping[str, bytes]) -> None:
+def _publish(folder: Path, shared: Mapping[str, bytes]) -> None:
     """Write the files that hold something else, by path below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     disk = flush.Disk(folder)
     files = flush.Staged(disk, private=False)
     try:
-        for path, data in told.items():
+        for path, data in shared.items():
             files.add_if_changed(folder / path, data)
         files.publish()
     finally:
@@ -205,48 +254,47 @@ def _write(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def _records(results: Results, batches: Sequence[str]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _records(results: Results, batches: Sequence[str]) -> Iterator[tuple[SeriesRecord, CheckRecord]]:
     """Yield the records of extraction and check of every series by increasing id.
 
     Raises
     ------
-    storage.Damaged
-        If they are not those that the record of the batch speaks of.
+    Damaged
+        If they are not those that the record of the batch was made with.
     """
     for batch in batches:
-        path = results.records / "extract_batch" / f"{batch}.json"
-        extracted = digested_json.read_record(path)
+        extracted = batch_record.load_extracted(results, batch)
         digests = []
-        for series_id in sorted(extracted["series"]):
-            record, digest = digested_json.read_record_and_digest(results.series_record("extract_batch", series_id))
+        for series_id in sorted(extracted.series):
+            record, _, digest = SeriesRecord.read(results.series_record(EXTRACT, series_id))
             digests.append(digest)
-            yield record, digested_json.read_record(results.series_record("check_batch", series_id))
-        if digested_json.digest_of_digests(digests) != extracted["records"]:
-            raise errors.Damaged(path)
+            yield record, CheckRecord.load(results.series_record(CHECK, series_id))
+        if digested_json.digest_of_digests(digests) != extracted.records_digest:
+            raise errors.Damaged(batch_record.batch_record_path(results, EXTRACT, batch))
 
 
-def _extraction_said(record: Mapping[str, Any], pseudonyms: Pseudonyms) -> dict[str, Any]:
-    inputs = sorted([pseudonyms.source_digest(f["content"]), f["outcome"], f["reason"]] for f in record["files"])
-    kept = ("array", "kind", "why", "pixel_digest", "cross_checks")
+def _extraction_projection(record: SeriesRecord, pseudonyms: Pseudonyms) -> dict[str, object]:
+    """Return what may be shared of the extraction of a series."""
+    inputs = sorted([pseudonyms.source_digest(file.content), file.outcome, file.reason] for file in record.files)
     volumes = [
-        {key: volume[key] for key in kept} | {"files": {path: said[1] for path, said in volume["files"].items()}}
-        for volume in record["volumes"]
-    ]
-    return {"rule": "extract_batch", "params": record["options"], "inputs": inputs, "volumes": volumes}
-
-
-def _check_said(checked: Mapping[str, Any]) -> dict[str, Any]:
-    size = {row["array"]: row for row in checked["size"]}
-    arrays = [
         {
-            "array": row["array"],
-            "read_back": row["read_back"],
-            "depth": row["verdict"],
-            "size": size[row["array"]]["verdict"],
+            "array": volume.array,
+            "kind": volume.kind,
+            "why": volume.why,
+            "pixel_digest": volume.pixel_digest,
+            "cross_checks": volume.cross_checks,
+            "files": {path: claim.digest for path, claim in volume.files.items()},
         }
-        for row in checked["depth"]
+        for volume in record.volumes
     ]
-    return {"rule": "check_batch", "params": {"code": checked["key"]["code"]}, "arrays": arrays}
+    return {"params": record.options, "inputs": inputs, "volumes": volumes}
 
 
-_SAID = ("extract_batch", "check_batch")  # rules that work on series, and have a record for each
+def _check_projection(checked: CheckRecord) -> dict[str, object]:
+    """Return what may be shared of the reading back of a series."""
+    sizes = {row.array: row.verdict for row in checked.size}
+    arrays = [
+        {"array": row.array, "read_back": row.read_back, "depth": row.verdict, "size": sizes[row.array]}
+        for row in checked.depth
+    ]
+    return {"params": {"code": checked.code}, "arrays": arrays}

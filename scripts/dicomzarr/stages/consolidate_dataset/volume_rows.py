@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
 from dicomzarr.stages.consolidate_dataset.splits import split_of
 from dicomzarr.system import csv_tables
 
@@ -56,28 +57,27 @@ class Joined:
         return {"split": split} | {f"label_{name}": values.get(name, "") for name in self.labels}
 
 
-def volume_line(record: Mapping[str, Any], volume: Mapping[str, Any], joined: Joined) -> str:
+def volume_line(record: SeriesRecord, volume: VolumeRecord, joined: Joined) -> str:
     """Return the row of `volumes.csv` of a volume as CSV text."""
-    facts = volume["facts"]
     return csv_tables.row(
         joined.columns,
         {
-            **joined.of(record["series_id"], record["subject_id"]),
-            "array": volume["array"],
-            "series_id": record["series_id"],
-            "study_id": record["study_id"],
-            "subject_id": record["subject_id"],
-            "modality": facts["modality"],
-            "axes": volume["axes"],
-            "shape": "x".join(map(str, volume["shape"])),
-            "dtype": np.dtype(volume["dtype"]).name,
-            "bits_stored": facts["bits_stored"],
-            "photometric": facts["photometric"],
-            "spacing_mm": spacing_text(volume["axes"], volume["spacing_mm"]),
-            "frames": len(volume["frames"]),
-            "source_bytes": volume["source_bytes"],
-            "stored_bytes": volume["stored_bytes"],
-            "pixel_digest": volume["pixel_digest"],
-            "flags": " ".join(volume["flags"]),
+            **joined.of(record.series_id, record.subject_id),
+            "array": volume.array,
+            "series_id": record.series_id,
+            "study_id": record.study_id,
+            "subject_id": record.subject_id,
+            "modality": volume.modality,
+            "axes": volume.axes,
+            "shape": "x".join(map(str, volume.shape)),
+            "dtype": np.dtype(volume.dtype).name,
+            "bits_stored": volume.bits_stored,
+            "photometric": volume.photometric,
+            "spacing_mm": spacing_text(volume.axes, volume.spacing_mm),
+            "frames": len(volume.frame_rows),
+            "source_bytes": volume.source_bytes,
+            "stored_bytes": volume.stored_bytes,
+            "pixel_digest": volume.pixel_digest,
+            "flags": " ".join(volume.flags),
         },
     )

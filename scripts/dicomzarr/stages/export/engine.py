@@ -1,7 +1,7 @@
-"""Bring an export up to date: the series that changed, by as many processes as there are cores, published by rename.
+"""Bring an export up to date: the series that changed, by a child process for each core, published by rename.
 
-What drives the work are the records of the series: a series is exported again where the files of its arrays, the code
-or the level of compression differ, or a file of its export is gone. Records come last, and `export.json` after them.
+The records of the series decide what is done: a series is exported again where the files of its arrays, the code or
+the level of compression differ, or a file of its export is missing. Records come last, and `export.json` after them.
 """
 
 from __future__ import annotations
@@ -14,27 +14,31 @@ import re
 import sys
 import zlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from dicomzarr.records import export_record
-from dicomzarr.records.export_record import Kind
-from dicomzarr.stages.export.tables import FILES, REPORT
-from dicomzarr.system import csv_tables, digested_json, flush, json_files
+from dicomzarr.records.batch_record import EXTRACT, load_extracted
+from dicomzarr.records.export_record import FILES, REPORT, ExportRecord, Kind
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.revoke import Revocation, revoke
+from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
+from dicomzarr.stages.export import verified_arrays
+from dicomzarr.stages.export.tables import Exported, Work
+from dicomzarr.stages.export.verified_arrays import of_series
+from dicomzarr.system import csv_tables, flush, json_files, safe_messages, sandbox
 from dicomzarr.system import files as storage
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.worker_processes import Processes
-from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.errors import Damaged, UserError
+from dicomzarr.vocabulary.reasons import SetAside
 
 log = logging.getLogger("dicomzarr")
 
 SCHEMA_VERSION = 1
 GROUP_BYTES, GROUP_SERIES = 256 << 20, 64  # made durable together, as extraction does
-AHEAD = 4  # series a process that are handed out: what waits costs memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class Recipe:
     Attributes
     ----------
     kind : Kind
-    module : str
-        Dotted name of the module whose process writes a series.
+    work : callable
+        Writes a series; see `tables.Work`.
     level : int
         Effort of compression, 0 to 9.
     code : str
@@ -55,24 +59,31 @@ class Recipe:
     """
 
     kind: Kind
-    module: str
+    work: Work
     level: int
     code: str
     software: Mapping[str, str]
 
-    def fingerprint(self, volumes: Sequence[Mapping[str, Any]]) -> str:
+    def fingerprint(self, volumes: Sequence[VolumeRecord]) -> str:
         """Return the digest of everything that the export of a series depends on."""
-        files = {volume["array"]: volume["files"] for volume in volumes}
+        files = {volume.array: volume.files for volume in volumes}
         whole = [files, self.level, self.code, dict(self.software)]
         return storage.sha256_of_bytes(json_files.canonical_json(whole))
 
 
-@dataclass(slots=True)
-class ExportResult:
-    """What an export did, and what it vouches for."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a series could not be exported: words of our own, never the text of an exception.
 
-    counts: dict[str, int]
-    claims: dict[str, list[Any]] = field(default_factory=dict)
+    Attributes
+    ----------
+    error : str
+        ``damaged``, ``system``, ``internal`` or ``died``.
+    detail : str
+    """
+
+    error: str
+    detail: str
 
 
 class Failed(UserError):
@@ -83,12 +94,12 @@ class Refusing(UserError):
     """The export is whole, and the format cannot hold more of the arrays than the configuration allows."""
 
 
-def _kept(results: Results, kind: Kind, series_id: str, fingerprint: str) -> bool:
-    """Return whether the export of a series stands as it should be."""
+def _is_up_to_date(results: Results, kind: Kind, series_id: str, fingerprint: str) -> bool:
+    """Return whether the export of a series is whole and was made with this fingerprint."""
     try:
-        record = digested_json.read_record(results.series_record(kind.rule, series_id))
-        return record["fingerprint"] == fingerprint and export_record.stands(results, kind, record)
-    except (OSError, ValueError, KeyError, TypeError):
+        record = ExportRecord.load(results.series_record(kind.rule, series_id))
+        return record.fingerprint == fingerprint and record.files_exist(results, kind)
+    except (OSError, Damaged):
         return False
 
 
@@ -96,7 +107,7 @@ def _current(results: Results, batches: Sequence[str]) -> list[str]:
     """Return the series of the dataset, sorted."""
     found: set[str] = set()
     for batch in batches:
-        found.update(digested_json.read_record(results.records / "extract_batch" / f"{batch}.json")["series"])
+        found.update(load_extracted(results, batch).series)
     return sorted(found)
 
 
@@ -108,43 +119,44 @@ class _Export:
     recipe: Recipe
     store: Path
     disk: flush.Disk
-    waiting: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[ExportRecord] = field(default_factory=list)
 
     @property
     def kind(self) -> Kind:
         return self.recipe.kind
 
-    def retire(self, current: set[str]) -> int:
-        """Take out series that are gone, and what lies here without a record."""
-        gone = {path.stem for path in export_record.recorded(self.results, self.kind)} - current
+    def remove_others(self, current: set[str]) -> int:
+        """Remove series that the dataset no longer has, and what lies here without a record."""
+        others = {path.stem for path in export_record.recorded(self.results, self.kind)} - current
         folder = export_record.folder_of(self.results, self.kind)
         ours = re.compile(r"([0-9a-f]{16})" + re.escape(self.kind.suffix))
         for name in os.listdir(folder) if folder.is_dir() else ():
             match = ours.fullmatch(name)
             if match and not self.results.series_record(self.kind.rule, match[1]).exists():
                 storage.remove_tree(folder / name)
-        for series_id in gone:
-            export_record.remove(self.results, self.kind, series_id)
-        return len(gone)
+        for series_id in others:
+            export_record.remove(self.results, self.kind, series_id, Revocation.REMOVED)
+        return len(others)
 
     def changed(self, current: Sequence[str], progress: Progress) -> list[tuple[int, str, str]]:
         """Return the series to be exported, the largest first: bytes, id, fingerprint."""
         found = []
         for series_id in current:
-            said = digested_json.read_record(self.results.series_record("extract_batch", series_id))
-            fingerprint = self.recipe.fingerprint(said["volumes"])
-            if not said["volumes"]:
-                export_record.remove(self.results, self.kind, series_id)
+            volumes = SeriesRecord.load(self.results.series_record(EXTRACT, series_id)).volumes
+            fingerprint = self.recipe.fingerprint(volumes)
+            if not volumes:
+                export_record.remove(self.results, self.kind, series_id, Revocation.REMOVED)
                 progress.add(1, 0)
-            elif _kept(self.results, self.kind, series_id, fingerprint):
+            elif _is_up_to_date(self.results, self.kind, series_id, fingerprint):
                 progress.add(1, 0)
             else:
-                found.append((sum(volume["stored_bytes"] for volume in said["volumes"]), series_id, fingerprint))
+                found.append((sum(volume.stored_bytes for volume in volumes), series_id, fingerprint))
         return sorted(found, key=lambda one: (-one[0], one[1]))
 
-    def take(self, record: dict[str, Any]) -> None:
+    def add(self, record: ExportRecord) -> None:
+        """Publish a series together with others."""
         self.waiting.append(record)
-        size = sum(said["bytes"] for record in self.waiting for said in record["files"])
+        size = sum(file.bytes for record in self.waiting for file in record.files)
         if size > GROUP_BYTES or len(self.waiting) >= GROUP_SERIES:
             self.publish()
 
@@ -152,22 +164,23 @@ class _Export:
         """Make what waits durable, rename it into place, and write the records last."""
         if not self.waiting:
             return
-        records = flush.Staged(self.disk)
+        staged = flush.Staged(self.disk)
         try:
             for record in self.waiting:
-                path = self.results.series_record(self.kind.rule, record["series_id"])
-                records.add(path, digested_json.record_json(record))
+                path = self.results.series_record(self.kind.rule, record.series_id)
+                staged.add(path, record.to_bytes().data)
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
-                home = export_record.home_of(self.results, self.kind, record["series_id"])
-                self.results.series_record(self.kind.rule, record["series_id"]).unlink(missing_ok=True)
+                home = export_record.home_of(self.results, self.kind, record.series_id)
+                path = self.results.series_record(self.kind.rule, record.series_id)
+                revoke(self.results, path, Revocation.SUPERSEDED)
                 storage.remove_tree(home)
-                if record["files"]:
+                if record.files:
                     os.replace(self.store / home.name, home)
             self.disk.flush()
-            records.rename()
+            staged.rename()
         finally:
-            records.abandon()
+            staged.abandon()
         self.waiting = []
 
 
@@ -178,7 +191,7 @@ def software(*names: str) -> dict[str, str]:
 
 def export(
     results: Results, batches: Sequence[str], recipe: Recipe, processes: int, allowed: int | None = None
-) -> ExportResult:
+) -> RuleRecord:
     """Bring an export up to date with the dataset.
 
     Parameters
@@ -195,8 +208,8 @@ def export(
 
     Returns
     -------
-    ExportResult
-        Counts of series (in all, written, retired), arrays, refused arrays and files.
+    RuleRecord
+        Counts of series (in all, written, removed), arrays, refused arrays and files.
 
     Raises
     ------
@@ -210,20 +223,20 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     store = storage.make_private(results.temporary / f"{kind.rule}.{os.getpid()}")
     work = _Export(results, recipe, store, flush.Disk(store))
-    export_record.open_again(results, kind)
+    export_record.open_again(results, kind, Revocation.SUPERSEDED)
     trouble: list[str] = []
     progress = Progress(results.private, kind.rule)
     try:
         current = _current(results, batches)
-        retired = work.retire(set(current))
+        removed = work.remove_others(set(current))
         changed = work.changed(current, progress)
         with closing(_answers(results, recipe, store, changed, processes)) as answers:
             for series_id, fingerprint, answer in answers:
-                if "error" in answer:
-                    trouble.append(f"{series_id}: {answer['error']}, {answer['said']}")
+                if isinstance(answer, Failure):
+                    trouble.append(f"{series_id}: {answer.error}, {answer.detail}")
                     storage.remove_tree(store / export_record.home_of(results, kind, series_id).name)
                 else:
-                    work.take({"series_id": series_id, "fingerprint": fingerprint} | answer)
+                    work.add(ExportRecord(series_id, fingerprint, tuple(answer.arrays), tuple(answer.files)))
                     log.info("series %s exported", series_id)
                 progress.add(1, 0)
         work.publish()
@@ -238,14 +251,14 @@ def export(
             + "; ".join(sorted(trouble)[:5])
             + more
             + ". An array that is damaged "
-            "is made anew by ./run verify --repair; then run the same command again"
+            "is rebuilt by ./run verify --repair; then run the same command again"
         )
-    result = _summarise(results, recipe, current)
-    result.counts |= {"written": len(changed), "retired": retired}
-    refused, finding = result.counts["refused"], kind.rule.replace("export_", "") + "_refused"
+    done = _summarise(results, recipe, current)
+    counts = {**done.counts, "written": len(changed), "removed": removed}
+    refused, finding = counts["refused"], kind.rule.replace("export_", "") + "_refused"
     if refused:
         print(
-            f"{kind.rule}: {refused} of {result.counts['arrays']} arrays refused; reasons in "
+            f"{kind.rule}: {refused} of {counts['arrays']} arrays refused; reasons in "
             f"exports/{kind.folder}/report.csv below the results",
             file=sys.stderr,
             flush=True,
@@ -255,71 +268,75 @@ def export(
             f"the export is complete, but the configuration allows less: gate.{finding}: found {refused}, "
             f"allowed {allowed}; reasons in exports/{kind.folder}/report.csv below the results"
         )
-    log.info("series %(series)d, written %(written)d, retired %(retired)d, refused arrays %(refused)d", result.counts)
-    return result
+    log.info("series %(series)d, written %(written)d, removed %(removed)d, refused arrays %(refused)d", counts)
+    return replace(done, counts=counts)
 
 
 def _answers(
     results: Results, recipe: Recipe, store: Path, changed: Sequence[tuple[int, str, str]], count: int
-) -> Generator[tuple[str, str, dict[str, Any]]]:
+) -> Generator[tuple[str, str, Exported | Failure]]:
     """Yield id, fingerprint and answer of each series as they come."""
-    if not changed:
-        return
-    first = [str(results.root.absolute()), str(store.absolute()), recipe.level]
-    processes = Processes(recipe.module, first, min(count, len(changed)))
-    waiting = iter(changed)
-    asked: dict[Future[dict[str, Any]], tuple[str, str]] = {}
+    fingerprints = {series_id: fingerprint for _, series_id, fingerprint in changed}
+
+    def work(series_id: str) -> Exported | Failure:
+        return _export_series(recipe, results, store, series_id)
+
+    calls = [(series_id,) for series_id in fingerprints]  # the largest first
+    with closing(sandbox.each(work, calls, min(count, len(calls)))) as done:
+        for (series_id,), answer in done:
+            try:
+                exported: Exported | Failure = answer.result()
+            except SetAside:
+                exported = Failure("died", "its process was ended by the system, which may lack memory")
+            yield series_id, fingerprints[series_id], exported
+
+
+def _export_series(recipe: Recipe, results: Results, store: Path, series_id: str) -> Exported | Failure:
+    """Return the rows of an exported series, or why there are none."""
     try:
-        while True:
-            for _, series_id, fingerprint in waiting:
-                asked[processes.ask(series_id)] = (series_id, fingerprint)
-                if len(asked) >= AHEAD * count:
-                    break
-            if not asked:
-                return
-            done = next(as_completed(asked))
-            yield (*asked.pop(done), done.result())
-    except BaseException:
-        processes.kill()
-        raise
-    finally:
-        processes.close()
+        return recipe.work(of_series(results, series_id), store, recipe.level)
+    except verified_arrays.Damaged as damaged:
+        return Failure("damaged", str(damaged))
+    except OSError as error:
+        return Failure("system", safe_messages.disk_trouble(error))
+    except Exception as error:
+        return Failure("internal", safe_messages.where(error))
 
 
-def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> ExportResult:
+def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> RuleRecord:
     """Write the tables and, last, `export.json`."""
     kind = recipe.kind
     folder = export_record.folder_of(results, kind)
     counts = dict.fromkeys(("series", "arrays", "refused", "files", "bytes"), 0)
     whole = hashlib.sha256()
 
-    def records() -> Iterator[dict[str, Any]]:
+    def records() -> Iterator[ExportRecord]:
         for series_id in current:
             with suppress(FileNotFoundError):
-                yield digested_json.read_record(results.series_record(kind.rule, series_id))
+                yield ExportRecord.load(results.series_record(kind.rule, series_id))
 
     def report() -> Iterator[str]:
         for record in records():
             counts["series"] += 1
-            for row in record["arrays"]:
+            for row in record.arrays:
                 counts["arrays"] += 1
-                counts["refused"] += row["outcome"] == "refused"
-                yield csv_tables.row(REPORT, row)
+                counts["refused"] += row.outcome == "refused"
+                yield csv_tables.row_of(REPORT, row)
 
     def files() -> Iterator[str]:
         for record in records():
-            for row in record["files"]:
+            for row in record.files:
                 counts["files"] += 1
-                counts["bytes"] += row["bytes"]
-                whole.update(f"{row['file']}\0{row['sha256']}\n".encode())
-                yield csv_tables.row(FILES, row)
+                counts["bytes"] += row.bytes
+                whole.update(f"{row.file}\0{row.sha256}\n".encode())
+                yield csv_tables.row_of(FILES, row)
 
     csv_tables.write(folder / "report.csv", REPORT, report())
     csv_tables.write(folder / "files.csv", FILES, files())
     claims = {}
     for name in ("files.csv", "report.csv"):  # sorted: names of series are hexadecimal, so that these come after them
         digest = storage.sha256_of(folder / name)
-        claims[f"exports/{kind.folder}/{name}"] = [(folder / name).stat().st_size, digest]
+        claims[f"exports/{kind.folder}/{name}"] = FileClaim((folder / name).stat().st_size, digest)
         whole.update(f"{name}\0{digest}\n".encode())
     summary = {
         "schema_version": SCHEMA_VERSION,
@@ -333,5 +350,5 @@ def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> Expo
     }
     data = json_files.canonical_json(summary)
     storage.write_atomically(folder / export_record.SUMMARY, data)
-    claims[f"exports/{kind.folder}/{export_record.SUMMARY}"] = [len(data), storage.sha256_of_bytes(data)]
-    return ExportResult(dict(counts), claims)
+    claims[f"exports/{kind.folder}/{export_record.SUMMARY}"] = FileClaim(len(data), storage.sha256_of_bytes(data))
+    return RuleRecord(counts=counts, claims=claims)

@@ -16,10 +16,9 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from dicomzarr.stages.export import worker
 from dicomzarr.stages.export.npz import attributes_of
 from dicomzarr.stages.export.refusals import Refused
-from dicomzarr.stages.export.tables import array_row, file_row
+from dicomzarr.stages.export.tables import Exported, Written, array_row, each_array, file_row
 from dicomzarr.stages.export.verified_arrays import Array, Damaged
 from dicomzarr.system import json_files
 
@@ -107,7 +106,7 @@ def _voxels(array: Array) -> Iterator[bytes]:
         yield (np.moveaxis(block, array.axes.index("c"), -1) if "c" in array.axes else block).tobytes()
 
 
-def _write_array(array: Array, store: Path, level: int) -> worker.Written:
+def _write_array(array: Array, store: Path, level: int) -> Written:
     header = header_of(array)
     folder = store / array.name.split("/")[0]
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,16 +131,12 @@ def _write_array(array: Array, store: Path, level: int) -> worker.Written:
     beside.write_bytes(json_files.canonical_json(attributes_of(array)))
     bits = int(header["bitpix"])
     rows = [
-        file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.said["pixel_digest"]),
+        file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.record.pixel_digest),
         file_row(beside, store, array.name),
     ]
-    return array_row(array, files=2, exported_bytes=sum(row["bytes"] for row in rows), bit_depth=bits), rows
+    return array_row(array, files=2, exported_bytes=sum(row.bytes for row in rows), bit_depth=bits), rows
 
 
-def export_series(arrays: list[Array], store: Path, level: int) -> worker.Made:
-    """Write the regular volumes of a series below `store`; see `worker.Work`."""
-    return worker.each_array(arrays, lambda array: _write_array(array, store, level))
-
-
-if __name__ == "__main__":
-    worker.serve(export_series)
+def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
+    """Write the regular volumes of a series below `store`; see `tables.Work`."""
+    return each_array(arrays, lambda array: _write_array(array, store, level))

@@ -15,8 +15,7 @@ from typing import IO, Any
 import numpy as np
 from blake3 import blake3
 
-from dicomzarr.stages.export import worker
-from dicomzarr.stages.export.tables import array_row, file_row
+from dicomzarr.stages.export.tables import Exported, array_row, file_row
 from dicomzarr.stages.export.verified_arrays import Array, Damaged
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP can say
@@ -75,8 +74,8 @@ def _digest_of(stream: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def export_series(arrays: list[Array], store: Path, level: int) -> worker.Made:
-    """Write a series as one archive below `store`; see `worker.Work`."""
+def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
+    """Write a series as one archive below `store`; see `tables.Work`."""
     series_id = arrays[0].name.split("/")[0]
     path = store / f"{series_id}.npz"
     digests = {}
@@ -88,7 +87,7 @@ def export_series(arrays: list[Array], store: Path, level: int) -> worker.Made:
                 (f"{array.volume_id}_attributes.npy", iter([_text(said)])),
             ):
                 digests[name] = _add(archive, name, pieces, level)
-    made = worker.Made()
+    exported = Exported()
     with zipfile.ZipFile(path) as archive:
         for array in arrays:
             names = (f"{array.volume_id}.npy", f"{array.volume_id}_attributes.npy")
@@ -98,10 +97,6 @@ def export_series(arrays: list[Array], store: Path, level: int) -> worker.Made:
                         raise Damaged(array.name)
             size = sum(archive.getinfo(name).compress_size for name in names)
             bits = 8 * array.dtype.itemsize
-            made.arrays.append(array_row(array, files=1, exported_bytes=size, bit_depth=bits))
-    made.files.append(file_row(path, store, series_id))
-    return made
-
-
-if __name__ == "__main__":
-    worker.serve(export_series)
+            exported.arrays.append(array_row(array, files=1, exported_bytes=size, bit_depth=bits))
+    exported.files.append(file_row(path, store, series_id))
+    return exported

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.stages.export import worker
 from dicomzarr.stages.export.refusals import Refused
-from dicomzarr.stages.export.tables import array_row, file_row, frame_name
+from dicomzarr.stages.export.tables import Exported, Written, array_row, each_array, file_row, frame_name
 from dicomzarr.stages.export.verified_arrays import Array, Damaged
 
 FILTER_UP = 32  # PNG_FILTER_UP: on 16-bit images smaller than the adaptive choice of libpng, and half as slow
@@ -95,9 +94,9 @@ def read_png(path: Path) -> NDArray[Any]:
     return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
 
-def _write_array(array: Array, store: Path, level: int) -> worker.Written:
+def _write_array(array: Array, store: Path, level: int) -> Written:
     low, high = array.observed if array.dtype.kind in "iu" else (0, 0)
-    depth = depth_of(array.dtype, array.said["facts"]["bits_stored"] or 0, low, high)
+    depth = depth_of(array.dtype, array.record.bits_stored, low, high)
     folder = store / array.name
     folder.mkdir(parents=True)
     rows = []
@@ -113,14 +112,10 @@ def _write_array(array: Array, store: Path, level: int) -> worker.Written:
                 bit_depth=depth.bits, offset=depth.offset, pixel_digest=frame.digest,
             )
         )  # fmt: skip
-    size = sum(row["bytes"] for row in rows)
+    size = sum(row.bytes for row in rows)
     return array_row(array, files=len(rows), exported_bytes=size, bit_depth=depth.bits, offset=depth.offset), rows
 
 
-def export_series(arrays: list[Array], store: Path, level: int) -> worker.Made:
-    """Write the frames of a series below `store`; see `worker.Work`."""
-    return worker.each_array(arrays, lambda array: _write_array(array, store, level))
-
-
-if __name__ == "__main__":
-    worker.serve(export_series)
+def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
+    """Write the frames of a series below `store`; see `tables.Work`."""
+    return each_array(arrays, lambda array: _write_array(array, store, level))

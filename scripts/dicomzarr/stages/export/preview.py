@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.stages.export import worker
+from dicomzarr.pixels.display import coloured, pair_of, stretched, windowed
 from dicomzarr.stages.export.png import read_png, write_png
-from dicomzarr.stages.export.tables import array_row, file_row, frame_name
+from dicomzarr.stages.export.tables import Exported, Written, array_row, each_array, file_row, frame_name
 from dicomzarr.stages.export.verified_arrays import Array, Damaged
 
-Grey = NDArray[np.float64]
 AT_ONCE = 1 << 22  # pixels that are turned into grey at once: each takes some 30 bytes on the way
-
-
-def pair_of(values: Any, number: int) -> tuple[float, float] | None:
-    """Return the pair of numbers that holds for a frame: the one that all frames share, or its own."""
-    if values is None:
-        return None
-    table = np.asarray(values, np.float64)
-    first, second = table[number] if table.ndim == 2 else table
-    return float(first), float(second)
-
-
-def windowed(values: Grey, center: float, width: float) -> Grey:
-    """Return values through the linear window of PS3.3 C.11.2.1.2.1, from 0 to 1."""
-    if width <= 1:
-        return (values > center - 0.5).astype(np.float64)
-    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
-
-
-def stretched(values: Grey, low: float, high: float) -> Grey:
-    """Return values between two numbers, from 0 to 1; mid grey where the two are one."""
-    if not high > low:
-        return np.full_like(values, 0.5)
-    with np.errstate(all="ignore"):  # of ranges without end
-        return np.clip((values - low) / (high - low), 0.0, 1.0)
-
-
-def coloured(indices: NDArray[Any], palette: Mapping[str, Any]) -> NDArray[Any]:
-    """Return palette indices as colours of 8 bits; those outside take the first or last entry (PS3.3 C.7.6.3.1.5)."""
-    shift = max(int(palette["bits"]) - 8, 0)
-    tables = [np.asarray(palette[name], np.int64) >> shift for name in ("red", "green", "blue")]
-    at = indices.astype(np.int64) - int(palette["first"])
-    colours: NDArray[Any] = np.stack([table[np.clip(at, 0, len(table) - 1)] for table in tables], axis=-1)
-    return colours.astype(np.uint8)
 
 
 def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
@@ -78,7 +43,7 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     if window is not None:
         grey = windowed(values * slope + intercept, *window)
     else:
-        low, high = (float(array.depth[key] or 0) for key in ("unpadded_min", "unpadded_max"))
+        low, high = (float(value or 0) for value in (array.depth.unpadded_min, array.depth.unpadded_max))
         grey = stretched(values, low, high)
     if facts.get("photometric") == "MONOCHROME1":
         grey = 1 - grey
@@ -86,7 +51,7 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     return seen
 
 
-def _write_array(array: Array, store: Path, level: int) -> worker.Written:
+def _write_array(array: Array, store: Path, level: int) -> Written:
     folder = store / array.name
     folder.mkdir(parents=True)
     rows = []
@@ -99,13 +64,9 @@ def _write_array(array: Array, store: Path, level: int) -> worker.Written:
         if not np.array_equal(read_png(path), samples):
             raise Damaged(array.name)
         rows.append(file_row(path, store, array.name, t=frame.t, z=frame.z, bit_depth=8))
-    return array_row(array, files=len(rows), exported_bytes=sum(row["bytes"] for row in rows), bit_depth=8), rows
+    return array_row(array, files=len(rows), exported_bytes=sum(row.bytes for row in rows), bit_depth=8), rows
 
 
-def export_series(arrays: list[Array], store: Path, level: int) -> worker.Made:
-    """Write previews of the frames of a series below `store`; see `worker.Work`."""
-    return worker.each_array(arrays, lambda array: _write_array(array, store, level))
-
-
-if __name__ == "__main__":
-    worker.serve(export_series)
+def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
+    """Write previews of the frames of a series below `store`; see `tables.Work`."""
+    return each_array(arrays, lambda array: _write_array(array, store, level))

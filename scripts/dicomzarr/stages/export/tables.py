@@ -1,20 +1,43 @@
-"""What an export says of itself: a row for each file, a row for each array."""
+"""The tables of an export: a row for each file, a row for each array."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from dicomzarr.records.export_record import ArrayRow, FileRow
+from dicomzarr.stages.export.refusals import Refused
 from dicomzarr.stages.export.verified_arrays import Array
 from dicomzarr.system import files as storage
 
-# Of files.csv and report.csv; see docs/exports.md.
-FILES = ("file", "array", "t", "z", "bit_depth", "offset", "pixel_digest", "bytes", "sha256")
-REPORT = (
-    "array", "modality", "axes", "shape", "dtype", "bits_stored", "photometric", "outcome", "reason", "files",
-    "bit_depth", "offset", "exported_bytes", "source_bytes", "stored_bytes", "pixel_bytes",
-)  # fmt: skip
+
+@dataclass(slots=True)
+class Exported:
+    """What a series became: rows of `report.csv`, and rows of `files.csv` sorted by file."""
+
+    arrays: list[ArrayRow] = field(default_factory=list)
+    files: list[FileRow] = field(default_factory=list)
+
+
+# Writes a series below a folder: its arrays, the folder, the effort of compression from 0 to 9.
+Work = Callable[[list[Array], Path, int], Exported]
+Written = tuple[ArrayRow, list[FileRow]]  # of an array: its row of `report.csv`, those of `files.csv`
+
+
+def each_array(arrays: list[Array], write: Callable[[Array], Written]) -> Exported:
+    """Export arrays one by one; what the format cannot hold is listed with its reason."""
+    exported = Exported()
+    for array in arrays:
+        try:
+            row, files = write(array)
+        except Refused as refused:
+            row, files = array_row(array, reason=refused.code), []
+        exported.arrays.append(row)
+        exported.files += files
+    exported.files.sort(key=lambda row: row.file)
+    return exported
 
 
 def file_row(
@@ -27,19 +50,19 @@ def file_row(
     bit_depth: int | None = None,
     offset: int | None = None,
     pixel_digest: str = "",
-) -> dict[str, Any]:
+) -> FileRow:
     """Return the row of `files.csv` of a file that was written below `store`."""
-    return {
-        "file": path.relative_to(store).as_posix(),
-        "array": array,
-        "t": t,
-        "z": z,
-        "bit_depth": bit_depth,
-        "offset": offset,
-        "pixel_digest": pixel_digest,
-        "bytes": path.stat().st_size,
-        "sha256": storage.sha256_of(path),
-    }
+    return FileRow(
+        file=path.relative_to(store).as_posix(),
+        array=array,
+        t=t,
+        z=z,
+        bit_depth=bit_depth,
+        offset=offset,
+        pixel_digest=pixel_digest,
+        bytes=path.stat().st_size,
+        sha256=storage.sha256_of(path),
+    )
 
 
 def array_row(
@@ -50,27 +73,27 @@ def array_row(
     exported_bytes: int = 0,
     bit_depth: int | None = None,
     offset: int | None = None,
-) -> dict[str, Any]:
+) -> ArrayRow:
     """Return the row of `report.csv` of an array: what became of it, beside its size as DICOM and as Zarr."""
-    said = array.said
-    return {
-        "array": array.name,
-        "modality": said["facts"]["modality"],
-        "axes": array.axes,
-        "shape": "x".join(map(str, array.shape)),
-        "dtype": array.dtype.name,
-        "bits_stored": said["facts"]["bits_stored"],
-        "photometric": said["facts"]["photometric"],
-        "outcome": "refused" if reason else "exported",
-        "reason": reason,
-        "files": files,
-        "bit_depth": bit_depth,
-        "offset": offset,
-        "exported_bytes": exported_bytes,
-        "source_bytes": said["source_bytes"],
-        "stored_bytes": said["stored_bytes"],
-        "pixel_bytes": math.prod(array.shape) * array.dtype.itemsize,
-    }
+    record = array.record
+    return ArrayRow(
+        array=array.name,
+        modality=record.modality,
+        axes=array.axes,
+        shape="x".join(map(str, array.shape)),
+        dtype=array.dtype.name,
+        bits_stored=record.bits_stored,
+        photometric=record.photometric,
+        outcome="refused" if reason else "exported",
+        reason=reason,
+        files=files,
+        bit_depth=bit_depth,
+        offset=offset,
+        exported_bytes=exported_bytes,
+        source_bytes=record.source_bytes,
+        stored_bytes=record.stored_bytes,
+        pixel_bytes=math.prod(array.shape) * array.dtype.itemsize,
+    )
 
 
 def frame_name(t: int | None, z: int | None) -> str:

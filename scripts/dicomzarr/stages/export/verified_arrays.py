@@ -13,7 +13,9 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.dataset import Volume
-from dicomzarr.system import digested_json
+from dicomzarr.records.batch_record import CHECK, EXTRACT
+from dicomzarr.records.check_record import CheckRecord, DepthRow
+from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
 from dicomzarr.system.results_folder import Results
 
 BLOCK = 32 << 20  # bytes read at once, where frames are no larger
@@ -45,24 +47,23 @@ class Frame:
 
 @dataclass(frozen=True)
 class Array:
-    """One array of the dataset, with what its record and its check say of it.
+    """One array of the dataset, with its record and its check.
 
     Attributes
     ----------
-    said : mapping
-        The record of the volume that extraction keeps.
-    depth : mapping
+    record : VolumeRecord
+    depth : DepthRow
         Its row of `depth.csv`.
     """
 
     results: Results
-    said: Mapping[str, Any]
-    depth: Mapping[str, Any]
+    record: VolumeRecord
+    depth: DepthRow
 
     @property
     def name(self) -> str:
         """Path inside `images.zarr`."""
-        return str(self.said["array"])
+        return self.record.array
 
     @property
     def volume_id(self) -> str:
@@ -72,25 +73,26 @@ class Array:
     @property
     def axes(self) -> str:
         """Of the array, such as ``tzyx``."""
-        return str(self.said["axes"])
+        return self.record.axes
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Along the axes."""
-        return tuple(self.said["shape"])
+        return self.record.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the stored values, little-endian."""
-        found: np.dtype[Any] = np.dtype(self.said["dtype"])
+        found: np.dtype[Any] = np.dtype(self.record.dtype)
         return found
 
     @property
     def observed(self) -> tuple[int, int]:
         """Smallest and largest stored value; of arrays of whole numbers alone."""
-        if self.depth["observed_min"] is None:  # it could not be read back
+        low, high = self.depth.observed_min, self.depth.observed_max
+        if low is None or high is None:  # it could not be read back
             raise Damaged(self.name)
-        return int(self.depth["observed_min"]), int(self.depth["observed_max"])
+        return int(low), int(high)
 
     @cached_property
     def volume(self) -> Volume:
@@ -121,7 +123,7 @@ class Array:
             If a frame is not the one that was decoded.
         """
         size = dict(zip(self.axes, self.shape, strict=True))
-        digests = {(t or 0, z or 0): digest for _, _, t, z, digest in self.said["frames"]}
+        digests = {(frame.t or 0, frame.z or 0): frame.digest for frame in self.record.frames}
         for region in self._regions(size):
             try:
                 block = self.volume.read(tuple(region.get(axis, slice(0, size[axis])) for axis in self.axes))
@@ -170,10 +172,10 @@ def _step(most: int, chunk: int) -> int:
 
 def of_series(results: Results, series_id: str) -> list[Array]:
     """Return the arrays of a series, sorted by name."""
-    said = digested_json.read_record(results.series_record("extract_batch", series_id))
-    if not said["volumes"]:
+    record = SeriesRecord.load(results.series_record(EXTRACT, series_id))
+    if not record.volumes:
         return []
-    checked = digested_json.read_record(results.series_record("check_batch", series_id))
-    depth = {row["array"]: row for row in checked["depth"]}
-    volumes = sorted(said["volumes"], key=lambda volume: str(volume["array"]))
-    return [Array(results, volume, depth[volume["array"]]) for volume in volumes]
+    checked = CheckRecord.load(results.series_record(CHECK, series_id))
+    depth = {row.array: row for row in checked.depth}
+    volumes = sorted(record.volumes, key=lambda volume: volume.array)
+    return [Array(results, volume, depth[volume.array]) for volume in volumes]

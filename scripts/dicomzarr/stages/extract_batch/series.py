@@ -11,45 +11,62 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from dicomzarr.dicom import image_risks
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.plan import SeriesPlan
+from dicomzarr.records.series_record import (
+    Disagreement,
+    FileOutcome,
+    OptionValue,
+    OtherFile,
+    SeriesRecord,
+    VolumeRecord,
+)
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, numbers_of, understand
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import files as storage
 from dicomzarr.system import json_files
-from dicomzarr.system.thread_pool import ALONE, Crew
+from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 from dicomzarr.vocabulary.reasons import REASONS, SetAside
 from dicomzarr.volumes import stacking
-from dicomzarr.volumes.model import Options, Volume
+from dicomzarr.volumes.model import Volume
 
 # Reasons that leave no hole in a volume: the frame is there already, or is left out on purpose.
 DELIBERATE = frozenset({"duplicate", "burned_in_risk"})
 
 
 @functools.lru_cache(maxsize=4)
-def options_of(options: Options) -> dict[str, Any]:
-    """Return options as a record has them; the same ones for every series, so not to be changed."""
+def options_of(options: Options) -> Mapping[str, OptionValue]:
+    """Return options as a record has them."""
     return dataclasses.asdict(options)
 
 
-def fingerprint(entry: Mapping[str, Any], contents: Mapping[str, str], options: Options) -> str:
+def plan_digest(plan: bytes, options: Options) -> str:
+    """Return the digest of a series as the plan file has it, with the options: what decides without opening a file."""
+    return storage.sha256_of_bytes(plan + json_files.canonical_json(options_of(options)))
+
+
+def fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> str:
     """Return the digest of everything the arrays of a series depend on.
 
     Parameters
     ----------
-    entry : mapping
-        The plan of the series.
+    plan : SeriesPlan
     contents : mapping of str to str
-        BLAKE3 of each of its files and rivals, by path.
+        BLAKE3 of each of its files, and of those of other series with its SOP Instance UIDs, by path.
     options : Options
     """
-    files = sorted((contents[row["path"]], row["outcome"], row["reason"]) for row in entry["files"])
-    rivals = sorted(contents[row["path"]] for row in entry["rivals"])
-    ids = [entry["series_id"], entry["study_id"], entry["subject_id"], entry["flags"]]
-    whole = [files, rivals, ids, options_of(options)]
-    return storage.sha256_of_bytes(json_files.canonical_json(whole))
+    files = sorted((contents[row["path"]], row["outcome"], row["reason"]) for row in plan.files)
+    others = sorted(contents[row["path"]] for row in plan.same_uid_elsewhere)
+    ids = [plan.series_id, plan.study_id, plan.subject_id, plan.flags]
+    return storage.sha256_of_bytes(json_files.canonical_json([files, others, ids, options_of(options)]))
+
+
+def other_files(plan: SeriesPlan, contents: Mapping[str, str]) -> tuple[OtherFile, ...]:
+    """Return the files of other series as a record has them."""
+    return tuple(OtherFile(row["path"], (*row["stat"],), contents[row["path"]]) for row in plan.same_uid_elsewhere)
 
 
 def _pixel_digest(files: Sequence[SourceFile], index: int, readers: Readers) -> str | None:
@@ -62,12 +79,12 @@ def _pixel_digest(files: Sequence[SourceFile], index: int, readers: Readers) -> 
             digest.update(f"{decoded.shape}{decoded.dtype.str}".encode())
             digest.update(decoded.data)
     except SetAside as error:
-        _condemn(files, file.content, error.code, numbers_of(error))
+        _quarantine_copies(files, file.content, error.code, numbers_of(error))
         return None
     return digest.hexdigest()
 
 
-def _condemn(files: Sequence[SourceFile], content: str, reason: str, numbers: dict[str, int]) -> None:
+def _quarantine_copies(files: Sequence[SourceFile], content: str, reason: str, numbers: dict[str, int]) -> None:
     """Note a reason for every file of this content: equal bytes fail alike."""
     for file in files:
         if file.content == content and (not file.reason or file.reason == "duplicate"):
@@ -75,7 +92,7 @@ def _condemn(files: Sequence[SourceFile], content: str, reason: str, numbers: di
 
 
 def _settle_duplicates(files: Sequence[SourceFile], readers: Readers) -> None:
-    """Keep one file of each SOP Instance UID; set the others aside, or all where their pixels differ."""
+    """Keep one file of each SOP Instance UID; others are duplicates; where pixels differ, all are refused."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, file in enumerate(files):
         if not file.reason:
@@ -95,7 +112,7 @@ def _settle_duplicates(files: Sequence[SourceFile], readers: Readers) -> None:
 
 
 def _validate_rest(files: Sequence[SourceFile], readers: Readers) -> None:
-    """Decode every file that still stands, so that one more pass is enough."""
+    """Decode every file that has no reason yet, so that one more pass is enough."""
     for index, file in enumerate(files):
         if file.own and not file.reason:
             _pixel_digest(files, index, readers)
@@ -108,10 +125,10 @@ def _expected_frames(
     lost = [f for f in files if f.own and f.frames and f.reason and f.reason not in DELIBERATE]
     kept = {f.instance for f in files if f.own and not f.reason}
     lost = [f for f in lost if f.instance not in kept]
-    standing = [frame for f in files if f.own and not f.reason for frame in f.frames]
-    if not lost or not standing:
+    remaining = [frame for f in files if f.own and not f.reason for frame in f.frames]
+    if not lost or not remaining:
         return {v.discriminators: len(v.places) for v in volumes}
-    whole = stacking.lay_out([*standing, *(frame for f in lost for frame in f.frames)], tolerance=options.tolerance)
+    whole = stacking.lay_out([*remaining, *(frame for f in lost for frame in f.frames)], tolerance=options.tolerance)
     would = {v.discriminators: len(v.places) for v in whole}
     return {v.discriminators: max(len(v.places), would.get(v.discriminators, 0)) for v in volumes}
 
@@ -129,46 +146,45 @@ def name_volumes(series_id: str, volumes: Sequence[Volume], pseudonyms: Pseudony
 
 
 def _attempt(
-    entry: Mapping[str, Any],
+    plan: SeriesPlan,
     files: Sequence[SourceFile],
     store: Path,
     roots: Roots,
     pseudonyms: Pseudonyms,
     options: Options,
-    crew: Crew,
-) -> list[dict[str, Any]]:
-    """Lay out and write the files that still stand; raises `BadFile` at the first that fails."""
-    standing = [frame for file in files if file.own and not file.reason for frame in file.frames]
-    if not standing:
-        return []
-    volumes = stacking.lay_out(standing, tolerance=options.tolerance)
+    pool: ThreadPool,
+) -> tuple[VolumeRecord, ...]:
+    """Lay out and write the files that have no reason against it; raises `BadFile` at the first that fails."""
+    remaining = [frame for file in files if file.own and not file.reason for frame in file.frames]
+    if not remaining:
+        return ()
+    volumes = stacking.lay_out(remaining, tolerance=options.tolerance)
     expected = _expected_frames(volumes, files, options)
-    named = name_volumes(entry["series_id"], volumes, pseudonyms)
+    named = name_volumes(plan.series_id, volumes, pseudonyms)
     done = []
     for volume_id, volume in sorted(named.items()):
-        flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *entry["flags"]})))
-        name = f"{entry['series_id']}/{volume_id}"
+        flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *plan.flags})))
+        name = f"{plan.series_id}/{volume_id}"
         known = expected[volume.discriminators]
-        done.append(write_volume(flagged, store, name, files, roots, options, known, crew))
-    return done
+        done.append(write_volume(flagged, store, name, files, roots, options, known, pool))
+    return tuple(done)
 
 
 def extract(
-    entry: Mapping[str, Any],
+    plan: SeriesPlan,
     contents: Mapping[str, str],
     store: Path,
     roots: Roots,
     pseudonyms: Pseudonyms,
     options: Options,
-    crew: Crew = ALONE,
+    pool: ThreadPool = SERIAL,
     kept: Mapping[str, bytes] = {},
-) -> dict[str, Any]:
+) -> SeriesRecord:
     """Write the arrays of one series into a temporary store and return its record.
 
     Parameters
     ----------
-    entry : mapping
-        The plan of the series: ids, files and rivals.
+    plan : SeriesPlan
     contents : mapping of str to str
         BLAKE3 of each file, by path.
     store : Path
@@ -178,22 +194,21 @@ def extract(
     pseudonyms : Pseudonyms
         Makes the ids of volumes.
     options : Options
-    crew : Crew
+    pool : ThreadPool
         Decodes and compresses.
     kept : mapping of str to bytes
         Files that need not be opened again, by path.
 
     Returns
     -------
-    dict
-        The record: files with outcome and reason, volumes with digests and the place of every frame.
+    SeriesRecord
     """
-    own, rivals = (
-        [SourceFile(row, contents[row["path"]], kept.get(row["path"]), own=own) for row in entry[key]]
-        for key, own in (("files", True), ("rivals", False))
+    own, others = (
+        [SourceFile(row, contents[row["path"]], kept.get(row["path"]), own=is_own) for row in rows]
+        for rows, is_own in ((plan.files, True), (plan.same_uid_elsewhere, False))
     )
     # By content first: equal inputs give equal bytes wherever the files lie.
-    files = sorted([*own, *rivals], key=lambda f: (not f.own, f.content, f.row["path"]))
+    files = sorted([*own, *others], key=lambda f: (not f.own, f.content, f.row["path"]))
     for index, file in enumerate(files):
         file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
         if file.content == UNREADABLE:
@@ -205,59 +220,66 @@ def extract(
     readers = Readers(files, roots)
     _settle_duplicates(files, readers)
     readers.close()
-    disagreement: dict[str, Any] | None = None
+    disagreement: Disagreement | None = None
     for repeated in (False, True, True):
         storage.remove_tree(store)
         store.mkdir(parents=True)
         try:
-            volumes = _attempt(entry, files, store, roots, pseudonyms, options, crew)
+            volumes = _attempt(plan, files, store, roots, pseudonyms, options, pool)
             break
         except BadFile as bad:
             if repeated and not bad.digests:
                 raise ValueError("a file failed that had decoded before") from None
             if bad.digests:
                 # One frame that two decoders read differently puts every frame of the series in doubt.
-                disagreement = {"content": files[bad.source].content, "digests": list(bad.digests)}
+                disagreement = Disagreement(files[bad.source].content, bad.digests)
                 for file in files:
                     file.reason = file.reason or bad.reason
                 continue
-            _condemn(files, files[bad.source].content, bad.reason, bad.numbers)
+            _quarantine_copies(files, files[bad.source].content, bad.reason, bad.numbers)
             readers = Readers(files, roots)
             _validate_rest(files, readers)
             readers.close()
-    return {
-        "series_id": entry["series_id"],
-        "study_id": entry["study_id"],
-        "subject_id": entry["subject_id"],
-        "flags": entry["flags"],
-        "options": options_of(options),
-        "fingerprint": fingerprint(entry, contents, options),
-        "files": [_account(file) for file in files if file.own],
-        "volumes": volumes,
-        "disagreement": disagreement,
-    }
+    return _record(plan, contents, options, [file for file in files if file.own], volumes, disagreement)
 
 
-def set_aside(entry: Mapping[str, Any], contents: Mapping[str, str], options: Options, reason: str) -> dict[str, Any]:
-    """Return the record of a series of which nothing can be extracted, each file for the same reason."""
-    files = [SourceFile(row, contents[row["path"]], reason=reason) for row in entry["files"]]
-    return {
-        **{key: entry[key] for key in ("series_id", "study_id", "subject_id", "flags")},
-        "options": options_of(options),
-        "fingerprint": fingerprint(entry, contents, options),
-        "files": [_account(file) for file in sorted(files, key=lambda file: (file.content, file.row["path"]))],
-        "volumes": [],
-        "disagreement": None,
-    }
+def failed(plan: SeriesPlan, contents: Mapping[str, str], options: Options, reason: str) -> SeriesRecord:
+    """Return the record of a series whose extraction failed: no array, and each file not extracted for one reason."""
+    files = [SourceFile(row, contents[row["path"]], reason=reason) for row in plan.files]
+    ordered = sorted(files, key=lambda file: (file.content, file.row["path"]))
+    return dataclasses.replace(_record(plan, contents, options, ordered), failed=True)
 
 
-def _account(file: SourceFile) -> dict[str, Any]:
-    return {
-        "path": file.row["path"],
-        "stat": list(file.row["stat"]),
-        "content": file.content,
-        "outcome": REASONS[file.reason].outcome if file.reason else "extracted",
-        "reason": file.reason,
-        "risk": file.risk,
-        **file.numbers,
-    }
+def _record(
+    plan: SeriesPlan,
+    contents: Mapping[str, str],
+    options: Options,
+    files: Sequence[SourceFile],
+    volumes: tuple[VolumeRecord, ...] = (),
+    disagreement: Disagreement | None = None,
+) -> SeriesRecord:
+    return SeriesRecord(
+        series_id=plan.series_id,
+        study_id=plan.study_id,
+        subject_id=plan.subject_id,
+        flags=plan.flags,
+        options=options_of(options),
+        fingerprint=fingerprint(plan, contents, options),
+        file_rows=tuple(map(_outcome, files)),
+        volumes=volumes,
+        disagreement=disagreement,
+        same_uid_elsewhere=other_files(plan, contents),
+    )
+
+
+def _outcome(file: SourceFile) -> FileOutcome:
+    return FileOutcome(
+        path=file.row["path"],
+        stat=(*file.row["stat"],),
+        content=file.content,
+        outcome=REASONS[file.reason].outcome if file.reason else "extracted",
+        reason=file.reason,
+        risk=file.risk,
+        found=file.numbers.get("found"),
+        needed=file.numbers.get("needed"),
+    )

@@ -11,16 +11,19 @@ from typing import Any
 
 from blake3 import blake3
 
+from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
+from dicomzarr.source.row import HeaderRow
 from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import SetAside
 from dicomzarr.volumes import frames as frames_module
-from dicomzarr.volumes.model import Frame, HeaderRow, ImageFacts
+from dicomzarr.volumes.model import Frame
 
 _BLOCK = 1 << 22
 _SMALL = 256 << 10  # bytes of a file that takes longer to open than to read
@@ -154,9 +157,9 @@ class SourceFile:
     data : bytes, optional
         Its bytes, where they are kept.
     own : bool
-        It belongs to the series; else it is a rival, read only to settle who keeps a SOP Instance UID.
+        It belongs to the series; else it is read only to settle which series keeps a SOP Instance UID.
     reason, risk : str
-        Why it is set aside, and by which kind of risk; empty while it stands.
+        Why it is not extracted, and by which kind of risk; empty where there is no reason.
     numbers : dict of str to int
         `found` and `needed`, where a reason has numbers.
     format, frames, palette, modality_lut
@@ -205,7 +208,7 @@ class Readers:
 
     def _source(self, file: SourceFile) -> byte_source.Source:
         facts, size = file.row["facts"], file.row["stat"][0]
-        if file.data is not None and facts.get("TransferSyntaxUID") != byte_source.DEFLATED_EXPLICIT_LITTLE:
+        if file.data is not None and facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid:
             return byte_source.MemorySource(file.data)
         return byte_source.open_source(self._stack.enter_context(opened(file.row, self._opener)), size, facts)
 
@@ -251,7 +254,10 @@ def understand(index: int, file: SourceFile, roots: Roots) -> None:
             file.palette, file.modality_lut, file.frames = seen
         else:
             file.frames = frames_module.frames_of(*found, None)
-        if file.reason == "truncated_pixel_data" and facts["TransferSyntaxUID"] != byte_source.DEFLATED_EXPLICIT_LITTLE:
+        if (
+            file.reason == "truncated_pixel_data"
+            and facts["TransferSyntaxUID"] != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid
+        ):
             # The header reader found that out without counting; here the numbers are at hand.
             pixels.FrameReader(_Hollow(file.row["stat"][0]), facts)
     except SetAside as error:

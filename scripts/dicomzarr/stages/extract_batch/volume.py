@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,27 +12,40 @@ from typing import Any, NamedTuple, TypeVar
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.arrays.write_image import Decoded, write_image
 from dicomzarr.dicom import image_risks
+from dicomzarr.dicom.photometric import known_photometric
+from dicomzarr.dicom.transfer_syntaxes import known_transfer_syntax
 from dicomzarr.pixels import reader as pixels
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.series_record import FrameRow, VolumeRecord
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary import allow_list
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import Options, Place, Volume
+from dicomzarr.volumes.model import Place, Volume
 
 Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(slots=True)
-class _Written:
-    """What writing a volume taught: digests of its files and frames, decoders, flags, and how cross-checks came out."""
+class _Seen:
+    """What decoding the frames of a volume taught: their digests, decoders, flags, and how cross-checks came out."""
 
-    digests: shard_writer.Digests = dataclasses.field(default_factory=dict)
     frames: list[str] = dataclasses.field(default_factory=list)
     decoders: set[str] = dataclasses.field(default_factory=set)
     flags: set[str] = dataclasses.field(default_factory=set)
     cross_checks: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def take(self, frame: _Frame) -> NDArray[Any]:
+        """Note a frame and return its pixels."""
+        self.frames.append(frame.digest)
+        self.decoders.add(frame.decoder)
+        self.flags.update(frame.flags)
+        if frame.cross_check:
+            self.cross_checks[frame.cross_check] += 1
+        return frame.pixels
 
 
 class _ReaderPool:
@@ -74,7 +86,7 @@ class _Frame(NamedTuple):
     cross_check: str
 
 
-def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool = False) -> _Frame:
+def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: bool = False) -> _Frame:
     """Read one frame; cross-check it if it is a sample, or in any case."""
     said, flags = "", set[str]()
     source, number = place.frame.source, place.frame.number
@@ -91,7 +103,7 @@ def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool =
         return decoded
 
     try:
-        decoded = pool.use(read)
+        decoded = readers.use(read)
     except pixels.DecoderDisagreement as error:
         raise BadFile(source, error, error.digests) from None
     except SetAside as error:
@@ -100,26 +112,17 @@ def _decode(place: Place, pool: _ReaderPool, options: Options, *, always: bool =
     return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), said)
 
 
-def _write_array(folder: Path, volume: Volume, pool: _ReaderPool, options: Options, crew: Crew) -> _Written:
-    first, *others = volume.places
-    grid = shard_writer.chunk_grid(volume.axes, volume.shape, first.frame.dtype, options.layout)
-    done = _Written()
-
-    def frames() -> Iterator[NDArray[Any]]:
-        # The first alone: it is always cross-checked, and what its kind of frame needs is imported by one thread.
-        opening = _decode(first, pool, options, always=True)
-        rest = crew.map(lambda place: _decode(place, pool, options), others, opening.pixels.nbytes)
-        for frame in itertools.chain([opening], rest):
-            done.frames.append(frame.digest)
-            done.decoders.add(frame.decoder)
-            done.flags.update(frame.flags)
-            if frame.cross_check:
-                done.cross_checks[frame.cross_check] += 1
-            yield frame.pixels
-
-    written = shard_writer.write_array(folder / "0", grid, first.frame.dtype, options.compression, frames(), crew)
-    done.digests = {f"0/{name}": said for name, said in written.items()}
-    return done
+def _decode_all(
+    places: Sequence[Place], readers: _ReaderPool, options: Options, pool: ThreadPool, seen: _Seen
+) -> Iterator[NDArray[Any]]:
+    """Yield the frames of a volume in array order."""
+    first, *others = places
+    # The first alone: it is always cross-checked, and what its kind of frame needs is imported by one thread.
+    opening = _decode(first, readers, options, always=True)
+    size = opening.pixels.nbytes
+    yield seen.take(opening)
+    for frame in pool.map(lambda place: _decode(place, readers, options), others, size):
+        yield seen.take(frame)
 
 
 class BadFile(Exception):
@@ -147,13 +150,11 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str]
     first = volume.places[0].frame
     found: dict[str, Any] = {
         "modality": allow_list.modality(first.modality),
-        "photometric": allow_list.photometric(first.photometric),
-        "photometric_source": sorted({allow_list.photometric(form.photometric_source) for form in formats}),
+        "photometric": known_photometric(first.photometric),
+        "photometric_source": sorted({known_photometric(form.photometric_source) for form in formats}),
         "bits_allocated": max(form.bits_allocated for form in formats),
         "bits_stored": _bits_stored(formats, flags),
-        "transfer_syntax": sorted(
-            {allow_list.transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}
-        ),
+        "transfer_syntax": sorted({known_transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}),
         "decoder": sorted(decoders),
         "lossy": any(form.lossy for form in formats),
     }
@@ -181,6 +182,13 @@ def _declared(files: Sequence[SourceFile], sources: Sequence[int], key: str, pic
     return None if any(value is None for value in values) else int(pick(values))
 
 
+def _flags(volume: Volume, files: Sequence[SourceFile], sources: Sequence[int]) -> set[str]:
+    """Return the flags of geometry, headers and formats."""
+    found = set(volume.flags).union(*(files[i].row["flags"] for i in sources))
+    found |= {"face_risk"} if image_risks.shows_face([files[i].row["facts"] for i in sources]) else set()
+    return found.union(*(form.flags for i in sources if (form := files[i].format)))
+
+
 def write_volume(
     volume: Volume,
     store: Path,
@@ -189,46 +197,59 @@ def write_volume(
     roots: Roots,
     options: Options,
     expected: int,
-    crew: Crew,
-) -> dict[str, Any]:
-    """Write one volume below `store` and return what the record keeps of it; raises `BadFile`."""
-    folder = store / name.split("/")[1]
-    folder.mkdir()
-    with contextlib.closing(_ReaderPool(files, roots)) as pool:
-        written = _write_array(folder, volume, pool, options, crew)
+    pool: ThreadPool,
+) -> VolumeRecord:
+    """Write one volume below `store` and return its record; raises `BadFile`."""
     sources = sorted({place.frame.source for place in volume.places})
-    pixel_facts = _pixel_facts(volume, files, written.decoders, written.flags)
-    row_flags = {flag for i in sources for flag in files[i].row["flags"]}
-    row_flags |= {"face_risk"} if image_risks.shows_face([files[i].row["facts"] for i in sources]) else set()
-    format_flags = {flag for i in sources if (form := files[i].format) for flag in form.flags}
-    flags = set(volume.flags) | written.flags | row_flags | format_flags
-    flags |= {"incomplete"} if expected > len(volume.places) else set()
-    volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
-    digests = written.digests | ome_metadata.write_image_group(folder, volume, pixel_facts)
+    seen = _Seen()
+    pixel_facts: dict[str, Any] = {}
+    flags: set[str] = set()
+
+    def decoded() -> Decoded:
+        pixel_facts.update(_pixel_facts(volume, files, seen.decoders, seen.flags))
+        flags.update(_flags(volume, files, sources), seen.flags)
+        flags.update({"incomplete"} if expected > len(volume.places) else ())
+        return Decoded(sorted(flags), pixel_facts)
+
+    with contextlib.closing(_ReaderPool(files, roots)) as readers:
+        digests = write_image(
+            store / name.split("/")[1],
+            volume,
+            _decode_all(volume.places, readers, options, pool, seen),
+            decoded,
+            compression=options.compression,
+            layout=options.layout,
+            pool=pool,
+        )
     first = volume.places[0].frame
     form = files[first.source].format
-    return {
-        "array": name,
-        "kind": volume.kind,
-        "why": volume.why,
-        "axes": "".join(volume.axes),
-        "shape": list(volume.shape),
-        "dtype": first.dtype,
-        "signed": bool(form and form.signed),
-        "spacing_mm": dict(volume.spacing_mm),
-        "missing_slices": volume.missing_slices,
-        "flags": list(volume.flags),
-        "frames_expected": expected,
-        "declared_min": _declared(files, sources, "SmallestImagePixelValue", min),
-        "declared_max": _declared(files, sources, "LargestImagePixelValue", max),
-        "source_bytes": sum(files[i].row["stat"][0] for i in sources),
-        "stored_bytes": sum(size for size, _ in digests.values()),
-        "pixel_digest": blake3(bytes.fromhex("".join(written.frames))).hexdigest(),
-        "facts": {k: v for k, v in pixel_facts.items() if k not in ("palette", "modality_lut")},
-        "cross_checks": dict(sorted(written.cross_checks.items())),
-        "files": {path: list(said) for path, said in sorted(digests.items())},
-        "frames": [
-            [place.frame.source, place.frame.number, place.t, place.z, digest]
-            for place, digest in zip(volume.places, written.frames, strict=True)
-        ],
-    }
+    return VolumeRecord(
+        array=name,
+        kind=volume.kind,
+        why=volume.why,
+        axes="".join(volume.axes),
+        shape=volume.shape,
+        dtype=first.dtype,
+        signed=bool(form and form.signed),
+        spacing_mm=dict(volume.spacing_mm),
+        missing_slices=volume.missing_slices,
+        flags=tuple(sorted(flags)),
+        frames_expected=expected,
+        declared_min=_declared(files, sources, "SmallestImagePixelValue", min),
+        declared_max=_declared(files, sources, "LargestImagePixelValue", max),
+        source_bytes=sum(files[i].row["stat"][0] for i in sources),
+        stored_bytes=sum(size for size, _ in digests.values()),
+        pixel_digest=blake3(bytes.fromhex("".join(seen.frames))).hexdigest(),
+        modality=pixel_facts["modality"],
+        photometric=pixel_facts["photometric"],
+        bits_allocated=pixel_facts["bits_allocated"],
+        bits_stored=pixel_facts["bits_stored"],
+        padding_value=pixel_facts.get("padding_value"),
+        padding_range_limit=pixel_facts.get("padding_range_limit"),
+        cross_checks=dict(sorted(seen.cross_checks.items())),
+        files={path: FileClaim(*claim) for path, claim in sorted(digests.items())},
+        frame_rows=tuple(
+            FrameRow(place.frame.source, place.frame.number, place.t, place.z, digest)
+            for place, digest in zip(volume.places, seen.frames, strict=True)
+        ),
+    )

@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.privacy.identifiers import Gatherer
+from dicomzarr.source.row import HeaderRow, StatKey
 from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.system import json_files, limits
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.vocabulary.reasons import REASONS
-from dicomzarr.volumes.model import HeaderRow, StatKey
 
 # A path of the inventory with the stat it had there
 Entry: TypeAlias = tuple[str, StatKey]

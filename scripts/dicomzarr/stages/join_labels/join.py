@@ -9,11 +9,14 @@ from __future__ import annotations
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.plan import SeriesPlan, planned_series
+from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.source.row import HeaderRow
 from dicomzarr.system import csv_tables, files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS
@@ -51,14 +54,6 @@ def said_path(results: Results) -> Path:
     return results.private / "labels" / "said.json"
 
 
-@dataclass(slots=True)
-class Join:
-    """What the join found, beside its outputs."""
-
-    counts: dict[str, int]
-    inputs: dict[str, str] = field(default_factory=dict)
-
-
 class _Index:
     """Lines by what they speak of, and which of them found a series."""
 
@@ -71,10 +66,10 @@ class _Index:
             if any(said.key):
                 self._found[(said.by, *said.key)].append(number)
 
-    def of(self, entry: Mapping[str, Any]) -> set[int]:
+    def of(self, plan: SeriesPlan) -> set[int]:
         """Return the numbers of the lines that speak of a series."""
         found: set[int] = set()
-        for key in {key for row in entry["files"] for key in _keys_of(row)}:
+        for key in {key for row in plan.files for key in _keys_of(row)}:
             found.update(self._found.get(key, ()))
         return found
 
@@ -90,7 +85,7 @@ class _Index:
                 yield line, self._imageless.get(number, "")
 
 
-def _keys_of(row: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def _keys_of(row: HeaderRow) -> Iterator[tuple[str, ...]]:
     facts, path = row["facts"], row["path"]
     yield "path", path
     parent = path.rpartition("/")[0]
@@ -115,9 +110,9 @@ def _as_text(value: str) -> str:
         return value
 
 
-def _folder_values(entry: Mapping[str, Any], source: Mapping[str, Any]) -> set[str]:
+def _folder_values(plan: SeriesPlan, source: Mapping[str, Any]) -> set[str]:
     """Return what the n-th folder names of a series' files say, as far as the vocabulary has it."""
-    names = [row["path"].split("/")[:-1] for row in entry["files"]]
+    names = [row["path"].split("/")[:-1] for row in plan.files]
     words = {str(word) for word in source["values"]}
     depth = source["folder"]
     return {parts[depth - 1] for parts in names if len(parts) >= depth} & words
@@ -129,22 +124,17 @@ def label_names(sources: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(found | {one["name"] for one in sources if "folder" in one})
 
 
-def _entries(results: Results, batches: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for batch in sorted(batches):
-        yield from json_files.read_json(results.plan(batch))["series"]
-
-
 def _sayings(
-    name: str, labels: _Index, lines: set[int], entry: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]
+    name: str, labels: _Index, lines: set[int], plan: SeriesPlan, sources: Sequence[Mapping[str, Any]]
 ) -> Iterator[list[Any]]:
     """Yield a row of the details for each line, and each folder name, that says something of a label of a series."""
     said = (labels.lines[n] for n in lines if name in labels.lines[n].values)
     for line in said:
-        yield [name, "label_conflicts", line.source, line.line, " ".join(line.key).strip(), entry["series_id"]]
+        yield [name, "label_conflicts", line.source, line.line, " ".join(line.key).strip(), plan.series_id]
     for number, one in enumerate(sources):
         if one.get("name") == name and "folder" in one:
-            for value in _folder_values(entry, one):
-                yield [name, "label_conflicts", number, "", value, entry["series_id"]]
+            for value in _folder_values(plan, one):
+                yield [name, "label_conflicts", number, "", value, plan.series_id]
 
 
 def _series_with_images(table: Path) -> set[str]:
@@ -159,7 +149,7 @@ def join_labels(
     pseudonyms: Pseudonyms,
     arrays: Path,
     outputs: Mapping[str, Path],
-) -> Join:
+) -> RuleRecord:
     """Say which label each series has.
 
     Parameters
@@ -193,9 +183,9 @@ def join_labels(
     if fixed.lines:
         counted[FIXED, FIXED_FINDING, ""] = 0
     details: list[list[Any]] = []
-    for entry in _entries(results, batches):
-        series_id = entry["series_id"]
-        lines, own = labels.of(entry), fixed.of(entry)
+    for plan in planned_series([results.plan(batch) for batch in sorted(batches)]):
+        series_id = plan.series_id
+        lines, own = labels.of(plan), fixed.of(plan)
         if series_id not in present:
             labels.without_image(lines, series_id)
             fixed.without_image(own, series_id)
@@ -206,7 +196,7 @@ def join_labels(
         for name in names:
             said = {labels.lines[n].values[name] for n in lines if name in labels.lines[n].values}
             for one in sources:
-                said |= _folder_values(entry, one) if one.get("name") == name and "folder" in one else set()
+                said |= _folder_values(plan, one) if one.get("name") == name and "folder" in one else set()
             if len(said) == 1:
                 chosen[name] = said.pop()
                 counted[name, "matched", chosen[name]] += 1
@@ -214,7 +204,7 @@ def join_labels(
             finding = "label_conflicts" if said else "images_unlabelled"
             counted[name, finding, ""] += 1
             details += (
-                _sayings(name, labels, lines, entry, sources) if said else [[name, finding, "", "", "", series_id]]
+                _sayings(name, labels, lines, plan, sources) if said else [[name, finding, "", "", "", series_id]]
             )
         split = min((fixed.lines[n].values["split"] for n in own), default="")  # all say the same: `read_fixed`
         if split:
@@ -236,4 +226,5 @@ def join_labels(
     csv_tables.write(outputs["details"], DETAILS, [csv_tables.line(row) for row in text], private=True)
     counts = {finding: sum(counted[name, finding, ""] for name in names) for finding in LABEL_FINDINGS}
     counts |= {FIXED_FINDING: counted[FIXED, FIXED_FINDING, ""], "series": len(joined), "labels": len(names)}
-    return Join(counts, {"said": pseudonyms.digest("labels", files.sha256_of(said_path(results)))})
+    inputs = {"said": pseudonyms.digest("labels", files.sha256_of(said_path(results)))}
+    return RuleRecord(counts=counts, inputs=inputs)

@@ -21,13 +21,17 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.transfer_syntaxes import DECODING_COST
 from dicomzarr.privacy.pseudonyms import Pseudonyms
-from dicomzarr.records.plan import _NAME, PREFIX_BITS, batch_name
+from dicomzarr.records.batch_record import CHECK, EXTRACT
+from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_json, series_json
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.revoke import Revocation, revoke
+from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.plan_batches.membership import Belonging, Ids, belonging
 from dicomzarr.system import files as storage
 from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
-from dicomzarr.volumes.model import HeaderRow
 
 MOST_BATCHES = 4096
 FILE_COSTS = 50_000  # bytes of pixels that take as long as opening one more file: many small ones are work too
@@ -42,7 +46,7 @@ class PlanCounts:
     files: int
     series: int
     batches: int
-    claims: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+    claims: dict[str, FileClaim] = dataclasses.field(default_factory=dict)
 
 
 def number_of_batches(series: int, size: int, series_each: int, bytes_each: int, at_least: int) -> int:
@@ -64,8 +68,7 @@ def _previous_number(results: Results) -> int:
             return kept
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    names = [_NAME.fullmatch(path.stem) for path in results.plans.glob("*.json")]
-    return max((int(match.group(1)) for match in names if match), default=0)
+    return max((batches_in(path.stem) for path in results.plans.glob("*.json")), default=0)
 
 
 def _hash(text: str) -> int:
@@ -83,17 +86,6 @@ class _Known(NamedTuple):
     ids: Ids
 
 
-# How many native bytes take as long to extract and read back as one byte that a compressed frame decodes to, by the end
-# of the transfer syntax (docs/decisions/0044). What is not listed counts by the bytes of its file.
-DECODING = {
-    **dict.fromkeys((".5", ".8.1"), 2),  # RLE, deflated frames
-    **dict.fromkeys((".4.50", ".4.51", ".4.53", ".4.55", ".4.57", ".4.70"), 2),  # JPEG
-    **dict.fromkeys((".4.80", ".4.81"), 5),  # JPEG-LS
-    **dict.fromkeys((".4.90", ".4.91"), 13),  # JPEG 2000
-    **dict.fromkeys((".4.201", ".4.202", ".4.203"), 3),  # HTJ2K
-    **dict.fromkeys((".4.110", ".4.111", ".4.112"), 12),  # JPEG XL
-}
-_DICOM = "1.2.840.10008.1.2"
 # A header may claim any size. Of one byte no more decoded ones are believed, nor of one file more work than this.
 LARGEST_RATIO, LARGEST_WORK = 32, 1 << 44
 _SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames")
@@ -112,7 +104,7 @@ def work_of(syntax: str, size: int, sizes: Iterable[int]) -> int:
         Factors of the decoded size in bits that are known: rows, columns, samples, bits, frames. Native files have no
         need of them.
     """
-    factor = DECODING.get(syntax.removeprefix(_DICOM))
+    factor = DECODING_COST.get(syntax)
     decoded = min(math.prod(sizes) // 8, LARGEST_RATIO * size) * factor if factor else 0
     return min(max(size, decoded), LARGEST_WORK)
 
@@ -185,7 +177,7 @@ def _shared(uids: NDArray[np.uint64], series: NDArray[np.uint64]) -> set[int]:
     return {int(one) for one in series[np.isin(uids, list(several))]} if several else set()
 
 
-def _rivals(survey: _Survey) -> dict[int, list[int]]:
+def _same_uid_elsewhere(survey: _Survey) -> dict[int, list[int]]:
     """Return, by series, the files of other series that carry one of its SOP Instance UIDs, as rows of the survey."""
     order = np.argsort(survey.instance, kind="stable")
     ordered = survey.instance[order]
@@ -200,8 +192,8 @@ def _rivals(survey: _Survey) -> dict[int, list[int]]:
     return found
 
 
-def _entry(lines: list[bytes], telling: list[bytes], rivals: list[bytes], shared: bool, find: Finder) -> bytes:
-    """Return the plan of one series as JSON: its ids, its files in the order of their paths, and files that rival them.
+def _series(lines: list[bytes], telling: list[bytes], elsewhere: list[bytes], shared: bool, find: Finder) -> bytes:
+    """Return the plan of one series as JSON: its ids, its files by path, and files of other series with its UIDs.
 
     The index is sorted by path, and so are lines that are taken by their offset. `telling` are those that differ in
     where they belong, each once.
@@ -217,8 +209,7 @@ def _entry(lines: list[bytes], telling: list[bytes], rivals: list[bytes], shared
         "study_id": studies[0] if studies else "",
         "subject_id": found[0].subject_id,
     }
-    files, others = (b",".join(some) for some in (lines, rivals))
-    return b'{"files":[%b],"rivals":[%b],%b' % (files, others, json_files.canonical_json(ids).strip()[1:])
+    return series_json(lines, elsewhere, json_files.canonical_json(ids).strip())
 
 
 def plan_batches(
@@ -246,7 +237,7 @@ def plan_batches(
     """
     find = functools.lru_cache(maxsize=1 << 16)(functools.partial(belonging, pseudonyms=pseudonyms))
     survey = _survey(index, find)
-    rivals = _rivals(survey)
+    elsewhere = _same_uid_elsewhere(survey)
     series_count = len(np.unique(survey.series))
     work = int(survey.work.sum()) + FILE_COSTS * len(survey.work)
     # Threads do not share small files (0034), so that a second core has work only in a second batch.
@@ -259,8 +250,8 @@ def plan_batches(
     order = np.lexsort((survey.offset, survey.series))
     numbers = (survey.series[order] >> np.uint64(64 - PREFIX_BITS)) * np.uint64(batches) >> np.uint64(PREFIX_BITS)
     bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
-    digests: dict[str, dict[str, Any]] = {}
-    claims: dict[str, list[Any]] = {}
+    listed: dict[str, dict[str, str | int]] = {}
+    claims: dict[str, FileClaim] = {}
     with open(index, "rb") as stream:
 
         def lines_of(rows: NDArray[np.int64]) -> list[bytes]:
@@ -271,30 +262,30 @@ def plan_batches(
 
         for number in range(batches):
             picked = order[bounds[number] : bounds[number + 1]]
-            entries = []
+            planned = []
             for rows in _runs(picked, survey.series[picked]):
                 series = int(survey.series[rows[0]])
                 telling = rows[np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
-                others = np.array(rivals.get(series, []), np.int64)
+                others = np.array(elsewhere.get(series, []), np.int64)
                 others = others[np.argsort(survey.offset[others])]
                 is_shared = series in survey.shared
-                entries.append(_entry(lines_of(rows), lines_of(telling), lines_of(others), is_shared, find))
+                planned.append(_series(lines_of(rows), lines_of(telling), lines_of(others), is_shared, find))
             name = batch_name(number, batches)
-            plan = b'{"batch":"%b","series":[\n%b\n]}\n' % (name.encode(), b",\n".join(entries))
+            plan = plan_json(name, planned)
             storage.write_if_changed(results.plan(name), plan, private=True)
             digest = storage.sha256_of_bytes(plan)
-            claims[os.path.relpath(results.plan(name), results.root)] = [len(plan), digest]
-            digests[name] = {
+            claims[os.path.relpath(results.plan(name), results.root)] = FileClaim(len(plan), digest)
+            listed[name] = {
                 "digest": digest[:16],
                 "bytes": int(survey.size[picked].sum()),
                 "work": int(survey.work[picked].sum()),
                 "largest": max(
                     (int(survey.work[rows].sum()) for rows in _runs(picked, survey.series[picked])), default=0
                 ),
-                "series": len(entries),
+                "series": len(planned),
             }
-    _remove_other_numberings(results, set(digests))
-    storage.write_atomically(contents, json_files.canonical_json({"batches": digests}), private=True)
+    _remove_other_numberings(results, set(listed))
+    storage.write_atomically(contents, json_files.canonical_json({"batches": listed}), private=True)
     return PlanCounts(len(survey.series), series_count, batches, claims)
 
 
@@ -304,8 +295,11 @@ def _runs(rows: NDArray[np.int64], series: NDArray[np.uint64]) -> list[NDArray[n
 
 
 def _remove_other_numberings(results: Results, current: set[str]) -> None:
-    folders = (results.plans, results.records / "extract_batch", results.records / "check_batch")
-    for folder in folders:
-        for path in folder.glob("*.json"):
-            if _NAME.fullmatch(path.stem) and path.stem not in current:
-                path.unlink()
+    """Remove the plans of another number of batches, and revoke the records of those batches."""
+    for path in results.plans.glob("*.json"):
+        if batches_in(path.stem) and path.stem not in current:
+            path.unlink()
+    for rule in (EXTRACT, CHECK):
+        for record in (results.records / rule).glob("*.json"):
+            if batches_in(record.stem) and record.stem not in current:
+                revoke(results, record, Revocation.RENUMBERED)

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dicomzarr.arrays.plane_reader import read_plane, read_small_array
+from dicomzarr.dataset import Volume
+from dicomzarr.pixels.display import Grey, coloured, pair_of, stretched, windowed
 from dicomzarr.stages.render_report.tables import Array, by_modality
 from dicomzarr.system import files
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 
 SIDE = 160  # px, the longer side of a preview
 NO_PLANE = "no plane to show"  # sound, and empty or without rows and columns
@@ -28,7 +29,6 @@ _READ_SIDE = 4 * SIDE  # planes are thinned to about this before any arithmetic
 _NAME = re.compile(r"[0-9A-Za-z_-]+/[0-9A-Za-z_-]+")
 
 Plane = NDArray[Any]
-Grey = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 
@@ -106,24 +106,20 @@ def preview(images: Path, array: Array) -> Preview:
 
 
 def _preview(image: Path, array: Array) -> Preview:
-    attributes = json.loads((image / "zarr.json").read_bytes()).get("attributes", {})
-    facts = attributes.get("dicomzarr", {})
     axes = array.axes
     shape: list[int] = json.loads((image / "0" / "zarr.json").read_bytes())["shape"]
     if len(axes) != len(shape) or axes[-2:] != "yx" or 0 in shape:
         return Preview(array, trouble=NO_PLANE)
     lengths = dict(zip(axes, shape, strict=True))
     middle = {axis: lengths[axis] // 2 for axis in "tz" if axis in lengths}
-    plane = read_plane(image / "0", middle)
+    volume = Volume(image)
+    plane = volume.read(tuple(slice(middle.get(axis, 0), middle.get(axis, n - 1) + 1) for axis, n in lengths.items()))
+    plane = plane[tuple(0 if axis in middle else slice(None) for axis in axes)]
     frame = middle.get("t", 0) * lengths.get("z", 1) + middle.get("z", 0)
-    palette = facts.get("palette")
-    if isinstance(palette, Mapping):
-        palette = {key: _beside(image, value) for key, value in palette.items()}
-    facts = facts | {"palette": palette} | {key: _beside(image, facts.get(key)) for key in ("rescale", "window")}
     step = max(1, min(plane.shape[-2:]) // _READ_SIDE)
     plane = plane[..., ::step, ::step]
-    pixels, shown = _eight_bits(plane, facts, frame)
-    width, height = _fitted(shape[-1], shape[-2], _aspect(attributes.get("ome", {}), axes))
+    pixels, shown = _eight_bits(plane, volume.facts, frame)
+    width, height = _fitted(shape[-1], shape[-2], _aspect(_ome(image), axes))
     picture = Image.fromarray(pixels)
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -144,12 +140,13 @@ def _eight_bits(plane: Plane, facts: Mapping[str, Any], frame: int) -> tuple[Byt
             return np.ascontiguousarray(colour), "colour"
         return _bytes(colour.astype(np.float64) / ((1 << bits) - 1)), "colour"
     if isinstance(facts.get("palette"), Mapping):
-        return _coloured(plane, facts["palette"]), "palette"
+        return coloured(plane, facts["palette"]), "palette"
     slope, intercept = _pair(facts.get("rescale"), frame) or (1.0, 0.0)
     grey = plane.astype(np.float64) * slope + intercept
     window = _pair(facts.get("window"), frame)
     shown = "window"
-    scaled = _windowed(grey, window) if window else None
+    # A width of 1 would leave black and white alone.
+    scaled = np.nan_to_num(windowed(grey, *window)) if window and window[1] > 1 else None
     if scaled is None or np.ptp(scaled) == 0:  # no window, or one that shows nothing of this plane
         scaled, shown = _stretched(grey), "1–99 %"
     if facts.get("photometric") == "MONOCHROME1":
@@ -161,51 +158,27 @@ def _bytes(values: Grey) -> Bytes:
     return np.ascontiguousarray(np.clip(np.rint(values * 255), 0, 255).astype(np.uint8))
 
 
-def _windowed(grey: Grey, window: tuple[float, float]) -> Grey | None:
-    """Return values through the linear window function, PS3.3 C.11.2.1.2.1, None where the width is below 1."""
-    centre, width = window
-    if width <= 1:
-        return None
-    return np.clip(np.nan_to_num((grey - (centre - 0.5)) / (width - 1) + 0.5), 0.0, 1.0)
-
-
 def _stretched(grey: Grey) -> Grey:
+    """Return values between the 1st and the 99th percentile of the finite ones, from 0 to 1."""
     finite = grey[np.isfinite(grey)]
     if not finite.size:
         return np.zeros_like(grey)
     low, high = (float(value) for value in np.percentile(finite, (1, 99)))
     if low == high:
         low, high = float(finite.min()), float(finite.max())
-    if low == high:  # one value: mid grey says "constant" better than black does
-        return np.full_like(grey, 0.5)
-    return np.clip(np.nan_to_num((grey - low) / (high - low), posinf=1.0, neginf=0.0), 0.0, 1.0)
+    return np.nan_to_num(stretched(grey, low, high))  # one value: mid grey says "constant" better than black does
 
 
-def _coloured(plane: Plane, palette: Mapping[str, Any]) -> Bytes:
-    """Return stored indices through a palette, PS3.3 C.7.6.3.1.5: indices outside it take its first or last entry."""
-    shift = max(0, int(palette.get("bits") or 16) - 8)
-    tables = [np.asarray(palette[name], dtype=np.int64) >> shift for name in ("red", "green", "blue")]
-    index = plane.astype(np.int64) - int(palette.get("first") or 0)
-    channels = [np.clip(table[np.clip(index, 0, len(table) - 1)], 0, 255) for table in tables]
-    return np.ascontiguousarray(np.stack(channels, axis=-1).astype(np.uint8))
+def _ome(image: Path) -> Mapping[str, Any]:
+    """Return the attribute `ome` of an image."""
+    ome: Mapping[str, Any] = json.loads((image / "zarr.json").read_bytes())["attributes"].get("ome", {})
+    return ome
 
 
-def _beside(image: Path, value: object) -> object:
-    """Return an attribute's own value, or that of the small array beside the image which it names."""
-    if not isinstance(value, Mapping) or not re.fullmatch(r"[a-z_]+", str(value.get("array", ""))):
-        return value
-    values: object = read_small_array(image / str(value["array"])).tolist()
-    return values
-
-
-def _pair(value: object, frame: int) -> tuple[float, float] | None:
-    """Return a pair of finite numbers: the one that holds for every frame, or that of `frame`."""
-    if isinstance(value, list) and value and (value[0] is None or isinstance(value[0], list)):
-        value = value[frame] if frame < len(value) else value[0]
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(part, int | float) for part in value):
-        pair = (float(value[0]), float(value[1]))
-        return pair if all(map(math.isfinite, pair)) else None
-    return None
+def _pair(values: object, frame: int) -> tuple[float, float] | None:
+    """Return the pair of finite numbers that holds for a frame, None where there is none or a header says nonsense."""
+    pair = pair_of(values, frame)
+    return pair if pair and all(map(math.isfinite, pair)) else None
 
 
 def _aspect(ome: Mapping[str, Any], axes: str) -> float:
@@ -239,4 +212,4 @@ def previews(dataset: Path, arrays: Sequence[Array], at_most: int, threads: int 
     images, chosen = dataset / "images.zarr", choose(arrays, at_most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(Crew(threads).map(lambda array: preview(images, array), chosen, _READ_SIDE**2))
+        return list(ThreadPool(threads).map(lambda array: preview(images, array), chosen, _READ_SIDE**2))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import shutil
 from pathlib import Path
 from typing import Any
 
+import made_up_records
 import numpy as np
 import pytest
 from blake3 import blake3
 
 from dicomzarr.arrays import shard_writer
-from dicomzarr.stages.check_batch import read_back
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.records.series_record import FrameRow, VolumeRecord
+from dicomzarr.stages.check_batch import read_back, verdicts
+from dicomzarr.system.thread_pool import ThreadPool
 
 
-def written(folder: Path, axes: str, shape: tuple[int, ...]) -> dict[str, Any]:
+def written(folder: Path, axes: str, shape: tuple[int, ...]) -> VolumeRecord:
     """Write an array of known frames and return its record."""
     size = dict(zip(axes, shape, strict=True))
     grid = shard_writer.chunk_grid(tuple(axes), shape, "<u2", "slice")
@@ -26,9 +29,9 @@ def written(folder: Path, axes: str, shape: tuple[int, ...]) -> dict[str, Any]:
             plane = (4, 5, 3) if "c" in axes else (4, 5)
             planes.append(np.random.default_rng([t, z]).integers(0, 999, plane, "<u2"))
             digest = blake3(planes[-1].tobytes()).hexdigest()
-            frames.append([0, len(frames), t if "t" in axes else None, z if "z" in axes else None, digest])
+            frames.append(FrameRow(0, len(frames), t if "t" in axes else None, z if "z" in axes else None, digest))
     shard_writer.write_array(folder / "s/v/0", grid, "<u2", "balanced", planes)
-    return {"array": "s/v", "axes": axes, "shape": list(shape), "dtype": "<u2", "facts": {}, "frames": frames}
+    return made_up_records.volume(array="s/v", axes=axes, shape=shape, dtype="<u2", frame_rows=tuple(frames))
 
 
 SHAPES = {
@@ -52,21 +55,21 @@ def test_every_frame_is_compared(
     frame = 4 * 5 * 2 * (3 if "c" in axes else 1)
     monkeypatch.setattr(read_back, "BLOCK", frames_at_once * frame)
     monkeypatch.setattr(read_back, "OPENING", frames_at_once)
-    crew = Crew(threads)
-    assert read_back.read_back(tmp_path, record, crew).exact
+    pool = ThreadPool(threads)
+    assert read_back.read_back(tmp_path, record, pool).exact
     runs = [len(run) for run in read_back._blocks(record)]
-    assert sum(runs) == len(record["frames"]) and max(runs) == min(
-        frames_at_once, 7 if axes not in ("yx", "cyx") else 1
-    )
-    for said in record["frames"]:
-        right, said[4] = said[4], "0" * 64
-        assert not read_back.read_back(tmp_path, record, crew).exact
-        said[4] = right
+    assert sum(runs) == len(record.frames) and max(runs) == min(frames_at_once, 7 if axes not in ("yx", "cyx") else 1)
+    for number, frame in enumerate(record.frames):
+        frames = [*record.frames]
+        frames[number] = frame._replace(digest="0" * 64)
+        other = dataclasses.replace(record, frame_rows=tuple(frames))
+        assert not read_back.read_back(tmp_path, other, pool).exact
 
 
 def test_a_frame_that_is_not_there_is_a_mismatch(tmp_path: Path) -> None:
     record = written(tmp_path, "zyx", (7, 4, 5))
-    record["frames"].append([0, 7, None, 7, "0" * 64])
+    frames = (*record.frames, FrameRow(0, 7, None, 7, "0" * 64))
+    record = dataclasses.replace(record, frame_rows=frames)
     assert not read_back.read_back(tmp_path, record).exact
 
 
@@ -93,7 +96,6 @@ def test_an_error_of_the_disk_is_no_mismatch(tmp_path: Path, where: str, monkeyp
 
 
 def test_infinity_stands_in_the_row_as_a_word() -> None:
-    facts = {"bits_allocated": 32, "bits_stored": 32, "photometric": "MONOCHROME2"}
-    volume = {"array": "a", "dtype": "<f4", "signed": True, "facts": facts, "declared_min": None, "declared_max": None}
-    row = read_back.depth_row(volume, read_back.ReadBack(True, -1.0, float("inf"), float("-inf"), 2.0))
-    assert (row["observed_min"], row["observed_max"], row["unpadded_min"]) == (-1.0, "inf", "-inf")
+    volume = made_up_records.volume(dtype="<f4", bits_allocated=32, bits_stored=32, declared_max=None)
+    row = verdicts.depth_row(volume, read_back.ReadBack(True, -1.0, float("inf"), float("-inf"), 2.0))
+    assert (row.observed_min, row.observed_max, row.unpadded_min) == (-1.0, "inf", "-inf")

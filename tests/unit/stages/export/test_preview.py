@@ -11,7 +11,7 @@ from dicomzarr.stages.export import preview
 
 
 def seen(pixels: Any, facts: Any, number: int = 0, low: Any = 0, high: Any = 100) -> list[Any]:
-    array: Any = SimpleNamespace(facts=facts, depth={"unpadded_min": low, "unpadded_max": high})
+    array: Any = SimpleNamespace(facts=facts, depth=SimpleNamespace(unpadded_min=low, unpadded_max=high))
     found = preview.eight_bits(np.asarray(pixels), array, number)
     assert found.dtype == np.uint8
     return found.tolist()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
 
+import made_up_records
 import numpy as np
 import pytest
 from blake3 import blake3
 
 from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.records.series_record import FrameRow
 from dicomzarr.stages.export import nifti, npz, verified_arrays
 from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes import model
@@ -35,16 +37,15 @@ def made(
             planes.append(plane)
             frame = model.Frame(0, len(frames), 1, "", "", "", "CT", (), 6, 4, 1, dtype, "MONOCHROME2", 16)
             places.append(model.Place(frame, t, z))
-            frames.append([0, len(frames), t, z, blake3(plane.data.cast("B")).hexdigest()])
+            frames.append(FrameRow(0, len(frames), t, z, blake3(plane.data.cast("B")).hexdigest()))
     volume = model.Volume(("x",), "volume", "made up", tuple(axes), shape, tuple(places))
     ome_metadata.write_image_group(folder, volume, {"modality": "CT", "photometric": "MONOCHROME2", "bits_stored": 16})
     shard_writer.write_array(
         folder / "0", shard_writer.chunk_grid(axes, shape, dtype, layout), dtype, "balanced", planes
     )
-    facts = {"modality": "CT", "photometric": "MONOCHROME2", "bits_stored": 16}
-    said: dict[str, Any] = {"array": NAME, "axes": axes, "shape": list(shape), "dtype": dtype, "frames": frames}
-    said |= {"facts": facts, "pixel_digest": "", "source_bytes": 1, "stored_bytes": 1}
-    return verified_arrays.Array(Results(results), said, {"observed_min": 0, "observed_max": 99}), voxels
+    record = made_up_records.volume(array=NAME, axes=axes, shape=shape, dtype=dtype, frame_rows=tuple(frames))
+    depth = made_up_records.depth(observed_min=0, observed_max=99)
+    return verified_arrays.Array(Results(results), record, depth), voxels
 
 
 @pytest.mark.parametrize("block", [1, 2 * 48, 1 << 20])
@@ -60,7 +61,7 @@ def test_blocks_are_the_array_and_frames_are_its_frames(
     array, voxels = made(tmp_path, axes, layout)
     assert b"".join(one.tobytes() for one, _ in array.blocks()) == voxels.tobytes()
     seen = list(array.frames())
-    assert [[frame.t, frame.z, frame.digest] for frame in seen] == [said[2:] for said in array.said["frames"]]
+    assert [(frame.t, frame.z, frame.digest) for frame in seen] == [row[2:] for row in array.record.frames]
     for frame in seen:
         at = {"t": frame.t, "z": frame.z}
         plane = voxels[tuple(slice(None) if at.get(axis) is None else at[axis] for axis in axes)]
@@ -69,7 +70,9 @@ def test_blocks_are_the_array_and_frames_are_its_frames(
 
 def test_a_frame_that_is_not_the_one_that_was_decoded_is_told(tmp_path: Path) -> None:
     array, _ = made(tmp_path, "zyx")
-    array.said["frames"][3][4] = "0" * 64
+    frames = [*array.record.frames]
+    frames[3] = frames[3]._replace(digest="0" * 64)
+    array = dataclasses.replace(array, record=dataclasses.replace(array.record, frame_rows=tuple(frames)))
     with pytest.raises(verified_arrays.Damaged, match=NAME):
         list(array.blocks())
 
@@ -80,7 +83,7 @@ def test_an_archive_of_arrays_is_the_same_bytes_each_time(tmp_path: Path) -> Non
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (row,) = npz.export_series([array], tmp_path / name, 1).files
-        data.append((tmp_path / name / row["file"]).read_bytes())
+        data.append((tmp_path / name / row.file).read_bytes())
     assert data[0] == data[1]
     with np.load(tmp_path / "one" / "0123456789abcdef.npz", allow_pickle=False) as archive:
         assert np.array_equal(archive["01234567"], voxels)
@@ -93,7 +96,7 @@ def test_colours_of_a_nifti_lie_side_by_side(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(array.facts, "affine_lps", np.eye(4).tolist())  # type: ignore[arg-type]
     (tmp_path / "out").mkdir()
     made_of = nifti.export_series([array], tmp_path / "out", 1)
-    assert [row["outcome"] for row in made_of.arrays] == ["exported"]
+    assert [row.outcome for row in made_of.arrays] == ["exported"]
     read = np.asanyarray(nibabel.load(tmp_path / "out" / f"{NAME}.nii.gz").dataobj)
     for number, colour in enumerate("RGB"):
         assert np.array_equal(read[colour].T, voxels[:, number])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,13 +18,15 @@ from dicomzarr.pixels import decoders
 from dicomzarr.pixels.decoders import Decoder
 from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.plan import SeriesPlan
+from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.stages.index_headers.read_chunk import read_files
 from dicomzarr.system import thread_pool
-from dicomzarr.system.thread_pool import Crew
+from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes.model import Options
 
 OPTIONS: dict[str, Any] = {
     "compression": "balanced",
@@ -36,7 +39,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | None = None) -> dict[str, Any]:
+def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | None = None) -> SeriesRecord:
     """Extract a series of RLE slices, one of them broken."""
     rows, contents = [], {}
     folder.mkdir(exist_ok=True)
@@ -52,32 +55,32 @@ def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | Non
         (line,) = read_files({"": str(folder)}, [(path.name, key)], Gatherer())
         rows.append(json.loads(line))
         contents[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    entry = {"series_id": "s", "study_id": "t", "subject_id": "u", "flags": [], "files": rows, "rivals": []}
+    plan = SeriesPlan("s", "t", "u", (), tuple(rows))
     roots = Roots({"": os.fsencode(folder)})
     options = Options(**OPTIONS)
-    return extract(entry, contents, folder / "store", roots, Pseudonyms(b"k" * 32), options, Crew(threads))
+    return extract(plan, contents, folder / "store", roots, Pseudonyms(b"k" * 32), options, ThreadPool(threads))
 
 
 def test_two_decoders_that_agree(tmp_path: Path) -> None:
     record = extracted(tmp_path)
-    (volume,) = record["volumes"]
-    assert volume["cross_checks"] == {"agreed dicomzarr-rle": 3} and volume["flags"] == []
-    assert record["disagreement"] is None
+    (volume,) = record.volumes
+    assert volume.cross_checks == {"agreed dicomzarr-rle": 3} and volume.flags == ()
+    assert record.disagreement is None
 
 
 def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_pool, "WORTH_IT", 0)
 
-    def everything(threads: int) -> tuple[object, dict[str, bytes]]:
+    def everything(threads: int) -> tuple[SeriesRecord, dict[str, bytes]]:
         folder = tmp_path / str(threads)
         record = extracted(folder, 20, threads, broken=13)
-        for file in record["files"]:
-            del file["stat"]
+        files = tuple(file._replace(stat=(0, 0, 0, 0)) for file in record.files)
+        record = dataclasses.replace(record, file_rows=files)
         store = folder / "store"
         return record, {os.fspath(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
 
     record, files = everything(1)
-    assert [file["reason"] for file in record["files"]].count("") == 19 and len(files) > 2
+    assert [file.reason for file in record.files].count("") == 19 and len(files) > 2
     assert everything(4) == (record, files)
 
 
@@ -87,11 +90,12 @@ def test_two_decoders_that_disagree_quarantine_the_series_with_both_digests(
     wrong = Decoder(lambda: "wrong", lambda data, request: decoders.RLE.decode(data, request) // 2, confined=False)
     monkeypatch.setattr(decoders, "RLE_OWN", wrong)
     record = extracted(tmp_path)
-    assert record["volumes"] == []
-    assert {file["reason"] for file in record["files"]} == {"decoder_disagreement"}
-    first, second = record["disagreement"]["digests"]
+    assert record.volumes == ()
+    assert {file.reason for file in record.files} == {"decoder_disagreement"}
+    assert record.disagreement
+    first, second = record.disagreement.digests
     assert first != second and len(first) == len(second) == 64
-    assert record["disagreement"]["content"] in {file["content"] for file in record["files"]}
+    assert record.disagreement.content in {file.content for file in record.files}
 
 
 def test_a_second_decoder_that_refuses_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +103,6 @@ def test_a_second_decoder_that_refuses_is_stated(tmp_path: Path, monkeypatch: py
         raise SetAside("decode_error")
 
     monkeypatch.setattr(decoders, "RLE_OWN", Decoder(lambda: "picky", refuse))
-    (volume,) = extracted(tmp_path)["volumes"]
-    assert volume["flags"] == ["not_cross_checked"]
-    assert volume["cross_checks"] == {"refused picky": 3}
+    (volume,) = extracted(tmp_path).volumes
+    assert volume.flags == ("not_cross_checked",)
+    assert volume.cross_checks == {"refused picky": 3}

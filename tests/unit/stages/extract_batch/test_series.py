@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.plan import SeriesPlan
+from dicomzarr.source.row import HeaderRow
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import fingerprint, name_volumes
-from dicomzarr.volumes.model import Options, Volume
+from dicomzarr.volumes.model import Volume
 
 OPTIONS = Options(
     compression="balanced",
@@ -38,10 +41,11 @@ def test_no_volume_is_lost_where_ids_collide() -> None:
 
 
 def test_the_fingerprint_depends_on_contents_and_options_and_not_on_paths() -> None:
-    def entry(*paths: str) -> dict[str, object]:
-        files = [{"path": path, "outcome": "image", "reason": ""} for path in paths]
-        ids = {"series_id": "s", "study_id": "t", "subject_id": "u", "flags": []}
-        return {"files": files, "rivals": [], **ids}
+    def entry(*paths: str) -> SeriesPlan:
+        files = [
+            HeaderRow(path=path, stat=(1, 1, 1, 1), outcome="image", reason="", flags=[], facts={}) for path in paths
+        ]
+        return SeriesPlan("s", "t", "u", (), tuple(files))
 
     first = fingerprint(entry("a", "b"), {"a": "1", "b": "2"}, OPTIONS)
     assert fingerprint(entry("x", "y"), {"x": "2", "y": "1"}, OPTIONS) == first

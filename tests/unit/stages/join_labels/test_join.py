@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records import plan
 from dicomzarr.stages import check_gate
 from dicomzarr.stages.join_labels import join as labels
 from dicomzarr.stages.join_labels import label_files
@@ -32,6 +33,16 @@ def row(path: str, patient: str = "p1", series: str = "1.2", study: str = "1", i
     return {"path": path, "facts": facts | ({"IssuerOfPatientID": issuer} if issuer else {})}
 
 
+def write_plan(results: Results, series: list[dict[str, Any]]) -> None:
+    """Write the plan of the one batch."""
+    entries = []
+    for one in series:
+        ids = {"flags": [], "series_id": one["series_id"], "study_id": "", "subject_id": ""}
+        lines = [json_files.canonical_json(file).strip() for file in one["files"]]
+        entries.append(plan.series_json(lines, [], json_files.canonical_json(ids).strip()))
+    storage.write_atomically(results.plan("0001-0000"), plan.plan_json("0001-0000", entries), private=True)
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     """Four series of which the last has no image in the dataset."""
@@ -44,8 +55,7 @@ def results(tmp_path: Path) -> Results:
     }
     lines = [f"{letter * 16}/12345678\n" for letter in "aabc"]
     storage.write_atomically(found.dataset / "arrays.csv", "".join(["array\n", *lines]).encode())
-    entries = [{"series_id": name, "files": rows} for name, rows in series.items()]
-    storage.write_atomically(found.plan("0001-0000"), json_files.canonical_json({"series": entries}), private=True)
+    write_plan(found, [{"series_id": name, "files": rows} for name, rows in series.items()])
     return found
 
 
@@ -114,7 +124,7 @@ def test_a_label_of_a_series_without_an_image_has_no_partner(results: Results, t
 def test_a_label_of_nobody_is_told(results: Results, tmp_path: Path) -> None:
     found = json.loads(results.plan("0001-0000").read_text())
     found["series"][1]["files"][0]["facts"]["PatientID"] = ""  # must not be found by an empty cell
-    storage.write_atomically(results.plan("0001-0000"), json_files.canonical_json(found), private=True)
+    write_plan(results, found["series"])
     joined, report, details = join(results, [source(tmp_path / "l.csv", "id,kind\n,benign\np1,benign\n")])
     assert set(joined) == {"a"} and finding(report, "labels_unmatched") == 1
     assert ("2", "") in [(line["line"], line["key"]) for line in details]
@@ -160,7 +170,7 @@ def test_zeros_in_front_belong_to_an_identifier(results: Results, tmp_path: Path
     for number, name in ((0, "007"), (1, "7"), (2, "7.0")):
         for one in found["series"][number]["files"]:
             one["facts"]["PatientID"] = name
-    storage.write_atomically(results.plan("0001-0000"), json_files.canonical_json(found), private=True)
+    write_plan(results, found["series"])
     assert set(join(results, [source(tmp_path / "l.csv", "id,kind\n007,benign\n")])[0]) == {"a"}
     assert set(join(results, [source(tmp_path / "l.csv", "id,kind\n7,benign\n")])[0]) == {"b"}
 
@@ -170,7 +180,7 @@ def test_identifiers_with_umlauts_are_found(results: Results, tmp_path: Path, en
     found = json.loads(results.plan("0001-0000").read_text())
     for one in found["series"][0]["files"]:
         one["facts"]["PatientID"] = "Mü-1".encode(encoding).decode("latin-1")  # as the header index keeps bytes
-    storage.write_atomically(results.plan("0001-0000"), json_files.canonical_json(found), private=True)
+    write_plan(results, found["series"])
     assert set(join(results, [source(tmp_path / "l.csv", "id,kind\nMü-1,benign\n")])[0]) == {"a"}
 
 
@@ -198,7 +208,7 @@ def test_the_name_of_a_folder_is_a_class(results: Results) -> None:
 def test_a_series_in_the_folders_of_two_classes_is_a_conflict(results: Results) -> None:
     found = json.loads(results.plan("0001-0000").read_text())
     found["series"][0]["files"][1]["path"] = "one/y/2.dcm"
-    storage.write_atomically(results.plan("0001-0000"), json_files.canonical_json(found), private=True)
+    write_plan(results, found["series"])
     joined, report, details = join(results, [{"folder": 2, "name": "organ", "values": ["x", "y"]}])
     assert set(joined) == {"b"} and finding(report, "label_conflicts") == 1
     assert [(line["key"], line["series_id"][0]) for line in details if line["finding"] == "label_conflicts"] == [

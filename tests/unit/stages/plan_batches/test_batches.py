@@ -1,4 +1,4 @@
-"""Series into batches: stable, owned by prefix, never shrinking; who shares and who rivals whom."""
+"""Series into batches: stable, owned by prefix, never shrinking; which files share UIDs."""
 
 from __future__ import annotations
 
@@ -100,15 +100,15 @@ def test_patients_who_share_a_series_uid_stay_apart(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_files_of_other_series_with_the_same_instance_uid_are_rivals(tmp_path: Path) -> None:
+def test_files_of_other_series_with_the_same_instance_uid_are_listed(tmp_path: Path) -> None:
     found = plan(
         tmp_path, [row("a", "1.1", "2.1"), row("b", "1.2", "2.1"), row("c", "1.2", "2.2"), row("d", "1.1", "2.1")]
     )
-    rivals = {len(entry["files"]): [one["path"] for one in entry["rivals"]] for entry in found.values()}
     paths = sorted(
-        (tuple(f["path"] for f in e["files"]), tuple(r["path"] for r in e["rivals"])) for e in found.values()
+        tuple(tuple(row["path"] for row in entry[key]) for key in ("files", "same_uid_elsewhere"))
+        for entry in found.values()
     )
-    assert paths == [(("a", "d"), ("b",)), (("b", "c"), ("a", "d"))] and rivals
+    assert paths == [(("a", "d"), ("b",)), (("b", "c"), ("a", "d"))]
 
 
 def test_without_a_series_uid_the_content_is_the_series(tmp_path: Path) -> None:
@@ -124,14 +124,21 @@ def test_without_a_patient_the_study_stands_for_one(tmp_path: Path) -> None:
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
-    rows = [row(f"{n}.dcm", f"1.{n}", f"2.{n}") for n in range(5)] + [row('o,\\"rivals\\":[dd', "1.3", "2.4")]
+    rows = [row(f"{n}.dcm", f"1.{n}", f"2.{n}") for n in range(5)] + [
+        row('o,\\"same_uid_elsewhere\\":[dd', "1.3", "2.4")
+    ]
     made = plan(tmp_path, rows)
     path = Results(tmp_path).plan("0001-0000")
     name, found = plan_file.read_plan(path)
     assert name == "0001-0000"
-    assert {one.series_id: one.entry for one in found} == made
-    assert [one.size for one in found] == [sum(f["stat"][0] for f in one.entry["files"]) for one in found]
-    assert sum(len(one.entry["rivals"]) for one in found) == 2  # 4.dcm and the odd name share an instance
+    plans_of = [one.parse() for one in found]
+    lists = {"flags", "files", "same_uid_elsewhere"}
+    assert {one.series_id: one for one in plans_of} == {
+        series: plan_file.SeriesPlan(**{key: tuple(value) if key in lists else value for key, value in one.items()})
+        for series, one in made.items()
+    }
+    assert [one.size for one in found] == [sum(row["stat"][0] for row in one.files) for one in plans_of]
+    assert sum(len(one.same_uid_elsewhere) for one in plans_of) == 2  # 4.dcm and the odd name share an instance
     whole = path.read_bytes()
     for cut in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])

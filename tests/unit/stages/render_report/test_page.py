@@ -20,6 +20,7 @@ from made_up_dataset import OUTCOMES, Made, ramp, some_arrays, write_dataset
 from PIL import Image
 
 from dicomzarr.arrays import shard_writer
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.render_report import contact_sheet, numbers
 from dicomzarr.stages.render_report.contact_sheet import choose, preview
 from dicomzarr.stages.render_report.findings import findings
@@ -379,7 +380,7 @@ def test_a_page_without_what_the_disk_withholds_is_not_made(tmp_path: Path, monk
     def withheld(*args: object) -> None:
         raise OSError(errno.EIO, "the disk")
 
-    monkeypatch.setattr(contact_sheet, "read_plane", withheld)
+    monkeypatch.setattr(contact_sheet.Volume, "read", withheld)
     with pytest.raises(OSError, match="the disk"):
         render(folder)
 
@@ -457,6 +458,6 @@ def test_the_script_writes_the_page_and_nothing_beside_it(dataset: Path, page: s
     from render_report import render_report
 
     report = tmp_path / "reports" / "report.html"
-    assert render_report(dataset, report) == {"counts": {"bytes": len(page.encode())}}
+    assert render_report(dataset, report) == RuleRecord(counts={"bytes": len(page.encode())})
     assert report.read_text(encoding="utf-8") == page
     assert list(report.parent.iterdir()) == [report]

@@ -1,0 +1,80 @@
+"""Write one image of the dataset: the one way from decoded frames to files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.system.thread_pool import SERIAL, ThreadPool
+from dicomzarr.volumes.model import Volume
+
+Digests = shard_writer.Digests
+
+
+class Decoded(NamedTuple):
+    """What is known of an image when its last frame is decoded.
+
+    Attributes
+    ----------
+    flags : sequence of str
+        All flags of the volume, those of its geometry included.
+    pixel_facts : mapping
+        See `ome_metadata.facts`.
+    """
+
+    flags: Sequence[str]
+    pixel_facts: Mapping[str, Any]
+
+
+def write_image(
+    folder: Path,
+    volume: Volume,
+    frames: Iterable[NDArray[Any]],
+    decoded: Callable[[], Decoded],
+    *,
+    compression: str,
+    layout: str,
+    pool: ThreadPool = SERIAL,
+) -> Digests:
+    """Write an OME-Zarr image: the array ``0``, small arrays beside it where lists are long, and the group's metadata.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the image, made here. It is for the caller to remove if this raises.
+    volume : Volume
+        Axes, shape, places and geometry of the array; the dtype is that of its first frame.
+    frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
+        Stored values of the array's dtype, in array order: `t` slowest, then `z`. Each is taken when there is room.
+    decoded : callable
+        Asked after the last frame.
+    compression : str
+        A key of `shard_writer.PRESETS`.
+    layout : str
+        ``slice`` (one frame a chunk) or ``brick`` (16 x 128 x 128 voxels).
+    pool : ThreadPool
+        Compresses; the bytes are the same whatever its number.
+
+    Returns
+    -------
+    dict
+        Size in bytes and SHA-256 of each file, by its path below the image.
+
+    Raises
+    ------
+    ValueError
+        If a frame has another shape or dtype than the array, or there are fewer frames than it has room for.
+    """
+    folder.mkdir()
+    dtype = volume.places[0].frame.dtype
+    grid = shard_writer.chunk_grid(volume.axes, volume.shape, dtype, layout)
+    written = shard_writer.write_array(folder / "0", grid, dtype, compression, frames, pool)
+    flags, pixel_facts = decoded()
+    volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
+    group = ome_metadata.write_image_group(folder, volume, pixel_facts)
+    return {f"0/{name}": digest for name, digest in written.items()} | group

@@ -1,0 +1,58 @@
+"""Photometric interpretations: how many samples a pixel has, and how many are stored of it.
+
+References
+----------
+DICOM PS3.3 C.7.6.3.1.2, retired ones included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from dicomzarr.vocabulary.allow_list import OTHER
+
+
+class PhotometricInterpretation(NamedTuple):
+    """One defined term of Photometric Interpretation (0028,0004).
+
+    Attributes
+    ----------
+    samples : int
+        Samples per Pixel (0028,0002) that it needs.
+    stored : int
+        Samples that uncompressed data hold of two pixels: fewer where chroma is subsampled.
+    is_extracted : bool
+        Whether arrays are made of it.
+    """
+
+    name: str
+    samples: int
+    stored: int
+    is_extracted: bool = True
+
+
+PHOTOMETRIC: Mapping[str, PhotometricInterpretation] = {
+    row.name: row
+    for row in (
+        PhotometricInterpretation("MONOCHROME1", 1, 2),
+        PhotometricInterpretation("MONOCHROME2", 1, 2),
+        PhotometricInterpretation("PALETTE COLOR", 1, 2),
+        PhotometricInterpretation("RGB", 3, 6),
+        PhotometricInterpretation("HSV", 3, 6, is_extracted=False),
+        PhotometricInterpretation("ARGB", 4, 8, is_extracted=False),
+        PhotometricInterpretation("CMYK", 4, 8, is_extracted=False),
+        PhotometricInterpretation("YBR_FULL", 3, 6),
+        PhotometricInterpretation("YBR_FULL_422", 3, 4),
+        PhotometricInterpretation("YBR_PARTIAL_422", 3, 4),
+        PhotometricInterpretation("YBR_PARTIAL_420", 3, 3),
+        PhotometricInterpretation("YBR_ICT", 3, 6),
+        PhotometricInterpretation("YBR_RCT", 3, 6),
+        PhotometricInterpretation("XYB", 3, 6),
+    )
+}
+
+
+def known_photometric(value: str) -> str:
+    """Return a known Photometric Interpretation, `OTHER` for anything else: a header may hold any text in its place."""
+    return value if value in PHOTOMETRIC else OTHER

@@ -1,0 +1,89 @@
+"""Storage SOP classes that decide something here, and what they mean.
+
+References
+----------
+DICOM PS3.4 B.5, retired classes included; PS3.6 table A-1.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+UID_ROOT: Final = "1.2.840.10008."  # PS3.6 annex A: names of the standard itself
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+
+MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+ULTRASOUND_MULTI_FRAME_RETIRED: Final = f"{_STORAGE}3"
+ULTRASOUND_MULTI_FRAME: Final = f"{_STORAGE}3.1"
+MR_SPECTROSCOPY: Final = f"{_STORAGE}4.2"
+ULTRASOUND_RETIRED: Final = f"{_STORAGE}6"
+ULTRASOUND: Final = f"{_STORAGE}6.1"
+ENHANCED_US_VOLUME: Final = f"{_STORAGE}6.2"
+SECONDARY_CAPTURE: Final = f"{_STORAGE}7"
+PARAMETRIC_MAP: Final = f"{_STORAGE}30"
+SEGMENTATION: Final = f"{_STORAGE}66.4"
+LABEL_MAP_SEGMENTATION: Final = f"{_STORAGE}66.7"
+VL_IMAGE_RETIRED: Final = f"{_STORAGE}77.1"
+VL_MULTI_FRAME_IMAGE_RETIRED: Final = f"{_STORAGE}77.2"
+VL_ENDOSCOPIC: Final = f"{_STORAGE}77.1.1"
+VIDEO_ENDOSCOPIC: Final = f"{_STORAGE}77.1.1.1"
+VL_MICROSCOPIC: Final = f"{_STORAGE}77.1.2"
+VIDEO_MICROSCOPIC: Final = f"{_STORAGE}77.1.2.1"
+VL_PHOTOGRAPHIC: Final = f"{_STORAGE}77.1.4"
+VIDEO_PHOTOGRAPHIC: Final = f"{_STORAGE}77.1.4.1"
+VL_WHOLE_SLIDE_MICROSCOPY: Final = f"{_STORAGE}77.1.6"
+DERMOSCOPIC_PHOTOGRAPHY: Final = f"{_STORAGE}77.1.7"
+RT_DOSE: Final = f"{_STORAGE}481.2"
+
+ULTRASOUNDS: Final = frozenset(
+    (ULTRASOUND_MULTI_FRAME_RETIRED, ULTRASOUND_MULTI_FRAME, ULTRASOUND_RETIRED, ULTRASOUND, ENHANCED_US_VOLUME)
+)
+# Endoscopic, microscopic (not of slides), photographic and dermoscopic images, and videos of the first three.
+PHOTOGRAPHS: Final = frozenset(
+    (
+        *(VL_IMAGE_RETIRED, VL_MULTI_FRAME_IMAGE_RETIRED, VL_ENDOSCOPIC, VIDEO_ENDOSCOPIC, VL_MICROSCOPIC),
+        *(VIDEO_MICROSCOPIC, VL_PHOTOGRAPHIC, VIDEO_PHOTOGRAPHIC, DERMOSCOPIC_PHOTOGRAPHY),
+    )
+)
+SEGMENTATIONS: Final = frozenset((SEGMENTATION, LABEL_MAP_SEGMENTATION))
+TILED: Final = SEGMENTATIONS | {VL_WHOLE_SLIDE_MICROSCOPY}  # whose frames may be tiles of one plane
+
+
+class WithoutPixels(NamedTuple):
+    """A storage class of no images: its UID, or where that ends in a dot the beginning of several; a reason code."""
+
+    uid: str
+    reason: str
+
+
+_WITHOUT_PIXELS: Final = (
+    WithoutPixels(f"{_STORAGE}88.", "structured_report"),
+    WithoutPixels(f"{_STORAGE}481.", "rt_object"),  # RT Dose among them, which may have pixels or not
+    WithoutPixels(f"{_STORAGE}11.", "presentation_state"),
+    WithoutPixels(f"{_STORAGE}104.", "encapsulated_document"),
+    WithoutPixels(f"{_STORAGE}9.", "waveform"),
+    WithoutPixels(MR_SPECTROSCOPY, "no_pixel_data"),  # has Rows and Columns (PS3.3 C.8.14.1)
+)
+
+
+def reason_without_pixels(sop_class: str, *, has_rows: bool) -> str:
+    """Return the reason code of a file without pixel data by its SOP class, or nothing where that does not explain it.
+
+    Parameters
+    ----------
+    sop_class : str
+        SOP Class UID (0008,0016).
+    has_rows : bool
+        Whether the header has Rows (0028,0010): an RT Dose that has them lost its pixels.
+    """
+    if sop_class == RT_DOSE and has_rows:
+        return ""
+    for kind in _WITHOUT_PIXELS:
+        if sop_class == kind.uid or (kind.uid.endswith(".") and sop_class.startswith(kind.uid)):
+            return kind.reason
+    return ""
+
+
+def is_secondary_capture(sop_class: str) -> bool:
+    """Return whether a class is Secondary Capture Image Storage, or one of its multi-frame children."""
+    return sop_class == SECONDARY_CAPTURE or sop_class.startswith(f"{SECONDARY_CAPTURE}.")

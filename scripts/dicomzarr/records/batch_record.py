@@ -1,0 +1,71 @@
+"""The records of jobs that work on the series of a batch: extraction and reading back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from dicomzarr.records import check_record
+from dicomzarr.records.check_record import DepthRow, SizeRow
+from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.system.results_folder import Results
+
+EXTRACT, CHECK = "extract_batch", "check_batch"
+
+
+def batch_record_path(results: Results, rule: str, batch: str) -> Path:
+    """Return where the record of a rule for a batch lies."""
+    return results.records / rule / f"{batch}.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord(RuleRecord):
+    """What the extraction of a batch did; it claims every file of its arrays and every record of its series.
+
+    Attributes
+    ----------
+    series : mapping of str to str
+        Fingerprint of each series, by id.
+    records_digest : str
+        Digest of the digests of the records of the series, by increasing id.
+    """
+
+    series: Mapping[str, str]
+    records_digest: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CheckBatchRecord(RuleRecord):
+    """The verdicts of a batch; it claims the records of its series.
+
+    Attributes
+    ----------
+    depth, size : tuple
+        A row for each array, in the order of the arrays.
+    """
+
+    depth: tuple[DepthRow, ...]
+    size: tuple[SizeRow, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        # Not super(): a dataclass with slots is another class than the one that was written down.
+        return RuleRecord.to_json(self) | check_record.rows_to_json(self.depth, self.size)
+
+    @classmethod
+    def from_json(cls, raw: Any) -> Self:
+        """Return a record from the JSON values of its fields; raises `KeyError`, `TypeError` or `ValueError`."""
+        raw["depth"], raw["size"] = check_record.rows_of_json(raw)
+        return cls(**RuleRecord.common_of(raw))
+
+
+def load_extracted(results: Results, batch: str) -> BatchRecord:
+    """Return the record of the extraction of a batch; errors as `RuleRecord.load`."""
+    return BatchRecord.load(batch_record_path(results, EXTRACT, batch))
+
+
+def load_checked(results: Results, batch: str) -> CheckBatchRecord:
+    """Return the record of the reading back of a batch; errors as `RuleRecord.load`."""
+    return CheckBatchRecord.load(batch_record_path(results, CHECK, batch))

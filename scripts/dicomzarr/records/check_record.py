@@ -1,0 +1,123 @@
+"""The record of a series that was read back: a verdict on the depth and one on the size of each of its arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+from dicomzarr.records import record_file
+from dicomzarr.records.record_file import Bytes
+from dicomzarr.vocabulary.errors import Damaged
+
+
+class FileState(NamedTuple):
+    """A file of an array as it was when it was read."""
+
+    size: int  # in bytes
+    mtime_ns: int
+    inode: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DepthRow:
+    """A row of `depth.csv`; see docs/outputs.md. None is an empty cell."""
+
+    array: str
+    dtype: str
+    bits_allocated: int
+    bits_stored: int
+    signed: str  # true or false
+    photometric: str
+    declared_min: int | None
+    declared_max: int | None
+    observed_min: float | str | None  # infinity is a word
+    observed_max: float | str | None
+    bits_used: int | None
+    padding_value: int | None
+    unpadded_min: float | str | None
+    unpadded_max: float | str | None
+    read_back: str  # exact or mismatch
+    verdict: str  # pass, warn or fail
+    flags: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SizeRow:
+    """A row of `size.csv`; see docs/outputs.md. None is an empty cell."""
+
+    array: str
+    frames_expected: int
+    frames_written: int
+    rows: int
+    columns: int
+    expected_bytes: int
+    source_bytes: int
+    stored_bytes: int
+    ratio: float | None
+    files: int
+    missing_slices: int
+    verdict: str  # pass, warn or fail
+    flags: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """What reading back the arrays of a series found, and for which state of the disk that holds.
+
+    Attributes
+    ----------
+    code : str
+        Digest of the code that read.
+    fingerprint : str
+        Of the series, as its `SeriesRecord` has it.
+    disk : mapping
+        The state of each file, by array and by path below the array.
+    depth, size : tuple
+        A row for each array, in the order of the series' volumes.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+
+    code: str
+    fingerprint: str
+    disk: Mapping[str, Mapping[str, FileState]]
+    depth: tuple[DepthRow, ...]
+    size: tuple[SizeRow, ...]
+
+    def to_bytes(self) -> Bytes:
+        """Return the record as it is written, and its digest."""
+        return record_file.to_bytes(self.SCHEMA, record_file.fields_of(self) | rows_to_json(self.depth, self.size))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the record in a file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        Damaged
+            If it is not as it was written, or of another schema.
+        """
+        raw = record_file.read(path, cls.SCHEMA).fields
+        try:
+            raw["disk"] = {
+                array: {name: FileState(*state) for name, state in files.items()}
+                for array, files in raw["disk"].items()
+            }
+            raw["depth"], raw["size"] = rows_of_json(raw)
+            return cls(**raw)
+        except (KeyError, TypeError, ValueError):
+            raise Damaged(path) from None
+
+
+def rows_to_json(depth: tuple[DepthRow, ...], size: tuple[SizeRow, ...]) -> dict[str, object]:
+    """Return the rows of both reports as JSON values, by the name of the report."""
+    return {"depth": list(map(record_file.fields_of, depth)), "size": list(map(record_file.fields_of, size))}
+
+
+def rows_of_json(raw: Any) -> tuple[tuple[DepthRow, ...], tuple[SizeRow, ...]]:
+    """Return the rows of both reports from what `rows_to_json` returned."""
+    return tuple(DepthRow(**row) for row in raw["depth"]), tuple(SizeRow(**row) for row in raw["size"])

@@ -1,0 +1,110 @@
+"""What a batch does with the record of a series: trusted, brought up to date, or revoked with its reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from dicoms import save_series
+from revocations import revoked
+
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.batch_record import BatchRecord
+from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.source import inventory, listing
+from dicomzarr.stages.extract_batch import batch
+from dicomzarr.stages.extract_batch.options import Options
+from dicomzarr.stages.index_headers import index
+from dicomzarr.stages.plan_batches import batches
+from dicomzarr.system import files, json_files
+from dicomzarr.system.results_folder import Results
+
+IDS = Pseudonyms(b"k" * 32)
+OPTIONS = Options("balanced", "slice", 1e-3, 0.0, "keep", ("a 1",), "c")
+
+
+def extract(results: Results, **switches: bool) -> BatchRecord:
+    """Bring the one batch up to date with the source."""
+    sources = {"": results.root.parent / "source"}
+    headers = results.private / "headers.jsonl"
+    inventory.write(sources, listing.list_sources(sources), results.inventory)
+    index.index_headers(results.inventory, headers, results.private / "cache", 1)
+    batches.plan_batches(results, headers, results.plans / "contents.json", IDS, series_each=10, bytes_each=1 << 40)
+    (plan,) = results.plans.glob("*-*.json")
+    return batch.extract_batch(plan, results.inventory, results, IDS, OPTIONS, **switches)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Two extracted series."""
+    for name in ("one", "two"):
+        save_series(tmp_path / "source" / name, name, 2)
+    found = Results(tmp_path / "results")
+    files.make_private(found.private)
+    assert extract(found).counts == {"series": 2, "extracted": 2, "unchanged": 0, "removed": 0, "hashed": 4}
+    assert revoked(found.root) == set()
+    return found
+
+
+def records(results: Results) -> list[Path]:
+    return sorted(results.records.glob("extract_batch/*/*.json"))
+
+
+def test_what_did_not_change_is_claimed_without_reading_it(results: Results) -> None:
+    before = [path.read_bytes() for path in records(results)]
+    again = extract(results)
+    assert (again.counts["unchanged"], again.counts["hashed"]) == (2, 0)
+    for path in records(results):
+        record, size, _ = SeriesRecord.read(path)
+        assert again.claims[os.path.relpath(path, results.root)] == (size, "")
+        claimed = {f"dataset/images.zarr/{name}": claim for name, claim in record.claimed_files().items()}
+        assert claimed and claimed.items() <= again.claims.items()
+        assert again.series[record.series_id] == record.fingerprint
+    assert [path.read_bytes() for path in records(results)] == before and revoked(results.root) == set()
+
+
+def test_a_renamed_folder_changes_paths_alone(results: Results, tmp_path: Path) -> None:
+    before = {path: path.stat().st_ino for path in results.images.rglob("*")}
+    (tmp_path / "source" / "one").rename(tmp_path / "source" / "three")
+    done = extract(results)
+    assert (done.counts["unchanged"], done.counts["hashed"]) == (2, 2) and revoked(results.root) == set()
+    paths = {file.path.split("/")[0] for path in records(results) for file in SeriesRecord.load(path).files}
+    assert paths == {"two", "three"}
+    assert {path: path.stat().st_ino for path in results.images.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("harm", "why"), [("record", "damaged"), ("folder", "damaged"), ("array", "file_missing")])
+def test_a_series_that_is_not_as_recorded_is_extracted_again(results: Results, harm: str, why: str) -> None:
+    first = records(results)[0]
+    whole = first.read_bytes()
+    if harm == "record":
+        first.write_bytes(whole[:-9])
+    elif harm == "folder":
+        first.unlink()
+        first.mkdir()
+    else:
+        next((results.images / first.stem).rglob("c/*/*/*")).unlink()
+    assert extract(results).counts["extracted"] == 1
+    assert first.read_bytes() == whole and revoked(results.root) == {("extract_batch", "series", why)}
+
+
+def test_a_changed_series_supersedes_its_record(results: Results, tmp_path: Path) -> None:
+    save_series(tmp_path / "source" / "one", "one", 3)
+    assert extract(results).counts["extracted"] == 1
+    assert revoked(results.root) == {("extract_batch", "series", "superseded")}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_series_that_left_the_source_is_removed_and_noted(results: Results, tmp_path: Path, *, keep: bool) -> None:
+    shutil.rmtree(tmp_path / "source" / "one")
+    done = extract(results, keep_removed=keep)
+    assert done.counts == {"series": 1, "extracted": 0, "unchanged": 1, "removed": 1, "hashed": 0}
+    (note,) = (results.private / "retired").iterdir()
+    said = json_files.read_json(note)
+    assert said["series_id"] == note.stem and said["kept"] is keep
+    assert [Path(path).parent.name for path in said["files"]] == ["one"] * 2 and len(said["arrays"]) == 1
+    assert not (results.images / note.stem).exists() and len(records(results)) == 1
+    assert (results.private / "removed" / note.stem).exists() == keep
+    assert revoked(results.root) == {("extract_batch", "series", "removed")}
