@@ -302,7 +302,7 @@ def prepare(settings: Settings) -> Results:
         # Made here, since Snakemake would make the folders of its outputs by the umask of the user.
         for folder in (results.plans, results.records, *(results.records / rule for rule in BATCH_RULES)):
             files.make_private(folder)
-        rows = listing.list_sources(settings.sources, follow_links=settings.follow_links)
+        rows = listing.list_sources(settings.sources, **settings.listing)
         refuse_drop(settings, rows, results.inventory)
         keep_labels(results, settings)
         sweep(results)

@@ -60,6 +60,11 @@ class Settings:
     keep_removed: bool
     follow_links: bool
 
+    @property
+    def listing(self) -> dict[str, Any]:
+        """How the source is listed: what `listing.list_sources` takes beside the folders."""
+        return {"follow_links": self.follow_links, "largest_loss": 1.0 if self.confirm_drop else self.largest_drop}
+
 
 def _found(value: object) -> str:
     if isinstance(value, bool):

@@ -107,7 +107,7 @@ def reasons(settings: Settings) -> list[dict[str, Any]]:
     active = locks.holder(results.private)
     if active:
         raise UserError(f"another run uses this results folder: {active}")
-    rows = listing.list_sources(settings.sources, follow_links=settings.follow_links)
+    rows = listing.list_sources(settings.sources, **settings.listing)
     if not results.inventory.is_file():
         return [{"reason": "first_run", "count": len(rows)}]
     prepare.refuse_drop(settings, rows, results.inventory)
