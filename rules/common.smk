@@ -14,7 +14,7 @@ from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.workflow import prepare, settings as configuration, status
 from dicomzarr.workflow.code_digest import code_digest
 from dicomzarr.workflow.leaving import let_go
-from dicomzarr.workflow.snakemake_quirks import leave_out_pandas
+from dicomzarr.workflow.snakemake_quirks import honour_until
 
 # Switches come as text from the command line.
 for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
@@ -22,9 +22,11 @@ for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
 
 limits.dump_no_core()
 
+if workflow.is_main_process:
+    honour_until(workflow)
+
 # Jobs on a cluster parse this file again: they neither check nor prepare.
 if workflow.is_main_process and prepare.wanted(sys.argv[1:]):
-    leave_out_pandas(workflow.main_snakefile)
     try:
         prepare.make_way_for_snakemake()
         settings = configuration.check(config)
