@@ -54,3 +54,14 @@ rule all:
         records_of_batches,
         label_record,
         gate_record,
+
+
+# What `--until extract_batch` and `--until check_batch` ask for: which batches there are is known after plan_batches.
+rule all_extracted:
+    input:
+        records_of("extract_batch"),
+
+
+rule all_checked:
+    input:
+        records_of("check_batch"),

@@ -373,6 +373,46 @@ def read_rows(dataset: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+_WHOLE = ("bits_stored", "frames", "source_bytes", "stored_bytes")
+
+
+def volumes(dataset: str | os.PathLike[str]) -> Any:
+    """Return `volumes.csv` as a table: a `pandas.DataFrame` with one row a volume.
+
+    Parameters
+    ----------
+    dataset : path
+        The folder with `volumes.csv`, or a results folder that holds it as `dataset`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its index is `array`. `bits_stored`, `frames`, `source_bytes` and `stored_bytes` (bytes) are whole numbers
+        (``Int64``, which has a missing value). `shape` has a tuple of int for the axes in `axes`; `spacing_mm` a tuple
+        of float, of the spatial axes in the same order, empty where unknown. `flags` becomes a column ``flag_…``
+        (bool) for each flag that occurs. All else is text (``string``), as it is in the file: an empty cell is missing,
+        and no other text is. So are labels: `pandas.to_numeric` turns those that are numbers into numbers.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such table.
+    """
+    import pandas
+
+    path = _dataset_folder(Path(dataset)) / "volumes.csv"
+    table = pandas.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], encoding="utf-8")
+    for column in _WHOLE:
+        table[column] = table[column].astype("Int64")
+    table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
+    spacings = table["spacing_mm"].fillna("")
+    table["spacing_mm"] = [tuple(float(part) for part in text.split("x") if part) for text in spacings]
+    flags = [frozenset(text.split()) for text in table.pop("flags").fillna("")]
+    for flag in sorted(frozenset().union(*flags)):
+        table[f"flag_{flag}"] = [flag in those for those in flags]
+    return table.set_index("array")
+
+
 def _dataset_folder(folder: Path) -> Path:
     inner = folder / "dataset"
     return inner if (inner / "volumes.csv").is_file() else folder

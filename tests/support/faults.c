@@ -1,5 +1,6 @@
 /* Fails the Nth call of one kind on files below a folder, in whichever process it falls: LD_PRELOAD.
-   FAULT_CALL (write fsync rename open, which is to write, read, which is to open a file to read), FAULT_ERRNO,
+   FAULT_CALL (write fsync rename open, which is to write, read, which is to open a file to read, stat, which is of an
+   entry of an open folder), FAULT_ERRNO,
    FAULT_AT (from 1), FAULT_ALWAYS (all from then on),
    FAULT_BELOW (the folder), FAULT_COUNT (a file of 8 bytes that all processes share). FAULT_KILL: SIGKILL to the
    process group instead of an error, before the call (1) or after it (2). FAULT_DIE: SIGKILL to the process itself
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -133,3 +135,6 @@ static int is_below_at(int fd, const char *name) {
     }
 OPENS_AT(openat)
 OPENS_AT(openat64)
+
+AROUND("stat", int, is_below_at(folder, path), fstatat, (int folder, const char *path, struct stat *to, int flags), (folder, path, to, flags))
+AROUND("stat", int, is_below_at(folder, path), fstatat64, (int folder, const char *path, struct stat64 *to, int flags), (folder, path, to, flags))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import zarr
 from epochs import digest, epoch
+from made_up_dataset import OUTCOMES, Made, ramp, write_dataset
 from made_up_volumes import LABEL, MadeUp, write
 
 from dicomzarr import dataset as reading
@@ -320,6 +321,40 @@ def test_no_more_files_are_open_than_said(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(pickle.loads(pickle.dumps(dataset))) == 9
     del dataset
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_table_of_volumes_has_numbers_tuples_and_flags(tmp_path: Path) -> None:
+    folder = write_dataset(
+        tmp_path / "results/dataset",
+        [
+            Made("a" * 16 + "/00000001", "zyx", ramp(3, 4, 5), "CT", labels={"kind": "NA", "grade": "03"}),
+            Made("b" * 16 + "/00000002", "yx", ramp(4, 5), "MR", labels={"kind": "", "grade": "1e5"}),
+        ],
+        OUTCOMES,
+    )
+    rows = reading.read_rows(folder)
+    head, *lines = [list(row) for row in csv.reader((folder / "volumes.csv").read_text().splitlines())]
+    column = {name: number for number, name in enumerate(head)}
+    lines[0][column["flags"]], lines[1][column["flags"]] = "gap rounded_positions", ""
+    lines[1][column["spacing_mm"]] = lines[1][column["bits_stored"]] = ""
+    with open(folder / "volumes.csv", "w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([head, *lines])
+    for place in (folder, folder.parent):
+        table = reading.volumes(place)
+        first, second = (table.loc[row["array"]] for row in rows)
+        assert table.index.name == "array" and len(table) == 2
+        assert table["flag_gap"].tolist() == table["flag_rounded_positions"].tolist() == [True, False]
+        assert table["flag_gap"].dtype == bool and table["frames"].dtype == "Int64"
+        assert first["shape"] == (3, 4, 5) and second["spacing_mm"] == ()
+        assert first["spacing_mm"] == tuple(map(float, lines[0][column["spacing_mm"]].split("x")))
+        assert table["label_grade"].tolist() == ["03", "1e5"] and first["label_kind"] == "NA"
+        assert table["label_kind"].isna().tolist() == table["bits_stored"].isna().tolist() == [False, True]
+        assert int(first["stored_bytes"]) == int(rows[0]["stored_bytes"])
+
+
+def test_a_table_without_volumes_has_its_columns(tmp_path: Path) -> None:
+    table = reading.volumes(write_dataset(tmp_path / "dataset", [], OUTCOMES))
+    assert not len(table) and table["frames"].dtype == "Int64" and "shape" in table
 
 
 def test_the_file_works_alone(tmp_path: Path) -> None:

@@ -226,6 +226,28 @@ def test_a_full_disk_fails_the_run_by_its_name_and_room_heals_it(
         subprocess.run(["umount", "-l", str(workflow.results)], check=True)
 
 
+@pytest.mark.parametrize(("first", "lost"), [(12, 1), (9, 4), (7, 0)])
+def test_a_file_whose_stat_the_disk_does_not_give_has_a_row_and_most_of_them_stop_the_run(
+    victim: Workflow, undisturbed: tuple[Path, str], shim: Path, first: int, lost: int
+) -> None:
+    """Three folders are asked for first, then nine files; an error that does not come again is none."""
+    source = {"FAULT_BELOW": str(undisturbed[0].resolve()), "FAULT_ERRNO": "5", "FAULT_CALL": "stat"}
+    run = strained(victim, shim, FAULT_AT=str(first), FAULT_ALWAYS="1", **source)
+    if not lost:  # more than `largest_drop` of all entries
+        assert run.process.returncode == 1 and "6 of 9 entries the disk does not say" in run.output
+        assert not (victim.results / "dataset").exists() and "Traceback" not in run.output
+    else:
+        assert run.process.returncode == 0, run.output
+        outcomes = run.outcome()
+        assert len(outcomes) == 9
+        assert [end for end in outcomes.values() if end != ("extracted", "")] == [
+            ("quarantined", "unreadable_file")
+        ] * lost
+    heals(victim, undisturbed[1])
+    run = strained(victim, shim, FAULT_AT="5", **source)
+    assert run.nothing_to_do
+
+
 def test_a_file_that_changes_during_the_run_costs_its_series_alone(
     workflow: Workflow, undisturbed: tuple[Path, str]
 ) -> None:

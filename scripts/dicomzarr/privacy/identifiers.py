@@ -22,7 +22,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from dicomzarr.dicom.sop_classes import UID_ROOT
+from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
 from dicomzarr.system import files
 
@@ -30,7 +30,6 @@ NEEDLES = "needles.npy"  # their file in the folder of caches
 LONGEST = 4  # words of a needle; a longer text has one for each of its words
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
 DIGITS = re.compile(r"[0-9.]+\Z")
-_STANDARD_UID = UID_ROOT.encode()
 _ITEM = b"\xfe\xff\x00\xe0"
 _IMPLICIT = struct.Struct("<HHI").unpack_from
 _NAMES = ("PN", "path")  # every single word of these counts, of other texts the whole
@@ -83,13 +82,18 @@ def needles_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
         As it stands in the file, padding included.
     charset : bytes
         Specific Character Set (0008,0005) of the file.
+
+    Notes
+    -----
+    A UID of the standard identifies nobody, wherever it stands: alone, among several values, or in a longer text or
+    name, which counts by its other words.
     """
     if kind == "SQ":
         for inner, within in _nested(value):
             yield from needles_of(inner, within, charset)
         return
     value = value.strip(b" \0")
-    if not value or value.startswith(_STANDARD_UID):
+    if not value:
         return
     texts = _texts(value, kind, charset)
     if kind == "" and not all(text.isprintable() for text in texts):
@@ -100,7 +104,7 @@ def needles_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
             yield from map(needle, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:
                 yield from map(needle_of_part, filter(_is_part, words))
-    if kind in _IDS:
+    if kind in _IDS and not is_standard_uid(value.decode("latin-1")):
         yield from (needle_of_hash(make(value).digest()) for make in _HASHES)
 
 
@@ -168,11 +172,15 @@ def _is_part(word: str) -> bool:
 
 
 def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
-    if sum(map(weight_of, words)) < LEAST:
+    weights = [0 if is_standard_uid(word) else weight_of(word) for word in words]
+    if sum(weights) < LEAST:
         return
-    yield from (words[start : start + LONGEST] for start in range(max(len(words) - LONGEST, 0) + 1))
+    for start in range(max(len(words) - LONGEST, 0) + 1):
+        end = start + LONGEST
+        if all(weights[start:end]) or sum(weights[start:end]) >= LEAST:
+            yield words[start:end]
     if single:
-        yield from ([word] for word in words if weight_of(word) >= LEAST)
+        yield from ([word] for word, weight in zip(words, weights, strict=True) if weight >= LEAST)
         if len(words) == 2:
             yield words[::-1]
 

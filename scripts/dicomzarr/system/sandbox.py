@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import faulthandler
 import itertools
 import os
@@ -37,7 +38,11 @@ _KEPT = 64 << 20  # bytes of a memory file that are worth keeping for the next c
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 # What a call may end in, beside a value and a reason.
-_VALUE, _ASIDE, _CHANGED, _STOPPED, _FAULT = range(5)
+_VALUE, _ASIDE, _CHANGED, _STOPPED, _DISK, _FAULT = range(6)
+# What a disk or a network answers that does not give what it has. No library that reads data raises these of itself.
+DISK_ERRORS = frozenset(
+    (errno.EIO, errno.EREMOTEIO, errno.ENODATA, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENOMEDIUM)
+) | {errno.ENOTCONN, errno.ECONNABORTED, errno.ECONNRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN}
 
 
 def end() -> None:
@@ -81,6 +86,8 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
         As the function, or `timeout`, `too_large`, `decoder_died`, or the code given.
     SourceChanged
         As the function.
+    OSError
+        As the function, if it is one of `DISK_ERRORS`: they say nothing about the data.
     """
     return _value_of(*_ask(limits.current(), function, arguments), fault)
 
@@ -217,6 +224,8 @@ def _value_of(kind: int, value: Any, fault: str) -> Any:
         raise SetAside(code, found=found, needed=needed)
     if kind == _CHANGED:
         raise SourceChanged(1)
+    if kind == _DISK:
+        raise OSError(value, os.strerror(value))
     if kind == _STOPPED:
         raise KeyboardInterrupt
     raise SetAside(fault)
@@ -358,6 +367,9 @@ def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
         return pickle.dumps((_ASIDE, (error.code, error.found, error.needed))), []
     except SourceChanged:
         return pickle.dumps((_CHANGED, None)), []
+    except OSError as error:
+        is_of_the_disk = error.errno in DISK_ERRORS
+        return pickle.dumps((_DISK, error.errno) if is_of_the_disk else (_FAULT, None)), []
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         return pickle.dumps((_STOPPED, None)), []
     except MemoryError:

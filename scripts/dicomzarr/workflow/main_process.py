@@ -76,6 +76,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         The command line.
     """
     limits.dump_no_core()
+    if workflow.is_main_process:
+        snakemake_quirks.honour_until(workflow)
     use = snakemake_quirks.use_of(workflow, ROOT / "Snakefile")
     whole = settings.with_defaults(config)
     parsed = snakemake_quirks.options(arguments) if workflow.is_main_process else {}

@@ -130,7 +130,7 @@ def look(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> Prep
         If a run would refuse: the source cannot be listed or lost many files, or a label file is wrong.
     """
     results = Results(settings.results)
-    rows = listing.list_sources(settings.sources, follow_links=settings.follow_links)
+    rows = listing.list_sources(settings.sources, **settings.listing)
     refuse_drop(settings, rows, results.inventory)
     fixed = settings.splits.get("fixed", {})
     labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None

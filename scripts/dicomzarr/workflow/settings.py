@@ -10,6 +10,7 @@ import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,11 @@ class Settings:
     paranoid: bool
     keep_removed: bool
     follow_links: bool
+
+    @property
+    def listing(self) -> dict[str, Any]:
+        """How the source is listed: what `listing.list_sources` takes beside the folders."""
+        return {"follow_links": self.follow_links, "largest_loss": 1.0 if self.confirm_drop else self.largest_drop}
 
 
 def _found(value: object) -> str:
@@ -192,16 +198,40 @@ def _within(inner: Path, outer: Path) -> bool:
 
 def _refuse_unusable(results: str) -> None:
     """Refuse names that Snakemake or a reader would take for something else."""
+    _refuse_unexpanded("results", results)
     odd = sorted(set(results) & set("{}<>\n\0"))
     if odd:
         raise ConfigProblem(
             f"config key 'results': found {odd[0]!r} in {results!r}; a results folder may not hold any of {{ }} < >, "
             "which have a meaning of their own in Snakemake"
         )
-    if results.startswith("~"):
+
+
+# What a shell would replace: $NAME, ${NAME} and %NAME%.
+_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}/]*\}|%[A-Z][A-Z0-9_]*%")
+
+
+def _refuse_unexpanded(key: str, text: str) -> None:
+    """Refuse a path with ~ or a variable, which nothing replaces here, unless it really is the name of something."""
+    found = "~" if text.startswith("~") else ""
+    for end in (match.end() for match in re.finditer(r"[^/]+", text)):
+        variable = _VARIABLE.search(text, text.rfind("/", 0, end) + 1, end)
+        found = found or (variable[0] if variable else "")
+        if found and os.path.lexists(text[:end]):
+            found = ""
+    if found:
         raise ConfigProblem(
-            f"config key 'results': {results!r} begins with ~, which is not expanded; write the whole path"
+            f"config key {key!r}: {text!r} holds {found}, which is not expanded; write the whole path, such as "
+            "/data/study"
         )
+
+
+def _refuse_unexpanded_files(labels: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> None:
+    for number, one in enumerate(labels):
+        if "file" in one:
+            _refuse_unexpanded(f"labels.{number}.file", one["file"])
+    for split, name in fixed.items():
+        _refuse_unexpanded(f"splits.fixed.{split}", name)
 
 
 def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
@@ -209,10 +239,7 @@ def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for label, text in named.items():
         key = f"source.{label}" if label else "source"
-        if text.startswith("~"):
-            raise ConfigProblem(
-                f"config key {key!r}: {text!r} begins with ~, which is not expanded; write the whole path"
-            )
+        _refuse_unexpanded(key, text)
         folder = Path(os.path.abspath(text))
         if not folder.exists():
             raise ConfigProblem(
@@ -294,6 +321,7 @@ def check(config: Mapping[str, Any]) -> Settings:
             "burned_in: keep needs a sentence that says why these images may be kept"
         )
     sources = _sources(config["source"])
+    _refuse_unexpanded_files(config["labels"], config["splits"].get("fixed", {}))
     _refuse_unusable(config["results"])
     results = Path(config["results"])
     try:

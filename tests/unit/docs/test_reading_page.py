@@ -55,6 +55,11 @@ def test_the_first_snippet(voxels: np.ndarray, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "(1, 16, 32, 32) float32 czyx\n"
 
 
+def test_the_table_of_volumes(voxels: np.ndarray) -> None:
+    names = run("The table of volumes")
+    assert len(names["large"]) == 3 and names["subjects"].index.tolist() == ["train"]
+
+
 def test_load_images(voxels: np.ndarray) -> None:
     assert np.array_equal(run("The naive list")["images"][: SIZE[0]], voxels)
 

@@ -22,8 +22,11 @@ import pytest
 import zarr
 from blake3 import blake3
 from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 from made_up_headers import EXPLICIT, IMPLICIT, Element, file, image
 from made_up_headers import text as element
+from pydicom.uid import UID_dictionary
 
 from dicomzarr.headers.classify import read_header
 from dicomzarr.privacy.identifiers import (
@@ -183,8 +186,46 @@ def test_what_is_called_json_and_is_none_is_searched_whole(scanner: Scanner, tex
     assert scanner.content(b'{"a": [1e5, 2E-3, true, false, null, -19370203], "b": "c"}', "a.json") is None
 
 
-def test_standard_uids_are_nobodys() -> None:
-    assert not list(needles_of("UI", b"1.2.840.10008.5.1.4.1.1.2"))
+NAMED = (
+    "{uid}",
+    "s0_{uid}.dcm",
+    "{uid}-001.dcm",
+    "{uid} {other}",
+    "Canwolfram_{uid}",
+    "{other}_{uid}_Canwolfram_x_y_z",
+)
+
+
+@given(
+    uid=st.sampled_from(sorted(UID_dictionary)),
+    other=st.sampled_from(sorted(UID_dictionary)),
+    form=st.sampled_from(NAMED),
+    kind=st.sampled_from(("path", "UI", "LO", "PN", "UT", "")),
+    within=st.booleans(),
+)
+def test_a_standard_uid_is_nobodys_wherever_it_stands(uid: str, other: str, form: str, kind: str, within: bool) -> None:
+    value = form.format(uid=uid, other=other)
+    value = f"{value}\\{other}" if within and kind != "path" else value
+    gatherer = Gatherer()
+    name = value if kind == "path" else "file"
+    gatherer.add(name.encode(), [] if kind == "path" else [(kind, value.encode())])
+    scanner = Scanner(frozenset(gatherer.take()), frozenset())
+    for content in (uid, json.dumps({"transfer_syntax": [uid, other]}), f"{other},{uid}", f"1 {uid} 2", f"s0 {uid}"):
+        assert scanner.content(content.encode(), "a.json") is None
+        assert scanner.name(content) is None
+    for make in (hashlib.md5, hashlib.sha256):
+        assert scanner.content(make(uid.encode()).hexdigest().encode()) is None
+    if "Canwolfram" in form and kind in ("path", "PN"):
+        assert scanner.content(b"a Canwolfram") is not None
+
+
+@given(uid=st.sampled_from(sorted(UID_dictionary)), more=st.integers(min_value=10**7))
+def test_a_uid_below_the_root_of_the_standard_that_is_none_of_its_own_is_a_secret(uid: str, more: int) -> None:
+    secret = f"1.2.840.10008.{more}" if uid.startswith("1.2.840.10008.1") else f"{uid}.{more}"
+    for kind in ("UI", "path", "LO", ""):
+        scanner = Scanner(frozenset(needles_of(kind, secret.encode())), own_words(ROOT))
+        assert scanner.content(json.dumps({"uid": [secret]}).encode(), "a.json") is not None
+        assert scanner.content(f"{uid},{secret}".encode()) is not None
 
 
 def test_names_in_other_character_sets() -> None:

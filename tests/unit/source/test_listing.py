@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ordinary import bound_by_permissions
 
 from dicomzarr.source import listing, safe_open
+from dicomzarr.vocabulary.errors import UserError
 
 
 def kinds(root: Path, *within: Path) -> dict[str, str]:
@@ -104,3 +110,139 @@ def test_the_source_itself_may_be_a_link(source: Path, tmp_path: Path) -> None:
     assert kinds(link) == kinds(source)
     with safe_open.Opener({"label": os.fsencode(link)}) as opener:
         os.close(opener.open("label/folder/file"))
+
+
+class Disk:
+    """Lets one call at one path fail, while it is entered: `stat`, `type` (and stat), `open`, `read` or `follow`."""
+
+    def __init__(self, call: str, path: Path, error: int) -> None:
+        self._call, self._path, self._error = call, os.fsencode(path), error
+        self._real = {name: getattr(os, name) for name in ("scandir", "open", "lstat", "readlink")}
+
+    def fail(self, calls: str, path: Any) -> None:
+        if self._call in calls.split() and os.fsencode(path) == self._path:
+            raise OSError(self._error, os.strerror(self._error))
+
+    def __enter__(self) -> Disk:
+        def scandir(handle: int) -> Any:
+            return Listing(self, os.fsencode(self._real["readlink"](f"/proc/self/fd/{handle}")), self._real["scandir"])(
+                handle
+            )
+
+        def opened(path: Any, *rest: Any, **more: Any) -> int:
+            self.fail("open", path)
+            return int(self._real["open"](path, *rest, **more))
+
+        def followed(name: str) -> Any:
+            def follow(path: Any, *rest: Any, **more: Any) -> Any:
+                self.fail("follow", path)
+                return self._real[name](path, *rest, **more)
+
+            return follow
+
+        for name, fake in {
+            "scandir": scandir,
+            "open": opened,
+            "lstat": followed("lstat"),
+            "readlink": followed("readlink"),
+        }.items():
+            setattr(os, name, fake)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, real in self._real.items():
+            setattr(os, name, real)
+
+
+class Listing:
+    """A listing of a folder in which a call may fail."""
+
+    def __init__(self, disk: Disk, folder: bytes, real: Any) -> None:
+        self._disk, self._folder, self._real = disk, folder, real
+
+    def __call__(self, handle: int) -> Listing:
+        self._entries = self._real(handle)
+        return self
+
+    def __enter__(self) -> Listing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._entries.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        for number, entry in enumerate(self._entries):
+            if number == 1:
+                self._disk.fail("read", self._folder)
+            yield Entry(self._disk, self._folder + b"/" + os.fsencode(entry.name), entry)
+
+
+class Entry:
+    """An entry of a folder whose stat may fail, and its type where the file system does not list types."""
+
+    def __init__(self, disk: Disk, path: bytes, real: Any) -> None:
+        self.name, self._disk, self._path, self._real = real.name, disk, path, real
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        self._disk.fail("stat type", self._path)
+        return self._real.stat(follow_symlinks=follow_symlinks)  # type: ignore[no-any-return]
+
+    def is_dir(self, *, follow_symlinks: bool) -> bool:
+        self._disk.fail("type", self._path)
+        return bool(self._real.is_dir(follow_symlinks=follow_symlinks))
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree")
+    (root / "folder" / "sub").mkdir(parents=True)
+    for name in ("file", "folder/one", "folder/two", "folder/sub/three"):
+        (root / name).write_bytes(b"x")
+    (root / "folder" / "link").symlink_to("one")
+    return root
+
+
+ENTRIES = ("file", "folder", "folder/one", "folder/two", "folder/sub", "folder/sub/three", "folder/link")
+
+
+@settings(max_examples=400)
+@given(
+    call=st.sampled_from(("stat", "type", "open", "read", "follow")),
+    name=st.sampled_from((".", *ENTRIES)),
+    error=st.sampled_from(sorted(errno.errorcode)),
+    linked=st.booleans(),
+)
+def test_whatever_a_disk_answers_no_entry_is_dropped_in_silence(
+    tree: Path, call: str, name: str, error: int, linked: bool
+) -> None:
+    with Disk(call, tree / name, error):
+        try:
+            rows = list(listing.entries(os.fsencode(tree), within=[os.fsencode(tree)] if linked else []))
+        except UserError as refusal:
+            assert "config key 'source'" in str(refusal) and "\n" not in str(refusal)
+            assert os.strerror(error) in str(refusal)
+            return
+    found = {row[0]: row[1] for row in rows}
+    closed = [path for path, kind in found.items() if kind == "unreadable_folder"]
+    for entry in set(ENTRIES) - {"folder", "folder/sub"}:
+        is_gone = error == errno.ENOENT and (entry == name or entry.startswith(f"{name}/"))
+        is_in_closed = any(path == "." or entry.startswith(f"{path}/") for path in closed)
+        assert entry in found or is_in_closed or is_gone, (call, name, errno.errorcode[error])
+    assert len(found) == len(rows)
+    for path, kind in found.items():
+        if kind == "unreadable_file":
+            assert path == name or (call, path) == ("follow", "folder/link")
+
+
+def test_an_error_of_the_disk_costs_the_entry_alone_and_a_disk_that_fails_is_refused(tree: Path) -> None:
+    with Disk("stat", tree / "folder/one", errno.EIO):
+        rows = listing.list_sources({"": tree}, largest_loss=0.5)
+    assert {row[0]: row[1:] for row in rows}["folder/one"] == ["unreadable_file", "EIO"] and len(rows) == 5
+    with Disk("stat", tree / "folder/one", errno.EIO), pytest.raises(UserError, match="1 of 5 entries"):
+        listing.list_sources({"": tree}, largest_loss=0.1)
+
+
+def test_a_folder_whose_stat_fails_is_not_taken_for_a_file(tree: Path) -> None:
+    for call in ("stat", "type"):
+        with Disk(call, tree / "folder", errno.EIO), pytest.raises(UserError, match="cannot be listed"):
+            list(listing.entries(os.fsencode(tree)))

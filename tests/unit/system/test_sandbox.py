@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -74,6 +75,10 @@ def change() -> None:
     raise SourceChanged(1)
 
 
+def fail(number: int) -> None:
+    raise OSError(number, "SMITH^JOHN")
+
+
 def interrupt() -> None:
     raise KeyboardInterrupt
 
@@ -88,6 +93,19 @@ def limits_of_process() -> str:
 
 def pid() -> int:
     return os.getpid()
+
+
+@pytest.mark.parametrize("number", sorted(sandbox.DISK_ERRORS))
+def test_an_error_of_the_disk_says_nothing_about_the_data(number: int) -> None:
+    with pytest.raises(OSError) as caught:
+        sandbox.call(fail, number)
+    assert caught.value.errno == number and "SMITH" not in str(caught.value)
+
+
+def test_an_error_of_a_library_is_no_error_of_the_disk() -> None:
+    for number in (None, errno.EINVAL):
+        with pytest.raises(SetAside, match="decode_error"):
+            sandbox.call(fail, number)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,18 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"splits": {"fractions": {"a": 1, "b": math.nan}}}, ("'splits.fractions.b'", "found nan")),
     ({"labels": [{"folder": 1, "name": "a", "values": ["x\n"]}]}, ("'labels.0.values.0'",)),
     ({"Source": "source"}, ("'Source' is not known", "did you mean 'source'")),
+    ({"results": "$HOME/results"}, ("'results'", "holds $HOME", "not expanded; write the whole path")),
+    ({"results": "${HOME}/results"}, ("'results'", "holds ${HOME}", "not expanded")),
+    ({"results": "%USERPROFILE%/x"}, ("'results'", "holds %USERPROFILE%")),
+    ({"results": "below/$USER"}, ("'results'", "holds $USER")),
+    ({"results": "~maria/results"}, ("'results'", "holds ~")),
+    ({"source": "~"}, ("'source'", "holds ~", "not expanded")),
+    ({"source": {"one": "$DATA/dicom"}}, ("'source.one'", "holds $DATA")),
+    (
+        {"labels": [{"file": "$HOME/l.csv", "by": "patient", "key": "id", "columns": {"a": {"values": ["x"]}}}]},
+        ("'labels.0.file'", "holds $HOME"),
+    ),
+    ({"splits": {"fractions": {"a": 1}, "fixed": {"a": "~/a.csv"}}}, ("'splits.fixed.a'", "holds ~")),
 ]
 
 
@@ -100,3 +112,24 @@ def test_a_wrong_key_is_named_and_nothing_is_read(
 
 def test_there_are_thirty() -> None:
     assert len(WRONG) >= 30
+
+
+@pytest.mark.parametrize("name", ["$HOME", "${HOME}", "%TEMP%", "~", "~maria", "a$b%c%"])
+def test_a_folder_that_is_really_called_so_may_be_used(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    found = settings.check(config | {"source": f"{name}/below", "results": "results"})
+    assert found.sources == {"": tmp_path / name / "below"}
+    if "{" not in name:
+        assert settings.check(config | {"source": str(tmp_path / name / "below"), "results": f"{name}/new"})
+
+
+@pytest.mark.parametrize("name", ["100%", "a$", "$5", "50%_of_60%", "a~b", "cost$ and more"])
+def test_signs_that_name_no_variable_are_signs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert settings.check(config | {"source": "source", "results": name}).results == Path(name)

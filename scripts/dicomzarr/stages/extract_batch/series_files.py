@@ -238,6 +238,10 @@ def _read_header(handle: int, row: HeaderRow) -> Any:
             return pydicom.dcmread(stream, stop_before_pixels=True, force=True)
     except MemoryError:
         raise
+    except OSError as error:
+        if error.errno in sandbox.DISK_ERRORS:
+            raise
+        return None
     except Exception:
         return None
 
@@ -263,7 +267,7 @@ def understand(index: int, file: SourceFile, roots: Roots) -> None:
     except SetAside as error:
         file.numbers = numbers_of(error) if file.reason in ("", error.code) else {}
         file.reason = file.reason or error.code
-    except SourceChanged:
+    except (SourceChanged, OSError):  # what the disk does not give says nothing about the file
         raise
     except Exception:  # a fault of ours costs this file; its text could quote the header
         file.reason = file.reason or "unreadable_header"

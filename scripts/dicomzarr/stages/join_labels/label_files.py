@@ -13,12 +13,15 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dicomzarr.stages.join_labels.join import Said
 from dicomzarr.system import json_files
 from dicomzarr.system.path_text import decode_path, encode_path
 from dicomzarr.vocabulary.errors import ConfigProblem
+
+if TYPE_CHECKING:
+    import pandas
 
 LARGEST = 256 << 20  # bytes of a label file
 SEPARATORS = ",;\t"  # a spreadsheet writes semicolons where the comma is the decimal mark
@@ -47,12 +50,12 @@ def read_fixed(files: Mapping[str, str]) -> list[Said]:
     found = []
     for number, (split, name) in enumerate(sorted(files.items())):
         where = f"splits.fixed.{split}"
-        columns, rows = _table(where, name, ["PatientID"])
-        column = _column(where, columns, "PatientID")
-        issuer = columns.index("IssuerOfPatientID") if "IssuerOfPatientID" in columns else None
-        for line, row in rows:
-            key = (row[column].strip(), row[issuer].strip() if issuer is not None else "")
-            found.append(Said(number, line, "patient", key, {"split": split}))
+        table = _table(where, name, ["PatientID"])
+        patients = _column(where, table, "PatientID")
+        has_issuer = "IssuerOfPatientID" in table.columns
+        issuers = _first_column(table, "IssuerOfPatientID") if has_issuer else [""] * len(table)
+        for line, *key in zip(table.index.tolist(), patients, issuers, strict=True):
+            found.append(Said(number, line, "patient", tuple(key), {"split": split}))
     named: dict[str, list[Said]] = defaultdict(list)
     for said in found:
         patient, issuer_named = said.key
@@ -72,25 +75,27 @@ def _read_labels(number: int, source: Mapping[str, Any]) -> Iterator[Said]:
     where = f"labels.{number}"
     wanted = {name: one.get("column", name) for name, one in source["columns"].items()}
     named = [source["key"], *wanted.values(), *([source["issuer"]] if source.get("issuer") else [])]
-    columns, rows = _table(where, source["file"], named)
-    key = _column(where, columns, source["key"])
-    issuer = _column(where, columns, source["issuer"]) if source.get("issuer") else None
-    labels = {name: (_column(where, columns, wanted[name]), one) for name, one in source["columns"].items()}
-    wrong: list[tuple[int, str, str]] = []
-    for line, row in rows:
-        values = {}
-        for name, (column, allowed) in labels.items():
-            text = row[column].strip()
-            value = _allowed(text, allowed) if text else None
-            if value is not None:
-                values[name] = value
-            elif text:
-                wrong.append((line, columns[column], name))
-        identifier = row[key].strip()
-        if identifier or values:  # a label of nobody is a line that matches nothing
-            yield Said(number, line, source["by"], _key(source["by"], identifier, issuer, row), values)
+    table = _table(where, source["file"], named)
+    identifiers = _column(where, table, source["key"])
+    issuers = _column(where, table, source["issuer"]) if source.get("issuer") else [""] * len(table)
+    cells = {name: _column(where, table, wanted[name]) for name in source["columns"]}
+    # Few values stand in many cells: each is looked at once.
+    values = {
+        name: column.map({text: _allowed(text, source["columns"][name]) for text in column.unique() if text})
+        for name, column in cells.items()
+    }
+    wrong = sorted(
+        (line, order, name)
+        for order, (name, column) in enumerate(cells.items())
+        for line in column.index[(column != "") & values[name].isna()].tolist()
+    )
     if wrong:
-        raise ConfigProblem(_told(where, wrong, source["columns"]))
+        raise ConfigProblem(_told(where, [(line, wanted[name], name) for line, _, name in wrong], source["columns"]))
+    by, rows = source["by"], zip(*(column.tolist() for column in values.values()), strict=True)
+    for line, identifier, issuer, row in zip(table.index.tolist(), identifiers, issuers, rows, strict=True):
+        known = {name: value for name, value in zip(values, row, strict=True) if isinstance(value, str)}
+        if identifier or known:  # a label of nobody is a line that matches nothing
+            yield Said(number, line, by, _key(by, identifier, issuer), known)
 
 
 def _told(where: str, wrong: Sequence[tuple[int, str, str]], labels: Mapping[str, Any]) -> str:
@@ -107,9 +112,9 @@ def _told(where: str, wrong: Sequence[tuple[int, str, str]], labels: Mapping[str
     return text
 
 
-def _key(by: str, identifier: str, issuer: int | None, row: Sequence[str]) -> tuple[str, ...]:
+def _key(by: str, identifier: str, issuer: str) -> tuple[str, ...]:
     if by == "patient":
-        return identifier, row[issuer].strip() if issuer is not None and identifier else ""
+        return identifier, issuer if identifier else ""
     if by in ("path", "folder"):
         return (_path_key(identifier.removeprefix("./").rstrip("/")),)
     return (identifier,)
@@ -121,8 +126,14 @@ def _path_key(text: str) -> str:
     return text if as_in_manifest else encode_path(text.encode())
 
 
-def _table(where: str, name: str, needed: Sequence[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the columns of a CSV file and its rows with their line numbers."""
+def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
+    """Return a CSV file as a table of text, indexed by the number of the line in which a row ends.
+
+    Cells are as they were typed, less the blanks around them. The reader of pandas does not say in which line of a file
+    something is wrong, so the file is taken apart by `csv`.
+    """
+    import pandas  # of all that imports this module few read label files
+
     path = Path(name)
     try:
         if path.stat().st_size > LARGEST:
@@ -153,7 +164,8 @@ def _table(where: str, name: str, needed: Sequence[str]) -> tuple[list[str], lis
                 f"config key {where!r}: line {line} of {name!r}: found {len(row)} cells, needed {len(columns)} as in "
                 "the first line"
             )
-    return columns, rows
+    lines, cells = [line for line, _ in rows], [[cell.strip() for cell in row] for _, row in rows]
+    return pandas.DataFrame(cells, index=lines, columns=columns, dtype=object)
 
 
 def _separator(text: str, needed: Sequence[str]) -> str:
@@ -168,14 +180,19 @@ def _separator(text: str, needed: Sequence[str]) -> str:
     return SEPARATORS[0]
 
 
-def _column(where: str, columns: Sequence[str], name: str) -> int:
-    if columns.count(name) != 1:
-        found = "no column" if name not in columns else "several columns"
+def _first_column(table: pandas.DataFrame, name: str) -> pandas.Series:
+    return table.iloc[:, list(table.columns).index(name)]
+
+
+def _column(where: str, table: pandas.DataFrame, name: str) -> pandas.Series:
+    count = list(table.columns).count(name)
+    if count != 1:
+        found = "several columns" if count else "no column"
         raise ConfigProblem(
             f"config key {where!r}: the first line has {found} {name!r}; needed is one, separated by commas, "
             "semicolons or tabs"
         )
-    return columns.index(name)
+    return _first_column(table, name)
 
 
 def _allowed(text: str, allowed: Mapping[str, Any]) -> str | None:

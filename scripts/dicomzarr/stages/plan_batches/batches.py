@@ -13,7 +13,7 @@ import math
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.plan_batches.membership import Belonging, Ids, belonging
+from dicomzarr.stages.plan_batches.vanished import KEPT, labels_now, refuse_vanished
 from dicomzarr.system import files as storage
 from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
@@ -63,7 +64,7 @@ def number_of_batches(series: int, size: int, series_each: int, bytes_each: int,
 def _previous_number(results: Results) -> int:
     """Return the number of batches in use, kept beside the plans or, where that is lost, inferred from their names."""
     try:
-        kept = int(json_files.read_json(results.private / "batches.json")["batches"])
+        kept = int(json_files.read_json(results.private / KEPT)["batches"])
         if kept in {1 << power for power in range(PREFIX_BITS + 1)}:
             return kept
     except (OSError, ValueError, KeyError, TypeError):
@@ -213,7 +214,14 @@ def _series(lines: list[bytes], telling: list[bytes], elsewhere: list[bytes], sh
 
 
 def plan_batches(
-    results: Results, index: Path, contents: Path, pseudonyms: Pseudonyms, *, series_each: int, bytes_each: int
+    results: Results,
+    index: Path,
+    contents: Path,
+    pseudonyms: Pseudonyms,
+    *,
+    series_each: int,
+    bytes_each: int,
+    largest_drop: float = math.inf,
 ) -> PlanCounts:
     """Write one plan a batch and their table of contents.
 
@@ -230,13 +238,23 @@ def plan_batches(
         Makes the ids.
     series_each, bytes_each : int
         How many series, and how much work in bytes of native pixels, a batch should hold.
+    largest_drop : float
+        Share of the series that earlier runs extracted which the source may have lost; infinite: all of them.
 
     Returns
     -------
     PlanCounts
+
+    Raises
+    ------
+    UserError
+        If it lost more; nothing is written then.
     """
     find = functools.lru_cache(maxsize=1 << 16)(functools.partial(belonging, pseudonyms=pseudonyms))
     survey = _survey(index, find)
+    if largest_drop < math.inf:
+        series_now = {f"{series:016x}" for series in np.unique(survey.series).tolist()}
+        refuse_vanished(results, index, series_now, functools.partial(_first_paths, survey, index), largest_drop)
     elsewhere = _same_uid_elsewhere(survey)
     series_count = len(np.unique(survey.series))
     work = int(survey.work.sum()) + FILE_COSTS * len(survey.work)
@@ -244,9 +262,8 @@ def plan_batches(
     many = series_count > 8 and 4 * FILE_COSTS * len(survey.work) > bytes_each
     at_least = max(_previous_number(results), 2 if many else 1)
     batches = number_of_batches(series_count, work, series_each, bytes_each, at_least)
-    storage.write_if_changed(
-        results.private / "batches.json", json_files.canonical_json({"batches": batches}), private=True
-    )
+    kept = {"batches": batches, "labels": labels_now(results)}
+    storage.write_if_changed(results.private / KEPT, json_files.canonical_json(kept), private=True)
     order = np.lexsort((survey.offset, survey.series))
     numbers = (survey.series[order] >> np.uint64(64 - PREFIX_BITS)) * np.uint64(batches) >> np.uint64(PREFIX_BITS)
     bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
@@ -287,6 +304,16 @@ def plan_batches(
     _remove_other_numberings(results, set(listed))
     storage.write_atomically(contents, json_files.canonical_json({"batches": listed}), private=True)
     return PlanCounts(len(survey.series), series_count, batches, claims)
+
+
+def _first_paths(survey: _Survey, index: Path) -> Iterator[tuple[str, str]]:
+    """Yield the id of each series and the first of its paths."""
+    order = np.lexsort((survey.offset, survey.series))
+    firsts = order[np.unique(survey.series[order], return_index=True)[1]]
+    with open(index, "rb") as stream:
+        for row in firsts.tolist():
+            line = os.pread(stream.fileno(), int(survey.length[row]), int(survey.offset[row]))
+            yield f"{int(survey.series[row]):016x}", orjson.loads(line)["path"]
 
 
 def _runs(rows: NDArray[np.int64], series: NDArray[np.uint64]) -> list[NDArray[np.int64]]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dicomzarr.stages.render_report.tables import Array, by_modality
+
+if TYPE_CHECKING:
+    import pandas
 
 NO_SPLIT, NO_LABEL, OTHERS = "all", "without a label", "other values"
 UNDER, WITHHELD = -1, -2  # stand for a number that is not told: it is small, or a small one would follow from it
@@ -35,18 +39,46 @@ def balance(arrays: Sequence[Array], small_cells: int = 1) -> list[BalanceLine]:
         Values of a label with fewer subjects than this stand together; smaller numbers are not told, nor what they
         would follow from.
     """
-    splits = splits_of(arrays)
+    splits, table = splits_of(arrays), _table(arrays)
+    groups: list[tuple[str, str]] = []
+    counts: list[list[int]] = []
 
-    def count(members: Sequence[Array]) -> list[int]:
-        by_split = [len({a.subject_id for a in members if (a.split or NO_SPLIT) == split}) for split in splits]
-        return [*by_split, len({a.subject_id for a in members})] if len(splits) > 1 else by_split
+    def add(kind: str, names: Sequence[str], group: pandas.Series) -> None:
+        """Add a line for each name; `group` has the number of the name for each array."""
+        groups.extend((name, kind) for name in names)
+        counts.extend(_subjects(table.assign(group=group), len(names), splits))
 
-    groups = [("all", "", list(arrays))]
-    groups += [(name, "modality", members) for name, members in by_modality(arrays).items()]
+    add("", ["all"], table["modality"].map(lambda _: 0))
+    add("modality", *_numbered(table["modality"], list(by_modality(arrays))))
     for label in sorted({name for array in arrays for name, _ in array.labels}):
-        groups += [(value, label, members) for value, members in _by_value(arrays, label, small_cells)]
-    told = _told([count(members) for _, _, members in groups], [kind for _, kind, _ in groups], small_cells)
-    return [BalanceLine(name, kind, tuple(row)) for (name, kind, _), row in zip(groups, told, strict=True)]
+        add(label, *_values(table, label, small_cells))
+    told = _told(counts, [kind for _, kind in groups], small_cells)
+    return [BalanceLine(name, kind, tuple(row)) for (name, kind), row in zip(groups, told, strict=True)]
+
+
+def _subjects(table: pandas.DataFrame, groups: int, splits: Sequence[str]) -> list[list[int]]:
+    """Return the number of subjects of each group in each split and, where there are several splits, in all."""
+    each = table.drop_duplicates(["group", "split", "subject"]).groupby(["group", "split"]).size()
+    by_split = each.unstack(fill_value=0).reindex(index=range(groups), columns=splits, fill_value=0)
+    if len(splits) > 1:
+        by_split["in all"] = table.drop_duplicates(["group", "subject"]).groupby("group").size()
+    return [[int(number) for number in row] for row in by_split.to_numpy()]
+
+
+def _numbered(values: pandas.Series, names: Sequence[str]) -> tuple[list[str], pandas.Series]:
+    return list(names), values.map({name: number for number, name in enumerate(names)})
+
+
+def _table(arrays: Sequence[Array]) -> pandas.DataFrame:
+    """Return a row for each array: its subject, split, modality, and its labels as ``label_…``."""
+    import pandas  # of what imports this module few count anything
+
+    facts = [(a.subject_id, a.split or NO_SPLIT, a.modality) for a in arrays]
+    table = pandas.DataFrame(facts, columns=["subject", "split", "modality"], dtype=object)
+    labels = [dict(array.labels) for array in arrays]
+    for label in sorted({name for those in labels for name in those}):
+        table[f"label_{label}"] = [those.get(label) or NO_LABEL for those in labels]
+    return table
 
 
 def _told(counts: list[list[int]], kinds: Sequence[str], small_cells: int) -> list[list[int]]:
@@ -71,12 +103,19 @@ def _told(counts: list[list[int]], kinds: Sequence[str], small_cells: int) -> li
     return told
 
 
-def _by_value(arrays: Sequence[Array], label: str, small_cells: int) -> list[tuple[str, list[Array]]]:
-    found: dict[str, list[Array]] = {}
-    for array in arrays:
-        found.setdefault(dict(array.labels).get(label) or NO_LABEL, []).append(array)
-    common = {v: m for v, m in found.items() if v == NO_LABEL or len({a.subject_id for a in m}) >= small_cells}
-    rest = [array for value, members in found.items() if value not in common for array in members]
-    ordered = sorted((value, members) for value, members in common.items() if value != NO_LABEL)
-    ordered += [(OTHERS, rest)] if rest else []
-    return ordered + ([(NO_LABEL, common[NO_LABEL])] if NO_LABEL in common else [])
+def _values(table: pandas.DataFrame, label: str, small_cells: int) -> tuple[list[str], pandas.Series]:
+    """Return the values of a label, and for each array the number of its own one.
+
+    They are in the order of their names; then those of few subjects, as one, then none.
+    """
+    values = table[f"label_{label}"]
+    subjects = table.groupby(values)["subject"].nunique()
+    common = sorted(value for value, number in subjects.items() if number >= small_cells and value != NO_LABEL)
+    rare = [value for value in subjects.index if value not in {*common, NO_LABEL}]
+    groups = [
+        *([value] for value in common),
+        *([rare] if rare else []),
+        *([[NO_LABEL]] if NO_LABEL in subjects else []),
+    ]
+    names = [*common, *([OTHERS] if rare else []), *([NO_LABEL] if NO_LABEL in subjects else [])]
+    return names, values.map({value: number for number, group in enumerate(groups) for value in group})

@@ -1,0 +1,19 @@
+"""The UIDs that DICOM itself assigns (PS3.6 annex A): names of transfer syntaxes, SOP classes and the like."""
+
+from __future__ import annotations
+
+import functools
+
+ROOT = "1.2.840.10008."
+
+
+def is_standard_uid(text: str) -> bool:
+    """Return whether a text is a UID of the standard; others below its root, which nobody may assign, are not."""
+    return text.startswith(ROOT) and text in _standard_uids()
+
+
+@functools.cache
+def _standard_uids() -> frozenset[str]:
+    from pydicom._uid_dict import UID_dictionary
+
+    return frozenset(UID_dictionary)

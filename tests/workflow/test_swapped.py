@@ -1,0 +1,46 @@
+"""A source that was swapped for another of the same names stops the run before anything is removed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from conftest import Workflow
+from dicoms import save_series
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_another_disk_with_the_same_names_is_not_taken_for_the_source(workflow: Workflow) -> None:
+    wrong = workflow.folder / "wrong"
+    for number in range(4):
+        save_series(workflow.source / str(number), f"right-{number}", 2)
+        save_series(wrong / str(number), f"wrong-{number}", 2)
+    digest = workflow.run().sealed["digest"]
+    kept = [workflow.results / "dataset/images.zarr", workflow.results / "private/records/extract_batch"]
+    before = [contents(folder) for folder in kept]
+    shutil.copytree(workflow.source, workflow.folder / "right")
+    shutil.rmtree(workflow.source)
+    shutil.copytree(wrong, workflow.source)
+
+    refused = workflow.run(ok=False)
+    assert refused.process.returncode == 1 and "Traceback" not in refused.output
+    assert "config key 'source': of the 4 series that earlier runs extracted, 4 are no longer in it" in refused.output
+    assert "nothing was removed" in refused.output and "--config confirm_drop=true" in refused.output
+    assert [contents(folder) for folder in kept] == before
+    assert refused.jobs("extract_batch") == 0
+    assert workflow.run(ok=False).process.returncode == 1  # it asks each time
+
+    shutil.rmtree(workflow.source)
+    shutil.copytree(workflow.folder / "right", workflow.source)
+    healed = workflow.run()
+    assert healed.sealed["digest"] == digest and healed.extracted_series() in (0, 4)
+    assert contents(kept[0]) == before[0]
+
+    shutil.rmtree(workflow.source)
+    shutil.copytree(wrong, workflow.source)
+    confirmed = workflow.run("--config", "confirm_drop=true")
+    assert confirmed.sealed["counts"]["arrays"] == 4 and confirmed.sealed["digest"] != digest
+    assert workflow.run().nothing_to_do

@@ -1,0 +1,36 @@
+"""What `--until` and `--omit-from` ask for is done also behind the checkpoint, or refused by words that help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import Workflow
+from dicoms import save_series
+
+FIRST = ("discover_files", "index_headers", "plan_batches")
+
+
+def test_until_a_rule_of_batches_runs_it_on_a_fresh_folder_and_after_a_change(workflow: Workflow) -> None:
+    save_series(workflow.source / "1", "alpha", 2)
+    run = workflow.run("--until", "extract_batch")
+    assert [run.jobs(rule) for rule in (*FIRST, "extract_batch", "check_batch")] == [1, 1, 1, 1, 0]
+    assert list(workflow.results.glob("dataset/images.zarr/*/zarr.json"))
+    save_series(workflow.source / "2", "beta", 2)
+    run = workflow.run("-U", "check_batch")
+    assert [run.jobs(rule) for rule in (*FIRST, "extract_batch", "check_batch", "report_depth")] == [1, 1, 1, 1, 1, 0]
+    run = workflow.run()
+    assert run.jobs("extract_batch") == 0 and run.sealed["counts"]["arrays"] == 2
+
+
+def test_what_cannot_be_left_out_is_refused(workflow: Workflow) -> None:
+    save_series(workflow.source, "alpha", 2)
+    for arguments, words in (
+        (("--omit-from", "check_batch"), "--until extract_batch"),
+        (("-O", "render_report"), "--omit-from render_report: not possible here"),
+        (("seal_dataset", "--until", "extract_batch"), "name the target all_extracted alone"),
+    ):
+        run = workflow.run(*arguments, ok=False)
+        assert run.process.returncode == 1 and words in run.output and "Traceback" not in run.output
+        assert not Path(workflow.results, "dataset").exists()
+    run = workflow.run("--omit-from", "plan_batches")
+    assert [run.jobs(rule) for rule in FIRST] == [1, 1, 0]
