@@ -41,11 +41,11 @@ compare_params(workflow.rules)
 
 
 onsuccess:
-    let_go()
+    end_without_waiting()
 
 
 onerror:
-    let_go()
+    end_without_waiting()
 
 
 # Every record is asked for by name: Snakemake does not rebuild a missing intermediate whose descendants are there.

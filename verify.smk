@@ -14,7 +14,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import prepare, settings as configuration, status
-from dicomzarr.workflow.leaving import let_go
+from dicomzarr.workflow.snakemake_quirks import end_on_signals, end_without_waiting
+
+end_on_signals(workflow)
 
 if workflow.is_main_process:
     try:
@@ -34,11 +36,11 @@ pathvars:
 
 
 onsuccess:
-    let_go()
+    end_without_waiting()
 
 
 onerror:
-    let_go()
+    end_without_waiting()
 
 
 # Read everything, change nothing.

@@ -1,28 +1,41 @@
 # The core on the path, the configuration checked, the source scanned, and the few functions that rules use.
 import functools
 import json
+import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from dicomzarr.system import limits
+from dicomzarr.system import limits, locks, run_token
 from dicomzarr.system.safe_messages import where
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
-from dicomzarr.workflow import prepare, settings as configuration, status
+from dicomzarr.workflow import prepare, settings as configuration, snakemake_quirks, status
 from dicomzarr.workflow.code_digest import code_digest
-from dicomzarr.workflow.leaving import let_go
-from dicomzarr.workflow.snakemake_quirks import leave_out_pandas
+from dicomzarr.workflow.snakemake_quirks import end_without_waiting, leave_out_pandas
 
 # Switches come as text from the command line.
 for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
     config[switch] = configuration.is_on(config[switch]) or config[switch]
 
 limits.dump_no_core()
+snakemake_quirks.end_on_signals(workflow)
 
-# Jobs on a cluster parse this file again: they neither check nor prepare.
+# A job on a cluster parses this file again. It belongs to a run, or touches nothing.
+if workflow.is_main_process:
+    os.environ[run_token.VARIABLE] = ""
+else:
+    snakemake_quirks.leave_outputs_to_main_process(workflow)
+    try:
+        locks.hold_job(Path(config["results"], "private"))
+        run_token.check(Path(config["results"], "private"), run_token.LATENCY)
+    except (UserError, OSError) as error:
+        print(f"Error: {error if isinstance(error, UserError) else where(error)}", file=sys.stderr, flush=True)
+        raise SystemExit(1)
+
+# Jobs neither check nor prepare.
 if workflow.is_main_process and prepare.wanted(sys.argv[1:]):
     leave_out_pandas(workflow.main_snakefile)
     try:
@@ -41,6 +54,11 @@ if workflow.is_main_process and prepare.wanted(sys.argv[1:]):
             f"Error: internal error, {where(error)}; please open an issue with this line", file=sys.stderr, flush=True
         )
         raise SystemExit(1)
+
+
+# Set by `prepare`; Snakemake hands it on to jobs wherever they run.
+envvars:
+    "DICOMZARR_RUN",
 
 
 def compare_params(rules):
@@ -176,8 +194,13 @@ def threads_of_batch(wildcards):
     """
     batches = contents_of_plans(str(checkpoints.plan_batches.get().output.contents))
     largest = batches[wildcards.batch]["largest"]
-    spare = min((workflow.resource_settings.cores or 1) // len(batches), 8 * largest // BYTES_A_THREAD)
+    spare = min(snakemake_quirks.local_cores(workflow) // len(batches), 8 * largest // BYTES_A_THREAD)
     return min(max(largest // BYTES_A_THREAD, spare, 1), 8)
+
+
+def threads_up_to(most):
+    """Return a function for `threads:`: scaled down to the cores of a local run, and to what other nodes may have."""
+    return snakemake_quirks.threads_up_to(workflow, most)
 
 
 # What exports refuse is judged by the rules that export.

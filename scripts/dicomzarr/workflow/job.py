@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.records import rule_record
-from dicomzarr.system import digested_json, files, locks
+from dicomzarr.system import digested_json, files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import disk_trouble, quiet, where
 from dicomzarr.vocabulary import errors
@@ -88,6 +88,8 @@ def step(snakemake: Any) -> Iterator[Step]:
 
     Notes
     -----
+    Nothing is touched, not even a log, before it is clear that the job belongs to the current run.
+
     A seal of the dataset goes before the work begins: while a run is under way, and after one that was interrupted,
     nothing calls the dataset whole.
 
@@ -99,13 +101,16 @@ def step(snakemake: Any) -> Iterator[Step]:
     # Tables of a million rows are no garbage: looking through them again and again takes a tenth of a job.
     gc.set_threshold(50_000, 20, 100)
     results = Results(Path(snakemake.config["results"]))
-    handler = _log_to(str(snakemake.log[0]))
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler: logging.Handler = logging.NullHandler()
+    log.addHandler(logging.NullHandler())
     log.setLevel(logging.INFO)
-    log.addHandler(handler)
     log.propagate = False
     try:
         with locks.job(results.private):
+            run_token.check(results.private, run_token.LATENCY)
+            handler = _log_to(str(snakemake.log[0]))
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            log.addHandler(handler)
             log.info("%s starts", snakemake.rule)
             current = Step()
             if snakemake.rule in SEALED:
@@ -113,9 +118,13 @@ def step(snakemake: Any) -> Iterator[Step]:
                 files.remove_tree(results.sealed)
                 _refuse_damage(snakemake, results)
             yield current
+            run_token.check(results.private)
             outputs = {name: str(path) for name, path in snakemake.output.items()}
             rule_record.write(snakemake.rule, outputs, dict(snakemake.params.items()), results, current.result)
             log.info("%s ends", snakemake.rule)
+    except run_token.Superseded as error:
+        print(f"{snakemake.rule}: {error}", file=sys.stderr, flush=True)  # the log is the newer run's
+        raise SystemExit(1) from None
     except UserError as error:
         _give_up(snakemake.rule, str(error))
     except errors.Damaged as error:

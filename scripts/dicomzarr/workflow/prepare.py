@@ -21,7 +21,7 @@ from dicomzarr.records import export_record, rule_record
 from dicomzarr.source import inventory, listing
 from dicomzarr.source.safe_open import Opener
 from dicomzarr.stages.join_labels import label_files
-from dicomzarr.system import digested_json, files, json_files, locks
+from dicomzarr.system import digested_json, files, json_files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import progress_line
@@ -294,6 +294,7 @@ def prepare(settings: Settings) -> Results:
         files.make_private(results.private)
         results.private.chmod(files.PRIVATE_FOLDER)
         _held.append(locks.hold_run(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds")))
+        run_token.begin(results.private)
         locks.wait_for_orphans(results.private)
         begun = any(results.records.glob("extract_batch/*/*.json"))
         pseudonyms = identity.establish(results.private, known_key_checks(results), begun=begun)

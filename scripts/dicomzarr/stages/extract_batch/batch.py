@@ -18,7 +18,7 @@ from dicomzarr.records.plan import PlannedSeries, owned_prefixes, read_plan
 from dicomzarr.records.series_record import files_of
 from dicomzarr.stages.extract_batch.series import extract, fingerprint, options_of, set_aside
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Contents, Roots, content_of
-from dicomzarr.system import digested_json, flush, json_files, limits, retry, safe_messages
+from dicomzarr.system import digested_json, flush, json_files, limits, retry, run_token, safe_messages
 from dicomzarr.system import files as storage
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.path_text import decode_path
@@ -253,6 +253,7 @@ class _Batch:
                 records.add(self.record_path(record["series_id"]), data)
                 written.append((len(data), digested_json.digest_said_by(data)))
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
+            run_token.check(self.results.private)
             for record in self.waiting:
                 self._place(record)
                 self.retired_path(record["series_id"]).unlink(missing_ok=True)
