@@ -11,12 +11,12 @@ SUBMIT = """#!/bin/sh
 # but for the key, which the user lets the queue copy.
 script="$1"
 {prelude}
-cp "$script" "{folder}/$$.$(basename "$script")"
 set -- HOME="$HOME" PATH="$PATH" DICOMZARR_KEY="$DICOMZARR_KEY"
 env -i "$@" setsid sh "{folder}/start" "$script" < /dev/null > "{folder}/$$.log" 2>&1 &
 echo $$
 """
 START = """#!/bin/sh
+cp "$1" "{folder}/$$.$(basename "$1")"  # from now on it is in the queue, whatever happens to who submitted it
 while [ -e "{folder}/closed" ]; do sleep 0.1; done
 sh "$1"
 echo $? >> "{folder}/ended"

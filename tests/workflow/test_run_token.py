@@ -64,11 +64,11 @@ def test_a_job_that_starts_late_touches_nothing(workflow: Workflow) -> None:
     workflow.config = {"batch": {"series": 2, "megabytes": 512}}
     for number in range(3):
         save_series(workflow.source / str(number), f"series-{number}", 3)
-    late = 'case "$script" in *extract_batch*) touch "{folder}/closed" ;; esac'
+    late = 'case "$script" in *index_headers*) touch "{folder}/closed" ;; esac'
     queue = Queue(workflow.folder, prelude=late.replace("{folder}", str(workflow.folder / "queue")))
     process = start(workflow, queue)
     try:
-        wait_until(lambda: any("extract_batch" in script for script in queue.scripts()))
+        wait_until(lambda: any("index_headers" in script for script in queue.scripts()))
     finally:
         kill(process)
     before_late = len(queue.ended())
