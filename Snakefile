@@ -38,11 +38,11 @@ main_process.finish(workflow, started, rules)
 
 
 onsuccess:
-    cancel_timers_of_scheduler()
+    end_without_waiting()
 
 
 onerror:
-    cancel_timers_of_scheduler()
+    end_without_waiting()
 
 
 # Every record is asked for by name: Snakemake does not rebuild a missing intermediate whose descendants are there.

@@ -10,8 +10,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(str(workflow.current_basedir)) / "scripts"))
 
 from dicomzarr.workflow import folders, main_process, settings, status
-from dicomzarr.workflow.snakemake_quirks import cancel_timers_of_scheduler
+from dicomzarr.workflow.snakemake_quirks import end_on_signals, end_without_waiting
 
+end_on_signals(workflow)
 config = settings.with_defaults(config)
 
 if workflow.is_main_process:
@@ -29,11 +30,11 @@ pathvars:
 
 
 onsuccess:
-    cancel_timers_of_scheduler()
+    end_without_waiting()
 
 
 onerror:
-    cancel_timers_of_scheduler()
+    end_without_waiting()
 
 
 # Read everything, change nothing.

@@ -1,5 +1,6 @@
 rule check_batch:
     input:
+        contents=ancient("<results>/private/plans/contents.json"),
         extracted="<results>/private/records/extract_batch/{batch}.json",
     output:
         record="<results>/private/records/check_batch/{batch}.json",

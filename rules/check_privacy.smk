@@ -14,7 +14,7 @@ rule check_privacy:
         "<results>/benchmarks/check_privacy.tsv"
     conda:
         "../envs/dicomzarr.yaml"
-    threads: 16  # scaled down to the cores of the run
+    threads: threads_up_to(16)
     resources:
         mem_mb=2000,
         runtime=240,

@@ -11,7 +11,7 @@ rule export_nifti:
         "<results>/benchmarks/export_nifti.tsv"
     conda:
         "../envs/dicomzarr.yaml"
-    threads: 64  # scaled down to the cores of the run
+    threads: threads_up_to(64)
     resources:
         mem_mb=megabytes_of_export,
         runtime=1440,

@@ -1,5 +1,6 @@
 rule extract_batch:
     input:
+        contents=ancient("<results>/private/plans/contents.json"),
         plan="<results>/private/plans/{batch}.json",
     output:
         record="<results>/private/records/extract_batch/{batch}.json",

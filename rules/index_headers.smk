@@ -12,7 +12,7 @@ rule index_headers:
         "<results>/benchmarks/index_headers.tsv"
     conda:
         "../envs/dicomzarr.yaml"
-    threads: 16  # scaled down to the cores of the run
+    threads: threads_up_to(16)
     resources:
         mem_mb=2000,
         runtime=720,

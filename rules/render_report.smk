@@ -16,7 +16,7 @@ rule render_report:
         "<results>/benchmarks/render_report.tsv"
     conda:
         "../envs/dicomzarr.yaml"
-    threads: 4  # scaled down to the cores of the run
+    threads: threads_up_to(4)
     resources:
         mem_mb=2000,
         runtime=60,

@@ -5,7 +5,7 @@ from pathlib import Path
 from dicomzarr.privacy import pseudonyms
 from dicomzarr.records import export_record
 from dicomzarr.stages import seal_dataset as seal
-from dicomzarr.system import files, json_files
+from dicomzarr.system import files, json_files, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
@@ -15,6 +15,7 @@ def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], s
     folders = Results(results)
     export_record.remove_deleted(folders)
     content = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))
+    run_token.check(folders.private)
     files.write_atomically(sealed, json_files.canonical_json(content))
 
 

@@ -149,7 +149,7 @@ class Workflow:
     def run(self, *arguments: str, cores: int = 2, ok: bool = True, **config: Any) -> Run:
         """Run `snakemake` with a config file made of the defaults of the tests and `config`."""
         chosen = self.write_config(**config)
-        process = self.snakemake("--cores", str(cores), *arguments)
+        process = self.snakemake(*(["--cores", str(cores)] if cores else []), *arguments)
         run = Run(process, self.folder / str(chosen["results"]))
         if ok and process.returncode:
             pytest.fail(f"snakemake exited with {process.returncode}:\n{run.output[-6000:]}")

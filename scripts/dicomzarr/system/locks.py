@@ -162,16 +162,22 @@ def wait_for_orphans(private: Path, *, to_look: bool = False) -> None:
         os.close(handle)
 
 
+def hold_job(private: Path) -> int | None:
+    """Take the jobs lock, shared, for the life of this process; return its file descriptor, if there is a lock."""
+    try:
+        handle = _open(private / JOBS, to_look=True)
+    except FileNotFoundError:
+        return None
+    with contextlib.suppress(OSError):  # no locks here
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle
+
+
 @contextlib.contextmanager
 def job(private: Path) -> Iterator[None]:
     """Hold the jobs lock, shared, while a job runs: as far as there is one, where nothing can be written."""
-    handle = None
-    with contextlib.suppress(FileNotFoundError):
-        handle = _open(private / JOBS, to_look=True)
+    handle = hold_job(private)
     try:
-        if handle is not None:
-            with contextlib.suppress(OSError):  # no locks here
-                fcntl.flock(handle, fcntl.LOCK_SH)
         yield
     finally:
         if handle is not None:

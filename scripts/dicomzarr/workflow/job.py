@@ -18,7 +18,7 @@ from typing import Any
 
 from dicomzarr.records import rule_record
 from dicomzarr.records.revoke import Revocation, revoke
-from dicomzarr.system import digested_json, files, locks
+from dicomzarr.system import digested_json, files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import disk_trouble, quiet, where
 from dicomzarr.vocabulary import errors
@@ -91,6 +91,8 @@ def step(snakemake: Any) -> Iterator[Step]:
 
     Notes
     -----
+    Nothing is touched, not even a log, before it is clear that the job belongs to the current run.
+
     A seal of the dataset goes before the work begins: while a run is under way, and after one that was interrupted,
     nothing calls the dataset whole.
 
@@ -102,13 +104,16 @@ def step(snakemake: Any) -> Iterator[Step]:
     # Tables of a million rows are no garbage: looking through them again and again takes a tenth of a job.
     gc.set_threshold(50_000, 20, 100)
     results, rule = Results(Path(snakemake.config["results"])), name_of(snakemake.rule)
-    handler = _log_to(str(snakemake.log[0]))
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler: logging.Handler = logging.NullHandler()
+    log.addHandler(logging.NullHandler())
     log.setLevel(logging.INFO)
-    log.addHandler(handler)
     log.propagate = False
     try:
         with locks.job(results.private):
+            run_token.check(results.private, run_token.LATENCY)
+            handler = _log_to(str(snakemake.log[0]))
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            log.addHandler(handler)
             log.info("%s starts", rule)
             current = Step()
             if rule in SEALED:
@@ -116,9 +121,13 @@ def step(snakemake: Any) -> Iterator[Step]:
                 revoke(results, results.sealed, Revocation.SEAL_BROKEN)
                 _refuse_damage(snakemake, results)
             yield current
+            run_token.check(results.private)
             outputs = {name: str(path) for name, path in snakemake.output.items()}
             rule_record.write(rule, outputs, dict(snakemake.params.items()), results, current.result)
             log.info("%s ends", rule)
+    except run_token.Superseded as error:
+        print(f"{rule}: {error}", file=sys.stderr, flush=True)  # the log is the newer run's
+        raise SystemExit(1) from None
     except UserError as error:
         _give_up(rule, str(error))
     except errors.Damaged as error:

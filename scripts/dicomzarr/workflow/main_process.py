@@ -12,10 +12,10 @@ from typing import Any
 
 from dicomzarr.records import export_record, rule_record
 from dicomzarr.records.revoke import Revocation
-from dicomzarr.system import limits
+from dicomzarr.system import limits, locks, run_token
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.safe_messages import where
+from dicomzarr.system.safe_messages import disk_trouble, where
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES
 from dicomzarr.workflow import folders, prepare, progress_line, settings, snakemake_quirks, status
@@ -76,10 +76,14 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         The command line.
     """
     limits.dump_no_core()
+    snakemake_quirks.end_on_signals(workflow)
     if workflow.is_main_process:
+        run_token.forget()
         snakemake_quirks.honour_until(workflow)
     use = snakemake_quirks.use_of(workflow, ROOT / "Snakefile")
     whole = settings.with_defaults(config)
+    if not workflow.is_main_process:
+        _join_run(workflow, Path(whole["results"]) / "private")
     parsed = snakemake_quirks.options(arguments) if workflow.is_main_process else {}
     purpose = snakemake_quirks.purpose(parsed) if workflow.is_main_process else Purpose.OTHER
     checked = None
@@ -95,6 +99,18 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     if use is Use.MAIN:
         whole.pop("source", None)
     return Start(purpose, whole, checked, parsed)
+
+
+def _join_run(workflow: Any, private: Path) -> None:
+    """Let the process of a job go on only if its run is the current one."""
+    snakemake_quirks.leave_outputs_to_main_process(workflow)
+    try:
+        locks.hold_job(private)
+        run_token.check(private, run_token.LATENCY)
+    except UserError as error:
+        _end(str(error))
+    except OSError as error:
+        _end(disk_trouble(error))
 
 
 def _note_missing_settings(parsed: Mapping[str, Any]) -> None:

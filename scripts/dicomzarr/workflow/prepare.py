@@ -24,7 +24,7 @@ from dicomzarr.records.revoke import Revocation, revoke, shorten_log
 from dicomzarr.source import inventory, listing
 from dicomzarr.stages.join_labels import label_files
 from dicomzarr.stages.join_labels.join import said_path
-from dicomzarr.system import digested_json, files, json_files, locks
+from dicomzarr.system import digested_json, files, json_files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import BATCH_RULES
@@ -193,6 +193,7 @@ def acquire(settings: Settings) -> Results:
         files.make_private(results.private)
         results.private.chmod(files.PRIVATE_FOLDER)
         locks.hold_run_for_good(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
+        run_token.begin(results.private)
         locks.wait_for_orphans(results.private)
         keyed = pseudonyms.establish(results.private, known_key_checks(results), begun=_is_begun(results))
         check = digested_json.record_json({"key_check": keyed.key_check})

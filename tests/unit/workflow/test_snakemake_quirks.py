@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import types
 
 import pytest
@@ -11,25 +9,6 @@ from conftest import ROOT
 
 from dicomzarr.workflow import snakemake_quirks
 from dicomzarr.workflow.snakemake_quirks import Purpose, all_options, cause_of, common_options, planned_jobs
-
-# A timer of somebody's, which must go off, and one of the scheduler's, which would hold the process for ten minutes.
-PROGRAM = """
-import sys, threading
-sys.path.insert(0, sys.argv[1])
-from dicomzarr.workflow.snakemake_quirks import cancel_timers_of_scheduler
-def of_the_scheduler():
-    print("late")
-of_the_scheduler.__module__ = "snakemake.scheduling.job_scheduler"
-threading.Timer(600, of_the_scheduler).start()
-threading.Timer(0.5, print, ["the timer of a plugin"]).start()
-cancel_timers_of_scheduler()
-"""
-
-
-def test_only_timers_of_the_scheduler_are_cancelled() -> None:
-    command = [sys.executable, "-c", PROGRAM, str(ROOT / "scripts")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout == "the timer of a plugin\n"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dicomzarr.records.plan import owned_prefixes
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import GROUP, SeriesRecord
 from dicomzarr.system import files as storage
-from dicomzarr.system import flush, json_files
+from dicomzarr.system import flush, json_files, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
@@ -83,6 +83,7 @@ class Publisher:
                 staged.add(self.results.series_record(EXTRACT, record.series_id), data)
                 written.append((record, len(data), digest))
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
+            run_token.check(self.results.private)
             for record in self._waiting:
                 self._place(record)
                 removal_note(self.results, record.series_id).unlink(missing_ok=True)

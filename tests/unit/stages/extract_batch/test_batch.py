@@ -18,7 +18,7 @@ from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.plan_batches import batches
-from dicomzarr.system import files, json_files
+from dicomzarr.system import files, json_files, run_token, sandbox
 from dicomzarr.system.results_folder import Results
 
 IDS = Pseudonyms(b"k" * 32)
@@ -108,3 +108,19 @@ def test_a_series_that_left_the_source_is_removed_and_noted(results: Results, tm
     assert not (results.images / note.stem).exists() and len(records(results)) == 1
     assert (results.private / "removed" / note.stem).exists() == keep
     assert revoked(results.root) == {("extract_batch", "series", "removed")}
+
+
+def test_a_job_at_work_publishes_nothing_once_another_run_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_series(tmp_path / "source", "alpha", 3)
+    results = Results(tmp_path / "results")
+    files.make_private(results.private)
+    monkeypatch.setenv(run_token.VARIABLE, "1" * 32)
+    (results.private / run_token.FILE).write_bytes(json_files.canonical_json({"token": "2" * 32}))
+    try:
+        with pytest.raises(run_token.Superseded):
+            extract(results)
+    finally:
+        sandbox.end()
+    assert not any(results.images.iterdir()) and not records(results)

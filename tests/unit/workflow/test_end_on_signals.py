@@ -1,0 +1,58 @@
+"""The main process ends by a signal or by itself, without a lock and without a timer in the way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+from conftest import ROOT
+
+from dicomzarr.workflow import snakemake_quirks
+
+SCRIPTS = ROOT / "scripts"
+# A timer that would hold the process for longer than this test may take, and one that is no business of ours.
+PROGRAM = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from dicomzarr.workflow.snakemake_quirks import end_without_waiting
+from snakemake.scheduling.job_scheduler import JobScheduler
+scheduler = object.__new__(JobScheduler)
+scheduler._schedule_reevalutation(600)
+threading.Timer(0.5, print, ["the timer of a plugin went off"]).start()
+end_without_waiting()
+"""
+
+
+def test_a_timer_of_the_scheduler_does_not_hold_the_process_and_others_go_off() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(SCRIPTS)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "the timer of a plugin went off\n"
+
+
+# The lock as the main thread may hold it when the signal comes.
+LOCKED = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from dicomzarr.workflow.snakemake_quirks import _end_after_running_jobs
+from snakemake.scheduling.job_scheduler import JobScheduler
+JobScheduler.exit_gracefully = _end_after_running_jobs
+scheduler = object.__new__(JobScheduler)
+scheduler._lock, scheduler._open_jobs = threading.Lock(), threading.Semaphore(0)
+with scheduler._lock:
+    scheduler.exit_gracefully(15, None)
+assert scheduler._open_jobs.acquire(timeout=60)
+print(scheduler._user_kill)
+"""
+
+
+def test_the_handler_of_sigterm_takes_no_lock() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOCKED, str(SCRIPTS)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "graceful\n"
+
+
+def test_the_version_that_is_installed_is_one_that_was_tried() -> None:
+    assert version("snakemake") in snakemake_quirks.TRIED

@@ -1,0 +1,67 @@
+"""Jobs on other nodes: each builds a DAG of its own, and none asks for more than a node may have."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from conftest import Workflow
+from dicoms import save_series
+from queues import Queue
+
+BATCHES = {"series": 2, "megabytes": 512}
+LABELS = {"labels": [{"folder": 1, "name": "organ", "values": ["liver", "lung"]}]}
+SPLITS = {"splits": {"fractions": {"train": 0.5, "test": 0.5}, "seed": 3}}
+
+
+def fill(source: Path) -> None:
+    for number in range(4):
+        save_series(source / ("liver" if number % 2 else "lung") / f"folder {number}", f"series-{number}", 3)
+
+
+@pytest.fixture(scope="module")
+def locally(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A dataset with labels, splits and several batches, made by a run on this machine."""
+    config = {"batch": BATCHES, **LABELS, **SPLITS}
+    workflow = Workflow(tmp_path_factory.mktemp("locally"), config, {"DICOMZARR_KEY": "k" * 32})
+    fill(workflow.source)
+    workflow.run()
+    return workflow
+
+
+def test_jobs_on_other_nodes_make_the_same_dataset(workflow: Workflow, locally: Workflow) -> None:
+    workflow.config = dict(locally.config, source=str(locally.source))
+    queue = Queue(workflow.folder)
+    run = workflow.run(*queue.options(), cores=0)
+    assert run.sealed == locally.sealed()
+    assert run.jobs("extract_batch") == run.jobs("check_batch") > 1 and run.jobs("join_labels") == 1
+    assert workflow.run().nothing_to_do
+    scripts = queue.scripts()
+    assert len(scripts) >= 12 and all(str(locally.source) not in script for script in scripts)
+
+
+def test_no_job_asks_for_more_than_a_node_may_have(workflow: Workflow, locally: Workflow) -> None:
+    """By the maximum that the profile states; without one, not for the 64 that an export could use."""
+    workflow.config = dict(locally.config, source=str(locally.source))
+    queue = Queue(workflow.folder)
+    workflow.run(*queue.options(), "--max-threads", "3", "results/private/headers.jsonl", cores=0)
+    assert max(queue.threads()) == 3
+    queue = Queue(locally.folder)
+    locally.run(*queue.options(), "export_npz", cores=0)
+    assert queue.threads() == [8]
+
+
+def test_a_new_folder_runs_its_own_batches_alone(locally: Workflow) -> None:
+    contents = locally.results / "private" / "plans" / "contents.json"
+    before = {name: batch["digest"] for name, batch in json.loads(contents.read_text())["batches"].items()}
+    save_series(locally.source / "lung" / "folder 9", "series-9", 3)
+    run = locally.run()
+    after = {name: batch["digest"] for name, batch in json.loads(contents.read_text())["batches"].items()}
+    changed = {name for name in after if before.get(name) != after[name]}
+    assert 0 < len(changed) < len(after)
+    assert run.jobs("extract_batch") == len(changed) and run.extracted_series() >= 1
+    # A table of contents with other bytes and a later time runs nothing by itself.
+    os.utime(contents)
+    assert locally.run().nothing_to_do

@@ -1,0 +1,83 @@
+"""A job that its queue starts late touches nothing that a newer run made."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import Workflow
+from dicoms import save_series
+from queues import Queue
+
+from dicomzarr.stages import verify_dataset
+from dicomzarr.system.results_folder import Results
+
+LOCKS = {"run.lock", "jobs.lock"}
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def state(results: Path) -> dict[str, tuple[str, int]]:
+    """Return content and time of every file and folder below the results, but for the lock files."""
+    found = {}
+    for path in sorted(results.rglob("*")):
+        if path.name not in LOCKS:
+            content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+            found[str(path.relative_to(results))] = (content, path.stat().st_mtime_ns)
+    return found
+
+
+def start(workflow: Workflow, queue: Queue) -> subprocess.Popen[bytes]:
+    """Start a run whose jobs go to the queue."""
+    workflow.write_config()
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow.project / "Snakefile")]
+    return subprocess.Popen(
+        [*command, "--configfile", "config.yaml", *queue.options()],
+        cwd=workflow.folder,
+        env=os.environ | workflow.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_job_that_starts_late_touches_nothing(workflow: Workflow) -> None:
+    """One that its queue had not started when its run was killed, and that begins after another run has ended."""
+    workflow.config = {"batch": {"series": 2, "megabytes": 512}}
+    for number in range(3):
+        save_series(workflow.source / str(number), f"series-{number}", 3)
+    late = 'case "$script" in *index_headers*) touch "{folder}/closed" ;; esac'
+    queue = Queue(workflow.folder, prelude=late.replace("{folder}", str(workflow.folder / "queue")))
+    process = start(workflow, queue)
+    try:
+        wait_until(lambda: any("index_headers" in script for script in queue.scripts()))
+    finally:
+        kill(process)
+    before_late = len(queue.ended())
+    sealed = workflow.run().sealed
+    before = state(workflow.results)
+    assert "private/run.json" not in before  # the run has ended: what it left behind in a queue is late as well
+    queue.open()
+    wait_until(lambda: len(queue.ended()) == len(queue.scripts()))
+    assert set(queue.ended()[before_late:]) == {1}
+    assert "the run that started this job is over" in queue.printed()
+    assert state(workflow.results) == before and workflow.sealed() == sealed
+    assert verify_dataset.verify(Results(workflow.results)).good
