@@ -32,6 +32,11 @@ if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
 
 
+def in_results(path):
+    """Return a path below the results folder; `<results>` in what a function returns would be the asking workflow's."""
+    return f"{config['results']}/{path}"
+
+
 def under_results(path):
     """Return a param function: a path below the results folder, since pathvars do not expand in params."""
 
@@ -54,14 +59,14 @@ def planned_batches(wildcards):
 
 def planned_plans(wildcards):
     """Return the plans of all batches."""
-    return expand("<results>/private/plans/{batch}.json", batch=planned_batches(wildcards))
+    return [in_results(f"private/plans/{batch}.json") for batch in planned_batches(wildcards)]
 
 
 def records_of(rule):
     """Return an input function: the record of every batch of a rule."""
 
     def records(wildcards):
-        return expand(f"<results>/private/records/{rule}/{{batch}}.json", batch=planned_batches(wildcards))
+        return [in_results(f"private/records/{rule}/{batch}.json") for batch in planned_batches(wildcards)]
 
     return records
 
@@ -96,17 +101,17 @@ def chosen_words(wildcards):
 
 def joined_labels(wildcards):
     """Return the labels of the series where the configuration has any."""
-    return ["<results>/private/labels/joined.json"] if is_joined else []
+    return [in_results("private/labels/joined.json")] if is_joined else []
 
 
 def label_record(wildcards):
     """Return the record of the labels where the configuration has any."""
-    return ["<results>/private/records/join_labels.json"] if is_joined else []
+    return [in_results("private/records/join_labels.json")] if is_joined else []
 
 
 def label_report(wildcards):
     """Return the report of the labels where the configuration has any."""
-    return ["<results>/dataset/reports/labels.csv"] if is_joined else []
+    return [in_results("dataset/reports/labels.csv")] if is_joined else []
 
 
 def megabytes_of_batch(wildcards):
@@ -157,12 +162,12 @@ dataset_gate = {finding: most for finding, most in config["gate"].items() if fin
 
 def gate_record(wildcards):
     """Return the record of the gate where the configuration has one."""
-    return ["<results>/private/records/check_gate.json"] if dataset_gate else []
+    return [in_results("private/records/check_gate.json")] if dataset_gate else []
 
 
 def records_of_the_dataset(wildcards):
     """Return every record of a sealed dataset, by name: see `rule all`."""
-    records = expand("<results>/private/records/{rule}.json", rule=DATASET_RULES)
+    records = [in_results(f"private/records/{rule}.json") for rule in DATASET_RULES]
     return records + records_of_batches(wildcards) + label_record(wildcards)
 
 

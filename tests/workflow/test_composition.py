@@ -1,0 +1,180 @@
+"""The workflow inside another one, and in an environment that has Snakemake alone."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Workflow
+from dicoms import save_series
+
+MODULE = f"""
+configfile: "user.yaml"
+
+module dicomzarr:
+    snakefile: "{ROOT}/Snakefile"
+    config: config["images"]
+
+use rule * from dicomzarr as dz_*
+
+rule train:
+    default_target: True
+    input:
+        rules.dz_all.input,
+        table=config["images"]["results"] + "/dataset/volumes.csv",
+        source=config["images"]["source"],
+    output: "model.txt"
+    shell: "cp {{input.table}} {{output}}"
+"""
+INCLUDE = f"""
+configfile: "user.yaml"
+
+include: "{ROOT}/Snakefile"
+
+rule train:
+    default_target: True
+    input:
+        sealed=config["results"] + "/dataset/dataset.json",
+        table=config["results"] + "/dataset/volumes.csv",
+        source=config["source"],
+    output: "model.txt"
+    params: samples=config["samples"]
+    shell: "cp {{input.table}} {{output}}"
+"""
+
+
+def snakemake(folder: Path, *arguments: str, before: tuple[str, ...] = (), **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *(before or ("-m", "snakemake")), "--cores", "2", *arguments],
+        cwd=folder,
+        env=os.environ | {"DICOMZARR_KEY": "k" * 32} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("how", ["module", "include"])
+def test_another_workflow_uses_the_rules(workflow: Workflow, how: str) -> None:
+    """With the defaults, a configuration of its own, and a target that rests on the dataset."""
+    folder = workflow.folder
+    for name in ("alpha", "beta"):
+        save_series(workflow.source / name, name, 3)
+    ours = {"source": "source", "results": "out", "compression": "fast"}
+    theirs = {"samples": ["a", "b"], **({"images": ours} if how == "module" else ours)}
+    (folder / "user.yaml").write_text(json.dumps(theirs))
+    (folder / "Snakefile").write_text(textwrap.dedent(MODULE if how == "module" else INCLUDE))
+    prefix = "dz_" if how == "module" else ""
+    dry = snakemake(folder, "-n")
+    assert f"{prefix}index_headers" in dry and not (folder / "out").exists()
+    snakemake(folder)
+    with open(folder / "model.txt", newline="") as table:
+        assert len(list(csv.DictReader(table))) == 2
+    sealed = json.loads((folder / "out/dataset/dataset.json").read_text())
+    assert sealed["config"]["compression"] == "fast" and sealed["config"]["layout"] == "slice"
+    assert (folder / "out/dataset/provenance/extract_batch").is_dir()
+    assert "Nothing to be done" in snakemake(folder, f"{prefix}all")
+    next((folder / "out/dataset/images.zarr").glob("*/*/0/c/0/0/0")).unlink()
+    again = snakemake(folder, f"{prefix}all")
+    assert again.count(f"(Rule: {prefix}extract_batch)") == 1 and again.count(f"(Rule: {prefix}index_headers)") == 0
+    alone = workflow.run(compression="fast", burned_in="skip", burned_in_reason="", results="alone")
+    assert alone.sealed["digest"] == json.loads((folder / "out/dataset/dataset.json").read_text())["digest"]
+
+
+def test_one_workflow_may_hold_two_datasets(workflow: Workflow) -> None:
+    folder, modules = workflow.folder, []
+    for name in ("one", "two"):
+        save_series(folder / f"source-{name}", name, 2)
+        config = {"source": f"source-{name}", "results": name}
+        modules.append(f'module {name}:\n    snakefile: "{ROOT}/Snakefile"\n    config: {config}\n')
+        modules.append(f"use rule * from {name} as {name}_*\n")
+    modules.append("rule both:\n    default_target: True\n    input: rules.one_all.input, rules.two_all.input\n")
+    (folder / "Snakefile").write_text("\n".join(modules))
+    snakemake(folder)
+    digests = {json.loads((folder / name / "dataset/dataset.json").read_text())["digest"] for name in ("one", "two")}
+    assert len(digests) == 2 and "Nothing to be done" in snakemake(folder)
+
+
+# ---- Snakemake alone
+
+# Refuses what a plain `pip install snakemake` does not bring, and starts Snakemake.
+ALONE = """
+import json, os, runpy, sys
+
+blocked = set(json.loads(os.environ["BLOCKED"]))
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in blocked else self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+sys.argv = ["snakemake", *sys.argv[1:]]
+runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+"""
+# Answers what Snakemake asks of conda before it builds a DAG; no environment is made by a dry run.
+CONDA = """#!/bin/sh
+case "$*" in
+  *--version*) echo "conda 25.1.0" ;;
+  *config*) echo '{"get": {"channel_priority": "strict"}}' ;;
+  *info*) echo '{"conda_prefix": "/nowhere", "conda_version": "25.1.0", "platform": "linux-64"}' ;;
+esac
+"""
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def brought_by(name: str, found: set[str]) -> set[str]:
+    """Return the distributions that a distribution needs, itself included."""
+    from packaging.requirements import Requirement
+
+    if plain(name) not in found:
+        try:
+            needed = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            return found
+        found.add(plain(name))
+        for requirement in map(Requirement, needed):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                brought_by(requirement.name, found)
+    return found
+
+
+def test_snakemake_alone_builds_the_dag(workflow: Workflow) -> None:
+    """`snakemake --sdm conda` reads the rules in the user's own environment, which has Snakemake and no more."""
+    allowed = brought_by("snakemake", set())
+    tops = importlib.metadata.packages_distributions()
+    blocked = [top for top, names in tops.items() if not allowed.intersection(map(plain, names))]
+    blocked = [top for top in blocked if not top.startswith("snakemake")]
+    assert {"orjson", "pandas", "zarr", "blake3", "pydicom", "numcodecs"} <= set(blocked)
+    conda = workflow.folder / "bin" / "conda"
+    conda.parent.mkdir()
+    conda.write_text(CONDA)
+    conda.chmod(0o755)
+    (workflow.folder / "alone.py").write_text(ALONE)
+    save_series(workflow.source / "alpha", "alpha", 3)
+    workflow.write_config()
+    environment = {"BLOCKED": json.dumps(blocked), "PATH": f"{conda.parent}:{os.environ['PATH']}"}
+    arguments = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", "config.yaml", "--sdm", "conda", "-n"]
+    fresh = snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
+    assert "extract_batch" not in fresh and "index_headers" in fresh
+    workflow.run()
+    done = snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
+    assert "Nothing to be done" in done
+    save_series(workflow.source / "beta", "beta", 3)
+    assert "index_headers" in snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
