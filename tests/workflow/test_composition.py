@@ -174,7 +174,8 @@ def test_snakemake_alone_builds_the_dag(workflow: Workflow) -> None:
     fresh = snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
     assert "extract_batch" not in fresh and "index_headers" in fresh
     workflow.run()
-    done = snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
-    assert "Nothing to be done" in done
-    save_series(workflow.source / "beta", "beta", 3)
-    assert "index_headers" in snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
+    # With conda the software is another; without it there is nothing to do, also for this Python.
+    with_conda = snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
+    assert re.search(r"^extract_batch +1$", with_conda, re.M)
+    without = [argument for argument in arguments if argument not in ("--sdm", "conda")]
+    assert "Nothing to be done" in snakemake(workflow.folder, *without, before=("alone.py",), **environment)
