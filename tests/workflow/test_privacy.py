@@ -216,3 +216,15 @@ def test_the_key_is_written_nowhere(workflow: Workflow) -> None:
     for data in (run.output.encode(), *(path.read_bytes() for path in written)):
         assert b"only the environment knows" not in data
         assert b"a key that only the environment knows".hex().encode() not in data
+
+
+def test_a_file_name_that_holds_a_standard_uid_is_no_alarm(workflow: Workflow) -> None:
+    for name in ("s0_1.2.840.10008.1.2.1.dcm", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1/Ponyhofer_1.dcm"):
+        save(ct_slice(name, 0, InstitutionName="1.2.840.10008.1.2.1"), workflow.source / name.replace("2.1/", "2.1_/"))
+    run = workflow.run()
+    assert run.sealed["counts"]["extracted"] == 3
+    arrays = workflow.results.glob("dataset/images.zarr/*/*/zarr.json")
+    assert all('"1.2.840.10008.1.2.1"' in path.read_text() for path in arrays)
+    (workflow.results / "dataset" / "note.txt").write_text("Ponyhofer")
+    leak = workflow.run("--forcerun", "check_privacy", ok=False)
+    assert leak.process.returncode == 1 and "value_in_file" in leak.output
