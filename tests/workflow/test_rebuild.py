@@ -219,7 +219,7 @@ def test_an_edit_reruns_the_rules_that_reach_it_and_no_others(workflow: Workflow
     with (core / "stages/check_batch/read_back.py").open("a") as stream:
         stream.write("# a comment changes no behaviour\n")
     assert workflow.run().nothing_to_do
-    edit(core / "stages/check_batch/read_back.py", '"constant"', '"flat"')
+    edit(core / "stages/check_batch/verdicts.py", '"constant"', '"flat"')
     run = workflow.run()
     ran = {rule: run.jobs(rule) for rule in ("index_headers", "plan_batches", "extract_batch", "check_batch")}
     assert ran == {"index_headers": 0, "plan_batches": 0, "extract_batch": 0, "check_batch": 1}
