@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(str(workflow.current_basedir)) / "scripts"))
 
 from dicomzarr.workflow import folders, main_process, settings, status
-from dicomzarr.workflow.snakemake_quirks import end_on_signals, end_without_waiting
+from dicomzarr.workflow.snakemake_quirks.ending import end_on_signals, end_without_waiting
 
 end_on_signals(workflow)
 config = settings.with_defaults(config)

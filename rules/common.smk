@@ -10,9 +10,10 @@ sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.vocabulary.rules import DATASET_RULES, rules_before
-from dicomzarr.workflow import main_process, snakemake_quirks
+from dicomzarr.workflow import main_process
 from dicomzarr.workflow.code_digest import code_digest
-from dicomzarr.workflow.snakemake_quirks import end_without_waiting
+from dicomzarr.workflow.snakemake_quirks import other_nodes
+from dicomzarr.workflow.snakemake_quirks.ending import end_without_waiting
 
 started = main_process.start(workflow, config, sys.argv[1:])
 config = started.config
@@ -147,13 +148,13 @@ def threads_of_batch(wildcards):
     """
     batches = contents_of_plans(str(checkpoints.plan_batches.get().output.contents))
     largest = batches[wildcards.batch]["largest"]
-    spare = min(snakemake_quirks.local_cores(workflow) // len(batches), 8 * largest // BYTES_A_THREAD)
+    spare = min(other_nodes.local_cores(workflow) // len(batches), 8 * largest // BYTES_A_THREAD)
     return min(max(largest // BYTES_A_THREAD, spare, 1), 8)
 
 
 def threads_up_to(most):
     """Return a function for `threads:`: scaled down to the cores of a local run, and to what other nodes may have."""
-    return snakemake_quirks.threads_up_to(workflow, most)
+    return other_nodes.threads_up_to(workflow, most)
 
 
 # What exports refuse is judged by the rules that export.

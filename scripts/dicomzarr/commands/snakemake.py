@@ -13,7 +13,7 @@ from typing import IO
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow import snakemake_quirks
+from dicomzarr.workflow.snakemake_quirks import command_line
 
 TARGETS = ("export_png", "export_npz", "export_nifti", "export_preview")
 # Options of Snakemake that name the cores themselves, or need none.
@@ -99,8 +99,8 @@ def refuse_mistyped(arguments: Sequence[str], folder: Path) -> None:
             words = ["demo", "status", "verify", "diff", "test", "check", "bench", "help", *rules]
             raise UserError(f"there is no word or rule {arguments[0]!r}{guess(arguments[0], words)}. See ./run help")
     options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
-    if not {*options} <= snakemake_quirks.common_options():
-        known = snakemake_quirks.all_options()
+    if not {*options} <= command_line.common_options():
+        known = command_line.all_options()
         for option in options:
             if known and not any(each.startswith(option) for each in known):
                 raise UserError(f"Snakemake has no option {option!r}{guess(option, known)}. See ./run --cores 1 --help")

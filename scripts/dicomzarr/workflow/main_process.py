@@ -18,8 +18,18 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import disk_trouble, where
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES
-from dicomzarr.workflow import folders, prepare, progress_line, settings, snakemake_quirks, status
-from dicomzarr.workflow.snakemake_quirks import Purpose, Use
+from dicomzarr.workflow import folders, prepare, progress_line, settings, status
+from dicomzarr.workflow.snakemake_quirks import (
+    assumed_files,
+    command_line,
+    ending,
+    other_nodes,
+    planned_jobs,
+    tried,
+    until,
+)
+from dicomzarr.workflow.snakemake_quirks.command_line import Purpose
+from dicomzarr.workflow.snakemake_quirks.use import Use, use_of
 
 # Settings of profiles/default that recovery by the same command rests on.
 NEEDED = ("rerun_incomplete", "nolock", "keep_going")
@@ -76,34 +86,34 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         The command line.
     """
     limits.dump_no_core()
-    snakemake_quirks.end_on_signals(workflow)
+    ending.end_on_signals(workflow)
     if workflow.is_main_process:
         run_token.forget()
-        snakemake_quirks.honour_until(workflow)
-    use = snakemake_quirks.use_of(workflow, ROOT / "Snakefile")
+        until.honour_until(workflow)
+    used_as = use_of(workflow, ROOT / "Snakefile")
     whole = settings.with_defaults(config)
     if not workflow.is_main_process:
         _join_run(workflow, Path(whole["results"]) / "private")
-    parsed = snakemake_quirks.options(arguments) if workflow.is_main_process else {}
-    purpose = snakemake_quirks.purpose(parsed) if workflow.is_main_process else Purpose.OTHER
+    parsed = command_line.options(arguments) if workflow.is_main_process else {}
+    purpose = command_line.purpose(parsed) if workflow.is_main_process else Purpose.OTHER
     checked = None
     if purpose is not Purpose.OTHER:
         with errors_in_one_line():
             if purpose is Purpose.BUILD:
                 folders.clear_paths_of_snakemake()
             # Keys of a Snakefile that includes ours are its own.
-            ours = settings.known_keys(whole) if use is Use.INCLUDED else whole
+            ours = settings.known_keys(whole) if used_as is Use.INCLUDED else whole
             checked = settings.check(ours)
-        snakemake_quirks.note_if_untried()
+        tried.note_if_untried()
         _note_missing_settings(parsed)
-    if use is Use.MAIN:
+    if used_as is Use.MAIN:
         whole.pop("source", None)
     return Start(purpose, whole, checked, parsed)
 
 
 def _join_run(workflow: Any, private: Path) -> None:
     """Let the process of a job go on only if its run is the current one."""
-    snakemake_quirks.leave_outputs_to_main_process(workflow)
+    other_nodes.leave_outputs_to_main_process(workflow)
     try:
         locks.hold_job(private)
         run_token.check(private, run_token.LATENCY)
@@ -172,6 +182,6 @@ def _look(
     revoked = _with_params(preparation, params)
     if status.is_asked():
         status.tell(preparation, revoked, exports)
-        snakemake_quirks.report_planned_jobs(workflow, Path(os.environ[status.STATUS]))
+        planned_jobs.report_planned_jobs(workflow, Path(os.environ[status.STATUS]))
     written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}
-    snakemake_quirks.assume_files(workflow, revoked, written)
+    assumed_files.assume_files(workflow, revoked, written)

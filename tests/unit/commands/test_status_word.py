@@ -9,7 +9,7 @@ import pytest
 from launched_project import Project
 
 from dicomzarr.commands.status import CAUSES, LINES, line_of
-from dicomzarr.workflow import snakemake_quirks
+from dicomzarr.workflow.snakemake_quirks import planned_jobs
 
 JOB = {"reason": "job", "rule": "extract_batch", "job": "Extracting", "why": "output_missing", "count": 2}
 
@@ -49,5 +49,5 @@ def test_every_reason_and_cause_has_words() -> None:
     for reason in LINES:
         line = line_of({"reason": reason, "count": 3, "rule": "r", "job": "j", "why": "forced"})
         assert line and "{" not in line
-    assert {cause for _, cause in snakemake_quirks._CAUSES} == {*CAUSES}
+    assert {cause for _, cause in planned_jobs._CAUSES} == {*CAUSES}
     assert line_of({**JOB, "why": ""}).endswith("since Snakemake says so")

@@ -8,14 +8,14 @@ from importlib.metadata import version
 
 from conftest import ROOT
 
-from dicomzarr.workflow import snakemake_quirks
+from dicomzarr.workflow.snakemake_quirks import tried
 
 SCRIPTS = ROOT / "scripts"
 # A timer that would hold the process for longer than this test may take, and one that is no business of ours.
 PROGRAM = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])
-from dicomzarr.workflow.snakemake_quirks import end_without_waiting
+from dicomzarr.workflow.snakemake_quirks.ending import end_without_waiting
 from snakemake.scheduling.job_scheduler import JobScheduler
 scheduler = object.__new__(JobScheduler)
 scheduler._schedule_reevalutation(600)
@@ -35,7 +35,7 @@ def test_a_timer_of_the_scheduler_does_not_hold_the_process_and_others_go_off() 
 LOCKED = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])
-from dicomzarr.workflow.snakemake_quirks import _end_after_running_jobs
+from dicomzarr.workflow.snakemake_quirks.ending import _end_after_running_jobs
 from snakemake.scheduling.job_scheduler import JobScheduler
 JobScheduler.exit_gracefully = _end_after_running_jobs
 scheduler = object.__new__(JobScheduler)
@@ -55,4 +55,4 @@ def test_the_handler_of_sigterm_takes_no_lock() -> None:
 
 
 def test_the_version_that_is_installed_is_one_that_was_tried() -> None:
-    assert version("snakemake") in snakemake_quirks.TRIED
+    assert version("snakemake") in tried.TRIED

@@ -7,8 +7,9 @@ import types
 import pytest
 from conftest import ROOT
 
-from dicomzarr.workflow import snakemake_quirks
-from dicomzarr.workflow.snakemake_quirks import Purpose, all_options, cause_of, common_options, planned_jobs
+from dicomzarr.workflow.snakemake_quirks import assumed_files, command_line, tried
+from dicomzarr.workflow.snakemake_quirks.command_line import Purpose, all_options, common_options
+from dicomzarr.workflow.snakemake_quirks.planned_jobs import cause_of, planned_jobs
 
 
 @pytest.mark.parametrize(
@@ -42,21 +43,21 @@ def test_snakemakes_own_parser_says_what_is_asked(
     arguments: str, expected: Purpose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    parsed = snakemake_quirks.options(arguments.split())
-    assert parsed and snakemake_quirks.purpose(parsed) is expected
+    parsed = command_line.options(arguments.split())
+    assert parsed and command_line.purpose(parsed) is expected
 
 
 def test_a_command_line_of_another_program_counts_as_a_run_that_builds() -> None:
-    parsed = snakemake_quirks.options(["--no-such-option", "-x"])
-    assert parsed == {} and snakemake_quirks.purpose(parsed) is Purpose.BUILD
+    parsed = command_line.options(["--no-such-option", "-x"])
+    assert parsed == {} and command_line.purpose(parsed) is Purpose.BUILD
 
 
 def test_another_version_runs_plain_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(snakemake_quirks, "version", lambda: "10.0.0")
-    assert not snakemake_quirks.assume_files(object(), [], {})
-    snakemake_quirks.note_if_untried()
+    monkeypatch.setattr(tried, "version", lambda: "10.0.0")
+    assert not assumed_files.assume_files(object(), [], {})
+    tried.note_if_untried()
     assert "note: Snakemake 10.0.0 was not tried" in capsys.readouterr().err
 
 
