@@ -4,9 +4,6 @@ from snakemake.utils import min_version
 min_version("9.27.1")
 
 
-configfile: workflow.source_path("config.yaml")
-
-
 include: "rules/common.smk"
 
 
@@ -37,7 +34,7 @@ include: "rules/export_nifti.smk"
 include: "rules/export_preview.smk"
 
 
-compare_params(workflow.rules)
+main_process.finish(workflow, started, rules)
 
 
 onsuccess:
@@ -53,20 +50,7 @@ rule all:
     default_target: True
     input:
         "<results>/dataset/dataset.json",
-        expand(
-            "<results>/private/records/{rule}.json",
-            rule=[
-                "discover_files",
-                "index_headers",
-                "plan_batches",
-                "report_depth",
-                "report_size",
-                "consolidate_dataset",
-                "render_report",
-                "check_privacy",
-                "seal_dataset",
-            ],
-        ),
+        expand("<results>/private/records/{rule}.json", rule=DATASET_RULES),
         records_of_batches,
         label_record,
         gate_record,

@@ -4,28 +4,22 @@ from snakemake.utils import min_version
 min_version("9.27.1")
 
 
-configfile: workflow.source_path("config.yaml")
-
-
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+sys.path.insert(0, str(Path(str(workflow.current_basedir)) / "scripts"))
 
-from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow import prepare, settings as configuration, status
-from dicomzarr.workflow.snakemake_quirks import end_on_signals, end_without_waiting
+from dicomzarr.workflow import folders, main_process, settings, status
+from dicomzarr.workflow.snakemake_quirks import Use, end_on_signals, end_without_waiting
 
-end_on_signals(workflow)
+config = settings.with_defaults(config)
+end_on_signals(workflow, Use.MAIN)
 
 if workflow.is_main_process:
-    try:
-        prepare.make_way_for_snakemake()
-        configuration.check_keys(config)
+    with main_process.errors_in_one_line():
+        folders.clear_paths_of_snakemake()
+        settings.check_keys(config)
         status.hold(Path(config["results"]), alone="repair_dataset" in sys.argv)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(1)
 
 config.pop("source", None)
 

@@ -1,78 +1,25 @@
-# The core on the path, the configuration checked, the source scanned, and the few functions that rules use.
+# The configuration with its defaults, and the few functions that rules use.
 import functools
 import json
-import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
-from dicomzarr.system import limits, locks, run_token
-from dicomzarr.system.safe_messages import where
 from dicomzarr.system.software import software_versions
-from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
-from dicomzarr.workflow import prepare, settings as configuration, snakemake_quirks, status
+from dicomzarr.vocabulary.rules import DATASET_RULES, rules_before
+from dicomzarr.workflow import main_process, snakemake_quirks
 from dicomzarr.workflow.code_digest import code_digest
-from dicomzarr.workflow.snakemake_quirks import end_without_waiting, leave_out_pandas
+from dicomzarr.workflow.snakemake_quirks import end_without_waiting
 
-# Switches come as text from the command line.
-for switch in ("confirm_drop", "paranoid", "keep_removed", "follow_links"):
-    config[switch] = configuration.is_on(config[switch]) or config[switch]
-
-limits.dump_no_core()
-snakemake_quirks.end_on_signals(workflow)
-
-# A job on a cluster parses this file again. It belongs to a run, or touches nothing.
-if workflow.is_main_process:
-    os.environ[run_token.VARIABLE] = ""
-else:
-    snakemake_quirks.leave_outputs_to_main_process(workflow)
-    try:
-        locks.hold_job(Path(config["results"], "private"))
-        run_token.check(Path(config["results"], "private"), run_token.LATENCY)
-    except (UserError, OSError) as error:
-        print(f"Error: {error if isinstance(error, UserError) else where(error)}", file=sys.stderr, flush=True)
-        raise SystemExit(1)
-
-# Jobs neither check nor prepare.
-if workflow.is_main_process and prepare.wanted(sys.argv[1:]):
-    leave_out_pandas(workflow.main_snakefile)
-    try:
-        prepare.make_way_for_snakemake()
-        settings = configuration.check(config)
-        prepare.check_settings(workflow)
-        if status.asked():
-            status.tell(settings)
-        else:
-            status.tell_launcher(prepare.prepare(settings))
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(1)  # a WorkflowError would add lines of this file to a user's mistake
-    except Exception as error:  # its text could hold a path of the source
-        print(
-            f"Error: internal error, {where(error)}; please open an issue with this line", file=sys.stderr, flush=True
-        )
-        raise SystemExit(1)
+started = main_process.start(workflow, config, sys.argv[1:])
+config = started.config
 
 
-# Set by `prepare`; Snakemake hands it on to jobs wherever they run.
+# The token of the run, which Snakemake hands on to jobs wherever they run; see dicomzarr.system.run_token.
 envvars:
     "DICOMZARR_RUN",
-
-
-def compare_params(rules):
-    """Take back the records that were made with other params, or tell of them where the launcher only asks."""
-    if workflow.is_main_process and prepare.wanted(sys.argv[1:]):
-        if status.asked():
-            status.tell_more(settings, prepare.made_otherwise(rules))
-        else:
-            for record in prepare.made_otherwise(rules):
-                record.unlink()
-
-
-# Where the source lies is in the private inventory now; no job's preamble needs to carry it.
-config.pop("source", None)
 
 
 # Versions of the libraries that shape arrays: another one makes them anew, so that old and new bytes never mix.
@@ -214,9 +161,7 @@ def gate_record(wildcards):
 
 def records_of_the_dataset(wildcards):
     """Return every record of a sealed dataset, by name: see `rule all`."""
-    rules = ["discover_files", "index_headers", "plan_batches", "report_depth", "report_size", "consolidate_dataset"]
-    rules += ["render_report", "check_privacy", "seal_dataset"]
-    records = expand("<results>/private/records/{rule}.json", rule=rules)
+    records = expand("<results>/private/records/{rule}.json", rule=DATASET_RULES)
     return records + records_of_batches(wildcards) + label_record(wildcards)
 
 

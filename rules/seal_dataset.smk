@@ -1,10 +1,7 @@
 rule seal_dataset:
     input:
         consolidated="<results>/private/records/consolidate_dataset.json",
-        records=expand(
-            "<results>/private/records/{rule}.json",
-            rule=["discover_files", "index_headers", "plan_batches", "report_depth", "report_size", "render_report"],
-        ),
+        records=expand("<results>/private/records/{rule}.json", rule=rules_before("check_privacy")),
         batches=records_of_batches,
         labels=label_record,
         searched="<results>/private/records/check_privacy.json",

@@ -97,34 +97,40 @@ def load(private: Path) -> Pseudonyms:
     return Pseudonyms(key)
 
 
-def establish(private: Path, known_checks: set[str], *, begun: bool = False) -> Pseudonyms:
-    """Return the pseudonyms, making a key on the very first run only.
+def check(private: Path, known_checks: set[str], *, begun: bool = False) -> bytes | None:
+    """Return the key of this results folder, or None on the very first run, where there is none yet.
 
     Parameters
     ----------
     private : Path
-        The private folder; `key` is made in it, 0600, where no key is known and no dataset exists.
+        The private folder.
     known_checks : set of str
         The `key_check` values that existing records and dataset carry.
     begun : bool
-        A run has made records here, so that there was a key, also where nothing tells its check any more.
+        A run has made records here, so that there was a key, even where no file states its check any more.
 
     Raises
     ------
     KeyProblem
         If a dataset exists and its key is lost or another one: new ids are never made in silence.
     """
-    path = private / "key"
-    if key_from_environment() is None and not path.exists():
+    if key_from_environment() is None and not (private / "key").exists():
         if known_checks or begun:
             raise KeyProblem(
                 f"the pseudonym key of this dataset is gone: put results/private/key back or set {KEY_VARIABLE}; "
-                "to start anew with new ids, use another results folder"
+                "to start over with new ids, use another results folder"
             )
-        files.write_atomically(path, secrets.token_hex(32).encode() + b"\n", private=True)
+        return None
     pseudonyms = load(private)
     if known_checks and pseudonyms.key_check not in known_checks:  # where only one differs, that one is damaged
         raise KeyProblem(
             "the pseudonym key is not the one this dataset was made with: use the right key, or another results folder"
         )
-    return pseudonyms
+    return pseudonyms.key
+
+
+def establish(private: Path, known_checks: set[str], *, begun: bool = False) -> Pseudonyms:
+    """Return the pseudonyms, and make `private/key`, mode 0600, on the very first run; as `check` otherwise."""
+    if check(private, known_checks, begun=begun) is None:
+        files.write_atomically(private / "key", secrets.token_hex(32).encode() + b"\n", private=True)
+    return load(private)

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from dicomzarr.system import json_files
 from dicomzarr.vocabulary import errors
 
 PREFIX_BITS = 12  # three hex digits of a series id: a batch owns whole prefixes
@@ -54,7 +53,7 @@ class PlannedSeries:
     @property
     def entry(self) -> dict[str, Any]:
         """Ids, files and rivals."""
-        found: dict[str, Any] = orjson.loads(self.raw)
+        found: dict[str, Any] = json_files.loads(self.raw)
         return found
 
     @property

@@ -13,9 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
-
-from dicomzarr.system import files
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 
 LOG_BYTES = 1 << 20  # the log is cut to its newer half when it is longer
@@ -62,7 +60,7 @@ def revoke(results: Results, record: Path, why: Revocation) -> bool:
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     with contextlib.suppress(OSError):
-        files.append_private(results.revoked, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        files.append_private(results.revoked, json_files.compact_line(line))
     return True
 
 
@@ -74,7 +72,7 @@ def revocations(results: Results) -> Iterator[dict[str, str]]:
         return
     for line in lines:
         with contextlib.suppress(ValueError):  # a line that a killed process left unfinished
-            yield orjson.loads(line)
+            yield json_files.loads(line)
 
 
 def shorten_log(results: Results) -> None:

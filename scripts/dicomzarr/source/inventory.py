@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from dicomzarr.system import files, json_files
 from dicomzarr.system.path_text import encode_path
 
@@ -27,7 +25,7 @@ def rows_of(inventory: Path) -> Iterator[list[Any]]:
     """Yield the entries of the inventory, sorted by path."""
     with open(inventory, "rb") as stream:
         next(stream)
-        yield from map(orjson.loads, stream)
+        yield from map(json_files.loads, stream)
 
 
 def known_rows(inventory: Path) -> Iterator[list[Any]]:
@@ -40,7 +38,7 @@ def known_rows(inventory: Path) -> Iterator[list[Any]]:
     """
     with open(inventory, "rb") as stream:
         yield [json.loads(stream.readline())["roots"]]
-        yield from map(orjson.loads, stream)
+        yield from map(json_files.loads, stream)
 
 
 def roots_of(sources: Mapping[str, Path]) -> dict[str, str]:
@@ -48,8 +46,8 @@ def roots_of(sources: Mapping[str, Path]) -> dict[str, str]:
     return {label: encode_path(os.fsencode(folder)) for label, folder in sources.items()}
 
 
-def write(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
-    """Write the inventory if it changed; return whether it did.
+def lines(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]]) -> Iterator[bytes]:
+    """Yield the lines of the inventory: the source folders by label, then one line an entry.
 
     Parameters
     ----------
@@ -57,11 +55,14 @@ def write(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]], inventory:
         Absolute source folders by label.
     rows : sequence
         What `listing.list_sources` returned.
-    inventory : Path
     """
+    yield json_files.canonical_json({"roots": roots_of(sources)})
+    yield from map(json_files.compact_line, rows)
+
+
+def write(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
+    """Write the inventory if it changed; return whether it did. Parameters are those of `lines`, and the file."""
     beside = inventory.with_name(inventory.name + files.TEMPORARY)
     with files.replacing(beside, private=True) as stream:
-        stream.write(json_files.canonical_json({"roots": roots_of(sources)}))
-        for row in rows:
-            stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        stream.writelines(lines(sources, rows))
     return files.replace_if_changed(inventory, beside)

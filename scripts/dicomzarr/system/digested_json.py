@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from dicomzarr.system.files import sha256_of_bytes
-from dicomzarr.system.json_files import canonical_json
+from dicomzarr.system.json_files import canonical_json, loads
 from dicomzarr.vocabulary.errors import Damaged
 
 _MARK = b',"~sha256":"'  # sorts behind every other key
@@ -46,7 +44,7 @@ def read_record_and_digest(path: Path) -> tuple[dict[str, Any], str]:
     """Return a record and its digest, that is its last key; errors as `read_record`."""
     data = path.read_bytes()
     digest = _digest_of(path, data)
-    value: dict[str, Any] = orjson.loads(data)
+    value: dict[str, Any] = loads(data)
     del value["~sha256"]
     return value, digest
 

@@ -1,4 +1,8 @@
-"""JSON as the workflow writes it: sorted keys, so that equal values give equal bytes."""
+"""JSON as the workflow writes it: sorted keys, so that equal values give equal bytes.
+
+Snakemake's own process may run in an environment that has Snakemake alone (`--sdm conda`): there, `json` does what
+`orjson` does in jobs, with the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-import orjson
+try:
+    import orjson
+except ImportError:  # only where no job runs
+    orjson = None  # type: ignore[assignment]
+
+
+def loads(data: bytes) -> Any:
+    """Return the JSON value of `data`; raises ValueError if it is none."""
+    return json.loads(data) if orjson is None else orjson.loads(data)
+
+
+def compact_line(value: object) -> bytes:
+    """Return `value` as one line of JSON in UTF-8, keys in the order given, ended by a newline."""
+    if orjson is None:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def canonical_json(value: object) -> bytes:
@@ -17,12 +36,13 @@ def canonical_json(value: object) -> bytes:
 
 def json_line(value: object) -> str:
     """Return `value` as JSON in ASCII with sorted keys and without a line break, for files that are lines of these."""
-    line = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    if line.isascii():
-        return line.decode("ascii")
+    if orjson is not None:
+        line = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        if line.isascii():
+            return line.decode("ascii")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def read_json(path: Path) -> Any:
     """Return the JSON value in the file."""
-    return orjson.loads(path.read_bytes())
+    return loads(path.read_bytes())

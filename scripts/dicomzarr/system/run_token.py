@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import secrets
 import time
@@ -28,11 +29,17 @@ class Superseded(UserError):
     """The run that a job belongs to is over."""
 
 
+@functools.cache
+def declare() -> str:
+    """Return the token of this main process, in the variable that its jobs receive; one for all its results folders."""
+    token = os.environ[VARIABLE] = secrets.token_hex(16)
+    return token
+
+
 def begin(private: Path) -> str:
     """Make this process the main process of the current run, until it ends; return the run's token."""
-    token = secrets.token_hex(16)
+    token = declare()
     files.write_atomically(private / FILE, json_files.canonical_json({"token": token}), private=True)
-    os.environ[VARIABLE] = token
     atexit.register(end, private, token)
     return token
 

@@ -17,22 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.records import rule_record
+from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.system import digested_json, files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import disk_trouble, quiet, where
 from dicomzarr.vocabulary import errors
 from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.rules import RULES, SEALED
 
 # A job multiplies no matrices: a thread of OpenBLAS, which Snakemake asks for, would spin for a tenth of a second when
 # numpy is imported.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
-# Rules whose work the seal speaks for: where one of them begins, an older seal says nothing any more.
-SEALED = (
-    "discover_files", "index_headers", "plan_batches", "extract_batch", "check_batch", "report_depth", "report_size",
-    "join_labels", "consolidate_dataset", "render_report", "check_privacy",
-)  # fmt: skip
 DAMAGED = (
     "what an earlier step wrote is damaged and was taken back; run the same command again: it is made anew. If this "
     "comes again, check the disk"
@@ -46,6 +43,12 @@ class Step:
     """What a script hands back: `result` is a dataclass or a mapping of JSON values."""
 
     result: Any = None
+
+
+def name_of(rule: str) -> str:
+    """Return our name of a rule, which another workflow may have given a prefix or a suffix (`use rule * as dz_*`)."""
+    ours = [known.name for known in RULES if known.name in rule]
+    return max(ours, key=len, default=rule)
 
 
 def _refuse_damage(snakemake: Any, results: Results) -> None:
@@ -70,7 +73,7 @@ def _refuse_damage(snakemake: Any, results: Results) -> None:
             continue  # of a job that runs beside this one
         for name in wanted & said.keys():
             if files.sha256_of(results.root / name) != said[name][1]:
-                path.unlink(missing_ok=True)
+                revoke(results, path, Revocation.DAMAGED)
                 damaged = True
     if damaged:
         raise UserError(DAMAGED)
@@ -100,7 +103,7 @@ def step(snakemake: Any) -> Iterator[Step]:
     quiet()
     # Tables of a million rows are no garbage: looking through them again and again takes a tenth of a job.
     gc.set_threshold(50_000, 20, 100)
-    results = Results(Path(snakemake.config["results"]))
+    results, rule = Results(Path(snakemake.config["results"])), name_of(snakemake.rule)
     handler: logging.Handler = logging.NullHandler()
     log.addHandler(logging.NullHandler())
     log.setLevel(logging.INFO)
@@ -111,31 +114,32 @@ def step(snakemake: Any) -> Iterator[Step]:
             handler = _log_to(str(snakemake.log[0]))
             handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
             log.addHandler(handler)
-            log.info("%s starts", snakemake.rule)
+            log.info("%s starts", rule)
             current = Step()
-            if snakemake.rule in SEALED:
-                files.remove_tree(results.records / "seal_dataset.json")
-                files.remove_tree(results.sealed)
+            if rule in SEALED:
+                revoke(results, results.records / "seal_dataset.json", Revocation.SEAL_BROKEN)
+                revoke(results, results.sealed, Revocation.SEAL_BROKEN)
                 _refuse_damage(snakemake, results)
             yield current
             run_token.check(results.private)
             outputs = {name: str(path) for name, path in snakemake.output.items()}
-            rule_record.write(snakemake.rule, outputs, dict(snakemake.params.items()), results, current.result)
-            log.info("%s ends", snakemake.rule)
+            rule_record.write(rule, outputs, dict(snakemake.params.items()), results, current.result)
+            log.info("%s ends", rule)
     except run_token.Superseded as error:
-        print(f"{snakemake.rule}: {error}", file=sys.stderr, flush=True)  # the log is the newer run's
+        print(f"{rule}: {error}", file=sys.stderr, flush=True)  # the log is the newer run's
         raise SystemExit(1) from None
     except UserError as error:
-        _give_up(snakemake.rule, str(error))
+        _give_up(rule, str(error))
     except errors.Damaged as error:
-        error.path.unlink(missing_ok=True)
-        _give_up(snakemake.rule, DAMAGED)
+        if error.path.is_relative_to(results.root):
+            revoke(results, error.path, Revocation.DAMAGED)
+        _give_up(rule, DAMAGED)
     except OSError as error:
-        _give_up(snakemake.rule, f"{disk_trouble(error)} ({where(error)})")
+        _give_up(rule, f"{disk_trouble(error)} ({where(error)})")
     except KeyboardInterrupt:
-        _give_up(snakemake.rule, "interrupted; run the same command again to go on")
+        _give_up(rule, "interrupted; run the same command again to go on")
     except Exception as error:
-        _give_up(snakemake.rule, f"internal error, {where(error)}; please open an issue with this line")
+        _give_up(rule, f"internal error, {where(error)}; please open an issue with this line")
     finally:
         gc.freeze()  # the process ends behind this: it need not look for garbage once more
         log.removeHandler(handler)

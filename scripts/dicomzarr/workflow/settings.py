@@ -5,6 +5,7 @@ Runs in the main process before any work; imports nothing heavy.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import math
@@ -26,6 +27,8 @@ from dicomzarr.vocabulary.findings import (
 from dicomzarr.vocabulary.reasons import REASONS
 
 SCHEMA = ROOT / "schemas" / "config.schema.json"
+DEFAULTS = ROOT / "config.yaml"
+SWITCHES = ("confirm_drop", "paranoid", "keep_removed", "follow_links")
 _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
 
 
@@ -229,6 +232,31 @@ def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
                     "config key 'source': one folder lies inside another; each file may be found once only"
                 )
     return found
+
+
+def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a configuration in which every key that is missing has its default, as in `config.yaml`."""
+    import yaml  # comes with Snakemake
+
+    whole = _merged(yaml.safe_load(DEFAULTS.read_text("utf-8")), config)
+    return whole | {name: is_on(whole[name]) or whole[name] for name in SWITCHES}
+
+
+def _merged(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in config.items():
+        default = merged.get(key)
+        if isinstance(default, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(default, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def known_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a configuration that is this workflow's, where another Snakefile shares it."""
+    known = json.loads(SCHEMA.read_text("utf-8"))["properties"]
+    return {key: value for key, value in config.items() if key in known}
 
 
 def check_keys(config: Mapping[str, Any]) -> None:

@@ -1,63 +1,194 @@
-"""What leans on Snakemake's inside.
+"""Everything that leans on the inside of Snakemake, each piece with its purpose and what happens without it.
 
-Each piece says what it is for and what is missing without it. All were tried with the versions in `TRIED`. With another
-version those that need its inside are left out: Snakemake then runs plain, and a note says so.
+With a version that is not in `TRIED` the workflow runs on what Snakemake documents: a note says what is missing then.
 """
 
 from __future__ import annotations
 
 import _thread
 import contextlib
+import enum
 import gc
+import io
 import os
-import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dicomzarr.system.project import ROOT
-
 TRIED = ("9.27.1",)
 ENDS_WITHIN = 8.0  # s from a signal to the end of the main process, whatever holds it
 KILLS_AFTER = 3.0  # s that jobs have to end by SIGTERM
-THREADS_ELSEWHERE = 8  # of a job on a node whose cores nobody told us
-
-_PLUGIN = re.compile(r"snakemake_(?!interface)\w+_plugin_\w+")
-
-
-def leave_out_pandas(main_snakefile: str | Path) -> None:
-    """Let Snakemake go without pandas, as where that is not installed.
-
-    It imports pandas, for a quarter of a second, only to see that no param of a rule is a table; none of ours is. Where
-    a plugin or a Snakefile that includes ours may want it, all stays as it is.
-
-    Parameters
-    ----------
-    main_snakefile : path
-        What Snakemake was started with.
-    """
-    others = any(_PLUGIN.fullmatch(name.partition(".")[0]) for name in sys.modules)
-    if Path(main_snakefile).resolve().parent == ROOT and not others:
-        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # for the import system: there is no such module
+THREADS_ELSEWHERE = 8  # of a job on a node whose number of cores is not known here
+# What Snakemake does without building a DAG, or with one that need not know the source, by the name of its option.
+_WITHOUT_SOURCE = (
+    "lint", "list_rules", "list_target_rules", "print_compilation", "unlock", "report", "list_conda_envs",
+    "conda_create_envs_only", "conda_cleanup_envs", "cleanup_metadata", "containerize", "archive",
+    "generate_unit_tests", "cleanup_shadow", "container_cleanup_images",
+)  # fmt: skip
+# What Snakemake prints of a DAG without running a job.
+_DRY = (
+    "dryrun", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary", "list_changes",
+    "list_input_changes", "list_params_changes", "list_untracked",
+)  # fmt: skip
 
 
-def _version() -> str:
+class Purpose(enum.Enum):
+    """What the command line asks of Snakemake."""
+
+    BUILD = "build"  # jobs run: the source is listed, state is written, the lock is held
+    DRY = "dry"  # a DAG is shown: the source is listed and nothing below the results changes
+    OTHER = "other"  # rules are listed, linted, reported …: neither source nor results are looked at
+
+
+def version() -> str:
+    """Return the version of the Snakemake that runs this process."""
     import snakemake
 
     return str(snakemake.__version__)
 
 
 def is_tried() -> bool:
-    """Return whether this version of Snakemake is one that the pieces of this module were tried with."""
-    return _version() in TRIED
+    """Return whether the pieces of this module were tried with this Snakemake."""
+    return version() in TRIED
 
 
-# ---- Threads of jobs on other nodes
+def options(arguments: Sequence[str]) -> Mapping[str, Any]:
+    """Return what Snakemake's own parser makes of a command line, profiles and abbreviations included.
+
+    Tried with 9.27.1: `snakemake.cli.parse_args`. Where it is missing or refuses, as under another program that uses
+    Snakemake's Python API, the mapping is empty and the run counts as one that builds.
+    """
+    try:
+        from snakemake.cli import parse_args
+
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            parsed: dict[str, Any] = vars(parse_args(list(arguments))[1])
+            return parsed
+    except (ImportError, AttributeError, TypeError, ValueError, IndexError, SystemExit, OSError):
+        return {}
+
+
+def purpose(parsed: Mapping[str, Any]) -> Purpose:
+    """Return what parsed options ask for: jobs, a look at the DAG, or neither.
+
+    Parameters
+    ----------
+    parsed : mapping
+        What `options` returned.
+    """
+    asked = {name for name, value in parsed.items() if value}
+    if asked.intersection(_WITHOUT_SOURCE) and "report_after_run" not in asked:
+        return Purpose.OTHER
+    return Purpose.DRY if asked.intersection(_DRY) else Purpose.BUILD
+
+
+class Use(enum.Enum):
+    """How the workflow came to be parsed."""
+
+    MAIN = "main"  # its Snakefile was started
+    INCLUDED = "included"  # `include:` of another Snakefile, whose configuration and rules it shares
+    MODULE = "module"  # `module:` of another Snakefile, with a configuration of its own
+
+
+def use_of(workflow: Any, snakefile: Path) -> Use:
+    """Return how the workflow is used; `snakefile` is ours.
+
+    Tried with 9.27.1: a stack of modifiers, one for each module. With another version a module counts as included.
+    """
+    if len(getattr(workflow, "modifier_stack", ())) > 1:
+        return Use.MODULE
+    return Use.MAIN if Path(str(workflow.main_snakefile)).resolve() == snakefile.resolve() else Use.INCLUDED
+
+
+class _Assumed(dict[Any, Any]):
+    """A cache of Snakemake in which some answers are fixed, and all others are found out as ever."""
+
+    def __init__(self, usual: Any, fixed: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.usual, self.fixed = usual, fixed
+
+    def __contains__(self, path: object) -> bool:
+        return path in self.fixed or path in self.usual
+
+    def __getitem__(self, path: Any) -> Any:
+        return self.fixed[path] if path in self.fixed else self.usual[path]
+
+    def __setitem__(self, path: Any, value: Any) -> None:
+        self.usual[path] = value
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.usual, name)
+
+
+def assume_files(workflow: Any, missing: Iterable[Path], written: Mapping[Path, tuple[int, str]]) -> bool:
+    """Let a dry run see files as a run would find them after its preparation, without touching one.
+
+    Snakemake remembers existence, time, size and digest of files while it builds a DAG (`workflow.iocache`); here the
+    answers for our files of state are fixed beforehand.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    missing : iterable of Path
+        Records that a run would revoke.
+    written : mapping of Path to (int, str)
+        Files of state that a run would write: size in bytes and SHA-256 in hex.
+
+    Returns
+    -------
+    bool
+        False with a Snakemake in which this was not tried, or that is built otherwise: its dry run then does not see
+        what the preparation of a run would change.
+    """
+    if not is_tried() or not hasattr(workflow, "_prepare_dag"):
+        return False
+    from snakemake.io import Mtime, _IOFile
+
+    exists = {name: False for path in missing for name in _names(path)}
+    exists |= {name: True for path in written for name in _names(path)}
+    times = {name: Mtime(local=time.time()) for path in written for name in _names(path)}
+    sizes = {name: size for path, (size, _) in written.items() for name in _names(path)}
+    digests = {name: f"sha256:{digest}" for path, (_, digest) in written.items() for name in _names(path)}
+    prepare_dag = workflow._prepare_dag
+
+    def prepare_and_assume(*args: Any, **kwargs: Any) -> None:
+        prepare_dag(*args, **kwargs)
+        cache = workflow.iocache
+        cache._exists_local = _Assumed(cache._exists_local, exists)
+        cache._mtime = _Assumed(cache._mtime, times)
+        cache._size = _Assumed(cache._size, sizes)
+        cache._checksum = _Assumed(cache._checksum, digests)
+        # Nothing that is assumed may outlive the dry run, and a file that cannot be written is none of its business.
+        workflow.persistence.save_iocache = lambda: None
+        _IOFile.protected = _is_not_protected
+
+    workflow._prepare_dag = prepare_and_assume
+    return True
+
+
+async def _is_not_protected(_: Any) -> bool:
+    return False
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Yield the spellings under which Snakemake may know a path."""
+    yield from dict.fromkeys((os.fspath(path), os.path.normpath(path), os.path.abspath(path)))
+
+
+def note_if_untried() -> None:
+    """Tell on standard error what does not work with a Snakemake that was not tried."""
+    if not is_tried():
+        print(
+            f"note: Snakemake {version()} was not tried with this workflow (tried: {', '.join(TRIED)}); a dry run may "
+            "not list what a changed source or damaged files would bring about (ask ./run status), and a signal may "
+            "take long to end a run",
+            file=sys.stderr,
+        )
 
 
 def local_cores(workflow: Any) -> int:
@@ -83,9 +214,6 @@ def threads_up_to(workflow: Any, most: int) -> Callable[[Any], int]:
     return threads
 
 
-# ---- Jobs on other nodes
-
-
 def leave_outputs_to_main_process(workflow: Any) -> None:
     """Let a Snakemake that runs one job on another node delete no output when that job fails.
 
@@ -97,10 +225,7 @@ def leave_outputs_to_main_process(workflow: Any) -> None:
         workflow.execution_settings.keep_incomplete = True
 
 
-# ---- The end of the main process
-
-
-def end_on_signals(workflow: Any) -> None:
+def end_on_signals(workflow: Any, use: Use) -> None:
     """Let SIGINT and SIGTERM end the run within `ENDS_WITHIN` seconds, at any moment from now on.
 
     For: a service that is stopped, a batch job that is cancelled, Ctrl-C. Snakemake's handler of SIGTERM takes the lock
@@ -114,19 +239,14 @@ def end_on_signals(workflow: Any) -> None:
 
     Uses `JobScheduler.exit_gracefully`, `_user_kill`, `_open_jobs` and `_executor`; `shell.prefix` is public.
     Where ours is not the main Snakefile, the jobs are not ours alone: there, SIGTERM does what Snakemake says it does,
-    without the lock.
+    without the lock. Tried with 9.27.1; another version keeps its own handlers.
     """
     if not is_tried():
-        if workflow.is_main_process:
-            print(
-                f"note: Snakemake {_version()} was not tried with this workflow; a signal may take long to end the run",
-                file=sys.stderr,
-            )
         return
     from snakemake.scheduling.job_scheduler import JobScheduler
     from snakemake.shell import shell
 
-    if Path(workflow.main_snakefile).resolve().parent != ROOT:
+    if use is not Use.MAIN:
         JobScheduler.exit_gracefully = _end_after_running_jobs
         return
     _end.workflow = workflow
@@ -211,22 +331,27 @@ def _end_children(known: set[Any], *, by_force: bool) -> None:
             known.discard(process)
 
 
-def end_without_waiting() -> None:
-    """End the main process as soon as its work is done; with the status of a signal where one ended it.
+def cancel_timers_of_scheduler() -> None:
+    """Cancel the timers that Snakemake's scheduler leaves behind, which hold the process for a second at its end.
 
-    For: Snakemake's scheduler starts a timer of a second for each round of jobs, and Python waits for them at its end.
-    Then it would look for garbage among all that it is about to give back. Timers of others are not touched. With
-    another version of Snakemake a timer of another name goes on: the process ends a second later.
+    Tried with 9.27.1: one timer of a second for each round of jobs, and Python waits for them. Timers of others, such
+    as plugins, are left alone. With another version nothing is found, and the process ends a second later.
+    """
+    for thread in threading.enumerate():
+        function = getattr(thread, "function", None)
+        if isinstance(thread, threading.Timer) and getattr(function, "__module__", "").startswith("snakemake.sched"):
+            thread.cancel()
+    gc.freeze()  # what the process is about to give back need not be searched for garbage
+
+
+def end_without_waiting() -> None:
+    """End the main process as soon as its work is done, with the status of a signal where one ended it.
 
     Raises
     ------
     SystemExit
         If a signal ended the run.
     """
-    for thread in threading.enumerate():
-        function = getattr(thread, "function", None) if isinstance(thread, threading.Timer) else None
-        if str(getattr(function, "__module__", "")).startswith("snakemake.scheduling"):
-            thread.cancel()  # type: ignore[attr-defined]
-    gc.freeze()
+    cancel_timers_of_scheduler()
     if _end.number:
         raise SystemExit(_end.status)

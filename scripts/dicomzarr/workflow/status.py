@@ -8,17 +8,17 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dicomzarr.records import export_record
-from dicomzarr.source import inventory, listing
+from dicomzarr.records.revoke import Revocation, revocations
+from dicomzarr.source import inventory
 from dicomzarr.system import files, json_files, locks
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow import prepare
-from dicomzarr.workflow.settings import Settings
+from dicomzarr.workflow.prepare import Preparation
 
 STATUS = "DICOMZARR_STATUS"  # names the file that receives what `./run status` asks for
 RESULTS = (
@@ -65,8 +65,8 @@ def place_of_logs(folder: Path) -> str:
     return str(logs) if os.access(logs if logs.is_dir() else folder, os.W_OK | os.X_OK) else ".snakemake/log"
 
 
-def asked() -> bool:
-    """Return whether the launcher asks what a run would do, and wants nothing changed."""
+def is_asked() -> bool:
+    """Return whether the launcher asks what a run would do."""
     return STATUS in os.environ
 
 
@@ -89,70 +89,89 @@ def _changes(before: Iterable[Sequence[Any]], now: Iterable[Sequence[Any]]) -> C
     return found
 
 
-def reasons(settings: Settings) -> list[dict[str, Any]]:
+def reasons(
+    preparation: Preparation, revoked: Mapping[Path, Revocation], exports: Sequence[export_record.Kind]
+) -> list[dict[str, Any]]:
     """Return why a run would have something to do, as far as the source and the records tell.
+
+    Parameters
+    ----------
+    preparation : Preparation
+        What a run would find and change.
+    revoked : mapping of Path to Revocation
+        Records that it would revoke.
+    exports : sequence of Kind
+        The exports that it is asked for; others are no part of it.
 
     Returns
     -------
     list of dict
-        `reason` (`first_run`, `source_new`, `source_changed`, `source_gone`, `source_moved`, `lost`, `readable`,
-        `paranoid`), `count`, and for `lost` the `rule` whose files or record are missing or cut.
-
-    Raises
-    ------
-    UserError
-        If a run is active, or the source lost so many files that a run would refuse.
+        `reason` (`first_run`, `source_new`, `source_changed`, `source_gone`, `source_moved`, `made_otherwise`, `lost`,
+        `readable`, `revoked`, `paranoid`, `read_only`), `count`, and the `rule` whose records they are about;
+        `revoked` states `why`, of records that an earlier run revoked and did not write again.
     """
-    results = Results(settings.results)
-    active = locks.holder(results.private)
-    if active:
-        raise UserError(f"another run uses this results folder: {active}")
-    rows = listing.list_sources(settings.sources, follow_links=settings.follow_links)
+    results, settings = preparation.results, preparation.settings
     if not results.inventory.is_file():
-        return [{"reason": "first_run", "count": len(rows)}]
-    prepare.refuse_drop(settings, rows, results.inventory)
+        return [{"reason": "first_run", "count": len(preparation.rows)}]
     found: list[dict[str, Any]] = []
     known = inventory.known_rows(results.inventory)
     try:
         roots = next(known)[0]
-        changes = _changes(known, rows)
+        changes = _changes(known, preparation.rows)
     except (ValueError, LookupError, TypeError):
-        roots, changes = None, Counter({"changed": len(rows)})
+        roots, changes = None, Counter({"changed": len(preparation.rows)})
     if roots is not None and roots != inventory.roots_of(settings.sources):
         found.append({"reason": "source_moved", "count": 1})
     found += [
         {"reason": f"source_{kind}", "count": changes[kind]} for kind in ("new", "changed", "gone") if changes[kind]
     ]
-    asked = export_record.asked(sys.argv[1:])
-    lost = Counter(
-        path.relative_to(results.records).parts[0].removesuffix(".json") for path in prepare.false_claims(results)
+    others = {kind.rule for kind in export_record.KINDS if kind not in exports}
+    counted = Counter((_rule_of(results, path), why) for path, why in revoked.items())
+    for (rule, why), count in sorted(counted.items(), key=lambda item: (item[0][0], item[0][1].value)):
+        if rule not in others and why in _REASONS:
+            found.append({"reason": _REASONS[why], "rule": rule, "count": count})
+    earlier = {noted["record"]: noted["why"] for noted in revocations(results)}
+    missing = Counter(
+        (_rule_of(results, results.root / path), why)
+        for path, why in earlier.items()
+        if why in _UNFINISHED and not (results.root / path).exists()
     )
-    for kind in export_record.KINDS:  # exports are no part of a run that does not ask for them
-        del lost[kind.rule]
-        if kind in asked and (count := len(export_record.lost(results, kind))):
-            lost[kind.rule] = count
-    found += [{"reason": "lost", "rule": rule, "count": count} for rule, count in sorted(lost.items())]
-    if readable := len(prepare.readable_now(settings)):
-        found.append({"reason": "readable", "count": readable})
+    found += [
+        {"reason": "revoked", "rule": rule, "why": why, "count": count}
+        for (rule, why), count in sorted(missing.items())
+        if rule not in others
+    ]
     if settings.paranoid:
-        found.append({"reason": "paranoid", "count": len(rows)})
+        found.append({"reason": "paranoid", "count": len(preparation.rows)})
+    if found and not os.access(results.root, os.W_OK | os.X_OK):
+        found.append({"reason": "read_only"})
     return found
 
 
-def tell(settings: Settings) -> None:
-    """Write the reasons where the launcher wants them; end here where there is no inventory to build a DAG on."""
-    found = reasons(settings)
+# How `status` calls a revocation that a run would do.
+_REASONS = {
+    Revocation.FILE_MISSING: "lost",
+    Revocation.DAMAGED: "lost",
+    Revocation.PARAMS_CHANGED: "made_otherwise",
+    Revocation.READABLE_AGAIN: "readable",
+    Revocation.NOT_CONFIGURED: "made_otherwise",
+}
+# Revocations that leave work for a later run; other records are deleted for good, or written again by the same job.
+_UNFINISHED = {
+    why.value for why in (Revocation.FILE_MISSING, Revocation.DAMAGED, Revocation.READABLE_AGAIN, Revocation.REPAIR)
+}
+
+
+def _rule_of(results: Results, record: Path) -> str:
+    return record.relative_to(results.records).parts[0].removesuffix(".json")
+
+
+def tell(preparation: Preparation, revoked: Mapping[Path, Revocation], exports: Sequence[export_record.Kind]) -> None:
+    """Write the reasons where the launcher wants them; end here where this would be the first run."""
+    found = reasons(preparation, revoked, exports)
     files.write_atomically(Path(os.environ[STATUS]), json_files.canonical_json(found))
     if any(reason["reason"] == "first_run" for reason in found):
         sys.exit(0)
-
-
-def tell_more(settings: Settings, records: Sequence[Path]) -> None:
-    """Add what was made with other params, or by other code, to the reasons."""
-    answer, folder = Path(os.environ[STATUS]), Results(settings.results).records
-    count = Counter(path.relative_to(folder).parts[0].removesuffix(".json") for path in records)
-    found = [{"reason": "made_otherwise", "rule": rule, "count": number} for rule, number in sorted(count.items())]
-    files.write_atomically(answer, json_files.canonical_json(json_files.read_json(answer) + found))
 
 
 def tell_launcher(results: Results) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from dicomzarr.system import run_token
+from dicomzarr.system import files, run_token
 
 
 @pytest.fixture(autouse=True)
 def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(run_token.VARIABLE, raising=False)
+    run_token.declare.cache_clear()
+    monkeypatch.setenv(run_token.VARIABLE, "")  # so that it is put back afterwards
+    monkeypatch.delenv(run_token.VARIABLE)
 
 
 def test_the_jobs_of_the_current_run_may_work(tmp_path: Path) -> None:
@@ -45,6 +47,7 @@ def test_a_token_that_appears_late_is_waited_for(tmp_path: Path, monkeypatch: py
 
 def test_the_end_of_a_run_leaves_the_token_of_a_newer_one(tmp_path: Path) -> None:
     older = run_token.begin(tmp_path)
+    run_token.declare.cache_clear()
     newer = run_token.begin(tmp_path)
     run_token.end(tmp_path, older)
     assert run_token.current(tmp_path) == newer
@@ -62,6 +65,13 @@ def test_a_process_that_ends_by_itself_ends_its_run(tmp_path: Path) -> None:
     killed = command[:2] + [program + "; import os; os.kill(os.getpid(), 9)", str(tmp_path)]
     done = subprocess.run(killed, env=environment, check=False, stdout=subprocess.PIPE, text=True)
     assert json.loads((tmp_path / "run.json").read_text()) == {"token": done.stdout.strip()}
+
+
+def test_a_run_on_two_results_folders_has_one_token(tmp_path: Path) -> None:
+    tokens = {run_token.begin(files.make_private(tmp_path / name)) for name in ("one", "two")}
+    assert len(tokens) == 1
+    run_token.check(tmp_path / "one")
+    run_token.check(tmp_path / "two")
 
 
 def test_what_no_run_started_may_work(tmp_path: Path) -> None:

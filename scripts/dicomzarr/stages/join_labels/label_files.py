@@ -15,11 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.stages.join_labels.join import Said, said_path
-from dicomzarr.system import files as storage
+from dicomzarr.stages.join_labels.join import Said
 from dicomzarr.system import json_files
 from dicomzarr.system.path_text import decode_path, encode_path
-from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import ConfigProblem
 
 LARGEST = 256 << 20  # bytes of a label file
@@ -203,12 +201,23 @@ def _number(text: str) -> int | float | None:
         return None
 
 
-def keep(results: Results, sources: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> None:
-    """Read the files of the configuration and keep what they say for `join_labels`, where that changed.
+def content(sources: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> bytes:
+    """Return what the files of the configuration state, as `join_labels` reads it.
 
-    A file is compared by what it says: neither its time nor its place matters.
+    A file is compared by what it states: neither its time nor its place matters.
+
+    Parameters
+    ----------
+    sources : sequence of mapping
+        The config key `labels`.
+    fixed : mapping of str to str
+        The config key `splits.fixed`: a file of patients by the name of the split.
+
+    Raises
+    ------
+    ConfigProblem
+        As `read_sources` and `read_fixed`.
     """
-    said = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_sources(sources)]
+    labels = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_sources(sources)]
     lists = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_fixed(fixed)]
-    content = json_files.canonical_json({"labels": said, "fixed": lists})
-    storage.write_if_changed(said_path(results), content, private=True)
+    return json_files.canonical_json({"labels": labels, "fixed": lists})

@@ -1,0 +1,170 @@
+"""The main process of Snakemake, from the configuration to a results folder that is ready for the DAG."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dicomzarr.records import export_record, rule_record
+from dicomzarr.records.revoke import Revocation
+from dicomzarr.system import limits, locks, run_token
+from dicomzarr.system.project import ROOT
+from dicomzarr.system.results_folder import Results
+from dicomzarr.system.safe_messages import where
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.rules import RULES
+from dicomzarr.workflow import folders, prepare, progress_line, settings, snakemake_quirks, status
+from dicomzarr.workflow.snakemake_quirks import Purpose, Use
+
+# Settings of profiles/default that recovery by the same command rests on.
+NEEDED = ("rerun_incomplete", "nolock", "keep_going")
+
+
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """End the process with one line for an error: a traceback would show lines of the Snakefile, and perhaps a path."""
+    try:
+        yield
+    except UserError as error:
+        _end(str(error))
+    except Exception as error:  # its text could hold a path of the source
+        _end(f"internal error, {where(error)}; please open an issue with this line")
+
+
+def _end(text: str) -> None:
+    print(f"Error: {text}", file=sys.stderr, flush=True)
+    raise SystemExit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The workflow as it was started.
+
+    Attributes
+    ----------
+    purpose : Purpose
+        `OTHER` also in the processes of jobs, which parse the same files.
+    config : dict
+        The configuration with its defaults. Without `source` where the Snakefile is ours alone: where the source lies
+        is in the private inventory, and no job's preamble needs to carry it.
+    settings : Settings or None
+        The checked configuration, in the main process of a run or a dry run.
+    parsed : mapping
+        Options of the command line.
+    """
+
+    purpose: Purpose
+    config: dict[str, Any]
+    settings: settings.Settings | None
+    parsed: Mapping[str, Any]
+
+
+def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) -> Start:
+    """Complete and check the configuration.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    config : mapping
+        What Snakemake gathered from config files, the command line or the `module` statement.
+    arguments : sequence of str
+        The command line.
+    """
+    limits.dump_no_core()
+    use = snakemake_quirks.use_of(workflow, ROOT / "Snakefile")
+    whole = settings.with_defaults(config)
+    snakemake_quirks.end_on_signals(workflow, use)
+    if workflow.is_main_process:
+        run_token.declare()
+    else:
+        snakemake_quirks.leave_outputs_to_main_process(workflow)
+        _join_run(Results(Path(whole["results"])))
+    parsed = snakemake_quirks.options(arguments) if workflow.is_main_process else {}
+    purpose = snakemake_quirks.purpose(parsed) if workflow.is_main_process else Purpose.OTHER
+    checked = None
+    if purpose is not Purpose.OTHER:
+        with errors_in_one_line():
+            if purpose is Purpose.BUILD:
+                folders.clear_paths_of_snakemake()
+            # Keys of a Snakefile that includes ours are its own.
+            ours = settings.known_keys(whole) if use is Use.INCLUDED else whole
+            checked = settings.check(ours)
+        snakemake_quirks.note_if_untried()
+        _note_missing_settings(parsed)
+    if use is Use.MAIN:
+        whole.pop("source", None)
+    return Start(purpose, whole, checked, parsed)
+
+
+def _join_run(results: Results) -> None:
+    """Let the Snakemake of one job on another node go on only if the job belongs to the current run."""
+    with errors_in_one_line():
+        locks.hold_job(results.private)
+        run_token.check(results.private, run_token.LATENCY)
+
+
+def _note_missing_settings(parsed: Mapping[str, Any]) -> None:
+    missing = [name.replace("_", "-") for name in NEEDED if parsed and not parsed.get(name)]
+    if missing:
+        print(
+            "note: another Snakemake profile is in force; recovery by the same command needs these in it: "
+            + ", ".join(missing),
+            file=sys.stderr,
+        )
+
+
+def finish(workflow: Any, started: Start, rules: Any) -> None:
+    """Make the results folder ready for the DAG, or let a dry run see it as a run would make it.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    started : Start
+    rules : snakemake.common.Rules
+        The rules of this workflow by our names, also where it is a module.
+    """
+    if started.settings is None:
+        return
+    named = [rule.name for rule in RULES if hasattr(rules, rule.name)]
+    params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in named}
+    exports = export_record.asked([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
+    with errors_in_one_line():
+        if started.purpose is Purpose.BUILD:
+            _build(started.settings, exports, params)
+        else:
+            _look(workflow, started, exports, params)
+
+
+def _with_params(preparation: prepare.Preparation, params: Mapping[str, Mapping[str, str]]) -> dict[Path, Revocation]:
+    changed = dict.fromkeys(preparation.claims.made_otherwise(params), Revocation.PARAMS_CHANGED)
+    return {**changed, **preparation.revoked}
+
+
+def _build(
+    checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
+) -> None:
+    results = prepare.acquire(checked)
+    preparation = prepare.look(checked, exports)
+    prepare.carry_out(preparation, _with_params(preparation, params))
+    progress_line.start(results, sum(row[1] == "file" for row in preparation.rows))
+    status.tell_launcher(results)
+
+
+def _look(
+    workflow: Any, started: Start, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
+) -> None:
+    assert started.settings is not None
+    results = Results(started.settings.results)
+    if started.parsed.get("dryrun"):
+        prepare.refuse_active_run(results)
+    prepare.check_key(results)
+    preparation = prepare.look(started.settings, exports)
+    revoked = _with_params(preparation, params)
+    if status.is_asked():
+        status.tell(preparation, revoked, exports)
+    written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}
+    snakemake_quirks.assume_files(workflow, revoked, written)
