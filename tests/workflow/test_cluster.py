@@ -17,7 +17,7 @@ SPLITS = {"splits": {"fractions": {"train": 0.5, "test": 0.5}, "seed": 3}}
 
 
 def fill(source: Path) -> None:
-    for number in range(4):
+    for number in range(5):
         save_series(source / ("liver" if number % 2 else "lung") / f"folder {number}", f"series-{number}", 3)
 
 
