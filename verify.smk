@@ -4,6 +4,7 @@ from snakemake.utils import min_version
 min_version("9.27.1")
 
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ end_on_signals(workflow)
 config = settings.with_defaults(config)
 
 if workflow.is_main_process:
+    os.environ.pop("DICOMZARR_RUN", None)  # of a run whose job starts this: it is no job of that run
     with main_process.errors_in_one_line():
         folders.clear_paths_of_snakemake()
         settings.check_keys(config)

@@ -176,6 +176,6 @@ def test_snakemake_alone_builds_the_dag(workflow: Workflow) -> None:
     workflow.run()
     # With conda the software is another; without it there is nothing to do, also for this Python.
     with_conda = snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
-    assert re.search(r"^extract_batch +1$", with_conda, re.M)
+    assert re.search(r"^index_headers +1$", with_conda, re.M)
     without = [argument for argument in arguments if argument not in ("--sdm", "conda")]
     assert "Nothing to be done" in snakemake(workflow.folder, *without, before=("alone.py",), **environment)

@@ -462,7 +462,7 @@ def with_text(path: Path) -> None:
 
 def with_name(path: Path) -> None:
     data = gzip.decompress(path.read_bytes())
-    with gzip.GzipFile("Zyxwolfhound description", "wb", fileobj=open(path, "wb")) as stream:
+    with open(path, "wb") as file, gzip.GzipFile("Zyxwolfhound description", "wb", fileobj=file) as stream:
         stream.write(data)
 
 

@@ -180,7 +180,7 @@ def test_a_file_in_the_place_of_a_folder_makes_way(standing: tuple[Workflow, dic
         shutil.rmtree(path)
         path.write_text("no folder")
     run = workflow.run()
-    assert run.output.count("a file stood in the place of a folder and was removed") == len(names)
+    assert run.output.count("a file in the place of a folder was removed") == len(names)
     assert run.sealed["seal"] == before["seal"]
     assert verify_dataset.verify(Results(workflow.results)).good and workflow.run().nothing_to_do
 

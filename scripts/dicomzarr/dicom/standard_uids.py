@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 
-ROOT = "1.2.840.10008."
+from dicomzarr.dicom.sop_classes import UID_ROOT
 
 
 def is_standard_uid(text: str) -> bool:
     """Return whether a text is a UID of the standard; others below its root, which nobody may assign, are not."""
-    return text.startswith(ROOT) and text in _standard_uids()
+    return text.startswith(UID_ROOT) and text in _standard_uids()
 
 
 @functools.cache

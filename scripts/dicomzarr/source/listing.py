@@ -121,7 +121,7 @@ def _status(entry: os.DirEntry[str]) -> _Status | None:
             return None  # it vanished between listing and stat
         except OSError as error:
             if error.errno in _REFUSED:  # a folder that may be listed and not entered
-                return ["unreadable_folder" if _may_be_folder(entry) else UNREADABLE]
+                return [UNREADABLE if _may_be_folder(entry) is False else "unreadable_folder"]
             if is_last and _may_be_folder(entry) is not False:
                 raise _cannot_be_listed(error) from None
             failed = _failed(error)

@@ -126,7 +126,8 @@ def reasons(
         {"reason": f"source_{kind}", "count": changes[kind]} for kind in ("new", "changed", "gone") if changes[kind]
     ]
     others = {kind.rule for kind in export_record.KINDS if kind not in exports}
-    counted = Counter((_rule_of(results, path), why) for path, why in revoked.items())
+    exports_records = {export_record.record_of(results, kind) for kind in export_record.KINDS}  # series are counted
+    counted = Counter((_rule_of(results, path), why) for path, why in revoked.items() if path not in exports_records)
     for (rule, why), count in sorted(counted.items(), key=lambda item: (item[0][0], item[0][1].value)):
         if rule not in others and why in _REASONS:
             found.append({"reason": _REASONS[why], "rule": rule, "count": count})

@@ -65,12 +65,14 @@ def on_a_terminal(project: Project, *arguments: str, **more: str) -> Iterator[tu
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
         running.wait()
+        if running.stdout:
+            running.stdout.close()
         os.close(keyboard)
         os.close(terminal)
 
 
 def ended(running: subprocess.Popen[bytes]) -> tuple[int, str]:
-    output = running.communicate(timeout=20)[0].decode()
+    output = running.communicate(timeout=60)[0].decode()
     assert "Traceback" not in output and "KeyboardInterrupt" not in output, output
     return running.returncode, output
 
@@ -150,7 +152,7 @@ def test_a_signal_that_came_before_the_first_line(program: list[str], tmp_path: 
 def test_a_signal_before_the_child_starts_none(tmp_path: Path) -> None:
     program = CALL.replace("signal.pthread_sigmask", "signal.raise_signal(signal.SIGINT) or signal.pthread_sigmask")
     done = started(program, tmp_path)
-    assert (done.communicate(timeout=20)[0], (tmp_path / "started").exists()) == ("130\n", False)
+    assert (done.communicate(timeout=60)[0], (tmp_path / "started").exists()) == ("130\n", False)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, "130\n"), (signal.SIGTERM, "5\n")])
@@ -158,7 +160,7 @@ def test_a_signal_to_us_alone_ends_the_child(tmp_path: Path, number: signal.Sign
     done = started(CALL, tmp_path)
     wait_until((tmp_path / "started").exists)
     done.send_signal(number)
-    assert done.communicate(timeout=20)[0] == status
+    assert done.communicate(timeout=60)[0] == status
 
 
 def test_signals_at_many_instants_of_a_call_are_never_lost(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_signals_at_many_instants_of_a_call_are_never_lost(tmp_path: Path) -> No
         assert done.stdout and done.stdout.readline() == "\n"
         time.sleep(number / 50)
         done.send_signal(signal.SIGINT)
-        assert done.communicate(timeout=20)[0] == "130\n"
+        assert done.communicate(timeout=60)[0] == "130\n"
 
 
 def started(program: str, folder: Path) -> subprocess.Popen[str]:

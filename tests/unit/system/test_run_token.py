@@ -17,7 +17,8 @@ from dicomzarr.system import run_token
 
 @pytest.fixture(autouse=True)
 def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(run_token.VARIABLE, raising=False)
+    monkeypatch.setenv(run_token.VARIABLE, "")  # so that it is put back afterwards
+    monkeypatch.delenv(run_token.VARIABLE)
     monkeypatch.setattr(run_token, "_begun", [])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -72,9 +73,15 @@ def assume_files(workflow: Any, missing: Iterable[Path], written: Mapping[Path, 
         # Nothing that is assumed may outlive the dry run, and a file that cannot be written is none of its business.
         workflow.persistence.save_iocache = lambda: None
         _IOFile.protected = _is_not_protected
+        _IOFile.is_fifo = _is_fifo
 
     workflow._prepare_dag = prepare_and_assume
     return True
+
+
+def _is_fifo(path: str) -> bool:
+    """Return whether a path is a FIFO; an assumed file that does not exist is none."""
+    return os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
 
 
 async def _is_not_protected(_: Any) -> bool:
