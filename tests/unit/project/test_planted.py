@@ -129,7 +129,7 @@ BUGS = [
         f"{CORE}/privacy/search.py",
         "return bool(_PAYLOAD.fullmatch(place))",
         'return "images.zarr/" in place',
-        "privacy/test_scanner.py::test_other_files_among_the_arrays_are_searched",
+        "privacy/test_search.py::test_other_files_among_the_arrays_are_searched",
     ),
     Bug(
         "ultrasound is told by its modality alone",
