@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from blake3 import blake3
@@ -19,10 +18,9 @@ from numpy.typing import NDArray
 from dicomzarr.privacy.identifiers import distinct
 from dicomzarr.system import files
 
-_PREFIX = "absent-"  # of the names of their files
+_PREFIX = "absent-"  # of the names of their files, followed by the BLAKE3 digest of the sorted hashes
 _MAX_IN_MEMORY = 1 << 21  # hashes, before they are written to a file
 _SMALL_FILE, _MAX_SMALL_FILES = 1 << 20, 8  # hashes of a small file; small files before they are merged
-HashFile = list[Any]  # name and BLAKE3 digest of a file of sorted hashes
 
 
 class AbsentHashes:
@@ -39,24 +37,23 @@ class AbsentHashes:
     def __init__(self, folder: Path, identifiers: Container[int]) -> None:
         self._folder, self._identifiers = folder, identifiers
         self._new = array("Q")
-        self._hash_files: list[HashFile] = []
+        self._digests: list[str] = []  # of the files
 
     def __contains__(self, number: object) -> bool:
         if number in self._identifiers:
             return True
         self._new.append(number)  # type: ignore[arg-type]
         if len(self._new) >= _MAX_IN_MEMORY:
-            self._write(distinct(np.frombuffer(self._new, np.uint64)))
-            self._new = array("Q")
+            self.flush()
         return False
 
-    def load(self, hash_files: list[HashFile], identifiers: NDArray[np.uint64] | None) -> bool:
+    def load(self, digests: list[str], identifiers: NDArray[np.uint64] | None) -> bool:
         """Use the absent hashes of earlier searches.
 
         Parameters
         ----------
-        hash_files : list of HashFile
-            As `save` returned them.
+        digests : list of str
+            Of the files, as `save` returned them.
         identifiers : ndarray of uint64 or None
             Sorted; None where the identifiers are those of the last search.
 
@@ -65,8 +62,8 @@ class AbsentHashes:
         bool
             False where a file is lost or damaged, or an absent hash is an identifier now: the cache is not valid.
         """
-        for name, digest in hash_files:
-            path = self._folder / name
+        for digest in digests:
+            path = self._path(digest)
             if identifiers is None:
                 if not path.is_file():
                     return False
@@ -81,53 +78,54 @@ class AbsentHashes:
             places[places == len(identifiers)] = 0
             if len(identifiers) and bool((identifiers[places] == absent).any()):
                 return False
-        self._hash_files = list(hash_files)
+        self._digests = list(digests)
         return True
 
     def start_in_child(self) -> None:
         """Start empty in a forked process: the parent has its own hashes."""
-        self._new, self._hash_files = array("Q"), []
+        self._new, self._digests = array("Q"), []
 
-    def flush(self) -> list[HashFile]:
-        """Write the hashes in memory to a file; return the files of this process."""
+    def flush(self) -> list[str]:
+        """Write the hashes in memory to a file; return the digests of the files of this process."""
         if self._new:
             self._write(distinct(np.frombuffer(self._new, np.uint64)))
             self._new = array("Q")
-        return self._hash_files
+        return self._digests
 
-    def merge(self, hash_files: list[HashFile]) -> None:
-        """Add the files that another process wrote."""
-        self._hash_files += [file for file in hash_files if file not in self._hash_files]
+    def merge(self, digests: list[str]) -> None:
+        """Add the files that another process wrote, by their digests."""
+        self._digests += [digest for digest in digests if digest not in self._digests]
 
-    def save(self) -> list[HashFile]:
-        """Write all hashes, merge small files, and return the files."""
+    def save(self) -> list[str]:
+        """Write all hashes, merge small files, and return the digests of the files."""
         self.flush()
-        sizes = {name: (self._folder / name).stat().st_size // 8 for name, _ in self._hash_files}
-        small = [file for file in self._hash_files if sizes[file[0]] < _SMALL_FILE]
+        small = [digest for digest in self._digests if self._path(digest).stat().st_size // 8 < _SMALL_FILE]
         if len(small) > _MAX_SMALL_FILES:
-            self._hash_files = [file for file in self._hash_files if file not in small]
-            parts = [np.load(self._folder / name, allow_pickle=False) for name, _ in small]
-            if all(_digest(part) == digest for part, (_, digest) in zip(parts, small, strict=True)):
+            self._digests = [digest for digest in self._digests if digest not in small]
+            parts = [np.load(self._path(digest), allow_pickle=False) for digest in small]
+            if [_digest(part) for part in parts] == small:
                 self._write(distinct(np.concatenate(parts)))
             else:
-                self._hash_files.append(["damaged", ""])  # no such file: the next `load` returns False
-        return self._hash_files
+                self._digests.append("damaged")  # no such file: the next `load` returns False
+        return self._digests
 
     def remove_unlisted(self) -> None:
         """Remove files that are no longer listed, once the list is on disk."""
-        listed = {name for name, _ in self._hash_files}
+        listed = {self._path(digest) for digest in self._digests}
         for path in self._folder.glob(f"{_PREFIX}*"):
-            if path.name not in listed:
+            if path not in listed:
                 files.remove_tree(path)
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{_PREFIX}{digest}.npy"
 
     def _write(self, hashes: NDArray[np.uint64]) -> None:
         digest = _digest(hashes)
-        name = f"{_PREFIX}{digest[:16]}.npy"
-        if [name, digest] in self._hash_files:
+        if digest in self._digests:
             return
-        with files.replacing(self._folder / name, private=True) as stream:
+        with files.replacing(self._path(digest), private=True) as stream:
             np.save(stream, hashes, allow_pickle=False)
-        self._hash_files.append([name, digest])
+        self._digests.append(digest)
 
 
 def _digest(hashes: NDArray[np.uint64]) -> str:

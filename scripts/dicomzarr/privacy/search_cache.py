@@ -18,7 +18,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from dicomzarr.privacy.absent_hashes import AbsentHashes, HashFile
+from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.system import digested_json, files
 
@@ -90,7 +90,7 @@ class Notes(TypedDict):
     tables: dict[str, list[str]]
     groups: dict[str, list[Any]]
     layouts: list[Sequence[str]]
-    absent_hashes: list[HashFile]
+    absent_hashes: list[str]
     searched: int
 
 

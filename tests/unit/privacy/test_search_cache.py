@@ -234,12 +234,12 @@ def test_a_cell_of_several_lines_is_not_split(tmp_path: Path) -> None:
 def test_absent_hashes_are_written_once_and_sorted(tmp_path: Path) -> None:
     absent = AbsentHashes(tmp_path, frozenset({5}))
     assert [number in absent for number in (9, 5, 3, 9)] == [False, True, False, False]
-    ((name, digest),) = absent.save()
-    assert np.load(tmp_path / name).tolist() == [3, 9]
+    (digest,) = absent.save()
+    assert np.load(tmp_path / f"absent-{digest}.npy").tolist() == [3, 9]
     again = AbsentHashes(tmp_path, frozenset({5}))
-    assert again.load([[name, digest]], np.array([5], np.uint64))
-    assert not AbsentHashes(tmp_path, frozenset({5})).load([[name, digest]], np.array([3, 5], np.uint64))
-    assert json.loads(json.dumps(again.save())) == [[name, digest]]
+    assert again.load([digest], np.array([5], np.uint64))
+    assert not AbsentHashes(tmp_path, frozenset({5})).load([digest], np.array([3, 5], np.uint64))
+    assert json.loads(json.dumps(again.save())) == [digest]
 
 
 # ---- shares
