@@ -312,7 +312,22 @@ def _search_rows(scanner: Scanner, path: str, clean_blocks: frozenset[str]) -> t
 
 
 def search_content(scanner: Scanner, path: str, name: str) -> Leak | None:
-    """Search the content of a file; `name` decides how it is parsed (`Scanner.content`)."""
+    """Search the content of a file, in pieces.
+
+    Parameters
+    ----------
+    scanner : Scanner
+        With the identifiers.
+    path : str
+        Of the file; a link is not followed.
+    name : str
+        Decides how the content is parsed, see `Scanner.content`.
+
+    Returns
+    -------
+    Leak or None
+        The first finding.
+    """
     with open(os.open(path, _OPEN), "rb") as stream:
         while data := stream.read(_MAX_PIECE):
             if leak := scanner.content(data, name):

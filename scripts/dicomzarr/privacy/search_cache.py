@@ -167,7 +167,17 @@ class SearchCache:
         return True
 
     def add_file(self, place: str, status: os.stat_result, blocks: list[str] | None) -> None:
-        """Record a clean file, and the digests of its blocks if it is a table."""
+        """Record a clean file.
+
+        Parameters
+        ----------
+        place : str
+            Its path below the results or the working folder.
+        status : os.stat_result
+            From before its search.
+        blocks : list of str or None
+            Digests of its blocks if it is a table.
+        """
         self._files[place] = key_of(status)
         if blocks is not None:
             self._tables[place] = blocks
@@ -179,7 +189,17 @@ class SearchCache:
     # ---- groups of series
 
     def is_clean_group(self, name: str, images: str, series: Sequence[str]) -> bool:
-        """Return whether a group has exactly these series, and is clean and unchanged since its search."""
+        """Return whether a group is clean and unchanged since its search.
+
+        Parameters
+        ----------
+        name : str
+            First digits of the ids of its series.
+        images : str
+            Path of the Zarr group of all images.
+        series : sequence of str
+            Ids of the series that exist now; a group of other series is not clean.
+        """
         try:
             state, *rows = self._cached["groups"][name]
             paths = {row[0]: self._paths(row) for row in rows}
