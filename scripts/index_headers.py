@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from dicomzarr.privacy.identifiers import NEEDLES
+from dicomzarr.privacy.identifiers import IDENTIFIERS
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.index_headers import index
@@ -25,14 +25,14 @@ def index_headers(
     found = index.index_headers(
         inventory, index_file, cache, processes, code, trust=not paranoid, largest_loss=largest_loss
     )
-    # The needles are no output of the rule, which Snakemake would delete first: they outlive a run, as the cache does.
-    needles = cache / NEEDLES
-    claim = FileClaim(needles.stat().st_size, files.sha256_of(needles))
+    # The identifiers are no output of the rule, which Snakemake would delete first: they are cached between runs.
+    identifiers = cache / IDENTIFIERS
+    claim = FileClaim(identifiers.stat().st_size, files.sha256_of(identifiers))
     return RuleRecord(
         counts={"files": found.files, **found.outcomes},
         work={"read": found.read, "kept": found.kept},
         unreadable=unreadable(index_file) if found.outcomes.get("quarantined unreadable_file") else (),
-        claims={os.path.relpath(needles, cache.parents[1]): claim},
+        claims={os.path.relpath(identifiers, cache.parents[1]): claim},
     )
 
 

@@ -19,14 +19,14 @@ from dicomzarr.vocabulary.reasons import REASONS
 NATIVE = (EXPLICIT, IMPLICIT, BIG)
 
 
-def read(data: bytes, *, use_lean: bool = True) -> Header:
-    return _read_header(lambda length, offset: data[offset : offset + length], len(data), use_lean=use_lean)
+def read(data: bytes, *, use_fast: bool = True) -> Header:
+    return _read_header(lambda length, offset: data[offset : offset + length], len(data), use_fast=use_fast)
 
 
 def both(data: bytes) -> Header:
-    """Read with the lean reader and with pydicom alone; the answers must agree."""
+    """Read with the fast reader and with pydicom alone; the results must agree."""
     answer = read(data)
-    assert answer == read(data, use_lean=False)
+    assert answer == read(data, use_fast=False)
     json.dumps(answer.facts, allow_nan=False)
     return answer
 

@@ -162,7 +162,7 @@ def test_a_dry_run_with_other_params_leaves_the_dataset_sealed(mine: Workflow) -
 def test_a_dry_run_refuses_what_a_run_refuses(mine: Workflow) -> None:
     before = snapshot(mine.results)
     lost = mine.snakemake("--cores", "1", "-n", DICOMZARR_KEY="another key of some length, 32 or more")
-    assert lost.returncode == 1 and "the pseudonym key is not the one" in lost.stderr
+    assert lost.returncode == 1 and "the pseudonym key is not the key of this dataset" in lost.stderr
     for folder in list(mine.source.iterdir())[1:]:
         shutil.rmtree(folder)
     dropped = mine.snakemake("--cores", "1", "-n")

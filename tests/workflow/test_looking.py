@@ -194,7 +194,7 @@ def test_a_damaged_mark_of_the_key_does_not_refuse_the_right_key(mine: Workflow,
     verify_dataset.schedule_repair(Results(mine.results), verify_dataset.verify(Results(mine.results)))
     assert mine.run().sealed == before
     mine.environment = {"DICOMZARR_KEY": "another key" * 4}
-    assert "the pseudonym key is not the one" in mine.run(ok=False).output
+    assert "the pseudonym key is not the key of this dataset" in mine.run(ok=False).output
 
 
 @pytest.mark.parametrize("name", ["private/headers.jsonl", "private/plans/*-*.json"])

@@ -116,10 +116,14 @@ def test_a_lost_or_changed_key_stops_the_run(workflow: Workflow) -> None:
     workflow.run()
     workflow.environment = {"DICOMZARR_KEY": "another key, also of 32 characters"}
     run = workflow.run(ok=False)
-    assert run.process.returncode != 0 and "key is not the one" in run.output and "Traceback" not in run.output
+    assert (
+        run.process.returncode != 0
+        and "key is not the key of this dataset" in run.output
+        and "Traceback" not in run.output
+    )
     workflow.environment = {}
     run = workflow.run(ok=False)
-    assert run.process.returncode != 0 and "key of this dataset is gone" in run.output
+    assert run.process.returncode != 0 and "key of this dataset is missing" in run.output
     workflow.environment = {"DICOMZARR_KEY": "short"}
     run = workflow.run(ok=False)
     assert run.process.returncode != 0 and "needed 32 or more" in run.output

@@ -1,6 +1,6 @@
-"""Which attributes the header index keeps, and how their bytes become numbers and strings.
+"""The attributes that the header index stores, and the conversion of their bytes to numbers and strings.
 
-One table and one set of rules for every reader, so that two readers of one file cannot disagree on a value.
+Both readers use this table and these rules, so that they cannot disagree on a value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dicomzarr.headers.repeated_elements import Run
 
 Values: TypeAlias = dict[int, tuple[str, bytes | None]]  # tag to VR and bytes
 
-MAX_TEXT = 4096  # characters of a text; identifiers, which are hashed, may have as many as a short VR can hold
+MAX_TEXT = 4096  # bytes of a text; an identifier, which is hashed, may be as long as a 16-bit length allows
 MAX_IDENTIFIER = 65536
 MAX_NUMBERS = 65536  # values of one attribute
 
@@ -25,7 +25,7 @@ MAX_NUMBERS = 65536  # values of one attribute
 #   texts       a list of strings                   integer  one integer
 #   integers    a list of integers                  real     one finite number
 #   reals       a list of finite numbers            pixel    one integer, signed as the pixels are (US or SS)
-#   first       the first of several numbers        there    True where the element is there
+#   first       the first of several numbers        present  True where the element is present
 #   head        True where a text names the head
 ATTRIBUTES: dict[int, tuple[str, str, str]] = {
     0x00080008: ("ImageType", "CS", "texts"),
@@ -89,23 +89,23 @@ ATTRIBUTES: dict[int, tuple[str, str, str]] = {
     0x00281051: ("WindowWidth", "DS", "reals"),
     0x00281052: ("RescaleIntercept", "DS", "real"),
     0x00281053: ("RescaleSlope", "DS", "real"),
-    0x00281101: ("has_palette", "US", "there"),
-    0x00281221: ("has_palette", "OW", "there"),
+    0x00281101: ("has_palette", "US", "present"),
+    0x00281221: ("has_palette", "OW", "present"),
     0x00282110: ("LossyImageCompression", "CS", "text"),
-    0x00283000: ("has_modality_lut", "SQ", "there"),
+    0x00283000: ("has_modality_lut", "SQ", "present"),
     0x00430010: ("creator_0043", "LO", "text"),
     0x00431039: ("b_value_ge", "IS", "first"),
     0x00541300: ("FrameReferenceTime", "DS", "real"),
     0x30040002: ("DoseUnits", "CS", "text"),
     0x3004000C: ("GridFrameOffsetVector", "DS", "reals"),
     0x3004000E: ("DoseGridScaling", "DS", "real"),
-    0x52009229: ("has_functional_groups", "SQ", "there"),
-    0x52009230: ("has_functional_groups", "SQ", "there"),
+    0x52009229: ("has_functional_groups", "SQ", "present"),
+    0x52009230: ("has_functional_groups", "SQ", "present"),
 }
-# Read to tell kinds of objects apart, not kept.
+# Directory Record Sequence: only read to recognise a DICOMDIR.
 DIRECTORY_RECORDS = 0x00041220
 WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS}
-# Kept or not, these may identify a patient.
+# Wanted attributes whose text may identify a patient: the privacy search gets them too.
 TEXTS = frozenset(tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "UI"))
 PIXEL_REPRESENTATION = 0x00280103
 
@@ -113,101 +113,115 @@ _PADDING = b" \0"
 
 
 class Bad(Exception):
-    """The element is there and its value cannot be what the attribute means; carries nothing of the value."""
+    """The element is present and its value is not valid for the attribute; holds nothing of the value."""
 
 
 def interpret(
-    values: Values, *, little: bool, runs: Sequence[Run] = (), singly: Values | None = None
+    values: Values, *, little: bool, runs: Sequence[Run] = (), singles: Values | None = None
 ) -> tuple[dict[str, object], frozenset[str]]:
-    """Return attributes by keyword, and the keywords whose element is there with an unusable value.
+    """Return attributes by keyword, and the keywords whose element has an unusable value.
 
     Parameters
     ----------
     values : dict
-        Tag to (VR, bytes), as a reader found them; VR "" means the VR of PS3.6.
+        Tag to (VR, bytes) as read; VR "" means the VR of PS3.6; bytes None means a sequence or too long a value.
     little : bool
         Whether binary values are little endian (PS3.5 7.3).
-    runs, singly
-        Where the reader met runs of elements again: these, and the values that are in none.
+    runs : sequence of Run
+        Cached runs of elements that the header repeats; what they mean is cached with them.
+    singles : dict, optional
+        Those of `values` that are in no run.
+
+    Returns
+    -------
+    facts : dict
+        Keyword to value, as the forms of `ATTRIBUTES` say.
+    bad : frozenset of str
+        Keywords of unusable values.
 
     Notes
     -----
     An empty value is an absent attribute (PS3.5 7.4.5 type 2). NaN and infinity are unusable. Values whose VR is US or
     SS depending on Pixel Representation (0028,0103) follow Pixel Representation, whatever VR is written.
+
+    References
+    ----------
+    DICOM PS3.5 6.2 (VR), PS3.6 6 (attributes).
     """
     form = little, _is_signed(values, little)
-    if not runs or singly is None:
-        facts, bad = _meaning_of(values, form)
+    if not runs or singles is None:
+        facts, bad = _interpret_all(values, form)
     else:
-        facts, bad = _meaning_of(singly, form)
+        facts, bad = _interpret_all(singles, form)
         for run in runs:
-            known = run.meanings.get(form)
-            if known is None:
-                found, unusable = _meaning_of(run.values, form)
-                known = run.meanings[form] = found, frozenset(unusable)
-            facts.update(known[0])
-            bad.update(known[1])
-    _settle_b_value(facts)
+            meaning = run.meanings.get(form)
+            if meaning is None:
+                run_facts, run_bad = _interpret_all(run.values, form)
+                meaning = run.meanings[form] = run_facts, frozenset(run_bad)
+            facts.update(meaning[0])
+            bad.update(meaning[1])
+    _replace_private_b_values(facts)
     return facts, frozenset(bad)
 
 
-def _meaning_of(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, object], set[str]]:
-    """Return attributes and unusable keywords of some elements; `form`: little endian, and pixels signed."""
+def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, object], set[str]]:
+    """Return attributes by keyword, and unusable keywords; `form` is (little endian, pixels are signed)."""
     facts: dict[str, object] = {}
     bad: set[str] = set()
-    known = _KNOWN[form]
-    recall = known.get
+    cache = _CACHE[form]
+    cached = cache.get
     for item in values.items():
-        meaning = recall(item)
+        meaning = cached(item)
         if meaning is None:
             tag, (vr, value) = item
             meaning = _interpret(tag, vr, value, *form)
-            if value is not None and len(value) <= _MEMORABLE:
-                if len(known) >= _MAX_KNOWN:
-                    known.clear()
-                known[item] = meaning
-        keyword, found = meaning
+            if value is not None and len(value) <= _MAX_CACHED_VALUE:
+                if len(cache) >= _MAX_CACHED:
+                    cache.clear()
+                cache[item] = meaning
+        keyword, content = meaning
         if keyword:
-            facts[keyword] = found
-        elif found:
-            bad.add(cast(str, found))
+            facts[keyword] = content
+        elif content:
+            bad.add(cast(str, content))
     return facts, bad
 
 
-# Private elements that hold a b-value where Diffusion b-value (0018,9087) is missing: the fact with the value, the one
-# with its private creator, that creator, and how the maker's name begins.
+# Private elements that hold a b-value where Diffusion b-value (0018,9087) is missing: key of the value, key of its
+# private creator, the name of that creator, and the beginning of Manufacturer (0008,0070).
 _PRIVATE_B_VALUES = (
     ("b_value_siemens", "creator_0019", "SIEMENS MR HEADER", "SIEMENS"),
     ("b_value_ge", "creator_0043", "GEMS_PARM_01", "GE MEDICAL"),
 )
 _MAX_B_VALUE = 100_000  # s/mm2
-_GE_OFFSET = 1_000_000_000  # which newer software of that maker adds
+_GE_OFFSET = 1_000_000_000  # added by newer GE software
 
 
-def _settle_b_value(facts: dict[str, object]) -> None:
-    """Replace private elements by the b-value that they hold, if it is one; nothing else of them is kept.
+def _replace_private_b_values(facts: dict[str, object]) -> None:
+    """Replace the private elements among the facts by DiffusionBValue, if they hold a valid b-value.
 
-    A private element belongs to its creator (PS3.5 7.8.1). Archives strip creators and leave elements: then the maker
-    decides, and a creator of another name always denies.
+    A private element belongs to its private creator (PS3.5 7.8.1). Some archives remove the creator but not the
+    element: then Manufacturer (0008,0070) decides. A creator of another name always rules the element out.
     """
-    maker = str(facts.pop("Manufacturer", "")).upper()
+    manufacturer = str(facts.pop("Manufacturer", "")).upper()
     for name, creator, owner, prefix in _PRIVATE_B_VALUES:
-        value, said = facts.pop(name, None), facts.pop(creator, "")
+        value, private_creator = facts.pop(name, None), facts.pop(creator, "")
         if value is None or "DiffusionBValue" in facts or facts.get("Modality") != "MR":
             continue
         number = float(cast(float, value))
         number -= _GE_OFFSET if owner == "GEMS_PARM_01" and number >= _GE_OFFSET else 0
-        if (said == owner or (not said and maker.startswith(prefix))) and 0 <= number <= _MAX_B_VALUE:
+        is_owner = private_creator == owner or (not private_creator and manufacturer.startswith(prefix))
+        if is_owner and 0 <= number <= _MAX_B_VALUE:
             facts["DiffusionBValue"] = number
 
 
-# What elements mean that were met before: most values are the same in each file of a series. Keyword and value; ""
-# and the keyword where the value is unusable; twice "" where the element says nothing.
-_KNOWN: dict[tuple[bool, bool], dict[tuple[int, tuple[str, bytes | None]], tuple[str, object]]] = {
+# Cache of interpreted elements: most values are the same in each file of a series. The result is (keyword, value),
+# ("", keyword) where the value is unusable, and ("", "") where the element is unwanted or empty.
+_CACHE: dict[tuple[bool, bool], dict[tuple[int, tuple[str, bytes | None]], tuple[str, object]]] = {
     (little, signed): {} for little in (False, True) for signed in (False, True)
 }
-_MAX_KNOWN = 1 << 14
-_MEMORABLE = 64  # bytes; longer values seldom come again
+_MAX_CACHED = 1 << 14
+_MAX_CACHED_VALUE = 64  # bytes; longer values seldom repeat
 
 
 def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: bool) -> tuple[str, object]:
@@ -215,7 +229,7 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
     if row is None:
         return "", ""
     keyword, standard_vr, form = row
-    if form == "there":
+    if form == "present":
         return keyword, True
     if value == b"":
         return "", ""
@@ -224,10 +238,10 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
     if vr == "" or vr == "UN":
         vr = standard_vr
     try:
-        found = _FORMS[form](value, vr, little, signed)
+        content = _FORMS[form](value, vr, little, signed)
     except (Bad, ValueError, OverflowError):
         return "", keyword
-    return (keyword, found) if found is not None else ("", "")
+    return (keyword, content) if content is not None else ("", "")
 
 
 def _is_signed(values: dict[int, tuple[str, bytes | None]], little: bool) -> bool:
@@ -241,9 +255,24 @@ def _is_signed(values: dict[int, tuple[str, bytes | None]], little: bool) -> boo
 
 
 def text_of(value: bytes) -> str:
-    """Return a string without padding (PS3.5 6.2: spaces, for UI a NUL); every byte sequence has one.
+    """Return a value as a string without padding: spaces, or for UI a NUL.
 
-    Latin-1 maps bytes to characters one to one: what is compared or hashed stays apart exactly where the bytes do.
+    Decoding as Latin-1 maps bytes to characters one to one, so that it never fails and two strings are equal only where
+    the bytes are.
+
+    Parameters
+    ----------
+    value : bytes
+        A value of a string VR.
+
+    Returns
+    -------
+    str
+        One character for each byte, padding removed.
+
+    References
+    ----------
+    DICOM PS3.5 6.2.
     """
     return value.strip(_PADDING).decode("latin-1")
 
@@ -269,7 +298,7 @@ def _id(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
 
 
 def _numbers(value: bytes, vr: str, little: bool) -> list[float] | list[int]:
-    """Return every number of a binary or textual value; empty where it holds padding alone."""
+    """Return the numbers of a binary or textual value; an empty list where it holds nothing but padding."""
     code = NUMBERS.get(vr)
     if code is not None:
         size = struct.calcsize(code)
@@ -282,7 +311,7 @@ def _numbers(value: bytes, vr: str, little: bool) -> list[float] | list[int]:
     value = value.strip(_PADDING)
     if not value:
         return []
-    # Python would read digits grouped by underscores, which no DICOM string has.
+    # Python accepts underscores between digits, DICOM does not (PS3.5 6.2).
     if b"_" in value or value.count(b"\\") >= MAX_NUMBERS:
         raise Bad
     return [float(part.strip(_PADDING)) for part in value.split(b"\\")]
@@ -326,7 +355,7 @@ def _integers(value: bytes, vr: str, little: bool, signed: bool) -> list[int] | 
 
 
 def _whole(part: bytes) -> int:
-    """Return an integer string (IS), or a decimal string without a fraction as some writers put there."""
+    """Return the integer of an IS value; some writers put a decimal string without a fraction there."""
     try:
         number = int(part)
     except ValueError:
@@ -335,7 +364,7 @@ def _whole(part: bytes) -> int:
 
 
 def _narrow(number: float) -> int:
-    """Return a number as an integer of 64 bits, if it is one."""
+    """Return a number as a 64-bit integer; raise `Bad` if it is none."""
     if not -(2**63) <= number < 2**63 or number != int(number):  # NaN fails the comparison
         raise Bad
     return int(number)
@@ -368,7 +397,7 @@ def _pixel(value: bytes, vr: str, little: bool, signed: bool) -> int | None:
 
 
 def _head(value: bytes, vr: str, little: bool, signed: bool) -> bool | None:
-    """Return whether a description names the head; nothing else of it is kept."""
+    """Return True where a description names the head, else None; the text itself is not stored."""
     text = value[:MAX_TEXT].decode("utf-8", "replace")
     return True if image_risks.names_head(text) or image_risks.names_head(text_of(value[:MAX_TEXT])) else None
 

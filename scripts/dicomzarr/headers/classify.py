@@ -1,6 +1,6 @@
-"""The header of one file: what it is, what the dataset needs of it, or why it cannot be used.
+"""Classify one file by its header: image, or the reason why it is not extracted, with the attributes for the index.
 
-Policy stands here, once, for both readers: the lean one and pydicom.
+The policy is here, for both readers: `fast_reader` and `pydicom_reader`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
 MAX_INFLATED_HEADER = 16 << 20  # of these, the bytes before its pixel data
-LEAST_ELEMENTS = 5  # consecutive well-formed elements that make a file without prefix plausible
+MIN_ELEMENTS = 5  # consecutive well-formed elements required of a file without the prefix DICM
 
 _META_SOP_CLASS = 0x00020002
 _META_SYNTAX = 0x00020010
@@ -40,7 +40,7 @@ _DEFLATED = frozenset(syntax.uid for syntax in TRANSFER_SYNTAXES.values() if syn
 
 _BITS_ALLOCATED = frozenset((1, 8, 12, 16, 24, 32, 40, 48, 56, 64))  # PS3.5 8.1.1; 12 in older objects
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
-# The attributes that decide whether pixels can be decoded, in the order in which `_layout` takes them.
+# The attributes that decide whether pixels can be decoded, in the order in which `_check_layout` takes them.
 _PIXEL = (
     *("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation", "BitsStored", "PixelRepresentation"),
     *("SamplesPerPixel", "HighBit", "PlanarConfiguration", "NumberOfFrames"),
@@ -58,7 +58,7 @@ _DECIDING = frozenset((*_PIXEL, *_IDENTIFIERS))
 
 
 class Header(NamedTuple):
-    """What one file is.
+    """Classification of one file, and its attributes.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Header(NamedTuple):
     flags : tuple of str
         Fixed codes, sorted: assumed_transfer_syntax, wrong_transfer_syntax.
     facts : ImageFacts
-        What the index keeps; it may identify a patient.
+        The attributes that the index stores; they may identify a patient.
     """
 
     outcome: str
@@ -79,7 +79,7 @@ class Header(NamedTuple):
 
 
 def read_header(fd: int, size: int, texts: list[tuple[str, bytes]] | None = None) -> Header:
-    """Return what the file behind an open descriptor is, and the attributes that the dataset needs of it.
+    """Classify an open file by its header and return the attributes that the dataset needs.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ def read_header(fd: int, size: int, texts: list[tuple[str, bytes]] | None = None
     size : int
         Size of the file in bytes.
     texts : list, optional
-        Receives VR ("" where implicit) and bytes of the texts of the header, which may identify a patient.
+        VR ("" where implicit) and bytes of the header's texts are appended to it; they may identify a patient.
 
     Returns
     -------
     Header
-        Never an exception for what the bytes are; no text of it quotes them, save the facts.
+        For any bytes whatsoever. Only `facts` holds header values.
 
     Raises
     ------
@@ -108,36 +108,36 @@ def read_header(fd: int, size: int, texts: list[tuple[str, bytes]] | None = None
 
 
 def _read_header(
-    read: Reader, size: int, texts: list[tuple[str, bytes]] | None = None, *, use_lean: bool = True
+    read: Reader, size: int, texts: list[tuple[str, bytes]] | None = None, *, use_fast: bool = True
 ) -> Header:
     if size == 0:
-        return _aside("empty_file")
+        return _not_extracted("empty_file")
     data = read(fast_reader.BLOCK, 0)
     flags: set[str] = set()
     try:
         start = 132 if data[128:132] == b"DICM" else 0
         if start == 0 and not _plausible_start(data, size):
-            return _aside("archive" if _is_archive(data) else "not_dicom")
+            return _not_extracted("archive" if _is_archive(data) else "not_dicom")
         meta, start = fast_reader.read_meta(data, start, size)
     except fast_reader.Truncated:
-        return _aside("truncated_header")
+        return _not_extracted("truncated_header")
     except fast_reader.Unclear:
-        return _aside("unreadable_header") if start else _aside("not_dicom")
+        return _not_extracted("unreadable_header") if start else _not_extracted("not_dicom")
     if start >= size:
-        return _aside("truncated_header")
+        return _not_extracted("truncated_header")
     syntax = text_of(meta.get(_META_SYNTAX, b""))
     if syntax in _DEFLATED:
         inflated = _inflate(read, start, size)
         if isinstance(inflated, str):
-            return _aside(inflated)
+            return _not_extracted(inflated)
         data, size = inflated
         read, start = partial(_slice, data, size), 0
         encoding = EXPLICIT_LITTLE
     else:
-        found = _encoding(data, start, size, syntax)
-        if found is None:
-            return _aside("unreadable_header")
-        encoding, native = found
+        detected = _detect_encoding(data, start, size, syntax)
+        if detected is None:
+            return _not_extracted("unreadable_header")
+        encoding, native = detected
         if not syntax:
             flags.add("assumed_transfer_syntax")
             syntax = native
@@ -145,21 +145,21 @@ def _read_header(
             flags.add("wrong_transfer_syntax")
             syntax = native
     try:
-        raw = _read_raw(read, size, start, encoding, data if use_lean else None)
+        raw = _read_raw(read, size, start, encoding, data if use_fast else None)
     except fast_reader.Truncated:
-        return _aside("truncated_header")
+        return _not_extracted("truncated_header")
     except fast_reader.TooLong:
-        return _aside("too_large")
+        return _not_extracted("too_large")
     except _Refused:
-        return _aside("unreadable_header")
+        return _not_extracted("unreadable_header")
     if texts is not None:
         texts += raw.texts
         texts += [(vr, value) for tag, (vr, value) in raw.values.items() if tag in TEXTS and value]
-    return _judge(raw, meta, encoding, syntax, size, flags)
+    return _classify(raw, meta, encoding, syntax, size, flags)
 
 
 class _Refused(Exception):
-    """Neither reader understands the header."""
+    """Neither reader can read the header."""
 
 
 def _read_raw(read: Reader, size: int, start: int, encoding: Encoding, data: bytes | None) -> RawHeader:
@@ -178,40 +178,41 @@ def _read_raw(read: Reader, size: int, start: int, encoding: Encoding, data: byt
         raise cast(OSError, failure.__cause__) from None
 
 
-def _aside(reason: str, flags: set[str] | None = None, facts: ImageFacts | None = None) -> Header:
+def _not_extracted(reason: str, flags: set[str] | None = None, facts: ImageFacts | None = None) -> Header:
     return Header(REASONS[reason].outcome, reason, tuple(sorted(flags or ())), facts or {})
 
 
 def _is_archive(data: bytes) -> bool:
-    """Whether the first bytes are those of an archive or a compressed file; a tar tells at byte 257."""
+    """Whether the first bytes are those of an archive or a compressed file; the magic of tar is at byte 257."""
     return data.startswith(_ARCHIVES) or data[257:262] == b"ustar"
 
 
 def _plausible_start(data: bytes, size: int) -> bool:
-    """Whether a file without the prefix DICM begins a data set, or file meta information, beyond doubt."""
+    """Whether a file without the prefix DICM certainly begins with a data set or with File Meta Information."""
     if data[:2] == b"\x02\0":
-        well_formed, has_uid = fast_reader.looks_like(data, 0, size, EXPLICIT_LITTLE, LEAST_ELEMENTS)
+        well_formed, has_uid = fast_reader.looks_like(data, 0, size, EXPLICIT_LITTLE, MIN_ELEMENTS)
         return well_formed and (has_uid or b"\x02\0\x10\0UI" in data[:1024])
-    return _guess(data, 0, size, with_uid=True) is not None
+    return _guess_encoding(data, 0, size, with_uid=True) is not None
 
 
-def _guess(data: bytes, start: int, size: int, *, with_uid: bool) -> Encoding | None:
-    """Return the only encoding in which the bytes at `start` are a data set, if there is one."""
+def _guess_encoding(data: bytes, start: int, size: int, *, with_uid: bool) -> Encoding | None:
+    """Return the first encoding in which the bytes at `start` are a well-formed data set, or None."""
     first = data[start : start + 2]
     for encoding in (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG):
         if with_uid and first != (b"\x08\0" if encoding.little else b"\0\x08"):
             continue
-        well_formed, has_uid = fast_reader.looks_like(data, start, size, encoding, LEAST_ELEMENTS)
+        well_formed, has_uid = fast_reader.looks_like(data, start, size, encoding, MIN_ELEMENTS)
         if well_formed and (has_uid or not with_uid):
             return encoding
     return None
 
 
-def _encoding(data: bytes, start: int, size: int, syntax: str) -> tuple[Encoding, str] | None:
-    """Return how the data set is encoded, and the native transfer syntax of that name.
+def _detect_encoding(data: bytes, start: int, size: int, syntax: str) -> tuple[Encoding, str] | None:
+    """Return the encoding of the data set, and the UID of the transfer syntax to assume.
 
-    The declared syntax holds where the first element agrees with it. Else the structure decides, and may contradict
-    the declaration only among native syntaxes: compressed data are explicit little endian (PS3.5 A.4).
+    The declared transfer syntax holds where the first element agrees with it. Otherwise the structure of the data
+    decides. It may overrule the declaration only among native syntaxes: compressed data are explicit VR little endian
+    (PS3.5 A.4).
     """
     declared = _NATIVE.get(syntax)
     head = data[start : start + 8]
@@ -222,25 +223,25 @@ def _encoding(data: bytes, start: int, size: int, syntax: str) -> tuple[Encoding
         return declared, syntax
     if declared is None and syntax and explicit:
         return EXPLICIT_LITTLE, syntax
-    guess = _guess(data, start, size, with_uid=False)
+    guess = _guess_encoding(data, start, size, with_uid=False)
     if guess is None:
-        # Nothing else fits: the declared syntax may, and what follows will tell.
+        # No encoding fits the structure: try the declared one; a wrong one fails in the reader.
         guess = declared if declared is not None else (EXPLICIT_LITTLE if syntax else None)
         return None if guess is None else (guess, syntax)
     if declared is None and syntax and guess == EXPLICIT_BIG:
         return None
     if declared is None and syntax:
-        # A private or compressed syntax over implicit VR: readable, and its name is left as it is.
+        # A private or compressed syntax with implicit VR is readable; its UID is not replaced.
         return guess, syntax
     return guess, _SYNTAX_OF[guess]
 
 
 def _inflate(read: Reader, start: int, size: int) -> tuple[bytes, int] | str:
-    """Return the first bytes of a deflated data set and its whole length, or a reason code (PS3.5 A.5)."""
+    """Return the start of a deflated data set (PS3.5 A.5) and its full inflated length in bytes, or a reason code."""
     import zlib
 
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    kept: list[bytes] = []
+    blocks: list[bytes] = []
     total, step, position = 0, 1 << 20, start
     try:
         while position < size and not inflater.eof:
@@ -252,74 +253,75 @@ def _inflate(read: Reader, start: int, size: int) -> tuple[bytes, int] | str:
                 part = inflater.decompress(block, step)
                 block = inflater.unconsumed_tail
                 if total < MAX_INFLATED_HEADER:
-                    kept.append(part)
+                    blocks.append(part)
                 total += len(part)
                 if total > MAX_INFLATED:
                     return "too_large"
     except zlib.error:
         if not total:
             return "unreadable_header"
-        # What came before the damage decides: if it ends before the last pixel, the file is truncated.
-    return b"".join(kept), total
+        # Damaged: the bytes before the damage are used. If they end before the last pixel, the file is truncated.
+    return b"".join(blocks), total
 
 
 def _slice(data: bytes, size: int, length: int, offset: int) -> bytes:
     if offset + length > len(data) < min(size, offset + length):
-        raise fast_reader.TooLong  # a header that runs beyond the part that is kept
+        raise fast_reader.TooLong  # the header is longer than the part in memory
     return data[offset : offset + length]
 
 
-def _judge(
+def _classify(
     raw: RawHeader, meta: dict[int, bytes], encoding: Encoding, syntax: str, size: int, flags: set[str]
 ) -> Header:
-    """Decide what the file is; see PS3.3 C.7.6.3 for what an image needs."""
-    found, bad = interpret(raw.values, little=encoding.little, runs=raw.runs, singly=raw.singly)
+    """Classify a file whose header was read; PS3.3 C.7.6.3 lists what an image needs."""
+    attributes, bad = interpret(raw.values, little=encoding.little, runs=raw.runs, singles=raw.singles)
     if syntax:
-        found["TransferSyntaxUID"] = syntax
-    facts = cast(ImageFacts, found)
+        attributes["TransferSyntaxUID"] = syntax
+    facts = cast(ImageFacts, attributes)
     if DIRECTORY_RECORDS in raw.values or text_of(meta.get(_META_SOP_CLASS, b"")) == MEDIA_STORAGE_DIRECTORY:
-        return _aside("dicomdir", flags, facts)
+        return _not_extracted("dicomdir", flags, facts)
     if raw.pixel is None:
         if raw.is_empty:
-            return _aside("truncated_header", flags, facts)
-        return _aside(_kind_without_pixels(found, bad), flags, facts)
+            return _not_extracted("truncated_header", flags, facts)
+        return _not_extracted(_reason_without_pixels(attributes, bad), flags, facts)
     tag, vr, offset, length = raw.pixel
     keyword = elements.PIXEL_TAGS[tag]
     facts["pixel"] = {"keyword": keyword, "vr": vr, "offset": offset, "length": length}
-    reason, needed = _layout(keyword, vr, tuple([found.get(name) for name in _PIXEL]))
+    reason, needed = _check_layout(keyword, vr, tuple([attributes.get(name) for name in _PIXEL]))
     if bad and not bad.isdisjoint(_DECIDING):
         reason = "invalid_attribute"
     if reason:
-        return _aside(reason, flags, facts)
-    if "SamplesPerPixel" not in found:
+        return _not_extracted(reason, flags, facts)
+    if "SamplesPerPixel" not in attributes:
         facts["SamplesPerPixel"] = 1
-    if "HighBit" not in found and "BitsStored" in found:
-        facts["HighBit"] = cast(int, found["BitsStored"]) - 1
+    if "HighBit" not in attributes and "BitsStored" in attributes:
+        facts["HighBit"] = cast(int, attributes["BitsStored"]) - 1
     if length < 0 and "assumed_transfer_syntax" in flags:
-        return _aside("missing_attribute", flags, facts)  # compressed, and nothing says how
+        return _not_extracted("missing_attribute", flags, facts)  # compressed by an unknown method
     native = length >= 0 and (syntax in _NATIVE or syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid)
     if native and min(length, size - offset) < needed:
-        return _aside("truncated_pixel_data", flags, facts)
+        return _not_extracted("truncated_pixel_data", flags, facts)
     return Header("image", "", tuple(sorted(flags)), facts)
 
 
-def _kind_without_pixels(found: dict[str, Any], bad: frozenset[str]) -> str:
-    """Return why a whole file without pixel data is set aside.
+def _reason_without_pixels(attributes: dict[str, Any], bad: frozenset[str]) -> str:
+    """Return the reason for a complete file without pixel data.
 
-    A file that describes pixels (Rows and Columns) lost them. One that does not is a stub, as archives and teaching
-    sets keep them, whatever its SOP class: nothing says that there ever was an image.
+    A file with Rows (0028,0010) and Columns (0028,0011) has lost its pixels. A file without them never described any,
+    whatever its SOP class; archives and teaching sets hold such files.
     """
-    reason = reason_without_pixels(found.get("SOPClassUID", ""), has_rows="Rows" in found)
+    reason = reason_without_pixels(attributes.get("SOPClassUID", ""), has_rows="Rows" in attributes)
     if reason:
         return reason
-    if ("Rows" in found or "Rows" in bad) and ("Columns" in found or "Columns" in bad):
+    described = attributes.keys() | bad
+    if "Rows" in described and "Columns" in described:
         return "missing_pixel_data"
     return "no_pixel_data"
 
 
 @lru_cache(maxsize=1024)
-def _layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
-    """Return why pixels of this description cannot be decoded, or "", and the bytes of all frames, native.
+def _check_layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
+    """Return the reason why such pixels cannot be decoded, or "", and the bytes of all frames if uncompressed.
 
     Parameters are the keyword and VR of the pixel data element, and the values of `_PIXEL`, None where missing.
 
@@ -329,8 +331,8 @@ def _layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
     """
     rows, columns, allocated, photometric, stored, representation, samples, high_bit, planar, frames = pixel
     floating = keyword != "PixelData"
-    known = PHOTOMETRIC.get(photometric)
-    expected = known.samples if known else None
+    colour_model = PHOTOMETRIC.get(photometric)
+    expected = colour_model.samples if colour_model else None
     if samples is None and expected == 1:
         samples = 1
     needed = (rows, columns, allocated, photometric, samples) if floating else (*pixel[:6], samples)
@@ -354,5 +356,5 @@ def _layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, int]:
         valid = valid and (high_bit is None or stored - 1 <= high_bit < allocated)
     if not valid:
         return "invalid_attribute", 0
-    halves = known.stored if known else 2 * samples
+    halves = colour_model.stored if colour_model else 2 * samples
     return "", (rows * columns * frames * halves * allocated // 2 + 7) // 8

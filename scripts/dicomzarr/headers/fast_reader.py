@@ -1,8 +1,8 @@
-"""A lean reader of well-formed DICOM headers: little endian, explicit or implicit VR (PS3.5 7.1).
+"""Fast reader of well-formed DICOM headers: little endian, explicit or implicit VR (PS3.5 7.1).
 
-It walks the top-level elements up to the pixel data, keeps the bytes of the few that are wanted, and raises `Unclear`
-for whatever it does not understand wholly; then the slower, more tolerant reader is asked. It allocates what it reads,
-never what a header declares.
+It walks the top-level elements up to the pixel data and stores the bytes of the wanted ones. It raises `Unclear` for
+anything that is not well-formed; `pydicom_reader` then reads the header. It allocates what it reads, never what a
+header declares.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from dicomzarr.dicom.vr import (
     is_text,
     longest,
 )
-from dicomzarr.headers.repeated_elements import MAX_KNOWN_HEADS, MEMORIES, Memory, Run, learn
+from dicomzarr.headers.repeated_elements import HEADER_CACHES, MAX_KNOWN_HEADS, HeaderCache, Run, parse_head
 
 # read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
 Reader = Callable[[int, int], bytes]
 
 BLOCK = 16 * 1024  # a header of CT or small MR fits; a longer one costs further reads
-# Bytes of a header that are looked at, element by element; values that are skipped do not count. The functional groups
-# of 50,000 frames stay below; it takes a few seconds.
+# Bytes of a header that are parsed element by element; skipped values do not count. The functional groups of 50,000
+# frames stay below the limit; parsing that many takes a few seconds.
 MAX_WALKED = 128 << 20
 MAX_DEPTH = 16  # nested sequences
 MAX_PADDING = 1 << 20  # zero bytes after the last element
@@ -51,7 +51,7 @@ _UID_TAGS = (0x00080016, 0x00080018, 0x0020000D)  # SOP Class, SOP Instance, Stu
 
 
 class Unclear(Exception):
-    """The lean reader does not understand this header; another may."""
+    """The header is not well-formed; `pydicom_reader` may still read it."""
 
 
 class Truncated(Exception):
@@ -59,27 +59,27 @@ class Truncated(Exception):
 
 
 class TooLong(Exception):
-    """The header has more elements, or more bytes in one place, than any sound one."""
+    """The header has more elements, or a longer value, than a valid one."""
 
 
 @dataclass(slots=True)
 class RawHeader:
-    """What a reader finds at the top level of a data set, not yet interpreted.
+    """The top-level elements of a data set as bytes, not yet interpreted.
 
     Attributes
     ----------
     values : dict
         Tag to (VR, bytes) of the wanted elements; VR is "" where the syntax has none; bytes are None where the value
-        is a sequence or too long to be kept.
+        is a sequence or longer than `MAX_VALUE`.
     pixel : tuple, optional
         Tag, VR, offset and length of the value of the pixel data element; length -1 for an undefined length.
     is_empty : bool
         Whether there is no element at all.
     texts : list
-        VR and bytes of the texts that are not wanted, for the search for leaks; VR "" where the syntax has none.
+        VR and bytes of the texts that are not wanted, for the privacy search; VR "" where the syntax has none.
     runs : list of Run
-        Runs of elements met before, whose values are among `values`.
-    singly : dict
+        Cached runs of elements that this header repeats; their values are among `values`.
+    singles : dict
         Those of `values` that are in no run.
     """
 
@@ -88,7 +88,7 @@ class RawHeader:
     is_empty: bool = False
     texts: list[tuple[str, bytes]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list, compare=False)
-    singly: dict[int, tuple[str, bytes | None]] = field(default_factory=dict, compare=False)
+    singles: dict[int, tuple[str, bytes | None]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +105,14 @@ EXPLICIT_BIG = Encoding(implicit=False, little=False)
 
 
 _META_WANTED = (0x0002, 0x0010)  # Media Storage SOP Class UID, Transfer Syntax UID
-# What heads met before say: tag if the value is wanted, else 0, and length; or that it follows, or that the group ends.
+# The first 8 bytes of an element of group 0002 to (tag if wanted else 0, length of the value). Instead of the length:
+# `_FOLLOWS` where it is in the next 4 bytes, `_ENDS` where the element is not of group 0002.
 _META_HEADS: dict[bytes, tuple[int, int]] = {}
 _FOLLOWS, _ENDS = -1, -2
 
 
 def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int]:
-    """Return SOP class and syntax of the File Meta Information (PS3.10 7.1), and the offset of the data set after it.
+    """Return SOP class and transfer syntax from the File Meta Information, and the offset of the data set after it.
 
     Parameters
     ----------
@@ -122,12 +123,23 @@ def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int
     size : int
         Size of the file in bytes.
 
+    Returns
+    -------
+    values : dict
+        Bytes of Media Storage SOP Class UID (0002,0002) and Transfer Syntax UID (0002,0010) by tag, where present.
+    position : int
+        Offset of the data set in bytes.
+
     Raises
     ------
     Unclear
         If an element of group 0002 is not well-formed explicit VR little endian within the block.
     Truncated
         If the file ends inside the group.
+
+    References
+    ----------
+    DICOM PS3.10 7.1.
     """
     values: dict[int, bytes] = {}
     position, end = start, len(data)
@@ -153,7 +165,7 @@ def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int
 
 
 def _meta_head(head: bytes) -> tuple[int, int]:
-    """Return and note what the first 8 bytes of an element say after others of group 0002."""
+    """Parse the first 8 bytes of an element of group 0002, or after that group, and cache the result."""
     group, element, vr, length = EXPLICIT(head)
     if group != 2:
         length = _ENDS
@@ -163,8 +175,8 @@ def _meta_head(head: bytes) -> tuple[int, int]:
         raise Unclear
     if len(_META_HEADS) >= MAX_KNOWN_HEADS:
         _META_HEADS.clear()
-    said = _META_HEADS[head] = (group << 16 | element if element in _META_WANTED else 0, length)
-    return said
+    parsed = _META_HEADS[head] = (group << 16 | element if element in _META_WANTED else 0, length)
+    return parsed
 
 
 def read_raw(
@@ -183,32 +195,42 @@ def read_raw(
     implicit : bool
         Whether VRs are implicit.
     wanted : frozenset of int
-        Tags whose values are kept.
+        Tags whose values are read.
     data : bytes
         The first bytes, from offset 0, where the caller has them already.
+
+    Returns
+    -------
+    RawHeader
+        Values by tag, the place of the pixel data, and the texts for the privacy search.
 
     Raises
     ------
     Unclear
-        If anything is not plain: unknown VR, tags out of order or twice, UN of undefined length, deep nesting.
+        If the data set is not well-formed: unknown VR, tags out of order or repeated, UN of undefined length, deep
+        nesting.
     Truncated
         If the data end inside an element before the pixel data.
     TooLong
-        If more is to be walked than `MAX_WALKED`.
+        If more than `MAX_WALKED` bytes have to be parsed.
+
+    References
+    ----------
+    DICOM PS3.5 7.1 (data elements), 7.5 (sequences).
     """
     header = RawHeader()
-    values, texts, runs = header.singly, header.texts, header.runs
-    memory = MEMORIES.setdefault((implicit, wanted), Memory())
-    known = memory.heads
+    values, texts, runs = header.singles, header.texts, header.runs
+    cache = HEADER_CACHES.setdefault((implicit, wanted), HeaderCache())
+    cached_heads = cache.heads
     unpack_length = LENGTH
     base, position, end = 0, start, len(data)
     last = walked = 0
-    first = data
+    first_block = data
     while True:
-        try:  # the way of nearly all elements: one look-up each, or one for many
+        try:  # nearly all elements: one dict look-up for each, or one comparison for a run
             while True:
                 head = data[position : position + 8]
-                tag, step, vr, kept, is_wanted, run = known[head]
+                tag, step, vr, value_end, is_wanted, run = cached_heads[head]
                 if tag <= last:
                     raise Unclear
                 if run is not None and data.startswith(run.data, position):
@@ -221,13 +243,13 @@ def read_raw(
                 if vr is None:
                     position += step
                 elif step > 0:
-                    if position + kept > end:
+                    if position + value_end > end:
                         last -= 1
                         break
                     if is_wanted:
-                        values[tag] = (vr, data[position + 8 : position + kept])
+                        values[tag] = (vr, data[position + 8 : position + value_end])
                     else:
-                        texts.append((vr, data[position + 8 : position + kept]))
+                        texts.append((vr, data[position + 8 : position + value_end]))
                     position += step
                 elif step < 0 or position + 12 > end:
                     last -= 1
@@ -239,13 +261,13 @@ def read_raw(
                         break
                     position += 12 + length
         except KeyError:
-            learned = learn(head, implicit, wanted)
-            if learned is not None:
-                if len(known) >= MAX_KNOWN_HEADS:
-                    known.clear()
-                known[head] = learned
+            parsed = parse_head(head, implicit, wanted)
+            if parsed is not None:
+                if len(cached_heads) >= MAX_KNOWN_HEADS:
+                    cached_heads.clear()
+                cached_heads[head] = parsed
                 continue
-        # The end of the block, or an element that needs a closer look.
+        # The end of the block, or an element that must be parsed in place.
         if position + 12 > end:  # 12: the longest head of an element
             walked += end
             if walked > MAX_WALKED:
@@ -273,7 +295,7 @@ def read_raw(
         if tag >= ITEM:
             raise Unclear
         if length == UNDEFINED:
-            # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; leave that to the other reader.
+            # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; `pydicom_reader` handles that.
             if vr not in ("", "SQ", "OB", "OW"):
                 raise Unclear
             if tag in wanted:
@@ -300,8 +322,8 @@ def read_raw(
     for run in runs:
         header.values.update(run.values)
     header.values.update(values)
-    spared = sum([len(run.texts) for run in runs])
-    memory.compare(first, start, len(values) + len(texts) - spared, partial(_end_of, implicit))
+    single_count = len(values) + len(texts) - sum([len(run.texts) for run in runs])
+    cache.compare(first_block, start, single_count, partial(_end_of, implicit))
     return header
 
 
@@ -318,20 +340,20 @@ def _head(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, in
         if position + 12 > len(data):
             raise Truncated
         return tag, LONG_VRS[code], position + 12, LENGTH(data, position + 8)[0]
-    if tag == 0:  # perhaps padding
+    if tag == 0:  # possibly padding; the caller checks
         return tag, "", position + 8, 0
     raise Unclear
 
 
 def _is_padding(read: Reader, offset: int, size: int) -> bool:
-    """Whether only zero bytes follow, as some writers pad the file; an empty rest counts."""
+    """Whether nothing but zero bytes follows, as some writers pad files; true at the end of the data."""
     return size - offset <= MAX_PADDING and not any(read(max(size - offset, 0), offset))
 
 
 def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
-    """Return the offset behind the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
+    """Return the offset after the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
 
-    Fragments of encapsulated data (PS3.5 A.4) have the same frame of items and are skipped alike.
+    Fragments of encapsulated data (PS3.5 A.4) are items too and are skipped in the same way.
     """
     unpack = IMPLICIT if implicit else EXPLICIT
     # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
@@ -397,7 +419,7 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
 
 
 def _end_of(implicit: bool, data: bytes, position: int) -> int | None:
-    """Return where an element ends that is long or a sequence, None where a block of bytes does not tell."""
+    """Return the end of a long element or a sequence, or None where it does not lie in the block."""
     if position + 12 > len(data):
         return None
     try:
@@ -413,8 +435,8 @@ def _end_of(implicit: bool, data: bytes, position: int) -> int | None:
         return None
 
 
-def looks_like(data: bytes, start: int, size: int, encoding: Encoding, least: int) -> tuple[bool, bool]:
-    """Whether the bytes at `start` begin a data set of this encoding, and whether a UID of its own stands in it.
+def looks_like(data: bytes, start: int, size: int, encoding: Encoding, min_elements: int) -> tuple[bool, bool]:
+    """Whether the bytes at `start` are a data set of this encoding, and whether it contains one of its UIDs.
 
     Parameters
     ----------
@@ -423,16 +445,16 @@ def looks_like(data: bytes, start: int, size: int, encoding: Encoding, least: in
     start, size : int
         Offset of the supposed first element; size of the file.
     encoding : Encoding
-        The encoding to be tried.
-    least : int
-        Number of consecutive well-formed elements asked for, where the data are that long.
+        The encoding to try.
+    min_elements : int
+        Consecutive well-formed elements required; a shorter data set needs only be well-formed to its end.
 
     Returns
     -------
     well_formed : bool
         Tags ascend, VRs are known, values end within the file.
     has_uid : bool
-        SOP Class, SOP Instance or Study Instance UID is there, with the syntax of PS3.5 9.1.
+        SOP Class, SOP Instance or Study Instance UID is present, with the syntax of PS3.5 9.1.
     """
     mark = "<" if encoding.little else ">"
     head = struct.Struct(mark + ("HHI" if encoding.implicit else "HH2sH")).unpack_from
@@ -463,4 +485,4 @@ def looks_like(data: bytes, start: int, size: int, encoding: Encoding, least: in
             has_uid = True
         position = value + length
     finished = position >= size - 8
-    return count >= least or (finished and count > 0), has_uid
+    return count >= min_elements or (finished and count > 0), has_uid

@@ -1,7 +1,7 @@
-"""The second reader of headers: pydicom, for what the lean reader does not understand.
+"""Tolerant reader of headers, by pydicom, for headers that `fast_reader` finds unclear.
 
-It answers in the same terms, raw bytes by tag, so that one policy judges both. pydicom is imported when it is needed
-first, kept silent (its messages quote header values), and fed through a window that bounds what it can read.
+It returns the same `RawHeader`, raw bytes by tag, so that `classify` judges both alike. pydicom is imported on first
+use. Its warnings and logs are silenced because they quote header values, and its reads are bounded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_READ = 1 << 26  # bytes of one read call
 
 
 class Refused(Exception):
-    """pydicom cannot read the header either, or it says two things; carries nothing of the header."""
+    """pydicom cannot read the header, or a tag occurs twice with different values; holds nothing of the header."""
 
 
 class ReadFailed(Exception):
@@ -28,7 +28,7 @@ class ReadFailed(Exception):
 
 
 class _Window:
-    """A read-only binary file over a `Reader`, which refuses to run past the end or to go on without end."""
+    """A read-only binary file over a `Reader`, with bounds on the position, the length and the number of reads."""
 
     def __init__(self, read: Reader, size: int, start: int) -> None:
         self._read, self._size, self._position, self._calls = read, size, start, 0
@@ -37,7 +37,7 @@ class _Window:
         self._calls += 1
         if self._calls > MAX_CALLS:
             raise TooLong
-        asked, left = length, self._size - self._position
+        requested, left = length, self._size - self._position
         length = left if length is None or length < 0 else min(length, left)
         if length > MAX_READ:
             raise TooLong
@@ -45,8 +45,9 @@ class _Window:
             data = self._read(length, self._position)
         except OSError as error:
             raise ReadFailed from error
-        # The head of an element is cut: pydicom would take 8 bytes for the end of the file, and stumble over 4.
-        if asked == 8 and 0 < len(data) < 8 and any(data) or asked == 4 and len(data) < 4:
+        # The file ends inside tag, VR or length. pydicom would take a short read of 8 bytes for the end of the file and
+        # fail on one of 4.
+        if requested == 8 and 0 < len(data) < 8 and any(data) or requested == 4 and len(data) < 4:
             raise Truncated
         self._position += len(data)
         return data
@@ -65,18 +66,32 @@ class _Window:
 
 
 def read_tolerant(read: Reader, size: int, start: int, encoding: Encoding) -> RawHeader:
-    """Return what pydicom finds at the top level of a data set, up to its pixel data.
+    """Return the top-level elements of a data set up to its pixel data, as pydicom reads them.
 
-    Parameters are those of `dicomzarr.headers.fast_reader.read_raw`.
+    Parameters
+    ----------
+    read : callable
+        ``read(length, offset)`` gives bytes of the file, or of the inflated data set.
+    size : int
+        Number of bytes that `read` can give.
+    start : int
+        Offset of the first element of the data set.
+    encoding : Encoding
+        VR explicit or implicit, and byte order.
+
+    Returns
+    -------
+    RawHeader
+        Values by tag, the place of the pixel data, and the texts for the privacy search.
 
     Raises
     ------
     Truncated, TooLong
-        As the lean reader.
+        As `fast_reader.read_raw`.
     Refused
-        For every other failure of pydicom, and where one wanted element stands twice with different values.
+        For every other failure of pydicom, and where a wanted element occurs twice with different values.
     ReadFailed
-        Where the operating system could not read.
+        If the operating system cannot read the file.
     """
     window = _Window(read, size, start)
     try:
@@ -89,9 +104,9 @@ def read_tolerant(read: Reader, size: int, start: int, encoding: Encoding) -> Ra
         raise Truncated from None
     except MemoryError:
         raise TooLong from None
-    except OSError:  # pydicom's word for an item that is not there
+    except OSError:  # pydicom raises it for a missing item
         raise (Truncated if window.tell() >= size else Refused) from None
-    except Exception:  # whatever pydicom raises quotes the header: it ends here
+    except Exception:  # the messages of pydicom quote header values
         raise Refused from None
 
 
@@ -111,7 +126,7 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
         if tag == 0:
             end[0] = window.tell() - 8
             return True
-        if tag >= 0xFFFE0000:  # an item or a delimiter at the top level: the reader has lost its place
+        if tag >= 0xFFFE0000:  # an item or a delimiter, which cannot occur at the top level
             raise Refused
         return False
 
@@ -130,22 +145,22 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
                 vr = "CS" if tag == CHARACTER_SET else element.VR or ""
                 header.texts.append((vr, bytes(element.value[:MAX_TEXT])))
             continue
-        found: tuple[str, bytes | None]
+        value: tuple[str, bytes | None]
         if isinstance(element, RawDataElement):
             content = element.value
             if content is None and element.length != 0:
-                found = (element.VR or "", None)  # too long to be kept, or of undefined length
+                value = (element.VR or "", None)  # longer than MAX_VALUE, or of undefined length
             elif content is not None and element.length not in (len(content), UNDEFINED):
                 raise Truncated
             elif element.length == UNDEFINED:
-                found = (element.VR or "", None)
+                value = (element.VR or "", None)
             else:
-                found = (element.VR or "", content or b"")
+                value = (element.VR or "", content or b"")
         else:
-            found = ("SQ", None)
-        if tag in header.values and header.values[tag] != found:
+            value = ("SQ", None)
+        if tag in header.values and header.values[tag] != value:
             raise Refused
-        header.values[tag] = found
+        header.values[tag] = value
     if header.pixel is None:
         _check_end(read, size, end[0] if end[0] >= 0 else size)
     return header
@@ -153,14 +168,14 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
 
 @functools.cache
 def _tags() -> list[Any]:
-    """Return what pydicom is to read: what is wanted, and the texts of PS3.6, for the search for leaks."""
+    """Return the tags that pydicom reads: the wanted ones, and the texts of PS3.6 for the privacy search."""
     from pydicom.tag import Tag
 
     return [Tag(tag) for tag in sorted(WANTED | standard_texts())]
 
 
 def _check_end(read: Reader, size: int, position: int) -> None:
-    """Raise unless only zero bytes stand behind the last element."""
+    """Raise `Refused` unless nothing but zero bytes follows the last element."""
     rest = size - position
     if rest > MAX_PADDING:
         raise Refused
@@ -169,7 +184,7 @@ def _check_end(read: Reader, size: int, position: int) -> None:
 
 
 def _silence() -> None:
-    """Stop pydicom's logging for good: its messages hold values."""
+    """Turn off the logging of pydicom: its messages hold header values."""
     logger = logging.getLogger("pydicom")
     logger.setLevel(logging.CRITICAL + 1)
     logger.propagate = False

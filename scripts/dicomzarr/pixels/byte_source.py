@@ -1,4 +1,4 @@
-"""Where the bytes of a pixel data element come from: positioned reads from a file, or from inflated memory."""
+"""Positioned reads of a pixel data element: from a file, or from inflated data in memory."""
 
 from __future__ import annotations
 
@@ -21,24 +21,69 @@ class Source(Protocol):
     size: int
 
     def read(self, offset: int, length: int) -> bytes | memoryview:
-        """Return exactly `length` bytes from `offset`; a short read is set aside as truncated."""
+        """Return bytes of the data set.
+
+        Parameters
+        ----------
+        offset, length : int
+            In bytes, from the start of the data set.
+
+        Returns
+        -------
+        bytes or memoryview
+            Exactly `length` bytes.
+
+        Raises
+        ------
+        SetAside
+            `truncated_pixel_data` where there are fewer.
+        """
         ...
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill the writable `buffer` from `offset`; a short read is set aside as truncated."""
+        """Fill a buffer with bytes of the data set.
+
+        Parameters
+        ----------
+        offset : int
+            In bytes, from the start of the data set.
+        buffer : memoryview
+            Writable, of bytes; all of it is filled.
+
+        Raises
+        ------
+        SetAside
+            `truncated_pixel_data` where there are fewer bytes.
+        """
         ...
 
 
 class FileSource:
-    """Positioned reads from an open file descriptor, which stays the caller's to close."""
+    """Positioned reads from an open file descriptor, which the caller closes."""
 
     def __init__(self, fd: int, size: int) -> None:
         self._fd = fd
         self.size = size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return exactly `length` bytes from `offset`."""
-        # The size is known, so a length that lies costs no allocation.
+        """Return bytes of the file.
+
+        Parameters
+        ----------
+        offset, length : int
+            In bytes.
+
+        Returns
+        -------
+        bytes
+            Exactly `length` bytes.
+
+        Raises
+        ------
+        SetAside
+            `truncated_pixel_data` where there are fewer.
+        """
+        # Compared with the size of the file first, so that a wrong length allocates nothing.
         if length > self.size - offset:
             raise SetAside("truncated_pixel_data", found=max(self.size - offset, 0), needed=length)
         data = os.pread(self._fd, length, offset)
@@ -49,17 +94,30 @@ class FileSource:
         return bytes(buffer)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill `buffer` from `offset` with as many positioned reads as the kernel needs (one, as a rule)."""
-        done, needed = 0, buffer.nbytes
-        while done < needed:
-            got = os.preadv(self._fd, [buffer[done:]], offset + done)
-            if got == 0:
-                raise SetAside("truncated_pixel_data", found=done, needed=needed)
-            done += got
+        """Fill a buffer with bytes of the file.
+
+        Parameters
+        ----------
+        offset : int
+            In bytes.
+        buffer : memoryview
+            Writable, of bytes; all of it is filled, usually by one system call.
+
+        Raises
+        ------
+        SetAside
+            `truncated_pixel_data` where there are fewer bytes.
+        """
+        filled, needed = 0, buffer.nbytes
+        while filled < needed:
+            count = os.preadv(self._fd, [buffer[filled:]], offset + filled)
+            if count == 0:
+                raise SetAside("truncated_pixel_data", found=filled, needed=needed)
+            filled += count
 
 
 class MemorySource:
-    """Bytes in memory, of which the first lies at offset `start` of the data set."""
+    """Positioned reads from bytes in memory; the first of them is at offset `start` of the data set."""
 
     def __init__(self, data: bytes | bytearray | memoryview, start: int = 0) -> None:
         self._data = memoryview(data)
@@ -67,7 +125,23 @@ class MemorySource:
         self.size = start + len(self._data)
 
     def read(self, offset: int, length: int) -> memoryview:
-        """Return a view of exactly `length` bytes from `offset`."""
+        """Return a view of the bytes.
+
+        Parameters
+        ----------
+        offset, length : int
+            In bytes, from the start of the data set.
+
+        Returns
+        -------
+        memoryview
+            Exactly `length` bytes.
+
+        Raises
+        ------
+        SetAside
+            `truncated_pixel_data` where there are fewer.
+        """
         first = offset - self._start
         view = self._data[first : first + length] if first >= 0 else self._data[:0]
         if len(view) != length:
@@ -75,7 +149,15 @@ class MemorySource:
         return view
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Copy from `offset` into `buffer`."""
+        """Fill a buffer with the bytes.
+
+        Parameters
+        ----------
+        offset : int
+            In bytes, from the start of the data set.
+        buffer : memoryview
+            Writable, of bytes; all of it is filled.
+        """
         buffer[:] = self.read(offset, buffer.nbytes)
 
 
@@ -85,9 +167,21 @@ def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
     Parameters
     ----------
     fd : int
-        Open for reading; used with positioned reads only, so that its file offset stays untouched.
+        Open for reading; its file position is neither used nor moved.
     size : int
-        Bytes in the file.
+        Size of the file in bytes.
+    facts : ImageFacts
+        Of the header.
+
+    Returns
+    -------
+    Source
+        Offsets count as those of ``facts["pixel"]`` do.
+
+    Raises
+    ------
+    SetAside
+        `bad_encapsulation`, `too_large`, `truncated_pixel_data` or `decode_error`, for a deflated file alone.
 
     References
     ----------
@@ -99,15 +193,15 @@ def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
     start, length = pixel["offset"], pixel["length"]
     if length < 0:
         raise SetAside("bad_encapsulation")
-    # It has no frames one could seek to: its pixel data is inflated into memory as a whole, beside one frame.
-    most = limits.current().frame
-    if start + length > most:
-        raise SetAside("too_large", found=start + length, needed=most)
+    # Frames of a deflated data set cannot be read by offset: all of its pixel data is inflated into memory.
+    max_bytes = limits.current().frame
+    if start + length > max_bytes:
+        raise SetAside("too_large", found=start + length, needed=max_bytes)
     return MemorySource(_inflate(fd, size, _end_of_file_meta(fd, size), start, length), start)
 
 
 def _end_of_file_meta(fd: int, size: int) -> int:
-    """Return the offset just after the file meta information, which is explicit little endian (PS3.10 7.1)."""
+    """Return the offset after the File Meta Information, which is explicit VR little endian (PS3.10 7.1)."""
     position = 132 if os.pread(fd, 4, 128) == b"DICM" else 0
     while position + 8 <= size:
         head = os.pread(fd, 12, position)
@@ -121,11 +215,11 @@ def _end_of_file_meta(fd: int, size: int) -> int:
 
 
 def _inflate(fd: int, size: int, position: int, start: int, length: int) -> bytearray:
-    """Return bytes `start` to `start + length` of the raw deflate stream at `position`, holding nothing else."""
+    """Return bytes `start` to `start + length` of the raw deflate stream at `position`; no others stay in memory."""
     inflater: Any = zlib.decompressobj(-zlib.MAX_WBITS)
-    seen, kept, pending = 0, bytearray(), b""
+    inflated, data, pending = 0, bytearray(), b""  # bytes inflated so far, those of the range, input not yet used
     try:
-        while seen < start + length and not inflater.eof:
+        while inflated < start + length and not inflater.eof:
             if not pending:
                 pending = os.pread(fd, min(_CHUNK, size - position), position) if position < size else b""
                 position += len(pending)
@@ -133,13 +227,13 @@ def _inflate(fd: int, size: int, position: int, start: int, length: int) -> byte
                     break
             piece = inflater.decompress(pending, _CHUNK)
             pending = inflater.unconsumed_tail
-            kept += piece[max(start - seen, 0) :]
-            seen += len(piece)
+            data += piece[max(start - inflated, 0) :]
+            inflated += len(piece)
     except zlib.error:
         raise SetAside("decode_error") from None
     except MemoryError:
         raise SetAside("too_large", found=start + length) from None
-    if len(kept) < length:
-        raise SetAside("truncated_pixel_data", found=len(kept), needed=length)
-    del kept[length:]
-    return kept
+    if len(data) < length:
+        raise SetAside("truncated_pixel_data", found=len(data), needed=length)
+    del data[length:]
+    return data

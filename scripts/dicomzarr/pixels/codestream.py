@@ -1,7 +1,7 @@
-"""What a compressed frame says of itself, read from its first markers before any decoder sees it.
+"""Read the first markers of a compressed frame, before it is decoded.
 
-Decoders allocate what a stream declares, and some die on streams that contradict themselves; a look at the markers
-costs microseconds. JPEG and JPEG-LS markers are those of ISO/IEC 10918-1 annex B and 14495-1 annex C, JPEG 2000 and
+Decoders allocate what a stream declares, and some crash on inconsistent streams. Reading the markers takes
+microseconds. JPEG and JPEG-LS markers are those of ISO/IEC 10918-1 annex B and 14495-1 annex C, JPEG 2000 and
 HTJ2K those of ISO/IEC 15444-1 annex A.
 """
 
@@ -15,7 +15,7 @@ from dicomzarr.vocabulary.reasons import SetAside
 Colour = Literal["RGB", "YBR", ""]
 
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
-# Behind the end marker: the byte that makes the length even, or many of them.
+# After the end marker: the byte that makes the length even, or many of them.
 _PADDING = b"\x00\xff"
 _RGB_IDS = ((82, 71, 66), (114, 103, 98))
 # Start of frame markers; C4 (DHT), C8 (JPG) and CC (DAC) lie in the range and are none.
@@ -37,16 +37,16 @@ class Stream:
     signed : bool
         JPEG 2000 only: the samples are signed.
     colour : str
-        JPEG: RGB or YBR where the stream says so, empty where it is silent. JPEG 2000: RGB where its own component
-        transform makes it so, else empty.
+        JPEG: RGB or YBR where a marker declares it, else empty. JPEG 2000: RGB where the component transform of the
+        stream yields it, else empty.
     sof : int
         JPEG and JPEG-LS: the second byte of the start of frame marker.
     lossless : bool
-        The stream itself loses nothing: SOF3, NEAR = 0, or the reversible wavelet.
+        The coding is lossless: SOF3, NEAR = 0, or the reversible wavelet.
     ended : bool
-        The stream closes with its end marker, behind which there is nothing but padding.
+        The stream has its end marker, followed by nothing but padding.
     start : int
-        Where the codestream begins in the frame; not 0 where it is wrapped in JP2 boxes.
+        Offset of the codestream in the frame, in bytes; not 0 inside JP2 boxes.
     """
 
     rows: int
@@ -62,12 +62,26 @@ class Stream:
 
 
 def read_jpeg(data: bytes) -> Stream:
-    """Return what the markers up to the first scan of a JPEG or JPEG-LS stream say.
+    """Read the markers of a JPEG or JPEG-LS stream up to the first scan.
+
+    Parameters
+    ----------
+    data : bytes
+        One frame.
+
+    Returns
+    -------
+    Stream
+        What the markers declare.
 
     Raises
     ------
     SetAside
-        `decode_error` where they cannot be followed to the first scan.
+        `decode_error` where the markers cannot be followed to the first scan.
+
+    References
+    ----------
+    ISO/IEC 10918-1 annex B; ISO/IEC 14495-1 annex C; DICOM PS3.5 8.2.1, 8.2.3.
     """
     if data[:2] != b"\xff\xd8":
         raise SetAside("decode_error")
@@ -111,7 +125,7 @@ def read_jpeg(data: bytes) -> Stream:
         elif jfif or len(sampling) > 1:
             colour = "YBR"
     lossless = sof == SOF_LOSSLESS
-    if sof == SOF_JPEG_LS:  # NEAR stands behind the components of the scan
+    if sof == SOF_JPEG_LS:  # NEAR follows the components of the scan
         if not body or len(body) < 3 + 2 * body[0]:
             raise SetAside("decode_error")
         lossless = body[1 + 2 * body[0]] == 0
@@ -128,14 +142,27 @@ def read_jpeg(data: bytes) -> Stream:
 
 
 def read_jpeg2000(data: bytes) -> Stream:
-    """Return what the SIZ and COD markers of a JPEG 2000 or HTJ2K codestream say; JP2 boxes around it are stepped over.
+    """Read the SIZ and COD markers of a JPEG 2000 or HTJ2K codestream, bare or in JP2 boxes.
+
+    Parameters
+    ----------
+    data : bytes
+        One frame.
+
+    Returns
+    -------
+    Stream
+        What the markers declare.
 
     Raises
     ------
     SetAside
         `decode_error` where SIZ does not follow SOC; `truncated_pixel_data` where a tile is missing;
-        `unsupported_pixel_layout` where components differ in depth, sign
-        or sampling.
+        `unsupported_pixel_layout` where components differ in depth, sign or sampling.
+
+    References
+    ----------
+    ISO/IEC 15444-1 annexes A and I; DICOM PS3.5 8.2.4.
     """
     start = _jp2_codestream(data) if data[:8] == _JP2_SIGNATURE else 0
     if data[start : start + 4] != b"\xff\x4f\xff\x51" or len(data) < start + 42:
@@ -149,7 +176,7 @@ def read_jpeg2000(data: bytes) -> Stream:
         raise SetAside("decode_error")
     if len(set(each[0::3])) > 1 or set(each[1::3]) | set(each[2::3]) != {1}:
         raise SetAside("unsupported_pixel_layout")
-    # Tiles smaller than anything sensible only serve to make a decoder allocate.
+    # Absurdly many small tiles only make a decoder allocate memory.
     grid = [int.from_bytes(data[start + 32 + 4 * i : start + 36 + 4 * i], "big") for i in range(2)]
     if grid[0] >= x1 or grid[1] >= y1:
         raise SetAside("decode_error")
@@ -163,7 +190,7 @@ def read_jpeg2000(data: bytes) -> Stream:
             transform, reversible = data[position + 8] == 1, data[position + 13] == 1
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     present = _tiles_present(data, position)
-    if present < tiles:  # which a library fills with zeros without a word
+    if present < tiles:  # the library would fill them with zeros and raise nothing
         raise SetAside("truncated_pixel_data", found=present, needed=tiles)
     return Stream(
         rows=y1 - y0,
@@ -209,7 +236,24 @@ def _jp2_codestream(data: bytes) -> int:
 def read_jpeg_xl(data: bytes) -> Stream:
     """Return rows and columns from the size header of a JPEG XL codestream, bare or in boxes (ISO/IEC 18181-1).
 
-    Components and precision are 0: their place depends on more than a glance, and the decoded samples tell them.
+    Parameters
+    ----------
+    data : bytes
+        One frame.
+
+    Returns
+    -------
+    Stream
+        Components and precision are 0: the decoded samples have them, and reading them takes more of the header.
+
+    Raises
+    ------
+    SetAside
+        `decode_error` where there is no codestream.
+
+    References
+    ----------
+    ISO/IEC 18181-1, 18181-2.
     """
     if data[:12] == b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a":
         data = _jxl_codestream(data)

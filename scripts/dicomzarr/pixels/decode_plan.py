@@ -1,6 +1,6 @@
-"""A frame in fragments against its header: is it what the header says, who decodes it, what do its samples mean.
+"""Choose a decoder for a compressed frame and convert its samples to what the header declares.
 
-All policy on compressed frames is here; decoders are thin, and `codestream` only reads.
+All policy on compressed frames is here; `decoders` only call libraries, and `codestream` only reads markers.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ _EOI = b"\xff\xd9"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a frame is decoded.
+    """The decoders of a frame.
 
     Attributes
     ----------
+    request : Request
+        Arguments of both decoders.
+    decoder : Decoder
+        Decodes the frame for the dataset.
     second : Decoder, optional
-        Another implementation that reads this frame too.
+        Another implementation, for the cross-check.
     tolerance : int
-        How far apart the two may be: 0 where the stream is lossless.
+        Largest difference allowed between the two, in stored values: 0 where the stream is lossless.
     """
 
     request: Request
@@ -38,15 +42,31 @@ class Plan:
     tolerance: int = 0
 
 
-def plan(data: bytes, form: PixelFormat) -> Plan:
-    """Read a frame's first markers, hold them against the header, and name the decoders.
+def make_plan(data: bytes, form: PixelFormat) -> Plan:
+    """Read a frame's first markers, compare them with the header, and choose the decoders.
+
+    Parameters
+    ----------
+    data : bytes
+        The frame's fragments, joined.
+    form : PixelFormat
+        Of the image.
+
+    Returns
+    -------
+    Plan
+        Decoder, second decoder and tolerance.
 
     Raises
     ------
     SetAside
         `frame_size_mismatch` where rows, columns or samples differ from the header, `unsupported_pixel_layout` where
-        the stream has more bits than Bits Allocated, `truncated_pixel_data` where it lacks its end, `decode_error`
-        where it is no stream of its kind.
+        the stream has more bits than Bits Allocated, `truncated_pixel_data` where its end is missing, `decode_error`
+        where it is not a stream of the transfer syntax.
+
+    References
+    ----------
+    DICOM PS3.5 8.2 and annex A.4.
     """
     family = form.syntax.family
     if family == "uncompressed":
@@ -62,9 +82,11 @@ def plan(data: bytes, form: PixelFormat) -> Plan:
             raise SetAside("frame_size_mismatch", found=found, needed=needed)
     if stream.precision > form.bits_allocated:
         raise SetAside("unsupported_pixel_layout", found=stream.precision, needed=form.bits_allocated)
-    # What the stream says of its colour wins; the header speaks where the stream is silent.
+    # The colour that the stream declares takes precedence; the header is used where it declares none.
     ybr = form.samples == 3 and (stream.colour or form.photometric_source[:3]) == "YBR"
-    exact = stream.lossless or family == "jpegls"  # near-lossless too: its arithmetic is that of integers
+    exact = (
+        stream.lossless or family == "jpegls"
+    )  # near-lossless too: its arithmetic is integer, so that decoders agree exactly
     return Plan(Request(form, stream, ybr), decoder, second, 0 if exact else 1)
 
 
@@ -73,7 +95,7 @@ def _jpeg_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Decoder
     if form.syntax.family == "jpegls":
         if stream.sof != codestream.SOF_JPEG_LS:
             raise SetAside("decode_error")
-        if not stream.ended:  # the library would look for the missing end for seconds
+        if not stream.ended:  # the library would search for the end marker for seconds
             raise SetAside("truncated_pixel_data", found=len(data))
         return stream, decoders.JPEG_LS, decoders.JPEG_LS_OWN
     if stream.sof not in codestream.SOF_SUPPORTED:
@@ -88,33 +110,49 @@ def _wavelet_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Deco
         return codestream.read_jpeg_xl(data), decoders.JPEG_XL, None
     stream = codestream.read_jpeg2000(data)
     if form.syntax.family == "htj2k":
-        # OpenJPEG stands broken data that OpenJPH dies on, but stops at 16 bits.
+        # OpenJPEG survives broken data on which OpenJPH crashes, but supports 16 bits at most.
         if stream.precision <= 16:
             return stream, decoders.JPEG_2000, decoders.HTJ2K
-        if not stream.ended:  # which OpenJPH fills in silence
+        if not stream.ended:  # OpenJPH fills in the missing part and raises nothing
             raise SetAside("truncated_pixel_data", found=len(data))
         return stream, decoders.HTJ2K, None
-    if stream.precision > 24:  # the library's own arithmetic overflows beyond
+    if stream.precision > 24:  # the arithmetic of the library overflows beyond 24 bits
         raise SetAside("unsupported_pixel_layout", found=stream.precision, needed=24)
     fits = stream.precision <= (16 if stream.components == 1 else 8)
     return stream, decoders.JPEG_2000, decoders.JPEG_2000_PILLOW if fits else None
 
 
-def decode(data: bytes, form: PixelFormat, how: Plan, decoder: Decoder) -> tuple[NDArray[Any], set[str]]:
-    """Return a frame as the dataset stores it, and what was odd about it.
+def decode(data: bytes, form: PixelFormat, plan: Plan, decoder: Decoder) -> tuple[NDArray[Any], set[str]]:
+    """Decode a frame to what the dataset stores.
 
     Parameters
     ----------
     data : bytes
         The frame's fragments, joined.
+    form : PixelFormat
+        Of the image.
+    plan : Plan
+        Of this frame.
     decoder : Decoder
-        One of the two of the plan.
+        One of the two decoders of the plan.
+
+    Returns
+    -------
+    pixels : ndarray
+        Shape (rows, columns) or (rows, columns, 3), C order, dtype of the format.
+    flags : set of str
+        Of this frame.
+
+    Raises
+    ------
+    SetAside
+        As `decoders.run`; `frame_size_mismatch` where the decoded shape differs from the header.
     """
     flags: set[str] = set()
-    samples = decoders.run(decoder, data, how.request)
+    samples = decoders.run(decoder, data, plan.request)
     if samples.shape != form.shape:
         raise SetAside("frame_size_mismatch", found=samples.size, needed=int(np.prod(form.shape)))
-    stream = how.request.stream
+    stream = plan.request.stream
     if stream is None:
         plane = samples.astype(form.dtype) if form.bits_allocated == 1 else samples.view(form.dtype)
         if form.syntax.family == "uncompressed" and len(data) > form.frame_bytes + 1:
@@ -124,19 +162,44 @@ def decode(data: bytes, form: PixelFormat, how: Plan, decoder: Decoder) -> tuple
             plane = unpack_bits.to_rgb(plane, form.photometric_source)
         return plane, flags
     if form.syntax.family == "jpeg" and not stream.ended:
-        check_complete(decoder, data, how.request, samples)
+        check_complete(decoder, data, plan.request, samples)
         flags.add("missing_end_marker")
-    plane, odd = settle(samples, stream, form)
-    plane, colour = _colour(plane, stream, form)
-    return np.ascontiguousarray(plane), flags | odd | colour
+    plane, sample_flags = convert_samples(samples, stream, form)
+    plane, colour_flags = _convert_colour(plane, stream, form)
+    return np.ascontiguousarray(plane), flags | sample_flags | colour_flags
 
 
-def settle(samples: NDArray[Any], stream: Stream, form: PixelFormat) -> tuple[NDArray[Any], set[str]]:
-    """Bring the samples of a stream to sign and width of the header; return them and flags.
+def convert_samples(samples: NDArray[Any], stream: Stream, form: PixelFormat) -> tuple[NDArray[Any], set[str]]:
+    """Convert the samples of a stream to the sign and width of the header.
 
-    A stream holds its samples right-aligned in its own precision, so High Bit shifts only what was compressed as whole
-    cells. JPEG and JPEG-LS know no sign. A JPEG 2000 stream whose sign contradicts the header is read as the header
-    says, at the stream's precision, as pydicom does.
+    A stream holds its samples right-aligned in its own precision, so that High Bit shifts only pixels that were
+    compressed as whole cells. JPEG and JPEG-LS have no sign. Where the sign of a JPEG 2000 stream contradicts the
+    header, the header decides, at the precision of the stream, as in pydicom.
+
+    Parameters
+    ----------
+    samples : ndarray of integers, shape (rows, columns) or (rows, columns, 3)
+        As decoded.
+    stream : Stream
+        First markers of the frame.
+    form : PixelFormat
+        Of the image.
+
+    Returns
+    -------
+    pixels : ndarray
+        Of the same shape, dtype of the format.
+    flags : set of str
+        Of this frame.
+
+    Raises
+    ------
+    SetAside
+        `unsupported_pixel_layout` for colour whose sign contradicts the header.
+
+    References
+    ----------
+    DICOM PS3.5 8.1.1, 8.2.
     """
     flags: set[str] = set()
     precision = stream.precision or 8 * samples.dtype.itemsize
@@ -163,49 +226,60 @@ def settle(samples: NDArray[Any], stream: Stream, form: PixelFormat) -> tuple[ND
         if not form.lossy:
             flags.update(unpack_bits.clear_unused_bits(plane, form))
         elif not _in_range(plane, form):
-            # Overshoot of lossy compression: to cut its bits off would turn white into black.
+            # Overshoot of lossy compression: clearing the upper bits would turn white into black.
             flags.add("beyond_bits_stored")
     return plane, flags
 
 
 def _in_range(plane: NDArray[Any], form: PixelFormat) -> bool:
-    """Say whether Bits Stored suffice for every value."""
+    """Return whether every value fits into Bits Stored."""
     low = -(1 << (form.bits_stored - 1)) if form.signed else 0
     return low <= int(plane.min()) and int(plane.max()) < low + (1 << form.bits_stored)
 
 
-def _colour(plane: NDArray[Any], stream: Stream, form: PixelFormat) -> tuple[NDArray[Any], set[str]]:
-    """Convert to RGB what the decoder has left as it was; return it and flags."""
+def _convert_colour(plane: NDArray[Any], stream: Stream, form: PixelFormat) -> tuple[NDArray[Any], set[str]]:
+    """Convert a frame to RGB where the decoder did not; return it and flags."""
     header, family = form.photometric_source, form.syntax.family
-    odd: set[str] = {"photometric_from_stream"}
+    mismatch = {"photometric_from_stream"}
     if form.samples != 3 or family == "jpegxl":
         return plane, set()
     if family == "jpeg" and stream.sof != codestream.SOF_LOSSLESS:
-        return plane, odd if stream.colour and stream.colour != header[:3] else set()
+        return plane, mismatch if stream.colour and stream.colour != header[:3] else set()
     if family in ("jpeg2000", "htj2k") and stream.colour == "RGB":
-        return plane, set() if header in ("RGB", "YBR_ICT", "YBR_RCT") else odd
+        return plane, set() if header in ("RGB", "YBR_ICT", "YBR_RCT") else mismatch
     if header in ("YBR_ICT", "YBR_RCT"):
-        return plane, odd  # no component transform in the stream: it holds RGB
+        return plane, mismatch  # no component transform in the stream: it holds RGB
     if header.startswith("YBR"):
         return unpack_bits.to_rgb(plane, header), set()
     return plane, set()
 
 
 def check_complete(decoder: Decoder, data: bytes, request: Request, samples: NDArray[Any]) -> None:
-    """Make sure that a JPEG's data does not end before its last sample.
+    """Raise where the data of a JPEG frame end before its last sample.
 
-    The library fills what is missing without a word. So the frame is decoded once more with bits behind its data that
-    a complete stream never looks at: equal samples show that nothing was missing.
+    The library fills in missing samples and raises nothing. Therefore the frame is decoded twice more, with other bits
+    appended to its data. A complete stream never reads them, so that the samples are equal.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        With which the samples were decoded.
+    data : bytes
+        The frame.
+    request : Request
+        With which the samples were decoded.
+    samples : ndarray
+        As decoded.
 
     Raises
     ------
     SetAside
-        `truncated_pixel_data`
+        `truncated_pixel_data` where the samples differ.
     """
     if request.stream and request.stream.ended:
         body = data[: data.rindex(_EOI)].rstrip(b"\xff")  # fill bytes of the marker (ISO/IEC 10918-1 B.1.1.2)
     else:
-        body = data.rstrip(b"\x00\xff")  # a byte of padding could pass for the bits that are missing
+        body = data.rstrip(b"\x00\xff")  # padding could be taken for the missing bits
     for bits in (b"\x55\xaa", b"\xd3\x6c"):
         again = decoders.run(decoder, body + bits * 64 + _EOI, request)
         if again.shape != samples.shape or not np.array_equal(again, samples):

@@ -1,8 +1,9 @@
-"""One thin decoder per kind of compressed frame, all of one signature; what to make of the result is decided elsewhere.
+"""Decoders of compressed frames, one for each codec and library, all with the same signature.
 
 Each takes the bytes of one frame and returns the samples as the stream holds them: shape (rows, columns) or
-(rows, columns, components), C order, any integer dtype. The only freedom is the colour space a DCT JPEG is taken to be
-in. Every call goes through `run`, so that no text of a library, which may quote the data, gets out.
+(rows, columns, components), C order, any integer dtype. The only option is the colour space of a DCT JPEG.
+`decode_plan` chooses the decoder and converts the samples. Every call goes through `run`, so that no message of a
+library, which may quote the data, leaves this module.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ Samples = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a decoder needs to know beside the bytes.
+    """Arguments of a decoder, besides the bytes.
 
     Attributes
     ----------
     form : PixelFormat
-        Of the image; RLE streams do not say how large they are.
+        Of the image; RLE streams do not hold their size.
     stream : Stream, optional
-        What the stream says of itself, where it says anything.
+        First markers of the frame, where the codec has any.
     ybr : bool
         A DCT JPEG of three components is in YCbCr, to be returned as RGB.
     """
@@ -48,13 +49,16 @@ Decode = Callable[[bytes, Request], Samples]
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """A decoder and how to name it with its version.
+    """A decoder.
 
     Attributes
     ----------
+    name : callable
+        Returns library and version, such as ``charls 2.4.3``.
+    decode : callable
+        Returns the samples of a frame.
     confined : bool
-        It may die, hang or take all memory on broken data, as any large library may: so it runs in the child. What is
-        bounded by its own few lines need not.
+        It runs in a child process, because a large library may crash, hang or take all memory on broken data.
     """
 
     name: Callable[[], str]
@@ -63,13 +67,27 @@ class Decoder:
 
 
 def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
-    """Return the samples of a frame, or set it aside.
+    """Decode one frame.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        To be used.
+    data : bytes
+        The frame's fragments, joined.
+    request : Request
+        Format, markers and colour space.
+
+    Returns
+    -------
+    ndarray
+        Shape (rows, columns) or (rows, columns, components), C order, any integer dtype.
 
     Raises
     ------
     SetAside
-        `decode_error` where the decoder refuses, `too_large` where memory does not suffice, `timeout` where it takes
-        too long, `decoder_died` where it dies.
+        `decode_error` where the decoder fails, `too_large` where it runs out of memory, `timeout` where it takes too
+        long, `decoder_died` where its process dies.
     """
     try:
         if not decoder.confined:
@@ -87,7 +105,7 @@ def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
 
 
 def _imagecodecs(codec: str) -> Callable[[], str]:
-    """Name the library behind a codec of imagecodecs, such as ``charls 2.4.3``."""
+    """Return a function that names the library behind a codec of imagecodecs, such as ``charls 2.4.3``."""
 
     @cache
     def name() -> str:
@@ -104,7 +122,7 @@ def _jpeg(data: bytes, request: Request) -> Samples:
 
     if request.form.samples == 1:
         return imagecodecs.jpeg8_decode(data)
-    # Stating both ends of the conversion keeps the library from guessing from markers.
+    # With both colour spaces given, the library does not guess them from markers.
     return imagecodecs.jpeg8_decode(data, colorspace="YCBCR" if request.ybr else "RGB", outcolorspace="RGB")
 
 
@@ -116,7 +134,7 @@ def _jpeg_sof3(data: bytes, request: Request) -> Samples:
 
 
 def _jpeg_pillow(data: bytes, request: Request) -> Samples:
-    """DCT JPEG of 8 bits through Pillow, which decides on colour from markers: so it is given the right ones."""
+    """DCT JPEG of 8 bits by Pillow, which takes the colour space from markers: so they are replaced."""
     import io
 
     from PIL import Image
@@ -128,15 +146,15 @@ def _jpeg_pillow(data: bytes, request: Request) -> Samples:
 
 
 def _with_adobe_marker(data: bytes, transform: int) -> bytes:
-    """Return a JPEG stream whose only statement on colour is an Adobe marker with `transform`."""
-    kept = [b"\xff\xd8\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00", bytes([transform])]
+    """Return a JPEG stream whose only colour marker is an Adobe marker with `transform`."""
+    segments = [b"\xff\xd8\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00", bytes([transform])]
     position = 2
     while data[position + 1] != 0xDA:
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if data[position + 1] not in (0xE0, 0xEE):
-            kept.append(data[position:end])
+            segments.append(data[position:end])
         position = end
-    return b"".join([*kept, data[position:]])
+    return b"".join([*segments, data[position:]])
 
 
 def _jpeg_ls(data: bytes, request: Request) -> Samples:
@@ -152,7 +170,7 @@ def _jpeg_ls_own(data: bytes, request: Request) -> Samples:
 
 
 def _jpeg_2000(data: bytes, request: Request) -> Samples:
-    """JPEG 2000 and HTJ2K; JP2 boxes are cut off, lest the library converts colour by what they say."""
+    """JPEG 2000 and HTJ2K; JP2 boxes are cut off, because the library converts colour as they declare."""
     import imagecodecs
 
     start = request.stream.start if request.stream else 0
@@ -160,7 +178,7 @@ def _jpeg_2000(data: bytes, request: Request) -> Samples:
 
 
 def _jpeg_2000_pillow(data: bytes, request: Request) -> Samples:
-    """JPEG 2000 through the OpenJPEG that Pillow is built with; it scales samples to 8 or 16 bits, which is undone."""
+    """JPEG 2000 by the OpenJPEG of Pillow, which scales samples to 8 or 16 bits; the scaling is undone."""
     import io
 
     from PIL import Image
@@ -199,12 +217,34 @@ def _rle(data: bytes, request: Request) -> Samples:
 
 
 def _rle_own(data: bytes, request: Request) -> Samples:
-    """RLE Lossless without a library: slow, and written from the standard alone (PS3.5 G.3.2)."""
+    """RLE Lossless in Python, written from the standard alone (PS3.5 G.3.2); slow."""
     return _join([_pack_bits(segment) for segment in rle_segments(data, request.form)], request.form)
 
 
 def rle_segments(data: bytes, form: PixelFormat) -> list[bytes]:
-    """Return the segments of an RLE frame by its header of 64 bytes (PS3.5 G.5)."""
+    """Split an RLE frame into its segments, by its header of 64 bytes.
+
+    Parameters
+    ----------
+    data : bytes
+        One frame.
+    form : PixelFormat
+        Of the image.
+
+    Returns
+    -------
+    list of bytes
+        Compressed segments: one for each byte of a sample, sample by sample.
+
+    Raises
+    ------
+    SetAside
+        `decode_error` where the header does not fit the format.
+
+    References
+    ----------
+    DICOM PS3.5 G.5.
+    """
     head = np.frombuffer(data[:64], "<u4") if len(data) > 64 else np.zeros(16, "<u4")
     count, needed = int(head[0]), form.samples * max(form.bits_allocated // 8, 1)
     starts = [*head[1 : 1 + count].tolist(), len(data)]

@@ -1,4 +1,4 @@
-"""Stored values as the eye sees them: through a window, stretched over a range, or looked up in a palette."""
+"""Stored values for display: through a window, stretched over a range, or as palette colours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Grey = NDArray[np.float64]
 
 
 def pair_of(values: Any, frame: int) -> tuple[float, float] | None:
-    """Return the pair of numbers that holds for a frame: the one that all frames share, or its own.
+    """Return the pair of numbers of a frame: its own, or the pair that all frames share.
 
     Parameters
     ----------
@@ -20,6 +20,11 @@ def pair_of(values: Any, frame: int) -> tuple[float, float] | None:
         Slope and intercept, or center and width.
     frame : int
         Its number in array order.
+
+    Returns
+    -------
+    tuple of float, or None
+        None where there are no values.
     """
     if values is None:
         return None
@@ -29,24 +34,69 @@ def pair_of(values: Any, frame: int) -> tuple[float, float] | None:
 
 
 def windowed(values: Grey, center: float, width: float) -> Grey:
-    """Return values through the linear window of PS3.3 C.11.2.1.2.1, from 0 to 1; a step where the width is 1."""
+    """Apply the linear window function; a step where the width is 1 or less.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        After rescale, any shape.
+    center, width : float
+        Window Center (0028,1050) and Window Width (0028,1051), in the unit of the values.
+
+    Returns
+    -------
+    ndarray of float64
+        From 0 to 1, shape of the values.
+
+    References
+    ----------
+    DICOM PS3.3 C.11.2.1.2.1.
+    """
     if width <= 1:
         return (values > center - 0.5).astype(np.float64)
     return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
 
 
 def stretched(values: Grey, low: float, high: float) -> Grey:
-    """Return values between two numbers, from 0 to 1; mid grey where the two are one."""
+    """Map the range from `low` to `high` linearly to 0 to 1; mid grey where the range is empty.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Any shape.
+    low, high : float
+        In the unit of the values; values outside are clipped.
+
+    Returns
+    -------
+    ndarray of float64
+        From 0 to 1, shape of the values.
+    """
     if not high > low:
         return np.full_like(values, 0.5)
-    with np.errstate(all="ignore"):  # of ranges without end
+    with np.errstate(all="ignore"):  # infinite ranges
         return np.clip((values - low) / (high - low), 0.0, 1.0)
 
 
 def coloured(indices: NDArray[Any], palette: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """Return palette indices as colours of 8 bits, one axis more, at the end.
+    """Convert palette indices to colours of 8 bits.
 
-    Indices outside of the palette take its first or last entry (PS3.3 C.7.6.3.1.5).
+    Parameters
+    ----------
+    indices : ndarray of integers
+        Stored values, any shape.
+    palette : mapping
+        A `palette.Palette`.
+
+    Returns
+    -------
+    ndarray of uint8
+        Shape of the indices, and a last axis of length 3 for RGB. Indices outside the palette take its first or last
+        entry.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.3.1.5.
     """
     shift = max(int(palette["bits"]) - 8, 0)
     tables = [np.asarray(palette[name], np.int64) >> shift for name in ("red", "green", "blue")]

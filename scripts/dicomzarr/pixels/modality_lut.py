@@ -1,4 +1,4 @@
-"""The modality lookup table: kept beside the stored values, never applied to them."""
+"""The modality lookup table, stored with the array and never applied to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class ModalityLut(TypedDict):
     """A modality lookup table (PS3.3 C.11.1.1).
 
-    `first` is the stored value that the first entry stands for, `bits` the width of an entry: 8 to 16. Values below
+    `first` is the stored value of the first entry, `bits` the width of an entry: 8 to 16. Values below
     `first` take the first entry, values beyond the table the last.
     """
 
@@ -28,10 +28,20 @@ class ModalityLut(TypedDict):
 def read_modality_lut(dataset: Dataset) -> ModalityLut:
     """Return the modality lookup table of a data set as integers.
 
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        With Modality LUT Sequence (0028,3000).
+
+    Returns
+    -------
+    ModalityLut
+        As many values as the LUT Descriptor (0028,3002) declares.
+
     Raises
     ------
     SetAside
-        `invalid_attribute` where the table cannot be read, since the stored values mean nothing without it.
+        `invalid_attribute` where the table cannot be read; stored values have no meaning without it.
 
     References
     ----------

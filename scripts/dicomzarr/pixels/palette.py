@@ -1,4 +1,4 @@
-"""Palette colour: the lookup table that turns stored indices into colours, kept as integers."""
+"""The palette color lookup table, which maps stored indices to colours, as integers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Palette(TypedDict):
     """A palette colour lookup table (PS3.3 C.7.6.3.1.5).
 
-    `first` is the stored value that the first entry stands for, `bits` the width of an entry: 8 or 16. Values below
+    `first` is the stored value of the first entry, `bits` the width of an entry: 8 or 16. Values below
     `first` take the first entry, values beyond the table the last.
     """
 
@@ -29,6 +29,16 @@ class Palette(TypedDict):
 
 def read_palette(dataset: Dataset) -> Palette:
     """Return the palette colour lookup table of a data set as integers; segmented tables are expanded.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        With descriptors and data of the red, green and blue tables.
+
+    Returns
+    -------
+    Palette
+        As many entries as the descriptor declares.
 
     Raises
     ------
@@ -52,14 +62,14 @@ def read_palette(dataset: Dataset) -> Palette:
 
 
 def _entries(dataset: Dataset, colour: str, entries: int, bits: int) -> list[int]:
-    """Return the entries of one colour; any exception means that the table is malformed."""
+    """Return the entries of one colour; raise where the table is malformed."""
     from pydicom.pixels.processing import _expand_segmented_lut
 
     order = "<" if dataset.original_encoding[1] is not False else ">"
     plain = f"{colour}PaletteColorLookupTableData"
     segmented = plain not in dataset
     raw = bytes(dataset[f"Segmented{plain}" if segmented else plain].value)
-    # Entries of 8 bits are packed two to a word, or, by older writers, stand in a word each (C.7.6.3.1.6).
+    # Entries of 8 bits are packed two to a word; older writers use one word for each (C.7.6.3.1.6).
     if bits == 16 or (not segmented and len(raw) >= 2 * entries):
         words = np.frombuffer(raw[: len(raw) & ~1], f"{order}u2")
     else:

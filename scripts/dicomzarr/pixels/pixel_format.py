@@ -1,4 +1,4 @@
-"""What an image's array will be, known from its header alone (PS3.3 C.7.6.3, PS3.5 section 8)."""
+"""The format of an image's array, from its header alone (PS3.3 C.7.6.3, PS3.5 section 8)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dicomzarr.vocabulary.reasons import SetAside
 _EXTRACTED = [row for row in PHOTOMETRIC.values() if row.is_extracted]
 _GREY = frozenset(row.name for row in _EXTRACTED if row.samples == 1)
 _COLOUR = frozenset(row.name for row in _EXTRACTED if row.samples == 3)
-SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # of uncompressed data that can be read
+SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # as uncompressed data, which can be read
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """The array that an image's frames make, and how its pixel cells lie in the file.
+    """The array of an image's frames, and the layout of its pixel cells in the file.
 
     Attributes
     ----------
@@ -37,15 +37,15 @@ class PixelFormat:
     frames : int
         Number of Frames (0028,0008), 1 where absent.
     lossy : bool
-        The frames went through lossy compression in this file, or the header says that they did before.
+        The frames are lossily compressed in this file, or were before, according to the header.
     flags : tuple of str
-        What was odd about the header, sorted.
+        Flags of the header, sorted; see `dicomzarr.vocabulary.flags`.
     syntax : TransferSyntax
         Of the file.
     shift : int
         High Bit + 1 - Bits Stored: how far cells are shifted right (PS3.5 8.1.1).
     planar : bool
-        Planar Configuration (0028,0006) is 1 and means something.
+        Planar Configuration (0028,0006) is 1 and applies.
     swapped_bytes : bool
         Cells of fewer than 16 bits in big-endian words: bytes are swapped in pairs.
     """
@@ -79,39 +79,63 @@ class PixelFormat:
 
     @property
     def is_subsampled(self) -> bool:
-        """Uncompressed samples would come as Y1 Y2 CB CR (PS3.3 C.7.6.3.1.2)."""
+        """Uncompressed samples are stored as Y1 Y2 CB CR (PS3.3 C.7.6.3.1.2)."""
         return self.samples == 3 and self.photometric_source in SUBSAMPLED
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one uncompressed frame that stands alone."""
+        """Bytes of one uncompressed frame, padded to whole bytes."""
         return -(-self.frame_bits(self.is_subsampled) // 8)
 
     def frame_bits(self, subsampled: bool) -> int:
-        """Bits of one uncompressed frame; frames follow each other without padding (PS3.5 8.1.1)."""
+        """Bits of one uncompressed frame; frames follow each other without padding (PS3.5 8.1.1).
+
+        Parameters
+        ----------
+        subsampled : bool
+            The samples are stored as Y1 Y2 CB CR, two per pixel.
+
+        Returns
+        -------
+        int
+            Rows x columns x samples x Bits Allocated.
+        """
         samples = 2 if subsampled else self.samples
         return self.rows * self.columns * samples * self.bits_allocated
 
 
 def pixel_format(facts: ImageFacts) -> PixelFormat:
-    """Say what the array of an image will be.
+    """Return the format of an image's array.
+
+    Parameters
+    ----------
+    facts : ImageFacts
+        Of the header.
+
+    Returns
+    -------
+    PixelFormat
+        The same object for the same values, from a cache: the files of a series share them.
 
     Raises
     ------
     SetAside
         `unsupported_transfer_syntax`, `missing_attribute`, `invalid_attribute`, `unsupported_pixel_layout`,
         `missing_pixel_data` or `too_large`.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.3; PS3.5 8.
     """
     if "pixel" not in facts:
         raise SetAside("missing_pixel_data")
     if not facts.get("TransferSyntaxUID"):
         raise SetAside("missing_attribute")
-    # The files of a series say the same, file after file.
     pixel = facts["pixel"]
     return _pixel_format(limits.current(), pixel["keyword"], pixel["vr"], *map(facts.get, _DECIDING))
 
 
-# What decides, beside keyword and VR of the pixel data element.
+# The attributes that decide, with keyword and VR of the pixel data element.
 _DECIDING = (
     *("TransferSyntaxUID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression"),
@@ -120,9 +144,9 @@ _DECIDING = (
 
 @lru_cache(maxsize=256, typed=True)
 def _pixel_format(budget: limits.Limits, keyword: str, vr: str, *values: Any) -> PixelFormat:
-    """Return the format of what `_DECIDING` names, None where a value is missing, within these limits."""
-    known: dict[str, Any] = {name: value for name, value in zip(_DECIDING, values, strict=True) if value is not None}
-    facts = cast(ImageFacts, known | {"pixel": {"keyword": keyword, "vr": vr}})
+    """Return the format for the values of `_DECIDING`, None where missing, within these limits."""
+    present: dict[str, Any] = {name: value for name, value in zip(_DECIDING, values, strict=True) if value is not None}
+    facts = cast(ImageFacts, present | {"pixel": {"keyword": keyword, "vr": vr}})
     syntax = DECODED.get(facts["TransferSyntaxUID"])
     if syntax is None:
         raise SetAside("unsupported_transfer_syntax")
@@ -180,13 +204,13 @@ def _positive(value: int | None) -> int:
 
 
 def _colour_model(facts: ImageFacts, flags: set[str]) -> tuple[int, str]:
-    """Return Samples per Pixel (0028,0002) and Photometric Interpretation (0028,0004) where they go together."""
+    """Return Samples per Pixel (0028,0002) and Photometric Interpretation (0028,0004) if they match."""
     photometric = facts.get("PhotometricInterpretation")
     samples = facts.get("SamplesPerPixel")
     if not photometric:
         if facts["pixel"]["keyword"] == "PixelData" or samples not in (None, 1):
             raise SetAside("missing_attribute")
-        photometric = "MONOCHROME2"  # the only one that float pixel data may have (PS3.3 C.7.6.24)
+        photometric = "MONOCHROME2"  # the only value allowed for float pixel data (PS3.3 C.7.6.24)
     if samples is None:
         samples = 3 if photometric in _COLOUR else 1
         flags.add("assumed_samples_per_pixel")
@@ -204,7 +228,7 @@ def _float_bits(facts: ImageFacts, syntax: TransferSyntax, samples: int) -> int:
 
 
 def _bits(facts: ImageFacts, syntax: TransferSyntax, samples: int, flags: set[str]) -> tuple[int, int, int]:
-    """Return Bits Allocated, Bits Stored and the shift that High Bit asks for (PS3.5 8.1.1)."""
+    """Return Bits Allocated, Bits Stored and the right shift that High Bit requires (PS3.5 8.1.1)."""
     allocated = facts.get("BitsAllocated")
     if allocated is None:
         raise SetAside("missing_attribute")
@@ -228,7 +252,7 @@ def _bits(facts: ImageFacts, syntax: TransferSyntax, samples: int, flags: set[st
 
 
 def _signed(facts: ImageFacts, allocated: int, flags: set[str]) -> bool:
-    """Return Pixel Representation (0028,0103); up to 8 bits an absent one can only mean unsigned."""
+    """Return whether Pixel Representation (0028,0103) is signed; up to 8 bits an absent value means unsigned."""
     representation = facts.get("PixelRepresentation")
     if representation is None:
         if allocated > 8:
@@ -252,7 +276,7 @@ def _planar(facts: ImageFacts, flags: set[str]) -> bool:
 
 
 def _check_uncompressed_colour(photometric: str, allocated: int, columns: int) -> None:
-    """Refuse what PS3.3 C.7.6.3.1.2 does not define for uncompressed colour."""
+    """Raise for uncompressed colour that PS3.3 C.7.6.3.1.2 does not define."""
     if photometric in ("YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"):
         raise SetAside("unsupported_pixel_layout")
     if photometric != "RGB" and allocated != 8:
@@ -262,7 +286,7 @@ def _check_uncompressed_colour(photometric: str, allocated: int, columns: int) -
 
 
 def _lossy(facts: ImageFacts, syntax: TransferSyntax) -> bool:
-    """Say whether values were lost; Lossy Image Compression (0028,2110) decides where the syntax permits both."""
+    """Return whether values were lost; Lossy Image Compression (0028,2110) decides if the syntax allows both."""
     declared = facts.get("LossyImageCompression", "")
     if syntax.lossy is None:
         return declared != "00"

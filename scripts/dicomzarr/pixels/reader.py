@@ -1,7 +1,7 @@
-"""Exact frames of an image, one at a time: from a source of bytes and the facts of its header.
+"""Read the frames of an image, one at a time, exactly as stored.
 
-Values are stored values: nothing is rescaled, windowed or inverted, and nothing is made up. What happens to a frame:
-bytes, then cells, then unused bits cleared, then (colour only) RGB; a compressed frame enters at the second step.
+Values are stored values: not rescaled, windowed or inverted, and missing bytes are never filled in. The steps are:
+unpack the bytes into pixel cells (or decode a compressed frame), clear the unused bits, convert colour to RGB.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class DecodedFrame:
     decoder : str
         ``native``, or library and version, such as ``charls 2.4.3``.
     flags : tuple of str
-        What was odd about this frame, sorted.
+        Flags of this frame, sorted.
     """
 
     pixels: NDArray[Any]
@@ -60,12 +60,13 @@ class DecodedFrame:
 
 @dataclass(frozen=True, slots=True)
 class CrossCheck:
-    """How a comparison with a second decoder came out.
+    """Result of the comparison with a second decoder.
 
     Attributes
     ----------
     outcome : str
-        ``agreed``; ``refused`` where the second decoder cannot read the frame; ``none`` where there is no second.
+        ``agreed``; ``refused`` where the second decoder cannot read the frame; ``none`` where there is no second
+        decoder.
     decoder : str
         Name of the second decoder.
     """
@@ -75,7 +76,7 @@ class CrossCheck:
 
 
 class DecoderDisagreement(SetAside):
-    """Two decoders give different pixels; `digests` are the SHA-256 of what each gave, hex."""
+    """Two decoders give different pixels; `digests` are the SHA-256 of the two frames, hex."""
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__("decoder_disagreement")
@@ -83,28 +84,28 @@ class DecoderDisagreement(SetAside):
 
 
 class FrameReader:
-    """Random access to the frames of one image, decoded as they are asked for.
+    """Random access to the frames of one image, decoded on access.
 
     Parameters
     ----------
     source : Source
-        Of the bytes that `facts["pixel"]` counts in.
+        Of the bytes, in which the offset of `facts["pixel"]` counts.
     facts : ImageFacts
         Of the header.
     form : PixelFormat, optional
-        Of these facts, where the caller has it.
+        Of these facts, if the caller has it already.
 
     Attributes
     ----------
     format : PixelFormat
         Of the array.
     flags : tuple of str
-        What was odd about header and encapsulation, sorted; a frame's own flags come with the frame.
+        Flags of header and encapsulation, sorted; those of a frame are in its `DecodedFrame`.
 
     Raises
     ------
     SetAside
-        On construction, where header, length or encapsulation rule the image out as a whole.
+        On construction, where no frame can be read because of header, length or encapsulation.
     """
 
     def __init__(self, source: Source, facts: ImageFacts, form: PixelFormat | None = None) -> None:
@@ -115,19 +116,31 @@ class FrameReader:
         self._subsampled = form.is_subsampled
         flags = set(form.flags)
         if form.syntax.family == "native":
-            flags |= self._measure()
+            flags |= self._check_length()
         else:
             self._table = frame_table(source, self._offset, self._length, form.frames, form.syntax.one_fragment)
             flags |= set(self._table.flags)
-        # Cells lie in place and order: a frame is read straight into its array.
+        # Cells are stored as in the array: a frame is read straight into it.
         self._direct = form.bits_allocated >= 8 and form.bits_allocated != 12
         self._direct &= not (form.planar or self._subsampled or form.swapped_bytes)
         self.flags = tuple(sorted(flags))
 
     def like(self, source: Source, facts: ImageFacts, form: PixelFormat) -> FrameReader | None:
-        """Return a reader of another file whose pixels lie as in this one's, None where they do not.
+        """Return a reader of another file of the same layout, without checking the length again.
 
-        What this one found out then holds for that one too, and need not be measured again.
+        Parameters
+        ----------
+        source : Source
+            Of the other file.
+        facts : ImageFacts
+            Of its header.
+        form : PixelFormat
+            Of its facts.
+
+        Returns
+        -------
+        FrameReader or None
+            None where the files are not both native, of the same format and length, and equally long after the offset.
         """
         offset, length = facts["pixel"]["offset"], facts["pixel"]["length"]
         if self._table is not None or form is not self.format or length != self._length:
@@ -159,42 +172,56 @@ class FrameReader:
             if self._table is None:
                 return self._native(frame)
             data = self._table.read(self._source, frame)
-            how = decode_plan.plan(data, self.format)
-            plane, flags = decode_plan.decode(data, self.format, how, how.decoder)
-            return DecodedFrame(plane, how.decoder.name(), tuple(sorted(flags)))
+            plan = decode_plan.make_plan(data, self.format)
+            plane, flags = decode_plan.decode(data, self.format, plan, plan.decoder)
+            return DecodedFrame(plane, plan.decoder.name(), tuple(sorted(flags)))
         except MemoryError:
             raise SetAside("too_large") from None
 
     def cross_check(self, frame: int, decoded: DecodedFrame) -> CrossCheck:
-        """Decode a frame again by another implementation and compare.
+        """Decode a frame with a second decoder and compare.
+
+        Parameters
+        ----------
+        frame : int
+            Its number, from 0.
+        decoded : DecodedFrame
+            The frame as `__getitem__` returned it.
+
+        Returns
+        -------
+        CrossCheck
+            Whether a second decoder agreed, could not read the frame, or does not exist.
 
         Raises
         ------
         DecoderDisagreement
-            Where both give an answer and the answers differ, by more than 1 if the stream is lossy.
+            Where both decode the frame and differ; by more than 1 if the stream is lossy.
+        SetAside
+            `truncated_pixel_data` where the data of a JPEG frame end before its last sample.
         """
         if self._table is None:
             return CrossCheck("none")
         data = self._table.read(self._source, frame)
-        how = decode_plan.plan(data, self.format)
-        if how.second is None:
+        plan = decode_plan.make_plan(data, self.format)
+        if plan.second is None:
             return CrossCheck("none")
-        name = how.second.name()
-        if how.request.stream is not None and self.format.syntax.family == "jpeg":
-            decode_plan.check_complete(how.decoder, data, how.request, decoders.run(how.decoder, data, how.request))
+        name = plan.second.name()
+        if plan.request.stream is not None and self.format.syntax.family == "jpeg":
+            decode_plan.check_complete(plan.decoder, data, plan.request, decoders.run(plan.decoder, data, plan.request))
         try:
-            other, _ = decode_plan.decode(data, self.format, how, how.second)
+            other, _ = decode_plan.decode(data, self.format, plan, plan.second)
         except SetAside:
             return CrossCheck("refused", name)
-        if unpack_bits.largest_difference(decoded.pixels, other) > how.tolerance:
+        if unpack_bits.largest_difference(decoded.pixels, other) > plan.tolerance:
             raise DecoderDisagreement(_digest(decoded.pixels), _digest(other))
         return CrossCheck("agreed", name)
 
-    def _measure(self) -> set[str]:
-        """Compare the bytes there are with the bytes that the header asks for; return flags."""
+    def _check_length(self) -> set[str]:
+        """Compare the length of the pixel data with the length that the header requires; return flags."""
         form = self.format
         if self._length < 0:
-            raise SetAside("bad_encapsulation")  # fragments under a syntax that knows none
+            raise SetAside("bad_encapsulation")  # encapsulated pixel data in a native transfer syntax
         present = max(min(self._length, self._source.size - self._offset), 0)
         full = -(-form.frame_bits(False) * form.frames // 8)
         flags = set()
@@ -218,7 +245,7 @@ class FrameReader:
         return DecodedFrame(plane, "native", flags)
 
     def _read_cells(self, frame: int) -> NDArray[Any]:
-        """Read the cells of a frame: by one positioned read where they lie as the array wants them."""
+        """Read the pixel cells of a frame; in one read, where they are stored as in the array."""
         form = self.format
         if self._direct:
             plane = np.empty(form.shape, form.dtype)
@@ -232,10 +259,10 @@ class FrameReader:
         if not form.swapped_bytes:
             data = self._source.read(self._offset + first, last - first)
             return unpack_bits.unpack(data, frame * bits % 8, form, self._subsampled)
-        # A frame may begin or end inside a word (PS3.5 8.1.1 counts in words, which big endian stores swapped).
-        even = first - first % 2
-        words = unpack_bits.swap_pairs(self._source.read(self._offset + even, last + last % 2 - even))
-        return unpack_bits.unpack(words[first - even :], frame * bits % 8, form, self._subsampled)
+        # A frame may begin or end inside a 16-bit word, whose bytes big endian stores swapped (PS3.5 8.1.1).
+        start = first - first % 2
+        words = unpack_bits.swap_pairs(self._source.read(self._offset + start, last + last % 2 - start))
+        return unpack_bits.unpack(words[first - start :], frame * bits % 8, form, self._subsampled)
 
 
 def _digest(pixels: NDArray[Any]) -> str:
@@ -243,19 +270,39 @@ def _digest(pixels: NDArray[Any]) -> str:
 
 
 def frames(source: Source, facts: ImageFacts) -> Iterator[DecodedFrame]:
-    """Yield each frame of an image once, in stored order."""
+    """Yield each frame of an image once, in stored order.
+
+    Parameters
+    ----------
+    source : Source
+        Of the bytes.
+    facts : ImageFacts
+        Of the header.
+
+    Yields
+    ------
+    DecodedFrame
+        One frame.
+    """
     yield from FrameReader(source, facts)
 
 
 def is_sampled(content_digest: str, frame: int, share: float) -> bool:
-    """Say whether a frame belongs to the share that is cross-checked; it depends on the data alone.
+    """Return whether a frame is in the sample that is cross-checked; it depends on the data alone.
 
     Parameters
     ----------
     content_digest : str
         Of the file.
+    frame : int
+        Its number in the file, from 0.
     share : float
-        0 to 1.
+        Size of the sample, 0 to 1.
+
+    Returns
+    -------
+    bool
+        True for about this share of all frames.
     """
     digest = hashlib.blake2b(f"{content_digest}:{frame}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") < share * 2**64

@@ -1,6 +1,6 @@
-"""JPEG-LS without a library, for cross-checks: slow, and written from ISO/IEC 14495-1 (ITU-T T.87) alone.
+"""A JPEG-LS decoder in Python, for cross-checks, written from ISO/IEC 14495-1 (ITU-T T.87) alone; slow.
 
-Every JPEG-LS decoder in use shares one library, so a second opinion has to be written down. Names follow annex A.
+The available JPEG-LS decoders all use the same library, so an independent one has to be written. Names follow annex A.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.vocabulary.reasons import SetAside
 
-# At 1 to 7 microseconds a sample, larger frames take too long for a look on the side.
+# At 1 to 7 microseconds per sample, larger frames take too long for a cross-check.
 SAMPLE_LIMIT = 1 << 21
 
 _J = (0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15)
@@ -21,7 +21,7 @@ _J = (0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8,
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Coding parameters (C.2.4.1); 0 stands for the default."""
+    """Preset coding parameters (C.2.4.1); 0 means the default."""
 
     maximum: int = 0
     t1: int = 0
@@ -31,7 +31,12 @@ class Preset:
 
 
 def decode(data: bytes) -> NDArray[Any]:
-    """Return the samples of a JPEG-LS stream.
+    """Decode a JPEG-LS stream.
+
+    Parameters
+    ----------
+    data : bytes
+        One frame.
 
     Returns
     -------
@@ -41,8 +46,12 @@ def decode(data: bytes) -> NDArray[Any]:
     Raises
     ------
     SetAside
-        `unsupported_pixel_layout` for what is not read here: restart intervals, mapping tables, colour transforms,
-        frames above `SAMPLE_LIMIT`; `decode_error` where the stream breaks off.
+        `unsupported_pixel_layout` for what is not implemented: restart intervals, mapping tables, colour transforms,
+        frames above `SAMPLE_LIMIT`; `decode_error` where the stream ends early.
+
+    References
+    ----------
+    ISO/IEC 14495-1; DICOM PS3.5 8.2.3.
     """
     position, preset = 2, Preset()
     precision = rows = columns = components = 0
@@ -191,14 +200,14 @@ class _Scan:
 
     def _golomb(self, k: int, limit: int) -> int:
         """Read a limited-length Golomb code (A.5.3)."""
-        one = self.bits.find("1", self.at)
-        if one < 0:
+        stop_bit = self.bits.find("1", self.at)
+        if stop_bit < 0:
             raise SetAside("decode_error")
-        zeros = one - self.at
+        zeros = stop_bit - self.at
         escaped = zeros >= limit - self.qbpp - 1
         size = self.qbpp if escaped else k
-        self.at = one + 1 + size
-        low = int(self.bits[one + 1 : self.at] or "0", 2)
+        self.at = stop_bit + 1 + size
+        low = int(self.bits[stop_bit + 1 : self.at] or "0", 2)
         return low + 1 if escaped else (zeros << k) + low
 
     def _reconstruct(self, predicted: int, error: int) -> int:

@@ -1,4 +1,4 @@
-"""From the bytes of one uncompressed frame to its array: cells, unused bits, planes, colour (PS3.5 section 8)."""
+"""Convert the bytes of one uncompressed frame to its array: cells, unused bits, planes, colour (PS3.5 section 8)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ Plane = NDArray[Any]
 
 
 def unpack(data: bytes | memoryview, first_bit: int, form: PixelFormat, subsampled: bool) -> Plane:
-    """Return a frame as its pixel cells lie in `data`; colour is neither converted nor moved between planes.
+    """Unpack the pixel cells of one frame; the colour space is not converted, unused bits are not cleared.
 
     Parameters
     ----------
     data : bytes
-        Holds the frame; bytes swapped in pairs are put right already.
+        Holds the frame; bytes of swapped words are in order already.
     first_bit : int
         Bit of `data` at which the frame begins, 0 the least significant of the first byte.
+    form : PixelFormat
+        Of the image.
     subsampled : bool
-        The samples come as Y1 Y2 CB CR (PS3.3 C.7.6.3.1.2, YBR_FULL_422); each CB and CR stands for both pixels.
+        The samples are stored as Y1 Y2 CB CR (YBR_FULL_422); each CB and CR belongs to both pixels.
 
     Returns
     -------
     ndarray
         Shape (rows, columns) or (rows, columns, 3), C order, writable, dtype of the format.
+
+    References
+    ----------
+    DICOM PS3.5 8.1.1; PS3.3 C.7.6.3.1.2.
     """
     pixels = form.rows * form.columns
     cells = pixels * (2 if subsampled else form.samples)
@@ -39,8 +45,8 @@ def unpack(data: bytes | memoryview, first_bit: int, form: PixelFormat, subsampl
     elif form.bits_allocated == 12:
         plane = _unpack_12(np.frombuffer(data, np.uint8), first_bit, cells, form.signed)
     else:
-        wire = np.dtype(form.dtype).newbyteorder(">" if form.syntax.big_endian else "<")
-        plane = np.frombuffer(data, wire, count=cells).astype(form.dtype)
+        stored_dtype = np.dtype(form.dtype).newbyteorder(">" if form.syntax.big_endian else "<")
+        plane = np.frombuffer(data, stored_dtype, count=cells).astype(form.dtype)
     if subsampled:
         return _upsample(plane).reshape(form.shape)
     if form.planar:
@@ -69,18 +75,36 @@ def _upsample(samples: Plane) -> Plane:
 
 
 def swap_pairs(data: bytes | memoryview) -> bytes:
-    """Return `data`, of even length, with the bytes of each 16-bit word exchanged."""
+    """Swap the bytes of each 16-bit word.
+
+    Parameters
+    ----------
+    data : bytes
+        Of even length.
+
+    Returns
+    -------
+    bytes
+        Of the same length.
+    """
     return np.frombuffer(data, "<u2").byteswap().tobytes()
 
 
 def clear_unused_bits(plane: Plane, form: PixelFormat) -> tuple[str, ...]:
-    """Shift to High Bit, then clear (unsigned) or sign-extend (signed) above Bits Stored, in place.
+    """Shift cells by High Bit, then clear (unsigned) or sign-extend (signed) the bits above Bits Stored; in place.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (rows, columns) or (rows, columns, 3)
+        Pixel cells, writable, dtype of the format.
+    form : PixelFormat
+        Of the image.
 
     Returns
     -------
     tuple of str
-        `unused_bits_set` where bits outside the stored ones held something else; `sign_extended` where they were 0
-        beside a negative value.
+        `unused_bits_set` where bits outside the stored ones had another value; `sign_extended` where they were 0 and
+        the value is negative.
 
     References
     ----------
@@ -91,7 +115,7 @@ def clear_unused_bits(plane: Plane, form: PixelFormat) -> tuple[str, ...]:
         return ()
     if form.shift:
         below = bool((plane & ((1 << form.shift) - 1)).any())
-        # Arithmetic for signed cells; what comes in from above is cleared below.
+        # An arithmetic shift for signed cells; the bits that it fills in are cleared below.
         np.right_shift(plane, form.shift, out=plane)
         flags = ("unused_bits_set",) if below else ()
     else:
@@ -100,10 +124,10 @@ def clear_unused_bits(plane: Plane, form: PixelFormat) -> tuple[str, ...]:
         top = 1 << (form.bits_stored - 1)
         if -top <= int(plane.min()) and int(plane.max()) < top:
             return flags
-        junk = int(plane.min()) < 0 or int(plane.max()) >= 2 * top
+        has_other_bits = int(plane.min()) < 0 or int(plane.max()) >= 2 * top
         np.left_shift(plane, spare, out=plane)
         np.right_shift(plane, spare, out=plane)
-        return ("unused_bits_set",) if junk else flags or ("sign_extended",)
+        return ("unused_bits_set",) if has_other_bits else flags or ("sign_extended",)
     mask = (1 << form.bits_stored) - 1
     if int(plane.max()) <= mask:
         return flags
@@ -111,15 +135,43 @@ def clear_unused_bits(plane: Plane, form: PixelFormat) -> tuple[str, ...]:
     return ("unused_bits_set",)
 
 
-def largest_difference(one: Plane, other: Plane) -> int:
-    """Return the largest absolute difference of two frames of equal shape and integer dtype."""
-    if np.array_equal(one, other):
+def largest_difference(first: Plane, second: Plane) -> int:
+    """Return the largest absolute difference between two frames.
+
+    Parameters
+    ----------
+    first, second : ndarray
+        Of equal shape and integer dtype.
+
+    Returns
+    -------
+    int
+        In stored values.
+    """
+    if np.array_equal(first, second):
         return 0
-    return int(np.where(one > other, one - other, other - one).max())
+    return int(np.where(first > second, first - second, second - first).max())
 
 
 def to_rgb(plane: Plane, photometric: str) -> Plane:
-    """Return a YBR_FULL* or YBR_PARTIAL* frame of shape (rows, columns, 3) and dtype uint8 as RGB.
+    """Convert a YBR_FULL* or YBR_PARTIAL* frame to RGB.
+
+    Parameters
+    ----------
+    plane : ndarray of uint8, shape (rows, columns, 3)
+        Y, CB and CR.
+    photometric : str
+        Photometric Interpretation (0028,0004).
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns, 3)
+        RGB, C order.
+
+    Raises
+    ------
+    SetAside
+        `unsupported_pixel_layout` for samples of another width than 8 bits.
 
     References
     ----------

@@ -1,7 +1,7 @@
-"""Exported files for the search for leaks: what of them is voxels, and what could hold a text.
+"""Split exported files (PNG, NPZ, NIfTI) into voxels and other bytes, for the privacy search.
 
-Voxels are proven equal to decoded ones, as the arrays are. All else is searched: chunks of PNG other than the image,
-names, comments and texts in archives, headers, and bytes that stand behind the end of any of these.
+Voxels are verified against decoded pixels, as the arrays are. All other bytes are searched: chunks of PNG other than
+the image, names, comments and texts in archives, headers, and bytes after the end of any of these.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 EXPORTS = "results/exports/"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_BLOCK = 1 << 24  # bytes of voxels that are looked at in one piece
+_BLOCK = 1 << 24  # bytes of voxels that are searched at once
 _VOLUME = re.compile(r"[0-9a-f]{8}\.npy")
 _NUMBERS = re.compile(rb"'descr': '[<|][iuf]\d'")
 _NIFTI_START = 352
@@ -30,21 +30,21 @@ Reader = Callable[[Path, bool], Iterator["Part"]]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bytes of a file as they are to be searched; `voxels` where they are nothing but voxels."""
+    """Bytes of a file to be searched; `voxels` where they are nothing but voxels."""
 
     data: bytes
     voxels: bool = False
 
 
-def reader_of(shown: str) -> Reader | None:
-    """Return what takes an exported file apart, with its voxels or without, or None where it is searched as it is."""
-    if not shown.startswith(EXPORTS):
+def reader_of(place: str) -> Reader | None:
+    """Return the function that splits an exported file into parts, or None where the file is searched as a whole."""
+    if not place.startswith(EXPORTS):
         return None
-    return next((read for ending, read in _READERS.items() if shown.endswith(ending)), None)
+    return next((read for suffix, read in _READERS.items() if place.endswith(suffix)), None)
 
 
 def png(path: Path, with_voxels: bool) -> Iterator[Part]:
-    """Yield the chunks of a PNG; the image decoded."""
+    """Yield the chunks of a PNG file, and the decoded image."""
     data = path.read_bytes()
     if not data.startswith(_SIGNATURE):
         yield Part(data)
@@ -65,7 +65,7 @@ def png(path: Path, with_voxels: bool) -> Iterator[Part]:
 
 
 def _texts_of(kind: bytes, content: bytes) -> bytes:
-    """Return the content of a chunk that holds texts as one text, or nothing: among zeros short words go unseen."""
+    """Return the content of a text chunk without NUL bytes, else no bytes: next to NUL short words are not searched."""
     if kind == b"zTXt":
         keyword, _, packed = content.partition(b"\0")
         try:
@@ -81,12 +81,12 @@ def _decoded(data: bytes) -> bytes:
 
     try:
         return bytes(np.asarray(imagecodecs.png_decode(data)).tobytes())
-    except Exception:  # damaged; whatever a library says of that is of no interest
+    except Exception:  # damaged; messages of the library may quote the data
         return data
 
 
 def npz(path: Path, with_voxels: bool) -> Iterator[Part]:
-    """Yield the members of an archive, texts as UTF-8, and what stands between them."""
+    """Yield the members of an archive, texts as UTF-8, and the bytes between them."""
     try:
         with zipfile.ZipFile(path) as archive, open(path, "rb") as raw:
             at = 0
@@ -106,7 +106,7 @@ def npz(path: Path, with_voxels: bool) -> Iterator[Part]:
 
 
 def _npy(stream: IO[bytes], is_volume: bool, with_voxels: bool) -> Iterator[Part]:
-    """Yield a .npy file: its header, then numbers, or a text."""
+    """Yield the parts of a .npy file: its header, then numbers or a text."""
     head = stream.read(10)
     length = int.from_bytes(head[8:10], "little") if head.startswith(b"\x93NUMPY\x01") else 0
     head += stream.read(length)
@@ -120,7 +120,7 @@ def _npy(stream: IO[bytes], is_volume: bool, with_voxels: bool) -> Iterator[Part
 
 
 def nifti(path: Path, with_voxels: bool) -> Iterator[Part]:
-    """Yield the header of a NIfTI file, its voxels, and what stands behind them or beside the compressed stream."""
+    """Yield the header of a NIfTI file, its voxels, and the bytes after them and around the compressed stream."""
     with open(path, "rb") as raw:
         head = raw.read(4096)
         raw.seek(0)
@@ -162,21 +162,21 @@ _READERS: dict[str, Reader] = {".png": png, ".npz": npz, ".nii.gz": nifti}
 
 
 def planted(text: bytes) -> dict[str, bytes]:
-    """Return exported files that hold a text where one could slip in, by a name with their ending."""
+    """Return exported files that hold a text in each place where one is possible, by file name."""
     import gzip
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     image = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)), chunk(b"IDAT", zlib.compress(b"\0\0"))
-    named, noted, archive = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with_name, with_comment, archive = io.BytesIO(), io.BytesIO(), io.BytesIO()
     np.savez(archive, a=np.array(text.decode()))
-    with zipfile.ZipFile(noted, "w") as packed:
+    with zipfile.ZipFile(with_comment, "w") as packed:
         packed.comment = text
         packed.writestr("0a0a0a0a.npy", b"\x93NUMPY\x01\0\0\0")
     header = bytearray(_NIFTI_START)
     header[148 : 148 + len(text)] = text
-    with gzip.GzipFile(text.decode(), "wb", fileobj=named, mtime=0) as stream:
+    with gzip.GzipFile(text.decode(), "wb", fileobj=with_name, mtime=0) as stream:
         stream.write(bytes(_NIFTI_START))
     end = chunk(b"IEND", b"")
     return {
@@ -184,8 +184,8 @@ def planted(text: bytes) -> dict[str, bytes]:
         "packed.png": b"".join([_SIGNATURE, *image, chunk(b"zTXt", b"Comment\0\0" + zlib.compress(text)), end]),
         "behind.png": b"".join([_SIGNATURE, *image, end, text]),
         "text.npz": archive.getvalue(),
-        "comment.npz": noted.getvalue(),
+        "comment.npz": with_comment.getvalue(),
         "header.nii.gz": gzip.compress(bytes(header), mtime=0),
-        "name.nii.gz": named.getvalue(),
+        "name.nii.gz": with_name.getvalue(),
         "behind.nii.gz": gzip.compress(bytes(_NIFTI_START) + text, mtime=0) + text,
     }

@@ -1,7 +1,7 @@
-"""What is looked for: the words of the source that may identify a patient, each as a number of 64 bits.
+"""Identifiers: the words of the source that may identify a patient, each stored as a hash of 64 bits.
 
-A value counts by its words, whatever stands between them: ``Name^Given``, ``name given`` and ``Given_Name`` are one.
-Numbers instead of texts keep ten million files in some hundred megabytes, and a lost file from being a list of names.
+A value is split into words at all other characters, so that ``Name^Given``, ``name given`` and ``Given_Name`` are the
+same. Hashes instead of texts keep ten million files within some hundred megabytes, and a lost file is no list of names.
 """
 
 from __future__ import annotations
@@ -26,71 +26,71 @@ from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
 from dicomzarr.system import files
 
-NEEDLES = "needles.npy"  # their file in the folder of caches
-LONGEST = 4  # words of a needle; a longer text has one for each of its words
+IDENTIFIERS = "identifiers.npy"  # in the folder of caches
+MAX_WORDS = 4  # of one identifier; a longer text has one identifier for each sequence of so many words
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
 DIGITS = re.compile(r"[0-9.]+\Z")
 _ITEM = b"\xfe\xff\x00\xe0"
 _IMPLICIT = struct.Struct("<HHI").unpack_from
-_NAMES = ("PN", "path")  # every single word of these counts, of other texts the whole
-_IDS = ("PN", "LO", "SH", "UI", "path", "")  # whose plain hashes are looked for too
-_HASHES = (hashlib.md5, hashlib.sha1, hashlib.sha256, blake3)
-_MANY = 1024  # additions that are kept apart
-_MAX_SEEN = 1 << 18  # values that a reader of headers remembers
+_NAMES = ("PN", "path")  # each word of these is an identifier; of other texts only the sequence is
+_HASHED = ("PN", "LO", "SH", "UI", "path", "")  # whose plain digests are identifiers too
+_DIGESTS = (hashlib.md5, hashlib.sha1, hashlib.sha256, blake3)
+_MAX_PARTS = 1024  # additions before they are merged
+_MAX_SEEN = 1 << 18  # values that a `Gatherer` caches
 
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in lower case: runs of letters and digits, and numbers with dots such as UIDs.
 
-    However Unicode composes a letter, and whichever case or width it has, the word is the same.
+    Unicode composition, case and width make no difference.
     """
     return _WORD.findall(text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold())
 
 
 def weight_of(word: str) -> int:
-    """Return how much a word says: its letters, those of scripts that write a syllable or a word with one threefold."""
+    """Return the weight of a word: its number of characters; those that write a syllable or a word count three."""
     return len(word) if word.isascii() else sum(3 if letter >= _IDEOGRAPHS else 1 for letter in word)
 
 
 _IDEOGRAPHS = "\u2e80"  # from here on: Han, Kana, Hangul
 
 
-def needle(words: Sequence[str]) -> int:
-    """Return the number that stands for a sequence of words."""
+def hash_of_words(words: Sequence[str]) -> int:
+    """Return the hash of 64 bits of a sequence of words."""
     return int.from_bytes(hashlib.blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
-def needle_of_part(word: str) -> int:
-    """Return the number that says of a word that it is one of several of a needle."""
-    return needle(("", word))
+def hash_of_part(word: str) -> int:
+    """Return the hash of a word as a part: it is one of several words of an identifier."""
+    return hash_of_words(("", word))
 
 
-def needle_of_hash(digest: bytes | str) -> int:
-    """Return the number that stands for a plain hash, bytes or hex: its first 64 bits."""
+def hash_of_digest(digest: bytes | str) -> int:
+    """Return the first 64 bits of a plain digest, such as SHA-256, given as bytes or hex."""
     return int(digest[:16], 16) if isinstance(digest, str) else int.from_bytes(digest[:8], "big")
 
 
-def needles_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
-    """Yield the needles of one value.
+def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
+    """Yield the identifiers of one value, as hashes of 64 bits.
 
     Parameters
     ----------
     kind : str
-        The VR, "" where the syntax has none, or ``path`` for one part of a path. ``SQ`` stands for the items of a
-        sequence, in whichever little endian syntax, the last of which may be cut.
+        The VR, "" where the syntax has none, or ``path`` for one part of a path. With ``SQ`` the value is the items of
+        a sequence, in a little endian syntax; the last item may be cut.
     value : bytes
-        As it stands in the file, padding included.
+        As stored in the file, with padding.
     charset : bytes
         Specific Character Set (0008,0005) of the file.
 
     Notes
     -----
-    A UID of the standard identifies nobody, wherever it stands: alone, among several values, or in a longer text or
-    name, which counts by its other words.
+    A UID of the standard identifies nobody: alone, among several values, or in a longer text or name, of which only the
+    other words count.
     """
     if kind == "SQ":
         for inner, within in _nested(value):
-            yield from needles_of(inner, within, charset)
+            yield from identifiers_of(inner, within, charset)
         return
     value = value.strip(b" \0")
     if not value:
@@ -101,11 +101,11 @@ def needles_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[int]:
     for text in texts:
         for part in text.split("\\") if kind != "path" else (text,):
             words = words_of(part)
-            yield from map(needle, _sequences(words, single=kind in _NAMES))
+            yield from map(hash_of_words, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:
-                yield from map(needle_of_part, filter(_is_part, words))
-    if kind in _IDS and not is_standard_uid(value.decode("latin-1")):
-        yield from (needle_of_hash(make(value).digest()) for make in _HASHES)
+                yield from map(hash_of_part, filter(_is_part, words))
+    if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
+        yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
 
 
 def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
@@ -114,7 +114,7 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
     while position + 8 <= len(items):
         group, element, length = _IMPLICIT(items, position)
         vr, start = items[position + 4 : position + 6].decode("latin-1"), position + 8
-        if group == 0xFFFE:  # an item is walked into, a delimiter passed over
+        if group == 0xFFFE:  # enter an item, skip a delimiter
             position = start
             continue
         if vr in VRS and VRS[vr].is_long:
@@ -135,19 +135,19 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _texts(value: bytes, kind: str, charset: bytes) -> set[str]:
-    """Return how the bytes read: in UTF-8, else in Latin-1, and as the file says that they are to be read."""
+    """Return the value decoded as UTF-8, else Latin-1, and in the character sets of its file."""
     if value.isascii() and b"\x1b" not in value:
         return {value.decode("ascii")}
-    found = set() if kind == "path" else _decoded(value, charset)
+    texts = set() if kind == "path" else _decoded(value, charset)
     try:
-        found.add(value.decode("utf-8"))
+        texts.add(value.decode("utf-8"))
     except UnicodeDecodeError:
-        found.add(value.decode("latin-1"))
-    return found
+        texts.add(value.decode("latin-1"))
+    return texts
 
 
 def _decoded(value: bytes, charset: bytes) -> set[str]:
-    """Return how a text reads in the character sets of its file (PS3.3 C.12.1.1.2), if those are known."""
+    """Return a text decoded in the character sets of its file (PS3.3 C.12.1.1.2), if pydicom knows them."""
     from pydicom.charset import decode_bytes
     from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
@@ -155,7 +155,7 @@ def _decoded(value: bytes, charset: bytes) -> set[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return {decode_bytes(value, _encodings(charset), PN_DELIMS | TEXT_VR_DELIMS)}
-    except Exception:  # what pydicom says of it quotes the value
+    except Exception:  # the messages of pydicom quote the value
         return set()
 
 
@@ -163,44 +163,45 @@ def _decoded(value: bytes, charset: bytes) -> set[str]:
 def _encodings(charset: bytes) -> list[str]:
     from pydicom.charset import convert_encodings
 
-    found: list[str] = convert_encodings([term.strip() for term in charset.decode("latin-1").split("\\")])
-    return found
+    encodings: list[str] = convert_encodings([term.strip() for term in charset.decode("latin-1").split("\\")])
+    return encodings
 
 
 def _is_part(word: str) -> bool:
-    return len(word) >= LEAST_PART and not DIGITS.match(word)
+    return len(word) >= MIN_PART and not DIGITS.match(word)
 
 
 def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
+    """Yield the sequences of words that are identifiers; with `single` also each word, and two words reversed."""
     weights = [0 if is_standard_uid(word) else weight_of(word) for word in words]
-    if sum(weights) < LEAST:
+    if sum(weights) < MIN_WEIGHT:
         return
-    for start in range(max(len(words) - LONGEST, 0) + 1):
-        end = start + LONGEST
-        if all(weights[start:end]) or sum(weights[start:end]) >= LEAST:
+    for start in range(max(len(words) - MAX_WORDS, 0) + 1):
+        end = start + MAX_WORDS
+        if all(weights[start:end]) or sum(weights[start:end]) >= MIN_WEIGHT:
             yield words[start:end]
     if single:
-        yield from ([word] for word, weight in zip(words, weights, strict=True) if weight >= LEAST)
+        yield from ([word] for word, weight in zip(words, weights, strict=True) if weight >= MIN_WEIGHT)
         if len(words) == 2:
             yield words[::-1]
 
 
-LEAST_PART = 4  # characters of a word that is known as a part of a needle: of shorter ones that would say little
-LEAST = 5  # characters of what is looked for: shorter words are everywhere
-CHARSET = "CS"  # the kind of Specific Character Set, the only text of this VR that is gathered
+MIN_PART = 4  # characters of a word that is stored as a part; shorter words would exclude little
+MIN_WEIGHT = 5  # characters of an identifier; shorter words occur everywhere
+CHARSET = "CS"  # the kind of Specific Character Set (0008,0005), the only text of this VR that is gathered
 
 
 class Gatherer:
-    """Collects the needles of many files; values met before cost a look-up."""
+    """Collects the identifiers of many files; repeated values cost one look-up."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, bytes]] = set()
         self._new: set[int] = set()
 
     def add(self, path: bytes, texts: Iterable[tuple[str, bytes]]) -> None:
-        """Take in the path of a file, relative to its source, and the texts of its header.
+        """Add the path of a file, relative to its source, and the texts of its header.
 
-        The kind `CHARSET` among the texts says how those after it are to be read.
+        A text of the kind `CHARSET` gives the character sets of the texts after it.
         """
         seen, charset = self._seen, b""
         if len(seen) > _MAX_SEEN:
@@ -211,91 +212,91 @@ class Gatherer:
                     charset = item[1]
                     continue
                 seen.add(item)
-                self._new.update(needles_of(*item, charset))
+                self._new.update(identifiers_of(*item, charset))
         for part in path.split(b"/"):
             if ("path", part) not in seen:
                 seen.add(("path", part))
-                self._new.update(needles_of("path", part))
+                self._new.update(identifiers_of("path", part))
 
     def take(self) -> list[int]:
-        """Return what is new since the last call, sorted."""
+        """Return the identifiers that are new since the last call, sorted."""
         new, self._new = sorted(self._new), set()
         return new
 
 
-def distinct(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the distinct numbers, sorted; runs that are sorted already cost little, which `np.unique` does not use."""
-    ordered = np.sort(numbers, kind="stable")
+def distinct(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the distinct hashes, sorted; faster than `np.unique` where parts are sorted already."""
+    ordered = np.sort(hashes, kind="stable")
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
 
 
-class Needles:
-    """The needles of a source, as a file of sorted numbers that only grows; one beside it holds what a run adds.
+class IdentifierFile:
+    """The identifiers of a source: a file of sorted hashes, and a second file with the additions of the current run.
 
-    Each addition is on its way to the disk before the rows are that it was gathered with, so that an interrupted run
-    loses none.
+    Identifiers are only ever added. Each addition is written before the index rows of the same files, so that an
+    interrupted run loses none.
 
     Parameters
     ----------
     path : Path
         Of the file.
     code : str
-        Digest of the code that gathers; what other code gathered is not taken over.
+        Digest of the code that gathers; a file of other code is not used.
     """
 
     def __init__(self, path: Path, code: str) -> None:
-        self._path, self._more_path = path, path.with_suffix(".more")
+        self._path, self._additions_path = path, path.with_suffix(".more")
         self._code = int.from_bytes(hashlib.sha256(code.encode()).digest()[:8], "big")
         self._parts: list[NDArray[np.uint64]] = []
-        self._more: IO[bytes] | None = None
-        self._takes_up = False
+        self._stream: IO[bytes] | None = None  # of the additions
+        self._resumes = False
 
     def load(self) -> bool:
-        """Take over what is on disk; return False where it is not all that this code gathered."""
-        base, more = self._base(), self._additions()
-        whole = base is not None if more is None else bool(more[1]) <= (base is not None)
-        if not whole:
+        """Read the identifiers on disk; return False where this code did not write them, or some are lost."""
+        base, additions = self._base(), self._additions()
+        is_complete = base is not None if additions is None else bool(additions[1]) <= (base is not None)
+        if not is_complete:
             return False
-        self._takes_up = more is not None
-        self._parts = [part for part in (base, None if more is None else more[2:]) if part is not None]
+        self._resumes = additions is not None
+        self._parts = [part for part in (base, None if additions is None else additions[2:]) if part is not None]
         return True
 
     def _base(self) -> NDArray[np.uint64] | None:
         try:
-            known = np.load(self._path, allow_pickle=False)
+            stored = np.load(self._path, allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        fits = known.dtype == np.uint64 and known.ndim == 1 and len(known) and int(known[0]) == self._code
-        return known[1:] if fits else None
+        is_valid = stored.dtype == np.uint64 and stored.ndim == 1 and len(stored) and int(stored[0]) == self._code
+        return stored[1:] if is_valid else None
 
     def _additions(self) -> NDArray[np.uint64] | None:
-        """Return the additions of an interrupted run after two numbers: the code, and whether there was a base."""
+        """Return the additions of an interrupted run, after the code and whether there was a base file."""
         try:
-            data = self._more_path.read_bytes()
+            data = self._additions_path.read_bytes()
         except OSError:
             return None
-        found = np.frombuffer(data[: len(data) // 8 * 8], np.uint64)
-        return found if len(found) >= 2 and int(found[0]) == self._code else None
+        stored = np.frombuffer(data[: len(data) // 8 * 8], np.uint64)
+        return stored if len(stored) >= 2 and int(stored[0]) == self._code else None
 
-    def add(self, needles: Sequence[int]) -> None:
-        """Add needles."""
-        if not len(needles):
+    def add(self, identifiers: Sequence[int]) -> None:
+        """Add identifiers, in memory and to the file of additions."""
+        if not len(identifiers):
             return
-        part = np.array(needles, np.uint64)
-        if self._more is None:
-            self._more = self._begin()
-        self._more.write(part.tobytes())
+        part = np.array(identifiers, np.uint64)
+        if self._stream is None:
+            self._stream = self._open_additions()
+        self._stream.write(part.tobytes())
         self._parts.append(part)
-        if len(self._parts) > _MANY:
-            self._parts = [self._all()]
+        if len(self._parts) > _MAX_PARTS:
+            self._parts = [self._merged()]
 
-    def _begin(self) -> IO[bytes]:
-        """Open the file of additions: go on with the one taken over, or begin another."""
+    def _open_additions(self) -> IO[bytes]:
+        """Open the file of additions: append to that of an interrupted run, or start a new one."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        handle = os.open(self._more_path, flags, files.PRIVATE_FILE)
-        stream = open(handle, "r+b", buffering=0)  # noqa: SIM115 - it stays open until all is saved
-        weakref.finalize(self, stream.close)  # where a run is interrupted before
-        if self._takes_up:
+        handle = os.open(self._additions_path, flags, files.PRIVATE_FILE)
+        stream = open(handle, "r+b", buffering=0)  # noqa: SIM115 - open until `save`
+        weakref.finalize(self, stream.close)  # where the run is interrupted before
+        if self._resumes:
             stream.truncate(stream.seek(0, os.SEEK_END) // 8 * 8)
             stream.seek(0, os.SEEK_END)
         else:
@@ -303,45 +304,52 @@ class Needles:
             stream.write(np.array([self._code, bool(self._parts)], np.uint64).tobytes())
         return stream
 
-    def _all(self) -> NDArray[np.uint64]:
+    def _merged(self) -> NDArray[np.uint64]:
         return distinct(np.concatenate([np.empty(0, np.uint64), *self._parts]))
 
     def save(self) -> None:
-        """Write all needles, whole or not at all, for the owner alone."""
-        found = self._all()
-        self._parts = [found]
+        """Write all identifiers atomically, readable by the owner alone, and remove the file of additions."""
+        identifiers = self._merged()
+        self._parts = [identifiers]
         with files.replacing(self._path, private=True) as stream:
-            np.save(stream, np.concatenate([np.array([self._code], np.uint64), found]), allow_pickle=False)
-        if self._more is not None:
-            self._more.close()
-            self._more = None
-        self._more_path.unlink(missing_ok=True)
+            np.save(stream, np.concatenate([np.array([self._code], np.uint64), identifiers]), allow_pickle=False)
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._additions_path.unlink(missing_ok=True)
 
 
-_FEW = 200_000  # needles that a set may hold
+_MAX_IN_SET = 200_000  # identifiers; more take too much memory as a set
 
 
-def read_needles(path: Path) -> tuple[frozenset[int] | _Sorted, int, NDArray[np.uint64]]:
-    """Return the needles in a file: what says whether a number is among them, what gathered them, and as an array.
+def read_identifiers(path: Path) -> tuple[frozenset[int] | _SortedHashes, int, NDArray[np.uint64]]:
+    """Read a file of identifiers.
 
-    The array is sorted.
+    Returns
+    -------
+    identifiers : container of int
+        For tests of membership.
+    code : int
+        First 64 bits of the digest of the code that gathered them.
+    array : ndarray of uint64
+        The same identifiers, sorted.
     """
-    whole: NDArray[np.uint64] = np.load(path, allow_pickle=False)
-    found = whole[1:]
-    return frozenset(found.tolist()) if len(found) < _FEW else _Sorted(found), int(whole[0]), found
+    stored: NDArray[np.uint64] = np.load(path, allow_pickle=False)
+    array = stored[1:]
+    return frozenset(array.tolist()) if len(array) < _MAX_IN_SET else _SortedHashes(array), int(stored[0]), array
 
 
-class _Sorted:
-    """Membership in a sorted array, where a set would take too much memory: by the first bits to a few neighbours."""
+class _SortedHashes:
+    """Membership in a sorted array; the first bits of a hash select a few neighbours, which are compared."""
 
-    def __init__(self, needles: NDArray[np.uint64]) -> None:
-        bits = min(max(len(needles).bit_length() - 3, 1), 26)
+    def __init__(self, hashes: NDArray[np.uint64]) -> None:
+        bits = min(max(len(hashes).bit_length() - 3, 1), 26)
         shift = np.uint64(64 - bits)
-        firsts = np.searchsorted(needles, np.arange(1 << bits, dtype=np.uint64) << shift)
+        firsts = np.searchsorted(hashes, np.arange(1 << bits, dtype=np.uint64) << shift)
         self._shift = 64 - bits
-        self._starts = memoryview(np.append(firsts, len(needles)).astype(np.uint64).data)
-        self._needles = memoryview(np.ascontiguousarray(needles).data)
+        self._starts = memoryview(np.append(firsts, len(hashes)).astype(np.uint64).data)
+        self._hashes = memoryview(np.ascontiguousarray(hashes).data)
 
     def __contains__(self, number: object) -> bool:
         first = cast(int, number) >> self._shift
-        return number in self._needles[self._starts[first] : self._starts[first + 1]]
+        return number in self._hashes[self._starts[first] : self._starts[first + 1]]

@@ -1,7 +1,7 @@
-"""Words that say nothing: of this project, of Snakemake and of the calendar.
+"""Plain words, which identify nobody: of this project, of Snakemake and of the calendar.
 
-Reading them takes a third of a second. They are kept beside the bytecode of this module, by the stats of the files that
-they come from, as Python keeps bytecode: whoever can write there can change the search itself.
+Reading them takes a third of a second. The lists are cached beside the bytecode of this module, by the stats of the
+files that they are read from. Whoever can write there can change the code of the search as well.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dicomzarr.privacy.identifiers import LEAST, words_of
-from dicomzarr.system import digested_json
-from dicomzarr.system import files as storage
+from dicomzarr.privacy.identifiers import MIN_WEIGHT, words_of
+from dicomzarr.system import digested_json, files
 
-KEPT = Path(__file__).parent / "__pycache__"
+WORD_LISTS = Path(__file__).parent / "__pycache__"
 
 
 @functools.cache
-def snakemakes_words() -> frozenset[str]:
-    """Return the words of Snakemake's own modules, which its logs and its metadata are made of."""
+def snakemake_words() -> frozenset[str]:
+    """Return the words of Snakemake's own modules, which occur in its logs and metadata."""
     paths: list[Path] = []
     for name in ("snakemake", "snakemake_executor_plugin_local", "snakemake_interface_logger_plugins"):
         spec = importlib.util.find_spec(name)
-        for place in (spec.submodule_search_locations or []) if spec else []:
-            paths += Path(place).rglob("*.py")
-    return _kept("snakemake", paths, _words_of_modules)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            paths += Path(folder).rglob("*.py")
+    return _cached_words("snakemake", paths, _words_of_modules)
 
 
 def _words_of_modules(paths: Iterable[Path]) -> Iterable[str]:
@@ -52,39 +51,39 @@ def own_words(root: Path) -> frozenset[str]:
     for pattern in ("*.py", "*.j2", "*.css", "*.json", "*.yaml", "*.lock"):
         for folder in ("scripts", "schemas", "profiles", "envs"):
             paths += root.glob(f"{folder}/**/{pattern}")
-    return _kept("own", paths, _words_of_project)
+    return _cached_words("own", paths, _words_of_project)
 
 
 def _words_of_project(paths: Iterable[Path]) -> Iterable[str]:
-    found = set(_CALENDAR)
+    words = set(_CALENDAR)
     for path in paths:
-        found.update(words_of(path.read_text("utf-8", "replace")))
-    # Numbers and hashes of lock files are no words; MONOCHROME2 and uint16 are.
-    return {word for word in found if len(word) < LEAST or _OWN_WORD.fullmatch(word)} - _NAMES
+        words.update(words_of(path.read_text("utf-8", "replace")))
+    # Without the numbers and hashes of lock files, but with MONOCHROME2 and uint16.
+    return {word for word in words if len(word) < MIN_WEIGHT or _OWN_WORD.fullmatch(word)} - _NAMES
 
 
 _OWN_WORD = re.compile(r"\D+|[a-z]{3,}\d{1,3}")
 
 
-def _kept(name: str, paths: Sequence[Path], make: Callable[[Iterable[Path]], Iterable[str]]) -> frozenset[str]:
-    """Return the words of files, as they are kept if the files are the same."""
-    files = sorted(map(os.fspath, [*paths, Path(__file__)]))
-    stats = [(path, one.st_size, one.st_mtime_ns) for path in files for one in [os.stat(path)]]
+def _cached_words(name: str, paths: Sequence[Path], read: Callable[[Iterable[Path]], Iterable[str]]) -> frozenset[str]:
+    """Return the words of files, from the cache if no file changed."""
+    sources = sorted(map(os.fspath, [*paths, Path(__file__)]))
+    stats = [(path, status.st_size, status.st_mtime_ns) for path in sources for status in [os.stat(path)]]
     key = hashlib.blake2b(repr(stats).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-    kept = KEPT / f"{name}.words"
+    cache = WORD_LISTS / f"{name}.words"
     try:
-        said = digested_json.read_record(kept)
-        if said["key"] == key:
-            return frozenset(said["words"])
+        record = digested_json.read_record(cache)
+        if record["key"] == key:
+            return frozenset(record["words"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    found = frozenset(make(paths))
-    with suppress(OSError):  # a project that may not be written to: read it each time
-        storage.write_atomically(kept, digested_json.record_json({"key": key, "words": sorted(found)}))
-    return found
+    words = frozenset(read(paths))
+    with suppress(OSError):  # a read-only installation: the words are read each time
+        files.write_atomically(cache, digested_json.record_json({"key": key, "words": sorted(words)}))
+    return words
 
 
-# Names of people that stand in an example somewhere: the ones that a leak in a test of this search would have.
+# Names of people in examples of this project: they stay identifiers.
 _NAMES = frozenset(words_of("Anna Wolf Jane John Doe Dixon Max Erika Mustermann Smith Mueller Miller"))
 _CALENDAR = words_of(
     "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August"

@@ -21,12 +21,12 @@ LONG, SHORT = 16, 8  # hex digits of an id; of a volume's
 
 
 class KeyProblem(UserError):
-    """The pseudonym key is missing, too short, or not the one the dataset was made with."""
+    """The pseudonym key is missing, too short, or not the key of the dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pseudonyms:
-    """Makes ids with one key."""
+    """Pseudonymous ids, computed with one key."""
 
     key: bytes
 
@@ -40,7 +40,7 @@ class Pseudonyms:
         return self.digest("subject", f"{issuer}\0{patient}")[:LONG]
 
     def unknown_subject_id(self, study_uid: str) -> str:
-        """Return the id that stands for a patient without an identifier: one a study."""
+        """Return the id of a patient without PatientID: one for each study."""
         return self.digest("subject", f"study\0{study_uid}")[:LONG]
 
     def study_id(self, study_uid: str) -> str:
@@ -52,7 +52,7 @@ class Pseudonyms:
         return self.digest("series", f"{subject}\0{series_uid}")[:LONG]
 
     def volume_id(self, series: str, discriminators: tuple[str, ...]) -> str:
-        """Return the id of a volume from its series and what makes it one."""
+        """Return the id of a volume from its series and the values that distinguish it within the series."""
         return self.digest("volume", "\0".join((series, *discriminators)))[:SHORT]
 
     def source_digest(self, content: str) -> str:
@@ -61,7 +61,7 @@ class Pseudonyms:
 
     @property
     def key_check(self) -> str:
-        """An HMAC of a constant: tells whether two runs used the same key."""
+        """An HMAC of a constant: equal for two runs only if they used the same key."""
         return self.digest("key_check", "dicomzarr")
 
 
@@ -79,58 +79,56 @@ def key_from_environment() -> bytes | None:
     if len(text) < KEY_LENGTH:
         raise KeyProblem(
             f"environment variable {KEY_VARIABLE}: found {len(text)} characters, needed {KEY_LENGTH} or more; "
-            "make one with: python3 -c 'import secrets; print(secrets.token_hex(32))'"
+            "make a key with: python3 -c 'import secrets; print(secrets.token_hex(32))'"
         )
     return text.encode("utf-8", "surrogateescape")
 
 
 def load(private: Path) -> Pseudonyms:
-    """Return the pseudonyms of this results folder: the key of the environment, else of `private/key`."""
+    """Return the pseudonyms of this results folder: by the key of the environment, else of `private/key`."""
     key = key_from_environment()
     if key is None:
         try:
             key = (private / "key").read_bytes().strip()
         except FileNotFoundError:
-            raise KeyProblem(f"no pseudonym key: neither {KEY_VARIABLE} nor private/key is there") from None
+            raise KeyProblem(f"no pseudonym key: set {KEY_VARIABLE}, or put the key file back to private/key") from None
         if len(key) < KEY_LENGTH:
             raise KeyProblem(f"private/key: found {len(key)} characters, needed {KEY_LENGTH} or more")
     return Pseudonyms(key)
 
 
 def check(private: Path, known_checks: set[str], *, begun: bool = False) -> bytes | None:
-    """Return the key of this results folder, or None on the very first run, where there is none yet.
+    """Return the key of this results folder, or None on the first run, when there is none yet.
 
     Parameters
     ----------
     private : Path
         The private folder.
     known_checks : set of str
-        The `key_check` values that existing records and dataset carry.
+        The `key_check` values in the existing records and dataset.
     begun : bool
-        A run has made records here, so that there was a key, even where no file states its check any more.
+        Records exist here, so that there was a key, even if no file holds its `key_check` any more.
 
     Raises
     ------
     KeyProblem
-        If a dataset exists and its key is lost or another one: new ids are never made in silence.
+        If a dataset exists and its key is lost or different: ids are never replaced silently.
     """
     if key_from_environment() is None and not (private / "key").exists():
         if known_checks or begun:
             raise KeyProblem(
-                f"the pseudonym key of this dataset is gone: put results/private/key back or set {KEY_VARIABLE}; "
+                f"the pseudonym key of this dataset is missing: put results/private/key back or set {KEY_VARIABLE}; "
                 "to start over with new ids, use another results folder"
             )
         return None
     pseudonyms = load(private)
-    if known_checks and pseudonyms.key_check not in known_checks:  # where only one differs, that one is damaged
-        raise KeyProblem(
-            "the pseudonym key is not the one this dataset was made with: use the right key, or another results folder"
-        )
+    if known_checks and pseudonyms.key_check not in known_checks:  # if only some differ, those are damaged
+        raise KeyProblem("the pseudonym key is not the key of this dataset: use that key, or another results folder")
     return pseudonyms.key
 
 
 def establish(private: Path, known_checks: set[str], *, begun: bool = False) -> Pseudonyms:
-    """Return the pseudonyms, and make `private/key`, mode 0600, on the very first run; as `check` otherwise."""
+    """Return the pseudonyms; on the first run create `private/key`, mode 0600. Parameters and errors as for `check`."""
     if check(private, known_checks, begun=begun) is None:
         files.write_atomically(private / "key", secrets.token_hex(32).encode() + b"\n", private=True)
     return load(private)

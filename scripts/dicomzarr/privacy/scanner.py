@@ -1,6 +1,6 @@
-"""Looks for needles in bytes and names: as they stand, and through encodings and compressions.
+"""Search bytes and names for identifiers: as plain text, and through encodings and compressions.
 
-A finding is a fixed code and a place. What was found is never told: it is what must not get out.
+A finding is a fixed code and a line. It never holds the identifier itself.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ from dataclasses import dataclass
 
 from dicomzarr.privacy.identifiers import (
     DIGITS,
-    LEAST,
-    LEAST_PART,
-    LONGEST,
-    needle,
-    needle_of_hash,
-    needle_of_part,
+    MAX_WORDS,
+    MIN_PART,
+    MIN_WEIGHT,
+    hash_of_digest,
+    hash_of_part,
+    hash_of_words,
     weight_of,
     words_of,
 )
 
-# What a finding means; see docs/data-policy.md.
+# Codes of findings and their meaning; see docs/data-policy.md.
 CODES = {
-    "value_in_file": "a value of the source stands in a file",
-    "value_encoded": "a value of the source stands in a file, encoded or compressed",
-    "value_in_name": "a value of the source stands in the name of a file or folder",
-    "hash_of_value": "the plain hash of a value of the source stands in a file or a name: who knows the value finds it",
+    "value_in_file": "a file contains a value of the source",
+    "value_encoded": "a file contains a value of the source, encoded or compressed",
+    "value_in_name": "the name of a file or folder contains a value of the source",
+    "hash_of_value": "a file or a name contains the plain hash of a value of the source, which identifies it",
 }
-LEAST_DIGITS = 8  # of a number that counts: a date, or a long id; shorter ones are everywhere
-LEAST_HIDDEN = 8  # characters of what counts in bytes that are no text, where short words come by chance
-LEAST_IN_PIXELS = 12
-DEEPEST = 3  # encodings within each other
-_MOST_CLEAN = 1 << 20  # strings of JSON that are remembered
-LARGEST = 64 << 20  # bytes of one compressed part, once inflated; what lies beyond is not looked at
+MIN_DIGITS = 8  # of a number that is searched: a date, or a long id; shorter numbers occur everywhere
+MIN_WEIGHT_IN_BINARY = 8  # in bytes that are no text, where short words occur by chance
+MIN_WEIGHT_IN_PIXELS = 12
+MAX_DEPTH = 3  # nested encodings
+_MAX_CLEAN = 1 << 20  # clean strings of JSON in the cache
+MAX_INFLATED = 64 << 20  # bytes of one compressed part after inflation; the rest is not searched
 
 # Texts within other bytes: ASCII and the two-byte characters of UTF-8, and Latin-1 in UTF-16 of either order.
 _RUN = re.compile(rb"(?:[\t\n\r\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]){8,}")
 _WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:\0[\t\n\r\x20-\x7e\xa0-\xff]){5,}"))
-_ORDERS = (b"\xff\xfe", b"\xfe\xff")  # of the bytes of UTF-16
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9_-]{8,}={0,2}")
 _BEFORE_DATA = ";base64,"
-_FEW = 8  # parts in hex that are searched one by one
+_MAX_SINGLE_PARTS = 8  # parts in hex that are searched one by one; more are searched together first
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
-_LEAST_HASH = 16
+_MIN_HASH = 16
 _NUMERIC = frozenset("0123456789.")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
-# What JSON is made of, once its strings are gone.
+# JSON without its strings.
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
-# The id of an array: of its series, whole or as the report shortens it, and of the volume.
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
+# The id of an array: of its series, whole or shortened as in the report, and of the volume.
 _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
-# Columns of the dataset's own tables that hold numbers, which could look like dates.
+# Columns of numbers in the tables of the dataset; a number could look like a date.
 _NUMBERS = re.compile(
     r"((source|stored|expected|exported|pixel)_)?bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
 )
@@ -74,221 +74,239 @@ _NUMBERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A finding: a key of `CODES`, and the number of its line, 0 where that cannot be said."""
+    """A finding: a key of `CODES`, and the number of its line, 0 where unknown."""
 
     code: str
     line: int = 0
 
 
 class Scanner:
-    """Tells whether bytes hold a needle.
+    """Search for identifiers in texts, bytes and names.
 
     Parameters
     ----------
-    needles : container of int
-        What must not be found.
-    own : frozenset of str
-        Words of this project and of plain English, in lower case: what consists of these alone says nothing.
-    known : tuple of str
-        Texts that may stand where they are, such as the place of the source as the user typed it.
+    identifiers : container of int
+        Hashes of the identifiers, as `identifiers.identifiers_of` yields them.
+    own_words : frozenset of str
+        Words of this project and of plain English, in lower case, which identify nobody.
+    known_places : tuple of str
+        Texts that are allowed, such as the path of the source as the user typed it.
 
     Notes
     -----
-    Ids of arrays are taken out before: among the eight hex digits of many a volume there is one that is a date.
-    Pictures within pages are searched once decoded, not letter by letter.
+    Ids of arrays are removed before the search: among many volumes some id of eight hex digits equals a date. Pictures
+    within pages are searched after decoding, not as text.
     """
 
-    def __init__(self, needles: Container[int], own: frozenset[str], known: tuple[str, ...] = ()) -> None:
-        self._needles, self._own = needles, own
+    def __init__(
+        self, identifiers: Container[int], own_words: frozenset[str], known_places: tuple[str, ...] = ()
+    ) -> None:
+        self._identifiers, self._own_words = identifiers, own_words
         self._clean: set[str] = set()
-        self._known = sorted((text for text in known if len(text) > 1), key=len, reverse=True)
+        self._known_places = sorted((text for text in known_places if len(text) > 1), key=len, reverse=True)
 
     def name(self, name: str) -> Leak | None:
-        """Return what the name of a file or folder gives away."""
-        found = self._text(name, LEAST) or self._encoded(name, 0)
-        return None if found is None else Leak("hash_of_value" if found == "hash_of_value" else "value_in_name")
+        """Search the name of a file or folder."""
+        code = self._text(name, MIN_WEIGHT) or self._encoded(name, 0)
+        return None if code is None else Leak("hash_of_value" if code == "hash_of_value" else "value_in_name")
 
-    def content(self, data: bytes, name: str = "", least: int = LEAST) -> Leak | None:
-        """Return the first finding in the content of a file, whose name tells how to read it."""
+    def content(self, data: bytes, name: str = "", min_weight: int = MIN_WEIGHT) -> Leak | None:
+        """Return the first finding in the content of a file, or None.
+
+        Parameters
+        ----------
+        data : bytes
+            The content, or a large piece of it.
+        name : str
+            Of the file: ``.csv``, ``.json`` and ``.jsonl`` are parsed.
+        min_weight : int
+            Weight of the shortest words to report in content that is not parsed.
+        """
         text = None if b"\0" in data[:4096] else _decoded(data)
         if text is not None and name.endswith(".csv"):
-            found = self._csv(text)
+            code = self._csv(text)
         elif text is not None and name.endswith((".json", ".jsonl")):
-            found = self._json(text)
+            code = self._json(text)
         else:
-            found = self._bytes(data, 0, least)
-        if found is None:
+            code = self._bytes(data, 0, min_weight)
+        if code is None:
             return None
-        return Leak(found, 0 if text is None else self._line(text))
+        return Leak(code, 0 if text is None else self._line(text))
 
     # ---- texts
 
     def _json(self, text: str) -> str | None:
-        """Search keys and strings; those met before were clean. Numbers are no text: they could look like dates."""
+        """Search keys and strings, except those cached as clean. Numbers are skipped: they may look like dates."""
         if not _REST_OF_JSON.fullmatch(_STRING.sub("", text)):
-            return self._text(text, LEAST) or self._encoded(text, 0)
-        new = [one for one in dict.fromkeys(_STRING.findall(text)) if one not in self._clean]
-        plain = "\n".join(_unescaped(one) if "\\" in one else one for one in new)
-        found = self._text(plain, LEAST) or self._encoded(_ARRAY.sub(" ", plain), 0)
-        if found is None and len(self._clean) < _MOST_CLEAN:
-            self._clean.update(new)
-        return found
+            return self._text(text, MIN_WEIGHT) or self._encoded(text, 0)
+        strings = [string for string in dict.fromkeys(_STRING.findall(text)) if string not in self._clean]
+        plain = "\n".join(_unescaped(string) if "\\" in string else string for string in strings)
+        code = self._text(plain, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", plain), 0)
+        if code is None and len(self._clean) < _MAX_CLEAN:
+            self._clean.update(strings)
+        return code
 
     def _csv(self, text: str) -> str | None:
         rows = csv.reader(io.StringIO(text))
         try:
             return self.rows(next(rows, []), rows)
-        except csv.Error:  # no table, whatever its name says
-            return self._text(text, LEAST) or self._encoded(text, 0)
+        except csv.Error:  # not a table, in spite of its name
+            return self._text(text, MIN_WEIGHT) or self._encoded(text, 0)
 
     def rows(self, head: list[str], rows: Iterable[list[str]]) -> str | None:
-        """Return the code of what rows of a table hold, but for columns of numbers; `head` is its first row."""
+        """Return the code of the first finding in rows of a table, except columns of numbers; `head` is row 1."""
         text = "\n".join([*head, text_of_rows(head, rows)])
-        return self._text(text, LEAST) or self._encoded(_ARRAY.sub(" ", text), 0)
+        return self._text(text, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", text), 0)
 
     def _line(self, text: str) -> int:
-        """Return the number of the first line with a finding, or 0 where no line alone has one."""
+        """Return the number of the first line with a finding, or 0 where the finding is not in one line."""
         lines = enumerate(text.splitlines(), 1)
-        return next((number for number, line in lines if self._text(line, LEAST) or self._encoded(line, 0)), 0)
+        return next((number for number, line in lines if self._text(line, MIN_WEIGHT) or self._encoded(line, 0)), 0)
 
-    def _text(self, text: str, least: int) -> str | None:
-        """Return the code of what a text holds as it stands, or once its escapes are resolved."""
-        for place in self._known:
+    def _text(self, text: str, min_weight: int) -> str | None:
+        """Return the code of the first finding in a text, as it is or after its escapes are resolved."""
+        for place in self._known_places:
             if place in text:
                 text = text.replace(place, " ")
         text = without_arrays(text)
-        found = self._words(text, least)
-        if found is None:
-            for other in _resolved(text):
-                if self._words(other, least):
+        code = self._words(text, min_weight)
+        if code is None:
+            for resolved in _resolved(text):
+                if self._words(resolved, min_weight):
                     return "value_encoded"
-        return found
+        return code
 
-    def _words(self, text: str, least: int) -> str | None:
-        """Return the code of a needle among the words of a text, alone or up to `LONGEST` together.
+    def _words(self, text: str, min_weight: int) -> str | None:
+        """Return the code of an identifier among the words of a text, of one word or up to `MAX_WORDS`.
 
-        A run of words is looked for if those that are neither our own nor numbers weigh enough, and if each of these
-        that is long enough for that is known as a part of a needle.
+        A run of words is looked up only if its weight suffices, without own words and numbers, and if each of its other
+        words of `MIN_PART` characters is a part of an identifier.
         """
-        words, own = words_of(text), self._own
+        words, own_words = words_of(text), self._own_words
         weights = [0] * len(words)
         blocked: set[int] = set()
         centres: list[int] = []
         for index, word in enumerate(words):
-            if word in own:
+            if word in own_words:
                 continue
-            if len(word) >= _LEAST_HASH and _HASH.match(word) and needle_of_hash(word) in self._needles:
+            if len(word) >= _MIN_HASH and _HASH.match(word) and hash_of_digest(word) in self._identifiers:
                 return "hash_of_value"
             if word[0] in _NUMERIC and DIGITS.match(word):
-                if len(word) >= max(least, LEAST_DIGITS) and self._single(word):
+                if len(word) >= max(min_weight, MIN_DIGITS) and self._single(word):
                     return "value_in_file"
                 weights[index] = 0 if word.isdigit() else len(word)
                 continue
             weight = weight_of(word)
             weights[index] = 0 if word.isdigit() else weight
-            if weight >= least and self._single(word):
+            if weight >= min_weight and self._single(word):
                 return "value_in_file"
-            if len(word) >= LEAST_PART and needle_of_part(word) not in self._needles:
+            if len(word) >= MIN_PART and hash_of_part(word) not in self._identifiers:
                 blocked.add(index)
             else:
                 centres.append(index)
-        return "value_in_file" if self._in_sequence(words, weights, blocked, centres, least) else None
+        return "value_in_file" if self._in_sequence(words, weights, blocked, centres, min_weight) else None
 
     def _in_sequence(
-        self, words: list[str], weights: list[int], blocked: set[int], centres: list[int], least: int
+        self, words: list[str], weights: list[int], blocked: set[int], centres: list[int], min_weight: int
     ) -> bool:
-        """Return whether a run of words with one of the `centres`, and none that is blocked, is a needle."""
-        unseen = 0  # runs that begin earlier hold a centre before, and were looked for with that
+        """Return whether a run of words that contains one of the `centres` and no blocked word is an identifier."""
+        unseen = 0  # runs that start earlier contain an earlier centre and were looked up with it
         for centre in centres:
-            for start in range(max(centre - LONGEST + 1, unseen), centre + 1):
+            for start in range(max(centre - MAX_WORDS + 1, unseen), centre + 1):
                 weight = 0
-                for end in range(start, min(start + LONGEST, len(words))):
+                for end in range(start, min(start + MAX_WORDS, len(words))):
                     if end in blocked:
                         break
                     weight += weights[end]
-                    if weight >= least and start < end >= centre and needle(words[start : end + 1]) in self._needles:
+                    if (
+                        weight >= min_weight
+                        and start < end >= centre
+                        and hash_of_words(words[start : end + 1]) in self._identifiers
+                    ):
                         return True
             unseen = centre + 1
         return False
 
     def _single(self, word: str) -> bool:
-        return needle([word]) in self._needles
+        return hash_of_words([word]) in self._identifiers
 
     # ---- bytes
 
-    def _bytes(self, data: bytes, depth: int, least: int) -> str | None:
+    def _bytes(self, data: bytes, depth: int, min_weight: int) -> str | None:
         if b"\0" not in data[:4096] and (text := _decoded(data)) is not None:
-            found = self._text(text, least) or self._encoded(text, depth)
+            code = self._text(text, min_weight) or self._encoded(text, depth)
         else:
             runs = [match.group().decode("utf-8", "replace") for match in _RUN.finditer(data)]
-            found = self._texts(runs, max(least, LEAST_HIDDEN), depth)
-            if found is None and b"\0" in data:
+            code = self._texts(runs, max(min_weight, MIN_WEIGHT_IN_BINARY), depth)
+            if code is None and b"\0" in data:
                 wide = [m.group().replace(b"\0", b"").decode("latin-1") for form in _WIDE for m in form.finditer(data)]
-                wide += [data.decode("utf-16", "replace")] if data[:2] in _ORDERS else []
-                found = self._texts(wide, least, depth)
-        if found is None and depth < DEEPEST:
+                wide += [data.decode("utf-16", "replace")] if data[:2] in _BYTE_ORDER_MARKS else []
+                code = self._texts(wide, min_weight, depth)
+        if code is None and depth < MAX_DEPTH:
             for part in _inflated(data):
-                if self._bytes(part, depth + 1, least):
+                if self._bytes(part, depth + 1, min_weight):
                     return "value_encoded"
-        return found
+        return code
 
-    def _texts(self, texts: list[str], least: int, depth: int) -> str | None:
+    def _texts(self, texts: list[str], min_weight: int, depth: int) -> str | None:
         for text in texts:
-            if found := self._text(text, least) or self._encoded(text, depth):
-                return found
+            if code := self._text(text, min_weight) or self._encoded(text, depth):
+                return code
         return None
 
     def _encoded(self, text: str, depth: int) -> str | None:
-        """Return the code of what a text holds in base64 or hex."""
-        if depth >= DEEPEST:
+        """Return the code of the first finding in parts of a text that are base64 or hex."""
+        if depth >= MAX_DEPTH:
             return None
         for match in _BASE64.finditer(text):
             run = match.group()
-            if run.lower() in self._own or _HASH.match(run):
+            if run.lower() in self._own_words or _HASH.match(run):
                 continue
             is_whole = text.endswith(_BEFORE_DATA, 0, match.start())
             for data in _from_base64(run, is_whole=is_whole):
-                if found := self._part(data, depth + 1):
-                    return found
-        parts = [bytes.fromhex(run) for run in _HEX.findall(text) if run.lower() not in self._own]
-        if len(parts) > _FEW and not self._holds([part for part in parts if not _is_special(part)], depth + 1):
+                if code := self._part(data, depth + 1):
+                    return code
+        parts = [bytes.fromhex(run) for run in _HEX.findall(text) if run.lower() not in self._own_words]
+        if len(parts) > _MAX_SINGLE_PARTS and not self._holds(
+            [part for part in parts if not _is_special(part)], depth + 1
+        ):
             parts = [part for part in parts if _is_special(part)]
-        return next((found for data in parts if (found := self._part(data, depth + 1))), None)
+        return next((code for data in parts if (code := self._part(data, depth + 1))), None)
 
     def _part(self, data: bytes, depth: int) -> str | None:
-        """Return the code of what bytes from an encoding hold, or are."""
+        """Return the code of the first finding in decoded bytes, or of the bytes themselves if they are a digest."""
         if self._is_hash(data):
             return "hash_of_value"
-        return "value_encoded" if self._bytes(data, depth, _least_in(data)) else None
+        return "value_encoded" if self._bytes(data, depth, _min_weight_in(data)) else None
 
     def _is_hash(self, data: bytes) -> bool:
-        return len(data) in (16, 20, 32) and needle_of_hash(data) in self._needles
+        return len(data) in (16, 20, 32) and hash_of_digest(data) in self._identifiers
 
     def _holds(self, parts: Sequence[bytes], depth: int) -> bool:
-        """Whether one of many parts may hold something: they are searched together, as digests come by thousands.
+        """Whether one of many parts may have a finding; they are searched together, since digests occur by thousands.
 
-        What is found may be made of the end of one and the beginning of the next: then each is to be searched.
+        A finding may span the end of one part and the beginning of the next: the caller then searches each part.
         """
-        texts: dict[int, list[str]] = {LEAST: [], LEAST_HIDDEN: []}
+        texts: dict[int, list[str]] = {MIN_WEIGHT: [], MIN_WEIGHT_IN_BINARY: []}
         binary = []
         for data in parts:
             text = None if b"\0" in data else _text_of_part(data)
             if text is None:
                 binary.append(data)
             else:
-                texts[_least_in(data)].append(text)
+                texts[_min_weight_in(data)].append(text)
         if any(self._is_hash(data) for data in parts):
             return True
-        if any(self._texts(["\n".join(some)], least, depth) for least, some in texts.items()):
+        if any(self._texts(["\n".join(lines)], min_weight, depth) for min_weight, lines in texts.items()):
             return True
-        # What stands before makes it no text; what stands between ends every run, in two bytes a character too.
-        return self._bytes(b"\0\1" + b"\1\1".join(binary), depth, LEAST_HIDDEN) is not None
+        # The prefix makes the bytes binary; the separator ends every run of characters, of one byte or of two.
+        return self._bytes(b"\0\1" + b"\1\1".join(binary), depth, MIN_WEIGHT_IN_BINARY) is not None
 
 
 def text_of_rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return the cells of a table that are searched, a line each."""
-    kept = [number for number, column in enumerate(head) if not _NUMBERS.fullmatch(column)]
-    return "\n".join(row[number] for row in rows for number in kept if number < len(row))
+    """Return the cells of a table that are searched, one per line."""
+    searched = [number for number, column in enumerate(head) if not _NUMBERS.fullmatch(column)]
+    return "\n".join(row[number] for row in rows for number in searched if number < len(row))
 
 
 def without_arrays(text: str) -> str:
@@ -297,7 +315,7 @@ def without_arrays(text: str) -> str:
 
 
 def _resolved(text: str) -> Iterator[str]:
-    """Yield a text without the escapes it may have: of URLs and our own paths, of HTML, of Python and JSON."""
+    """Yield a text with its escapes resolved: those of URLs and encoded paths, of HTML, of Python and JSON."""
     if "%" in text and (other := urllib.parse.unquote(text)) != text:
         yield other
         text = other
@@ -318,7 +336,7 @@ def _unescaped(string: str) -> str:
 
 
 def _decoded(data: bytes) -> str | None:
-    """Return the bytes as text, or None where they are none."""
+    """Return the bytes as text, or None where they are not text."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -330,7 +348,7 @@ def _decoded(data: bytes) -> str | None:
 
 
 def _text_of_part(data: bytes) -> str | None:
-    """Return short bytes as text, or None where they are none: UTF-8, or Latin-1 without a control character."""
+    """Return short bytes as text, or None where they are not: UTF-8, or Latin-1 without control characters."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -342,21 +360,21 @@ _PRINTABLE = bytes(number for number in range(256) if chr(number).isprintable())
 
 
 def _mostly_text(data: bytes) -> bool:
-    """Whether bytes from an encoding are a text rather than a number that happens to decode."""
+    """Whether decoded bytes are a text rather than a number or a digest."""
     return not data.translate(None, _TEXT_BYTES)
 
 
 _TEXT_BYTES = bytes((*range(0x20, 0x7F), 9, 10, 13, 0))
 
 
-def _least_in(data: bytes) -> int:
-    """Return how much must be found in bytes from an encoding."""
-    return LEAST if _mostly_text(data) else LEAST_HIDDEN
+def _min_weight_in(data: bytes) -> int:
+    """Return the weight that a finding in decoded bytes must have."""
+    return MIN_WEIGHT if _mostly_text(data) else MIN_WEIGHT_IN_BINARY
 
 
 def _from_base64(run: str, *, is_whole: bool) -> Iterator[bytes]:
     bare = run.rstrip("=").translate(_STANDARD)
-    # A long run may have swallowed what stood before it.
+    # A long run may include characters before the encoded data.
     for start in (0, 1, 2, 3) if len(bare) > 64 and not is_whole else (0,):
         part = bare[start:]
         part = part[: len(part) - (len(part) % 4 == 1)]
@@ -373,24 +391,24 @@ _STANDARD = str.maketrans("-_", "+/")
 
 
 def _is_special(data: bytes) -> bool:
-    """Whether bytes may hold what would not be found among others: compressed, or a text in two bytes a character."""
-    is_wide = data[:2] in _ORDERS or (b"\0" in data and _mostly_text(data))
+    """Whether bytes cannot be searched together with others: compressed, or a text of two bytes per character."""
+    is_wide = data[:2] in _BYTE_ORDER_MARKS or (b"\0" in data and _mostly_text(data))
     return is_wide or bool(_ANY_MAGIC.search(data)) or _looks_like_blosc(data)
 
 
 def _looks_like_blosc(data: bytes) -> bool:
-    return 16 < len(data) <= LARGEST and data[0] == 2 and int.from_bytes(data[12:16], "little") == len(data)
+    return 16 < len(data) <= MAX_INFLATED and data[0] == 2 and int.from_bytes(data[12:16], "little") == len(data)
 
 
 def _inflated(data: bytes) -> Iterator[bytes]:
-    """Yield what compressed parts of the bytes hold, wherever they begin; what only looks compressed gives nothing."""
+    """Yield the inflated content of compressed parts, at any offset; bytes that only look compressed yield nothing."""
     for magic, inflate in _MAGICS if _ANY_MAGIC.search(data) else ():
         start = data.find(magic)
         tries = 0
         while start >= 0 and tries < 64:
             try:
                 part = inflate(data[start:])
-            except Exception:  # it was no such part: whatever a library says of that is of no interest
+            except Exception:  # not compressed; messages of libraries may quote the bytes
                 part = b""
             if part:
                 yield part
@@ -400,21 +418,21 @@ def _inflated(data: bytes) -> Iterator[bytes]:
         try:
             from numcodecs import blosc
 
-            if int.from_bytes(data[4:8], "little") <= LARGEST:
+            if int.from_bytes(data[4:8], "little") <= MAX_INFLATED:
                 yield bytes(blosc.decompress(data))
         except Exception:
             return
 
 
 def _zlib(bits: int) -> Callable[[bytes], bytes]:
-    return lambda data: bytes(zlib.decompressobj(bits).decompress(data, LARGEST))
+    return lambda data: bytes(zlib.decompressobj(bits).decompress(data, MAX_INFLATED))
 
 
 def _zip(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
         parts = [name.encode("utf-8", "replace") for name in names]
-        room = LARGEST
+        room = MAX_INFLATED
         for name in names:
             with archive.open(name) as member:
                 parts.append(member.read(room))
@@ -430,7 +448,7 @@ def _zstd(data: bytes) -> bytes:
 def _zstd_decoder() -> Callable[[bytes], bytes]:
     import imagecodecs
 
-    return lambda data: bytes(imagecodecs.zstd_decode(data, out=min(LARGEST, 256 * len(data) + 4096)))
+    return lambda data: bytes(imagecodecs.zstd_decode(data, out=min(MAX_INFLATED, 256 * len(data) + 4096)))
 
 
 _MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
@@ -441,8 +459,8 @@ _MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b"\x78\xda", _zlib(15)),
     (b"\x28\xb5\x2f\xfd", _zstd),
     (b"PK\x03\x04", _zip),
-    (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, LARGEST)),
-    (b"\xfd7zXZ\0", lambda data: lzma.LZMADecompressor().decompress(data, LARGEST)),
+    (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, MAX_INFLATED)),
+    (b"\xfd7zXZ\0", lambda data: lzma.LZMADecompressor().decompress(data, MAX_INFLATED)),
 )
 
 

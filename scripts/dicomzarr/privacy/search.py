@@ -1,6 +1,6 @@
-"""Where the search for leaks looks: every name and every file outside `private/` that is new or changed.
+"""Privacy search over a results folder: all names, and all new or changed files, outside `private/`.
 
-Names are searched while the folders are listed. What has to be read is gathered first, so that processes can share it.
+Names are searched while the folders are listed. Files to be read are collected first and shared between processes.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dicomzarr.privacy import export_readers
-from dicomzarr.privacy.identifiers import LEAST
-from dicomzarr.privacy.scanner import LEAST_IN_PIXELS, Leak, Scanner
-from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Memory, in_order, state_of
+from dicomzarr.privacy.identifiers import MIN_WEIGHT
+from dicomzarr.privacy.scanner import MIN_WEIGHT_IN_PIXELS, Leak, Scanner
+from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.system import sandbox
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.reasons import SetAside
 
-SNAKEMAKES = (".snakemake/", "results/benchmarks/")  # what Snakemake writes, in words of its own
-_RECORDS = ".snakemake/metadata/"  # JSON, whatever the names say; much of it is the same for every job
-WORTH_IT = 200.0  # milliseconds of work for one more process
-_LARGEST = 256 << 20  # bytes of a file that are looked at in one piece
+SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
+_RECORDS = ".snakemake/metadata/"  # JSON without the suffix; mostly the same for every job
+MIN_COST = 200.0  # milliseconds of work that justify one more process
+_MAX_PIECE = 256 << 20  # bytes of a file that are searched at once
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A leak and its place: a path below the results or the working folder, without the part that gives it away."""
+    """A leak and its place: a path below the results or the working folder, without a name that is the leak."""
 
     place: str
     leak: Leak
@@ -42,24 +42,23 @@ class Finding:
         return f"{self.leak.code} in {self.place}{line}"
 
 
-Found: TypeAlias = Iterator[Finding]
-Placed: TypeAlias = tuple[str, os.DirEntry[str]]  # what lies below a folder, with its path from there
+RelativeEntry: TypeAlias = tuple[str, os.DirEntry[str]]  # path below some folder, and entry
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file to be searched, and its stat before; most of a table may be known."""
+    """A file to be searched, with its stat before the search."""
 
-    shown: str
+    place: str
     path: str
     status: os.stat_result
-    is_known: bool
+    has_clean_blocks: bool  # most of a table may be clean
 
     @property
     def cost(self) -> float:
-        """Milliseconds, about: texts that come again are searched once."""
-        is_json = self.shown.endswith((".json", ".jsonl")) or self.shown.startswith(_RECORDS)
-        return self.status.st_size * (1e-5 if self.is_known else 3e-4 if is_json else 1e-3)
+        """Milliseconds, roughly; repeated texts of JSON are searched once."""
+        is_json = self.place.endswith((".json", ".jsonl")) or self.place.startswith(_RECORDS)
+        return self.status.st_size * (1e-5 if self.has_clean_blocks else 3e-4 if is_json else 1e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,186 +70,197 @@ class _Series:
 
     @property
     def cost(self) -> float:
-        """Milliseconds, about."""
+        """Milliseconds, roughly."""
         return float(len(self.entries))
 
 
 class Search:
-    """A search over a results folder.
+    """A privacy search over a results folder.
 
     Parameters
     ----------
     scanners : mapping of str to Scanner
-        ``dataset``, and ``snakemake`` for what that writes.
+        ``dataset``, and ``snakemake`` for files that Snakemake writes.
     results : Results
+        The results folder.
     work : Path
         The folder in which Snakemake runs.
     level : str
         ``standard``, or ``full`` to search decompressed pixels as well.
-    memory : Memory
+    cache : SearchCache
+        Of clean files; it is updated.
     """
 
     def __init__(
-        self, scanners: Mapping[str, Scanner], results: Results, work: Path, level: str, memory: Memory
+        self, scanners: Mapping[str, Scanner], results: Results, work: Path, level: str, cache: SearchCache
     ) -> None:
-        self._scanners, self._memory = scanners, memory
+        self._scanners, self._cache = scanners, cache
         self._results, self._work = results, work
-        self._unread = level != "full"
+        self._skips_voxels = level != "full"
 
     def run(self, processes: int) -> list[Finding]:
-        """Return the findings in all files and folders of the results and of `.snakemake/`, by place."""
-        found: list[Finding] = []
+        """Return the findings in all files and folders of the results and of `.snakemake/`, sorted by place."""
+        findings: list[Finding] = []
         waiting: list[_File | _Series] = []
-        for one in self._walk():
-            if isinstance(one, Finding):
-                found.append(one)
+        for item in self._walk():
+            if isinstance(item, Finding):
+                findings.append(item)
             else:
-                waiting.append(one)
-        for places in self._shared(waiting, processes):
-            found += [Finding(place, Leak(code, line)) for place, code, line in places]
-        return sorted(found, key=lambda finding: (finding.place, finding.leak.line))
+                waiting.append(item)
+        for rows in self._shared(waiting, processes):
+            findings += [Finding(place, Leak(code, line)) for place, code, line in rows]
+        return sorted(findings, key=lambda finding: (finding.place, finding.leak.line))
 
     def _shared(self, waiting: Sequence[_File | _Series], processes: int) -> Iterator[list[list[Any]]]:
-        """Yield the findings in each share of what waits; this process remembers what the children found clean.
+        """Yield the findings in each share of the work, and add what the children recorded to the cache.
 
-        A share whose child died, or failed, is searched here, so that nothing is left out.
+        A share whose child died or failed is searched in this process.
         """
         shares = _shares(waiting, processes)
         if len(shares) == 1:
             yield self._read(shares[0])
             return
-        answers: list[Any] = [None] * len(shares)
+        answers: list[tuple[list[list[Any]], Notes] | None] = [None] * len(shares)
 
-        def read_apart(number: int) -> tuple[list[list[Any]], Any]:
-            self._memory.begin_apart()
-            return self._read(shares[number]), self._memory.told()
+        def read_in_child(number: int) -> tuple[list[list[Any]], Notes]:
+            self._cache.start_in_child()
+            return self._read(shares[number]), self._cache.notes()
 
-        with closing(sandbox.each(read_apart, [(number,) for number in range(len(shares))], len(shares))) as done:
-            for (number,), answer in done:
+        with closing(
+            sandbox.each(read_in_child, [(number,) for number in range(len(shares))], len(shares))
+        ) as finished:
+            for (number,), future in finished:
                 with suppress(SetAside):
-                    answers[number] = answer.result()
+                    answers[number] = future.result()
         for share, answer in zip(shares, answers, strict=True):
             if answer is None:
                 yield self._read(share)
             else:
                 yield answer[0]
-                self._memory.take(answer[1])
+                self._cache.merge(answer[1])
 
     def _read(self, waiting: Iterable[_File | _Series]) -> list[list[Any]]:
-        """Return place, code and line of the findings in what waits."""
-        found: list[Finding] = []
-        for one in waiting:
-            found += self._read_file(one) if isinstance(one, _File) else self._read_group(one)
-        return [[finding.place, finding.leak.code, finding.leak.line] for finding in found]
+        """Return place, code and line of the findings in files and groups of series."""
+        findings: list[Finding] = []
+        for item in waiting:
+            findings += self._read_file(item) if isinstance(item, _File) else self._read_group(item)
+        return [[finding.place, finding.leak.code, finding.leak.line] for finding in findings]
 
     def _walk(self) -> Iterator[Finding | _File | _Series]:
-        """Yield the findings in names, and what of the rest is new or changed."""
-        for base, shown, without in (
+        """Yield the findings in names, and the files and groups of series that are new or changed."""
+        for base, top, skipped in (
             (str(self._results.root), "results", "results/private"),
             (str(self._work / ".snakemake"), ".snakemake", ".snakemake/conda"),
         ):
-            waiting = [shown]
+            waiting = [top]
             while waiting:
                 folder = waiting.pop()
-                for entry in _listed(base + folder[len(shown) :]):
+                for entry in _listed(base + folder[len(top) :]):
                     path = f"{folder}/{entry.name}"
-                    if path == without:
+                    if path == skipped:
                         continue
                     is_folder = entry.is_dir(follow_symlinks=False)
                     if folder == _IMAGES and is_folder and _SERIES.fullmatch(entry.name):
-                        continue  # with its group
-                    yield from self._look_at(path, entry)
+                        continue  # searched with its group
+                    yield from self._search_name(path, entry)
                     if is_folder:
                         waiting.append(path)
                     if path == _IMAGES and is_folder:
                         yield from self._groups(entry.path)
 
     def _groups(self, images: str) -> Iterator[_Series]:
-        """Yield the groups of series in which something is not as when it was found clean."""
+        """Yield the groups of series that are new or changed."""
         groups: dict[str, list[os.DirEntry[str]]] = {}
         for entry in _listed(images):
             if _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 groups.setdefault(entry.name[:GROUP_DIGITS], []).append(entry)
         for name, series in groups.items():
-            if not self._memory.knows_group(name, images, [entry.name for entry in series]):
+            if not self._cache.is_clean_group(name, images, [entry.name for entry in series]):
                 yield _Series(name, series)
 
-    def _look_at(self, shown: str, entry: os.DirEntry[str]) -> Iterator[Finding | _File]:
-        """Yield what a name, or where a link leads, gives away; else the file, if it is to be read."""
-        scanner = self._scanner_of(shown)
-        leak = self._memory.name(entry.name, scanner)
+    def _search_name(self, place: str, entry: os.DirEntry[str]) -> Iterator[Finding | _File]:
+        """Yield the finding in a name or in the target of a link, else the file if it has to be read."""
+        scanner = self._scanner_of(place)
+        leak = self._cache.name(entry.name, scanner)
         if leak:
             number = 1 + sorted(os.listdir(os.path.dirname(entry.path))).index(entry.name)
-            yield Finding(f"{shown.rpartition('/')[0]}/ (entry {number} by name)", leak)
+            yield Finding(f"{place.rpartition('/')[0]}/ (entry {number} by name)", leak)
         elif not entry.is_dir(follow_symlinks=False):
             try:
                 status = os.lstat(entry.path)
                 link = os.readlink(entry.path) if stat.S_ISLNK(status.st_mode) else ""
             except FileNotFoundError:
-                return  # it went while we looked
+                return  # deleted since it was listed
             if leak := scanner.name(link) if link else None:
-                yield Finding(shown, leak)
-            elif stat.S_ISREG(status.st_mode) and not self._memory.knows(shown, status):
-                yield _File(shown, entry.path, status, bool(self._memory.blocks(shown)))
+                yield Finding(place, leak)
+            elif stat.S_ISREG(status.st_mode) and not self._cache.is_clean(place, status):
+                yield _File(place, entry.path, status, bool(self._cache.blocks(place)))
 
     def _read_group(self, group: _Series) -> list[Finding]:
-        """Return the findings in the folders of series; the ids of volumes alone may look like a date."""
+        """Return the findings in the folders of a group of series.
+
+        The names of volumes are not searched: they may look like a date.
+        """
         below = {series.name: [("", series), *_below(series.path)] for series in group.entries}
-        counted = {name: in_order(self._counted(name, entries)) for name, entries in below.items()}
+        counted = {name: sort_paths(self._paths_that_count(name, entries)) for name, entries in below.items()}
         images = os.path.dirname(group.entries[0].path)
         state = state_of(images, counted)
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for name, entries in below.items():
             for path, entry in entries:
-                shown = f"{_IMAGES}/{name}{path}"
-                if _VOLUME.fullmatch(shown) and entry.is_dir(follow_symlinks=False):
+                place = f"{_IMAGES}/{name}{path}"
+                if _VOLUME.fullmatch(place) and entry.is_dir(follow_symlinks=False):
                     continue
-                for one in self._look_at(shown, entry):
-                    found += [one] if isinstance(one, Finding) else self._read_file(one, keep=False)
-        if not found:
-            self._memory.keep_group(group.name, Group(counted, state))
-        return found
+                for item in self._search_name(place, entry):
+                    findings += [item] if isinstance(item, Finding) else self._read_file(item, is_cached=False)
+        if not findings:
+            self._cache.add_group(group.name, Group(counted, state))
+        return findings
 
-    def _counted(self, series: str, found: Sequence[Placed]) -> Iterator[str]:
-        """Yield what of a series is to be as it was: a file of voxels that is not read counts by its folder."""
-        for path, entry in found:
-            if not self._unread or entry.is_dir(follow_symlinks=False) or not _is_payload(f"{_IMAGES}/{series}{path}"):
+    def _paths_that_count(self, series: str, entries: Sequence[RelativeEntry]) -> Iterator[str]:
+        """Yield the paths whose stats decide whether a series is unchanged; of skipped voxels only the folders."""
+        for path, entry in entries:
+            if (
+                not self._skips_voxels
+                or entry.is_dir(follow_symlinks=False)
+                or not _is_payload(f"{_IMAGES}/{series}{path}")
+            ):
                 yield path
 
-    def _read_file(self, file: _File, *, keep: bool = True) -> list[Finding]:
-        """Return what the content of a file gives away."""
-        scanner, path, name = self._scanner_of(file.shown), file.path, os.path.basename(file.path)
+    def _read_file(self, file: _File, *, is_cached: bool = True) -> list[Finding]:
+        """Search the content of a file; cache a clean one unless it is cached with its group."""
+        scanner, path, name = self._scanner_of(file.place), file.path, os.path.basename(file.path)
         leak, blocks = None, None
         try:
-            if read := export_readers.reader_of(file.shown):
-                leak = search_parts(scanner, read(Path(path), not self._unread))
+            if read := export_readers.reader_of(file.place):
+                leak = search_parts(scanner, read(Path(path), not self._skips_voxels))
             elif name.endswith(".csv"):
-                leak, blocks = _search_rows(scanner, path, self._memory.blocks(file.shown))
-            elif not _is_payload(file.shown):
-                leak = search_content(scanner, path, "record.json" if file.shown.startswith(_RECORDS) else name)
-            elif not self._unread:
+                leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place))
+            elif not _is_payload(file.place):
+                leak = search_content(scanner, path, "record.json" if file.place.startswith(_RECORDS) else name)
+            elif not self._skips_voxels:
                 leak = _search_pixels(scanner, path)
         except FileNotFoundError:
             return []
         if leak:
-            return [Finding(file.shown, leak)]
-        if keep:
-            self._memory.keep(file.shown, file.status, blocks)
+            return [Finding(file.place, leak)]
+        if is_cached:
+            self._cache.add_file(file.place, file.status, blocks)
         return []
 
-    def _scanner_of(self, shown: str) -> Scanner:
-        return self._scanners["snakemake" if shown.startswith(SNAKEMAKES) else "dataset"]
+    def _scanner_of(self, place: str) -> Scanner:
+        return self._scanners["snakemake" if place.startswith(SNAKEMAKE_PLACES) else "dataset"]
 
 
 def _shares(waiting: Sequence[_File | _Series], processes: int) -> list[list[_File | _Series]]:
-    """Return what waits in parts of about equal cost, for so many processes at the most; one where it is little."""
-    count = max(1, min(processes, int(sum(piece.cost for piece in waiting) / WORTH_IT)))
+    """Return the work in shares of about equal cost, at most one for each process; a single share if it is little."""
+    count = max(1, min(processes, int(sum(piece.cost for piece in waiting) / MIN_COST)))
     shares: list[list[_File | _Series]] = [[] for _ in range(count)]
     costs = [0.0] * count
     for piece in sorted(waiting, key=lambda piece: -piece.cost):
-        least = costs.index(min(costs))
-        shares[least].append(piece)
-        costs[least] += piece.cost
+        cheapest = costs.index(min(costs))
+        shares[cheapest].append(piece)
+        costs[cheapest] += piece.cost
     return shares
 
 
@@ -266,62 +276,77 @@ def _name_of(entry: os.DirEntry[str]) -> str:
     return entry.name
 
 
-def _below(home: str) -> Iterator[Placed]:
-    """Yield all that lies below a folder, with its path from there."""
+def _below(top: str) -> Iterator[RelativeEntry]:
+    """Yield all entries below a folder, at any depth, with their paths from there."""
     waiting = [""]
     while waiting:
-        below = waiting.pop()
-        for entry in _listed(home + below):
-            path = f"{below}/{entry.name}"
+        folder = waiting.pop()
+        for entry in _listed(top + folder):
+            path = f"{folder}/{entry.name}"
             yield path, entry
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(path)
 
 
-def _is_payload(shown: str) -> bool:
-    """Whether a file holds nothing but compressed voxels, each of which is proven equal to a decoded one."""
-    return bool(_PAYLOAD.fullmatch(shown))
+def _is_payload(place: str) -> bool:
+    """Whether a file is a chunk or shard of an array: compressed voxels, which are verified against decoded pixels."""
+    return bool(_PAYLOAD.fullmatch(place))
 
 
 _IMAGES = "results/dataset/images.zarr"
 _SERIES = re.compile(r"[0-9a-f]{16}")
 _VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
-# Series, volume, array, and the chunk's place in it: no other file of a store is one.
+# Series, volume, array, and the index of the chunk; no other file of a Zarr store matches.
 _PAYLOAD = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/\w+/c(/\d+)*")
 
 
-def _search_rows(scanner: Scanner, path: str, known: frozenset[str]) -> tuple[Leak | None, list[str] | None]:
-    """Search the rows of a table that are new or changed; where one gives something away, all, to tell its line."""
+def _search_rows(scanner: Scanner, path: str, clean_blocks: frozenset[str]) -> tuple[Leak | None, list[str] | None]:
+    """Search the new or changed blocks of a table; where one has a finding, search all, for the number of its line."""
     try:
-        found, blocks = search_table(scanner, Path(path), known)
+        has_leak, blocks = search_table(scanner, Path(path), clean_blocks)
     except NoTable:
         return search_content(scanner, path, os.path.basename(path)), None
-    if found:
+    if has_leak:
         return search_content(scanner, path, os.path.basename(path)) or Leak("value_in_file"), None
     return None, blocks
 
 
 def search_content(scanner: Scanner, path: str, name: str) -> Leak | None:
-    """Search a file as it is."""
+    """Search the content of a file, in pieces.
+
+    Parameters
+    ----------
+    scanner : Scanner
+        With the identifiers.
+    path : str
+        Of the file; a link is not followed.
+    name : str
+        Decides how the content is parsed, see `Scanner.content`.
+
+    Returns
+    -------
+    Leak or None
+        The first finding.
+    """
     with open(os.open(path, _OPEN), "rb") as stream:
-        while data := stream.read(_LARGEST):
+        while data := stream.read(_MAX_PIECE):
             if leak := scanner.content(data, name):
                 return leak
     return None
 
 
 def search_parts(scanner: Scanner, parts: Iterator[export_readers.Part]) -> Leak | None:
-    """Search an exported file; its voxels as those of the arrays, where that is asked for."""
+    """Search the parts of an exported file; voxels need a longer finding, as in the arrays."""
     for part in parts:
-        for start in range(0, len(part.data), _LARGEST):
-            data = part.data[start : start + _LARGEST]
-            if leak := scanner.content(data, "", LEAST_IN_PIXELS if part.voxels else LEAST):
-                return Leak(leak.code)  # lines of a binary file say nothing
+        for start in range(0, len(part.data), _MAX_PIECE):
+            data = part.data[start : start + _MAX_PIECE]
+            if leak := scanner.content(data, "", MIN_WEIGHT_IN_PIXELS if part.voxels else MIN_WEIGHT):
+                return Leak(leak.code)  # a binary file has no lines
     return None
 
 
 def _search_pixels(scanner: Scanner, path: str) -> Leak | None:
-    """Search the voxels of the array that a shard belongs to, chunk by chunk."""
+    """Search the voxels of a shard, chunk by chunk, as its array decodes them."""
     import zarr
 
     parts = Path(path).parts
@@ -332,7 +357,10 @@ def _search_pixels(scanner: Scanner, path: str) -> Leak | None:
     ends = [min(start + size, whole) for start, size, whole in zip(starts, sizes, array.shape, strict=True)]
     first, *rest = map(range, starts, ends)
     for begin in first[:: array.chunks[0]]:
-        region = (slice(begin, min(begin + array.chunks[0], first.stop)), *(slice(one.start, one.stop) for one in rest))
-        if leak := scanner.content(array[region].tobytes(), "", LEAST_IN_PIXELS):
+        region = (
+            slice(begin, min(begin + array.chunks[0], first.stop)),
+            *(slice(axis.start, axis.stop) for axis in rest),
+        )
+        if leak := scanner.content(array[region].tobytes(), "", MIN_WEIGHT_IN_PIXELS):
             return leak
     return None

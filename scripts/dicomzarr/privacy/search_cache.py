@@ -1,8 +1,8 @@
-"""What the search for leaks found clean, so that a run searches only what is new or changed.
+"""Cache of clean files, so that the privacy search reads only new and changed ones.
 
-Files count by their stat, tables by the content of their blocks, arrays by groups of series: one digest over the stats
-of all that lies in them. A memory that is damaged, or was made by other code, for other words or with other needles
-than those it could answer for, is no memory: everything is searched again.
+Files are cached by their stat, tables by the digests of their blocks, and arrays by groups of series: one digest over
+the stats of all their files. The cache is not used, and everything is searched again, if it is damaged, was written by
+other code or for other words, or if a new identifier may occur in a cached file (`absent_hashes`).
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from dicomzarr.privacy.known_absent import Lookups
+from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.system import digested_json, files
 
-MEMORY = "searched.json"  # in the folder of caches
-GROUP_DIGITS = 3  # of the ids of the series of a group
+SEARCH_CACHE = "searched.json"  # in the folder of caches
+GROUP_DIGITS = 3  # first digits of a series id, which the series of a group share
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What lies in the folders of a group of series.
+    """The contents of the folders of a group of series.
 
     Attributes
     ----------
     series : mapping of str to list of str
-        For each series, the paths below its folder whose stats count, "" for itself; in the order of `in_order`.
+        Series id to the paths below its folder whose stats count, "" for the folder itself; sorted by `sort_paths`.
     state : str
         Digest of the stats.
     """
@@ -42,64 +42,75 @@ class Group:
     state: str
 
 
-def in_a_volume(path: str) -> bool:
-    """Return whether a path below a series is, or is below, a folder whose name is as long as that of a volume."""
+def is_in_volume(path: str) -> bool:
+    """Return whether a path below a series is, or is in, a folder with a name as long as a volume id."""
     return len(path) >= 9 and path[9:10] in ("", "/") and path.find("/", 1, 9) < 0
 
 
-def in_order(paths: Iterable[str]) -> list[str]:
-    """Return paths below a series by name, those of volumes last: as the memory gives them back."""
-    return sorted(paths, key=lambda path: (in_a_volume(path), path))
+def sort_paths(paths: Iterable[str]) -> list[str]:
+    """Sort paths below a series by name, those of volumes last, as the cache returns them."""
+    return sorted(paths, key=lambda path: (is_in_volume(path), path))
 
 
 def state_of(images: str, series: Mapping[str, Sequence[str]]) -> str:
-    """Return a digest of the stats of the folders of series and of what counts in them; empty where one is gone."""
+    """Return a digest of the stats of these paths in the folders of series; empty where one does not exist."""
     lstat, stats = os.lstat, []
     try:
         for name, paths in series.items():
             home = f"{images}/{name}"
             for path in paths:
-                one = lstat(home + path)
-                stats.append((one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino))
+                status = lstat(home + path)
+                stats.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
     except OSError:
         return ""
     return hashlib.blake2b(repr(stats).encode(), digest_size=12).hexdigest()
 
 
 def key_of(status: os.stat_result) -> list[int]:
-    """Return what says that a file is as it was."""
+    """Return size, times and inode: if they are equal, the file is unchanged."""
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def version_of(folder: Path) -> list[str]:
-    """Return the version of the memory in a folder of caches.
+    """Return the version of the cache in a folder of caches.
 
     Raises
     ------
     OSError, ValueError, KeyError
-        If there is none.
+        If there is no valid cache.
     """
-    version: list[str] = digested_json.read_record(folder / MEMORY)["version"]
+    version: list[str] = digested_json.read_record(folder / SEARCH_CACHE)["version"]
     return version
 
 
-class Memory:
-    """Which files were found clean.
+class Notes(TypedDict):
+    """What a child process recorded: files by place, tables by place, groups by name; see `SearchCache`."""
+
+    files: dict[str, list[int]]
+    tables: dict[str, list[str]]
+    groups: dict[str, list[Any]]
+    layouts: list[Sequence[str]]
+    absent_hashes: list[str]
+    searched: int
+
+
+class SearchCache:
+    """Files that were searched and are clean.
 
     Parameters
     ----------
     folder : Path
         Of caches, in the private tree.
     version : list of str
-        Code, level and the like: what another version found clean is searched again.
+        Code, level and the like; a cache of another version is not used.
     words : sequence of frozenset of str
-        Words that do not count, for each scanner: with others the same holds.
-    needles : ndarray of uint64
+        Words that do not count, for each scanner; a cache for other words is not used.
+    identifiers : ndarray of uint64
         Sorted.
-    lookups : Lookups
-        Notes what is looked for.
+    absent_hashes : AbsentHashes
+        Records the hashes that were looked up.
     run : str
-        Which run of the workflow this is.
+        Identifies the run of the workflow.
     """
 
     def __init__(
@@ -107,96 +118,116 @@ class Memory:
         folder: Path,
         version: list[str],
         words: Sequence[frozenset[str]],
-        needles: NDArray[np.uint64],
-        lookups: Lookups,
+        identifiers: NDArray[np.uint64],
+        absent_hashes: AbsentHashes,
         run: str,
     ) -> None:
-        self._path, self._lookups = folder / MEMORY, lookups
-        self._names: dict[tuple[Scanner, str], Leak | None] = {}
-        digest = blake3(np.ascontiguousarray(needles).data.cast("B")).hexdigest(length=16)
-        own = hashlib.blake2b(repr([sorted(each) for each in words]).encode(), digest_size=12).hexdigest()
-        self._same: dict[str, Any] = {"version": version, "words": own}
-        self._needles, self._run = digest, run
+        self._path, self._absent_hashes = folder / SEARCH_CACHE, absent_hashes
+        self._leaks_of_names: dict[tuple[Scanner, str], Leak | None] = {}
+        digest = blake3(np.ascontiguousarray(identifiers).data.cast("B")).hexdigest(length=16)
+        words_digest = hashlib.blake2b(repr([sorted(each) for each in words]).encode(), digest_size=12).hexdigest()
+        self._conditions: dict[str, Any] = {"version": version, "words": words_digest}
+        self._identifiers, self._run = digest, run
         self._files: dict[str, list[int]] = {}
         self._tables: dict[str, list[str]] = {}
         self._groups: dict[str, list[Any]] = {}
         self.searched = 0
-        known: Mapping[str, Any] = {}
+        cached: Mapping[str, Any] = {}
         try:
-            said = digested_json.read_record(self._path)
-            same = all(said[key] == value for key, value in self._same.items())
-            new = None if said["needles"] == digest else needles
-            if same and lookups.take_over(said["looked_up"], new):
-                known = said
+            record = digested_json.read_record(self._path)
+            is_same_search = all(record[key] == value for key, value in self._conditions.items())
+            new_identifiers = None if record["identifiers"] == digest else identifiers
+            if is_same_search and absent_hashes.load(record["absent_hashes"], new_identifiers):
+                cached = record
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        self._known = {key: known.get(key, {}) for key in ("files", "tables", "groups")}
-        # The same numbers as before, so that what is known stays as it stands.
-        self._known_layouts: list[Sequence[str]] = list(known.get("layouts", []))
-        self._layouts = {tuple(paths): number for number, paths in enumerate(self._known_layouts)}
-        # Whether this very run has searched the arrays already, after the last job that writes any.
-        self._is_fresh = bool(run) and known.get("run") == run
+        self._cached = {key: cached.get(key, {}) for key in ("files", "tables", "groups")}
+        # Layouts keep their numbers, so that cached groups need no change.
+        self._cached_layouts: list[Sequence[str]] = list(cached.get("layouts", []))
+        self._layouts = {tuple(paths): number for number, paths in enumerate(self._cached_layouts)}
+        # Whether this run has searched the arrays already, after its last job that writes arrays.
+        self._is_fresh = bool(run) and cached.get("run") == run
 
     def name(self, name: str, scanner: Scanner) -> Leak | None:
-        """Search a name; the same names come again in every series."""
-        if (scanner, name) not in self._names:
-            self._names[scanner, name] = scanner.name(name)
-        return self._names[scanner, name]
+        """Search the name of a file or folder; cached, since the names repeat in every series."""
+        if (scanner, name) not in self._leaks_of_names:
+            self._leaks_of_names[scanner, name] = scanner.name(name)
+        return self._leaks_of_names[scanner, name]
 
     # ---- files and tables
 
-    def knows(self, shown: str, status: os.stat_result) -> bool:
-        """Return whether the file was found clean and is as it was then."""
-        if self._known["files"].get(shown) != key_of(status):
+    def is_clean(self, place: str, status: os.stat_result) -> bool:
+        """Return whether the file is clean and unchanged since its search."""
+        if self._cached["files"].get(place) != key_of(status):
             self.searched += 1
             return False
-        self._files[shown] = key_of(status)
-        if shown in self._known["tables"]:
-            self._tables[shown] = self._known["tables"][shown]
+        self._files[place] = key_of(status)
+        if place in self._cached["tables"]:
+            self._tables[place] = self._cached["tables"][place]
         return True
 
-    def keep(self, shown: str, status: os.stat_result, blocks: list[str] | None) -> None:
-        """Note that a file is clean, and the blocks of it if it is a table."""
-        self._files[shown] = key_of(status)
-        if blocks is not None:
-            self._tables[shown] = blocks
+    def add_file(self, place: str, status: os.stat_result, blocks: list[str] | None) -> None:
+        """Record a clean file.
 
-    def blocks(self, shown: str) -> frozenset[str]:
-        """Return the digests of the blocks of a table that were found clean."""
-        return frozenset(self._known["tables"].get(shown, ()))
+        Parameters
+        ----------
+        place : str
+            Its path below the results or the working folder.
+        status : os.stat_result
+            From before its search.
+        blocks : list of str or None
+            Digests of its blocks if it is a table.
+        """
+        self._files[place] = key_of(status)
+        if blocks is not None:
+            self._tables[place] = blocks
+
+    def blocks(self, place: str) -> frozenset[str]:
+        """Return the digests of the clean blocks of a table."""
+        return frozenset(self._cached["tables"].get(place, ()))
 
     # ---- groups of series
 
-    def knows_group(self, name: str, images: str, series: Sequence[str]) -> bool:
-        """Return whether a group of these series was found clean, and all in it is as it was then."""
+    def is_clean_group(self, name: str, images: str, series: Sequence[str]) -> bool:
+        """Return whether a group is clean and unchanged since its search.
+
+        Parameters
+        ----------
+        name : str
+            First digits of the ids of its series.
+        images : str
+            Path of the Zarr group of all images.
+        series : sequence of str
+            Ids of the series that exist now; a group of other series is not clean.
+        """
         try:
-            state, *rows = self._known["groups"][name]
-            known = {row[0]: self._paths(row) for row in rows}
+            state, *rows = self._cached["groups"][name]
+            paths = {row[0]: self._paths(row) for row in rows}
         except (KeyError, IndexError, TypeError, ValueError):
             return False
-        if list(known) != list(series) or (not self._is_fresh and state_of(images, known) != state):
+        if list(paths) != list(series) or (not self._is_fresh and state_of(images, paths) != state):
             return False
-        self._groups[name] = self._known["groups"][name]
+        self._groups[name] = self._cached["groups"][name]
         return True
 
     def _paths(self, row: Sequence[Any]) -> list[str]:
         _, rest, *volumes = row
-        paths = list(self._known_layouts[rest])
+        paths = list(self._cached_layouts[rest])
         for volume, number in zip(volumes[::2], volumes[1::2], strict=True):
-            paths += [f"/{volume}{path}" for path in self._known_layouts[number]]
+            paths += [f"/{volume}{path}" for path in self._cached_layouts[number]]
         return paths
 
-    def keep_group(self, name: str, group: Group) -> None:
-        """Note that a group is clean: what lies in it, by numbers of layouts, which many share, and the state."""
+    def add_group(self, name: str, group: Group) -> None:
+        """Record a clean group: its state, and its paths by the numbers of layouts, which many volumes share."""
         if not group.state:
             return
         rows = []
         for series, paths in group.series.items():
             volumes: dict[str, list[str]] = {}
             for path in paths:
-                if in_a_volume(path):
+                if is_in_volume(path):
                     volumes.setdefault(path[1:9], []).append(path[9:])
-            row: list[Any] = [series, self._layout([path for path in paths if not in_a_volume(path)])]
+            row: list[Any] = [series, self._layout([path for path in paths if not is_in_volume(path)])]
             for volume, below in volumes.items():
                 row += [volume, self._layout(below)]
             rows.append(row)
@@ -205,43 +236,43 @@ class Memory:
     def _layout(self, paths: Sequence[str]) -> int:
         return self._layouts.setdefault(tuple(paths), len(self._layouts))
 
-    # ---- a process apart
+    # ---- processes
 
-    def begin_apart(self) -> None:
-        """Forget, in a forked process, what the parent has noted already."""
+    def start_in_child(self) -> None:
+        """Start empty in a forked process: the parent has its own notes."""
         self._files, self._tables, self._groups = {}, {}, {}
         self.searched = 0
-        self._lookups.begin_apart()
+        self._absent_hashes.start_in_child()
 
-    def told(self) -> dict[str, Any]:
-        """Return what a process noted, for its parent."""
+    def notes(self) -> Notes:
+        """Return what a child process recorded, for its parent."""
         return {
             "files": self._files,
             "tables": self._tables,
             "groups": self._groups,
             "layouts": [*self._layouts],
-            "looked_up": self._lookups.new(),
+            "absent_hashes": self._absent_hashes.flush(),
             "searched": self.searched,
         }
 
-    def take(self, told: Mapping[str, Any]) -> None:
-        """Take over what a process noted."""
-        self._files |= told["files"]
-        self._tables |= told["tables"]
-        numbers = [self._layout(paths) for paths in told["layouts"]]
-        for name, (state, *rows) in told["groups"].items():
+    def merge(self, notes: Notes) -> None:
+        """Add what a child process recorded."""
+        self._files |= notes["files"]
+        self._tables |= notes["tables"]
+        numbers = [self._layout(paths) for paths in notes["layouts"]]
+        for name, (state, *rows) in notes["groups"].items():
             for row in rows:
                 row[1] = numbers[row[1]]
                 row[3::2] = [numbers[number] for number in row[3::2]]
             self._groups[name] = [state, *rows]
-        self._lookups.add(told["looked_up"])
-        self.searched += told["searched"]
+        self._absent_hashes.merge(notes["absent_hashes"])
+        self.searched += notes["searched"]
 
     def save(self) -> None:
-        """Write it whole, for the owner alone; what was looked up is on the disk before."""
-        content = self._same | {
-            "needles": self._needles,
-            "looked_up": self._lookups.save(),
+        """Write the cache atomically, readable by the owner alone; the absent hashes are written before."""
+        content = self._conditions | {
+            "identifiers": self._identifiers,
+            "absent_hashes": self._absent_hashes.save(),
             "run": self._run,
             "files": self._files,
             "tables": self._tables,
@@ -249,4 +280,4 @@ class Memory:
             "layouts": [*self._layouts],
         }
         files.write_if_changed(self._path, digested_json.record_json(content), private=True)
-        self._lookups.sweep()
+        self._absent_hashes.remove_unlisted()

@@ -1,7 +1,8 @@
-"""Tables searched in blocks of rows, so that one more row in a hundred thousand costs one block.
+"""Search tables in blocks of rows, so that a new row among a hundred thousand costs the search of one block.
 
-Blocks end where the content of a row says so: a row that comes or goes moves no other block's ends. A block is searched
-with the head of the table and with the words before it, so that nothing is lost between two of them.
+The checksum of a row decides whether a block ends with it, so that an inserted or removed row does not move the ends of
+other blocks. A block is searched together with the header row and the last words before it, so that a value across two
+blocks is found.
 """
 
 from __future__ import annotations
@@ -14,32 +15,41 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import IO
 
-from dicomzarr.privacy.identifiers import LONGEST, words_of
+from dicomzarr.privacy.identifiers import MAX_WORDS, words_of
 from dicomzarr.privacy.scanner import Scanner, text_of_rows, without_arrays
 
-_ENDS = 63  # of the checksum of a row: one row in so many plus one ends a block, on average
-_MOST_ROWS = 1024
-_LONGEST_ROW = 1 << 20  # bytes
+_END_MASK = 63  # bits of the checksum of a row that are 0 at the end of a block: one row in 64 on average
+_MAX_ROWS = 1024
+_MAX_ROW = 1 << 20  # bytes
 
 
 class NoTable(ValueError):
-    """The file is to be searched in one piece: it is not UTF-8, or its rows have no ends."""
+    """The file cannot be split into blocks and must be searched as a whole: not UTF-8, or rows without an end."""
 
 
-def search_table(scanner: Scanner, path: Path, known: Container[str]) -> tuple[bool, list[str]]:
-    """Return whether a table holds a needle, and the digests of its blocks.
+def search_table(scanner: Scanner, path: Path, clean_blocks: Container[str]) -> tuple[bool, list[str]]:
+    """Search a table.
 
     Parameters
     ----------
     scanner : Scanner
+        With the identifiers.
     path : Path
         A CSV file.
-    known : container of str
-        Digests of blocks that were found clean.
+    clean_blocks : container of str
+        Digests of blocks that are clean and not searched again.
+
+    Returns
+    -------
+    has_leak : bool
+        Whether the table holds an identifier.
+    digests : list of str
+        Of all blocks; empty where there is a leak.
 
     Raises
     ------
     NoTable
+        If the file cannot be split into blocks.
     """
     digests = []
     with open(path, "rb") as stream:
@@ -51,7 +61,7 @@ def search_table(scanner: Scanner, path: Path, known: Container[str]) -> tuple[b
             for part in (head, *before, b"", *block):
                 digest.update(len(part).to_bytes(8, "little") + part)
             digests.append(digest.hexdigest())
-            if digests[-1] not in known and scanner.rows(columns, _rows([*before, *block])):
+            if digests[-1] not in clean_blocks and scanner.rows(columns, _rows([*before, *block])):
                 return True, []
             before = _last_words(columns, [*before, *block])
         if not digests and scanner.rows(columns, []):
@@ -60,23 +70,23 @@ def search_table(scanner: Scanner, path: Path, known: Container[str]) -> tuple[b
 
 
 def _line(stream: IO[bytes]) -> bytes:
-    line = stream.readline(_LONGEST_ROW)
-    if len(line) == _LONGEST_ROW or b"\0" in line:
+    line = stream.readline(_MAX_ROW)
+    if len(line) == _MAX_ROW or b"\0" in line:
         raise NoTable
     return line
 
 
 def _blocks(stream: IO[bytes]) -> Iterator[list[bytes]]:
-    """Yield the rows of blocks; within quotation marks none ends."""
+    """Yield the rows of each block; a block does not end within quotation marks."""
     rows: list[bytes] = []
     is_quoted = False
     while line := _line(stream):
         rows.append(line)
         is_quoted ^= line.count(b'"') % 2 == 1
-        if not is_quoted and (zlib.crc32(line) & _ENDS == 0 or len(rows) >= _MOST_ROWS):
+        if not is_quoted and (zlib.crc32(line) & _END_MASK == 0 or len(rows) >= _MAX_ROWS):
             yield rows
             rows = []
-        elif len(rows) > 64 * _MOST_ROWS:
+        elif len(rows) > 64 * _MAX_ROWS:
             raise NoTable
     if rows:
         yield rows
@@ -90,11 +100,11 @@ def _rows(lines: list[bytes]) -> list[list[str]]:
 
 
 def _last_words(columns: list[str], lines: list[bytes]) -> list[bytes]:
-    """Return the last rows that hold as many words as a needle may have before its last one; or all."""
+    """Return the last rows that together hold `MAX_WORDS` - 1 words, or all rows."""
     for number in range(1, len(lines)):
         last = lines[-number:]
         if b"".join(last).count(b'"') % 2 == 0:
             text = without_arrays(text_of_rows(columns, _rows(last)))
-            if len(words_of(text)) >= LONGEST - 1:
+            if len(words_of(text)) >= MAX_WORDS - 1:
                 return last
     return lines

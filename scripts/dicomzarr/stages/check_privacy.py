@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dicomzarr.privacy import export_readers
-from dicomzarr.privacy.identifiers import NEEDLES, needles_of, read_needles, words_of
-from dicomzarr.privacy.known_absent import Lookups
-from dicomzarr.privacy.plain_words import own_words, snakemakes_words
+from dicomzarr.privacy.absent_hashes import AbsentHashes
+from dicomzarr.privacy.identifiers import IDENTIFIERS, identifiers_of, read_identifiers, words_of
+from dicomzarr.privacy.plain_words import own_words, snakemake_words
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
-from dicomzarr.privacy.search_cache import Memory, version_of
+from dicomzarr.privacy.search_cache import SearchCache, version_of
 from dicomzarr.system import files, locks, safe_messages
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.project import ROOT
@@ -68,21 +68,21 @@ def check_privacy(
     """
     cache = results.private / "cache"
     try:
-        needles, gathered, whole = read_needles(cache / NEEDLES)
+        identifiers, gathered, whole = read_identifiers(cache / IDENTIFIERS)
     except (OSError, ValueError, EOFError, IndexError):
         raise PrivacyProblem("what to look for is not there (private/cache): run the workflow again") from None
     own = own_words(ROOT)
     prove(own, results)
     own |= {word for text in chosen for word in words_of(text)}
-    lookups = Lookups(cache, needles)
-    snakemakes = own | snakemakes_words()
+    absent_hashes = AbsentHashes(cache, identifiers)
+    snakemakes = own | snakemake_words()
     scanners = {
-        "dataset": Scanner(lookups, own),
-        "snakemake": Scanner(lookups, snakemakes, _known_places(results, work)),
+        "dataset": Scanner(absent_hashes, own),
+        "snakemake": Scanner(absent_hashes, snakemakes, _known_places(results, work)),
     }
     time.sleep(_TICK)  # what is written from now on has another time than what was there
     version = [code, level, f"{gathered:x}", *chosen]
-    memory = Memory(cache, version, (own, snakemakes), whole, lookups, _run_of(results))
+    memory = SearchCache(cache, version, (own, snakemakes), whole, absent_hashes, _run_of(results))
     found = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
     if found:
@@ -107,7 +107,7 @@ def search_afterwards(results: Results, work: Path) -> None:
     PrivacyProblem
         As `check_privacy`.
     """
-    if not (results.private / "cache" / NEEDLES).exists():
+    if not (results.private / "cache" / IDENTIFIERS).exists():
         return  # no header was read
     try:
         code, level, _, *chosen = version_of(results.private / "cache")
@@ -166,7 +166,7 @@ def prove(own: frozenset[str], results: Results) -> None:
         If one is not found.
     """
     value = f"Canary{secrets.token_hex(6)}^Wren{secrets.token_hex(4)}".encode()
-    scanner = Scanner(frozenset(needles_of("PN", value)), own)
+    scanner = Scanner(frozenset(identifiers_of("PN", value)), own)
     folder = files.make_private(results.temporary / f"canary.{os.getpid()}")
     try:
         for form, data in _forms(value).items():

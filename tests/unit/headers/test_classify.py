@@ -1,4 +1,4 @@
-"""What the header of a file says: the class of the file, and the facts of its image."""
+"""Classification of files by their header, and the attributes of images."""
 
 from __future__ import annotations
 
@@ -178,12 +178,12 @@ def test_not_dicom(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("form", ["zip", "tar", "gztar", "bztar", "xztar"])
-def test_archives_are_told_by_their_bytes(form: str, tmp_path: Path) -> None:
+def test_archives_are_recognised_by_their_bytes(form: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "image.dcm").write_bytes(file(image()))
-    made = Path(shutil.make_archive(str(tmp_path / "made"), form, tmp_path / "in"))
-    assert reason_of(made.read_bytes()) == ("skipped", "archive")
-    assert both(made.read_bytes()[:128].ljust(128, b"\0") + file(image())[128:]).outcome == "image"  # a preamble may
+    archive = Path(shutil.make_archive(str(tmp_path / "made"), form, tmp_path / "in"))
+    assert reason_of(archive.read_bytes()) == ("skipped", "archive")
+    assert both(archive.read_bytes()[:128].ljust(128, b"\0") + file(image())[128:]).outcome == "image"  # a preamble may
 
 
 def test_empty_and_prefix_only() -> None:
@@ -198,11 +198,11 @@ def test_unknown_syntax_keeps_its_name() -> None:
     assert (answer.outcome, answer.facts["TransferSyntaxUID"]) == ("image", "1.2.840.113619.5.2")
 
 
-def test_pixel_data_length_that_lies() -> None:
+def test_wrong_pixel_data_length() -> None:
     short = image(PixelData=Element(0x7FE00010, "OW", bytes(46)))
     assert reason_of(file(short)) == ("quarantined", "truncated_pixel_data")
     vast = image(PixelData=Element(0x7FE00010, "OW", bytes(48), length=0xFFFFFFF0))
-    assert reason_of(file(vast)) == ("image", "")  # all voxels are there
+    assert reason_of(file(vast)) == ("image", "")  # all voxels are present
 
 
 def test_bits_are_packed_across_frames() -> None:
@@ -258,7 +258,7 @@ def test_objects_without_pixels(suffix: str, reason: str) -> None:
 
 def test_an_image_without_pixels_is_missing_them() -> None:
     assert reason_of(file(image(PixelData=None))) == ("skipped", "missing_pixel_data")
-    assert reason_of(file(image()[:9])) == ("skipped", "no_pixel_data")  # nothing says that there ever was an image
+    assert reason_of(file(image()[:9])) == ("skipped", "no_pixel_data")  # it never described pixels
     spectrum = image(PixelData=None, SOPClassUID=text(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.4.2"))
     assert reason_of(file(spectrum)) == ("skipped", "no_pixel_data")
 
@@ -385,7 +385,7 @@ def test_corpus() -> None:
         with open(CORPUS / "dicom" / path, "rb") as source:
             size = os.fstat(source.fileno()).st_size
             answer = read_header(source.fileno(), size)
-            assert answer == _read_header(partial(os.pread, source.fileno()), size, use_lean=False), path
+            assert answer == _read_header(partial(os.pread, source.fileno()), size, use_fast=False), path
         assert answer.outcome == outcomes.get(golden["expect"], "ignored"), path
         if answer.outcome == "image":
             facts = answer.facts

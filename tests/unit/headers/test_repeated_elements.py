@@ -1,4 +1,4 @@
-"""Elements that the fast reader remembers of earlier headers make it faster, and change nothing that it finds."""
+"""The cache of repeated elements makes the fast reader faster and changes no result."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ Elements = dict[int, tuple[str, bytes]]
 @pytest.fixture(scope="module", autouse=True)
 def short_headers() -> Iterator[None]:
     """Let short headers be compared as well."""
-    many, repeated_elements.MANY = repeated_elements.MANY, 1
+    minimum, repeated_elements.MIN_SINGLE = repeated_elements.MIN_SINGLE, 1
     yield
-    repeated_elements.MANY = many
+    repeated_elements.MIN_SINGLE = minimum
 
 
 @st.composite
@@ -74,7 +74,7 @@ def read(data: bytes, implicit: bool) -> RawHeader | str:
 @pytest.mark.parametrize("implicit", [False, True])
 @settings(max_examples=100)
 @given(headers=series(), cut=st.integers(0, 30), moved=st.none() | st.tuples(st.integers(0, 30), st.integers(0, 30)))
-def test_memory_changes_nothing(
+def test_cache_changes_no_result(
     implicit: bool, headers: list[Elements], cut: int, moved: tuple[int, int] | None
 ) -> None:
     files = []
@@ -86,63 +86,63 @@ def test_memory_changes_nothing(
     files.append(files[-1][: max(len(files[-1]) - cut, 0)])
     cold = []
     for data in files:
-        repeated_elements.MEMORIES.clear()
+        repeated_elements.HEADER_CACHES.clear()
         cold.append(read(data, implicit))
-    repeated_elements.MEMORIES.clear()
-    known = repeated_elements.MEMORIES.setdefault((implicit, WANTED), repeated_elements.Memory())
+    repeated_elements.HEADER_CACHES.clear()
+    cache = repeated_elements.HEADER_CACHES.setdefault((implicit, WANTED), repeated_elements.HeaderCache())
     warm = []
     for data in [*files, *files]:
-        known._left = 0  # compare each header with the one before
+        cache._left = 0  # compare each header with the one before
         warm.append(read(data, implicit))
     assert warm == [*cold, *cold]
-    event(f"runs: {min(len(known.runs), 3)}")
+    event(f"runs: {min(len(cache.runs), 3)}")
 
 
-def test_headers_that_are_alike_are_read_in_runs() -> None:
+def test_equal_elements_are_read_in_runs() -> None:
     values = dict.fromkeys(TAGS, ("LO", b"AB"))
     alike = b"".join(encoded(tag, *values[tag], True) for tag in TAGS) + encoded(0x7FE00010, "OB", b"pixels", True)
-    repeated_elements.MEMORIES.clear()
+    repeated_elements.HEADER_CACHES.clear()
     for _ in range(3):
         read(alike, True)
-    (run,) = repeated_elements.MEMORIES[True, WANTED].runs
+    (run,) = repeated_elements.HEADER_CACHES[True, WANTED].runs
     assert alike.startswith(run.data) and run.elements > 30
-    repeated_elements.MEMORIES.clear()
+    repeated_elements.HEADER_CACHES.clear()
 
 
-def test_a_run_goes_on_behind_sequences_and_long_values() -> None:
+def test_a_run_continues_after_sequences_and_long_values() -> None:
     parts = [encoded(tag, "LO", b"AB", False) for tag in TAGS if tag < 0x00081140]
     parts += [encoded(0x00081140, "SQ", b"x" * 20, False), encoded(0x00082218, "open", b"", False)]
     parts += [encoded(tag, "LO", b"AB", False) for tag in TAGS if tag > 0x00082218 and tag not in NAMING]
     parts += [encoded(0x00991010, "OB", b"z" * 9000, False), encoded(0x7FE00010, "OB", b"pixels", False)]
-    repeated_elements.MEMORIES.clear()
-    found = [read(b"".join(parts), False) for _ in range(3)]
-    (run,) = repeated_elements.MEMORIES[False, WANTED].runs
-    assert run.data == b"".join(parts[:-1]) and found[0] == found[1] == found[2]
-    repeated_elements.MEMORIES.clear()
+    repeated_elements.HEADER_CACHES.clear()
+    headers = [read(b"".join(parts), False) for _ in range(3)]
+    (run,) = repeated_elements.HEADER_CACHES[False, WANTED].runs
+    assert run.data == b"".join(parts[:-1]) and headers[0] == headers[1] == headers[2]
+    repeated_elements.HEADER_CACHES.clear()
 
 
 def test_headers_with_nothing_in_common_are_compared_seldom() -> None:
-    known, compared = repeated_elements.Memory(), 0
+    cache, compared = repeated_elements.HeaderCache(), 0
     for turn in range(2000):
-        before = known._left
-        known.compare(b"%d" % turn, 0, 99, lambda data, position: None)
-        compared += known._left >= before
+        before = cache._left
+        cache.compare(b"%d" % turn, 0, 99, lambda data, position: None)
+        compared += cache._left >= before
     assert compared < 20
 
 
-def test_a_known_run_out_of_order_is_unclear() -> None:
+def test_a_cached_run_out_of_order_is_unclear() -> None:
     parts = [encoded(tag, "LO", b"AB", True) for tag in TAGS]
-    repeated_elements.MEMORIES.clear()
+    repeated_elements.HEADER_CACHES.clear()
     for _ in range(3):
         assert read(b"".join([*parts, encoded(0x7FE00010, "OB", b"pixels", True)]), True) != "Unclear"
     later = encoded(0x00991010, "LO", b"AB", True)
     assert read(b"".join([later, *parts, encoded(0x7FE00010, "OB", b"pixels", True)]), True) == "Unclear"
-    repeated_elements.MEMORIES.clear()
+    repeated_elements.HEADER_CACHES.clear()
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
-def test_what_comes_again_means_what_it_means_in_its_own_file(syntax: str) -> None:
-    repeated_elements.MEMORIES.clear()
+def test_repeated_values_follow_the_pixel_representation_of_their_file(syntax: str) -> None:
+    repeated_elements.HEADER_CACHES.clear()
     alike = {
         "SmallestImagePixelValue": number(0x00280106, 65000, syntax),
         "LargestImagePixelValue": number(0x00280107, 65535, syntax),
@@ -151,14 +151,14 @@ def test_what_comes_again_means_what_it_means_in_its_own_file(syntax: str) -> No
         "RescaleIntercept": text(0x00281052, "DS", "NaN"),
         "RescaleSlope": text(0x00281053, "DS", "1"),
     }
-    found = []
+    read_headers = []
     for turn in range(40):
         signed = number(0x00280103, turn % 2, syntax)
         instance = text(0x00200013, "IS", str(turn))
-        made = image(syntax, InstanceNumber=instance, PixelRepresentation=signed, **alike)
-        found.append(both(file(made, syntax)))
-    (known,) = repeated_elements.MEMORIES.values()
-    repeated_elements.MEMORIES.clear()
-    assert any(run.meanings for run in known.runs)
-    assert [header.facts["PixelPaddingValue"] for header in found] == [65001, -535] * 20
-    assert [header.facts["InstanceNumber"] for header in found] == list(range(40))
+        elements = image(syntax, InstanceNumber=instance, PixelRepresentation=signed, **alike)
+        read_headers.append(both(file(elements, syntax)))
+    (cache,) = repeated_elements.HEADER_CACHES.values()
+    repeated_elements.HEADER_CACHES.clear()
+    assert any(run.meanings for run in cache.runs)
+    assert [header.facts["PixelPaddingValue"] for header in read_headers] == [65001, -535] * 20
+    assert [header.facts["InstanceNumber"] for header in read_headers] == list(range(40))

@@ -1,4 +1,4 @@
-"""Compressed frames: one table of reference cases run by every decoder that can read it; and streams that lie."""
+"""Compressed frames: a table of reference cases, for every decoder that can read them; and inconsistent streams."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def open_case(case: Case) -> FrameReader:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_reference_case(case: Case) -> None:
-    made = open_case(case)
-    frame = made[0]
+    image = open_case(case)
+    frame = image[0]
     assert frame.pixels.dtype == case.array.dtype
     assert frame.pixels.flags.c_contiguous
     assert frame.flags == case.flags
     difference = np.abs(frame.pixels.astype(np.int64) - case.array.astype(np.int64)).max()
     assert difference <= case.tolerance
-    assert made.cross_check(0, frame).outcome != "refused"
+    assert image.cross_check(0, frame).outcome != "refused"
 
 
 def test_every_compressed_transfer_syntax_has_a_case() -> None:
@@ -64,12 +64,12 @@ CANNOT = {
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_decoder_reads_every_case_it_can(case: Case) -> None:
     form = open_case(case).format
-    how = decode_plan.plan(encoded(case), form)
+    plan = decode_plan.make_plan(encoded(case), form)
     read = 0
     for decoder in EVERY[form.syntax.family]:
         if any(case.name.startswith(CANNOT.get(decoder.name().split()[0], ())) for _ in "x"):
             continue
-        plane, flags = decode_plan.decode(encoded(case), form, how, decoder)
+        plane, flags = decode_plan.decode(encoded(case), form, plan, decoder)
         assert np.abs(plane.astype(np.int64) - case.array.astype(np.int64)).max() <= case.tolerance, decoder.name()
         assert flags == set(case.flags)
         read += 1
@@ -103,16 +103,16 @@ def test_rle_of_one_bit(packed: bool) -> None:
         segment = b"".join(bytes([0, byte]) for byte in content)
         fragments.append(np.array([1, 64, *[0] * 14], "<u4").tobytes() + segment)
     header = {"Rows": 5, "Columns": 7, "NumberOfFrames": 3, "BitsAllocated": 1}
-    made = reader(encapsulate(fragments), f"{DICOM}.5", **header)
-    for number, frame in enumerate(made):
+    image = reader(encapsulate(fragments), f"{DICOM}.5", **header)
+    for number, frame in enumerate(image):
         np.testing.assert_array_equal(frame.pixels, want[number])
-        assert made.cross_check(number, frame).outcome == "agreed"
+        assert image.cross_check(number, frame).outcome == "agreed"
 
 
 @pytest.mark.parametrize("near", [0, 1, 3])
 @pytest.mark.parametrize("bits", [8, 12, 16])
 @pytest.mark.parametrize("colour", [False, True])
-def test_jpeg_ls_by_the_book_equals_the_library(near: int, bits: int, colour: bool) -> None:
+def test_our_jpeg_ls_decoder_equals_the_library(near: int, bits: int, colour: bool) -> None:
     import imagecodecs
 
     from dicomzarr.pixels import second_jpegls
@@ -138,31 +138,31 @@ def test_frames_of_one_bit_each_begin_on_a_byte_when_deflated() -> None:
 
 
 @pytest.mark.parametrize("syntax", [".4.70", ".4.80", ".4.110"])
-def test_signed_values_in_streams_that_know_no_sign(syntax: str) -> None:
+def test_signed_values_in_streams_without_a_sign(syntax: str) -> None:
     want = picture(16, signed=True)
     encode = {
         ".4.70": jpeg(lossless=True, predictor=1, bitspersample=16),
         ".4.80": by("jpegls_encode"),
         ".4.110": by("jpegxl_encode", lossless=True),
     }[syntax]
-    made = one_fragment_reader(encode(want.view("<u2")), syntax, want)
-    np.testing.assert_array_equal(made[0].pixels, want)
+    image = one_fragment_reader(encode(want.view("<u2")), syntax, want)
+    np.testing.assert_array_equal(image[0].pixels, want)
     # 12 bits stored: the stream holds the lower 12 bits, the sign is theirs
     want = picture(12, signed=True)
     cells = want.view("<u2") & 0xFFF
     if syntax != ".4.110":
         encode = jpeg(lossless=True, predictor=1, bitspersample=12) if syntax == ".4.70" else encode
-        made = one_fragment_reader(encode(cells), syntax, want, BitsStored=12, HighBit=11)
-        np.testing.assert_array_equal(made[0].pixels, want)
+        image = one_fragment_reader(encode(cells), syntax, want, BitsStored=12, HighBit=11)
+        np.testing.assert_array_equal(image[0].pixels, want)
 
 
-def test_junk_that_was_compressed_with_the_cells_is_cleared() -> None:
+def test_unused_bits_that_were_compressed_with_the_cells_are_cleared() -> None:
     want = picture(12)
     cells = want | 0xA000
     for syntax, data in ((".5", rle(cells)), (".4.80", by("jpegls_encode")(cells)), (".8.1", deflate(cells))):
-        made = one_fragment_reader(data, syntax, want, BitsStored=12, HighBit=11)
-        np.testing.assert_array_equal(made[0].pixels, want)
-        assert "unused_bits_set" in made[0].flags
+        image = one_fragment_reader(data, syntax, want, BitsStored=12, HighBit=11)
+        np.testing.assert_array_equal(image[0].pixels, want)
+        assert "unused_bits_set" in image[0].flags
 
 
 def test_high_bit_shifts_cells_and_not_samples() -> None:
@@ -170,8 +170,8 @@ def test_high_bit_shifts_cells_and_not_samples() -> None:
     shifted = (want << 4).astype("<u2")
     header = {"BitsStored": 12, "HighBit": 15}
     for syntax, data in ((".5", rle(shifted)), (".4.80", by("jpegls_encode")(shifted)), (".8.1", deflate(shifted))):
-        made = one_fragment_reader(data, syntax, want, **header)
-        np.testing.assert_array_equal(made[0].pixels, want)
+        image = one_fragment_reader(data, syntax, want, **header)
+        np.testing.assert_array_equal(image[0].pixels, want)
     right = jpeg(lossless=True, predictor=1, bitspersample=12)(want)
     np.testing.assert_array_equal(one_fragment_reader(right, ".4.70", want, **header)[0].pixels, want)
 
@@ -181,23 +181,23 @@ def test_jpeg_2000_whose_sign_contradicts_the_header(header_is_signed: bool) -> 
     encode = by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K", bitspersample=13)
     want = picture(13, signed=header_is_signed)
     other = (want.view("<u2") & 0x1FFF) if header_is_signed else ((want << 3).astype("<u2").view("<i2") >> 3)
-    made = one_fragment_reader(encode(other.astype("<u2" if header_is_signed else "<i2")), ".4.90", want)
-    frame = made[0]
+    image = one_fragment_reader(encode(other.astype("<u2" if header_is_signed else "<i2")), ".4.90", want)
+    frame = image[0]
     np.testing.assert_array_equal(frame.pixels, want)
     assert "sign_mismatch" in frame.flags
-    assert made.cross_check(0, frame).outcome == "agreed"
+    assert image.cross_check(0, frame).outcome == "agreed"
 
 
 def test_8_bits_in_16_allocated() -> None:
     small = picture(8)
     for syntax, encode in ((".4.80", by("jpegls_encode")), (".4.70", jpeg(lossless=True, predictor=1))):
-        made = one_fragment_reader(encode(small), syntax, small, BitsAllocated=16, BitsStored=8, HighBit=7)
-        assert made[0].pixels.dtype.str == "<u2"
-        np.testing.assert_array_equal(made[0].pixels, small)
-        assert made[0].flags == ()
+        image = one_fragment_reader(encode(small), syntax, small, BitsAllocated=16, BitsStored=8, HighBit=7)
+        assert image[0].pixels.dtype.str == "<u2"
+        np.testing.assert_array_equal(image[0].pixels, small)
+        assert image[0].flags == ()
 
 
-def test_overshoot_of_lossy_compression_is_kept() -> None:
+def test_overshoot_of_lossy_compression_is_not_cut_off() -> None:
     cells = picture(16)
     data = by("jpeg2k_encode", level=80, codecformat="J2K")(cells)
     frame = one_fragment_reader(data, ".4.91", cells, BitsStored=12, HighBit=11)[0]
@@ -218,7 +218,7 @@ SOLID = np.full((16, 16, 3), (200, 30, 60), np.uint8)
         (b"", ""),
     ],
 )
-def test_colour_of_dct_jpeg_is_what_the_stream_says(header: str, marker: bytes, colour: str) -> None:
+def test_colour_of_dct_jpeg_follows_the_markers_of_the_stream(header: str, marker: bytes, colour: str) -> None:
     import imagecodecs
 
     truth = colour or ("RGB" if header == "RGB" else "YBR")
@@ -226,12 +226,12 @@ def test_colour_of_dct_jpeg_is_what_the_stream_says(header: str, marker: bytes, 
     data = bytes(imagecodecs.jpeg8_encode(SOLID, level=100, colorspace="RGB", outcolorspace=space, subsampling="444"))
     data = _neutral(data, marker)
     assert codestream.read_jpeg(data).colour == colour
-    made = one_fragment_reader(data, ".4.50", SOLID, PhotometricInterpretation=header)
-    frame = made[0]
+    image = one_fragment_reader(data, ".4.50", SOLID, PhotometricInterpretation=header)
+    frame = image[0]
     np.testing.assert_allclose(frame.pixels.astype(int), SOLID.astype(int), atol=3)
     contradicted = bool(colour) and colour != header[:3]
     assert frame.flags == (("photometric_from_stream",) if contradicted else ())
-    assert made.cross_check(0, frame) == CrossCheck("agreed", decoders.JPEG_PILLOW.name())
+    assert image.cross_check(0, frame) == CrossCheck("agreed", decoders.JPEG_PILLOW.name())
 
 
 def _neutral(data: bytes, marker: bytes) -> bytes:
@@ -250,7 +250,7 @@ def _neutral(data: bytes, marker: bytes) -> bytes:
     return b"".join([*out, bytes(scan)])
 
 
-def test_component_ids_say_rgb() -> None:
+def test_component_ids_declare_rgb() -> None:
     import imagecodecs
 
     data = bytearray(imagecodecs.jpeg8_encode(SOLID, level=100, colorspace="RGB", outcolorspace="RGB"))
@@ -272,12 +272,12 @@ def test_ybr_without_a_transform_in_the_stream_is_converted_after_decoding(synta
         ".4.90": by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K", mct=False),
         ".1.98": lambda array: array.tobytes(),
     }[syntax]
-    made = one_fragment_reader(encode(ybr), syntax, rgb, PhotometricInterpretation="YBR_FULL")
-    assert made.format.photometric == "RGB"
-    np.testing.assert_array_equal(made[0].pixels, convert_color_space(ybr, "YBR_FULL", "RGB"))
+    image = one_fragment_reader(encode(ybr), syntax, rgb, PhotometricInterpretation="YBR_FULL")
+    assert image.format.photometric == "RGB"
+    np.testing.assert_array_equal(image[0].pixels, convert_color_space(ybr, "YBR_FULL", "RGB"))
 
 
-# Streams that lie or break --------------------------------------------------------------------------------------------
+# Inconsistent and broken streams --------------------------------------------------------------------------------------
 
 
 def refusal(data: bytes, syntax: str, array: Array, **header: Any) -> SetAside:
@@ -289,7 +289,7 @@ def refusal(data: bytes, syntax: str, array: Array, **header: Any) -> SetAside:
 @pytest.mark.parametrize(
     "case", [c for c in CASES if c.name.split()[0] in ("jpeg", "jpeg-ls", "lossless", "htj2k")], ids=str
 )
-def test_a_size_other_than_the_headers_is_told_before_decoding(case: Case) -> None:
+def test_a_size_that_differs_from_the_header_is_reported_before_decoding(case: Case) -> None:
     rows, columns = case.array.shape[:2]
     for change in ({"Rows": rows + 1}, {"Columns": columns - 1}, {"Rows": columns, "Columns": rows}):
         error = refusal(encoded(case), case.syntax, case.array, BitsStored=case.bits, HighBit=case.bits - 1, **change)
@@ -304,7 +304,7 @@ def test_a_stream_with_more_bits_than_allocated() -> None:
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.syntax not in (".1.98",)], ids=str)
-def test_no_part_of_a_stream_is_taken_for_the_whole(case: Case) -> None:
+def test_a_truncated_stream_is_never_accepted(case: Case) -> None:
     whole = encoded(case)
     for keep in (0.03, 0.3, 0.6, 0.9, 0.97):
         cut = whole[: int(len(whole) * keep)]
@@ -323,36 +323,36 @@ def test_a_jpeg_without_its_end_is_read_if_nothing_else_is_missing(name: str) ->
     assert "missing_end_marker" in frame.flags
 
 
-def test_a_jpeg_that_ends_early_but_neatly_is_found_by_the_cross_check() -> None:
+def test_a_jpeg_that_ends_early_with_an_end_marker_is_detected_by_the_cross_check() -> None:
     case = next(case for case in CASES if case.name == "lossless jpeg 12 predictor 1")
     data = encoded(case)[: len(encoded(case)) // 2] + b"\xff\xd9"
-    made = one_fragment_reader(data, case.syntax, case.array, BitsStored=12, HighBit=11)
-    frame = made[0]
+    image = one_fragment_reader(data, case.syntax, case.array, BitsStored=12, HighBit=11)
+    frame = image[0]
     with pytest.raises(SetAside, match="truncated_pixel_data"):
-        made.cross_check(0, frame)
+        image.cross_check(0, frame)
 
 
 def test_disagreement_comes_with_both_digests() -> None:
     case = next(case for case in CASES if case.name == "rle 16 grey")
-    made = open_case(case)
-    frame = made[0]
-    assert made.cross_check(0, frame).outcome == "agreed"
+    image = open_case(case)
+    frame = image[0]
+    assert image.cross_check(0, frame).outcome == "agreed"
     frame.pixels[3, 3] ^= 1
     with pytest.raises(DecoderDisagreement) as caught:
-        made.cross_check(0, frame)
+        image.cross_check(0, frame)
     assert caught.value.code == "decoder_disagreement"
     assert caught.value.digests[0] != caught.value.digests[1]
 
 
 def test_lossy_frames_may_differ_by_one() -> None:
     case = next(case for case in CASES if case.name == "jpeg 8")
-    made = open_case(case)
-    frame = made[0]
+    image = open_case(case)
+    frame = image[0]
     frame.pixels[0, 0] = 1 if frame.pixels[0, 0] == 0 else frame.pixels[0, 0] - 1
-    assert made.cross_check(0, frame).outcome == "agreed"
+    assert image.cross_check(0, frame).outcome == "agreed"
 
 
-def test_no_text_of_a_library_gets_out() -> None:
+def test_messages_of_libraries_are_not_passed_on() -> None:
     error = refusal(b"\xff\xd8" + b"SMITH^JOHN" * 20, ".4.50", picture(8))
     assert str(error) == "decode_error"
     assert error.__cause__ is None
@@ -375,7 +375,7 @@ def raising(error: type[BaseException]) -> Decoder:
 @pytest.mark.parametrize(
     ("raised", "code"), [(Panic, "decode_error"), (MemoryError, "too_large"), (ValueError, "decode_error")]
 )
-def test_whatever_a_decoder_raises_is_a_reason(raised: type[BaseException], code: str) -> None:
+def test_every_exception_of_a_decoder_becomes_a_reason(raised: type[BaseException], code: str) -> None:
     request = Request(pixel_format(facts_for(b"", Rows=2, Columns=2)))
     with pytest.raises(SetAside) as caught:
         decoders.run(raising(raised), b"", request)
@@ -384,7 +384,7 @@ def test_whatever_a_decoder_raises_is_a_reason(raised: type[BaseException], code
 
 
 @pytest.mark.parametrize("passed_on", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_is_not_the_decoders_is_passed_on(passed_on: type[BaseException]) -> None:
+def test_interrupts_are_passed_on(passed_on: type[BaseException]) -> None:
     with pytest.raises(passed_on):
         decoders.run(raising(passed_on), b"", Request(pixel_format(facts_for(b"", Rows=2, Columns=2))))
 
@@ -399,9 +399,9 @@ def test_a_missing_tile_is_not_filled_with_zeros() -> None:
 
     from PIL import Image
 
-    array, made = picture(8, rows=64, columns=48), io.BytesIO()
-    Image.fromarray(array).save(made, "JPEG2000", no_jp2=True, tile_size=(32, 32), irreversible=False)
-    whole = made.getvalue()
+    array, stream = picture(8, rows=64, columns=48), io.BytesIO()
+    Image.fromarray(array).save(stream, "JPEG2000", no_jp2=True, tile_size=(32, 32), irreversible=False)
+    whole = stream.getvalue()
     np.testing.assert_array_equal(one_fragment_reader(whole, ".4.90", array)[0].pixels, array)
     last = max(at for at in range(len(whole)) if whole[at : at + 4] == b"\xff\x90\x00\x0a")
     with pytest.raises(SetAside) as caught:
@@ -415,7 +415,7 @@ FUZZED += ["htj2k rgb", "jpeg xl 16", "jpeg xl rgb", "deflated 16"]
 
 
 @pytest.mark.parametrize("name", FUZZED)
-def test_broken_streams_raise_nothing_but_reasons(name: str) -> None:
+def test_broken_streams_raise_only_reasons(name: str) -> None:
     case = next(case for case in CASES if case.name == name)
     whole = encoded(case)
     random = np.random.default_rng(FUZZED.index(name))
@@ -430,11 +430,11 @@ def test_broken_streams_raise_nothing_but_reasons(name: str) -> None:
             if random.integers(3) == 0:
                 del data[random.integers(len(data)) :][: random.integers(1, 9)]
             try:
-                made = one_fragment_reader(bytes(data), case.syntax, case.array, **header)
-                frame = made[0]
+                image = one_fragment_reader(bytes(data), case.syntax, case.array, **header)
+                frame = image[0]
                 assert frame.pixels.shape == case.array.shape
                 assert frame.pixels.dtype == case.array.dtype
-                made.cross_check(0, frame)
+                image.cross_check(0, frame)
             except SetAside as error:
                 assert error.code in (
                     "decode_error",

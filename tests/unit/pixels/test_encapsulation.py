@@ -1,4 +1,4 @@
-"""Encapsulated pixel data: which bytes belong to which frame, and what happens where the items lie."""
+"""Encapsulated pixel data: the fragments of each frame, and inconsistent items."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def code(data: bytes, frames: int, **options: int | bool) -> tuple[str, int | No
 
 
 @pytest.mark.parametrize("table", [(), (0, 22, 44)])
-def test_one_fragment_a_frame(table: tuple[int, ...]) -> None:
-    got, found = walk(encapsulate([A, B, C], table), 3)
-    assert got == [even(A), even(B), even(C)]
-    assert found.flags == ()
+def test_one_fragment_per_frame(table: tuple[int, ...]) -> None:
+    frames, result = walk(encapsulate([A, B, C], table), 3)
+    assert frames == [even(A), even(B), even(C)]
+    assert result.flags == ()
 
 
 @pytest.mark.parametrize("table", [(4, 22, 44), (0, 22), (0, 44, 22), (0, 21, 44), (0, 22, 4400), (0, 0, 0)])
-def test_a_bad_offset_table_is_flagged_where_the_count_leaves_no_doubt(table: tuple[int, ...]) -> None:
-    got, found = walk(encapsulate([A, B, C], table), 3)
-    assert got == [even(A), even(B), even(C)]
-    assert found.flags == ("bad_offset_table",)
+def test_a_bad_offset_table_is_flagged_where_the_count_is_clear(table: tuple[int, ...]) -> None:
+    frames, result = walk(encapsulate([A, B, C], table), 3)
+    assert frames == [even(A), even(B), even(C)]
+    assert result.flags == ("bad_offset_table",)
 
 
 def test_an_offset_table_of_odd_size_is_flagged() -> None:
@@ -48,7 +48,7 @@ def test_an_offset_table_of_odd_size_is_flagged() -> None:
     assert walk(data, 1)[1].flags == ("bad_offset_table",)
 
 
-def test_all_fragments_make_the_only_frame() -> None:
+def test_all_fragments_belong_to_the_only_frame() -> None:
     for table in ((), (0,)):
         assert walk(encapsulate([A1, A2[:4], A2[4:]], table), 1)[0] == [A]
 
@@ -56,28 +56,28 @@ def test_all_fragments_make_the_only_frame() -> None:
 def test_the_offset_table_groups_fragments() -> None:
     pieces = [A[:4], A[4:], B, C[:6], C[6:]]
     assert [len(even(p)) + 8 for p in pieces] == [12, 18, 22, 14, 16]
-    got, found = walk(encapsulate(pieces, (0, 30, 52)), 3)
-    assert got == [A[:4] + even(A[4:]), even(B), C[:6] + even(C[6:])]
-    assert found.flags == ()
+    frames, result = walk(encapsulate(pieces, (0, 30, 52)), 3)
+    assert frames == [A[:4] + even(A[4:]), even(B), C[:6] + even(C[6:])]
+    assert result.flags == ()
 
 
 @pytest.mark.parametrize(("table", "flags"), [((), ()), ((0, 31, 52), ("bad_offset_table",))])
-def test_start_markers_group_fragments_where_no_table_does(table: tuple[int, ...], flags: tuple[str, ...]) -> None:
-    got, found = walk(encapsulate([A[:4], A[4:], B, C[:6], C[6:]], table), 3)
-    assert got == [A[:4] + even(A[4:]), even(B), C[:6] + even(C[6:])]
-    assert found.flags == flags
+def test_start_markers_group_fragments_without_a_table(table: tuple[int, ...], flags: tuple[str, ...]) -> None:
+    frames, result = walk(encapsulate([A[:4], A[4:], B, C[:6], C[6:]], table), 3)
+    assert frames == [A[:4] + even(A[4:]), even(B), C[:6] + even(C[6:])]
+    assert result.flags == flags
 
 
 def test_empty_fragments_are_not_frames() -> None:
     assert walk(encapsulate([A, B, b""]), 2)[0] == [even(A), even(B)]
 
 
-def test_a_count_that_lies_is_told_with_both_numbers() -> None:
+def test_a_wrong_frame_count_is_reported_with_both_numbers() -> None:
     assert code(encapsulate([A, B]), 3) == ("frame_count_mismatch", 2, 3)
     assert code(encapsulate([A, B, C]), 2) == ("frame_count_mismatch", 3, 2)
     assert code(encapsulate([A, B, C]), 1) == ("frame_count_mismatch", 3, 1)
     assert code(encapsulate([A, B, C]), 10**9) == ("frame_count_mismatch", 3, 10**9)
-    # fragments nobody can tell apart
+    # fragments that nothing distinguishes
     assert code(encapsulate([b"xx", b"yy", b"zz"]), 2) == ("frame_count_mismatch", 1, 2)
     # RLE never splits a frame
     assert code(encapsulate([b"xx", b"yy"]), 1, one_fragment=True) == ("frame_count_mismatch", 2, 1)
@@ -90,27 +90,27 @@ def test_a_delimiter_inside_a_fragment_is_data() -> None:
 
 @pytest.mark.parametrize("end", [b"", b"\0\0\0", b"\0" * 8, b"\xfc\xff\xfc\xffOB\0\0\4\0\0\0\0\0\0\0"])
 def test_a_missing_delimiter_is_flagged(end: bytes) -> None:
-    got, found = walk(encapsulate([A, B], end=end), 2)
-    assert got == [even(A), even(B)]
-    assert found.flags == ("missing_sequence_delimiter",)
+    frames, result = walk(encapsulate([A, B], end=end), 2)
+    assert frames == [even(A), even(B)]
+    assert result.flags == ("missing_sequence_delimiter",)
 
 
 def test_a_defined_length_ends_the_walk() -> None:
     data = encapsulate([A, B], end=b"")
-    got, found = walk(data + b"what follows", 2, length=len(data))
-    assert got == [even(A), even(B)]
-    assert found.flags == ()
+    frames, result = walk(data + b"what follows", 2, length=len(data))
+    assert frames == [even(A), even(B)]
+    assert result.flags == ()
 
 
 def test_odd_fragments_with_and_without_a_byte_of_padding() -> None:
     for padding in (b"", b"\0"):
         data = item(b"") + item(A[:-1]) + padding + item(B[:-1]) + padding + DELIMITER
-        got, found = walk(data, 2)
-        assert got == [A[:-1], B[:-1]]
-        assert found.flags == ("odd_fragment",)
+        frames, result = walk(data, 2)
+        assert frames == [A[:-1], B[:-1]]
+        assert result.flags == ("odd_fragment",)
 
 
-def test_items_that_lie_are_set_aside() -> None:
+def test_inconsistent_items_are_not_extracted() -> None:
     assert code(item(b"") + item(even(A), length=6) + DELIMITER, 1)[0] == "bad_encapsulation"
     assert code(item(b"") + item(even(A), length=16) + DELIMITER + bytes(99), 1)[0] == "bad_encapsulation"
     assert code(item(b"") + item(even(A), length=5000), 1) == ("truncated_pixel_data", 14, 5000)
@@ -122,7 +122,7 @@ def test_items_that_lie_are_set_aside() -> None:
     assert code(item(b"") + item(even(A)) + b"\x08\0\x10\0" + bytes(50), 1)[0] == "bad_encapsulation"
 
 
-def test_every_cut_of_a_file_is_flagged_or_set_aside() -> None:
+def test_every_truncated_file_is_flagged_or_not_extracted() -> None:
     # Cut between two fragments a file can look whole here; a decoder sees that it is not.
     data = encapsulate([A1, A2, B, C[:6], C[6:]], (0, 30, 52))
     assert walk(data, 3)[1].flags == ()
@@ -133,7 +133,7 @@ def test_every_cut_of_a_file_is_flagged_or_set_aside() -> None:
             assert error.code in ("truncated_pixel_data", "bad_encapsulation", "frame_count_mismatch")
 
 
-def test_every_changed_byte_of_the_items_is_understood_or_set_aside() -> None:
+def test_every_changed_byte_of_the_items_is_understood_or_not_extracted() -> None:
     data = bytearray(encapsulate([A, B, C], (0, 22, 44)))
     for position in range(len(data)):
         for value in (0, 1, 0x7F, 0xFE, 0xFF):
@@ -144,8 +144,8 @@ def test_every_changed_byte_of_the_items_is_understood_or_set_aside() -> None:
                 assert error.code in ("truncated_pixel_data", "bad_encapsulation", "frame_count_mismatch")
 
 
-def test_an_extended_offset_table_tells_nothing_new() -> None:
+def test_an_extended_offset_table_is_not_needed() -> None:
     # Beyond 4 GiB the Basic Offset Table must be empty (PS3.3 C.7.6.3.1.8); the walk needs neither.
-    got, found = walk(item(b"") + b"".join(item(even(x)) for x in (A, B, C)) + DELIMITER, 3)
-    assert got == [even(A), even(B), even(C)]
-    assert struct.calcsize("<Q") == found.firsts.itemsize == 8
+    frames, result = walk(item(b"") + b"".join(item(even(x)) for x in (A, B, C)) + DELIMITER, 3)
+    assert frames == [even(A), even(B), even(C)]
+    assert struct.calcsize("<Q") == result.firsts.itemsize == 8

@@ -103,7 +103,7 @@ def seeds(folder: Path) -> list[bytes]:
         {"LUT": Element(0x00283000, "SQ", (lut,)), "Nested": Element(0x00081140, "SQ", ((plane,),), undefined=True)},
         {"Vector": text(0x00181065, "DS", "1\\2\\3"), "NumberOfFrames": text(0x00280008, "IS", "2")},
     ]
-    found = []
+    headers = []
     for syntax in (EXPLICIT, IMPLICIT, BIG, DEFLATED):
         for kind in kinds:
             wire = EXPLICIT if syntax == DEFLATED else syntax
@@ -112,12 +112,12 @@ def seeds(folder: Path) -> list[bytes]:
             if syntax == DEFLATED:
                 start = content.index(b"\x08\0\x05\0")
                 content = content[:start] + deflated(content[start:])
-            found.append(content)
-    return found
+            headers.append(content)
+    return headers
 
 
 def laid_out(data: bytes, facts: Any) -> str:
-    """Take a header as far as a layout, as extraction does; return the reason that ended it."""
+    """Lay out the frames of a header as extraction does; return the reason where that fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -136,19 +136,19 @@ def test_mutated_headers(tmp_path: Path, capfd: pytest.CaptureFixture[str], capl
         data = mutated(whole[turn % len(whole)], random, 4000)
         with in_time(), warnings.catch_warnings():
             warnings.simplefilter("error")
-            found = _read_header(lambda length, offset, data=data: data[offset : offset + length], len(data))
-        assert found.outcome == "image" or REASONS[found.reason].outcome == found.outcome
-        assert not pattern().search(repr((found.reason, found.flags)).encode())
-        reason = found.reason
-        if found.outcome == "image":
+            header = _read_header(lambda length, offset, data=data: data[offset : offset + length], len(data))
+        assert header.outcome == "image" or REASONS[header.reason].outcome == header.outcome
+        assert not pattern().search(repr((header.reason, header.flags)).encode())
+        reason = header.reason
+        if header.outcome == "image":
             try:
-                reason = sandbox.call(laid_out, data, found.facts, fault="unreadable_header")
+                reason = sandbox.call(laid_out, data, header.facts, fault="unreadable_header")
             except SetAside as error:
                 reason = error.code
         outcomes[reason] = outcomes.get(reason, 0) + 1
     assert outcomes[""] > HEADERS // 10 and len(outcomes) > 5 and "timeout" not in outcomes
-    said = "".join(capfd.readouterr()) + caplog.text
-    assert not pattern().search(said.encode())
+    output = "".join(capfd.readouterr()) + caplog.text
+    assert not pattern().search(output.encode())
 
 
 KINDS = [
@@ -167,10 +167,10 @@ def test_mutated_frames(capfd: pytest.CaptureFixture[str]) -> None:
         header = {"BitsStored": case.bits, "HighBit": case.bits - 1, **dict(case.header)}
         reason = ""
         try:
-            made = one_fragment_reader(data, case.syntax, case.array, **header)
-            frame = made[0]
+            reader = one_fragment_reader(data, case.syntax, case.array, **header)
+            frame = reader[0]
             assert frame.pixels.shape == case.array.shape and frame.pixels.dtype == case.array.dtype
-            made.cross_check(0, frame)
+            reader.cross_check(0, frame)
         except SetAside as error:
             reason = error.code
             assert error.__cause__ is None

@@ -1,4 +1,4 @@
-"""Native pixel data: every layout, exact; and every frame of the real files there are."""
+"""Native pixel data: every layout, exact; and every frame of the available real files."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def read(path: Path, facts: Any) -> tuple[FrameReader, list[Any]]:
     return reader, decoded
 
 
-def test_every_frame_of_the_corpus_equals_its_golden() -> None:
+def test_every_frame_of_the_corpus_equals_its_reference() -> None:
     if not CORPUS.exists():
-        pytest.skip("the corpus is not there")
+        pytest.skip("the corpus is not available")
     exact = 0
     expected = json.loads((CORPUS / "expected.json").read_text(encoding="utf-8"))["files"]
     images = {path: want for path, want in expected.items() if want["expect"] == "image"}
@@ -76,7 +76,7 @@ NO_JUDGE = {
     "SC_rgb_jls_lossy_sample.dcm": "no JPEG-LS plugin: decodes",
     "SC_rgb_jpeg_gdcm.dcm": "no plugin for lossless JPEG: decodes",
     "SC_rgb_jpeg.dcm": "implicit VR where its syntax is explicit, which pixel_array(path) does not see: decodes",
-    "badVR.dcm": "NumberOfFrames is no number: one frame",
+    "badVR.dcm": "NumberOfFrames is not a number: one frame",
     "image_dfl.dcm": "pixel_array(path) cannot seek in a deflated file: decodes",
     "JPEG2000-embedded-sequence-delimiter.dcm": "decode_error",
     "MR_truncated.dcm": "truncated_pixel_data",
@@ -129,8 +129,8 @@ def test_every_image_of_the_wheel_equals_what_pydicom_gives() -> None:
     ],
 )
 def test_the_same_picture_in_another_syntax_is_the_same_array(name: str, same_as: str) -> None:
-    one, other = (WHEEL / "test_files" / file for file in (name, same_as))
-    first, second = ([frame.pixels for frame in read(path, facts_of(path))[1]] for path in (one, other))
+    paths = (WHEEL / "test_files" / file for file in (name, same_as))
+    first, second = ([frame.pixels for frame in read(path, facts_of(path))[1]] for path in paths)
     np.testing.assert_array_equal(np.stack(first), np.stack(second))
 
 
@@ -204,11 +204,11 @@ def test_bits_of_16_allocated(
     cells: list[int], header: dict[str, int], voxels: list[int], dtype: str, flags: set[str], syntax: str
 ) -> None:
     data = np.array(cells, ">u2" if syntax == BIG else "<u2").tobytes()
-    made = reader(data, syntax, **GREY, **header)
-    assert ("high_bit_shifted" in made.flags) == ("HighBit" in header)
-    assert made[0].pixels.ravel().tolist() == voxels
-    assert made[0].pixels.dtype.str == dtype
-    assert set(made[0].flags) == flags
+    image = reader(data, syntax, **GREY, **header)
+    assert ("high_bit_shifted" in image.flags) == ("HighBit" in header)
+    assert image[0].pixels.ravel().tolist() == voxels
+    assert image[0].pixels.dtype.str == dtype
+    assert set(image[0].flags) == flags
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
@@ -228,15 +228,15 @@ def test_whole_cells_of_every_width(dtype: str, syntax: str, count: int) -> None
 
 @pytest.mark.parametrize(("keyword", "dtype"), [("FloatPixelData", "f4"), ("DoubleFloatPixelData", "f8")])
 @pytest.mark.parametrize("syntax", [LITTLE, BIG])
-def test_floats_are_kept_bit_by_bit(keyword: str, dtype: str, syntax: str) -> None:
+def test_floats_are_read_bit_by_bit(keyword: str, dtype: str, syntax: str) -> None:
     want = np.array([[0.1, -0.0, np.nan], [np.inf, 1e-40, -1e30]], dtype)
     data = want.astype(want.dtype.newbyteorder(">" if syntax == BIG else "<")).tobytes()
     facts = facts_for(data, syntax, Rows=2, Columns=3, BitsAllocated=8 * want.itemsize, BitsStored=None, HighBit=None)
     facts["pixel"]["keyword"] = keyword
     del facts["PixelRepresentation"]
-    made = FrameReader(MemorySource(data), facts)
-    assert made[0].pixels.tobytes() == want.tobytes()
-    assert (made.format.dtype, made.format.bits_stored) == (f"<{dtype}", 8 * want.itemsize)
+    image = FrameReader(MemorySource(data), facts)
+    assert image[0].pixels.tobytes() == want.tobytes()
+    assert (image.format.dtype, image.format.bits_stored) == (f"<{dtype}", 8 * want.itemsize)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -246,10 +246,10 @@ def test_bits_of_one_allocated_begin_inside_bytes(swapped: bool) -> None:
     if swapped:
         data = np.frombuffer(data, "<u2").byteswap().tobytes()
     header = {"Rows": 3, "Columns": 7, "NumberOfFrames": 5, "BitsAllocated": 1}
-    made = reader(data, BIG if swapped else LITTLE, vr="OW", **header)
-    assert made.format.dtype == "|u1"
+    image = reader(data, BIG if swapped else LITTLE, vr="OW", **header)
+    assert image.format.dtype == "|u1"
     for number in (4, 0, 2, 1, 3):  # in any order
-        np.testing.assert_array_equal(made[number].pixels, want[number])
+        np.testing.assert_array_equal(image[number].pixels, want[number])
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -292,9 +292,9 @@ RGB = np.array([[[254, 0, 0], [0, 255, 1]], [[0, 0, 254], [128, 128, 128]]], np.
 
 def test_ybr_full_becomes_rgb() -> None:
     header = {"SamplesPerPixel": 3, "BitsAllocated": 8, "PhotometricInterpretation": "YBR_FULL", **GREY}
-    made = reader(YBR.tobytes(), **header)
-    np.testing.assert_allclose(made[0].pixels.astype(int), RGB.astype(int), atol=1)
-    assert (made.format.photometric, made.format.photometric_source) == ("RGB", "YBR_FULL")
+    image = reader(YBR.tobytes(), **header)
+    np.testing.assert_allclose(image[0].pixels.astype(int), RGB.astype(int), atol=1)
+    assert (image.format.photometric, image.format.photometric_source) == ("RGB", "YBR_FULL")
 
 
 def test_ybr_partial_becomes_rgb() -> None:
@@ -309,21 +309,21 @@ def test_ybr_partial_becomes_rgb() -> None:
     np.testing.assert_array_equal(got[:, 0], got[:, 1])
 
 
-def test_ybr_full_422_with_all_samples_is_not_taken_for_more_frames() -> None:
+def test_ybr_full_422_with_all_samples_is_not_read_as_more_frames() -> None:
     header = {"SamplesPerPixel": 3, "BitsAllocated": 8, "PhotometricInterpretation": "YBR_FULL_422", **GREY}
-    made = reader(YBR.tobytes(), **header)
-    assert "not_subsampled" in made.flags
-    np.testing.assert_allclose(made[0].pixels.astype(int), RGB.astype(int), atol=1)
+    image = reader(YBR.tobytes(), **header)
+    assert "not_subsampled" in image.flags
+    np.testing.assert_allclose(image[0].pixels.astype(int), RGB.astype(int), atol=1)
 
 
 def test_palette_keeps_indices() -> None:
     header = {"BitsAllocated": 8, "PhotometricInterpretation": "PALETTE COLOR", **GREY}
-    made = reader(bytes([0, 1, 254, 255]), **header)
-    assert made[0].pixels.tolist() == [[0, 1], [254, 255]]
-    assert made.format.photometric == "PALETTE COLOR"
+    image = reader(bytes([0, 1, 254, 255]), **header)
+    assert image[0].pixels.tolist() == [[0, 1], [254, 255]]
+    assert image.format.photometric == "PALETTE COLOR"
 
 
-# Lengths that lie -----------------------------------------------------------------------------------------------------
+# Wrong lengths -------------------------------------------------------------------------------------------------------
 
 
 def test_missing_bytes_are_never_filled() -> None:
@@ -332,7 +332,7 @@ def test_missing_bytes_are_never_filled() -> None:
     assert (caught.value.code, caught.value.found, caught.value.needed) == ("truncated_pixel_data", 30, 32)
 
 
-def test_a_length_beyond_the_end_of_the_file_counts_what_is_there() -> None:
+def test_a_length_beyond_the_end_of_the_file_reports_the_bytes_present() -> None:
     facts = facts_for(bytes(32), Rows=4, Columns=4)
     with pytest.raises(SetAside) as caught:
         FrameReader(MemorySource(bytes(20)), facts)
@@ -340,10 +340,10 @@ def test_a_length_beyond_the_end_of_the_file_counts_what_is_there() -> None:
 
 
 @pytest.mark.parametrize(("extra", "flagged"), [(0, False), (1, False), (2, True), (9, True), (900, True)])
-def test_surplus_bytes_are_no_frame(extra: int, flagged: bool) -> None:
-    made = reader(bytes(9 + extra), Rows=3, Columns=3, BitsAllocated=8)
-    assert len(made) == len(list(made)) == 1
-    assert ("surplus_bytes" in made.flags) == flagged
+def test_surplus_bytes_are_not_a_frame(extra: int, flagged: bool) -> None:
+    image = reader(bytes(9 + extra), Rows=3, Columns=3, BitsAllocated=8)
+    assert len(image) == len(list(image)) == 1
+    assert ("surplus_bytes" in image.flags) == flagged
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_surplus_bytes_are_no_frame(extra: int, flagged: bool) -> None:
         ({"Rows": 65535, "Columns": 65535, "BitsAllocated": 32}, "too_large"),
     ],
 )
-def test_headers_that_rule_an_image_out(change: dict[str, Any], code: str) -> None:
+def test_headers_of_images_that_are_not_extracted(change: dict[str, Any], code: str) -> None:
     facts = facts_for(bytes(8), **GREY)
     changed = {key: value for key, value in ({**facts, **change}).items() if value is not None}
     with pytest.raises(SetAside) as caught:
@@ -399,9 +399,9 @@ def test_the_last_frame_of_a_huge_file_costs_one_frame(tmp_path: Path) -> None:
     facts["pixel"]["offset"], facts["pixel"]["length"] = 1000, size - 1000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with open(path, "rb") as stream:
-        made = FrameReader(FileSource(stream.fileno(), size), facts)
-        assert not made[7].pixels.any()
-        np.testing.assert_array_equal(made[count - 1].pixels, last)
+        image = FrameReader(FileSource(stream.fileno(), size), facts)
+        assert not image[7].pixels.any()
+        np.testing.assert_array_equal(image[count - 1].pixels, last)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024  # KiB
 
 
@@ -470,7 +470,7 @@ def test_palettes_of_8_and_16_bits_and_segments() -> None:
             read_palette(broken)
 
 
-def test_the_share_of_frames_to_check_depends_on_the_data_alone() -> None:
+def test_the_sample_for_cross_checks_depends_on_the_data_alone() -> None:
     digest = hashlib.sha256(b"a file").hexdigest()
     drawn = [frame for frame in range(10_000) if is_sampled(digest, frame, 0.01)]
     assert drawn == [frame for frame in range(10_000) if is_sampled(digest, frame, 0.01)]

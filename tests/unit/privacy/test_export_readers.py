@@ -1,4 +1,4 @@
-"""Exported files are taken apart: voxels on one side, all that could hold a text on the other."""
+"""Exported files are split into voxels and all other bytes, which could hold a text."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ VOXELS = np.random.default_rng(5).integers(0, 60000, (40, 50), np.uint16)
 def parts(name: str, path: Path, with_voxels: bool) -> tuple[bytes, bytes]:
     read = export_readers.reader_of(f"results/exports/{name}")
     assert read is not None
-    found = list(read(path, with_voxels))
-    return tuple(b"".join(one.data for one in found if one.voxels is voxels) for voxels in (False, True))  # type: ignore[return-value]
+    pieces = list(read(path, with_voxels))
+    return tuple(b"".join(piece.data for piece in pieces if piece.voxels is voxels) for voxels in (False, True))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", sorted(export_readers.planted(TEXT)))
-def test_a_text_is_found_wherever_it_slipped_in(tmp_path: Path, name: str) -> None:
+def test_a_text_is_found_in_every_place_of_an_exported_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(export_readers.planted(TEXT)[name])
     other, voxels = parts(name, path, False)
@@ -33,7 +33,7 @@ def test_a_text_is_found_wherever_it_slipped_in(tmp_path: Path, name: str) -> No
     assert not voxels
 
 
-def test_only_what_lies_below_exports_is_taken_apart() -> None:
+def test_only_files_of_exports_are_split() -> None:
     assert export_readers.reader_of("results/logs/a.png") is None
     assert export_readers.reader_of("results/exports/png/a/files.csv") is None
     assert export_readers.reader_of("results/exports/nifti/a/b.json") is None
@@ -76,6 +76,6 @@ def test_the_voxels_of_a_nifti_end_where_its_header_says(
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.npz", "a.nii.gz"])
-def test_what_is_no_such_file_is_searched_as_it_stands(tmp_path: Path, name: str) -> None:
+def test_an_invalid_file_is_searched_as_a_whole(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"no such file: " + TEXT)
     assert TEXT in parts(name, tmp_path / name, False)[0]

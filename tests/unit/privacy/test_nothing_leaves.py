@@ -1,4 +1,4 @@
-"""The core on a small source full of canaries: what it writes outside private/, and what it says, shows none."""
+"""Extraction of a small source full of canaries: no file outside private/ and no message holds one."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ OPTIONS = Options("balanced", "slice", 1e-3, 1.0, "keep", ("a 1",), "c")
 
 
 @dataclass
-class Made:
+class Extraction:
     traps: Traps
     results: Results
-    said: str
+    messages: str
 
 
 def sources_of(source: Path) -> Settings:
@@ -42,8 +42,8 @@ def sources_of(source: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Return what the core makes of good files, broken ones and words that are in no vocabulary."""
+def extraction(tmp_path_factory: pytest.TempPathFactory) -> Extraction:
+    """Index, plan and extract good files, broken ones, and values that are in no vocabulary."""
     folder = tmp_path_factory.mktemp("core")
     traps = Traps(folder / "source")
     good_files(traps)
@@ -62,12 +62,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         contents = results.plans / "contents.json"
         ids = Pseudonyms(b"k" * 32)
         batches.plan_batches(results, headers, contents, ids, series_each=1000, bytes_each=1 << 40)
-        said: list[logging.LogRecord] = []
+        messages: list[logging.LogRecord] = []
         handler = logging.Handler()
-        handler.emit = said.append  # type: ignore[method-assign]
+        handler.emit = messages.append  # type: ignore[method-assign]
         batch.log.addHandler(handler)
         level = batch.log.level
-        batch.log.setLevel(logging.INFO)  # the attribute alone would leave what the logger remembers of its level
+        batch.log.setLevel(logging.INFO)  # the attribute alone would leave the level that the logger caches
         for plan in results.plans.glob("*-*.json"):
             batch.extract_batch(plan, results.inventory, results, ids, OPTIONS)
         batch.log.removeHandler(handler)
@@ -75,29 +75,29 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     finally:
         os.umask(before)
         sandbox.end()
-    return Made(traps, results, "\n".join(record.getMessage() for record in said))
+    return Extraction(traps, results, "\n".join(record.getMessage() for record in messages))
 
 
-def test_arrays_hold_no_canary_and_no_plain_digest(made: Made) -> None:
-    assert len(list(made.results.images.glob("*/*/zarr.json"))) >= len(made.traps.voxels)
-    contents = [(made.traps.source / path).read_bytes() for path in made.traps.voxels]
-    digests = [hashlib.new(kind, one).hexdigest() for one in contents for kind in ("md5", "sha1", "sha256")]
-    digests += [blake3(one).hexdigest() for one in contents]
-    assert not leaks([made.results.root], made.results.private, tuple(digests))
+def test_arrays_hold_no_canary_and_no_plain_digest(extraction: Extraction) -> None:
+    assert len(list(extraction.results.images.glob("*/*/zarr.json"))) >= len(extraction.traps.voxels)
+    contents = [(extraction.traps.source / path).read_bytes() for path in extraction.traps.voxels]
+    digests = [hashlib.new(kind, content).hexdigest() for content in contents for kind in ("md5", "sha1", "sha256")]
+    digests += [blake3(content).hexdigest() for content in contents]
+    assert not leaks([extraction.results.root], extraction.results.private, tuple(digests))
 
 
-def test_messages_hold_no_canary(made: Made) -> None:
-    assert made.said.count("extracted") > 30 and "decode_error" not in made.said
-    assert not pattern().search(made.said.encode())
+def test_messages_hold_no_canary(extraction: Extraction) -> None:
+    assert extraction.messages.count("extracted") > 30 and "decode_error" not in extraction.messages
+    assert not pattern().search(extraction.messages.encode())
 
 
-def test_private_is_the_owners_whatever_the_umask(made: Made) -> None:
-    below = [made.results.private, *made.results.private.rglob("*")]
+def test_private_is_the_owners_whatever_the_umask(extraction: Extraction) -> None:
+    below = [extraction.results.private, *extraction.results.private.rglob("*")]
     assert len(below) > 50
     assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in below} == {0}
 
 
-def test_a_fault_is_told_without_its_text() -> None:
+def test_an_error_is_reported_without_its_text() -> None:
     try:
         raise ValueError(WORD)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The words that do not count are kept beside the bytecode, and are those of the files all the same."""
+"""The cached plain words are those of the files, and the scanner looks up every run of words that counts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from hypothesis import strategies as st
 from dicomzarr.privacy import plain_words
 from dicomzarr.privacy.identifiers import (
     DIGITS,
-    LEAST,
-    LONGEST,
+    MAX_WORDS,
+    MIN_WEIGHT,
     Gatherer,
-    needle,
-    needle_of_hash,
-    needle_of_part,
+    hash_of_digest,
+    hash_of_part,
+    hash_of_words,
     weight_of,
     words_of,
 )
-from dicomzarr.privacy.scanner import _HASH, LEAST_DIGITS, Scanner
+from dicomzarr.privacy.scanner import _HASH, MIN_DIGITS, Scanner
 from dicomzarr.system import digested_json
 
 
 @pytest.fixture
 def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], frozenset[str]]:
-    monkeypatch.setattr(plain_words, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(plain_words, "WORD_LISTS", tmp_path / "cache")
     (tmp_path / "project" / "docs").mkdir(parents=True)
     (tmp_path / "project" / "README.md").write_text("Rhabarber and uint16")
 
@@ -44,58 +44,58 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], frozen
 def test_words_are_those_of_the_files(read: Callable[[], frozenset[str]], tmp_path: Path) -> None:
     first = read()
     assert {"rhabarber", "uint16", "monday"} <= first and "zyxwolf" not in first
-    kept = tmp_path / "kept" / "own.words"
-    assert set(json.loads(kept.read_bytes())["words"]) == first == read()
+    cache = tmp_path / "cache" / "own.words"
+    assert set(json.loads(cache.read_bytes())["words"]) == first == read()
     (tmp_path / "project" / "docs" / "page.md").write_text("Holunder")
     assert read() == first | {"holunder"}
     (tmp_path / "project" / "README.md").unlink()
     assert read() == (first | {"holunder"}) - {"rhabarber", "uint16", "and"}
 
 
-def test_what_is_kept_is_no_file_of_the_project() -> None:
+def test_the_cache_is_not_a_source_of_own_words() -> None:
     plain_words.own_words.cache_clear()
     first = plain_words.own_words(ROOT)
     assert (
-        plain_words.KEPT / "own.words"
-    ).exists() and "annotatedstringformatmixin" in plain_words.snakemakes_words() - first
+        plain_words.WORD_LISTS / "own.words"
+    ).exists() and "annotatedstringformatmixin" in plain_words.snakemake_words() - first
     plain_words.own_words.cache_clear()
     assert plain_words.own_words(ROOT) == first
 
 
-def test_a_damaged_list_is_none(read: Callable[[], frozenset[str]], tmp_path: Path) -> None:
+def test_a_damaged_cache_is_not_used(read: Callable[[], frozenset[str]], tmp_path: Path) -> None:
     first = read()
-    kept = tmp_path / "kept" / "own.words"
-    kept.write_bytes(kept.read_bytes().replace(b"rhabarber", b"zyxwolfxx"))
+    cache = tmp_path / "cache" / "own.words"
+    cache.write_bytes(cache.read_bytes().replace(b"rhabarber", b"zyxwolfxx"))
     assert read() == first
-    kept.write_bytes(b"")
+    cache.write_bytes(b"")
     assert read() == first
-    kept.write_bytes(digested_json.record_json({"key": "of other files", "words": ["zyxwolf"]}))
+    cache.write_bytes(digested_json.record_json({"key": "of other files", "words": ["zyxwolf"]}))
     assert read() == first
-    kept.unlink()
-    kept.mkdir()
+    cache.unlink()
+    cache.mkdir()
     assert read() == first
 
 
-# ---- which runs of words are looked for
+# ---- which runs of words are looked up
 
 
-def by_definition(text: str, least: int, needles: frozenset[int], own: frozenset[str]) -> bool:
-    """Whether a text holds a needle, each word and each run of words looked for."""
-    found = words_of(text)
-    weights = [0 if word in own or word.isdigit() else weight_of(word) for word in found]
-    for index, word in enumerate(found):
+def by_definition(text: str, min_weight: int, identifiers: frozenset[int], own: frozenset[str]) -> bool:
+    """Whether a text holds an identifier; each word and each run of words is looked up."""
+    words = words_of(text)
+    weights = [0 if word in own or word.isdigit() else weight_of(word) for word in words]
+    for index, word in enumerate(words):
         if word in own:
             continue
-        if _HASH.match(word) and needle_of_hash(word) in needles:
+        if _HASH.match(word) and hash_of_digest(word) in identifiers:
             return True
-        long_enough = len(word) >= max(least, LEAST_DIGITS) if DIGITS.match(word) else weight_of(word) >= least
-        if long_enough and needle([word]) in needles:
+        long_enough = len(word) >= max(min_weight, MIN_DIGITS) if DIGITS.match(word) else weight_of(word) >= min_weight
+        if long_enough and hash_of_words([word]) in identifiers:
             return True
         if DIGITS.match(word):
             continue
-        for start, end in itertools.product(range(len(found)), range(len(found) + 1)):
-            is_run = start <= index < end and 2 <= end - start <= LONGEST and sum(weights[start:end]) >= least
-            if is_run and needle(found[start:end]) in needles:
+        for start, end in itertools.product(range(len(words)), range(len(words) + 1)):
+            is_run = start <= index < end and 2 <= end - start <= MAX_WORDS and sum(weights[start:end]) >= min_weight
+            if is_run and hash_of_words(words[start:end]) in identifiers:
                 return True
     return False
 
@@ -120,10 +120,12 @@ TEXTS = st.lists(st.sampled_from([*WORDS, "ours", "0123456789abcdef"]), max_size
 
 
 @given(st.lists(st.tuples(st.sampled_from(["PN", "LO", "path"]), TEXTS), max_size=3), TEXTS, st.sampled_from([5, 8]))
-def test_runs_are_found_by_any_way_through_the_words(said: list[tuple[str, str]], text: str, least: int) -> None:
+def test_the_scanner_finds_the_runs_of_words_of_the_definition(
+    values: list[tuple[str, str]], text: str, min_weight: int
+) -> None:
     gatherer = Gatherer()
-    gatherer.add(b"", [(kind, value.encode()) for kind, value in said])
-    needles, own = frozenset(gatherer.take()), frozenset({"ours", "anna"})
-    found = Scanner(needles, own)._words(text, least)
-    assert (found is not None) == by_definition(text, least, needles, own)
-    assert LEAST == 5 and (needle_of_part("ours") in needles) <= any("ours" in value for _, value in said)
+    gatherer.add(b"", [(kind, value.encode()) for kind, value in values])
+    identifiers, own = frozenset(gatherer.take()), frozenset({"ours", "anna"})
+    code = Scanner(identifiers, own)._words(text, min_weight)
+    assert (code is not None) == by_definition(text, min_weight, identifiers, own)
+    assert MIN_WEIGHT == 5 and (hash_of_part("ours") in identifiers) <= any("ours" in value for _, value in values)

@@ -27,13 +27,19 @@ def test_an_id_is_a_keyed_hash_with_its_domain() -> None:
 
 
 def test_ids_depend_on_key_domain_and_value() -> None:
-    one, two = Pseudonyms(KEY), Pseudonyms(b"q" * 32)
-    ids = [one.study_id("1"), one.study_id("2"), two.study_id("1"), one.subject_id("", "1"), one.subject_id("1", "")]
-    ids += [one.series_id("s", "1"), one.series_id("t", "1"), one.unknown_subject_id("1")]
+    first, second = Pseudonyms(KEY), Pseudonyms(b"q" * 32)
+    ids = [
+        first.study_id("1"),
+        first.study_id("2"),
+        second.study_id("1"),
+        first.subject_id("", "1"),
+        first.subject_id("1", ""),
+    ]
+    ids += [first.series_id("s", "1"), first.series_id("t", "1"), first.unknown_subject_id("1")]
     assert len(set(ids)) == len(ids)
-    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in ids)
-    assert re.fullmatch("[0-9a-f]{8}", one.volume_id("s", ("a", "b")))
-    assert one.volume_id("s", ("a", "b")) != one.volume_id("s", ("ab",))
+    assert all(re.fullmatch("[0-9a-f]{16}", id_) for id_ in ids)
+    assert re.fullmatch("[0-9a-f]{8}", first.volume_id("s", ("a", "b")))
+    assert first.volume_id("s", ("a", "b")) != first.volume_id("s", ("ab",))
 
 
 def test_the_first_run_makes_a_private_key_and_later_ones_read_it(tmp_path: Path) -> None:
@@ -44,7 +50,7 @@ def test_the_first_run_makes_a_private_key_and_later_ones_read_it(tmp_path: Path
 
 
 def test_a_lost_key_never_makes_a_new_one(tmp_path: Path) -> None:
-    with pytest.raises(KeyProblem, match="gone"):
+    with pytest.raises(KeyProblem, match="is missing"):
         pseudonyms.establish(tmp_path, {"0" * 64})
     assert not (tmp_path / "key").exists()
 
@@ -53,7 +59,7 @@ def test_the_environment_wins_and_is_never_written(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv(pseudonyms.KEY_VARIABLE, "e" * 32)
     assert pseudonyms.establish(tmp_path, set()).key == b"e" * 32
     assert not (tmp_path / "key").exists()
-    with pytest.raises(KeyProblem, match="not the one"):
+    with pytest.raises(KeyProblem, match="not the key of this dataset"):
         pseudonyms.establish(tmp_path, {Pseudonyms(KEY).key_check})
 
 

@@ -1,4 +1,4 @@
-"""The search for leaks: what it finds, in which form, and what it must not take for a leak."""
+"""The privacy search: which values it finds, in which encodings, and what is no leak."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
-import numpy as np
 import pytest
-import zarr
 from blake3 import blake3
 from conftest import ROOT
 from hypothesis import given
@@ -31,20 +29,16 @@ from pydicom.uid import UID_dictionary
 from dicomzarr.headers.classify import read_header
 from dicomzarr.privacy.identifiers import (
     CHARSET,
-    NEEDLES,
+    IDENTIFIERS,
     Gatherer,
-    Needles,
-    needle,
-    needles_of,
-    read_needles,
+    IdentifierFile,
+    hash_of_words,
+    identifiers_of,
+    read_identifiers,
     words_of,
 )
 from dicomzarr.privacy.plain_words import own_words
-from dicomzarr.privacy.scanner import CODES, LEAST, Leak, Scanner
-from dicomzarr.stages import check_privacy
-from dicomzarr.system import json_files
-from dicomzarr.system.path_text import encode_path
-from dicomzarr.system.results_folder import Results
+from dicomzarr.privacy.scanner import CODES, MIN_WEIGHT, Leak, Scanner
 
 NAME, PID, UID, BIRTH = b"Zyxwolf^Canaria ", b"CANPID7719", b"1.2.826.0.1.3680043.777.1.424243\0", b"19370203"
 TEXTS = [
@@ -127,7 +121,7 @@ def test_a_value_in_hex_is_found_among_thousands_of_digests(scanner: Scanner, fo
     alone = scanner.content(json.dumps([hidden]).encode(), "a.json")
     among = scanner.content(json.dumps([*NOISE[:900], hidden, *NOISE[900:]]).encode(), "a.json")
     assert (among is None) == (alone is None)
-    assert alone is not None or form == "base64 of gzip"  # beyond the depth that is looked at
+    assert alone is not None or form == "base64 of gzip"  # beyond the depth that is searched
 
 
 def test_thousands_of_digests_hide_no_hash_and_no_other_alphabet() -> None:
@@ -142,9 +136,9 @@ def test_thousands_of_digests_hide_no_hash_and_no_other_alphabet() -> None:
     ]
     hidden += ["zyxwolf".encode("utf-16-le").hex(), "zyxwolf".encode("utf-16-be").hex()]  # too short among bytes
     hidden += ["Lüdenscheidter".encode("utf-16").hex(), ("\0" * 7).encode().hex() + PID.hex() + "00"]
-    for one in hidden:
-        assert scanner.content(json.dumps([*NOISE, one]).encode(), "a.json") is not None
-        assert scanner.content("\n".join([one, *NOISE]).encode()) is not None
+    for text in hidden:
+        assert scanner.content(json.dumps([*NOISE, text]).encode(), "a.json") is not None
+        assert scanner.content("\n".join([text, *NOISE]).encode()) is not None
 
 
 @pytest.mark.parametrize("make", [hashlib.md5, hashlib.sha1, hashlib.sha256, blake3])
@@ -156,14 +150,14 @@ def test_a_plain_hash_is_found(scanner: Scanner, make: Callable[[bytes], hashlib
     assert scanner.name(digest.hexdigest()[:16]) == Leak("hash_of_value")
 
 
-def test_numbers_are_no_dates_where_a_number_belongs(scanner: Scanner) -> None:
+def test_numbers_in_columns_of_numbers_are_no_dates(scanner: Scanner) -> None:
     assert scanner.content(b'{"bytes":19370203,"all":[1,19370203]}', "a.json") is None
     assert scanner.content(b'{"date":"19370203"}', "a.json") == Leak("value_in_file", 1)
     assert scanner.content(b"array,source_bytes\na,19370203\n", "volumes.csv") is None
     assert scanner.content(b"array,label_x\na,19370203\n", "volumes.csv") == Leak("value_in_file", 2)
 
 
-def test_what_is_said_is_a_code_and_a_line(scanner: Scanner) -> None:
+def test_a_finding_is_a_code_and_a_line(scanner: Scanner) -> None:
     leak = scanner.content(b"one\ntwo\nZyxwolf\n")
     assert leak == Leak("value_in_file", 3)
     assert leak.code in CODES
@@ -181,7 +175,7 @@ def test_own_words_and_short_ones_are_no_leaks() -> None:
 @pytest.mark.parametrize(
     "text", ["Zyxwolf", '{"a": 1}\nZyxwolf', '{"a": "b" Zyxwolf}', '{"a": "Zyxwolf', "{a: Zyxwolf}"]
 )
-def test_what_is_called_json_and_is_none_is_searched_whole(scanner: Scanner, text: str) -> None:
+def test_invalid_json_is_searched_as_a_whole(scanner: Scanner, text: str) -> None:
     assert scanner.content(text.encode(), "a.json") is not None
     assert scanner.content(b'{"a": [1e5, 2E-3, true, false, null, -19370203], "b": "c"}', "a.json") is None
 
@@ -203,7 +197,7 @@ NAMED = (
     kind=st.sampled_from(("path", "UI", "LO", "PN", "UT", "")),
     within=st.booleans(),
 )
-def test_a_standard_uid_is_nobodys_wherever_it_stands(uid: str, other: str, form: str, kind: str, within: bool) -> None:
+def test_a_standard_uid_identifies_nobody(uid: str, other: str, form: str, kind: str, within: bool) -> None:
     value = form.format(uid=uid, other=other)
     value = f"{value}\\{other}" if within and kind != "path" else value
     gatherer = Gatherer()
@@ -220,23 +214,23 @@ def test_a_standard_uid_is_nobodys_wherever_it_stands(uid: str, other: str, form
 
 
 @given(uid=st.sampled_from(sorted(UID_dictionary)), more=st.integers(min_value=10**7))
-def test_a_uid_below_the_root_of_the_standard_that_is_none_of_its_own_is_a_secret(uid: str, more: int) -> None:
+def test_an_unregistered_uid_below_the_root_of_the_standard_is_an_identifier(uid: str, more: int) -> None:
     secret = f"1.2.840.10008.{more}" if uid.startswith("1.2.840.10008.1") else f"{uid}.{more}"
     for kind in ("UI", "path", "LO", ""):
-        scanner = Scanner(frozenset(needles_of(kind, secret.encode())), own_words(ROOT))
+        scanner = Scanner(frozenset(identifiers_of(kind, secret.encode())), own_words(ROOT))
         assert scanner.content(json.dumps({"uid": [secret]}).encode(), "a.json") is not None
         assert scanner.content(f"{uid},{secret}".encode()) is not None
 
 
 def test_names_in_other_character_sets() -> None:
-    needles = frozenset(
-        [*needles_of("PN", "Müller^Jürgen".encode("latin-1")), *needles_of("PN", "Łukasz^Żak".encode())]
+    identifiers = frozenset(
+        [*identifiers_of("PN", "Müller^Jürgen".encode("latin-1")), *identifiers_of("PN", "Łukasz^Żak".encode())]
     )
-    scanner = Scanner(needles, frozenset())
+    scanner = Scanner(identifiers, frozenset())
     for text in ("müller jürgen", "MÜLLER", "Łukasz"):
         assert scanner.content(text.encode()) == Leak("value_in_file", 1)
     assert words_of("Łukasz^Żak_1.2.3") == ["łukasz", "żak", "1.2.3"]
-    assert len("Łukasz") >= LEAST
+    assert len("Łukasz") >= MIN_WEIGHT
 
 
 @pytest.mark.parametrize(
@@ -251,7 +245,7 @@ def test_names_in_other_character_sets() -> None:
         ("\\ISO 2022 IR 149", "", "김희중^길동"),
     ],
 )
-def test_names_are_read_as_their_file_says(charset: str, encoding: str, name: str) -> None:
+def test_names_are_decoded_in_the_character_set_of_their_file(charset: str, encoding: str, name: str) -> None:
     raw = name.encode(encoding) if encoding else b"^".join(b"\x1b$)C" + w.encode("euc_kr") for w in name.split("^"))
     gatherer = Gatherer()
     gatherer.add(b"1.dcm", [(CHARSET, charset.encode()), ("PN", raw)])
@@ -269,18 +263,18 @@ def test_names_within_sequences_are_gathered(tmp_path: Path, syntax: str, undefi
     outer = Element(0x04000561, "SQ", ((*texts, deep), (element(0x00100020, "LO", "CANPID7719"),)), undefined=undefined)
     path = tmp_path / "a.dcm"
     path.write_bytes(file(image(syntax, Original=outer), syntax))
-    found: list[tuple[str, bytes]] = []
+    texts_read: list[tuple[str, bytes]] = []
     handle = os.open(path, os.O_RDONLY)
-    assert read_header(handle, path.stat().st_size, found).outcome == "image"
+    assert read_header(handle, path.stat().st_size, texts_read).outcome == "image"
     os.close(handle)
     gatherer = Gatherer()
-    gatherer.add(b"a.dcm", found)
+    gatherer.add(b"a.dcm", texts_read)
     scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
-    for said in ("ZYXWOLF CANARIA", "1.2.826.0.1.3680043.777.5", "ponyhof fall", "canpid7719"):
-        assert scanner.content(f"it says {said} here".encode()) == Leak("value_in_file", 1), said
-    for size in range(len(found[-1][1])):  # however they are cut
-        for _, value in found:
-            list(needles_of("SQ", value[:size]))
+    for value in ("ZYXWOLF CANARIA", "1.2.826.0.1.3680043.777.5", "ponyhof fall", "canpid7719"):
+        assert scanner.content(f"it says {value} here".encode()) == Leak("value_in_file", 1), value
+    for size in range(len(texts_read[-1][1])):  # however they are cut
+        for _, value in texts_read:
+            list(identifiers_of("SQ", value[:size]))
 
 
 def test_a_letter_is_the_same_however_it_is_composed() -> None:
@@ -295,38 +289,22 @@ def test_a_letter_is_the_same_however_it_is_composed() -> None:
 
 
 @pytest.mark.parametrize("name", ["Doe^Jane", "Doe^John", "Wolf^Anna", "Mustermann^Max", "Smith^John"])
-def test_names_of_examples_are_names(name: str) -> None:
-    scanner = Scanner(frozenset(needles_of("PN", name.encode())), own_words(ROOT))
+def test_names_in_examples_are_identifiers(name: str) -> None:
+    scanner = Scanner(frozenset(identifiers_of("PN", name.encode())), own_words(ROOT))
     for text in (name, name.replace("^", "_").lower(), " ".join(name.split("^")[::-1])):
         assert scanner.content(f"series of {text} extracted".encode()) is not None
 
 
 def test_the_id_of_an_array_is_no_date() -> None:
-    scanner = Scanner(frozenset(needles_of("DA", b"19370203")), own_words(ROOT))
+    scanner = Scanner(frozenset(identifiers_of("DA", b"19370203")), own_words(ROOT))
     for text in ("0123456789abcdef/19370203", "images.zarr/0123456789abcdef/19370203/0", "19370203…/abcdef01"):
         assert scanner.content(f"array {text} here".encode()) is None
     for text in ("19370203", "0123456789abcde/19370203", "x/19370203/0"):
         assert scanner.content(f"array {text} here".encode()) == Leak("value_in_file", 1)
 
 
-def test_words_of_snakemake_are_no_leaks_where_it_writes(results: Results) -> None:
-    gatherer = Gatherer()
-    gatherer.add(b"Additional/Using/Building", [])
-    needles = Needles(results.private / "cache" / NEEDLES, "code")
-    needles.load()
-    needles.add(gatherer.take())
-    needles.save()
-    log = results.root.parent / ".snakemake" / "log"
-    log.mkdir(parents=True)
-    (log / "a.log").write_text("Building DAG of jobs... Using the additional storage")
-    assert search(results) == 2
-    (log / "a.log").write_text("Building DAG of jobs for Zyxwolf")
-    with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in .snakemake/log/a.log"):
-        search(results)
-
-
-def test_a_picture_is_searched_once_decoded(scanner: Scanner) -> None:
-    words = frozenset(needle([word]) for word in ("abcde", "fghij"))
+def test_a_picture_is_searched_after_decoding(scanner: Scanner) -> None:
+    words = frozenset(hash_of_words([word]) for word in ("abcde", "fghij"))
     picture = "data:image/png;base64,AAAA/abcde/fghij+AAAA="
     assert Scanner(words, frozenset()).content(f"<img src='{picture}'>".encode()) is None
     assert Scanner(words, frozenset()).content(b"<img src='abcde'>") is not None
@@ -335,192 +313,18 @@ def test_a_picture_is_searched_once_decoded(scanner: Scanner) -> None:
     assert scanner.content(page.encode()) == Leak("value_encoded", 1)
 
 
-def test_additions_of_an_interrupted_run_are_taken_over(tmp_path: Path) -> None:
-    first = Needles(tmp_path / NEEDLES, "code")
+def test_additions_of_an_interrupted_run_are_used(tmp_path: Path) -> None:
+    first = IdentifierFile(tmp_path / IDENTIFIERS, "code")
     assert not first.load()
     first.add([3, 1])
-    second = Needles(tmp_path / NEEDLES, "code")  # the first was killed before it saved
+    second = IdentifierFile(tmp_path / IDENTIFIERS, "code")  # the first was killed before it saved
     assert second.load()
     second.add([2])
-    third = Needles(tmp_path / NEEDLES, "code")
+    third = IdentifierFile(tmp_path / IDENTIFIERS, "code")
     assert third.load()
     third.save()
-    assert read_needles(tmp_path / NEEDLES)[0] == {1, 2, 3}
+    assert read_identifiers(tmp_path / IDENTIFIERS)[0] == {1, 2, 3}
     third.add([4])
-    (tmp_path / NEEDLES).unlink()  # what the additions were added to is gone
-    assert not Needles(tmp_path / NEEDLES, "code").load()
-    assert not Needles(tmp_path / NEEDLES, "other code").load()
-
-
-# ---- over a folder
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    folders = Results(tmp_path / "results")
-    (folders.private / "cache").mkdir(parents=True)
-    needles = Needles(folders.private / "cache" / NEEDLES, "code")
-    needles.add([one for item in TEXTS for one in needles_of(*item)])
-    needles.save()
-    folders.dataset.mkdir()
-    (folders.private / "names.csv").write_text("Zyxwolf^Canaria")
-    (folders.dataset / "volumes.csv").write_text("array\nabc\n")
-    return folders
-
-
-def search(results: Results, level: str = "standard") -> int:
-    return check_privacy.check_privacy(results, results.root.parent, level, "code")
-
-
-def test_only_what_is_new_or_changed_is_searched(results: Results) -> None:
-    assert search(results) == 1
-    assert search(results) == 0
-    (results.root / "logs").mkdir()
-    (results.root / "logs/a.log").write_text("nothing")
-    assert search(results) == 1
-    assert check_privacy.check_privacy(results, results.root.parent, "standard", "other code") == 2
-
-
-def test_a_volume_is_searched_anew_where_anything_in_it_changed(results: Results) -> None:
-    folder = results.images / "0123456789abcdef" / "01234567"
-    array = zarr.create_array(str(folder / "0"), shape=(2, 8, 8), dtype="u1")
-    array[:] = 7
-    assert (search(results), search(results)) == (3, 0)
-    for change in (
-        lambda: (folder / "0" / "zarr.json").write_text('{"a": "b"}'),
-        lambda: (folder / "note").write_text("nothing"),
-        (folder / "0" / "c" / "0" / "deep").mkdir,
-        lambda: (folder / "note").rename(folder / "0" / "note"),
-        (folder / "0" / "note").unlink,
-    ):
-        change()
-        assert search(results) > 0
-        assert search(results) == 0
-    (folder / "0" / "c" / "0" / "deep" / "Zyxwolf").mkdir()
-    for _ in range(2):
-        with pytest.raises(
-            check_privacy.PrivacyProblem, match="value_in_name in results/dataset/images.zarr/.*/c/0/deep/"
-        ):
-            search(results)
-    (folder / "0" / "c" / "0" / "deep" / "Zyxwolf").rmdir()
-    (folder / "0" / "zarr.json").write_text('{"a": "Zyxwolf"}')
-    for _ in range(2):
-        with pytest.raises(
-            check_privacy.PrivacyProblem, match="value_in_file in results/dataset/images.zarr/.*/0/zarr.json"
-        ):
-            search(results)
-
-
-def test_a_finding_tells_the_place_and_stays_found(results: Results) -> None:
-    (results.dataset / "volumes.csv").write_text("array\nabc\nZyxwolf\n")
-    for _ in range(2):
-        with pytest.raises(check_privacy.PrivacyProblem) as caught:
-            search(results)
-        assert "value_in_file in results/dataset/volumes.csv, line 3" in str(caught.value)
-        assert "zyxwolf" not in str(caught.value).lower()
-    (results.dataset / "volumes.csv").write_text("array\nabc\n")
-    assert search(results) == 1
-
-
-def test_the_name_of_a_file_is_not_told(results: Results) -> None:
-    (results.dataset / "report Zyxwolf.txt").write_text("nothing")
-    with pytest.raises(
-        check_privacy.PrivacyProblem, match=r"value_in_name in results/dataset/ \(entry 1 by name\)"
-    ) as caught:
-        search(results)
-    assert "zyxwolf" not in str(caught.value).lower()
-
-
-def test_what_the_configuration_says_is_no_leak(results: Results) -> None:
-    (results.dataset / "volumes.csv").write_text("array,label_place\nabc,ponyhof\n")
-    needles = Needles(results.private / "cache" / NEEDLES, "code")
-    needles.load()
-    needles.add(list(needles_of("path", b"Ponyhof")))
-    needles.save()
-    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/volumes.csv, line 2"):
-        search(results)
-    assert check_privacy.check_privacy(results, results.root.parent, "standard", "code", ["ponyhof"]) == 1
-    check_privacy.search_afterwards(results, results.root.parent)
-    with pytest.raises(check_privacy.PrivacyProblem):
-        search(results)
-
-
-def test_what_lies_among_the_arrays_and_is_none_is_searched(results: Results) -> None:
-    series = results.images / "0123456789abcdef"
-    (series / "19370203" / "0" / "c" / "0").mkdir(parents=True)
-    (series / "19370203" / "0" / "c" / "0" / "0").write_bytes(b"Zyxwolf")  # the payload of an array, named by its id
-    assert search(results) == 2
-    for place in (results.images / "note", series / "c", series / "19370203/0/c/note", series / "19370203/0/note"):
-        place.write_text("Zyxwolf")
-        with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in results/dataset/images.zarr/"):
-            search(results)
-        place.unlink()
-    (series / "19370203").rename(series / "18370203")
-    assert search(results) == 1
-    (results.images / "19370203").mkdir()
-    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_name in results/dataset/images.zarr/"):
-        search(results)
-
-
-def test_where_things_lie_may_stand_with_snakemake_alone(results: Results) -> None:
-    root = b"/data/Zyxwolf/archive"
-    results.inventory.write_bytes(json_files.canonical_json({"roots": {"": encode_path(root)}}))
-    log = results.root.parent / ".snakemake" / "log"
-    log.mkdir(parents=True)
-    (log / "a.log").write_text(f"config: {root.decode()}")
-    assert search(results) == 2
-    (results.dataset / "a.log").write_text(f"config: {root.decode()}")
-    with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in results/dataset/a.log"):
-        search(results)
-
-
-def test_what_is_gathered_in_another_way_is_looked_for_in_all(results: Results) -> None:
-    assert (search(results), search(results)) == (1, 0)
-    needles = Needles(results.private / "cache" / NEEDLES, "other code")
-    needles.add([1])
-    needles.save()
-    assert search(results) == 1
-
-
-def test_a_run_that_never_came_to_its_search_is_searched_afterwards(results: Results) -> None:
-    (results.root / "logs").mkdir()
-    (results.root / "logs/index_headers.log").write_text("Zyxwolf")
-    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/logs/index_headers.log"):
-        check_privacy.search_afterwards(results, results.root.parent)
-    (results.private / "cache" / NEEDLES).unlink()
-    check_privacy.search_afterwards(results, results.root.parent)  # nothing was read: nothing to look for
-
-
-def test_what_snakemake_keeps_is_searched(results: Results) -> None:
-    metadata = results.root.parent / ".snakemake" / "metadata"
-    metadata.mkdir(parents=True)
-    (metadata / base64.b64encode(b"results/Zyxwolf.csv").decode()).write_text("{}")
-    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_name in .snakemake/metadata/"):
-        search(results)
-
-
-def test_voxels_are_searched_where_all_is_asked_for(results: Results) -> None:
-    folder = results.images / "0123456789abcdef" / "01234567"
-    array = zarr.create_array(str(folder / "0"), shape=(4, 64, 64), shards=(4, 64, 64), chunks=(1, 64, 64), dtype="u1")
-    voxels = np.random.default_rng(1).integers(0, 256, (4, 64, 64), dtype="u1")
-    array[:] = voxels
-    assert search(results, "full") > 0
-    text = np.frombuffer(UID[:-1], "u1")
-    voxels[3, 7, : len(text)] = text
-    array[:] = voxels
-    search(results)
-    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/images.zarr/.*/c/"):
-        search(results, "full")
-
-
-@pytest.mark.parametrize("blind", ["_encoded", "_bytes", "_text"])
-def test_a_search_that_cannot_find_says_so(results: Results, monkeypatch: pytest.MonkeyPatch, blind: str) -> None:
-    monkeypatch.setattr(Scanner, blind, lambda *_: None)
-    with pytest.raises(check_privacy.PrivacyProblem, match="blind to a planted value"):
-        search(results)
-
-
-def test_without_anything_to_look_for_there_is_no_search(results: Results) -> None:
-    (results.private / "cache" / NEEDLES).unlink()
-    with pytest.raises(check_privacy.PrivacyProblem, match="what to look for is not there"):
-        search(results)
+    (tmp_path / IDENTIFIERS).unlink()  # the base file of the additions
+    assert not IdentifierFile(tmp_path / IDENTIFIERS, "code").load()
+    assert not IdentifierFile(tmp_path / IDENTIFIERS, "other code").load()

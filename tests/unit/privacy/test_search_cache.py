@@ -1,4 +1,4 @@
-"""What the search for leaks remembers hides nothing: neither what changes, nor what is to be looked for from now on."""
+"""The cache of clean files hides no leak: neither in a changed file, nor of a new identifier."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import zarr
 
-from dicomzarr.privacy import known_absent, table_blocks
+from dicomzarr.privacy import absent_hashes, table_blocks
 from dicomzarr.privacy import search as search_module
-from dicomzarr.privacy.identifiers import NEEDLES, Needles, needles_of
-from dicomzarr.privacy.known_absent import Lookups
+from dicomzarr.privacy.absent_hashes import AbsentHashes
+from dicomzarr.privacy.identifiers import IDENTIFIERS, IdentifierFile, identifiers_of
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.privacy.search_cache import MEMORY, Memory
+from dicomzarr.privacy.search_cache import SEARCH_CACHE, SearchCache
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.stages import check_privacy
 from dicomzarr.system import locks
@@ -26,22 +26,24 @@ from dicomzarr.system.results_folder import Results
 SERIES = [f"{number:016x}" for number in (0x0010 << 48, 0x0011 << 48, 0xABC0 << 48)]  # of two groups
 
 
-def look_for(results: Results, *texts: tuple[str, bytes]) -> None:
-    needles = Needles(results.private / "cache" / NEEDLES, "code")
-    needles.load()
-    needles.add([one for item in texts for one in needles_of(*item)])
-    needles.save()
+def add_identifiers(results: Results, *texts: tuple[str, bytes]) -> None:
+    identifiers = IdentifierFile(results.private / "cache" / IDENTIFIERS, "code")
+    identifiers.load()
+    identifiers.add([identifier for item in texts for identifier in identifiers_of(*item)])
+    identifiers.save()
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     folders = Results(tmp_path / "results")
     (folders.private / "cache").mkdir(parents=True)
-    look_for(folders, ("PN", b"Zyxwolf^Canaria"))
+    add_identifiers(folders, ("PN", b"Zyxwolf^Canaria"))
     for series in SERIES:
         zarr.create_array(str(folders.images / series / "01234567" / "0"), shape=(2, 2), dtype="u1")[:] = 7
         (folders.images / series / "zarr.json").write_text('{"kind": "pferdekopf am ponyhof"}')
-    (folders.dataset / "volumes.csv").write_text("array,note\n" + "".join(f"{one},meierhuber\n" for one in SERIES))
+    (folders.dataset / "volumes.csv").write_text(
+        "array,note\n" + "".join(f"{series},meierhuber\n" for series in SERIES)
+    )
     (folders.dataset / "rhabarber.txt").write_text("seen by Doktor Eisenbart")
     return folders
 
@@ -64,43 +66,41 @@ def cache(results: Results) -> Path:
     ],
     ids=["array", "table", "file", "name"],
 )
-def test_a_value_that_comes_later_is_found_in_what_was_clean(
-    results: Results, value: tuple[str, bytes], place: str
-) -> None:
+def test_a_new_identifier_is_found_in_clean_files(results: Results, value: tuple[str, bytes], place: str) -> None:
     assert (search(results) > 0, search(results)) == (True, 0)
-    look_for(results, value)
+    add_identifiers(results, value)
     for _ in range(2):
         with pytest.raises(check_privacy.PrivacyProblem, match=f"in results/dataset/{place}|in results/{place}"):
             search(results)
 
 
-def test_a_value_that_stands_nowhere_searches_nothing_again(results: Results) -> None:
+def test_a_new_identifier_that_occurs_nowhere_searches_nothing_again(results: Results) -> None:
     whole = search(results)
-    look_for(results, ("PN", b"Nirgendwo^Niemand"))
+    add_identifiers(results, ("PN", b"Nirgendwo^Niemand"))
     assert search(results) == 0
     assert whole > 9
 
 
-def test_numbers_of_many_searches_are_still_known(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_absent, "_MANY", 5)
-    monkeypatch.setattr(known_absent, "_MOST_SMALL", 2)
+def test_absent_hashes_of_many_searches_are_merged_and_used(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(absent_hashes, "_MAX_IN_MEMORY", 5)
+    monkeypatch.setattr(absent_hashes, "_MAX_SMALL_FILES", 2)
     search(results)
     for number in range(4):
         (results.dataset / f"{number}.txt").write_text(f"wort{'abcd'[number]}pferd")
         assert search(results) == 1
-        assert len(list(cache(results).glob("looked_up-*"))) <= 4
-    look_for(results, ("PN", b"wortapferd"))
+        assert len(list(cache(results).glob("absent-*"))) <= 4
+    add_identifiers(results, ("PN", b"wortapferd"))
     with pytest.raises(check_privacy.PrivacyProblem, match=r"in results/dataset/0.txt"):
         search(results)
 
 
-def test_a_damaged_memory_is_none(results: Results) -> None:
+def test_a_damaged_cache_is_not_used(results: Results) -> None:
     whole, new = search(results), itertools.count()
-    for damaged in (MEMORY, "looked_up-*"):
+    for damaged in (SEARCH_CACHE, "absent-*"):
         for damage in (lambda data: data[:-1], lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:]):
             path = next(cache(results).glob(damaged))
             path.write_bytes(damage(path.read_bytes()))
-            look_for(results, ("PN", f"Neu{next(new):09d}".encode()))  # so that the numbers are looked at
+            add_identifiers(results, ("PN", f"Neu{next(new):09d}".encode()))  # so that the absent hashes are read
             assert search(results) == whole
         path = next(cache(results).glob(damaged))
         path.unlink()
@@ -117,7 +117,7 @@ def test_other_words_that_do_not_count_search_everything_again(
     assert (search(results), search(results)) == (whole, 0)
 
 
-def test_a_change_is_found_in_the_group_where_it_is(results: Results) -> None:
+def test_a_change_is_found_in_its_group(results: Results) -> None:
     search(results)
     folder = results.images / SERIES[1]
     (folder / "zarr.json").write_text('{"kind": "zyxwolf xx am ponyhof"}')
@@ -132,7 +132,7 @@ def test_a_change_is_found_in_the_group_where_it_is(results: Results) -> None:
         search(results)
 
 
-def test_arrays_are_looked_at_once_a_run(results: Results) -> None:
+def test_arrays_are_searched_once_per_run(results: Results) -> None:
     (results.private / locks.RUN).write_text('{"pid": 7, "since": "now"}')
     search(results)
     (results.images / SERIES[0] / "zarr.json").write_text('{"kind": "zyxwolf"}')
@@ -165,10 +165,10 @@ class Counting(Scanner):
         return super().rows(head, rows)
 
 
-def test_one_more_row_costs_its_block(tmp_path: Path) -> None:
+def test_one_more_row_costs_one_block(tmp_path: Path) -> None:
     scanner, lines = Counting(frozenset(), frozenset()), rows(5000)
-    found, blocks = search_table(scanner, write(tmp_path / "a.csv", lines), ())
-    assert not found and 20 < len(blocks) < 400
+    has_leak, blocks = search_table(scanner, write(tmp_path / "a.csv", lines), ())
+    assert not has_leak and 20 < len(blocks) < 400
     for at in (0, 1777, 5000):
         Counting.searched = 0
         more = [*lines[:at], "0/1,another,7", *lines[at:]]
@@ -177,8 +177,8 @@ def test_one_more_row_costs_its_block(tmp_path: Path) -> None:
     assert search_table(scanner, write(tmp_path / "a.csv", lines), frozenset(blocks)) == (False, blocks)
 
 
-def test_what_stands_in_two_rows_is_found_wherever_a_block_ends(tmp_path: Path) -> None:
-    scanner = Scanner(frozenset(needles_of("LT", b"seen after fall")), frozenset())
+def test_a_value_in_two_rows_is_found_wherever_a_block_ends(tmp_path: Path) -> None:
+    scanner = Scanner(frozenset(identifiers_of("LT", b"seen after fall")), frozenset())
     lines, ends = rows(300), 0
     for at in range(1, 300, 3):
         planted = [*lines]
@@ -191,10 +191,10 @@ def test_what_stands_in_two_rows_is_found_wherever_a_block_ends(tmp_path: Path) 
             numbers = np.cumsum([len(block) for block in table_blocks._blocks(stream)])
         ends += at in numbers
         assert search_table(scanner, path, ())[0]
-    assert ends  # some stood on both sides of an end
+    assert ends  # some values were on both sides of an end
 
 
-def test_a_changed_row_is_found_also_where_size_and_time_stay(results: Results) -> None:
+def test_a_changed_row_is_found_with_equal_size_and_time(results: Results) -> None:
     table = write(results.dataset / "volumes.csv", rows(3000))
     search(results)
     before = table.stat()
@@ -211,19 +211,19 @@ def test_a_changed_row_is_found_also_where_size_and_time_stay(results: Results) 
 
 
 @pytest.mark.parametrize("data", [b"a,b\n\xff\xfe,1\n", b"a,b\n1,\0 2\n", b"a" * (1 << 20) + b"\n"])
-def test_what_is_no_table_is_searched_in_one_piece(results: Results, data: bytes) -> None:
-    path = results.dataset / "odd.csv"
+def test_a_file_that_is_no_table_is_searched_as_a_whole(results: Results, data: bytes) -> None:
+    path = results.dataset / "broken.csv"
     path.write_bytes(data)
     with pytest.raises(NoTable):
         search_table(Scanner(frozenset(), frozenset()), path, ())
     search(results)
     path.write_bytes(data + b"zyxwolf canaria,1\n")
-    with pytest.raises(check_privacy.PrivacyProblem, match=r"in results/dataset/odd.csv"):
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"in results/dataset/broken.csv"):
         search(results)
 
 
-def test_a_cell_of_several_lines_stays_whole(tmp_path: Path) -> None:
-    scanner = Scanner(frozenset(needles_of("PN", b"Zyxwolf")), frozenset())
+def test_a_cell_of_several_lines_is_not_split(tmp_path: Path) -> None:
+    scanner = Scanner(frozenset(identifiers_of("PN", b"Zyxwolf")), frozenset())
     cell = "\n".join(f"wort{number}pferd" for number in range(3000))
     path = tmp_path / "a.csv"
     path.write_text(f'array,rows,flags\nx,7,"{cell}\nzyxwolf"\n')
@@ -231,42 +231,42 @@ def test_a_cell_of_several_lines_stays_whole(tmp_path: Path) -> None:
     assert scanner.content(path.read_bytes(), "a.csv") == Leak("value_in_file", 3002)
 
 
-def test_numbers_are_noted_once_and_in_order(tmp_path: Path) -> None:
-    noted = Lookups(tmp_path, frozenset({5}))
-    assert [number in noted for number in (9, 5, 3, 9)] == [False, True, False, False]
-    ((name, digest),) = noted.save()
-    assert np.load(tmp_path / name).tolist() == [3, 9]
-    again = Lookups(tmp_path, frozenset({5}))
-    assert again.take_over([[name, digest]], np.array([5], np.uint64))
-    assert not Lookups(tmp_path, frozenset({5})).take_over([[name, digest]], np.array([3, 5], np.uint64))
-    assert json.loads(json.dumps(again.save())) == [[name, digest]]
+def test_absent_hashes_are_written_once_and_sorted(tmp_path: Path) -> None:
+    absent = AbsentHashes(tmp_path, frozenset({5}))
+    assert [number in absent for number in (9, 5, 3, 9)] == [False, True, False, False]
+    (digest,) = absent.save()
+    assert np.load(tmp_path / f"absent-{digest}.npy").tolist() == [3, 9]
+    again = AbsentHashes(tmp_path, frozenset({5}))
+    assert again.load([digest], np.array([5], np.uint64))
+    assert not AbsentHashes(tmp_path, frozenset({5})).load([digest], np.array([3, 5], np.uint64))
+    assert json.loads(json.dumps(again.save())) == [digest]
 
 
 # ---- shares
 
 
-def test_processes_find_and_remember_what_one_does(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_processes_find_and_cache_the_same_as_one(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = search(results)
-    alone = (cache(results) / MEMORY).read_bytes()
-    (cache(results) / MEMORY).unlink()
-    monkeypatch.setattr(search_module, "WORTH_IT", 1e-6)
+    expected_bytes = (cache(results) / SEARCH_CACHE).read_bytes()
+    (cache(results) / SEARCH_CACHE).unlink()
+    monkeypatch.setattr(search_module, "MIN_COST", 1e-6)
     for _ in range(2):
         assert check_privacy.check_privacy(results, results.root.parent, "standard", "code", processes=3) == whole
         assert search(results) == 0
-        said, expected = (json.loads(data) for data in ((cache(results) / MEMORY).read_bytes(), alone))
-        assert {key: said[key] for key in ("files", "tables")} == {key: expected[key] for key in ("files", "tables")}
-        assert said["groups"].keys() == expected["groups"].keys()
-        (cache(results) / MEMORY).unlink()
-        # The second time a child dies, and what it was to do is done all the same.
-        monkeypatch.setattr(Memory, "begin_apart", died)
+        cached, expected = (json.loads(data) for data in ((cache(results) / SEARCH_CACHE).read_bytes(), expected_bytes))
+        assert {key: cached[key] for key in ("files", "tables")} == {key: expected[key] for key in ("files", "tables")}
+        assert cached["groups"].keys() == expected["groups"].keys()
+        (cache(results) / SEARCH_CACHE).unlink()
+        # The second time a child dies; the parent searches its share.
+        monkeypatch.setattr(SearchCache, "start_in_child", die)
     monkeypatch.undo()
-    monkeypatch.setattr(search_module, "WORTH_IT", 1e-6)
+    monkeypatch.setattr(search_module, "MIN_COST", 1e-6)
     for path in (results.images / SERIES[0] / "zarr.json", results.dataset / "a.json"):
         path.write_text('{"a": "zyxwolf"}')
     with pytest.raises(check_privacy.PrivacyProblem) as caught:
         check_privacy.check_privacy(results, results.root.parent, "standard", "code", processes=3)
     assert str(caught.value).count("value_in_file in") == 2
-    look_for(results, ("LO", b"Pferdekopf am"))
+    add_identifiers(results, ("LO", b"Pferdekopf am"))
     with pytest.raises(check_privacy.PrivacyProblem, match=SERIES[2]):  # looked up by a child
         search(results)
 
@@ -274,6 +274,6 @@ def test_processes_find_and_remember_what_one_does(results: Results, monkeypatch
 PARENT = os.getpid()
 
 
-def died(memory: Memory) -> None:
+def die(search_cache: SearchCache) -> None:
     assert os.getpid() != PARENT
     os.kill(os.getpid(), signal.SIGKILL)

@@ -31,7 +31,7 @@ BUGS = [
         f"{CORE}/system/safe_messages.py",
         'return f"{type(error).__name__} at',
         'return f"{error} at',
-        "privacy/test_nothing_leaves.py::test_a_fault_is_told_without_its_text",
+        "privacy/test_nothing_leaves.py::test_an_error_is_reported_without_its_text",
     ),
     Bug(
         "an error of the disk names the file",
@@ -127,9 +127,9 @@ BUGS = [
     Bug(
         "the search for leaks takes all among the arrays for voxels",
         f"{CORE}/privacy/search.py",
-        "return bool(_PAYLOAD.fullmatch(shown))",
-        'return "images.zarr/" in shown',
-        "privacy/test_scanner.py::test_what_lies_among_the_arrays_and_is_none_is_searched",
+        "return bool(_PAYLOAD.fullmatch(place))",
+        'return "images.zarr/" in place',
+        "privacy/test_search.py::test_other_files_among_the_arrays_are_searched",
     ),
     Bug(
         "ultrasound is told by its modality alone",

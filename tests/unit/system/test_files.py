@@ -121,7 +121,7 @@ def test_a_file_system_without_locks_is_told_and_used(
 
 def test_no_new_key_where_records_tell_of_a_lost_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DICOMZARR_KEY", raising=False)
-    with pytest.raises(pseudonyms.KeyProblem, match="is gone"):
+    with pytest.raises(pseudonyms.KeyProblem, match="is missing"):
         pseudonyms.establish(tmp_path, set(), begun=True)
     assert not (tmp_path / "key").exists()
 

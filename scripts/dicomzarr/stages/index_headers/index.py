@@ -23,7 +23,7 @@ from typing import IO
 
 import orjson
 
-from dicomzarr.privacy.identifiers import NEEDLES, Gatherer, Needles
+from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile
 from dicomzarr.stages.index_headers import read_chunk as header_worker
 from dicomzarr.stages.index_headers.read_chunk import CHANGED, FAILED, Entry
 from dicomzarr.system import sandbox
@@ -79,7 +79,7 @@ def index_headers(
         To be written: JSON lines, a `HeaderRow` for each regular file, in the order of the inventory.
     cache : Path
         Folder of the state that outlives a run: the last whole index, what interrupted runs have read since, and the
-        needles of all that was read, for the search for leaks. Where those are lost every file is read again.
+        identifiers of all that was read, for the search for leaks. Where those are lost every file is read again.
     processes : int
         Processes that read headers.
     code : str
@@ -102,7 +102,7 @@ def index_headers(
     """
     make_private(index.parent)
     make_private(cache)
-    gathered = Needles(cache / NEEDLES, code)
+    gathered = IdentifierFile(cache / IDENTIFIERS, code)
     state = _Cache(cache, code, gathered.load() and trust)
     beside = index.with_name(f".{index.name}.partial")
     with open(inventory, encoding="utf-8", newline="\n") as lines:
@@ -199,7 +199,7 @@ class _Readers:
     Where a child dies its chunk is read again, each file alone: the one that kills is set aside.
     """
 
-    def __init__(self, roots: Mapping[str, str], processes: int, gathered: Needles) -> None:
+    def __init__(self, roots: Mapping[str, str], processes: int, gathered: IdentifierFile) -> None:
         self.ahead = 3 * max(processes, 1)
         self._roots = roots
         self._gathered = gathered
@@ -253,9 +253,9 @@ class _Readers:
             raise CancelledError
         rows: list[str]
         fault = "unreadable_header"
-        rows, needles = sandbox.call(header_worker.read_within_limits, self._roots, entries, fault=fault)
+        rows, identifiers = sandbox.call(header_worker.read_within_limits, self._roots, entries, fault=fault)
         with self._lock:
-            self._gathered.add(needles)
+            self._gathered.add(identifiers)
         for number, row in enumerate(rows):
             if row == CHANGED:
                 rows[number] = header_worker.changed(*entries[number])
@@ -279,8 +279,8 @@ class _Cache:
         self._folder = folder
         self._tag = hashlib.sha256(f"{HEADER_VERSION} {code}".encode()).hexdigest()[:16]
         wholes = [path for path in sorted(folder.glob(f"{_OURS}{self._tag}-*.jsonl")) if _is_sound(path)]
-        # Lines and needles of an interrupted run are not flushed one before the other: after a crash of the whole
-        # machine either may be missing, and a file without its needles would escape the search for leaks.
+        # Lines and identifiers of an interrupted run are not flushed one before the other: after a crash of the whole
+        # machine either may be missing, and a file without its identifiers would escape the search for leaks.
         self._tag_of_records = f"{self._tag}-{_boot()}"
         self._records = sorted(folder.glob(f"{_OURS}{self._tag_of_records}-*.partial"))
         streams = [_whole_lines(path) for path in wholes[:1]] + [_recorded_lines(path) for path in self._records]

@@ -57,7 +57,7 @@ def below_source(roots: Mapping[str, str], path: str) -> bytes:
 
 
 def read_within_limits(roots: Mapping[str, str], entries: list[Entry]) -> tuple[list[str], list[int]]:
-    """Return what `read_files` yields, and the needles of it that this process has not given before.
+    """Return what `read_files` yields, and the identifiers of it that this process has not given before.
 
     Each file has a budget of time: the process ends at one that takes more.
     """

@@ -18,7 +18,7 @@ from conftest import ROOT
 from made_up_headers import file, image, text
 from ordinary import bound_by_permissions
 
-from dicomzarr.privacy.identifiers import NEEDLES, Gatherer, needles_of
+from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, identifiers_of
 from dicomzarr.stages.index_headers import index
 from dicomzarr.stages.index_headers import read_chunk as header_worker
 from dicomzarr.stages.index_headers.index import IndexCounts, index_headers
@@ -178,7 +178,7 @@ def test_cache_is_copied_where_links_do_not_work(many: Source, monkeypatch: pyte
 
 def test_interrupted_runs_are_taken_up(many: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     many.run()
-    whole, everything = many.index.read_bytes(), needles_of_cache(many)
+    whole, everything = many.index.read_bytes(), identifiers_of_cache(many)
     for path in (many.index, *many.cache.iterdir()):
         path.unlink()
     real = header_worker.read_files
@@ -206,22 +206,22 @@ def test_interrupted_runs_are_taken_up(many: Source, monkeypatch: pytest.MonkeyP
     assert 0 < result.read < 20
     assert many.index.read_bytes() == whole
     assert len(list(many.cache.iterdir())) == 2
-    assert needles_of_cache(many) == everything
+    assert identifiers_of_cache(many) == everything
 
 
-def needles_of_cache(source: Source) -> set[int]:
-    return set(np.load(source.cache / NEEDLES)[1:].tolist())
+def identifiers_of_cache(source: Source) -> set[int]:
+    return set(np.load(source.cache / IDENTIFIERS)[1:].tolist())
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_needles_that_are_lost_are_gathered_again(many: Source, processes: int) -> None:
+def test_identifiers_that_are_lost_are_gathered_again(many: Source, processes: int) -> None:
     many.run(processes)
-    everything = needles_of_cache(many)
-    uids = {one for row in many.rows() for one in needles_of("UI", row["facts"]["SOPInstanceUID"].encode())}  # type: ignore[index]
+    everything = identifiers_of_cache(many)
+    uids = {one for row in many.rows() for one in identifiers_of("UI", row["facts"]["SOPInstanceUID"].encode())}  # type: ignore[index]
     assert uids and uids < everything
-    (many.cache / NEEDLES).unlink()
+    (many.cache / IDENTIFIERS).unlink()
     assert counts(many.run(processes)) == (40, 40, 0)
-    assert needles_of_cache(many) == everything
+    assert identifiers_of_cache(many) == everything
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -305,9 +305,9 @@ def test_what_an_interrupted_run_read_counts_until_the_machine_starts_again(
     whole = next(many.cache.glob("headers-*.jsonl"))
     tag = whole.name.split("-")[1]
     rows = many.index.read_text()
-    (many.cache / NEEDLES).rename((many.cache / NEEDLES).with_suffix(".kept"))
+    (many.cache / IDENTIFIERS).rename((many.cache / IDENTIFIERS).with_suffix(".kept"))
     for boot, read in ((index._boot(), 0), ("another", 40)):
-        shutil.copy((many.cache / NEEDLES).with_suffix(".kept"), many.cache / NEEDLES)
+        shutil.copy((many.cache / IDENTIFIERS).with_suffix(".kept"), many.cache / IDENTIFIERS)
         for path in many.cache.glob("headers-*"):
             path.unlink()
         (many.cache / f"headers-{tag}-{boot}-000001.partial").write_text(rows)

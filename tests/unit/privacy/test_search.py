@@ -1,0 +1,207 @@
+"""The privacy search over a results folder: which files it reads, and what it reports."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile, identifiers_of
+from dicomzarr.privacy.scanner import Scanner
+from dicomzarr.stages import check_privacy
+from dicomzarr.system import json_files
+from dicomzarr.system.path_text import encode_path
+from dicomzarr.system.results_folder import Results
+
+UID = b"1.2.826.0.1.3680043.777.1.424243\0"
+TEXTS = [("PN", b"Zyxwolf^Canaria "), ("LO", b"CANPID7719"), ("UI", UID), ("DA", b"19370203")]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    folders = Results(tmp_path / "results")
+    (folders.private / "cache").mkdir(parents=True)
+    identifiers = IdentifierFile(folders.private / "cache" / IDENTIFIERS, "code")
+    identifiers.add([identifier for item in TEXTS for identifier in identifiers_of(*item)])
+    identifiers.save()
+    folders.dataset.mkdir()
+    (folders.private / "names.csv").write_text("Zyxwolf^Canaria")
+    (folders.dataset / "volumes.csv").write_text("array\nabc\n")
+    return folders
+
+
+def search(results: Results, level: str = "standard") -> int:
+    return check_privacy.check_privacy(results, results.root.parent, level, "code")
+
+
+def test_only_new_and_changed_files_are_searched(results: Results) -> None:
+    assert search(results) == 1
+    assert search(results) == 0
+    (results.root / "logs").mkdir()
+    (results.root / "logs/a.log").write_text("nothing")
+    assert search(results) == 1
+    assert check_privacy.check_privacy(results, results.root.parent, "standard", "other code") == 2
+
+
+def test_a_volume_is_searched_again_if_anything_in_it_changed(results: Results) -> None:
+    folder = results.images / "0123456789abcdef" / "01234567"
+    array = zarr.create_array(str(folder / "0"), shape=(2, 8, 8), dtype="u1")
+    array[:] = 7
+    assert (search(results), search(results)) == (3, 0)
+    for change in (
+        lambda: (folder / "0" / "zarr.json").write_text('{"a": "b"}'),
+        lambda: (folder / "note").write_text("nothing"),
+        (folder / "0" / "c" / "0" / "deep").mkdir,
+        lambda: (folder / "note").rename(folder / "0" / "note"),
+        (folder / "0" / "note").unlink,
+    ):
+        change()
+        assert search(results) > 0
+        assert search(results) == 0
+    (folder / "0" / "c" / "0" / "deep" / "Zyxwolf").mkdir()
+    for _ in range(2):
+        with pytest.raises(
+            check_privacy.PrivacyProblem, match="value_in_name in results/dataset/images.zarr/.*/c/0/deep/"
+        ):
+            search(results)
+    (folder / "0" / "c" / "0" / "deep" / "Zyxwolf").rmdir()
+    (folder / "0" / "zarr.json").write_text('{"a": "Zyxwolf"}')
+    for _ in range(2):
+        with pytest.raises(
+            check_privacy.PrivacyProblem, match="value_in_file in results/dataset/images.zarr/.*/0/zarr.json"
+        ):
+            search(results)
+
+
+def test_a_finding_names_the_place_and_is_found_again(results: Results) -> None:
+    (results.dataset / "volumes.csv").write_text("array\nabc\nZyxwolf\n")
+    for _ in range(2):
+        with pytest.raises(check_privacy.PrivacyProblem) as caught:
+            search(results)
+        assert "value_in_file in results/dataset/volumes.csv, line 3" in str(caught.value)
+        assert "zyxwolf" not in str(caught.value).lower()
+    (results.dataset / "volumes.csv").write_text("array\nabc\n")
+    assert search(results) == 1
+
+
+def test_the_name_of_a_file_is_not_reported(results: Results) -> None:
+    (results.dataset / "report Zyxwolf.txt").write_text("nothing")
+    with pytest.raises(
+        check_privacy.PrivacyProblem, match=r"value_in_name in results/dataset/ \(entry 1 by name\)"
+    ) as caught:
+        search(results)
+    assert "zyxwolf" not in str(caught.value).lower()
+
+
+def test_texts_of_the_configuration_are_no_leak(results: Results) -> None:
+    (results.dataset / "volumes.csv").write_text("array,label_place\nabc,ponyhof\n")
+    identifiers = IdentifierFile(results.private / "cache" / IDENTIFIERS, "code")
+    identifiers.load()
+    identifiers.add(list(identifiers_of("path", b"Ponyhof")))
+    identifiers.save()
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/volumes.csv, line 2"):
+        search(results)
+    assert check_privacy.check_privacy(results, results.root.parent, "standard", "code", ["ponyhof"]) == 1
+    check_privacy.search_afterwards(results, results.root.parent)
+    with pytest.raises(check_privacy.PrivacyProblem):
+        search(results)
+
+
+def test_other_files_among_the_arrays_are_searched(results: Results) -> None:
+    series = results.images / "0123456789abcdef"
+    (series / "19370203" / "0" / "c" / "0").mkdir(parents=True)
+    (series / "19370203" / "0" / "c" / "0" / "0").write_bytes(b"Zyxwolf")  # the payload of an array, named by its id
+    assert search(results) == 2
+    for place in (results.images / "note", series / "c", series / "19370203/0/c/note", series / "19370203/0/note"):
+        place.write_text("Zyxwolf")
+        with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in results/dataset/images.zarr/"):
+            search(results)
+        place.unlink()
+    (series / "19370203").rename(series / "18370203")
+    assert search(results) == 1
+    (results.images / "19370203").mkdir()
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_name in results/dataset/images.zarr/"):
+        search(results)
+
+
+def test_paths_of_the_source_are_allowed_only_in_files_of_snakemake(results: Results) -> None:
+    root = b"/data/Zyxwolf/archive"
+    results.inventory.write_bytes(json_files.canonical_json({"roots": {"": encode_path(root)}}))
+    log = results.root.parent / ".snakemake" / "log"
+    log.mkdir(parents=True)
+    (log / "a.log").write_text(f"config: {root.decode()}")
+    assert search(results) == 2
+    (results.dataset / "a.log").write_text(f"config: {root.decode()}")
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in results/dataset/a.log"):
+        search(results)
+
+
+def test_identifiers_of_other_code_search_everything_again(results: Results) -> None:
+    assert (search(results), search(results)) == (1, 0)
+    identifiers = IdentifierFile(results.private / "cache" / IDENTIFIERS, "other code")
+    identifiers.add([1])
+    identifiers.save()
+    assert search(results) == 1
+
+
+def test_a_run_without_its_search_is_searched_afterwards(results: Results) -> None:
+    (results.root / "logs").mkdir()
+    (results.root / "logs/index_headers.log").write_text("Zyxwolf")
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/logs/index_headers.log"):
+        check_privacy.search_afterwards(results, results.root.parent)
+    (results.private / "cache" / IDENTIFIERS).unlink()
+    check_privacy.search_afterwards(results, results.root.parent)  # nothing was read: nothing to look for
+
+
+def test_metadata_of_snakemake_is_searched(results: Results) -> None:
+    metadata = results.root.parent / ".snakemake" / "metadata"
+    metadata.mkdir(parents=True)
+    (metadata / base64.b64encode(b"results/Zyxwolf.csv").decode()).write_text("{}")
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_name in .snakemake/metadata/"):
+        search(results)
+
+
+def test_voxels_are_searched_at_the_level_full(results: Results) -> None:
+    folder = results.images / "0123456789abcdef" / "01234567"
+    array = zarr.create_array(str(folder / "0"), shape=(4, 64, 64), shards=(4, 64, 64), chunks=(1, 64, 64), dtype="u1")
+    voxels = np.random.default_rng(1).integers(0, 256, (4, 64, 64), dtype="u1")
+    array[:] = voxels
+    assert search(results, "full") > 0
+    text = np.frombuffer(UID[:-1], "u1")
+    voxels[3, 7, : len(text)] = text
+    array[:] = voxels
+    search(results)
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/images.zarr/.*/c/"):
+        search(results, "full")
+
+
+@pytest.mark.parametrize("blind", ["_encoded", "_bytes", "_text"])
+def test_a_search_that_cannot_find_raises(results: Results, monkeypatch: pytest.MonkeyPatch, blind: str) -> None:
+    monkeypatch.setattr(Scanner, blind, lambda *_: None)
+    with pytest.raises(check_privacy.PrivacyProblem, match="blind to a planted value"):
+        search(results)
+
+
+def test_a_search_without_identifiers_raises(results: Results) -> None:
+    (results.private / "cache" / IDENTIFIERS).unlink()
+    with pytest.raises(check_privacy.PrivacyProblem, match="what to look for is not there"):
+        search(results)
+
+
+def test_words_of_snakemake_are_no_leaks_where_it_writes(results: Results) -> None:
+    gatherer = Gatherer()
+    gatherer.add(b"Additional/Using/Building", [])
+    identifiers = IdentifierFile(results.private / "cache" / IDENTIFIERS, "code")
+    identifiers.load()
+    identifiers.add(gatherer.take())
+    identifiers.save()
+    log = results.root.parent / ".snakemake" / "log"
+    log.mkdir(parents=True)
+    (log / "a.log").write_text("Building DAG of jobs... Using the additional storage")
+    assert search(results) == 2
+    (log / "a.log").write_text("Building DAG of jobs for Zyxwolf")
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in .snakemake/log/a.log"):
+        search(results)
