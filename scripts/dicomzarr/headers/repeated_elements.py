@@ -16,7 +16,7 @@ from dicomzarr.dicom.vr import (
     SPECIAL,
     UNDEFINED,
     is_text,
-    longest,
+    max_bytes,
 )
 
 # What the 8 bytes at the start of an element say: tag, bytes to the next element, VR if its value is wanted or a text
@@ -157,7 +157,7 @@ def learn(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | None:
     if is_wanted:
         return tag, 8 + length if length <= MAX_VALUE else -1, name, 8 + length, True, None
     if names and length:
-        return tag, 8 + length, name, 8 + min(length, longest(name)), False, None
+        return tag, 8 + length, name, 8 + min(length, max_bytes(name)), False, None
     return tag, 8 + length, None, 0, False, None
 
 
