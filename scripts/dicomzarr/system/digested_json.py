@@ -54,8 +54,8 @@ def parse_record(path: Path, data: bytes) -> tuple[dict[str, Any], str]:
     return value, digest
 
 
-def digest_said_by(data: bytes) -> str:
-    """Return the last key of what `record_json` made, which is taken for whole."""
+def digest_in(data: bytes) -> str:
+    """Return the digest in the bytes of a record that `record_json` has just made; it is not checked."""
     return data[-len(b'"}\n') - 64 : -len(b'"}\n')].decode("ascii")
 
 

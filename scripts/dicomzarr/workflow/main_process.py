@@ -147,7 +147,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         return
     named = [rule.name for rule in RULES if hasattr(rules, rule.name)]
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in named}
-    exports = export_record.asked([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
+    exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
     with errors_in_one_line():
         if started.purpose is Purpose.BUILD:
             _build(started.settings, exports, params)
@@ -156,7 +156,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
 
 
 def _with_params(preparation: prepare.Preparation, params: Mapping[str, Mapping[str, str]]) -> dict[Path, Revocation]:
-    changed = dict.fromkeys(preparation.claims.made_otherwise(params), Revocation.PARAMS_CHANGED)
+    changed = dict.fromkeys(preparation.claims.with_other_params(params), Revocation.PARAMS_CHANGED)
     return {**changed, **preparation.revoked}
 
 

@@ -138,7 +138,7 @@ def look(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> Prep
     revoked = dict(found.false)
     revoked |= dict.fromkeys(found.readable_again(settings.sources), Revocation.READABLE_AGAIN)
     for kind in exports:
-        incomplete = export_record.lost(results, kind)
+        incomplete = export_record.incomplete_records(results, kind)
         revoked |= dict.fromkeys(incomplete, Revocation.FILE_MISSING)
         if incomplete and export_record.record_of(results, kind).exists():
             revoked[export_record.record_of(results, kind)] = Revocation.FILE_MISSING
@@ -232,7 +232,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
             revoke(results, record, why)
         for kind in export_record.KINDS:
             if any(record.is_relative_to(results.records / kind.rule) for record in revoked):
-                export_record.open_again(results, kind)
+                export_record.mark_incomplete(results, kind)
         inventory.write(settings.sources, preparation.rows, results.inventory)
     except OSError as error:
         raise _unusable(error) from None
