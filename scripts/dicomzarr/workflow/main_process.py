@@ -15,7 +15,7 @@ from dicomzarr.records.revoke import Revocation
 from dicomzarr.system import limits, locks, run_token
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.safe_messages import disk_trouble, where
+from dicomzarr.system.safe_messages import error_location, os_error_message
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES
 from dicomzarr.workflow import folders, prepare, progress_line, settings, status
@@ -43,7 +43,7 @@ def errors_in_one_line() -> Iterator[None]:
     except UserError as error:
         _end(str(error))
     except Exception as error:  # its text could hold a path of the source
-        _end(f"internal error, {where(error)}; please open an issue with this line")
+        _end(f"internal error, {error_location(error)}; please open an issue with this line")
 
 
 def _end(text: str) -> None:
@@ -115,12 +115,12 @@ def _join_run(workflow: Any, private: Path) -> None:
     """Let the process of a job go on only if its run is the current one."""
     other_nodes.leave_outputs_to_main_process(workflow)
     try:
-        locks.hold_job(private)
+        locks.lock_job(private)
         run_token.check(private, run_token.LATENCY)
     except UserError as error:
         _end(str(error))
     except OSError as error:
-        _end(disk_trouble(error))
+        _end(os_error_message(error))
 
 
 def _note_missing_settings(parsed: Mapping[str, Any]) -> None:

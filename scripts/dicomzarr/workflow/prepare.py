@@ -94,7 +94,7 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_invento
     if settings.confirm_drop:
         return
     try:
-        known = inventory.known_rows(known_inventory)
+        known = inventory.previous_rows(known_inventory)
         before = _files_by_label(known, next(known)[0])
     except (OSError, ValueError, LookupError, TypeError):
         return  # the first run, or a damaged inventory
@@ -192,7 +192,7 @@ def acquire(settings: Settings) -> Results:
         folders.clear_paths_in(results)
         files.make_private(results.private)
         results.private.chmod(files.PRIVATE_FOLDER)
-        locks.hold_run_for_good(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
+        locks.lock_run_until_exit(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
         run_token.begin(results.private)
         locks.wait_for_orphans(results.private)
         keyed = pseudonyms.establish(results.private, known_key_checks(results), begun=_is_begun(results))

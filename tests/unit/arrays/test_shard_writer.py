@@ -62,7 +62,7 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
 def test_bytes_do_not_depend_on_threads(
     tmp_path: Path, axes: str, shape: tuple[int, ...], dtype: str, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread_pool, "WORTH_IT", 0)
+    monkeypatch.setattr(thread_pool, "MIN_PARALLEL_BYTES", 0)
     values = noise(shape, dtype)
     serial = write(tmp_path / "a", axes, values, "balanced", layout)
     assert write(tmp_path / "b", axes, values, "balanced", layout, threads=5) == serial

@@ -298,9 +298,9 @@ def _export_series(recipe: Recipe, results: Results, store: Path, series_id: str
     except verified_arrays.Damaged as damaged:
         return Failure("damaged", str(damaged))
     except OSError as error:
-        return Failure("system", safe_messages.disk_trouble(error))
+        return Failure("system", safe_messages.os_error_message(error))
     except Exception as error:
-        return Failure("internal", safe_messages.where(error))
+        return Failure("internal", safe_messages.error_location(error))
 
 
 def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> RuleRecord:
