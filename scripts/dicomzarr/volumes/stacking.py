@@ -339,7 +339,7 @@ def _cells(
     grid = sort_along_t(cells)
     if isinstance(grid, FullGrid):
         flags = ("t_order_only",) if grid.weak else ()
-        each = "told apart" if len(cells) == 1 else f"{most} at each position, told apart"
+        each = "distinguished" if len(cells) == 1 else f"{most} at each position, distinguished"
         how = f", {each} by {' x '.join(grid.means)}"
         axis = axis_values(grid.means, grid.values)
         return [_slab(grid.grid, discriminators, group, tilt, tolerance, how, axis, flags)]
@@ -347,10 +347,10 @@ def _cells(
         return _incomplete(grid, discriminators, group, tilt, tolerance)
     if len(cells) == 1:
         axis = axis_values(["unexplained"], [(float(i),) for i in range(most)])
-        how = ", which nothing tells apart"
+        how = ", which nothing in the header distinguishes"
         return [_slab(cells, discriminators, group, tilt, tolerance, how, axis, ("ambiguous_stack",))]
     frames = [frame for cell in cells for frame in cell]
-    how = f": one of {len(frames)} at {_count(len(cells), 'position')}, which nothing tells apart"
+    how = f": one of {len(frames)} at {_count(len(cells), 'position')}, which nothing in the header distinguishes"
     return [
         _slab([[frame]], (*discriminators, _frame_name(frame)), group, 0.0, tolerance, how, None, ("ambiguous_stack",))
         for frame in frames
