@@ -284,7 +284,7 @@ def test_status_before_the_first_run_makes_nothing(workflow: Workflow, launch: L
 
 def test_status_says_that_a_run_is_active(mine: Workflow, launch: Launch) -> None:
     code = "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
-    code += "from dicomzarr.system import locks; locks.hold_run(Path(sys.argv[2]), 'noon'); "
+    code += "from dicomzarr.system import locks; locks.lock_run(Path(sys.argv[2]), 'noon'); "
     code += "print('held', flush=True); time.sleep(60)"
     command = [sys.executable, "-c", code, str(ROOT / "scripts"), str(mine.results / "private")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:

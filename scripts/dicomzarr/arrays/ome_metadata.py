@@ -23,12 +23,26 @@ DIRECTIONS = (
 SECONDS = frozenset(
     {"frame_time_s", "frame_reference_time_s", "acquisition_time_s", "reference_time_s", "content_time_s"}
 )
-MANY = 512  # entries; longer lists lie in a small array beside the image, not in its attributes
+MANY = 512  # entries; longer lists are stored as a small array beside the image, not in its attributes
 
 
 def axes(volume: Volume) -> list[dict[str, Any]]:
-    """Return the OME-Zarr axes; a unit only where the spacing is known."""
-    found = []
+    """Return the OME-Zarr axes; a unit only where the spacing is known.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    list of dict
+        One per axis of the array, in its order.
+
+    References
+    ----------
+    OME-Zarr 0.5, `axes`; RFC-4, `orientation`.
+    """
+    described = []
     for name in volume.axes:
         axis: dict[str, Any] = {"name": name, "type": TYPES[name]}
         if name in volume.spacing_mm:
@@ -36,12 +50,23 @@ def axes(volume: Volume) -> list[dict[str, Any]]:
         elif name == "t" and time_step(volume) is not None:
             axis["unit"] = "second"
         direction = anatomical(volume, name)
-        found.append(axis | ({"orientation": {"type": "anatomical", "value": direction}} if direction else {}))
-    return found
+        described.append(axis | ({"orientation": {"type": "anatomical", "value": direction}} if direction else {}))
+    return described
 
 
 def anatomical(volume: Volume, axis: str) -> str | None:
-    """Return where an index of `axis` leads in the patient, or None where the axis is not aligned with the body.
+    """Return the anatomical direction in which an index of an axis grows.
+
+    Parameters
+    ----------
+    volume : Volume
+    axis : str
+        Name of an axis of the array.
+
+    Returns
+    -------
+    str or None
+        One of `DIRECTIONS`; None if the axis is not spatial, or not aligned with the axes of the body.
 
     References
     ----------
@@ -60,7 +85,17 @@ def anatomical(volume: Volume, axis: str) -> str | None:
 
 
 def time_step(volume: Volume) -> float | None:
-    """Return the seconds from one index of `t` to the next where it is time and even within a thousandth."""
+    """Return the time from one index of `t` to the next.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    float or None
+        Seconds; None if `t` is not time, or its steps differ by more than a thousandth.
+    """
     axis = volume.t_axis or {}
     means, values = axis.get("means"), axis.get("values")
     if not isinstance(means, (list, tuple)) or not isinstance(values, (list, tuple)) or len(values) < 2:
@@ -73,16 +108,37 @@ def time_step(volume: Volume) -> float | None:
 
 
 def scale(volume: Volume) -> list[float]:
-    """Return the scale along each axis: millimetres or seconds where known, else 1 without a unit."""
-    known = dict(volume.spacing_mm)
+    """Return the OME-Zarr `scale` transformation of an array.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    list of float
+        By axis of the array: mm or s where known, else 1 without a unit.
+    """
+    steps = dict(volume.spacing_mm)
     step = time_step(volume)
     if step is not None:
-        known["t"] = step
-    return [float(known.get(name, 1.0)) for name in volume.axes]
+        steps["t"] = step
+    return [float(steps.get(name, 1.0)) for name in volume.axes]
 
 
 def one_or_all(values: Sequence[Any]) -> Any:
-    """Return the value that all frames share, else the list of them; None where a frame has none."""
+    """Reduce the values of all frames to one value if they are equal.
+
+    Parameters
+    ----------
+    values : sequence
+        One per frame, in array order; a missing value is None or an empty tuple.
+
+    Returns
+    -------
+    object
+        The common value, else the list of values; None if a frame has no value.
+    """
     if any(value is None or value == () for value in values):
         return None
     listed = [list(value) if isinstance(value, tuple) else value for value in values]
@@ -90,7 +146,20 @@ def one_or_all(values: Sequence[Any]) -> Any:
 
 
 def per_frame(frames: Sequence[Frame], of: Callable[[Frame], Any]) -> Any:
-    """Return a fact of the frames: one value where they agree, else one a frame, in array order."""
+    """Return an attribute of the frames: one value if they agree, else a list.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        In array order.
+    of : callable
+        Returns the attribute of a frame.
+
+    Returns
+    -------
+    object
+        As `one_or_all`.
+    """
     return one_or_all([of(frame) for frame in frames])
 
 
@@ -101,13 +170,18 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
     ----------
     volume : Volume
     pixel_facts : mapping
-        What decoding knows: modality, photometric, photometric_source, bits_allocated, bits_stored, transfer_syntax,
-        decoder, lossy, and palette where there is one. Values are from closed vocabularies already.
+        Attributes known from decoding: modality, photometric, photometric_source, bits_allocated, bits_stored,
+        transfer_syntax, decoder, lossy, and palette where there is one. Text values come from closed vocabularies.
+
+    Returns
+    -------
+    dict
+        JSON values; see docs/outputs.md. Unknown attributes are left out.
     """
     frames = [place.frame for place in volume.places]
-    found: dict[str, Any] = dict(pixel_facts)
-    found["kind"] = volume.kind
-    found["flags"] = list(volume.flags)
+    attributes: dict[str, Any] = dict(pixel_facts)
+    attributes["kind"] = volume.kind
+    attributes["flags"] = list(volume.flags)
     optional = {
         "rescale": per_frame(frames, lambda frame: frame.rescale),
         "window": per_frame(frames, lambda frame: frame.window[0] if frame.window else None),
@@ -120,12 +194,12 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
         "mosaic": _mosaic(frames) if "mosaic" in volume.flags else None,
         "one_file": _one_file(frames),
     }
-    found.update({key: value for key, value in optional.items() if value is not None})
-    return found
+    attributes.update({key: value for key, value in optional.items() if value is not None})
+    return attributes
 
 
 def _one_file(frames: Sequence[Frame]) -> Any:
-    """Return true where the frames are those of one multi-frame file, in its order; their numbers in another order."""
+    """Return True if the frames are all those of one multi-frame file in stored order; else their numbers, or None."""
     numbers = [frame.number for frame in frames]
     if len(frames) < 2 or len(frames) != frames[0].frames_in_file or len({frame.source for frame in frames}) > 1:
         return None
@@ -133,13 +207,13 @@ def _one_file(frames: Sequence[Frame]) -> Any:
 
 
 def _mosaic(frames: Sequence[Frame]) -> Any:
-    """Return what all frames say of their tiles, or true where they agree on nothing."""
+    """Return the properties of the tiles that all frames share, or True if they share none."""
     first = frames[0].mosaic or {}
     return {key: v for key, v in first.items() if all((f.mosaic or {}).get(key) == v for f in frames)} or True
 
 
-def _set_beside(folder: Path, attributes: dict[str, Any]) -> shard_writer.Digests:
-    """Move lists of many numbers into small arrays beside the image; the attribute then names the array."""
+def _write_long_lists(folder: Path, attributes: dict[str, Any]) -> shard_writer.Digests:
+    """Move long lists of numbers into small arrays beside the image; the attribute then names the array."""
     digests: shard_writer.Digests = {}
     holders = [(attributes, key) for key in ("rescale", "window", "positions_mm", "one_file")]
     if "t_axis" in attributes:
@@ -151,16 +225,16 @@ def _set_beside(folder: Path, attributes: dict[str, Any]) -> shard_writer.Digest
         values = holder.get(key)
         if not isinstance(values, list) or len(values) <= MANY:
             continue
-        name = _name_beside(attributes, holder, key)
+        name = _array_name(attributes, holder, key)
         array = np.asarray(values)
-        for path, said in shard_writer.write_small_array(folder / name, array, _names(array.ndim)).items():
-            digests[f"{name}/{path}"] = said
+        for path, size_and_digest in shard_writer.write_small_array(folder / name, array, _names(array.ndim)).items():
+            digests[f"{name}/{path}"] = size_and_digest
         holder[key] = {"array": name}
     return digests
 
 
-def _name_beside(attributes: Mapping[str, Any], holder: Mapping[str, Any], key: str) -> str:
-    """Return the name of the array beside the image that takes the list `key` of `holder`."""
+def _array_name(attributes: Mapping[str, Any], holder: Mapping[str, Any], key: str) -> str:
+    """Return the name of the array beside the image that receives the list `key` of `holder`."""
     for table, name in (("palette", f"palette_{key}"), ("modality_lut", "modality_lut"), ("t_axis", "t_values")):
         if holder is attributes.get(table):
             return name
@@ -172,15 +246,27 @@ def _names(dimensions: int) -> list[str]:
 
 
 def write_image_group(folder: Path, volume: Volume, pixel_facts: Mapping[str, Any]) -> shard_writer.Digests:
-    """Write the `zarr.json` of an image group, and small arrays beside it where lists are long.
+    """Write the `zarr.json` of an image group, and long lists as small arrays beside it.
+
+    Parameters
+    ----------
+    folder : Path
+        The group's folder, which exists.
+    volume : Volume
+    pixel_facts : mapping
+        See `facts`.
 
     Returns
     -------
     dict
-        Size and SHA-256 of each file written, by its path below the volume.
+        Size in bytes and SHA-256 of each file written, by its path below the volume.
+
+    References
+    ----------
+    OME-Zarr 0.5, `multiscales`.
     """
     attributes = facts(volume, pixel_facts)
-    digests = _set_beside(folder, attributes)
+    digests = _write_long_lists(folder, attributes)
     multiscale = {
         "axes": axes(volume),
         "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale(volume)}]}],

@@ -1,8 +1,8 @@
-"""Zarr v3 arrays of one shard, written frame by frame.
+"""Write Zarr v3 arrays of one shard, frame by frame.
 
 Zarr v3 `sharding_indexed` (ZEP 2): the compressed inner chunks one after the other, then an index of (offset, length)
-pairs in C order of the chunk grid, then its crc32c. Every inner chunk ends with a crc32c of its own, and every chunk is
-written, zeros too, so that what is missing can be seen. A few rows of chunks are in memory at a time.
+pairs in C order of the chunk grid, then its crc32c. Every inner chunk ends with a crc32c of its own. Every chunk is
+written, also one of zeros, so that a missing chunk is detected. A few rows of chunks are in memory at a time.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.system import files as storage
-from dicomzarr.system import flush, json_files
+from dicomzarr.system import files, flush, json_files
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
-LARGE_FRAME = 64 << 20  # bytes; frames above are cut into tiles
+LARGE_FRAME = 64 << 20  # bytes; larger frames are cut into tiles
 TILE = 1024  # rows and columns of such a tile
 BRICK = {"z": 16, "y": 128, "x": 128}  # voxels
 # Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle throughout. zstd gains from blocks
 # larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
 BLOCK = 512 << 10
 _BUFFER = 256 << 10  # bytes of chunks that are written at once
-WORTH_BEGINNING = 1 << 20  # bytes of a shard that the disk may begin with at once
+WORTH_BEGINNING = 1 << 20  # bytes; of larger shards, write-out to the disk begins before the final flush
 PRESETS: Mapping[str, tuple[str, int, int] | None] = {
     "balanced": ("zstd", 1, BLOCK),
     "fast": ("lz4", 5, 0),
@@ -42,14 +41,16 @@ Digests = dict[str, tuple[int, str]]  # path below the volume -> (size in bytes,
 
 @dataclass(frozen=True, slots=True)
 class ChunkGrid:
-    """How an array is cut: every tuple runs along the axes of the array.
+    """Grid of inner chunks of an array; every tuple runs along the axes of the array.
 
     Attributes
     ----------
+    axes : tuple of str
+        Names of the axes.
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     chunk : tuple of int
-        Of an inner chunk, the unit of reading.
+        Shape of an inner chunk, the unit of reading.
     """
 
     axes: tuple[str, ...]
@@ -68,7 +69,23 @@ class ChunkGrid:
 
 
 def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: str) -> ChunkGrid:
-    """Return how an array is cut by `layout`: `slice` (one frame a chunk) or `brick` (16 x 128 x 128 voxels)."""
+    """Return the chunk grid of an array.
+
+    Parameters
+    ----------
+    axes : sequence of str
+        Those that the array has of t, c, z, y, x, in this order.
+    shape : sequence of int
+        Along the axes.
+    dtype : str
+        NumPy dtype, such as ``<i2``.
+    layout : str
+        ``slice`` (one frame per chunk; larger frames are cut into tiles) or ``brick`` (16 x 128 x 128 voxels).
+
+    Returns
+    -------
+    ChunkGrid
+    """
     size = dict(zip(axes, shape, strict=True))
     chunk = dict.fromkeys(axes, 1) | {"c": size.get("c", 1), "y": size["y"], "x": size["x"]}
     if layout == "brick" and "z" in size:
@@ -79,7 +96,25 @@ def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: st
 
 
 def array_metadata(grid: ChunkGrid, dtype: str, compression: str) -> dict[str, Any]:
-    """Return the `zarr.json` of a sharded array (Zarr v3 core specification, ZEP 2)."""
+    """Return the `zarr.json` of a sharded array.
+
+    Parameters
+    ----------
+    grid : ChunkGrid
+    dtype : str
+        NumPy dtype, such as ``<i2``.
+    compression : str
+        A key of `PRESETS`.
+
+    Returns
+    -------
+    dict
+        JSON values.
+
+    References
+    ----------
+    Zarr v3 core specification; ZEP 2 (`sharding_indexed`).
+    """
     kind = np.dtype(dtype)
     endian = {"configuration": {"endian": "little"}} if kind.itemsize > 1 else {}
     inner: list[dict[str, Any]] = [{"name": "bytes", **endian}]
@@ -122,7 +157,7 @@ def _crc32c(data: bytes) -> bytes:
 
 
 def _packer(dtype: str, compression: str) -> Callable[[NDArray[Any]], bytes]:
-    """Return the function that turns a contiguous chunk into its stored bytes; any number of threads may call it."""
+    """Return the function that turns a contiguous chunk into its stored bytes; it is thread-safe."""
     preset = PRESETS[compression]
     if preset is None:
         return lambda chunk: (raw := chunk.tobytes()) + _crc32c(raw)
@@ -146,26 +181,36 @@ def write_array(
     frames: Iterable[NDArray[Any]],
     pool: ThreadPool = SERIAL,
 ) -> Digests:
-    """Write an array as one shard and return the digests of its files.
+    """Write an array as one shard.
 
     Parameters
     ----------
     folder : Path
-        The array's folder, made here. It is for the caller to remove if this raises.
+        The array's folder, made here. If this raises, the caller removes it.
     grid : ChunkGrid
+        Chunk grid of the array.
     dtype : str
         Little-endian, such as ``<i2``.
     compression : str
         A key of `PRESETS`.
     frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
-        Of the array's dtype, in array order: `t` slowest, then `z`. Each is taken when there is room for it.
+        Of the array's dtype, in array order: `t` slowest, then `z`. A frame is taken once it is needed.
     pool : ThreadPool
-        Compresses; the bytes are the same whatever its number.
+        Compresses; the bytes do not depend on the number of threads.
+
+    Returns
+    -------
+    dict
+        Size in bytes and SHA-256 of each file, by its path below `folder`.
 
     Raises
     ------
     ValueError
-        If a frame has another shape or dtype than the array, or there are fewer frames than it has room for.
+        If a frame has another shape or dtype than the array, or there are fewer frames than the array needs.
+
+    References
+    ----------
+    ZEP 2 (`sharding_indexed`).
     """
     path = folder / "/".join(["c"] + ["0"] * len(grid.axes))
     path.parent.mkdir(parents=True)
@@ -197,7 +242,7 @@ def write_array(
             stream.flush()
             flush.begin_to_write_out(stream.fileno())
     return {
-        "zarr.json": (len(metadata), storage.sha256_of_bytes(metadata)),
+        "zarr.json": (len(metadata), files.sha256_of_bytes(metadata)),
         os.fspath(path.relative_to(folder)): (offset + len(table), digest.hexdigest()),
     }
 
@@ -205,7 +250,7 @@ def write_array(
 def _chunks(
     grid: ChunkGrid, dtype: np.dtype[Any], frames: Iterable[NDArray[Any]]
 ) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield each inner chunk, contiguous and in the order of the axes, with its number in the grid."""
+    """Yield each inner chunk, contiguous and in the order of the axes, with its linear index in the grid."""
     at = {axis: i for i, axis in enumerate(grid.axes)}
     counts = grid.counts
     shape, padded = (
@@ -226,7 +271,7 @@ def _chunks(
         if whole:
             slab = np.ascontiguousarray(planes)[np.newaxis]
         else:
-            # A new one each time: the chunks of the last one may still wait to be compressed.
+            # A new array each time: chunks of the previous slab may still wait to be compressed.
             slab = np.zeros((deep, *padded), dtype) if within == 0 else slab
             slab[within][tuple(slice(0, n) for n in shape)] = planes
         if single:
@@ -240,7 +285,7 @@ def _chunks(
 def _tiles(
     grid: ChunkGrid, counts: Sequence[int], slab: NDArray[Any], t: int, z: int
 ) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield the chunks of a slab, shape (depth, [c,] y, x), which lies at chunk `t`, `z` of the grid."""
+    """Yield the chunks of a slab of shape (depth, [c,] y, x), at chunk index `t`, `z` of the grid."""
     rows, columns = grid.chunk[-2:]
     for y, x in itertools.product(range(counts[-2]), range(counts[-1])):
         tile = slab[..., y * rows : (y + 1) * rows, x * columns : (x + 1) * columns]
@@ -254,16 +299,21 @@ def _tiles(
 
 
 def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) -> Digests:
-    """Write a small array as one chunk without compression, with a crc32c, and return the digests of its files.
+    """Write a small array as one chunk without compression, with a crc32c.
 
     Parameters
     ----------
     folder : Path
         The array's folder, made here.
     values : ndarray
-        Any shape but empty; stored little-endian.
+        Of any shape, not empty; stored little-endian.
     names : sequence of str
         Dimension names.
+
+    Returns
+    -------
+    dict
+        Size in bytes and SHA-256 of each file, by its path below `folder`.
     """
     values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
     metadata = {
@@ -283,15 +333,27 @@ def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) 
         "storage_transformers": [],
     }
     raw = values.tobytes()
-    files = {
+    contents = {
         "zarr.json": json_files.canonical_json(metadata),
         "/".join(["c"] + ["0"] * values.ndim): raw + _crc32c(raw),
     }
-    return {name: write_file(folder / name, data) for name, data in files.items()}
+    return {name: write_file(folder / name, data) for name, data in contents.items()}
 
 
 def write_file(path: Path, data: bytes) -> tuple[int, str]:
-    """Write a new file below a temporary store and return its size and SHA-256; publication makes it durable."""
+    """Write a new file of a temporary store; it becomes durable when the store is published.
+
+    Parameters
+    ----------
+    path : Path
+        Missing folders above it are made.
+    data : bytes
+
+    Returns
+    -------
+    tuple of int and str
+        Size in bytes and SHA-256, hex.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return len(data), storage.sha256_of_bytes(data)
+    return len(data), files.sha256_of_bytes(data)

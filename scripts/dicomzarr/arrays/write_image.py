@@ -1,4 +1,4 @@
-"""Write one image of the dataset: the one way from decoded frames to files."""
+"""Write one image of the dataset: from decoded frames to the files of an OME-Zarr image."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Digests = shard_writer.Digests
 
 
 class Decoded(NamedTuple):
-    """What is known of an image when its last frame is decoded.
+    """Properties of an image that are known once its last frame is decoded.
 
     Attributes
     ----------
     flags : sequence of str
-        All flags of the volume, those of its geometry included.
+        All flags of the volume, including those of its geometry.
     pixel_facts : mapping
         See `ome_metadata.facts`.
     """
@@ -41,24 +41,24 @@ def write_image(
     layout: str,
     pool: ThreadPool = SERIAL,
 ) -> Digests:
-    """Write an OME-Zarr image: the array ``0``, small arrays beside it where lists are long, and the group's metadata.
+    """Write an OME-Zarr image: the array ``0``, small arrays for long lists, and the metadata of the group.
 
     Parameters
     ----------
     folder : Path
-        Of the image, made here. It is for the caller to remove if this raises.
+        The image's folder, made here. If this raises, the caller removes it.
     volume : Volume
         Axes, shape, places and geometry of the array; the dtype is that of its first frame.
     frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
-        Stored values of the array's dtype, in array order: `t` slowest, then `z`. Each is taken when there is room.
+        Stored values of the array's dtype, in array order: `t` slowest, then `z`. A frame is taken once it is needed.
     decoded : callable
-        Asked after the last frame.
+        Called once, after the last frame.
     compression : str
         A key of `shard_writer.PRESETS`.
     layout : str
-        ``slice`` (one frame a chunk) or ``brick`` (16 x 128 x 128 voxels).
+        ``slice`` (one frame per chunk) or ``brick`` (16 x 128 x 128 voxels).
     pool : ThreadPool
-        Compresses; the bytes are the same whatever its number.
+        Compresses; the bytes do not depend on the number of threads.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def write_image(
     Raises
     ------
     ValueError
-        If a frame has another shape or dtype than the array, or there are fewer frames than it has room for.
+        If a frame has another shape or dtype than the array, or there are fewer frames than the array needs.
     """
     folder.mkdir()
     dtype = volume.places[0].frame.dtype

@@ -1,8 +1,8 @@
-"""Arrays as zarr-python reads them, by the thread that asks.
+"""Read arrays with zarr-python, in the calling thread.
 
-zarr-python's own synchronous calls hand each request to a thread with an event loop, which hands each file and each
-chunk to a third: with chunks of half a megabyte that takes longer than reading them. Here the asking thread runs the
-event loop, and what the loop gives away is done at once. What reads and decodes is zarr-python's code all the same.
+The synchronous API of zarr-python hands each request to a thread with an event loop, which hands each file and each
+chunk to a third thread. With chunks of half a megabyte that takes longer than reading them. Here the calling thread
+runs the event loop, and work that the loop gives to its executor is done at once. zarr-python still reads and decodes.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Answer = TypeVar("Answer")
 Given = ParamSpec("Given")
 
 
-class _AtOnce(ThreadPoolExecutor):
-    """Does what it is given before it returns; an event loop takes no other kind of executor than one of threads."""
+class _SameThreadExecutor(ThreadPoolExecutor):
+    """Executor that calls each function in the calling thread; event loops accept subclasses of this class only."""
 
     def submit(self, fn: Callable[Given, Answer], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Answer]:
-        """Call a function; the future has what it returned or raised."""
-        done: Future[Answer] = Future()
+        """Call a function; return a finished future with its result or exception."""
+        future: Future[Answer] = Future()
         try:
-            done.set_result(fn(*args, **kwargs))
+            future.set_result(fn(*args, **kwargs))
         except BaseException as error:
-            done.set_exception(error)
-        return done
+            future.set_exception(error)
+        return future
 
 
 class _ThreadLoop:
@@ -39,25 +39,25 @@ class _ThreadLoop:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.loop.set_default_executor(_AtOnce())
+        self.loop.set_default_executor(_SameThreadExecutor())
 
     def __del__(self) -> None:
         self.loop.close()
 
 
-_mine = threading.local()
+_of_thread = threading.local()
 
 
 def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Return what a coroutine returns, run by the event loop of this thread."""
-    mine: _ThreadLoop | None = getattr(_mine, "loop", None)
-    if mine is None:
-        mine = _mine.loop = _ThreadLoop()
-    return mine.loop.run_until_complete(work)
+    """Return the result of a coroutine, run by the event loop of this thread."""
+    thread_loop: _ThreadLoop | None = getattr(_of_thread, "loop", None)
+    if thread_loop is None:
+        thread_loop = _of_thread.loop = _ThreadLoop()
+    return thread_loop.loop.run_until_complete(work)
 
 
 class StoredArray:
-    """An array of a Zarr store, to be read by any thread.
+    """An array of a Zarr store; any thread may read it.
 
     Attributes
     ----------
@@ -71,11 +71,16 @@ class StoredArray:
         self.dtype: np.dtype[Any] = array.dtype
 
     def __getitem__(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
-        """Return a part of the array; raises whatever zarr-python does."""
+        """Return a part of the array; errors are those of zarr-python."""
         return np.asarray(_run(self._array.getitem(selection)))
 
     def through_zarrs(self) -> StoredArray:
-        """Return the same array whose chunks are read by zarrs, which is in Rust and faster."""
+        """Return the same array, with zarrs (in Rust, faster) as the codec pipeline.
+
+        Returns
+        -------
+        StoredArray
+        """
         import zarr
 
         with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", "threading.max_workers": 1}):
@@ -83,7 +88,22 @@ class StoredArray:
 
 
 def open_array(path: Path) -> StoredArray:
-    """Open an array with zarr-python; its chunks are read by its own code."""
+    """Open an array with zarr-python and its own codec pipeline.
+
+    Parameters
+    ----------
+    path : Path
+        The array's folder.
+
+    Returns
+    -------
+    StoredArray
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no array.
+    """
     import zarr.api.asynchronous
 
     return StoredArray(_run(zarr.api.asynchronous.open_array(store=str(path), mode="r")))

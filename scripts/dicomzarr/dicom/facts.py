@@ -1,4 +1,4 @@
-"""What the header index keeps of an image, and the geometric types of the standard."""
+"""Attributes of an image that the header index holds, and the geometric types of the standard."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Cosines = tuple[float, float, float, float, float, float]
 
 
 class PixelLocation(TypedDict):
-    """Where the value of the pixel data element lies in the file.
+    """Position of the value of the pixel data element in the file.
 
     `offset` and `length` are in bytes; `length` is -1 for an undefined length (encapsulated). For a deflated data set
-    they count in the inflated data set, whose first byte is 0.
+    they refer to the inflated data set, whose first byte is 0.
     """
 
     keyword: str  # PixelData, FloatPixelData or DoubleFloatPixelData
@@ -24,10 +24,10 @@ class PixelLocation(TypedDict):
 
 
 class ImageFacts(TypedDict, total=False):
-    """What the index keeps of an image's header, under the DICOM keywords; an absent key means unknown.
+    """Attributes of an image, by DICOM keyword, as the header index holds them; an absent key means unknown.
 
-    Strings are stripped of padding; numbers are Python numbers; multi-valued attributes are lists. It may identify a
-    patient: it lives in `results/private/` only.
+    Strings are stripped of padding; numbers are Python numbers; multi-valued attributes are lists. They may identify a
+    patient: they are stored below `results/private/` only.
     """
 
     TransferSyntaxUID: str
@@ -50,7 +50,7 @@ class ImageFacts(TypedDict, total=False):
     EchoTime: float
     EchoNumbers: int
     InversionTime: float
-    DiffusionBValue: float  # of a private element of Siemens or GE where the standard one is missing
+    DiffusionBValue: float  # from a private element of Siemens or GE where (0018,9087) is missing
     DiffusionGradientOrientation: list[float]
     TriggerTime: float
     AcquisitionDateTime: str
@@ -91,7 +91,7 @@ class ImageFacts(TypedDict, total=False):
     SmallestImagePixelValue: int
     LargestImagePixelValue: int
     LossyImageCompression: str
-    has_functional_groups: bool  # PerFrameFunctionalGroupsSequence is there; extraction reads it itself
+    has_functional_groups: bool  # has PerFrameFunctionalGroupsSequence; extraction reads it itself
     describes_head: bool  # Study Description, Series Description or Protocol Name names the head
     has_modality_lut: bool
     has_palette: bool

@@ -1,6 +1,6 @@
-"""Values of a header as numbers, vectors and times: whatever is malformed counts as unknown, and nothing raises.
+"""Convert header values to numbers, vectors and times. A malformed value counts as unknown; nothing here raises.
 
-They come from the header index, as JSON gives them, or from pydicom.
+The values come from the header index, as JSON gives them, or from pydicom.
 """
 
 from __future__ import annotations
@@ -13,12 +13,23 @@ from typing import Any, Final
 
 from dicomzarr.dicom.facts import Cosines, Vector
 
-# Coordinates beyond 10 km are no coordinates, mm.
+# Coordinates above 10 km count as malformed, mm.
 FARTHEST_MM: Final = 1e7
 
 
 def number(value: object) -> float | None:
-    """Return a finite number, the first of several, or None."""
+    """Return a value as a finite number.
+
+    Parameters
+    ----------
+    value : object
+        Of any VR of numbers; of several values the first counts.
+
+    Returns
+    -------
+    float or None
+        None if it is not a finite number.
+    """
     if type(value) is float or type(value) is int:  # as the index gives them
         return float(value) if math.isfinite(value) else None
     if isinstance(value, bytes) or value is None:
@@ -33,32 +44,65 @@ def number(value: object) -> float | None:
 
 
 def numbers(value: object) -> tuple[float, ...] | None:
-    """Return finite numbers, or None if any is not."""
+    """Return a multi-valued attribute as finite numbers.
+
+    Parameters
+    ----------
+    value : object
+        A list or pydicom's MultiValue.
+
+    Returns
+    -------
+    tuple of float, or None
+        None if any value is not a finite number.
+    """
     if value is None or isinstance(value, (str, bytes)):
         return None
     if type(value) is list:  # as the index gives them
         try:
             return tuple(map(float, value)) if all(map(math.isfinite, value)) else None
-        except (TypeError, OverflowError):  # it takes a closer look
+        except (TypeError, OverflowError):  # not all are plain numbers: convert one by one
             pass
     parts = [number(part) for part in value] if hasattr(value, "__iter__") else [number(value)]
     return None if any(part is None for part in parts) else tuple(part for part in parts if part is not None)
 
 
 def vector(value: object) -> Vector | None:
-    """Return three finite coordinates, mm, or None."""
-    found = numbers(value)
-    if found is None or len(found) != 3 or max(map(abs, found)) > FARTHEST_MM:
+    """Return a point or a direction, such as Image Position (Patient) (0020,0032).
+
+    Parameters
+    ----------
+    value : object
+        Three numbers.
+
+    Returns
+    -------
+    tuple of 3 float, or None
+        As stored (points in mm); None if it is not three finite numbers up to `FARTHEST_MM`.
+    """
+    coordinates = numbers(value)
+    if coordinates is None or len(coordinates) != 3 or max(map(abs, coordinates)) > FARTHEST_MM:
         return None
-    return (found[0], found[1], found[2])
+    return (coordinates[0], coordinates[1], coordinates[2])
 
 
-def six(value: object) -> Cosines | None:
-    """Return six finite numbers, or None."""
-    found = numbers(value)
-    if found is None or len(found) != 6:
+def cosines_of(value: object) -> Cosines | None:
+    """Return Image Orientation (Patient) (0020,0037).
+
+    Parameters
+    ----------
+    value : object
+        Six numbers.
+
+    Returns
+    -------
+    tuple of 6 float, or None
+        Row cosines, then column cosines, as stored; None if it is not six finite numbers.
+    """
+    cosines = numbers(value)
+    if cosines is None or len(cosines) != 6:
         return None
-    a, b, c, d, e, f = found
+    a, b, c, d, e, f = cosines
     return (a, b, c, d, e, f)
 
 
@@ -69,7 +113,19 @@ _EPOCH: Final = date(2000, 1, 1).toordinal()
 
 
 def date_time(day: object, time: object = None) -> float | None:
-    """Return seconds since 2000-01-01 of a DT value, or of a DA and a TM value; of a TM alone since midnight.
+    """Return a date and time as seconds.
+
+    Parameters
+    ----------
+    day : object
+        A DT value; or, with `time`, a DA value, which may be empty.
+    time : object
+        A TM value.
+
+    Returns
+    -------
+    float or None
+        Seconds since 2000-01-01, since midnight if there is a time only; None if a value is malformed.
 
     References
     ----------
@@ -102,7 +158,7 @@ def date_time(day: object, time: object = None) -> float | None:
 
 @lru_cache(maxsize=1024)
 def _days(text: str) -> int | None:
-    """Return the days since 2000-01-01 of a DA value, or None where it is none."""
+    """Return the days since 2000-01-01 of a DA value, or None if it is malformed."""
     match = _DATE.match(text)
     if match is None:
         return None
@@ -113,39 +169,93 @@ def _days(text: str) -> int | None:
 
 
 def text_of(value: object) -> str:
-    """Return a text without padding, empty where there is none."""
+    """Return a value as text without padding.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    str
+        Empty if the value is None.
+    """
     return "" if value is None else str(value).strip(" \0")
 
 
-def lengths(value: object) -> tuple[float, float] | None:
-    """Return Pixel Spacing (0028,0030): two positive lengths, mm, or None."""
-    found = numbers(value)
-    if found is None or len(found) != 2 or min(found) <= 0 or max(found) > FARTHEST_MM:
+def spacing_of(value: object) -> tuple[float, float] | None:
+    """Return Pixel Spacing (0028,0030).
+
+    Parameters
+    ----------
+    value : object
+        Two numbers.
+
+    Returns
+    -------
+    tuple of 2 float, or None
+        Distance between rows, then between columns, mm; None if it is not two positive numbers.
+    """
+    spacing = numbers(value)
+    if spacing is None or len(spacing) != 2 or min(spacing) <= 0 or max(spacing) > FARTHEST_MM:
         return None
-    return (found[0], found[1])
+    return (spacing[0], spacing[1])
 
 
 def rescale_of(slope: object, intercept: object) -> tuple[float, float] | None:
-    """Return Rescale Slope (0028,1053) and Intercept (0028,1052), or None where either is missing."""
+    """Return the linear modality transformation.
+
+    Parameters
+    ----------
+    slope, intercept : object
+        Rescale Slope (0028,1053) and Rescale Intercept (0028,1052).
+
+    Returns
+    -------
+    tuple of 2 float, or None
+        Slope and intercept; None if either is missing or malformed.
+    """
     pair = (number(slope), number(intercept))
     return None if pair[0] is None or pair[1] is None else (pair[0], pair[1])
 
 
 def windows_of(center: object, width: object) -> tuple[tuple[float, float], ...]:
-    """Return Window Center (0028,1050) and Width (0028,1051) pairwise, none where they do not pair."""
+    """Return the display windows.
+
+    Parameters
+    ----------
+    center, width : object
+        Window Center (0028,1050) and Window Width (0028,1051): one number or several.
+
+    Returns
+    -------
+    tuple of tuple of 2 float
+        Center and width of each window; empty if their numbers differ or a value is malformed.
+    """
     centers, widths = _many(center), _many(width)
     return tuple(zip(centers, widths, strict=True)) if centers and len(centers) == len(widths) else ()
 
 
 def _many(value: object) -> tuple[float, ...]:
     if isinstance(value, (str, int, float)):
-        one = number(value)
-        return () if one is None else (one,)
+        single = number(value)
+        return () if single is None else (single,)
     return numbers(value) or ()
 
 
 def value_of(item: Any, keyword: str) -> Any:
-    """Return an attribute's value, or None where it is absent or cannot be converted."""
+    """Return the value of an attribute.
+
+    Parameters
+    ----------
+    item : pydicom Dataset
+    keyword : str
+
+    Returns
+    -------
+    object
+        None if the attribute is absent, or pydicom cannot convert it.
+    """
     try:
         return item.get(keyword)
     except Exception:
@@ -153,7 +263,18 @@ def value_of(item: Any, keyword: str) -> Any:
 
 
 def items_of(item: Any, keyword: str) -> list[Any]:
-    """Return the items of a sequence; none where it is absent, malformed or something else."""
+    """Return the items of a sequence.
+
+    Parameters
+    ----------
+    item : pydicom Dataset
+    keyword : str
+
+    Returns
+    -------
+    list of pydicom Dataset
+        Empty if the sequence is absent or malformed, or the attribute is not a sequence.
+    """
     value = value_of(item, keyword)
     if value is None or isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         return []
@@ -164,5 +285,15 @@ def items_of(item: Any, keyword: str) -> list[Any]:
 
 
 def first_of(item: Any, keyword: str) -> Any:
-    """Return the first item of a sequence, or None."""
+    """Return the first item of a sequence.
+
+    Parameters
+    ----------
+    item : pydicom Dataset
+    keyword : str
+
+    Returns
+    -------
+    pydicom Dataset or None
+    """
     return next(iter(items_of(item, keyword)), None)

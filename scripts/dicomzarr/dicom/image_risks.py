@@ -1,7 +1,6 @@
-"""Images that may show who the patient is: text burned into the pixels, or the face.
+"""Find images that may identify the patient: text burned into the pixels, or the face.
 
-Nothing here looks at pixels. It judges by what the header says and by what kind of image it is, and errs on the side of
-setting aside.
+Pixels are not examined. The header and the kind of image decide; in doubt an image counts as a risk.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from functools import lru_cache
 from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import ImageFacts
 
-# Why an image may have text in its pixels: kind -> in words, for the report.
+# Why an image may have text in its pixels: kind -> text for the report.
 BURNED_IN_KINDS: dict[str, str] = {
     "declared": "Burned In Annotation (0028,0301) says YES",
     "secondary_capture": "a secondary capture, which often is a screenshot or a scanned paper",
@@ -29,7 +28,7 @@ _SCREEN_SAVES = ("SCREENSAVE", "SCREENSHOT", "SCREENCAPTURE")
 _SLIDE_LABELS = frozenset({"LABEL", "OVERVIEW"})  # PS3.3 C.8.12.4.1.1, value 3 of Image Type
 
 _FACE_MODALITIES = frozenset({"CT", "MR", "PT"})
-# How words begin that stand for a part with the face in it, or next to it: PS3.16 CID 4031, and what people write.
+# Beginnings of words for body parts that include the face or lie next to it: PS3.16 CID 4031, and what people write.
 _HEAD = re.compile(
     r"(?<![a-z])(head|brain|skull|fac(e\b|ial)|orbit|eyes?\b|sinus|jaw|maxill|mandib|crani|cereb|neck|nose\b|nasal|"
     r"ears?\b|mouth|dental|teeth|tooth|tmj|iacs?\b|pituitar|hypophys|sella|neuro|whole ?-?body|mp2?rage|flair|"
@@ -40,22 +39,27 @@ _HEAD = re.compile(
 
 
 def burned_in(facts: ImageFacts) -> str:
-    """Return why text may be burned into an image, a key of `BURNED_IN_KINDS`, or nothing.
+    """Return why text may be burned into an image.
 
     Parameters
     ----------
     facts : ImageFacts
-        BurnedInAnnotation, SOPClassUID, ImageType, Modality and ConversionType count.
+        BurnedInAnnotation, SOPClassUID, ImageType, Modality and ConversionType are read.
+
+    Returns
+    -------
+    str
+        A key of `BURNED_IN_KINDS`; empty if there is no sign of a risk.
 
     References
     ----------
-    DICOM PS3.3 C.7.6.1.1.1 (Burned In Annotation), C.8.6.1 (Conversion Type: what has one is a secondary capture,
-    whatever its class); PS3.15 E.3.1 (Clean Pixel Data Option).
+    DICOM PS3.3 C.7.6.1.1.1 (Burned In Annotation), C.8.6.1 (Conversion Type: an image that has one is a secondary
+    capture, whatever its class); PS3.15 E.3.1 (Clean Pixel Data Option).
     """
-    said = facts.get("BurnedInAnnotation", "").strip().upper()
-    if said == "YES":
+    declared = facts.get("BurnedInAnnotation", "").strip().upper()
+    if declared == "YES":
         return "declared"
-    if said == "NO":
+    if declared == "NO":
         return ""
     modality, sop_class = facts.get("Modality", ""), facts.get("SOPClassUID", "")
     return _burned_in(tuple(facts.get("ImageType", ())), modality, sop_class, bool(facts.get("ConversionType")))
@@ -78,23 +82,32 @@ def _burned_in(image_type: tuple[str, ...], modality: str, sop_class: str, conve
 
 @lru_cache(maxsize=1024)
 def names_head(text: str) -> bool:
-    """Return whether a text names the head, or a part of it or beside it; that of a femur counts too."""
+    """Return whether a text names the head, or a part of it or next to it; "head of femur" counts too."""
     return _HEAD.search(text.replace("_", " ")) is not None
 
 
 def shows_face(facts: Sequence[ImageFacts]) -> bool:
     """Return whether the face may be seen in images, or rendered from them.
 
-    Recognizable Visual Features (0028,0302) says so; else it is a CT, MR or PET whose Body Part Examined (0018,0015) or
-    descriptions name the head: many leave the former empty.
+    It may if Recognizable Visual Features (0028,0302) is YES. It also may in CT, MR and PET if Body Part Examined
+    (0018,0015), which is often empty, or a description names the head.
+
+    Parameters
+    ----------
+    facts : sequence of ImageFacts
+        One per file of the series.
+
+    Returns
+    -------
+    bool
 
     References
     ----------
     DICOM PS3.15 E.3.2 (Clean Recognizable Visual Features Option).
     """
     return any(
-        one.get("RecognizableVisualFeatures", "").strip().upper() == "YES"
-        or one.get("Modality") in _FACE_MODALITIES
-        and (one.get("describes_head", False) or names_head(one.get("BodyPartExamined", "")))
-        for one in facts
+        image.get("RecognizableVisualFeatures", "").strip().upper() == "YES"
+        or image.get("Modality") in _FACE_MODALITIES
+        and (image.get("describes_head", False) or names_head(image.get("BodyPartExamined", "")))
+        for image in facts
     )

@@ -1,4 +1,4 @@
-"""Photometric interpretations: how many samples a pixel has, and how many are stored of it.
+"""Photometric interpretations: samples per pixel, and how many of them are stored.
 
 References
 ----------
@@ -19,11 +19,11 @@ class PhotometricInterpretation(NamedTuple):
     Attributes
     ----------
     samples : int
-        Samples per Pixel (0028,0002) that it needs.
+        Samples per Pixel (0028,0002) that it requires.
     stored : int
-        Samples that uncompressed data hold of two pixels: fewer where chroma is subsampled.
+        Samples that uncompressed data hold for two pixels: fewer than `2 * samples` if chroma is subsampled.
     is_extracted : bool
-        Whether arrays are made of it.
+        Whether such images become arrays.
     """
 
     name: str
@@ -54,5 +54,16 @@ PHOTOMETRIC: Mapping[str, PhotometricInterpretation] = {
 
 
 def known_photometric(value: str) -> str:
-    """Return a known Photometric Interpretation, `OTHER` for anything else: a header may hold any text in its place."""
+    """Return a value of Photometric Interpretation (0028,0004) that may leave `private/`.
+
+    Parameters
+    ----------
+    value : str
+        From the header, which may hold any text.
+
+    Returns
+    -------
+    str
+        The value if it is a key of `PHOTOMETRIC`, else `OTHER`.
+    """
     return value if value in PHOTOMETRIC else OTHER

@@ -1,4 +1,4 @@
-"""Storage SOP classes that decide something here, and what they mean.
+"""Storage SOP classes that this program treats specially.
 
 References
 ----------
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-UID_ROOT: Final = "1.2.840.10008."  # PS3.6 annex A: names of the standard itself
+UID_ROOT: Final = "1.2.840.10008."  # PS3.6 annex A: UIDs that the standard itself assigns
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 
 MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
@@ -50,7 +50,7 @@ TILED: Final = SEGMENTATIONS | {VL_WHOLE_SLIDE_MICROSCOPY}  # whose frames may b
 
 
 class WithoutPixels(NamedTuple):
-    """A storage class of no images: its UID, or where that ends in a dot the beginning of several; a reason code."""
+    """A storage class without images: its UID (the beginning of several if it ends in a dot), and a reason code."""
 
     uid: str
     reason: str
@@ -67,14 +67,19 @@ _WITHOUT_PIXELS: Final = (
 
 
 def reason_without_pixels(sop_class: str, *, has_rows: bool) -> str:
-    """Return the reason code of a file without pixel data by its SOP class, or nothing where that does not explain it.
+    """Return why a file has no pixel data, by its SOP class.
 
     Parameters
     ----------
     sop_class : str
         SOP Class UID (0008,0016).
     has_rows : bool
-        Whether the header has Rows (0028,0010): an RT Dose that has them lost its pixels.
+        Whether the header has Rows (0028,0010): an RT Dose with Rows should have pixel data.
+
+    Returns
+    -------
+    str
+        A reason code; empty if the SOP class does not explain it.
     """
     if sop_class == RT_DOSE and has_rows:
         return ""
@@ -85,5 +90,15 @@ def reason_without_pixels(sop_class: str, *, has_rows: bool) -> str:
 
 
 def is_secondary_capture(sop_class: str) -> bool:
-    """Return whether a class is Secondary Capture Image Storage, or one of its multi-frame children."""
+    """Return whether a class is Secondary Capture Image Storage, or one of its multi-frame variants.
+
+    Parameters
+    ----------
+    sop_class : str
+        SOP Class UID (0008,0016).
+
+    Returns
+    -------
+    bool
+    """
     return sop_class == SECONDARY_CAPTURE or sop_class.startswith(f"{SECONDARY_CAPTURE}.")

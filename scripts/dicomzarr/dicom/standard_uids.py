@@ -1,4 +1,4 @@
-"""The UIDs that DICOM itself assigns (PS3.6 annex A): names of transfer syntaxes, SOP classes and the like."""
+"""UIDs that DICOM itself assigns (PS3.6 annex A): transfer syntaxes, SOP classes and the like."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ from dicomzarr.dicom.sop_classes import UID_ROOT
 
 
 def is_standard_uid(text: str) -> bool:
-    """Return whether a text is a UID of the standard; others below its root, which nobody may assign, are not."""
+    """Return whether a text is a UID that the standard assigns; having its root is not enough.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
+
+    References
+    ----------
+    DICOM PS3.6 annex A.
+    """
     return text.startswith(UID_ROOT) and text in _standard_uids()
 
 

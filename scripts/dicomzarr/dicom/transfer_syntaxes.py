@@ -1,4 +1,4 @@
-"""Transfer syntaxes: how a data set is encoded, what holds its frames, and how dear these are to decode.
+"""Transfer syntaxes: encoding of the data set, family of the frame decoder, and cost of decoding.
 
 References
 ----------
@@ -15,8 +15,8 @@ from dicomzarr.vocabulary.allow_list import OTHER
 
 Family = Literal["native", "uncompressed", "deflated", "rle", "jpeg", "jpegls", "jpeg2000", "htj2k", "jpegxl"]
 
-# How many native bytes take as long to extract and read back as one byte that a compressed frame decodes to
-# (docs/decisions/0044). Where a family is not listed the bytes of the file count.
+# How many bytes of native pixel data take as long to extract and read back as one byte decoded from a compressed frame
+# (docs/decisions/0044). For families that are not listed the size of the file counts.
 COST: Mapping[Family, int] = {
     "rle": 2, "deflated": 2, "jpeg": 2, "jpegls": 5, "jpeg2000": 13, "htj2k": 3, "jpegxl": 12,
 }  # fmt: skip
@@ -31,11 +31,11 @@ class TransferSyntax:
     uid, name : str
         As in PS3.6.
     family : str, optional
-        What kind of decoder its frames need; `native` has no fragments at all. None where no decoder is at hand.
+        Which decoder its frames need; `native` has no fragments. None if there is no decoder.
     lossy : bool, optional
-        Whether its frames have lost values; None where the syntax permits both.
+        Whether compression changed values; None if the syntax permits both.
     implicit_vr : bool
-        Elements have no VR of their own.
+        Elements are encoded without their VR.
     big_endian : bool
         Words are stored most significant byte first.
     deflated : bool
@@ -52,12 +52,12 @@ class TransferSyntax:
 
     @property
     def is_uncompressed(self) -> bool:
-        """A frame holds its cells as native pixel data does, once it is found and inflated."""
+        """A frame holds its cells as native pixel data does, once it is located and inflated."""
         return self.family in ("native", "uncompressed", "deflated")
 
     @property
     def one_fragment(self) -> bool:
-        """The standard demands exactly one fragment per frame."""
+        """The standard requires exactly one fragment per frame."""
         return self.family in ("uncompressed", "deflated", "rle")
 
 
@@ -148,12 +148,23 @@ TRANSFER_SYNTAXES: Mapping[str, TransferSyntax] = {syntax.uid: syntax for syntax
     uid: TransferSyntax(uid, name, None, None, deflated=name.endswith(" Deflate")) for uid, name in _NOT_DECODED
 }
 DECODED: Mapping[str, TransferSyntax] = {syntax.uid: syntax for syntax in _DECODED}
-# What the frames of a file cost, by its UID; absent where the bytes of the file count.
+# Cost of decoding the frames of a file, by transfer syntax UID; absent where the size of the file counts.
 DECODING_COST: Mapping[str, int] = {
     syntax.uid: COST[syntax.family] for syntax in _DECODED if syntax.family and syntax.family in COST
 }
 
 
 def known_transfer_syntax(uid: str) -> str:
-    """Return the UID of a known transfer syntax, `OTHER` for anything else: a header may hold any text in its place."""
+    """Return a transfer syntax UID that may leave `private/`.
+
+    Parameters
+    ----------
+    uid : str
+        From the header, which may hold any text.
+
+    Returns
+    -------
+    str
+        The UID if it is a key of `TRANSFER_SYNTAXES`, else `OTHER`.
+    """
     return uid if uid in TRANSFER_SYNTAXES else OTHER

@@ -1,4 +1,4 @@
-"""Value representations, and data elements as they are encoded: tags and heads (PS3.5 6.2, 7.1)."""
+"""Value representations, and the encoding of data elements: tags, VRs and lengths (PS3.5 6.2, 7.1)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class VR(NamedTuple):
     Attributes
     ----------
     is_long : bool
-        Its length has 4 bytes, after a reserved field; that of all others has 2 (PS3.5 7.1.2).
+        The length field has 4 bytes, after a reserved field; that of all others has 2 (PS3.5 7.1.2).
     is_string : bool
-        Its values are characters.
+        Values are characters.
     is_text : bool
-        A value may identify a patient or a site, beside times, which alone identify nobody.
+        A value may identify a patient or a site. TM is not among them: a time alone identifies nobody.
     number : str
-        How `struct` names a value, where that is a binary number.
+        `struct` format character of a value, if it is a binary number.
     """
 
     name: str
@@ -76,11 +76,11 @@ VRS: Mapping[str, VR] = {
 
 
 def _code(vr: str) -> int:
-    """Return the two letters of a VR as a little-endian number, as they are unpacked."""
+    """Return the two letters of a VR as a little-endian number, as `struct` unpacks them."""
     return int.from_bytes(vr.encode("ascii"), "little")
 
 
-# By the two letters as a number.
+# VRs by their two letters as a number.
 LONG_VRS = {_code(vr.name): vr.name for vr in VRS.values() if vr.is_long}
 SHORT_VRS = {_code(vr.name): vr.name for vr in VRS.values() if not vr.is_long}
 SQ, OB, OW = _code("SQ"), _code("OB"), _code("OW")
@@ -88,13 +88,13 @@ STRING_VRS = frozenset(vr.name for vr in VRS.values() if vr.is_string)
 TEXT_VRS = frozenset(vr.name for vr in VRS.values() if vr.is_text)
 NUMBERS = {vr.name: vr.number for vr in VRS.values() if vr.number}
 MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
-MAX_TEXT = 1024  # bytes of a text; of a longer one the beginning
-# Sequences in which people and requests are named: of physicians and operators, patient, requests, original attributes.
+MAX_TEXT = 1024  # bytes of a text; a longer one is cut
+# Sequences that name people and requests: physicians and operators, patient, requests, original attributes.
 NAMING = frozenset((
     0x00080096, 0x00081049, 0x00081052, 0x00081062, 0x00081072, 0x00081120, 0x00101002, 0x00400275, 0x04000561,
 ))  # fmt: skip
 MAX_NAMING = 16 << 10  # bytes of such a sequence
-CHARACTER_SET = 0x00080005  # says how they are to be read; among the texts it is the one of VR CS
+CHARACTER_SET = 0x00080005  # Specific Character Set: decodes the texts; the only element of VR CS among them
 
 EXPLICIT = struct.Struct("<HHHH").unpack_from
 IMPLICIT = struct.Struct("<HHI").unpack_from
@@ -102,24 +102,46 @@ LENGTH = struct.Struct("<I").unpack_from
 
 
 def is_text(tag: int, vr: str) -> bool:
-    """Say whether an element holds text; where VRs are implicit, by PS3.6, and perhaps if it is private."""
+    """Return whether an element is collected as text that may identify somebody.
+
+    Parameters
+    ----------
+    tag : int
+        Group and element number.
+    vr : str
+        Empty if VRs are implicit: then PS3.6 decides, and every private element may be text.
+
+    Returns
+    -------
+    bool
+    """
     if vr:
         return vr in TEXT_VRS or tag in SPECIAL
     return bool(tag >> 16 & 1) or tag in standard_texts() or tag in SPECIAL
 
 
-# What is gathered whatever its VR says, by the kind under which it is.
+# Elements that are collected whatever their VR: tag -> kind, which is the VR that they are treated as.
 SPECIAL = {CHARACTER_SET: "CS"} | dict.fromkeys(NAMING, "SQ")
 
 
-def longest(kind: str) -> int:
-    """Return how many bytes of a text of this kind are gathered."""
+def max_bytes(kind: str) -> int:
+    """Return how many bytes of a text are collected.
+
+    Parameters
+    ----------
+    kind : str
+        VR, or kind of `SPECIAL`.
+
+    Returns
+    -------
+    int
+    """
     return MAX_NAMING if kind == "SQ" else MAX_TEXT
 
 
 @functools.cache
 def standard_texts() -> frozenset[int]:
-    """Return the tags of PS3.6 whose VR is one of texts."""
+    """Return the tags of PS3.6 whose VR is in `TEXT_VRS`, and Specific Character Set (0008,0005)."""
     from pydicom._dicom_dict import DicomDictionary
 
     return frozenset(tag for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS) | {CHARACTER_SET}

@@ -32,7 +32,7 @@ from dicomzarr.dicom.vr import (
     SQ,
     UNDEFINED,
     is_text,
-    longest,
+    max_bytes,
 )
 from dicomzarr.headers.repeated_elements import HEADER_CACHES, MAX_KNOWN_HEADS, HeaderCache, Run, parse_head
 
@@ -317,7 +317,7 @@ def read_raw(
             values[tag] = (vr, content)
         elif is_text(tag, vr) and base + position <= size:
             kind = SPECIAL.get(tag, vr)
-            texts.append((kind, read(min(length, longest(kind)), base + value)))
+            texts.append((kind, read(min(length, max_bytes(kind)), base + value)))
     header.is_empty = last == 0
     for run in runs:
         header.values.update(run.values)

@@ -20,7 +20,7 @@ from dicomzarr.dicom.vr import (
     SPECIAL,
     UNDEFINED,
     is_text,
-    longest,
+    max_bytes,
 )
 
 # The parsed first 8 bytes of an element (PS3.5 7.1.2): tag; bytes to the next element; VR, or None if the value is
@@ -193,7 +193,7 @@ def parse_head(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | No
     if is_wanted:
         return tag, 8 + length if length <= MAX_VALUE else -1, name, 8 + length, True, None
     if is_searched and length:
-        return tag, 8 + length, name, 8 + min(length, longest(name)), False, None
+        return tag, 8 + length, name, 8 + min(length, max_bytes(name)), False, None
     return tag, 8 + length, None, 0, False, None
 
 

@@ -1,1 +1,1 @@
-"""What was done: typed records, what each of them claims, and how one is revoked."""
+"""Typed records of finished work, the files that each of them claims, and revoking records."""

@@ -1,4 +1,4 @@
-"""The records of jobs that work on the series of a batch: extraction and reading back."""
+"""Records of the batch rules: `extract_batch` and `check_batch`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ EXTRACT, CHECK = "extract_batch", "check_batch"
 
 
 def batch_record_path(results: Results, rule: str, batch: str) -> Path:
-    """Return where the record of a rule for a batch lies."""
+    """Return the path of the record of a rule for a batch."""
     return results.records / rule / f"{batch}.json"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord(RuleRecord):
-    """What the extraction of a batch did; it claims every file of its arrays and every record of its series.
+    """Record of the extraction of a batch; it claims every file of its arrays and every record of its series.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class BatchRecord(RuleRecord):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CheckBatchRecord(RuleRecord):
-    """The verdicts of a batch; it claims the records of its series.
+    """Record of reading back a batch, with its verdicts; it claims the records of its series.
 
     Attributes
     ----------
     depth, size : tuple
-        A row for each array, in the order of the arrays.
+        One row per array, in the order of the arrays.
     """
 
     depth: tuple[DepthRow, ...]
@@ -51,7 +51,7 @@ class CheckBatchRecord(RuleRecord):
 
     def to_json(self) -> dict[str, object]:
         """Return the fields as JSON values."""
-        # Not super(): a dataclass with slots is another class than the one that was written down.
+        # Not super(): `slots=True` makes a new class, which the implicit argument of super() does not refer to.
         return RuleRecord.to_json(self) | check_record.rows_to_json(self.depth, self.size)
 
     @classmethod
@@ -67,5 +67,5 @@ def load_extracted(results: Results, batch: str) -> BatchRecord:
 
 
 def load_checked(results: Results, batch: str) -> CheckBatchRecord:
-    """Return the record of the reading back of a batch; errors as `RuleRecord.load`."""
+    """Return the record of reading back a batch; errors as `RuleRecord.load`."""
     return CheckBatchRecord.load(batch_record_path(results, CHECK, batch))

@@ -1,4 +1,4 @@
-"""The record of a series that was read back: a verdict on the depth and one on the size of each of its arrays."""
+"""Record of reading back a series: for each array a verdict on its depth and one on its size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dicomzarr.vocabulary.errors import Damaged
 
 
 class FileState(NamedTuple):
-    """A file of an array as it was when it was read."""
+    """Size, time and inode of a file of an array when it was read."""
 
     size: int  # in bytes
     mtime_ns: int
@@ -32,7 +32,7 @@ class DepthRow:
     photometric: str
     declared_min: int | None
     declared_max: int | None
-    observed_min: float | str | None  # infinity is a word
+    observed_min: float | str | None  # infinity is text
     observed_max: float | str | None
     bits_used: int | None
     padding_value: int | None
@@ -64,18 +64,18 @@ class SizeRow:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CheckRecord:
-    """What reading back the arrays of a series found, and for which state of the disk that holds.
+    """Result of reading back the arrays of a series, and the state of the files for which it holds.
 
     Attributes
     ----------
     code : str
-        Digest of the code that read.
+        Digest of the code of the check.
     fingerprint : str
-        Of the series, as its `SeriesRecord` has it.
+        Fingerprint of the series, as in its `SeriesRecord`.
     disk : mapping
-        The state of each file, by array and by path below the array.
+        State of each file, by array and by path below the array.
     depth, size : tuple
-        A row for each array, in the order of the series' volumes.
+        One row per array, in the order of the series' volumes.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -87,7 +87,7 @@ class CheckRecord:
     size: tuple[SizeRow, ...]
 
     def to_bytes(self) -> Bytes:
-        """Return the record as it is written, and its digest."""
+        """Return the bytes of the record file, and their digest."""
         return record_file.to_bytes(self.SCHEMA, record_file.fields_of(self) | rows_to_json(self.depth, self.size))
 
     @classmethod
@@ -99,7 +99,7 @@ class CheckRecord:
         OSError
             If it cannot be read.
         Damaged
-            If it is not as it was written, or of another schema.
+            If its digest does not match, or it has another schema.
         """
         raw = record_file.read(path, cls.SCHEMA).fields
         try:

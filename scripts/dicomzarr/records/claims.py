@@ -1,4 +1,4 @@
-"""What the records of a results folder claim, compared with what is on disk."""
+"""Compare the claims of the records in a results folder with the files on disk."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
-# Compared by content, since Snakemake's own process reads it: no job would notice that it is damaged.
+# Compared by content: the main process reads it while it builds the DAG, so no job would notice that it is damaged.
 READ_BY_THE_DAG = {"private/plans/contents.json"}
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class TrueRecord:
-    """A record whose claim holds: the rule, digests of the params it was made with, source files it could not read."""
+    """A record whose claims hold: its rule, digests of the job's params, source files that could not be read."""
 
     rule: str
     params: Mapping[str, str]
@@ -32,16 +32,16 @@ class TrueRecord:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The records of rules and batches, by path: those whose claim holds, and why the others are to be revoked."""
+    """Records of rules and batches, by path: those whose claims hold, and why the others must be revoked."""
 
     true: Mapping[Path, TrueRecord] = field(default_factory=dict)
     false: Mapping[Path, Revocation] = field(default_factory=dict)
 
-    def made_otherwise(self, params: Mapping[str, Mapping[str, str]]) -> list[Path]:
-        """Return the true records that were made with other params than their rules have now.
+    def with_other_params(self, params: Mapping[str, Mapping[str, str]]) -> list[Path]:
+        """Return the true records whose job had other params than the rule has now.
 
-        Snakemake compares params too, with what it keeps in `.snakemake/`: that may be lost, or lie in another folder
-        than the one in which the command is run now.
+        Snakemake compares params too, with its metadata in `.snakemake/`. That folder may be lost, or the command may
+        now run in another working directory.
 
         Parameters
         ----------
@@ -55,10 +55,10 @@ class Claims:
         ]
 
     def readable_again(self, sources: Mapping[str, Path]) -> list[Path]:
-        """Return the true records that name an unreadable source file which can be read to its end now.
+        """Return the true records that name an unreadable source file which can now be read to its end.
 
-        A permission or a disk may be mended without a trace in the file's stat. One bad block must not bring about a
-        job in each run, so that the whole file is read.
+        A permission or a disk may be repaired without a change in the file's stat. The whole file is read, because one
+        bad block must not cause a job in each run.
 
         Parameters
         ----------
@@ -75,10 +75,10 @@ class Claims:
 
 
 def check(results: Results) -> Claims:
-    """Return which records of rules and batches are whole, of this version, and have every claimed file in its size."""
+    """Check all records of rules and batches: undamaged, of this schema, every claimed file exists with its size."""
     true: dict[Path, TrueRecord] = {}
     false: dict[Path, Revocation] = {}
-    root = os.fspath(results.root)  # text, not paths: this runs for every file before every run
+    root = os.fspath(results.root)  # str, not Path: this loop runs over every file before every run
     for path in rule_record.paths(results):
         try:
             record = rule_record.load_common(path)
@@ -89,19 +89,19 @@ def check(results: Results) -> Claims:
             false[path] = Revocation.DAMAGED
             continue
         try:
-            whole = all(os.stat(f"{root}/{name}").st_size == claim.size for name, claim in record.claims.items())
+            is_complete = all(os.stat(f"{root}/{name}").st_size == claim.size for name, claim in record.claims.items())
         except OSError:
-            whole = False
-        if not whole:
+            is_complete = False
+        if not is_complete:
             false[path] = Revocation.FILE_MISSING
-        elif not _holds_content(results, record):
+        elif not _content_matches(results, record):
             false[path] = Revocation.DAMAGED
         else:
             true[path] = TrueRecord(record.rule, record.params, record.unreadable)
     return Claims(true, false)
 
 
-def _holds_content(results: Results, record: RuleRecord) -> bool:
+def _content_matches(results: Results, record: RuleRecord) -> bool:
     """Return whether the files that are compared by content have the digest that the record claims."""
     names = READ_BY_THE_DAG & {*record.claims}
     return all(files.sha256_of(results.root / name) == record.claims[name].digest for name in names)
@@ -113,5 +113,5 @@ def _is_readable(name: str, opener: Opener) -> bool:
             while stream.read(_BLOCK):
                 pass
         return True
-    except (OSError, LookupError):  # LookupError: of a source that is not configured any more
+    except (OSError, LookupError):  # LookupError: the source is no longer configured
         return False

@@ -1,7 +1,7 @@
-"""Exports: where they lie, the record of each exported series, whether it is up to date, and removal.
+"""Exports: their folders, the record of each exported series, whether its files exist, and removal.
 
-`results/exports/<folder>/` holds, by series, what a rule made; the record of a series lists its files with sizes and
-digests. `export.json` is written last: where it exists, the export is whole.
+`results/exports/<folder>/` holds the output of one export rule, by series. The record of a series lists its files with
+sizes and digests. `export.json` is written last: if it exists, the export is complete.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Kind:
     Attributes
     ----------
     rule : str
-        The rule that makes it.
+        Rule that makes it.
     folder : str
-        Its folder below `exports/`.
+        Folder below `exports/`.
     suffix : str
-        Of what a series becomes there: a folder, or one file.
+        File name suffix, if a series becomes one file; empty if it becomes a folder.
     lossy : bool
-        Values are not those of the array.
+        Values differ from those of the array.
     """
 
     rule: str
@@ -95,16 +95,16 @@ REPORT = tuple(field.name for field in dataclasses.fields(ArrayRow))
 
 @dataclass(frozen=True, slots=True)
 class ExportRecord:
-    """What a series became in an export.
+    """Record of a series in an export.
 
     Attributes
     ----------
     series_id : str
     fingerprint : str
-        Digest of all that the export of the series depends on.
+        Digest of everything that the export of the series depends on.
     arrays : tuple of ArrayRow
     files : tuple of FileRow
-        By file.
+        Sorted by file.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -115,7 +115,7 @@ class ExportRecord:
     files: tuple[FileRow, ...]
 
     def to_bytes(self) -> Bytes:
-        """Return the record as it is written, and its digest."""
+        """Return the bytes of the record file, and their digest."""
         rows = {name: list(map(record_file.fields_of, getattr(self, name))) for name in ("arrays", "files")}
         return record_file.to_bytes(self.SCHEMA, {**record_file.fields_of(self), **rows})
 
@@ -128,7 +128,7 @@ class ExportRecord:
         OSError
             If it cannot be read.
         Damaged
-            If it is not as it was written, or of another schema.
+            If its digest does not match, or it has another schema.
         """
         raw = record_file.read(path, cls.SCHEMA).fields
         try:
@@ -139,7 +139,7 @@ class ExportRecord:
             raise Damaged(path) from None
 
     def files_exist(self, results: Results, kind: Kind) -> bool:
-        """Return whether every file of the series is there with its size."""
+        """Return whether every file of the series exists with its size."""
         folder = os.fspath(folder_of(results, kind))
         try:
             return all(os.lstat(f"{folder}/{file.file}").st_size == file.bytes for file in self.files)
@@ -152,67 +152,91 @@ def folder_of(results: Results, kind: Kind) -> Path:
     return results.exports / kind.folder
 
 
-def home_of(results: Results, kind: Kind, series_id: str) -> Path:
-    """Return the folder, or the file, that a series becomes."""
+def series_path(results: Results, kind: Kind, series_id: str) -> Path:
+    """Return the folder or file of a series in an export.
+
+    Parameters
+    ----------
+    results : Results
+    kind : Kind
+    series_id : str
+    """
     return folder_of(results, kind) / f"{series_id}{kind.suffix}"
 
 
 def record_of(results: Results, kind: Kind) -> Path:
-    """Return the record of the rule."""
+    """Return the path of the record of the rule of an export."""
     return results.records / f"{kind.rule}.json"
 
 
-def recorded(results: Results, kind: Kind) -> Iterator[Path]:
-    """Yield the records of the series."""
+def series_records(results: Results, kind: Kind) -> Iterator[Path]:
+    """Yield the paths of the records of the series of an export."""
     yield from sorted((results.records / kind.rule).glob("*/*.json"))
 
 
-def asked(arguments: Sequence[str]) -> list[Kind]:
+def requested_kinds(arguments: Sequence[str]) -> list[Kind]:
     """Return the kinds of export that a command line names."""
     return [kind for kind in KINDS if any(kind.rule in argument for argument in arguments)]
 
 
-def lost(results: Results, kind: Kind) -> list[Path]:
-    """Return the records that are damaged, and those of the series of which a file is missing or cut."""
-    found = []
-    for path in recorded(results, kind):
+def incomplete_records(results: Results, kind: Kind) -> list[Path]:
+    """Return the records of series that are damaged, or of which a file is missing or has another size."""
+    incomplete = []
+    for path in series_records(results, kind):
         try:
             is_complete = ExportRecord.load(path).files_exist(results, kind)
         except (OSError, Damaged):
             is_complete = False
         if not is_complete:
-            found.append(path)
-    return found
+            incomplete.append(path)
+    return incomplete
 
 
-def open_again(results: Results, kind: Kind, why: Revocation = Revocation.FILE_MISSING) -> None:
-    """Mark an export as not whole: its summary is removed and the record of its rule revoked."""
+def mark_incomplete(results: Results, kind: Kind, why: Revocation = Revocation.FILE_MISSING) -> None:
+    """Mark an export as incomplete: remove its summary and revoke the record of its rule.
+
+    Parameters
+    ----------
+    results : Results
+    kind : Kind
+    why : Revocation
+    """
     (folder_of(results, kind) / SUMMARY).unlink(missing_ok=True)
     revoke(results, record_of(results, kind), why)
 
 
 def remove(results: Results, kind: Kind, series_id: str, why: Revocation) -> bool:
-    """Remove a series from an export; return whether it was there.
+    """Remove a series from an export. Its record is revoked last, so that an interrupted removal is repeated.
 
-    Its record is revoked last, so that an interrupted removal is done again.
+    Parameters
+    ----------
+    results : Results
+    kind : Kind
+    series_id : str
+    why : Revocation
+
+    Returns
+    -------
+    bool
+        Whether the export had the series.
     """
-    record, home = results.series_record(kind.rule, series_id), home_of(results, kind, series_id)
-    if not (record.exists() or home.exists()):
+    record, exported = results.series_record(kind.rule, series_id), series_path(results, kind, series_id)
+    if not (record.exists() or exported.exists()):
         return False
-    open_again(results, kind, why)
-    files.remove_tree(home)
+    mark_incomplete(results, kind, why)
+    files.remove_tree(exported)
     revoke(results, record, why)
     return True
 
 
 def remove_deleted(results: Results) -> int:
-    """Remove from every export the series that the dataset no longer has; return how many there were.
+    """Remove from every export the series that the dataset no longer has; return their number.
 
-    A patient who is withdrawn must not stay in an export until somebody asks for that export again.
+    A patient who is withdrawn must not remain in an export until somebody makes that export again.
     """
     removed = 0
     for kind in KINDS:
-        for path in recorded(results, kind):
+        for path in series_records(results, kind):
             if not (results.images / path.stem).is_dir():
                 removed += remove(results, kind, path.stem, Revocation.REMOVED)
     return removed

@@ -1,4 +1,4 @@
-"""The plan of a batch as a file: reading it, naming batches, and which series ids each of them owns."""
+"""The plan file of a batch: its format, the names of batches, and which series ids each batch owns."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _NAME = re.compile(r"(\d{4})-(\d{4})")
 
 
 def batch_name(number: int, batches: int) -> str:
-    """Return the name of the batch with this number among so many."""
+    """Return the name of batch `number` of `batches`."""
     return f"{batches:04d}-{number:04d}"
 
 
 def batches_in(name: str) -> int:
-    """Return among how many batches a name counts; 0 where it is no name of a batch."""
+    """Return the total number of batches that the name of one states; 0 if it is not the name of a batch."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match else 0
 
@@ -37,7 +37,7 @@ def owned_prefixes(batch: str) -> list[str]:
     """Return the three-digit prefixes of the series ids that a batch owns."""
     match = _NAME.fullmatch(batch)
     if match is None:
-        raise ValueError(f"no batch name: {batch!r}")
+        raise ValueError(f"not the name of a batch: {batch!r}")
     batches, number = map(int, match.groups())
     width = (1 << PREFIX_BITS) // batches
     return [f"{prefix:03x}" for prefix in range(number * width, (number + 1) * width)]
@@ -45,18 +45,18 @@ def owned_prefixes(batch: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SeriesPlan:
-    """What is to be extracted as one series.
+    """Plan of one series: the files to extract.
 
     Attributes
     ----------
     series_id, study_id, subject_id : str
-        Keyed ids; no study where the headers name none.
+        Keyed ids; `study_id` is empty if the headers name no study.
     flags : tuple of str
-        What is uncertain about where the files belong.
+        Codes of `SERIES_FLAGS`.
     files : tuple of HeaderRow
-        By path.
+        Sorted by path.
     same_uid_elsewhere : tuple of HeaderRow
-        Files of other series that have a SOP Instance UID of this one.
+        Files of other series with a SOP Instance UID (0008,0018) that also occurs in this one.
     """
 
     series_id: str
@@ -73,7 +73,7 @@ class SeriesPlan:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlannedSeries:
-    """A series as it lies in the plan file; most have not changed and need not be parsed.
+    """A series in the plan file, not yet parsed: most have not changed since the last run.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class PlannedSeries:
     @property
     def size(self) -> int:
         """Bytes of its files."""
-        # Neither mark can stand in a text, where a quotation mark has a backslash before it.
+        # Neither pattern can occur inside a JSON string, where a quotation mark is escaped.
         return sum(map(int, _STAT.findall(self.raw, 0, self.raw.rindex(b',"same_uid_elsewhere":['))))
 
 
@@ -108,7 +108,7 @@ def series_json(files: Sequence[bytes], same_uid_elsewhere: Sequence[bytes], ids
     Parameters
     ----------
     files, same_uid_elsewhere : sequence of bytes
-        Lines of the header index, without their ends.
+        Lines of the header index, without line feeds.
     ids : bytes
         A JSON object with `flags`, `series_id`, `study_id` and `subject_id`, in this order.
     """
@@ -116,7 +116,7 @@ def series_json(files: Sequence[bytes], same_uid_elsewhere: Sequence[bytes], ids
 
 
 def plan_json(batch: str, series: Sequence[bytes]) -> bytes:
-    """Return a plan file: its lines are those of `series_json`."""
+    """Return the bytes of a plan file; `series` are lines of `series_json`."""
     return b'{"batch":"%b","series":[\n%b\n]}\n' % (batch.encode(), b",\n".join(series))
 
 
@@ -129,21 +129,21 @@ def read_plan(plan: Path) -> tuple[str, list[PlannedSeries]]:
     Raises
     ------
     Damaged
-        If the file is not as `plan_batches` wrote it.
+        If it is not a complete plan file.
     """
     head, *lines = plan.read_bytes().split(b"\n")
     name = re.fullmatch(rb'\{"batch":"(\d{4}-\d{4})","series":\[', head)
     if name is None or lines[-2:] != [b"]}", b""]:
         raise errors.Damaged(plan)
-    found = []
+    planned = []
     for line in lines[:-2]:
-        if line:  # a batch without series has an empty one
+        if line:  # a batch without series has one empty line
             raw = line.removesuffix(b",")
             series = _SERIES.search(raw, raw.rindex(b',"series_id":'))
             if series is None:
                 raise errors.Damaged(plan)
-            found.append(PlannedSeries(series[1].decode(), raw))
-    return name[1].decode(), found
+            planned.append(PlannedSeries(series[1].decode(), raw))
+    return name[1].decode(), planned
 
 
 def planned_series(plans: Sequence[Path]) -> Iterator[SeriesPlan]:

@@ -1,4 +1,4 @@
-"""How a record lies on disk: JSON with the version of its schema and its own digest."""
+"""The file format of records: JSON with the version of the schema and a digest of itself."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dicomzarr.vocabulary.errors import Damaged
 
 
 class FileClaim(NamedTuple):
-    """What a record claims of a file.
+    """Size and digest of a file as a record claims them.
 
-    A named tuple, as are all rows of which a series may have thousands: it is made five times faster than a dataclass.
+    A named tuple, like all rows of which a series may have thousands: it is created five times faster than a dataclass.
     """
 
     size: int  # in bytes
@@ -21,29 +21,29 @@ class FileClaim(NamedTuple):
 
 
 class Bytes(NamedTuple):
-    """A record as it is written."""
+    """The bytes of a record file, and the digest that they contain."""
 
     data: bytes
-    digest: str  # its last key
+    digest: str  # value of the last key
 
 
 class OtherSchema(Damaged):
-    """A record is whole, and of another version of this program."""
+    """The record is undamaged, but was written by another version of this program."""
 
 
 class Raw(NamedTuple):
-    """A record as it was read."""
+    """The JSON values of a record file, its size, and the digest that it contains."""
 
     fields: Any  # JSON values by the names of the fields
     size: int  # in bytes
-    digest: str  # its last key
+    digest: str  # value of the last key
 
 
 _names: dict[type, tuple[str, ...]] = {}
 
 
 def fields_of(value: Any) -> dict[str, object]:
-    """Return the fields of a dataclass by name; their values as they are."""
+    """Return the fields of a dataclass by name; values are not converted."""
     kind = type(value)
     if kind not in _names:
         _names[kind] = tuple(field.name for field in dataclasses.fields(kind))
@@ -51,20 +51,20 @@ def fields_of(value: Any) -> dict[str, object]:
 
 
 def to_bytes(schema: int, fields: dict[str, object]) -> Bytes:
-    """Return a record as it is written."""
+    """Return the bytes of a record file, and their digest."""
     data = digested_json.record_json({**fields, "schema_version": schema})
-    return Bytes(data, digested_json.digest_said_by(data))
+    return Bytes(data, digested_json.digest_in(data))
 
 
 def read(path: Path, schema: int) -> Raw:
-    """Return a record as it was written.
+    """Return the content of a record file.
 
     Raises
     ------
     OSError
         If it cannot be read.
     Damaged
-        If it is not as it was written; `OtherSchema` if it is, and of another schema.
+        If its digest does not match; `OtherSchema` if it does, but the schema is another one.
     """
     data = path.read_bytes()
     fields, digest = digested_json.parse_record(path, data)

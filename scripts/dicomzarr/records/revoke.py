@@ -1,7 +1,7 @@
-"""Revoking records: the one way in which work is scheduled again.
+"""Revoke records: the only way to schedule a step again.
 
-A record that exists means that its step is whole. Without it, Snakemake sees a missing output and runs the step again.
-Why a record was revoked is noted in `private/revoked.jsonl`, for `./run status` and for whoever looks for a cause.
+A record exists if its step is complete. Without it, Snakemake sees a missing output and runs the step again. The reason
+is logged in `private/revoked.jsonl`, for `./run status` and for debugging.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 
-LOG_BYTES = 1 << 20  # the log is cut to its newer half when it is longer
+LOG_BYTES = 1 << 20  # a longer log is cut to its newer half
 
 
 class Revocation(enum.Enum):
@@ -24,33 +24,38 @@ class Revocation(enum.Enum):
 
     FILE_MISSING = "file_missing"  # a file that it claims is missing or has another size
     DAMAGED = "damaged"  # the record, or a file that it claims, has other bytes than were written
-    PARAMS_CHANGED = "params_changed"  # it was made with other configuration or code
-    READABLE_AGAIN = "readable_again"  # a source file that could not be read can be read now
-    SOURCE_CHANGED = "source_changed"  # a file of the source changed while it was read
-    PARANOID = "paranoid"  # the user asked that everything be read again
-    RENUMBERED = "renumbered"  # batches have other names now
+    PARAMS_CHANGED = "params_changed"  # configuration or code differ from those of the job
+    READABLE_AGAIN = "readable_again"  # a source file that could not be read can now be read
+    SOURCE_CHANGED = "source_changed"  # a source file changed while it was read
+    PARANOID = "paranoid"  # the user asked that all source files be read again
+    RENUMBERED = "renumbered"  # the number of batches changed, and with it their names
     REMOVED = "removed"  # the series is no longer in the source
     SUPERSEDED = "superseded"  # its series is being extracted or exported again
-    SEAL_BROKEN = "seal_broken"  # a job starts whose work the seal states
+    SEAL_BROKEN = "seal_broken"  # a job of a sealed rule starts
     NOT_CONFIGURED = "not_configured"  # the configuration no longer asks for it
     REPAIR = "repair"  # `./run verify --repair` found damage
 
 
 def revoke(results: Results, record: Path, why: Revocation) -> bool:
-    """Delete a record and note why; return whether there was one.
+    """Delete a record and log the reason.
 
     Parameters
     ----------
     results : Results
-        The results folder that holds the record.
+        The results folder of the record.
     record : Path
-        A file below `private/records/`, or the seal `dataset/dataset.json`. A folder in its place is removed too.
+        A file below `private/records/`, or the seal `dataset/dataset.json`. A folder at this path is removed too.
     why : Revocation
+
+    Returns
+    -------
+    bool
+        Whether the record existed.
 
     Raises
     ------
     OSError
-        If the record cannot be deleted. That the note cannot be written is no error: the record is what counts.
+        If the record cannot be deleted. A log line that cannot be written is not an error.
     """
     if not os.path.lexists(record):
         return False
@@ -66,13 +71,13 @@ def revoke(results: Results, record: Path, why: Revocation) -> bool:
 
 
 def revocations(results: Results) -> Iterator[dict[str, str]]:
-    """Yield the noted revocations, oldest first: `record` (path below the results folder), `why`, `at` (UTC)."""
+    """Yield the logged revocations, oldest first: `record` (path below the results folder), `why`, `at` (UTC)."""
     try:
         lines = results.revoked.read_bytes().splitlines()
     except OSError:
         return
     for line in lines:
-        with contextlib.suppress(ValueError):  # a line that a killed process left unfinished
+        with contextlib.suppress(ValueError):  # an unfinished line of a killed process
             yield json_files.loads(line)
 
 

@@ -1,4 +1,4 @@
-"""The record of a rule, and its shareable projection in `dataset/provenance/`."""
+"""The record of a job, and its shareable summary in `dataset/provenance/`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA_VERSION = 2  # of records of rules and batches
 PROJECTION_VERSION = 1  # of `dataset/provenance/<rule>.json`
 
 
-# Parameters that may be shown: numbers and closed vocabularies of the configuration.
+# Params that may be shared: their values are numbers or come from closed vocabularies.
 SHAREABLE = (
     "compression",
     "layout",
@@ -36,23 +36,23 @@ SHAREABLE = (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RuleRecord:
-    """What a job of a rule did. What a script returns is one without `rule` and `params`, which `write` knows.
+    """Record of a job. Scripts return one without `rule` and `params`; `write` fills these in.
 
     Attributes
     ----------
     rule : str
     params : mapping of str to str
-        A digest of each param that the job had.
+        A digest of each param of the job.
     claims : mapping of str to FileClaim
         The files that the job wrote, by path below the results folder.
     counts : mapping of str to int
-        Of the data; the projection shows them.
+        Counts of the data; part of the shareable summary.
     work : mapping of str to int
-        How much the job had to do: history, which is no count of the data.
+        How much this job had to do. It depends on earlier runs, so it is not shared.
     inputs : mapping of str to str
-        Keyed digests of what is read from outside of the source; the projection shows them.
+        Keyed digests of inputs outside of the source; part of the shareable summary.
     unreadable : tuple of str
-        Paths of source files that the disk did not give; the record is revoked once they can be read.
+        Paths of source files that could not be read; the record is revoked once they can.
     """
 
     rule: str = ""
@@ -68,12 +68,12 @@ class RuleRecord:
         return record_file.fields_of(self)
 
     def to_bytes(self) -> Bytes:
-        """Return the record as it is written, and its digest."""
+        """Return the bytes of the record file, and their digest."""
         return record_file.to_bytes(SCHEMA_VERSION, self.to_json())
 
     @staticmethod
     def common_of(raw: Any) -> Any:
-        """Return the JSON values of a record with those of the fields that all records share turned into theirs."""
+        """Return the JSON values of a record, with the common fields converted to their types."""
         claims = {path: FileClaim(*claim) for path, claim in raw["claims"].items()}
         return {**raw, "claims": claims, "unreadable": tuple(raw["unreadable"])}
 
@@ -91,7 +91,7 @@ class RuleRecord:
         OSError
             If it cannot be read.
         Damaged
-            If it is not as it was written, or of another schema.
+            If its digest does not match, or it has another schema.
         """
         raw = record_file.read(path, SCHEMA_VERSION).fields
         try:
@@ -101,7 +101,7 @@ class RuleRecord:
 
 
 def load_common(path: Path) -> RuleRecord:
-    """Return of any record of a rule or a batch what all of them have; errors as `RuleRecord.load`."""
+    """Return the common fields of any record of a rule or a batch; errors as `RuleRecord.load`."""
     raw = record_file.read(path, SCHEMA_VERSION).fields
     try:
         shared = {field.name: raw[field.name] for field in dataclasses.fields(RuleRecord)}
@@ -117,7 +117,7 @@ def paths(results: Results) -> Iterator[Path]:
 
 
 def claims_of(results: Results, outputs: Iterable[str]) -> dict[str, FileClaim]:
-    """Return what a record claims of files, by path below the results folder."""
+    """Return claims on files as they are now, by path below the results folder."""
     return {
         os.path.relpath(path, results.root): FileClaim(os.path.getsize(path), files.sha256_of(Path(path)))
         for path in sorted(outputs)
@@ -125,7 +125,7 @@ def claims_of(results: Results, outputs: Iterable[str]) -> dict[str, FileClaim]:
 
 
 def digests_of(params: Iterable[tuple[str, object]]) -> dict[str, str]:
-    """Return a digest of each param of a rule or a job, functions left out: what a record was made with."""
+    """Return a digest of each param of a rule or a job, by name; functions are left out."""
     return {
         name: files.sha256_of_bytes(json_files.canonical_json(value))[:16]
         for name, value in params
@@ -134,42 +134,42 @@ def digests_of(params: Iterable[tuple[str, object]]) -> dict[str, str]:
 
 
 def write(
-    rule: str, outputs: Mapping[str, str], params: Mapping[str, object], results: Results, done: RuleRecord | None
+    rule: str, outputs: Mapping[str, str], params: Mapping[str, object], results: Results, returned: RuleRecord | None
 ) -> None:
-    """Write the shareable projection of a job, then its private record, as far as the rule declares them.
+    """Write the shareable summary of a job, then its private record, if the rule declares them as outputs.
 
     Parameters
     ----------
     rule : str
         Name of the rule.
     outputs : mapping of str to str
-        Paths of its outputs by name: `record` receives the private record, `provenance` the projection; both state
-        sizes and digests of the others.
+        Paths of its outputs by name: `record` is the private record, `provenance` the shareable summary; both list
+        the digests of the others.
     params : mapping of str to object
         Params of the job.
     results : Results
-    done : RuleRecord, optional
-        What the script returned: its claims are merged with those of the outputs.
+    returned : RuleRecord, optional
+        Record that the script returned: its claims are merged with those of the outputs.
     """
-    done = done or RuleRecord()
+    returned = returned or RuleRecord()
     if "provenance" in outputs:
         projection = {
             "schema_version": PROJECTION_VERSION,
             "rule": rule,
             "params": {key: value for key, value in sorted(params.items()) if key in SHAREABLE},
             "software": software(),
-            "inputs": done.inputs,
+            "inputs": returned.inputs,
             "outputs": {
                 name: files.sha256_of(Path(path))
                 for name, path in outputs.items()
                 if name not in ("record", "provenance") and os.path.relpath(path, results.root).startswith("dataset")
             },
-            "counts": done.counts,
+            "counts": returned.counts,
         }
         files.write_atomically(Path(outputs["provenance"]), json_files.canonical_json(projection))
     if "record" in outputs:
         claims = claims_of(results, (path for name, path in outputs.items() if name != "record"))
         record = dataclasses.replace(
-            done, rule=rule, params=digests_of(params.items()), claims={**claims, **done.claims}
+            returned, rule=rule, params=digests_of(params.items()), claims={**claims, **returned.claims}
         )
         files.write_atomically(Path(outputs["record"]), record.to_bytes().data, private=True)

@@ -1,4 +1,4 @@
-"""The record of a series: what extraction found in its source files, and the arrays that it wrote."""
+"""The record of a series: the outcome of each source file, and the arrays that were written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OptionValue = str | float | Sequence[str]
 
 
 class FrameRow(NamedTuple):
-    """Where a source frame lies in an array."""
+    """Position of a source frame in an array."""
 
     source: int  # index of its file in `SeriesRecord.files`
     number: int  # of the frame in that file, from 0
@@ -32,20 +32,20 @@ class FrameRow(NamedTuple):
 
 
 class FileOutcome(NamedTuple):
-    """What became of a source file of the series."""
+    """Outcome of a source file of the series."""
 
     path: str  # percent-encoded as in manifest.csv
     stat: StatKey
     content: str  # BLAKE3 of its bytes, in hex
     outcome: str
-    reason: str  # empty where it is extracted
+    reason: str  # empty if it is extracted
     risk: str  # kind of risk, for `burned_in_risk`
-    found: int | None  # numbers that explain the reason: bytes, frames, rows …
+    found: int | None  # numbers that explain the reason, found and needed: bytes, frames, rows …
     needed: int | None
 
 
 class OtherFile(NamedTuple):
-    """A file of another series that has a SOP Instance UID of this one."""
+    """A file of another series with a SOP Instance UID (0008,0018) that also occurs in this one."""
 
     path: str
     stat: StatKey
@@ -53,14 +53,14 @@ class OtherFile(NamedTuple):
 
 
 class Disagreement(NamedTuple):
-    """Two decoders read a frame differently."""
+    """A frame for which two decoders gave different values."""
 
     content: str  # BLAKE3 of the bytes of its file
-    digests: tuple[str, str]  # SHA-256 of the values that each decoder gave
+    digests: tuple[str, str]  # SHA-256 of the values from each decoder
 
 
 Rows = Sequence[Sequence[object]]
-# Three times faster than their constructors; the digest and the schema of a record say that rows are whole.
+# Three times faster than the constructors. Rows need no check: the record's digest and schema have been checked.
 _frame_row: Callable[[Sequence[object]], FrameRow] = partial(tuple.__new__, FrameRow)
 _file_claim: Callable[[Sequence[object]], FileClaim] = partial(tuple.__new__, FileClaim)
 
@@ -71,45 +71,45 @@ def _file_outcome(path: Any, stat: Any, *rest: Any) -> FileOutcome:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class VolumeRecord:
-    """One array as extraction wrote it.
+    """Record of one array that extraction wrote.
 
     Attributes
     ----------
     array : str
         ``<series_id>/<volume_id>``, its path in `images.zarr`.
     kind, why : str
-        What the array is, and why its frames form it.
+        Kind of array (see `volumes.model.Volume`), and why its frames form one volume.
     axes : str
-        Those that it has of ``tczyx``, in this order.
+        Those of ``tczyx`` that the array has, in this order.
     shape : tuple of int
-        Along the axes.
+        Sizes along the axes.
     dtype : str
-        NumPy's name of the type of the values, little-endian.
+        NumPy dtype of the values, little-endian.
     signed : bool
         Pixel Representation (0028,0103) is 1.
     spacing_mm : mapping of str to float
-        By spatial axis; an unknown one is not there.
+        By spatial axis; unknown spacings are left out.
     missing_slices : int
     flags : tuple of str
     frames_expected : int
-        Frames if no file had failed.
+        Number of frames that the array would have if no file had failed.
     declared_min, declared_max : int, optional
         Smallest (0028,0106) and Largest Image Pixel Value (0028,0107) over all frames.
     source_bytes, stored_bytes : int
-        Bytes of its source files, and of its own files.
+        Total size of its source files, and of its own files, bytes.
     pixel_digest : str
         BLAKE3 of the digests of its frames.
     modality, photometric : str
-        From closed lists.
+        From closed vocabularies.
     bits_allocated, bits_stored : int
     padding_value, padding_range_limit : int, optional
-        Pixel Padding Value (0028,0120) and Range Limit (0028,0121), where all files have the same.
+        Pixel Padding Value (0028,0120) and Pixel Padding Range Limit (0028,0121), if all files have the same.
     cross_checks : mapping of str to int
-        How many frames came out so, by outcome and second decoder.
+        Number of frames by outcome of the cross-check and second decoder.
     files : mapping of str to FileClaim
         By path below the array's folder.
     frame_rows : sequence
-        The frames as they lie on disk; see `frames`.
+        The frames as JSON values; see `frames`.
     """
 
     array: str
@@ -140,7 +140,7 @@ class VolumeRecord:
 
     @property
     def frames(self) -> tuple[FrameRow, ...]:
-        """Every frame, in array order. Made at each use: most readers of a record need none of them."""
+        """Every frame, in array order. Computed at each use: most readers of a record need none of them."""
         return tuple(map(_frame_row, self.frame_rows))
 
     @classmethod
@@ -153,30 +153,30 @@ class VolumeRecord:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SeriesRecord:
-    """All that extraction knows of a series.
+    """Record of the extraction of a series.
 
     Attributes
     ----------
     series_id, study_id, subject_id : str
         Keyed ids.
     flags : tuple of str
-        What is uncertain about where the files belong.
+        Codes of `SERIES_FLAGS`.
     options : mapping of str to str, number or list of str
-        Configuration, code and software that the arrays were made with.
+        Configuration, code digest and software versions of the extraction.
     fingerprint : str
-        Digest of all that the arrays depend on.
+        Digest of everything that the arrays depend on.
     file_rows : sequence
-        The source files as they lie on disk; see `files`.
+        The source files as JSON values; see `files`.
     volumes : tuple of VolumeRecord
-        By array.
+        Sorted by array.
     disagreement : Disagreement, optional
     plan_digest : str
         Digest of the series in the plan, with the options.
     same_uid_elsewhere : tuple of OtherFile
     limits : tuple of int
-        Limits of time and memory in force, where they decided something; else empty.
+        Limits of time and memory, if an outcome depends on them; else empty.
     failed : bool
-        The extraction itself failed: it is tried again whenever its batch has work.
+        The extraction itself failed: it is retried whenever its batch has work.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -197,18 +197,18 @@ class SeriesRecord:
 
     @property
     def files(self) -> tuple[FileOutcome, ...]:
-        """The source files by content, so that paths decide nothing. Made at each use, as frames are."""
+        """The source files, sorted by content, so that nothing depends on paths. Computed at each use."""
         return tuple([_file_outcome(*row) for row in self.file_rows])
 
     def claimed_files(self) -> dict[str, FileClaim]:
-        """Return what the record claims of the files of the series, by path below `images.zarr`."""
-        claimed = {f"{self.series_id}/zarr.json": _GROUP_CLAIM} if self.volumes else {}
+        """Return the claims on the files of the series, by path below `images.zarr`."""
+        claims = {f"{self.series_id}/zarr.json": _GROUP_CLAIM} if self.volumes else {}
         for volume in self.volumes:
-            claimed.update({f"{volume.array}/{path}": claim for path, claim in volume.files.items()})
-        return claimed
+            claims.update({f"{volume.array}/{path}": claim for path, claim in volume.files.items()})
+        return claims
 
     def read_files(self) -> list[FileOutcome | OtherFile]:
-        """Return the source files that were read for it: its own, and those of other series."""
+        """Return the source files that its extraction read: its own, and those of other series."""
         return [*self.files, *self.same_uid_elsewhere]
 
     def to_json(self) -> dict[str, object]:
@@ -216,7 +216,7 @@ class SeriesRecord:
         return {**record_file.fields_of(self), "volumes": [record_file.fields_of(volume) for volume in self.volumes]}
 
     def to_bytes(self) -> Bytes:
-        """Return the record as it is written, and its digest."""
+        """Return the bytes of the record file, and their digest."""
         return record_file.to_bytes(self.SCHEMA, self.to_json())
 
     @classmethod
@@ -226,7 +226,7 @@ class SeriesRecord:
         Raises
         ------
         KeyError, TypeError, ValueError
-            If they are not those of a record.
+            If a field is missing or malformed.
         """
         raw["flags"], raw["limits"] = tuple(raw["flags"]), tuple(raw["limits"])
         raw["volumes"] = tuple(map(VolumeRecord.from_json, raw["volumes"]))
@@ -256,6 +256,6 @@ class SeriesRecord:
         OSError
             If it cannot be read.
         Damaged
-            If it is not as it was written, or of another schema.
+            If its digest does not match, or it has another schema.
         """
         return cls.read(path)[0]

@@ -1,1 +1,1 @@
-"""The source folder, read only: listing, inventory, opening and reading its files."""
+"""Read-only access to the source folder: listing, inventory, and opening its files."""

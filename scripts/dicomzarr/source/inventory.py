@@ -1,4 +1,4 @@
-"""What the scan found: read by rules, one row an entry of the source, sorted by path."""
+"""The inventory file: one row per directory entry of the source, sorted by path; written by the scan, read by rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from dicomzarr.system import files, json_files
 from dicomzarr.system.path_text import encode_path
 
-# Kinds of entry in the inventory that are not regular files, and what becomes of them.
+# Kinds of entry in the inventory that are not regular files, and their reason codes.
 NOT_FILES = {
     "link": "symbolic_link",
     "linked": "linked",
@@ -28,13 +28,13 @@ def rows_of(inventory: Path) -> Iterator[list[Any]]:
         yield from map(json_files.loads, stream)
 
 
-def known_rows(inventory: Path) -> Iterator[list[Any]]:
-    """Yield the entries of the inventory of the last run, sorted by path; the first item holds the roots.
+def previous_rows(inventory: Path) -> Iterator[list[Any]]:
+    """Yield the entries of the inventory of the last run, sorted by path; the first item contains the roots.
 
     Raises
     ------
     OSError, ValueError
-        If there is none, or it is damaged.
+        If there is no inventory, or it is damaged.
     """
     with open(inventory, "rb") as stream:
         yield [json.loads(stream.readline())["roots"]]
@@ -42,26 +42,41 @@ def known_rows(inventory: Path) -> Iterator[list[Any]]:
 
 
 def roots_of(sources: Mapping[str, Path]) -> dict[str, str]:
-    """Return the source folders by label, percent-encoded, as the first line of the inventory states them."""
+    """Return the source folders by label, percent-encoded, as in the first line of the inventory."""
     return {label: encode_path(os.fsencode(folder)) for label, folder in sources.items()}
 
 
 def lines(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]]) -> Iterator[bytes]:
-    """Yield the lines of the inventory: the source folders by label, then one line an entry.
+    """Yield the lines of the inventory: the source folders by label, then one line per entry.
 
     Parameters
     ----------
     sources : mapping of str to Path
         Absolute source folders by label.
     rows : sequence
-        What `listing.list_sources` returned.
+        Rows of `listing.list_sources`.
     """
     yield json_files.canonical_json({"roots": roots_of(sources)})
     yield from map(json_files.compact_line, rows)
 
 
 def write(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
-    """Write the inventory if it changed; return whether it did. Parameters are those of `lines`, and the file."""
+    """Write the inventory if it changed.
+
+    Parameters
+    ----------
+    sources : mapping of str to Path
+        Absolute source folders by label.
+    rows : sequence
+        Rows of `listing.list_sources`.
+    inventory : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        Whether it changed.
+    """
     beside = inventory.with_name(inventory.name + files.TEMPORARY)
     with files.replacing(beside, private=True) as stream:
         stream.writelines(lines(sources, rows))

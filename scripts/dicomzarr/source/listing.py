@@ -1,4 +1,4 @@
-"""The directory entries of the source folders, with their stat; no file is opened, no link followed."""
+"""List the directory entries of the source folders with their stat; no file is opened, no link is followed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.errors import UserError
 
 UNREADABLE = "unreadable_file"
-_Status: TypeAlias = os.stat_result | list[str]  # of an entry, or its kind and error where the system does not give it
+_Status: TypeAlias = os.stat_result | list[str]  # stat of an entry; its kind and error if stat failed
 _REFUSED = frozenset((errno.EACCES, errno.EPERM))
-# A link leads nowhere, round in a circle, or to where this user may not look.
-_NOWHERE = _REFUSED | {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+# A link is broken, circular, or leads to a folder that this user may not enter.
+_BROKEN = _REFUSED | {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 def entries(root: bytes, prefix: bytes = b"", within: Sequence[bytes] = ()) -> Iterator[list[Any]]:
@@ -28,26 +28,26 @@ def entries(root: bytes, prefix: bytes = b"", within: Sequence[bytes] = ()) -> I
     root : bytes
         An absolute folder.
     prefix : bytes
-        Put before each path: the label of the source and a slash, or nothing.
+        Prefix of each path: the label of the source and a slash, or nothing.
     within : sequence of bytes
-        Real paths of the source folders: a link to a file or folder in one of them is a `linked` one. That is found by
-        its own path, so that no link need ever be opened.
+        Real paths of the source folders: a link to a file or folder in one of them has the kind `linked`. Its target is
+        listed under its own path, so that links need not be followed.
 
     Yields
     ------
     list
         ``[path, "file", size, mtime_ns, ctime_ns, inode]`` or ``[path, kind]`` with a kind of `inventory.NOT_FILES`;
-        ``[path, "unreadable_file", error]``, such as ``EIO``, where the disk or the network does not say what it is.
-        `path` is percent-encoded. No file is opened, no link is followed.
+        ``[path, "unreadable_file", error]``, such as ``EIO``, if the disk or the network fails to return its type.
+        `path` is percent-encoded.
 
     Raises
     ------
     UserError
-        If a folder cannot be listed for another reason than a missing permission: what lies in it is not gone.
+        If a folder cannot be listed for another reason than a missing permission: its files must not count as deleted.
 
     Notes
     -----
-    Every entry that is there has a row. Only what the system says is not there (ENOENT) has none: it vanished since its
+    Every existing entry has a row. Only an entry for which the system returns ENOENT has none: it was deleted after its
     folder was listed.
     """
     waiting = [(root, prefix)]
@@ -57,29 +57,29 @@ def entries(root: bytes, prefix: bytes = b"", within: Sequence[bytes] = ()) -> I
             listing = _listing(folder, may_be_link=folder == root)
         except OSError as error:
             if folder != root and error.errno == errno.ENOENT:
-                continue  # it vanished since its parent was listed: it is not there
+                continue  # deleted after its parent was listed
             if folder != root and error.errno in (errno.ENOTDIR, errno.ELOOP):
-                # It is no folder any more, but something else may be at its place.
-                now = _status_of_no_folder(folder)
-                listing = [] if now is None else [(b"", now)]
+                # It is no longer a folder, but there may be another entry at this path.
+                replacement = _status_of_replacement(folder)
+                listing = [] if replacement is None else [(b"", replacement)]
             elif error.errno in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG):
                 yield [encode_path(before.rstrip(b"/") or b"."), "unreadable_folder"]
                 continue
             else:
                 raise _cannot_be_listed(error) from None
-        for name, found in listing:
+        for name, status in listing:
             path = before + name if name else before.rstrip(b"/")
-            place = folder + b"/" + name if name else folder
-            if isinstance(found, list):
-                yield [encode_path(path), *found]
-            elif stat.S_ISDIR(found.st_mode):
-                waiting.append((place, path + b"/"))
-            elif stat.S_ISREG(found.st_mode):
-                yield [encode_path(path), "file", *stat_key(found)]
-            elif not stat.S_ISLNK(found.st_mode):
+            location = folder + b"/" + name if name else folder
+            if isinstance(status, list):
+                yield [encode_path(path), *status]
+            elif stat.S_ISDIR(status.st_mode):
+                waiting.append((location, path + b"/"))
+            elif stat.S_ISREG(status.st_mode):
+                yield [encode_path(path), "file", *stat_key(status)]
+            elif not stat.S_ISLNK(status.st_mode):
                 yield [encode_path(path), "special"]
             else:
-                yield [encode_path(path), *_kind_of_link(place, within)]
+                yield [encode_path(path), *_kind_of_link(location, within)]
 
 
 def _cannot_be_listed(error: OSError) -> UserError:
@@ -90,37 +90,37 @@ def _cannot_be_listed(error: OSError) -> UserError:
 
 
 def _listing(folder: bytes, *, may_be_link: bool) -> list[tuple[bytes, _Status]]:
-    """Return the entries of a folder with their stat, or their kind where the system does not give it.
+    """Return the entries of a folder with their stat, or their kind if stat failed.
 
     Raises
     ------
     OSError
         If the folder cannot be opened or read to its end.
     UserError
-        If the disk does not tell what an entry is that may be a folder: what lies in it is not gone.
+        If stat fails for an entry that may be a folder: its files must not count as deleted.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if may_be_link else os.O_NOFOLLOW)
     handle = os.open(folder, flags)
-    found: list[tuple[bytes, _Status]] = []
+    listed: list[tuple[bytes, _Status]] = []
     try:
         with os.scandir(handle) as listing:
             for entry in listing:
                 if (status := _status(entry)) is not None:
-                    found.append((os.fsencode(entry.name), status))
+                    listed.append((os.fsencode(entry.name), status))
     finally:
         os.close(handle)
-    return found
+    return listed
 
 
 def _status(entry: os.DirEntry[str]) -> _Status | None:
-    """Return the stat of an entry, its kind where the system does not give its stat, None where it is not there."""
+    """Return the stat of an entry, its kind if stat failed, None if it was deleted."""
     for is_last in (False, True):
         try:
             return entry.stat(follow_symlinks=False)
         except FileNotFoundError:
-            return None  # it vanished between listing and stat
+            return None  # deleted between listing and stat
         except OSError as error:
-            if error.errno in _REFUSED:  # a folder that may be listed and not entered
+            if error.errno in _REFUSED:  # the parent may be listed but not entered
                 return [UNREADABLE if _may_be_folder(entry) is False else "unreadable_folder"]
             if is_last and _may_be_folder(entry) is not False:
                 raise _cannot_be_listed(error) from None
@@ -133,20 +133,20 @@ def _failed(error: OSError) -> list[str]:
 
 
 def _may_be_folder(entry: os.DirEntry[str]) -> bool | None:
-    """Return whether an entry is a folder, None if neither the listing nor the disk says so."""
+    """Return whether an entry is a folder; None if neither the listing nor the disk returns its type."""
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
         return None
 
 
-def _status_of_no_folder(path: bytes) -> os.stat_result | None:
-    """Return the stat of what is now in the place of a folder, or None if nothing is.
+def _status_of_replacement(path: bytes) -> os.stat_result | None:
+    """Return the stat of the entry that has replaced a folder, or None if there is none.
 
     Raises
     ------
     UserError
-        If the disk does not give it.
+        If the disk fails to return it.
     """
     try:
         return os.lstat(path)
@@ -157,9 +157,9 @@ def _status_of_no_folder(path: bytes) -> os.stat_result | None:
 
 
 def _kind_of_link(link: bytes, within: Sequence[bytes]) -> list[str]:
-    """Return ``linked`` for a link that ends at a regular file or a folder in one of the folders `within`.
+    """Return ``linked`` for a link to a regular file or a folder in one of the folders `within`.
 
-    For any other it is ``link``; an ``unreadable_file``, with the error, where the disk does not say where it ends.
+    For any other link it is ``link``; ``unreadable_file`` with the error, if the disk fails to resolve the link.
     """
     if not within:
         return ["link"]
@@ -167,7 +167,7 @@ def _kind_of_link(link: bytes, within: Sequence[bytes]) -> list[str]:
         target = os.path.realpath(link, strict=True)
         mode = os.lstat(target).st_mode
     except OSError as error:
-        return ["link"] if error.errno in _NOWHERE else _failed(error)
+        return ["link"] if error.errno in _BROKEN else _failed(error)
     is_within = any(target == folder or target.startswith(folder.rstrip(b"/") + b"/") for folder in within)
     return ["linked" if is_within and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) else "link"]
 
@@ -180,16 +180,16 @@ def list_sources(
     Parameters
     ----------
     sources : mapping of str to Path
-        Absolute folders by label; the label is empty where there is one folder only.
+        Absolute folders by label; the label is empty if there is one folder only.
     follow_links : bool
         A link into one of the folders is a `linked` entry, not a `link`.
     largest_loss : float
-        Share of all entries of which the disk or the network may fail to say what they are.
+        Largest share of all entries for which the disk or the network may fail to return the type.
 
     Raises
     ------
     UserError
-        If it fails for more, or a folder cannot be listed.
+        If it fails for more entries, or a folder cannot be listed.
     """
     rows: list[list[Any]] = []
     folders = {label: os.fsencode(folder) for label, folder in sources.items()}
@@ -199,8 +199,8 @@ def list_sources(
     failed = sum(len(row) == 3 for row in rows)
     if failed > largest_loss * len(rows):
         raise UserError(
-            f"config key 'source': of {failed} of {len(rows)} entries the disk does not say what they are; nothing was "
-            "changed. Is the disk or the mount whole? If the files are to be set aside, add: --config confirm_drop=true"
+            f"config key 'source': the disk failed to return the type of {failed} of {len(rows)} entries; nothing was "
+            "changed. Check the disk or the mount. To quarantine these files instead, add: --config confirm_drop=true"
         )
     rows.sort(key=lambda row: row[0])
     return rows

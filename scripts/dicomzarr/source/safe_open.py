@@ -1,4 +1,4 @@
-"""Open files of the source: read only, below their root, and through no link, also of a folder on the way."""
+"""Open files of the source: read only, below their root, without following links to files or folders."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from dicomzarr.system.path_text import decode_path
 
 FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not be waited for
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-_ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC  # where the source lies is the user's word: a link will do
+_ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC  # the user chose this path: it may be a link
 
 _63_BITS = 2**63 - 1
 
 
 def stat_key(status: os.stat_result) -> StatKey:
-    """Return what says that a source file is as it was: size, times of content and of inode in ns, and inode.
+    """Return the key by which changes of a source file are detected: size, mtime, ctime (ns) and inode.
 
-    Of the times as many bits as any JSON holds: some file systems keep years that 64 bits of nanoseconds do not.
+    Times are cut to 63 bits, so that JSON libraries can represent them: some file systems store later years.
     """
     return status.st_size, status.st_mtime_ns & _63_BITS, status.st_ctime_ns & _63_BITS, status.st_ino
 
 
 class Opener:
-    """Opens files by their manifest path, folder by folder; the last folder stays open, for the next file in it.
+    """Open files by their manifest path, folder by folder; the last folder stays open for the next file in it.
 
     Parameters
     ----------
     folders : mapping of str to bytes
-        Label to absolute source folder; the label is "" where there is one source only.
+        Label to absolute source folder; the label is "" if there is one source only.
     """
 
     def __init__(self, folders: Mapping[str, bytes]) -> None:
@@ -49,7 +49,7 @@ class Opener:
         Raises
         ------
         OSError
-            As open(2); NotADirectoryError or ELOOP where a link stands in the way.
+            As open(2); NotADirectoryError or ELOOP if the file, or a folder of its path, is a link.
         """
         label, rest = self._split(path)
         folder, _, name = rest.rpartition(b"/")
@@ -60,7 +60,7 @@ class Opener:
         return os.open(name, FILE, dir_fd=self._handle)
 
     def close(self) -> None:
-        """Close the folder that is open."""
+        """Close the last folder."""
         if self._handle >= 0:
             os.close(self._handle)
         self._last, self._handle = None, -1

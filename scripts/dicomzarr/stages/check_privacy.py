@@ -123,7 +123,7 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         said = str(error)
     except Exception as error:  # its text could hold what was being searched
-        said = f"internal error, {safe_messages.where(error)}; please open an issue with this line"
+        said = f"internal error, {safe_messages.error_location(error)}; please open an issue with this line"
     else:
         return 0
     print(f"Error: check_privacy: {said}", file=sys.stderr)

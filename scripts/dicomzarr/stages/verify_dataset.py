@@ -124,7 +124,7 @@ def export_claims(results: Results) -> dict[str, Claim]:
     """Return what the records claim of each exported file, by its path below the results folder."""
     found: dict[str, Claim] = {}
     for kind in export_record.KINDS:
-        for path in export_record.recorded(results, kind):
+        for path in export_record.series_records(results, kind):
             with suppress(OSError, Damaged):
                 for file in ExportRecord.load(path).files:
                     found[f"{EXPORTS}{kind.folder}/{file.file}"] = Claim(file.bytes, file.sha256, path)
@@ -258,7 +258,7 @@ def _reopen_export(results: Results, path: str) -> None:
     series_id = name.removesuffix(kind.suffix)
     if results.series_record(kind.rule, series_id).exists():
         export_record.remove(results, kind, series_id, Revocation.REPAIR)
-    export_record.open_again(results, kind, Revocation.REPAIR)
+    export_record.mark_incomplete(results, kind, Revocation.REPAIR)
 
 
 def schedule_repair(results: Results, verdict: Verdict) -> None:

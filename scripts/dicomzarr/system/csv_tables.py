@@ -1,4 +1,4 @@
-"""CSV as the contract wants it: UTF-8, RFC 4180, line feeds, a header row, empty cell for unknown."""
+"""CSV tables: UTF-8, RFC 4180 with line feeds, a header row, an empty cell for unknown (docs/outputs.md)."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ SIZE = (
     "ratio", "files", "missing_slices", "verdict", "flags",
 )  # fmt: skip
 
-_QUOTED = re.compile('["\\r\\n]')  # beside commas, what needs quotation marks; few rows have any
+_QUOTED = re.compile('["\\r\\n]')  # characters besides commas that need quotation marks; few rows have any
 
 
 def line(values: Sequence[Any]) -> str:
-    """Return one row as CSV text, ended by a line feed; None becomes an empty cell."""
+    """Return one row as CSV text with a line feed; None becomes an empty cell."""
     plain = ",".join(["" if value is None else str(value) for value in values])
     if plain and plain.count(",") == len(values) - 1 and not _QUOTED.search(plain):
         return f"{plain}\n"
     text = io.StringIO()
-    # Of a lone carriage return older Pythons think only where it could end a line.
+    # Older Pythons quote a single carriage return only if the line terminator contains one.
     csv.writer(text, lineterminator="\r\n").writerow(["" if value is None else value for value in values])
     return text.getvalue().removesuffix("\r\n") + "\n"
 
@@ -55,7 +55,19 @@ def row_of(columns: Sequence[str], value: object) -> str:
 
 
 def write(path: Path, columns: Sequence[str], lines: Iterable[str], *, private: bool = False) -> int:
-    """Write a table from finished lines, which are sorted already, and return the number of rows."""
+    """Write a table and return the number of rows.
+
+    Parameters
+    ----------
+    path : Path
+        File to write or replace.
+    columns : sequence of str
+        The header row.
+    lines : iterable of str
+        Sorted rows, as `line` returns them.
+    private : bool
+        See `files.replacing`.
+    """
     count = 0
     with files.replacing(path, private=private) as stream:
         stream.write(line(columns).encode())

@@ -1,4 +1,4 @@
-"""JSON files whose last key is the digest of the bytes before it, so that damage is noticed."""
+"""JSON files whose last key is the digest of the bytes before it, so that damage is detected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARK = b',"~sha256":"'  # sorts behind every other key
 
 
 def record_json(value: Mapping[str, Any]) -> bytes:
-    """Return a record as canonical JSON whose last key is the SHA-256 of the bytes before it, so that damage shows."""
+    """Return a record as canonical JSON whose last key is the SHA-256 of the bytes before it."""
     body = canonical_json(value)[: -len(b"}\n")]
     return body + _MARK + sha256_of_bytes(body).encode() + b'"}\n'
 
@@ -28,25 +28,25 @@ def _digest_of(path: Path, data: bytes) -> str:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what `record_json` made a file of.
+    """Return the record in a file.
 
     Raises
     ------
     OSError
         If it cannot be read.
     Damaged
-        If it is not whole, or of another version of this program.
+        If its digest does not match.
     """
     return parse_record(path, path.read_bytes())[0]
 
 
 def parse_record(path: Path, data: bytes) -> tuple[dict[str, Any], str]:
-    """Return a record and its digest, that is its last key, from the bytes of a file.
+    """Return a record and its digest from the bytes of a file.
 
     Raises
     ------
     Damaged
-        If they are not whole; with the path.
+        If the digest does not match; the error names `path`.
     """
     digest = _digest_of(path, data)
     value: dict[str, Any] = loads(data)
@@ -54,13 +54,13 @@ def parse_record(path: Path, data: bytes) -> tuple[dict[str, Any], str]:
     return value, digest
 
 
-def digest_said_by(data: bytes) -> str:
-    """Return the last key of what `record_json` made, which is taken for whole."""
+def digest_in(data: bytes) -> str:
+    """Return the digest in the bytes of a record that `record_json` has just made; it is not checked."""
     return data[-len(b'"}\n') - 64 : -len(b'"}\n')].decode("ascii")
 
 
 def digest_of_record(path: Path) -> str:
-    """Return the digest of a record without reading what it says; errors as `read_record`."""
+    """Return the digest of a record without parsing it; errors as `read_record`."""
     return _digest_of(path, path.read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: write beside, fsync, rename, fsync the folder."""
+"""Write files atomically: temporary file in the same folder, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
-SHARED_FILE = 0o666  # less the umask, as any program writes
-TEMPORARY = ".partial"  # suffix of what is being written; the scan sweeps what a killed run left
+SHARED_FILE = 0o666  # minus the umask, as usual
+TEMPORARY = ".partial"  # suffix of temporary files; the scan removes those that a killed run left behind
 _BLOCK = 1 << 20
 
 
-def is_of_the_disk(error: OSError) -> bool:
-    """Return whether the disk did not give what is there; else there is no such file, or one too short."""
+def is_disk_error(error: OSError) -> bool:
+    """Return whether the disk failed to return existing data; else the file is missing or too short."""
     return error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
 
 
@@ -32,7 +32,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_private(folder: Path) -> Path:
-    """Make `folder` and what is missing above it, readable by its owner alone whatever the umask."""
+    """Create `folder` and its missing parents, readable by the owner only, whatever the umask."""
     missing = [folder, *folder.parents][: [p.exists() for p in (folder, *folder.parents)].index(True)]
     for part in reversed(missing):
         with contextlib.suppress(FileExistsError):
@@ -42,7 +42,7 @@ def make_private(folder: Path) -> Path:
 
 
 def _put(beside: Path, path: Path) -> None:
-    """Rename a file onto `path`; a folder there, which is none of ours, makes way."""
+    """Rename a file to `path`; a folder at `path`, which is not ours, is removed."""
     try:
         os.replace(beside, path)
     except IsADirectoryError:
@@ -52,12 +52,12 @@ def _put(beside: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
-    """Open a file beside `path`; rename it into place when the block ends well, remove it when it does not.
+    """Open a temporary file beside `path`; rename it to `path` if the block succeeds, remove it if not.
 
     Parameters
     ----------
     path : Path
-        The file to write or replace; missing folders above it are made.
+        The file to write or replace; missing parent folders are created.
     private : bool
         Mode 0600 from the first byte, whatever the umask, and missing folders 0700.
     """
@@ -82,7 +82,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Write `data` to `path` so that a reader sees the old file or the new one, whole."""
+    """Write `data` to `path` so that a reader sees either the old file or the complete new one."""
     with replacing(path, private=private) as stream:
         stream.write(data)
 
@@ -99,7 +99,7 @@ def append_private(path: Path, data: bytes) -> None:
 
 
 def write_if_changed(path: Path, data: bytes, *, private: bool = False) -> bool:
-    """Write `data` only where the file holds something else; return whether it was written."""
+    """Write `data` only if the file differs; return whether it was written."""
     if _holds(path, data):
         return False
     write_atomically(path, data, private=private)
@@ -107,7 +107,7 @@ def write_if_changed(path: Path, data: bytes, *, private: bool = False) -> bool:
 
 
 def _holds(path: Path, data: bytes) -> bool:
-    """Whether a file can be read and has this content."""
+    """Return whether a file can be read and has this content."""
     try:
         return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
@@ -115,7 +115,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def replace_if_changed(path: Path, beside: Path) -> bool:
-    """Rename `beside` onto `path` unless both hold the same bytes; return whether it was renamed."""
+    """Rename `beside` to `path` unless both have the same bytes; return whether it was renamed."""
     if path.is_file() and path.stat().st_size == beside.stat().st_size and sha256_of(path) == sha256_of(beside):
         beside.unlink()
         return False
@@ -136,7 +136,7 @@ def sha256_of_bytes(data: bytes) -> str:
 
 
 def temporaries(folder: Path) -> Iterator[Path]:
-    """Yield the temporary files that a killed process left below `folder`; image stores are not entered."""
+    """Yield the temporary files that a killed process left below `folder`; `.zarr` folders are not searched."""
     waiting = [os.fspath(folder)]
     while waiting:
         try:
@@ -153,7 +153,7 @@ def temporaries(folder: Path) -> Iterator[Path]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all below it, a file or a link; nothing happens if it is not there."""
+    """Remove a folder with its content, a file or a link, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

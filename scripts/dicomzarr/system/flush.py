@@ -1,4 +1,4 @@
-"""Many files made durable together: one flush of the file system in place of an fsync each."""
+"""Make many files durable at once: one flush of the file system instead of an fsync for each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dicomzarr.system.files import PRIVATE_FILE, SHARED_FILE, TEMPORARY, _holds,
 
 
 class Staged:
-    """Small files that become durable together: each written beside its place, all renamed after one flush.
+    """Small files that become durable together: each is written beside its path, all are renamed after one flush.
 
-    An `fsync` for each of thousands of records would take longer than the work they speak for.
+    An `fsync` for each of thousands of records would take longer than the recorded work.
 
     Parameters
     ----------
     disk : Disk
-        Where they will lie.
+        File system of the files.
     private : bool
         Mode 0600 from the first byte, whatever the umask, and missing folders 0700.
     """
@@ -45,24 +45,24 @@ class Staged:
         self._waiting[path] = beside
 
     def add_if_changed(self, path: Path, data: bytes) -> None:
-        """Write `data` beside `path` only where the file holds something else."""
+        """Write `data` beside `path`, only if the file differs."""
         if not _holds(path, data):
             self.add(path, data)
 
     def rename(self) -> None:
-        """Put the files into place; what they hold must have been flushed."""
+        """Rename the files to their paths; their content must have been flushed."""
         for path, beside in self._waiting.items():
             _put(beside, path)
         self._waiting = {}
 
     def publish(self) -> None:
-        """Flush the file system and put the files into place."""
+        """Flush the file system and rename the files to their paths."""
         if self._waiting:
             self._disk.flush(self._waiting.values())
             self.rename()
 
     def abandon(self) -> None:
-        """Remove what was not renamed."""
+        """Remove the files that were not renamed."""
         for beside in self._waiting.values():
             beside.unlink(missing_ok=True)
         self._waiting = {}
@@ -74,25 +74,25 @@ class Disk:
     Parameters
     ----------
     folder : Path
-        A folder on it. Made before the first write that it is to flush: the system tells each descriptor only of errors
-        since it was opened, or of those that nobody has been told of.
+        A folder on it. Create the `Disk` before the first write: Linux reports to a descriptor only write-back errors
+        since it was opened, and those not reported to any descriptor before.
     """
 
     def __init__(self, folder: Path) -> None:
         self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def flush(self, written: Iterable[Path] = ()) -> None:
-        """Make durable all that was written to the file system.
+        """Make everything durable that was written to the file system.
 
         Parameters
         ----------
         written : iterable of Path
-            The files that matter; looked at only where the system does not know that call.
+            The files that must be durable; used only if the system has no `syncfs`.
 
         Raises
         ------
         OSError
-            If the disk could not take it.
+            If the data could not be written to the disk.
         """
         import ctypes
 
@@ -102,12 +102,12 @@ class Disk:
         error = ctypes.get_errno()
         if error not in _NO_SUCH_CALL:
             raise OSError(error, os.strerror(error))
-        os.sync()  # of all file systems, and without a word on errors: those come from what follows
+        os.sync()  # all file systems, without reporting errors: `sync_file` reports them
         for path in written:
             sync_file(path)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the descriptor."""
         os.close(self._handle)
 
 
@@ -115,13 +115,13 @@ _SYNC_FILE_RANGE_WRITE = 2  # sync_file_range(2)
 
 
 def begin_to_write_out(handle: int) -> None:
-    """Have the system begin to write a file to the disk, without waiting: `Disk.flush` then has less to wait for.
+    """Start writing a file to the disk without waiting, so that `Disk.flush` has less to do.
 
     Parameters
     ----------
     handle : int
-        Of a file that is written whole. Where the system cannot begin, nothing is lost; errors of the disk are told by
-        the flush.
+        Descriptor of a completely written file. If the system cannot start, nothing is lost; the flush reports errors
+        of the disk.
     """
     import ctypes
 
@@ -130,7 +130,7 @@ def begin_to_write_out(handle: int) -> None:
         begin(ctypes.c_int(handle), ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
 
 
-# A kernel, a sandbox or a file system that does not know syncfs.
+# Errors of a kernel, a sandbox or a file system without syncfs.
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL)
 
 

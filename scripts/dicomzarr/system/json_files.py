@@ -1,7 +1,7 @@
-"""JSON as the workflow writes it: sorted keys, so that equal values give equal bytes.
+"""JSON with sorted keys: equal values give equal bytes.
 
-Snakemake's own process may run in an environment that has Snakemake alone (`--sdm conda`): there, `json` does what
-`orjson` does in jobs, with the same bytes.
+With `--sdm conda` the main process runs in an environment that has Snakemake only: there `json` replaces `orjson`, and
+writes the same bytes.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from typing import Any
 
 try:
     import orjson
-except ImportError:  # only where no job runs
+except ImportError:  # in the main process only
     orjson = None  # type: ignore[assignment]
 
 
 def loads(data: bytes) -> Any:
-    """Return the JSON value of `data`; raises ValueError if it is none."""
+    """Return the JSON value of `data`; raises ValueError if it is not JSON."""
     return json.loads(data) if orjson is None else orjson.loads(data)
 
 
 def compact_line(value: object) -> bytes:
-    """Return `value` as one line of JSON in UTF-8, keys in the order given, ended by a newline."""
+    """Return `value` as one line of JSON in UTF-8 with a newline, keys in the given order."""
     if orjson is None:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode() + b"\n"
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def canonical_json(value: object) -> bytes:
-    """Return `value` as JSON with sorted keys and no spaces, ended by a newline: equal values give equal bytes."""
+    """Return `value` as JSON with sorted keys, no spaces and a newline: equal values give equal bytes."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "surrogateescape") + b"\n"
 
 
 def json_line(value: object) -> str:
-    """Return `value` as JSON in ASCII with sorted keys and without a line break, for files that are lines of these."""
+    """Return `value` as JSON in ASCII with sorted keys and without a newline, as one line of a JSON Lines file."""
     if orjson is not None:
         line = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         if line.isascii():

@@ -1,7 +1,7 @@
-"""What one file may cost: processor time and memory, whatever its bytes say, and never a core dump.
+"""Limit processor time and memory for one file, and disable core dumps.
 
-The operating system holds the limits, so that they hold for a library that has lost its way as well. They are set in
-processes that may be lost: the workers that read headers, and the child that decodes (`dicomzarr.system.sandbox`).
+The operating system enforces the limits, so that they hold for a library that loops or leaks too. They are set in
+processes that may be killed: the workers that read headers, and the child that decodes (`dicomzarr.system.sandbox`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Times as long may pass on the clock as on the processor, before waiting counts as hanging.
+# A call times out once the wall-clock time is this many times the limit of processor time.
 PATIENCE = 10
-# A frame is decoded, converted and compressed within the memory of its file: so much of it may the frame itself take.
+# A frame is decoded, converted and compressed within the memory of its file: the frame itself may take 1/FRAME_SHARE.
 FRAME_SHARE = 3
-# What is kept of a frame until its series is written: its place, and its row in the accounts.
+# Bytes stored per frame until its series is written: its place, and its row in the record.
 _BYTES_OF_A_FRAME = 2048
-# A job holds the files of a series one after the other, and its frames; beyond that it is no good to the machine.
+# A job may take the memory of this many files: it reads the files of a series one after the other.
 _JOB = 8
-# Reasons that other limits may lift.
+# Reasons that may not occur under other limits.
 LIMITED = frozenset({"timeout", "too_large", "decoder_died"})
 
 
@@ -34,9 +34,9 @@ class Limits:
     Attributes
     ----------
     seconds : int
-        Of processor time, for its header and for each of its compressed frames.
+        Processor time for its header, and for each of its compressed frames.
     megabytes : int
-        MiB of memory beyond what the process has anyway.
+        MiB of memory beyond what the process has at the start.
     """
 
     seconds: int = 60
@@ -58,21 +58,24 @@ class Limits:
         return self.memory // _BYTES_OF_A_FRAME
 
     def confine(self, files: int = 1) -> None:
-        """Hold this process to the memory of so many files, and let it write no core dump."""
+        """Limit this process to the memory of `files` files, and disable core dumps."""
         dump_no_core()
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + files * self.memory)
 
     def confine_job(self) -> None:
-        """Hold a job that works on series to what it may need at most."""
+        """Limit the memory of a job that works on series."""
         self.confine(_JOB)
 
     @contextmanager
     def budget(self) -> Iterator[Callable[[], None]]:
-        """Give the block its time: the system ends the process that takes more.
+        """Limit the processor time of the block: the system kills the process if it takes more.
 
-        What the block gets is a function that starts the time anew, for the next of many small pieces of work. It
-        asks the system once a second at most, so that a piece may take a second more.
+        Yields
+        ------
+        callable
+            Restarts the budget, for the next of many small pieces of work. It does so once a second at most, so that a
+            piece may take a second more.
         """
         began = 0.0
 
@@ -94,10 +97,10 @@ class Limits:
 
 
 def dump_no_core() -> None:
-    """Let no core be dumped of this process and those it starts: it would hold headers and pixels.
+    """Disable core dumps of this process and its children: they would contain headers and pixels.
 
-    The system ignores the limit where it hands cores to a program, as systemd and apport have it do: there the filter
-    leaves no memory to be handed over (core(5)).
+    The kernel ignores the limit if it pipes core dumps to a program, such as systemd-coredump or apport. In that case
+    the filter excludes all memory from the dump (core(5)).
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
@@ -110,9 +113,9 @@ _FREED = 32 << 20  # bytes; the C library takes no larger threshold
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep some of what it has freed: frame after frame would else be given back and faulted in again.
+    """Let the C library retain freed memory, instead of returning and requesting the memory of each frame.
 
-    The C library decides; one without that call does as ever.
+    A C library without `mallopt` is left as it is.
     """
     import ctypes
 
@@ -128,7 +131,7 @@ def _lower(kind: int, value: int) -> None:
 
 
 def verdict(number: int) -> str:
-    """Return the reason code for a process that a signal ended, or 0 for one that ended without an answer."""
+    """Return the reason code for a process that ended by a signal; 0 means that it ended without an answer."""
     return "timeout" if number in (signal.SIGXCPU, signal.SIGALRM) else "decoder_died"
 
 
@@ -141,5 +144,5 @@ def current() -> Limits:
 
 
 def use(limits: Limits) -> None:
-    """Put limits in force for this process and those it starts from now on."""
+    """Set the limits for this process and the processes that it starts from now on."""
     _in_force[0] = limits

@@ -1,7 +1,8 @@
-"""One run at a time on a results folder, and no orphan that writes beside it.
+"""Locks: one run per results folder; wait for jobs left over from a killed run.
 
-Advisory `flock`s, which the kernel drops when their process dies, so that nothing has to be cleared after a crash. The
-main process holds `run.lock` alone; every job holds `jobs.lock` with the others, and the scan asks for it alone.
+They are advisory (`flock`): the kernel releases them when their process dies, so that nothing needs cleaning up after a
+crash. The main process has an exclusive lock on `run.lock`. Jobs share a lock on `jobs.lock`; the scan waits until it
+can take that one exclusively.
 """
 
 from __future__ import annotations
@@ -20,42 +21,42 @@ from dicomzarr.system import files
 from dicomzarr.vocabulary.errors import UserError
 
 RUN, JOBS = "run.lock", "jobs.lock"
-NO_LOCKS = "the file system of the results has no locks, so that nothing keeps two runs apart"
-ORPHANS_GET = 60.0  # seconds that jobs of an interrupted run have to end
+NO_LOCKS = "the file system of the results has no locks, so that two runs at the same time are not prevented"
+ORPHANS_GET = 60.0  # seconds to wait for jobs of an interrupted run to end
 
 
-class Held(UserError):
-    """Another run, or jobs that outlived theirs, use the results folder."""
+class Locked(UserError):
+    """Another run, or jobs of an interrupted one, use the results folder."""
 
 
-# What opening a lock to write ends in where nothing can be written.
+# Errors of opening a file for writing in a folder that cannot be written.
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def _open(path: Path, *, to_look: bool = False) -> int:
-    """Open a lock, and make it; who only looks at a folder that cannot be written opens what is there.
+def _open(path: Path, *, read_only: bool = False) -> int:
+    """Open a lock file, creating it if needed; `read_only`: an existing one, if the folder cannot be written.
 
     Raises
     ------
     OSError
-        If it cannot be opened; FileNotFoundError only to who looks: there is none, and it cannot be made.
+        If it cannot be opened. FileNotFoundError only if `read_only`: it does not exist and cannot be created.
     """
     try:
         files.make_private(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, files.PRIVATE_FILE)
     except OSError as error:
-        if not to_look or error.errno not in _READ_ONLY:
+        if not read_only or error.errno not in _READ_ONLY:
             raise
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def _lock_soon(handle: int, how: int) -> None:
-    """Lock a file within half a second: a dry run that asks who holds it holds it itself for an instant.
+    """Lock a file, retrying for half a second: a dry run that tests the lock has it for an instant itself.
 
     Raises
     ------
     BlockingIOError
-        If another process holds it all the time.
+        If another process has it all the time.
     """
     for _ in range(9):
         with contextlib.suppress(BlockingIOError):
@@ -64,38 +65,43 @@ def _lock_soon(handle: int, how: int) -> None:
     return fcntl.flock(handle, how | fcntl.LOCK_NB)
 
 
-def hold_run(private: Path, now: str, *, shared: bool = False) -> int:
-    """Take the run lock for the life of this process and return its file descriptor.
+def lock_run(private: Path, now: str, *, shared: bool = False) -> int:
+    """Take the run lock; it is released when the descriptor is closed or this process ends.
 
     Parameters
     ----------
     private : Path
         The private folder of the results.
     now : str
-        The time, told to whoever finds the lock held.
+        Current time, shown to others who find the lock taken.
     shared : bool
-        Only look, and allow others who do; the folder may be one that cannot be written.
+        For read-only commands, which may run at the same time. The folder need not be writable.
+
+    Returns
+    -------
+    int
+        File descriptor of the lock.
 
     Raises
     ------
-    Held
-        If another process has it; the message says which and since when.
+    Locked
+        If another process has the lock; the message names it and since when.
     OSError
         If it cannot be opened; see `_open`.
     """
-    handle = _open(private / RUN, to_look=shared)
+    handle = _open(private / RUN, read_only=shared)
     try:
         _lock_soon(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     except BlockingIOError:
-        holder = os.pread(handle, 200, 0)
+        content = os.pread(handle, 200, 0)
         os.close(handle)
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            said = json.loads(holder)
-            raise Held(
-                f"another run uses this results folder: process {int(said['pid'])} since {said['since']}; "
+            owner = json.loads(content)
+            raise Locked(
+                f"another run uses this results folder: process {int(owner['pid'])} since {owner['since']}; "
                 "wait for it to end, or choose another results folder"
             ) from None
-        raise Held("another run uses this results folder; wait for it to end, or choose another one") from None
+        raise Locked("another run uses this results folder; wait for it to end, or choose another one") from None
     except OSError as error:
         print(f"note: {NO_LOCKS} ({os.strerror(error.errno or 0)}); start one run at a time", file=sys.stderr)
     if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
@@ -104,16 +110,16 @@ def hold_run(private: Path, now: str, *, shared: bool = False) -> int:
     return handle
 
 
-_held: list[int] = []  # descriptors of locks that this process holds until it ends
+_until_exit: list[int] = []  # descriptors of locks that stay open until this process ends
 
 
-def hold_run_for_good(private: Path, now: str) -> None:
-    """Take the run lock and keep it until this process ends; parameters and errors as `hold_run`."""
-    _held.append(hold_run(private, now))
+def lock_run_until_exit(private: Path, now: str) -> None:
+    """Take the run lock until this process ends; parameters and errors as `lock_run`."""
+    _until_exit.append(lock_run(private, now))
 
 
 def holder(private: Path) -> str:
-    """Return who holds the run lock and since when, or nothing; changes and makes no file."""
+    """Return which process has the run lock and since when; empty if none has. No file is changed or created."""
     try:
         handle = os.open(private / RUN, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -123,8 +129,8 @@ def holder(private: Path) -> str:
         return ""
     except BlockingIOError:
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            said = json.loads(os.pread(handle, 200, 0))
-            return f"process {int(said['pid'])} since {said['since']}"
+            owner = json.loads(os.pread(handle, 200, 0))
+            return f"process {int(owner['pid'])} since {owner['since']}"
         return "another process"
     except OSError:
         return ""
@@ -132,17 +138,17 @@ def holder(private: Path) -> str:
         os.close(handle)
 
 
-def wait_for_orphans(private: Path, *, to_look: bool = False) -> None:
-    """Return when no job of an earlier run is alive; `to_look` as in `hold_run`.
+def wait_for_orphans(private: Path, *, read_only: bool = False) -> None:
+    """Wait until no job of an earlier run is alive; `read_only` as in `_open`.
 
     Raises
     ------
-    Held
-        If one is after a minute.
+    Locked
+        If a job is still alive after `ORPHANS_GET` seconds.
     OSError
         If the lock cannot be opened; see `_open`.
     """
-    handle = _open(private / JOBS, to_look=to_look)
+    handle = _open(private / JOBS, read_only=read_only)
     try:
         deadline = time.monotonic() + ORPHANS_GET
         while True:
@@ -151,32 +157,32 @@ def wait_for_orphans(private: Path, *, to_look: bool = False) -> None:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise Held(
+                    raise Locked(
                         "jobs of an interrupted run are still writing to this results folder; "
                         "they end by themselves: run the same command again in a while"
                     ) from None
                 time.sleep(0.1)
             except OSError:
-                return  # no locks here: told when the run lock was asked for
+                return  # no locks on this file system: `lock_run` has printed a note
     finally:
         os.close(handle)
 
 
-def hold_job(private: Path) -> int | None:
-    """Take the jobs lock, shared, for the life of this process; return its file descriptor, if there is a lock."""
+def lock_job(private: Path) -> int | None:
+    """Share the jobs lock; return its descriptor, or None if there is no lock file and none can be created."""
     try:
-        handle = _open(private / JOBS, to_look=True)
+        handle = _open(private / JOBS, read_only=True)
     except FileNotFoundError:
         return None
-    with contextlib.suppress(OSError):  # no locks here
+    with contextlib.suppress(OSError):  # no locks on this file system
         fcntl.flock(handle, fcntl.LOCK_SH)
     return handle
 
 
 @contextlib.contextmanager
 def job(private: Path) -> Iterator[None]:
-    """Hold the jobs lock, shared, while a job runs: as far as there is one, where nothing can be written."""
-    handle = hold_job(private)
+    """Share the jobs lock while a job runs; see `lock_job`."""
+    handle = lock_job(private)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Paths of the source as text that round-trips and is safe in a spreadsheet."""
+"""Percent-encode paths of the source: the text can be decoded and is safe in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _UNSAFE = re.compile("[%\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]|^[=+\\-
 
 
 def encode_path(raw: bytes) -> str:
-    """Return a path as text that round-trips and is safe in a spreadsheet.
+    """Return a path as text that is safe in a spreadsheet; `decode_path` reverses it.
 
-    Percent-encoded are `%`, control characters, bytes that are not UTF-8 and a leading ``= + - @``; everything else
-    stays readable. `decode_path` gives the bytes back.
+    Percent-encoded are `%`, control characters, bytes that are not UTF-8 and a leading ``= + - @``. Everything else
+    stays readable.
     """
     text = raw.decode("utf-8", "surrogateescape")
 

@@ -1,4 +1,4 @@
-"""Where this checkout lies."""
+"""Paths of this checkout."""
 
 from pathlib import Path
 

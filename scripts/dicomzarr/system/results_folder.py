@@ -1,4 +1,4 @@
-"""Where things are below the results folder, and how paths of the source are written down."""
+"""Paths below the results folder."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Results:
 
     @property
     def private(self) -> Path:
-        """What may identify a patient: 0700, stays on site."""
+        """Data that may identify a patient: mode 0700, stays on site."""
         return self.root / "private"
 
     @property
     def dataset(self) -> Path:
-        """What may be shared."""
+        """The dataset, which may be shared."""
         return self.root / "dataset"
 
     @property
     def exports(self) -> Path:
-        """Copies of the arrays in other formats, where they were asked for."""
+        """Copies of the arrays in other formats, made on request."""
         return self.root / "exports"
 
     @property
@@ -34,27 +34,27 @@ class Results:
 
     @property
     def records(self) -> Path:
-        """The private records that drive the work."""
+        """The private records, which decide what is still to be done."""
         return self.private / "records"
 
     @property
     def revoked(self) -> Path:
-        """Which records were revoked, and why: one JSON object a line."""
+        """Log of revoked records with reasons: one JSON object per line."""
         return self.private / "revoked.jsonl"
 
     @property
     def inventory(self) -> Path:
-        """What the scan found: path, kind and stat of each directory entry."""
+        """The inventory of the source: path, kind and stat of each directory entry."""
         return self.private / "inventory.jsonl"
 
     @property
     def plans(self) -> Path:
-        """One plan a batch and their table of contents."""
+        """One plan per batch, and their table of contents."""
         return self.private / "plans"
 
     @property
     def temporary(self) -> Path:
-        """Where arrays are written before they are renamed into the dataset."""
+        """Folder where arrays are written before they are renamed into the dataset."""
         return self.private / "temporary"
 
     @property
@@ -63,9 +63,9 @@ class Results:
         return self.dataset / "dataset.json"
 
     def series_record(self, rule: str, series_id: str) -> Path:
-        """Return where a rule that works on series keeps what it knows of one: a folder by a fixed prefix of its id."""
+        """Return the path of a rule's record of a series, in a folder named by the first three digits of the id."""
         return self.records / rule / series_id[:3] / f"{series_id}.json"
 
     def plan(self, batch: str) -> Path:
-        """Return the plan of a batch."""
+        """Return the path of the plan of a batch."""
         return self.plans / f"{batch}.json"

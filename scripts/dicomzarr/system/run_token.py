@@ -1,10 +1,10 @@
-"""The token of a run: jobs that outlive their run must not touch what a newer run made.
+"""The token of a run: jobs that start after their run has ended must not change the results of a newer run.
 
 A queue may start a job long after the main process that submitted it was killed. So each run writes a random token to
-`private/run.json`, and gives it to its jobs as an environment variable that the Snakefile declares with `envvars:`:
-Snakemake hands those on to every executor, and they are no params, so that no job runs again for them. A job with
-another token than that of the file refuses to work. The locks (`dicomzarr.system.locks`) do the same where they reach;
-the token also does where jobs run on other hosts, or the file system has no locks.
+`private/run.json`, and passes it to its jobs as an environment variable that the Snakefile declares with `envvars:`.
+Snakemake passes these to every executor, and they are not params, so that they do not trigger reruns. A job refuses to
+work if its token differs from the file. The locks (`dicomzarr.system.locks`) do the same on one host; the token also
+works if jobs run on other hosts, or the file system has no locks.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from dicomzarr.vocabulary.errors import UserError
 
 FILE = "run.json"
 VARIABLE = "DICOMZARR_RUN"
-LATENCY = 5.0  # s that a network file system may show an older token
+LATENCY = 5.0  # seconds during which a network file system may still show an older token
 
 
 class Superseded(UserError):
-    """The run that a job belongs to is over."""
+    """The run of this job is over."""
 
 
-_begun: list[str] = []  # the token of this process, once it has begun a run; a workflow may hold several datasets
+_begun: list[str] = []  # the token of this process, once it has begun a run; a workflow may have several datasets
 
 
 def forget() -> None:
-    """Let this process belong to no run: it may have been started by a job of another one."""
+    """Clear an inherited token: this process may have been started by a job of another run."""
     if not _begun:
         os.environ[VARIABLE] = ""
 
@@ -49,14 +49,14 @@ def begin(private: Path) -> str:
 
 
 def end(private: Path, token: str) -> None:
-    """End the run: whatever job of it starts now is late."""
+    """End the run: jobs of it that start from now on refuse to work."""
     with contextlib.suppress(OSError):
         if current(private) == token:
             (private / FILE).unlink()
 
 
 def current(private: Path) -> str:
-    """Return the token of the current run; empty where there is no run."""
+    """Return the token of the current run; empty if there is no run."""
     try:
         return str(json_files.read_json(private / FILE)["token"])
     except (FileNotFoundError, ValueError, LookupError, TypeError):
@@ -64,19 +64,19 @@ def current(private: Path) -> str:
 
 
 def check(private: Path, latency: float = 0.0) -> None:
-    """Refuse to go on if the run of this process is over.
+    """Raise if the run of this process is over.
 
     Parameters
     ----------
     private : Path
         The private folder of the results.
     latency : float
-        Seconds to wait for another token to appear, in s.
+        Seconds to wait for the expected token to appear.
 
     Raises
     ------
     Superseded
-        If another run is the current one, or none is. A process that no run started (a test) may go on.
+        If another run is the current one, or none is. Not for a process that no run started, such as a test.
     """
     token = os.environ.get(VARIABLE)
     if token is None:
@@ -87,5 +87,5 @@ def check(private: Path, latency: float = 0.0) -> None:
             raise Superseded(
                 "the run that started this job is over, and another one may use the results folder; nothing was changed"
             )
-        os.listdir(private)  # lets a client of a network file system ask the server
+        os.listdir(private)  # makes a client of a network file system ask the server
         time.sleep(0.5)

@@ -1,9 +1,9 @@
-"""Call functions that may die in a child process, so that only one call is lost: `call`, `each`, `call_again`.
+"""Call functions that may crash in a child process, so that a crash costs one call: `call`, `each`, `call_again`.
 
-The child is forked at the first call and answers one call after the other: a call costs about a tenth of a millisecond,
-a new child about two. Each thread has a child of its own. What passes between the two lies in memory files; the pipes
-only say how much there is. The child ends with its parent. Where hostile data are read it lives under the limits of
-`dicomzarr.system.limits`.
+The child is forked at the first call and serves one call after the other: a call costs about a tenth of a millisecond,
+a new child about two. Each thread has a child of its own. Requests and answers are written to memory files; the pipes
+only carry their sizes. The child ends with its parent. Where hostile data are read, the limits of
+`dicomzarr.system.limits` apply to it.
 """
 
 from __future__ import annotations
@@ -32,62 +32,64 @@ from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import SetAside
 
-DEATHS = 2  # of the child of a call, before `call_again` gives up
-AHEAD = 4  # calls for each process that `each` hands out: what waits costs memory
-_KEPT = 64 << 20  # bytes of a memory file that are worth keeping for the next call
+DEATHS = 2  # children of a call that may die before `call_again` gives up
+AHEAD = 4  # calls per process that `each` submits ahead: waiting results cost memory
+_REUSED = 64 << 20  # bytes; a memory file up to this size is reused for the next call, a larger one is truncated
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
-# What a call may end in, beside a value and a reason.
-_VALUE, _ASIDE, _CHANGED, _STOPPED, _DISK, _FAULT = range(6)
-# What a disk or a network answers that does not give what it has. No library that reads data raises these of itself.
+# Kinds of answer.
+_VALUE, _REASON, _CHANGED, _STOPPED, _DISK, _FAULT = range(6)
+# Errors of a disk or a network that does not return its data. Libraries that read data do not raise these themselves.
 DISK_ERRORS = frozenset(
     (errno.EIO, errno.EREMOTEIO, errno.ENODATA, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENOMEDIUM)
 ) | {errno.ENOTCONN, errno.ECONNABORTED, errno.ECONNRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN}
 
 
 def end() -> None:
-    """End the child of this thread, if it has one; the next call makes another."""
+    """End the child of this thread, if it has one; the next call forks another."""
     child = _children.pop(_caller(), None)
     if child is not None:
         child.close()
 
 
 def kill_all() -> None:
-    """Kill the children of all threads, which then see a death; they may be waiting for an answer."""
+    """Kill the children of all threads; threads that wait for an answer then see that their child died."""
     for (pid, _), child in list(_children.items()):
         if pid == os.getpid():
             child.kill()
 
 
 def end_all() -> None:
-    """End the children of all threads; those must have nothing to ask any more."""
+    """End the children of all threads; no thread may be waiting for an answer."""
     for caller in [caller for caller in _children if caller[0] == os.getpid()]:
         _children.pop(caller).close()
 
 
 def _caller() -> tuple[int, int]:
-    """Return who asks: a thread has a child of its own, and a fork none of its parent's."""
+    """Return the key of the calling thread: each thread has its own child, and a fork has none of its parent's."""
     return os.getpid(), threading.get_ident()
 
 
 def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_error") -> Any:
-    """Return what a function of a module returns, evaluated in the child.
+    """Call a function of a module in the child of this thread, and return its result.
 
     Parameters
     ----------
     function : callable
-        Found by its name in the child; arguments and result are pickled, arrays are copied once each way.
+        Pickled by name. Arguments and result are pickled too; arrays are copied once each way.
+    *arguments : object
+        Arguments of the function.
     fault : str
-        The reason code for any exception that is no reason of its own. Its text may quote the data and is dropped.
+        Reason code for any other exception. Its text may quote the data and is dropped.
 
     Raises
     ------
     SetAside
-        As the function, or `timeout`, `too_large`, `decoder_died`, or the code given.
+        As raised by the function; or with `timeout`, `too_large`, `decoder_died`, or the code `fault`.
     SourceChanged
-        As the function.
+        As raised by the function.
     OSError
-        As the function, if it is one of `DISK_ERRORS`: they say nothing about the data.
+        As raised by the function, if it is one of `DISK_ERRORS`: those are not caused by the data.
     """
     return _value_of(*_ask(limits.current(), function, arguments), fault)
 
@@ -95,24 +97,28 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
 def each(
     function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], processes: int
 ) -> Generator[tuple[tuple[Any, ...], Future[Any]]]:
-    """Yield the arguments of each call and a future of its result, as they are done, by so many children at once.
+    """Call a function in several children at once; yield the arguments and a future of each call as it ends.
 
     Parameters
     ----------
     function : callable
-        Any: the children are forked from this process when this begins, and find it in their memory. Under no limits.
+        Any callable: the children are forked afterwards and inherit it. No limits apply.
     calls : iterable of tuple
-        The arguments, which are pickled.
+        Arguments of each call; they are pickled.
     processes : int
-        Children at once, each with a thread of this process that waits for it.
+        Number of children, each with a thread of this process that waits for it.
+
+    Yields
+    ------
+    tuple of tuple and Future
+        The future raises as `call` does; `SetAside` with ``decoder_died`` if the child died, which costs one call.
 
     Notes
     -----
-    A future raises as `call` does: `SetAside` with ``decoder_died`` where the child died, which costs this call alone.
-    Where the caller gives up, the children are killed.
+    If the caller closes the generator, the children are killed.
     """
     pool = ThreadPool(max(processes, 1))
-    left = iter(calls)
+    remaining = iter(calls)
     waiting: dict[Future[Any], tuple[Any, ...]] = {}
     with _inherited(function) as number:
 
@@ -121,7 +127,7 @@ def each(
 
         try:
             while True:
-                for arguments in itertools.islice(left, AHEAD * pool.threads - len(waiting)):
+                for arguments in itertools.islice(remaining, AHEAD * pool.threads - len(waiting)):
                     waiting[pool.submit(ask, arguments)] = arguments
                 if not waiting:
                     return
@@ -131,7 +137,7 @@ def each(
             running = [future for future in waiting if not future.cancel()]
             kill_all()
             while wait(running, timeout=0.1).not_done:
-                kill_all()  # more than once: a thread may just be making a child
+                kill_all()  # more than once: a thread may be forking a child at this moment
             raise
         finally:
             pool.close()
@@ -139,13 +145,13 @@ def each(
 
 
 def call_again(work: Callable[[], Any]) -> Any:
-    """Return what `work` returns, evaluated in a child of its own, and in another one where that is killed.
+    """Call `work` in a new child, and in another one if that dies; return its result.
 
     Parameters
     ----------
     work : callable
-        Any; under no limits. Where it raises in the child it is called again here, so that its error is reported as
-        without a child.
+        Any callable; no limits apply. If it raises in the child it is called once more in this process, so that its
+        error is reported as usual.
 
     Raises
     ------
@@ -154,7 +160,7 @@ def call_again(work: Callable[[], Any]) -> Any:
     """
     with _inherited(work) as number:
         for _ in range(DEATHS):
-            end()  # an earlier child does not know this work
+            end()  # a child that was forked earlier did not inherit this work
             try:
                 kind, value = _ask(None, _call_inherited, (number, ()))
             except SetAside:
@@ -165,15 +171,15 @@ def call_again(work: Callable[[], Any]) -> Any:
 
 
 class Died(Exception):
-    """The child ended without an answer as often as is allowed."""
+    """`DEATHS` children ended without an answer."""
 
 
 class Notes:
-    """The note of which series a batch works on.
+    """A file that names the series on which a batch is working.
 
-    The system kills for want of memory without warning. A note that is still there when the batch is done again makes
-    that series a suspect, whatever the cause was. A suspect is extracted by `call_again`, so that only a death of the
-    child, with its parent alive, counts: a run that was killed whole blames no series.
+    The kernel kills processes without warning when memory runs out. If the note still exists when the batch starts
+    again, its series is suspected. A suspect is extracted by `call_again`: only a death of the child while the parent
+    lives counts, so that killing a whole run blames no series.
     """
 
     def __init__(self, private: Path, batch: str) -> None:
@@ -181,14 +187,14 @@ class Notes:
         files.make_private(self._path.parent)
 
     def suspect(self) -> str:
-        """Return the series at which an earlier job of this batch was killed, or nothing."""
+        """Return the series at which an earlier job of this batch was killed; empty if there is none."""
         try:
             return str(json_files.read_json(self._path)["series_id"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
     def begin(self, series_id: str) -> None:
-        """Note a series. Not flushed to the disk: the note is about deaths of processes, not of machines."""
+        """Note a series. Not flushed to the disk: the note must survive a killed process, not a crashed machine."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         handle = os.open(self._path, flags, files.PRIVATE_FILE)
         try:
@@ -202,11 +208,11 @@ class Notes:
 
 
 def _ask(budget: Limits | None, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
-    """Return kind and value of the answer of this thread's child, which is forked if it has none with these limits."""
+    """Return kind and value of an answer from this thread's child; fork one if there is none with these limits."""
     child = _children.get(_caller())
     if child is None or child.limits != budget:
         end()
-        with _making:
+        with _forking:
             child = _children[_caller()] = _Child(budget)
     try:
         return child.ask((function, arguments))
@@ -219,7 +225,7 @@ def _value_of(kind: int, value: Any, fault: str) -> Any:
     """Return the value of an answer, or raise what the function raised."""
     if kind == _VALUE:
         return value
-    if kind == _ASIDE:
+    if kind == _REASON:
         code, found, needed = value
         raise SetAside(code, found=found, needed=needed)
     if kind == _CHANGED:
@@ -231,7 +237,7 @@ def _value_of(kind: int, value: Any, fault: str) -> Any:
     raise SetAside(fault)
 
 
-# Functions that children forked from now on find in their memory: they need not be pickled.
+# Functions that children inherit when they are forked: they need not be pickled.
 _functions: dict[int, Callable[..., Any]] = {}
 _numbers = itertools.count()
 
@@ -259,7 +265,7 @@ class _Child:
         theirs_in, self._calls = os.pipe()
         self._answers, theirs_out = os.pipe()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the child starts none, waits for none
+            warnings.simplefilter("ignore", DeprecationWarning)  # about forks with threads: the child uses none
             self._pid = os.fork()
         if self._pid == 0:
             os.close(self._calls)
@@ -274,7 +280,7 @@ class _Child:
         Raises
         ------
         SetAside
-            `timeout` or `decoder_died` if the child ends without one; it is of no use afterwards.
+            `timeout` or `decoder_died` if the child ends without one; it cannot be used afterwards.
         """
         body = pickle.dumps(request, 5)
         _put(self._inbox, [body])
@@ -292,7 +298,7 @@ class _Child:
         _take(self._outbox, [answer, buffer])
         try:
             kind, value = pickle.loads(answer.data, buffers=[buffer])
-        except Exception:  # what a decoder has trampled on
+        except Exception:  # a decoder may have overwritten the answer
             raise SetAside("decoder_died") from None
         return kind, value
 
@@ -305,7 +311,7 @@ class _Child:
         return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
     def kill(self) -> None:
-        """Kill the child; it is of no use afterwards."""
+        """Kill the child; it cannot be used afterwards."""
         if pid := self._pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -319,23 +325,23 @@ class _Child:
 
 
 _children: dict[tuple[int, int], _Child] = {}
-# One after the other: a child that has the pipes of another one still open would keep its death a secret.
-_making = threading.Lock()
+# Fork one child at a time: a child that inherits an open pipe of another one would hide that child's death.
+_forking = threading.Lock()
 
 
 def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits | None) -> NoReturn:
-    """Answer calls until the parent is gone; never returns."""
+    """Serve calls until the parent ends; never returns."""
     try:
-        _making.release()  # held while forking, here by nobody: the child may have children of its own
+        _forking.release()  # locked during the fork, by a thread that does not exist here; this child may fork too
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        faulthandler.disable()  # it writes to where it was told to, if someone told it
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)  # what a library says in dying is no one's to read
-        sys.stdout = sys.stderr = os.fdopen(quiet, "w", closefd=False)  # wherever these led to
+        faulthandler.disable()  # it may have been enabled with a file of its own
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 1)
+        os.dup2(devnull, 2)  # messages of a crashing library may quote a header
+        sys.stdout = sys.stderr = os.fdopen(devnull, "w", closefd=False)  # they may have been redirected in Python
         if budget is None:
             limits.dump_no_core()
         else:
@@ -354,46 +360,46 @@ def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits | N
 
 
 def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
-    """Evaluate a call; return the pickled answer, and the bytes of the array in it."""
+    """Serve a call; return the pickled answer, and the bytes of the array in it."""
     try:
         function, arguments = pickle.loads(request.data)
         value = function(*arguments)
         if isinstance(value, np.ndarray):
-            held: list[pickle.PickleBuffer] = []
-            body = pickle.dumps((_VALUE, np.ascontiguousarray(value)), 5, buffer_callback=held.append)
-            return body, [buffer.raw() for buffer in held]
+            buffers: list[pickle.PickleBuffer] = []
+            body = pickle.dumps((_VALUE, np.ascontiguousarray(value)), 5, buffer_callback=buffers.append)
+            return body, [buffer.raw() for buffer in buffers]
         return pickle.dumps((_VALUE, value), 5), []
     except SetAside as error:
-        return pickle.dumps((_ASIDE, (error.code, error.found, error.needed))), []
+        return pickle.dumps((_REASON, (error.code, error.found, error.needed))), []
     except SourceChanged:
         return pickle.dumps((_CHANGED, None)), []
     except OSError as error:
-        is_of_the_disk = error.errno in DISK_ERRORS
-        return pickle.dumps((_DISK, error.errno) if is_of_the_disk else (_FAULT, None)), []
+        is_disk_error = error.errno in DISK_ERRORS
+        return pickle.dumps((_DISK, error.errno) if is_disk_error else (_FAULT, None)), []
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         return pickle.dumps((_STOPPED, None)), []
     except MemoryError:
-        return pickle.dumps((_ASIDE, ("too_large", None, None))), []
-    except BaseException:  # libraries written in Rust panic with a BaseException of their own
+        return pickle.dumps((_REASON, ("too_large", None, None))), []
+    except BaseException:  # a panic in a Rust library raises a BaseException
         return pickle.dumps((_FAULT, None)), []
 
 
 def _bytes_of(buffer: Any) -> memoryview:
     view = memoryview(buffer)
-    return view.cast("B") if view.nbytes else memoryview(b"")  # an array without cells cannot be cast
+    return view.cast("B") if view.nbytes else memoryview(b"")  # an empty array cannot be cast
 
 
 def _put(handle: int, pieces: list[Any]) -> None:
     """Write buffers to a memory file, one after the other, from its start."""
     total = sum(memoryview(piece).nbytes for piece in pieces)
-    if total < _KEPT < os.fstat(handle).st_size:
+    if total < _REUSED < os.fstat(handle).st_size:
         os.ftruncate(handle, 0)
     offset = 0
     for piece in pieces:
         view = _bytes_of(piece)
         while view:
-            done = os.pwrite(handle, view, offset)
-            view, offset = view[done:], offset + done
+            count = os.pwrite(handle, view, offset)
+            view, offset = view[count:], offset + count
 
 
 def _take(handle: int, buffers: list[Any]) -> None:
@@ -402,7 +408,7 @@ def _take(handle: int, buffers: list[Any]) -> None:
     for buffer in buffers:
         view = _bytes_of(buffer)
         while view:
-            done = os.preadv(handle, [view], offset)
-            if not done:
+            count = os.preadv(handle, [view], offset)
+            if not count:
                 raise SetAside("decoder_died")
-            view, offset = view[done:], offset + done
+            view, offset = view[count:], offset + count

@@ -12,19 +12,19 @@ SOFTWARE = ("blake3", "google-crc32c", "imagecodecs", "numcodecs", "numpy", "pil
 
 
 def software() -> dict[str, str]:
-    """Return the versions of the packages that shape the data.
+    """Return the versions of the packages in `SOFTWARE`.
 
-    The folders of packages tell them by their names (PEP 427); to import `importlib.metadata` would take each job as
-    long as a small table.
+    They are read from the names of `.dist-info` folders (PEP 427): importing `importlib.metadata` takes a job as long
+    as writing a small table.
     """
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for folder in sys.path:
         with contextlib.suppress(OSError):
             for name, version in re.findall(
                 r"^(\w+)-([^-\n]+)\.dist-info$", "\n".join(os.listdir(folder)), re.MULTILINE
             ):
-                found.setdefault(name.lower().replace("_", "-"), version)
-    return {name: found.get(name) or _installed(name) for name in SOFTWARE}
+                versions.setdefault(name.lower().replace("_", "-"), version)
+    return {name: versions.get(name) or _installed(name) for name in SOFTWARE}
 
 
 def _installed(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Work spread over the threads of a job, its results in order: what comes out does not depend on how many there are.
+"""A thread pool whose results are in order: they do not depend on the number of threads.
 
-Threads are enough where the work is done outside of Python: positioned reads, digests, codecs, and calls that another
-process answers.
+Threads suffice for work outside of the interpreter lock: positioned reads, digests, codecs, and calls to child
+processes.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-WAITING = 128 << 20  # bytes of results that may wait for their turn
-WORTH_IT = 64 << 10  # bytes of a result: of smaller ones, handing them over takes longer than making them
+WAITING = 128 << 20  # bytes of results that may wait to be yielded
+MIN_PARALLEL_BYTES = 64 << 10  # size of a result; smaller ones are computed faster than they are handed over
 
 
 class ThreadPool:
-    """The threads of a job, which start when they are first needed.
+    """The threads of a job; they start when they are first needed.
 
     Parameters
     ----------
     threads : int
-        With one, `map` does everything in the calling thread, when the caller asks for the next result.
+        With one, `map` does all work in the calling thread, when the caller takes the next result.
     """
 
     def __init__(self, threads: int = 1) -> None:
@@ -38,14 +38,14 @@ class ThreadPool:
         Parameters
         ----------
         work : callable
-            Safe to be called by several threads. What it raises is raised in its turn.
+            Thread-safe. Its exception is raised in place of the result.
         items : iterable
-            Taken from by the caller alone, a few ahead of what was yielded.
+            Consumed by the calling thread only, a few items ahead of the results.
         size : int
-            Bytes that a result takes; so many are made ahead that they take no more than `WAITING`. The caller makes
-            small ones itself.
+            Size of a result, bytes: the results computed ahead take at most `WAITING`. Small results are computed by
+            the calling thread.
         """
-        if not self.is_worth(size):
+        if not self.is_parallel(size):
             yield from map(work, items)
             return
         most = max(1, min(2 * self.threads, WAITING // max(size, 1)))
@@ -60,7 +60,7 @@ class ThreadPool:
         finally:
             for future in waiting:
                 future.cancel()
-            for future in waiting:  # nothing goes on behind the back of a caller that has given up
+            for future in waiting:  # no work may continue after the caller has stopped iterating
                 if not future.cancelled():
                     future.exception()
 
@@ -69,17 +69,17 @@ class ThreadPool:
         return self._threads().submit(work, *arguments)
 
     def close(self) -> None:
-        """Wait for the threads and end them; those of the parent of a fork are left alone."""
+        """Wait for the threads and end them; threads of the parent process of a fork are not touched."""
         if self._pool is not None and self._pool[0] == os.getpid():
             self._pool[1].shutdown(wait=True, cancel_futures=True)
         self._pool = None
 
-    def is_worth(self, size: int) -> bool:
-        """Say whether several threads would make results of so many bytes faster than one."""
-        return self.threads > 1 and size >= WORTH_IT
+    def is_parallel(self, size: int) -> bool:
+        """Return whether results of `size` bytes are computed by several threads."""
+        return self.threads > 1 and size >= MIN_PARALLEL_BYTES
 
     def _threads(self) -> ThreadPoolExecutor:
-        """Return the threads of this process: a fork has none of its parent's."""
+        """Return the executor of this process: a fork does not inherit the threads of its parent."""
         if self._pool is None or self._pool[0] != os.getpid():
             self._pool = (os.getpid(), ThreadPoolExecutor(self.threads))
         return self._pool[1]

@@ -1,1 +1,1 @@
-"""Closed lists of words: rules, reasons, flags, findings, errors. No logic, no I/O; imports nothing of ours."""
+"""Closed vocabularies: rules, reasons, flags, findings, errors. No logic, no I/O, no imports from other packages."""

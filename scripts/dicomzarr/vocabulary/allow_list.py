@@ -1,6 +1,6 @@
-"""Closed vocabularies: the only words of a header that may leave `results/private/`.
+"""Allow lists: the only words of a header that may leave `results/private/`.
 
-Those of transfer syntaxes and photometric interpretations are the tables in `dicom/`.
+Transfer syntaxes and photometric interpretations are listed in `dicom/`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ DOSE_UNITS = frozenset(("GY", "RELATIVE"))
 
 
 def dose_units(value: str) -> str | None:
-    """Return known Dose Units, or None."""
+    """Return Dose Units (3004,0002) if it is a defined term, else None."""
     return value if value in DOSE_UNITS else None
 
 
 def modality(value: str) -> str:
-    """Return a known Modality, `OTHER` for anything else, empty where there is none."""
+    """Return Modality (0008,0060) if it is a defined term or empty, else `OTHER`."""
     return value if value in MODALITIES or not value else OTHER

@@ -1,4 +1,4 @@
-"""The one error a user can mend."""
+"""Errors that the user can fix, and damaged files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Something a user can mend. Its text is shown as it is, so it never holds a value or a path of the source."""
+    """An error that the user can fix. Its text is shown, so it never contains a value or a path of the source."""
 
 
 class SourceChanged(UserError):
-    """Files changed or vanished between the scan and the end of their reading."""
+    """Source files changed or were deleted after the scan, before they had been read."""
 
     def __init__(self, count: int, what: str = "files") -> None:
         noun = "file" if (count, what) == (1, "files") else what
@@ -21,7 +21,7 @@ class SourceChanged(UserError):
 
 
 class Damaged(ValueError):
-    """A file of ours is no longer as it was written; nothing in it is of use."""
+    """A file below `private/` differs from what was written, so its content cannot be used."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("a file in private/ is damaged")
@@ -29,4 +29,4 @@ class Damaged(ValueError):
 
 
 class ConfigProblem(UserError):
-    """A key of the configuration is wrong; the text names it, what was found and what is allowed."""
+    """A configuration key has a wrong value; the text names the key, the value and what is allowed."""

@@ -1,11 +1,11 @@
-"""What `gate:` may count."""
+"""Findings that the configuration key `gate` may limit."""
 
 from __future__ import annotations
 
 LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
 
 
-FIXED_FINDING = "fixed_unmatched"  # of the lists of splits.fixed
+FIXED_FINDING = "fixed_unmatched"  # entries of `splits.fixed` without a match
 
 
 OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")

@@ -1,18 +1,18 @@
-"""Every flag that a volume or a report can carry, in one table: code -> meaning, by where it arises."""
+"""All flags of volumes and report rows: code -> meaning, in tables by origin."""
 
 from __future__ import annotations
 
 SERIES_FLAGS = {
     "unknown_subject": "Patient ID (0010,0020) and its issuer are empty: one subject for each study",
     "no_series_uid": "Series Instance UID (0020,000E) is missing: each file is a series of its own",
-    "shared_series_uid": "the same Series Instance UID occurs under another subject, and was kept apart from it",
+    "shared_series_uid": "the same Series Instance UID occurs under another subject; they are separate series",
     "several_studies": "files of the series name different studies; `study_id` is the first in order",
     "face_risk": "a scan of the head: the face may be rendered from it",
-    "incomplete": "files of this volume were quarantined, so it has fewer frames than the source meant it to have",
+    "incomplete": "files of this volume were quarantined, so it has fewer frames than its source",
 }
 HEADER_FLAGS = {
     "assumed_transfer_syntax": "no transfer syntax is declared; it was inferred from the structure of the data set",
-    "wrong_transfer_syntax": "the data set is not encoded as declared; what was found was used (native syntaxes only)",
+    "wrong_transfer_syntax": "the data set is not encoded as declared; the encoding found was used (native only)",
     "assumed_samples_per_pixel": "Samples per Pixel (0028,0002) is missing; taken from the photometric interpretation",
     "assumed_bits_stored": "Bits Stored (0028,0101) is missing; taken as Bits Allocated",
     "assumed_unsigned": "Pixel Representation (0028,0103) is missing, at 8 bits or fewer; taken as unsigned",
@@ -21,20 +21,20 @@ HEADER_FLAGS = {
 }
 ENCAPSULATION_FLAGS = {
     "surplus_bytes": "more bytes than the frames need; never read as another frame",
-    "not_subsampled": "the header says 4:2:2, the length says full chroma; read as full",
+    "not_subsampled": "4:2:2 according to the header, full chroma according to the length; read as full",
     "bad_offset_table": "the Basic Offset Table does not fit the fragments; it was not used",
     "missing_sequence_delimiter": "the compressed data does not end with a Sequence Delimitation Item",
     "odd_fragment": "a fragment has an odd length",
 }
 PIXEL_FLAGS = {
-    "unused_bits_set": "bits outside Bits Stored held something, such as an overlay; they were cleared",
+    "unused_bits_set": "bits outside Bits Stored were set, for example by an overlay; they were cleared",
     "sign_extended": "negative values were stored with zeros above Bits Stored; the sign was extended",
     "missing_end_marker": "a JPEG stream lacks its end marker; a second decoding showed that nothing is missing",
-    "photometric_from_stream": "colour was read as the compressed stream says, against the header",
+    "photometric_from_stream": "the colour space is that of the compressed stream, which contradicts the header",
     "precision_mismatch": "the precision of the compressed stream is not Bits Stored",
     "sign_mismatch": "the sign of a JPEG 2000 stream is not Pixel Representation; the header was followed",
-    "not_cross_checked": "the second decoder refused a frame that was to be compared: one decoder alone vouches for it",
-    "beyond_bits_stored": "lossy compression overshot Bits Stored; values kept, `bits_stored` says Bits Allocated",
+    "not_cross_checked": "the second decoder refused a frame of the cross-check: only one decoder has decoded it",
+    "beyond_bits_stored": "lossy compression gave values above Bits Stored; kept, `bits_stored` is Bits Allocated",
 }
 DEPTH_FLAGS = {
     "outside_bits_stored": "a stored value needs more bits than Bits Stored: verdict `fail`",
@@ -42,22 +42,22 @@ DEPTH_FLAGS = {
     "constant": "every voxel has the same value",
 }
 SIZE_FLAGS = {
-    "files_differ": "files on disk, or the number of frames, are not those of the record: verdict `fail`",
+    "files_differ": "files on disk, or the number of frames, differ from the record: verdict `fail`",
 }
 GEOMETRY_FLAGS = {
-    "ambiguous_stack": "several frames lie at one position and nothing in the header tells them apart",
+    "ambiguous_stack": "several frames lie at one position and nothing in the header distinguishes them",
     "dose_offsets_mismatch": "Grid Frame Offset Vector (3004,000C) does not fit the frames; they have no depth",
     "detector_spacing": "only the spacing at the detector is known, so no spacing in the patient is stated",
     "functional_groups_mismatch": "the number of per-frame functional groups differs from the number of frames",
     "gantry_tilt": "slices are shifted within their plane in proportion to depth: the affine is sheared",
     "gap": "slices are missing between the first and the last; positions are kept, nothing is filled in",
-    "incomplete_grid": "one part of a series over time (or echo, b-value ...) in which other parts lack slices",
-    "invalid_orientation": "Image Orientation (Patient) (0020,0037) is no pair of orthogonal unit vectors; not used",
+    "incomplete_grid": "one time (or echo, b-value ...) of a series in which slices are missing at some times",
+    "invalid_orientation": "Image Orientation (Patient) (0020,0037) is not two orthogonal unit vectors; not used",
     "mosaic": "the slices of a volume are tiles of one stored image, kept as stored",
     "partial_geometry": "some frames of the file have a position and others have none; none is used",
-    "t_order_only": "the order along t rests on a counter alone, and says nothing of what changes from frame to frame",
+    "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
-    "unplaced_tiles": "frames of a whole slide image without a stated place in it; stored order is kept",
+    "unplaced_tiles": "frames of a whole slide image whose positions are not known; stored order is kept",
 }
 FLAG_TABLES = (
     ("Identity and membership", SERIES_FLAGS),

@@ -1,7 +1,7 @@
-"""Every reason a path can end with, in one table.
+"""All reasons why a path is not extracted.
 
-A reason is a fixed code; it never carries a value of a header. `files.csv`, the report, `docs/reasons.md` and the
-messages all read this table.
+A reason is a fixed code and never contains a value of a header. `files.csv`, the report, `docs/reasons.md` and log
+messages use this table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Outcome = Literal["extracted", "skipped", "quarantined", "ignored"]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A fixed code, the outcome it stands for, what it means and what a user can do."""
+    """A fixed code, the outcome that it belongs to, its meaning and what the user can do."""
 
     code: str
     outcome: Outcome
@@ -23,17 +23,17 @@ class Reason:
 
 
 _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
-    # not DICOM, or not a file at all
-    ("not_dicom", "ignored", "no DICOM: neither DICM at byte 128 nor a plausible data set without it", "nothing"),
+    # not DICOM, or not a regular file
+    ("not_dicom", "ignored", "not DICOM: neither DICM at byte 128 nor a plausible data set without it", "nothing"),
     ("empty_file", "ignored", "the file has no bytes", "copy it again if it should be an image"),
     (
         "symbolic_link",
         "ignored",
-        "a symbolic link; with follow_links: true only one that leads nowhere, or out of the source",
-        "name the folder it points to as a source",
+        "a symbolic link; with follow_links: true, only a broken one or one that leads out of the source",
+        "add the folder it points to as a source",
     ),
     ("special_file", "ignored", "a FIFO, socket or device; never opened", "nothing"),
-    # understood, deliberately no image of the dataset
+    # valid, but not an image for the dataset
     ("dicomdir", "skipped", "a DICOMDIR: an index of files, not an image", "nothing"),
     ("no_pixel_data", "skipped", "DICOM without pixel data", "nothing"),
     ("structured_report", "skipped", "a structured report, no image", "nothing"),
@@ -45,7 +45,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "burned_in_risk",
         "skipped",
         "text may be burned into the pixels, and the configuration says to skip such images",
-        "look at them inside the site; if they are clean, set burned_in: keep with a burned_in_reason",
+        "review them on site; if no text identifies anybody, set burned_in: keep with a burned_in_reason",
     ),
     (
         "linked",
@@ -53,15 +53,15 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "a symbolic link to a file or folder of the source, which is read by its own path (follow_links: true)",
         "nothing",
     ),
-    ("archive", "skipped", "an archive or a compressed file (zip, tar, gzip …); not looked into", "unpack it"),
+    ("archive", "skipped", "an archive or a compressed file (zip, tar, gzip …); its content is not read", "unpack it"),
     ("duplicate", "skipped", "the same SOP instance with equal pixels is in the dataset already", "nothing"),
     (
         "missing_pixel_data",
         "skipped",
-        "a header-only copy: it describes pixels (Rows and Columns), and the file is whole without them",
+        "a header without pixel data: it has Rows and Columns, and the file is not cut off",
         "ask the sender for the image, if it should be one",
     ),
-    # should have been an image and could not be used
+    # an image that could not be extracted
     (
         "unreadable_folder",
         "quarantined",
@@ -87,7 +87,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "bad_encapsulation",
         "quarantined",
-        "the fragments of the compressed pixel data cannot be followed",
+        "the fragments of the compressed pixel data are malformed",
         "ask the sender for the file again",
     ),
     ("frame_count_mismatch", "quarantined", "the number of frames found differs from NumberOfFrames", "ask the sender"),
@@ -113,8 +113,8 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "decoder_died",
         "quarantined",
-        "the process that read the file, or extracted its series, died twice: broken data, or no memory left",
-        "ask the sender; if memory was short, give the machine more, then run once with --config paranoid=true",
+        "the process that read the file, or extracted its series, died twice: malformed data, or out of memory",
+        "ask the sender; if memory was short, add memory, then run once with --config paranoid=true",
     ),
     (
         "timeout",
@@ -125,7 +125,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "internal_error",
         "quarantined",
-        "a fault of this program, met at the file's series; the log names the place",
+        "a defect of this program while extracting the file's series; the log names the line of code",
         "open an issue with that line of the log",
     ),
     (
@@ -137,7 +137,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "too_large",
         "quarantined",
-        "a size it declares or inflates to, or the memory it takes, is above limits.megabytes or another bound",
+        "its declared or inflated size, or the memory it needs, exceeds limits.megabytes or another limit",
         "raise limits.megabytes if the file is right",
     ),
     (
@@ -152,7 +152,7 @@ REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _TABLE}
 
 
 class SetAside(Exception):
-    """A file or series that cannot be used, with its reason code.
+    """A file or series is not extracted, with its reason code.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class SetAside(Exception):
 
     Notes
     -----
-    Its text is the code and the numbers, so that logging it can leak nothing.
+    Its text is the code and the numbers, so that it may be logged.
     """
 
     def __init__(self, code: str, *, found: int | None = None, needed: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The rules of the workflow, in order: the one list that records and the seal are made from."""
+"""The rules of the workflow, in order. The lists of records and of sealed rules derive from it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class Rule(NamedTuple):
     Attributes
     ----------
     name : str
-        Of the rule, its script, its stage, its log and its record.
+        Name of the rule, its script, its stage, its log and its record.
     unit : str
-        What one job and one record stand for: ``dataset`` or ``batch``.
+        Unit of work of one job and one record: ``dataset`` or ``batch``.
     sealed : bool
-        The seal states its work: where it starts, an older seal is revoked.
+        The seal covers its outputs: when a job of it starts, an existing seal is revoked.
     optional : bool
-        Asked for only by the configuration or on the command line.
+        Runs only if the configuration or the command line requests it.
     """
 
     name: str
@@ -47,12 +47,12 @@ RULES = (
 )
 SEALED = tuple(rule.name for rule in RULES if rule.sealed)
 BATCH_RULES = tuple(rule.name for rule in RULES if rule.unit == "batch")
-# Rules of every run that have one record each.
+# Rules of every run that have one record.
 DATASET_RULES = tuple(rule.name for rule in RULES if rule.unit == "dataset" and not rule.optional)
 EXPORT_RULES = tuple(rule.name for rule in RULES if rule.name.startswith("export_"))
 
 
 def rules_before(name: str) -> list[str]:
-    """Return the rules of every run that have one record each and come before this one."""
+    """Return the names in `DATASET_RULES` that come before a rule."""
     names = [rule.name for rule in RULES]
     return [rule for rule in DATASET_RULES if names.index(rule) < names.index(name)]

@@ -1,1 +1,1 @@
-"""Volumes: which frames make one array, in what order, with what geometry."""
+"""From frames to volumes: which frames form one array, in what order, with what geometry."""

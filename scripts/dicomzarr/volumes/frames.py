@@ -1,8 +1,8 @@
-"""The frames of one file, each with all that decides its place.
+"""List the frames of one file with their position, time and other attributes that sort them into volumes.
 
-Single-frame files are described by the header index alone. Multi-frame files with functional groups, and whole slide
-images, need the header itself (`needs_header`): PS3.3 C.7.6.16 puts position, time and value of each frame there.
-Whatever is malformed counts as unknown; nothing here raises on a header's value or quotes it.
+The header index suffices for single-frame files. Multi-frame files with functional groups, and whole slide images, need
+the header itself (`needs_header`): PS3.3 C.7.6.16 puts position, time and value of each frame there.
+A malformed value counts as unknown; nothing here raises because of a header's value, or quotes it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import Cosines, ImageFacts, Vector
 from dicomzarr.dicom.header_values import (
+    cosines_of,
     date_time,
     first_of,
     items_of,
-    lengths,
     number,
     numbers,
     rescale_of,
-    six,
+    spacing_of,
     text_of,
     value_of,
     vector,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Format(Protocol):
-    """What must be known of the array that a file's frames become."""
+    """Properties of the array that a file's frames become."""
 
     @property
     def rows(self) -> int:
@@ -70,7 +70,18 @@ class Format(Protocol):
 
 
 def needs_header(facts: ImageFacts) -> bool:
-    """Tell whether the facts of the index do not suffice and `frames_of` wants the header too."""
+    """Return whether `frames_of` needs the header itself, because the facts in the index do not suffice.
+
+    Parameters
+    ----------
+    facts : ImageFacts
+        What the index holds of the header.
+
+    Returns
+    -------
+    bool
+        True for functional groups, for tiled images and for mosaics.
+    """
     is_tiled = facts.get("SOPClassUID") in sop_classes.TILED
     return bool(facts.get("has_functional_groups")) or is_tiled or _is_mosaic(facts)
 
@@ -93,31 +104,31 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     content : str
         BLAKE3 of the file, hex.
     facts : ImageFacts
-        What the index keeps of the header.
+        What the index holds of the header.
     fmt : Format
-        The array that the frames become, and their number.
+        Properties of the array that the frames become, and the number of frames.
     header : pydicom Dataset, optional
-        The header without pixel data; read for functional groups and slide coordinates. The groups are used up: each
-        is emptied once it is read, or thousands of frames would take as many times 15 kB.
+        The header without pixel data; read for functional groups and slide coordinates. Each item of
+        PerFrameFunctionalGroupsSequence is emptied once it is read: parsed, it takes 15 kB a frame.
 
     Returns
     -------
     list of Frame
-        One per frame. Positions are given for all frames or for none.
+        One per frame. Either all frames have a position or none has.
     """
     count = fmt.frames
     flags: set[str] = set()
     shared = _causes_of_file(facts)
-    places: list[_Place]
+    places: list[_FrameAttributes]
     if header is not None and count >= 1 and items_of(header, "PerFrameFunctionalGroupsSequence"):
         places = _from_functional_groups(header, count, flags)
     elif header is not None and facts.get("SOPClassUID") in sop_classes.TILED:
-        places = [_Place(None, first_of(header, "SharedFunctionalGroupsSequence")) for _ in range(count)]
+        places = [_FrameAttributes(None, first_of(header, "SharedFunctionalGroupsSequence")) for _ in range(count)]
         _place_full_tiles(header, places)
     else:
-        places = [_Place() for _ in range(count)]
+        places = [_FrameAttributes() for _ in range(count)]
         _from_facts(facts, places, flags)
-    spacing = lengths(facts.get("PixelSpacing"))
+    spacing = spacing_of(facts.get("PixelSpacing"))
     if spacing is None and not any(p.spacing for p in places):
         at_detector = facts.get("ImagerPixelSpacing") or facts.get("NominalScannedPixelSpacing")
         flags |= {"detector_spacing"} if at_detector else set()
@@ -162,8 +173,8 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     ]
 
 
-class _Place:
-    """What one frame says of itself: a functional group first, then the group shared by all frames."""
+class _FrameAttributes:
+    """Attributes of one frame: from its own functional groups, else from the shared ones."""
 
     def __init__(self, own: Any = None, shared: Any = None) -> None:
         self.position: Vector | None = None
@@ -179,8 +190,8 @@ class _Place:
             return
         get = _Groups(groups)
         self.position = vector(get("PlanePositionSequence", "ImagePositionPatient"))
-        self.orientation = six(get("PlaneOrientationSequence", "ImageOrientationPatient"))
-        self.spacing = lengths(get("PixelMeasuresSequence", "PixelSpacing"))
+        self.orientation = cosines_of(get("PlaneOrientationSequence", "ImageOrientationPatient"))
+        self.spacing = spacing_of(get("PixelMeasuresSequence", "PixelSpacing"))
         self.rescale = rescale_of(
             get("PixelValueTransformationSequence", "RescaleSlope"),
             get("PixelValueTransformationSequence", "RescaleIntercept"),
@@ -207,7 +218,7 @@ class _Place:
         item = get.item("MRDiffusionSequence")
         gradient = first_of(item, "DiffusionGradientDirectionSequence") if item is not None else None
         direction = vector(value_of(gradient, "DiffusionGradientOrientation")) if gradient is not None else None
-        # A frame without a direction (b = 0) has the null vector, so that b and direction explain the grid together.
+        # A frame without a direction (b = 0) has the null vector, so that b and direction span the grid together.
         if item is not None and ("b_value" in self.causes or direction):
             self.causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
 
@@ -241,7 +252,7 @@ _FRAME_TYPES: Final = (
 
 
 class _Groups:
-    """Looks an attribute up in the frame's own functional groups, then in the shared ones."""
+    """Functional groups of a frame: its own first, then the shared ones."""
 
     def __init__(self, groups: Sequence[Any]) -> None:
         self._groups = groups
@@ -249,9 +260,9 @@ class _Groups:
     def item(self, sequence: str) -> Any:
         """Return the first item of a functional group, or None."""
         for group in self._groups:
-            found = first_of(group, sequence)
-            if found is not None:
-                return found
+            first_item = first_of(group, sequence)
+            if first_item is not None:
+                return first_item
         return None
 
     def __call__(self, sequence: str, keyword: str) -> Any:
@@ -260,18 +271,18 @@ class _Groups:
         return None if item is None else value_of(item, keyword)
 
 
-def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> list[_Place]:
-    """Read each frame's groups; without one group a frame nothing is said of any frame's position."""
+def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> list[_FrameAttributes]:
+    """Read the functional groups of each frame; where there is not one item per frame, no frame has a position."""
     own = items_of(header, "PerFrameFunctionalGroupsSequence")
     shared = first_of(header, "SharedFunctionalGroupsSequence")
     if len(own) != count:
         flags.add("functional_groups_mismatch")
-        place = _Place(None, shared)
+        place = _FrameAttributes(None, shared)
         place.position = None
         return [place] * count
     places = []
     for group in own:
-        places.append(_Place(group, shared))
+        places.append(_FrameAttributes(group, shared))
         group.clear()
     stacks = sorted({place.stack for place in places})
     if len(stacks) > 1:
@@ -282,11 +293,11 @@ def _from_functional_groups(header: Dataset, count: int, flags: set[str]) -> lis
     return places
 
 
-def _place_full_tiles(header: Dataset, places: list[_Place]) -> None:
-    """Give the frames of a TILED_FULL image their offsets, which the standard leaves implicit.
+def _place_full_tiles(header: Dataset, places: list[_FrameAttributes]) -> None:
+    """Give the frames of a TILED_FULL image their offsets, which the header leaves implicit.
 
     Frames run along the rows of tiles, then down, then through focal planes, then through optical paths (PS3.3
-    C.7.6.17.3). Anything but an exact fit leaves the tiles unplaced.
+    C.7.6.17.3). If their number does not fit exactly, no tile gets an offset.
     """
     if text_of(value_of(header, "DimensionOrganizationType")) != "TILED_FULL":
         return
@@ -313,26 +324,26 @@ def _place_full_tiles(header: Dataset, places: list[_Place]) -> None:
             place.causes["segment_number" if segments else "optical_path"] = float(rest // planes + segments)
 
 
-def _from_facts(facts: ImageFacts, places: list[_Place], flags: set[str]) -> None:
-    """Place frames by the attributes of the file itself."""
+def _from_facts(facts: ImageFacts, places: list[_FrameAttributes], flags: set[str]) -> None:
+    """Set position, orientation and time of frames from the attributes of the file itself."""
     position = vector(facts.get("ImagePositionPatient"))
-    orientation = six(facts.get("ImageOrientationPatient"))
+    orientation = cosines_of(facts.get("ImageOrientationPatient"))
     if len(places) == 1:
         places[0].position, places[0].orientation = position, orientation
         return
     for place, seconds in zip(places, _frame_times(facts, len(places)), strict=False):
         place.causes["frame_time_s"] = seconds
     if facts.get("SOPClassUID") == sop_classes.RT_DOSE or facts.get("Modality") == "RTDOSE":
-        depths = dose_positions(position, orientation, numbers(facts.get("GridFrameOffsetVector")), len(places))
-        if depths is None:
+        positions = dose_positions(position, orientation, numbers(facts.get("GridFrameOffsetVector")), len(places))
+        if positions is None:
             flags.add("dose_offsets_mismatch")
             return
-        for place, where in zip(places, depths, strict=True):
-            place.position, place.orientation = where, orientation
+        for place, plane_position in zip(places, positions, strict=True):
+            place.position, place.orientation = plane_position, orientation
 
 
 def _frame_times(facts: ImageFacts, count: int) -> list[float]:
-    """Return the seconds of each frame of a cine from the first, none where they are not known (PS3.3 C.7.6.5)."""
+    """Return the time of each frame of a cine from the first one, s; an empty list if unknown (PS3.3 C.7.6.5)."""
     frame_time = number(facts.get("FrameTime"))
     if frame_time is not None and frame_time > 0:
         return [round(index * frame_time / 1000, 9) for index in range(count)]
@@ -345,10 +356,26 @@ def _frame_times(facts: ImageFacts, count: int) -> list[float]:
 def dose_positions(
     position: Vector | None, orientation: Cosines | None, offsets: Sequence[float] | None, count: int
 ) -> list[Vector] | None:
-    """Return the position of each dose plane, mm, LPS, or None where the header does not give them.
+    """Return the position of each dose plane.
 
     Grid Frame Offset Vector (3004,000C) holds either distances from the first plane along the normal, beginning with 0,
     or z coordinates, beginning with that of Image Position (Patient), for transverse planes alone.
+
+    Parameters
+    ----------
+    position : tuple of 3 float, optional
+        Image Position (Patient) (0020,0032), mm, LPS.
+    orientation : tuple of 6 float, optional
+        Image Orientation (Patient) (0020,0037): row cosines, then column cosines; no unit.
+    offsets : sequence of float, optional
+        Grid Frame Offset Vector (3004,000C), mm.
+    count : int
+        Number of planes.
+
+    Returns
+    -------
+    list of tuple of 3 float, or None
+        Centre of the first voxel of each plane, mm, LPS; None where the header does not give it.
 
     References
     ----------
@@ -384,29 +411,29 @@ _FILE_NUMBERS: Final = (
 
 
 def _causes_of_file(facts: ImageFacts) -> dict[str, float]:
-    """Return what the file says of all its frames, by the names of `CAUSES`."""
-    found = {}
+    """Return the attributes that all frames of a file share, by the names of `CAUSES`."""
+    causes = {}
     for cause, keyword in _FILE_NUMBERS:
-        value = facts.get(keyword)
-        known = None if value is None else number(value)
-        if known is not None:
-            found[cause] = known
-    acquired = date_time(facts.get("AcquisitionDateTime"))
-    if acquired is None:
-        acquired = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
-    shown = date_time(facts.get("ContentDate"), facts.get("ContentTime"))
-    if acquired is not None:
-        found["acquisition_time_s"] = acquired
-    if shown is not None:
-        found["content_time_s"] = shown
+        attribute = facts.get(keyword)
+        value = None if attribute is None else number(attribute)
+        if value is not None:
+            causes[cause] = value
+    acquisition_time = date_time(facts.get("AcquisitionDateTime"))
+    if acquisition_time is None:
+        acquisition_time = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
+    content_time = date_time(facts.get("ContentDate"), facts.get("ContentTime"))
+    if acquisition_time is not None:
+        causes["acquisition_time_s"] = acquisition_time
+    if content_time is not None:
+        causes["content_time_s"] = content_time
     milliseconds = number(facts.get("FrameReferenceTime"))
     if milliseconds is not None:
-        found["frame_reference_time_s"] = milliseconds / 1000
+        causes["frame_reference_time_s"] = milliseconds / 1000
     direction = vector(facts.get("DiffusionGradientOrientation"))
-    if direction or "b_value" in found:
+    if direction or "b_value" in causes:
         # As in functional groups: an image without a direction (b = 0) has the null vector.
-        found.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
-    return found
+        causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
+    return causes
 
 
 def _frame_type(groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

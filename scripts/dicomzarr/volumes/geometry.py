@@ -1,4 +1,4 @@
-"""Where slices lie in the patient: normals, order, regularity, affines.
+"""Geometry of slices in the patient: normals, order, regularity of spacing, affines.
 
 Everything here is a pure function of numbers. Positions are Image Position (Patient) (0020,0032), the centre of the
 first voxel of a slice, in mm, LPS; orientations are Image Orientation (Patient) (0020,0037), the cosines of a row (the
@@ -25,20 +25,20 @@ from dicomzarr.dicom.facts import Cosines, Vector
 COSINE_TOLERANCE = 1e-3
 # Relative to the spacing of slices.
 SPACING_TOLERANCE = 1e-3
-# Depths that differ by no more are one position, mm.
+# Depths that differ by at most this are the same position, mm.
 SAME_POSITION_MM = 1e-3
-# A stack sheared by less is straight: cosines rounded to three decimals shear by up to 0.06 degrees.
+# A stack sheared by less counts as straight: cosines rounded to three decimals shear by up to 0.06 degrees.
 TILT_FLOOR_DEG = 0.1
-# A stack sheared by more is no stack: gantries tilt by 30 degrees at most.
+# Slices sheared by more do not form a stack: gantries tilt by 30 degrees at most.
 TILT_LIMIT_DEG = 45.0
-# Decimals kept of derived lengths in mm and of affines.
+# Derived lengths in mm, and affines, are rounded to so many decimals.
 DECIMALS = 9
 
 Affine = tuple[tuple[float, ...], ...]
 
 
 class GeometryError(ValueError):
-    """Numbers that describe no plane: the text names the attribute and the need, never a value."""
+    """Numbers that describe no plane. The text names the attribute and what it must be, never a value."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class StackOrder:
     Attributes
     ----------
     indices : ndarray of int64, shape (n,)
-        Indices into the positions given, by increasing depth; ties keep the order given.
+        Indices into the given positions, by increasing depth; ties stay in the given order.
     depths : ndarray of float64, shape (n,)
         Depth along the normal, mm, in that order.
     """
@@ -68,7 +68,7 @@ class Regularity:
     step : float, optional
         The regular step, mm; None where there is none.
     missing : int
-        Places of the regular grid between the first and the last slice that hold no slice.
+        Number of positions of the regular grid, between the first and the last slice, without a slice.
     """
 
     kind: Literal["single", "uniform", "gap", "uneven"]
@@ -78,7 +78,7 @@ class Regularity:
 
 @dataclass(frozen=True, slots=True)
 class Shear:
-    """How the origins of slices move within the plane as depth grows.
+    """Shift of the slice origins within their plane per mm of depth.
 
     Attributes
     ----------
@@ -93,7 +93,16 @@ class Shear:
 
 
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return the scalar product of two vectors of three."""
+    """Return the scalar product of two vectors.
+
+    Parameters
+    ----------
+    a, b : sequence of 3 float
+
+    Returns
+    -------
+    float
+    """
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
@@ -139,7 +148,7 @@ def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERAN
 
 @lru_cache(maxsize=4096)
 def is_plane(orientation: Cosines | None, tolerance: float = COSINE_TOLERANCE) -> bool:
-    """Tell whether six cosines are two orthogonal unit vectors within a tolerance."""
+    """Return whether six cosines are two orthogonal unit vectors within a tolerance."""
     if orientation is None:
         return False
     try:
@@ -182,7 +191,20 @@ def stack_order(positions: NDArray[np.float64], orientation: NDArray[np.float64]
 
 
 def along(points: NDArray[np.float64], direction: Sequence[float]) -> NDArray[np.float64]:
-    """Return the coordinate of each point, shape (n, 3), along a unit vector, mm, shape (n,)."""
+    """Return the coordinate of each point along a direction.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n, 3)
+        mm, LPS.
+    direction : sequence of 3 float
+        Unit vector, LPS.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        mm.
+    """
     result: NDArray[np.float64] = (
         points[:, 0] * direction[0] + points[:, 1] * direction[1] + points[:, 2] * direction[2]
     )
@@ -190,14 +212,14 @@ def along(points: NDArray[np.float64], direction: Sequence[float]) -> NDArray[np
 
 
 def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) -> Regularity:
-    """Judge the distances between slices.
+    """Classify the distances between slices: uniform, with gaps, or uneven.
 
     Parameters
     ----------
     depths : sequence of float
         Depths of the slices along the normal, mm, strictly ascending.
     tolerance : float
-        Relative to the step: largest departure of a distance from the step, and of a slice from its place on the
+        Relative to the step: largest departure of a distance from the step, and of a slice from its position on the
         regular grid between the first and the last slice.
 
     Returns
@@ -219,7 +241,7 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     plain = gaps[gaps <= smallest * (1 + 2 * tolerance)]
     step = math.fsum(plain.tolist()) / len(plain)
     multiples = np.rint(gaps / step)
-    # The error of the step counts once for each step of a gap, but a tenth of a step is no rounding any more.
+    # The error of the step adds up over the steps of a gap. A tenth of a step is more than rounding can explain.
     allowed = np.minimum(tolerance * step * np.maximum(multiples, 1), 0.1 * step)
     missing = int(multiples.sum()) - (count - 1)
     if missing > 0 and bool((np.abs(gaps - multiples * step) <= allowed).all()):
@@ -230,7 +252,7 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
 def shear(
     rows: NDArray[np.float64], columns: NDArray[np.float64], depths: NDArray[np.float64], tolerance_mm: float
 ) -> Shear | None:
-    """Return how slice origins move within the plane, or None where they lie on no common line.
+    """Return the shear of a stack, or None where the slice origins do not lie on one line.
 
     Parameters
     ----------
@@ -242,7 +264,7 @@ def shear(
     Returns
     -------
     Shear or None
-        None also where the line leans by more than `TILT_LIMIT_DEG`, or where origins differ at one depth.
+        None also where the angle exceeds `TILT_LIMIT_DEG`, or where origins differ although all depths are equal.
     """
     extent = float(depths[-1] - depths[0])
     if extent <= SAME_POSITION_MM:
@@ -279,6 +301,11 @@ def affine_lps(
     tuple of 4 tuples of 4 float
         The column of z is the true step from slice to slice, so a tilted gantry gives a sheared affine.
 
+    Raises
+    ------
+    GeometryError
+        If there are fewer than two slices.
+
     References
     ----------
     DICOM PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1.
@@ -314,13 +341,13 @@ def cluster(points: Sequence[tuple[float, ...]], tolerance: float) -> list[int]:
     Returns
     -------
     list of int
-        Number of the group of each point; groups are numbered by their first point in ascending order, so the grouping
+        Group number of each point. Groups are numbered by their first point in ascending order, so that the grouping
         does not depend on the order of the points.
 
     Notes
     -----
     Groups are found through cells ten tolerances wide, centred on multiples of the width (so that 0 and 1, the most
-    frequent cosines, lie amid a cell); the cost is linear in the number of points.
+    frequent cosines, lie in the middle of a cell); the cost is linear in the number of points.
     """
     width = 10 * tolerance
     cells: dict[Hashable, list[int]] = {}
@@ -328,7 +355,7 @@ def cluster(points: Sequence[tuple[float, ...]], tolerance: float) -> list[int]:
     group_of: dict[tuple[float, ...], int] = {}
     for point in sorted(set(points)):
         home = tuple(round(value / width) for value in point)
-        found = next(
+        group = next(
             (
                 number
                 for number in cells.get(home, ())
@@ -336,17 +363,27 @@ def cluster(points: Sequence[tuple[float, ...]], tolerance: float) -> list[int]:
             ),
             None,
         )
-        if found is None:
-            found = len(leaders)
+        if group is None:
+            group = len(leaders)
             leaders.append(point)
             reach = ({round((value - tolerance) / width), round((value + tolerance) / width)} for value in point)
             for cell in product(*reach):
-                cells.setdefault(cell, []).append(found)
-        group_of[point] = found
+                cells.setdefault(cell, []).append(group)
+        group_of[point] = group
     return [group_of[point] for point in points]
 
 
 def cosines(values: Sequence[float]) -> Cosines:
-    """Return six numbers as cosines."""
+    """Return six numbers as a tuple of cosines.
+
+    Parameters
+    ----------
+    values : sequence of 6 float
+        Image Orientation (Patient) (0020,0037).
+
+    Returns
+    -------
+    tuple of 6 float
+    """
     a, b, c, d, e, f = values
     return (a, b, c, d, e, f)

@@ -1,7 +1,7 @@
-"""What kind of image a frame is, by Image Type (0008,0008): the part of it that keeps images out of one volume.
+"""Classify images by Image Type (0008,0008): frames of different classes never share a volume.
 
-Only words of a fixed vocabulary are read from the third value on; vendors write all sorts of remarks there, and a
-remark must not split a volume (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1, C.8.16.1).
+From the third value on, only words of a fixed vocabulary are read: vendors write free remarks there, and a remark must
+not split a volume (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1, C.8.16.1).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PERFUSION: Final = {"CBF", "CBV", "MTT", "TTP", "TMAX"}
 _MAPS: Final = {"T1_MAP", "T2_MAP", "T2STAR_MAP", "R2_MAP", "R2STAR_MAP", "UNI", "INV1", "INV2", "SWI"}
 _DERIVED: Final = {"MIP", "MINIP", "MPR", "PROJECTION", "MEAN", "MEDIAN", "STDEV", "ADDITION", "SUBTRACTION", "MASK"}
 _CONTRASTS: Final = frozenset(_DIFFUSION | _DIXON | _PERFUSION | _MAPS | _DERIVED)
-_ALIKE: Final = {
+_SYNONYMS: Final = {
     "W": "WATER",
     "F": "FAT",
     "IP": "IN_PHASE",
@@ -66,7 +66,24 @@ class KindOfImage(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def kind_of_image(image_type: tuple[str, ...], sop_class_uid: str = "") -> KindOfImage:
-    """Return the class of an image from the values of its Image Type (0008,0008) and its SOP class."""
+    """Return the class of an image.
+
+    Parameters
+    ----------
+    image_type : tuple of str
+        Values of Image Type (0008,0008).
+    sop_class_uid : str
+        SOP Class UID (0008,0016).
+
+    Returns
+    -------
+    KindOfImage
+        Empty words where Image Type does not name them.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.1.1.2.
+    """
     values = [value.strip().upper() for value in image_type]
     origin = "derived" if values[:1] == ["DERIVED"] else "original"
     if values[1:2] == ["SECONDARY"]:
@@ -77,7 +94,7 @@ def kind_of_image(image_type: tuple[str, ...], sop_class_uid: str = "") -> KindO
     parts = {_PARTS[word] for word in words if word in _PARTS}
     # Philips names the component and the technique in one word: M_FFE, PHASE_MAP ...
     parts |= {_PARTS[word[0]] for word in words if word[1:] in ("_FFE", "_SE", "_IR", "_PCA", "_B0", "_B1")}
-    plain = {_ALIKE.get(word, word) for word in words}
+    plain = {_SYNONYMS.get(word, word) for word in words}
     return KindOfImage(
         origin=origin,
         part="+".join(sorted(parts)),

@@ -1,4 +1,4 @@
-"""Frames and the volumes that they make: `Frame` with all that decides its place, `Volume` an array to be written."""
+"""`Frame`: one source frame with the attributes that sort it. `Volume`: one array to be written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dicomzarr.dicom.facts import Cosines, Vector
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One source frame, a (rows, columns) plane as it will be stored, and all that decides its place.
+    """One source frame, a (rows, columns) plane as it will be stored, with the attributes that sort it into a volume.
 
     Attributes
     ----------
@@ -19,27 +19,28 @@ class Frame:
     number, frames_in_file : int
         0-based index of the frame in its file; number of frames of that file.
     content : str
-        BLAKE3 of the file, hex: the last tie-break, which depends on the data alone.
+        BLAKE3 of the file, hex: the last sort key, which depends on the data alone.
     dtype : str
         NumPy dtype of the array, little-endian, such as ``<i2`` or ``|u1``.
     photometric : str
-        Of the array: RGB after conversion; else as in the header.
+        Photometric Interpretation (0028,0004) of the array: RGB after conversion; else as in the header.
     position : tuple of 3 float, optional
         Image Position (Patient) (0020,0032), mm, LPS.
     orientation : tuple of 6 float, optional
         Image Orientation (Patient) (0020,0037): row cosines, then column cosines.
     pixel_spacing : tuple of 2 float, optional
-        Distance between rows, then between columns, mm, in the patient (not at the detector).
+        Pixel Spacing (0028,0030): distance between rows, then between columns, mm, in the patient (not at the
+        detector).
     causes : mapping of str to float
-        Numbers that may explain several frames at one position, by the names of `CAUSES` (seconds, ms, counts).
+        Attributes that may distinguish frames at one position, by the names of `CAUSES` (seconds, ms, counts).
     rescale : tuple of 2 float, optional
         Rescale Slope (0028,1053) and Intercept (0028,1052).
     window : tuple of pairs of float
         Window Center (0028,1050) and Width (0028,1051), pairwise.
     mosaic : mapping, optional
-        Of an image whose slices are tiles: what is known of them, see `volumes.mosaic`.
+        Layout of the tiles, of an image whose slices are tiles: see `volumes.mosaic.read_mosaic`.
     flags : tuple of str
-        What is odd about the header as far as geometry goes, by the codes of `flags.FLAGS`.
+        Codes of `flags.FLAGS` for defects of the header that concern geometry.
     """
 
     source: int
@@ -68,7 +69,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a frame goes: 0-based index on `t` and on `z`, None where the array has no such axis."""
+    """A frame with its 0-based index on `t` and on `z`; None where the array has no such axis."""
 
     frame: Frame
     t: int | None
@@ -82,11 +83,12 @@ class Volume:
     Attributes
     ----------
     discriminators : tuple of str
-        Quantised facts that make the volume one within its series, never its membership; its id is made of them.
+        Quantised attributes that distinguish the volume from others of its series; its id is a hash of them. They do
+        not depend on which frames it holds.
     kind : str
         volume, image, cine, tiles, segmentation, dose, parametric_map, frames or mosaic.
     why : str
-        Why these frames stand together and apart from the others, in words with numbers.
+        Why these frames form one volume and others of the series do not belong to it, in words with numbers.
     axes : tuple of str
         In the order t, c, z, y, x, each only if the data has it.
     shape : tuple of int
@@ -94,17 +96,17 @@ class Volume:
     places : tuple of Place
         In array order: t slowest, then z.
     spacing_mm : mapping of str to float
-        Spacing on z, y and x where it is known; never invented.
+        Spacing on z, y and x where it is known; never assumed.
     affine_lps : tuple of 4 tuples of 4 float, optional
         Index (x, y, z, 1) to LPS, mm.
     positions_mm : tuple of float, optional
-        Depth of each slice along the normal, where spacing is not uniform.
+        Depth of each slice along the normal, mm, where spacing is not uniform.
     t_axis : mapping, optional
         ``{"means": [...], "values": [...]}``: a value, or a row of values where several causes are listed, per index.
     missing_slices : int
-        Places between the first and last slice where the regular grid has no slice.
+        Number of positions of the regular grid, between the first and the last slice, that have no slice.
     flags : tuple of str
-        Fixed codes, sorted.
+        Codes of `flags.FLAGS`, sorted.
     origin_lps : tuple of 3 float, optional
         Centre of the first voxel of the first slice, mm, LPS. Known also where an affine is not (a single slice,
         uneven slices).

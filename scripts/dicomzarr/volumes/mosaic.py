@@ -1,10 +1,10 @@
-"""How the tiles of a mosaic lie on its sheet and in the patient, from private elements of Siemens and UIH.
+"""Positions of the tiles of a mosaic, on its sheet and in the patient, from private elements of Siemens and UIH.
 
-Numbers only, each checked against the size of the sheet; what cannot be checked is left out. Tiles run along the rows
-of a square grid, then down; places of the grid behind the last tile are empty.
+Only numbers are read, and each is checked against the size of the sheet; what fails the check is left out. Tiles run
+along the rows of a square grid, then down; cells of the grid behind the last tile are empty.
 
-A mosaic's Image Position (Patient) is where the first voxel of a slice as large as the whole sheet would lie, centred
-on the first slice; so the first tile begins half the difference of the sizes further along rows and columns.
+Image Position (Patient) (0020,0032) of a mosaic is the first voxel of a slice as large as the whole sheet, centred on
+the first slice. So the first tile begins half the difference of the sizes further along rows and columns.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _WIDEST_MM: Final = 1e3  # between slices
 
 
 def read_mosaic(header: Dataset, facts: ImageFacts, rows: int, columns: int) -> dict[str, object] | None:
-    """Return what is known of the tiles of a mosaic, or None.
+    """Return the layout of the tiles of a mosaic, or None.
 
     Parameters
     ----------
     header : pydicom Dataset
         The header without pixel data.
     facts : ImageFacts
-        What the index keeps of it.
+        What the index holds of it.
     rows, columns : int
-        Of the sheet.
+        Size of the sheet, pixels.
 
     Returns
     -------
@@ -46,6 +46,7 @@ def read_mosaic(header: Dataset, facts: ImageFacts, rows: int, columns: int) -> 
         ``across``, ``down``, ``rows``, ``columns``: tiles of the sheet and pixels of a tile. ``tiles``: how many hold a
         slice. ``spacing_mm``: between slices. ``first_position_lps``: centre of the first voxel of the first tile, mm.
         ``step_lps``: from a tile to the next, mm; or ``positions_lps``, of each tile. Each only where it is known.
+        None where the grid of the tiles is not known.
     """
     csa = _csa(_private(header, 0x0029, 0x10, "SIEMENS CSA HEADER", "SIEMENS"))
     tiles = _whole(_private(header, 0x0019, 0x0A, "SIEMENS MR HEADER", "SIEMENS"))
@@ -54,32 +55,32 @@ def read_mosaic(header: Dataset, facts: ImageFacts, rows: int, columns: int) -> 
     across = math.isqrt((tiles or uih or 1) - 1) + 1 if tiles or uih else _by_matrix(header, rows, columns)
     if across is None or across < 2 or rows % across or columns % across:
         return None
-    found: dict[str, object] = {
+    layout: dict[str, object] = {
         "across": across,
         "down": across,
         "rows": rows // across,
         "columns": columns // across,
     }
     if tiles or uih:
-        found["tiles"] = tiles or uih
+        layout["tiles"] = tiles or uih
     spacing = facts.get("SpacingBetweenSlices")
     if spacing is not None and 0 < spacing <= _WIDEST_MM:
-        found["spacing_mm"] = spacing
+        layout["spacing_mm"] = spacing
     if uih and not tiles:
         positions = _uih_positions(header, uih)
-        return found | ({"positions_lps": positions} if positions else {})
+        return layout | ({"positions_lps": positions} if positions else {})
     first = _first_position(facts, rows - rows // across, columns - columns // across)
     if first is None:
-        return found
-    found["first_position_lps"] = _rounded(first)
+        return layout
+    layout["first_position_lps"] = _rounded(first)
     normal = _reals(csa.get("SliceNormalVector"), 3)
-    if "spacing_mm" in found and normal and _along_normal(normal, facts):
-        found["step_lps"] = _rounded([cosine * float(spacing or 0) for cosine in normal])
-    return found
+    if "spacing_mm" in layout and normal and _along_normal(normal, facts):
+        layout["step_lps"] = _rounded([cosine * float(spacing or 0) for cosine in normal])
+    return layout
 
 
 def _first_position(facts: ImageFacts, more_rows: int, more_columns: int) -> Vector | None:
-    """Return the position of the first tile, of a sheet that has so many more rows and columns than a tile."""
+    """Return the position of the first tile, mm, LPS; the sheet has `more_rows` and `more_columns` more than a tile."""
     position, cosines, spacing = (
         facts.get("ImagePositionPatient"),
         facts.get("ImageOrientationPatient"),
@@ -95,19 +96,19 @@ def _first_position(facts: ImageFacts, more_rows: int, more_columns: int) -> Vec
 
 
 def _along_normal(vector: list[float], facts: ImageFacts) -> bool:
-    """Tell whether a vector is the unit normal of the image, up to its sign."""
+    """Return whether a vector is the unit normal of the image, up to its sign."""
     normal = geometry.slice_normal(facts["ImageOrientationPatient"])
     return abs(abs(geometry.dot(vector, normal)) - 1) <= 1e-3 and abs(geometry.dot(vector, vector) - 1) <= 1e-2
 
 
 def _by_matrix(header: Dataset, rows: int, columns: int) -> int | None:
-    """Return tiles across from AcquisitionMatrixText (0051,100B), such as ``80*80`` or ``64p*64``: a square of both."""
+    """Return the number of tiles in a row, from AcquisitionMatrixText (0051,100B), such as ``80*80`` or ``64p*64``."""
     value = _private(header, 0x0051, 0x0B, "SIEMENS MR HEADER", "SIEMENS")
     parts = value.replace("p", "").replace("s", "").split("*") if isinstance(value, str) else []
     sizes = [_whole(part, 65535) for part in parts]
     if len(sizes) != 2 or sizes[0] is None or sizes[1] is None:
         return None
-    # Which of the two runs along the rows depends on the phase encoding: only one reading may fit.
+    # Which of the two sizes runs along the rows depends on the phase encoding: only one order may fit.
     fits = {
         rows // high
         for high, wide in ((sizes[0], sizes[1]), (sizes[1], sizes[0]))
@@ -117,21 +118,22 @@ def _by_matrix(header: Dataset, rows: int, columns: int) -> int | None:
 
 
 def _uih_positions(header: Dataset, tiles: int) -> list[list[float]] | None:
-    """Return the position of each tile from the sequence (0065,1051), where it has one item a tile."""
+    """Return the position of each tile, mm, LPS, from the sequence (0065,1051), where it has one item per tile."""
     items = _private(header, 0x0065, 0x51, "Image Private Header", "UIH")
     try:
-        found = [_reals(item.get("ImagePositionPatient"), 3) for item in items]
+        positions = [_reals(item.get("ImagePositionPatient"), 3) for item in items]
     except Exception:
         return None
-    if len(found) != tiles or any(position is None for position in found):
+    if len(positions) != tiles or any(position is None for position in positions):
         return None
-    return [_rounded(position) for position in found if position]
+    return [_rounded(position) for position in positions if position]
 
 
 def _private(header: Dataset, group: int, element: int, creator: str, maker: str) -> Any:
     """Return the value of a private element of a creator (PS3.5 7.8.1), or None.
 
-    Archives strip creators and leave elements: without any creator in the group the maker decides, in block 10.
+    Some archives remove private creators and leave the elements. If the group has no creator, an element of block 10
+    is taken where Manufacturer (0008,0070) begins with `maker`.
     """
     try:
         blocks = [(n, str(header[group, n].value).strip()) for n in range(0x10, 0x100) if (group, n) in header]
@@ -147,7 +149,7 @@ def _private(header: Dataset, group: int, element: int, creator: str, maker: str
 
 
 def _whole(value: Any, most: int = MOST_TILES) -> int | None:
-    """Return a whole number from 1 to `most`; bytes are those of an element of unknown VR."""
+    """Return a whole number from 1 to `most`, or None; bytes are the value of an element of VR UN."""
     try:
         if isinstance(value, bytes):
             value = struct.unpack("<H", value)[0] if len(value) == 2 and value[1] < 16 else value.decode("ascii")
@@ -159,10 +161,10 @@ def _whole(value: Any, most: int = MOST_TILES) -> int | None:
 
 def _reals(value: Any, count: int) -> list[float] | None:
     try:
-        found = [float(part) for part in value]
+        reals = [float(part) for part in value]
     except (TypeError, ValueError):
         return None
-    return found if len(found) == count and all(abs(part) <= FARTHEST_MM for part in found) else None
+    return reals if len(reals) == count and all(abs(part) <= FARTHEST_MM for part in reals) else None
 
 
 def _rounded(values: Any) -> list[float]:
@@ -170,15 +172,15 @@ def _rounded(values: Any) -> list[float]:
 
 
 def _csa(value: Any) -> Mapping[str, list[str]]:
-    """Return the numbers' texts of a Siemens CSA header of version 2 (SV10) by name; nothing of another one.
+    """Return the wanted elements of a Siemens CSA header of version 2 (SV10), as texts by name; else an empty mapping.
 
     An element: a name of 64 bytes, VM, VR of 4 bytes, a type, the number of items, a mark. An item: four numbers, of
     which the second is its length, and its text, padded to a multiple of 4.
     """
     wanted = {"NumberOfImagesInMosaic", "SliceNormalVector"}
-    found: dict[str, list[str]] = {}
+    texts_by_name: dict[str, list[str]] = {}
     if not isinstance(value, bytes) or not value.startswith(b"SV10") or len(value) > _MOST_CSA_BYTES:
-        return found
+        return texts_by_name
     try:
         (elements,) = struct.unpack_from("<I", value, 8)
         position = 16
@@ -193,7 +195,7 @@ def _csa(value: Any) -> Mapping[str, list[str]]:
             name = raw.split(b"\0")[0].decode("latin-1")
             if name in wanted:
                 plain = [text.split(b"\0")[0].strip().decode("latin-1") for text in texts]
-                found[name] = [text for text in plain if text]
+                texts_by_name[name] = [text for text in plain if text]
     except struct.error:
         return {}
-    return found
+    return texts_by_name

@@ -1,9 +1,9 @@
-"""Which frames of a series make one volume, in what order, with what geometry.
+"""Stack the frames of a series into volumes: which frames form one array, in what order, with what geometry.
 
-A series is not a volume. Single images in patient space are grouped by what physics says (orientation, matrix, sample
-type, spacing, kind of image) and stacked by position along the normal; several frames at one position become the axis
-`t` where the header explains them. Multi-frame files stand each by itself. Whatever cannot be placed is kept apart and
-flagged, never guessed: every frame given ends in exactly one place, and places fill each array without holes.
+A series is not a volume. Single images in patient space are grouped by orientation, matrix, sample type, spacing and
+kind of image, and stacked by position along the normal. Several frames at one position become the axis `t` if the
+header distinguishes them. Each multi-frame file is treated separately. Frames that cannot be placed become arrays of
+their own and are flagged; nothing is guessed. Every frame ends in exactly one place, and no array has holes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from dicomzarr.dicom.facts import Cosines, Vector
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame, Place, Volume
-from dicomzarr.volumes.t_axis import Explained, Key, Parts, axis_values, explain
+from dicomzarr.volumes.t_axis import FullGrid, GridWithHoles, Key, axis_values, sort_along_t
 
-# Cosines that differ by no more are one orientation: at 100 mm from the origin that is a fiftieth of a millimetre.
+# Cosines that differ by at most this are the same orientation: 0.02 mm at 100 mm from the origin.
 ORIENTATION_TOLERANCE: Final = 2e-4
-# Relative difference of pixel spacings that are one.
+# Pixel spacings with at most this relative difference are the same.
 PIXEL_SPACING_TOLERANCE: Final = 1e-4
-# Origins of a stack may leave their common line by this share of a pixel, or by this much where pixels have no size.
+# Largest distance of slice origins from their common line, in pixels, or in mm where the pixel spacing is unknown.
 IN_PLANE_PIXELS: Final = 0.01
 IN_PLANE_MM: Final = 0.01
 
-# Projections: images without a place between other images, whatever their headers say (PS3.3 C.8.1, C.8.7, C.8.11).
+# Projections: never stacked, even where the header gives a position (PS3.3 C.8.1, C.8.7, C.8.11).
 PROJECTIONS: Final = frozenset(
     {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG", "RTIMAGE"}
 )
@@ -57,27 +57,27 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     ordered = sorted(frames, key=_identity)
     files: dict[int, list[Frame]] = {}
     stackable: list[Frame] = []
-    alone: list[Frame] = []
+    single: list[Frame] = []
     for frame in ordered:
         if frame.frames_in_file > 1 or _is_segmentation(frame) or "row_offset" in frame.causes:
             files.setdefault(frame.source, []).append(frame)
         elif _has_geometry(frame) and frame.modality not in PROJECTIONS:
             stackable.append(frame)
         else:
-            alone.append(frame)
-    volumes = [_single(frame) for frame in alone]
+            single.append(frame)
+    volumes = [_single(frame) for frame in single]
     volumes += _stacks(stackable, (), tolerance)
     for members in files.values():
         volumes += _of_file(members, tolerance)
-    volumes = _told_apart(volumes)
+    volumes = _with_unique_discriminators(volumes)
     placed = Counter(id(place.frame) for volume in volumes for place in volume.places)
     if placed != Counter(map(id, ordered)):
-        raise AssertionError("lay_out lost or doubled a frame")  # a defect of this module, never of the data
+        raise AssertionError("lay_out lost or duplicated a frame")  # a defect of this module, never of the data
     return sorted(volumes, key=lambda volume: volume.discriminators)
 
 
 def _identity(frame: Frame) -> tuple[str, str, int, int]:
-    """Order frames by what the data says alone; the index of the file decides between equal files only."""
+    """Return the sort key of a frame: the data alone; the index of the file decides between equal files only."""
     return (frame.sop_instance_uid, frame.content, frame.number, frame.source)
 
 
@@ -90,7 +90,7 @@ def _is_segmentation(frame: Frame) -> bool:
 
 
 def _kind_of_object(frame: Frame) -> str:
-    """Return the kind of what is no image of a modality, whatever its shape; empty for all others."""
+    """Return `dose` or `parametric_map` for frames of these objects, whatever their shape; empty for all others."""
     if frame.sop_class_uid == sop_classes.RT_DOSE or frame.modality == "RTDOSE":
         return "dose"
     return "parametric_map" if frame.sop_class_uid == sop_classes.PARAMETRIC_MAP else ""
@@ -104,7 +104,7 @@ def _name_of(frame: Frame) -> str:
 
 
 def _single(frame: Frame) -> Volume:
-    """Return the array of an image that stands alone."""
+    """Return the array of a single image that is not stacked."""
     projection = "a projection" if frame.modality in PROJECTIONS else "an image without orientation and position"
     kind = _kind_of_object(frame) or "image"
     return _volume([[frame]], (_name_of(frame),), kind, f"{projection}, by itself")
@@ -162,7 +162,7 @@ def _depth(frame: Frame) -> float:
 
 @lru_cache(maxsize=4096)
 def _normal(orientation: Cosines) -> Vector:
-    """Return the unit normal, for depths alone: which zero of it has a sign depends on who asked first."""
+    """Return the unit normal, for depths only: 0.0 and -0.0 share a cache entry, so the sign of a zero may vary."""
     return geometry.slice_normal(orientation)
 
 
@@ -196,7 +196,7 @@ def _stacks(frames: list[Frame], prefix: tuple[str, ...], tolerance: float) -> l
     if not frames:
         return []
     orientations = geometry.cluster([frame.orientation or () for frame in frames], ORIENTATION_TOLERANCE)
-    # Relative differences of spacings are differences of their logarithms.
+    # Relative differences of spacings are absolute differences of their logarithms.
     sized = [frame.pixel_spacing for frame in frames if frame.pixel_spacing]
     logs = [tuple(float(x) for x in np.log(pair)) for pair in sorted(set(sized))]
     size_of = dict(zip(sorted(set(sized)), geometry.cluster(logs, PIXEL_SPACING_TOLERANCE), strict=True))
@@ -209,12 +209,12 @@ def _stacks(frames: list[Frame], prefix: tuple[str, ...], tolerance: float) -> l
         key: tuple[object, ...] = (orientation, size, kind, *array, frame.causes.get("stack", -1.0))
         members.setdefault(key, []).append(frame)
         kinds[key] = kind
-    apart = _differences(list(members))
+    differences = _differences(list(members))
     volumes = []
     for key, group in members.items():
         facts = (*prefix, *_facts(group[0], kinds[key]))
         for volume in _stack(_Group(group, facts, kinds[key]), tolerance):
-            volumes.append(replace(volume, why=volume.why + apart))
+            volumes.append(replace(volume, why=volume.why + differences))
     return volumes
 
 
@@ -229,14 +229,14 @@ _CRITERIA: Final = (
 
 
 def _differences(keys: list[tuple[object, ...]]) -> str:
-    """Say what sets the groups of a series apart: fixed words with numbers."""
+    """Return the criteria in which the groups of a series differ: fixed words with numbers."""
     counts = [(words, len({tuple(key[i] for i in which) for key in keys})) for words, which in _CRITERIA]
-    told = [_count(number, words) for words, number in counts if number > 1]
-    return f"; apart from other frames of the series by {', '.join(told)}" if told else ""
+    differing = [_count(number, words) for words, number in counts if number > 1]
+    return f"; apart from other frames of the series by {', '.join(differing)}" if differing else ""
 
 
 def _facts(frame: Frame, kind: KindOfImage) -> tuple[str, ...]:
-    """Return the quantised facts that make a group one: the first frame speaks for all."""
+    """Return the quantised attributes that the frames of a group share, read from the first frame."""
     facts = [
         f"matrix={frame.rows}x{frame.columns}x{frame.samples}",
         f"dtype={frame.dtype}",
@@ -275,7 +275,7 @@ def _sorted(frames: list[Frame]) -> _Sorted:
 
 
 def _stack(group: _Group, tolerance: float) -> list[Volume]:
-    """Stack frames of one orientation, after making sure that their origins lie on one line."""
+    """Stack frames of one orientation; if their origins do not lie on one line, split them by origin first."""
     ordered = _sorted(group.frames)
     spacing = group.frames[0].pixel_spacing
     near = max(IN_PLANE_PIXELS * min(spacing), geometry.SAME_POSITION_MM) if spacing else IN_PLANE_MM
@@ -316,41 +316,41 @@ def _by_origin(
     for frame, number, where in zip(ordered.frames, numbers, origins, strict=True):
         parts.setdefault(number, []).append(frame)
         origin.setdefault(number, where)
-    apart = f"; {len(parts)} origins within the plane lie on no common line"
-    # Origins that hardly ever recur are no stacks beside each other but one stack gone astray.
-    astray = ("ambiguous_stack",) if 2 * len(parts) > len(ordered.frames) else ()
+    split_reason = f"; {len(parts)} origins within the plane lie on no common line"
+    # Stacks side by side have many slices per origin. If most origins occur once, the positions are inconsistent.
+    extra_flags = ("ambiguous_stack",) if 2 * len(parts) > len(ordered.frames) else ()
     volumes = []
     for number, frames in parts.items():
         place = ",".join(f"{round(x, 2) + 0.0:.2f}" for x in origin[number])
         part = _Group(sorted(frames, key=_identity), (*group.discriminators, f"origin={place}"), group.kind)
         for volume in _stack(part, tolerance):
-            flags = tuple(sorted({*volume.flags, *astray}))
-            volumes.append(replace(volume, why=volume.why + apart, flags=flags))
+            flags = tuple(sorted({*volume.flags, *extra_flags}))
+            volumes.append(replace(volume, why=volume.why + split_reason, flags=flags))
     return volumes
 
 
 def _cells(
     cells: list[list[Frame]], discriminators: tuple[str, ...], group: _Group, tilt: float, tolerance: float
 ) -> list[Volume]:
-    """Return the arrays of frames that lie at each of several positions."""
+    """Return the arrays of a stack from its frames by position."""
     most = max(len(cell) for cell in cells)
     if most == 1:
         return [_slab(cells, discriminators, group, tilt, tolerance)]
-    found = explain(cells)
-    if isinstance(found, Explained):
-        flags = ("t_order_only",) if found.weak else ()
-        each = "told apart" if len(cells) == 1 else f"{most} at each position, told apart"
-        how = f", {each} by {' x '.join(found.means)}"
-        axis = axis_values(found.means, found.values)
-        return [_slab(found.grid, discriminators, group, tilt, tolerance, how, axis, flags)]
-    if isinstance(found, Parts):
-        return _incomplete(found, discriminators, group, tilt, tolerance)
+    grid = sort_along_t(cells)
+    if isinstance(grid, FullGrid):
+        flags = ("t_order_only",) if grid.weak else ()
+        each = "distinguished" if len(cells) == 1 else f"{most} at each position, distinguished"
+        how = f", {each} by {' x '.join(grid.means)}"
+        axis = axis_values(grid.means, grid.values)
+        return [_slab(grid.grid, discriminators, group, tilt, tolerance, how, axis, flags)]
+    if isinstance(grid, GridWithHoles):
+        return _incomplete(grid, discriminators, group, tilt, tolerance)
     if len(cells) == 1:
         axis = axis_values(["unexplained"], [(float(i),) for i in range(most)])
-        how = ", which nothing tells apart"
+        how = ", which nothing in the header distinguishes"
         return [_slab(cells, discriminators, group, tilt, tolerance, how, axis, ("ambiguous_stack",))]
     frames = [frame for cell in cells for frame in cell]
-    how = f": one of {len(frames)} at {_count(len(cells), 'position')}, which nothing tells apart"
+    how = f": one of {len(frames)} at {_count(len(cells), 'position')}, which nothing in the header distinguishes"
     return [
         _slab([[frame]], (*discriminators, _frame_name(frame)), group, 0.0, tolerance, how, None, ("ambiguous_stack",))
         for frame in frames
@@ -362,14 +362,14 @@ def _frame_name(frame: Frame) -> str:
 
 
 def _incomplete(
-    found: Parts, discriminators: tuple[str, ...], group: _Group, tilt: float, tolerance: float
+    grid: GridWithHoles, discriminators: tuple[str, ...], group: _Group, tilt: float, tolerance: float
 ) -> list[Volume]:
     """Return one array for each value of a grid with holes."""
-    flags = ("incomplete_grid", "t_order_only") if found.weak else ("incomplete_grid",)
-    how = f": one of {len(found.parts)} values of {' x '.join(found.means)} that do not fill a grid"
+    flags = ("incomplete_grid", "t_order_only") if grid.weak else ("incomplete_grid",)
+    how = f": one of {len(grid.parts)} values of {' x '.join(grid.means)} that do not fill a grid"
     volumes = []
-    for key, frames in found.parts.items():
-        label = tuple(f"{name}={value:g}" for name, value in zip(found.means, key, strict=True))
+    for key, frames in grid.parts.items():
+        label = tuple(f"{name}={value:g}" for name, value in zip(grid.means, key, strict=True))
         cells = [[frame] for frame in _sorted(sorted(frames, key=_identity)).frames]
         volumes.append(_slab(cells, (*discriminators, *label), group, tilt, tolerance, how, None, flags))
     return volumes
@@ -389,10 +389,10 @@ def _slab(
     first, last, slices, times = grid[0][0], grid[-1][0], len(grid), len(grid[0])
     depths = [_depth(row[0]) for row in grid]
     regular = geometry.regularity(depths, tolerance)
-    marks = set(flags)
-    marks |= {"gantry_tilt"} if slices > 1 and tilt > geometry.TILT_FLOOR_DEG else set()
-    marks |= {"gap"} if regular.kind == "gap" else {"uneven_spacing"} if regular.kind == "uneven" else set()
-    marks |= {"mosaic"} if group.kind.mosaic else set()
+    all_flags = set(flags)
+    all_flags |= {"gantry_tilt"} if slices > 1 and tilt > geometry.TILT_FLOOR_DEG else set()
+    all_flags |= {"gap"} if regular.kind == "gap" else {"uneven_spacing"} if regular.kind == "uneven" else set()
+    all_flags |= {"mosaic"} if group.kind.mosaic else set()
     where = {
         "single": "at one position",
         "uniform": f"at {slices} positions {_mm(regular.step)} mm apart",
@@ -411,11 +411,11 @@ def _slab(
         f"{_count(slices * times, 'frame')} {where}{how}",
         step=regular.step if regular.kind == "uniform" else None,
         t_axis=t_axis,
-        flags=sorted(marks),
+        flags=sorted(all_flags),
     )
     return replace(
         volume,
-        # The position of a mosaic is that of its sheet, which lies nowhere in the patient; `mosaic` places its tiles.
+        # Image Position (Patient) of a mosaic belongs to the sheet, not to a slice; `mosaic` places the tiles.
         origin_lps=None if group.kind.mosaic else volume.origin_lps,
         affine_lps=affine,
         positions_mm=tuple(depths) if regular.kind in ("gap", "uneven") else None,
@@ -460,21 +460,21 @@ def _volume(
     )
 
 
-def _told_apart(volumes: list[Volume]) -> list[Volume]:
-    """Give volumes that share all discriminators the name of their first frame, and a number if that is shared too."""
+def _with_unique_discriminators(volumes: list[Volume]) -> list[Volume]:
+    """Add to equal discriminators the name of the first frame, and a number if they are still equal."""
     for name in (lambda v: _frame_name(min((p.frame for p in v.places), key=_identity)), None):
         shared = {key for key, number in Counter(v.discriminators for v in volumes).items() if number > 1}
         if not shared:
             return volumes
-        seen: Counter[tuple[str, ...]] = Counter()
-        out = []
+        copies: Counter[tuple[str, ...]] = Counter()
+        unique = []
         for volume in volumes:
             key = volume.discriminators
             if key in shared:
-                seen[key] += 1
-                volume = replace(volume, discriminators=(*key, name(volume) if name else f"copy={seen[key]}"))
-            out.append(volume)
-        volumes = out
+                copies[key] += 1
+                volume = replace(volume, discriminators=(*key, name(volume) if name else f"copy={copies[key]}"))
+            unique.append(volume)
+        volumes = unique
     return volumes
 
 

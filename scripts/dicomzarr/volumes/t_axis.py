@@ -1,8 +1,8 @@
-"""What tells frames at one position apart, and in which order they follow each other on the axis `t`.
+"""Build the t axis: find the attributes that distinguish frames at the same position, and sort by them.
 
-The frames of a stack form a grid of positions and of something else: time, echo, b-value ... A cause is one number of
-a frame that may be that something. Causes are tried in a fixed order; each one that tells frames apart is kept until
-every frame of a position stands alone, so that echo x time is found as two causes.
+The frames of a stack form a grid: position by something else, such as time, echo or b-value. A *cause* is one
+attribute (or a vector of them) that may be that second dimension. Causes are tried in a fixed order. Each one that
+distinguishes frames is accepted, until every frame of a position has its own key; so echo x time needs two causes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Final, Literal
 
 from dicomzarr.volumes.model import Frame
 
-# How a cause tells frames apart:
+# How the values of a cause are compared:
 #   label  the same values must occur at every position (an echo time, a b-value)
 #   rank   values may differ from slice to slice; their order counts (an acquisition time, a trigger delay)
-#   count  a counter without meaning of its own; it must run through the stack slice by slice or time by time
+#   count  a plain counter; it must run through the stack slice by slice or time by time
 Use = Literal["label", "rank", "count"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One reason for several frames at one position: the keys of `Frame.causes` it reads, and how."""
+    """An attribute that may distinguish frames at one position: its keys in `Frame.causes`, and how it is compared."""
 
     keys: tuple[str, ...]
     use: Use
-    weak: bool = False  # orders frames without saying what changes between them
+    weak: bool = False  # gives an order, but not what changes from frame to frame
 
 
 CAUSES: Final[tuple[Cause, ...]] = (
@@ -51,11 +51,11 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("series_number",), "label", weak=True),
     Cause(("frame",), "count", weak=True),
 )
-# Times from an arbitrary zero: stated as seconds from the first.
+# Times with an arbitrary zero: written as seconds from the first.
 CLOCKS: Final = frozenset({"acquisition_time_s", "reference_time_s", "content_time_s"})
-# A time of writing orders frames only if it runs through the stack without overlap.
+# Content Time (0008,0033) may be the time of reconstruction: accepted only if it sweeps the stack without overlap.
 SWEEPING: Final = frozenset({"content_time_s"})
-# Counters that say nothing of the frames inside one file: every frame of the file has the same.
+# Attributes of a whole file: they are equal for all its frames.
 OF_THE_FILE: Final = frozenset({"instance_number", "acquisition_number", "series_number", "content_time_s"})
 
 COUNTERS: Final = frozenset(cause.keys[0] for cause in CAUSES if cause.use == "count")
@@ -64,8 +64,8 @@ Key = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """Frames of a stack, told apart.
+class FullGrid:
+    """Frames of a stack that fill a grid of positions and t.
 
     Attributes
     ----------
@@ -86,13 +86,13 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """A grid with holes: the frames of each value on their own.
+class GridWithHoles:
+    """Frames of a stack where some positions lack a value of t, grouped by value.
 
     Attributes
     ----------
     parts : dict of tuple of float to list of Frame
-        Frames by the values of the causes, each at a position of its own.
+        Frames by the values of the causes; within a part each frame has a different position.
     means : list of str
         Causes, slowest first.
     weak : bool
@@ -106,25 +106,25 @@ class Parts:
 
 @dataclass(slots=True)
 class _State:
-    """Keys of the frames so far, in parallel to the cells: `keys[z][i]` belongs to `cells[z][i]`."""
+    """The key of each frame from the causes accepted so far: `keys[z][i]` belongs to `cells[z][i]`."""
 
     cells: list[list[Frame]]
     keys: list[list[Key]]
     holes: bool
     means: list[str] = field(default_factory=list)
-    ranked: list[int] = field(default_factory=list)  # components that hold a rank instead of a value
+    ranked: list[int] = field(default_factory=list)  # components of the key that hold a rank instead of a value
     weak: bool = False
 
     def distinct(self, keys: list[list[Key]]) -> int:
         return sum(len(set(row)) for row in keys)
 
     @property
-    def done(self) -> bool:
+    def keys_are_unique(self) -> bool:
         return all(len(set(row)) == len(row) for row in self.keys)
 
 
-def explain(cells: list[list[Frame]]) -> Explained | Parts | None:
-    """Tell the frames at each position of a stack apart.
+def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
+    """Find the causes that distinguish the frames at each position of a stack, and sort the frames by them.
 
     Parameters
     ----------
@@ -133,15 +133,15 @@ def explain(cells: list[list[Frame]]) -> Explained | Parts | None:
 
     Returns
     -------
-    Explained, Parts or None
-        `Explained` where the frames fill a grid, `Parts` where they fill it but for holes, None where nothing in the
-        header tells them apart.
+    FullGrid, GridWithHoles or None
+        `FullGrid` if every position has every value, `GridWithHoles` if some lack a value, None if nothing in the
+        header distinguishes the frames.
     """
     state = _State(cells, [[()] * len(row) for row in cells], holes=len({len(row) for row in cells}) > 1)
     total = sum(len(row) for row in cells)
     in_file = any(frame.frames_in_file > 1 for row in cells for frame in row)
     for cause in CAUSES:
-        if state.done:
+        if state.keys_are_unique:
             break
         if cause.keys == ("frame",) and not in_file:
             continue
@@ -156,9 +156,9 @@ def explain(cells: list[list[Frame]]) -> Explained | Parts | None:
             _try_ranks(state, cause, values, total)
         else:
             _try_count(state, cause, values, total)
-    if not state.done:
+    if not state.keys_are_unique:
         return None
-    return _parts(state) if state.holes else _grid(state)
+    return _grid_with_holes(state) if state.holes else _full_grid(state)
 
 
 def _values(cells: list[list[Frame]], cause: Cause) -> list[list[Key]] | None:
@@ -193,22 +193,22 @@ def _accept(state: _State, cause: Cause, keys: list[list[Key]], *, rank: bool) -
 
 
 def _try_labels(state: _State, cause: Cause, values: list[list[Key]], total: int) -> None:
-    """Keep a cause whose values recur at every position, or at enough of them to be a label with holes."""
+    """Accept a cause if its values recur at every position, or at enough of them to be a label with holes."""
     keys = _extended(state, values)
     if state.distinct(keys) == state.distinct(state.keys):
         return
     if not state.holes and _same_everywhere(keys):
         _accept(state, cause, keys, rank=False)
     elif 2 * len({key for row in keys for key in row}) <= total:
-        # Values that come back at other positions are labels; a hole leaves each of them its own, incomplete stack.
+        # Values that recur at other positions are labels. With a hole, each of them becomes its own, incomplete stack.
         state.holes = True
         _accept(state, cause, keys, rank=False)
 
 
 def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int) -> None:
-    """Keep a cause whose order is the same story at every position."""
+    """Accept a cause if the ranks of its values are the same at every position."""
     if state.holes:
-        # With holes a rank would slip: only values that recur exactly can tell which frame is missing.
+        # With holes ranks would shift: only values that recur exactly show which frame is missing.
         _try_labels(state, cause, values, total)
         return
     keys = _extended(state, _ranks(state, values))
@@ -221,32 +221,34 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
 
 def _ranks(state: _State, values: list[list[Key]]) -> list[list[Key]]:
     """Return the dense rank of each value among the frames of equal key at its position."""
-    out: list[list[Key]] = []
+    ranks: list[list[Key]] = []
     for keys, row in zip(state.keys, values, strict=True):
-        seen: dict[Key, set[Key]] = {}
+        values_of: dict[Key, set[Key]] = {}
         for key, value in zip(keys, row, strict=True):
-            seen.setdefault(key, set()).add(value)
-        rank = {key: {value: float(i) for i, value in enumerate(sorted(found))} for key, found in seen.items()}
-        out.append([(rank[key][value],) for key, value in zip(keys, row, strict=True)])
-    return out
+            values_of.setdefault(key, set()).add(value)
+        rank = {key: {value: float(i) for i, value in enumerate(sorted(of))} for key, of in values_of.items()}
+        ranks.append([(rank[key][value],) for key, value in zip(keys, row, strict=True)])
+    return ranks
 
 
 def _disjoint(keys: list[list[Key]], values: list[list[Key]]) -> bool:
-    """Tell whether values run through the stack volume by volume, or position by position, without overlap."""
+    """Return whether values run through the stack volume by volume, or position by position, without overlap."""
     by_rank: dict[Key, list[float]] = {}
     for row_keys, row in zip(keys, values, strict=True):
         for key, value in zip(row_keys, row, strict=True):
             by_rank.setdefault(key, []).append(value[0])
-    return _apart(list(by_rank.values()), strict=False) or _apart([[v[0] for v in row] for row in values], strict=True)
+    by_position = [[value[0] for value in row] for row in values]
+    return _no_overlap(list(by_rank.values()), strict=False) or _no_overlap(by_position, strict=True)
 
 
-def _apart(groups: list[list[float]], *, strict: bool) -> bool:
+def _no_overlap(groups: list[list[float]], *, strict: bool) -> bool:
+    """Return whether the ranges of several groups of numbers do not overlap; `strict`: nor touch."""
     spans = sorted((min(group), max(group)) for group in groups)
     return all(a[1] < b[0] or (not strict and a[1] == b[0]) for a, b in zip(spans, spans[1:], strict=False))
 
 
 def _try_count(state: _State, cause: Cause, values: list[list[Key]], total: int) -> None:
-    """Keep a counter that runs through the stack in one of two ways: volume by volume, or position by position."""
+    """Accept a counter if it runs through the stack in one of two ways: volume by volume, or position by position."""
     if state.holes:
         labels = _periods([[value[0] for value in row] for row in values])
         if labels is not None:
@@ -264,7 +266,7 @@ def _try_count(state: _State, cause: Cause, values: list[list[Key]], total: int)
 
 
 def _sweeps(sequence: list[int], positions: int) -> bool:
-    """Tell whether a sequence of positions is one permutation repeated, or each position in one run."""
+    """Return whether a sequence of positions is one permutation repeated, or has each position in one run."""
     times, rest = divmod(len(sequence), positions)
     if rest:
         return False
@@ -275,10 +277,10 @@ def _sweeps(sequence: list[int], positions: int) -> bool:
 
 
 def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
-    """Return which pass through the stack each counter belongs to, where some passes lack slices.
+    """Return the number of the pass through the stack to which each counter belongs, where some passes lack slices.
 
-    Volume by volume: the counter modulo the length of a pass is the same for every frame of a position, and another at
-    each position. Position by position: the counter divided by the frames of a position is the position's own.
+    Volume by volume: the counter modulo the length of a pass is the same for all frames of a position, and differs
+    between positions. Position by position: the counter divided by the number of frames at a position does the same.
     """
     if any(number != int(number) for row in numbers for number in row):
         return None
@@ -286,19 +288,19 @@ def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
     low = min(min(row) for row in whole)
     period = math.gcd(*(abs(number - row[0]) for row in whole for number in row[1:]))
     if period >= len(whole):
-        residues = {number % period for row in whole for number in row}  # one for each row, by the choice of period
+        residues = {number % period for row in whole for number in row}  # one per row, by the choice of period
         if len(residues) == len(whole):
             base = 1 if 1 <= low <= period else low
             return [[(float((number - base) // period),) for number in row] for row in whole]
     times = max(len(row) for row in whole)
     base = 1 if 1 <= low <= times else low
     quotients = [{(number - base) // times for number in row} for row in whole]
-    if all(len(found) == 1 for found in quotients) and len(set().union(*quotients)) == len(whole):
+    if all(len(of_row) == 1 for of_row in quotients) and len(set().union(*quotients)) == len(whole):
         return [[(float((number - base) % times),) for number in row] for row in whole]
     return None
 
 
-def _grid(state: _State) -> Explained:
+def _full_grid(state: _State) -> FullGrid:
     """Return the full grid with the values of its causes."""
     grid, columns = [], []
     for row, keys in zip(state.cells, state.keys, strict=True):
@@ -309,13 +311,13 @@ def _grid(state: _State) -> Explained:
     values = [
         tuple(spread[i][t] if i in spread else value for i, value in enumerate(key)) for t, key in enumerate(columns[0])
     ]
-    return Explained(grid, state.means, values, state.weak)
+    return FullGrid(grid, state.means, values, state.weak)
 
 
 def _representatives(grid: list[list[Frame]], name: str) -> list[float]:
     """Return one value per index t of a cause that differs from slice to slice: the median over positions.
 
-    A counter has no middle: its smallest value stands for it.
+    Of a counter it is the smallest value: a median would be a number that no frame has.
     """
     read: Callable[[Frame], float] = (lambda f: float(f.number)) if name == "frame" else (lambda f: f.causes[name])
     table = [[read(frame) for frame in row] for row in grid]
@@ -331,15 +333,28 @@ def _from_first(row: list[float]) -> list[float]:
     return [value - first for value in row]
 
 
-def _parts(state: _State) -> Parts:
+def _grid_with_holes(state: _State) -> GridWithHoles:
     parts: dict[Key, list[Frame]] = {}
     for row, keys in zip(state.cells, state.keys, strict=True):
         for frame, key in zip(row, keys, strict=True):
             parts.setdefault(key, []).append(frame)
-    return Parts({key: parts[key] for key in sorted(parts)}, state.means, state.weak)
+    return GridWithHoles({key: parts[key] for key in sorted(parts)}, state.means, state.weak)
 
 
 def axis_values(means: Sequence[str], values: Sequence[Key]) -> dict[str, object]:
-    """Return the attribute `t_axis`: a value per index, or a row of values where there are several causes."""
+    """Return the attribute `t_axis`: a value per index, or a row of values where there are several causes.
+
+    Parameters
+    ----------
+    means : sequence of str
+        Causes, slowest first.
+    values : sequence of tuple of float
+        The values of the causes, per index of t.
+
+    Returns
+    -------
+    dict
+        ``{"means": [...], "values": [...]}``.
+    """
     listed: list[object] = [value[0] for value in values] if len(means) == 1 else [list(value) for value in values]
     return {"means": list(means), "values": listed}

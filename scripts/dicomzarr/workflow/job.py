@@ -20,7 +20,7 @@ from dicomzarr.records import rule_record
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.system import digested_json, files, locks, run_token
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.safe_messages import disk_trouble, quiet, where
+from dicomzarr.system.safe_messages import error_location, os_error_message, silence_libraries
 from dicomzarr.vocabulary import errors
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES, SEALED
@@ -100,7 +100,7 @@ def step(snakemake: Any) -> Iterator[Step]:
     text; anything else by its type and the lines of this project it passed. Texts of other exceptions may quote a
     header or a path and are never shown.
     """
-    quiet()
+    silence_libraries()
     # Tables of a million rows are no garbage: looking through them again and again takes a tenth of a job.
     gc.set_threshold(50_000, 20, 100)
     results, rule = Results(Path(snakemake.config["results"])), name_of(snakemake.rule)
@@ -135,11 +135,11 @@ def step(snakemake: Any) -> Iterator[Step]:
             revoke(results, error.path, Revocation.DAMAGED)
         _give_up(rule, DAMAGED)
     except OSError as error:
-        _give_up(rule, f"{disk_trouble(error)} ({where(error)})")
+        _give_up(rule, f"{os_error_message(error)} ({error_location(error)})")
     except KeyboardInterrupt:
         _give_up(rule, "interrupted; run the same command again to go on")
     except Exception as error:
-        _give_up(rule, f"internal error, {where(error)}; please open an issue with this line")
+        _give_up(rule, f"internal error, {error_location(error)}; please open an issue with this line")
     finally:
         gc.freeze()  # the process ends behind this: it need not look for garbage once more
         log.removeHandler(handler)

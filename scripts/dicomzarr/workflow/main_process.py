@@ -15,7 +15,7 @@ from dicomzarr.records.revoke import Revocation
 from dicomzarr.system import limits, locks, run_token
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.safe_messages import disk_trouble, where
+from dicomzarr.system.safe_messages import error_location, os_error_message
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES
 from dicomzarr.workflow import folders, prepare, progress_line, settings, status
@@ -43,7 +43,7 @@ def errors_in_one_line() -> Iterator[None]:
     except UserError as error:
         _end(str(error))
     except Exception as error:  # its text could hold a path of the source
-        _end(f"internal error, {where(error)}; please open an issue with this line")
+        _end(f"internal error, {error_location(error)}; please open an issue with this line")
 
 
 def _end(text: str) -> None:
@@ -115,12 +115,12 @@ def _join_run(workflow: Any, private: Path) -> None:
     """Let the process of a job go on only if its run is the current one."""
     other_nodes.leave_outputs_to_main_process(workflow)
     try:
-        locks.hold_job(private)
+        locks.lock_job(private)
         run_token.check(private, run_token.LATENCY)
     except UserError as error:
         _end(str(error))
     except OSError as error:
-        _end(disk_trouble(error))
+        _end(os_error_message(error))
 
 
 def _note_missing_settings(parsed: Mapping[str, Any]) -> None:
@@ -147,7 +147,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         return
     named = [rule.name for rule in RULES if hasattr(rules, rule.name)]
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in named}
-    exports = export_record.asked([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
+    exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
     with errors_in_one_line():
         if started.purpose is Purpose.BUILD:
             _build(started.settings, exports, params)
@@ -156,7 +156,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
 
 
 def _with_params(preparation: prepare.Preparation, params: Mapping[str, Mapping[str, str]]) -> dict[Path, Revocation]:
-    changed = dict.fromkeys(preparation.claims.made_otherwise(params), Revocation.PARAMS_CHANGED)
+    changed = dict.fromkeys(preparation.claims.with_other_params(params), Revocation.PARAMS_CHANGED)
     return {**changed, **preparation.revoked}
 
 

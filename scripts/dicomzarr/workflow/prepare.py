@@ -94,7 +94,7 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_invento
     if settings.confirm_drop:
         return
     try:
-        known = inventory.known_rows(known_inventory)
+        known = inventory.previous_rows(known_inventory)
         before = _files_by_label(known, next(known)[0])
     except (OSError, ValueError, LookupError, TypeError):
         return  # the first run, or a damaged inventory
@@ -138,7 +138,7 @@ def look(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> Prep
     revoked = dict(found.false)
     revoked |= dict.fromkeys(found.readable_again(settings.sources), Revocation.READABLE_AGAIN)
     for kind in exports:
-        incomplete = export_record.lost(results, kind)
+        incomplete = export_record.incomplete_records(results, kind)
         revoked |= dict.fromkeys(incomplete, Revocation.FILE_MISSING)
         if incomplete and export_record.record_of(results, kind).exists():
             revoked[export_record.record_of(results, kind)] = Revocation.FILE_MISSING
@@ -192,7 +192,7 @@ def acquire(settings: Settings) -> Results:
         folders.clear_paths_in(results)
         files.make_private(results.private)
         results.private.chmod(files.PRIVATE_FOLDER)
-        locks.hold_run_for_good(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
+        locks.lock_run_until_exit(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
         run_token.begin(results.private)
         locks.wait_for_orphans(results.private)
         keyed = pseudonyms.establish(results.private, known_key_checks(results), begun=_is_begun(results))
@@ -232,7 +232,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
             revoke(results, record, why)
         for kind in export_record.KINDS:
             if any(record.is_relative_to(results.records / kind.rule) for record in revoked):
-                export_record.open_again(results, kind)
+                export_record.mark_incomplete(results, kind)
         inventory.write(settings.sources, preparation.rows, results.inventory)
     except OSError as error:
         raise _unusable(error) from None

@@ -49,8 +49,8 @@ def hold(folder: Path, *, alone: bool) -> Results:
         if not results.private.is_dir():
             raise UserError(f"config key 'results': {str(folder)!r} holds no results yet; run the workflow first")
         with contextlib.suppress(FileNotFoundError):  # no lock, and none can be made: nothing runs here
-            _held.append(locks.hold_run(results.private, now, shared=not alone))
-            locks.wait_for_orphans(results.private, to_look=not alone)
+            _held.append(locks.lock_run(results.private, now, shared=not alone))
+            locks.wait_for_orphans(results.private, read_only=not alone)
     except OSError as error:
         what = "repaired" if alone else "read"
         raise UserError(
@@ -114,7 +114,7 @@ def reasons(
     if not results.inventory.is_file():
         return [{"reason": "first_run", "count": len(preparation.rows)}]
     found: list[dict[str, Any]] = []
-    known = inventory.known_rows(results.inventory)
+    known = inventory.previous_rows(results.inventory)
     try:
         roots = next(known)[0]
         changes = _changes(known, preparation.rows)

@@ -1,4 +1,4 @@
-"""OME-Zarr metadata: units only where they are known, directions only where axes are aligned, long lists set beside."""
+"""OME-Zarr metadata: units only where known, directions only for aligned axes, long lists as arrays of their own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FACTS = {"modality": "CT", "photometric": "MONOCHROME2"}
 
 
 def volume(frames: int = 2, axis: str = "z", **more: Any) -> Volume:
-    made = [
+    of_file = [
         Frame(0, n, frames, "c", "1.2", "1.3", "CT", (), 4, 4, 1, "<i2", "MONOCHROME2", 16, rescale=(1.0 + n, 0.0))
         for n in range(frames)
     ]
-    places = tuple(Place(one, n if axis == "t" else None, n if axis == "z" else None) for n, one in enumerate(made))
+    places = tuple(Place(f, n if axis == "t" else None, n if axis == "z" else None) for n, f in enumerate(of_file))
     return Volume(("d",), "volume", "why", (axis, "y", "x"), (frames, 4, 4), places, **more)
 
 
@@ -39,12 +39,12 @@ def affine(x: tuple[float, ...], y: tuple[float, ...], z: tuple[float, ...]) -> 
         (((2, 0.01, 0), (-0.01, 2, 0), (0, 0, 3)), (None, None, "inferior-to-superior")),
     ],
 )
-def test_directions_are_stated_for_aligned_axes_alone(columns: Any, expected: tuple[str | None, ...]) -> None:
-    one = volume(affine_lps=affine(*columns))
-    assert tuple(ome_metadata.anatomical(one, axis) for axis in "xyz") == expected
-    stated = {axis["name"]: axis.get("orientation") for axis in ome_metadata.axes(one)}
+def test_only_aligned_axes_have_a_direction(columns: Any, expected: tuple[str | None, ...]) -> None:
+    oriented = volume(affine_lps=affine(*columns))
+    assert tuple(ome_metadata.anatomical(oriented, axis) for axis in "xyz") == expected
+    orientations = {axis["name"]: axis.get("orientation") for axis in ome_metadata.axes(oriented)}
     for name, value in zip("xyz", expected, strict=True):
-        assert stated[name] == ({"type": "anatomical", "value": value} if value else None)
+        assert orientations[name] == ({"type": "anatomical", "value": value} if value else None)
     assert ome_metadata.anatomical(volume(), "x") is None
 
 
@@ -58,25 +58,25 @@ def test_directions_are_stated_for_aligned_axes_alone(columns: Any, expected: tu
     ],
 )
 def test_only_even_times_make_t_an_axis_of_seconds(means: list[str], values: list[Any], step: float | None) -> None:
-    one = volume(3, "t", t_axis={"means": means, "values": values})
-    assert ome_metadata.axes(one)[0].get("unit") == ("second" if step else None)
-    assert ome_metadata.scale(one)[0] == (step or 1.0)
+    in_time = volume(3, "t", t_axis={"means": means, "values": values})
+    assert ome_metadata.axes(in_time)[0].get("unit") == ("second" if step else None)
+    assert ome_metadata.scale(in_time)[0] == (step or 1.0)
 
 
-def test_spacing_is_never_invented() -> None:
-    one = volume(spacing_mm={"y": 0.5, "x": 0.75})
-    assert [axis.get("unit") for axis in ome_metadata.axes(one)] == [None, "millimeter", "millimeter"]
-    assert ome_metadata.scale(one) == [1.0, 0.5, 0.75]
+def test_unknown_spacing_has_no_unit() -> None:
+    partly_known = volume(spacing_mm={"y": 0.5, "x": 0.75})
+    assert [axis.get("unit") for axis in ome_metadata.axes(partly_known)] == [None, "millimeter", "millimeter"]
+    assert ome_metadata.scale(partly_known) == [1.0, 0.5, 0.75]
 
 
-def test_a_volume_says_where_it_is_one_whole_file() -> None:
-    one = volume(3)
-    assert ome_metadata.facts(one, FACTS)["one_file"] is True
-    turned = dataclasses.replace(one, places=one.places[::-1])
+def test_a_volume_of_one_whole_file_is_marked() -> None:
+    whole = volume(3)
+    assert ome_metadata.facts(whole, FACTS)["one_file"] is True
+    turned = dataclasses.replace(whole, places=whole.places[::-1])
     assert ome_metadata.facts(turned, FACTS)["one_file"] == [2, 1, 0]
-    part = dataclasses.replace(one, places=one.places[:2])
-    other = dataclasses.replace(one.places[0], frame=dataclasses.replace(one.places[0].frame, source=1))
-    mixed = dataclasses.replace(one, places=(other, *one.places[1:]))
+    part = dataclasses.replace(whole, places=whole.places[:2])
+    other = dataclasses.replace(whole.places[0], frame=dataclasses.replace(whole.places[0].frame, source=1))
+    mixed = dataclasses.replace(whole, places=(other, *whole.places[1:]))
     assert not {"one_file"} & (set(ome_metadata.facts(part, FACTS)) | set(ome_metadata.facts(mixed, FACTS)))
     assert "one_file" not in ome_metadata.facts(volume(1), FACTS)
 
@@ -85,8 +85,8 @@ def test_long_lists_lie_in_arrays_beside_the_image(tmp_path: Path) -> None:
     frames = ome_metadata.MANY + 1
     depths = tuple(float(n * n) for n in range(frames))
     lut = {"first": 0, "bits": 16, "values": list(range(frames))}
-    one = volume(frames, positions_mm=depths)
-    digests = ome_metadata.write_image_group(tmp_path, one, FACTS | {"modality_lut": lut})
+    long_volume = volume(frames, positions_mm=depths)
+    digests = ome_metadata.write_image_group(tmp_path, long_volume, FACTS | {"modality_lut": lut})
     facts = json.loads((tmp_path / "zarr.json").read_text())["attributes"]["dicomzarr"]
     assert facts["rescale"] == {"array": "rescale"} and facts["positions_mm"] == {"array": "positions_mm"}
     assert facts["modality_lut"]["values"] == {"array": "modality_lut"}

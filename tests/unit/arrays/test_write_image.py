@@ -1,4 +1,4 @@
-"""An image is written whole: its array, its group, and what is known once the last frame is decoded."""
+"""Writing an image: its array, its group, and the attributes known after the last frame."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def volume() -> Volume:
 
 
 @pytest.mark.parametrize("layout", ["slice", "brick"])
-def test_an_image_is_what_its_digests_say(tmp_path: Path, layout: str) -> None:
-    seen: list[int] = []
+def test_digests_match_the_files_of_an_image(tmp_path: Path, layout: str) -> None:
+    taken: list[int] = []
 
     def frames() -> Iterator[NDArray[Any]]:
         for z in range(3):
-            seen.append(z)
+            taken.append(z)
             yield VOXELS[z]
 
     def decoded() -> Decoded:
-        assert seen == [0, 1, 2]
+        assert taken == [0, 1, 2]
         return Decoded(["tilted", "high_bit_shifted"], {"modality": "CT", "decoder": ["native"]})
 
     folder = tmp_path / "01234567"
@@ -44,8 +44,8 @@ def test_an_image_is_what_its_digests_say(tmp_path: Path, layout: str) -> None:
     assert np.array_equal(np.asarray(zarr.open_array(str(folder / "0"), mode="r")[...]), VOXELS)
     facts = json.loads((folder / "zarr.json").read_bytes())["attributes"]["dicomzarr"]
     assert facts["flags"] == ["high_bit_shifted", "tilted"] and facts["decoder"] == ["native"]
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert digests == {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in found.items()}
+    written = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert digests == {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in written.items()}
 
 
 @pytest.mark.parametrize("frames", [VOXELS[:2], VOXELS[:, :4], VOXELS.astype("<u2")], ids=["few", "small", "dtype"])

@@ -1,4 +1,4 @@
-"""What the asking thread reads is what zarr-python's own calls read, and so are its complaints."""
+"""Reading in the calling thread gives the same values and errors as zarr-python's synchronous API."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_parts_are_those_of_zarr_itself_for_any_number_of_threads(
     array = array.through_zarrs() if through_zarrs else array
     whole = zarr.open_array(str(folder), mode="r")
     with ThreadPoolExecutor(4) as threads:
-        for part, found in zip(PARTS * 4, threads.map(array.__getitem__, PARTS * 4), strict=True):
-            assert np.array_equal(found, values[part]) and np.array_equal(found, whole[part])
+        for part, cells in zip(PARTS * 4, threads.map(array.__getitem__, PARTS * 4), strict=True):
+            assert np.array_equal(cells, values[part]) and np.array_equal(cells, whole[part])
 
 
 @pytest.mark.parametrize("through_zarrs", [False, True])
@@ -57,6 +57,6 @@ def test_a_damaged_chunk_is_refused_and_the_next_call_works(
     assert np.array_equal(array[slice(1, 12), slice(None), slice(None)], values[1:])
 
 
-def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_array_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_array(tmp_path / "nothing")

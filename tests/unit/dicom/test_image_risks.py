@@ -1,4 +1,4 @@
-"""Which images may show who the patient is, as far as a header tells."""
+"""Images that may identify the patient, judged by their headers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STORAGE = "1.2.840.10008.5.1.4.1.1."
 
 
 def facts_of(folder: Path, **changes: Element | None) -> ImageFacts:
-    """Return what the header index keeps of an image."""
+    """Return the attributes of an image that the header index holds."""
     path = folder / "image"
     path.write_bytes(file(image(**changes)))
     handle = os.open(path, os.O_RDONLY)
@@ -54,10 +54,9 @@ CLASSES = {
 def test_kinds_by_class(tmp_path: Path, suffix: str) -> None:
     facts = facts_of(tmp_path, **sop_class(suffix), **modality("OT"))
     assert image_risks.burned_in(facts) == CLASSES[suffix]
-    said = text(0x00280301, "CS", "NO")
-    assert image_risks.burned_in(facts_of(tmp_path, **sop_class(suffix), **modality("OT"), Said=said)) == ""
-    said = text(0x00280301, "CS", "YES")
-    assert image_risks.burned_in(facts_of(tmp_path, **sop_class(suffix), **modality("OT"), Said=said)) == "declared"
+    no, yes = (text(0x00280301, "CS", word) for word in ("NO", "YES"))
+    assert image_risks.burned_in(facts_of(tmp_path, **sop_class(suffix), **modality("OT"), BurnedIn=no)) == ""
+    assert image_risks.burned_in(facts_of(tmp_path, **sop_class(suffix), **modality("OT"), BurnedIn=yes)) == "declared"
 
 
 @pytest.mark.parametrize(
@@ -78,11 +77,11 @@ def test_kinds_by_class(tmp_path: Path, suffix: str) -> None:
         (image_type("DERIVED", "SECONDARY", "MPR"), ""),
         *[(image_type("ORIGINAL", "PRIMARY", word) | modality("SM"), "slide_label") for word in ("LABEL", "OVERVIEW")],
         (image_type("ORIGINAL", "PRIMARY", "VOLUME") | modality("SM"), ""),
-        ({"Said": text(0x00280301, "CS", "NO\\YES")} | modality("US"), "ultrasound"),
-        ({"Said": text(0x00280301, "CS", "yes ")}, "declared"),
+        ({"BurnedIn": text(0x00280301, "CS", "NO\\YES")} | modality("US"), "ultrasound"),
+        ({"BurnedIn": text(0x00280301, "CS", "yes ")}, "declared"),
     ],
 )
-def test_kinds_by_what_else_the_header_says(tmp_path: Path, changes: dict[str, Element | None], kind: str) -> None:
+def test_kinds_by_other_attributes(tmp_path: Path, changes: dict[str, Element | None], kind: str) -> None:
     assert image_risks.burned_in(facts_of(tmp_path, **changes)) == kind
     assert not kind or kind in image_risks.BURNED_IN_KINDS
 
@@ -103,15 +102,16 @@ def test_a_head_by_its_body_part(tmp_path: Path, part: str, kind: str) -> None:
 
 @pytest.mark.parametrize("tag", [0x00081030, 0x0008103E, 0x00181030])
 def test_a_head_by_its_descriptions(tmp_path: Path, tag: int) -> None:
-    for said in ("t1_mprage_sag", "CT Brain w/o", "Schädel nativ", "AX FLAIR", "MRI HEAD", "Tête"):
-        facts = facts_of(tmp_path, **modality("MR"), Said=text(tag, "LO", said))
-        assert image_risks.shows_face([facts_of(tmp_path, **modality("MR")), facts]), said
-        assert said not in repr(facts)
-    for said in ("Thorax", "ABDOMEN early arterial", "L facet joints", "Carat", "ahead", "T2 TSE", ""):
-        assert not image_risks.shows_face([facts_of(tmp_path, **modality("MR"), Said=text(tag, "LO", said))]), said
+    for words in ("t1_mprage_sag", "CT Brain w/o", "Schädel nativ", "AX FLAIR", "MRI HEAD", "Tête"):
+        facts = facts_of(tmp_path, **modality("MR"), Description=text(tag, "LO", words))
+        assert image_risks.shows_face([facts_of(tmp_path, **modality("MR")), facts]), words
+        assert words not in repr(facts)
+    for words in ("Thorax", "ABDOMEN early arterial", "L facet joints", "Carat", "ahead", "T2 TSE", ""):
+        facts = facts_of(tmp_path, **modality("MR"), Description=text(tag, "LO", words))
+        assert not image_risks.shows_face([facts]), words
 
 
-def test_what_the_header_says_of_visual_features(tmp_path: Path) -> None:
-    for said, kind, shows in (("YES", "OT", True), ("yes", "XC", True), ("NO", "OT", False), ("", "OT", False)):
-        facts = facts_of(tmp_path, **modality(kind), Said=text(0x00280302, "CS", said))
+def test_recognizable_visual_features(tmp_path: Path) -> None:
+    for value, kind, shows in (("YES", "OT", True), ("yes", "XC", True), ("NO", "OT", False), ("", "OT", False)):
+        facts = facts_of(tmp_path, **modality(kind), Features=text(0x00280302, "CS", value))
         assert image_risks.shows_face([facts]) is shows

@@ -16,28 +16,28 @@ from dicomzarr.vocabulary.reasons import REASONS
 
 CORE = ROOT / "scripts" / "dicomzarr"
 NEWER = {"1.2.840.10008.1.2.8.1", *(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))}  # than pydicom
-NO_FILES = ("RFC 2557", "XML", "SMPTE", "Papyrus")  # of the web, of streams, of another standard
+NO_FILES = ("RFC 2557", "XML", "SMPTE", "Papyrus")  # transfer syntaxes of the web, of streams, of another standard
 
 
 @pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES.values(), ids=lambda syntax: syntax.uid)
-def test_a_transfer_syntax_is_what_pydicom_says(syntax: TransferSyntax) -> None:
-    judge = UID(syntax.uid)
+def test_a_transfer_syntax_agrees_with_pydicom(syntax: TransferSyntax) -> None:
+    official = UID(syntax.uid)
     if syntax.uid in NEWER:
         assert syntax.uid not in UID_dictionary
         return
-    assert (judge.type, judge.name) == ("Transfer Syntax", syntax.name)
-    assert (judge.is_implicit_VR, judge.is_little_endian) == (syntax.implicit_vr, not syntax.big_endian)
-    assert judge.is_deflated == (syntax.deflated and syntax.family == "native") or "JPIP" in syntax.name
+    assert (official.type, official.name) == ("Transfer Syntax", syntax.name)
+    assert (official.is_implicit_VR, official.is_little_endian) == (syntax.implicit_vr, not syntax.big_endian)
+    assert official.is_deflated == (syntax.deflated and syntax.family == "native") or "JPIP" in syntax.name
     if syntax.family and not syntax.deflated:
-        assert judge.is_encapsulated == (syntax.family != "native")
+        assert official.is_encapsulated == (syntax.family != "native")
     assert ("Lossless" not in syntax.name) or not syntax.lossy
 
 
 def test_no_transfer_syntax_is_missing() -> None:
-    known = {
+    official = {
         uid for uid, row in UID_dictionary.items() if row[1] == "Transfer Syntax" and not row[0].startswith(NO_FILES)
     }
-    assert known | NEWER == set(TRANSFER_SYNTAXES)
+    assert official | NEWER == set(TRANSFER_SYNTAXES)
     assert all(syntax.family for syntax in DECODED.values())
     compressed = {uid for uid, syntax in DECODED.items() if syntax.family != "native"}
     assert compressed - {"1.2.840.10008.1.2.1.98"} == set(transfer_syntaxes.DECODING_COST)
@@ -53,14 +53,14 @@ def test_sop_classes_have_the_names_of_the_standard() -> None:
 
 
 def test_vrs_are_those_of_the_standard() -> None:
-    known = {str(one) for one in valuerep.STANDARD_VR}
-    assert set(vr.VRS) == known
-    assert {name for name, row in vr.VRS.items() if row.is_long} == {str(one) for one in valuerep.EXPLICIT_VR_LENGTH_32}
-    strings = {str(one) for one in valuerep.STR_VR}
+    assert set(vr.VRS) == {str(name) for name in valuerep.STANDARD_VR}
+    long_vrs = {str(name) for name in valuerep.EXPLICIT_VR_LENGTH_32}
+    assert {name for name, row in vr.VRS.items() if row.is_long} == long_vrs
+    strings = {str(name) for name in valuerep.STR_VR}
     assert {name for name, row in vr.VRS.items() if row.is_string} == strings
 
 
-def test_uids_and_lists_of_vrs_are_in_these_tables_alone() -> None:
+def test_uids_and_lists_of_vrs_are_in_these_tables_only() -> None:
     allowed = {CORE / "dicom" / "transfer_syntaxes.py", CORE / "dicom" / "sop_classes.py"}
     uids = [path for path in CORE.rglob("*.py") if path not in allowed and "1.2.840.10008" in path.read_text()]
     assert not uids

@@ -101,11 +101,11 @@ def test_an_error_is_reported_without_its_text() -> None:
     try:
         raise ValueError(WORD)
     except ValueError as error:
-        assert safe_messages.where(error) == "ValueError at an unknown place"
-    assert WORD not in safe_messages.disk_trouble(OSError(2, "No such file", WORD))
+        assert safe_messages.error_location(error) == "ValueError at an unknown place"
+    assert WORD not in safe_messages.os_error_message(OSError(2, "No such file", WORD))
 
 
 def test_an_error_of_the_disk_names_no_path() -> None:
     with pytest.raises(OSError) as caught:
         open(f"/nowhere/{WORD}")  # noqa: SIM115
-    assert safe_messages.disk_trouble(caught.value) == "the operating system says: No such file or directory"
+    assert safe_messages.os_error_message(caught.value) == "the operating system says: No such file or directory"

@@ -148,7 +148,7 @@ BUGS = [
     Bug(
         "what a decoder says is heard",
         f"{CORE}/system/sandbox.py",
-        "        os.dup2(quiet, 1)\n        os.dup2(quiet, 2)",
+        "        os.dup2(devnull, 1)\n        os.dup2(devnull, 2)",
         "        os.dup2(1, 1)\n        os.dup2(2, 2)",
         "system/test_sandbox.py::test_one_call_is_lost_and_the_next_is_answered[babble-decode_error]",
     ),

@@ -16,29 +16,29 @@ def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "results")
 
 
-def test_a_revoked_record_is_gone_and_the_reason_is_noted(results: Results) -> None:
+def test_revoking_deletes_the_record_and_logs_the_reason(results: Results) -> None:
     record = results.records / "plan_batches.json"
     record.parent.mkdir(parents=True)
     record.write_text("{}")
     assert revoke.revoke(results, record, Revocation.FILE_MISSING)
     assert not record.exists()
-    (noted,) = revoke.revocations(results)
-    assert (noted["record"], noted["why"]) == ("private/records/plan_batches.json", "file_missing")
+    (logged,) = revoke.revocations(results)
+    assert (logged["record"], logged["why"]) == ("private/records/plan_batches.json", "file_missing")
     assert results.revoked.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_record_that_is_not_there_is_not_noted(results: Results) -> None:
+def test_revoking_a_missing_record_logs_nothing(results: Results) -> None:
     assert not revoke.revoke(results, results.records / "plan_batches.json", Revocation.DAMAGED)
     assert list(revoke.revocations(results)) == []
 
 
-def test_a_folder_in_the_place_of_a_record_is_removed(results: Results) -> None:
+def test_a_folder_at_the_path_of_a_record_is_removed(results: Results) -> None:
     (results.sealed / "inner").mkdir(parents=True)
     assert revoke.revoke(results, results.sealed, Revocation.SEAL_BROKEN)
     assert not results.sealed.exists()
 
 
-def test_a_long_log_keeps_its_newer_half_and_an_unfinished_line_is_passed_over(
+def test_a_long_log_keeps_its_newer_half_and_an_unfinished_line_is_skipped(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(revoke, "LOG_BYTES", 1000)
@@ -50,5 +50,5 @@ def test_a_long_log_keeps_its_newer_half_and_an_unfinished_line_is_passed_over(
     with results.revoked.open("ab") as log:
         log.write(b'{"record": "half')
     revoke.shorten_log(results)
-    names = [noted["record"] for noted in revoke.revocations(results)]
+    names = [logged["record"] for logged in revoke.revocations(results)]
     assert names and names[-1] == "private/records/19.json" and len(names) < 10

@@ -1,4 +1,4 @@
-"""Records come back as they were written, and one that is damaged or of another schema is refused."""
+"""Records survive a round trip through their file; damaged ones and those of another schema are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMON: dict[str, Any] = {
     "claims": {"dataset/volumes.csv": FileClaim(3, "ab"), "private/x": FileClaim(4, "")},
     "counts": {"series": 1},
     "work": {"read": 2},
-    "inputs": {"said": "cd"},
+    "inputs": {"labels": "cd"},
     "unreadable": ("a.dcm",),
 }
 SERIES = made_up_records.series(
@@ -68,18 +68,18 @@ def kind_of(record: Any) -> str:
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=kind_of)
-def test_a_record_comes_back_as_it_was_written(tmp_path: Path, record: Any) -> None:
+def test_a_record_survives_a_round_trip(tmp_path: Path, record: Any) -> None:
     path = tmp_path / "record.json"
     data, digest = record.to_bytes()
     path.write_bytes(data)
     again = type(record).load(path)
     assert again.to_bytes() == (data, digest) and digested_json.digest_of_record(path) == digest
     for field in dataclasses.fields(record):
-        if not field.name.endswith("_rows"):  # those lie as they do on disk until they are asked for
+        if not field.name.endswith("_rows"):  # those stay JSON values until they are needed
             assert type(getattr(again, field.name)) is type(getattr(record, field.name)), field.name
     if isinstance(record, SeriesRecord):
         assert again.files == record.files and again.files[-1].found == 208
-        assert [one.frames for one in again.volumes] == [one.frames for one in record.volumes]
+        assert [volume.frames for volume in again.volumes] == [volume.frames for volume in record.volumes]
         assert dataclasses.replace(again, file_rows=again.files).to_bytes() == (data, digest)
         assert SeriesRecord.read(path)[1:] == (len(data), digest)
     else:
@@ -94,18 +94,18 @@ def test_a_record_cannot_be_changed(record: Any) -> None:
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=kind_of)
-def test_what_is_damaged_or_of_another_schema_is_refused(tmp_path: Path, record: Any) -> None:
+def test_damage_and_another_schema_are_refused(tmp_path: Path, record: Any) -> None:
     path, load = tmp_path / "record.json", type(record).load
     data = record.to_bytes().data
-    for harmed in (b"", data[: len(data) // 2], data[:-1], data.replace(b":", b";", 1), data + b"\n"):
-        path.write_bytes(harmed)
+    for damaged in (b"", data[: len(data) // 2], data[:-1], data.replace(b":", b";", 1), data + b"\n"):
+        path.write_bytes(damaged)
         with pytest.raises(Damaged):
             load(path)
     fields = digested_json.parse_record(path, data)[0]
     others: list[Callable[[], dict[str, Any]]] = [
         lambda: {**fields, "schema_version": fields["schema_version"] + 1},
         lambda: {name: value for name, value in fields.items() if name != "schema_version"},
-        lambda: {**fields, "surplus": 1},
+        lambda: {**fields, "unknown": 1},
         lambda: {name: value for name, value in fields.items() if name not in {"files", "file_rows", "size", "claims"}},
     ]
     for other in others:
@@ -127,7 +127,7 @@ def test_a_series_claims_its_files_and_its_group() -> None:
     assert made_up_records.series(volumes=()).claimed_files() == {}
 
 
-def test_any_record_of_a_rule_is_read_for_its_claims(tmp_path: Path) -> None:
+def test_common_fields_of_any_rule_record_are_read(tmp_path: Path) -> None:
     results = Results(tmp_path)
     for number, record in enumerate(RECORDS[-2:]):
         path = results.records / f"rule/{number}.json"
@@ -150,7 +150,7 @@ def test_rows_are_read_into_their_types(tmp_path: Path) -> None:
     assert CheckRecord.load(path).disk == RECORDS[2].disk
 
 
-def test_fields_are_those_of_the_class_itself() -> None:
+def test_fields_of_a_subclass_include_the_common_ones() -> None:
     assert set(record_file.fields_of(RECORDS[-2])) == {*COMMON, "series", "records_digest"}
 
 
@@ -159,11 +159,11 @@ REMOVES = re.compile(r"(\.unlink\(|remove_tree\(|os\.(unlink|remove)\()")
 RECORD = re.compile(r"series_record\(|\.records\b|record_of\(|\brecord(_path)?\.unlink|\.sealed\b|remove_tree\(record")
 
 
-def test_records_are_deleted_by_revoke_alone() -> None:
-    """So that why each was revoked is noted. What `revoke` gets is told by tests of the stages and of the workflow."""
-    found = []
+def test_only_revoke_deletes_records() -> None:
+    """Otherwise the reason would not be logged. Tests of the stages and of the workflow check the reasons."""
+    deletions = []
     for path in {*(ROOT / "scripts").rglob("*.py"), *(ROOT / "rules").glob("*.smk")} - {ROOT / REVOKE}:
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if REMOVES.search(line) and RECORD.search(line):
-                found.append(f"{path.relative_to(ROOT)}:{number}")
-    assert sorted(found) == []
+                deletions.append(f"{path.relative_to(ROOT)}:{number}")
+    assert sorted(deletions) == []

@@ -1,4 +1,4 @@
-"""What the scan says of every kind of directory entry, and that no link leads anywhere."""
+"""The listing of every kind of directory entry, under errors of the disk too; links are never followed."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_links_are_not_followed(source: Path) -> None:
-    found = kinds(source)
-    assert {path for path, kind in found.items() if kind == "file"} == {"file", "folder/file"}
-    assert {path for path, kind in found.items() if kind == "special"} == {"fifo", "socket"}
-    assert len([kind for kind in found.values() if kind == "link"]) == 10
+    listed = kinds(source)
+    assert {path for path, kind in listed.items() if kind == "file"} == {"file", "folder/file"}
+    assert {path for path, kind in listed.items() if kind == "special"} == {"fifo", "socket"}
+    assert len([kind for kind in listed.values() if kind == "link"]) == 10
 
 
-def test_links_within_the_source_are_told_apart(source: Path) -> None:
-    found = kinds(source, source)
-    assert {path for path, kind in found.items() if kind == "linked"} == {
+def test_links_within_the_source_have_a_kind_of_their_own(source: Path) -> None:
+    listed = kinds(source, source)
+    assert {path for path, kind in listed.items() if kind == "linked"} == {
         *("to-file", "to-folder", "folder/to-parent", "to-link", "out-and-in")
     }
-    assert {path for path, kind in found.items() if kind == "link"} == {
+    assert {path for path, kind in listed.items() if kind == "link"} == {
         *("round", "nowhere", "out", "out-file", "to-fifo")
     }
     both = kinds(source, source, source.parent / "source-beside")
     assert both["out"] == both["out-file"] == "linked"
 
 
-def test_a_folder_deeper_than_a_path_may_be_is_accounted_for(tmp_path: Path) -> None:
+def test_a_folder_deeper_than_the_longest_path_has_a_row(tmp_path: Path) -> None:
     handle = os.open(tmp_path, os.O_RDONLY)
     for _ in range(30):
         os.mkdir("d" * 200, dir_fd=handle)
@@ -79,13 +79,13 @@ def test_a_folder_deeper_than_a_path_may_be_is_accounted_for(tmp_path: Path) -> 
     assert list(kinds(tmp_path).values()) == ["unreadable_folder"]
 
 
-def test_what_may_be_listed_and_not_entered_is_accounted_for(source: Path) -> None:
+def test_entries_of_a_folder_without_search_permission_have_rows(source: Path) -> None:
     (source / "folder" / "sub").mkdir()
     (source / "folder").chmod(0o444)
     try:
         with bound_by_permissions():
-            found = kinds(source)
-        assert found["folder/file"] == "unreadable_file" and found["folder/sub"] == "unreadable_folder"
+            listed = kinds(source)
+        assert listed["folder/file"] == "unreadable_file" and listed["folder/sub"] == "unreadable_folder"
     finally:
         (source / "folder").chmod(0o755)
 
@@ -113,7 +113,7 @@ def test_the_source_itself_may_be_a_link(source: Path, tmp_path: Path) -> None:
 
 
 class Disk:
-    """Lets one call at one path fail, while it is entered: `stat`, `type` (and stat), `open`, `read` or `follow`."""
+    """Context in which one call at one path fails: `stat`, `type` (and stat), `open`, `read` or `follow`."""
 
     def __init__(self, call: str, path: Path, error: int) -> None:
         self._call, self._path, self._error = call, os.fsencode(path), error
@@ -212,7 +212,7 @@ ENTRIES = ("file", "folder", "folder/one", "folder/two", "folder/sub", "folder/s
     error=st.sampled_from(sorted(errno.errorcode)),
     linked=st.booleans(),
 )
-def test_whatever_a_disk_answers_no_entry_is_dropped_in_silence(
+def test_no_error_of_the_disk_drops_an_entry_silently(
     tree: Path, call: str, name: str, error: int, linked: bool
 ) -> None:
     with Disk(call, tree / name, error):
@@ -222,19 +222,19 @@ def test_whatever_a_disk_answers_no_entry_is_dropped_in_silence(
             assert "config key 'source'" in str(refusal) and "\n" not in str(refusal)
             assert os.strerror(error) in str(refusal)
             return
-    found = {row[0]: row[1] for row in rows}
-    closed = [path for path, kind in found.items() if kind == "unreadable_folder"]
+    listed = {row[0]: row[1] for row in rows}
+    closed = [path for path, kind in listed.items() if kind == "unreadable_folder"]
     for entry in set(ENTRIES) - {"folder", "folder/sub"}:
-        is_gone = error == errno.ENOENT and (entry == name or entry.startswith(f"{name}/"))
+        is_deleted = error == errno.ENOENT and (entry == name or entry.startswith(f"{name}/"))
         is_in_closed = any(path == "." or entry.startswith(f"{path}/") for path in closed)
-        assert entry in found or is_in_closed or is_gone, (call, name, errno.errorcode[error])
-    assert len(found) == len(rows)
-    for path, kind in found.items():
+        assert entry in listed or is_in_closed or is_deleted, (call, name, errno.errorcode[error])
+    assert len(listed) == len(rows)
+    for path, kind in listed.items():
         if kind == "unreadable_file":
             assert path == name or (call, path) == ("follow", "folder/link")
 
 
-def test_an_error_of_the_disk_costs_the_entry_alone_and_a_disk_that_fails_is_refused(tree: Path) -> None:
+def test_a_few_errors_of_the_disk_are_listed_and_many_are_refused(tree: Path) -> None:
     with Disk("stat", tree / "folder/one", errno.EIO):
         rows = listing.list_sources({"": tree}, largest_loss=0.5)
     assert {row[0]: row[1:] for row in rows}["folder/one"] == ["unreadable_file", "EIO"] and len(rows) == 5

@@ -1,4 +1,4 @@
-"""Rows of tables are what Python's own csv module writes and reads."""
+"""Rows of tables agree with Python's csv module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CELLS = st.one_of(
 
 
 @given(st.lists(CELLS, min_size=1, max_size=4))
-def test_a_row_is_what_the_csv_module_writes(values: list[object]) -> None:
+def test_a_row_agrees_with_the_csv_module(values: list[object]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(["" if value is None else value for value in values])
     assert csv_tables.line(values) == text.getvalue()[:-2] + "\n"

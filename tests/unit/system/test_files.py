@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also where the system has less than Linux usually has."""
+"""Atomic and durable files, locks and JSON, also on systems without syncfs or locks."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomzarr.privacy import pseudonyms
-from dicomzarr.system import digested_json, flush, json_files, locks
-from dicomzarr.system import files as storage
+from dicomzarr.system import digested_json, files, flush, json_files, locks
 from dicomzarr.vocabulary import errors
 
 
-def test_a_record_tells_every_flip_and_cut(tmp_path: Path) -> None:
+def test_every_flipped_bit_and_cut_of_a_record_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    said = {"claims": {"a": [1, "x"]}, "schema_version": 1, "zz": "é"}
-    data = digested_json.record_json(said)
+    record = {"claims": {"a": [1, "x"]}, "schema_version": 1, "zz": "é"}
+    data = digested_json.record_json(record)
     path.write_bytes(data)
-    assert digested_json.read_record(path) == said
+    assert digested_json.read_record(path) == record
     damaged = [data[:at] for at in range(len(data))]
     damaged += [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in range(len(data))]
-    for wrong in [*damaged, data + b"\n", json_files.canonical_json(said), b"[]", b"{}"]:
-        path.write_bytes(wrong)
+    for content in [*damaged, data + b"\n", json_files.canonical_json(record), b"[]", b"{}"]:
+        path.write_bytes(content)
         with pytest.raises(errors.Damaged):
             digested_json.read_record(path)
 
 
-def test_a_folder_in_the_place_of_a_file_makes_way(tmp_path: Path) -> None:
-    place = tmp_path / "file"
-    (place / "below").mkdir(parents=True)
-    storage.write_if_changed(place, b"content")
-    assert place.read_bytes() == b"content"
+def test_a_folder_at_the_path_of_a_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    (path / "below").mkdir(parents=True)
+    files.write_if_changed(path, b"content")
+    assert path.read_bytes() == b"content"
 
 
 def test_a_file_may_be_written_out_before_its_flush(tmp_path: Path) -> None:
@@ -48,20 +47,20 @@ def test_a_file_may_be_written_out_before_its_flush(tmp_path: Path) -> None:
     with open(path, "rb") as stream:
         flush.begin_to_write_out(stream.fileno())
     assert path.read_bytes() == bytes(range(256)) * 8192
-    flush.begin_to_write_out(-1)  # what the system refuses is left to the flush
+    flush.begin_to_write_out(-1)  # errors are left to the flush
 
 
 def test_shared_files_become_durable_together(tmp_path: Path) -> None:
-    files = flush.Staged(flush.Disk(tmp_path), private=False)
+    staged = flush.Staged(flush.Disk(tmp_path), private=False)
     old, new = tmp_path / "below/old", tmp_path / "below/new"
-    storage.write_atomically(old, b"as it was")
+    files.write_atomically(old, b"unchanged")
     before = old.stat()
-    files.add_if_changed(old, b"as it was")
-    files.add_if_changed(new, b"new")
-    assert not new.exists() and len(files) == 1
-    files.publish()
+    staged.add_if_changed(old, b"unchanged")
+    staged.add_if_changed(new, b"new")
+    assert not new.exists() and len(staged) == 1
+    staged.publish()
     assert new.read_bytes() == b"new" and old.stat() == before
-    assert new.stat().st_mode == old.stat().st_mode  # for whom the umask lets
+    assert new.stat().st_mode == old.stat().st_mode  # both follow the umask
     assert sorted(path.name for path in old.parent.iterdir()) == ["new", "old"]
 
 
@@ -74,8 +73,8 @@ def no_syncfs(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Libc())
 
 
-def test_what_is_flushed_was_opened_before_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linux tells a descriptor only of errors since it was opened, or of those that nobody has been told of."""
+def test_the_disk_is_opened_before_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux reports to a descriptor only write-back errors since it was opened, and those not reported before."""
     opened: list[str] = []
     real = os.open
     monkeypatch.setattr(
@@ -98,20 +97,20 @@ def test_without_syncfs_each_file_is_flushed(tmp_path: Path, monkeypatch: pytest
     assert flushed == [str(written)]
 
 
-def test_an_error_of_the_disk_is_no_missing_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_disk_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_syncfs(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match="Input/output error"):
         flush.Disk(tmp_path).flush()
 
 
-def test_a_file_system_without_locks_is_told_and_used(
+def test_a_file_system_without_locks_is_used_with_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    os.close(locks.hold_run(tmp_path, "now"))
+    os.close(locks.lock_run(tmp_path, "now"))
     assert "has no locks" in capsys.readouterr().err
     assert locks.holder(tmp_path) == ""
     locks.wait_for_orphans(tmp_path)
@@ -119,7 +118,7 @@ def test_a_file_system_without_locks_is_told_and_used(
         pass
 
 
-def test_no_new_key_where_records_tell_of_a_lost_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_new_key_if_records_show_that_one_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DICOMZARR_KEY", raising=False)
     with pytest.raises(pseudonyms.KeyProblem, match="is missing"):
         pseudonyms.establish(tmp_path, set(), begun=True)
@@ -131,7 +130,7 @@ NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False,
 
 
 @given(st.dictionaries(WORDS, st.one_of(WORDS, NUMBERS, st.none(), st.lists(st.one_of(WORDS, NUMBERS), max_size=6))))
-def test_a_json_line_is_ascii_sorted_and_says_the_same(value: dict[str, object]) -> None:
+def test_a_json_line_is_ascii_sorted_and_equal_in_value(value: dict[str, object]) -> None:
     line = json_files.json_line(value)
     assert line.isascii() and "\n" not in line
     assert list(json.loads(line)) == sorted(value)

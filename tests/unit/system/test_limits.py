@@ -1,4 +1,4 @@
-"""Other limits try again what the old ones set aside, and nothing else."""
+"""Under other limits only files that the old limits refused are tried again."""
 
 from __future__ import annotations
 
@@ -50,28 +50,28 @@ def run(results: Results, **budget: int) -> tuple[int, dict[str, str]]:
     batches.plan_batches(results, headers, contents, IDS, series_each=10, bytes_each=1 << 40)
     (plan,) = results.plans.glob("*-*.json")
     options = Options("balanced", "slice", 1e-3, 0.0, "keep", ("a 1",), "c")
-    done = batch.extract_batch(plan, results.inventory, results, IDS, options)
-    records = [SeriesRecord.load(results.series_record("extract_batch", series)) for series in done.series]
-    return done.counts["extracted"], {file.path: file.reason for record in records for file in record.files}
+    record = batch.extract_batch(plan, results.inventory, results, IDS, options)
+    records = [SeriesRecord.load(results.series_record("extract_batch", series)) for series in record.series]
+    return record.counts["extracted"], {file.path: file.reason for record in records for file in record.files}
 
 
-def test_other_limits_try_again_what_the_old_ones_set_aside(results: Results) -> None:
+def test_other_limits_retry_only_refused_files(results: Results) -> None:
     extracted, reasons = run(results, megabytes=64)
     assert extracted == 2 and reasons.pop("large.dcm") == "too_large" and set(reasons.values()) == {""}
     assert run(results, megabytes=64)[0] == 0
-    assert run(results, megabytes=80)[0] == 1  # tried again, in vain
+    assert run(results, megabytes=80)[0] == 1  # tried again, without success
     extracted, reasons = run(results, megabytes=256)
     assert extracted == 1 and set(reasons.values()) == {""}
-    assert run(results, megabytes=64)[0] == 0  # what is whole stays
+    assert run(results, megabytes=64)[0] == 0  # complete series stay
 
 
-def test_more_frames_than_memory_has_room_for_are_refused(results: Results, tmp_path: Path) -> None:
+def test_more_frames_than_fit_into_memory_are_refused(results: Results, tmp_path: Path) -> None:
     assert Limits().frames > 300_000
     geometry = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "NumberOfFrames": 40_000}
-    one = ct_slice("many", 0, pixels=np.zeros((1, 1)), **geometry)
-    one.PixelData = bytes(80_000)
-    path = save(one, tmp_path / "source" / "many.dcm")
-    found = path.stat()
-    row = ["many.dcm", "file", found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    image = ct_slice("many", 0, pixels=np.zeros((1, 1)), **geometry)
+    image.PixelData = bytes(80_000)
+    path = save(image, tmp_path / "source" / "many.dcm")
+    status = path.stat()
+    row = ["many.dcm", "file", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     results.inventory.write_bytes(results.inventory.read_bytes() + json_files.canonical_json(row))
     assert run(results, megabytes=64)[1]["many.dcm"] == "too_large"

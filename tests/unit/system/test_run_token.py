@@ -1,4 +1,4 @@
-"""The token of a run: which jobs may work, and which are late."""
+"""The token of a run: jobs of a run that is over refuse to work."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_the_jobs_of_another_run_may_not(tmp_path: Path, monkeypatch: pytest.Mon
         run_token.check(tmp_path)
 
 
-def test_a_token_that_appears_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_waits_for_a_token_that_appears_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(run_token.VARIABLE, "mine")
     writes = "import sys, time; time.sleep(0.3); open(sys.argv[1], 'w').write('{\"token\": \"mine\"}')"
     with subprocess.Popen([sys.executable, "-c", writes, str(tmp_path / "run.json")]):
         run_token.check(tmp_path, latency=60)
 
 
-def test_the_end_of_a_run_leaves_the_token_of_a_newer_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ending_a_run_keeps_the_token_of_a_newer_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     older = run_token.begin(tmp_path)
     monkeypatch.setattr(run_token, "_begun", [])  # as in another process
     newer = run_token.begin(tmp_path)
@@ -56,7 +56,7 @@ def test_the_end_of_a_run_leaves_the_token_of_a_newer_one(tmp_path: Path, monkey
     assert not (tmp_path / "run.json").exists()
 
 
-def test_a_process_that_ends_by_itself_ends_its_run(tmp_path: Path) -> None:
+def test_a_process_that_is_not_killed_ends_its_run(tmp_path: Path) -> None:
     program = "import sys; from pathlib import Path; from dicomzarr.system import run_token\n"
     program += "print(run_token.begin(Path(sys.argv[1])), flush=True)"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
@@ -64,8 +64,8 @@ def test_a_process_that_ends_by_itself_ends_its_run(tmp_path: Path) -> None:
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     assert list(tmp_path.iterdir()) == []
     killed = command[:2] + [program + "; import os; os.kill(os.getpid(), 9)", str(tmp_path)]
-    done = subprocess.run(killed, env=environment, check=False, stdout=subprocess.PIPE, text=True)
-    assert json.loads((tmp_path / "run.json").read_text()) == {"token": done.stdout.strip()}
+    printed = subprocess.run(killed, env=environment, check=False, stdout=subprocess.PIPE, text=True).stdout
+    assert json.loads((tmp_path / "run.json").read_text()) == {"token": printed.strip()}
 
 
 def test_a_workflow_of_two_datasets_has_one_token(tmp_path: Path) -> None:
@@ -77,5 +77,5 @@ def test_a_workflow_of_two_datasets_has_one_token(tmp_path: Path) -> None:
         run_token.end(tmp_path / name, run_token.current(tmp_path / name))
 
 
-def test_what_no_run_started_may_work(tmp_path: Path) -> None:
+def test_a_process_outside_of_any_run_may_work(tmp_path: Path) -> None:
     run_token.check(tmp_path)

@@ -1,4 +1,4 @@
-"""What dies, hangs, bloats or babbles in the child costs one call."""
+"""A crash, a hang, too much memory or output in the child costs one call."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def pid() -> int:
 
 
 @pytest.mark.parametrize("number", sorted(sandbox.DISK_ERRORS))
-def test_an_error_of_the_disk_says_nothing_about_the_data(number: int) -> None:
+def test_an_error_of_the_disk_is_not_blamed_on_the_data(number: int) -> None:
     with pytest.raises(OSError) as caught:
         sandbox.call(fail, number)
     assert caught.value.errno == number and "SMITH" not in str(caught.value)
@@ -131,11 +131,11 @@ def test_one_call_is_lost_and_the_next_is_answered(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_waits_too_long_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_waits_too_long_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PATIENCE", 1)
     limits.use(Limits(seconds=1, megabytes=65))  # a child of its own
     with pytest.raises(SetAside, match="timeout"):
-        sandbox.call(time.sleep, 60)  # it would return, were it let
+        sandbox.call(time.sleep, 60)  # it would return without the limit
 
 
 def test_a_child_that_waits_for_calls_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,11 +147,11 @@ def test_a_child_that_waits_for_calls_does_not_hang(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 5), (300, 400, 3)])
-def test_arrays_come_back_whole_and_writable(shape: tuple[int, ...]) -> None:
-    want = np.arange(np.prod(shape), dtype="<i2").reshape(shape)
-    got = sandbox.call(np.transpose, want)
-    np.testing.assert_array_equal(got, want.T)
-    got += 1
+def test_arrays_are_returned_exactly_and_writable(shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape), dtype="<i2").reshape(shape)
+    transposed = sandbox.call(np.transpose, array)
+    np.testing.assert_array_equal(transposed, array.T)
+    transposed += 1
 
 
 def test_reasons_changes_and_interrupts_are_passed_on() -> None:
@@ -170,10 +170,10 @@ def test_the_child_writes_no_core() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))  # what this process may
     try:
         limits.use(Limits(seconds=3, megabytes=64))
-        said = sandbox.call(limits_of_process)
+        table = sandbox.call(limits_of_process)
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, before)
-    assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in said.split("\n"))
+    assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in table.split("\n"))
 
 
 def test_a_program_that_takes_cores_gets_no_memory() -> None:
@@ -181,8 +181,8 @@ def test_a_program_that_takes_cores_gets_no_memory() -> None:
     assert int(sandbox.call(Path.read_text, Path("/proc/self/coredump_filter")), 16) == 0
     code = "from dicomzarr.system import limits; limits.dump_no_core(); import os; os.execvp('sh', ['sh', '-c', "
     code += "'ulimit -c; cat /proc/self/coredump_filter'])"
-    said = subprocess.run([sys.executable, "-c", code], env=SEALED, capture_output=True, text=True, check=True).stdout
-    assert [int(line, 16) for line in said.split()] == [0, 0]
+    printed = subprocess.run([sys.executable, "-c", code], env=SEALED, capture_output=True, text=True, check=True)
+    assert [int(line, 16) for line in printed.stdout.split()] == [0, 0]
 
 
 def test_the_child_ends_with_its_parent() -> None:
@@ -209,8 +209,8 @@ def test_other_limits_mean_another_child() -> None:
 # ---- Several calls at once, and calls that are tried again
 
 
-def test_a_death_among_many_calls_costs_that_call_alone() -> None:
-    secret = object()  # a child finds it in its memory: it cannot be pickled
+def test_a_death_among_many_calls_costs_one_call() -> None:
+    secret = object()  # children inherit it: it cannot be pickled
 
     def work(number: int) -> tuple[int, int]:
         assert secret is not None
@@ -220,31 +220,32 @@ def test_a_death_among_many_calls_costs_that_call_alone() -> None:
             raise ValueError("SMITH^JOHN")
         return number * number, os.getpid()
 
-    found, codes = {}, {}
+    results, codes = {}, {}
     for (number,), answer in sandbox.each(work, ((number,) for number in range(40)), 2):
         try:
-            found[number] = answer.result()
+            results[number] = answer.result()
         except SetAside as error:
             codes[number] = error.code
     assert codes == {3: "decoder_died", 5: "decode_error"}
-    assert {number: square for number, (square, _) in found.items()} == {n: n * n for n in range(40) if n not in (3, 5)}
-    assert os.getpid() not in {process for _, process in found.values()}
+    squares = {number: square for number, (square, _) in results.items()}
+    assert squares == {n: n * n for n in range(40) if n not in (3, 5)}
+    assert os.getpid() not in {process for _, process in results.values()}
     assert not sandbox._children and not sandbox._functions
 
 
-def test_calls_are_answered_at_once_and_under_no_limits() -> None:
+def test_calls_run_at_the_same_time_and_without_limits() -> None:
     ours, theirs = os.pipe()
 
     def work(number: int) -> int:
         if number == 0:
-            return len(os.read(ours, 1)) + len(bytearray(256 << 20))  # waits for the other
+            return len(os.read(ours, 1)) + len(bytearray(256 << 20))  # waits for the other call
         return os.write(theirs, b"x")
 
     answers = [answer.result() for _, answer in sandbox.each(work, [(0,), (1,)], 2)]
     assert sorted(answers) == [1, 1 + (256 << 20)]
 
 
-def test_who_gives_up_leaves_no_child() -> None:
+def test_closing_the_generator_leaves_no_child() -> None:
     calls = sandbox.each(lambda number: time.sleep(60 * (number > 0)) or os.getpid(), ((n,) for n in range(9)), 2)
     _, answer = next(calls)
     calls.close()
@@ -253,7 +254,7 @@ def test_who_gives_up_leaves_no_child() -> None:
         os.kill(answer.result(), 0)
 
 
-def test_a_child_that_is_killed_is_tried_again_once(tmp_path: Path) -> None:
+def test_work_of_a_killed_child_is_retried_once(tmp_path: Path) -> None:
     tries = tmp_path / "tries"
 
     def work(deaths: int) -> list[str]:
@@ -274,7 +275,7 @@ def test_a_child_that_is_killed_is_tried_again_once(tmp_path: Path) -> None:
         sandbox.call_again(lambda: (_ for _ in ()).throw(ValueError("in words")))
 
 
-def test_a_note_is_there_until_the_job_ends(tmp_path: Path) -> None:
+def test_a_note_exists_until_the_job_ends(tmp_path: Path) -> None:
     notes = sandbox.Notes(tmp_path, "0001")
     assert notes.suspect() == ""
     notes.begin("0123456789abcdef")

@@ -1,4 +1,4 @@
-"""Versions of the packages that shape the data."""
+"""Versions of the packages that may change bytes of the dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads that work ahead: in order, not too far, and never behind the back of a caller who has given up."""
+"""Thread pool: results in order, computed a limited number ahead, no work after the caller has stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from dicomzarr.system import thread_pool
 from dicomzarr.system.thread_pool import ThreadPool
 
-SIZE = thread_pool.WORTH_IT
+SIZE = thread_pool.MIN_PARALLEL_BYTES
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -24,12 +24,12 @@ def test_results_come_in_order(threads: int) -> None:
 
 
 def test_threads_share_the_work() -> None:
-    barrier = threading.Barrier(3, timeout=60)  # nobody passes before three are there; against a hang alone
+    barrier = threading.Barrier(3, timeout=60)  # opens once three threads wait; the timeout is only against a hang
     assert list(ThreadPool(3).map(lambda _: barrier.wait() >= 0, range(6), SIZE)) == [True] * 6
 
 
 @pytest.mark.parametrize(("size", "most"), [(SIZE, 6), (thread_pool.WAITING // 2, 2), (10 * thread_pool.WAITING, 1)])
-def test_few_results_wait_for_their_turn(size: int, most: int) -> None:
+def test_few_results_are_computed_ahead(size: int, most: int) -> None:
     taken = 0
 
     def items():
@@ -43,8 +43,8 @@ def test_few_results_wait_for_their_turn(size: int, most: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_an_error_comes_in_its_turn_and_ends_the_work(threads: int) -> None:
-    running, got = [], []
+def test_an_error_is_raised_in_order_and_ends_the_work(threads: int) -> None:
+    running, results = [], []
 
     def work(number: int) -> int:
         running.append(number)
@@ -56,8 +56,8 @@ def test_an_error_comes_in_its_turn_and_ends_the_work(threads: int) -> None:
 
     with pytest.raises(ValueError, match="5"):
         for number in ThreadPool(threads).map(work, range(100), SIZE):
-            got.append(number)
-    assert got == [0, 1, 2, 3, 4] and running == [5]
+            results.append(number)
+    assert results == [0, 1, 2, 3, 4] and running == [5]
 
 
 def test_a_fork_has_threads_of_its_own() -> None:
@@ -74,6 +74,6 @@ def test_a_fork_has_threads_of_its_own() -> None:
     os.close(mine)
 
 
-def test_small_results_are_made_by_the_caller() -> None:
-    made_by = set(ThreadPool(3).map(lambda _: threading.get_ident(), range(20), SIZE - 1))
-    assert made_by == {threading.get_ident()}
+def test_small_results_are_computed_by_the_caller() -> None:
+    threads = set(ThreadPool(3).map(lambda _: threading.get_ident(), range(20), SIZE - 1))
+    assert threads == {threading.get_ident()}

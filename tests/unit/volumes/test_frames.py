@@ -22,14 +22,14 @@ AXIAL = [1, 0, 0, 0, 1, 0]
 
 
 def item(**values: Any) -> Dataset:
-    found = Dataset()
+    dataset = Dataset()
     for keyword, value in values.items():
-        setattr(found, keyword, value)
-    return found
+        setattr(dataset, keyword, value)
+    return dataset
 
 
 def group(**sequences: Dataset) -> Dataset:
-    return item(**{keyword: Sequence([found]) for keyword, found in sequences.items()})
+    return item(**{keyword: Sequence([only]) for keyword, only in sequences.items()})
 
 
 def header(frames: int = 1, modality: str = "MR", sop: str = "1.2.840.10008.5.1.4.1.1.4.1", **more: Any) -> Dataset:
@@ -67,8 +67,8 @@ def position(z: float) -> Dataset:
     return item(ImagePositionPatient=[1, 2, z])
 
 
-def read(made: Dataset) -> list[Frame]:
-    return frames_of_header(made)
+def read(dataset: Dataset) -> list[Frame]:
+    return frames_of_header(dataset)
 
 
 # ---------------------------------------------------------------------------------------------------- single frames
@@ -185,7 +185,7 @@ def test_trigger_delays_times_and_inversions_of_frames() -> None:
     assert frames[0].causes["reference_time_s"] - frames[0].causes["acquisition_time_s"] == 59.75
 
 
-def test_dimension_indices_order_what_nothing_else_explains() -> None:
+def test_dimension_indices_sort_frames_as_a_last_resort() -> None:
     def each(n: int) -> Dataset:
         content = item(DimensionIndexValues=[n % 2 + 1, 9 - n // 2])
         return group(PlanePositionSequence=position(n % 2), FrameContentSequence=content)
@@ -195,24 +195,24 @@ def test_dimension_indices_order_what_nothing_else_explains() -> None:
     assert volume.t_axis == {"means": ["dimension_2"], "values": [7, 8, 9]}
 
 
-def test_stacks_named_in_words_come_apart() -> None:
+def test_frames_are_split_by_stack_id() -> None:
     def each(n: int) -> Dataset:
         return group(PlanePositionSequence=position(n), FrameContentSequence=item(StackID="AB"[n // 3]))
 
     assert [len(v.places) for v in lay_out(read(enhanced(6, each)))] == [3, 3]
 
 
-def test_groups_that_do_not_count_the_frames_place_none() -> None:
-    made = enhanced(4, lambda n: group(PlanePositionSequence=position(n)))
-    made.NumberOfFrames = 5
-    frames = read(made)
+def test_no_frame_is_placed_if_the_number_of_groups_differs() -> None:
+    dataset = enhanced(4, lambda n: group(PlanePositionSequence=position(n)))
+    dataset.NumberOfFrames = 5
+    frames = read(dataset)
     assert [f.position for f in frames] == [None] * 5
     (volume,) = lay_out(frames)
     assert volume.flags == ("functional_groups_mismatch",)
     assert (volume.axes, volume.affine_lps) == (("t", "y", "x"), None)
 
 
-def test_a_frame_without_position_takes_it_from_all() -> None:
+def test_one_frame_without_position_leaves_all_without() -> None:
     frames = read(enhanced(3, lambda n: group(PlanePositionSequence=position(n)) if n else Dataset()))
     assert [f.position for f in frames] == [None] * 3
     assert frames[0].flags == ("partial_geometry",)
@@ -223,21 +223,21 @@ def test_malformed_positions_count_as_unknown(bad: Any) -> None:
     assert vector(bad) is None
 
 
-def test_sequences_that_are_none_count_as_absent() -> None:
-    made = enhanced(2, lambda n: item(PlanePositionSequence=Sequence([])))
-    made.SharedFunctionalGroupsSequence = Sequence([])
-    assert [(f.position, f.orientation) for f in read(made)] == [(None, None)] * 2
+def test_empty_sequences_count_as_absent() -> None:
+    dataset = enhanced(2, lambda n: item(PlanePositionSequence=Sequence([])))
+    dataset.SharedFunctionalGroupsSequence = Sequence([])
+    assert [(f.position, f.orientation) for f in read(dataset)] == [(None, None)] * 2
 
 
 def test_reading_takes_time_in_proportion_to_the_frames() -> None:
     seconds = {}  # of processor time, the least of three tries, by number of frames
     for count in (125, 1000):
         groups = {"FrameContentSequence": item(StackID="1")}
-        made = enhanced(count, lambda n, groups=groups: group(PlanePositionSequence=position(n), **groups))
+        dataset = enhanced(count, lambda n, groups=groups: group(PlanePositionSequence=position(n), **groups))
         tries = []
         for _ in range(3):
             began = time.thread_time()
-            (volume,) = lay_out(read(made))
+            (volume,) = lay_out(read(dataset))
             tries.append(time.thread_time() - began)
             assert volume.shape == (count, 4, 6)
         seconds[count] = min(tries)
@@ -247,7 +247,7 @@ def test_reading_takes_time_in_proportion_to_the_frames() -> None:
 # ------------------------------------------------------------------------------------------------- tiles and segments
 
 
-def test_functional_groups_do_not_pile_up_in_memory() -> None:
+def test_functional_groups_are_freed_once_they_are_read() -> None:
     def each(n: int) -> Dataset:
         return group(
             PlanePositionSequence=position(n),
@@ -260,24 +260,24 @@ def test_functional_groups_do_not_pile_up_in_memory() -> None:
 
     stream = io.BytesIO()
     dcmwrite(stream, enhanced(250, each), implicit_vr=False, little_endian=True)
-    found = dcmread(stream, force=True)
-    len(found.PerFrameFunctionalGroupsSequence)  # which pydicom reads on demand
+    parsed = dcmread(stream, force=True)
+    len(parsed.PerFrameFunctionalGroupsSequence)  # which pydicom reads on demand
     tracemalloc.start()
-    frames = read(found)
+    frames = read(parsed)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(frames) == 250 and frames[7].causes["b_value"] == 7
     assert peak < 250 * 6000
 
 
-def test_tiles_of_a_full_slide_lie_row_by_row() -> None:
-    made = header(
+def test_tiles_of_a_tiled_full_image_run_row_by_row() -> None:
+    dataset = header(
         12, "SM", "1.2.840.10008.5.1.4.1.1.77.1.6",
         DimensionOrganizationType="TILED_FULL", TotalPixelMatrixRows=7, TotalPixelMatrixColumns=13,
         TotalPixelMatrixFocalPlanes=2,
         SharedFunctionalGroupsSequence=Sequence([group(PixelMeasuresSequence=item(PixelSpacing=[0.001, 0.002]))]),
     )  # fmt: skip
-    (volume,) = lay_out(read(made))
+    (volume,) = lay_out(read(dataset))
     assert (volume.kind, volume.spacing_mm) == ("tiles", {"y": 0.001, "x": 0.002})
     assert volume.t_axis is not None
     assert volume.t_axis["means"] == ["row_offset", "column_offset", "focal_plane"]
@@ -285,12 +285,12 @@ def test_tiles_of_a_full_slide_lie_row_by_row() -> None:
     assert volume.t_axis["values"] == [[*offset, plane] for plane in (0, 1) for offset in offsets]
 
 
-def test_tiles_that_do_not_fit_stay_unplaced() -> None:
-    made = header(
+def test_tiles_that_do_not_fit_get_no_offsets() -> None:
+    dataset = header(
         5, "SM", "1.2.840.10008.5.1.4.1.1.77.1.6",
         DimensionOrganizationType="TILED_FULL", TotalPixelMatrixRows=7, TotalPixelMatrixColumns=13,
     )  # fmt: skip
-    (volume,) = lay_out(read(made))
+    (volume,) = lay_out(read(dataset))
     assert (volume.kind, volume.flags) == ("tiles", ("unplaced_tiles",))
     assert volume.t_axis == {"means": ["frame"], "values": [0, 1, 2, 3, 4]}
 
@@ -333,29 +333,29 @@ def test_dose_offsets_that_are_coordinates() -> None:
     assert [row[2] for row in volume.affine_lps] == [0, 0, 2.5, 0]
 
 
-def test_dose_offsets_that_fall() -> None:
+def test_descending_dose_offsets() -> None:
     (volume,) = lay_out(read(dose([0, -2, -4])))
     assert [p.frame.number for p in volume.places] == [2, 1, 0]
     assert volume.origin_lps == (10, 20, -54)
 
 
 def test_dose_offsets_run_along_the_normal() -> None:
-    found = dose_positions((1.0, 2.0, 3.0), (0.0, 1.0, 0.0, 0.0, 0.0, -1.0), [0.0, 2.0], 2)
-    assert found == [(1.0, 2.0, 3.0), (-1.0, 2.0, 3.0)]
+    positions = dose_positions((1.0, 2.0, 3.0), (0.0, 1.0, 0.0, 0.0, 0.0, -1.0), [0.0, 2.0], 2)
+    assert positions == [(1.0, 2.0, 3.0), (-1.0, 2.0, 3.0)]
     assert dose_positions((1.0, 2.0, 3.0), (0.0, 1.0, 0.0, 0.0, 0.0, -1.0), [3.0, 5.0], 2) is None
 
 
-def test_dose_offsets_of_another_number_place_nothing() -> None:
-    made = dose([0, 2, 4])
-    made.NumberOfFrames = 2
-    (volume,) = lay_out(read(made))
+def test_no_dose_plane_is_placed_if_the_number_of_offsets_differs() -> None:
+    dataset = dose([0, 2, 4])
+    dataset.NumberOfFrames = 2
+    (volume,) = lay_out(read(dataset))
     assert (volume.axes, volume.flags) == (("t", "y", "x"), ("dose_offsets_mismatch",))
 
 
 def test_one_dose_plane_lies_at_its_position() -> None:
-    made = dose([0, 2, 4])
-    made.NumberOfFrames = 1
-    (volume,) = lay_out(read(made))
+    dataset = dose([0, 2, 4])
+    dataset.NumberOfFrames = 1
+    (volume,) = lay_out(read(dataset))
     assert (volume.axes, volume.origin_lps) == (("y", "x"), (10, 20, -50))
 
 
@@ -381,16 +381,15 @@ def test_one_dose_plane_lies_at_its_position() -> None:
     ],
 )
 def test_times(day: str, clock: str | None, seconds: float | None) -> None:
-    found = date_time(day, clock)
-    assert found == (pytest.approx(seconds) if seconds is not None else None)
+    assert date_time(day, clock) == (pytest.approx(seconds) if seconds is not None else None)
 
 
 @given(st.one_of(st.none(), st.text(), st.binary(), st.floats(), st.lists(st.one_of(st.text(), st.floats()))))
 def test_no_value_of_a_header_raises(value: Any) -> None:
-    found = number(value)
-    assert found is None or math.isfinite(found)
+    converted = number(value)
+    assert converted is None or math.isfinite(converted)
     numbers(value)
     date_time(value)
     date_time("20200101", value)
-    place = vector(value)
-    assert place is None or max(map(abs, place)) <= FARTHEST_MM
+    position = vector(value)
+    assert position is None or max(map(abs, position)) <= FARTHEST_MM

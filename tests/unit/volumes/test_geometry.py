@@ -15,7 +15,7 @@ angles = st.floats(-math.pi, math.pi)
 
 
 def turned(a: float, b: float, c: float) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Rows, columns and normal of a plane turned by three angles, in arithmetic of its own."""
+    """Row cosines, column cosines and normal of a plane turned by three angles, computed independently."""
     ca, sa, cb, sb, cc, sc = math.cos(a), math.sin(a), math.cos(b), math.sin(b), math.cos(c), math.sin(c)
     row = (ca * cb, sa * cb, -sb)
     column = (ca * sb * sc - sa * cc, sa * sb * sc + ca * cc, cb * sc)
@@ -40,7 +40,7 @@ def test_the_normal_is_row_cross_column(a: float, b: float, c: float) -> None:
         (math.nan, 0.0, 0.0, 0.0, 1.0, 0.0),
     ],
 )
-def test_what_is_no_plane_has_no_normal(bad: tuple[float, ...]) -> None:
+def test_invalid_cosines_have_no_normal(bad: tuple[float, ...]) -> None:
     with pytest.raises(geometry.GeometryError):
         geometry.slice_normal(bad)
     assert not geometry.is_plane(geometry.cosines(bad))
@@ -71,8 +71,8 @@ def test_order_and_affine_of_any_orientation(a: float, b: float, c: float, slice
     for x, y, z in ((0, 0, 0), (5, 0, 0), (0, 9, 0), (3, 4, slices - 1)):
         # PS3.3 C.7.6.2.1-1, written out for one voxel.
         expected = [points[z][i] + row[i] * spacing[1] * x + column[i] * spacing[0] * y for i in range(3)]
-        found = [r[0] * x + r[1] * y + r[2] * z + r[3] for r in affine[:3]]
-        assert found == pytest.approx(expected, abs=1e-6)
+        position = [r[0] * x + r[1] * y + r[2] * z + r[3] for r in affine[:3]]
+        assert position == pytest.approx(expected, abs=1e-6)
 
 
 def test_order_agrees_with_highdicom() -> None:
@@ -114,11 +114,11 @@ def test_distances_that_drift_are_not_uniform() -> None:
     ],
 )
 def test_missing_slices_are_counted(depths: list[float], missing: int) -> None:
-    found = geometry.regularity(depths)
-    assert (found.kind, found.missing) == ("gap", missing)
+    regular = geometry.regularity(depths)
+    assert (regular.kind, regular.missing) == ("gap", missing)
 
 
-def test_steps_without_a_measure_are_uneven() -> None:
+def test_distances_without_a_common_step_are_uneven() -> None:
     assert geometry.regularity([0, 1, 2.4, 3.4]) == geometry.Regularity("uneven", None, 0)
 
 
@@ -132,9 +132,9 @@ def line(count: int, per_mm: tuple[float, float]) -> tuple[np.ndarray, np.ndarra
 
 
 def test_shear_of_a_tilted_gantry() -> None:
-    found = geometry.shear(*line(9, (0.0, math.tan(math.radians(15)))), 0.01)
-    assert found is not None
-    assert found.angle_deg == pytest.approx(15)
+    shear = geometry.shear(*line(9, (0.0, math.tan(math.radians(15)))), 0.01)
+    assert shear is not None
+    assert shear.angle_deg == pytest.approx(15)
 
 
 def test_no_shear_where_origins_leave_the_line_or_lean_too_far() -> None:

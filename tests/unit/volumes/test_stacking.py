@@ -19,7 +19,7 @@ AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 
 
-def made(index: int, z: float | None, causes: Mapping[str, float] | None = None, **more: Any) -> Frame:
+def frame(index: int, z: float | None, causes: Mapping[str, float] | None = None, **more: Any) -> Frame:
     frame = Frame(
         source=index,
         number=0,
@@ -44,23 +44,23 @@ def made(index: int, z: float | None, causes: Mapping[str, float] | None = None,
 
 
 def stack(*depths: float, start: int = 0, **more: Any) -> list[Frame]:
-    return [made(start + i, z, **more) for i, z in enumerate(depths)]
+    return [frame(start + i, z, **more) for i, z in enumerate(depths)]
 
 
 def grid(slices: int, times: int, causes: Any, **more: Any) -> list[Frame]:
     """Frames of `slices` positions and `times` times; `causes(z, t)` gives the numbers of each."""
     cells = [(z, t) for t in range(times) for z in range(slices)]
-    return [made(i, 2.0 * z, causes(z, t), **more) for i, (z, t) in enumerate(cells)]
+    return [frame(i, 2.0 * z, causes(z, t), **more) for i, (z, t) in enumerate(cells)]
 
 
-def one(frames: list[Frame]) -> Volume:
-    volumes = checked(frames)
+def only_volume(frames: list[Frame]) -> Volume:
+    volumes = checked_volumes(frames)
     assert len(volumes) == 1
     return volumes[0]
 
 
-def checked(frames: list[Frame]) -> list[Volume]:
-    """Lay out, and check what must hold whatever the frames are."""
+def checked_volumes(frames: list[Frame]) -> list[Volume]:
+    """Lay out frames, and check the invariants of any layout."""
     volumes = lay_out(frames)
     placed = Counter((p.frame.source, p.frame.number) for v in volumes for p in v.places)
     assert placed == Counter((f.source, f.number) for f in frames)
@@ -82,9 +82,9 @@ def checked(frames: list[Frame]) -> list[Volume]:
 
 def values(volume: Volume) -> list[Any]:
     assert volume.t_axis is not None
-    found = volume.t_axis["values"]
-    assert isinstance(found, list)
-    return found
+    rows = volume.t_axis["values"]
+    assert isinstance(rows, list)
+    return rows
 
 
 def means(volume: Volume) -> Any:
@@ -100,7 +100,7 @@ def depths(volume: Volume) -> list[float]:
 
 
 def test_a_plain_stack() -> None:
-    volume = one(stack(5, 0, 2.5, 7.5))
+    volume = only_volume(stack(5, 0, 2.5, 7.5))
     assert (volume.kind, volume.axes, volume.shape, volume.flags) == ("volume", ("z", "y", "x"), (4, 4, 6), ())
     assert depths(volume) == [0, 2.5, 5, 7.5]
     assert volume.spacing_mm == {"z": 2.5, "y": 0.5, "x": 0.25}
@@ -111,25 +111,25 @@ def test_a_plain_stack() -> None:
 
 def test_a_stack_against_the_axis_runs_along_its_own_normal() -> None:
     flipped = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
-    volume = one(stack(0, 1, 2, orientation=flipped))
+    volume = only_volume(stack(0, 1, 2, orientation=flipped))
     assert depths(volume) == [2, 1, 0]
     assert volume.affine_lps is not None
     assert [row[2] for row in volume.affine_lps] == [0, 0, -1, 0]
 
 
 def test_one_slice_has_no_axis_z() -> None:
-    volume = one(stack(3))
+    volume = only_volume(stack(3))
     assert (volume.kind, volume.axes, volume.affine_lps) == ("image", ("y", "x"), None)
     assert (volume.origin_lps, volume.orientation_lps) == ((0, 0, 3), AXIAL)
 
 
-def test_colour_stands_between_t_and_z() -> None:
-    volume = one(grid(3, 2, lambda z, t: {"echo_time_ms": float(t)}, samples=3, photometric="RGB"))
+def test_axis_c_lies_between_t_and_z() -> None:
+    volume = only_volume(grid(3, 2, lambda z, t: {"echo_time_ms": float(t)}, samples=3, photometric="RGB"))
     assert (volume.axes, volume.shape) == (("t", "c", "z", "y", "x"), (2, 3, 3, 4, 6))
 
 
-def test_a_gap_is_kept() -> None:
-    volume = one(stack(0, 2, 4, 10, 12))
+def test_a_gap_keeps_its_positions() -> None:
+    volume = only_volume(stack(0, 2, 4, 10, 12))
     assert volume.flags == ("gap",)
     assert volume.missing_slices == 2
     assert volume.positions_mm == (0, 2, 4, 10, 12)
@@ -138,15 +138,15 @@ def test_a_gap_is_kept() -> None:
 
 
 def test_uneven_slices_keep_their_positions() -> None:
-    volume = one(stack(0, 2, 4.3, 6.3))
+    volume = only_volume(stack(0, 2, 4.3, 6.3))
     assert (volume.flags, volume.missing_slices) == (("uneven_spacing",), 0)
     assert volume.positions_mm == (0, 2, 4.3, 6.3)
 
 
 def test_a_tilted_gantry_shears_the_affine() -> None:
     shift = math.tan(math.radians(20))
-    frames = [made(k, 0, position=(0.0, shift * 3 * k, 3.0 * k)) for k in range(6)]
-    volume = one(frames)
+    frames = [frame(k, 0, position=(0.0, shift * 3 * k, 3.0 * k)) for k in range(6)]
+    volume = only_volume(frames)
     assert volume.flags == ("gantry_tilt",)
     assert volume.spacing_mm["z"] == 3
     assert volume.affine_lps is not None
@@ -158,14 +158,14 @@ def test_cosines_rounded_to_three_decimals_are_no_tilt() -> None:
     row, normal = (math.cos(angle), math.sin(angle), 0.0), (0.0, 0.0, 1.0)
     exact = (math.sin(angle) * 4, -math.cos(angle) * 4, 0.0)  # stacked along the third axis of a turned coronal plane
     rounded = tuple(round(c, 3) for c in (*row, *normal))
-    frames = [made(k, 0, orientation=rounded, position=tuple(k * c for c in exact)) for k in range(20)]
-    assert one(frames).flags == ()
+    frames = [frame(k, 0, orientation=rounded, position=tuple(k * c for c in exact)) for k in range(20)]
+    assert only_volume(frames).flags == ()
 
 
-def test_stacks_side_by_side_come_apart() -> None:
+def test_stacks_side_by_side_are_separate_volumes() -> None:
     left = stack(0, 1, 2, 3)
     right = [replace(f, position=(80.0, 0.0, f.position[2])) for f in stack(0, 1, 2, 3, start=9) if f.position]
-    volumes = checked(left + right)
+    volumes = checked_volumes(left + right)
     assert [v.shape for v in volumes] == [(4, 4, 6), (4, 4, 6)]
     assert {v.spacing_mm["z"] for v in volumes} == {1}
     assert "2 origins within the plane" in volumes[0].why
@@ -195,8 +195,8 @@ def test_stacks_side_by_side_come_apart() -> None:
         {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.7"},
     ],
 )
-def test_what_physics_sets_apart(other: dict[str, Any]) -> None:
-    volumes = checked([*stack(0, 1, 2), made(7, 3, **other)])
+def test_attributes_that_split_a_stack(other: dict[str, Any]) -> None:
+    volumes = checked_volumes([*stack(0, 1, 2), frame(7, 3, **other)])
     assert sorted(len(v.places) for v in volumes) == [1, 3]
     assert all("apart from other frames of the series by 2 " in v.why for v in volumes)
 
@@ -213,32 +213,32 @@ def test_what_physics_sets_apart(other: dict[str, Any]) -> None:
         {"pixel_spacing": (0.500001, 0.25)},
     ],
 )
-def test_what_does_not_split_a_stack(other: dict[str, Any]) -> None:
-    assert one([*stack(0, 1, 2), made(7, 3, **other)]).shape == (4, 4, 6)
+def test_attributes_that_do_not_split_a_stack(other: dict[str, Any]) -> None:
+    assert only_volume([*stack(0, 1, 2), frame(7, 3, **other)]).shape == (4, 4, 6)
 
 
-def test_projections_and_images_without_geometry_stand_alone() -> None:
-    frames = stack(0, 1, 2, modality="CR") + [made(9, None), made(10, None, modality="OT")]
-    volumes = checked(frames)
+def test_projections_and_images_without_geometry_are_not_stacked() -> None:
+    frames = stack(0, 1, 2, modality="CR") + [frame(9, None), frame(10, None, modality="OT")]
+    volumes = checked_volumes(frames)
     assert [v.kind for v in volumes] == ["image"] * 5
-    assert len(checked([replace(f, sop_instance_uid="") for f in frames])) == 5
+    assert len(checked_volumes([replace(f, sop_instance_uid="") for f in frames])) == 5
 
 
-def test_a_late_slice_keeps_the_id() -> None:
+def test_a_further_slice_does_not_change_the_id() -> None:
     frames = stack(0, 1, 2, 3, 4)
-    assert one(frames[:4]).discriminators == one(frames).discriminators
+    assert only_volume(frames[:4]).discriminators == only_volume(frames).discriminators
 
 
-def test_equal_files_twice_still_have_ids_of_their_own() -> None:
-    twin = replace(made(0, None), source=1)
-    assert len(checked([made(0, None), twin])) == 2
+def test_two_equal_files_have_different_ids() -> None:
+    twin = replace(frame(0, None), source=1)
+    assert len(checked_volumes([frame(0, None), twin])) == 2
 
 
 # ------------------------------------------------------------------------------------------- frames at one position
 
 
 def test_echoes() -> None:
-    volume = one(grid(4, 3, lambda z, t: {"echo_time_ms": (3.1, 12.4, 7.7)[t], "instance_number": float(z)}))
+    volume = only_volume(grid(4, 3, lambda z, t: {"echo_time_ms": (3.1, 12.4, 7.7)[t], "instance_number": float(z)}))
     assert volume.axes == ("t", "z", "y", "x")
     assert volume.t_axis == {"means": ["echo_time_ms"], "values": [3.1, 7.7, 12.4]}
     assert volume.flags == ()
@@ -247,7 +247,7 @@ def test_echoes() -> None:
 
 def test_echo_times_time_are_two_causes() -> None:
     frames = grid(3, 6, lambda z, t: {"echo_time_ms": 5.0 * (t % 2), "acquisition_time_s": 100 + 10.0 * t + z})
-    volume = one(frames)
+    volume = only_volume(frames)
     assert means(volume) == ["echo_time_ms", "acquisition_time_s"]
     assert values(volume) == [[0, 0], [0, 20], [0, 40], [5, 10], [5, 30], [5, 50]]
 
@@ -259,27 +259,27 @@ def test_b_values_and_directions() -> None:
         keys = ("b_value", "b_vector_x", "b_vector_y", "b_vector_z")
         return dict(zip(keys, map(float, table[t]), strict=True))
 
-    volume = one(grid(3, 4, causes))
+    volume = only_volume(grid(3, 4, causes))
     assert means(volume) == ["b_value", "b_vector_x", "b_vector_y", "b_vector_z"]
     assert sorted(map(tuple, values(volume))) == sorted(table)
 
 
 def test_temporal_position_goes_first() -> None:
-    volume = one(grid(3, 2, lambda z, t: {"temporal_position": t + 1.0, "acquisition_time_s": 9.0 - t}))
+    volume = only_volume(grid(3, 2, lambda z, t: {"temporal_position": t + 1.0, "acquisition_time_s": 9.0 - t}))
     assert volume.t_axis == {"means": ["temporal_position"], "values": [1, 2]}
 
 
-def test_times_that_differ_from_slice_to_slice_count_by_rank() -> None:
-    volume = one(grid(3, 4, lambda z, t: {"trigger_time_ms": 40.0 * t + z}))
+def test_times_that_differ_between_slices_are_compared_by_rank() -> None:
+    volume = only_volume(grid(3, 4, lambda z, t: {"trigger_time_ms": 40.0 * t + z}))
     assert volume.t_axis == {"means": ["trigger_time_ms"], "values": [1, 41, 81, 121]}
 
 
-def test_a_time_of_writing_must_run_through_the_stack() -> None:
+def test_content_time_must_sweep_the_stack() -> None:
     jumble = {(0, 0): 0.0, (0, 1): 5.0, (1, 0): 6.0, (1, 1): 7.0, (2, 0): 1.0, (2, 1): 9.0}
-    volumes = checked(grid(3, 2, lambda z, t: {"content_time_s": jumble[z, t]}))
+    volumes = checked_volumes(grid(3, 2, lambda z, t: {"content_time_s": jumble[z, t]}))
     assert len(volumes) == 6
     assert {v.flags for v in volumes} == {("ambiguous_stack",)}
-    sweep = one(grid(3, 2, lambda z, t: {"content_time_s": 60.0 * t + z}))
+    sweep = only_volume(grid(3, 2, lambda z, t: {"content_time_s": 60.0 * t + z}))
     assert sweep.t_axis == {"means": ["content_time_s"], "values": [0, 60]}
 
 
@@ -292,8 +292,8 @@ def test_a_time_of_writing_must_run_through_the_stack() -> None:
         lambda z, t: t * 3 + (1, 0, 2)[z] + 1,  # interleaved
     ],
 )
-def test_instance_numbers_give_the_order_and_no_more(number: Any) -> None:
-    volume = one(grid(3, 2, lambda z, t: {"instance_number": float(number(z, t))}))
+def test_instance_numbers_give_the_order_only(number: Any) -> None:
+    volume = only_volume(grid(3, 2, lambda z, t: {"instance_number": float(number(z, t))}))
     assert volume.shape == (2, 3, 4, 6)
     assert volume.flags == ("t_order_only",)
     assert means(volume) == ["instance_number"]
@@ -301,30 +301,30 @@ def test_instance_numbers_give_the_order_and_no_more(number: Any) -> None:
         assert place.frame.causes["instance_number"] == number(place.z, place.t)
 
 
-def test_instance_numbers_at_random_explain_nothing() -> None:
+def test_random_instance_numbers_distinguish_nothing() -> None:
     numbers = iter([1, 4, 2, 6, 3, 5])
-    volumes = checked(grid(3, 2, lambda z, t: {"instance_number": float(next(numbers))}))
+    volumes = checked_volumes(grid(3, 2, lambda z, t: {"instance_number": float(next(numbers))}))
     assert {(v.kind, v.flags) for v in volumes} == {("image", ("ambiguous_stack",))}
     assert len(volumes) == 6
 
 
 def test_acquisition_numbers_as_a_last_resort() -> None:
-    volume = one(grid(3, 2, lambda z, t: {"instance_number": 1.0, "acquisition_number": t + 4.0}))
+    volume = only_volume(grid(3, 2, lambda z, t: {"instance_number": 1.0, "acquisition_number": t + 4.0}))
     assert volume.t_axis == {"means": ["acquisition_number"], "values": [4, 5]}
     assert volume.flags == ("t_order_only",)
 
 
-def test_one_position_without_an_explanation_keeps_its_frames_together() -> None:
-    volume = one(stack(3, 3, 3))
+def test_undistinguished_frames_at_one_position_form_one_array() -> None:
+    volume = only_volume(stack(3, 3, 3))
     assert volume.axes == ("t", "y", "x")
     assert volume.t_axis == {"means": ["unexplained"], "values": [0, 1, 2]}
     assert volume.flags == ("ambiguous_stack",)
 
 
 @pytest.mark.parametrize("cause", ["echo_time_ms", "b_value", "temporal_position", "acquisition_time_s"])
-def test_a_grid_with_holes_is_one_volume_a_value(cause: str) -> None:
+def test_a_grid_with_holes_is_one_volume_per_value(cause: str) -> None:
     frames = grid(4, 3, lambda z, t: {cause: 10.0 * t})
-    volumes = checked([f for f in frames if f.source != 6])  # t = 1, z = 2
+    volumes = checked_volumes([f for f in frames if f.source != 6])  # t = 1, z = 2
     assert sorted(v.shape for v in volumes) == [(3, 4, 6), (4, 4, 6), (4, 4, 6)]
     assert all("incomplete_grid" in v.flags for v in volumes)
     holed = next(v for v in volumes if v.shape[0] == 3)
@@ -335,58 +335,58 @@ def test_a_grid_with_holes_is_one_volume_a_value(cause: str) -> None:
 
 @pytest.mark.parametrize("number", [lambda z, t: t * 4 + z + 1, lambda z, t: z * 3 + t + 1])
 @pytest.mark.parametrize("lost", range(12))
-def test_instance_numbers_explain_a_grid_with_any_hole(number: Any, lost: int) -> None:
+def test_instance_numbers_sort_a_grid_with_any_hole(number: Any, lost: int) -> None:
     frames = grid(4, 3, lambda z, t: {"instance_number": float(number(z, t)), "truth": float(t)})
-    volumes = checked([f for f in frames if f.source != lost])
+    volumes = checked_volumes([f for f in frames if f.source != lost])
     assert sorted(len(v.places) for v in volumes) == [3, 4, 4]
     for volume in volumes:
         assert {"incomplete_grid", "t_order_only"} <= set(volume.flags)
         assert len({p.frame.causes["truth"] for p in volume.places}) == 1
 
 
-def test_one_frame_too_many_is_never_guessed() -> None:
-    volumes = checked([*stack(0, 1, 2, 3), made(9, 2)])
+def test_one_surplus_frame_makes_the_stack_ambiguous() -> None:
+    volumes = checked_volumes([*stack(0, 1, 2, 3), frame(9, 2)])
     assert len(volumes) == 5
     assert {v.flags for v in volumes} == {("ambiguous_stack",)}
 
 
 def test_mosaics_are_kept_as_stored() -> None:
     sheet = ("ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC")
-    volume = one([made(t, 5, {"acquisition_number": t + 1.0}, image_type=sheet) for t in range(3)])
+    volume = only_volume([frame(t, 5, {"acquisition_number": t + 1.0}, image_type=sheet) for t in range(3)])
     assert (volume.kind, volume.axes, volume.affine_lps) == ("mosaic", ("t", "y", "x"), None)
     assert volume.flags == ("mosaic", "t_order_only")
     # Sheets at several positions are no stack: each already holds a volume.
-    assert len(checked([made(t, 5 * t, image_type=sheet) for t in range(3)])) == 3
+    assert len(checked_volumes([frame(t, 5 * t, image_type=sheet) for t in range(3)])) == 3
 
 
 # -------------------------------------------------------------------------------------------------- multi-frame files
 
 
 def of_file(count: int, causes: Any, source: int = 0, **more: Any) -> list[Frame]:
-    first = made(source, None, **more)
+    first = frame(source, None, **more)
     return [replace(first, number=n, frames_in_file=count, causes=causes(n)) for n in range(count)]
 
 
 def test_cine_runs_along_t() -> None:
-    volume = one(of_file(5, lambda n: {"frame_time_s": n * 0.04}, modality="US"))
+    volume = only_volume(of_file(5, lambda n: {"frame_time_s": n * 0.04}, modality="US"))
     assert (volume.kind, volume.axes) == ("cine", ("t", "y", "x"))
     assert volume.t_axis == {"means": ["frame_time_s"], "values": pytest.approx([0, 0.04, 0.08, 0.12, 0.16])}
 
 
 def test_frames_without_geometry_stay_in_stored_order() -> None:
-    volume = one(of_file(3, lambda n: {}, modality="NM"))
+    volume = only_volume(of_file(3, lambda n: {}, modality="NM"))
     assert (volume.kind, volume.t_axis) == ("frames", {"means": ["frame"], "values": [0, 1, 2]})
 
 
-def test_files_of_frames_stand_each_by_itself() -> None:
+def test_each_multi_frame_file_is_a_volume_of_its_own() -> None:
     frames = of_file(3, lambda n: {}, modality="XA") + of_file(3, lambda n: {}, source=1, modality="XA")
-    assert [v.kind for v in checked(frames)] == ["cine", "cine"]
+    assert [v.kind for v in checked_volumes(frames)] == ["cine", "cine"]
 
 
 def test_tiles_state_their_offsets() -> None:
     offsets = [(0.0, 0.0), (0.0, 256.0), (256.0, 0.0)]
     frames = of_file(3, lambda n: dict(zip(("row_offset", "column_offset"), offsets[n], strict=True)), modality="SM")
-    volume = one(frames)
+    volume = only_volume(frames)
     assert (volume.kind, volume.t_axis) == (
         "tiles",
         {"means": ["row_offset", "column_offset"], "values": [[0, 0], [0, 256], [256, 0]]},
@@ -396,7 +396,7 @@ def test_tiles_state_their_offsets() -> None:
 def test_segments_keep_the_stored_order() -> None:
     frames = of_file(4, lambda n: {"segment_number": float(n // 2 + 1)}, modality="SEG")
     placed = [replace(f, position=(0.0, 0.0, 3.0 * (1 - f.number % 2)), orientation=AXIAL) for f in frames]
-    volume = one(placed)
+    volume = only_volume(placed)
     assert (volume.kind, means(volume)) == ("segmentation", ["segment_number", "position_mm"])
     assert values(volume) == [[1, 3], [1, 0], [2, 3], [2, 0]]
 
@@ -404,30 +404,30 @@ def test_segments_keep_the_stored_order() -> None:
 def test_an_enhanced_file_is_stacked_like_single_slices() -> None:
     frames = of_file(6, lambda n: {"temporal_position": float(n % 2)})
     placed = [replace(f, position=(0.0, 0.0, -2.0 * (f.number // 2)), orientation=AXIAL) for f in frames]
-    volume = one(placed)
+    volume = only_volume(placed)
     assert volume.axes == ("t", "z", "y", "x")
     assert [p.frame.number for p in volume.places] == [4, 2, 0, 5, 3, 1]
     assert volume.affine_lps is not None
 
 
-def test_stored_order_explains_frames_of_one_file_at_last() -> None:
+def test_stored_order_is_the_last_cause_for_frames_of_one_file() -> None:
     frames = of_file(6, lambda n: {"instance_number": 1.0})
     placed = [replace(f, position=(0.0, 0.0, f.number % 3), orientation=AXIAL) for f in frames]
-    volume = one(placed)
+    volume = only_volume(placed)
     assert (means(volume), volume.flags) == (["frame"], ("t_order_only",))
     assert [p.frame.number for p in volume.places] == list(range(6))
 
 
-def test_stacks_of_a_file_come_apart() -> None:
+def test_stacks_of_a_file_are_separate_volumes() -> None:
     frames = of_file(6, lambda n: {"stack": float(n // 3)})
     placed = [replace(f, position=(0.0, 0.0, f.number), orientation=AXIAL) for f in frames]
-    assert [v.shape for v in checked(placed)] == [(3, 4, 6), (3, 4, 6)]
+    assert [v.shape for v in checked_volumes(placed)] == [(3, 4, 6), (3, 4, 6)]
 
 
 # ------------------------------------------------------------------------------------------------------- properties
 
 wild = st.builds(
-    made,
+    frame,
     st.just(0),
     st.one_of(st.none(), st.integers(0, 4), st.floats(-5, 5)),
     st.dictionaries(
@@ -452,9 +452,9 @@ wild = st.builds(
 
 @settings(max_examples=300)
 @given(st.lists(wild, max_size=14), st.randoms(use_true_random=False))
-def test_every_frame_has_one_place_whatever_the_order(frames: list[Frame], rng: random.Random) -> None:
+def test_every_frame_has_one_place_in_any_order(frames: list[Frame], rng: random.Random) -> None:
     named = [replace(f, source=i, content=f"{i:064x}", sop_instance_uid=f"1.2.{i % 7}") for i, f in enumerate(frames)]
-    volumes = checked(named)
+    volumes = checked_volumes(named)
     rng.shuffle(named)
     assert lay_out(named) == volumes
 
@@ -477,14 +477,14 @@ def test_any_orientation_in_any_order(
     frames = []
     for k in range(slices * times):
         z, t = k % slices, k // slices
-        position = tuple(40 - 3.3 * z * n for n in normal)  # files run against the normal
-        frames.append(made(k, 0, {"b_value": 100.0 * t}, position=position, orientation=(*row, *column)))
+        origin = tuple(40 - 3.3 * z * n for n in normal)  # files run against the normal
+        frames.append(frame(k, 0, {"b_value": 100.0 * t}, position=origin, orientation=(*row, *column)))
     rng.shuffle(frames)
-    volume = one(frames)
+    volume = only_volume(frames)
     size = dict(zip(volume.axes, volume.shape, strict=True))
     assert (size.get("t", 1), size["z"]) == (times, slices)
     assert volume.affine_lps is not None
     for place in volume.places:
         assert place.frame.source == (place.t or 0) * slices + slices - 1 - (place.z or 0)
-        found = [line[2] * (place.z or 0) + line[3] for line in volume.affine_lps[:3]]
-        assert found == pytest.approx(place.frame.position, abs=1e-6)
+        position = [line[2] * (place.z or 0) + line[3] for line in volume.affine_lps[:3]]
+        assert position == pytest.approx(place.frame.position, abs=1e-6)

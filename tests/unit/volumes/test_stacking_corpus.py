@@ -1,4 +1,4 @@
-"""Splits and orders of the open corpus, where it lies beside the repository."""
+"""Splits and orders of the open corpus, if it lies beside the repository."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.stacking import lay_out
 
 pytestmark = pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
-# Stacks that the corpus lists apart "finest split", and allows to stand in one array: pictures that decode to RGB.
+# Stacks that the corpus lists separately ("finest split") but allows in one array: pictures that decode to RGB.
 MAY_MERGE = {"test pattern/TestPattern_JPEG-Baseline_YBR422.dcm", "test pattern/TestPattern_JPEG-Baseline_YBRFull.dcm"}
 
 
 def series() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((CORPUS / "expected.json").read_text())["series"]
-    return found
+    expected: dict[str, Any] = json.loads((CORPUS / "expected.json").read_text())["series"]
+    return expected
 
 
 def arranged(entry: dict[str, Any]) -> tuple[list[str], list[Volume]]:
-    """Lay the files of a series out, as extraction would: what is corrupt or a duplicate is gone by then."""
+    """Lay out the files of a series as extraction does, without corrupt files and duplicates."""
     paths = [path for stack in entry["stacks"] for path in stack["files"]]
     frames: list[Frame] = []
     with warnings.catch_warnings():
@@ -41,23 +41,23 @@ def order_in(volume: Volume, paths: list[str]) -> list[tuple[str, int]]:
 
 
 def right_order(stack: dict[str, Any], volume: Volume, paths: list[str]) -> bool:
-    held = order_in(volume, paths)
+    order = order_in(volume, paths)
     if stack["kind"] in ("volume", "volume_series") and len(stack["files"]) > 1:
         slices = stack.get("volumes") or [stack["files"]]
         size = len(slices[0])
-        got = [[path for path, _ in held[i : i + size]] for i in range(0, len(held), size)]
+        got = [[path for path, _ in order[i : i + size]] for i in range(0, len(order), size)]
         return got in (slices, [part[::-1] for part in slices])
     if stack["kind"] == "volume":
-        return [number for _, number in held] in (stack["frame_order"], stack["frame_order"][::-1])
+        return [number for _, number in order] in (stack["frame_order"], stack["frame_order"][::-1])
     if "frame_positions_mm" in stack and stack["kind"] == "segmentation":
         assert volume.t_axis is not None
         rows: Any = volume.t_axis["values"]
         expected = list(zip(stack["frame_segment"], stack["frame_positions_mm"], strict=True))
-        return [number for _, number in held] == list(range(len(rows))) and all(
+        return [number for _, number in order] == list(range(len(rows))) and all(
             row[0] == want[0] and abs(row[1] - want[1]) < 0.01 for row, want in zip(rows, expected, strict=True)
         )
     if stack.get("frame_order") == "stored order":
-        return [number for _, number in held] == list(range(stack["frames"])) and "z" not in volume.axes
+        return [number for _, number in order] == list(range(stack["frames"])) and "z" not in volume.axes
     return "z" not in volume.axes
 
 
@@ -68,21 +68,21 @@ def test_splits_and_orders_as_stated() -> None:
         paths, volumes = arranged(entry)
         where = {path: volume for volume in volumes for path, _ in order_in(volume, paths)}
         groups = [set(stack["files"]) for stack in entry["stacks"]]
-        found = [{path for path, _ in order_in(volume, paths)} for volume in volumes]
+        split = [{path for path, _ in order_in(volume, paths)} for volume in volumes]
         merged = [group for group in groups if not group & MAY_MERGE]
         merged = [
             group | MAY_MERGE if "JPEG-LS-Lossless.dcm" in str(group) and "test" in str(group) else group
             for group in merged
         ]
-        right = sorted(map(sorted, found)) in (sorted(map(sorted, groups)), sorted(map(sorted, merged)))
-        splits += right
-        if not right:
-            print("split", entry["why"], found)
+        is_right = sorted(map(sorted, split)) in (sorted(map(sorted, groups)), sorted(map(sorted, merged)))
+        splits += is_right
+        if not is_right:
+            print("split", entry["why"], split)
         for stack in entry["stacks"]:
             stacks += 1
-            good = right_order(stack, where[stack["files"][0]], paths)
-            orders += good
-            if not good:
+            is_right = right_order(stack, where[stack["files"][0]], paths)
+            orders += is_right
+            if not is_right:
                 print("order", entry["why"], order_in(where[stack["files"][0]], paths))
     print(f"splits {splits}/{len(entries)}, orders {orders}/{stacks}")
     assert (splits, orders) == (len(entries), stacks)

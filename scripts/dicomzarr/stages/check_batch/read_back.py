@@ -147,7 +147,7 @@ def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL) -> 
         try:
             return _read_back(images / volume.array / "0", volume, pool)
         except Exception as error:  # its text may quote a path
-            if isinstance(error, OSError) and files.is_of_the_disk(error):
+            if isinstance(error, OSError) and files.is_disk_error(error):
                 log.error("array %s: the disk does not give it; if it stays so, ./run verify --repair", volume.array)
                 raise
             kind = type(error).__name__

@@ -127,7 +127,7 @@ class _Export:
 
     def remove_others(self, current: set[str]) -> int:
         """Remove series that the dataset no longer has, and what lies here without a record."""
-        others = {path.stem for path in export_record.recorded(self.results, self.kind)} - current
+        others = {path.stem for path in export_record.series_records(self.results, self.kind)} - current
         folder = export_record.folder_of(self.results, self.kind)
         ours = re.compile(r"([0-9a-f]{16})" + re.escape(self.kind.suffix))
         for name in os.listdir(folder) if folder.is_dir() else ():
@@ -171,7 +171,7 @@ class _Export:
                 staged.add(path, record.to_bytes().data)
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.waiting:
-                home = export_record.home_of(self.results, self.kind, record.series_id)
+                home = export_record.series_path(self.results, self.kind, record.series_id)
                 path = self.results.series_record(self.kind.rule, record.series_id)
                 revoke(self.results, path, Revocation.SUPERSEDED)
                 storage.remove_tree(home)
@@ -223,7 +223,7 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     store = storage.make_private(results.temporary / f"{kind.rule}.{os.getpid()}")
     work = _Export(results, recipe, store, flush.Disk(store))
-    export_record.open_again(results, kind, Revocation.SUPERSEDED)
+    export_record.mark_incomplete(results, kind, Revocation.SUPERSEDED)
     trouble: list[str] = []
     progress = Progress(results.private, kind.rule)
     try:
@@ -234,7 +234,7 @@ def export(
             for series_id, fingerprint, answer in answers:
                 if isinstance(answer, Failure):
                     trouble.append(f"{series_id}: {answer.error}, {answer.detail}")
-                    storage.remove_tree(store / export_record.home_of(results, kind, series_id).name)
+                    storage.remove_tree(store / export_record.series_path(results, kind, series_id).name)
                 else:
                     work.add(ExportRecord(series_id, fingerprint, tuple(answer.arrays), tuple(answer.files)))
                     log.info("series %s exported", series_id)
@@ -298,9 +298,9 @@ def _export_series(recipe: Recipe, results: Results, store: Path, series_id: str
     except verified_arrays.Damaged as damaged:
         return Failure("damaged", str(damaged))
     except OSError as error:
-        return Failure("system", safe_messages.disk_trouble(error))
+        return Failure("system", safe_messages.os_error_message(error))
     except Exception as error:
-        return Failure("internal", safe_messages.where(error))
+        return Failure("internal", safe_messages.error_location(error))
 
 
 def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> RuleRecord:

@@ -168,7 +168,9 @@ class _Batch:
             log.error("series %s: %s", plan.series_id, reason)
         except Exception as error:  # one series must not cost the others; the batch's next job tries it again
             reason = "internal_error"
-            log.error("series %s: %s, %s; please open an issue", plan.series_id, reason, safe_messages.where(error))
+            log.error(
+                "series %s: %s, %s; please open an issue", plan.series_id, reason, safe_messages.error_location(error)
+            )
         storage.remove_tree(store)
         return failed(plan, digests, self.options, reason)
 

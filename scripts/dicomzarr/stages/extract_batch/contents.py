@@ -70,7 +70,7 @@ def read_contents(plan: SeriesPlan, record: SeriesRecord | None, roots: Roots, p
     digests = {row["path"]: recorded.get(_key(row), "") for row in plan.all_files()}
     unread: Sequence[HeaderRow] = [row for row in plan.all_files() if not digests[row["path"]]]
     each = sum(row["stat"][0] for row in unread) // max(len(unread), 1)
-    if pool.is_worth(each):
+    if pool.is_parallel(each):
         read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, each)
         return SeriesContents(digests | dict(zip((row["path"] for row in unread), read, strict=True)), {}, len(unread))
     with contextlib.closing(Contents(roots)) as contents:

@@ -100,7 +100,7 @@ def preview(images: Path, array: Array) -> Preview:
     try:
         return _preview(images / array.array, array)
     except Exception as error:  # whatever is wrong with an array is the checks' to report; the page must still appear
-        if isinstance(error, OSError) and files.is_of_the_disk(error):
+        if isinstance(error, OSError) and files.is_disk_error(error):
             raise
         return Preview(array, trouble="cannot be read")
 

@@ -69,7 +69,7 @@ def test_two_decoders_that_agree(tmp_path: Path) -> None:
 
 
 def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thread_pool, "WORTH_IT", 0)
+    monkeypatch.setattr(thread_pool, "MIN_PARALLEL_BYTES", 0)
 
     def everything(threads: int) -> tuple[SeriesRecord, dict[str, bytes]]:
         folder = tmp_path / str(threads)
