@@ -1,4 +1,4 @@
-"""Join labels and fixed splits, which are in the site's own identifiers, with the series."""
+"""Give each series its labels and fixed split, from files that use the site's own identifiers."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from dicomzarr.workflow import job
 def join_labels(
     results: Path, batches: list[str], sources: list[dict[str, object]], arrays: Path, outputs: dict[str, Path]
 ) -> RuleRecord:
-    """Write the label of each series, the report of what matched, and the private list of what did not."""
+    """Write the labels of each series, the report of the counts, and the private list of unmatched lines."""
     folders = Results(results)
     return join.join_labels(folders, batches, sources, pseudonyms.load(folders.private), arrays, outputs)
 
