@@ -1,4 +1,4 @@
-"""Look for identities of patients in everything that lies outside the private folder."""
+"""Search everything outside the private folder for identities of patients."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dicomzarr.workflow import job
 
 
 def check_privacy(results: Path, work: Path, level: str, code: str, chosen: list[str], threads: int = 1) -> RuleRecord:
-    """Search what is new or changed; how much that was is history, no count of data."""
+    """Search new and changed files; their number goes into `work`, since it does not describe the data."""
     searched = check.check_privacy(Results(results), work, level, code, chosen, threads)
     return RuleRecord(work={"searched": searched})
 

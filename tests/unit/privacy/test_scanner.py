@@ -516,11 +516,11 @@ def test_voxels_are_searched_where_all_is_asked_for(results: Results) -> None:
 @pytest.mark.parametrize("blind", ["_encoded", "_bytes", "_text"])
 def test_a_search_that_cannot_find_says_so(results: Results, monkeypatch: pytest.MonkeyPatch, blind: str) -> None:
     monkeypatch.setattr(Scanner, blind, lambda *_: None)
-    with pytest.raises(check_privacy.PrivacyProblem, match="blind to a planted value"):
+    with pytest.raises(check_privacy.PrivacyProblem, match="does not find a planted value"):
         search(results)
 
 
 def test_without_anything_to_look_for_there_is_no_search(results: Results) -> None:
     (results.private / "cache" / NEEDLES).unlink()
-    with pytest.raises(check_privacy.PrivacyProblem, match="what to look for is not there"):
+    with pytest.raises(check_privacy.PrivacyProblem, match="header texts to search for are missing"):
         search(results)
