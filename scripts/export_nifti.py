@@ -1,4 +1,4 @@
-"""Export regular volumes as NIfTI."""
+"""Export regular volumes as NIfTI-1."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Export 8-bit pictures through a window, which lose values."""
+"""Export windowed 8-bit previews, which lose values."""
 
 from pathlib import Path
 
