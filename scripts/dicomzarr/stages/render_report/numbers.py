@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: thin separators, readable bytes, short ids."""
+"""Format numbers for readers: digit groups, byte units, short ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def grouped(number: int) -> str:
-    """Return a whole number with thin spaces between groups of three digits; four digits stay together."""
+    """Return a whole number with thin spaces between groups of three digits, from five digits on."""
     text = f"{number:,}" if abs(number) >= 10_000 else str(number)
     return text.replace(",", THIN).replace("-", MINUS)
 
@@ -34,7 +34,7 @@ def byte_size(number: int) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Return a share in per cent, ``–`` where the whole is nothing."""
+    """Return a share in per cent, ``–`` if the whole is zero."""
     if not whole:
         return UNKNOWN
     share = 100 * part / whole

@@ -82,7 +82,7 @@ def test_the_page_is_styled_and_fits_a_phone(folder: Path, scheme: str, paper: s
 
 
 @pytest.mark.parametrize(("scheme", "paper"), [("1", (252, 252, 250)), ("0", (20, 24, 27))], ids=["light", "dark"])
-def test_the_page_can_be_looked_at(folder: Path, scheme: str, paper: tuple[int, int, int]) -> None:
+def test_screenshots_of_the_page(folder: Path, scheme: str, paper: tuple[int, int, int]) -> None:
     shot = folder / f"shot-{scheme}.png"
     browse(
         folder,
