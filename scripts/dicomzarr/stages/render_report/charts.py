@@ -82,7 +82,7 @@ def bits(arrays: Sequence[Array]) -> Chart | None:
         "Bits used and bits stored",
         plot.svg(summary),
         "Each disc is a pair of depths; its area is the number of arrays. On the dashed line every declared bit is "
-        "used. Below it, part of the range is unused. Above it, values exceed the declared bits, which fails the check.",
+        "used. Below it, part of the range is unused. Above it, values exceed the declared bits and fail the check.",
         summary + ".",
     )
 
