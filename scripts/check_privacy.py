@@ -9,7 +9,21 @@ from dicomzarr.workflow import job
 
 
 def check_privacy(results: Path, work: Path, level: str, code: str, chosen: list[str], threads: int = 1) -> RuleRecord:
-    """Search new and changed files; their number goes into `work`, since it does not describe the data."""
+    """Search new and changed files. Their number is `work` of the record, since it does not describe the data.
+
+    Parameters
+    ----------
+    results, work : Path
+        The results folder, and the folder in which Snakemake runs.
+    level : str
+        ``standard`` or ``full``.
+    code : str
+        Digest of the code that searches.
+    chosen : list of str
+        Texts of the configuration that belong in the dataset.
+    threads : int
+        Most processes to use.
+    """
     searched = check.check_privacy(Results(results), work, level, code, chosen, threads)
     return RuleRecord(work={"searched": searched})
 

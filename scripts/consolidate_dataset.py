@@ -20,7 +20,21 @@ def consolidate_dataset(
     joined: Joined,
     code: str,
 ) -> RuleRecord:
-    """Bring tables, accounts and provenance up to date; see `accounts.consolidate`."""
+    """Bring tables, accounts and provenance up to date.
+
+    Parameters
+    ----------
+    results, inventory, index : Path
+        The results folder, the listing of the source, and the header index.
+    batches : list of str
+        Names of all batches.
+    outputs : dict of str to Path
+        Paths of volumes, outcomes, policy, files, frames and group.
+    joined : Joined
+        Labels and splits.
+    code : str
+        Digest of the code that consolidates.
+    """
     folders = Results(results)
     key = pseudonyms.load(folders.private)
     return accounts.consolidate(folders, batches, inventory, index, key, outputs, joined, code)

@@ -11,7 +11,15 @@ from dicomzarr.workflow import job
 
 
 def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path) -> None:
-    """Write the seal of the dataset, after removing from the exports the series that it no longer has."""
+    """Write the seal of the dataset, after removing from the exports the series that it no longer has.
+
+    Parameters
+    ----------
+    results, consolidated, sealed : Path
+        The results folder, the record of consolidation, and the file to write.
+    config : dict
+        The keys of the configuration that may be published.
+    """
     folders = Results(results)
     export_record.remove_deleted(folders)
     content = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))

@@ -13,7 +13,16 @@ from dicomzarr.workflow import job
 
 
 def verify_dataset(results: Path, threads: int, repair: bool) -> verify.Verdict:
-    """Return the damaged, missing and surplus files; with `repair`, revoke the records of damaged and missing ones."""
+    """Return the damaged, missing and surplus files.
+
+    Parameters
+    ----------
+    results : Path
+    threads : int
+        Number of files read at once.
+    repair : bool
+        Revoke the records of damaged and missing files, and move surplus files out of the dataset.
+    """
     folders = Results(results)
     verdict = verify.verify(folders, threads)
     if repair:

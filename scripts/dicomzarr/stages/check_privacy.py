@@ -78,24 +78,24 @@ def check_privacy(
             "the header texts to search for are missing (private/cache): run the workflow again"
         ) from None
     own = own_words(ROOT)
-    prove(own, results)
+    self_test(own, results)
     own |= {word for text in chosen for word in words_of(text)}
     lookups = Lookups(cache, needles)
     snakemakes = own | snakemakes_words()
     scanners = {
         "dataset": Scanner(lookups, own),
-        "snakemake": Scanner(lookups, snakemakes, _known_places(results, work)),
+        "snakemake": Scanner(lookups, snakemakes, _allowed_paths(results, work)),
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
     version = [code, level, f"{gathered:x}", *chosen]
     memory = Memory(cache, version, (own, snakemakes), whole, lookups, _run_of(results))
-    found = Search(scanners, results, work, level, memory).run(processes)
+    findings = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
-    if found:
-        more = f" and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else ""
-        codes = sorted({finding.leak.code for finding in found})
+    if findings:
+        more = f" and {len(findings) - MAX_LISTED} more" if len(findings) > MAX_LISTED else ""
+        codes = sorted({finding.leak.code for finding in findings})
         raise PrivacyProblem(
-            "; ".join(map(str, found[:MAX_LISTED]))
+            "; ".join(map(str, findings[:MAX_LISTED]))
             + more
             + ". That means: "
             + "; ".join(f"{code}: {CODES[code]}" for code in codes)
@@ -147,23 +147,23 @@ def _run_of(results: Results) -> str:
         return ""
 
 
-def _known_places(results: Results, work: Path) -> tuple[str, ...]:
+def _allowed_paths(results: Results, work: Path) -> tuple[str, ...]:
     """Return folders whose paths may occur in `.snakemake/` and nowhere else, as typed and resolved."""
-    own = (work, results.root, results.root.absolute(), ROOT, Path.home(), sys.prefix)
-    places = [str(place) for place in own]
+    folders = (work, results.root, results.root.absolute(), ROOT, Path.home(), sys.prefix)
+    paths = [str(folder) for folder in folders]
     try:
         with open(results.inventory, "rb") as stream:
             roots = json.loads(stream.readline())["roots"]
-        places += [os.fsdecode(decode_path(root)) for root in roots.values()]
+        paths += [os.fsdecode(decode_path(root)) for root in roots.values()]
     except (OSError, ValueError, KeyError):
         pass
-    return tuple(place for place in places if len(place) > 2)
+    return tuple(path for path in paths if len(path) > 2)
 
 
 # ---- self-test
 
 
-def prove(own: frozenset[str], results: Results) -> None:
+def self_test(own: frozenset[str], results: Results) -> None:
     """Self-test: plant a random value in every supported form, and find each of them.
 
     Parameters

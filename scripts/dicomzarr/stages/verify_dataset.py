@@ -72,7 +72,7 @@ class Verdict:
         """Return the verdict as text: a line for each finding, then the totals."""
         text = [f"{kind:<8} {path}" for kind, path in self.findings]
         text += [f"unfinished: {self.unfinished}; run the workflow"] if self.unfinished else []
-        counts = {kind: sum(found == kind for found, _ in self.findings) for kind in (DAMAGED, MISSING, SURPLUS)}
+        counts = {kind: sum(finding == kind for finding, _ in self.findings) for kind in (DAMAGED, MISSING, SURPLUS)}
         totals = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         return [*text, f"{self.files} files, {self.bytes} bytes read: {totals}"]
 
@@ -86,52 +86,52 @@ def _owner(results: Results, record: Path, name: str) -> Path:
     return path if name.startswith(PRIVATE) and results.records in path.parents else record
 
 
-def _claims_without_batch(results: Results, claimed: Mapping[str, Claim]) -> dict[str, Claim]:
+def _claims_without_batch(results: Results, known: Mapping[str, Claim]) -> dict[str, Claim]:
     """Return the claims of series whose batch record is missing or damaged, so that a repair covers them too."""
-    found: dict[str, Claim] = {}
+    claimed: dict[str, Claim] = {}
     for path in sorted((results.records / EXTRACT).glob("*/*.json")):
         name = os.path.relpath(path, results.root)
-        if name in claimed:
+        if name in known:
             continue
         with suppress(OSError, Damaged):
-            found[name] = Claim(path.stat().st_size, "", path)
+            claimed[name] = Claim(path.stat().st_size, "", path)
             for below, claim in SeriesRecord.load(path).claimed_files().items():
-                found[f"images.zarr/{below}"] = Claim(*claim, path)
-    return found
+                claimed[f"images.zarr/{below}"] = Claim(*claim, path)
+    return claimed
 
 
 def claims(results: Results) -> tuple[dict[str, Claim], str]:
     """Return the claims on the files of the dataset, by path, and why it is unfinished (empty if it is not)."""
-    found: dict[str, Claim] = {}
+    claimed: dict[str, Claim] = {}
     unfinished = ""
     for path in rule_record.paths(results):
         try:
             for name, claim in rule_record.load_common(path).claims.items():
                 below = name.removeprefix(digests.DATASET)
-                found[below] = Claim(*claim, _owner(results, path, below))
+                claimed[below] = Claim(*claim, _owner(results, path, below))
         except (OSError, Damaged):
             unfinished = "a record of the run is damaged"
-    found |= _claims_without_batch(results, found)
-    if "dataset.json" not in found:
+    claimed |= _claims_without_batch(results, claimed)
+    if "dataset.json" not in claimed:
         unfinished = unfinished or "the dataset is not sealed"
-    elif not unfinished and not _is_sealed(results, found):
+    elif not unfinished and not _is_sealed(results, claimed):
         unfinished = "the seal is older than the records"
-    return found, unfinished
+    return claimed, unfinished
 
 
 def export_claims(results: Results) -> dict[str, Claim]:
     """Return the claims on exported files, by path below the results folder."""
-    found: dict[str, Claim] = {}
+    claimed: dict[str, Claim] = {}
     for kind in export_record.KINDS:
         for path in export_record.recorded(results, kind):
             with suppress(OSError, Damaged):
                 for file in ExportRecord.load(path).files:
-                    found[f"{EXPORTS}{kind.folder}/{file.file}"] = Claim(file.bytes, file.sha256, path)
+                    claimed[f"{EXPORTS}{kind.folder}/{file.file}"] = Claim(file.bytes, file.sha256, path)
         record = export_record.record_of(results, kind)
         with suppress(OSError, Damaged):
             for name, claim in rule_record.RuleRecord.load(record).claims.items():
-                found[name] = Claim(*claim, record)
-    return found
+                claimed[name] = Claim(*claim, record)
+    return claimed
 
 
 def _surplus(results: Results, claimed: Mapping[str, Claim], *, unfinished: bool) -> Iterator[str]:
@@ -147,12 +147,12 @@ def _surplus(results: Results, claimed: Mapping[str, Claim], *, unfinished: bool
                 yield prefix + path
 
 
-def _is_sealed(results: Results, found: Mapping[str, Claim]) -> bool:
+def _is_sealed(results: Results, claimed: Mapping[str, Claim]) -> bool:
     """Return whether the seal matches the records. A damaged seal counts as matching: its own claim reports it."""
     sealed = results.sealed
-    if not sealed.is_file() or files.sha256_of(sealed) != found["dataset.json"].digest:
+    if not sealed.is_file() or files.sha256_of(sealed) != claimed["dataset.json"].digest:
         return True
-    shared = {path: claim for path, claim in found.items() if not path.startswith((PRIVATE, EXPORTS))}
+    shared = {path: claim for path, claim in claimed.items() if not path.startswith((PRIVATE, EXPORTS))}
     others = {path: claim.digest for path, claim in shared.items() if path != "dataset.json"}
     return bool(json_files.read_json(sealed)["seal"] == digests.digest_of(others.items()))
 

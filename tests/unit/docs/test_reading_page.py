@@ -71,12 +71,12 @@ def test_torch(voxels: np.ndarray) -> None:
     batch = names["batch"]
     assert batch["image"].shape[1:] == (1, 16, 32, 32) and batch["image"].dtype == torch.float32
     dataset = DicomZarrDataset("results", sample="slice", rescale=True)
-    known = [digest(dataset[i]) for i in range(len(dataset))]
+    expected = [digest(dataset[i]) for i in range(len(dataset))]
     for workers, method in ((0, None), (2, "fork"), (4, "fork"), (2, "spawn"), (4, "spawn")):
         options = {"multiprocessing_context": method} if method else {}
         loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers, **options)
         plain = [{key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in s.items()} for s in loader]
-        assert [digest(sample) for sample in plain] == known
+        assert [digest(sample) for sample in plain] == expected
 
 
 def test_monai(voxels: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Write the accounts: every path with its outcome, every frame with its place in an array.
+"""Write the accounts: every path with its outcome, every frame with its position in an array.
 
 Rows are merged as streams, so that memory does not grow with the source.
 """

@@ -146,8 +146,8 @@ def frame_row(path: str, number: int, array: str, t: int | None, z: int | None) 
 def batches_by_partition(batches: Sequence[str]) -> dict[str, list[str]]:
     """Return the batches of each partition by its name; both in the order of the ids of their series."""
     ordered = sorted(batches)
-    each = max(1, -(-len(ordered) // MAX_PARTITIONS))
-    groups = [ordered[start : start + each] for start in range(0, len(ordered), each)]
+    size = max(1, -(-len(ordered) // MAX_PARTITIONS))
+    groups = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     return {f"{len(groups):03d}-{number:03d}": group for number, group in enumerate(groups)}
 
 
@@ -255,7 +255,7 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
 
 
 def _publish(folder: Path, shared: Mapping[str, bytes]) -> None:
-    """Write those files whose content changed, given by path below a folder."""
+    """Write the files whose content changed, given by path below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     disk = flush.Disk(folder)
     staged = flush.Staged(disk, private=False)
@@ -281,7 +281,7 @@ def _records(results: Results, batches: Sequence[str]) -> Iterator[tuple[SeriesR
     Raises
     ------
     Damaged
-        If their digests are not those in the record of the batch.
+        If their digests do not match the record of the batch.
     """
     for batch in batches:
         extracted = batch_record.load_extracted(results, batch)

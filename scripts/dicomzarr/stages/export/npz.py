@@ -75,7 +75,7 @@ def _digest_of(stream: IO[bytes]) -> str:
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
-    """Write a series as one archive below `store`; see `tables.ExportSeries`."""
+    """Write a series as one archive below `store`; the parameters are those of `tables.ExportSeries`."""
     series_id = arrays[0].name.split("/")[0]
     path = store / f"{series_id}.npz"
     digests = {}

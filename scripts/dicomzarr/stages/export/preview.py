@@ -73,5 +73,5 @@ def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
-    """Write previews of the frames of a series below `store`; see `tables.ExportSeries`."""
+    """Write previews of the frames of a series below `store`; the parameters are those of `tables.ExportSeries`."""
     return each_array(arrays, lambda array: _write_array(array, store, level))

@@ -21,7 +21,7 @@ class Exported:
     files: list[FileRow] = field(default_factory=list)
 
 
-# Exports the arrays of a series below a folder, with a level of compression from 0 to 9.
+# Exports the arrays of a series (`arrays`) below a folder (`store`), with a compression level from 0 to 9 (`level`).
 ExportSeries = Callable[[list[Array], Path, int], Exported]
 # An exported array: its row of `report.csv`, its rows of `files.csv`.
 ArrayExport = tuple[ArrayRow, list[FileRow]]

@@ -44,7 +44,7 @@ def balance(arrays: Sequence[Array], small_cells: int = 1) -> list[BalanceLine]:
     counts: list[list[int]] = []
 
     def add(kind: str, names: Sequence[str], group: pandas.Series) -> None:
-        """Add a line for each name; `group` holds for each array the number of its name."""
+        """Add a line for each of `names`, of one `kind`; `group` holds for each array the index of its name."""
         groups.extend((name, kind) for name in names)
         counts.extend(_subjects(table.assign(group=group), len(names), splits))
 

@@ -39,7 +39,7 @@ class Preview:
     Attributes
     ----------
     source : str
-        PNG as a data URI; empty if there is none.
+        PNG as a data URI; empty without a preview.
     width, height : int
         In px, after correction by the spacing.
     place : str
@@ -47,7 +47,7 @@ class Preview:
     shown : str
         How values were converted: window, percentiles, colour or palette.
     trouble : str
-        Why there is no preview; empty if there is one.
+        Why there is no preview, else empty.
     """
 
     array: Array

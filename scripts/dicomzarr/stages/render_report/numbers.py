@@ -20,7 +20,16 @@ def grouped(number: int) -> str:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: ``1 file``, ``2 files``."""
+    """Return a number with its noun, such as ``1 file`` or ``2 files``.
+
+    Parameters
+    ----------
+    number : int
+    noun : str
+        Singular.
+    plural : str
+        By default the singular with an ``s``.
+    """
     return f"{grouped(number)} {noun if number == 1 else plural or noun + 's'}"
 
 

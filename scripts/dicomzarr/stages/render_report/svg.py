@@ -58,12 +58,30 @@ class Plot:
         self._marks: list[str] = []
 
     def scale_x(self, scale: Scale, low: float, high: float, *, margin: float = 0.0) -> None:
-        """Let x range from `low` to `high`, extended on both sides by a share `margin` of the range."""
+        """Set the range of x.
+
+        Parameters
+        ----------
+        scale : callable
+            `linear`, `octaves` or `around_zero`.
+        low, high : float
+            Values at the left and the right end.
+        margin : float
+            Share of the range to add at both ends.
+        """
         more = margin * (scale(high) - scale(low))
         self._x = (scale, scale(low) - more, scale(high) + more)
 
     def scale_y(self, scale: Scale, low: float, high: float) -> None:
-        """Let y range from `low`, at the bottom, to `high`."""
+        """Set the range of y.
+
+        Parameters
+        ----------
+        scale : callable
+            `linear`, `octaves` or `around_zero`.
+        low, high : float
+            Values at the bottom and at the top.
+        """
         self._y = (scale, scale(low), scale(high))
 
     def x(self, value: float) -> float:
@@ -79,7 +97,7 @@ class Plot:
         return bottom - (scale(value) - low) / (high - low) * (bottom - top)
 
     def rows(self, labels: Sequence[str]) -> None:
-        """Let y be one row per label, the first on top."""
+        """Divide y into one row per label, the first on top."""
         self.scale_y(linear, len(labels) - 0.4, -0.6)
         for place, label in enumerate(labels):
             self._text(self._box[0] - _GAP, self.y(place), label, "ink", "end")
@@ -111,7 +129,19 @@ class Plot:
     def line(
         self, start: tuple[float, float], end: tuple[float, float], colour: str, width: float, *, dashed: bool = False
     ) -> None:
-        """Draw a line between two points (x, y); lines that are not dashed have round ends."""
+        """Draw a line between two points.
+
+        Parameters
+        ----------
+        start, end : tuple of float
+            Values (x, y).
+        colour : str
+            Suffix of a stroke class of the style sheet.
+        width : float
+            In pixels.
+        dashed : bool
+            Dashed, for comparison; other lines have round ends.
+        """
         points = [(self.x(x), self.y(y)) for x, y in (start, end)]
         more = ' stroke-dasharray="3 3"' if dashed else ' stroke-linecap="round"'
         self._marks.append(self._path(points, colour, width, more))
@@ -122,7 +152,17 @@ class Plot:
         self._marks.append(self._path([(self.x(x), bottom), (self.x(x), top)], "muted", 1, ' stroke-dasharray="3 3"'))
 
     def bar(self, row: int, length: float, label: str) -> None:
-        """Draw a bar from zero, with a label at its end."""
+        """Draw a horizontal bar from zero.
+
+        Parameters
+        ----------
+        row : int
+            Index of the row, from the top.
+        length : float
+            Value of x at its end.
+        label : str
+            Text at its end.
+        """
         start, end, middle = self.x(0), self.x(length), self.y(row)
         half = 0.31 * abs(self.y(1) - self.y(0))
         place = f'x="{_number(start)}" y="{_number(middle - half)}"'

@@ -33,7 +33,7 @@ def row(path: str, patient: str = "p1", series: str = "1.2", study: str = "1", i
 
 
 def write_plan(results: Results, series: list[dict[str, Any]]) -> None:
-    """Write the plan of the one batch."""
+    """Write the plan of the only batch."""
     entries = []
     for entry in series:
         ids = {"flags": [], "series_id": entry["series_id"], "study_id": "", "subject_id": ""}
@@ -293,7 +293,7 @@ def test_lists_fix_the_split_of_patients(results: Results, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "refused"),
+    ("first", "second", "refused"),
     [
         ("PatientID\np1\n", "PatientID\np1\n", True),
         ("PatientID,IssuerOfPatientID\np3,hospital\n", "PatientID\np3\n", True),  # p3 of whatever issuer
@@ -302,10 +302,10 @@ def test_lists_fix_the_split_of_patients(results: Results, tmp_path: Path) -> No
         ("PatientID,x\n,1\n", "PatientID,x\n,1\n", False),  # nobody
     ],
 )
-def test_a_patient_in_two_lists_is_refused(tmp_path: Path, one: str, other: str, refused: bool) -> None:
+def test_a_patient_in_two_lists_is_refused(tmp_path: Path, first: str, second: str, refused: bool) -> None:
     files = {"test": str(tmp_path / "t.csv"), "val": str(tmp_path / "v.csv")}
-    (tmp_path / "t.csv").write_text(one)
-    (tmp_path / "v.csv").write_text(other)
+    (tmp_path / "t.csv").write_text(first)
+    (tmp_path / "v.csv").write_text(second)
     if not refused:
         assert len(label_files.read_fixed(files)) == 2
         return
@@ -333,14 +333,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "words"), WRONG)
-def test_a_wrong_configuration_is_refused(wrong: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("change", "words"), WRONG)
+def test_a_wrong_configuration_is_refused(change: dict[str, Any], words: str) -> None:
     import yaml
     from conftest import ROOT
 
     defaults = yaml.safe_load((ROOT / "config.yaml").read_text())
     with pytest.raises(ConfigProblem, match="config key") as caught:
-        settings.check_keys(defaults | wrong)
+        settings.check_keys(defaults | change)
     assert words in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""The report: its figures, its pictures, and that it is one page, whole, calm and equal for equal inputs."""
+"""The report: its figures and pictures; one self-contained page, with equal bytes for equal inputs."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def page(dataset: Path) -> str:
 
 def pixels(dataset: Path, name: str) -> tuple[np.ndarray, str]:
     row = next(array for array in read_tables(dataset).arrays if array.array == name)
-    made = preview(dataset / "images.zarr", row)
-    assert not made.trouble
-    picture = Image.open(io.BytesIO(base64.b64decode(made.source.removeprefix("data:image/png;base64,"))))
-    assert picture.size == (made.width, made.height)
-    return np.asarray(picture), made.place
+    result = preview(dataset / "images.zarr", row)
+    assert not result.trouble
+    picture = Image.open(io.BytesIO(base64.b64decode(result.source.removeprefix("data:image/png;base64,"))))
+    assert picture.size == (result.width, result.height)
+    return np.asarray(picture), result.place
 
 
 # ------------------------------------------------------------------------------------------------ one page, whole
@@ -114,7 +114,7 @@ def test_every_element_is_closed_and_no_id_occurs_twice(page: str) -> None:
 
 
 def test_modalities_with_few_subjects_are_shown_as_one(tmp_path: Path) -> None:
-    """Whoever reads the page must not learn of somebody by being the only one with a kind of image."""
+    """A reader must not recognise a patient as the only one with a modality."""
     kinds = [("CT", 1), ("CT", 2), ("CT", 3), ("NM", 3), ("PT", 1), ("PT", 2)]
     arrays = [
         Made(f"aaaa00000000000{n}/00000001", "zyx", ramp(2, 6, 6, dtype="int16"), kind, subject=f"feed{subject:012d}")
@@ -159,8 +159,8 @@ def test_the_policy_allows_this_style_sheet_and_no_other_style(page: str) -> Non
 
 def test_charts_take_their_colours_from_the_page(page: str) -> None:
     drawings = re.findall(r'<svg viewBox="[^"]*" role="img".*?</svg>', page, re.DOTALL)
-    assert len([one for one in drawings if 'class="chart"' in one]) == 5
-    assert not [one for one in drawings if re.search(r'(fill|stroke)="#|<style|DejaVu', one)]
+    assert len([drawing for drawing in drawings if 'class="chart"' in drawing]) == 5
+    assert not [drawing for drawing in drawings if re.search(r'(fill|stroke)="#|<style|DejaVu', drawing)]
 
 
 def test_tables_pictures_and_charts_have_descriptions(page: str) -> None:
@@ -345,8 +345,8 @@ def test_attributes_per_frame_and_arrays_beside_the_image(tmp_path: Path) -> Non
     )
     expected = np.full((4, 4), round(((10 - 19.5) / 20 + 0.5) * 255))
     expected[0, 0] = round(((20 - 19.5) / 20 + 0.5) * 255)
-    for made in (listed, beside):
-        np.testing.assert_array_equal(pixels(folder, made.array)[0], expected)
+    for array in (listed, beside):
+        np.testing.assert_array_equal(pixels(folder, array.array)[0], expected)
 
 
 def test_nan_and_infinite_values_are_shown(tmp_path: Path) -> None:
@@ -360,11 +360,11 @@ def test_nan_and_infinite_values_are_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["absent", "metadata", "chunk", "name"])
 def test_an_array_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path, harm: str) -> None:
-    made = Made("aaaa000000000001/00000001", "yx", ramp(4, 4), on_disk=harm != "absent")
+    array = Made("aaaa000000000001/00000001", "yx", ramp(4, 4), on_disk=harm != "absent")
     if harm == "name":
-        made = replace(made, array="../../secret", on_disk=False)
-    folder = write_dataset(tmp_path / "d", [made], [])
-    image = folder / "images.zarr" / made.array
+        array = replace(array, array="../../secret", on_disk=False)
+    folder = write_dataset(tmp_path / "d", [array], [])
+    image = folder / "images.zarr" / array.array
     if harm == "metadata":
         (image / "0" / "zarr.json").write_text("{")
     if harm == "chunk":
@@ -404,8 +404,8 @@ HOSTILE = '"><script>alert(1)</script><b a=\'$x^2$ style="fill: #123456" {{ 7*7 
 
 def test_markup_in_a_table_stays_text(tmp_path: Path) -> None:
     arrays = [
-        replace(made, modality=HOSTILE + str(n % 3), flags='<img/src="http:x">')  # a flag holds no space
-        for n, made in enumerate(some_arrays())
+        replace(array, modality=HOSTILE + str(n % 3), flags='<img/src="http:x">')  # a flag holds no space
+        for n, array in enumerate(some_arrays())
     ]
     folder = write_dataset(
         tmp_path / "d", arrays, [("extracted", HOSTILE, 3), (HOSTILE, "<i>", 2), ("quarantined", "<u>", 1)]
@@ -435,8 +435,10 @@ def test_empty_cells_are_accepted(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 1)])
     for name in ("volumes.csv", "reports/depth.csv", "reports/size.csv"):
         header, row = (folder / name).read_text().splitlines()
-        kept = {"array", "series_id", "axes", "shape"}
-        cells = [cell if column in kept else "" for column, cell in zip(header.split(","), row.split(","), strict=True)]
+        filled = {"array", "series_id", "axes", "shape"}
+        cells = [
+            cell if column in filled else "" for column, cell in zip(header.split(","), row.split(","), strict=True)
+        ]
         (folder / name).write_text(header + "\n" + ",".join(cells) + "\n")
     parsed = Page(render(folder))
     assert parsed.open == [] and "unknown" in parsed.text
