@@ -44,10 +44,13 @@ def test_a_new_series_costs_one_partition_and_damage_is_rebuilt(
     workflow.run()
     assert parts_rebuilt(workflow) == (8, 8)
 
-    # One more series: one partition.
+    # One more series: one partition. The folder of earlier states of 0.1.0 is removed.
+    earlier = workflow.results / "private" / "fragments"
+    earlier.mkdir()
+    (earlier / "008-000.json").write_text("{}")
     save_series(workflow.source / "b", "series 14", 2)
     workflow.run()
-    assert parts_rebuilt(workflow) == (1, 8)
+    assert parts_rebuilt(workflow) == (1, 8) and not earlier.exists()
 
     # Partitions that are damaged, missing, stale or another's, and provenance that was changed, are rebuilt.
     folder = workflow.results / "private" / "partitions"
