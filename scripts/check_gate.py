@@ -1,4 +1,4 @@
-"""End the run with a failure where findings are more than the configuration allows."""
+"""End the run with a failure if the dataset has more findings than the configuration allows."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dicomzarr.workflow import job
 
 
 def check_gate(results: Path, allowed: dict[str, int]) -> RuleRecord:
-    """Return the counts of the findings that the gate watches, or raise where one is too many."""
+    """Return the counts of the findings that the gate watches; raise `GateClosed` if one is too large."""
     return RuleRecord(counts=gate.check_gate(Results(results), allowed))
 
 

@@ -1,4 +1,4 @@
-"""Look for identities of patients in everything that lies outside the private folder."""
+"""Search everything outside the private folder for identities of patients."""
 
 from pathlib import Path
 
@@ -9,7 +9,21 @@ from dicomzarr.workflow import job
 
 
 def check_privacy(results: Path, work: Path, level: str, code: str, chosen: list[str], threads: int = 1) -> RuleRecord:
-    """Search what is new or changed; how much that was is history, no count of data."""
+    """Search new and changed files. Their number is `work` of the record, since it does not describe the data.
+
+    Parameters
+    ----------
+    results, work : Path
+        The results folder, and the folder in which Snakemake runs.
+    level : str
+        ``standard`` or ``full``.
+    code : str
+        Digest of the code that searches.
+    chosen : list of str
+        Texts of the configuration that belong in the dataset.
+    threads : int
+        Most processes to use.
+    """
     searched = check.check_privacy(Results(results), work, level, code, chosen, threads)
     return RuleRecord(work={"searched": searched})
 

@@ -1,4 +1,4 @@
-"""Export regular volumes as NIfTI."""
+"""Export regular volumes as NIfTI-1."""
 
 from pathlib import Path
 
@@ -12,7 +12,22 @@ from dicomzarr.workflow import job
 def export_nifti(
     results: Path, batches: list[str], processes: int, level: int, code: str, allowed: int | None = None
 ) -> RuleRecord:
-    """Bring `exports/nifti/` up to date and return the counts."""
+    """Bring `exports/nifti/` up to date and return the counts.
+
+    Parameters
+    ----------
+    results : Path
+    batches : list of str
+        The batches of the plan.
+    processes : int
+        Number of series exported at once.
+    level : int
+        Level of compression, 0 to 9.
+    code : str
+        Digest of the code of the rule.
+    allowed : int, optional
+        Largest number of refused arrays (`gate`).
+    """
     software = engine.software("nibabel", "numpy", "zlib")
     recipe = engine.Recipe(export_record.NIFTI, nifti.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes, allowed)

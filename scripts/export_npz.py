@@ -10,7 +10,20 @@ from dicomzarr.workflow import job
 
 
 def export_npz(results: Path, batches: list[str], processes: int, level: int, code: str) -> RuleRecord:
-    """Bring `exports/npz/` up to date and return the counts."""
+    """Bring `exports/npz/` up to date and return the counts.
+
+    Parameters
+    ----------
+    results : Path
+    batches : list of str
+        The batches of the plan.
+    processes : int
+        Number of series exported at once.
+    level : int
+        Level of compression, 0 to 9.
+    code : str
+        Digest of the code of the rule.
+    """
     software = engine.software("numpy", "zlib")
     recipe = engine.Recipe(export_record.NPZ, npz.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes)

@@ -1,4 +1,4 @@
-"""Export 8-bit pictures through a window, which lose values."""
+"""Export windowed 8-bit previews, which lose values."""
 
 from pathlib import Path
 
@@ -10,7 +10,20 @@ from dicomzarr.workflow import job
 
 
 def export_preview(results: Path, batches: list[str], processes: int, level: int, code: str) -> RuleRecord:
-    """Bring `exports/preview_lossy/` up to date and return the counts."""
+    """Bring `exports/preview_lossy/` up to date and return the counts.
+
+    Parameters
+    ----------
+    results : Path
+    batches : list of str
+        The batches of the plan.
+    processes : int
+        Number of series exported at once.
+    level : int
+        Level of compression, 0 to 9.
+    code : str
+        Digest of the code of the rule.
+    """
     software = engine.software("imagecodecs", "numpy", "pillow")
     recipe = engine.Recipe(export_record.PREVIEW, preview.export_series, level, code, software)
     return engine.export(Results(results), batches, recipe, processes)

@@ -1,4 +1,4 @@
-"""Join labels and fixed splits, which are in the site's own identifiers, with the series."""
+"""Give each series its labels and fixed split, from files that use the site's own identifiers."""
 
 from pathlib import Path
 
@@ -12,7 +12,20 @@ from dicomzarr.workflow import job
 def join_labels(
     results: Path, batches: list[str], sources: list[dict[str, object]], arrays: Path, outputs: dict[str, Path]
 ) -> RuleRecord:
-    """Write the label of each series, the report of what matched, and the private list of what did not."""
+    """Write the labels of each series, the report of the counts, and the private list of unmatched lines.
+
+    Parameters
+    ----------
+    results : Path
+    batches : list of str
+        Names of all batches.
+    sources : list of dict
+        The config key `labels`.
+    arrays : Path
+        A table with the column ``array``: what the dataset holds.
+    outputs : dict of str to Path
+        Paths of joined, report and details.
+    """
     folders = Results(results)
     return join.join_labels(folders, batches, sources, pseudonyms.load(folders.private), arrays, outputs)
 

@@ -1,4 +1,4 @@
-"""Write the report for people: one self-contained HTML page made from the dataset's own tables."""
+"""Write the report: one self-contained HTML page, rendered from the tables of the dataset."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ def render_report(
     dataset : Path
         The folder with the tables and ``images.zarr``.
     report : Path
-        The page to write; it appears whole or not at all.
+        The page to write, atomically.
     small_cells : int
-        Modalities of fewer subjects than this are shown as one.
+        Modalities with fewer subjects than this are shown as one.
     max_thumbnails, max_rows : int
-        Most previews of the contact sheet, most lines of the table of volumes.
+        Largest number of previews on the contact sheet, and of lines in the table of volumes.
     threads : int
-        That draw previews.
+        Number of threads that draw previews.
     """
     text = render(dataset, small_cells=small_cells, max_thumbnails=max_thumbnails, max_rows=max_rows, threads=threads)
     page = text.encode("utf-8")

@@ -1,4 +1,4 @@
-"""Write `dataset.json`, last: the digest and the seal of the dataset."""
+"""Write `dataset.json`, the last file of the dataset: its digest and its seal."""
 
 from pathlib import Path
 
@@ -11,7 +11,15 @@ from dicomzarr.workflow import job
 
 
 def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path) -> None:
-    """Write the seal of the dataset; what is no longer in it leaves the exports first."""
+    """Write the seal of the dataset, after removing from the exports the series that it no longer has.
+
+    Parameters
+    ----------
+    results, consolidated, sealed : Path
+        The results folder, the record of consolidation, and the file to write.
+    config : dict
+        The keys of the configuration that may be published.
+    """
     folders = Results(results)
     export_record.remove_deleted(folders)
     content = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))

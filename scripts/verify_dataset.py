@@ -1,4 +1,4 @@
-"""Read every byte of the dataset again and compare it with the records; `repair` schedules what must be made anew."""
+"""Read every byte of the dataset again and compare it with the records; `repair` schedules the rebuilding of damage."""
 
 import json
 import os
@@ -13,7 +13,16 @@ from dicomzarr.workflow import job
 
 
 def verify_dataset(results: Path, threads: int, repair: bool) -> verify.Verdict:
-    """Return what is damaged, missing or surplus; where asked, take back the records of just that."""
+    """Return the damaged, missing and surplus files.
+
+    Parameters
+    ----------
+    results : Path
+    threads : int
+        Number of files read at once.
+    repair : bool
+        Revoke the records of damaged and missing files, and move surplus files out of the dataset.
+    """
     folders = Results(results)
     verdict = verify.verify(folders, threads)
     if repair:
@@ -23,14 +32,19 @@ def verify_dataset(results: Path, threads: int, repair: bool) -> verify.Verdict:
 
 if __name__ == "__main__":
     with job.step(snakemake):
-        found = verify_dataset(Path(snakemake.params.results), snakemake.threads, snakemake.params.repair)
-        wanted = os.environ.get("DICOMZARR_VERDICT")  # the launcher's; without it, people read standard output
-        if wanted:
-            said = {"good": found.good, "files": found.files, "bytes": found.bytes, "findings": found.findings}
-            files.write_atomically(
-                Path(wanted), json.dumps({**said, "unfinished": found.unfinished, "lines": found.lines()}).encode()
-            )
+        verdict = verify_dataset(Path(snakemake.params.results), snakemake.threads, snakemake.params.repair)
+        answer = os.environ.get("DICOMZARR_VERDICT")  # the launcher's file; without it, standard output
+        if answer:
+            content = {
+                "good": verdict.good,
+                "files": verdict.files,
+                "bytes": verdict.bytes,
+                "findings": verdict.findings,
+                "unfinished": verdict.unfinished,
+                "lines": verdict.lines(),
+            }
+            files.write_atomically(Path(answer), json.dumps(content).encode())
         else:
-            print("\n".join(found.lines()), file=sys.stdout, flush=True)
-            if not found.good:
+            print("\n".join(verdict.lines()), file=sys.stdout, flush=True)
+            if not verdict.good:
                 raise UserError("the dataset is not as recorded")

@@ -1,9 +1,10 @@
 """Read a dataset for training: whole volumes, slices or random patches, in any number of worker processes.
 
-This file stands alone. Import it as `dicomzarr.dataset`, or copy it into your project: it needs numpy and zarr, whose
-own codecs (numcodecs, google-crc32c) it calls. torch, MONAI and the like take its samples (docs/reading.md).
+This file depends on no other module of dicomzarr. Import it as `dicomzarr.dataset`, or copy it into your project: it
+needs numpy and the codecs that zarr installs (numcodecs, google-crc32c). docs/reading.md shows how PyTorch, MONAI and
+others use its samples.
 
-Nothing is opened before the first sample is asked for, and each process opens its own files: safe under fork and spawn.
+No file is opened before the first sample is read, and each process opens its own files: safe under fork and spawn.
 """
 
 from __future__ import annotations
@@ -33,22 +34,33 @@ Sample = dict[str, Any]
 
 
 class Volume:
-    """One image of the dataset: its facts, and its voxels by region.
+    """One image of the dataset: its attributes, and its voxels by region.
 
     Parameters
     ----------
     folder : Path
-        Of the image, `images.zarr/<series>/<volume>`.
+        Folder of the image, `images.zarr/<series>/<volume>`.
 
     Attributes
     ----------
     axes : str
-        Of the array, such as ``tzyx``.
+        Axes of the array, such as ``tzyx``.
     shape : tuple of int
+        Length of each axis.
+    chunk : tuple of int
+        Shape of a chunk, the smallest part that is read and decoded at once.
     dtype : numpy.dtype
-        Of the stored values.
+        Type of the stored values, little-endian.
     facts : dict
-        The attribute `dicomzarr` of docs/outputs.md; long lists are in it, wherever they are stored.
+        The attribute `dicomzarr` of docs/outputs.md. Long lists that are stored as arrays beside the image are in it as
+        ndarrays.
+
+    Raises
+    ------
+    ValueError
+        If dicomzarr did not write the array.
+    OSError
+        If a file is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,10 +72,14 @@ class Volume:
         self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
         codec = metadata["codecs"][0]
         inner = codec.get("configuration", {}).get("codecs", [])
-        if codec["name"] != "sharding_indexed" or {each["name"] for each in inner} - {"bytes", "blosc", "crc32c"}:
-            raise ValueError("an array that dicomzarr did not write: open it with zarr")
+        if codec["name"] != "sharding_indexed" or {inner_codec["name"] for inner_codec in inner} - {
+            "bytes",
+            "blosc",
+            "crc32c",
+        }:
+            raise ValueError("dicomzarr did not write this array: open it with zarr")
         self.chunk: tuple[int, ...] = tuple(codec["configuration"]["chunk_shape"])
-        self._packed = any(each["name"] == "blosc" for each in inner)
+        self._compressed = any(inner_codec["name"] == "blosc" for inner_codec in inner)
         self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
         self.facts = self._read_facts()
         self._handle = os.open(folder.joinpath("0", "c", *("0" for _ in self.shape)), os.O_RDONLY | os.O_CLOEXEC)
@@ -74,6 +90,7 @@ class Volume:
             os.close(self._handle)
 
     def _read_facts(self) -> dict[str, Any]:
+        """Return the attribute `dicomzarr`, with the arrays that it refers to."""
         facts: dict[str, Any] = json.loads((self._folder / "zarr.json").read_bytes())["attributes"]["dicomzarr"]
         for holder in (facts, *(value for value in facts.values() if isinstance(value, dict))):
             for key, value in holder.items():
@@ -82,40 +99,51 @@ class Volume:
         return facts
 
     def _read_index(self) -> NDArray[np.uint64]:
-        """Return (offset, length) of each chunk, shape (chunks, 2), from the end of the shard."""
+        """Return offset and length of each chunk, shape (chunks, 2), from the index at the end of the shard."""
         length = 16 * math.prod(self._counts) + 4
         data = os.pread(self._handle, length, os.fstat(self._handle).st_size - length)
         return np.frombuffer(_checked(data), "<u8").reshape(-1, 2)
 
     def _read_chunk(self, number: int, out: NDArray[Any]) -> None:
         """Decode a chunk into `out`, C-contiguous, of the chunk's shape."""
-        offset, length = (int(each) for each in self._index[number])
+        offset, length = (int(value) for value in self._index[number])
         if offset == MISSING:
-            raise ValueError("a chunk is missing: ./run verify tells what is damaged")
+            raise ValueError(
+                "a chunk is missing: ./run verify lists damaged files, ./run verify --repair rebuilds them"
+            )
         data = _checked(os.pread(self._handle, length, offset))
-        if self._packed:
-            _unpack(data, out)
+        if self._compressed:
+            _decompress(data, out)
         else:
             out[...] = np.frombuffer(data, self.dtype).reshape(out.shape)
 
     def read(self, region: Region | None = None) -> NDArray[Any]:
-        """Return the stored values of a region, one slice of step 1 for each axis; all without one.
+        """Return the stored values of a region.
+
+        Parameters
+        ----------
+        region : tuple of slice, optional
+            A slice of step 1 for each axis of the array; the whole array by default.
+
+        Returns
+        -------
+        ndarray
+            In the type and the axis order of the array.
 
         Raises
         ------
         ValueError
-            If what is on disk is not what was written: each chunk carries a crc32c.
+            If a chunk is missing or does not match its crc32c.
         """
-        bounds = [
-            each.indices(n) for each, n in zip(region or (slice(None),) * len(self.shape), self.shape, strict=True)
-        ]
+        region = region or (slice(None),) * len(self.shape)
+        bounds = [part.indices(n) for part, n in zip(region, self.shape, strict=True)]
         out = np.empty([stop - start for start, stop, _ in bounds], self.dtype)
         spans = [range(lo // c, math.ceil(hi / c)) for (lo, hi, _), c in zip(bounds, self.chunk, strict=True)]
         scratch = np.empty(self.chunk, self.dtype)
-        for place in itertools.product(*spans):
-            number = int(np.ravel_multi_index(place, self._counts))
+        for position in itertools.product(*spans):
+            number = int(np.ravel_multi_index(position, self._counts))
             target, source = [], []
-            for at, edge, (lo, hi, _) in zip(place, self.chunk, bounds, strict=True):
+            for at, edge, (lo, hi, _) in zip(position, self.chunk, bounds, strict=True):
                 first, last = max(lo, at * edge), min(hi, (at + 1) * edge)
                 target.append(slice(first - lo, last - lo))
                 source.append(slice(first - at * edge, last - at * edge))
@@ -129,30 +157,31 @@ class Volume:
 
 
 def _checked(data: bytes) -> bytes:
-    """Return `data` without the crc32c at its end, which must be right."""
+    """Return `data` without the crc32c at its end; raise `ValueError` if they do not match."""
     import google_crc32c
 
     content = data[:-4]
     if len(data) < 4 or google_crc32c.value(content) != int.from_bytes(data[-4:], "little"):
-        raise ValueError("a chunk is damaged: ./run verify tells which, ./run verify --repair makes it anew")
+        raise ValueError("a chunk is damaged: ./run verify lists damaged files, ./run verify --repair rebuilds them")
     return content
 
 
 def _read_small_array(folder: Path) -> NDArray[Any]:
-    """Return an array of one chunk that is not compressed, as long lists are stored beside an image."""
+    """Return an uncompressed array of one chunk; long lists are stored like this beside an image."""
     metadata = json.loads((folder / "zarr.json").read_bytes())
     if [codec["name"] for codec in metadata["codecs"]] != ["bytes", "crc32c"]:
-        raise ValueError("an array that dicomzarr did not write: open it with zarr")
+        raise ValueError("dicomzarr did not write this array: open it with zarr")
     data = _checked(folder.joinpath("c", *("0" for _ in metadata["shape"])).read_bytes())
     dtype = np.dtype(metadata["data_type"])
-    # In the byte order of this machine, as zarr gives it.
+    # In native byte order, as zarr returns it.
     return np.frombuffer(data, dtype.newbyteorder("<")).reshape(metadata["shape"]).astype(dtype)
 
 
-def _unpack(data: bytes, out: NDArray[Any]) -> None:
+def _decompress(data: bytes, out: NDArray[Any]) -> None:
+    """Decompress a Blosc frame into `out`."""
     from numcodecs import blosc
 
-    blosc.use_threads = False  # its threads would not survive a fork; workers are the parallelism
+    blosc.use_threads = False  # its threads would not survive a fork, and worker processes run in parallel anyway
     blosc.decompress(data, out)
 
 
@@ -162,11 +191,11 @@ def _unpack(data: bytes, out: NDArray[Any]) -> None:
 class DicomZarrDataset:
     """A map-style dataset over `volumes.csv`: `len(dataset)`, `dataset[i]`.
 
-    A sample is a dict. `image` is an ndarray with the axes of the volume, in the order ``t c z y x``, less those that
-    the sample has one index of. `array`, `series_id`, `study_id`, `subject_id`, `split`, `modality`, `flags` and every
-    `label_…` are the texts of `volumes.csv`. `axes` names the axes of `image`, `start` is the place of its first voxel
-    in the array, along all axes of the array. `affine_lps` and `affine_ras` (float64, 4 x 4) map the index (x, y, z, 1)
-    **of the sample** to millimetres; all NaN where the dataset states no affine.
+    A sample is a dict. `image` is an ndarray with the axes of the volume in the order ``t c z y x``, without those of
+    which the sample has a single index. `array`, `series_id`, `study_id`, `subject_id`, `split`, `modality`, `flags`
+    and every `label_…` are texts from `volumes.csv`. `axes` names the axes of `image`; `start` is the index of its
+    first voxel along all axes of the array. `affine_lps` and `affine_ras` (float64, shape (4, 4)) map the index (x, y,
+    z, 1) **of the sample** to millimetres; they are NaN where the dataset states no affine.
 
     Parameters
     ----------
@@ -175,44 +204,58 @@ class DicomZarrDataset:
     sample : str
         ``volume``, ``slice`` (each z of each t) or ``patch``.
     patch : mapping of str to int
-        Size along each axis that a patch has, such as ``{"z": 96, "y": 96, "x": 96}``. `c` is always whole; of `t` and
-        `z`, where not named, a patch has one index, drawn too.
+        Size of a patch along its axes, such as ``{"z": 96, "y": 96, "x": 96}``. A patch has all of `c`, and one random
+        index of `t` and of `z` if these are not named.
     patches_per_volume : int
-        How many patches of each volume an epoch has.
+        Number of patches of each volume in an epoch.
     seed : int
-        A patch is a function of the seed, the epoch (`set_epoch`) and its index, whatever process makes it.
+        A patch depends on the seed, the epoch (`set_epoch`) and its index, not on the process that draws it.
     split, modality, axes : str or collection of str
-        Keep volumes with this value, or one of these.
+        Select volumes with this value, or one of these.
     with_flags, without_flags : collection of str
-        Keep volumes that have all of the first and none of the second.
+        Select volumes that have all of the first and none of the second.
     shape, min_shape : mapping of str to int
-        Keep volumes of this size, or of this size at least, along the named axes; an axis that is absent counts as 1.
+        Select volumes of exactly, or at least, this size along the named axes; a missing axis counts as 1.
     labels : mapping of str to (str or collection of str)
-        Keep volumes by their `label_…` columns.
+        Select volumes by the values of their `label_…` columns.
     where : callable
-        Called with each row of `volumes.csv` that is left, keeps those for which it is true.
+        Called with each row of `volumes.csv` that the other filters select; returns whether to select it.
     rescale : bool
-        Apply what makes stored values physical: Rescale Slope and Intercept of each frame (PS3.3 C.11.1), else the
-        Modality LUT, else Dose Grid Scaling. float32, or float64 for stored values of 32 bits and more.
+        Convert stored values to physical ones: by Rescale Slope (0028,1053) and Intercept (0028,1052) of each frame,
+        else the Modality LUT (0028,3000), else Dose Grid Scaling (3004,000E). float32, or float64 for stored values of
+        32 bits and more.
     window : bool or pair of float
-        Apply a linear window (PS3.3 C.11.2.1.2.1) after the rescale, which it implies: True for the first one of each
-        frame's header, or (center, width). Values from 0 to 1.
+        Apply a linear window after the rescale, which it implies: the first window in the header of each frame (True),
+        or (center, width). Values are from 0 to 1.
     invert : bool
-        Turn MONOCHROME1 around, so that larger is brighter: after a window, 1 - value; without, stored values are
-        mirrored in the range of Bits Stored, before any rescale.
+        Invert MONOCHROME1, so that larger values are brighter: with a window, 1 - value after it; without one, stored
+        values are mirrored in the range of Bits Stored (0028,0101) before any rescale.
     rgb : bool
-        Look palette indices up: adds the axis `c`.
+        Replace palette indices by colours, which adds the axis `c`.
     channel : bool
-        Put an axis `c` of one in front of `y, x` or `z, y, x` where there is none.
+        Add an axis `c` of length 1 in front of `y, x` or `z, y, x` if there is none.
     dtype : dtype-like
-        Of `image`, by a plain cast at the end.
+        Type of `image`, by a plain cast at the end.
     transform : callable
-        Called with each sample, returns what `dataset[i]` returns. Under spawn it must be picklable.
+        Called with each sample; `dataset[i]` returns its result. With spawn it must be picklable.
+
+    Attributes
+    ----------
+    folder : Path
+        The dataset folder.
+    rows : list of dict of str to str
+        The selected rows of `volumes.csv`.
+    epoch : int
 
     Raises
     ------
     ValueError
         If the arguments contradict each other or the table.
+
+    References
+    ----------
+    DICOM PS3.3 C.11.1 (Modality LUT Module), C.11.2.1.2.1 (linear VOI function), C.7.6.3.1.2 (Photometric
+    Interpretation).
     """
 
     def __init__(
@@ -241,9 +284,11 @@ class DicomZarrDataset:
         transform: Callable[[Sample], Any] | None = None,
     ) -> None:
         if sample not in ("volume", "slice", "patch") or (sample == "patch") != bool(patch):
-            raise ValueError("sample is volume, slice or patch; a patch, and nothing else, needs its size")
+            raise ValueError(
+                "sample is volume, slice or patch; patch=… gives the size of a patch, and is needed for patches only"
+            )
         if isinstance(with_flags, str) or isinstance(without_flags, str):
-            raise ValueError("with_flags and without_flags are collections of flags")
+            raise ValueError("with_flags and without_flags are collections of flags, not a text")
         self.folder = _dataset_folder(Path(dataset))
         self.sample, self.patch, self.seed, self.epoch = sample, dict(patch or {}), seed, 0
         self.rescale, self.window, self.invert, self.rgb = rescale, window, invert, rgb
@@ -252,7 +297,7 @@ class DicomZarrDataset:
         self.rows = [
             row
             for row in read_rows(self.folder)
-            if all(_fits(row, column, wanted) for column, wanted in exact.items())
+            if all(_has_value(row, column, values) for column, values in exact.items())
             and set(with_flags) <= set(row["flags"].split())
             and not set(without_flags) & set(row["flags"].split())
             and all(_sizes(row).get(axis, 1) == n for axis, n in (shape or {}).items())
@@ -263,9 +308,9 @@ class DicomZarrDataset:
             raise ValueError("a patch has sizes along t, z, y and x")
         small = sum(any(_sizes(row).get(axis, 1) < n for axis, n in self.patch.items()) for row in self.rows)
         if small:
-            raise ValueError(f"{small} volumes are smaller than the patch: leave them out with min_shape")
-        fixed = patches_per_volume if sample == "patch" else 1
-        counts = [_frames(row) if sample == "slice" else fixed for row in self.rows]
+            raise ValueError(f"{small} volumes are smaller than the patch: exclude them with min_shape")
+        samples_per_volume = patches_per_volume if sample == "patch" else 1
+        counts = [_frames(row) if sample == "slice" else samples_per_volume for row in self.rows]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._process = -1
         self._volume: Callable[[Path], Volume] = Volume
@@ -277,18 +322,33 @@ class DicomZarrDataset:
         return self.__dict__ | {"_process": -1, "_volume": Volume}
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other patches from now on; workers that are running already do not hear of it."""
+        """Draw other patches from now on. Workers that are running already keep their epoch.
+
+        Parameters
+        ----------
+        epoch : int
+        """
         self.epoch = epoch
 
     def volume(self, number: int) -> Volume:
-        """Return the volume of row `number`, opened by this process."""
-        if self._process != os.getpid():  # after a fork what the parent opened is let go, not used
+        """Return the volume of a row, opened by this process.
+
+        Parameters
+        ----------
+        number : int
+            Index of the row in `rows`.
+
+        Returns
+        -------
+        Volume
+        """
+        if self._process != os.getpid():  # after a fork: close the files that the parent opened, do not read them
             self._volume = functools.lru_cache(OPEN_VOLUMES)(Volume)
             self._process = os.getpid()
         return self._volume(self.folder / "images.zarr" / self.rows[number]["array"])
 
     def __getitem__(self, index: Any) -> Any:
-        """Return a sample, or what the transform makes of it."""
+        """Return a sample, or the result of the transform."""
         index = operator.index(index)
         index += len(self) if index < 0 else 0
         if not 0 <= index < len(self):
@@ -297,14 +357,14 @@ class DicomZarrDataset:
         within = index - (int(self._ends[number - 1]) if number else 0)
         volume = self.volume(number)
         region, single = self._region(volume, index, within)
-        sample = self._make(volume, region, single)
+        sample = self._sample(volume, region, single)
         row = self.rows[number]
-        kept = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
-        sample |= {key: value for key, value in row.items() if key in kept or key.startswith("label_")}
+        columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
+        sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
         return sample if self.transform is None else self.transform(sample)
 
     def _region(self, volume: Volume, index: int, within: int) -> tuple[Region, str]:
-        """Return what to read of a volume, and the axes of which it is one index."""
+        """Return the region of a sample, and the axes of which it has a single index."""
         size = dict(zip(volume.axes, volume.shape, strict=True))
         start, length, single = dict.fromkeys(size, 0), dict(size), ""
         if self.sample == "slice":
@@ -313,24 +373,25 @@ class DicomZarrDataset:
         elif self.sample == "patch":
             random = np.random.default_rng([self.seed, self.epoch, index])
             single = "".join(axis for axis in "tz" if axis not in self.patch)
-            for axis in "tzyx":  # in this order, so that the same numbers are drawn for the same thing
+            for axis in "tzyx":  # always in this order, so that equal seeds draw equal patches
                 length[axis] = self.patch.get(axis, 1 if axis in "tz" else size.get(axis, 1))
                 start[axis] = int(random.integers(size.get(axis, 1) - length[axis] + 1))
         length |= dict.fromkeys(single, 1)
         return tuple(slice(start[axis], start[axis] + length[axis]) for axis in volume.axes), single
 
-    def _make(self, volume: Volume, region: Region, single: str) -> Sample:
+    def _sample(self, volume: Volume, region: Region, single: str) -> Sample:
+        """Return image, axes, start and affines of a sample, without the axes in `single`."""
         image, axes = self._converted(volume, region)
         affine = np.full((4, 4), np.nan)
-        start = {axis: each.start for axis, each in zip(volume.axes, region, strict=True)}
+        start = {axis: part.start for axis, part in zip(volume.axes, region, strict=True)}
         if "affine_lps" in volume.facts:
             affine = np.array(volume.facts["affine_lps"], float)
             affine[:, 3] = affine @ [start["x"], start["y"], start["z"], 1]
         image = image.squeeze(tuple(i for i, axis in enumerate(axes) if axis in single))
         axes = "".join(axis for axis in axes if axis not in single)
         if self.channel and "c" not in axes:
-            place = axes.find("t") + 1
-            image, axes = np.expand_dims(image, place), axes[:place] + "c" + axes[place:]
+            position = axes.find("t") + 1
+            image, axes = np.expand_dims(image, position), axes[:position] + "c" + axes[position:]
         if self.dtype is not None:
             image = image.astype(self.dtype, copy=False)
         image = np.ascontiguousarray(image.astype(image.dtype.newbyteorder("="), copy=False))
@@ -340,44 +401,55 @@ class DicomZarrDataset:
         }  # fmt: skip
 
     def _converted(self, volume: Volume, region: Region) -> tuple[NDArray[Any], str]:
-        """Return the values of a region as asked for, with all axes of the array, and the axes."""
+        """Return the converted values of a region and their axes: those of the array, with `c` added by palettes."""
         stored, facts, axes = volume.read(region), volume.facts, volume.axes
         if facts["photometric"] == "PALETTE COLOR" and self.rgb:
-            return _looked_up(stored, facts, axes)
-        turn = self.invert and facts["photometric"] == "MONOCHROME1"
-        if turn and not self.window:
+            return _palette_colours(stored, facts, axes)
+        invert = self.invert and facts["photometric"] == "MONOCHROME1"
+        if invert and not self.window:
             stored = mirrored(stored, facts["bits_stored"])
         if not (self.rescale or self.window):
             return stored, axes
         values = _rescaled(stored, facts, _frame_numbers(volume, region))
         if self.window:
             if not facts["photometric"].startswith("MONOCHROME"):
-                raise ValueError("a window is for grey values: leave colour and palettes out with where=…")
+                raise ValueError("a window is for grey values: exclude colour and palettes with where=…")
             values = self._windowed(values, facts, _frame_numbers(volume, region))
-            values = 1 - values if turn else values
+            values = 1 - values if invert else values
         return values, axes
 
     def _windowed(self, values: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np.intp]) -> NDArray[Any]:
+        """Return values through the linear window of their frames, from 0 to 1 (PS3.3 C.11.2.1.2.1)."""
         if isinstance(self.window, bool) and "window" not in facts:
             raise ValueError("the header states no window: give one as (center, width)")
         pairs = facts["window"] if isinstance(self.window, bool) else self.window
         center, width = _of_frames(pairs, frames, values.dtype)
-        straight = (values - (center - 0.5)) / np.where(width > 1, width - 1, 1).astype(values.dtype) + 0.5
-        windowed: NDArray[Any] = np.where(width > 1, np.clip(straight, 0, 1), values > center - 0.5)
+        linear = (values - (center - 0.5)) / np.where(width > 1, width - 1, 1).astype(values.dtype) + 0.5
+        windowed: NDArray[Any] = np.where(width > 1, np.clip(linear, 0, 1), values > center - 0.5)
         return windowed.astype(values.dtype, copy=False)
 
 
 def read_rows(dataset: Path) -> list[dict[str, str]]:
-    """Return the rows of `volumes.csv`."""
+    """Return the rows of `volumes.csv` as text.
+
+    Parameters
+    ----------
+    dataset : Path
+        The dataset folder itself.
+
+    Returns
+    -------
+    list of dict of str to str
+    """
     with open(dataset / "volumes.csv", newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
-_WHOLE = ("bits_stored", "frames", "source_bytes", "stored_bytes")
+_INTEGER_COLUMNS = ("bits_stored", "frames", "source_bytes", "stored_bytes")
 
 
 def volumes(dataset: str | os.PathLike[str]) -> Any:
-    """Return `volumes.csv` as a table: a `pandas.DataFrame` with one row a volume.
+    """Return `volumes.csv` as a `pandas.DataFrame`, one row per volume.
 
     Parameters
     ----------
@@ -387,50 +459,54 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     Returns
     -------
     pandas.DataFrame
-        Its index is `array`. `bits_stored`, `frames`, `source_bytes` and `stored_bytes` (bytes) are whole numbers
-        (``Int64``, which has a missing value). `shape` has a tuple of int for the axes in `axes`; `spacing_mm` a tuple
-        of float, of the spatial axes in the same order, empty where unknown. `flags` becomes a column ``flag_…``
-        (bool) for each flag that occurs. All else is text (``string``), as it is in the file: an empty cell is missing,
-        and no other text is. So are labels: `pandas.to_numeric` turns those that are numbers into numbers.
+        Its index is `array`. `bits_stored`, `frames`, `source_bytes` and `stored_bytes` (bytes) are integers
+        (``Int64``, which has a missing value). `shape` holds a tuple of int in the order of `axes`; `spacing_mm` a
+        tuple of float (mm), the spatial axes in the same order, empty if unknown. `flags` becomes a column ``flag_…``
+        (bool) for each flag that occurs. All other columns, labels among them, are text (``string``) as in the file,
+        where an empty cell, and only that, is a missing value. `pandas.to_numeric` converts labels that are numbers.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such table.
+        If the folder has no `volumes.csv`.
     """
     import pandas
 
     path = _dataset_folder(Path(dataset)) / "volumes.csv"
     table = pandas.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], encoding="utf-8")
-    for column in _WHOLE:
+    for column in _INTEGER_COLUMNS:
         table[column] = table[column].astype("Int64")
     table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
     spacings = table["spacing_mm"].fillna("")
     table["spacing_mm"] = [tuple(float(part) for part in text.split("x") if part) for text in spacings]
     flags = [frozenset(text.split()) for text in table.pop("flags").fillna("")]
     for flag in sorted(frozenset().union(*flags)):
-        table[f"flag_{flag}"] = [flag in those for those in flags]
+        table[f"flag_{flag}"] = [flag in volume_flags for volume_flags in flags]
     return table.set_index("array")
 
 
 def _dataset_folder(folder: Path) -> Path:
+    """Return the dataset folder of a results folder, or the folder itself."""
     inner = folder / "dataset"
     return inner if (inner / "volumes.csv").is_file() else folder
 
 
-def _fits(row: Mapping[str, str], column: str, wanted: str | Collection[str] | None) -> bool:
-    if wanted is None:
+def _has_value(row: Mapping[str, str], column: str, values: str | Collection[str] | None) -> bool:
+    """Return whether a cell has this value, or one of these; any value will do for None."""
+    if values is None:
         return True
     if column not in row:
         raise ValueError(f"volumes.csv has no column {column}")
-    return row[column] in ({wanted} if isinstance(wanted, str) else wanted)
+    return row[column] in ({values} if isinstance(values, str) else values)
 
 
 def _sizes(row: Mapping[str, str]) -> dict[str, int]:
+    """Return the length of each axis of a volume."""
     return dict(zip(row["axes"], map(int, row["shape"].split("x")), strict=True))
 
 
 def _frames(row: Mapping[str, str]) -> int:
+    """Return the number of frames of a volume, over all t and z."""
     sizes = _sizes(row)
     return sizes.get("t", 1) * sizes.get("z", 1)
 
@@ -439,19 +515,34 @@ def _frames(row: Mapping[str, str]) -> int:
 
 
 def mirrored(stored: NDArray[Any], bits_stored: int) -> NDArray[Any]:
-    """Return stored values turned around in the range of Bits Stored (0028,0101), in their own dtype.
+    """Return stored values mirrored in the range of Bits Stored (0028,0101): the smallest becomes the largest.
 
-    The smallest becomes the largest: ``2**bits - 1 - v`` unsigned, ``-1 - v`` signed.
+    Parameters
+    ----------
+    stored : ndarray of int
+        Stored values, of any shape.
+    bits_stored : int
+        Bits Stored (0028,0101).
+
+    Returns
+    -------
+    ndarray
+        ``2**bits_stored - 1 - stored`` if unsigned, ``-1 - stored`` if signed; in the type of `stored`.
+
+    Raises
+    ------
+    ValueError
+        If the values are floating-point.
     """
     if stored.dtype.kind == "f":
-        raise ValueError("float pixel data has no range of Bits Stored to be inverted in")
+        raise ValueError("floating-point pixel data has no range of Bits Stored, so it cannot be inverted")
     largest = (1 << bits_stored) - 1 if stored.dtype.kind == "u" else -1
-    turned: NDArray[Any] = stored.dtype.type(largest) - stored
-    return turned
+    inverted: NDArray[Any] = stored.dtype.type(largest) - stored
+    return inverted
 
 
 def _frame_numbers(volume: Volume, region: Region) -> NDArray[np.intp]:
-    """Return the number of the frame of each t and z of a region, shaped to broadcast against its values."""
+    """Return the number of the frame at each t and z of a region, in a shape that broadcasts with its values."""
     size = dict(zip(volume.axes, volume.shape, strict=True))
     within = dict(zip(volume.axes, region, strict=True))
     numbers = np.arange(size.get("t", 1) * size.get("z", 1)).reshape(size.get("t", 1), size.get("z", 1))
@@ -461,13 +552,14 @@ def _frame_numbers(volume: Volume, region: Region) -> NDArray[np.intp]:
 
 
 def _of_frames(pairs: Any, frames: NDArray[np.intp], dtype: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return both numbers of the pair that all frames share, or of each frame's own."""
+    """Return the first and the second numbers of the pairs of frames, or of the one pair that all frames share."""
     table = np.asarray(pairs, dtype)
     chosen = table[frames] if table.ndim == 2 else table
     return chosen[..., 0], chosen[..., 1]
 
 
 def _rescaled(stored: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np.intp]) -> NDArray[Any]:
+    """Return physical values: by rescale, Modality LUT or Dose Grid Scaling, the first that there is."""
     kind = np.result_type(stored.dtype, np.float32)
     values: NDArray[Any]
     if "rescale" in facts:
@@ -482,36 +574,63 @@ def _rescaled(stored: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np
 
 
 def _entries(stored: NDArray[Any], first: int, table: NDArray[Any]) -> NDArray[Any]:
-    """Return the entry of each stored value; what is outside takes the first or last one (PS3.3 C.11.1.1)."""
-    found: NDArray[Any] = table[np.clip(stored.astype(np.int64) - first, 0, len(table) - 1)]
-    return found
+    """Return the table entry of each stored value; values outside take the first or last one (PS3.3 C.11.1.1)."""
+    entries: NDArray[Any] = table[np.clip(stored.astype(np.int64) - first, 0, len(table) - 1)]
+    return entries
 
 
-def _looked_up(stored: NDArray[Any], facts: Mapping[str, Any], axes: str) -> tuple[NDArray[Any], str]:
+def _palette_colours(stored: NDArray[Any], facts: Mapping[str, Any], axes: str) -> tuple[NDArray[Any], str]:
+    """Return the colours of palette indices, with the axis `c`, and the axes (PS3.3 C.7.9)."""
     palette = facts["palette"]
     kind = np.uint8 if palette["bits"] == 8 else np.uint16
-    place = axes.find("t") + 1
+    position = axes.find("t") + 1
     planes = [_entries(stored, palette["first"], np.asarray(palette[name], kind)) for name in ("red", "green", "blue")]
-    return np.stack(planes, axis=place), axes[:place] + "c" + axes[place:]
+    return np.stack(planes, axis=position), axes[:position] + "c" + axes[position:]
 
 
 def ras_from_lps(affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return an affine to RAS millimetres (NIfTI, MONAI, TorchIO) from one to LPS (DICOM, ITK)."""
+    """Return the affine to RAS coordinates (NIfTI, MONAI, TorchIO) for one to LPS coordinates (DICOM, ITK).
+
+    Parameters
+    ----------
+    affine : ndarray of float64, shape (4, 4)
+        From index (x, y, z, 1) to LPS millimetres.
+
+    Returns
+    -------
+    ndarray of float64, shape (4, 4)
+        From the same index to RAS millimetres.
+    """
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
 def channel_xyz(sample: Mapping[str, Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the image of a sample as (channels, x, y, z), with its affine in RAS: what MONAI and TorchIO expect.
+    """Return the image of a sample as (channel, x, y, z) with its RAS affine, as MONAI and TorchIO expect it.
 
-    Channels are the colours, or the times; an axis that the image does not have is one voxel long.
+    Parameters
+    ----------
+    sample : mapping
+        A sample of `DicomZarrDataset`.
+
+    Returns
+    -------
+    image : ndarray, shape (channels, x, y, z)
+        Channels are the colours or the times; a missing axis has length 1.
+    affine : ndarray of float64, shape (4, 4)
+        From index (x, y, z, 1) to RAS millimetres.
+
+    Raises
+    ------
+    ValueError
+        If the sample has both several times and several colours.
     """
     axes = sample["axes"]
     if "t" in axes and "c" in axes and sample["image"].shape[axes.index("c")] > 1:
-        raise ValueError("both times and colours: take slices or patches of one time")
+        raise ValueError("the sample has both times and colours: read slices or patches, which have one time")
     image, order = sample["image"], [axes.index(axis) for axis in "tcxyz" if axis in axes]
     image = image.transpose(order)
-    for place, axis in enumerate("tcxyz"):
-        image = image if axis in axes else np.expand_dims(image, place)
+    for position, axis in enumerate("tcxyz"):
+        image = image if axis in axes else np.expand_dims(image, position)
     return np.ascontiguousarray(image.reshape(-1, *image.shape[2:])), sample["affine_ras"]
 
 
@@ -519,38 +638,46 @@ def channel_xyz(sample: Mapping[str, Any]) -> tuple[NDArray[Any], NDArray[np.flo
 
 
 def load_images(folder: str | os.PathLike[str], source: Any = None) -> list[NDArray[Any]]:
-    """Return what ``[dcmread(path, force=True).pixel_array for path in ...]`` gives: stored values, image by image.
+    """Return what ``[dcmread(path, force=True).pixel_array for path in ...]`` returns: stored values, image by image.
 
     Parameters
     ----------
     folder : path
-        A results folder with `private/frames.csv`: one array for each extracted file, (rows, columns), with frames
-        first where a file has several, and 3 colours last; in the order of the paths in the manifest. Or a dataset
-        folder alone, in its own order: a volume that is one multi-frame file, whole, is one array in the order of that
-        file; any other frame is an array of its own.
+        A results folder with `private/frames.csv`: one array for each extracted file, in the order of the paths in the
+        manifest. Or a dataset folder alone, in its own order: a volume that is all of one multi-frame file is one
+        array, with frames in the order of that file; every other frame is an array.
     source : path or mapping of str to path
-        The source folder, or one for each label: files then come in the order of `os.walk` there. That order is the
-        file system's and differs from one disk to the next.
+        The source folder, or a source folder for each label, for the order of `os.walk` there. That order depends on
+        the file system and differs between disks.
 
     Returns
     -------
     list of ndarray
-        In the type of the dataset. All of them in memory, as the name of the function says.
+        Stored values in the type of the dataset, shape (rows, columns), with an axis of frames first if a file has
+        several, and 3 colours last. All images are in memory at once.
+
+    Raises
+    ------
+    ValueError
+        If `source` is given without `private/frames.csv`, or lacks files that the dataset was made from.
     """
     folder = Path(folder)
     dataset, table = _dataset_folder(folder), folder / "private" / "frames.csv"
     frames = {row["array"]: _as_frames(Volume(dataset / "images.zarr" / row["array"])) for row in read_rows(dataset)}
     if not table.is_file():
         if source is not None:
-            raise ValueError("the order of the source needs private/frames.csv of the results folder")
-        return [image for each in frames for image in _as_images(Volume(dataset / "images.zarr" / each), frames[each])]
+            raise ValueError("the order of the source needs private/frames.csv: give the results folder")
+        opened = ((Volume(dataset / "images.zarr" / array), array_frames) for array, array_frames in frames.items())
+        return [image for volume, array_frames in opened for image in _as_images(volume, array_frames)]
     depth = {row["array"]: _sizes(row).get("z", 1) for row in read_rows(dataset)}
     files: dict[str, list[tuple[int, NDArray[Any]]]] = {}
     with open(table, newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
-            place = int(row["t"] or 0) * depth[row["array"]] + int(row["z"] or 0)
-            files.setdefault(row["path"], []).append((int(row["frame"]), frames[row["array"]][place]))
-    images = {path: [frame for _, frame in sorted(found, key=lambda f: f[0])] for path, found in files.items()}
+            number = int(row["t"] or 0) * depth[row["array"]] + int(row["z"] or 0)
+            files.setdefault(row["path"], []).append((int(row["frame"]), frames[row["array"]][number]))
+    images = {
+        path: [frame for _, frame in sorted(numbered, key=lambda item: item[0])] for path, numbered in files.items()
+    }
     order = list(images)
     if source is not None:
         walk = _walk_order(source)
@@ -570,7 +697,7 @@ def _as_frames(volume: Volume) -> list[NDArray[Any]]:
 
 
 def _as_images(volume: Volume, frames: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Return the frames of a volume in array order as the images that their files held, as far as the dataset tells."""
+    """Return the images of a volume: one if it is all of one multi-frame file, else one for each frame."""
     numbers = volume.facts.get("one_file")
     if numbers is None:
         return frames
@@ -578,7 +705,7 @@ def _as_images(volume: Volume, frames: list[NDArray[Any]]) -> list[NDArray[Any]]
 
 
 def _walk_order(source: Any) -> dict[str, int]:
-    """Return the place of each file in the order of `os.walk`, by its path as the manifest has it, decoded."""
+    """Return the position of each file in the order of `os.walk`, by its decoded path in the manifest."""
     roots = {f"{label}/": root for label, root in source.items()} if isinstance(source, Mapping) else {"": source}
     paths = (
         prefix + os.path.relpath(os.path.join(folder, name), root)
@@ -590,4 +717,5 @@ def _walk_order(source: Any) -> dict[str, int]:
 
 
 def _decoded(path: str) -> str:
+    """Return a path of the manifest without percent-encoding."""
     return os.fsdecode(unquote_to_bytes(path))

@@ -1,4 +1,4 @@
-"""The reader: regions, values, filters, patches, and processes, on made-up volumes whose every voxel is known."""
+"""The reader: regions, values, filters, patches and processes, on made-up volumes with known voxels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ints(*shape: int, dtype: str = "<i2") -> np.ndarray:
     return RANDOM.integers(0 if dtype[1] == "u" else -1000, 200 if dtype == "|u1" else 3000, shape).astype(dtype)
 
 
-def one(folder: Path, volume: MadeUp, **options: object) -> DicomZarrDataset:
+def dataset_of(folder: Path, volume: MadeUp, **options: object) -> DicomZarrDataset:
     return DicomZarrDataset(write(folder, [volume]), **options)  # type: ignore[arg-type]
 
 
@@ -48,32 +48,32 @@ def one(folder: Path, volume: MadeUp, **options: object) -> DicomZarrDataset:
         ("tzyx", (2, 18, 140, 20), "brick"),
     ],
 )
-def test_any_region_is_what_zarr_reads(
+def test_every_region_equals_that_of_zarr(
     tmp_path: Path, axes: str, shape: tuple[int, ...], layout: str, compression: str
 ) -> None:
     voxels = ints(*shape)
     write(tmp_path, [MadeUp(axes, voxels, layout=layout, compression=compression)])
     folder = tmp_path / "images.zarr" / f"{0:016x}/{0:08x}"
-    volume, judge = Volume(folder), zarr.open_array(str(folder / "0"), mode="r")
+    volume, expected = Volume(folder), zarr.open_array(str(folder / "0"), mode="r")
     assert np.array_equal(volume.read(), voxels)
     for _ in range(20):
         ends = [sorted(RANDOM.integers(0, n + 1, 2)) for n in shape]
         region = tuple(slice(int(lo), int(hi)) for lo, hi in ends)
         assert np.array_equal(volume.read(region), voxels[region])
-        assert np.array_equal(volume.read(region), judge[region])
+        assert np.array_equal(volume.read(region), expected[region])
 
 
-def test_a_tiled_frame_is_read_by_its_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_of_several_chunks_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dicomzarr.arrays.shard_writer.LARGE_FRAME", 100)
     monkeypatch.setattr("dicomzarr.arrays.shard_writer.TILE", 8)
     voxels = ints(3, 20, 13, dtype="|u1")
-    sample = one(tmp_path, MadeUp("cyx", voxels, {"photometric": "RGB"}))[0]
+    sample = dataset_of(tmp_path, MadeUp("cyx", voxels, {"photometric": "RGB"}))[0]
     assert np.array_equal(sample["image"], voxels)
 
 
 @pytest.mark.parametrize("place", [5, -10])  # in the first chunk, in the index
 def test_a_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
-    dataset = one(tmp_path, MadeUp("yx", ints(30, 30)))
+    dataset = dataset_of(tmp_path, MadeUp("yx", ints(30, 30)))
     (shard,) = tmp_path.glob("images.zarr/*/*/0/c/0/0")
     data = bytearray(shard.read_bytes())
     data[place] ^= 1
@@ -82,8 +82,8 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
         dataset[0]
 
 
-def test_a_missing_chunk_is_no_zeros(tmp_path: Path) -> None:
-    dataset = one(tmp_path, MadeUp("zyx", ints(3, 30, 30)))
+def test_a_missing_chunk_is_an_error(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, MadeUp("zyx", ints(3, 30, 30)))
     (shard,) = tmp_path.glob("images.zarr/*/*/0/c/0/0/0")
     data = bytearray(shard.read_bytes())
     index = len(data) - (3 * 16 + 4)  # offset and length of each chunk, and a crc32c
@@ -95,8 +95,8 @@ def test_a_missing_chunk_is_no_zeros(tmp_path: Path) -> None:
     assert DicomZarrDataset(tmp_path, sample="slice")[0]["image"].shape == (30, 30)
 
 
-def test_an_array_cut_otherwise_is_refused(tmp_path: Path) -> None:
-    dataset = one(tmp_path, MadeUp("yx", ints(30, 30)))
+def test_an_array_of_another_writer_is_refused(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, MadeUp("yx", ints(30, 30)))
     array = str(tmp_path / "images.zarr" / dataset.rows[0]["array"] / "0")
     zarr.create_array(array, shape=(30, 30), dtype="i2", dimension_names="yx", overwrite=True)
     with pytest.raises(ValueError, match="did not write"):
@@ -106,20 +106,20 @@ def test_an_array_cut_otherwise_is_refused(tmp_path: Path) -> None:
 # ---- Samples
 
 
-def test_a_small_array_beside_the_image_is_what_zarr_reads(tmp_path: Path) -> None:
+def test_a_small_array_beside_the_image_equals_that_of_zarr(tmp_path: Path) -> None:
     for number, values in enumerate((np.arange(1200.0).reshape(600, 2), np.arange(700), np.arange(9, dtype="u1"))):
         folder = tmp_path / str(number)
         shard_writer.write_small_array(folder, values, ["frame", "value"][: values.ndim])
-        judge = np.asarray(zarr.open_array(str(folder), mode="r")[...])
-        found = reading._read_small_array(folder)
-        assert found.dtype == judge.dtype and np.array_equal(found, judge)
+        expected = np.asarray(zarr.open_array(str(folder), mode="r")[...])
+        values = reading._read_small_array(folder)
+        assert values.dtype == expected.dtype and np.array_equal(values, expected)
         (chunk,) = (path for path in folder.rglob("0") if path.is_file())
         chunk.write_bytes(b"x" + chunk.read_bytes()[1:])
         with pytest.raises(ValueError, match="damaged"):
             reading._read_small_array(folder)
 
 
-def test_slices_and_their_places(tmp_path: Path) -> None:
+def test_slices_and_their_start(tmp_path: Path) -> None:
     first, second = ints(2, 3, 4, 5), ints(6, 7)
     dataset = DicomZarrDataset(write(tmp_path, [MadeUp("tzyx", first), MadeUp("yx", second)]), sample="slice")
     assert len(dataset) == 7
@@ -131,11 +131,11 @@ def test_slices_and_their_places(tmp_path: Path) -> None:
         dataset[7]
 
 
-def test_a_patch_is_a_cut_of_its_volume_and_its_affine_is_moved(tmp_path: Path) -> None:
+def test_a_patch_is_a_region_of_its_volume_with_a_shifted_affine(tmp_path: Path) -> None:
     voxels = ints(2, 12, 30, 20)
     made_up = MadeUp("tzyx", voxels, {"affine_lps": AFFINE}, layout="brick")
     size = {"z": 4, "y": 10, "x": 8}
-    dataset = one(tmp_path, made_up, sample="patch", patch=size, patches_per_volume=200, seed=3)
+    dataset = dataset_of(tmp_path, made_up, sample="patch", patch=size, patches_per_volume=200, seed=3)
     starts = []
     for sample in dataset:
         t, z, y, x = map(int, sample["start"])
@@ -144,15 +144,15 @@ def test_a_patch_is_a_cut_of_its_volume_and_its_affine_is_moved(tmp_path: Path) 
         starts.append((t, z, y, x))
     lowest, highest = np.min(starts, axis=0), np.max(starts, axis=0)
     assert list(lowest) == [0, 0, 0, 0]
-    assert list(highest[:2]) == [1, 8] and highest[2] >= 19 and highest[3] >= 11  # of 20 and 12: every place can be
+    assert list(highest[:2]) == [1, 8] and highest[2] >= 19 and highest[3] >= 11  # of 20 and 12: every start occurs
     again = [tuple(map(int, sample["start"])) for sample in dataset]
     assert again == starts
     dataset.set_epoch(1)
     assert [tuple(map(int, sample["start"])) for sample in dataset] != starts
 
 
-def test_a_patch_of_a_slice_has_no_depth(tmp_path: Path) -> None:
-    dataset = one(tmp_path, MadeUp("zyx", ints(5, 20, 20)), sample="patch", patch={"y": 8, "x": 8}, channel=True)
+def test_a_patch_without_z_has_two_dimensions(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, MadeUp("zyx", ints(5, 20, 20)), sample="patch", patch={"y": 8, "x": 8}, channel=True)
     assert dataset[0]["image"].shape == (1, 8, 8) and dataset[0]["axes"] == "cyx"
 
 
@@ -174,28 +174,28 @@ def test_filters(tmp_path: Path) -> None:
     volumes = [MadeUp(axes, ints(*shape), cells=cell) for (axes, shape), cell in zip(sizes, cells, strict=True)]
     folder = write(tmp_path / "dataset", volumes)
 
-    def kept(**filters: object) -> list[int]:
+    def selected(**filters: object) -> list[int]:
         return [int(row["array"][:16], 16) for row in DicomZarrDataset(folder.parent, **filters).rows]  # type: ignore[arg-type]
 
-    assert kept() == [0, 1, 2]
-    assert kept(split="train") == [0, 1]
-    assert kept(split=["train", "test"], modality="CT") == [0, 2]
-    assert kept(with_flags=["incomplete"]) == [0, 2]
-    assert kept(with_flags=["incomplete"], without_flags=["gap"]) == [2]
-    assert kept(axes="zyx") == [0, 2]
-    assert kept(shape={"x": 8}) == [0, 1] and kept(shape={"z": 1}) == [1]
-    assert kept(min_shape={"z": 3}) == [0]
-    assert kept(labels={LABEL: "no"}) == [1] and kept(labels={LABEL: ["no", "yes"]}) == [0, 1]
-    assert kept(where=lambda row: row[LABEL] == "") == [2]
+    assert selected() == [0, 1, 2]
+    assert selected(split="train") == [0, 1]
+    assert selected(split=["train", "test"], modality="CT") == [0, 2]
+    assert selected(with_flags=["incomplete"]) == [0, 2]
+    assert selected(with_flags=["incomplete"], without_flags=["gap"]) == [2]
+    assert selected(axes="zyx") == [0, 2]
+    assert selected(shape={"x": 8}) == [0, 1] and selected(shape={"z": 1}) == [1]
+    assert selected(min_shape={"z": 3}) == [0]
+    assert selected(labels={LABEL: "no"}) == [1] and selected(labels={LABEL: ["no", "yes"]}) == [0, 1]
+    assert selected(where=lambda row: row[LABEL] == "") == [2]
     assert DicomZarrDataset(folder, split="test")[0][LABEL] == ""
     with pytest.raises(ValueError, match="no column label_other"):
-        kept(labels={"label_other": "x"})
+        selected(labels={"label_other": "x"})
 
 
 # ---- Values
 
 
-def test_one_rescale_and_one_for_each_frame(tmp_path: Path) -> None:
+def test_rescale_of_the_volume_and_of_each_frame(tmp_path: Path) -> None:
     voxels = ints(2, 3, 4, 5)
     pairs = [[1.0 + i, -10.0 * i] for i in range(6)]
     shared, each = MadeUp("tzyx", voxels, {"rescale": [2.0, -1024.0]}), MadeUp("tzyx", voxels, {"rescale": pairs})
@@ -222,8 +222,8 @@ def test_modality_lut_and_dose(tmp_path: Path) -> None:
     assert dataset[1]["image"].tolist() == [[70.0, 0.003]]
 
 
-def test_window_is_that_of_the_standard(tmp_path: Path) -> None:
-    """PS3.3 C.11.2.1.2.1: c = 2048, w = 4096 gives x <= 0: lowest, x > 4095: highest, else straight in between."""
+def test_the_window_is_that_of_the_standard(tmp_path: Path) -> None:
+    """PS3.3 C.11.2.1.2.1: c = 2048, w = 4096 gives x <= 0: lowest, x > 4095: highest, else a line in between."""
     stored = np.array([[-5, 0, 1365, 2730, 4095, 5000]], "<i2")
     volume = MadeUp("yx", stored, {"window": [2048.0, 4096.0], "rescale": [1.0, 0.0]})
     folder = write(tmp_path, [volume, MadeUp("yx", stored, {"rescale": [1.0, -100.0]})])
@@ -234,8 +234,8 @@ def test_window_is_that_of_the_standard(tmp_path: Path) -> None:
     assert DicomZarrDataset(folder, window=(100.5, 1))[1]["image"].tolist() == [[0, 0, 1, 1, 1, 1]]  # a step
 
 
-def test_colour_has_no_window(tmp_path: Path) -> None:
-    dataset = one(tmp_path, MadeUp("cyx", ints(3, 4, 5, dtype="|u1"), {"photometric": "RGB"}), window=(40, 400))
+def test_a_window_of_colour_is_refused(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, MadeUp("cyx", ints(3, 4, 5, dtype="|u1"), {"photometric": "RGB"}), window=(40, 400))
     with pytest.raises(ValueError, match="for grey values"):
         dataset[0]
     assert len(DicomZarrDataset(tmp_path, window=(40, 400), where=lambda row: "c" not in row["axes"])) == 0
@@ -246,15 +246,15 @@ def test_monochrome1_is_mirrored_in_the_range_of_bits_stored(tmp_path: Path) -> 
     unsigned, signed = np.array([[0, 1, 4095]], "<u2"), np.array([[-2048, 0, 2047]], "<i2")
     window = MadeUp("yx", unsigned, dark | {"window": [2048.0, 4096.0]})
     folder = write(tmp_path, [window, MadeUp("yx", signed, dark), MadeUp("yx", unsigned, {"bits_stored": 12})])
-    turned = DicomZarrDataset(folder, invert=True)
-    assert turned[0]["image"].tolist() == [[4095, 4094, 0]] and turned[0]["image"].dtype == np.uint16
-    assert turned[1]["image"].tolist() == [[2047, -1, -2048]]
-    assert turned[2]["image"].tolist() == [[0, 1, 4095]]
+    inverted = DicomZarrDataset(folder, invert=True)
+    assert inverted[0]["image"].tolist() == [[4095, 4094, 0]] and inverted[0]["image"].dtype == np.uint16
+    assert inverted[1]["image"].tolist() == [[2047, -1, -2048]]
+    assert inverted[2]["image"].tolist() == [[0, 1, 4095]]
     assert DicomZarrDataset(folder)[0]["image"].tolist() == [[0, 1, 4095]]
     assert np.allclose(DicomZarrDataset(folder, invert=True, window=True)[0]["image"], [[1, 4094 / 4095, 0]])
 
 
-def test_palette_on_request(tmp_path: Path) -> None:
+def test_palette_colours_on_request(tmp_path: Path) -> None:
     table = {"first": 1, "bits": 8, "red": [1, 2, 3], "green": [4, 5, 6], "blue": [7, 8, 9]}
     volume = MadeUp("tyx", np.array([[[0, 1]], [[2, 9]]], "|u1"), {"photometric": "PALETTE COLOR", "palette": table})
     folder = write(tmp_path, [volume])
@@ -266,7 +266,7 @@ def test_palette_on_request(tmp_path: Path) -> None:
 
 def test_channels_first_and_ras(tmp_path: Path) -> None:
     voxels = ints(3, 4, 5)
-    image, affine = channel_xyz(one(tmp_path, MadeUp("zyx", voxels, {"affine_lps": AFFINE}))[0])
+    image, affine = channel_xyz(dataset_of(tmp_path, MadeUp("zyx", voxels, {"affine_lps": AFFINE}))[0])
     assert image.shape == (1, 5, 4, 3) and image[0, 4, 1, 2] == voxels[2, 1, 4]
     left, posterior, superior, _ = np.array(AFFINE) @ [4, 1, 2, 1]
     assert np.allclose(affine @ [4, 1, 2, 1], [-left, -posterior, superior, 1])
@@ -295,24 +295,24 @@ def test_any_number_of_workers_gives_the_same_samples(patches: DicomZarrDataset,
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_no_handle_opened_before_a_fork_is_used_after_it(patches: DicomZarrDataset) -> None:
-    known = [digest(patches[i]) for i in range(len(patches))]
+def test_no_file_opened_before_a_fork_is_read_after_it(patches: DicomZarrDataset) -> None:
+    expected = [digest(patches[i]) for i in range(len(patches))]
     handles = [patches.volume(number)._handle for number in range(3)]
     child = os.fork()
     if child == 0:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for handle in handles:
-            os.dup2(nothing, handle)  # who reads through it gets nothing
+            os.dup2(nothing, handle)  # reading through it returns nothing
         same = False
         try:
-            same = [digest(patches[i]) for i in range(len(patches))] == known
+            same = [digest(patches[i]) for i in range(len(patches))] == expected
         finally:
             os._exit(0 if same else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert [digest(patches[i]) for i in range(len(patches))] == known
+    assert [digest(patches[i]) for i in range(len(patches))] == expected
 
 
-def test_no_more_files_are_open_than_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_open_files_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "OPEN_VOLUMES", 2)
     dataset = DicomZarrDataset(write(tmp_path, [MadeUp("yx", ints(4, 4)) for _ in range(9)]))
     before = len(os.listdir("/proc/self/fd"))
@@ -339,8 +339,8 @@ def test_the_table_of_volumes_has_numbers_tuples_and_flags(tmp_path: Path) -> No
     lines[1][column["spacing_mm"]] = lines[1][column["bits_stored"]] = ""
     with open(folder / "volumes.csv", "w", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerows([head, *lines])
-    for place in (folder, folder.parent):
-        table = reading.volumes(place)
+    for path in (folder, folder.parent):
+        table = reading.volumes(path)
         first, second = (table.loc[row["array"]] for row in rows)
         assert table.index.name == "array" and len(table) == 2
         assert table["flag_gap"].tolist() == table["flag_rounded_positions"].tolist() == [True, False]
@@ -366,28 +366,28 @@ def test_the_file_works_alone(tmp_path: Path) -> None:
     )
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [sys.executable, "-c", code]
-    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert found.stdout == "[[0, 1, 2], [3, 4, 5]]\nset()\n", found.stderr
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout == "[[0, 1, 2], [3, 4, 5]]\nset()\n", result.stderr
 
 
 # ---- The list of images
 
 
-def test_images_without_the_private_table_are_whole_files_or_frames(tmp_path: Path) -> None:
-    stack, colour, turned = ints(3, 4, 5), ints(2, 3, 4, 5, dtype="|u1"), ints(2, 2, 4, 5)
+def test_images_of_a_dataset_folder_are_whole_files_or_frames(tmp_path: Path) -> None:
+    stack, colour, shuffled = ints(3, 4, 5), ints(2, 3, 4, 5, dtype="|u1"), ints(2, 2, 4, 5)
     cine = MadeUp("tcyx", colour, {"photometric": "RGB", "one_file": True})
-    numbers = MadeUp("tzyx", turned, {"one_file": [3, 1, 0, 2]})
+    numbers = MadeUp("tzyx", shuffled, {"one_file": [3, 1, 0, 2]})
     folder = write(tmp_path, [MadeUp("zyx", stack), cine, numbers])
     images = load_images(folder)
     assert [image.shape for image in images] == [(4, 5)] * 3 + [(2, 4, 5, 3), (4, 4, 5)]
     assert np.array_equal(images[2], stack[2]) and np.array_equal(images[3], np.moveaxis(colour, 1, -1))
-    assert np.array_equal(images[4], turned.reshape(4, 4, 5)[[2, 1, 3, 0]])
+    assert np.array_equal(images[4], shuffled.reshape(4, 4, 5)[[2, 1, 3, 0]])
     with pytest.raises(ValueError, match=r"needs private/frames\.csv"):
         load_images(folder, source=tmp_path)
 
 
-def test_images_with_the_private_table_are_files_in_order(tmp_path: Path) -> None:
-    """Two slices in files of their own, and a file whose three frames lie in two volumes."""
+def test_images_of_a_results_folder_are_files_in_order(tmp_path: Path) -> None:
+    """Two files of one slice, and a file whose three frames are in two volumes."""
     stack, three = ints(2, 4, 5), ints(3, 4, 5)
     write(tmp_path / "dataset", [MadeUp("zyx", stack), MadeUp("tyx", three[[2, 0]]), MadeUp("yx", three[1])])
     arrays = [f"{n:016x}/{n:08x}" for n in range(3)]
@@ -410,9 +410,9 @@ def test_images_with_the_private_table_are_files_in_order(tmp_path: Path) -> Non
     for name in ("a/second", "a/first", "=b/one", "a/no image"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).touch()
-    known = {"=b/one": three, "a/first": stack[1], "a/second": stack[0]}
+    images_by_path = {"=b/one": three, "a/first": stack[1], "a/second": stack[0]}
     walk = [os.path.relpath(os.path.join(top, name), source) for top, _, names in os.walk(source) for name in names]
-    expected = [known[name] for name in walk if name in known]
+    expected = [images_by_path[name] for name in walk if name in images_by_path]
     assert all(np.array_equal(*pair) for pair in zip(load_images(tmp_path, source), expected, strict=True))
     (source / "a/first").unlink()
     with pytest.raises(ValueError, match="lacks files"):

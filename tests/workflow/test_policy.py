@@ -53,7 +53,7 @@ def test_the_report_says_how_many_of_which_kind_and_what_to_set(runs: tuple[Run,
     said = {row["kind"]: row["files"] for row in runs[0].table("dataset/reports/policy.csv")}
     assert said == {kind: "1" for _, kind in CASES.values() if kind}
     page = html.unescape((runs[0].results / "dataset/reports/report.html").read_text())
-    assert "5 files set aside because text may be burned into the pixels" in page
+    assert "5 files not extracted because text may be burned into the pixels" in page
     assert "burned_in: keep" in page and "1: ultrasound" in page
 
 

@@ -9,7 +9,8 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ NEW = Path("results") / "dataset"
 Rows = dict[str, dict[str, str]]
 # Columns of volumes.csv that say how bytes are laid out, not what they are.
 _STORAGE = {"stored_bytes"}
+# And those that depend on the pseudonym key.
+_KEYED = {*_STORAGE, "array", "series_id", "study_id", "subject_id"}
 
 
 class NoDataset(Exception):
@@ -62,19 +65,48 @@ def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, l
     return {key: [old.get(key), new.get(key)] for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
 
 
-def _by_pixels(volumes: Rows) -> Rows:
-    """Return the volumes by what does not depend on the key: digest and number of equal ones."""
-    seen: dict[str, int] = {}
-    found: Rows = {}
-    for _, row in sorted(volumes.items()):
-        digest = row["pixel_digest"]
-        seen[digest] = seen.get(digest, 0) + 1
-        found[f"{digest} {seen[digest]}"] = row
-    return found
+def _matched_by_pixels(old: Rows, new: Rows) -> tuple[Rows, Rows]:
+    """Return the volumes of two datasets with different keys, under names that matching volumes share.
+
+    Volumes match where their `pixel_digest` is equal. Where several have the same one, those with equal rows are
+    matched first, then the rest in the order of their rows. Ids are not compared, since they depend on the key.
+    """
+    columns = sorted({key for row in old.values() for key in row} & {key for row in new.values() for key in row})
+    compared = [column for column in columns if column not in _KEYED]
+
+    def by_digest(volumes: Rows) -> dict[str, list[tuple[str, ...]]]:
+        groups: dict[str, list[tuple[str, ...]]] = {}
+        for array, row in volumes.items():
+            groups.setdefault(row["pixel_digest"], []).append((*(row[column] for column in compared), array))
+        return {digest: sorted(group) for digest, group in groups.items()}
+
+    left, right = by_digest(old), by_digest(new)
+    named_old: Rows = {}
+    named_new: Rows = {}
+    for digest in left.keys() | right.keys():
+        groups = left.get(digest, []), right.get(digest, [])
+        equal = Counter(row[:-1] for row in groups[0]) & Counter(row[:-1] for row in groups[1])
+        for group, volumes, named in zip(groups, (old, new), (named_old, named_new), strict=True):
+            for number, row in enumerate(_first(group, equal)):
+                named[f"{digest} {number}"] = volumes[row[-1]]
+    return named_old, named_new
+
+
+def _first(group: Sequence[tuple[str, ...]], equal: Mapping[tuple[str, ...], int]) -> list[tuple[str, ...]]:
+    """Return sorted rows with those that the other dataset has too in front; both datasets get the same order."""
+    left = dict(equal)
+    front, rest = [], []
+    for row in group:
+        if left.get(row[:-1], 0):
+            left[row[:-1]] -= 1
+            front.append(row)
+        else:
+            rest.append(row)
+    return front + rest
 
 
 def _volumes(old: Rows, new: Rows, same_key: bool) -> dict[str, Any]:
-    left, right = (old, new) if same_key else (_by_pixels(old), _by_pixels(new))
+    left, right = (old, new) if same_key else _matched_by_pixels(old, new)
     found: dict[str, Any] = {
         "added": sorted(right[name]["array"] for name in right.keys() - left.keys()),
         "retired": sorted(left[name]["array"] for name in left.keys() - right.keys()),
@@ -82,7 +114,7 @@ def _volumes(old: Rows, new: Rows, same_key: bool) -> dict[str, Any]:
         "changed": {},
         "rewritten": 0,
     }
-    hidden = _STORAGE if same_key else {*_STORAGE, "array", "series_id", "study_id", "subject_id"}
+    hidden = _STORAGE if same_key else _KEYED
     for name in sorted(left.keys() & right.keys()):
         columns = _changed_keys(left[name], right[name])
         shown = {key: values for key, values in columns.items() if key not in hidden}

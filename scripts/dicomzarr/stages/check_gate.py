@@ -1,4 +1,4 @@
-"""The gate: findings that a project does not accept end the run with a failure, after the dataset is whole."""
+"""The gate: end the run with a failure if the sealed dataset has more findings than the configuration allows."""
 
 from __future__ import annotations
 
@@ -23,45 +23,49 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def findings(results: Results) -> Counter[str]:
     """Return how often each finding occurs: outcomes, reason codes, verdicts such as `depth_fail`, labels."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     reports = results.dataset / "reports"
     for row in _rows(reports / "outcomes.csv"):
-        found[row["outcome"]] += int(row["files"])
+        counts[row["outcome"]] += int(row["files"])
         if row["reason"]:
-            found[row["reason"]] += int(row["files"])
+            counts[row["reason"]] += int(row["files"])
     for kind in ("depth", "size"):
-        found.update(f"{kind}_{row['verdict']}" for row in _rows(reports / f"{kind}.csv"))
+        counts.update(f"{kind}_{row['verdict']}" for row in _rows(reports / f"{kind}.csv"))
     if (reports / "labels.csv").exists():
         for row in _rows(reports / "labels.csv"):
-            found[row["finding"]] += int(row["series"]) if row["finding"] in (*LABEL_FINDINGS, FIXED_FINDING) else 0
-    return found
+            counts[row["finding"]] += int(row["series"]) if row["finding"] in (*LABEL_FINDINGS, FIXED_FINDING) else 0
+    return counts
 
 
 def check_gate(results: Results, allowed: Mapping[str, int]) -> dict[str, int]:
-    """Return the counts of the findings that the gate watches.
+    """Check the findings of a dataset against the configuration and return the counts of those that the gate watches.
 
     Parameters
     ----------
     results : Results
         With a sealed dataset.
     allowed : mapping of str to int
-        Largest count of each finding.
+        Largest count of each finding that the gate watches.
+
+    Returns
+    -------
+    dict of str to int
 
     Raises
     ------
     GateClosed
-        If one occurs more often than that.
+        If a finding occurs more often than allowed.
     """
-    found = findings(results)
-    over = [
-        f"gate.{finding}: found {found[finding]}, allowed {most}"
+    counts = findings(results)
+    exceeded = [
+        f"gate.{finding}: found {counts[finding]}, allowed {most}"
         for finding, most in sorted(allowed.items())
-        if found[finding] > most
+        if counts[finding] > most
     ]
-    if over:
+    if exceeded:
         raise GateClosed(
-            "the dataset is complete, but its findings are more than the configuration allows: "
-            + "; ".join(over)
+            "the dataset is complete, but it has more findings than the configuration allows: "
+            + "; ".join(exceeded)
             + "; see reports/report.html in the dataset"
         )
-    return {finding: found[finding] for finding in allowed}
+    return {finding: counts[finding] for finding in allowed}

@@ -1,6 +1,6 @@
-"""The search for leaks over a results folder: what is new or changed, after a proof that the search can find.
+"""Search everything outside `results/private/` that is new or changed for header values and paths of the source.
 
-`results/private/` is where identities may be, and is not looked at.
+A self-test comes first: the search must find planted values in every form that it supports.
 """
 
 from __future__ import annotations
@@ -33,63 +33,69 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 
 LEVELS = ("standard", "full")
-MOST_TOLD = 20  # findings in the message
-_TICK = 0.02  # seconds: file systems tell times in steps of up to a hundredth
+MAX_LISTED = 20  # findings in the message
+_TICK = 0.02  # seconds; file systems record times in steps of up to a hundredth
 
 
 class PrivacyProblem(UserError):
-    """Something of the source stands where it must not, or the search cannot be trusted."""
+    """A header value or path of the source was found outside `private/`, or the self-test failed."""
 
 
 def check_privacy(
     results: Results, work: Path, level: str, code: str, chosen: Sequence[str] = (), processes: int = 1
 ) -> int:
-    """Look for identities in all that is new or changed; return how many files were looked at.
+    """Search all new or changed files for identities; return how many files were searched.
 
     Parameters
     ----------
     results : Results
-        Searched but for `private/`.
+        Searched except for `private/`.
     work : Path
         The folder in which Snakemake runs: its `.snakemake/` is searched too.
     level : str
         ``standard``, or ``full`` to search decompressed pixels as well.
     code : str
-        Digest of the code that searches: what other code found clean is searched again.
+        Digest of the code that searches; files that other code found clean are searched again.
     chosen : sequence of str
-        Texts of the configuration that are to stand in the dataset, such as the values of labels: no leak.
+        Texts of the configuration that belong in the dataset, such as the values of labels; they are no leak.
     processes : int
-        That share what is to be read, if that is much.
+        Most processes to use; few files are searched by one.
+
+    Returns
+    -------
+    int
 
     Raises
     ------
     PrivacyProblem
-        With the codes and places of what was found; or if a planted value is not found.
+        If there is a leak, with its codes and places; or if the self-test does not find a planted value.
     """
     cache = results.private / "cache"
     try:
         identifiers, gathered, whole = read_identifiers(cache / IDENTIFIERS)
     except (OSError, ValueError, EOFError, IndexError):
-        raise PrivacyProblem("what to look for is not there (private/cache): run the workflow again") from None
+        raise PrivacyProblem(
+            "the header texts to search for are missing (private/cache): run the workflow again"
+        ) from None
     own = own_words(ROOT)
-    prove(own, results)
+    self_test(own, results)
     own |= {word for text in chosen for word in words_of(text)}
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
     scanners = {
         "dataset": Scanner(absent_hashes, own),
-        "snakemake": Scanner(absent_hashes, snakemakes, _known_places(results, work)),
+        "snakemake": Scanner(absent_hashes, snakemakes, _allowed_paths(results, work)),
     }
-    time.sleep(_TICK)  # what is written from now on has another time than what was there
+    time.sleep(_TICK)  # so that files written from now on have a later time than those there now
     version = [code, level, f"{gathered:x}", *chosen]
     memory = SearchCache(cache, version, (own, snakemakes), whole, absent_hashes, _run_of(results))
-    found = Search(scanners, results, work, level, memory).run(processes)
+    findings = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
-    if found:
-        more = f" and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
-        codes = sorted({finding.leak.code for finding in found})
+    if findings:
+        more = f" and {len(findings) - MAX_LISTED} more" if len(findings) > MAX_LISTED else ""
+        codes = sorted({finding.leak.code for finding in findings})
         raise PrivacyProblem(
-            "; ".join(map(str, found[:MOST_TOLD]))
+            "; ".join(map(str, findings[:MAX_LISTED]))
             + more
             + ". That means: "
             + "; ".join(f"{code}: {CODES[code]}" for code in codes)
@@ -100,7 +106,7 @@ def check_privacy(
 
 
 def search_afterwards(results: Results, work: Path) -> None:
-    """Search what was written after the last job, as that job did; where it never ran, all that there is.
+    """Search files written after the last search, with its level and code; if there was none, search all files.
 
     Raises
     ------
@@ -117,48 +123,55 @@ def search_afterwards(results: Results, work: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Search a results folder when Snakemake has ended: the launcher calls this."""
+    """Search a results folder after Snakemake has ended; the launcher calls this."""
     try:
         search_afterwards(Results(Path(arguments[0])), Path.cwd())
     except UserError as error:
-        said = str(error)
-    except Exception as error:  # its text could hold what was being searched
-        said = f"internal error, {safe_messages.error_location(error)}; please open an issue with this line"
+        message = str(error)
+    except Exception as error:  # its text could quote a file that was searched
+        message = f"internal error, {safe_messages.error_location(error)}; please open an issue with this line"
     else:
         return 0
-    print(f"Error: check_privacy: {said}", file=sys.stderr)
+    print(f"Error: check_privacy: {message}", file=sys.stderr)
     return 1
 
 
-# ---- what is searched
+# ---- texts of the run
 
 
 def _run_of(results: Results) -> str:
-    """Return what tells this run of the workflow from others: who holds, or held, the lock of the main process."""
+    """Return what identifies this run of the workflow: the content of the lock of its main process."""
     try:
         return (results.private / locks.RUN).read_text("utf-8")
     except (OSError, ValueError):
         return ""
 
 
-def _known_places(results: Results, work: Path) -> tuple[str, ...]:
-    """Return texts that may stand in `.snakemake/`, and nowhere else: where things lie, as typed and as it is."""
-    own = (work, results.root, results.root.absolute(), ROOT, Path.home(), sys.prefix)
-    places = [str(place) for place in own]
+def _allowed_paths(results: Results, work: Path) -> tuple[str, ...]:
+    """Return folders whose paths may occur in `.snakemake/` and nowhere else, as typed and resolved."""
+    folders = (work, results.root, results.root.absolute(), ROOT, Path.home(), sys.prefix)
+    paths = [str(folder) for folder in folders]
     try:
         with open(results.inventory, "rb") as stream:
             roots = json.loads(stream.readline())["roots"]
-        places += [os.fsdecode(decode_path(root)) for root in roots.values()]
+        paths += [os.fsdecode(decode_path(root)) for root in roots.values()]
     except (OSError, ValueError, KeyError):
         pass
-    return tuple(place for place in places if len(place) > 2)
+    return tuple(path for path in paths if len(path) > 2)
 
 
-# ---- the proof that the search can find
+# ---- self-test
 
 
-def prove(own: frozenset[str], results: Results) -> None:
-    """Plant a value that nobody knows in every form there is, and find each.
+def self_test(own: frozenset[str], results: Results) -> None:
+    """Self-test: plant a random value in every supported form, and find each of them.
+
+    Parameters
+    ----------
+    own : frozenset of str
+        Words of the project itself, which are no leak.
+    results : Results
+        Its temporary folder takes the planted files.
 
     Raises
     ------
@@ -173,24 +186,28 @@ def prove(own: frozenset[str], results: Results) -> None:
             path = folder / f"{form}.planted"
             path.write_bytes(data)
             if search_content(scanner, str(path), path.name) is None:
-                raise PrivacyProblem(f"the search for leaks is blind to a planted value ({form}): please open an issue")
+                raise PrivacyProblem(
+                    f"the search for leaks does not find a planted value ({form}): please open an issue"
+                )
         for name, data in export_readers.planted(value).items():
             path = folder / name
             path.write_bytes(data)
             read = export_readers.reader_of(export_readers.EXPORTS + name)
             if read is None or search_parts(scanner, read(path, False)) is None:
-                raise PrivacyProblem(f"the search for leaks is blind to a planted value ({name}): please open an issue")
+                raise PrivacyProblem(
+                    f"the search for leaks does not find a planted value ({name}): please open an issue"
+                )
         if scanner.name(f"series-{value.decode()}.csv") is None:
-            raise PrivacyProblem("the search for leaks is blind to a planted value (name): please open an issue")
+            raise PrivacyProblem("the search for leaks does not find a planted value (name): please open an issue")
     finally:
         files.remove_tree(folder)
 
 
 def _forms(value: bytes) -> dict[str, bytes]:
-    """Return files that hold a value, by the way in which they do."""
+    """Return the content of a file for each form in which it can hold a value."""
     import imagecodecs
 
-    text = b"The value is " + value + b", and it stands in a sentence.\n"
+    text = b"The value is " + value + b", in a sentence.\n"
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("inside.txt", text)

@@ -1,4 +1,4 @@
-"""The seal of a dataset: digests of digests, so that nothing is read twice."""
+"""Seal the dataset: compute its digests from the recorded digests of files, without reading them again."""
 
 from __future__ import annotations
 
@@ -25,15 +25,20 @@ def seal(
     consolidated : Path
         The record of consolidation, which holds the counts.
     config : mapping
-        The keys of the configuration that may be shown.
+        The keys of the configuration that may be published.
     pseudonyms : Pseudonyms
-        Gives `key_check`.
+        Gives `key_check`, which shows whether two datasets have the same key.
+
+    Returns
+    -------
+    dict
+        See dataset.json in docs/outputs.md.
     """
-    files = recorded_files(results)
+    file_digests = recorded_files(results)
     return {
         "schema_version": SCHEMA_VERSION,
-        "digest": digest_of((path, digest) for path, digest in files.items() if counts_as_data(path)),
-        "seal": digest_of(files.items()),
+        "digest": digest_of((path, digest) for path, digest in file_digests.items() if counts_as_data(path)),
+        "seal": digest_of(file_digests.items()),
         "key_check": pseudonyms.key_check,
         "counts": RuleRecord.load(consolidated).counts,
         "config": dict(config),

@@ -1,4 +1,4 @@
-"""The snippets of docs/reading.md, run as they stand; those of frameworks that are not installed are skipped.
+"""The snippets of docs/reading.md are run unchanged; those of frameworks that are not installed are skipped.
 
 PyTorch, MONAI and TorchIO come with envs/training.txt; CONTRIBUTING.md has the command.
 """
@@ -18,15 +18,15 @@ from made_up_volumes import MadeUp, write
 from dicomzarr.dataset import DicomZarrDataset, channel_xyz
 
 PAGE = (ROOT / "docs" / "reading.md").read_text()
-TRAINING = "PyTorch and what rests on it are optional: see envs/training.txt"
+TRAINING = "PyTorch and packages that need it are optional: see envs/training.txt"
 SIZE = (20, 40, 36)
-# Rising x leads to the left, rising y to posterior, rising z to superior; 2.5 mm, 0.5 mm, 1 mm.
+# x increases to the left, y to posterior, z to superior.
 AFFINE = [[1.0, 0.0, 0.0, -10.0], [0.0, 0.5, 0.0, 20.0], [0.0, 0.0, 2.5, 30.0], [0.0, 0.0, 0.0, 1.0]]
 
 
 @pytest.fixture
 def voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """Write a dataset of three CT volumes below `results` in the current folder, and return the first one's voxels."""
+    """Write a dataset of three CT volumes below `results` in the current folder; return the voxels of the first."""
     random = np.random.default_rng(0)
     every = [random.integers(0, 4096, SIZE).astype("<i2") for _ in range(3)]
     facts = {"affine_lps": AFFINE, "rescale": [1.0, -1024.0]}
@@ -71,12 +71,12 @@ def test_torch(voxels: np.ndarray) -> None:
     batch = names["batch"]
     assert batch["image"].shape[1:] == (1, 16, 32, 32) and batch["image"].dtype == torch.float32
     dataset = DicomZarrDataset("results", sample="slice", rescale=True)
-    known = [digest(dataset[i]) for i in range(len(dataset))]
+    expected = [digest(dataset[i]) for i in range(len(dataset))]
     for workers, method in ((0, None), (2, "fork"), (4, "fork"), (2, "spawn"), (4, "spawn")):
         options = {"multiprocessing_context": method} if method else {}
         loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers, **options)
         plain = [{key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in s.items()} for s in loader]
-        assert [digest(sample) for sample in plain] == known
+        assert [digest(sample) for sample in plain] == expected
 
 
 def test_monai(voxels: np.ndarray) -> None:

@@ -187,7 +187,7 @@ def test_a_search_that_cannot_find_raises(results: Results, monkeypatch: pytest.
 
 def test_a_search_without_identifiers_raises(results: Results) -> None:
     (results.private / "cache" / IDENTIFIERS).unlink()
-    with pytest.raises(check_privacy.PrivacyProblem, match="what to look for is not there"):
+    with pytest.raises(check_privacy.PrivacyProblem, match="the header texts to search for are missing"):
         search(results)
 
 

@@ -1,4 +1,7 @@
-"""The accounts: every path with its outcome, every frame with its place. Merged as streams, not held in memory."""
+"""Write the accounts: every path with its outcome, every frame with its position in an array.
+
+Rows are merged as streams, so that memory does not grow with the source.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ log = logging.getLogger("dicomzarr")
 
 
 def _not_files(inventory: Path) -> Iterator[bytes]:
-    """Yield the rows of the entries that are no regular files."""
+    """Yield the rows of directory entries that are not regular files."""
     with open(inventory, "rb") as stream:
         next(stream)
         for line in stream:
@@ -39,18 +42,18 @@ def _not_files(inventory: Path) -> Iterator[bytes]:
             yield file_row(row[0], reason.outcome, reason.code, "")
 
 
-def _settled_by_header(index: Path) -> Iterator[bytes]:
-    """Yield the rows of the files whose fate the header index decides.
+def _without_image(index: Path) -> Iterator[bytes]:
+    """Yield the rows of the files whose header is not that of an image: the index has their outcome.
 
     Raises
     ------
     SourceChanged
-        At the end, if files changed while it was made.
+        At the end, if files changed while the index was written.
     """
     changed = 0
     with open(index, "rb") as stream:
         for line in stream:
-            if line.startswith(_IMAGE, line.rfind(_OUTCOME)):  # keys are sorted: it stands behind the facts
+            if line.startswith(_IMAGE, line.rfind(_OUTCOME)):  # keys are sorted: `outcome` follows `facts`
                 continue
             header = orjson.loads(line)
             changed += header["outcome"] == "changed"
@@ -62,10 +65,20 @@ def _settled_by_header(index: Path) -> Iterator[bytes]:
 _REGULAR, _OUTCOME, _IMAGE = b'","file",', b',"outcome":"', b',"outcome":"image"'
 
 
-def _account(settled: Iterable[bytes], series: Iterable[Iterable[bytes]], totals: Counter[bytes]) -> Iterator[bytes]:
-    """Yield the rows of files.csv: what a series decided wins over what the header index has of the same path."""
+def _account(others: Iterable[bytes], series: Iterable[Iterable[bytes]], totals: Counter[bytes]) -> Iterator[bytes]:
+    """Yield the rows of files.csv, one a path; an outcome from a series takes precedence over that of the header index.
+
+    Parameters
+    ----------
+    others : iterable of bytes
+        Rows of `partitions.file_row` for paths outside of the series, sorted.
+    series : iterable of iterables of bytes
+        Those of each partition, sorted.
+    totals : Counter
+        Counts the outcomes; changed while rows are yielded.
+    """
     last = None
-    for row in heapq.merge(settled, *series):
+    for row in heapq.merge(others, *series):
         path, _, outcome, line = row.split(b"\t", 3)
         if path != last:
             last = path
@@ -79,7 +92,7 @@ def _frames(series: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[bytes], *, private: bool = False) -> int:
-    """Write a table from finished rows and return their number."""
+    """Write a table of encoded rows and return their number."""
     count = 0
     with files.replacing(path, private=private) as stream:
         stream.write(csv_tables.line(columns).encode())
@@ -107,38 +120,44 @@ def consolidate(
     batches : sequence of str
         Names of all batches.
     inventory, index : Path
-        What the scan found, and the header index.
+        The listing of the source, and the header index.
     pseudonyms : Pseudonyms
         Makes keyed digests of source files for the provenance.
     outputs : mapping of str to Path
-        volumes, outcomes, policy, files, frames, group.
+        Paths of volumes, outcomes, policy, files, frames and group.
     joined : Joined
         Labels and splits.
     code : str
-        Digest of the code that consolidates: what other code kept between runs is not used.
+        Digest of the code that consolidates; partitions that other code cached are rebuilt.
 
     Returns
     -------
     RuleRecord
         Its claims are the files of the provenance by series.
+
+    Raises
+    ------
+    SourceChanged
+        If files changed while their headers were read; the record of the header index is revoked first.
     """
-    parts, made = partitions.fragments(partitions.Made(results, pseudonyms, joined, code), batches)
+    basis = partitions.Basis(results, pseudonyms, joined, code)
+    parts, rebuilt = partitions.refresh(basis, batches)
     totals: Counter[bytes] = Counter()
     try:
         volumes = itertools.chain.from_iterable(part.rows("volumes") for part in parts)
         arrays = _write(outputs["volumes"], joined.columns, volumes)
-        settled = heapq.merge(_not_files(inventory), _settled_by_header(index))
-        accounted = _account(settled, [part.rows("files") for part in parts], totals)
-        entries = _write(outputs["files"], csv_tables.FILES, accounted, private=True)
-        placed = _frames([part.rows("frames") for part in parts])
-        frame_count = _write(outputs["frames"], csv_tables.FRAMES, placed, private=True)
+        others = heapq.merge(_not_files(inventory), _without_image(index))
+        file_rows = _account(others, [part.rows("files") for part in parts], totals)
+        entries = _write(outputs["files"], csv_tables.FILES, file_rows, private=True)
+        frame_rows = _frames([part.rows("frames") for part in parts])
+        frame_count = _write(outputs["frames"], csv_tables.FRAMES, frame_rows, private=True)
     except SourceChanged:
-        # Read again by the next run, also where the source is then as the inventory had it.
+        # The next run reads the headers again, even if the source then matches the inventory.
         revoke(results, results.records / "index_headers.json", Revocation.SOURCE_CHANGED)
         raise
-    ended = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
+    outcomes = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
     csv_tables.write(
-        outputs["outcomes"], csv_tables.OUTCOMES, [csv_tables.line((*key, ended[key])) for key in sorted(ended)]
+        outputs["outcomes"], csv_tables.OUTCOMES, [csv_tables.line((*key, outcomes[key])) for key in sorted(outcomes)]
     )
     risks: Counter[str] = Counter()
     for part in parts:
@@ -148,7 +167,9 @@ def consolidate(
     files.write_atomically(outputs["group"], GROUP)
     counts = {"entries": entries, "frames": frame_count, "arrays": arrays}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
-    for (outcome, _), count in ended.items():
+    for (outcome, _), count in outcomes.items():
         counts[outcome] += count
-    log.info("entries %d, arrays %d, frames %d; parts rebuilt %d of %d", entries, arrays, frame_count, made, len(parts))
+    log.info(
+        "entries %d, arrays %d, frames %d; parts rebuilt %d of %d", entries, arrays, frame_count, rebuilt, len(parts)
+    )
     return RuleRecord(counts=counts, claims={path: claim for part in parts for path, claim in part.claims.items()})

@@ -1,4 +1,4 @@
-"""The rows of `volumes.csv`: what a record says of a volume, with the labels and splits that come from outside."""
+"""Rows of `volumes.csv`: the record of a volume, with the labels and the split of its series."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dicomzarr.system import csv_tables
 
 
 def spacing_text(axes: str, spacing: Mapping[str, float]) -> str:
-    """Return the spacing of the spatial axes joined by `x`; an unknown one is empty, all unknown an empty text."""
+    """Return the spacing of the spatial axes joined by `x`; unknown ones are empty, and so is the text if all are."""
     cells = [repr(float(spacing[axis])) if axis in spacing else "" for axis in axes if axis in "zyx"]
     return "x".join(cells) if any(cells) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What comes to the volumes from outside of the images.
+    """Labels and splits, joined to the volumes by series.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Joined:
     splits : mapping
         ``fractions`` and ``seed``; empty where there are no splits.
     series : mapping of str to mapping
-        By series id, its ``labels`` and its ``split`` where a list gives one.
+        For each series id its ``labels``, and its ``split`` where a list fixes it.
     """
 
     labels: Sequence[str] = ()
@@ -48,17 +48,25 @@ class Joined:
         return bool(self.labels or self.splits or self.series)
 
     def of(self, series_id: str, subject_id: str) -> dict[str, str]:
-        """Return split and labels of a series."""
-        own = self.series.get(series_id, {})
-        split = own.get("split", "")
+        """Return the cells of a series: its split and its labels."""
+        entry = self.series.get(series_id, {})
+        split = entry.get("split", "")
         if not split and self.splits:
             split = split_of(subject_id, self.splits["fractions"], self.splits.get("seed", 0))
-        values = own.get("labels", {})
+        values = entry.get("labels", {})
         return {"split": split} | {f"label_{name}": values.get(name, "") for name in self.labels}
 
 
 def volume_line(record: SeriesRecord, volume: VolumeRecord, joined: Joined) -> str:
-    """Return the row of `volumes.csv` of a volume as CSV text."""
+    """Return the row of a volume in `volumes.csv` as CSV text.
+
+    Parameters
+    ----------
+    record : SeriesRecord
+        Of its series.
+    volume : VolumeRecord
+    joined : Joined
+    """
     return csv_tables.row(
         joined.columns,
         {

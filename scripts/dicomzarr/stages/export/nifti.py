@@ -1,7 +1,8 @@
-"""NIfTI-1: a volume a `.nii.gz`, stored values with slope and intercept in the header, attributes as JSON beside it.
+"""NIfTI-1: each volume is a `.nii.gz` of stored values, with its attributes in a JSON file beside it.
 
-Voxels keep the order of the array, x fastest: nothing is flipped, and the affine says where they lie. NIfTI counts
-millimetres to the right, anterior and superior, DICOM to the left, posterior and superior.
+Slope and intercept are in the header. Voxels keep the order of the array, x fastest; nothing is flipped, and the affine
+gives their positions. NIfTI coordinates point right, anterior and superior (RAS), DICOM coordinates left, posterior and
+superior (LPS).
 """
 
 from __future__ import annotations
@@ -18,22 +19,33 @@ from numpy.typing import NDArray
 
 from dicomzarr.stages.export.npz import attributes_of
 from dicomzarr.stages.export.refusals import Refused
-from dicomzarr.stages.export.tables import Exported, Written, array_row, each_array, file_row
-from dicomzarr.stages.export.verified_arrays import Array, Damaged
+from dicomzarr.stages.export.tables import ArrayExport, Exported, array_row, each_array, file_row
+from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
 from dicomzarr.system import json_files
 
-LONGEST = 32767  # indices of an axis: dim is a signed number of 16 bits
-START = 352  # bytes of the header with its extension flag
-SCANNER = 1  # code of a transform to the coordinates of the scanner
-SQUARE = 1e-6  # how far the axes of a qform may be from right angles, as a cosine
+MAX_LENGTH = 32767  # of an axis: `dim` holds signed 16-bit numbers
+VOX_OFFSET = 352  # bytes of the header with its extension flag
+SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT: scanner coordinates
+MAX_COSINE = 1e-6  # between axes of a qform, which must be orthogonal
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _BLOCK = 1 << 22
 
 
 def affine_ras(affine_lps: Any) -> NDArray[np.float64]:
-    """Return the affine from index (x, y, z, 1) to RAS millimetres, from one to LPS millimetres, both 4 x 4."""
-    turned: NDArray[np.float64] = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine_lps, np.float64)
-    return turned
+    """Return the affine to RAS coordinates for one to LPS coordinates.
+
+    Parameters
+    ----------
+    affine_lps : array-like, shape (4, 4)
+        From index (x, y, z, 1) to millimetres.
+
+    Returns
+    -------
+    ndarray, shape (4, 4)
+        From the same indices to millimetres.
+    """
+    affine: NDArray[np.float64] = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine_lps, np.float64)
+    return affine
 
 
 def scaling_of(facts: Mapping[str, Any]) -> tuple[float, float]:
@@ -42,7 +54,7 @@ def scaling_of(facts: Mapping[str, Any]) -> tuple[float, float]:
     Raises
     ------
     Refused
-        If frames have several pairs, or a table instead.
+        If frames have different pairs, or the array has a Modality LUT.
     """
     if "rescale" in facts:
         pairs = np.asarray(facts["rescale"], np.float64).reshape(-1, 2)
@@ -55,7 +67,7 @@ def scaling_of(facts: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _time_step(ome: Mapping[str, Any], axes: str) -> float | None:
-    """Return the seconds from one index of `t` to the next, where that is an even time."""
+    """Return the seconds from one index of `t` to the next, None if `t` is not a regular time axis."""
     multiscale = ome["multiscales"][0]
     if "t" not in axes or multiscale["axes"][axes.index("t")].get("unit") != "second":
         return None
@@ -68,7 +80,7 @@ def header_of(array: Array) -> Any:
     Raises
     ------
     Refused
-        If NIfTI-1 cannot say what the array is.
+        If NIfTI-1 cannot represent the array.
     """
     import nibabel
 
@@ -78,7 +90,7 @@ def header_of(array: Array) -> Any:
     if "c" in size and array.dtype.itemsize > 1:
         raise Refused("colour_over_8_bits")
     shape = [size[axis] for axis in "xyzt" if axis in size]
-    if max(shape) > LONGEST:
+    if max(shape) > MAX_LENGTH:
         raise Refused("axis_too_long")
     slope, intercept = scaling_of(facts)
     affine = affine_ras(facts["affine_lps"])
@@ -86,31 +98,31 @@ def header_of(array: Array) -> Any:
     header.set_data_dtype(RGB if "c" in size else array.dtype)
     header.set_data_shape(shape)
     step = _time_step(array.ome, array.axes)
-    zooms = [float(each) for each in np.linalg.norm(affine[:3, :3], axis=0)]
+    zooms = [float(length) for length in np.linalg.norm(affine[:3, :3], axis=0)]
     header.set_zooms((zooms + [1.0 if step is None else step])[: len(shape)])
     header.set_xyzt_units("mm", "sec" if step is not None else None)
     header.set_sform(affine, SCANNER)
     directions = affine[:3, :3] / zooms
-    if np.allclose(directions.T @ directions, np.eye(3), rtol=0, atol=SQUARE):
+    if np.allclose(directions.T @ directions, np.eye(3), rtol=0, atol=MAX_COSINE):
         header.set_qform(affine, SCANNER)
     if not (math.isfinite(slope) and slope):
         slope, intercept = 1.0, 0.0
     header.set_slope_inter(slope, intercept)
-    header["vox_offset"] = START
+    header["vox_offset"] = VOX_OFFSET
     return header
 
 
 def _voxels(array: Array) -> Iterator[bytes]:
-    """Yield the voxels, x fastest, colours of a voxel side by side."""
+    """Yield the bytes of the voxels, x fastest, the samples of a colour voxel adjacent."""
     for block, _ in array.blocks():
         yield (np.moveaxis(block, array.axes.index("c"), -1) if "c" in array.axes else block).tobytes()
 
 
-def _write_array(array: Array, store: Path, level: int) -> Written:
+def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
     header = header_of(array)
     folder = store / array.name.split("/")[0]
     folder.mkdir(parents=True, exist_ok=True)
-    path, beside = folder / f"{array.volume_id}.nii.gz", folder / f"{array.volume_id}.json"
+    path, sidecar = folder / f"{array.volume_id}.nii.gz", folder / f"{array.volume_id}.json"
     digest = blake3()
     with (
         open(path, "wb") as raw,
@@ -120,23 +132,23 @@ def _write_array(array: Array, store: Path, level: int) -> Written:
         for piece in _voxels(array):
             digest.update(piece)
             stream.write(piece)
-    again = blake3()
+    read_digest = blake3()
     with gzip.open(path, "rb") as stream:
-        said = type(header).from_fileobj(stream, check=True)
-        stream.seek(START)
+        read_header = type(header).from_fileobj(stream, check=True)
+        stream.seek(VOX_OFFSET)
         while block := stream.read(_BLOCK):
-            again.update(block)
-    if said != header or again.digest() != digest.digest():
-        raise Damaged(array.name)
-    beside.write_bytes(json_files.canonical_json(attributes_of(array)))
+            read_digest.update(block)
+    if read_header != header or read_digest.digest() != digest.digest():
+        raise DamagedArray(array.name)
+    sidecar.write_bytes(json_files.canonical_json(attributes_of(array)))
     bits = int(header["bitpix"])
     rows = [
         file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.record.pixel_digest),
-        file_row(beside, store, array.name),
+        file_row(sidecar, store, array.name),
     ]
     return array_row(array, files=2, exported_bytes=sum(row.bytes for row in rows), bit_depth=bits), rows
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
-    """Write the regular volumes of a series below `store`; see `tables.Work`."""
+    """Write the regular volumes of a series below `store`; the parameters are those of `tables.ExportSeries`."""
     return each_array(arrays, lambda array: _write_array(array, store, level))

@@ -1,6 +1,6 @@
-"""NPZ: a series an archive that `numpy.load` reads without pickle; equal arrays give equal bytes.
+"""NPZ: each series is an archive that `numpy.load` reads without pickle. Equal arrays give equal bytes.
 
-For each volume, under its id: the stored values, and `<id>_attributes`, the attributes as JSON text.
+It holds for each volume `<id>`, the stored values, and `<id>_attributes`, the attributes as JSON text.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ import numpy as np
 from blake3 import blake3
 
 from dicomzarr.stages.export.tables import Exported, array_row, file_row
-from dicomzarr.stages.export.verified_arrays import Array, Damaged
+from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP can say
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that ZIP can represent
 _BLOCK = 1 << 22
 
 
 def attributes_of(array: Array) -> dict[str, Any]:
-    """Return the attributes `dicomzarr` as JSON values, with `axes` and the name of the array."""
+    """Return the attribute `dicomzarr` of an image as JSON values, with `axes` and the name of the array."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return value.tolist()
-        return {key: plain(one) for key, one in value.items()} if isinstance(value, Mapping) else value
+        return {key: plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
-    found: dict[str, Any] = plain(array.facts)
-    return found | {"array": array.name, "axes": array.axes}
+    attributes: dict[str, Any] = plain(array.facts)
+    return attributes | {"array": array.name, "axes": array.axes}
 
 
 def _npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     stream = io.BytesIO()
-    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, described)
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
     return stream.getvalue()
 
 
@@ -49,13 +49,13 @@ def _pieces(array: Array) -> Iterator[bytes]:
 
 
 def _text(text: str) -> bytes:
-    """Return a text as a .npy file: an array of no dimension, little-endian."""
+    """Return a text as a .npy file: a zero-dimensional array, little-endian."""
     value = np.array(text, dtype=f"<U{max(len(text), 1)}")
     return _npy_header(value.dtype, ()) + value.tobytes()
 
 
 def _add(archive: zipfile.ZipFile, name: str, pieces: Iterator[bytes], level: int) -> str:
-    """Write a member and return the BLAKE3 of its content."""
+    """Write a member of an archive and return the BLAKE3 of its content."""
     member = zipfile.ZipInfo(name, EPOCH)
     member.compress_type = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED
     member.external_attr, member.create_system = 0o644 << 16, 3
@@ -75,16 +75,16 @@ def _digest_of(stream: IO[bytes]) -> str:
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
-    """Write a series as one archive below `store`; see `tables.Work`."""
+    """Write a series as one archive below `store`; the parameters are those of `tables.ExportSeries`."""
     series_id = arrays[0].name.split("/")[0]
     path = store / f"{series_id}.npz"
     digests = {}
     with zipfile.ZipFile(path, "w", compresslevel=level or None) as archive:
         for array in arrays:
-            said = json.dumps(attributes_of(array), sort_keys=True)
+            attributes = json.dumps(attributes_of(array), sort_keys=True)
             for name, pieces in (
                 (f"{array.volume_id}.npy", _pieces(array)),
-                (f"{array.volume_id}_attributes.npy", iter([_text(said)])),
+                (f"{array.volume_id}_attributes.npy", iter([_text(attributes)])),
             ):
                 digests[name] = _add(archive, name, pieces, level)
     exported = Exported()
@@ -94,7 +94,7 @@ def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
             for name in names:
                 with archive.open(name) as stream:
                     if _digest_of(stream) != digests[name]:
-                        raise Damaged(array.name)
+                        raise DamagedArray(array.name)
             size = sum(archive.getinfo(name).compress_size for name in names)
             bits = 8 * array.dtype.itemsize
             exported.arrays.append(array_row(array, files=1, exported_bytes=size, bit_depth=bits))

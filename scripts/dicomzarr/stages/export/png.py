@@ -1,7 +1,7 @@
-"""Lossless PNG: every stored value, one file a frame, decoded again before it is published.
+"""Lossless PNG: every stored value, one file per frame, decoded and compared before it is published.
 
-8 bits where the data have 8 or fewer, by Bits Stored and by their values; 16 for more; RGB for colour. PNG knows no
-signs: signed values are shifted by half of its range, and the offset is on record.
+8 bits if both Bits Stored (0028,0101) and the values need no more, else 16; RGB for colour. PNG has no negative
+numbers: signed values are shifted by half of the range, and the offset is recorded.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.stages.export.refusals import Refused
-from dicomzarr.stages.export.tables import Exported, Written, array_row, each_array, file_row, frame_name
-from dicomzarr.stages.export.verified_arrays import Array, Damaged
+from dicomzarr.stages.export.tables import ArrayExport, Exported, array_row, each_array, file_row, frame_name
+from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
 
-FILTER_UP = 32  # PNG_FILTER_UP: on 16-bit images smaller than the adaptive choice of libpng, and half as slow
+FILTER_UP = 32  # PNG_FILTER_UP: for 16-bit images smaller than the adaptive choice of libpng, in half the time
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How stored values become samples of a PNG: ``sample = value + offset``, of so many bits."""
+    """Bits of the samples of a PNG, and the offset from stored values: ``sample = value + offset``."""
 
     bits: int
     offset: int
 
 
 def depth_of(dtype: np.dtype[Any], bits_stored: int, low: int, high: int) -> Depth:
-    """Return the bits of the PNG of an array and what is added to its values.
+    """Return the bits and the offset of the PNG files of an array.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def depth_of(dtype: np.dtype[Any], bits_stored: int, low: int, high: int) -> Dep
     Raises
     ------
     Refused
-        If values are no whole numbers, or either measure says more than 16 bits.
+        If values are floating-point, or Bits Stored or the values need more than 16 bits.
     """
     if dtype.kind not in "iu":
         raise Refused("float_values")
@@ -57,17 +57,17 @@ def depth_of(dtype: np.dtype[Any], bits_stored: int, low: int, high: int) -> Dep
 
 
 def samples_of(pixels: NDArray[Any], depth: Depth) -> NDArray[Any]:
-    """Return the samples of a frame, uint8 or uint16, of its shape; one copy at most, as frames may be large."""
+    """Return the samples of a frame, uint8 or uint16, of the same shape; makes one copy at most."""
     kind: Any = np.uint8 if depth.bits == 8 else np.uint16
     if not depth.offset:
         return pixels.astype(kind, copy=False)
     signed = pixels.astype(np.int8 if depth.bits == 8 else np.int16, copy=False)
-    samples: NDArray[Any] = signed.view(kind) ^ kind(depth.offset)  # adds it: half of the range is the highest bit
+    samples: NDArray[Any] = signed.view(kind) ^ kind(depth.offset)  # adds the offset, which is the highest bit
     return samples
 
 
 def values_of(samples: NDArray[Any], depth: Depth) -> NDArray[Any]:
-    """Return the values of samples: what `samples_of` was given."""
+    """Return the stored values of samples: the inverse of `samples_of`."""
     if not depth.offset:
         return samples
     values: NDArray[Any] = samples ^ samples.dtype.type(depth.offset)
@@ -75,26 +75,37 @@ def values_of(samples: NDArray[Any], depth: Depth) -> NDArray[Any]:
 
 
 def write_png(path: Path, samples: NDArray[Any], level: int) -> None:
-    """Write samples, uint8 or uint16, shape (rows, columns) or (rows, columns, 3), as PNG: no time, no text."""
+    """Write samples as PNG without times and texts.
+
+    Parameters
+    ----------
+    path : Path
+    samples : ndarray of uint8 or uint16, shape (rows, columns) or (rows, columns, 3)
+    level : int
+        Level of compression, 0 to 9.
+    """
     import imagecodecs
 
     path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(samples), level=level, filter=FILTER_UP))
 
 
 def read_png(path: Path) -> NDArray[Any]:
-    """Return the samples of a PNG: by Pillow, which did not write it, but for 16-bit colour, which Pillow cuts to 8."""
+    """Return the samples of a PNG.
+
+    Pillow decodes it, since it did not write it; 16-bit colour, which Pillow reduces to 8 bits, by imagecodecs.
+    """
     import imagecodecs
     from PIL import Image
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large images: it is our own
+        warnings.simplefilter("ignore")  # about large images: we wrote it ourselves
         with Image.open(path) as image:
             if image.mode in ("L", "I;16") or (image.mode == "RGB" and path.read_bytes()[24] == 8):
                 return np.asarray(image)
     return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
 
-def _write_array(array: Array, store: Path, level: int) -> Written:
+def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
     low, high = array.observed if array.dtype.kind in "iu" else (0, 0)
     depth = depth_of(array.dtype, array.record.bits_stored, low, high)
     folder = store / array.name
@@ -103,9 +114,9 @@ def _write_array(array: Array, store: Path, level: int) -> Written:
     for frame in array.frames():
         path = folder / f"{frame_name(frame.t, frame.z)}.png"
         write_png(path, samples_of(frame.pixels, depth), level)
-        again = read_png(path)
-        if again.dtype.itemsize * 8 != depth.bits or not np.array_equal(values_of(again, depth), frame.pixels):
-            raise Damaged(array.name)
+        samples = read_png(path)
+        if samples.dtype.itemsize * 8 != depth.bits or not np.array_equal(values_of(samples, depth), frame.pixels):
+            raise DamagedArray(array.name)
         rows.append(
             file_row(
                 path, store, array.name, t=frame.t, z=frame.z,
@@ -117,5 +128,5 @@ def _write_array(array: Array, store: Path, level: int) -> Written:
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
-    """Write the frames of a series below `store`; see `tables.Work`."""
+    """Write the frames of a series below `store`; the parameters are those of `tables.ExportSeries`."""
     return each_array(arrays, lambda array: _write_array(array, store, level))

@@ -1,4 +1,4 @@
-"""Previews: 8-bit PNG for the eye, through a window. They lose values, and lie in a folder that says so."""
+"""Previews: windowed 8-bit PNG for viewing. They lose values; their folder is called `preview_lossy`."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from numpy.typing import NDArray
 
 from dicomzarr.pixels.display import coloured, pair_of, stretched, windowed
 from dicomzarr.stages.export.png import read_png, write_png
-from dicomzarr.stages.export.tables import Exported, Written, array_row, each_array, file_row, frame_name
-from dicomzarr.stages.export.verified_arrays import Array, Damaged
+from dicomzarr.stages.export.tables import ArrayExport, Exported, array_row, each_array, file_row, frame_name
+from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
 
-AT_ONCE = 1 << 22  # pixels that are turned into grey at once: each takes some 30 bytes on the way
+STRIP_PIXELS = 1 << 22  # converted at once: each takes about 30 bytes meanwhile
 
 
 def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
-    """Return rows of a frame as they are to be seen: (rows, columns) or (rows, columns, 3).
+    """Return rows of a frame as 8-bit grey or colour.
 
-    Through the window of its header, else stretched over the values of the whole array without padding; MONOCHROME1 is
-    turned around, a palette looked up, colours of more than 8 bits cut to 8.
+    Grey values go through the window of the header; without one, the range of the whole array without padding becomes 0
+    to 255. MONOCHROME1 is inverted, palette indices become colours, colours of more than 8 bits lose their lowest bits.
 
     Parameters
     ----------
-    pixels : ndarray
+    pixels : ndarray, shape (rows, columns) or (rows, columns, 3)
         Stored values.
     array : Array
+        The array of the frame.
     number : int
         Of the frame, in array order.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns) or (rows, columns, 3)
     """
     facts = array.facts
     if pixels.ndim == 3:
@@ -47,26 +52,26 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
         grey = stretched(values, low, high)
     if facts.get("photometric") == "MONOCHROME1":
         grey = 1 - grey
-    seen: NDArray[Any] = np.rint(np.nan_to_num(grey) * 255).astype(np.uint8)
-    return seen
+    samples: NDArray[Any] = np.rint(np.nan_to_num(grey) * 255).astype(np.uint8)
+    return samples
 
 
-def _write_array(array: Array, store: Path, level: int) -> Written:
+def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
     folder = store / array.name
     folder.mkdir(parents=True)
     rows = []
     for number, frame in enumerate(array.frames()):
         path = folder / f"{frame_name(frame.t, frame.z)}.png"
-        step = max(AT_ONCE // frame.pixels.shape[1], 1)
+        step = max(STRIP_PIXELS // frame.pixels.shape[1], 1)
         strips = (frame.pixels[row : row + step] for row in range(0, len(frame.pixels), step))
         samples = np.concatenate([eight_bits(strip, array, number) for strip in strips])
         write_png(path, samples, level)
         if not np.array_equal(read_png(path), samples):
-            raise Damaged(array.name)
+            raise DamagedArray(array.name)
         rows.append(file_row(path, store, array.name, t=frame.t, z=frame.z, bit_depth=8))
     return array_row(array, files=len(rows), exported_bytes=sum(row.bytes for row in rows), bit_depth=8), rows
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
-    """Write previews of the frames of a series below `store`; see `tables.Work`."""
+    """Write previews of the frames of a series below `store`; the parameters are those of `tables.ExportSeries`."""
     return each_array(arrays, lambda array: _write_array(array, store, level))

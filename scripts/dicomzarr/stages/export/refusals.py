@@ -1,4 +1,4 @@
-"""Why an array is not exported: what a format cannot hold without loss is refused, never squeezed."""
+"""Why arrays are not exported: an array that a format cannot hold without loss is refused."""
 
 from __future__ import annotations
 

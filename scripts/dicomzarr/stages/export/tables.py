@@ -1,4 +1,4 @@
-"""The tables of an export: a row for each file, a row for each array."""
+"""Rows of the tables of an export: one per file, one per array."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from pathlib import Path
 from dicomzarr.records.export_record import ArrayRow, FileRow
 from dicomzarr.stages.export.refusals import Refused
 from dicomzarr.stages.export.verified_arrays import Array
-from dicomzarr.system import files as storage
+from dicomzarr.system import files
 
 
 @dataclass(slots=True)
 class Exported:
-    """What a series became: rows of `report.csv`, and rows of `files.csv` sorted by file."""
+    """An exported series: its rows of `report.csv`, and its rows of `files.csv` sorted by file."""
 
     arrays: list[ArrayRow] = field(default_factory=list)
     files: list[FileRow] = field(default_factory=list)
 
 
-# Writes a series below a folder: its arrays, the folder, the effort of compression from 0 to 9.
-Work = Callable[[list[Array], Path, int], Exported]
-Written = tuple[ArrayRow, list[FileRow]]  # of an array: its row of `report.csv`, those of `files.csv`
+# Exports the arrays of a series (`arrays`) below a folder (`store`), with a compression level from 0 to 9 (`level`).
+ExportSeries = Callable[[list[Array], Path, int], Exported]
+# An exported array: its row of `report.csv`, its rows of `files.csv`.
+ArrayExport = tuple[ArrayRow, list[FileRow]]
 
 
-def each_array(arrays: list[Array], write: Callable[[Array], Written]) -> Exported:
-    """Export arrays one by one; what the format cannot hold is listed with its reason."""
+def each_array(arrays: list[Array], write: Callable[[Array], ArrayExport]) -> Exported:
+    """Export arrays one after the other; refused ones get a row with the reason."""
     exported = Exported()
     for array in arrays:
         try:
-            row, files = write(array)
+            row, file_rows = write(array)
         except Refused as refused:
-            row, files = array_row(array, reason=refused.code), []
+            row, file_rows = array_row(array, reason=refused.code), []
         exported.arrays.append(row)
-        exported.files += files
+        exported.files += file_rows
     exported.files.sort(key=lambda row: row.file)
     return exported
 
@@ -51,7 +52,20 @@ def file_row(
     offset: int | None = None,
     pixel_digest: str = "",
 ) -> FileRow:
-    """Return the row of `files.csv` of a file that was written below `store`."""
+    """Return the row of `files.csv` of a file written below `store`.
+
+    Parameters
+    ----------
+    path, store : Path
+    array : str
+        Name of the array in the file; the series id if it holds all arrays of a series.
+    t, z : int, optional
+        Indices of the frame in the array.
+    bit_depth, offset : int, optional
+        Bits of a sample, and what was added to stored values.
+    pixel_digest : str
+        BLAKE3 of the stored values.
+    """
     return FileRow(
         file=path.relative_to(store).as_posix(),
         array=array,
@@ -61,7 +75,7 @@ def file_row(
         offset=offset,
         pixel_digest=pixel_digest,
         bytes=path.stat().st_size,
-        sha256=storage.sha256_of(path),
+        sha256=files.sha256_of(path),
     )
 
 
@@ -74,7 +88,18 @@ def array_row(
     bit_depth: int | None = None,
     offset: int | None = None,
 ) -> ArrayRow:
-    """Return the row of `report.csv` of an array: what became of it, beside its size as DICOM and as Zarr."""
+    """Return the row of `report.csv` of an array: its outcome, and its size as DICOM, as Zarr and as exported.
+
+    Parameters
+    ----------
+    array : Array
+    reason : str
+        Key of `REFUSALS`; empty if the array was exported.
+    files, exported_bytes : int
+        Number and size of its files.
+    bit_depth, offset : int, optional
+        Bits of a sample, and what was added to stored values.
+    """
     record = array.record
     return ArrayRow(
         array=array.name,
@@ -97,6 +122,6 @@ def array_row(
 
 
 def frame_name(t: int | None, z: int | None) -> str:
-    """Return the name of a frame's file without its ending: its place in the array, such as ``t0002_z0031``."""
+    """Return the name of the file of a frame without its suffix: its indices, such as ``t0002_z0031``."""
     parts = [f"{axis}{index:04d}" for axis, index in (("t", t), ("z", z)) if index is not None]
     return "_".join(parts) or "image"

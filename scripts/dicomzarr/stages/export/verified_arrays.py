@@ -1,4 +1,4 @@
-"""The arrays of a series for export: read in blocks, each frame compared with the digest taken at its decoding."""
+"""Read the arrays of a series for export, block by block; compare each frame with its digest from decoding."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from dicomzarr.records.check_record import CheckRecord, DepthRow
 from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
 from dicomzarr.system.results_folder import Results
 
-BLOCK = 32 << 20  # bytes read at once, where frames are no larger
+BLOCK = 32 << 20  # bytes read at once; at least one chunk
 
 
-class Damaged(Exception):
-    """An array is not what its record says."""
+class DamagedArray(Exception):
+    """The bytes of an array do not match its record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Frame:
     Attributes
     ----------
     t, z : int or None
-        Its place, None where the array has no such axis.
+        Its indices in the array, None where the array has no such axis.
     digest : str
         BLAKE3 of its values, C order, little-endian.
     pixels : ndarray, shape (rows, columns) or (rows, columns, 3)
@@ -47,7 +47,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Array:
-    """One array of the dataset, with its record and its check.
+    """One array of the dataset, with its record and its row of `depth.csv`.
 
     Attributes
     ----------
@@ -67,31 +67,31 @@ class Array:
 
     @property
     def volume_id(self) -> str:
-        """The last part of its name."""
+        """The last part of the name."""
         return self.name.split("/")[1]
 
     @property
     def axes(self) -> str:
-        """Of the array, such as ``tzyx``."""
+        """The axes, such as ``tzyx``."""
         return self.record.axes
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Along the axes."""
+        """The lengths of the axes."""
         return self.record.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the stored values, little-endian."""
-        found: np.dtype[Any] = np.dtype(self.record.dtype)
-        return found
+        """The type of the stored values, little-endian."""
+        dtype: np.dtype[Any] = np.dtype(self.record.dtype)
+        return dtype
 
     @property
     def observed(self) -> tuple[int, int]:
-        """Smallest and largest stored value; of arrays of whole numbers alone."""
+        """The smallest and the largest stored value of an integer array."""
         low, high = self.depth.observed_min, self.depth.observed_max
         if low is None or high is None:  # it could not be read back
-            raise Damaged(self.name)
+            raise DamagedArray(self.name)
         return int(low), int(high)
 
     @cached_property
@@ -100,27 +100,27 @@ class Array:
         try:
             return Volume(self.results.images / self.name)
         except (OSError, ValueError, KeyError) as error:
-            raise Damaged(self.name) from error
+            raise DamagedArray(self.name) from error
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The attributes `dicomzarr`, lists in them wherever they are stored."""
+        """The attribute `dicomzarr`, with lists that are stored as arrays beside the image."""
         return self.volume.facts
 
     @cached_property
     def ome(self) -> Mapping[str, Any]:
-        """The attributes `ome`."""
+        """The attribute `ome`."""
         attributes = json.loads((self.results.images / self.name / "zarr.json").read_bytes())["attributes"]
-        found: Mapping[str, Any] = attributes["ome"]
-        return found
+        ome: Mapping[str, Any] = attributes["ome"]
+        return ome
 
     def blocks(self) -> Iterator[tuple[NDArray[Any], list[Frame]]]:
-        """Yield the array in blocks that lie behind each other in C order, and the frames of each.
+        """Yield blocks of the array in C order, each with its frames.
 
         Raises
         ------
-        Damaged
-            If a frame is not the one that was decoded.
+        DamagedArray
+            If a block cannot be read, or a frame does not have the digest from decoding.
         """
         size = dict(zip(self.axes, self.shape, strict=True))
         digests = {(frame.t or 0, frame.z or 0): frame.digest for frame in self.record.frames}
@@ -128,35 +128,35 @@ class Array:
             try:
                 block = self.volume.read(tuple(region.get(axis, slice(0, size[axis])) for axis in self.axes))
             except (OSError, ValueError) as error:
-                raise Damaged(self.name) from error
+                raise DamagedArray(self.name) from error
             frames = []
             for t in range(*region.get("t", slice(0, 1)).indices(size.get("t", 1))):
                 for z in range(*region.get("z", slice(0, 1)).indices(size.get("z", 1))):
-                    start = {axis: each.start for axis, each in region.items()}
+                    start = {axis: part.start for axis, part in region.items()}
                     at = {"t": t - start.get("t", 0), "z": z - start.get("z", 0)}
                     plane = block[tuple(at.get(axis, slice(None)) for axis in self.axes)]
                     pixels = np.ascontiguousarray(np.moveaxis(plane, 0, -1) if "c" in self.axes else plane)
                     digest = blake3(pixels.data.cast("B")).hexdigest()
                     if digest != digests.get((t, z)):
-                        raise Damaged(self.name)
+                        raise DamagedArray(self.name)
                     frames.append(Frame(t if "t" in size else None, z if "z" in size else None, digest, pixels))
             yield block, frames
 
     def frames(self) -> Iterator[Frame]:
-        """Yield every frame in array order; raises `Damaged` as `blocks`."""
+        """Yield every frame in array order; raises `DamagedArray` as `blocks`."""
         for _, frames in self.blocks():
             yield from frames
 
     def _regions(self, size: Mapping[str, int]) -> Iterator[dict[str, slice]]:
-        """Yield what to read at once along `t` and `z`: whole chunks, in C order of the array."""
+        """Yield the ranges of `t` and `z` to read at once: whole chunks, in C order of the array."""
         chunk = dict(zip(self.axes, self.volume.chunk, strict=True))
         frame = int(np.prod([size[axis] for axis in self.axes if axis in "cyx"])) * self.dtype.itemsize
-        if "z" in size:  # colours lie outside of slices, so that a colour volume is one block
+        if "z" in size:  # `c` comes before `z`, so that a colour volume is one block
             step = size["z"] if "c" in size else _step(BLOCK // max(frame, 1), chunk["z"])
             for t in range(size.get("t", 1)):
                 for z in range(0, size["z"], step):
-                    known = {"z": slice(z, min(z + step, size["z"]))}
-                    yield known | ({"t": slice(t, t + 1)} if "t" in size else {})
+                    region = {"z": slice(z, min(z + step, size["z"]))}
+                    yield region | ({"t": slice(t, t + 1)} if "t" in size else {})
         elif "t" in size:
             step = _step(BLOCK // max(frame, 1), chunk["t"])
             for t in range(0, size["t"], step):
@@ -166,7 +166,7 @@ class Array:
 
 
 def _step(most: int, chunk: int) -> int:
-    """Return how many indices to read at once: as many whole chunks as fit, one at least."""
+    """Return the number of indices to read at once: as many whole chunks as fit, at least one."""
     return max(most // chunk, 1) * chunk
 
 

@@ -1,1 +1,1 @@
-"""Stage `join_labels`: labels of the user joined with the series."""
+"""Stage `join_labels`: give each series its labels and fixed split."""

@@ -1,7 +1,7 @@
-"""Labels and fixed splits, joined with the series inside `private/`.
+"""Join labels and fixed splits with the series, inside `private/`.
 
-What the label files say comes checked from `label_files`. Only values from a vocabulary or a range of the configuration
-are in it.
+The lines of the label files come from `label_files`, already checked: they hold only values that the
+configuration allows by a list or a range.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS
 
 JOINED = ("label", "finding", "value", "series")
 DETAILS = ("label", "finding", "source", "line", "key", "series_id")
-FIXED = "splits.fixed"  # stands in the column of labels for the lists; no label can have that name
+FIXED = "splits.fixed"  # the lists of splits, in the column `label`; no label can have this name
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One line of a label file: whom it speaks of, and what it says.
+class LabelLine:
+    """One line of a label file: an identifier and the values of its labels.
 
     Attributes
     ----------
     source, line : int
         Number of the source in the configuration, from 0, and of the line in its file, from 1.
     by : str
-        What the key is: ``path``, ``folder``, ``series``, ``study`` or ``patient``.
+        Kind of the identifier: ``path``, ``folder``, ``series``, ``study`` or ``patient``.
     key : tuple of str
-        The identifier, and for a patient the issuer, empty where the file has none. All empty: of nobody.
+        The identifier; for a patient also the issuer, empty where the file has none. All empty: the line has no
+        identifier and matches nothing.
     values : dict of str to str
-        Checked value of each label; a label whose cell is empty is not there.
+        Checked value of each label; labels with an empty cell are left out.
     """
 
     source: int
@@ -49,43 +50,44 @@ class Said:
     values: dict[str, str]
 
 
-def said_path(results: Results) -> Path:
-    """Return where the checked content of the label files is kept."""
+def label_lines_path(results: Results) -> Path:
+    """Return the path of the checked lines of the label files."""
     return results.private / "labels" / "said.json"
 
 
-class _Index:
-    """Lines by what they speak of, and which of them found a series."""
+class _LineIndex:
+    """Lines by identifier, and which of them match a series of the dataset."""
 
-    def __init__(self, lines: Sequence[Said]) -> None:
+    def __init__(self, lines: Sequence[LabelLine]) -> None:
         self.lines = lines
-        self.used: set[int] = set()
+        self.matched: set[int] = set()
         self._imageless: dict[int, str] = {}
-        self._found: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for number, said in enumerate(lines):
-            if any(said.key):
-                self._found[(said.by, *said.key)].append(number)
+        self._by_key: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for number, line in enumerate(lines):
+            if any(line.key):
+                self._by_key[(line.by, *line.key)].append(number)
 
     def of(self, plan: SeriesPlan) -> set[int]:
-        """Return the numbers of the lines that speak of a series."""
-        found: set[int] = set()
+        """Return the numbers of the lines that match a series."""
+        numbers: set[int] = set()
         for key in {key for row in plan.files for key in _keys_of(row)}:
-            found.update(self._found.get(key, ()))
-        return found
+            numbers.update(self._by_key.get(key, ()))
+        return numbers
 
-    def without_image(self, numbers: set[int], series_id: str) -> None:
-        """Remember that lines speak of a series of which no image is in the dataset."""
+    def add_imageless(self, numbers: set[int], series_id: str) -> None:
+        """Note that lines match a series that has no image in the dataset."""
         for number in numbers:
             self._imageless.setdefault(number, series_id)
 
-    def without_partner(self) -> Iterator[tuple[Said, str]]:
-        """Yield the lines that speak of no image, each with the series of the source that it speaks of, if any."""
+    def unmatched(self) -> Iterator[tuple[LabelLine, str]]:
+        """Yield the lines that match no image, each with the imageless series that it matches, if any."""
         for number, line in enumerate(self.lines):
-            if number not in self.used:
+            if number not in self.matched:
                 yield line, self._imageless.get(number, "")
 
 
 def _keys_of(row: HeaderRow) -> Iterator[tuple[str, ...]]:
+    """Yield the keys by which a label line can match a file: kind of identifier, identifier, issuer."""
     facts, path = row["facts"], row["path"]
     yield "path", path
     parent = path.rpartition("/")[0]
@@ -100,8 +102,8 @@ def _keys_of(row: HeaderRow) -> Iterator[tuple[str, ...]]:
 
 
 def _as_text(value: str) -> str:
-    """Return a text of the header, which stands for its bytes (Latin-1), as UTF-8 where the bytes are that."""
-    # ASSUME the other character sets of Specific Character Set (0008,0005) do not occur in identifiers of patients.
+    """Return a header text, whose bytes the index holds as Latin-1, decoded as UTF-8 where that is possible."""
+    # ASSUME patient identifiers use no other value of Specific Character Set (0008,0005).
     if value.isascii():
         return value
     try:
@@ -111,29 +113,28 @@ def _as_text(value: str) -> str:
 
 
 def _folder_values(plan: SeriesPlan, source: Mapping[str, Any]) -> set[str]:
-    """Return what the n-th folder names of a series' files say, as far as the vocabulary has it."""
-    names = [row["path"].split("/")[:-1] for row in plan.files]
+    """Return the labels that a series gets from the n-th folder of its paths: names that the configuration lists."""
+    folders = [row["path"].split("/")[:-1] for row in plan.files]
     words = {str(word) for word in source["values"]}
     depth = source["folder"]
-    return {parts[depth - 1] for parts in names if len(parts) >= depth} & words
+    return {parts[depth - 1] for parts in folders if len(parts) >= depth} & words
 
 
 def label_names(sources: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of all labels, sorted: the columns of `volumes.csv`, less their ``label_``."""
-    found = {name for one in sources for name in one.get("columns", {})}
-    return sorted(found | {one["name"] for one in sources if "folder" in one})
+    """Return the names of all labels, sorted: the columns of `volumes.csv` without the prefix ``label_``."""
+    names = {name for source in sources for name in source.get("columns", {})}
+    return sorted(names | {source["name"] for source in sources if "folder" in source})
 
 
-def _sayings(
-    name: str, labels: _Index, lines: set[int], plan: SeriesPlan, sources: Sequence[Mapping[str, Any]]
+def _conflict_rows(
+    name: str, labels: _LineIndex, numbers: set[int], plan: SeriesPlan, sources: Sequence[Mapping[str, Any]]
 ) -> Iterator[list[Any]]:
-    """Yield a row of the details for each line, and each folder name, that says something of a label of a series."""
-    said = (labels.lines[n] for n in lines if name in labels.lines[n].values)
-    for line in said:
+    """Yield a row of the details for each line, and each folder name, that gives a series a value of the label."""
+    for line in (labels.lines[n] for n in numbers if name in labels.lines[n].values):
         yield [name, "label_conflicts", line.source, line.line, " ".join(line.key).strip(), plan.series_id]
-    for number, one in enumerate(sources):
-        if one.get("name") == name and "folder" in one:
-            for value in _folder_values(plan, one):
+    for number, source in enumerate(sources):
+        if source.get("name") == name and "folder" in source:
+            for value in _folder_values(plan, source):
                 yield [name, "label_conflicts", number, "", value, plan.series_id]
 
 
@@ -150,81 +151,90 @@ def join_labels(
     arrays: Path,
     outputs: Mapping[str, Path],
 ) -> RuleRecord:
-    """Say which label each series has.
+    """Give each series its labels and its fixed split.
 
     Parameters
     ----------
     results : Results
     batches : sequence of str
-        Names of all batches, whose plans are joined.
+        Names of all batches.
     sources : sequence of mapping
         ``labels`` of the configuration.
     pseudonyms : Pseudonyms
         For the digests of the provenance.
     arrays : Path
-        A table with the column ``array``. A series that has none there is no part of the dataset: it is not counted,
-        and what speaks of it alone has no partner.
+        A table with the column ``array``. A series without a row there is not in the dataset: it is not counted, and
+        lines that match only such series are unmatched.
     outputs : mapping of str to Path
         ``joined``: labels and fixed split of each series that has any, by id; ``report``: counts, which may be shared;
-        ``details``: lines and series without a partner, which may not.
+        ``details``: unmatched lines, unlabelled series and conflicts, which may not.
+
+    Returns
+    -------
+    RuleRecord
+        How many labels have each finding, how many series have a label or a split.
 
     Notes
     -----
-    A series has a label where every line that speaks of it, or of one of its files, says the same. Where they differ
-    it has none, and a conflict is counted.
+    A series gets a label where all lines that match it, or one of its files, give the same value. Where they differ
+    it gets none, and a conflict is counted.
     """
-    content = json_files.read_json(said_path(results))
-    labels, fixed = (_Index([Said(a, b, c, tuple(d), e) for a, b, c, d, e in content[x]]) for x in ("labels", "fixed"))
+    content = json_files.read_json(label_lines_path(results))
+    labels, fixed = (
+        _LineIndex([LabelLine(source, line, by, tuple(key), values) for source, line, by, key, values in content[part]])
+        for part in ("labels", "fixed")
+    )
     names, present = label_names(sources), _series_with_images(arrays)
     joined: dict[str, dict[str, Any]] = {}
-    counted: Counter[tuple[str, str, str]] = Counter(
+    counts: Counter[tuple[str, str, str]] = Counter(
         {(name, finding, ""): 0 for name in names for finding in LABEL_FINDINGS}
     )
     if fixed.lines:
-        counted[FIXED, FIXED_FINDING, ""] = 0
+        counts[FIXED, FIXED_FINDING, ""] = 0
     details: list[list[Any]] = []
     for plan in planned_series([results.plan(batch) for batch in sorted(batches)]):
         series_id = plan.series_id
-        lines, own = labels.of(plan), fixed.of(plan)
+        label_numbers, fixed_numbers = labels.of(plan), fixed.of(plan)
         if series_id not in present:
-            labels.without_image(lines, series_id)
-            fixed.without_image(own, series_id)
+            labels.add_imageless(label_numbers, series_id)
+            fixed.add_imageless(fixed_numbers, series_id)
             continue
-        labels.used |= lines
-        fixed.used |= own
-        chosen: dict[str, str] = {}
+        labels.matched |= label_numbers
+        fixed.matched |= fixed_numbers
+        series_labels: dict[str, str] = {}
         for name in names:
-            said = {labels.lines[n].values[name] for n in lines if name in labels.lines[n].values}
-            for one in sources:
-                said |= _folder_values(plan, one) if one.get("name") == name and "folder" in one else set()
-            if len(said) == 1:
-                chosen[name] = said.pop()
-                counted[name, "matched", chosen[name]] += 1
-                continue
-            finding = "label_conflicts" if said else "images_unlabelled"
-            counted[name, finding, ""] += 1
-            details += (
-                _sayings(name, labels, lines, plan, sources) if said else [[name, finding, "", "", "", series_id]]
-            )
-        split = min((fixed.lines[n].values["split"] for n in own), default="")  # all say the same: `read_fixed`
+            values = {labels.lines[n].values[name] for n in label_numbers if name in labels.lines[n].values}
+            for source in sources:
+                values |= _folder_values(plan, source) if source.get("name") == name and "folder" in source else set()
+            if len(values) == 1:
+                series_labels[name] = values.pop()
+                counts[name, "matched", series_labels[name]] += 1
+            elif values:
+                counts[name, "label_conflicts", ""] += 1
+                details += _conflict_rows(name, labels, label_numbers, plan, sources)
+            else:
+                counts[name, "images_unlabelled", ""] += 1
+                details.append([name, "images_unlabelled", "", "", "", series_id])
+        # All lines of a patient give one split: `read_fixed` refuses others.
+        split = min((fixed.lines[n].values["split"] for n in fixed_numbers), default="")
         if split:
-            counted[FIXED, "matched", split] += 1
-        if chosen or split:
-            joined[series_id] = {"labels": chosen, "split": split}
-    for line, series_id in labels.without_partner():
+            counts[FIXED, "matched", split] += 1
+        if series_labels or split:
+            joined[series_id] = {"labels": series_labels, "split": split}
+    for line, series_id in labels.unmatched():
         for name in sorted(line.values):
-            counted[name, "labels_unmatched", ""] += 1
+            counts[name, "labels_unmatched", ""] += 1
             details.append([name, "labels_unmatched", line.source, line.line, " ".join(line.key).strip(), series_id])
-    for line, series_id in fixed.without_partner():
-        counted[FIXED, FIXED_FINDING, ""] += 1
+    for line, series_id in fixed.unmatched():
+        counts[FIXED, FIXED_FINDING, ""] += 1
         details.append([FIXED, FIXED_FINDING, line.source, line.line, " ".join(line.key).strip(), series_id])
     files.write_atomically(outputs["joined"], json_files.canonical_json(joined), private=True)
     csv_tables.write(
-        outputs["report"], JOINED, [csv_tables.line([*key, count]) for key, count in sorted(counted.items())]
+        outputs["report"], JOINED, [csv_tables.line([*key, count]) for key, count in sorted(counts.items())]
     )
-    text = sorted([str(cell) for cell in row] for row in details)
-    csv_tables.write(outputs["details"], DETAILS, [csv_tables.line(row) for row in text], private=True)
-    counts = {finding: sum(counted[name, finding, ""] for name in names) for finding in LABEL_FINDINGS}
-    counts |= {FIXED_FINDING: counted[FIXED, FIXED_FINDING, ""], "series": len(joined), "labels": len(names)}
-    inputs = {"said": pseudonyms.digest("labels", files.sha256_of(said_path(results)))}
-    return RuleRecord(counts=counts, inputs=inputs)
+    rows = sorted([str(cell) for cell in row] for row in details)
+    csv_tables.write(outputs["details"], DETAILS, [csv_tables.line(row) for row in rows], private=True)
+    totals = {finding: sum(counts[name, finding, ""] for name in names) for finding in LABEL_FINDINGS}
+    totals |= {FIXED_FINDING: counts[FIXED, FIXED_FINDING, ""], "series": len(joined), "labels": len(names)}
+    inputs = {"said": pseudonyms.digest("labels", files.sha256_of(label_lines_path(results)))}
+    return RuleRecord(counts=totals, inputs=inputs)

@@ -1,7 +1,7 @@
-"""Label files and lists of splits, in the site's own identifiers: read and checked by the main process.
+"""Read and check label files and lists of splits, which use the site's own identifiers. Runs in the main process.
 
-What they say is kept below `private/labels/` for the rule `join_labels`. Only values from a vocabulary or a range of
-the configuration go on from here, and no message quotes a cell.
+Their lines are saved below `private/labels/` for the rule `join_labels`. Only values that the configuration allows are
+passed on, and no message quotes a cell.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dicomzarr.stages.join_labels.join import Said
+from dicomzarr.stages.join_labels.join import LabelLine
 from dicomzarr.system import json_files
 from dicomzarr.system.path_text import decode_path, encode_path
 from dicomzarr.vocabulary.errors import ConfigProblem
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 LARGEST = 256 << 20  # bytes of a label file
 SEPARATORS = ",;\t"  # a spreadsheet writes semicolons where the comma is the decimal mark
-PLACES_TOLD = 5  # of the cells that are not allowed
+MAX_CELLS_LISTED = 5  # in the message about cells that are not allowed
 
 
-def read_sources(sources: Sequence[Mapping[str, Any]]) -> list[Said]:
-    """Return what all label files say, checked.
-
-    Raises
-    ------
-    ConfigProblem
-        Where cells are not allowed: by number of source, line and column, never by what they hold.
-    """
-    return [said for number, one in enumerate(sources) if "file" in one for said in _read_labels(number, one)]
-
-
-def read_fixed(files: Mapping[str, str]) -> list[Said]:
-    """Return the patients whose split is given by a list; the value of the label ``split`` is its name.
+def read_sources(sources: Sequence[Mapping[str, Any]]) -> list[LabelLine]:
+    """Return the lines of all label files, checked.
 
     Raises
     ------
     ConfigProblem
-        Where two lists name one patient; a patient without an issuer stands for that of every issuer.
+        If cells are not allowed. The message gives source, line and column, never the cell.
     """
-    found = []
+    return [line for number, source in enumerate(sources) if "file" in source for line in _read_labels(number, source)]
+
+
+def read_fixed(files: Mapping[str, str]) -> list[LabelLine]:
+    """Return the patients in the lists of `splits.fixed`; the name of the split is the value of the label ``split``.
+
+    Raises
+    ------
+    ConfigProblem
+        If two lists name the same patient. A patient without an issuer matches that ID of every issuer.
+    """
+    lines = []
     for number, (split, name) in enumerate(sorted(files.items())):
         where = f"splits.fixed.{split}"
         table = _table(where, name, ["PatientID"])
@@ -55,59 +55,70 @@ def read_fixed(files: Mapping[str, str]) -> list[Said]:
         has_issuer = "IssuerOfPatientID" in table.columns
         issuers = _first_column(table, "IssuerOfPatientID") if has_issuer else [""] * len(table)
         for line, *key in zip(table.index.tolist(), patients, issuers, strict=True):
-            found.append(Said(number, line, "patient", tuple(key), {"split": split}))
-    named: dict[str, list[Said]] = defaultdict(list)
-    for said in found:
-        patient, issuer_named = said.key
-        for other in named[patient] if any(said.key) else ():
-            alike = issuer_named == other.key[1] or not issuer_named or not other.key[1]
-            if alike and other.values != said.values:
-                both = sorted((other.values["split"], said.values["split"]))
+            lines.append(LabelLine(number, line, "patient", tuple(key), {"split": split}))
+    by_patient: dict[str, list[LabelLine]] = defaultdict(list)
+    for entry in lines:
+        patient, issuer = entry.key
+        for other in by_patient[patient] if any(entry.key) else ():
+            same_patient = issuer == other.key[1] or not issuer or not other.key[1]
+            if same_patient and other.values != entry.values:
+                both = sorted((other.values["split"], entry.values["split"]))
                 raise ConfigProblem(
-                    f"config key 'splits.fixed': line {said.line} of the list for {said.values['split']!r} names a "
+                    f"config key 'splits.fixed': line {entry.line} of the list for {entry.values['split']!r} names a "
                     f"patient that another list names too; found in {both[0]!r} and {both[1]!r}, allowed is one"
                 )
-        named[patient].append(said)
-    return found
+        by_patient[patient].append(entry)
+    return lines
 
 
-def _read_labels(number: int, source: Mapping[str, Any]) -> Iterator[Said]:
+def _read_labels(number: int, source: Mapping[str, Any]) -> Iterator[LabelLine]:
     where = f"labels.{number}"
-    wanted = {name: one.get("column", name) for name, one in source["columns"].items()}
-    named = [source["key"], *wanted.values(), *([source["issuer"]] if source.get("issuer") else [])]
-    table = _table(where, source["file"], named)
+    column_names = {name: label.get("column", name) for name, label in source["columns"].items()}
+    needed = [source["key"], *column_names.values(), *([source["issuer"]] if source.get("issuer") else [])]
+    table = _table(where, source["file"], needed)
     identifiers = _column(where, table, source["key"])
     issuers = _column(where, table, source["issuer"]) if source.get("issuer") else [""] * len(table)
-    cells = {name: _column(where, table, wanted[name]) for name in source["columns"]}
-    # Few values stand in many cells: each is looked at once.
+    cells = {name: _column(where, table, column_names[name]) for name in source["columns"]}
+    # Few distinct values fill many cells: each value is checked once.
     values = {
         name: column.map({text: _allowed(text, source["columns"][name]) for text in column.unique() if text})
         for name, column in cells.items()
     }
-    wrong = sorted(
+    refused = sorted(
         (line, order, name)
         for order, (name, column) in enumerate(cells.items())
         for line in column.index[(column != "") & values[name].isna()].tolist()
     )
-    if wrong:
-        raise ConfigProblem(_told(where, [(line, wanted[name], name) for line, _, name in wrong], source["columns"]))
+    if refused:
+        places = [(line, column_names[name], name) for line, _, name in refused]
+        raise ConfigProblem(_refused_message(where, places, source["columns"]))
     by, rows = source["by"], zip(*(column.tolist() for column in values.values()), strict=True)
     for line, identifier, issuer, row in zip(table.index.tolist(), identifiers, issuers, rows, strict=True):
-        known = {name: value for name, value in zip(values, row, strict=True) if isinstance(value, str)}
-        if identifier or known:  # a label of nobody is a line that matches nothing
-            yield Said(number, line, by, _key(by, identifier, issuer), known)
+        given = {name: value for name, value in zip(values, row, strict=True) if isinstance(value, str)}
+        if identifier or given:  # labels without an identifier are reported as unmatched
+            yield LabelLine(number, line, by, _key(by, identifier, issuer), given)
 
 
-def _told(where: str, wrong: Sequence[tuple[int, str, str]], labels: Mapping[str, Any]) -> str:
-    """Return the message for cells that are not allowed: where they are, and what is needed in the first one."""
-    line, column, name = wrong[0]
+def _refused_message(where: str, places: Sequence[tuple[int, str, str]], labels: Mapping[str, Any]) -> str:
+    """Return the message about cells that are not allowed: line, column and label of each, and the allowed values.
+
+    Parameters
+    ----------
+    where : str
+        The config key of the source.
+    places : sequence of (line, column, label)
+        At least one; the message states the allowed values of the first.
+    labels : mapping
+        The labels of the source, as configured.
+    """
+    line, column, name = places[0]
     words = labels[name].get("values")
     low, high = labels[name].get("range", (0, 0))
     needed = f"one of the {len(words)} values of the configuration" if words else f"a number from {low} to {high}"
     text = f"config key {where!r}: line {line}, column {column!r}: needed is {needed}, or an empty cell"
-    if len(wrong) > 1:
-        others = ", ".join(f"line {line} column {column!r}" for line, column, _ in wrong[1:PLACES_TOLD])
-        more = len(wrong) - PLACES_TOLD
+    if len(places) > 1:
+        others = ", ".join(f"line {line} column {column!r}" for line, column, _ in places[1:MAX_CELLS_LISTED])
+        more = len(places) - MAX_CELLS_LISTED
         text += f"; the same holds for {others}" + (f" and {more} more cells" if more > 0 else "")
     return text
 
@@ -121,7 +132,7 @@ def _key(by: str, identifier: str, issuer: str) -> tuple[str, ...]:
 
 
 def _path_key(text: str) -> str:
-    """Return a path as the manifest has it: what stands there already so is taken as it is, all else is plain."""
+    """Return a path as the manifest has it, from a cell that holds it plain or already percent-encoded."""
     as_in_manifest = encode_path(decode_path(text)) == text
     return text if as_in_manifest else encode_path(text.encode())
 
@@ -129,10 +140,10 @@ def _path_key(text: str) -> str:
 def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
     """Return a CSV file as a table of text, indexed by the number of the line in which a row ends.
 
-    Cells are as they were typed, less the blanks around them. The reader of pandas does not say in which line of a file
-    something is wrong, so the file is taken apart by `csv`.
+    Cells are as typed, without the blanks around them. The file is parsed by `csv`, since pandas does not report the
+    line of an error.
     """
-    import pandas  # of all that imports this module few read label files
+    import pandas  # slow to import, and few projects have label files
 
     path = Path(name)
     try:
@@ -157,7 +168,7 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
             if any(cell.strip() for cell in row):
                 rows.append((reader.line_num, row))
     except csv.Error:
-        raise ConfigProblem(f"config key {where!r}: line {reader.line_num} of {name!r} is no CSV") from None
+        raise ConfigProblem(f"config key {where!r}: line {reader.line_num} of {name!r} is not valid CSV") from None
     for line, row in rows:
         if len(row) != len(columns):
             raise ConfigProblem(
@@ -169,7 +180,7 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
 
 
 def _separator(text: str, needed: Sequence[str]) -> str:
-    """Return what separates the columns: that by which the first line has all columns that are needed, or a comma."""
+    """Return the separator with which the first line has all columns that are needed; a comma if there is none."""
     for separator in SEPARATORS:
         try:
             first = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [])
@@ -196,9 +207,9 @@ def _column(where: str, table: pandas.DataFrame, name: str) -> pandas.Series:
 
 
 def _allowed(text: str, allowed: Mapping[str, Any]) -> str | None:
-    """Return a cell as it goes into the dataset, None if it is none that the configuration allows.
+    """Return a cell as the dataset holds it, None if the configuration does not allow it.
 
-    Numbers have one form, whatever wrote them: ``3``, not ``3.0`` or ``03``.
+    Numbers are written in one form: ``3``, not ``3.0`` or ``03``.
     """
     number = _number(text)
     plain = None if number is None else repr(int(number) if number == int(number) else number)
@@ -219,9 +230,9 @@ def _number(text: str) -> int | float | None:
 
 
 def content(sources: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> bytes:
-    """Return what the files of the configuration state, as `join_labels` reads it.
+    """Return the lines of the configured label files and lists as the JSON that `join_labels` reads.
 
-    A file is compared by what it states: neither its time nor its place matters.
+    It depends on the content of the files alone, not on their time or path.
 
     Parameters
     ----------
@@ -235,6 +246,7 @@ def content(sources: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> b
     ConfigProblem
         As `read_sources` and `read_fixed`.
     """
-    labels = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_sources(sources)]
-    lists = [[one.source, one.line, one.by, list(one.key), one.values] for one in read_fixed(fixed)]
-    return json_files.canonical_json({"labels": labels, "fixed": lists})
+    parts = {"labels": read_sources(sources), "fixed": read_fixed(fixed)}
+    return json_files.canonical_json(
+        {name: [[x.source, x.line, x.by, list(x.key), x.values] for x in lines] for name, lines in parts.items()}
+    )

@@ -1,1 +1,1 @@
-"""Stage `render_report`: one self-contained page for people."""
+"""Stage `render_report`: the report of the dataset as one self-contained HTML page."""

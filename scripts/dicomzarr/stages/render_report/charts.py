@@ -1,4 +1,4 @@
-"""The charts of the report. Marks are binned: a chart of 100,000 arrays is as small as one of a hundred."""
+"""The charts of the report. Values are binned, so that the size of a chart does not grow with the dataset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing: inline SVG, a title, a caption and what it shows in a sentence for who cannot see it."""
+    """A chart: inline SVG, title, caption, and a sentence that describes it for screen readers."""
 
     name: str
     title: str
@@ -31,15 +31,15 @@ def _label(name: str, number: int) -> str:
 
 
 def kinds(arrays: Sequence[Array]) -> Chart:
-    """Return the number of arrays by stored type and Bits Stored (0028,0101)."""
+    """Return a chart of the number of arrays by stored type and Bits Stored (0028,0101)."""
 
     def kind(array: Array) -> str:
         return f"{array.dtype}, {array.bits_stored} bits" if array.bits_stored else array.dtype
 
-    found = sorted(Counter(kind(array) for array in arrays).items(), key=lambda item: (-item[1], item[0]))
-    rows = found[:MAX_ROWS]
-    if len(found) > MAX_ROWS:
-        rows.append((f"{len(found) - MAX_ROWS} others", sum(number for _, number in found[MAX_ROWS:])))
+    numbers = sorted(Counter(kind(array) for array in arrays).items(), key=lambda item: (-item[1], item[0]))
+    rows = numbers[:MAX_ROWS]
+    if len(numbers) > MAX_ROWS:
+        rows.append((f"{len(numbers) - MAX_ROWS} others", sum(number for _, number in numbers[MAX_ROWS:])))
 
     plot = Plot(16 + 27 * len(rows), left=118, bottom=8, top=4, right=56)
     plot.scale_x(linear, 0, max(number for _, number in rows))
@@ -51,14 +51,14 @@ def kinds(arrays: Sequence[Array]) -> Chart:
         "depth-kinds",
         "Stored types",
         plot.svg(summary),
-        "Arrays by the type they are stored in and the bits their header declares. Types are the native ones; nothing "
+        "Arrays by stored type and the bits that their header declares. Types are the native ones; nothing "
         "is widened or scaled.",
         summary + ".",
     )
 
 
 def bits(arrays: Sequence[Array]) -> Chart | None:
-    """Return bits used against bits stored, None where no array has integer values."""
+    """Return a chart of bits used against bits stored, None if no array has integer values."""
     pairs = [(a.depth.bits_stored, a.depth.bits_used) for a in arrays if a.depth]
     counts: Counter[tuple[float, float]] = Counter((s, u) for s, u in pairs if s is not None and u is not None)
     if not counts:
@@ -81,18 +81,18 @@ def bits(arrays: Sequence[Array]) -> Chart | None:
         "depth-bits",
         "Bits used and bits stored",
         plot.svg(summary),
-        "Each disc is a pair of depths, its area the number of arrays. On the dashed line every declared bit is used; "
-        "below it the range is not exhausted; above it values would not fit, which fails the check.",
+        "Each disc is a pair of depths; its area is the number of arrays. On the dashed line every declared bit is "
+        "used. Below it, part of the range is unused. Above it, values exceed the declared bits and fail the check.",
         summary + ".",
     )
 
 
 def ranges(arrays: Sequence[Array]) -> Chart | None:
-    """Return the observed stored values by modality, None where no array has any."""
+    """Return a chart of the observed stored values by modality, None if there are none."""
     rows = []
     for name, members in by_modality(arrays).items():
-        seen = [(a.depth.observed_min, a.depth.observed_max) for a in members if a.depth]
-        pairs = [(low, high) for low, high in seen if low is not None and high is not None]
+        extremes = [(a.depth.observed_min, a.depth.observed_max) for a in members if a.depth]
+        pairs = [(low, high) for low, high in extremes if low is not None and high is not None]
         if pairs:
             rows.append((name, [low for low, _ in pairs], [high for _, high in pairs]))
     rows = rows[: MAX_ROWS + 4]
@@ -139,56 +139,56 @@ def _tick(value: float) -> str:
 
 
 def _powers(low: float, high: float, at_most: int) -> list[float]:
-    """Return powers of two that span the range, at most so many."""
+    """Return powers of two that span a range, at most `at_most`."""
     first, last = math.floor(math.log2(low)), math.ceil(math.log2(high))
     step = max(1, math.ceil((last - first) / (at_most - 1)))
     return [2.0**n for n in range(first, last + 1) if n % step == 0]
 
 
 def ratios(arrays: Sequence[Array]) -> Chart | None:
-    """Return stored against source bytes by modality, None where bytes are unknown."""
+    """Return a chart of stored against source bytes by modality, None if bytes are unknown."""
     rows = []
     for name, members in by_modality(arrays).items():
-        known = [a.stored_bytes / a.source_bytes for a in members if a.source_bytes and a.stored_bytes]
-        if known:
-            rows.append((name, known))
+        shares = [a.stored_bytes / a.source_bytes for a in members if a.source_bytes and a.stored_bytes]
+        if shares:
+            rows.append((name, shares))
     rows = rows[: MAX_ROWS + 4]
     if not rows:
         return None
-    everything = [ratio for _, known in rows for ratio in known]
-    low, high = min(0.25, *everything), max(2.0, *everything)
+    all_shares = [share for _, shares in rows for share in shares]
+    low, high = min(0.25, *all_shares), max(2.0, *all_shares)
     ticks = _powers(low, high, 7)
     counts: Counter[tuple[float, float]] = Counter(
-        (_snap(ratio), float(place)) for place, (_, known) in enumerate(rows) for ratio in known
+        (_snap(share), float(place)) for place, (_, shares) in enumerate(rows) for share in shares
     )
 
     plot = Plot(56 + 27 * len(rows), left=86)
     plot.scale_x(octaves, low / 1.1, high * 1.1)
-    plot.rows([_label(name, len(known)) for name, known in rows])
+    plot.rows([_label(name, len(shares)) for name, shares in rows])
     plot.ticks_x(ticks, [f"{100 * tick:.{3 if tick < 1 else 12}g}{THIN}%" for tick in ticks])
     plot.names("stored bytes, as a share of the source")
     plot.upright(1)
     plot.discs(counts)
-    smaller = sum(ratio < 1 for ratio in everything)
-    summary = f"{grouped(smaller)} of {count(len(everything), 'array')} take less room than their source files"
+    smaller = sum(share < 1 for share in all_shares)
+    summary = f"{grouped(smaller)} of {count(len(all_shares), 'array')} take less space than their source files"
     return Chart(
         "size-ratio",
         "Stored against source bytes",
         plot.svg(summary),
-        "Left of the dashed line an array is smaller than the files it came from. Sources that were compressed before, "
-        "and very small images, may grow. The area of a disc is the number of arrays with about this ratio.",
+        "Left of the dashed line an array is smaller than its source files. Images that were compressed already, and "
+        "very small ones, may grow. The area of a disc is the number of arrays with about this ratio.",
         summary + ".",
     )
 
 
 def shapes(arrays: Sequence[Array]) -> Chart | None:
-    """Return frames against pixels of a plane, None where no shape is known."""
-    known = [(math.sqrt(a.plane[0] * a.plane[1]), a.frames) for a in arrays if min(*a.plane, a.frames) > 0]
-    if not known:
+    """Return a chart of frames against pixels of a plane, None if no shape is known."""
+    sizes = [(math.sqrt(a.plane[0] * a.plane[1]), a.frames) for a in arrays if min(*a.plane, a.frames) > 0]
+    if not sizes:
         return None
-    counts: Counter[tuple[float, float]] = Counter((_snap(side), _snap(frames)) for side, frames in known)
-    sides = _powers(min(side for side, _ in known), max(256, *(side for side, _ in known)), 7)
-    tall = max(16, *(frames for _, frames in known))
+    counts: Counter[tuple[float, float]] = Counter((_snap(side), _snap(frames)) for side, frames in sizes)
+    sides = _powers(min(side for side, _ in sizes), max(256, *(side for side, _ in sizes)), 7)
+    tall = max(16, *(frames for _, frames in sizes))
     steps = _powers(1, tall, 6)
 
     plot = Plot(270, left=52)
@@ -198,34 +198,34 @@ def shapes(arrays: Sequence[Array]) -> Chart | None:
     plot.ticks_y(steps, [grouped(int(step)) for step in steps])
     plot.names("pixels of a plane", "frames")
     plot.discs(counts)
-    small, large = (grouped(round(limit(side for side, _ in known))) for limit in (min, max))
-    most = max(frames for _, frames in known)
+    small, large = (grouped(round(limit(side for side, _ in sizes))) for limit in (min, max))
+    most = max(frames for _, frames in sizes)
     summary = f"Planes of {small}² to {large}² pixels; up to {count(most, 'frame')} an array"
     return Chart(
         "size-shapes",
         "Shapes",
         plot.svg(summary),
-        "How large the planes are and how many an array has. Both scales are logarithmic; the area of a disc is the "
+        "Size of the planes and their number in an array. Both scales are logarithmic; the area of a disc is the "
         "number of arrays of about this shape.",
         summary + ".",
     )
 
 
 def _snap(value: float) -> float:
-    """Return the nearest of twelve steps an octave, so that near places share a disc."""
+    """Return a value rounded to twelve steps an octave, so that similar values share a disc."""
     return 2 ** (round(math.log2(value) * 12) / 12)
 
 
 def depth_charts(arrays: Sequence[Array]) -> list[Chart]:
-    """Return the charts on bit depth; none for a dataset without arrays."""
+    """Return the charts on bit depth; an empty list for a dataset without arrays."""
     return _drawn((kinds, ranges, bits), arrays)
 
 
 def size_charts(arrays: Sequence[Array]) -> list[Chart]:
-    """Return the charts on bytes and shapes; none for a dataset without arrays."""
+    """Return the charts on bytes and shapes; an empty list for a dataset without arrays."""
     return _drawn((ratios, shapes), arrays)
 
 
 def _drawn(makers: Iterable[Callable[[Sequence[Array]], Chart | None]], arrays: Sequence[Array]) -> list[Chart]:
-    made = [make(arrays) for make in makers] if arrays else []
-    return [chart for chart in made if chart is not None]
+    charts = [make(arrays) for make in makers] if arrays else []
+    return [chart for chart in charts if chart is not None]

@@ -1,4 +1,4 @@
-"""Small 8-bit previews of middle planes, as data URIs."""
+"""The contact sheet of the report: small 8-bit previews of middle planes, as data URIs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from dicomzarr.system import files
 from dicomzarr.system.thread_pool import ThreadPool
 
 SIDE = 160  # px, the longer side of a preview
-NO_PLANE = "no plane to show"  # sound, and empty or without rows and columns
-_READ_SIDE = 4 * SIDE  # planes are thinned to about this before any arithmetic
+NO_PLANE = "no plane to show"  # the array is undamaged, but empty or without rows and columns
+_READ_SIDE = 4 * SIDE  # planes are subsampled to about this size before any arithmetic
 _NAME = re.compile(r"[0-9A-Za-z_-]+/[0-9A-Za-z_-]+")
 
 Plane = NDArray[Any]
@@ -39,15 +39,15 @@ class Preview:
     Attributes
     ----------
     source : str
-        PNG as a data URI; empty where there is none.
+        PNG as a data URI; empty without a preview.
     width, height : int
         In px, after correction by the spacing.
     place : str
-        Which plane it is, such as ``z 5 of 10``; empty for a single plane.
+        Position of the plane, such as ``z 5 of 10``; empty for a single plane.
     shown : str
-        How values became grey: window, percentiles, colour or palette.
+        How values were converted: window, percentiles, colour or palette.
     trouble : str
-        Why there is no preview; empty where there is one.
+        Why there is no preview, else empty.
     """
 
     array: Array
@@ -60,19 +60,19 @@ class Preview:
 
 
 def choose(arrays: Sequence[Array], at_most: int) -> list[Array]:
-    """Return at most so many arrays, evenly over modalities and evenly spread within each.
+    """Return at most `at_most` arrays, spread evenly over modalities and within each.
 
-    Every modality gets its share in turn until the places are used up; within a modality the arrays, sorted by id, are
-    taken at equal distances. The choice depends on the arrays alone.
+    Modalities get one array in turn until `at_most` is reached. Within a modality the arrays, sorted by id, are chosen
+    at equal distances. The choice depends on the arrays alone.
     """
     groups = {name: sorted(members, key=lambda a: a.array) for name, members in by_modality(arrays).items()}
     shares = dict.fromkeys(groups, 0)
-    left = min(at_most, len(arrays))
-    while left > 0:
+    remaining = min(at_most, len(arrays))
+    while remaining > 0:
         for name, members in groups.items():
-            if left and shares[name] < len(members):
+            if remaining and shares[name] < len(members):
                 shares[name] += 1
-                left -= 1
+                remaining -= 1
     return [
         members[(2 * k + 1) * len(members) // (2 * shares[name])]
         for name, members in groups.items()
@@ -90,16 +90,20 @@ def preview(images: Path, array: Array) -> Preview:
     array : Array
         The row of the array in ``volumes.csv``.
 
+    Returns
+    -------
+    Preview
+
     Raises
     ------
     OSError
-        If the disk does not give a file that is there; of whatever is wrong with the array there is no exception.
+        If the disk fails to return a file that exists. A damaged array raises nothing.
     """
     if not _NAME.fullmatch(array.array) or not (images / array.array / "0" / "zarr.json").is_file():
         return Preview(array, trouble="not found")
     try:
         return _preview(images / array.array, array)
-    except Exception as error:  # whatever is wrong with an array is the checks' to report; the page must still appear
+    except Exception as error:  # the checks report damaged arrays; the page must still be written
         if isinstance(error, OSError) and files.is_disk_error(error):
             raise
         return Preview(array, trouble="cannot be read")
@@ -131,7 +135,7 @@ def _preview(image: Path, array: Array) -> Preview:
 
 
 def _eight_bits(plane: Plane, facts: Mapping[str, Any], frame: int) -> tuple[Bytes, str]:
-    """Return the plane as grey (y, x) or colour (y, x, 3), uint8, and how it was made."""
+    """Return a plane as grey (y, x) or colour (y, x, 3), uint8, and how values were converted."""
     if plane.ndim == 3:
         bits = int(facts.get("bits_stored") or 8 * plane.dtype.itemsize)
         colour = np.moveaxis(plane, 0, -1)
@@ -145,9 +149,9 @@ def _eight_bits(plane: Plane, facts: Mapping[str, Any], frame: int) -> tuple[Byt
     grey = plane.astype(np.float64) * slope + intercept
     window = _pair(facts.get("window"), frame)
     shown = "window"
-    # A width of 1 would leave black and white alone.
+    # A width of 1 would leave only black and white.
     scaled = np.nan_to_num(windowed(grey, *window)) if window and window[1] > 1 else None
-    if scaled is None or np.ptp(scaled) == 0:  # no window, or one that shows nothing of this plane
+    if scaled is None or np.ptp(scaled) == 0:  # no window, or this plane lies outside of it
         scaled, shown = _stretched(grey), "1–99 %"
     if facts.get("photometric") == "MONOCHROME1":
         scaled = 1 - scaled
@@ -159,14 +163,14 @@ def _bytes(values: Grey) -> Bytes:
 
 
 def _stretched(grey: Grey) -> Grey:
-    """Return values between the 1st and the 99th percentile of the finite ones, from 0 to 1."""
+    """Return values scaled to 0 to 1 between the 1st and the 99th percentile of the finite ones."""
     finite = grey[np.isfinite(grey)]
     if not finite.size:
         return np.zeros_like(grey)
     low, high = (float(value) for value in np.percentile(finite, (1, 99)))
     if low == high:
         low, high = float(finite.min()), float(finite.max())
-    return np.nan_to_num(stretched(grey, low, high))  # one value: mid grey says "constant" better than black does
+    return np.nan_to_num(stretched(grey, low, high))  # a constant plane becomes mid grey
 
 
 def _ome(image: Path) -> Mapping[str, Any]:
@@ -176,13 +180,13 @@ def _ome(image: Path) -> Mapping[str, Any]:
 
 
 def _pair(values: object, frame: int) -> tuple[float, float] | None:
-    """Return the pair of finite numbers that holds for a frame, None where there is none or a header says nonsense."""
+    """Return the pair of numbers that applies to a frame, None if there is none or they are not finite."""
     pair = pair_of(values, frame)
     return pair if pair and all(map(math.isfinite, pair)) else None
 
 
 def _aspect(ome: Mapping[str, Any], axes: str) -> float:
-    """Return the height of a pixel over its width; 1 where the spacing is unknown."""
+    """Return the height of a pixel over its width; 1 if the spacing is unknown."""
     try:
         multiscale = ome["multiscales"][0]
         units = {axis["name"]: axis.get("unit") for axis in multiscale["axes"]}
@@ -208,7 +212,18 @@ def _fitted(columns: int, rows: int, aspect: float) -> tuple[int, int]:
 
 
 def previews(dataset: Path, arrays: Sequence[Array], at_most: int, threads: int = 1) -> list[Preview]:
-    """Return the contact sheet of a dataset folder, drawn by so many threads."""
+    """Return the previews of the contact sheet of a dataset.
+
+    Parameters
+    ----------
+    dataset : Path
+        The folder that holds ``images.zarr``.
+    arrays : sequence of Array
+    at_most : int
+        Largest number of previews.
+    threads : int
+        Number of threads that draw previews.
+    """
     images, chosen = dataset / "images.zarr", choose(arrays, at_most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

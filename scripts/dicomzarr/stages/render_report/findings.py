@@ -1,4 +1,4 @@
-"""What needs attention: each finding in a sentence, with what to do about it."""
+"""The findings of the report: what needs attention, each with a remedy."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _DETAILS = "See private/labels/details.csv."
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to look at.
+    """One finding of the report.
 
     Attributes
     ----------
     level : str
         ``fail`` or ``warn``.
     title, advice : str
-        What was found, with its count; what it means and what to do.
+        The finding with its count; what it means and what to do.
     arrays : tuple of str
-        The first arrays it concerns; `more` says how many are left out.
+        The first arrays that have it; `more` is the number of those left out.
     flags : tuple of pairs of str and int
-        The commonest flags on those arrays, with the number of arrays that carry each.
+        The most frequent flags of these arrays, with the number of arrays that have each.
     """
 
     level: str
@@ -38,21 +38,21 @@ class Finding:
     flags: tuple[tuple[str, int], ...] = ()
 
 
-# level, the arrays it concerns, words after "N arrays", advice; an array may appear under several.
+# Level, condition, words after "1 array" and "N arrays", advice. An array may have several findings.
 _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
     (
         "fail",
         lambda a: a.depth is not None and a.depth.read_back != "exact",
-        "reads back other values than were decoded",
-        "read back other values than were decoded",
-        "The stored bytes are damaged. Do not use them: check the disk, remove the folder and run again.",
+        "has values that differ from those decoded",
+        "have values that differ from those decoded",
+        "The stored bytes are damaged. Do not use them: check the disk, remove the folder of the array and run again.",
     ),
     (
         "fail",
         lambda a: a.depth is None or a.size is None,
         "has not been checked",
         "have not been checked",
-        "A check has no row for them. Run the workflow again and look into its logs.",
+        "A check has no row for them. Run the workflow again and read its logs.",
     ),
     (
         "fail",
@@ -73,53 +73,53 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
         lambda a: a.size is not None and a.size.missing_slices > 0,
         "has missing slices",
         "have missing slices",
-        "The regular grid of slice positions has holes; nothing was filled in. Ask the sender whether all was sent.",
+        "The regular grid of slice positions has gaps; nothing was filled in. Ask the sender whether all was sent.",
     ),
     (
         "warn",
         lambda a: a.depth is not None and a.depth.verdict == "warn",
         "has a warning on depth",
         "have a warning on depth",
-        "Usable, but have a look first. See reports/depth.csv.",
+        "Usable, but inspect them first. See reports/depth.csv.",
     ),
     (
         "warn",
         lambda a: a.size is not None and a.size.verdict == "warn" and not a.size.missing_slices,
         "has a warning on size",
         "have a warning on size",
-        "Usable, but have a look first. See reports/size.csv.",
+        "Usable, but inspect them first. See reports/size.csv.",
     ),
 )
 
 
-def findings(tables: Tables, unseen: Sequence[str] = ()) -> list[Finding]:
-    """Return what needs attention, failures first; empty where all is well.
+def findings(tables: Tables, unreadable: Sequence[str] = ()) -> list[Finding]:
+    """Return the findings of a dataset, failures first.
 
     Parameters
     ----------
     tables : Tables
-    unseen : sequence of str
-        Arrays that should have had a preview and could not be opened.
+    unreadable : sequence of str
+        Arrays of the contact sheet that could not be opened.
     """
     found = []
-    if unseen:
-        title = f"{count(len(unseen), 'array')} of the contact sheet cannot be opened"
-        advice = "The tables name them, images.zarr does not give them. Run the same command again to restore them."
-        found.append(Finding("fail", title, advice, tuple(unseen[:MAX_NAMED]), max(0, len(unseen) - MAX_NAMED)))
-    for level, concerns, one, many, advice in _CHECKS:
-        those = [array for array in tables.arrays if concerns(array)]
-        if those:
-            title = f"{count(len(those), 'array')} {one if len(those) == 1 else many}"
-            names = tuple(array.array for array in those[:MAX_NAMED])
-            flags = tuple(flag_counts(those)[:MAX_FLAGS])
-            found.append(Finding(level, title, advice, names, len(those) - len(names), flags))
+    if unreadable:
+        title = f"{count(len(unreadable), 'array')} of the contact sheet cannot be opened"
+        advice = "They are in the tables but not readable in images.zarr. Run the same command again to rebuild them."
+        found.append(Finding("fail", title, advice, tuple(unreadable[:MAX_NAMED]), max(0, len(unreadable) - MAX_NAMED)))
+    for level, applies, singular, plural, advice in _CHECKS:
+        arrays = [array for array in tables.arrays if applies(array)]
+        if arrays:
+            title = f"{count(len(arrays), 'array')} {singular if len(arrays) == 1 else plural}"
+            names = tuple(array.array for array in arrays[:MAX_NAMED])
+            flags = tuple(flag_counts(arrays)[:MAX_FLAGS])
+            found.append(Finding(level, title, advice, names, len(arrays) - len(names), flags))
     if tables.burned_in:
         number = sum(files for _, files in tables.burned_in)
-        title = f"{count(number, 'file')} set aside because text may be burned into the pixels"
+        title = f"{count(number, 'file')} not extracted because text may be burned into the pixels"
         kinds = "; ".join(f"{files}: {BURNED_IN_KINDS.get(kind, kind)}" for kind, files in tables.burned_in)
-        advice = f"{kinds}. To keep them after looking at them, set burned_in: keep and a burned_in_reason."
+        advice = f"{kinds}. To extract them after inspecting them, set burned_in: keep and a burned_in_reason."
         found.append(Finding("warn", title, advice))
-    found += _of_labels(tables.joinings)
+    found += _label_findings(tables.joinings)
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:
             reason = REASONS.get(row.reason)
@@ -129,22 +129,21 @@ def findings(tables: Tables, unseen: Sequence[str] = ()) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.level != "fail")
 
 
-def _of_labels(joinings: Sequence[Joining]) -> list[Finding]:
+def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:
     conflicts = sum(row.conflicts for row in joinings)
     lines = sum(row.unmatched for row in joinings if not row.is_list)
     listed = sum(row.unmatched for row in joinings if row.is_list)
     found = []
     if conflicts:
-        title = f"{count(conflicts, 'conflict')} between lines of label files that speak of one series"
-        found.append(Finding("warn", title, f"The series is left without this label. {_DETAILS}"))
+        title = f"{count(conflicts, 'conflict')} between lines of label files for the same series"
+        found.append(Finding("warn", title, f"The series gets no such label. {_DETAILS}"))
     if lines:
         title = f"{count(lines, 'label')} without an image"
-        advice = f"What the lines speak of is mistyped, was not sent, or was set aside. {_DETAILS}"
+        advice = f"The identifier is mistyped, or its images were not sent or not extracted. {_DETAILS}"
         found.append(Finding("warn", title, advice))
     if listed:
-        title = (
-            f"{count(listed, 'line')} of the lists of splits {'names' if listed == 1 else 'name'} nobody with an image"
-        )
-        advice = f"If a number is mistyped, the patient it means is dealt to a split like everybody else. {_DETAILS}"
+        verb = "names" if listed == 1 else "name"
+        title = f"{count(listed, 'line')} of the lists of splits {verb} no patient with an image"
+        advice = f"If a number is mistyped, that patient gets a split like all others. {_DETAILS}"
         found.append(Finding("warn", title, advice))
     return found

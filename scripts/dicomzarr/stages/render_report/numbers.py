@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: thin separators, readable bytes, short ids."""
+"""Format numbers for readers: digit groups, byte units, short ids."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def grouped(number: int) -> str:
-    """Return a whole number with thin spaces between groups of three digits; four digits stay together."""
+    """Return a whole number with thin spaces between groups of three digits, from five digits on."""
     text = f"{number:,}" if abs(number) >= 10_000 else str(number)
     return text.replace(",", THIN).replace("-", MINUS)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: ``1 file``, ``2 files``."""
+    """Return a number with its noun, such as ``1 file`` or ``2 files``.
+
+    Parameters
+    ----------
+    number : int
+    noun : str
+        Singular.
+    plural : str
+        By default the singular with an ``s``.
+    """
     return f"{grouped(number)} {noun if number == 1 else plural or noun + 's'}"
 
 
@@ -34,7 +43,7 @@ def byte_size(number: int) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Return a share in per cent, ``–`` where the whole is nothing."""
+    """Return a share in per cent, ``–`` if the whole is zero."""
     if not whole:
         return UNKNOWN
     share = 100 * part / whole

@@ -1,4 +1,4 @@
-"""The page: tables, findings, charts and previews poured into one template."""
+"""Render the report: tables, findings, charts and previews in one HTML template."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from dicomzarr.vocabulary.reasons import REASONS
 
 _POLICY = "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
 _HERE = Path(__file__).resolve().parent
-_BYTECODE = _HERE / "__pycache__"  # compiling the template takes longer than filling it
+_BYTECODE = _HERE / "__pycache__"  # compiling the template takes longer than rendering it
 
 
 def _cache() -> jinja2.BytecodeCache | None:
-    """Return where the compiled template is kept between runs, if Python may keep its own bytecode there."""
+    """Return the cache of the compiled template, None if the folder of bytecode is not writable."""
     return jinja2.FileSystemBytecodeCache(str(_BYTECODE), "%s.jinja2") if os.access(_BYTECODE, os.W_OK) else None
 
 
@@ -54,7 +54,7 @@ class OutcomeLine:
 
 @dataclass(frozen=True, slots=True)
 class ModalityLine:
-    """A line of the summary by modality: counts of arrays, nothing of subjects."""
+    """A line of the summary by modality; it has no counts of subjects."""
 
     name: str
     totals: Totals
@@ -86,10 +86,10 @@ def _environment() -> jinja2.Environment:
 
 
 def _outcome_line(outcome: str, reason: str, files: int) -> OutcomeLine:
-    known = REASONS.get(reason)
-    if known:
-        return OutcomeLine(outcome, reason, files, known.meaning, known.remedy)
-    meaning = "all its frames are in the dataset" if outcome == "extracted" else "no meaning is known for this code"
+    entry = REASONS.get(reason)
+    if entry:
+        return OutcomeLine(outcome, reason, files, entry.meaning, entry.remedy)
+    meaning = "all its frames are in the dataset" if outcome == "extracted" else "unknown reason code"
     return OutcomeLine(outcome, reason, files, meaning, "nothing" if outcome == "extracted" else "open an issue")
 
 
@@ -99,7 +99,7 @@ def _modality_line(name: str, members: Sequence[Array]) -> ModalityLine:
     return ModalityLine(name, totals(members), " ".join(axes), " ".join(types))
 
 
-def _is_dealt(arrays: Sequence[Array]) -> bool:
+def _has_groups(arrays: Sequence[Array]) -> bool:
     return any(array.split or array.labels for array in arrays)
 
 
@@ -113,13 +113,13 @@ def _verdict_first(array: Array) -> tuple[int, str, str]:
 
 def _segments(tables: Tables) -> list[tuple[str, int, float, float]]:
     """Return name, files, start and width (of 1000) of each part of the bar of outcomes."""
-    whole = sum(tables.files(name) for name in OUTCOMES)
-    found, start = [], 0.0
+    total = sum(tables.files(name) for name in OUTCOMES)
+    segments, start = [], 0.0
     for name in OUTCOMES:
-        width = 1000 * tables.files(name) / whole if whole else 0.0
-        found.append((name, tables.files(name), round(start, 2), round(width, 2)))
+        width = 1000 * tables.files(name) / total if total else 0.0
+        segments.append((name, tables.files(name), round(start, 2), round(width, 2)))
         start += width
-    return found
+    return segments
 
 
 def render(
@@ -133,18 +133,18 @@ def render(
         The folder with ``volumes.csv``, ``reports/depth.csv``, ``reports/size.csv``, ``reports/outcomes.csv`` and
         ``images.zarr``.
     small_cells : int
-        Modalities of fewer subjects than this are shown as one.
+        Modalities with fewer subjects than this are shown as one.
     max_thumbnails : int
-        Most previews on the contact sheet.
+        Largest number of previews on the contact sheet.
     max_rows : int
-        Most lines of the table of volumes; those with a failure or a warning come first.
+        Largest number of lines in the table of volumes; failures and warnings come first.
     threads : int
-        That draw previews.
+        Number of threads that draw previews.
 
     Returns
     -------
     str
-        HTML. It depends on the tables and arrays alone: no clock, host or path.
+        HTML. It depends on the tables and arrays alone, not on time, host or path.
     """
     tables = read_tables(dataset, small_cells)
     style = (_HERE / "style.css").read_text(encoding="utf-8")
@@ -167,7 +167,7 @@ def render(
             modalities=[_modality_line(name, members) for name, members in by_modality(tables.arrays).items()],
             rare=small_cells if any(array.modality == RARE for array in tables.arrays) else 0,
             splits=splits_of(tables.arrays),
-            balance=_by_kind(balance(tables.arrays, small_cells)) if _is_dealt(tables.arrays) else {},
+            balance=_by_kind(balance(tables.arrays, small_cells)) if _has_groups(tables.arrays) else {},
             joinings=tables.joinings,
             small_cells=small_cells,
             UNDER=UNDER,
@@ -177,6 +177,6 @@ def render(
             depth_charts=charts.depth_charts(tables.arrays),
             size_charts=charts.size_charts(tables.arrays),
             listed=listed,
-            svg=Markup,  # drawn by us, its texts escaped
+            svg=Markup,  # our own drawings; their texts are escaped
         )
     )

@@ -1,4 +1,4 @@
-"""The dataset's tables as value objects, and the figures that follow from them."""
+"""Read the tables of the dataset into value objects, and compute sums of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 Value = TypeVar("Value", bound=Hashable)
 
 OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
-FIXED = "splits.fixed"  # stands among the labels for the lists of splits
-RARE = "rare"  # stands for modalities of few subjects
-_WORST = ("fail", "warn", "pass")  # what is none of them counts as a failure: a verdict is never assumed
+FIXED = "splits.fixed"  # the lists of splits, in the column `label`
+RARE = "rare"  # replaces modalities with few subjects
+_WORST = ("fail", "warn", "pass")  # any other verdict counts as a failure
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many entries of the source ended in one way, for one reason."""
+    """Number of entries of the source with one outcome and reason."""
 
     outcome: str
     reason: str
@@ -29,7 +29,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """A row of ``depth.csv``; values are stored values, None where the cell is empty."""
+    """A row of ``depth.csv``. Values are stored values; None is an empty cell."""
 
     bits_stored: int | None
     bits_used: int | None
@@ -41,7 +41,7 @@ class Depth:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A row of ``size.csv``; bytes are those of all files of the volume."""
+    """A row of ``size.csv``. Bytes are sums over all files of the volume; None is an empty cell."""
 
     frames_expected: int | None
     frames_written: int | None
@@ -53,7 +53,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A row of ``volumes.csv`` with what the two checks say about it, None where a check has no row."""
+    """A row of ``volumes.csv`` with its rows of the two checks, None if a check has none."""
 
     array: str
     series_id: str
@@ -77,18 +77,18 @@ class Array:
 
     @property
     def verdict(self) -> str:
-        """The worse of the two verdicts; ``fail`` where one is missing."""
+        """The worse of the two verdicts; ``fail`` if one is missing."""
         return worst(check.verdict if check else "" for check in (self.depth, self.size))
 
     @property
     def plane(self) -> tuple[int, int]:
-        """Rows and columns of one plane, (0, 0) where the shape is unknown."""
+        """Rows and columns of one plane, (0, 0) if the shape is unknown."""
         return (self.shape[-2], self.shape[-1]) if len(self.shape) > 1 else (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """How one label, or the lists of splits, met the images: series with, without, in conflict; lines for nothing."""
+    """Counts of one label, or of the lists of splits: series with it, without, in conflict; unmatched lines."""
 
     label: str
     matched: int
@@ -98,17 +98,17 @@ class Joining:
 
     @property
     def is_list(self) -> bool:
-        """It stands for the lists of ``splits.fixed``, where no series has to stand."""
+        """Whether these are the lists of ``splits.fixed``, which need not name every patient."""
         return self.label == FIXED
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Everything the page is made of, save the pixels of the contact sheet."""
+    """Everything that the page shows, except the pixels of the contact sheet."""
 
     arrays: tuple[Array, ...]
     outcomes: tuple[Outcome, ...]
-    burned_in: tuple[tuple[str, int], ...] = ()  # why images were set aside by policy, and how many
+    burned_in: tuple[tuple[str, int], ...] = ()  # files not extracted by policy: kind of risk, count
     joinings: tuple[Joining, ...] = ()
 
     def files(self, outcome: str) -> int:
@@ -177,36 +177,41 @@ def _size(row: dict[str, str]) -> Size:
     )
 
 
-class _Same:
-    """One object for equal values: a hundred thousand arrays say the same few things again and again."""
+class _Interned:
+    """Share one object among equal values, to save memory: the cells of large tables repeat."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, Any] = {}
+        self._values: dict[Any, Any] = {}
 
     def __call__(self, value: Value) -> Value:
         """Return the first value that was equal."""
-        known: Value = self._known.setdefault(value, value)
-        return known
+        shared: Value = self._values.setdefault(value, value)
+        return shared
 
 
 def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
-    """Return the tables of a dataset folder.
+    """Read the tables of a dataset folder.
 
     Parameters
     ----------
     dataset : Path
         The folder that holds ``volumes.csv`` and ``reports/``.
     small_cells : int
-        Modalities of fewer subjects than this are one, `RARE`.
+        Modalities with fewer subjects than this become one, `RARE`.
+
+    Returns
+    -------
+    Tables
+        Arrays are sorted by name, outcomes by rank and number of files.
 
     Raises
     ------
     KeyError
         If a table lacks a column of the contract.
     """
-    reports, same = dataset / "reports", _Same()
-    depths = {row["array"]: (same(_depth(row)), same(row["flags"])) for row in _rows(reports / "depth.csv")}
-    sizes = {row["array"]: (same(_size(row)), same(row["flags"])) for row in _rows(reports / "size.csv")}
+    reports, interned = dataset / "reports", _Interned()
+    depths = {row["array"]: (interned(_depth(row)), interned(row["flags"])) for row in _rows(reports / "depth.csv")}
+    sizes = {row["array"]: (interned(_size(row)), interned(row["flags"])) for row in _rows(reports / "size.csv")}
     arrays = []
     for row in _rows(dataset / "volumes.csv"):
         name = row["array"]
@@ -217,21 +222,23 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
             Array(
                 array=name,
                 series_id=row["series_id"],
-                study_id=same(row["study_id"]),
-                subject_id=same(row["subject_id"]),
-                split=same(row["split"]),
-                modality=same(row["modality"] or "unknown"),
-                axes=same("".join(axis for axis in row["axes"] if axis in "tczyx")),
-                shape=same(tuple(int(part) for part in row["shape"].split("x") if part.isdigit())),
-                dtype=same(row["dtype"]),
+                study_id=interned(row["study_id"]),
+                subject_id=interned(row["subject_id"]),
+                split=interned(row["split"]),
+                modality=interned(row["modality"] or "unknown"),
+                axes=interned("".join(axis for axis in row["axes"] if axis in "tczyx")),
+                shape=interned(tuple(int(part) for part in row["shape"].split("x") if part.isdigit())),
+                dtype=interned(row["dtype"]),
                 bits_stored=_whole(row["bits_stored"]),
-                photometric=same(row["photometric"]),
-                spacing=same(tuple(part for part in row["spacing_mm"].split("x") if part)),
+                photometric=interned(row["photometric"]),
+                spacing=interned(tuple(part for part in row["spacing_mm"].split("x") if part)),
                 frames=_whole(row["frames"]) or 0,
                 source_bytes=_whole(row["source_bytes"]) or 0,
                 stored_bytes=_whole(row["stored_bytes"]) or 0,
-                flags=same(tuple(sorted(flags))),
-                labels=same(tuple((key[6:], value) for key, value in sorted(row.items()) if key.startswith("label_"))),
+                flags=interned(tuple(sorted(flags))),
+                labels=interned(
+                    tuple((key[6:], value) for key, value in sorted(row.items()) if key.startswith("label_"))
+                ),
                 depth=depth,
                 size=size,
             )
@@ -248,9 +255,9 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
 
 
 def _joinings(path: Path) -> tuple[Joining, ...]:
-    found: dict[str, Counter[str]] = {}
+    by_label: dict[str, Counter[str]] = {}
     for row in _rows(path) if path.is_file() else ():
-        found.setdefault(row["label"], Counter())[row["finding"]] += _whole(row["series"]) or 0
+        by_label.setdefault(row["label"], Counter())[row["finding"]] += _whole(row["series"]) or 0
     return tuple(
         Joining(
             label=label,
@@ -259,7 +266,7 @@ def _joinings(path: Path) -> tuple[Joining, ...]:
             conflicts=counts["label_conflicts"],
             unmatched=counts["labels_unmatched"] + counts["fixed_unmatched"],
         )
-        for label, counts in sorted(found.items(), key=lambda item: (item[0] == FIXED, item[0]))
+        for label, counts in sorted(by_label.items(), key=lambda item: (item[0] == FIXED, item[0]))
     )
 
 
@@ -269,7 +276,7 @@ def _without_small_cells(arrays: list[Array], small_cells: int) -> list[Array]:
 
 
 def totals(arrays: Iterable[Array]) -> Totals:
-    """Return the sums over some arrays."""
+    """Return the sums over arrays."""
     rows = list(arrays)
     return Totals(
         arrays=len(rows),
@@ -283,14 +290,14 @@ def totals(arrays: Iterable[Array]) -> Totals:
 
 
 def by_modality(arrays: Iterable[Array]) -> dict[str, list[Array]]:
-    """Return the arrays by modality, those with most arrays first, then by name."""
-    found: dict[str, list[Array]] = {}
+    """Return the arrays by modality: the modality with most arrays first, equal numbers by name."""
+    groups: dict[str, list[Array]] = {}
     for array in arrays:
-        found.setdefault(array.modality, []).append(array)
-    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+        groups.setdefault(array.modality, []).append(array)
+    return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def flag_counts(arrays: Iterable[Array]) -> list[tuple[str, int]]:
-    """Return each flag with the number of arrays that carry it, most frequent first."""
-    found = Counter(flag for array in arrays for flag in array.flags)
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    """Return each flag with the number of arrays that have it, most frequent first."""
+    counts = Counter(flag for array in arrays for flag in array.flags)
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

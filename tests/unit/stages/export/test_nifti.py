@@ -1,4 +1,4 @@
-"""What a NIfTI header says of a volume, and what it cannot say."""
+"""The NIfTI header of an array, and the arrays that NIfTI cannot represent."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OME = {
 }
 
 
-class Made:
-    """An array as far as its header goes."""
+class FakeArray:
+    """The attributes of an array that its NIfTI header depends on."""
 
     def __init__(self, axes: str = "zyx", dtype: str = "<i2", ome: Any = OME, **facts: Any) -> None:
         size = {"t": 6, "c": 3, "z": 4, "y": 5, "x": 7}
@@ -31,30 +31,30 @@ class Made:
         self.ome = ome
 
 
-def header(**made: Any) -> Any:
-    return nifti.header_of(Made(**made))  # type: ignore[arg-type]
+def header(**options: Any) -> Any:
+    return nifti.header_of(FakeArray(**options))  # type: ignore[arg-type]
 
 
-def test_the_affine_is_turned_from_lps_to_ras_in_both_forms() -> None:
-    found = header()
+def test_qform_and_sform_hold_the_affine_in_ras() -> None:
+    result = header()
     expected = np.diag([-1, -1, 1, 1]) @ np.array(AFFINE)
-    assert np.allclose(found.get_sform(), expected) and np.allclose(found.get_qform(), expected)
-    assert (int(found["sform_code"]), int(found["qform_code"])) == (1, 1)
-    assert found.get_data_shape() == (7, 5, 4) and np.allclose(found.get_zooms(), [0.5, 0.75, 2.5])
+    assert np.allclose(result.get_sform(), expected) and np.allclose(result.get_qform(), expected)
+    assert (int(result["sform_code"]), int(result["qform_code"])) == (1, 1)
+    assert result.get_data_shape() == (7, 5, 4) and np.allclose(result.get_zooms(), [0.5, 0.75, 2.5])
 
 
-def test_a_sheared_affine_stands_in_the_sform_alone() -> None:
+def test_a_sheared_affine_is_in_the_sform_only() -> None:
     sheared = [row[:] for row in AFFINE]
     sheared[1][2] = 0.6
-    found = header(affine_lps=sheared)
-    assert int(found["qform_code"]) == 0
-    assert np.allclose(found.get_sform(), np.diag([-1, -1, 1, 1]) @ np.array(sheared))
+    result = header(affine_lps=sheared)
+    assert int(result["qform_code"]) == 0
+    assert np.allclose(result.get_sform(), np.diag([-1, -1, 1, 1]) @ np.array(sheared))
 
 
 def test_time_is_in_seconds_where_it_is_known() -> None:
-    found = header(axes="tzyx")
-    assert found.get_data_shape() == (7, 5, 4, 6) and found.get_zooms()[3] == 2.0
-    assert found.get_xyzt_units() == ("mm", "sec")
+    result = header(axes="tzyx")
+    assert result.get_data_shape() == (7, 5, 4, 6) and result.get_zooms()[3] == 2.0
+    assert result.get_xyzt_units() == ("mm", "sec")
     bare = {"multiscales": [OME["multiscales"][0] | {"axes": [{"name": axis} for axis in "tzyx"]}]}
     assert header(axes="tzyx", ome=bare).get_xyzt_units() == ("mm", "unknown")
 
@@ -75,7 +75,7 @@ def test_slope_and_intercept_are_those_that_all_frames_share(facts: Any, expecte
 
 
 @pytest.mark.parametrize(
-    ("made", "code"),
+    ("options", "code"),
     [
         ({"affine_lps": None}, "no_regular_geometry"),
         ({"rescale": [[1.0, 0.0], [2.0, 0.0]]}, "rescale_per_frame"),
@@ -83,8 +83,8 @@ def test_slope_and_intercept_are_those_that_all_frames_share(facts: Any, expecte
         ({"axes": "czyx", "dtype": "<u2"}, "colour_over_8_bits"),
     ],
 )
-def test_what_nifti_cannot_say_is_refused(made: Any, code: str) -> None:
-    array = Made(**made)
+def test_what_nifti_cannot_represent_is_refused(options: Any, code: str) -> None:
+    array = FakeArray(**options)
     array.facts = {key: value for key, value in array.facts.items() if value is not None}
     with pytest.raises(Refused) as refused:
         nifti.header_of(array)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_what_nifti_cannot_say_is_refused(made: Any, code: str) -> None:
 
 
 def test_an_axis_beyond_sixteen_bits_is_refused() -> None:
-    array = Made()
+    array = FakeArray()
     array.shape = (32768, 5, 7)
     with pytest.raises(Refused) as refused:
         nifti.header_of(array)  # type: ignore[arg-type]
@@ -100,11 +100,11 @@ def test_an_axis_beyond_sixteen_bits_is_refused() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8"])
-def test_every_type_of_the_dataset_has_its_own(dtype: str) -> None:
-    found = header(dtype=dtype)
-    assert found.get_data_dtype() == np.dtype(dtype) and found.endianness == "<"
+def test_every_type_of_the_dataset_is_kept(dtype: str) -> None:
+    result = header(dtype=dtype)
+    assert result.get_data_dtype() == np.dtype(dtype) and result.endianness == "<"
 
 
 def test_colours_are_voxels_of_three_bytes() -> None:
-    found = header(axes="czyx", dtype="|u1")
-    assert int(found["datatype"]) == 128 and found.get_data_shape() == (7, 5, 4)
+    result = header(axes="czyx", dtype="|u1")
+    assert int(result["datatype"]) == 128 and result.get_data_shape() == (7, 5, 4)

@@ -1,4 +1,4 @@
-"""Which PNG an array becomes: no bit squeezed, no value but exact."""
+"""Bit depth and offset of PNG files, and exact values after decoding."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from dicomzarr.stages.export.refusals import REFUSALS, Refused
         ("|u1", 1, 0, 1, 8, 0),
         ("|u1", 8, 0, 255, 8, 0),
         ("|i1", 8, -128, 127, 8, 128),
-        ("<u2", 8, 0, 255, 8, 0),  # eight bits in sixteen
+        ("<u2", 8, 0, 255, 8, 0),  # 8 bits allocated in 16
         ("<i2", 8, -128, 127, 8, 128),
-        ("<u2", 8, 0, 256, 16, 0),  # the header says 8, a value needs 9
+        ("<u2", 8, 0, 256, 16, 0),  # Bits Stored 8, a value needs 9
         ("<i2", 8, -129, 0, 16, 32768),
         ("<i2", 8, 0, 128, 16, 32768),
-        ("<u2", 9, 0, 3, 16, 0),  # the values need 2, the header says 9
+        ("<u2", 9, 0, 3, 16, 0),  # Bits Stored 9, values need 2
         ("<u2", 12, 0, 4095, 16, 0),
         ("<i2", 12, -2048, 2047, 16, 32768),
         ("<u2", 16, 0, 65535, 16, 0),
@@ -44,7 +44,7 @@ def test_eight_bits_only_where_header_and_values_need_no_more(
 @pytest.mark.parametrize(
     ("dtype", "bits_stored", "low", "high", "code"),
     [
-        ("<u4", 17, 0, 1, "more_than_16_bits"),  # the values would fit, the header says more
+        ("<u4", 17, 0, 1, "more_than_16_bits"),  # values would fit, Bits Stored is more
         ("<u4", 16, 0, 65536, "more_than_16_bits"),
         ("<i4", 16, -32769, 0, "more_than_16_bits"),
         ("<i4", 16, 0, 32768, "more_than_16_bits"),
@@ -76,13 +76,13 @@ def test_written_samples_give_the_values_back(tmp_path: Path, dtype: str, shape:
     assert [kind for kind in (b"tIME", b"tEXt", b"iTXt", b"zTXt", b"eXIf", b"pHYs") if kind in data] == []
 
 
-def test_a_png_that_was_written_wrong_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is read again is what lies on the disk, by another decoder than wrote it."""
+def test_a_png_that_was_encoded_wrong_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read from the disk, by another decoder than the encoder."""
     samples = np.arange(12, dtype=np.uint16).reshape(3, 4)
-    wrong: Any = imagecodecs.png_encode
+    original: Any = imagecodecs.png_encode
 
     def encode(pixels: np.ndarray, **options: Any) -> bytes:
-        return bytes(wrong(pixels ^ 1, **options))
+        return bytes(original(pixels ^ 1, **options))
 
     monkeypatch.setattr(imagecodecs, "png_encode", encode)
     png.write_png(tmp_path / "a.png", samples, 1)

@@ -1,4 +1,4 @@
-"""How a stored value becomes grey."""
+"""Grey values and colours of previews."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ import numpy as np
 from dicomzarr.stages.export import preview
 
 
-def seen(pixels: Any, facts: Any, number: int = 0, low: Any = 0, high: Any = 100) -> list[Any]:
+def shown(pixels: Any, facts: Any, number: int = 0, low: Any = 0, high: Any = 100) -> list[Any]:
     array: Any = SimpleNamespace(facts=facts, depth=SimpleNamespace(unpadded_min=low, unpadded_max=high))
-    found = preview.eight_bits(np.asarray(pixels), array, number)
-    assert found.dtype == np.uint8
-    return found.tolist()
+    samples = preview.eight_bits(np.asarray(pixels), array, number)
+    assert samples.dtype == np.uint8
+    return samples.tolist()
 
 
-def test_the_window_of_the_frame_goes_over_rescaled_values() -> None:
+def test_the_window_of_the_frame_applies_after_rescale() -> None:
     facts = {"window": [[1.0, 2.0], [50.5, 101.0]], "rescale": [[1.0, 0.0], [2.0, -10.0]]}
-    assert seen([[5, 30, 55]], facts, 1) == [[0, 128, 255]]  # 0, 50 and 100
+    assert shown([[5, 30, 55]], facts, 1) == [[0, 128, 255]]  # 0, 50 and 100
 
 
-def test_a_window_of_no_width_is_a_threshold() -> None:
-    assert seen([[9, 10, 11]], {"window": [10.5, 1.0]}) == [[0, 0, 255]]
+def test_a_window_of_width_one_is_a_threshold() -> None:
+    assert shown([[9, 10, 11]], {"window": [10.5, 1.0]}) == [[0, 0, 255]]
 
 
-def test_without_a_window_the_range_of_the_array_is_stretched_and_monochrome1_turned_around() -> None:
-    assert seen([[0, 50, 100, 200]], {}) == [[0, 128, 255, 255]]
-    assert seen([[0, 100]], {"photometric": "MONOCHROME1"}) == [[255, 0]]
-    assert seen([[7, 7]], {}, low=7, high=7) == [[128, 128]]
+def test_without_a_window_the_range_of_the_array_is_used_and_monochrome1_inverted() -> None:
+    assert shown([[0, 50, 100, 200]], {}) == [[0, 128, 255, 255]]
+    assert shown([[0, 100]], {"photometric": "MONOCHROME1"}) == [[255, 0]]
+    assert shown([[7, 7]], {}, low=7, high=7) == [[128, 128]]
 
 
-def test_floats_that_are_no_numbers_or_have_no_range_are_shown_all_the_same() -> None:
-    assert seen([[np.nan, 0.0, 1.0, np.inf]], {}, low=0.0, high=1.0) == [[0, 0, 255, 255]]
-    assert len(seen([[np.nan, -np.inf, np.inf]], {}, low="-inf", high="inf")[0]) == 3
-    assert len(seen([[np.nan]], {}, low=None, high=None)[0]) == 1
+def test_nan_and_infinite_values_are_shown() -> None:
+    assert shown([[np.nan, 0.0, 1.0, np.inf]], {}, low=0.0, high=1.0) == [[0, 0, 255, 255]]
+    assert len(shown([[np.nan, -np.inf, np.inf]], {}, low="-inf", high="inf")[0]) == 3
+    assert len(shown([[np.nan]], {}, low=None, high=None)[0]) == 1
 
 
-def test_a_palette_is_looked_up_and_deep_colours_are_cut() -> None:
+def test_palette_indices_become_colours_and_deep_colours_have_8_bits() -> None:
     palette = {"first": 2, "bits": 16, "red": [0, 0xFF00], "green": [0x8000, 1], "blue": [0, 0x1234]}
-    assert seen([[0, 2, 3, 9]], {"palette": palette}) == [[[0, 128, 0], [0, 128, 0], [255, 0, 18], [255, 0, 18]]]
-    assert seen([[[0, 4095, 2048]]], {"bits_stored": 12}) == [[[0, 255, 128]]]
-    assert seen([[[0, 255, 7]]], {"bits_stored": 8}) == [[[0, 255, 7]]]
+    assert shown([[0, 2, 3, 9]], {"palette": palette}) == [[[0, 128, 0], [0, 128, 0], [255, 0, 18], [255, 0, 18]]]
+    assert shown([[[0, 4095, 2048]]], {"bits_stored": 12}) == [[[0, 255, 128]]]
+    assert shown([[[0, 255, 7]]], {"bits_stored": 8}) == [[[0, 255, 7]]]

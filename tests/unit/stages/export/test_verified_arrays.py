@@ -1,4 +1,4 @@
-"""Arrays are read in blocks that make up the whole in C order, each frame held against its digest."""
+"""Arrays are read in blocks in C order, and each frame is compared with its digest."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SIZES = {"t": 3, "c": 3, "z": 5, "y": 6, "x": 4}
 NAME = "0123456789abcdef/01234567"
 
 
-def made(
+def written(
     results: Path, axes: str, layout: str = "slice", dtype: str = "<i2"
 ) -> tuple[verified_arrays.Array, np.ndarray]:
-    """Write an array of known values with the workflow's own writers."""
+    """Write an array with the workflow's own writers; return it and its voxels."""
     shape = tuple(SIZES[axis] for axis in axes)
     voxels = np.random.default_rng(len(axes)).integers(0, 100, shape).astype(dtype)
     folder = results / "dataset/images.zarr" / NAME
@@ -54,31 +54,31 @@ def made(
     [("yx", "slice"), ("zyx", "slice"), ("zyx", "brick"), ("tyx", "slice"), ("tzyx", "slice"), ("tzyx", "brick"),
      ("cyx", "slice"), ("tcyx", "slice"), ("czyx", "slice"), ("tczyx", "slice")],
 )  # fmt: skip
-def test_blocks_are_the_array_and_frames_are_its_frames(
+def test_blocks_and_frames_make_up_the_array(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axes: str, layout: str, block: int
 ) -> None:
     monkeypatch.setattr(verified_arrays, "BLOCK", block)
-    array, voxels = made(tmp_path, axes, layout)
-    assert b"".join(one.tobytes() for one, _ in array.blocks()) == voxels.tobytes()
-    seen = list(array.frames())
-    assert [(frame.t, frame.z, frame.digest) for frame in seen] == [row[2:] for row in array.record.frames]
-    for frame in seen:
+    array, voxels = written(tmp_path, axes, layout)
+    assert b"".join(block_voxels.tobytes() for block_voxels, _ in array.blocks()) == voxels.tobytes()
+    frames = list(array.frames())
+    assert [(frame.t, frame.z, frame.digest) for frame in frames] == [row[2:] for row in array.record.frames]
+    for frame in frames:
         at = {"t": frame.t, "z": frame.z}
         plane = voxels[tuple(slice(None) if at.get(axis) is None else at[axis] for axis in axes)]
         assert np.array_equal(np.moveaxis(frame.pixels, -1, 0) if "c" in axes else frame.pixels, plane)
 
 
-def test_a_frame_that_is_not_the_one_that_was_decoded_is_told(tmp_path: Path) -> None:
-    array, _ = made(tmp_path, "zyx")
+def test_a_frame_with_another_digest_is_reported(tmp_path: Path) -> None:
+    array, _ = written(tmp_path, "zyx")
     frames = [*array.record.frames]
     frames[3] = frames[3]._replace(digest="0" * 64)
     array = dataclasses.replace(array, record=dataclasses.replace(array.record, frame_rows=tuple(frames)))
-    with pytest.raises(verified_arrays.Damaged, match=NAME):
+    with pytest.raises(verified_arrays.DamagedArray, match=NAME):
         list(array.blocks())
 
 
-def test_an_archive_of_arrays_is_the_same_bytes_each_time(tmp_path: Path) -> None:
-    array, voxels = made(tmp_path / "results", "tczyx")
+def test_equal_arrays_give_equal_archives(tmp_path: Path) -> None:
+    array, voxels = written(tmp_path / "results", "tczyx")
     data = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -89,14 +89,14 @@ def test_an_archive_of_arrays_is_the_same_bytes_each_time(tmp_path: Path) -> Non
         assert np.array_equal(archive["01234567"], voxels)
 
 
-def test_colours_of_a_nifti_lie_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_samples_of_a_nifti_voxel_are_adjacent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nibabel
 
-    array, voxels = made(tmp_path / "results", "tczyx", dtype="|u1")
+    array, voxels = written(tmp_path / "results", "tczyx", dtype="|u1")
     monkeypatch.setitem(array.facts, "affine_lps", np.eye(4).tolist())  # type: ignore[arg-type]
     (tmp_path / "out").mkdir()
-    made_of = nifti.export_series([array], tmp_path / "out", 1)
-    assert [row.outcome for row in made_of.arrays] == ["exported"]
+    exported = nifti.export_series([array], tmp_path / "out", 1)
+    assert [row.outcome for row in exported.arrays] == ["exported"]
     read = np.asanyarray(nibabel.load(tmp_path / "out" / f"{NAME}.nii.gz").dataobj)
     for number, colour in enumerate("RGB"):
         assert np.array_equal(read[colour].T, voxels[:, number])

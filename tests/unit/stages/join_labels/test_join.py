@@ -1,4 +1,4 @@
-"""Label files: what is read, what is refused and how, and who gets which label."""
+"""Label files: reading, refusals and their messages, and the labels that series get."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from dicomzarr.records import plan
 from dicomzarr.stages import check_gate
 from dicomzarr.stages.join_labels import join as labels
 from dicomzarr.stages.join_labels import label_files
-from dicomzarr.system import files as storage
-from dicomzarr.system import json_files
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import ConfigProblem
 from dicomzarr.workflow import settings
@@ -34,19 +33,19 @@ def row(path: str, patient: str = "p1", series: str = "1.2", study: str = "1", i
 
 
 def write_plan(results: Results, series: list[dict[str, Any]]) -> None:
-    """Write the plan of the one batch."""
+    """Write the plan of the only batch."""
     entries = []
-    for one in series:
-        ids = {"flags": [], "series_id": one["series_id"], "study_id": "", "subject_id": ""}
-        lines = [json_files.canonical_json(file).strip() for file in one["files"]]
+    for entry in series:
+        ids = {"flags": [], "series_id": entry["series_id"], "study_id": "", "subject_id": ""}
+        lines = [json_files.canonical_json(file).strip() for file in entry["files"]]
         entries.append(plan.series_json(lines, [], json_files.canonical_json(ids).strip()))
-    storage.write_atomically(results.plan("0001-0000"), plan.plan_json("0001-0000", entries), private=True)
+    files.write_atomically(results.plan("0001-0000"), plan.plan_json("0001-0000", entries), private=True)
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     """Four series of which the last has no image in the dataset."""
-    found = Results(tmp_path / "results")
+    folders = Results(tmp_path / "results")
     series = {
         "a" * 16: [row("one/x/1.dcm"), row("one/x/2.dcm")],
         "b" * 16: [row("one/y/1.dcm", "p2", "1.3", "1")],
@@ -54,16 +53,16 @@ def results(tmp_path: Path) -> Results:
         "d" * 16: [row("gone/w/1.dcm", "p4", "1.5", "3")],
     }
     lines = [f"{letter * 16}/12345678\n" for letter in "aabc"]
-    storage.write_atomically(found.dataset / "arrays.csv", "".join(["array\n", *lines]).encode())
-    write_plan(found, [{"series_id": name, "files": rows} for name, rows in series.items()])
-    return found
+    files.write_atomically(folders.dataset / "arrays.csv", "".join(["array\n", *lines]).encode())
+    write_plan(folders, [{"series_id": name, "files": rows} for name, rows in series.items()])
+    return folders
 
 
 def join(
     results: Results, sources: list[dict[str, Any]], fixed: dict[str, str] | None = None
 ) -> tuple[dict[str, Any], list[dict[str, str]], list[dict[str, str]]]:
-    """Return what each series got, by the first letter of its id, the report and the private details."""
-    storage.write_atomically(labels.said_path(results), label_files.content(sources, fixed or {}), private=True)
+    """Return the joined labels by the first letter of the series id, the report and the private details."""
+    files.write_atomically(labels.label_lines_path(results), label_files.content(sources, fixed or {}), private=True)
     outputs = {
         "joined": results.private / "j.json",
         "report": results.root / "r.csv",
@@ -71,7 +70,7 @@ def join(
     }
     arrays = results.dataset / "arrays.csv"
     labels.join_labels(results, ["0001-0000"], sources, Pseudonyms(b"k" * 32), arrays, outputs)
-    joined = {name[0]: said for name, said in json.loads(outputs["joined"].read_text()).items()}
+    joined = {name[0]: entry for name, entry in json.loads(outputs["joined"].read_text()).items()}
     tables = [outputs[name].read_text(encoding="utf-8").splitlines(keepends=True) for name in ("report", "details")]
     return joined, *(list(csv.DictReader(lines)) for lines in tables)
 
@@ -94,7 +93,7 @@ def test_each_key_finds_its_series(
     results: Results, tmp_path: Path, by: str, text: str, expected: dict[str, str]
 ) -> None:
     joined, report, _ = join(results, [source(tmp_path / "l.csv", text, by)])
-    assert {name: said["labels"]["kind"] for name, said in joined.items()} == expected
+    assert {name: entry["labels"]["kind"] for name, entry in joined.items()} == expected
     assert finding(report, "matched") == len(expected)
     assert finding(report, "images_unlabelled") == 3 - len(expected)
     assert finding(report, "labels_unmatched") == finding(report, "label_conflicts") == 0
@@ -107,8 +106,8 @@ def test_a_patient_of_another_issuer_is_another_patient(results: Results, tmp_pa
     assert set(join(results, [source(tmp_path / "l.csv", right) | {"issuer": "issuer"}])[0]) == {"c"}
 
 
-def test_a_label_of_a_series_without_an_image_has_no_partner(results: Results, tmp_path: Path) -> None:
-    """The files of series d were all set aside: it is neither matched nor waiting for a label."""
+def test_a_label_of_a_series_without_an_image_is_unmatched(results: Results, tmp_path: Path) -> None:
+    """No file of series d was extracted: it counts neither as matched nor as unlabelled."""
     text = "id,kind\np1,benign\np2,benign\np3,benign\np4,malignant\n"
     joined, report, details = join(results, [source(tmp_path / "l.csv", text)])
     assert set(joined) == {"a", "b", "c"}
@@ -121,17 +120,17 @@ def test_a_label_of_a_series_without_an_image_has_no_partner(results: Results, t
     assert [(line["line"], line["key"], line["series_id"]) for line in details] == [("5", "p4", "d" * 16)]
 
 
-def test_a_label_of_nobody_is_told(results: Results, tmp_path: Path) -> None:
-    found = json.loads(results.plan("0001-0000").read_text())
-    found["series"][1]["files"][0]["facts"]["PatientID"] = ""  # must not be found by an empty cell
-    write_plan(results, found["series"])
+def test_a_label_without_an_identifier_is_reported_as_unmatched(results: Results, tmp_path: Path) -> None:
+    plan_content = json.loads(results.plan("0001-0000").read_text())
+    plan_content["series"][1]["files"][0]["facts"]["PatientID"] = ""  # must not match an empty cell
+    write_plan(results, plan_content["series"])
     joined, report, details = join(results, [source(tmp_path / "l.csv", "id,kind\n,benign\np1,benign\n")])
     assert set(joined) == {"a"} and finding(report, "labels_unmatched") == 1
     assert ("2", "") in [(line["line"], line["key"]) for line in details]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_whatever_a_spreadsheet_separates_by(results: Results, tmp_path: Path, separator: str) -> None:
+def test_separators_of_spreadsheets(results: Results, tmp_path: Path, separator: str) -> None:
     text = "id,kind\np1,benign\n".replace(",", separator)
     assert set(join(results, [source(tmp_path / "l.csv", text)])[0]) == {"a"}
 
@@ -157,35 +156,35 @@ def test_whatever_a_spreadsheet_separates_by(results: Results, tmp_path: Path, s
     ],
 )
 def test_numbers_have_one_form(tmp_path: Path, allowed: dict[str, Any], cell: str, value: str | None) -> None:
-    one = source(tmp_path / "l.csv", f'id,kind\np1,"{cell}"\n', kind=allowed)
+    label_source = source(tmp_path / "l.csv", f'id,kind\np1,"{cell}"\n', kind=allowed)
     if value is None:
         with pytest.raises(ConfigProblem, match="line 2, column 'kind'"):
-            label_files.read_sources([one])
+            label_files.read_sources([label_source])
     else:
-        assert [said.values for said in label_files.read_sources([one])] == [{"kind": value}]
+        assert [line.values for line in label_files.read_sources([label_source])] == [{"kind": value}]
 
 
-def test_zeros_in_front_belong_to_an_identifier(results: Results, tmp_path: Path) -> None:
-    found = json.loads(results.plan("0001-0000").read_text())
+def test_leading_zeros_are_part_of_an_identifier(results: Results, tmp_path: Path) -> None:
+    plan_content = json.loads(results.plan("0001-0000").read_text())
     for number, name in ((0, "007"), (1, "7"), (2, "7.0")):
-        for one in found["series"][number]["files"]:
-            one["facts"]["PatientID"] = name
-    write_plan(results, found["series"])
+        for file in plan_content["series"][number]["files"]:
+            file["facts"]["PatientID"] = name
+    write_plan(results, plan_content["series"])
     assert set(join(results, [source(tmp_path / "l.csv", "id,kind\n007,benign\n")])[0]) == {"a"}
     assert set(join(results, [source(tmp_path / "l.csv", "id,kind\n7,benign\n")])[0]) == {"b"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_identifiers_with_umlauts_are_found(results: Results, tmp_path: Path, encoding: str) -> None:
-    found = json.loads(results.plan("0001-0000").read_text())
-    for one in found["series"][0]["files"]:
-        one["facts"]["PatientID"] = "Mü-1".encode(encoding).decode("latin-1")  # as the header index keeps bytes
-    write_plan(results, found["series"])
+def test_identifiers_with_umlauts_match(results: Results, tmp_path: Path, encoding: str) -> None:
+    plan_content = json.loads(results.plan("0001-0000").read_text())
+    for file in plan_content["series"][0]["files"]:
+        file["facts"]["PatientID"] = "Mü-1".encode(encoding).decode("latin-1")  # as the header index stores bytes
+    write_plan(results, plan_content["series"])
     assert set(join(results, [source(tmp_path / "l.csv", "id,kind\nMü-1,benign\n")])[0]) == {"a"}
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("cell", "key"),
     [
         ("one/50% off/ä.dcm", "one/50%25 off/ä.dcm"),  # plain
         ("one/50%25 off/ä.dcm", "one/50%25 off/ä.dcm"),  # as in the manifest
@@ -194,21 +193,21 @@ def test_identifiers_with_umlauts_are_found(results: Results, tmp_path: Path, en
         ("%3Dtwo/z", "%3Dtwo/z"),
     ],
 )
-def test_paths_are_plain_or_as_in_the_manifest(tmp_path: Path, said: str, kept: str) -> None:
-    one = source(tmp_path / "l.csv", f"id,kind\n{said},benign\n", "path")
-    assert [line.key for line in label_files.read_sources([one])] == [(kept,)]
+def test_paths_are_plain_or_as_in_the_manifest(tmp_path: Path, cell: str, key: str) -> None:
+    label_source = source(tmp_path / "l.csv", f"id,kind\n{cell},benign\n", "path")
+    assert [line.key for line in label_files.read_sources([label_source])] == [(key,)]
 
 
 def test_the_name_of_a_folder_is_a_class(results: Results) -> None:
     joined, report, _ = join(results, [{"folder": 2, "name": "organ", "values": ["x", "y", "liver"]}])
-    assert {name: said["labels"]["organ"] for name, said in joined.items()} == {"a": "x", "b": "y"}
+    assert {name: entry["labels"]["organ"] for name, entry in joined.items()} == {"a": "x", "b": "y"}
     assert finding(report, "images_unlabelled") == 1
 
 
 def test_a_series_in_the_folders_of_two_classes_is_a_conflict(results: Results) -> None:
-    found = json.loads(results.plan("0001-0000").read_text())
-    found["series"][0]["files"][1]["path"] = "one/y/2.dcm"
-    write_plan(results, found["series"])
+    plan_content = json.loads(results.plan("0001-0000").read_text())
+    plan_content["series"][0]["files"][1]["path"] = "one/y/2.dcm"
+    write_plan(results, plan_content["series"])
     joined, report, details = join(results, [{"folder": 2, "name": "organ", "values": ["x", "y"]}])
     assert set(joined) == {"b"} and finding(report, "label_conflicts") == 1
     assert [(line["key"], line["series_id"][0]) for line in details if line["finding"] == "label_conflicts"] == [
@@ -220,7 +219,7 @@ def test_a_series_in_the_folders_of_two_classes_is_a_conflict(results: Results) 
 def test_lines_that_differ_are_a_conflict_and_equal_ones_are_not(results: Results, tmp_path: Path) -> None:
     text = "id,kind\np1,benign\np1,malignant\np2,benign\np2,benign\nnobody,benign\np3,\n"
     joined, report, details = join(results, [source(tmp_path / "l.csv", text)])
-    assert {name: said["labels"] for name, said in joined.items()} == {"b": {"kind": "benign"}}
+    assert {name: entry["labels"] for name, entry in joined.items()} == {"b": {"kind": "benign"}}
     assert finding(report, "label_conflicts") == 1
     assert [(line["line"], line["key"]) for line in details if line["finding"] == "label_conflicts"] == [
         ("2", "p1"),
@@ -233,10 +232,10 @@ def test_lines_that_differ_are_a_conflict_and_equal_ones_are_not(results: Result
     )
 
 
-def test_what_a_spreadsheet_writes_is_read(results: Results, tmp_path: Path) -> None:
+def test_csv_as_spreadsheets_write_it_is_read(results: Results, tmp_path: Path) -> None:
     text = b'\xef\xbb\xbfid , note,score\r\n"p1","a, ""quoted""\r\nnote", 3 \r\np2,,2.50\r\n,,\r\n'
     joined, _, _ = join(results, [source(tmp_path / "l.csv", text, score={"range": [0, 6]})])
-    assert {name: said["labels"] for name, said in joined.items()} == {"a": {"score": "3"}, "b": {"score": "2.5"}}
+    assert {name: entry["labels"] for name, entry in joined.items()} == {"a": {"score": "3"}, "b": {"score": "2.5"}}
 
 
 @pytest.mark.parametrize(
@@ -255,34 +254,34 @@ def test_what_a_spreadsheet_writes_is_read(results: Results, tmp_path: Path) -> 
         ("id,kind,kind,score\n", ("several columns 'kind'",)),
         (b"id,kind,score\np1,benign,1\n\xe4,benign,1\n", ("line 3", "not UTF-8")),
         ("id,kind,score\n".encode("utf-16"), ("line 1", "not UTF-8")),
-        ('id,kind,score\n"p1,benign,1\n', ("no CSV",)),
+        ('id,kind,score\n"p1,benign,1\n', ("not valid CSV",)),
     ],
 )
-def test_what_is_not_allowed_is_refused_and_never_quoted(
+def test_cells_that_are_not_allowed_are_refused_and_never_quoted(
     tmp_path: Path, text: str | bytes, words: tuple[str, ...]
 ) -> None:
-    one = source(tmp_path / "l.csv", text, kind=KINDS, score={"range": [0, 6]})
+    label_source = source(tmp_path / "l.csv", text, kind=KINDS, score={"range": [0, 6]})
     if isinstance(text, str) and text and "score" not in text.splitlines()[0]:
-        one["columns"].pop("score")
+        label_source["columns"].pop("score")
     with pytest.raises(ConfigProblem) as caught:
-        label_files.read_sources([one])
+        label_files.read_sources([label_source])
     for word in words:
         assert word in str(caught.value)
     for secret in ("Doe", "seven", "p1", "Benign", "1_0"):
         assert secret not in str(caught.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    one = source(tmp_path / "l.csv", "id,kind\n") | {"file": "nowhere.csv"}
+def test_a_missing_label_file_is_reported(tmp_path: Path) -> None:
+    label_source = source(tmp_path / "l.csv", "id,kind\n") | {"file": "nowhere.csv"}
     with pytest.raises(ConfigProblem, match=r"'labels.0'.*'nowhere.csv' cannot be read: No such file"):
-        label_files.read_sources([one])
+        label_files.read_sources([label_source])
 
 
-def test_lists_give_patients_their_split(results: Results, tmp_path: Path) -> None:
+def test_lists_fix_the_split_of_patients(results: Results, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("PatientID\np1\nnobody\n")
     (tmp_path / "v.csv").write_text("PatientID,IssuerOfPatientID\np3,hospital\n")
     joined, report, details = join(results, [], {"test": str(tmp_path / "t.csv"), "val": str(tmp_path / "v.csv")})
-    assert {name: said["split"] for name, said in joined.items()} == {"a": "test", "c": "val"}
+    assert {name: entry["split"] for name, entry in joined.items()} == {"a": "test", "c": "val"}
     assert [(line["label"], line["finding"], line["key"]) for line in details] == [
         ("splits.fixed", "fixed_unmatched", "nobody")
     ]
@@ -294,7 +293,7 @@ def test_lists_give_patients_their_split(results: Results, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "refused"),
+    ("first", "second", "refused"),
     [
         ("PatientID\np1\n", "PatientID\np1\n", True),
         ("PatientID,IssuerOfPatientID\np3,hospital\n", "PatientID\np3\n", True),  # p3 of whatever issuer
@@ -303,10 +302,10 @@ def test_lists_give_patients_their_split(results: Results, tmp_path: Path) -> No
         ("PatientID,x\n,1\n", "PatientID,x\n,1\n", False),  # nobody
     ],
 )
-def test_a_patient_in_two_lists_is_refused(tmp_path: Path, one: str, other: str, refused: bool) -> None:
+def test_a_patient_in_two_lists_is_refused(tmp_path: Path, first: str, second: str, refused: bool) -> None:
     files = {"test": str(tmp_path / "t.csv"), "val": str(tmp_path / "v.csv")}
-    (tmp_path / "t.csv").write_text(one)
-    (tmp_path / "v.csv").write_text(other)
+    (tmp_path / "t.csv").write_text(first)
+    (tmp_path / "v.csv").write_text(second)
     if not refused:
         assert len(label_files.read_fixed(files)) == 2
         return
@@ -334,14 +333,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "words"), WRONG)
-def test_a_wrong_configuration_is_refused(wrong: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("change", "words"), WRONG)
+def test_a_wrong_configuration_is_refused(change: dict[str, Any], words: str) -> None:
     import yaml
     from conftest import ROOT
 
     defaults = yaml.safe_load((ROOT / "config.yaml").read_text())
     with pytest.raises(ConfigProblem, match="config key") as caught:
-        settings.check_keys(defaults | wrong)
+        settings.check_keys(defaults | change)
     assert words in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""The section of labels and splits: how subjects fall out, what is hidden, and when the section is there at all."""
+"""The section of labels and splits: numbers of subjects, suppression of small numbers, and when it is shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dicomzarr.stages.render_report.tables import read_tables
 PIXELS = ramp(4, 4)
 
 
-def made(number: int, subject: int, modality: str = "CT", split: str = "train", **labels: str) -> Made:
+def array(number: int, subject: int, modality: str = "CT", split: str = "train", **labels: str) -> Made:
     name = f"aaaa{number:012x}/00000001"
     return Made(name, "yx", PIXELS, modality, subject=f"feed{subject:012d}", split=split, labels=labels)
 
@@ -29,11 +29,11 @@ def table(folder: Path, arrays: list[Made], small_cells: int = 1) -> dict[tuple[
 
 def test_subjects_are_counted_once_in_each_group(tmp_path: Path) -> None:
     arrays = [
-        made(1, 1, kind="benign"),
-        made(2, 1, "MR", kind="benign"),  # the same subject again
-        made(3, 2, kind="malignant"),
-        made(4, 3, split="test", kind=""),
-        made(5, 3, split="test", kind="benign"),
+        array(1, 1, kind="benign"),
+        array(2, 1, "MR", kind="benign"),  # the same subject again
+        array(3, 2, kind="malignant"),
+        array(4, 3, split="test", kind=""),
+        array(5, 3, split="test", kind="benign"),
     ]
     assert table(tmp_path / "dataset", arrays) == {
         ("", "all"): (1, 2, 3),  # test, train, in all
@@ -46,23 +46,23 @@ def test_subjects_are_counted_once_in_each_group(tmp_path: Path) -> None:
 
 
 def test_without_splits_there_is_one_column(tmp_path: Path) -> None:
-    arrays = [made(1, 1, split="", kind="a"), made(2, 2, split="", kind="b")]
+    arrays = [array(1, 1, split="", kind="a"), array(2, 2, split="", kind="b")]
     assert table(tmp_path / "dataset", arrays)["", "all"] == (2,)
 
 
 def many(sizes: dict[tuple[str, str], int]) -> list[Made]:
-    """Return one array each of so many subjects by split and label."""
+    """Return one array for each of the given numbers of subjects, by split and label."""
     keys = [key for key, number in sizes.items() for _ in range(number)]
-    return [made(n, n, split=split, kind=kind) for n, (split, kind) in enumerate(keys)]
+    return [array(n, n, split=split, kind=kind) for n, (split, kind) in enumerate(keys)]
 
 
-def test_small_numbers_and_what_they_follow_from_are_not_told(tmp_path: Path) -> None:
+def test_small_numbers_and_those_they_follow_from_are_suppressed(tmp_path: Path) -> None:
     arrays = many({("train", "a"): 9, ("train", "b"): 12, ("test", "a"): 2, ("test", "b"): 6})
-    found = table(tmp_path / "dataset", arrays, 5)
-    # 2 is small. 11 - 9 and 8 - 6 would give it away, and what hides these must not follow from 21 and 18 either.
-    assert found["kind", "a"] == (UNDER, WITHHELD, 11)
-    assert found["kind", "b"] == (WITHHELD, WITHHELD, 18)
-    assert found["", "all"] == (8, 21, 29)
+    rows = table(tmp_path / "dataset", arrays, 5)
+    # 2 is small. It follows from 11 - 9 and 8 - 6, and these from 21 - 12 and 18 - 12.
+    assert rows["kind", "a"] == (UNDER, WITHHELD, 11)
+    assert rows["kind", "b"] == (WITHHELD, WITHHELD, 18)
+    assert rows["", "all"] == (8, 21, 29)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -88,8 +88,8 @@ def with_report(folder: Path, rows: list[tuple[str, str, str, int]]) -> Path:
     return folder
 
 
-def test_the_page_tells_how_labels_met_images(tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path / "dataset", [made(1, 1, kind="a"), made(2, 2, split="test", kind="")], OUTCOMES)
+def test_the_page_shows_matched_and_unmatched_labels(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "dataset", [array(1, 1, kind="a"), array(2, 2, split="test", kind="")], OUTCOMES)
     rows = [
         ("kind", "images_unlabelled", "", 1),
         ("kind", "label_conflicts", "", 0),
@@ -105,7 +105,7 @@ def test_the_page_tells_how_labels_met_images(tmp_path: Path) -> None:
     assert ["all images", "1 50 %", "1 50 %", "2"] in cells
     titles = [finding.title for finding in findings(read_tables(folder))]
     assert "7 labels without an image" in titles
-    assert "1 line of the lists of splits names nobody with an image" in titles
+    assert "1 line of the lists of splits names no patient with an image" in titles
     assert not any("conflict" in title for title in titles)
 
 
@@ -114,9 +114,9 @@ def test_small_numbers_are_not_on_the_page(tmp_path: Path) -> None:
     page = Page(render(write_dataset(tmp_path / "dataset", arrays, OUTCOMES), small_cells=5))
     cells = [[plain(cell) for cell in row] for row in page.cells]
     assert ["kind", "a", "under 5", "withheld", "11"] in cells and ["b", "withheld", "withheld", "18"] in cells
-    assert "Numbers under 5 are not told" in plain(page.text)
+    assert "Numbers under 5 are not shown" in plain(page.text)
 
 
 def test_without_labels_and_splits_there_is_no_such_section(tmp_path: Path) -> None:
-    page = Page(render(write_dataset(tmp_path / "dataset", [made(1, 1, split="")], OUTCOMES)))
+    page = Page(render(write_dataset(tmp_path / "dataset", [array(1, 1, split="")], OUTCOMES)))
     assert "groups" not in page.ids and "#groups" not in page.values("href")

@@ -29,14 +29,14 @@ QUIET = (
 PROBE = """<!DOCTYPE html><iframe src="report.html" width="375" height="800"></iframe><pre></pre><script>
 onload = () => {
   const page = document.querySelector("iframe").contentDocument, root = page.documentElement;
-  const seen = (one) => getComputedStyle(one);
+  const style = (element) => getComputedStyle(element);
   document.querySelector("pre").textContent = JSON.stringify({
     width: root.scrollWidth,
-    paper: seen(page.body).backgroundColor,
-    colours: [...new Set([...page.querySelectorAll(".chart circle, .chart rect")].map((one) => seen(one).fill))],
-    fonts: [...new Set([...page.querySelectorAll("text")].map((one) => seen(one).fontFamily.split(",")[0]))],
-    images: [...page.images].map((one) => one.complete && one.naturalWidth > 0),
-    small: [...page.querySelectorAll("text")].filter((one) => one.getBoundingClientRect().height < 8).length,
+    paper: style(page.body).backgroundColor,
+    colours: [...new Set([...page.querySelectorAll(".chart circle, .chart rect")].map((mark) => style(mark).fill))],
+    fonts: [...new Set([...page.querySelectorAll("text")].map((element) => style(element).fontFamily.split(",")[0]))],
+    images: [...page.images].map((image) => image.complete && image.naturalWidth > 0),
+    small: [...page.querySelectorAll("text")].filter((element) => element.getBoundingClientRect().height < 8).length,
   });
 };</script>"""
 
@@ -50,13 +50,13 @@ def browse(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("browser")
+    folder = tmp_path_factory.mktemp("browser")
     arrays = [replace(each, labels={"finding": "a_long_name_of_a_finding"}) for each in some_arrays()]
-    page = render(write_dataset(made / "dataset", arrays, OUTCOMES))
+    page = render(write_dataset(folder / "dataset", arrays, OUTCOMES))
     assert 'id="groups"' in page
-    (made / "report.html").write_text(page, encoding="utf-8")
-    (made / "probe.html").write_text(PROBE)
-    return made
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    (folder / "probe.html").write_text(PROBE)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_page_is_styled_and_fits_a_phone(folder: Path, scheme: str, paper: s
 
 
 @pytest.mark.parametrize(("scheme", "paper"), [("1", (252, 252, 250)), ("0", (20, 24, 27))], ids=["light", "dark"])
-def test_the_page_can_be_looked_at(folder: Path, scheme: str, paper: tuple[int, int, int]) -> None:
+def test_screenshots_of_the_page(folder: Path, scheme: str, paper: tuple[int, int, int]) -> None:
     shot = folder / f"shot-{scheme}.png"
     browse(
         folder,

@@ -1,4 +1,4 @@
-"""The report: its figures, its pictures, and that it is one page, whole, calm and equal for equal inputs."""
+"""The report: its figures and pictures; one self-contained page, with equal bytes for equal inputs."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def page(dataset: Path) -> str:
 
 def pixels(dataset: Path, name: str) -> tuple[np.ndarray, str]:
     row = next(array for array in read_tables(dataset).arrays if array.array == name)
-    made = preview(dataset / "images.zarr", row)
-    assert not made.trouble
-    picture = Image.open(io.BytesIO(base64.b64decode(made.source.removeprefix("data:image/png;base64,"))))
-    assert picture.size == (made.width, made.height)
-    return np.asarray(picture), made.place
+    result = preview(dataset / "images.zarr", row)
+    assert not result.trouble
+    picture = Image.open(io.BytesIO(base64.b64decode(result.source.removeprefix("data:image/png;base64,"))))
+    assert picture.size == (result.width, result.height)
+    return np.asarray(picture), result.place
 
 
 # ------------------------------------------------------------------------------------------------ one page, whole
@@ -113,8 +113,8 @@ def test_every_element_is_closed_and_no_id_occurs_twice(page: str) -> None:
     assert [name for name, number in Counter(parsed.ids).items() if number > 1] == []
 
 
-def test_modalities_of_few_subjects_stand_together(tmp_path: Path) -> None:
-    """Whoever reads the page must not learn of somebody by being the only one with a kind of image."""
+def test_modalities_with_few_subjects_are_shown_as_one(tmp_path: Path) -> None:
+    """A reader must not recognise a patient as the only one with a modality."""
     kinds = [("CT", 1), ("CT", 2), ("CT", 3), ("NM", 3), ("PT", 1), ("PT", 2)]
     arrays = [
         Made(f"aaaa00000000000{n}/00000001", "zyx", ramp(2, 6, 6, dtype="int16"), kind, subject=f"feed{subject:012d}")
@@ -159,11 +159,11 @@ def test_the_policy_allows_this_style_sheet_and_no_other_style(page: str) -> Non
 
 def test_charts_take_their_colours_from_the_page(page: str) -> None:
     drawings = re.findall(r'<svg viewBox="[^"]*" role="img".*?</svg>', page, re.DOTALL)
-    assert len([one for one in drawings if 'class="chart"' in one]) == 5
-    assert not [one for one in drawings if re.search(r'(fill|stroke)="#|<style|DejaVu', one)]
+    assert len([drawing for drawing in drawings if 'class="chart"' in drawing]) == 5
+    assert not [drawing for drawing in drawings if re.search(r'(fill|stroke)="#|<style|DejaVu', drawing)]
 
 
-def test_tables_pictures_and_charts_say_what_they_are(page: str) -> None:
+def test_tables_pictures_and_charts_have_descriptions(page: str) -> None:
     parsed = Page(page)
     assert parsed.tags["h1"] == 1 and parsed.tags["caption"] == parsed.tags["table"] == 4
     assert (
@@ -173,7 +173,7 @@ def test_tables_pictures_and_charts_say_what_they_are(page: str) -> None:
     assert ("html", "lang", "en") in parsed.attributes
 
 
-def test_equal_datasets_give_equal_bytes_wherever_they_lie(dataset: Path, page: str, tmp_path: Path) -> None:
+def test_equal_datasets_give_equal_bytes_in_any_folder(dataset: Path, page: str, tmp_path: Path) -> None:
     elsewhere = tmp_path / "another name"
     shutil.copytree(dataset, elsewhere)
     assert render(elsewhere) == page
@@ -184,8 +184,8 @@ def test_equal_datasets_give_equal_bytes_wherever_they_lie(dataset: Path, page: 
 
 
 def test_headline_figures(page: str) -> None:
-    found = {term: plain(value) for term, value in Page(page).figures}
-    assert found == {
+    figures = {term: plain(value) for term, value in Page(page).figures}
+    assert figures == {
         "arrays": "8",
         "frames": "25",
         "series": "7",
@@ -203,7 +203,7 @@ def test_headline_figures(page: str) -> None:
     assert "Of 18 files in the source, 12 became 8 image arrays; 7 of them read back exactly" in plain(Page(page).text)
 
 
-def test_outcomes_stand_with_meaning_and_remedy(page: str) -> None:
+def test_outcomes_have_meaning_and_remedy(page: str) -> None:
     rows = [row for row in Page(page).cells if len(row) == 5]
     assert (
         rows[1] == ["extracted", "", "12", "all its frames are in the dataset", numbers.UNKNOWN]
@@ -243,10 +243,10 @@ def test_volumes_list_failures_first(page: str) -> None:
     ]
 
 
-def test_findings_name_what_to_do(dataset: Path) -> None:
+def test_findings_have_advice(dataset: Path) -> None:
     found = findings(read_tables(dataset))
     assert [(item.level, item.title) for item in found] == [
-        ("fail", "1 array reads back other values than were decoded"),
+        ("fail", "1 array has values that differ from those decoded"),
         ("warn", "1 array has a warning on size"),
         ("warn", "2 files quarantined: the file ends inside its header"),
     ]
@@ -263,14 +263,14 @@ def test_an_array_without_a_check_fails(tmp_path: Path) -> None:
     assert [item.title for item in findings(tables)] == ["1 array has not been checked"]
 
 
-def test_a_sound_dataset_needs_no_attention(tmp_path: Path) -> None:
+def test_a_dataset_without_findings_needs_no_attention(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 5)])
     text = plain(Page(render(folder)).text)
     assert "Nothing. The array passes both checks, and no file was quarantined." in text
     assert "5 became 1 image array, and every voxel of them was read back" in text
 
 
-def test_long_tables_and_sheets_are_cut_and_say_so(dataset: Path) -> None:
+def test_long_tables_and_sheets_are_cut_with_a_note(dataset: Path) -> None:
     parsed = Page(render(dataset, max_rows=3, max_thumbnails=2))
     assert len([row for row in parsed.cells if len(row) == 12]) == 4
     assert parsed.values("class").count("stage") + parsed.values("class").count("stage missing") == 2
@@ -305,7 +305,7 @@ def test_monochrome1_is_inverted(dataset: Path) -> None:
     assert seen[0, 0] == 255 and seen[-1, -1] == 0 and np.all(np.diff(seen.ravel().astype(int)) <= 0)
 
 
-def test_colour_is_shown_as_it_is(dataset: Path) -> None:
+def test_colour_is_shown_unchanged(dataset: Path) -> None:
     seen, _ = pixels(dataset, "aaaa000000000003/00000001")
     assert seen.shape == (8, 12, 3) and np.all(seen == (255, 0, 0))
 
@@ -316,7 +316,7 @@ def test_the_middle_of_four_axes(dataset: Path) -> None:
     assert np.all(np.diff(seen.ravel().astype(int)) >= 0) and (seen.min(), seen.max()) == (0, 255)
 
 
-def test_a_palette_gives_its_colours(dataset: Path) -> None:
+def test_palette_indices_become_colours(dataset: Path) -> None:
     seen, _ = pixels(dataset, "aaaa000000000004/00000002")
     assert seen.tolist() == [[[0, 255, 0], [255, 0, 0]]]
 
@@ -325,7 +325,7 @@ def test_a_constant_plane_is_grey(dataset: Path) -> None:
     assert np.all(pixels(dataset, "aaaa000000000006/00000001")[0] == 128)
 
 
-def test_spacing_gives_square_pixels_and_large_planes_shrink(tmp_path: Path) -> None:
+def test_pixels_are_square_and_large_planes_shrink(tmp_path: Path) -> None:
     wide = Made("aaaa000000000001/00000001", "yx", ramp(10, 20), spacing={"y": 2.0, "x": 0.5})
     large = Made("aaaa000000000002/00000001", "yx", ramp(2000, 1000, dtype="uint32"), spacing={})
     folder = write_dataset(tmp_path / "d", [wide, large], [])
@@ -333,7 +333,7 @@ def test_spacing_gives_square_pixels_and_large_planes_shrink(tmp_path: Path) -> 
     assert pixels(folder, large.array)[0].shape == (160, 80)
 
 
-def test_facts_of_each_frame_and_arrays_beside_the_image(tmp_path: Path) -> None:
+def test_attributes_per_frame_and_arrays_beside_the_image(tmp_path: Path) -> None:
     flat = np.full((3, 4, 4), 10, "uint16")
     flat[:, 0, 0] = 20
     windows = [[1.0, 2.0], [20.0, 21.0], [1.0, 2.0]]
@@ -345,11 +345,11 @@ def test_facts_of_each_frame_and_arrays_beside_the_image(tmp_path: Path) -> None
     )
     expected = np.full((4, 4), round(((10 - 19.5) / 20 + 0.5) * 255))
     expected[0, 0] = round(((20 - 19.5) / 20 + 0.5) * 255)
-    for made in (listed, beside):
-        np.testing.assert_array_equal(pixels(folder, made.array)[0], expected)
+    for array in (listed, beside):
+        np.testing.assert_array_equal(pixels(folder, array.array)[0], expected)
 
 
-def test_values_that_are_no_numbers_do_no_harm(tmp_path: Path) -> None:
+def test_nan_and_infinite_values_are_shown(tmp_path: Path) -> None:
     odd = np.full((6, 6), np.nan, "float32")
     odd[:, 3:] = np.inf
     odd[0] = (0, 1, 2, 3, 4, 5)
@@ -360,11 +360,11 @@ def test_values_that_are_no_numbers_do_no_harm(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["absent", "metadata", "chunk", "name"])
 def test_an_array_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path, harm: str) -> None:
-    made = Made("aaaa000000000001/00000001", "yx", ramp(4, 4), on_disk=harm != "absent")
+    array = Made("aaaa000000000001/00000001", "yx", ramp(4, 4), on_disk=harm != "absent")
     if harm == "name":
-        made = replace(made, array="../../secret", on_disk=False)
-    folder = write_dataset(tmp_path / "d", [made], [])
-    image = folder / "images.zarr" / made.array
+        array = replace(array, array="../../secret", on_disk=False)
+    folder = write_dataset(tmp_path / "d", [array], [])
+    image = folder / "images.zarr" / array.array
     if harm == "metadata":
         (image / "0" / "zarr.json").write_text("{")
     if harm == "chunk":
@@ -374,7 +374,7 @@ def test_an_array_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path, harm:
     assert "1 array of the contact sheet cannot be opened" in parsed.text
 
 
-def test_a_page_without_what_the_disk_withholds_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_page_is_written_if_the_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_dataset(tmp_path / "d", [Made("aaaa000000000001/00000001", "yx", ramp(4, 4))], [])
 
     def withheld(*args: object) -> None:
@@ -402,10 +402,10 @@ def test_previews_are_chosen_evenly_over_modalities(dataset: Path) -> None:
 HOSTILE = '"><script>alert(1)</script><b a=\'$x^2$ style="fill: #123456" {{ 7*7 }} url(#x) &amp;'
 
 
-def test_whatever_stands_in_a_table_stays_text(tmp_path: Path) -> None:
+def test_markup_in_a_table_stays_text(tmp_path: Path) -> None:
     arrays = [
-        replace(made, modality=HOSTILE + str(n % 3), flags='<img/src="http:x">')  # a flag holds no space
-        for n, made in enumerate(some_arrays())
+        replace(array, modality=HOSTILE + str(n % 3), flags='<img/src="http:x">')  # a flag holds no space
+        for n, array in enumerate(some_arrays())
     ]
     folder = write_dataset(
         tmp_path / "d", arrays, [("extracted", HOSTILE, 3), (HOSTILE, "<i>", 2), ("quarantined", "<u>", 1)]
@@ -421,7 +421,7 @@ def test_whatever_stands_in_a_table_stays_text(tmp_path: Path) -> None:
     assert all(value.startswith("data:image/png;base64,") for value in parsed.values("src"))
 
 
-def test_an_empty_dataset_has_its_page(tmp_path: Path) -> None:
+def test_an_empty_dataset_has_a_page(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", [], [("ignored", "not_dicom", 3)])
     parsed = Page(render(folder))
     text = plain(parsed.text)
@@ -431,12 +431,14 @@ def test_an_empty_dataset_has_its_page(tmp_path: Path) -> None:
     assert "the source holds no files" in plain(Page(render(nothing)).text)
 
 
-def test_unknown_cells_are_no_obstacle(tmp_path: Path) -> None:
+def test_empty_cells_are_accepted(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 1)])
     for name in ("volumes.csv", "reports/depth.csv", "reports/size.csv"):
         header, row = (folder / name).read_text().splitlines()
-        kept = {"array", "series_id", "axes", "shape"}
-        cells = [cell if column in kept else "" for column, cell in zip(header.split(","), row.split(","), strict=True)]
+        filled = {"array", "series_id", "axes", "shape"}
+        cells = [
+            cell if column in filled else "" for column, cell in zip(header.split(","), row.split(","), strict=True)
+        ]
         (folder / name).write_text(header + "\n" + ",".join(cells) + "\n")
     parsed = Page(render(folder))
     assert parsed.open == [] and "unknown" in parsed.text
@@ -445,7 +447,7 @@ def test_unknown_cells_are_no_obstacle(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- words and the script
 
 
-def test_numbers_are_written_for_readers() -> None:
+def test_formats_of_numbers() -> None:
     assert [plain(numbers.grouped(n)) for n in (0, 9999, 10_000, 1234567)] == ["0", "9999", "10 000", "1 234 567"]
     sizes = {0: "0 B", 999: "999 B", 1000: "1.00 kB", 12_345: "12.3 kB", 999_600: "1.00 MB", 5 * 10**12: "5.00 TB"}
     assert {number: plain(numbers.byte_size(number)) for number in sizes} == sizes
@@ -454,7 +456,7 @@ def test_numbers_are_written_for_readers() -> None:
     assert numbers.spacing(["2.50000", "0.48828125", "?"]) == "2.5×0.4883×?"
 
 
-def test_the_script_writes_the_page_and_nothing_beside_it(dataset: Path, page: str, tmp_path: Path) -> None:
+def test_the_script_writes_the_page_and_nothing_else(dataset: Path, page: str, tmp_path: Path) -> None:
     from render_report import render_report
 
     report = tmp_path / "reports" / "report.html"

@@ -1,0 +1,49 @@
+"""`./run diff` between datasets with different pseudonym keys."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from dicomzarr.commands.diff import Rows, Side, compare
+
+
+def side(key: str, rows: Rows) -> Side:
+    sealed: dict[str, Any] = {"digest": key, "seal": key, "key_check": key, "counts": {}, "config": {}, "software": {}}
+    return Side(sealed, rows)
+
+
+def dataset(key: int, volumes: list[tuple[str, int]], **more: str) -> Side:
+    """Return a dataset with a volume for each (pixel digest, source bytes); ids depend on the key alone."""
+    ids = random.Random(key)
+    rows = {}
+    for digest, source_bytes in volumes:
+        array = f"{ids.getrandbits(64):016x}/0"
+        row = {"array": array, "series_id": array[:16], "study_id": "", "subject_id": f"{ids.getrandbits(64):016x}"}
+        row |= {"frames": "1", "source_bytes": str(source_bytes), "stored_bytes": "9", "pixel_digest": digest}
+        rows[array] = row | more
+    return side(str(key), rows)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_arrays_with_equal_pixels_are_matched_by_equal_rows(seed: int) -> None:
+    volumes = [("aa", size) for size in range(5)] + [("bb", 7), ("cc", 7), ("cc", 7)]
+    shuffled = random.Random(seed).sample(volumes, len(volumes))
+    found = compare(dataset(1, volumes), dataset(2 + seed, shuffled))
+    assert found["volumes"] == {"added": [], "retired": [], "grown": {}, "changed": {}, "rewritten": 0}
+
+
+def test_the_rest_of_equal_pixels_is_changed_added_or_retired() -> None:
+    old, new = dataset(1, [("aa", 1), ("aa", 2), ("bb", 1)]), dataset(2, [("aa", 2), ("aa", 3), ("aa", 2)])
+    found = compare(old, new)["volumes"]
+    assert sorted(column["source_bytes"] for column in found["changed"].values()) == [["1", "2"]]
+    assert len(found["added"]) == len(found["retired"]) == 1
+    assert [new.volumes[array]["source_bytes"] for array in found["added"] if new.volumes] == ["3"]
+
+
+def test_a_column_that_only_one_dataset_has_is_a_change_of_every_volume() -> None:
+    volumes = [("aa", size) for size in range(4)]
+    found = compare(dataset(1, volumes), dataset(2, volumes[::-1], label_kind="benign"))["volumes"]
+    assert list(found["changed"].values()) == [{"label_kind": [None, "benign"]}] * 4
