@@ -1,7 +1,7 @@
 # Asked for only where the configuration has labels, or splits by lists.
 rule join_labels:
     input:
-        said="<results>/private/labels/said.json",
+        labels="<results>/private/labels/labels.json",
         plans=planned_plans,
         arrays="<results>/dataset/reports/depth.csv",
     output:

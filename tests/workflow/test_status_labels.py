@@ -9,7 +9,7 @@ from dicoms import save_series
 
 @pytest.mark.xfail(
     strict=True,
-    reason="a dry run does not write private/labels/said.json, the input of join_labels, and no rule makes it",
+    reason="a dry run does not write private/labels/labels.json, the input of join_labels, and no rule makes it",
 )
 def test_status_after_labels_were_added_says_what_is_due(workflow: Workflow, launch: Launch) -> None:
     save_series(workflow.source, "series-0", 2)

@@ -23,7 +23,7 @@ from dicomzarr.records.claims import Claims
 from dicomzarr.records.revoke import Revocation, revoke, shorten_log
 from dicomzarr.source import inventory, listing
 from dicomzarr.stages.join_labels import label_files
-from dicomzarr.stages.join_labels.join import said_path
+from dicomzarr.stages.join_labels.join import label_lines_path
 from dicomzarr.system import digested_json, files, json_files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -74,7 +74,7 @@ class Preparation:
             size += len(line)
         wanted = {self.results.inventory: StateFile(size, digest.hexdigest())}
         if self.labels is not None:
-            wanted[said_path(self.results)] = StateFile(len(self.labels), files.sha256_of_bytes(self.labels))
+            wanted[label_lines_path(self.results)] = StateFile(len(self.labels), files.sha256_of_bytes(self.labels))
         for path, state in wanted.items():
             if not (path.is_file() and path.stat().st_size == state.size and files.sha256_of(path) == state.sha256):
                 found[path] = state
@@ -224,7 +224,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
     try:
         shorten_log(results)
         if preparation.labels is not None:
-            files.write_if_changed(said_path(results), preparation.labels, private=True)
+            files.write_if_changed(label_lines_path(results), preparation.labels, private=True)
         else:
             _remove_labels(results)
         sweep(results)

@@ -63,23 +63,40 @@ def test_the_picture_shows_every_rule_once(generate: ModuleType) -> None:
 
 
 def test_the_picture_follows_the_paths(generate: ModuleType) -> None:
-    edges = generate.reduced(generate.edges_of(generate.read_rules(ROOT / "rules")))
+    edges = generate.reduced(generate.edges_of(generate.read_rules(ROOT / "rules")), generate.OPTIONAL)
     assert {("scan", "discover_files"), ("plan_batches", "extract_batch"), ("extract_batch", "check_batch")} <= edges
-    assert {
-        ("check_batch", "report_size"),
-        ("render_report", "check_privacy"),
-        ("check_privacy", "seal_dataset"),
-    } <= edges
-    assert ("scan", "index_headers") not in edges  # a longer way implies it
-    assert "plan_batches ==> extract_batch" in README
+    assert {("check_batch", "report_size"), ("check_batch", "consolidate_dataset")} <= edges
+    assert {("render_report", "check_privacy"), ("check_privacy", "seal_dataset")} <= edges
+    assert {("report_depth", "join_labels"), ("join_labels", "consolidate_dataset")} <= edges
+    assert ("scan", "index_headers") not in edges  # a longer path implies it
+    assert "plan_batches ==> extract_batch" in README and "join_labels -.-> consolidate_dataset" in README
 
 
-def test_an_edge_that_a_longer_way_implies_is_left_out(generate: ModuleType) -> None:
+def test_paths_of_a_rule_are_read_through_functions(generate: ModuleType) -> None:
+    functions = {"labels": 'return [in_results("private/labels.json")] if joined else []\n'}
+    text = """
+        contents=ancient("<results>/a.json"),
+        records=expand("<results>/{rule}.json", rule=rules_before("plan_batches")),
+        batches=records_of("extract_batch"),
+        labels=labels,
+    """
+    assert generate.paths_in(text, functions) == (
+        "<results>/a.json",
+        "<results>/discover_files.json",
+        "<results>/index_headers.json",
+        "<results>/private/records/extract_batch/{batch}.json",
+        "<results>/private/labels.json",
+    )
+
+
+def test_an_edge_that_a_longer_path_implies_is_left_out(generate: ModuleType) -> None:
     assert generate.reduced({("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("a", "d")}) == {
         ("a", "b"),
         ("b", "c"),
         ("c", "d"),
     }
+    through_optional = {("a", "b"), ("b", "c"), ("a", "c")}
+    assert generate.reduced(through_optional, {"b"}) == through_optional
 
 
 def test_a_stale_part_is_replaced_and_a_page_without_markers_refused(generate: ModuleType) -> None:

@@ -49,9 +49,9 @@ class Said:
     values: dict[str, str]
 
 
-def said_path(results: Results) -> Path:
+def label_lines_path(results: Results) -> Path:
     """Return where the checked content of the label files is kept."""
-    return results.private / "labels" / "said.json"
+    return results.private / "labels" / "labels.json"
 
 
 class _Index:
@@ -173,7 +173,7 @@ def join_labels(
     A series has a label where every line that speaks of it, or of one of its files, says the same. Where they differ
     it has none, and a conflict is counted.
     """
-    content = json_files.read_json(said_path(results))
+    content = json_files.read_json(label_lines_path(results))
     labels, fixed = (_Index([Said(a, b, c, tuple(d), e) for a, b, c, d, e in content[x]]) for x in ("labels", "fixed"))
     names, present = label_names(sources), _series_with_images(arrays)
     joined: dict[str, dict[str, Any]] = {}
@@ -226,5 +226,5 @@ def join_labels(
     csv_tables.write(outputs["details"], DETAILS, [csv_tables.line(row) for row in text], private=True)
     counts = {finding: sum(counted[name, finding, ""] for name in names) for finding in LABEL_FINDINGS}
     counts |= {FIXED_FINDING: counted[FIXED, FIXED_FINDING, ""], "series": len(joined), "labels": len(names)}
-    inputs = {"said": pseudonyms.digest("labels", files.sha256_of(said_path(results)))}
+    inputs = {"labels": pseudonyms.digest("labels", files.sha256_of(label_lines_path(results)))}
     return RuleRecord(counts=counts, inputs=inputs)

@@ -63,7 +63,7 @@ def join(
     results: Results, sources: list[dict[str, Any]], fixed: dict[str, str] | None = None
 ) -> tuple[dict[str, Any], list[dict[str, str]], list[dict[str, str]]]:
     """Return what each series got, by the first letter of its id, the report and the private details."""
-    storage.write_atomically(labels.said_path(results), label_files.content(sources, fixed or {}), private=True)
+    storage.write_atomically(labels.label_lines_path(results), label_files.content(sources, fixed or {}), private=True)
     outputs = {
         "joined": results.private / "j.json",
         "report": results.root / "r.csv",
