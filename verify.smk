@@ -19,14 +19,14 @@ if workflow.is_main_process:
     with main_process.errors_in_one_line():
         folders.clear_paths_of_snakemake()
         settings.check_keys(config)
-        status.hold(Path(config["results"]), alone="repair_dataset" in sys.argv)
+        status.lock(Path(config["results"]), exclusive="repair_dataset" in sys.argv)
 
 config.pop("source", None)
 
 
 pathvars:
     results=config["results"],
-    logs=status.place_of_logs(Path(config["results"])),
+    logs=status.log_folder(Path(config["results"])),
 
 
 onsuccess:

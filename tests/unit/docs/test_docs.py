@@ -73,12 +73,12 @@ def test_the_picture_follows_the_paths(generate: ModuleType) -> None:
 
 
 def test_paths_of_a_rule_are_read_through_functions(generate: ModuleType) -> None:
-    functions = {"labels": 'return [in_results("private/labels.json")] if joined else []\n'}
+    functions = {"label_file": 'return [in_results("private/labels.json")] if joined else []\n'}
     text = """
         contents=ancient("<results>/a.json"),
         records=expand("<results>/{rule}.json", rule=rules_before("plan_batches")),
         batches=records_of("extract_batch"),
-        labels=labels,
+        labels=label_file,
     """
     assert generate.paths_in(text, functions) == (
         "<results>/a.json",
