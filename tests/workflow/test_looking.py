@@ -337,7 +337,7 @@ def test_looking_needs_no_right_to_write(mine: Workflow, launch: Launch, read_on
     mine.write_config(compression="fast")
     pending = launch(mine, "status", **before)
     assert pending.returncode == 2 and "source: 3 entries are gone" in pending.stdout, pending.stderr
-    assert "results: they cannot be written from here" in pending.stdout
+    assert "results: not writable from here" in pending.stdout
     assert snapshot(mine.results) == seen
 
 
@@ -375,7 +375,7 @@ def test_diff_says_when_only_the_account_of_the_source_differs(mine: Workflow, l
     mine.run()
     done = launch(mine, "diff", str(tmp_path / "old"), config=False)
     assert done.returncode == 1 and "counts   skipped: 0 -> 1" in done.stdout
-    assert done.stdout.endswith("the same volumes, another account of the source; another seal\n")
+    assert done.stdout.endswith("the same volumes, but different tables of the source; another seal\n")
     (mine.source / "folder 0" / "a copy.dcm").unlink()
     assert launch(mine, "status").stdout == "source: 1 entry is gone\n"
 
