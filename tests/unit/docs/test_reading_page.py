@@ -1,6 +1,6 @@
-"""The snippets of docs/reading.md, run as they stand; those of frameworks that are not installed are skipped.
+"""Run the snippets of docs/reading.md; those of frameworks that are not installed are skipped.
 
-PyTorch, MONAI and TorchIO come with envs/training.txt; CONTRIBUTING.md has the command.
+PyTorch, MONAI and TorchIO are in envs/training.txt; CONTRIBUTING.md has the command to install them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from made_up_volumes import MadeUp, write
 from dicomzarr.dataset import DicomZarrDataset, channel_xyz
 
 PAGE = (ROOT / "docs" / "reading.md").read_text()
-TRAINING = "PyTorch and what rests on it are optional: see envs/training.txt"
+TRAINING = "PyTorch, MONAI and TorchIO are optional: see envs/training.txt"
 SIZE = (20, 40, 36)
 # Rising x leads to the left, rising y to posterior, rising z to superior; 2.5 mm, 0.5 mm, 1 mm.
 AFFINE = [[1.0, 0.0, 0.0, -10.0], [0.0, 0.5, 0.0, 20.0], [0.0, 0.0, 2.5, 30.0], [0.0, 0.0, 0.0, 1.0]]
@@ -39,7 +39,7 @@ def voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 
 
 def run(heading: str) -> dict[str, Any]:
-    """Run the snippet below a heading and return its names."""
+    """Run the snippet below a heading and return its variables."""
     (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.split(f"# {heading}\n")[1].split("\n## ")[0], re.M | re.S)
     names: dict[str, Any] = {}
     exec(compile(code, f"docs/reading.md, {heading}", "exec"), names)
@@ -71,12 +71,12 @@ def test_torch(voxels: np.ndarray) -> None:
     batch = names["batch"]
     assert batch["image"].shape[1:] == (1, 16, 32, 32) and batch["image"].dtype == torch.float32
     dataset = DicomZarrDataset("results", sample="slice", rescale=True)
-    known = [digest(dataset[i]) for i in range(len(dataset))]
+    expected = [digest(dataset[i]) for i in range(len(dataset))]
     for workers, method in ((0, None), (2, "fork"), (4, "fork"), (2, "spawn"), (4, "spawn")):
         options = {"multiprocessing_context": method} if method else {}
         loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers, **options)
         plain = [{key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in s.items()} for s in loader]
-        assert [digest(sample) for sample in plain] == known
+        assert [digest(sample) for sample in plain] == expected
 
 
 def test_monai(voxels: np.ndarray) -> None:

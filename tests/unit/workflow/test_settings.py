@@ -1,4 +1,4 @@
-"""Every wrong value is refused by a sentence that names its key, before anything of the source is read."""
+"""Every wrong value is refused with a message that names its key, before the source is read."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_wrong_key_is_named_and_nothing_is_read(
     (tmp_path / "file").write_text("x")
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"source": "source", "results": "results"}
-    settings.check(config)  # which is right
+    settings.check(config)  # valid
 
     def read(*_: object, **__: object) -> None:
         raise AssertionError("the source was read")
@@ -110,25 +110,25 @@ def test_a_wrong_key_is_named_and_nothing_is_read(
     assert "\n" not in str(caught.value)
 
 
-def test_there_are_thirty() -> None:
+def test_there_are_at_least_thirty_cases() -> None:
     assert len(WRONG) >= 30
 
 
 @pytest.mark.parametrize("name", ["$HOME", "${HOME}", "%TEMP%", "~", "~maria", "a$b%c%"])
-def test_a_folder_that_is_really_called_so_may_be_used(
+def test_a_folder_with_such_a_name_is_accepted_if_it_exists(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / name / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    found = settings.check(config | {"source": f"{name}/below", "results": "results"})
-    assert found.sources == {"": tmp_path / name / "below"}
+    checked = settings.check(config | {"source": f"{name}/below", "results": "results"})
+    assert checked.sources == {"": tmp_path / name / "below"}
     if "{" not in name:
         assert settings.check(config | {"source": str(tmp_path / name / "below"), "results": f"{name}/new"})
 
 
 @pytest.mark.parametrize("name", ["100%", "a$", "$5", "50%_of_60%", "a~b", "cost$ and more"])
-def test_signs_that_name_no_variable_are_signs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signs_that_are_no_variables_are_accepted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "source").mkdir()
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
