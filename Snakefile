@@ -1,4 +1,4 @@
-# From a folder of DICOM to a verified OME-Zarr dataset. Read it aloud: it is the pipeline.
+# From folders of DICOM files to a verified OME-Zarr dataset: the rules in order.
 from snakemake.utils import min_version
 
 min_version("9.27.1")
@@ -45,18 +45,18 @@ onerror:
     end_without_waiting()
 
 
-# Every record is asked for by name: Snakemake does not rebuild a missing intermediate whose descendants are there.
+# All records are inputs: Snakemake does not rebuild a missing intermediate file if the files made from it exist.
 rule all:
     default_target: True
     input:
         "<results>/dataset/dataset.json",
         expand("<results>/private/records/{rule}.json", rule=DATASET_RULES),
-        records_of_batches,
+        batch_records,
         label_record,
         gate_record,
 
 
-# What `--until extract_batch` and `--until check_batch` ask for: which batches there are is known after plan_batches.
+# Targets for `--until extract_batch` and `--until check_batch`: the batches are known only after plan_batches.
 rule all_extracted:
     input:
         records_of("extract_batch"),

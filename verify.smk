@@ -1,4 +1,4 @@
-# A flow of its own, so that asking never rebuilds: `./run verify`, or snakemake --snakefile verify.smk --cores 8.
+# A workflow of its own, so that verification never rebuilds: ./run verify, or snakemake --snakefile verify.smk --cores 8
 from snakemake.utils import min_version
 
 min_version("9.27.1")
@@ -21,14 +21,14 @@ if workflow.is_main_process:
     with main_process.errors_in_one_line():
         folders.clear_paths_of_snakemake()
         settings.check_keys(config)
-        status.hold(Path(config["results"]), alone="repair_dataset" in sys.argv)
+        status.lock(Path(config["results"]), exclusive="repair_dataset" in sys.argv)
 
 config.pop("source", None)
 
 
 pathvars:
     results=config["results"],
-    logs=status.place_of_logs(Path(config["results"])),
+    logs=status.log_folder(Path(config["results"])),
 
 
 onsuccess:
@@ -39,7 +39,7 @@ onerror:
     end_without_waiting()
 
 
-# Read everything, change nothing.
+# Read every file of the dataset; read-only.
 rule verify_dataset:
     default_target: True
     log:
@@ -59,7 +59,7 @@ rule verify_dataset:
         "scripts/verify_dataset.py"
 
 
-# Read everything, and take back the records of what is damaged: the next run makes just that anew.
+# Read every file of the dataset and delete the records of damaged files: the next run rebuilds only these.
 use rule verify_dataset as repair_dataset with:
     log:
         "<logs>/repair_dataset.log",
@@ -67,4 +67,4 @@ use rule verify_dataset as repair_dataset with:
         results=lambda wildcards: config["results"],
         repair=True,
     message:
-        "Reading every byte of the dataset, to schedule repairs"
+        "Reading every byte of the dataset, and scheduling repairs"

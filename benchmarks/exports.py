@@ -1,10 +1,10 @@
-"""Sizes of the same images as DICOM, lossless PNG, 8-bit PNG and Zarr, from the reports of the exports.
+"""Compare the sizes of the same images as DICOM, lossless PNG, 8-bit PNG and Zarr, from the reports of the exports.
 
     ./run export_png export_preview --configfile my.yaml
     python -m benchmarks.exports RESULTS
 
-Counted are grey images of 9 to 16 bits whose DICOM files are not compressed, 64 x 64 pixels or larger: smaller ones
-measure headers. Prints a table in Markdown.
+Only grey images of 9 to 16 bits are counted, from uncompressed DICOM files and with at least 64 x 64 pixels, since
+headers dominate smaller files. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def rows(folder: Path) -> dict[str, dict[str, str]]:
         return {row["array"]: row for row in csv.DictReader(stream)}
 
 
-def counts(results: Path, row: dict[str, str]) -> bool:
+def is_counted(results: Path, row: dict[str, str]) -> bool:
     attributes = json.loads((results / "dataset/images.zarr" / row["array"] / "zarr.json").read_bytes())["attributes"]
     sizes = dict(zip(row["axes"], map(int, row["shape"].split("x")), strict=True))
     native = set(attributes["dicomzarr"]["transfer_syntax"]) <= NATIVE
@@ -35,16 +35,16 @@ def table(results: Path) -> str:
     png, preview = (rows(results / "exports" / folder) for folder in ("png", "preview_lossy"))
     sums: dict[str, list[int]] = defaultdict(lambda: [0] * 6)
     for array, row in png.items():
-        if counts(results, row):
-            said = (row["source_bytes"], row["pixel_bytes"], row["exported_bytes"])
-            said += (preview[array]["exported_bytes"], row["stored_bytes"])
+        if is_counted(results, row):
+            sizes = (row["source_bytes"], row["pixel_bytes"], row["exported_bytes"])
+            sizes += (preview[array]["exported_bytes"], row["stored_bytes"])
             for key in (row["modality"], "all"):
-                sums[key] = [a + b for a, b in zip(sums[key], [int(row["files"]), *map(int, said)], strict=True)]
+                sums[key] = [a + b for a, b in zip(sums[key], [int(row["files"]), *map(int, sizes)], strict=True)]
     lines = ["| | images | DICOM | pixels | PNG, 16 bits | PNG, 8 bits | Zarr |", "|---|---|---|---|---|---|---|"]
     for key in sorted(sums, key=lambda key: (key == "all", key)):
         images, dicom, *others = sums[key]
-        shown = " | ".join(f"{size:,} ({size / dicom:.0%})" for size in others)
-        lines.append(f"| {key} | {images} | {dicom:,} | {shown} |")
+        cells = " | ".join(f"{size:,} ({size / dicom:.0%})" for size in others)
+        lines.append(f"| {key} | {images} | {dicom:,} | {cells} |")
     return "\n".join(lines)
 
 

@@ -1,9 +1,9 @@
-"""How many headers a second of CPU: the index's reader against pydicom, on made-up CT and small MR files.
+"""Measure headers per CPU second: the reader of the header index against pydicom, on made-up CT and small MR files.
 
     PYTHONPATH=scripts python benchmarks/headers.py [--files 400] [--rounds 5] [--seed 0]
 
-Both open, read and close each file; the files lie in the page cache. Rounds are interleaved and the median counts.
-The reader also has to give the same values as pydicom for every file, or the script fails.
+Both open, read and close each file; the files are in the page cache. Rounds are interleaved, and the median is printed.
+The script fails if the reader and pydicom do not return the same values.
 """
 
 import argparse
@@ -110,7 +110,7 @@ MR = {
 
 
 def dataset(kind: str, number: int, random_: random.Random) -> Dataset:
-    """Return a header as a scanner of this kind writes it, with private elements and two sequences."""
+    """Return a header of a CT or MR scanner, with private elements and two sequences."""
     result = Dataset()
     for keyword, value in (TEXTS | (CT if kind == "CT" else MR)).items():
         setattr(result, keyword, value)
@@ -164,7 +164,7 @@ def by_index(path: bytes) -> tuple[object, ...]:
 
 
 def by_pydicom(path: bytes) -> tuple[object, ...]:
-    """Parse, and interpret nothing: pydicom converts values when they are asked for."""
+    """Parse only: pydicom converts values on access."""
     return (pydicom.dcmread(os.fsdecode(path), stop_before_pixels=True),)
 
 

@@ -1,4 +1,4 @@
-"""Compare reading native pixels with pydicom's `pixel_array`, in one run: MB/s of each and their ratio.
+"""Compare `FrameReader` on native pixels with pydicom's `pixel_array`: MB/s and their ratio.
 
 Usage: python benchmarks/native_pixels.py [--files 200] [--rounds 5]
 """
@@ -25,7 +25,7 @@ SIZE = 512
 
 
 def write_slices(folder: Path, files: int, bits_stored: int) -> list[tuple[Path, ImageFacts]]:
-    """Write CT-like slices of int16, SIZE x SIZE, and return them with the facts of their headers."""
+    """Write CT-like slices of int16, SIZE x SIZE; return their paths and header facts."""
     from pydicom import Dataset, FileDataset, dcmread
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -66,14 +66,14 @@ def write_slices(folder: Path, files: int, bits_stored: int) -> list[tuple[Path,
 
 
 def by_pydicom(path: Path, facts: ImageFacts) -> np.ndarray:
-    """Read a slice as most scripts do."""
+    """Read a slice with `dcmread`, as most scripts do."""
     from pydicom import dcmread
 
     return dcmread(path).pixel_array
 
 
 def by_pydicom_pixels(path: Path, facts: ImageFacts) -> np.ndarray:
-    """Decode alone: the data set is there, as for us the header is."""
+    """Decode without parsing the header, as `by_frame_reader` does."""
     from pydicom.pixels import get_decoder
 
     with open(path, "rb") as stream:
@@ -92,8 +92,8 @@ def by_pydicom_pixels(path: Path, facts: ImageFacts) -> np.ndarray:
         return get_decoder(facts["TransferSyntaxUID"]).as_array(stream, index=0, **options)[0]
 
 
-def by_us(path: Path, facts: ImageFacts) -> np.ndarray:
-    """Read a slice through FrameReader, file opened and closed."""
+def by_frame_reader(path: Path, facts: ImageFacts) -> np.ndarray:
+    """Open a file, read its slice with FrameReader, and close it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         return FrameReader(open_source(handle, os.fstat(handle).st_size, facts), facts)[0].pixels
@@ -102,27 +102,27 @@ def by_us(path: Path, facts: ImageFacts) -> np.ndarray:
 
 
 def main() -> None:
-    """Measure interleaved, print medians."""
+    """Measure all readers in turns and print medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    ways: dict[str, Callable[[Path, ImageFacts], np.ndarray]] = {
+    readers: dict[str, Callable[[Path, ImageFacts], np.ndarray]] = {
         "dcmread().pixel_array": by_pydicom,
         "pydicom.pixels decoder": by_pydicom_pixels,
-        "FrameReader": by_us,
+        "FrameReader": by_frame_reader,
     }
     with tempfile.TemporaryDirectory() as folder:
         for bits_stored in (16, 12):
             slices = write_slices(Path(folder), args.files, bits_stored)
-            for way in ways.values():
-                np.testing.assert_array_equal(way(*slices[0]), by_pydicom(*slices[0]))
-            seconds: dict[str, list[float]] = {name: [] for name in ways}
+            for reader in readers.values():
+                np.testing.assert_array_equal(reader(*slices[0]), by_pydicom(*slices[0]))
+            seconds: dict[str, list[float]] = {name: [] for name in readers}
             for _ in range(args.rounds):
-                for name, way in ways.items():
+                for name, reader in readers.items():
                     start = time.process_time()
                     for path, facts in slices:
-                        way(path, facts)
+                        reader(path, facts)
                     seconds[name].append(time.process_time() - start)
             megabytes = args.files * 2 * SIZE * SIZE / 1e6
             ours = statistics.median(seconds["FrameReader"])

@@ -1,8 +1,8 @@
-"""How long it takes to plan an index, and how much memory: millions of made-up rows through `plan_batches`.
+"""Measure time and memory of `plan_batches` on an index of millions of made-up rows.
 
     PYTHONPATH=scripts python benchmarks/planning.py [--rows 1000000] [--each 100]
 
-Ten million rows of about 1 kB take 10 GB in the temporary folder (TMPDIR), and as much again for the plans.
+Ten million rows of about 1 kB need 10 GB in the temporary folder (TMPDIR), and another 10 GB for the plans.
 """
 
 import argparse
@@ -31,11 +31,11 @@ FACTS = {
 
 
 def write_index(path: Path, rows: int, each: int) -> None:
-    """Write rows of series of so many files each, as the header index has them."""
+    """Write a header index with `rows` files, `each` files per series."""
     with open(path, "w", encoding="ascii") as stream:
         for number in range(rows):
             series = number // each
-            own = {
+            uids = {
                 "ImagePositionPatient": [-125.0, -125.0, 2.5 * (number % each)],
                 "PatientID": f"PATIENT{series // 4:09d}",
                 "SOPInstanceUID": f"1.2.826.0.1.3680043.8.498.1{number:036d}",
@@ -43,7 +43,7 @@ def write_index(path: Path, rows: int, each: int) -> None:
                 "StudyInstanceUID": f"1.2.826.0.1.3680043.8.498.3{series // 2:036d}",
             }
             row = {
-                "facts": FACTS | own, "flags": [], "outcome": "image", "path": f"{series:07d}/{number % each:05d}.dcm",
+                "facts": FACTS | uids, "flags": [], "outcome": "image", "path": f"{series:07d}/{number % each:05d}.dcm",
                 "reason": "", "stat": [526800, 1700000000000000000 + number, 1700000000000000000, number],
             }  # fmt: skip
             stream.write(json.dumps(row, sort_keys=True, separators=(",", ":")) + "\n")
@@ -52,7 +52,7 @@ def write_index(path: Path, rows: int, each: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--each", type=int, default=100, help="files a series")
+    parser.add_argument("--each", type=int, default=100, help="files per series")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results = Results(Path(folder))
@@ -61,16 +61,16 @@ def main() -> None:
         write_index(index, options.rows, options.each)
         for turn in ("first", "again"):
             start, before = time.perf_counter(), time.process_time()
-            found = plan_batches(
+            plans = plan_batches(
                 results, index, results.plans / "contents.json", Pseudonyms(b"k" * 32),
                 series_each=512, bytes_each=512_000_000,
             )  # fmt: skip
-            assert found.files == options.rows
+            assert plans.files == options.rows
             wall, cpu = time.perf_counter() - start, time.process_time() - before
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(
-                f"{turn}: {found.files:,} rows, {found.series:,} series, {found.batches:,} batches: {wall:.1f} s, "
-                f"{cpu:.1f} CPU s, {1e6 * cpu / found.files:.1f} CPU µs a row; "
+                f"{turn}: {plans.files:,} rows, {plans.series:,} series, {plans.batches:,} batches: {wall:.1f} s, "
+                f"{cpu:.1f} CPU s, {1e6 * cpu / plans.files:.1f} CPU µs per row; "
                 f"index {os.path.getsize(index) / 1e6:,.0f} MB; peak {peak:,.0f} MiB"
             )
 

@@ -1,9 +1,9 @@
-"""What each `compression` and `layout` costs: ratio, writing, reading, a random slice, a random patch of 96 x 96 x 96.
+"""Compare each `compression` and `layout`: ratio, writing, reading, random slices, random patches of 96 x 96 x 96.
 
     PYTHONPATH=.:scripts python benchmarks/presets.py [--slices 128] [--rounds 3]
 
-Writes one CT volume of 512 x 512 slices with the workflow's writer and reads it with zarr-python, on a warm cache and
-by one thread of ours. Prints the table of docs/scaling.md. Every value that is read is compared.
+Writes one CT volume of 512 x 512 slices with the workflow's writer in one thread, and reads it with zarr-python, from
+the page cache. Compares all voxels. Prints the table of docs/scaling.md.
 """
 
 import argparse
@@ -36,16 +36,16 @@ def write(folder: Path, volume: np.ndarray, compression: str, layout: str) -> in
     return sum(size for size, _ in shard_writer.write_array(folder, grid, "<i2", compression, volume).values())
 
 
-def draw(array: Any, volume: np.ndarray, size: tuple[int, int, int], generator: np.random.Generator) -> float:
-    """Return CPU milliseconds for a random box, the mean of several."""
+def box_ms(array: Any, volume: np.ndarray, size: tuple[int, int, int], generator: np.random.Generator) -> float:
+    """Return the mean CPU milliseconds to read a random box of the given size."""
     total = 0.0
     for _ in range(DRAWS):
         start = [int(generator.integers(0, n - s + 1)) for n, s in zip(volume.shape, size, strict=True)]
         box = tuple(slice(a, a + s) for a, s in zip(start, size, strict=True))
         before = time.process_time()
-        found = array[box]
+        voxels = array[box]
         total += time.process_time() - before
-        assert np.array_equal(found, volume[box])
+        assert np.array_equal(voxels, volume[box])
     return 1000 * total / DRAWS
 
 
@@ -58,24 +58,24 @@ def main() -> None:
     print("| compression | layout | ratio | write, MB/s | read, MB/s | random slice, ms | random 96³ patch, ms |")
     print("|---|---|---|---|---|---|---|")
     for compression, layout in itertools.product(shard_writer.PRESETS, ("slice", "brick")):
-        found: list[tuple[float, ...]] = []
+        rows: list[tuple[float, ...]] = []
         for turn in range(options.rounds if compression != "small" else 1):
             with tempfile.TemporaryDirectory() as folder:
-                place, generator = Path(folder) / "0", np.random.default_rng(turn)
+                path, generator = Path(folder) / "0", np.random.default_rng(turn)
                 start = time.process_time()
-                size = write(place, volume, compression, layout)
-                wrote = time.process_time() - start
-                array: Any = zarr.open_array(str(place), mode="r")
-                assert np.array_equal(array[:], volume)  # and zarr has imported what it needs
-                read = seconds(lambda array=array: array[:])
-                one = draw(array, volume, (1, *volume.shape[1:]), generator)
-                patch = draw(array, volume, (PATCH, PATCH, PATCH), generator)
-                found.append(
-                    (volume.nbytes / size, volume.nbytes / wrote / 1e6, volume.nbytes / read / 1e6, one, patch)
-                )
-        ratio, wrote, read, one, patch = (statistics.median(column) for column in zip(*found, strict=True))
+                size = write(path, volume, compression, layout)
+                write_seconds = time.process_time() - start
+                array: Any = zarr.open_array(str(path), mode="r")
+                assert np.array_equal(array[:], volume)  # also lets zarr import its codecs
+                read_seconds = seconds(lambda array=array: array[:])
+                slice_ms = box_ms(array, volume, (1, *volume.shape[1:]), generator)
+                patch_ms = box_ms(array, volume, (PATCH, PATCH, PATCH), generator)
+                speeds = (volume.nbytes / write_seconds / 1e6, volume.nbytes / read_seconds / 1e6)
+                rows.append((volume.nbytes / size, *speeds, slice_ms, patch_ms))
+        ratio, write_speed, read_speed, slice_ms, patch_ms = map(statistics.median, zip(*rows, strict=True))
         print(
-            f"| {compression} | {layout} | {ratio:.2f} | {wrote:,.0f} | {read:,.0f} | {one:.1f} | {patch:.0f} |",
+            f"| {compression} | {layout} | {ratio:.2f} | {write_speed:,.0f} | {read_speed:,.0f} | "
+            f"{slice_ms:.1f} | {patch_ms:.0f} |",
             flush=True,
         )
 

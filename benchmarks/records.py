@@ -1,9 +1,9 @@
-"""How long it takes to load the records of series, as typed records and as plain JSON.
+"""Measure the time to load records of series, as typed records and as plain JSON.
 
     PYTHONPATH=scripts python benchmarks/records.py [--records 100000] [--volumes 3] [--frames 30]
 
-Each record is written once and loaded again and again from memory's copy of the disk, one core. `json` checks the
-digest and parses; `typed` is `SeriesRecord.load`.
+One record is loaded repeatedly from the page cache, on one core. `json` checks the digest and parses; `typed` is
+`SeriesRecord.load`.
 """
 
 import argparse
@@ -22,7 +22,7 @@ ROUNDS = 7
 
 
 def made_up(volumes: int, frames: int) -> SeriesRecord:
-    """Return the record of a series of so many volumes of so many slices, a file a slice."""
+    """Return the record of a series of `volumes` volumes of `frames` slices, one file per slice."""
     files = tuple(
         FileOutcome(
             f"hospital/patient 000001/series 0001/slice{number:05d}.dcm",
@@ -53,7 +53,7 @@ def made_up(volumes: int, frames: int) -> SeriesRecord:
 
 
 def seconds(load: Callable[[Path], object], path: Path, records: int) -> float:
-    """Return the processor time of loading a record so often."""
+    """Return the CPU seconds to load a record `records` times."""
     began = time.process_time()
     for _ in range(records):
         load(path)
@@ -61,24 +61,25 @@ def seconds(load: Callable[[Path], object], path: Path, records: int) -> float:
 
 
 def main() -> None:
-    """Load in turns, and print the medians."""
+    """Measure both loaders in turns and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--volumes", type=int, default=3)
     parser.add_argument("--frames", type=int, default=30)
-    wanted = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "record.json"
-        path.write_bytes(made_up(wanted.volumes, wanted.frames).to_bytes().data)
-        print(f"{wanted.volumes} volumes of {wanted.frames} frames, {path.stat().st_size} bytes a record")
+        path.write_bytes(made_up(options.volumes, options.frames).to_bytes().data)
+        print(f"{options.volumes} volumes of {options.frames} frames, {path.stat().st_size} bytes per record")
         loaders: dict[str, Callable[[Path], object]] = {"json": digested_json.read_record, "typed": SeriesRecord.load}
-        taken: dict[str, list[float]] = {name: [] for name in loaders}
+        measured: dict[str, list[float]] = {name: [] for name in loaders}
         for _ in range(ROUNDS):
             for name, load in loaders.items():
-                taken[name].append(seconds(load, path, wanted.records // ROUNDS))
-        for name, times in taken.items():
-            each = statistics.median(times) / (wanted.records // ROUNDS)
-            print(f"{name:<6} {each * 1e6:7.1f} us a record, {each * wanted.records:6.1f} s for {wanted.records}")
+                measured[name].append(seconds(load, path, options.records // ROUNDS))
+        for name, times in measured.items():
+            per_record = statistics.median(times) / (options.records // ROUNDS)
+            total = per_record * options.records
+            print(f"{name:<6} {per_record * 1e6:7.1f} us per record, {total:6.1f} s for {options.records}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Write the parts of the documentation that follow from the code: the diagram of the workflow and three tables.
+"""Write the generated parts of the documentation: the diagram of the workflow and three tables.
 
-    python docs/generate.py            bring them up to date
-    python docs/generate.py --check    name those that are not current, and exit with 1
+    python docs/generate.py            write the parts that are out of date
+    python docs/generate.py --check    list the parts that are out of date; exit code 1 if there are any
 
 Each part is between two markers in its page; the text around them is written by hand.
 """
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,13 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from dicomzarr.stages.export.refusals import REFUSALS  # noqa: E402
 from dicomzarr.vocabulary.flags import FLAG_TABLES  # noqa: E402
 from dicomzarr.vocabulary.reasons import REASONS  # noqa: E402
+from dicomzarr.vocabulary.rules import DATASET_RULES, RULES, rules_before  # noqa: E402
 
-# ---- The flow, from the rule files
+# ---- The diagram, from the rule files
 
 SCAN = "scan"
-# Arrays are no declared outputs: a rule that fails must not lose what it has published (decision 0006).
+OPTIONAL = {rule.name for rule in RULES if rule.optional}  # their edges are dashed
+# Arrays are not declared as outputs: Snakemake would delete published arrays when a job fails (decision 0006).
 UNDECLARED = {
     "extract_batch": ("<results>/dataset/images.zarr",),
     "export_png": ("<results>/exports/png",),
@@ -43,7 +45,7 @@ class Rule:
 
     @property
     def is_batched(self) -> bool:
-        """There is one job for each batch."""
+        """Whether it has one job for each batch."""
         return any("{batch}" in path for path in self.outputs)
 
     @property
@@ -56,46 +58,69 @@ class Rule:
 
     @property
     def is_export(self) -> bool:
-        """It runs only when it is asked for."""
+        """Whether it runs only as a target of the command line."""
         return self.name.startswith("export_")
 
     @property
     def is_shareable(self) -> bool:
-        """It writes something outside of `private/` beside its provenance."""
+        """Whether it writes anything outside `private/` beside its provenance."""
         return any(not path.startswith("private/") for path in self.products)
 
 
 def section(text: str, name: str) -> str:
     """Return the lines of one section of a rule, such as its inputs."""
-    found = re.search(rf"^    {name}:\n((?:        .*\n|\n)+)", text, re.MULTILINE)
-    return found.group(1) if found else ""
+    match = re.search(rf"^    {name}:\n((?:        .*\n|\n)+)", text, re.MULTILINE)
+    return match.group(1) if match else ""
 
 
-def paths_in(text: str) -> tuple[str, ...]:
-    """Return the literal paths of a section, with `records_of(...)` and `expand(...)` written out."""
-    paths = list(re.findall(r'"(<results>/[^"]*)"', text))
-    rules = re.findall(r'records_of\("(\w+)"\)', text)
-    rules += ["extract_batch", "check_batch"] if "records_of_batches" in text else []
-    paths += [f"<results>/private/records/{rule}/{{batch}}.json" for rule in rules]
-    listed = re.search(r"rule=\[([^]]*)\]", text)
-    names = re.findall(r'"(\w+)"', listed.group(1)) if listed else []
-    return tuple(path.replace("{rule}", name) for path in paths for name in (names if "{rule}" in path else [""]))
+def read_functions(common: Path) -> dict[str, str]:
+    """Return the text of each function of `rules/common.smk` by its name."""
+    return dict(re.findall(r"^def (\w+)\(.*\n((?:    .*\n|\n)+)", common.read_text(), re.MULTILINE))
+
+
+def paths_in(text: str, functions: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the paths that a section of a rule names, itself or by functions of `common.smk`.
+
+    Parameters
+    ----------
+    text : str
+        The section, or the text of a function.
+    functions : mapping of str to str
+        What `read_functions` returned. Their paths are arguments of `in_results`; `records_of("rule")` is the record of
+        every batch of a rule.
+
+    Returns
+    -------
+    tuple of str
+        With `<results>` and `{batch}`; the rules of `rules_before` and `DATASET_RULES` are written out.
+    """
+    paths = re.findall(r'"(<results>/[^"]*)"', text)
+    paths += [f"<results>/{path}" for path in re.findall(r'\bin_results\(f?"([^"]*)"\)', text)]
+    paths += [f"<results>/private/records/{rule}/{{batch}}.json" for rule in re.findall(r'records_of\("(\w+)"\)', text)]
+    rules = [rule for end in re.findall(r'rules_before\("(\w+)"\)', text) for rule in rules_before(end)]
+    rules += DATASET_RULES if "DATASET_RULES" in text else ()
+    paths = [path.replace("{rule}", rule) for path in paths for rule in (rules if "{rule}" in path else [""])]
+    for name in re.findall(r"\b\w+\b", text):
+        if name in functions and name not in ("in_results", "records_of"):
+            paths += paths_in(functions[name], functions)
+    return tuple(dict.fromkeys(paths))
 
 
 def read_rules(folder: Path) -> list[Rule]:
     """Return the rules of all rule files, in the order in which the Snakefile includes them."""
     order = re.findall(r'include: "rules/(\w+)\.smk"', (folder.parent / "Snakefile").read_text())
+    functions = read_functions(folder / "common.smk")
     rules = []
     for name in order:
         text = (folder / f"{name}.smk").read_text()
         for kind, rule in re.findall(r"^(rule|checkpoint) (\w+):", text, re.MULTILINE):
-            inputs, outputs = paths_in(section(text, "input")), paths_in(section(text, "output"))
+            inputs, outputs = (paths_in(section(text, part), functions) for part in ("input", "output"))
             rules.append(Rule(rule, kind == "checkpoint", inputs, outputs))
     return rules
 
 
 def edges_of(rules: list[Rule]) -> set[tuple[str, str]]:
-    """Return which rule feeds which: by a path both name, by the folder of a checkpoint's output, else the scan."""
+    """Return the edges (writer, reader): by a common path, by the folder of a checkpoint's output, or from the scan."""
     writer = {path: rule.name for rule in rules for path in rule.outputs}
     folders = {path.rpartition("/")[0]: rule.name for rule in rules if rule.is_checkpoint for path in rule.outputs}
     edges = set()
@@ -105,17 +130,19 @@ def edges_of(rules: list[Rule]) -> set[tuple[str, str]]:
     return edges
 
 
-def reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return the edges without those that a longer path implies."""
+def reduced(edges: set[tuple[str, str]], optional: Collection[str] = ()) -> set[tuple[str, str]]:
+    """Return the edges without those that a longer path implies; no path through an optional rule implies anything."""
 
     def reaches(start: str, end: str) -> bool:
-        return any(a == start and (b == end or reaches(b, end)) for a, b in edges)
+        return any(a == start and (b == end or (b not in optional and reaches(b, end))) for a, b in edges)
 
-    return {(a, b) for a, b in edges if not any(x == a and y != b and reaches(y, b) for x, y in edges)}
+    return {
+        (a, b) for a, b in edges if not any(x == a and y != b and y not in optional and reaches(y, b) for x, y in edges)
+    }
 
 
 def picture(rules: list[Rule]) -> str:
-    """Return the flow as a Mermaid flowchart."""
+    """Return the workflow as a Mermaid flowchart."""
     lines = [
         "```mermaid",
         "flowchart TD",
@@ -125,18 +152,19 @@ def picture(rules: list[Rule]) -> str:
     for rule in (rule for rule in rules if not (rule.is_batched or rule.is_export)):
         lines.append("    " + node(rule))
     if batched:
-        lines += ['    subgraph batches["one job for each batch, side by side"]']
+        lines += ['    subgraph batches["one job per batch, in parallel"]']
         lines += ["        " + node(rule) for rule in batched]
         lines += ["    end"]
     if exports:
-        lines += ['    subgraph exports["only when asked for"]']
+        lines += ['    subgraph exports["on request"]']
         lines += ["        " + node(rule) for rule in exports]
         lines += ["    end"]
     order = {name: index for index, name in enumerate([SCAN, *(rule.name for rule in rules)])}
     by_name = {rule.name: rule for rule in rules}
-    for a, b in sorted(reduced(edges_of(rules)), key=lambda edge: (order[edge[0]], order[edge[1]])):
-        fans = a != SCAN and by_name[a].is_checkpoint
-        lines.append(f"    {a} {'==>' if fans else '-->'} {b}")
+    for a, b in sorted(reduced(edges_of(rules), OPTIONAL), key=lambda edge: (order[edge[0]], order[edge[1]])):
+        is_fan = a != SCAN and by_name[a].is_checkpoint and by_name[b].is_batched
+        arrow = "-.->" if {a, b} & OPTIONAL else "==>" if is_fan else "-->"
+        lines.append(f"    {a} {arrow} {b}")
     private = [SCAN, *(rule.name for rule in rules if not rule.is_shareable)]
     lines += [
         "    classDef private fill:#f7e3d4,stroke:#a04000,color:#222",
@@ -149,7 +177,7 @@ def picture(rules: list[Rule]) -> str:
 
 
 def node(rule: Rule) -> str:
-    """Return the node of a rule: its name and its products; double-edged if the DAG is rebuilt after it."""
+    """Return the node of a rule: its name and its products; with a double edge for a checkpoint."""
     label = "<br/>".join([f"<b>{rule.name}</b>", *rule.products])
     label = label.replace("{batch}", "batch")
     return f'{rule.name}[["{label}"]]' if rule.is_checkpoint else f'{rule.name}["{label}"]'
@@ -175,7 +203,7 @@ def reasons_table() -> str:
 
 
 def flags_table() -> str:
-    """Return every flag with its meaning, by where it arises."""
+    """Return every flag with its meaning, grouped by origin."""
     parts = []
     for title, flags in FLAG_TABLES:
         parts += [f"**{title}**", "", "| flag | meaning |", "|---|---|"]
@@ -210,7 +238,7 @@ def with_part(page: str, name: str, content: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the parts, or name those that are not current."""
+    """Write the parts that are out of date, or with --check list them; return the exit code."""
     stale = []
     for page, name, make in PARTS:
         path = ROOT / page

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Make the lock files and the conda environment anew from pyproject.toml, with uv (docs.astral.sh/uv).
-#   envs/lock.sh             after a pin in pyproject.toml changed: the other pins stay
-#   envs/lock.sh --upgrade   take the newest of everything that pyproject.toml leaves open
+# Write the lock files and the conda environment from pyproject.toml, with uv (docs.astral.sh/uv).
+#   envs/lock.sh             after a change of a pin in pyproject.toml; other pins do not change
+#   envs/lock.sh --upgrade   update all packages that pyproject.toml does not pin
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-compile() { # one set of pins for every Python and platform
+compile() { # one set of pins for all Pythons and platforms
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --fork-strategy fewest --no-header "$@" pyproject.toml
 }
 compile --group dev --output-file requirements-dev.lock "${@}"

@@ -1,9 +1,9 @@
-"""Train a toy network on the demo's volumes: is a patch of 32 x 32 pixels CT or MR? Needs only NumPy and a few seconds.
+"""Train a toy network on the demo: is a patch of 32 x 32 pixels CT or MR? Needs NumPy only, and a few seconds.
 
     ./run demo
     .venv/bin/python examples/toy_network.py demo/results
 
-It is trained on the demo's generated volumes and tested on real images of other subjects.
+The network is trained on the generated volumes of the demo and tested on real images of other subjects.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATCH = {"y": SIDE, "x": SIDE}
 
 
 def patches(results: str, test: bool) -> DicomZarrDataset:
-    """Return random patches in physical units, of volumes of 8 slices and more, or of single images for the test."""
+    """Return random patches in physical units: of volumes with at least 8 slices, or of single images for the test."""
     return DicomZarrDataset(
         results,
         modality=["CT", "MR"],
@@ -38,7 +38,7 @@ def patches(results: str, test: bool) -> DicomZarrDataset:
 
 
 def batch(dataset: DicomZarrDataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return one epoch: inputs, shape (patches, pixels of a pooled patch), and 1 for CT, 0 for MR."""
+    """Return one epoch: inputs, shape (patches, pixels of a pooled patch), and targets, 1 for CT and 0 for MR."""
     samples = list(dataset)
     images = np.stack([sample["image"] for sample in samples]).astype(float) / 1000
     pooled = images.reshape(len(images), SIDE // POOL, POOL, SIDE // POOL, POOL).mean(axis=(2, 4))
@@ -46,7 +46,7 @@ def batch(dataset: DicomZarrDataset) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 class Network:
-    """A hidden layer of tanh and a logistic output, trained by gradient descent with momentum."""
+    """A hidden layer with tanh and a logistic output, trained by gradient descent with momentum."""
 
     def __init__(self, inputs: int) -> None:
         random = np.random.default_rng(0)
@@ -60,19 +60,21 @@ class Network:
         return x, hidden, 1 / (1 + np.exp(-hidden @ self.weights[1]))
 
     def step(self, x: NDArray[np.float64], y: NDArray[np.float64], rate: float = 0.2) -> float:
-        """Learn from one batch and return its cross-entropy."""
+        """Update the weights on one batch; return its cross-entropy."""
         x, hidden, p = self.forward(x)
         error = (p - y) / len(y)
-        behind = np.outer(error, self.weights[1][:-1]) * (1 - hidden[:, :-1] ** 2)
-        for weight, moment, slope in zip(self.weights, self.moments, (x.T @ behind, hidden.T @ error), strict=True):
+        hidden_error = np.outer(error, self.weights[1][:-1]) * (1 - hidden[:, :-1] ** 2)
+        for weight, moment, gradient in zip(
+            self.weights, self.moments, (x.T @ hidden_error, hidden.T @ error), strict=True
+        ):
             moment *= 0.9
-            moment -= rate * slope
+            moment -= rate * gradient
             weight += moment
         return float(-np.mean(y * np.log(p + 1e-12) + (1 - y) * np.log(1 - p + 1e-12)))
 
 
 def main() -> None:
-    """Train, test, print."""
+    """Train and test the network, and print its accuracy."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", help="results folder of the demo, or its dataset folder")
     parser.add_argument("--epochs", type=int, default=10)
@@ -80,7 +82,7 @@ def main() -> None:
     train, test = patches(args.results, test=False), patches(args.results, test=True)
     shared = {row["subject_id"] for row in train.rows} & {row["subject_id"] for row in test.rows}
     if shared or not len(train) or not len(test):
-        sys.exit("Error: this example is made for the demo's data set: ./run demo")
+        sys.exit("Error: this example needs the results of the demo: ./run demo")
     network = Network((SIDE // POOL) ** 2)
     for epoch in range(args.epochs):
         train.set_epoch(epoch)
@@ -88,8 +90,8 @@ def main() -> None:
         loss = float(np.mean([network.step(x[at::8], y[at::8]) for at in range(8)]))
         print(f"epoch {epoch + 1:2}  {len(y)} patches  loss {loss:.3f}")
     x, y = batch(test)
-    right = float(np.mean((network.forward(x)[-1] > 0.5) == (y > 0.5)))
-    print(f"right on {right:.0%} of {len(y)} patches of {len(test.rows)} images of other subjects")
+    accuracy = float(np.mean((network.forward(x)[-1] > 0.5) == (y > 0.5)))
+    print(f"correct on {accuracy:.0%} of {len(y)} patches of {len(test.rows)} images of other subjects")
 
 
 if __name__ == "__main__":

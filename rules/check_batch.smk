@@ -8,10 +8,10 @@ rule check_batch:
         "<results>/logs/check_batch/{batch}.log",
     benchmark:
         "<results>/benchmarks/check_batch/{batch}.tsv"
-    priority: megabytes_of_batch
+    priority: batch_priority
     conda:
         "../envs/dicomzarr.yaml"
-    threads: threads_of_batch
+    threads: batch_threads
     resources:
         mem_mb=2000,
         runtime=720,

@@ -1,4 +1,4 @@
-# Asked for only where the configuration has a gate; the dataset is whole before it is judged.
+# Only if the configuration has a gate; the dataset is sealed before.
 rule check_gate:
     input:
         sealed="<results>/dataset/dataset.json",

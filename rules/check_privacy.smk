@@ -1,9 +1,9 @@
-# Before the seal: a dataset with a leak is never sealed. What is written later the launcher searches.
+# Before the seal: a dataset with a leak is never sealed. The launcher searches files that are written later.
 rule check_privacy:
     input:
         consolidated="<results>/private/records/consolidate_dataset.json",
         records=expand("<results>/private/records/{rule}.json", rule=rules_before("check_privacy")),
-        batches=records_of_batches,
+        batches=batch_records,
         labels=label_record,
     output:
         provenance="<results>/dataset/provenance/check_privacy.json",
@@ -21,9 +21,9 @@ rule check_privacy:
     params:
         results=under_results(""),
         level=config["check_privacy"],
-        chosen=chosen_words,
+        chosen=configured_words,
         code=code_digest("check_privacy.py"),
     message:
-        "Looking for identities outside the private folder"
+        "Searching for identities outside the private folder"
     script:
         "../scripts/check_privacy.py"

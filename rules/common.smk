@@ -1,4 +1,4 @@
-# The configuration with its defaults, and the few functions that rules use.
+# The configuration with its defaults, and the functions of the rules.
 import functools
 import json
 import os
@@ -19,159 +19,164 @@ started = main_process.start(workflow, config, sys.argv[1:])
 config = started.config
 
 
-# Set when the run begins; Snakemake hands it on to jobs wherever they run.
+# The token of the run; Snakemake passes it to jobs, also on other nodes.
 envvars:
     "DICOMZARR_RUN",
 
 
-# Versions of the libraries that shape arrays: another one makes them anew, so that old and new bytes never mix.
+# Versions of the libraries that write arrays. A change reruns the extraction, so that a dataset has one version only.
 software = software_versions()
 
-# The keys of the configuration that dataset.json may show: no path; the one sentence is why images are kept.
+# Config keys that are shown in dataset.json: no paths. burned_in_reason is a sentence of the user.
 shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
 if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
 
 
 def in_results(path):
-    """Return a path below the results folder; `<results>` in what a function returns would be the asking workflow's."""
+    """Return a path below the results folder. `<results>` in a returned path would be that of an including workflow."""
     return f"{config['results']}/{path}"
 
 
 def under_results(path):
-    """Return a param function: a path below the results folder, since pathvars do not expand in params."""
+    """Return a function for a param: a path below the results folder, since pathvars are not expanded in params."""
 
-    def below(wildcards):
+    def path_in_results(wildcards):
         return str(Path(config["results"]) / path)
 
-    return below
+    return path_in_results
 
 
 @functools.cache
-def contents_of_plans(path):
-    """Return the table of contents of the plans, read once."""
+def read_contents(path):
+    """Return the batches in `contents.json`; the file is read once."""
     return json.loads(Path(path).read_text())["batches"]
 
 
-def planned_batches(wildcards):
-    """Return the names of all batches; asks for the checkpoint."""
-    return sorted(contents_of_plans(str(checkpoints.plan_batches.get().output.contents)))
+def planned_batches():
+    """Return series, bytes and work of all batches by name; waits for the checkpoint."""
+    return read_contents(str(checkpoints.plan_batches.get().output.contents))
 
 
-def planned_plans(wildcards):
+def batch_names(wildcards):
+    """Return the names of all batches."""
+    return sorted(planned_batches())
+
+
+def batch_plans(wildcards):
     """Return the plans of all batches."""
-    return [in_results(f"private/plans/{batch}.json") for batch in planned_batches(wildcards)]
+    return [in_results(f"private/plans/{batch}.json") for batch in batch_names(wildcards)]
 
 
 def records_of(rule):
-    """Return an input function: the record of every batch of a rule."""
+    """Return an input function: the records of a rule for all batches."""
 
     def records(wildcards):
-        return [in_results(f"private/records/{rule}/{batch}.json") for batch in planned_batches(wildcards)]
+        return [in_results(f"private/records/{rule}/{batch}.json") for batch in batch_names(wildcards)]
 
     return records
 
 
-def records_of_batches(wildcards):
-    """Return the records of every batch of the rules that work on batches."""
+def batch_records(wildcards):
+    """Return the records of all batches: extraction and check."""
     return records_of("extract_batch")(wildcards) + records_of("check_batch")(wildcards)
 
 
-def digest_of_plan(wildcards):
-    """Return the digest of a batch's plan: a param, since clocks that go back make times lie."""
-    return contents_of_plans(str(checkpoints.plan_batches.get().output.contents))[wildcards.batch]["digest"]
+def plan_digest(wildcards):
+    """Return the digest of a batch's plan. It is a param, since modification times are wrong if a clock is set back."""
+    return planned_batches()[wildcards.batch]["digest"]
 
 
-# What the labels are, without where their files lie.
-label_sources = [{key: value for key, value in one.items() if key != "file"} for one in config["labels"]]
+# The configured labels without the paths of their files.
+label_sources = [{key: value for key, value in source.items() if key != "file"} for source in config["labels"]]
 is_joined = bool(label_sources or config["splits"].get("fixed"))
 split_shares = {key: config["splits"][key] for key in ("fractions", "seed") if key in config["splits"]}
 if split_shares:
     shown_config["splits"] = split_shares
 if label_sources:
-    shown_config["labels"] = sorted({name for one in label_sources for name in one.get("columns", [one.get("name")])})
+    shown_config["labels"] = sorted(
+        {name for source in label_sources for name in source.get("columns", [source.get("name")])}
+    )
 
 
-def chosen_words(wildcards):
-    """Return what the dataset repeats of the configuration: no leak, also where a folder of the source is called so."""
-    vocabularies = [allowed for one in label_sources for allowed in [one, *one.get("columns", {}).values()]]
-    chosen = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
-    chosen |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
-    return sorted(chosen - {""})
+def configured_words(wildcards):
+    """Return the words of the configuration that the dataset shows: no leaks, even if a source folder has such a name."""
+    vocabularies = [allowed for source in label_sources for allowed in [source, *source.get("columns", {}).values()]]
+    words = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
+    words |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
+    return sorted(words - {""})
 
 
 def joined_labels(wildcards):
-    """Return the labels of the series where the configuration has any."""
+    """Return the labels of the series if labels are configured."""
     return [in_results("private/labels/joined.json")] if is_joined else []
 
 
 def label_record(wildcards):
-    """Return the record of the labels where the configuration has any."""
+    """Return the record of the labels if labels are configured."""
     return [in_results("private/records/join_labels.json")] if is_joined else []
 
 
 def label_report(wildcards):
-    """Return the report of the labels where the configuration has any."""
+    """Return the report of the labels if labels are configured."""
     return [in_results("dataset/reports/labels.csv")] if is_joined else []
 
 
-def megabytes_of_batch(wildcards):
-    """Return the priority of a batch: the largest first, so that no core waits long for the last one."""
-    path = str(checkpoints.plan_batches.get().output.contents)
-    return contents_of_plans(path)[wildcards.batch]["work"] // 1_000_000
+def batch_priority(wildcards):
+    """Return the priority of a batch, its megabytes: the largest first, so that the last jobs are short."""
+    return planned_batches()[wildcards.batch]["work"] // 1_000_000
 
 
-# Bytes of source whose arrays stay in the memory of any machine until they are read back.
+# Bytes of source whose arrays fit into the page cache until they are read back.
 BYTES_IN_MEMORY = 8_000_000_000
 
 
-def priority_of_extraction(wildcards):
-    """Return the priority of extracting a batch: the largest first, and all before the first is read back if few.
+def extraction_priority(wildcards):
+    """Return the priority of the extraction of a batch: the largest first; for small datasets, before all checks.
 
-    Checks are what is best left for the end, since each can begin at once; but a large dataset is read back while the
-    system still has it in memory.
+    Checks are short and independent, so they fill the cores at the end. Arrays of a large dataset are checked while
+    they are in the page cache.
     """
-    batches = contents_of_plans(str(checkpoints.plan_batches.get().output.contents))
-    first = sum(batch["bytes"] for batch in batches.values()) < BYTES_IN_MEMORY
-    return megabytes_of_batch(wildcards) + first * 1_000_000
+    extract_first = sum(batch["bytes"] for batch in planned_batches().values()) < BYTES_IN_MEMORY
+    return batch_priority(wildcards) + extract_first * 1_000_000
 
 
-# Bytes of native pixels, or what takes as long to decode, that are work for one more core: below two of them, whole
-# series keep all cores busy.
-BYTES_A_THREAD = 256 << 20
+# Bytes of native pixels (or of other encodings with the same decoding time) in a series for each further thread. With
+# fewer than two such portions, one thread per series is enough.
+BYTES_PER_THREAD = 256 << 20
 
 
-def threads_of_batch(wildcards):
-    """Return how many threads share the frames of a batch's series.
+def batch_threads(wildcards):
+    """Return the number of threads that share the frames of a series.
 
-    As many as its largest one can feed; where batches are fewer than cores, also as many as a smaller one can.
+    It depends on the largest series of the batch. If there are fewer batches than cores, smaller series get more too.
     """
-    batches = contents_of_plans(str(checkpoints.plan_batches.get().output.contents))
+    batches = planned_batches()
     largest = batches[wildcards.batch]["largest"]
-    spare = min(other_nodes.local_cores(workflow) // len(batches), 8 * largest // BYTES_A_THREAD)
-    return min(max(largest // BYTES_A_THREAD, spare, 1), 8)
+    spare = min(other_nodes.local_cores(workflow) // len(batches), 8 * largest // BYTES_PER_THREAD)
+    return min(max(largest // BYTES_PER_THREAD, spare, 1), 8)
 
 
 def threads_up_to(most):
-    """Return a function for `threads:`: scaled down to the cores of a local run, and to what other nodes may have."""
+    """Return a function for `threads:`: Snakemake scales it down to local cores; on other nodes it is limited."""
     return other_nodes.threads_up_to(workflow, most)
 
 
-# What exports refuse is judged by the rules that export.
-dataset_gate = {finding: most for finding, most in config["gate"].items() if finding not in EXPORT_FINDINGS}
+# The rules of the exports check the findings of exports.
+dataset_gate = {finding: limit for finding, limit in config["gate"].items() if finding not in EXPORT_FINDINGS}
 
 
 def gate_record(wildcards):
-    """Return the record of the gate where the configuration has one."""
+    """Return the record of the gate if a gate is configured."""
     return [in_results("private/records/check_gate.json")] if dataset_gate else []
 
 
-def records_of_the_dataset(wildcards):
-    """Return every record of a sealed dataset, by name: see `rule all`."""
+def dataset_records(wildcards):
+    """Return all records of a sealed dataset: see `rule all`."""
     records = [in_results(f"private/records/{rule}.json") for rule in DATASET_RULES]
-    return records + records_of_batches(wildcards) + label_record(wildcards)
+    return records + batch_records(wildcards) + label_record(wildcards)
 
 
-def megabytes_of_export(wildcards, threads):
-    """Return the memory of an export: a process a core, each with a few blocks of an array."""
+def export_megabytes(wildcards, threads):
+    """Return the memory of an export in MB: one process per thread, each with a few blocks of an array."""
     return 1000 + 500 * threads

@@ -26,11 +26,11 @@ rule consolidate_dataset:
         runtime=120,
     params:
         results=under_results(""),
-        batches=planned_batches,
+        batches=batch_names,
         labels=shown_config.get("labels", []),
         splits=split_shares,
         code=code_digest("consolidate_dataset.py"),
     message:
-        "Writing the tables of the dataset and the accounts of the source"
+        "Writing the tables of the dataset and of the source"
     script:
         "../scripts/consolidate_dataset.py"

@@ -18,6 +18,6 @@ rule discover_files:
     params:
         code=code_digest("discover_files.py"),
     message:
-        "Writing the manifest of all files found"
+        "Writing the manifest of all source files"
     script:
         "../scripts/discover_files.py"

@@ -1,8 +1,8 @@
-# Made only when asked for: ./run --configfile my.yaml export_npz
+# Runs only as a target: ./run --configfile my.yaml export_npz
 rule export_npz:
     input:
         sealed="<results>/dataset/dataset.json",
-        records=records_of_the_dataset,
+        records=dataset_records,
     output:
         record="<results>/private/records/export_npz.json",
     log:
@@ -13,11 +13,11 @@ rule export_npz:
         "../envs/dicomzarr.yaml"
     threads: threads_up_to(64)
     resources:
-        mem_mb=megabytes_of_export,
+        mem_mb=export_megabytes,
         runtime=1440,
     params:
         results=under_results(""),
-        batches=planned_batches,
+        batches=batch_names,
         level=config["export_level"],
         code=code_digest("export_npz.py"),
     message:

@@ -1,8 +1,8 @@
-# Made only when asked for: ./run --configfile my.yaml export_png
+# Runs only as a target: ./run --configfile my.yaml export_png
 rule export_png:
     input:
         sealed="<results>/dataset/dataset.json",
-        records=records_of_the_dataset,
+        records=dataset_records,
     output:
         record="<results>/private/records/export_png.json",
     log:
@@ -13,11 +13,11 @@ rule export_png:
         "../envs/dicomzarr.yaml"
     threads: threads_up_to(64)
     resources:
-        mem_mb=megabytes_of_export,
+        mem_mb=export_megabytes,
         runtime=1440,
     params:
         results=under_results(""),
-        batches=planned_batches,
+        batches=batch_names,
         level=config["export_level"],
         allowed=config["gate"].get("png_refused"),
         code=code_digest("export_png.py"),

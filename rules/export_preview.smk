@@ -1,8 +1,8 @@
-# Made only when asked for: ./run --configfile my.yaml export_preview
+# Runs only as a target: ./run --configfile my.yaml export_preview
 rule export_preview:
     input:
         sealed="<results>/dataset/dataset.json",
-        records=records_of_the_dataset,
+        records=dataset_records,
     output:
         record="<results>/private/records/export_preview.json",
     log:
@@ -13,14 +13,14 @@ rule export_preview:
         "../envs/dicomzarr.yaml"
     threads: threads_up_to(64)
     resources:
-        mem_mb=megabytes_of_export,
+        mem_mb=export_megabytes,
         runtime=1440,
     params:
         results=under_results(""),
-        batches=planned_batches,
+        batches=batch_names,
         level=config["export_level"],
         code=code_digest("export_preview.py"),
     message:
-        "Exporting previews, which lose values"
+        "Exporting lossy previews"
     script:
         "../scripts/export_preview.py"

@@ -8,17 +8,17 @@ rule extract_batch:
         "<results>/logs/extract_batch/{batch}.log",
     benchmark:
         "<results>/benchmarks/extract_batch/{batch}.tsv"
-    priority: priority_of_extraction
+    priority: extraction_priority
     conda:
         "../envs/dicomzarr.yaml"
-    threads: threads_of_batch
+    threads: batch_threads
     resources:
         mem_mb=2000,
         runtime=720,
     params:
         results=under_results(""),
         inventory=under_results("private/inventory.jsonl"),
-        plan=digest_of_plan,
+        plan=plan_digest,
         compression=config["compression"],
         layout=config["layout"],
         tolerance=config["spacing_tolerance"],

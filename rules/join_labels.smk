@@ -1,8 +1,8 @@
-# Asked for only where the configuration has labels, or splits by lists.
+# Only if the configuration has labels, or splits from files.
 rule join_labels:
     input:
-        said="<results>/private/labels/said.json",
-        plans=planned_plans,
+        labels="<results>/private/labels/labels.json",
+        plans=batch_plans,
         arrays="<results>/dataset/reports/depth.csv",
     output:
         joined="<results>/private/labels/joined.json",
@@ -22,7 +22,7 @@ rule join_labels:
         runtime=120,
     params:
         results=under_results(""),
-        batches=planned_batches,
+        batches=batch_names,
         sources=label_sources,
         code=code_digest("join_labels.py"),
     message:

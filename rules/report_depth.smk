@@ -17,7 +17,7 @@ rule report_depth:
         runtime=60,
     params:
         results=under_results(""),
-        batches=planned_batches,
+        batches=batch_names,
         code=code_digest("report_depth.py"),
     message:
         "Gathering the depth verdicts of all arrays"

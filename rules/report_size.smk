@@ -17,7 +17,7 @@ rule report_size:
         runtime=60,
     params:
         results=under_results(""),
-        batches=planned_batches,
+        batches=batch_names,
         code=code_digest("report_size.py"),
     message:
         "Gathering the size verdicts of all arrays"

@@ -2,7 +2,7 @@ rule seal_dataset:
     input:
         consolidated="<results>/private/records/consolidate_dataset.json",
         records=expand("<results>/private/records/{rule}.json", rule=rules_before("check_privacy")),
-        batches=records_of_batches,
+        batches=batch_records,
         labels=label_record,
         searched="<results>/private/records/check_privacy.json",
     output:

@@ -1,4 +1,4 @@
-"""What the tests share: the real Snakemake in a temporary folder, and made-up DICOM whose voxels are known."""
+"""Shared fixtures: the real Snakemake in a temporary folder, the open corpus, the launcher."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hypothesis import settings
 
 from dicomzarr.commands.environment import DEV, PLAIN, Environment, stamp_of
 
-# New examples are looked for by people, at whatever speed; CI takes the same each time.
+# Property tests use new examples on a developer's machine, and the same ones each time in CI.
 settings.register_profile("dicomzarr", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("dicomzarr")
 
@@ -36,7 +36,7 @@ FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # the long forms: see CONTRI
 
 @dataclass
 class Run:
-    """What a run of the workflow printed and left behind."""
+    """The output and the results of a run of the workflow."""
 
     process: subprocess.CompletedProcess[str]
     results: Path
@@ -50,7 +50,7 @@ class Run:
         return "Nothing to be done" in self.output
 
     def jobs(self, rule: str) -> int:
-        """Return how often a rule ran: each job ends with one such line."""
+        """Return the number of finished jobs of a rule, from the output of Snakemake."""
         return self.output.count(f"(Rule: {rule})")
 
     def table(self, name: str) -> list[dict[str, str]]:
@@ -65,7 +65,7 @@ class Run:
         return {row["path"]: (row["outcome"], row["reason"]) for row in self.table("private/files.csv")}
 
     def extracted_series(self) -> int:
-        """Return how many series the last run of every batch extracted."""
+        """Return the number of series that the last jobs of all batches extracted."""
         records = (self.results / "private" / "records" / "extract_batch").glob("*.json")
         return sum(json.loads(path.read_text())["counts"]["extracted"] for path in records)
 
@@ -78,7 +78,7 @@ class Workflow:
     config: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     project: Path = ROOT
-    forks: Forks | None = None  # starts the processes, where there are many to start; it has this project's code
+    forks: Forks | None = None  # starts processes quickly, for tests with many runs; it has imported this project
     timeout: int = 600  # s
 
     @property
@@ -90,31 +90,31 @@ class Workflow:
         return self.folder / "results"
 
     def sealed(self) -> dict[str, Any]:
-        """Return what the seal of the dataset says."""
+        """Return the content of dataset.json."""
         return json.loads((self.results / "dataset" / "dataset.json").read_text())
 
     def write_config(self, **config: Any) -> dict[str, Any]:
         """Write a config file made of the defaults of the tests and `config`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        chosen = {"source": "source", "results": "results", **self.config, **config}
-        chosen = {"burned_in": "keep", "burned_in_reason": REASON, **chosen}
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(chosen))
-        return chosen
+        written = {"source": "source", "results": "results", **self.config, **config}
+        written = {"burned_in": "keep", "burned_in_reason": REASON, **written}
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(written))
+        return written
 
     def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run `snakemake` on the config file that is there, in a session of its own."""
-        said = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
-        kept = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"}
-        whole = {**kept, **self.environment, **environment}
+        """Run `snakemake` with the existing config file, in a new session."""
+        options = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
+        inherited = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"}
+        variables = {**inherited, **self.environment, **environment}
         if self.forks:
             assert self.project == ROOT
             output = self.folder / "output.txt"
-            self.forks.start(said, self.folder, whole, output)
-            return subprocess.CompletedProcess(said, self.forks.wait(), "", output.read_text(errors="replace"))
+            self.forks.start(options, self.folder, variables, output)
+            return subprocess.CompletedProcess(options, self.forks.wait(), "", output.read_text(errors="replace"))
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *said],
+            [sys.executable, "-m", "snakemake", *options],
             cwd=self.folder,
-            env=whole,
+            env=variables,
             capture_output=True,
             text=True,
             timeout=self.timeout,
@@ -123,18 +123,18 @@ class Workflow:
         )
 
     def killed(self, after: float, *arguments: str) -> None:
-        """Start a run in a session of its own and kill all of it after so many seconds, if it has not ended by then."""
-        said = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
+        """Start a run in a new session; after `after` seconds, kill all of its processes."""
+        options = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
         environment = os.environ | self.environment
         if self.forks:
-            group = self.forks.start(said, self.folder, environment, self.folder / "output.txt")
+            group = self.forks.start(options, self.folder, environment, self.folder / "output.txt")
             time.sleep(after)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
             self.forks.wait()
             return
         process = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *said],
+            [sys.executable, "-m", "snakemake", *options],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -148,28 +148,28 @@ class Workflow:
 
     def run(self, *arguments: str, cores: int = 2, ok: bool = True, **config: Any) -> Run:
         """Run `snakemake` with a config file made of the defaults of the tests and `config`."""
-        chosen = self.write_config(**config)
+        written = self.write_config(**config)
         process = self.snakemake(*(["--cores", str(cores)] if cores else []), *arguments)
-        run = Run(process, self.folder / str(chosen["results"]))
+        run = Run(process, self.folder / str(written["results"]))
         if ok and process.returncode:
             pytest.fail(f"snakemake exited with {process.returncode}:\n{run.output[-6000:]}")
         return run
 
 
 def leftovers(results: Path) -> list[Path]:
-    """Return the temporary files that lie in a results folder."""
+    """Return the temporary files in a results folder."""
     return [p for p in results.rglob("*") if p.name.endswith(".partial") or "temporary" in p.parts[:-1]]
 
 
 @pytest.fixture
 def workflow(tmp_path: Path) -> Workflow:
-    """A fresh folder to run the workflow in, with a fixed key, so that ids can be compared between runs."""
+    """An empty folder for runs of the workflow, with a fixed key, so that ids are equal in all tests."""
     return Workflow(tmp_path, environment={"DICOMZARR_KEY": "k" * 32})
 
 
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that makes calls of the system fail."""
+    """The preloaded library that makes system calls fail."""
     if not shutil.which("gcc"):
         pytest.skip("no gcc")
     library = tmp_path_factory.mktemp("shim") / "faults.so"
@@ -178,7 +178,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Forks | None]:
-    """What starts the processes of the long forms; None for the short ones, where they start as a user's do."""
+    """The process starter of the long tests; None for the short ones, whose processes start as usual."""
     if not FULL:
         yield None
         return
@@ -188,9 +188,9 @@ def forks(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 @pytest.fixture(scope="session")
 def warm(forks: Forks | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks | None]:
-    """What starts the processes of tests that prove something about data by many runs: see `forks.py`.
+    """The process starter of tests with many runs: see `forks.py`.
 
-    Without gcc it is None, and processes start as a user's do, which takes several times as long.
+    None without gcc: processes then start as usual, which takes several times as long.
     """
     if forks or not shutil.which("gcc"):
         yield forks
@@ -201,7 +201,7 @@ def warm(forks: Forks | None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def corpus() -> Path:
-    """The open corpus, where it lies beside the checkout."""
+    """The open corpus; skips the test if it is not beside the checkout."""
     if not (CORPUS / "expected.json").exists():
         pytest.skip("the open corpus is not here (../shared/corpus)")
     return CORPUS
@@ -209,11 +209,11 @@ def corpus() -> Path:
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment for the launcher that is the one of these tests."""
+    """An environment for the launcher that links to the one of the tests."""
     folder = tmp_path_factory.mktemp("environment")
-    made = Environment(folder)
+    linked = Environment(folder)
     for lock in (PLAIN, DEV):
-        made.stamp(lock).write_text(stamp_of(lock))
+        linked.stamp(lock).write_text(stamp_of(lock))
     (folder / ".dicomzarr").touch()
     for name in ("bin", "lib", "pyvenv.cfg"):
         (folder / name).symlink_to(Path(sys.prefix) / name)

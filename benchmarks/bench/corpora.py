@@ -1,4 +1,4 @@
-"""Corpora as scanners and archives make them, written fast: a header is encoded once, then patched for each file."""
+"""Write corpora like those of scanners and archives: a header is encoded once, then patched for each file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pydicom.uid import (
     JPEGLSLossless,
 )
 
-# Stand for what differs from file to file; what replaces them has their length.
+# Placeholders of the values that differ between files; their replacements have the same length.
 INSTANCE, SERIES, STUDY = (f"1.2.3.{kind}{0:036d}" for kind in (91, 92, 93))
 PATIENT = "PATIENT0000000000"
 POSITION = "-00000.0001"
@@ -33,15 +33,15 @@ POSITION = "-00000.0001"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What a benchmark reads.
+    """The files that a benchmark reads.
 
     Attributes
     ----------
     name, title : str
     source : Path
-        Its folder.
+        Folder of the files.
     frames, bytes : int
-        What lies in it; whoever writes fewer frames has lost some.
+        Number of frames and bytes in all files.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Corpus:
     bytes: int
 
 
-# For each preset: series, files a series.
+# For each preset: number of series, files per series.
 CT = {"small": (8, 60), "full": (20, 200)}
 MR = {"small": (20, 100), "full": (500, 100)}
 MIXED = {"small": (10, 12), "full": (50, 100)}
@@ -61,59 +61,71 @@ LARGE = {"small": (1, 1000), "full": (1, 8191)}
 
 
 class Template:
-    """The bytes of a file, with its ids, its position and its pixels left open."""
+    """The bytes of a file with placeholders for its UIDs, its position and its pixels."""
 
-    def __init__(self, one: Dataset, syntax: str = ExplicitVRLittleEndian) -> None:
-        one.SOPInstanceUID, one.SeriesInstanceUID, one.StudyInstanceUID = INSTANCE, SERIES, STUDY
-        one.PatientID, one.InstanceNumber = PATIENT, 1
-        one.ImagePositionPatient = ["-125", "-125", POSITION]
-        one.PixelData = b"pixels--"
-        one["PixelData"].VR = "OW"
-        one.file_meta = FileMetaDataset()
-        one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID
-        one.file_meta.MediaStorageSOPInstanceUID = INSTANCE
+    def __init__(self, header: Dataset, syntax: str = ExplicitVRLittleEndian) -> None:
+        header.SOPInstanceUID, header.SeriesInstanceUID, header.StudyInstanceUID = INSTANCE, SERIES, STUDY
+        header.PatientID, header.InstanceNumber = PATIENT, 1
+        header.ImagePositionPatient = ["-125", "-125", POSITION]
+        header.PixelData = b"pixels--"
+        header["PixelData"].VR = "OW"
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID
+        header.file_meta.MediaStorageSOPInstanceUID = INSTANCE
         if syntax != ExplicitVRLittleEndian:
-            one.file_meta.TransferSyntaxUID = syntax
-            one.PixelData = encapsulate([b"pixels--"])
-            one["PixelData"].is_undefined_length = True
-            one["PixelData"].VR = "OB"
+            header.file_meta.TransferSyntaxUID = syntax
+            header.PixelData = encapsulate([b"pixels--"])
+            header["PixelData"].is_undefined_length = True
+            header["PixelData"].VR = "OB"
         stream = io.BytesIO()
-        one.save_as(stream, enforce_file_format=True)
+        header.save_as(stream, enforce_file_format=True)
         raw = stream.getvalue()
         self._compressed = syntax != ExplicitVRLittleEndian
-        # An explicit OW or OB element: tag, VR, two bytes of nothing, four of length (PS3.5 7.1.2).
+        # Explicit VR element OW or OB: tag, VR, two reserved bytes, four bytes of length (PS3.5 7.1.2).
         self._head = raw[: raw.rindex(b"\xe0\x7f\x10\x00") + 8]
 
     def file(self, series: int, index: int, pixels: bytes, *, spacing: float = 2.5, study: int | None = None) -> bytes:
-        """Return the file of one slice."""
+        """Return the bytes of the file of one slice.
+
+        Parameters
+        ----------
+        series, index : int
+            Numbers of the series and of the slice in it.
+        pixels : bytes
+            Native pixels, or one compressed frame.
+        spacing : float
+            Distance between slices, mm.
+        study : int, optional
+            Number of the study and patient; by default, that of the series.
+        """
         study = series if study is None else study
         head = self._head
-        for mark, value in (
+        for placeholder, value in (
             (INSTANCE, f"1.2.3.91{series * 100_000 + index:036d}"),
             (SERIES, f"1.2.3.92{series:036d}"),
             (STUDY, f"1.2.3.93{study:036d}"),
             (PATIENT, f"PATIENT{study:010d}"),
             (POSITION, f"{spacing * index:+011.4f}"),
         ):
-            head = head.replace(mark.encode(), value.encode())
+            head = head.replace(placeholder.encode(), value.encode())
         if self._compressed:
             return head + b"\xff\xff\xff\xff" + encapsulate([pixels]) + b"\xfe\xff\xdd\xe0" + bytes(4)
         return head + len(pixels).to_bytes(4, "little") + pixels
 
 
 def header(kind: str, rows: int, columns: int, **attributes: object) -> Dataset:
-    """Return a header with private elements and sequences, as a scanner of this kind writes it."""
-    one = dataset(kind, 0, random.Random(0))
-    one.Rows, one.Columns = rows, columns
-    del one.SmallestImagePixelValue, one.LargestImagePixelValue
+    """Return a header of a CT or MR scanner, with private elements and sequences."""
+    result = dataset(kind, 0, random.Random(0))
+    result.Rows, result.Columns = rows, columns
+    del result.SmallestImagePixelValue, result.LargestImagePixelValue
     for keyword, value in attributes.items():
-        setattr(one, keyword, value)
-    return one
+        setattr(result, keyword, value)
+    return result
 
 
 def body(edge: int, seed: int = 7) -> Iterator[NDArray[np.int16]]:
-    """Yield slices of a round body with organs, and noise as scanners have it: int16 in Hounsfield units."""
+    """Yield slices of a round body with organs and the noise of a scanner: int16, Hounsfield units."""
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[:edge, :edge] * (512 / edge)
     inside = np.hypot(y - 256, (x - 256) * 0.8) < 200
@@ -145,8 +157,8 @@ def ct(source: Path, series: int, slices: int) -> Corpus:
     """Write CT series of 512 x 512 int16."""
     template, pictures = Template(header("CT", 512, 512, **SIGNED)), body(512)
     files = (
-        (f"{one:03d}/{(index * 7 + 3) % slices:04d}.dcm", template.file(one, index, next(pictures).tobytes()))
-        for one in range(series)
+        (f"{number:03d}/{(index * 7 + 3) % slices:04d}.dcm", template.file(number, index, next(pictures).tobytes()))
+        for number in range(series)
         for index in range(slices)
     )
     return _write(source, "ct", f"CT {series} x {slices} x 512 x 512 int16", files)
@@ -156,8 +168,8 @@ def mr(source: Path, series: int, slices: int) -> Corpus:
     """Write small MR files, 64 x 64, each with 9 kB of private header."""
     template, pictures = Template(header("MR", 64, 64)), body(64)
     files = (
-        (f"{one:04d}/{index:04d}.dcm", template.file(one, index, (next(pictures) + 1100).tobytes()))
-        for one in range(series)
+        (f"{number:04d}/{index:04d}.dcm", template.file(number, index, (next(pictures) + 1100).tobytes()))
+        for number in range(series)
         for index in range(slices)
     )
     return _write(source, "mr", f"{series * slices:,} small MR files", files)
@@ -167,8 +179,8 @@ def many(source: Path, series: int, _: int) -> Corpus:
     """Write series of one file each, 64 x 64."""
     template, pictures = Template(header("MR", 64, 64)), body(64)
     files = (
-        (f"{one // 1000:03d}/{one:06d}.dcm", template.file(one, 0, (next(pictures) + 1100).tobytes()))
-        for one in range(series)
+        (f"{number // 1000:03d}/{number:06d}.dcm", template.file(number, 0, (next(pictures) + 1100).tobytes()))
+        for number in range(series)
     )
     return _write(source, "many", f"{series:,} series of one file", files)
 
@@ -180,7 +192,7 @@ COLOUR = {
 
 
 def mixed(source: Path, series: int, slices: int) -> Corpus:
-    """Write series by turns: JPEG Lossless, JPEG-LS, JPEG 2000, native RGB and JPEG baseline colour, 256 x 256."""
+    """Write series in turns: JPEG Lossless, JPEG-LS, JPEG 2000, native RGB and JPEG baseline colour, 256 x 256."""
     grey = header("CT", 256, 256, **GREY)
     rgb = {**COLOUR, "PhotometricInterpretation": "RGB"}
     ybr = {**COLOUR, "PhotometricInterpretation": "YBR_FULL_422", "LossyImageCompression": "01"}
@@ -197,11 +209,11 @@ def mixed(source: Path, series: int, slices: int) -> Corpus:
     pictures = body(256)
 
     def files() -> Iterator[tuple[str, bytes]]:
-        for one in range(series):
-            template, encode = makers[one % len(makers)]
+        for number in range(series):
+            template, encode = makers[number % len(makers)]
             for index in range(slices):
                 picture = np.clip(next(pictures) + 1100, 0, 4095).astype("<u2")
-                yield f"{one:03d}/{index:04d}", template.file(one, index, bytes(encode(picture)))
+                yield f"{number:03d}/{index:04d}", template.file(number, index, bytes(encode(picture)))
 
     return _write(source, "mixed", f"{series} x {slices} compressed and colour", files())
 
@@ -211,12 +223,12 @@ def _colour(picture: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def one(source: Path, series: int, slices: int) -> Corpus:
-    """Write one small series: what a run costs beside its work."""
+    """Write one small series, to measure the constant time of a run."""
     return dataclasses.replace(ct(source, series, slices), name="one", title=f"One series of {slices} slices")
 
 
 def large(source: Path, _: int, frames: int) -> Corpus:
-    """Write one multi-frame file whose pixels are a hole: gigabytes for memory to grow with, if it did."""
+    """Write one multi-frame file with gigabytes of pixels in a sparse file, to measure memory."""
     template = Template(header("CT", 512, 512, **SIGNED, NumberOfFrames=frames))
     size = frames * 512 * 512 * 2
     head = template.file(0, 0, b"")[:-4] + size.to_bytes(4, "little")
@@ -228,7 +240,7 @@ def large(source: Path, _: int, frames: int) -> Corpus:
 
 
 def part_of(whole: Corpus, name: str, parts: int) -> Corpus:
-    """Return the first half, quarter … of the folders of a corpus, as links."""
+    """Return the first 1/`parts` of the folders of a corpus, as hard links."""
     source = whole.source.with_name(name)
     shutil.rmtree(source, ignore_errors=True)
     folders = sorted(path for path in whole.source.iterdir() if path.is_dir())
@@ -241,8 +253,8 @@ def part_of(whole: Corpus, name: str, parts: int) -> Corpus:
     return Corpus(name, f"{name.capitalize()} of: {whole.title}", source, frames, size)
 
 
-def one_more(source: Path, series: int) -> Path:
-    """Write one more series of one file and return it."""
+def add_series(source: Path, series: int) -> Path:
+    """Write another series of one file; return its path."""
     pixels = (next(body(64, seed=series)) + 1100).tobytes()
     path = source / f"new-{series}.dcm"
     path.write_bytes(Template(header("MR", 64, 64)).file(series, 0, pixels))
@@ -260,6 +272,6 @@ MAKERS = {
 
 
 def make(name: str, preset: str, folder: Path) -> Corpus:
-    """Write a corpus below `folder`."""
+    """Write a corpus to a folder below `folder`, and return it."""
     maker, sizes = MAKERS[name]
     return maker(folder / name, *sizes[preset])

@@ -1,4 +1,4 @@
-"""One command, measured: wall and CPU seconds of its process tree, its largest process, and what it wrote."""
+"""Measure a command: wall and CPU seconds of its process tree, its largest process, and the size of its output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# A process of its own, since the peak that the system keeps is that of all children a process ever had.
+# Runs in a new process, since ru_maxrss is the maximum over all children that a process ever had.
 WRAPPER = """
 import json, resource, subprocess, sys, time
 start = time.perf_counter()
@@ -25,12 +25,12 @@ with open(sys.argv[1], "w") as stream:
 
 
 class Failed(Exception):
-    """A command ended with another exit code than 0; the text is the last line it said."""
+    """A command failed; the message is its exit code and the last line that it printed."""
 
 
 @dataclass
 class Figures:
-    """What a competitor did on a corpus: seconds and MiB of each round; bytes, files and frames of the last."""
+    """Figures of a competitor on a corpus: seconds and MiB of each round; bytes, files and frames of the last one."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -38,15 +38,23 @@ class Figures:
     bytes: int = 0
     files: int = 0
     frames: int | None = None
-    said: str = ""
 
-    def median(self, what: str) -> float:
-        """Return the median of the rounds."""
-        return statistics.median(getattr(self, what))
+    def median(self, kind: str) -> float:
+        """Return the median of the rounds: of `wall`, `cpu` or `peak`."""
+        return statistics.median(getattr(self, kind))
 
 
 def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[dict[str, float], str]:
-    """Run a command in a folder and return its wall and CPU seconds and peak MiB, and what it printed.
+    """Run a command in a folder; return `wall` and `cpu` seconds and `peak` MiB, and its output.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    folder : Path
+        Working directory.
+    environment : mapping of str to str
+        Additional environment variables.
 
     Raises
     ------
@@ -68,11 +76,11 @@ def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     answer.unlink(missing_ok=True)
     if measured["code"]:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-        raise Failed(f"exit code {measured['code']}: {(lines or ['no word'])[-1][:120]}")
+        raise Failed(f"exit code {measured['code']}: {(lines or ['no output'])[-1][:120]}")
     return measured, done.stdout
 
 
-def note(figures: Figures, measured: Mapping[str, float]) -> None:
+def add_round(figures: Figures, measured: Mapping[str, float]) -> None:
     """Add the figures of one round."""
     figures.wall.append(measured["wall"])
     figures.cpu.append(measured["cpu"])
@@ -85,28 +93,28 @@ def size_of(folder: Path) -> tuple[int, int]:
     return sum(sizes), len(sizes)
 
 
-def fresh(folder: Path) -> Path:
-    """Return a new folder below `folder`; what earlier runs left there stays as long as there is room for it.
+def new_folder(folder: Path) -> Path:
+    """Return a new folder below `folder`; outputs of earlier runs stay there up to `LARGEST` bytes.
 
-    For a minute after files were deleted, ext4 takes several times as long to make new ones. Of those who run in turn
-    that would strike whoever writes the most files. All of it is on the disk before the next one starts.
+    For a minute after a deletion, ext4 creates files several times slower, which would slow down the competitors with
+    the most files. `sync` writes all earlier outputs to the disk before the next run starts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     before = sorted(folder.iterdir())
-    if sum(size_of(path)[0] for path in before) > ROOM:
+    if sum(size_of(path)[0] for path in before) > LARGEST:
         for path in before:
             shutil.rmtree(path)
-    here = folder / f"{1 + max((int(path.name) for path in before), default=0):04d}"
-    here.mkdir()
+    new = folder / f"{1 + max((int(path.name) for path in before), default=0):04d}"
+    new.mkdir()
     os.sync()
-    return here
+    return new
 
 
-ROOM = 8 << 30  # bytes of what runs wrote
+LARGEST = 8 << 30  # bytes of earlier outputs
 
 
 def machine() -> dict[str, str | int]:
-    """Return what the figures were taken on."""
+    """Return the facts of this machine that are shown with the figures."""
     model = "unknown processor"
     with open("/proc/cpuinfo") as stream:
         model = next((line.split(":")[1].strip() for line in stream if line.startswith("model name")), model)

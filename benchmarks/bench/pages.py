@@ -1,4 +1,4 @@
-"""What a benchmark says: tables in Markdown and a chart as SVG, from its figures."""
+"""The figures of a benchmark as tables in Markdown and as a chart in SVG."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Any
 from dicomzarr.stages.render_report.svg import Plot, linear
 
 START, END = "<!-- bench: made by ./run bench --page -->", "<!-- end of bench -->"
-# Outside the report there is no page whose style sheet could give the colours.
+# The chart has no style sheet, unlike the report.
 COLOURS = {"ink": "#222", "muted": "#666", "rule": "#ccc", "accent": "#2b6a8c", "paper": "#fff"}
 
 
-def frames_text(found: int | None, expected: int) -> str:
-    """Return how many frames came out, loudly where some are lost."""
-    if found is None:
+def frames_text(written: int | None, expected: int) -> str:
+    """Return the number of written frames as text; in bold if some are lost."""
+    if written is None:
         return "–"
-    return f"{found:,}" if found == expected else f"**{found:,} of {expected:,}: LOST {expected - found:,}**"
+    return f"{written:,}" if written == expected else f"**{written:,} of {expected:,}: LOST {expected - written:,}**"
 
 
-def markdown(said: Mapping[str, Any]) -> str:
+def markdown(figures: Mapping[str, Any]) -> str:
     """Return the tables."""
-    machine = said["machine"]
+    machine = figures["machine"]
     lines = [
-        f"{said['date']}, {machine['processor']}, {said['cores']} cores, {machine['memory_gib']} GiB; medians of "
-        f"{said['rounds']} rounds in turn on a warm cache, load at start {machine['load_at_start']}; "
-        f"preset `{said['preset']}`.",
+        f"{figures['date']}, {machine['processor']}, {figures['cores']} cores, {machine['memory_gib']} GiB; medians of "
+        f"{figures['rounds']} rounds in turn on a warm cache, load at start {machine['load_at_start']}; "
+        f"preset `{figures['preset']}`.",
         "",
         "| | found | must | goal | |",
         "|---|---|---|---|---|",
     ]
-    for row in said["targets"]:
-        found = "–" if row["found"] is None else f"{row['found']:.3g}"
-        lines.append(f"| {row['name']} | {found} | {row['must']:g} | {row['goal']:g} | {row['verdict']} |")
-    for corpus in said["corpora"]:
+    for row in figures["targets"]:
+        value = "–" if row["found"] is None else f"{row['found']:.3g}"
+        lines.append(f"| {row['name']} | {value} | {row['must']:g} | {row['goal']:g} | {row['verdict']} |")
+    for corpus in figures["corpora"]:
         lines += [
             "",
             f"**{corpus['title']}**, {corpus['bytes'] / 1e6:,.0f} MB, {corpus['frames']:,} frames",
@@ -44,23 +44,23 @@ def markdown(said: Mapping[str, Any]) -> str:
             "| | wall s | CPU s | peak MiB | MB out | files out | frames out |",
             "|---|---|---|---|---|---|---|",
         ]
-        for one in corpus["competitors"]:
-            if one["failed"]:
-                lines.append(f"| {one['name']} | failed: {one['failed']} | | | | | |")
+        for row in corpus["competitors"]:
+            if row["failed"]:
+                lines.append(f"| {row['name']} | failed: {row['failed']} | | | | | |")
                 continue
-            frames = frames_text(one["frames"], corpus["frames"])
-            numbers = f"{one['wall']:.2f} | {one['cpu']:.2f} | {one['peak']:.0f}"
-            lines.append(f"| {one['name']} | {numbers} | {one['bytes'] / 1e6:,.0f} | {one['files']:,} | {frames} |")
+            frames = frames_text(row["frames"], corpus["frames"])
+            numbers = f"{row['wall']:.2f} | {row['cpu']:.2f} | {row['peak']:.0f}"
+            lines.append(f"| {row['name']} | {numbers} | {row['bytes'] / 1e6:,.0f} | {row['files']:,} | {frames} |")
     return "\n".join(lines) + "\n"
 
 
-def chart(said: Mapping[str, Any]) -> str:
-    """Return the wall seconds of everyone on every corpus as bars."""
+def chart(figures: Mapping[str, Any]) -> str:
+    """Return a bar chart of the wall seconds of all competitors on all corpora."""
     rows = [
-        (f"{corpus['name']}: {one['name']}", one["wall"])
-        for corpus in said["corpora"]
-        for one in corpus["competitors"]
-        if not one["failed"]
+        (f"{corpus['name']}: {row['name']}", row["wall"])
+        for corpus in figures["corpora"]
+        for row in corpus["competitors"]
+        if not row["failed"]
     ]
     plot = Plot(16 + 22 * len(rows), left=150, bottom=8, top=4, right=60)
     plot.scale_x(linear, 0, max([wall for _, wall in rows], default=1))
@@ -81,7 +81,7 @@ def _coloured(svg: str) -> str:
 
 
 def write_into(path: Path, text: str) -> None:
-    """Put the tables between the markers of a page."""
+    """Replace the text between the markers of a page."""
     page = path.read_text(encoding="utf-8")
     head, rest = page.split(START, 1)
     path.write_text(f"{head}{START}\n\n{text}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Who takes part: this workflow, a naive script, `cat`, and tools of others in environments of their own."""
+"""The competitors: this workflow, a naive script, `cat`, and other tools in their own environments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-# Environment -> what is installed into it.
+# The package of each environment.
 PACKAGES = {
     "dcm2niix": "dcm2niix==1.0.20260724",
     "simpleitk": "simpleitk==2.5.7",
@@ -52,12 +52,19 @@ print("frames", frames)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A competitor: how to start it on a source, and how to count the frames it wrote (None: it does not say).
+    """A competitor.
 
     Attributes
     ----------
+    name : str
+    command : callable
+        Returns the command for a source and an output folder.
+    frames : callable
+        Returns the number of written frames from the output folder and the printed text; None if it is not known.
     corpora : tuple of str
-        Where it takes part.
+        Names of the corpora on which it runs.
+    environment : dict of str to str
+        Additional environment variables.
     """
 
     name: str
@@ -67,21 +74,21 @@ class Peer:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def said_frames(_: Path, said: str) -> int | None:
-    """Return the number that a script printed last."""
-    found = [line.split()[1] for line in said.splitlines() if line.startswith("frames ")]
-    return int(found[-1]) if found else None
+def printed_frames(_: Path, printed: str) -> int | None:
+    """Return the number in the last line `frames N` of the output of a script."""
+    numbers = [line.split()[1] for line in printed.splitlines() if line.startswith("frames ")]
+    return int(numbers[-1]) if numbers else None
 
 
 def frames_of_dataset(out: Path, _: str) -> int | None:
-    """Return the frames of a dataset; none where an array did not read back exactly."""
+    """Return the number of frames of a dataset; 0 if an array did not read back exactly."""
     counts: dict[str, int] = json.loads((out / "dataset" / "dataset.json").read_text())["counts"]
     exact = ",mismatch," not in (out / "dataset" / "reports" / "depth.csv").read_text()
     return counts["frames"] if exact else 0
 
 
 def frames_of_nifti(out: Path, _: str) -> int | None:
-    """Return the slices of all NIfTI files, by the dimensions in bytes 40 to 56 of their headers."""
+    """Return the number of slices in all NIfTI files, from `dim` in bytes 40 to 56 of their headers."""
     total = 0
     for path in [*out.rglob("*.nii"), *out.rglob("*.nii.gz")]:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
@@ -91,7 +98,7 @@ def frames_of_nifti(out: Path, _: str) -> int | None:
 
 
 def workflow(compression: str, cores: int) -> Callable[[Path, Path], list[str]]:
-    """Return the command of a whole run, verification included."""
+    """Return a function for the command of a whole run, checks included."""
 
     def command(source: Path, out: Path) -> list[str]:
         config = out.parent / "config.json"
@@ -102,8 +109,8 @@ def workflow(compression: str, cores: int) -> Callable[[Path, Path], list[str]]:
     return command
 
 
-def span(out: Path) -> float:
-    """Return the seconds from the first line that extraction logged to the last of the checks."""
+def extraction_seconds(out: Path) -> float:
+    """Return the seconds from the first log line of the extraction to the last log line of the checks."""
     times = []
     for path in [*(out / "logs").glob("extract_batch/*.log"), *(out / "logs").glob("check_batch/*.log")]:
         lines = path.read_text().splitlines()
@@ -112,57 +119,57 @@ def span(out: Path) -> float:
 
 
 def environment(name: str, folder: Path) -> Path | None:
-    """Return the programs of a peer's environment, made on first use, or None where it cannot be installed."""
-    place = folder / name
-    done = place / "installed.txt"
-    if not done.exists() or done.read_text() != PACKAGES[name]:
-        print(f"installing {PACKAGES[name]} into {place}", file=sys.stderr, flush=True)
-        venv.create(place, with_pip=True, clear=True)
-        install = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", PACKAGES[name]]
+    """Return the `bin` folder of a tool's environment, made on first use; None if it cannot be installed."""
+    path = folder / name
+    stamp = path / "installed.txt"
+    if not stamp.exists() or stamp.read_text() != PACKAGES[name]:
+        print(f"installing {PACKAGES[name]} into {path}", file=sys.stderr, flush=True)
+        venv.create(path, with_pip=True, clear=True)
+        install = [str(path / "bin" / "python"), "-m", "pip", "install", "--quiet", PACKAGES[name]]
         if subprocess.run(install, check=False).returncode:
-            print(f"{PACKAGES[name]} cannot be installed here: it does not take part", file=sys.stderr, flush=True)
+            print(f"{PACKAGES[name]} cannot be installed: it is left out", file=sys.stderr, flush=True)
             return None
-        done.write_text(PACKAGES[name])
-    return place / "bin"
+        stamp.write_text(PACKAGES[name])
+    return path / "bin"
 
 
-def peers(cores: int, environments: Path, wanted: Sequence[str]) -> list[Peer]:
-    """Return everyone who takes part on this machine.
+def peers(cores: int, environments: Path, tools: Sequence[str]) -> list[Peer]:
+    """Return the competitors on this machine.
 
     Parameters
     ----------
     cores : int
-        Of the workflow; the others take what they take.
+        Cores of the workflow; other tools use as many as they choose.
     environments : Path
-        Where environments of peers are kept.
-    wanted : sequence of str
-        Names of `PACKAGES` to take from the registry.
+        Folder for environments of other tools.
+    tools : sequence of str
+        Keys of `PACKAGES`, to be installed from the package registry.
     """
-    every = ("ct", "mr", "mixed", "many")
-    ours = (*every, "one", "large", "half", "quarter")
-    found = [
+    usual = ("ct", "mr", "mixed", "many")
+    ours = (*usual, "one", "large", "half", "quarter")
+    competitors = [
         Peer("balanced", workflow("balanced", cores), frames_of_dataset, ours, KEY),
         Peer("fast", workflow("fast", cores), frames_of_dataset, ("ct",), KEY),
         Peer("balanced, 1 core", workflow("balanced", 1), frames_of_dataset, ("ct",), KEY),
-        Peer("naive script", _script(sys.executable, NAIVE), said_frames, every[:3]),
-        Peer("cat", _cat, _nothing, every),
+        Peer("naive script", _script(sys.executable, NAIVE), printed_frames, usual[:3]),
+        Peer("cat", _cat, _unknown, usual),
     ]
-    places = {name: environment(name, environments) for name in wanted}
-    if tool := places.get("dcm2niix"):
-        for flag, corpora in (("n", (*every[:3], "half")), ("y", ("ct",))):
-            found.append(Peer(f"dcm2niix -z {flag}", _dcm2niix(tool, flag), frames_of_nifti, corpora))
-    if tool := places.get("simpleitk"):
-        found.append(Peer("SimpleITK", _script(str(tool / "python"), SIMPLEITK), said_frames, ("ct",)))
-    if tool := places.get("imagetools"):
-        found.append(Peer("med-imagetools", _imagetools(tool), frames_of_nifti, ("ct",)))
-    return found
+    bin_folders = {name: environment(name, environments) for name in tools}
+    if tool := bin_folders.get("dcm2niix"):
+        for flag, corpora in (("n", (*usual[:3], "half")), ("y", ("ct",))):
+            competitors.append(Peer(f"dcm2niix -z {flag}", _dcm2niix(tool, flag), frames_of_nifti, corpora))
+    if tool := bin_folders.get("simpleitk"):
+        competitors.append(Peer("SimpleITK", _script(str(tool / "python"), SIMPLEITK), printed_frames, ("ct",)))
+    if tool := bin_folders.get("imagetools"):
+        competitors.append(Peer("med-imagetools", _imagetools(tool), frames_of_nifti, ("ct",)))
+    return competitors
 
 
 def _cat(source: Path, _: Path) -> list[str]:
     return ["sh", "-c", f"find '{source}' -type f -exec cat {{}} + >/dev/null"]
 
 
-def _nothing(_: Path, __: str) -> int | None:
+def _unknown(_: Path, __: str) -> int | None:
     return None
 
 

@@ -1,4 +1,4 @@
-"""The ratios that count, what must hold and what is hoped for, on two cores."""
+"""The targets of the benchmark on two cores: limits that must hold, and goals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from benchmarks.bench.measure import Figures
 
-# {(corpus, competitor): figures}; beside them {corpus: bytes} and single numbers by name.
+# {(corpus, competitor): figures}
 Table = Mapping[tuple[str, str], Figures]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All that a benchmark knows at its end.
+    """All figures of a benchmark.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Measured:
     sizes : mapping
         Bytes of each corpus.
     single : mapping
-        Seconds that belong to no whole run: `no-op`, `one new`, `two cores`, `one core`.
+        Seconds that are not of a whole run: `no-op`, `one new`, `two cores`, `one core`.
     """
 
     table: Table
@@ -37,7 +37,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A ratio (or seconds, or MiB): how to get it, and what it must and should be."""
+    """A ratio (or seconds, or MiB): its value, the limit `must` and the `goal`."""
 
     name: str
     value: Callable[[Measured], float]
@@ -46,21 +46,27 @@ class Target:
 
 
 def _wall(corpus: str, ours: str, theirs: str) -> Callable[[Measured], float]:
-    return lambda found: found.wall(corpus, ours) / found.wall(corpus, theirs)
+    return lambda measured: measured.wall(corpus, ours) / measured.wall(corpus, theirs)
 
 
-def _per_gigabyte(found: Measured, name: str) -> float:
-    return (found.wall("ct", name) - found.wall("half", name)) / (found.sizes["ct"] - found.sizes["half"]) * 1e9
+def _per_gigabyte(measured: Measured, name: str) -> float:
+    return (
+        (measured.wall("ct", name) - measured.wall("half", name))
+        / (measured.sizes["ct"] - measured.sizes["half"])
+        * 1e9
+    )
 
 
-def _exponent(found: Measured) -> float:
-    fixed = found.wall("one", "balanced")
-    parts = [found.wall(corpus, "balanced") - fixed for corpus in ("quarter", "ct")]
-    return math.log(parts[1] / parts[0]) / math.log(found.sizes["ct"] / found.sizes["quarter"])
+def _exponent(measured: Measured) -> float:
+    fixed = measured.wall("one", "balanced")
+    parts = [measured.wall(corpus, "balanced") - fixed for corpus in ("quarter", "ct")]
+    return math.log(parts[1] / parts[0]) / math.log(measured.sizes["ct"] / measured.sizes["quarter"])
 
 
-def _peak(found: Measured) -> float:
-    return max(max(figures.peak) for (_, name), figures in found.table.items() if name.startswith(("balanced", "fast")))
+def _peak(measured: Measured) -> float:
+    return max(
+        max(figures.peak) for (_, name), figures in measured.table.items() if name.startswith(("balanced", "fast"))
+    )
 
 
 TARGETS = (
@@ -70,20 +76,20 @@ TARGETS = (
     Target("wall, balanced ÷ dcm2niix -z y, CT", _wall("ct", "balanced", "dcm2niix -z y"), 0.3, 0.2),
     Target(
         "seconds per further GB, balanced ÷ dcm2niix -z n",
-        lambda found: _per_gigabyte(found, "balanced") / _per_gigabyte(found, "dcm2niix -z n"),
+        lambda measured: _per_gigabyte(measured, "balanced") / _per_gigabyte(measured, "dcm2niix -z n"),
         1.0,
         0.7,
     ),
-    Target("a whole run on one series of 10 slices, s", lambda found: found.wall("one", "balanced"), 8, 4),
+    Target("a whole run on one series of 10 slices, s", lambda measured: measured.wall("one", "balanced"), 8, 4),
     Target(
         "CPU, fast ÷ cat of all files, CT",
-        lambda found: found.table["ct", "fast"].median("cpu") / found.table["ct", "cat"].median("cpu"),
+        lambda measured: measured.table["ct", "fast"].median("cpu") / measured.table["ct", "cat"].median("cpu"),
         12,
         6,
     ),
     Target(
         "wall, 2 cores ÷ 1 core, extraction and checks",
-        lambda found: found.single["two cores"] / found.single["one core"],
+        lambda measured: measured.single["two cores"] / measured.single["one core"],
         0.62,
         0.55,
     ),
@@ -91,23 +97,23 @@ TARGETS = (
     Target("wall, balanced ÷ dcm2niix -z n, small MR", _wall("mr", "balanced", "dcm2niix -z n"), 1.2, 0.8),
     Target(
         "bytes, balanced ÷ dcm2niix -z y, CT",
-        lambda found: found.table["ct", "balanced"].bytes / found.table["ct", "dcm2niix -z y"].bytes,
+        lambda measured: measured.table["ct", "balanced"].bytes / measured.table["ct", "dcm2niix -z y"].bytes,
         1.0,
         0.8,
     ),
-    Target("a run with nothing to do, s", lambda found: found.single["no-op"], 15, 8),
-    Target("one new series beside all old ones, s", lambda found: found.single["one new"], 40, 20),
+    Target("a run with nothing to do, s", lambda measured: measured.single["no-op"], 15, 8),
+    Target("one new series beside all old ones, s", lambda measured: measured.single["one new"], 40, 20),
     Target("exponent of time over size, CT, 1/4 to 1", _exponent, 1.05, 1.0),
     Target("peak memory of a process, any corpus, MiB", _peak, 512, 300),
 )
 
 
-def judged(found: Measured) -> list[dict[str, str | float | None]]:
-    """Return each target with what was found; None where somebody it needs did not take part."""
+def verdicts(measured: Measured) -> list[dict[str, str | float | None]]:
+    """Return each target with its value and verdict; the value is None if a competitor or corpus is missing."""
     rows: list[dict[str, str | float | None]] = []
     for target in TARGETS:
         try:
-            value: float | None = round(target.value(found), 3)
+            value: float | None = round(target.value(measured), 3)
         except (KeyError, ValueError, ZeroDivisionError):
             value = None
         verdict = "not measured" if value is None else "goal" if value <= target.goal else "must"

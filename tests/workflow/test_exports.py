@@ -347,7 +347,7 @@ def test_a_lost_file_is_made_anew_by_the_run_that_asks_for_it(mine: Workflow, la
     mine.write_config()
     assert launch(mine, "status").returncode == 0  # a run that asks for no export has nothing to do
     status = launch(mine, "status", "export_png")
-    assert status.returncode == 2 and "files or records of export_png are missing or cut (1)" in status.stdout
+    assert status.returncode == 2 and "files or records of export_png are missing or damaged (1)" in status.stdout
     assert launch(mine, "verify").returncode == 1
     (mine.results / "exports/npz/report.csv").unlink()
     export(mine, *TARGETS)

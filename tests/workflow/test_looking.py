@@ -203,7 +203,7 @@ def test_a_job_refuses_what_is_damaged_and_the_next_run_makes_it_anew(mine: Work
     before, path = mine.sealed(), min(mine.results.glob(name))
     flip(path, whole=True)
     run = mine.run(ok=False)
-    assert run.process.returncode == 1 and "is damaged and was taken back" in run.output
+    assert run.process.returncode == 1 and "is damaged; its record was deleted" in run.output
     assert "internal error" not in run.output and not (mine.results / "dataset/dataset.json").exists()
     assert mine.run().sealed == before
     assert verify_dataset.verify(Results(mine.results)).good
@@ -337,7 +337,7 @@ def test_looking_needs_no_right_to_write(mine: Workflow, launch: Launch, read_on
     mine.write_config(compression="fast")
     pending = launch(mine, "status", **before)
     assert pending.returncode == 2 and "source: 3 entries are gone" in pending.stdout, pending.stderr
-    assert "results: they cannot be written from here" in pending.stdout
+    assert "results: not writable from here" in pending.stdout
     assert snapshot(mine.results) == seen
 
 
@@ -375,7 +375,7 @@ def test_diff_says_when_only_the_account_of_the_source_differs(mine: Workflow, l
     mine.run()
     done = launch(mine, "diff", str(tmp_path / "old"), config=False)
     assert done.returncode == 1 and "counts   skipped: 0 -> 1" in done.stdout
-    assert done.stdout.endswith("the same volumes, another account of the source; another seal\n")
+    assert done.stdout.endswith("the same volumes, but different tables of the source; another seal\n")
     (mine.source / "folder 0" / "a copy.dcm").unlink()
     assert launch(mine, "status").stdout.startswith("source: 1 entry is gone\njobs: ")
 
@@ -392,11 +392,11 @@ def test_a_source_that_lost_its_files_is_refused_until_confirmed(mine: Workflow)
         (mine.source / f"folder {number}").rename(aside / f"folder {number}")
     refused = mine.run(ok=False)
     assert refused.process.returncode == 1
-    assert "of the 15 files that the last run found, 9 are gone; nothing was changed" in refused.output
+    assert "9 of the 15 files of the last run are missing; nothing was changed" in refused.output
     assert snapshot(mine.results) == before
     for path in list(mine.source.iterdir()):
         path.rename(aside / path.name)
-    assert "15 are gone" in mine.run(ok=False, largest_drop=1.0).output
+    assert "15 of the 15 files of the last run are missing" in mine.run(ok=False, largest_drop=1.0).output
     for path in list(aside.iterdir())[3:]:
         path.rename(mine.source / path.name)
     run = mine.run("--config", "confirm_drop=true", "keep_removed=true")

@@ -27,7 +27,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"burned_in": "maybe"}, ("'burned_in'", "skip, keep")),
     ({"burned_in_reason": " "}, ("'burned_in_reason' is empty",)),
     ({"gate": {"quarantined": -1}}, ("'gate.quarantined'", "-1", "from 0")),
-    ({"gate": {"quarantine": 0}}, ("'gate.quarantine' is no finding", "did you mean 'quarantined'")),
+    ({"gate": {"quarantine": 0}}, ("'gate.quarantine' is not a finding", "did you mean 'quarantined'")),
     ({"gate": 1}, ("'gate'", "a mapping")),
     ({"spacing_tolerance": 0}, ("'spacing_tolerance'", "above 0")),
     ({"spacing_tolerance": "thin"}, ("'spacing_tolerance'", "'thin' (text)", "a number")),

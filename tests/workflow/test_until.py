@@ -27,7 +27,7 @@ def test_what_cannot_be_left_out_is_refused(workflow: Workflow) -> None:
     for arguments, words in (
         (("--omit-from", "check_batch"), "--until extract_batch"),
         (("-O", "render_report"), "--omit-from render_report: not possible here"),
-        (("seal_dataset", "--until", "extract_batch"), "name the target all_extracted alone"),
+        (("seal_dataset", "--until", "extract_batch"), "use the target all_extracted alone"),
     ):
         run = workflow.run(*arguments, ok=False)
         assert run.process.returncode == 1 and words in run.output and "Traceback" not in run.output

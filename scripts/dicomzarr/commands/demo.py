@@ -1,4 +1,4 @@
-"""`./run demo`: the workflow on the built-in data set, then a table of what came out."""
+"""`./run demo`: run the workflow on the built-in data set, then print a table of the results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ small_cells: 1
 
 
 def run_demo(arguments: Sequence[str]) -> int:
-    """Run the workflow on the built-in data set and print what came out; return the exit status."""
+    """Run the workflow on the built-in data set and print a table of the results; return the exit status."""
     make_files()
     status = run_snakemake(["--configfile", str(DEMO / "config.yaml"), *arguments], ROOT)
     dataset = ROOT / DEMO / "results" / "dataset"
@@ -34,21 +34,21 @@ def run_demo(arguments: Sequence[str]) -> int:
 
 
 def make_files() -> None:
-    """Make the demo's files unless those that this version makes are there.
+    """Write the files of the demo unless they are up to date.
 
     Raises
     ------
     UserError
-        If that fails.
+        If writing them fails.
     """
     folder = ROOT / DEMO
     recipe = Path(__file__).with_name("demo_files.py").read_bytes() + (ROOT / "requirements.lock").read_bytes()
-    made, wanted = folder / "source.stamp", hashlib.sha256(recipe).hexdigest()
+    stamp, digest = folder / "source.stamp", hashlib.sha256(recipe).hexdigest()
     with suppress(OSError):
-        if made.read_text() == wanted and (folder / "source").is_dir() and (folder / "config.yaml").exists():
+        if stamp.read_text() == digest and (folder / "source").is_dir() and (folder / "config.yaml").exists():
             return
     command = ["python", "-P", "-m", "dicomzarr.commands.demo_files", str(DEMO / "source")]
     if call(command, interrupt=Interrupt.ENDS, PYTHONPATH=str(SCRIPTS)) != 0:
-        raise UserError("The demo's files could not be made (see above)")
+        raise UserError("The files of the demo could not be written (see above)")
     (folder / "config.yaml").write_text(CONFIG)
-    made.write_text(wanted)
+    stamp.write_text(digest)

@@ -1,6 +1,6 @@
-"""The built-in data set: the files of the pydicom wheel in a hospital's disorder, and volumes whose voxels are known.
+"""The built-in data set: the files of the pydicom wheel, scattered as on a hospital's disk, and generated volumes.
 
-Nothing is downloaded. Every person named by a generated file is made up. The tree is the same each time it is built.
+Nothing is downloaded. All persons in generated files are made up. The tree is the same each time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Where the files of pydicom/data go, by the beginning of their path; the first that fits wins. As on the disks of
-# hospitals: spaces, accents, several patients in a folder, one patient in several, and one very deep folder.
+# Target folder by the start of a path in pydicom/data; the first match counts. As on the disks of hospitals: spaces,
+# accents, several patients in a folder, one patient in several folders, and one very deep folder.
 MEDIA = "test_files/dicomdirtests/"
-ROOMS = (
+TARGET_FOLDERS = (
     (MEDIA + "TINY_ALPHA/", "CD Import/Dr. Sample 2019-03-11"),
     (MEDIA, "CD Import/ext_media (copy 2)"),
     ("charset_files/", "Überweisungen/various, unsorted"),
@@ -40,14 +40,14 @@ ROOMS = (
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A generated volume and the place of its slices.
+    """A generated volume and the position of its slices.
 
     Attributes
     ----------
     name : str
-        Seed of its UIDs and of the disorder of its files.
+        Seed of its UIDs and of the order of its files.
     folder, suffix : str
-        Folder of its files, relative to the source, and how their names end.
+        Folder of its files, relative to the source, and the suffix of their names.
     voxels : ndarray of int16 or uint16, shape (t, z, y, x)
         Stored values.
     bits_stored : int
@@ -61,7 +61,7 @@ class Stack:
     header : mapping of str to object
         The attributes that its files share, by keyword.
     echo_times : tuple of float
-        Echo Time (0018,0081) at each index of t, ms; empty where there is none.
+        Echo Time (0018,0081) at each index of t, ms; empty if there is none.
     """
 
     name: str
@@ -83,12 +83,12 @@ class Stack:
 
 
 def build(target: Path) -> None:
-    """Lay the data set down at `target`, whole or not at all; what was there is replaced.
+    """Write the data set to `target`, completely or not at all; an old one is replaced.
 
     Parameters
     ----------
     target : Path
-        The folder to make. It is built beside, as ``<target>.partial``, and renamed.
+        The folder. It is written as ``<target>.partial`` first, then renamed.
     """
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -102,11 +102,11 @@ def build(target: Path) -> None:
     partial.rename(target)
 
 
-# ---- Files that are there already
+# ---- Existing files
 
 
 def copy_wheel_files(target: Path) -> None:
-    """Copy the data files of the pydicom wheel, unchanged, into the rooms of the hospital."""
+    """Copy the data files of the pydicom wheel, unchanged, to their target folders."""
     from pydicom import data
 
     wheel = Path(data.__file__).parent
@@ -120,26 +120,26 @@ def copy_wheel_files(target: Path) -> None:
 
 
 def place(relative: PurePosixPath, number: int) -> PurePosixPath:
-    """Return where a file of the wheel goes: its room, and a name such as modalities and exports give.
+    """Return the target path of a file of the wheel: its folder, and a name as modalities and exports give them.
 
     Parameters
     ----------
     relative : PurePosixPath
         Path below ``pydicom/data``.
     number : int
-        Running number of the file; no two share it.
+        Running number of the file.
     """
-    beginning, room = next(entry for entry in ROOMS if str(relative).startswith(entry[0]))
-    if beginning.startswith(MEDIA):  # a medium stays whole, or its DICOMDIR would point nowhere
-        return PurePosixPath(room) / relative.relative_to(beginning)
+    start, folder = next(entry for entry in TARGET_FOLDERS if str(relative).startswith(entry[0]))
+    if start.startswith(MEDIA):  # paths in its DICOMDIR must stay valid
+        return PurePosixPath(folder) / relative.relative_to(start)
     if relative.suffix != ".dcm":
-        return PurePosixPath(room, relative.name)
+        return PurePosixPath(folder, relative.name)
     names = (relative.name, relative.stem, f"{relative.stem}.IMA", f"IM{number:06d}", f"{relative.stem.upper()}.DCM")
-    return PurePosixPath(room, names[number % len(names)])
+    return PurePosixPath(folder, names[number % len(names)])
 
 
 def add_clutter(target: Path) -> None:
-    """Add what else lies about: a note, a thumbnail cache, an empty file, an archive."""
+    """Add files that are not DICOM: a note, a thumbnail cache, an empty file, an archive."""
     (target / "README.txt").write_text("Please do not delete, radiology needs this.\n", encoding="utf-8")
     (target / "Radiology" / "Thumbs.db").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(1016))
     (target / "Radiology" / "MISC").mkdir()  # empty
@@ -149,7 +149,7 @@ def add_clutter(target: Path) -> None:
         archive.writestr(note, "No images in here.\n")
 
 
-# ---- Generated volumes: rational arithmetic alone, so that every machine makes the same voxels
+# ---- Generated volumes: rational arithmetic only, so that every machine generates the same voxels
 
 
 def stacks() -> tuple[Stack, ...]:
@@ -253,7 +253,7 @@ def chest() -> NDArray[np.int16]:
 
 
 def head() -> NDArray[np.uint16]:
-    """Return a head of 24 slices as MR shows it, brighter towards one side as a surface coil makes it.
+    """Return an MR of a head, 24 slices, brighter on one side, as with a surface coil.
 
     Returns
     -------
@@ -321,7 +321,7 @@ def ellipsoid(
 
 
 def write_stack(stack: Stack, target: Path) -> None:
-    """Write one file a slice, in two folders; neither names nor Instance Numbers follow the position."""
+    """Write one file per slice, in two folders; neither names nor Instance Numbers follow the position."""
     import numpy as np
     from pydicom.uid import generate_uid
 
@@ -342,7 +342,7 @@ def write_stack(stack: Stack, target: Path) -> None:
 
 
 def header_of(stack: Stack, t: int, z: int) -> Any:
-    """Return the data set of one slice, with its pixels, but for the UIDs above the image and the Instance Number."""
+    """Return the data set of one slice, without Study and Series Instance UIDs and Instance Number."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
 
@@ -378,5 +378,5 @@ def header_of(stack: Stack, t: int, z: int) -> Any:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python demo.py TARGET")
+        sys.exit("usage: python -m dicomzarr.commands.demo_files TARGET")
     build(Path(sys.argv[1]))

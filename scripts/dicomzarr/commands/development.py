@@ -1,4 +1,4 @@
-"""`./run test`, `./run check` and `./run bench`: for who works on the code."""
+"""`./run test`, `./run check` and `./run bench`: commands for developers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHECKS = (
 def run_tests(arguments: Sequence[str]) -> int:
     """Run the tests; with --quick, the unit tests that need no Snakemake, compiler or browser and are not slow.
 
-    The other arguments are those of pytest; a path among them takes the place of all unit tests.
+    Other arguments are passed to pytest; a path among them replaces `tests/unit`.
     """
     quick, others = "--quick" in arguments, [argument for argument in arguments if argument != "--quick"]
     if quick:
@@ -38,15 +38,15 @@ def run_tests(arguments: Sequence[str]) -> int:
 
 
 def run_bench(arguments: Sequence[str]) -> int:
-    """Time whole runs against other tools, on corpora made for it."""
+    """Time whole runs against other tools, on generated corpora."""
     paths = os.pathsep.join([str(ROOT), str(SCRIPTS)])
     return call(["python", "-m", "benchmarks.bench", *arguments], Path.cwd(), PYTHONPATH=paths)
 
 
 def run_check(arguments: Sequence[str]) -> int:
-    """Run every check of CI, tests last; go on after a failure, so that one run reports all."""
+    """Run every check of CI, tests last; continue after a failure, so that one run reports all."""
     if arguments:
-        raise UserError("./run check takes no arguments; ./run test takes those of pytest")
+        raise UserError("./run check takes no arguments; ./run test takes arguments of pytest")
     failed = []
     for name, command in CHECKS:
         say(f"== {name}{command and ': ' + command}")
@@ -57,7 +57,7 @@ def run_check(arguments: Sequence[str]) -> int:
 
 
 def check_demo() -> int:
-    """Run the demo twice, as a user would; the second time there must be nothing to do."""
+    """Run the demo twice, as a user would; the second run must have nothing to do."""
     demo = [sys.executable, str(ROOT / "run"), "demo"]
     if call(demo) != 0:
         return 1
@@ -70,5 +70,5 @@ def check_demo() -> int:
     say(f"The second demo took {time.monotonic() - began:.1f} s")
     if status == 0 and "Nothing to be done" in printed:
         return 0
-    say("The second demo should have said: Nothing to be done")
+    say("The second demo did not print: Nothing to be done")
     return 1

@@ -1,6 +1,6 @@
-"""What differs between two datasets: added, grown, changed and retired volumes, configuration and software.
+"""`./run diff`: compare two datasets: added, grown, changed and retired volumes, configuration and software.
 
-The standard library alone: the launcher starts it as ``python -m dicomzarr.commands.diff OLD [NEW]``.
+Standard library only; also ``python -m dicomzarr.commands.diff OLD [NEW]``.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 
 NEW = Path("results") / "dataset"
 Rows = dict[str, dict[str, str]]
-# Columns of volumes.csv that say how bytes are laid out, not what they are.
+# Columns of volumes.csv that depend on how bytes are stored.
 _STORAGE = {"stored_bytes"}
 # And those that depend on the pseudonym key.
 _KEYED = {*_STORAGE, "array", "series_id", "study_id", "subject_id"}
 
 
 class NoDataset(Exception):
-    """A path names neither a dataset folder nor a dataset.json."""
+    """A path is neither a dataset folder nor a dataset.json."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A dataset, or what is known of it: `volumes` is None where there is only a dataset.json."""
+    """One of the two datasets; `volumes` is None if only its dataset.json is there."""
 
     sealed: dict[str, Any]
     volumes: Rows | None
@@ -61,7 +61,7 @@ def read(path: Path) -> Side:
 
 
 def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return ``{key: [old, new]}`` where two mappings differ; None stands for a missing key."""
+    """Return ``{key: [old, new]}`` for each difference of two mappings; None means a missing key."""
     return {key: [old.get(key), new.get(key)] for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
 
 
@@ -107,7 +107,7 @@ def _first(group: Sequence[tuple[str, ...]], equal: Mapping[tuple[str, ...], int
 
 def _volumes(old: Rows, new: Rows, same_key: bool) -> dict[str, Any]:
     left, right = (old, new) if same_key else _matched_by_pixels(old, new)
-    found: dict[str, Any] = {
+    changes: dict[str, Any] = {
         "added": sorted(right[name]["array"] for name in right.keys() - left.keys()),
         "retired": sorted(left[name]["array"] for name in left.keys() - right.keys()),
         "grown": {},
@@ -119,25 +119,25 @@ def _volumes(old: Rows, new: Rows, same_key: bool) -> dict[str, Any]:
         columns = _changed_keys(left[name], right[name])
         shown = {key: values for key, values in columns.items() if key not in hidden}
         if "pixel_digest" in shown and int(right[name]["frames"]) > int(left[name]["frames"]):
-            found["grown"][right[name]["array"]] = shown
+            changes["grown"][right[name]["array"]] = shown
         elif shown:
-            found["changed"][right[name]["array"]] = shown
+            changes["changed"][right[name]["array"]] = shown
         elif columns and same_key:
-            found["rewritten"] += 1
-    return found
+            changes["rewritten"] += 1
+    return changes
 
 
 def compare(old: Side, new: Side) -> dict[str, Any]:
-    """Return what differs, as a JSON value.
+    """Return the differences as a JSON value.
 
     Returns
     -------
     dict
-        `same_data` and `same_seal` (equal digests), `same_key` (where not, volumes are matched by their pixels, since
-        ids cannot be compared), `counts`, `config` and `software` as ``{key: [old, new]}``, and `volumes`: the arrays
-        `added` and `retired`; `grown` (more frames than before) and `changed` with the columns of volumes.csv that
-        differ; `rewritten`, how many only take other room. `volumes` is None where a side is a dataset.json alone and
-        the digests differ.
+        `same_data` and `same_seal` (equal digests), `same_key` (if not, volumes are matched by their pixels, since ids
+        differ), `counts`, `config` and `software` as ``{key: [old, new]}``, and `volumes`: the arrays `added` and
+        `retired`; `grown` (more frames than before) and `changed` with the columns of volumes.csv that differ;
+        `rewritten`, the number of arrays of which only the stored size differs. `volumes` is None if a side is only a
+        dataset.json and the digests differ.
     """
     same_key = old.sealed["key_check"] == new.sealed["key_check"]
     same_data = old.sealed["digest"] == new.sealed["digest"]
@@ -162,50 +162,50 @@ def _shown(values: list[Any]) -> str:
     return f"{old[:16]} -> {new[:16]}"
 
 
-def lines(found: Mapping[str, Any]) -> list[str]:
-    """Return a comparison for people."""
-    said = []
-    volumes = found["volumes"]
+def lines(differences: Mapping[str, Any]) -> list[str]:
+    """Return the differences as lines of text."""
+    text = []
+    volumes = differences["volumes"]
     if volumes is not None:
-        said += [f"added    {array}" for array in volumes["added"]]
+        text += [f"added    {array}" for array in volumes["added"]]
         for kind in ("grown", "changed"):
             for array, columns in volumes[kind].items():
                 changes = ", ".join(f"{key} {_shown(values)}" for key, values in columns.items())
-                said.append(f"{kind:<8} {array}  {changes}")
-        said += [f"retired  {array}" for array in volumes["retired"]]
+                text.append(f"{kind:<8} {array}  {changes}")
+        text += [f"retired  {array}" for array in volumes["retired"]]
     else:
-        said.append("volumes  cannot be told: keep volumes.csv beside each dataset.json")
-    if not found["same_key"]:
-        said.append("key      made with different keys: ids differ, volumes are matched by their pixels")
+        text.append("volumes  not compared: that needs volumes.csv beside each dataset.json")
+    if not differences["same_key"]:
+        text.append("key      made with different keys: ids differ, volumes are matched by their pixels")
     for part in ("counts", "config", "software"):
-        said += [f"{part:<8} {key}: {_shown(values)}" for key, values in found[part].items()]
-    data = "the same data" if found["same_data"] else "different data"
-    seal = "same seal" if found["same_seal"] else "another seal"
+        text += [f"{part:<8} {key}: {_shown(values)}" for key, values in differences[part].items()]
+    data = "the same data" if differences["same_data"] else "different data"
+    seal = "same seal" if differences["same_seal"] else "another seal"
     if volumes is not None:
         counts = [f"{len(volumes[kind])} {kind}" for kind in ("added", "grown", "changed", "retired")]
         data += ": " + ", ".join([*counts, f"{volumes['rewritten']} stored in other bytes"])
-        if not found["same_data"] and not any(volumes.values()):
-            data = "the same volumes, another account of the source"
-    return [*said, f"{data}; {seal}"]
+        if not differences["same_data"] and not any(volumes.values()):
+            data = "the same volumes, but different tables of the source"
+    return [*text, f"{data}; {seal}"]
 
 
 def main(arguments: list[str]) -> int:
-    """Compare two datasets; return 0 where their data is the same, 1 where it differs, 2 where one is missing.
+    """Compare two datasets; return 0 if their data is the same, 1 if it differs, 2 if one is missing.
 
-    Tables of the source are data too: a file that is only skipped makes a difference, with the same volumes.
+    The tables of the source are part of the data: one more skipped file is a difference, even if all volumes are equal.
     """
     parser = argparse.ArgumentParser(prog="./run diff", description="Compare two datasets.")
     parser.add_argument("old", type=Path, metavar="OLD", help="a dataset folder, or its dataset.json")
     parser.add_argument("new", type=Path, metavar="NEW", nargs="?", default=NEW, help=f"likewise; {NEW} by default")
     parser.add_argument("--json", action="store_true", help="as JSON")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        found = compare(read(asked.old), read(asked.new))
+        differences = compare(read(options.old), read(options.new))
     except NoDataset as error:
         print(f"diff: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(found, sort_keys=True) if asked.json else "\n".join(lines(found)))
-    return 0 if found["same_data"] else 1
+    print(json.dumps(differences, sort_keys=True) if options.json else "\n".join(lines(differences)))
+    return 0 if differences["same_data"] else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Child processes of the launcher, and the signals that stop it.
 
-SIGINT and SIGTERM raise `Stopped` in our own code. While a child runs they are waited for together with its end, so
-that no moment is left in which one could be lost. The launcher has no threads: functions may be called after a fork.
+SIGINT and SIGTERM raise `Stopped` in the launcher's own code. While a child runs, they are blocked and awaited together
+with SIGCHLD, so that none is lost. The launcher has no threads, so that `preexec_fn` is safe.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from typing import IO
 from dicomzarr.system.project import ROOT
 
 STOPPING = {signal.SIGINT, signal.SIGTERM}
-_SI_KERNEL = 0x80  # who sent a signal: not a process, but the terminal (sigaction(2))
+_SI_KERNEL = 0x80  # origin of a signal: the terminal, not a process (sigaction(2))
 
 
 class Interrupt(enum.Enum):
-    """What SIGINT from the terminal does to a child."""
+    """The effect of SIGINT from the terminal on a child."""
 
     REACHES = enum.auto()
-    REACHES_ONCE_READY = enum.auto()  # the child begins with SIGINT blocked, and unblocks it
-    ENDS = enum.auto()  # SIGTERM instead: for a Python that would print a traceback
+    REACHES_ONCE_READY = enum.auto()  # the child starts with SIGINT blocked, and unblocks it
+    ENDS = enum.auto()  # SIGTERM instead: for a Python program that would print a traceback
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM came.
+    """SIGINT or SIGTERM was received.
 
     Attributes
     ----------
     status : int
-        The exit status that follows from it.
+        The exit status for the launcher.
     """
 
     def __init__(self, number: int, status: int | None = None) -> None:
@@ -46,13 +46,13 @@ class Stopped(BaseException):
 
 
 def say(text: str) -> None:
-    """Tell the user what happens; standard output stays with the command that is run."""
+    """Print a message to standard error; standard output belongs to the child."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Raise `Stopped` at SIGINT and SIGTERM within the block; one that is ignored stays so (as with nohup)."""
+    """Raise `Stopped` on SIGINT and SIGTERM within the block, unless they are ignored (as with nohup)."""
 
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(number)
@@ -70,22 +70,22 @@ def stopped_by_signals() -> Iterator[None]:
 
 @contextmanager
 def delayed_signals(*more: signal.Signals) -> Iterator[Callable[[], None]]:
-    """Let SIGINT, SIGTERM and `more` wait until the block is done.
+    """Block SIGINT, SIGTERM and `more` until the end of the block.
 
     Yields
     ------
     callable
-        What a child calls after the fork, so that they do not wait in it.
+        Restores the signal mask; called in a child after the fork.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING | {*more})
 
-    def no_delay() -> None:
+    def restore_mask() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     try:
-        yield no_delay
+        yield restore_mask
     finally:
-        no_delay()
+        restore_mask()
 
 
 def call(
@@ -98,35 +98,40 @@ def call(
 ) -> int:
     """Run a program of the environment and return its exit status.
 
-    SIGTERM is passed on to it. So is SIGINT, as SIGTERM, unless it came from the terminal, which sends it to the child
-    as well: what is stopped twice by SIGINT may leave its own cleaning up half done.
+    SIGTERM is passed on to the child. SIGINT is passed on as SIGTERM, unless it came from the terminal, which sends it
+    to the child as well: a second SIGINT could interrupt the child's cleanup.
 
     Parameters
     ----------
     command : sequence of str
         Program and arguments.
     folder : Path
-        Where it runs.
+        Working directory.
     output : binary file, optional
-        What receives its standard output and errors; by default, they are ours.
+        Receives its standard output and standard error; by default, those of this process are used.
     interrupt : Interrupt
-        What SIGINT from the terminal does to it.
+        The effect of SIGINT from the terminal.
     **changes : str
-        Environment variables beside ours; PYTHONPATH is not ours.
+        Environment variables in addition to those of this process, except PYTHONPATH.
+
+    Returns
+    -------
+    int
+        The exit status; 128 + n if signal n ended the child.
 
     Raises
     ------
     Stopped
-        If a signal came, after the child has ended.
+        If a signal was received, after the child has ended.
     """
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | changes
     stopped = None
-    with delayed_signals(signal.SIGCHLD) as no_delay:
+    with delayed_signals(signal.SIGCHLD) as restore_mask:
         if STOPPING & signal.sigpending():
             raise Stopped(signal.sigwait(STOPPING))
 
         def prepare() -> None:
-            no_delay()
+            restore_mask()
             if interrupt is not Interrupt.REACHES:
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
@@ -139,14 +144,14 @@ def call(
             stderr=output,
             preexec_fn=prepare,  # noqa: PLW1509
         )
-        may_have_missed_it = bool(signal.sigpending() & {signal.SIGINT})  # it came just before the fork, or just after
+        child_may_have_missed_it = bool(signal.sigpending() & {signal.SIGINT})  # sent just before or after the fork
         while child.poll() is None:
             received = signal.sigwaitinfo({*STOPPING, signal.SIGCHLD})
             if received.si_signo == signal.SIGCHLD:
                 continue
             stopped = received.si_signo
-            reached = stopped == signal.SIGINT and received.si_code == _SI_KERNEL
-            if not reached or interrupt is Interrupt.ENDS or may_have_missed_it:
+            reached_child = stopped == signal.SIGINT and received.si_code == _SI_KERNEL
+            if not reached_child or interrupt is Interrupt.ENDS or child_may_have_missed_it:
                 with suppress(ProcessLookupError):
                     child.terminate()
     status = child.returncode if child.returncode >= 0 else 128 - child.returncode

@@ -1,7 +1,8 @@
-"""Snakemake, ended by Ctrl-C without a traceback: `python -P snakemake_process.py` does what `snakemake` does.
+"""Run Snakemake so that Ctrl-C prints no traceback: `python -P snakemake_process.py` instead of `snakemake`.
 
-SIGINT is blocked when this begins, so that none can end the start of Python in a traceback. While Snakemake is imported
-there is nothing to clean up; afterwards it is told by a KeyboardInterrupt, as always, and cancels its jobs itself.
+SIGINT is blocked at the start, so that it prints no traceback while Python starts. While Snakemake is being imported,
+SIGINT ends the process at once. After that it raises KeyboardInterrupt, as usual, until the Snakefile installs its own
+handler (`workflow/snakemake_quirks/ending.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 
 
 def main() -> int:
-    """Run Snakemake on the arguments of this process and return its exit status."""
+    """Run Snakemake with the arguments of this process and return its exit status."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -21,7 +22,7 @@ def main() -> int:
     try:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        cli.main()  # ends by sys.exit
+        cli.main()  # raises SystemExit
     except KeyboardInterrupt:
         print("Cancelled on user request", file=sys.stderr)
         return 130

@@ -1,4 +1,4 @@
-"""`./run status`: what a run would do and why, as the main process of a dry run reports it."""
+"""`./run status`: print what a run would do and why, from the reasons that a dry run reports."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.snakemake import call_snakemake, refuse_mistyped, snakemake_command
 
-# A reason is an object with the key `reason`, which is one of these, and the keys that its line names.
+# One line per value of `reason`; the other keys of a reason are the fields of its line.
 LINES = {
     "first_run": "first run: {count} entries in the source",
     "source_new": "source: {count} entries are new",
     "source_changed": "source: {count} entries changed (size, time or inode; equal content extracts nothing)",
     "source_gone": "source: {count} entries are gone",
-    "source_moved": "source: it lies elsewhere now",
+    "source_moved": "source: the configured folders changed",
     "made_otherwise": "results: {rule} was made with another configuration or code ({count})",
-    "lost": "results: files or records of {rule} are missing or cut ({count})",
-    "readable": "source: files that could not be read can be now ({count} steps or batches)",
+    "lost": "results: files or records of {rule} are missing or damaged ({count})",
+    "readable": "source: files that could not be read are readable now ({count} steps or batches)",
     "paranoid": "paranoid: every file is read again ({count})",
     "job": "jobs: {job} ({count}), since {cause}",
-    "jobs_unknown": "jobs: this version of Snakemake does not tell which are due; snakemake -n lists them",
-    "read_only": "results: they cannot be written from here, so that a run would refuse to start; jobs are not listed",
+    "jobs_unknown": "jobs: not known with this version of Snakemake; snakemake -n lists them",
+    "read_only": "results: not writable from here, so that a run would refuse to start; jobs are not listed",
 }
-# Why a job is due, by `why`.
+# One phrase per value of `why`: the cause for which a job is due.
 CAUSES = {
     "forced": "the command line forces it",
     "output_missing": "its output is missing",
@@ -41,12 +41,12 @@ CAUSES = {
 
 
 def run_status(arguments: Sequence[str]) -> int:
-    """Say what a run would do and why.
+    """Print what a run would do and why.
 
     Returns
     -------
     int
-        0 where that is nothing, 2 where it is something, 1 if a run would refuse to start.
+        0 if there is nothing to do, 2 if there is something, 1 if a run would refuse to start.
     """
     as_json = "--json" in arguments
     arguments = [argument for argument in arguments if argument != "--json"]
@@ -57,7 +57,7 @@ def run_status(arguments: Sequence[str]) -> int:
         with open(printed, "wb") as output:
             status = call_snakemake(command, Path.cwd(), output=output, DICOMZARR_STATUS=str(answer))
         reasons = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
-        if reasons is None or (status and not any(each["reason"] == "read_only" for each in reasons)):
+        if reasons is None or (status and not any(reason["reason"] == "read_only" for reason in reasons)):
             text = printed.read_text(encoding="utf-8", errors="replace")
             say("\n".join(line for line in text.splitlines() if line.startswith("Error: ")) or text)
             return 1
@@ -69,6 +69,6 @@ def run_status(arguments: Sequence[str]) -> int:
 
 
 def line_of(reason: Mapping[str, Any]) -> str:
-    """Return a reason in words."""
-    line = LINES[reason["reason"]].format(**reason, cause=CAUSES.get(reason.get("why", ""), "Snakemake says so"))
+    """Return the line for a reason."""
+    line = LINES[reason["reason"]].format(**reason, cause=CAUSES.get(reason.get("why", ""), "Snakemake requires it"))
     return re.sub(r"\b1 entries", "1 entry", re.sub(r"\b1 entries are", "1 entry is", line))

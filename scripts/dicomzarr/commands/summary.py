@@ -1,4 +1,4 @@
-"""The table that ends a demo."""
+"""The table at the end of the demo: counts of files, arrays and bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def lines(dataset: Path) -> list[str]:
-    """Return the lines of the table, from the tables of the dataset."""
+    """Return the lines of the table, from `outcomes.csv` and `volumes.csv`."""
     with open(dataset / "reports" / "outcomes.csv", newline="", encoding="utf-8") as file:
         outcomes = [(row["outcome"], int(row["files"])) for row in csv.DictReader(file)]
     with open(dataset / "volumes.csv", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""`./run verify`: read every byte of the dataset again, and rebuild what is damaged where that is asked for."""
+"""`./run verify`: read every byte of the dataset again; with --repair, rebuild damaged files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dicomzarr.system.project import ROOT
 
 
 def run_verify(arguments: Sequence[str]) -> int:
-    """Read every byte of the dataset again.
+    """Read every byte of the dataset again and compare it with the records.
 
     Returns
     -------
     int
-        0 where all is as recorded, else 1; with --repair, the exit status of the run that rebuilds what is not.
+        0 if all files are as recorded, else 1; with --repair, the exit status of the run that rebuilds the others.
     """
     as_json, repair = "--json" in arguments, "--repair" in arguments
     arguments = [argument for argument in arguments if argument not in ("--json", "--repair")]
@@ -31,12 +31,12 @@ def run_verify(arguments: Sequence[str]) -> int:
         status = call_snakemake(command, Path.cwd(), DICOMZARR_VERDICT=str(answer))
         if status or not answer.exists():
             return status or 1
-        found = json.loads(answer.read_text(encoding="utf-8"))
-    lines = found.pop("lines")
-    print(json.dumps(found, sort_keys=True) if as_json else "\n".join(lines), flush=True)
-    if found["good"]:
+        verdict = json.loads(answer.read_text(encoding="utf-8"))
+    lines = verdict.pop("lines")
+    print(json.dumps(verdict, sort_keys=True) if as_json else "\n".join(lines), flush=True)
+    if verdict["good"]:
         return 0
     if not repair:
-        say("To rebuild what is damaged or missing, and nothing else: ./run verify --repair, same arguments")
+        say("To rebuild only the damaged or missing files: ./run verify --repair, with the same arguments")
         return 1
     return run_snakemake(arguments)

@@ -1,7 +1,7 @@
-"""The digest of the code a script reaches: its own syntax tree and that of every core module it imports.
+"""Digest of the code that a script reaches: its syntax tree and that of every core module it imports, directly or not.
 
-Comments, docstrings and positions do not count: an edit of prose rebuilds nothing, an edit of behaviour rebuilds what
-reaches it. The dump is our own, so that it does not change with the version of Python.
+Comments, docstrings and positions are left out: an edit of prose reruns nothing, an edit of code reruns the rules that
+reach it. The syntax tree is written out here, not by `ast.dump`, whose output differs between versions of Python.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dicomzarr.system.project import SCRIPTS
 from dicomzarr.vocabulary import errors
 
 PACKAGE = "dicomzarr"
-# What was read before, by the bytes it was read from; beside the bytecode, which is made from the same files.
-NOTES = Path(__file__).resolve().parent / "__pycache__" / "code_digest.json"
+# Digests and imports of modules by the digest of their bytes; beside the bytecode, which is made from the same files.
+CACHE = Path(__file__).resolve().parent / "__pycache__" / "code_digest.json"
 # Fields that differ between Python versions or carry no behaviour.
 _IGNORED = {"type_comment", "type_ignores", "kind", "type_params", "ctx"}
 
@@ -30,13 +30,13 @@ def _is_docstring(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-_fields: dict[type, tuple[str, ...]] = {}  # that count, by kind of node
+_fields: dict[type, tuple[str, ...]] = {}  # by type of node: the fields that enter the digest
 
 
-class _Reading:
+class _TreeReader:
     """One pass over a syntax tree: its text, and the modules of the package that it may import, at any depth.
 
-    Every start that looks at the project's code waits for this, so nothing is visited twice.
+    Every start of the workflow waits for this, so each node is visited once.
     """
 
     def __init__(self, tree: ast.AST, module: str) -> None:
@@ -96,79 +96,78 @@ def _file_of(module: str) -> Path | None:
 
 
 def _read(source: bytes, module: str) -> tuple[str, list[str]]:
-    """Return the digest of a module's syntax tree, in hex digits, and what it imports of the package."""
-    collecting = gc.isenabled()
+    """Return the digest of a module's syntax tree, in hex digits, and the modules of the package that it imports."""
+    gc_was_enabled = gc.isenabled()
     gc.disable()  # a tree has no cycles, and thousands of new objects
     try:
-        read = _Reading(ast.parse(source), module)
+        reader = _TreeReader(ast.parse(source), module)
     finally:
-        if collecting:
+        if gc_was_enabled:
             gc.enable()
-    return hashlib.sha256("".join(read.parts).encode()).hexdigest(), sorted(read.imports)
+    return hashlib.sha256("".join(reader.parts).encode()).hexdigest(), sorted(reader.imports)
 
 
-class _Notes:
-    """What `_read` found in earlier starts, by the SHA-256 of the module's name and bytes; they may be missing or lost.
+class _Cache:
+    """Results of `_read` from earlier starts, by the SHA-256 of the module's name and bytes; the file may be missing.
 
-    The notes of another state of this very module count for nothing, since it may have read differently.
+    Results of another version of this module are ignored, since it may have read a tree differently.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reader = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-        self._known: dict[str, tuple[str, list[str]]] = {}
+        self._cached: dict[str, tuple[str, list[str]]] = {}
         self._used: dict[str, tuple[str, list[str]]] = {}
         with contextlib.suppress(OSError, ValueError, errors.Damaged):
-            kept = digested_json.read_record(path)
-            self._known = kept["modules"] if kept["reader"] == self._reader else {}
-        atexit.register(self.keep)
+            record = digested_json.read_record(path)
+            self._cached = record["modules"] if record["reader"] == self._reader else {}
+        atexit.register(self.save)
 
     def read(self, source: bytes, module: str) -> tuple[str, list[str]]:
-        """Return what `_read` does."""
+        """Return the result of `_read`, from the cache if it is there."""
         key = hashlib.sha256(module.encode() + b"\0" + source).hexdigest()
-        self._used[key] = self._known.get(key) or _read(source, module)
+        self._used[key] = self._cached.get(key) or _read(source, module)
         return self._used[key]
 
-    def keep(self) -> None:
-        """Write the notes where there are new ones, if the folder lets us."""
-        if self._used.keys() - self._known.keys():
+    def save(self) -> None:
+        """Write the cache if it has new entries and the folder is writable."""
+        if self._used.keys() - self._cached.keys():
             with contextlib.suppress(OSError):
-                kept = {"reader": self._reader, "modules": self._used}
-                files.write_atomically(self._path, digested_json.record_json(kept))
+                record = {"reader": self._reader, "modules": self._used}
+                files.write_atomically(self._path, digested_json.record_json(record))
 
 
 @functools.cache
-def _notes() -> _Notes:
-    return _Notes(NOTES)
+def _cache() -> _Cache:
+    return _Cache(CACHE)
 
 
 @functools.cache
 def _parsed(path: Path, module: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return the digest of a module's syntax tree, and what it imports of the package."""
-    digest, imports = _notes().read(path.read_bytes(), module)
+    """Return the digest of a module's syntax tree, and the modules of the package that it imports."""
+    digest, imports = _cache().read(path.read_bytes(), module)
     return bytes.fromhex(digest), tuple(imports)
 
 
 def reached(script: str) -> dict[str, Path]:
-    """Return the core modules that a script reaches, by dotted name, and the script itself under its file name."""
-    found: dict[str, Path] = {script: SCRIPTS / script}
-    waiting = [script]
-    while waiting:
-        name = waiting.pop()
-        for module in _parsed(found[name], name)[1]:
+    """Return the paths of the core modules that a script reaches, by dotted name, and of the script itself."""
+    paths: dict[str, Path] = {script: SCRIPTS / script}
+    to_visit = [script]
+    while to_visit:
+        name = to_visit.pop()
+        for module in _parsed(paths[name], name)[1]:
             path = _file_of(module)
-            if path is not None and module not in found:
-                found[module] = path
-                waiting.append(module)
-    return found
+            if path is not None and module not in paths:
+                paths[module] = path
+                to_visit.append(module)
+    return paths
 
 
 @functools.cache
 def code_digest(script: str) -> str:
     """Return the digest, 16 hex digits, of the code that ``scripts/<script>`` reaches.
 
-    Data files beside the modules (templates, style sheets) count by their bytes where a module of their folder is
-    reached.
+    Templates and style sheets enter by their bytes if a module of their folder is reached.
     """
     digest = hashlib.sha256()
     folders: set[Path] = set()

@@ -1,4 +1,4 @@
-"""Folders that the workflow and Snakemake make, and what else may be found in their place."""
+"""Folders of the workflow and of Snakemake: make sure that no file is in their place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDERS = (
     *(f"{place}/{rule}" for place in ("private/records", "dataset/provenance", "logs", "benchmarks")
       for rule in BATCH_RULES),
 )  # fmt: skip
-FILES = (".csv", ".html", ".json", ".jsonl", ".lock", ".npy")  # no folder of ours has such a name
+FILES = (".csv", ".html", ".json", ".jsonl", ".lock", ".npy")  # no folder of the results has such a name
 SNAKEMAKE = (
     ".snakemake", *(f".snakemake/{name}" for name in ("metadata", "incomplete", "locks", "log", "scripts")),
     *(f".snakemake/{name}" for name in ("auxiliary", "iocache", "shadow", "conda", "conda-archive", "singularity")),
@@ -28,42 +28,42 @@ SNAKEMAKE = (
 
 
 def _clear_paths(folder: Path, names: Iterable[str]) -> None:
-    """Remove files in the place of folders, and folders in the place of files; links may lead to the right one."""
+    """Remove files in the place of folders, and folders in the place of files; links to a folder are left alone."""
     for path in (folder / name for name in names):
         if path.is_file() and not path.is_symlink():
             path.unlink()
             print("note: a file in the place of a folder was removed", file=sys.stderr)
         with os.scandir(path) if path.is_dir() else contextlib.nullcontext(()) as listing:
-            wrong = [e.path for e in listing if e.name.endswith(FILES) and e.is_dir(follow_symlinks=False)]
-        for inner in wrong:
-            files.remove_tree(Path(inner))
+            misplaced = [e.path for e in listing if e.name.endswith(FILES) and e.is_dir(follow_symlinks=False)]
+        for misplaced_path in misplaced:
+            files.remove_tree(Path(misplaced_path))
             print("note: a folder in the place of a file was removed", file=sys.stderr)
 
 
 def clear_paths_in(results: Results) -> None:
-    """Clear the paths of a results folder; a folder that never was one is somebody's, and nothing in it is removed.
+    """Clear the paths of a results folder; in a folder that is not one, nothing is removed.
 
     Raises
     ------
     UserError
-        If such a folder holds a file where results have a folder; with its name, which is one of `FOLDERS`.
+        If such a folder holds a file where the results need a folder. The message names it: one of `FOLDERS`.
     """
     if results.private.is_dir() or (results.dataset / "provenance").is_dir():
         _clear_paths(results.root, FOLDERS)
-    elif strange := next((name for name in FOLDERS if (results.root / name).is_file()), ""):
+    elif blocking := next((name for name in FOLDERS if (results.root / name).is_file()), ""):
         raise UserError(
-            f"config key 'results': the folder is none of this workflow's and holds a file {strange!r}, where results "
-            "have a folder; choose another folder, or move that file away"
+            f"config key 'results': the folder was not made by this workflow and holds a file {blocking!r}, where the "
+            "results need a folder; choose another folder, or move that file away"
         )
 
 
 def clear_paths_of_snakemake() -> None:
-    """Let Snakemake make the folder in which it keeps its notes; without it, Snakemake ends in a traceback.
+    """Make sure that Snakemake can write `.snakemake/` in the current folder; otherwise it ends with a traceback.
 
     Raises
     ------
     UserError
-        If that cannot be, since the current folder cannot be written.
+        If the current folder is not writable.
     """
     try:
         _clear_paths(Path(), SNAKEMAKE)
@@ -73,6 +73,6 @@ def clear_paths_of_snakemake() -> None:
         writable = False
     if not writable:
         raise UserError(
-            "the current folder cannot be written, and Snakemake keeps its notes in .snakemake/ there: start from "
-            "another folder, and name source, results and --configfile by their whole paths"
+            "the current folder is not writable, and Snakemake needs to write .snakemake/ there: start from another "
+            "folder, and give absolute paths for source, results and --configfile"
         )

@@ -1,7 +1,7 @@
-"""What surrounds the work of a rule: its log, its record, and errors that leak nothing.
+"""The frame of every job: its log, its record, and error messages without identity.
 
-A record in `private/records/` drives the work: a rule's outputs with their sizes and digests, so that the scan can tell
-whether they are still there. Its projection in `dataset/provenance/` says what was done, without clock, host or path.
+A record in `private/records/` claims the outputs of a rule with their sizes and digests; the next run compares the
+claims with what is on disk. Its projection in `dataset/provenance/` holds no time, host or path.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from dicomzarr.vocabulary import errors
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES, SEALED
 
-# A job multiplies no matrices: a thread of OpenBLAS, which Snakemake asks for, would spin for a tenth of a second when
-# numpy is imported.
+# Jobs multiply no matrices. Snakemake sets this variable to the threads of the job, and each thread of OpenBLAS would
+# spin for a tenth of a second when numpy is imported.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 DAMAGED = (
-    "what an earlier step wrote is damaged and was taken back; run the same command again: it is made anew. If this "
-    "comes again, check the disk"
+    "a file that an earlier step wrote is damaged; its record was deleted: run the same command again to rebuild it. "
+    "If this happens again, check the disk"
 )
 
 log = logging.getLogger("dicomzarr")
@@ -40,39 +40,39 @@ log = logging.getLogger("dicomzarr")
 
 @dataclasses.dataclass
 class Step:
-    """What a script hands back: `result` is a dataclass or a mapping of JSON values."""
+    """The result of a script: a dataclass or a mapping of JSON values."""
 
     result: Any = None
 
 
 def name_of(rule: str) -> str:
-    """Return our name of a rule, which another workflow may have given a prefix or a suffix (`use rule * as dz_*`)."""
-    ours = [known.name for known in RULES if known.name in rule]
-    return max(ours, key=len, default=rule)
+    """Return the name of a rule without the prefix or suffix that another workflow gave it (`use rule * as dz_*`)."""
+    matching = [known.name for known in RULES if known.name in rule]
+    return max(matching, key=len, default=rule)
 
 
 def _refuse_damage(snakemake: Any, results: Results) -> None:
-    """Refuse inputs that are no longer as an earlier step wrote them; their record is taken back.
+    """Compare the digests of a job's inputs with the records that claim them; revoke the records of damaged inputs.
 
-    The scan compares sizes alone. A job of a batch reads a plan, whose digest is a param, and records, which tell
-    their damage themselves.
+    The main process compares sizes only. Jobs of batches are left out: the digest of their plan is a param, and a
+    record holds its own digest.
 
     Raises
     ------
     UserError
-        If there are any: the next run makes them anew.
+        If an input is damaged; the next run rebuilds it.
     """
     if snakemake.wildcards:
         return
-    wanted = {os.path.relpath(path, results.root) for path in snakemake.input}
+    input_names = {os.path.relpath(path, results.root) for path in snakemake.input}
     damaged = False
     for path in results.records.glob("*.json"):
         try:
-            said = digested_json.read_record(path)["claims"]
+            claimed = digested_json.read_record(path)["claims"]
         except FileNotFoundError:
-            continue  # of a job that runs beside this one
-        for name in wanted & said.keys():
-            if files.sha256_of(results.root / name) != said[name][1]:
+            continue  # a job that runs at the same time deleted it
+        for name in input_names & claimed.keys():
+            if files.sha256_of(results.root / name) != claimed[name][1]:
                 revoke(results, path, Revocation.DAMAGED)
                 damaged = True
     if damaged:
@@ -81,27 +81,32 @@ def _refuse_damage(snakemake: Any, results: Results) -> None:
 
 @contextlib.contextmanager
 def step(snakemake: Any) -> Iterator[Step]:
-    """Run a script's work: log to the rule's log, hold the jobs lock, write the records last.
+    """Run the work of a script: log to the rule's log, hold the jobs lock, write the records last.
 
     Parameters
     ----------
     snakemake : snakemake.iocontainers.Snakemake
-        The object that Snakemake gives to a script. An output named `record` receives the private record, one named
+        The object that Snakemake gives to a script. The output `record` receives the private record, the output
         `provenance` its shareable projection.
+
+    Yields
+    ------
+    Step
+        The script sets its `result`, which enters the record.
 
     Notes
     -----
-    Nothing is touched, not even a log, before it is clear that the job belongs to the current run.
+    No file is written, not even the log, before it is certain that the job belongs to the current run.
 
-    A seal of the dataset goes before the work begins: while a run is under way, and after one that was interrupted,
-    nothing calls the dataset whole.
+    The seal of the dataset is deleted before the work begins: during a run, and after an interrupted one, the dataset
+    is not marked as complete.
 
-    An error ends the process with exit code 1 and one line, on the terminal and in the log: a `UserError` with its
-    text; anything else by its type and the lines of this project it passed. Texts of other exceptions may quote a
-    header or a path and are never shown.
+    An error ends the process with exit code 1 and one line, on the terminal and in the log. A `UserError` is shown
+    with its text. Any other exception is shown by its type and the lines of this project in its traceback, since its
+    text may quote a header or a path.
     """
     silence_libraries()
-    # Tables of a million rows are no garbage: looking through them again and again takes a tenth of a job.
+    # The garbage collector would visit tables of a million rows again and again: a tenth of a job's time.
     gc.set_threshold(50_000, 20, 100)
     results, rule = Results(Path(snakemake.config["results"])), name_of(snakemake.rule)
     handler: logging.Handler = logging.NullHandler()
@@ -126,36 +131,36 @@ def step(snakemake: Any) -> Iterator[Step]:
             rule_record.write(rule, outputs, dict(snakemake.params.items()), results, current.result)
             log.info("%s ends", rule)
     except run_token.Superseded as error:
-        print(f"{rule}: {error}", file=sys.stderr, flush=True)  # the log is the newer run's
+        print(f"{rule}: {error}", file=sys.stderr, flush=True)  # the log belongs to the newer run
         raise SystemExit(1) from None
     except UserError as error:
-        _give_up(rule, str(error))
+        _fail(rule, str(error))
     except errors.Damaged as error:
         if error.path.is_relative_to(results.root):
             revoke(results, error.path, Revocation.DAMAGED)
-        _give_up(rule, DAMAGED)
+        _fail(rule, DAMAGED)
     except OSError as error:
-        _give_up(rule, f"{os_error_message(error)} ({error_location(error)})")
+        _fail(rule, f"{os_error_message(error)} ({error_location(error)})")
     except KeyboardInterrupt:
-        _give_up(rule, "interrupted; run the same command again to go on")
+        _fail(rule, "interrupted; run the same command again to continue")
     except Exception as error:
-        _give_up(rule, f"internal error, {error_location(error)}; please open an issue with this line")
+        _fail(rule, f"internal error, {error_location(error)}; please open an issue with this line")
     finally:
-        gc.freeze()  # the process ends behind this: it need not look for garbage once more
+        gc.freeze()  # the process ends after this: no last garbage collection
         log.removeHandler(handler)
-        with contextlib.suppress(OSError):  # a full disk: said already
+        with contextlib.suppress(OSError):  # a full disk: already reported
             handler.close()
 
 
 def _log_to(path: str) -> logging.Handler:
-    """Return what writes a log; nothing does where the disk does not let it, since the work may still succeed."""
+    """Return the handler of a log file; one that writes nothing if the disk is full, since the job may succeed."""
     try:
         return logging.FileHandler(path, mode="w", encoding="utf-8")
     except OSError:
         return logging.NullHandler()
 
 
-def _give_up(rule: str, text: str) -> None:
+def _fail(rule: str, text: str) -> None:
     log.error("%s: %s", rule, text)
     print(f"{rule}: {text}", file=sys.stderr, flush=True)
     raise SystemExit(1)

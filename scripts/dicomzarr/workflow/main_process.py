@@ -1,4 +1,4 @@
-"""The main process of Snakemake, from the configuration to a results folder that is ready for the DAG."""
+"""The main process of Snakemake: check the configuration, then prepare the results folder for the DAG."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from dicomzarr.workflow.snakemake_quirks import (
 from dicomzarr.workflow.snakemake_quirks.command_line import Purpose
 from dicomzarr.workflow.snakemake_quirks.use import Use, use_of
 
-# Settings of profiles/default that recovery by the same command rests on.
+# Settings of profiles/default without which the same command cannot recover an interrupted run.
 NEEDED = ("rerun_incomplete", "nolock", "keep_going")
 
 
 @contextlib.contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """End the process with one line for an error: a traceback would show lines of the Snakefile, and perhaps a path."""
+    """End the process with one line on an error: a traceback would show lines of the Snakefile, and perhaps a path."""
     try:
         yield
     except UserError as error:
@@ -60,12 +60,12 @@ class Start:
     purpose : Purpose
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
-        The configuration with its defaults. Without `source` where the Snakefile is ours alone: where the source lies
-        is in the private inventory, and no job's preamble needs to carry it.
+        The configuration with its defaults; without `source` unless another Snakefile shares it. The paths of the
+        source are in the private inventory, and must not appear in the preambles of jobs.
     settings : Settings or None
-        The checked configuration, in the main process of a run or a dry run.
+        The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
-        Options of the command line.
+        The parsed options of the command line.
     """
 
     purpose: Purpose
@@ -75,15 +75,20 @@ class Start:
 
 
 def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) -> Start:
-    """Complete and check the configuration.
+    """Add the defaults to the configuration and check it.
 
     Parameters
     ----------
     workflow : snakemake.workflow.Workflow
     config : mapping
-        What Snakemake gathered from config files, the command line or the `module` statement.
+        The configuration from config files, the command line or the `module` statement.
     arguments : sequence of str
         The command line.
+
+    Returns
+    -------
+    Start
+        The complete configuration, and what the command line asks for.
     """
     limits.dump_no_core()
     ending.end_on_signals(workflow)
@@ -91,9 +96,9 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         run_token.forget()
         until.honour_until(workflow)
     used_as = use_of(workflow, ROOT / "Snakefile")
-    whole = settings.with_defaults(config)
+    with_defaults = settings.with_defaults(config)
     if not workflow.is_main_process:
-        _join_run(workflow, Path(whole["results"]) / "private")
+        _join_run(workflow, Path(with_defaults["results"]) / "private")
     parsed = command_line.options(arguments) if workflow.is_main_process else {}
     purpose = command_line.purpose(parsed) if workflow.is_main_process else Purpose.OTHER
     checked = None
@@ -101,18 +106,18 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         with errors_in_one_line():
             if purpose is Purpose.BUILD:
                 folders.clear_paths_of_snakemake()
-            # Keys of a Snakefile that includes ours are its own.
-            ours = settings.known_keys(whole) if used_as is Use.INCLUDED else whole
-            checked = settings.check(ours)
+            # A Snakefile that includes this one has config keys of its own.
+            known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
+            checked = settings.check(known)
         tried.note_if_untried()
         _note_missing_settings(parsed)
     if used_as is Use.MAIN:
-        whole.pop("source", None)
-    return Start(purpose, whole, checked, parsed)
+        with_defaults.pop("source", None)
+    return Start(purpose, with_defaults, checked, parsed)
 
 
 def _join_run(workflow: Any, private: Path) -> None:
-    """Let the process of a job go on only if its run is the current one."""
+    """End the process of a job unless its run is the current one."""
     other_nodes.leave_outputs_to_main_process(workflow)
     try:
         locks.lock_job(private)
@@ -127,50 +132,53 @@ def _note_missing_settings(parsed: Mapping[str, Any]) -> None:
     missing = [name.replace("_", "-") for name in NEEDED if parsed and not parsed.get(name)]
     if missing:
         print(
-            "note: another Snakemake profile is in force; recovery by the same command needs these in it: "
+            "note: this Snakemake profile lacks settings that are needed to continue an interrupted run: "
             + ", ".join(missing),
             file=sys.stderr,
         )
 
 
 def finish(workflow: Any, started: Start, rules: Any) -> None:
-    """Make the results folder ready for the DAG, or let a dry run see it as a run would make it.
+    """Prepare the results folder for the DAG; for a dry run, only assume the files that a run would write.
 
     Parameters
     ----------
     workflow : snakemake.workflow.Workflow
     started : Start
+        What `start` returned.
     rules : snakemake.common.Rules
-        The rules of this workflow by our names, also where it is a module.
+        The rules of this workflow, by their names in this Snakefile even if it is used as a module.
     """
     if started.settings is None:
         return
-    named = [rule.name for rule in RULES if hasattr(rules, rule.name)]
-    params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in named}
-    exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
+    names = [rule.name for rule in RULES if hasattr(rules, rule.name)]
+    params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
+    requested_exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
     with errors_in_one_line():
         if started.purpose is Purpose.BUILD:
-            _build(started.settings, exports, params)
+            _prepare_run(started.settings, requested_exports, params)
         else:
-            _look(workflow, started, exports, params)
+            _prepare_dry_run(workflow, started, requested_exports, params)
 
 
-def _with_params(preparation: prepare.Preparation, params: Mapping[str, Mapping[str, str]]) -> dict[Path, Revocation]:
+def _records_to_revoke(
+    preparation: prepare.Preparation, params: Mapping[str, Mapping[str, str]]
+) -> dict[Path, Revocation]:
     changed = dict.fromkeys(preparation.claims.with_other_params(params), Revocation.PARAMS_CHANGED)
     return {**changed, **preparation.revoked}
 
 
-def _build(
+def _prepare_run(
     checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     results = prepare.acquire(checked)
-    preparation = prepare.look(checked, exports)
-    prepare.carry_out(preparation, _with_params(preparation, params))
+    preparation = prepare.compare(checked, exports)
+    prepare.carry_out(preparation, _records_to_revoke(preparation, params))
     progress_line.start(results, sum(row[1] == "file" for row in preparation.rows))
-    status.tell_launcher(results)
+    status.report_results_folder(results)
 
 
-def _look(
+def _prepare_dry_run(
     workflow: Any, started: Start, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     assert started.settings is not None
@@ -178,10 +186,10 @@ def _look(
     if started.parsed.get("dryrun"):
         prepare.refuse_active_run(results)
     prepare.check_key(results)
-    preparation = prepare.look(started.settings, exports)
-    revoked = _with_params(preparation, params)
-    if status.is_asked():
-        status.tell(preparation, revoked, exports)
+    preparation = prepare.compare(started.settings, exports)
+    revoked = _records_to_revoke(preparation, params)
+    if status.is_requested():
+        status.report(preparation, revoked, exports)
         planned_jobs.report_planned_jobs(workflow, Path(os.environ[status.STATUS]))
     written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}
     assumed_files.assume_files(workflow, revoked, written)

@@ -1,7 +1,7 @@
-"""What the main process does before Snakemake builds its DAG.
+"""Prepare a run, in the main process, before Snakemake builds its DAG.
 
-It lists the source and compares what is on disk with what the records claim. `look` finds out what a run would change
-and changes nothing; `carry_out` changes it. No job imports this module, so that an edit of it reruns nothing.
+`compare` lists the source and compares the claims of the records with what is on disk; it is read-only and returns the
+changes that a run would make. `carry_out` makes them. No job imports this module: an edit of it reruns nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StateFile:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a run would find and change before its DAG is built.
+    """The source and the changes that a run would make before its DAG is built.
 
     Attributes
     ----------
@@ -51,11 +51,11 @@ class Preparation:
     rows : list
         The entries of the source, as `listing.list_sources` returns them.
     claims : Claims
-        The records of the last runs against what is on disk.
+        The claims of the records, compared with what is on disk.
     revoked : dict of Path to Revocation
-        Records to revoke, and why.
+        Records to revoke, with the reason.
     labels : bytes or None
-        What the label files state; None where the configuration names none.
+        The lines of the label files, checked; None if none are configured.
     """
 
     results: Results
@@ -66,8 +66,7 @@ class Preparation:
     labels: bytes | None = None
 
     def state_files(self) -> dict[Path, StateFile]:
-        """Return the files of state that a run would write or replace, since what is there differs."""
-        found = {}
+        """Return the files of state that a run would write: those that are missing or differ."""
         digest, size = hashlib.sha256(), 0
         for line in inventory.lines(self.settings.sources, self.rows):
             digest.update(line)
@@ -75,54 +74,68 @@ class Preparation:
         wanted = {self.results.inventory: StateFile(size, digest.hexdigest())}
         if self.labels is not None:
             wanted[label_lines_path(self.results)] = StateFile(len(self.labels), files.sha256_of_bytes(self.labels))
-        for path, state in wanted.items():
-            if not (path.is_file() and path.stat().st_size == state.size and files.sha256_of(path) == state.sha256):
-                found[path] = state
-        return found
+        return {path: state for path, state in wanted.items() if not _is_current(path, state)}
+
+
+def _is_current(path: Path, state: StateFile) -> bool:
+    return path.is_file() and path.stat().st_size == state.size and files.sha256_of(path) == state.sha256
 
 
 def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_inventory: Path) -> None:
-    """Refuse a source that lost all of its files, or more than the share allowed, since the last run.
+    """Refuse a source that lost all of its files, or more than `largest_drop`, since the last run.
 
-    A folder that was taken out of the configuration is not missed: that was said on purpose.
+    Folders that were removed from the configuration are not compared.
+
+    Parameters
+    ----------
+    settings : Settings
+    rows : sequence
+        The entries of the source, as `listing.list_sources` returns them.
+    known_inventory : Path
+        The inventory of the last run.
 
     Raises
     ------
     UserError
-        If files are missing and `confirm_drop` does not say that this is right.
+        If too many files are missing and `confirm_drop` is not set.
     """
     if settings.confirm_drop:
         return
     try:
-        known = inventory.previous_rows(known_inventory)
-        before = _files_by_label(known, next(known)[0])
+        known_rows = inventory.previous_rows(known_inventory)
+        counts_before = _files_by_label(known_rows, next(known_rows)[0])
     except (OSError, ValueError, LookupError, TypeError):
         return  # the first run, or a damaged inventory
-    now = _files_by_label(rows, settings.sources)
-    for label in sorted(set(before) & set(settings.sources)):
-        was, left = before[label], now[label]
-        if not left or was - left > settings.largest_drop * was:
+    counts = _files_by_label(rows, settings.sources)
+    for label in sorted(set(counts_before) & set(settings.sources)):
+        before, now = counts_before[label], counts[label]
+        if not now or before - now > settings.largest_drop * before:
             key = f"source.{label}" if label else "source"
             raise UserError(
-                f"config key {key!r}: of the {was} files that the last run found, {was - left} are gone; nothing was "
+                f"config key {key!r}: {before - now} of the {before} files of the last run are missing; nothing was "
                 "changed. Is the disk mounted? If they were removed on purpose, add: --config confirm_drop=true"
             )
 
 
 def _files_by_label(rows: Iterable[Sequence[Any]], labels: Iterable[str]) -> Counter[str]:
-    several = "" not in set(labels)
-    return Counter(row[0].partition("/")[0] if several else "" for row in rows if row[1] == "file")
+    has_labels = "" not in set(labels)
+    return Counter(row[0].partition("/")[0] if has_labels else "" for row in rows if row[1] == "file")
 
 
-def look(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> Preparation:
-    """Find out what a run would change before its DAG is built; nothing is changed and no lock is held.
+def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> Preparation:
+    """Return what a run would change before its DAG is built; read-only, without a lock.
 
     Parameters
     ----------
     settings : Settings
         The checked configuration.
     exports : sequence of Kind
-        The exports that the run is asked for.
+        The exports that are requested.
+
+    Returns
+    -------
+    Preparation
+        The source, and the records that a run would revoke.
 
     Raises
     ------
@@ -134,57 +147,69 @@ def look(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> Prep
     refuse_drop(settings, rows, results.inventory)
     fixed = settings.splits.get("fixed", {})
     labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None
-    found = claims.check(results)
-    revoked = dict(found.false)
-    revoked |= dict.fromkeys(found.readable_again(settings.sources), Revocation.READABLE_AGAIN)
+    checked_claims = claims.check(results)
+    revoked = dict(checked_claims.false)
+    revoked |= dict.fromkeys(checked_claims.readable_again(settings.sources), Revocation.READABLE_AGAIN)
     for kind in exports:
         incomplete = export_record.incomplete_records(results, kind)
         revoked |= dict.fromkeys(incomplete, Revocation.FILE_MISSING)
         if incomplete and export_record.record_of(results, kind).exists():
             revoked[export_record.record_of(results, kind)] = Revocation.FILE_MISSING
     if settings.paranoid:
-        again = [results.records / "index_headers.json", *(results.records / "extract_batch").glob("*.json")]
-        revoked |= {path: Revocation.PARANOID for path in again if path.exists()}
+        readers = [results.records / "index_headers.json", *(results.records / "extract_batch").glob("*.json")]
+        revoked |= {path: Revocation.PARANOID for path in readers if path.exists()}
     if labels is None and (results.records / "join_labels.json").exists():
         revoked[results.records / "join_labels.json"] = Revocation.NOT_CONFIGURED
-    return Preparation(results, settings, rows, found, revoked, labels)
+    return Preparation(results, settings, rows, checked_claims, revoked, labels)
 
 
 def known_key_checks(results: Results) -> set[str]:
-    """Return the key checks that the dataset and the private state were made with, as far as they are not damaged."""
-    found = set()
+    """Return the key checks in the dataset and in the private state; those in damaged files are left out."""
+    key_checks = set()
     for path, read in (
         (results.sealed, json_files.read_json),
         (results.private / "key_check.json", digested_json.read_record),
     ):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found.add(str(read(path)["key_check"]))
-    return found
+            key_checks.add(str(read(path)["key_check"]))
+    return key_checks
 
 
-def _is_begun(results: Results) -> bool:
+def _has_series_records(results: Results) -> bool:
     return any(results.records.glob("extract_batch/*/*.json"))
 
 
 def check_key(results: Results) -> None:
-    """Raise `KeyProblem` where a run would refuse for the key of the pseudonyms; make none."""
-    pseudonyms.check(results.private, known_key_checks(results), begun=_is_begun(results))
+    """Check the key of the pseudonyms as a run would; read-only.
+
+    Raises
+    ------
+    KeyProblem
+        If a run would refuse: the key is lost or another one.
+    """
+    pseudonyms.check(results.private, known_key_checks(results), begun=_has_series_records(results))
 
 
 def refuse_active_run(results: Results) -> None:
-    """Raise UserError where a run is active: what a run would do then is not known."""
+    """Refuse a dry run during a run, since the files change.
+
+    Raises
+    ------
+    UserError
+        If another run holds the lock.
+    """
     active = locks.holder(results.private)
     if active:
         raise UserError(f"another run uses this results folder: {active}")
 
 
 def acquire(settings: Settings) -> Results:
-    """Make the results folder, and hold its lock for the life of this process; wait for jobs of a killed run.
+    """Create the results folder and lock it for the life of this process; wait for jobs left over from a killed run.
 
     Raises
     ------
     UserError
-        If another run holds the folder, its key is lost, or it cannot be written.
+        If another run holds the lock, the key is lost, or the folder is not writable.
     """
     results = Results(settings.results)
     try:
@@ -195,10 +220,10 @@ def acquire(settings: Settings) -> Results:
         locks.lock_run_until_exit(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
         run_token.begin(results.private)
         locks.wait_for_orphans(results.private)
-        keyed = pseudonyms.establish(results.private, known_key_checks(results), begun=_is_begun(results))
-        check = digested_json.record_json({"key_check": keyed.key_check})
+        ids = pseudonyms.establish(results.private, known_key_checks(results), begun=_has_series_records(results))
+        check = digested_json.record_json({"key_check": ids.key_check})
         files.write_if_changed(results.private / "key_check.json", check, private=True)
-        # Made here, since Snakemake would make the folders of its outputs by the umask of the user.
+        # Created here: Snakemake would create the folders of its outputs with the permissions of the umask.
         for folder in (results.plans, results.records, *(results.records / rule for rule in BATCH_RULES)):
             files.make_private(folder)
         return results
@@ -207,18 +232,19 @@ def acquire(settings: Settings) -> Results:
 
 
 def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> None:
-    """Write the state that `look` found, revoke records, and sweep what a killed run left; the lock is held.
+    """Write the files of state, revoke records, and delete the leftovers of a killed run; needs the lock.
 
     Parameters
     ----------
     preparation : Preparation
+        What `compare` returned.
     revoked : mapping of Path to Revocation
-        Records to revoke: those of the preparation, and those that were made with other params.
+        Records to revoke: those of the preparation, and those of jobs whose params changed.
 
     Raises
     ------
     UserError
-        If the results folder cannot be written.
+        If the results folder is not writable.
     """
     results, settings = preparation.results, preparation.settings
     try:
@@ -227,7 +253,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
             files.write_if_changed(label_lines_path(results), preparation.labels, private=True)
         else:
             _remove_labels(results)
-        sweep(results)
+        delete_leftovers(results)
         for record, why in revoked.items():
             revoke(results, record, why)
         for kind in export_record.KINDS:
@@ -241,19 +267,19 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
 def _unusable(error: OSError) -> UserError:
     return UserError(
         f"config key 'results': the folder cannot be prepared: {os.strerror(error.errno or 0)}; "
-        "check its permissions and the space on its disk"
+        "check its permissions and the free space on its disk"
     )
 
 
 def _remove_labels(results: Results) -> None:
-    """Remove what `join_labels` made, where the configuration has no labels now."""
-    for below in ("reports/labels.csv", "provenance/join_labels.json"):
-        (results.dataset / below).unlink(missing_ok=True)
+    """Delete the outputs of `join_labels` if no labels are configured any more."""
+    for name in ("reports/labels.csv", "provenance/join_labels.json"):
+        (results.dataset / name).unlink(missing_ok=True)
     files.remove_tree(results.private / "labels")
 
 
-def sweep(results: Results) -> None:
-    """Remove what a killed run left: temporary files and stores, and series folders that have no record."""
+def delete_leftovers(results: Results) -> None:
+    """Delete what a killed run left: temporary files and arrays, and arrays of series that have no record."""
     files.remove_tree(results.temporary)
     for folder in (results.private, results.dataset):
         for path in files.temporaries(folder):

@@ -1,6 +1,6 @@
-"""The progress of a run, shown by the main process: one line on a terminal, one each ten seconds in a file.
+"""Show the progress of a run: on a terminal, a line that is updated; in a file, a line every ten seconds.
 
-It reads the numbers that jobs note (`progress`) and adds them up. No job imports this module.
+Jobs write their counts to files (`heartbeat`); the main process adds them up. No job imports this module.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import IO, Any
 from dicomzarr.system.heartbeat import FOLDER
 from dicomzarr.system.results_folder import Results
 
-ON_TERMINAL, IN_FILE = 0.5, 10.0  # seconds between two looks
-_MEMORY = 30.0  # seconds over which the rate is taken
+ON_TERMINAL, IN_FILE = 0.5, 10.0  # seconds between two lines
+_RATE_WINDOW = 30.0  # seconds over which the rate is averaged
 _WORK = ("extract_batch", "check_batch")
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a run is: items and bytes done, and how many there are in all, 0 where that is not known yet."""
+    """Progress of a run: items and bytes done, and their totals; a total is 0 if it is not known yet."""
 
     stage: str
     items: int
@@ -35,24 +35,25 @@ class State:
 
     @property
     def done(self) -> int:
-        """What a rate is taken of: bytes where they are known, else items."""
+        """The amount done, for the rate: bytes if their total is known, else items."""
         return self.bytes if self.of_bytes else self.items
 
     @property
     def of_all(self) -> int:
-        """How much `done` will be at the end."""
+        """The value of `done` at the end."""
         return self.of_bytes or self.of_items
 
 
-def _notes(results: Results) -> dict[str, tuple[int, int]]:
-    found = {}
+def _counts_of_jobs(results: Results) -> dict[str, tuple[int, int]]:
+    """Return items and bytes done by job; unreadable files are left out."""
+    counts = {}
     for path in (results.private / FOLDER).glob("*"):
         try:
             items, size = path.read_text().split()
-            found[path.name] = (int(items), int(size))
+            counts[path.name] = (int(items), int(size))
         except (OSError, ValueError):
             continue
-    return found
+    return counts
 
 
 def _batches(results: Results) -> Mapping[str, Mapping[str, Any]]:
@@ -64,27 +65,33 @@ def _batches(results: Results) -> Mapping[str, Mapping[str, Any]]:
 
 
 def state(results: Results, files: int) -> State | None:
-    """Return how far the run is, or None where no job has said anything yet.
+    """Return the progress of the run, or None if no job has written counts yet.
 
-    A batch counts where a job of this run works or worked on it, or where it has no record and so is still to come.
+    A batch is part of the total if a job of this run has written counts for it, or if it has no record yet.
+
+    Parameters
+    ----------
+    results : Results
+    files : int
+        Number of files in the source.
     """
-    notes = _notes(results)
-    for name, (items, size) in notes.items():
-        if name.startswith("export_"):  # exports come last
+    counts = _counts_of_jobs(results)
+    for name, (items, size) in counts.items():
+        if name.startswith("export_"):  # exports run last
             of_items = sum(batch["series"] for batch in _batches(results).values())
             if items < of_items:
                 return State(f"{name}: series", items, of_items, size, 0)
-    work = [name for name in notes if name.startswith(_WORK)]
+    work = [name for name in counts if name.startswith(_WORK)]
     if not work:
-        read = notes.get("index_headers")
+        read = counts.get("index_headers")
         return State("reading headers: files", read[0], files, read[1], 0) if read else None
     items = of_items = size = of_size = 0
     for name, batch in _batches(results).items():
         for rule in _WORK:
-            note = notes.get(f"{rule}.{name}")
-            if note is None and (results.records / rule / f"{name}.json").exists():
+            count = counts.get(f"{rule}.{name}")
+            if count is None and (results.records / rule / f"{name}.json").exists():
                 continue
-            items, size = items + (note or (0, 0))[0], size + (note or (0, 0))[1]
+            items, size = items + (count or (0, 0))[0], size + (count or (0, 0))[1]
             of_items, of_size = of_items + batch["series"], of_size + batch["bytes"]
     return State("extracting and checking: series", items // 2, of_items // 2, size // 2, of_size // 2)
 
@@ -103,7 +110,7 @@ def _duration(seconds: float) -> str:
 
 
 def line(now: State, per_second: float) -> str:
-    """Return a state as text; `per_second` is the rate of `done`, 0 where it is not known."""
+    """Return a state as text; `per_second` is the rate of `done`, 0 if it is not known."""
     text = f"{now.stage} {now.items:,}"
     text += f" of {now.of_items:,}" if now.of_items else ""
     if now.of_bytes:
@@ -115,7 +122,16 @@ def line(now: State, per_second: float) -> str:
 
 
 def lines(results: Results, files: int, clock: Iterator[float]) -> Iterator[str]:
-    """Yield the line of each moment of `clock`, seconds; an empty one where there is nothing to say."""
+    """Yield a line at each time of `clock`, in seconds; an empty one if no job has written counts yet.
+
+    Parameters
+    ----------
+    results : Results
+    files : int
+        Number of files in the source.
+    clock : iterator of float
+        Times in seconds.
+    """
     past: deque[tuple[float, str, int]] = deque()
     for moment in clock:
         now = state(results, files)
@@ -123,10 +139,10 @@ def lines(results: Results, files: int, clock: Iterator[float]) -> Iterator[str]
             yield ""
             continue
         past.append((moment, now.stage, now.done))
-        while past[0][1] != now.stage or moment - past[0][0] > _MEMORY:
+        while past[0][1] != now.stage or moment - past[0][0] > _RATE_WINDOW:
             past.popleft()
-        took = moment - past[0][0]
-        yield line(now, (now.done - past[0][2]) / took if took > 0 else 0.0)
+        elapsed = moment - past[0][0]
+        yield line(now, (now.done - past[0][2]) / elapsed if elapsed > 0 else 0.0)
 
 
 def _clock(stop: threading.Event, pause: float) -> Iterator[float]:
@@ -139,7 +155,7 @@ def _show(results: Results, files: int, stop: threading.Event, out: IO[str]) -> 
     last = ""
     for text in lines(results, files, _clock(stop, ON_TERMINAL if terminal else IN_FILE)):
         if text and (terminal or text != last):
-            # Erased to its end first; the cursor goes back, so that what others print begins on a line of its own.
+            # Erase to the end of the line, then return the cursor: output of others overwrites the line.
             out.write(f"\r\x1b[K{text}\r" if terminal else f"{text}\n")
             out.flush()
         last = text
@@ -149,7 +165,7 @@ def _show(results: Results, files: int, stop: threading.Event, out: IO[str]) -> 
 
 
 def start(results: Results, files: int) -> None:
-    """Show the progress of this process's run until it ends; `files` is how many there are in the source."""
+    """Show the progress until this process ends; `files` is the number of files in the source."""
     for path in (results.private / FOLDER).glob("*"):
         path.unlink(missing_ok=True)
     stop = threading.Event()

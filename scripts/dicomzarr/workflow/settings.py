@@ -1,6 +1,6 @@
-"""The configuration: read once, checked whole, refused with a message that names the key.
+"""Check the configuration: keys, types, ranges and folders. An error names the key, the value found and what is needed.
 
-Runs in the main process before any work; imports nothing heavy.
+Runs in the main process before any work, and imports nothing that takes long.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Settings:
     Attributes
     ----------
     sources : dict of str to Path
-        Absolute source folders by label; the label is empty where there is one source only.
+        Absolute source folders by label; the label is empty if there is one source only.
     results : Path
         As the user wrote it.
     """
@@ -66,11 +66,11 @@ class Settings:
 
     @property
     def listing(self) -> dict[str, Any]:
-        """How the source is listed: what `listing.list_sources` takes beside the folders."""
+        """Keyword arguments of `listing.list_sources`."""
         return {"follow_links": self.follow_links, "largest_loss": 1.0 if self.confirm_drop else self.largest_drop}
 
 
-def _found(value: object) -> str:
+def _description(value: object) -> str:
     if isinstance(value, bool):
         kind = "true/false"
     elif isinstance(value, str):
@@ -111,14 +111,14 @@ def _explain(error: Any) -> str:
     else:
         bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS if name in schema]
         allowed = " ".join([_TYPES.get(schema.get("type", ""), str(schema.get("type"))), *bounds])
-    return f"config key {key!r}: found {_found(error.instance)}, allowed is {allowed}"
+    return f"config key {key!r}: found {_description(error.instance)}, allowed is {allowed}"
 
 
 _BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("minLength", "of length from"))
 
 
 def is_on(value: object) -> bool:
-    """Return whether a switch is on: from a file it comes as a boolean, from the command line as text."""
+    """Return whether a switch is on: a boolean in a config file, text on the command line."""
     return value is True or value == "true"
 
 
@@ -131,13 +131,13 @@ def _check_schema(config: Mapping[str, Any]) -> None:
         raise ConfigProblem(_explain(errors[0]))
 
 
-def _refuse_no_numbers(value: object, key: str) -> None:
-    """Refuse NaN and infinity, which no comparison with a bound refuses."""
+def _refuse_not_finite(value: object, key: str) -> None:
+    """Refuse NaN and infinity: NaN passes every comparison of the schema with a bound."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigProblem(f"config key {key!r}: found {value}, needed is a number")
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for name, one in items:
-        _refuse_no_numbers(one, f"{key}.{name}".lstrip("."))
+    for name, item in items:
+        _refuse_not_finite(item, f"{key}.{name}".lstrip("."))
 
 
 def _check_gate(gate: Mapping[str, int]) -> None:
@@ -146,26 +146,28 @@ def _check_gate(gate: Mapping[str, int]) -> None:
         if finding not in known:
             near = difflib.get_close_matches(finding, sorted(known), 1)
             hint = f"did you mean {near[0]!r}?" if near else "see config.yaml for the findings"
-            raise ConfigProblem(f"config key 'gate.{finding}' is no finding; {hint}")
+            raise ConfigProblem(f"config key 'gate.{finding}' is not a finding; {hint}")
 
 
 def _check_labels(labels: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse labels that name neither a file nor a folder, or no vocabulary; and one name for two kinds of value."""
+    """Refuse labels without a source or allowed values, and a label with words in one source and numbers in another."""
     kinds: dict[str, object] = {}
-    for number, one in enumerate(labels):
+    for number, label_source in enumerate(labels):
         key = f"labels.{number}"
-        needed = ("file", "by", "key", "columns") if "file" in one else ("folder", "name", "values")
+        needed = ("file", "by", "key", "columns") if "file" in label_source else ("folder", "name", "values")
         for name in needed:
-            if name not in one:
+            if name not in label_source:
                 raise ConfigProblem(f"config key '{key}.{name}' is missing; needed are {', '.join(needed)}")
-        odd = sorted(set(one) - set(needed) - ({"issuer"} if one.get("by") == "patient" else set()))
-        if odd:
+        optional = {"issuer"} if label_source.get("by") == "patient" else set()
+        unexpected = sorted(set(label_source) - set(needed) - optional)
+        if unexpected:
             raise ConfigProblem(
-                f"config key '{key}.{odd[0]}' does not go with {needed[0]!r}: needed are {', '.join(needed)}"
+                f"config key '{key}.{unexpected[0]}' is not possible with {needed[0]!r}: needed are {', '.join(needed)}"
             )
-        named = one["columns"] if "columns" in one else {one["name"]: {"values": one["values"]}}
-        for name, allowed in named.items():
-            place = f"{key}.columns.{name}" if "columns" in one else key
+        has_columns = "columns" in label_source
+        columns = label_source["columns"] if has_columns else {label_source["name"]: {"values": label_source["values"]}}
+        for name, allowed in columns.items():
+            place = f"{key}.columns.{name}" if has_columns else key
             if ("values" in allowed) == ("range" in allowed):
                 raise ConfigProblem(f"config key {place!r}: needed is one of 'values' and 'range'")
             if "range" in allowed and allowed["range"][0] > allowed["range"][1]:
@@ -179,9 +181,9 @@ def _check_labels(labels: Sequence[Mapping[str, Any]]) -> None:
 def _check_splits(splits: Mapping[str, Any]) -> None:
     if "stratify" in splits:
         raise ConfigProblem(
-            "config key 'splits.stratify': exact strata need to know all patients, so that each new one could move an "
-            "old one; splits here depend on the patient alone and come out even by chance. Remove the key, look at the "
-            "balance in the report, and choose another seed if it is not good"
+            "config key 'splits.stratify' is not supported: with exact strata, a new patient could move others to "
+            "another split; here the split depends on the patient alone, balanced by chance. Remove the key, check the "
+            "balance in the report, and choose another seed if needed"
         )
     if splits and not splits.get("fractions"):
         raise ConfigProblem(
@@ -197,47 +199,47 @@ def _within(inner: Path, outer: Path) -> bool:
 
 
 def _refuse_unusable(results: str) -> None:
-    """Refuse names that Snakemake or a reader would take for something else."""
+    """Refuse characters that have a meaning in paths of Snakemake."""
     _refuse_unexpanded("results", results)
-    odd = sorted(set(results) & set("{}<>\n\0"))
-    if odd:
+    reserved = sorted(set(results) & set("{}<>\n\0"))
+    if reserved:
         raise ConfigProblem(
-            f"config key 'results': found {odd[0]!r} in {results!r}; a results folder may not hold any of {{ }} < >, "
-            "which have a meaning of their own in Snakemake"
+            f"config key 'results': found {reserved[0]!r} in {results!r}; not allowed in its name are {{ }} < > and "
+            "line breaks, which Snakemake reserves"
         )
 
 
-# What a shell would replace: $NAME, ${NAME} and %NAME%.
+# Variables of a shell: $NAME, ${NAME} and %NAME%.
 _VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}/]*\}|%[A-Z][A-Z0-9_]*%")
 
 
 def _refuse_unexpanded(key: str, text: str) -> None:
-    """Refuse a path with ~ or a variable, which nothing replaces here, unless it really is the name of something."""
-    found = "~" if text.startswith("~") else ""
+    """Refuse a path with ~ or a variable, which is not expanded here, unless a file or folder has that very name."""
+    unexpanded = "~" if text.startswith("~") else ""
     for end in (match.end() for match in re.finditer(r"[^/]+", text)):
         variable = _VARIABLE.search(text, text.rfind("/", 0, end) + 1, end)
-        found = found or (variable[0] if variable else "")
-        if found and os.path.lexists(text[:end]):
-            found = ""
-    if found:
+        unexpanded = unexpanded or (variable[0] if variable else "")
+        if unexpanded and os.path.lexists(text[:end]):
+            unexpanded = ""
+    if unexpanded:
         raise ConfigProblem(
-            f"config key {key!r}: {text!r} holds {found}, which is not expanded; write the whole path, such as "
+            f"config key {key!r}: {text!r} holds {unexpanded}, which is not expanded; write the whole path, such as "
             "/data/study"
         )
 
 
 def _refuse_unexpanded_files(labels: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> None:
-    for number, one in enumerate(labels):
-        if "file" in one:
-            _refuse_unexpanded(f"labels.{number}.file", one["file"])
+    for number, label_source in enumerate(labels):
+        if "file" in label_source:
+            _refuse_unexpanded(f"labels.{number}.file", label_source["file"])
     for split, name in fixed.items():
         _refuse_unexpanded(f"splits.fixed.{split}", name)
 
 
-def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
-    named = {"": value} if isinstance(value, str) else dict(value)
-    found: dict[str, Path] = {}
-    for label, text in named.items():
+def _source_folders(value: str | Mapping[str, str]) -> dict[str, Path]:
+    by_label = {"": value} if isinstance(value, str) else dict(value)
+    folders: dict[str, Path] = {}
+    for label, text in by_label.items():
         key = f"source.{label}" if label else "source"
         _refuse_unexpanded(key, text)
         folder = Path(os.path.abspath(text))
@@ -250,23 +252,23 @@ def _sources(value: str | Mapping[str, str]) -> dict[str, Path]:
             raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
         if not os.access(folder, os.R_OK | os.X_OK):
             raise ConfigProblem(f"config key {key!r}: the folder {text!r} cannot be read by this user")
-        found[label] = folder
-    real = [folder.resolve() for folder in found.values()]
+        folders[label] = folder
+    real = [folder.resolve() for folder in folders.values()]
     for index, folder in enumerate(real):
         for other in real[index + 1 :]:
             if _within(folder, other) or _within(other, folder):
                 raise ConfigProblem(
-                    "config key 'source': one folder lies inside another; each file may be found once only"
+                    "config key 'source': one folder lies inside another; each file may be listed only once"
                 )
-    return found
+    return folders
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a configuration in which every key that is missing has its default, as in `config.yaml`."""
-    import yaml  # comes with Snakemake
+    """Return a copy of a configuration in which missing keys have their default from `config.yaml`."""
+    import yaml  # installed with Snakemake
 
-    whole = _merged(yaml.safe_load(DEFAULTS.read_text("utf-8")), config)
-    return whole | {name: is_on(whole[name]) or whole[name] for name in SWITCHES}
+    merged = _merged(yaml.safe_load(DEFAULTS.read_text("utf-8")), config)
+    return merged | {name: is_on(merged[name]) or merged[name] for name in SWITCHES}
 
 
 def _merged(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,21 +283,21 @@ def _merged(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
 
 
 def known_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a configuration that is this workflow's, where another Snakefile shares it."""
+    """Return the keys of this workflow from a configuration that is shared with another Snakefile."""
     known = json.loads(SCHEMA.read_text("utf-8"))["properties"]
     return {key: value for key, value in config.items() if key in known}
 
 
 def check_keys(config: Mapping[str, Any]) -> None:
-    """Check names, types and ranges of all keys, and no folder.
+    """Check the names, types and ranges of all keys, but no folder.
 
     Raises
     ------
     ConfigProblem
-        At the first key that is unknown or of a wrong type or value.
+        If a key is unknown, or has a wrong type or value; the first one is named.
     """
     _check_schema(config)
-    _refuse_no_numbers(dict(config), "")
+    _refuse_not_finite(dict(config), "")
     _check_gate(config["gate"])
     _check_labels(config["labels"])
     _check_splits(config["splits"])
@@ -307,12 +309,12 @@ def check(config: Mapping[str, Any]) -> Settings:
     Parameters
     ----------
     config : mapping
-        The merged configuration, defaults included.
+        The configuration with its defaults.
 
     Raises
     ------
     ConfigProblem
-        At the first key that is unknown, of a wrong type or value, or names a folder that cannot serve.
+        If a key is unknown, has a wrong type or value, or names a folder that cannot be used; the first one is named.
     """
     check_keys(config)
     if config["burned_in"] == "keep" and not config["burned_in_reason"].strip():
@@ -320,7 +322,7 @@ def check(config: Mapping[str, Any]) -> Settings:
             "config key 'burned_in_reason' is empty; "
             "burned_in: keep needs a sentence that says why these images may be kept"
         )
-    sources = _sources(config["source"])
+    sources = _source_folders(config["source"])
     _refuse_unexpanded_files(config["labels"], config["splits"].get("fixed", {}))
     _refuse_unusable(config["results"])
     results = Path(config["results"])
@@ -344,7 +346,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         burned_in=config["burned_in"],
         burned_in_reason=config["burned_in_reason"],
         gate=dict(config["gate"]),
-        labels=[dict(one) for one in config["labels"]],
+        labels=[dict(label_source) for label_source in config["labels"]],
         splits=dict(config["splits"]),
         spacing_tolerance=float(config["spacing_tolerance"]),
         cross_check=float(config["cross_check"]),

@@ -1,4 +1,4 @@
-"""The built-in data set: the same tree each time, real files unchanged, generated voxels where they belong."""
+"""The built-in data set: the same tree each time, files of the wheel unchanged, generated voxels at their positions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_two_builds_are_equal_and_leave_nothing_beside(source: Path, tmp_path: Path) -> None:
+def test_two_builds_are_equal_and_leave_no_temporary_folder(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "elsewhere" / "source"
     target.mkdir(parents=True)
     (target / "stale").write_text("")
@@ -38,7 +38,7 @@ def test_two_builds_are_equal_and_leave_nothing_beside(source: Path, tmp_path: P
     assert [path.name for path in target.parent.iterdir()] == ["source"]
 
 
-def test_every_file_of_the_wheel_is_there_unchanged(source: Path) -> None:
+def test_every_file_of_the_wheel_is_copied_unchanged(source: Path) -> None:
     files = [
         path.read_bytes()
         for folder in ("test_files", "charset_files", "palettes")

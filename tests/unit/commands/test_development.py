@@ -1,4 +1,4 @@
-"""The words for who works on the code."""
+"""The commands for developers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = ["-m", "pytest", "-m", NOT_QUICK]
         (["-x", "--quick", "scripts/dicomzarr"], [*QUICK, "-x", "scripts/dicomzarr"]),
     ],
 )
-def test_arguments_of_the_tests_are_pytests(tmp_path: Path, arguments: list[str], passed: list[str]) -> None:
+def test_arguments_are_passed_to_pytest(tmp_path: Path, arguments: list[str], passed: list[str]) -> None:
     project = Project(tmp_path).with_environment()
     project.run("test", *arguments)
     (call,) = project.called("python")
@@ -29,7 +29,7 @@ def test_arguments_of_the_tests_are_pytests(tmp_path: Path, arguments: list[str]
     assert call["cwd"] == str(project.root)
 
 
-def test_the_benchmark_finds_our_code(tmp_path: Path) -> None:
+def test_the_benchmark_has_the_project_on_its_path(tmp_path: Path) -> None:
     project = Project(tmp_path).with_environment()
     project.run("bench", "--only", "ct", cwd=project.elsewhere)
     (call,) = project.called("python")

@@ -1,4 +1,4 @@
-"""The launcher, as a user meets it: the real file in a copy of the project; stand-ins for uv and what it installs."""
+"""The launcher as a user runs it: the real file in a copy of the project; stand-ins for uv and installed programs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ import pytest
 from conftest import ROOT
 from launched_project import Project, wait_until
 
-from dicomzarr.commands.__main__ import WORDS
+from dicomzarr.commands.__main__ import COMMANDS
 from dicomzarr.commands.environment import DEV, MINORS, PLAIN, stamp_of
 from dicomzarr.commands.snakemake import TARGETS, snakemake_command
 from dicomzarr.records import export_record
 
 NOBODY = 65534
-PARSER = pytest.mark.snakemake  # the launcher imports all of Snakemake, to ask its parser
+PARSER = pytest.mark.snakemake  # the launcher imports Snakemake for its parser
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def old_pythons() -> list[str]:
 
 
 @pytest.mark.parametrize("python", old_pythons() or [""])
-def test_an_old_python_says_that_it_is_old_or_finds_a_newer_one(project: Project, python: str) -> None:
+def test_an_old_python_is_refused_or_replaced_by_a_newer_one(project: Project, python: str) -> None:
     if not python:
         pytest.skip("no Python before 3.11 is installed by pyenv")
     project.python = python
@@ -72,32 +72,30 @@ def test_an_old_python_says_that_it_is_old_or_finds_a_newer_one(project: Project
 
 
 @pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 1), (3, 14, 9)])
-def test_pythons_that_fit(launcher: ModuleType, version: tuple[int, ...]) -> None:
-    assert launcher.python_complaint(version) == ""
+def test_supported_pythons(launcher: ModuleType, version: tuple[int, ...]) -> None:
+    assert launcher.unsupported(version) == ""
 
 
 @pytest.mark.parametrize(
     ("version", "says"), [((3, 6, 15), "3.11 or newer"), ((3, 10, 2), "3.11 or newer"), ((3, 15, 0), "3.11 to 3.14")]
 )
-def test_pythons_that_do_not_fit_are_named_in_one_line(
-    launcher: ModuleType, version: tuple[int, ...], says: str
-) -> None:
-    complaint = launcher.python_complaint(version)
-    assert f"Python {says} is needed, found {version[0]}.{version[1]}: " in complaint
-    assert "\n" not in complaint
+def test_unsupported_pythons_are_refused_in_one_line(launcher: ModuleType, version: tuple[int, ...], says: str) -> None:
+    message = launcher.unsupported(version)
+    assert f"Python {says} is needed, found {version[0]}.{version[1]}: " in message
+    assert "\n" not in message
 
 
 # ---- The environment
 
 
-def test_uv_makes_the_environment_from_hashes_and_compiles_it(project: Project) -> None:
+def test_uv_installs_by_hashes_and_compiles_bytecode(project: Project) -> None:
     assert project.with_uv().run("--version").returncode == 0
     made, installed = (call["arguments"] for call in project.called("uv"))
     assert (made[0], made[-1]) == ("venv", str(project.venv))  # type: ignore[index]
     assert {"--require-hashes", "--compile-bytecode", str(project.root / "requirements.lock")} <= set(installed)  # type: ignore[call-overload]
 
 
-def test_a_current_environment_is_left_alone_and_costs_little(project: Project) -> None:
+def test_a_current_environment_is_unchanged_and_starts_fast(project: Project) -> None:
     project.with_environment()
     before = sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*"))
     began = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -108,7 +106,7 @@ def test_a_current_environment_is_left_alone_and_costs_little(project: Project) 
     assert sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*")) == before
 
 
-def test_a_changed_lock_makes_it_anew(project: Project) -> None:
+def test_a_changed_lock_file_rebuilds_the_environment(project: Project) -> None:
     project.with_environment()
     (project.venv / "left over").mkdir()
     with (project.root / "requirements.lock").open("a") as file:
@@ -118,7 +116,7 @@ def test_a_changed_lock_makes_it_anew(project: Project) -> None:
     assert not (project.venv / "left over").exists()
 
 
-def test_a_crash_while_making_it_is_recovered_by_the_next_start(project: Project) -> None:
+def test_the_next_start_recovers_a_crash_while_the_environment_is_made(project: Project) -> None:
     project.with_uv()
     making = subprocess.Popen(project.command("--version"), cwd=project.root, env=project.environment(UV_TAKES="1"))
     wait_until(lambda: project.called("uv"))
@@ -133,7 +131,7 @@ def test_a_crash_while_making_it_is_recovered_by_the_next_start(project: Project
     assert len(project.called("snakemake")) == 1
 
 
-def test_two_first_starts_at_once_make_it_once(project: Project) -> None:
+def test_two_first_starts_at_once_make_one_environment(project: Project) -> None:
     project.with_uv()
     environment = project.environment(UV_TAKES="0.5")
     both = [subprocess.Popen(project.command("--version"), cwd=project.root, env=environment) for _ in range(2)]
@@ -142,8 +140,8 @@ def test_two_first_starts_at_once_make_it_once(project: Project) -> None:
     assert len(project.called("snakemake")) == 2
 
 
-@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="Linux alone tells who holds a lock")
-def test_who_waits_for_the_environment_says_for_whom_and_since_when(project: Project) -> None:
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="only Linux shows the holder of a lock")
+def test_a_wait_for_the_environment_names_the_other_process_and_its_start(project: Project) -> None:
     project.with_environment()
     lock = project.root / "requirements-dev.lock"
     with subprocess.Popen(
@@ -151,23 +149,23 @@ def test_who_waits_for_the_environment_says_for_whom_and_since_when(project: Pro
     ) as first:
         wait_until(lambda: project.called("python"))
         lock.write_text(lock.read_text() + "# changed\n")
-        second = project.run("test")  # must make the environment anew, and may not before the first has ended
+        second = project.run("test")  # must rebuild the environment, but only after the first has ended
     assert first.returncode == second.returncode == 0
-    assert f"Waiting for process {first.pid}, there since " in second.stderr
+    assert f"Waiting for process {first.pid}, started at " in second.stderr
     assert "must be rebuilt, and is in use\n" in second.stderr
 
 
-def test_the_tests_add_to_a_plain_environment_and_satisfy_it(project: Project) -> None:
+def test_the_tests_add_packages_to_a_plain_environment(project: Project) -> None:
     project.with_uv().run("--version")
-    (project.venv / "kept").touch()
+    (project.venv / "marker").touch()
     assert project.run("test").returncode == 0
     assert project.called("uv")[-1]["arguments"][-1] == str(project.root / "requirements-dev.lock")  # type: ignore[index]
-    assert (project.venv / "kept").exists()
+    assert (project.venv / "marker").exists()
     assert project.run("--version").returncode == 0
     assert len(project.called("uv")) == 4
 
 
-def test_a_project_below_a_folder_with_a_space_has_its_environment_in_the_cache(tmp_path: Path) -> None:
+def test_with_a_space_in_its_path_the_environment_is_in_the_cache(tmp_path: Path) -> None:
     project = Project(tmp_path, "my project").with_uv()
     assert project.run("--version", HOME=str(tmp_path)).returncode == 0
     (made,) = (tmp_path / ".cache" / "dicomzarr").iterdir()
@@ -177,7 +175,7 @@ def test_a_project_below_a_folder_with_a_space_has_its_environment_in_the_cache(
     assert (done.returncode, "without spaces" in done.stderr) == (2, True)
 
 
-def test_a_folder_of_someone_else_is_never_touched(project: Project) -> None:
+def test_a_folder_not_made_by_run_is_never_changed(project: Project) -> None:
     theirs = project.elsewhere / "thesis.txt"
     theirs.write_text("years of work")
     done = project.with_uv().run("--version", DICOMZARR_VENV=str(project.elsewhere))
@@ -188,7 +186,7 @@ def test_a_folder_of_someone_else_is_never_touched(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_a_failed_install_says_what_to_do_and_vouches_for_nothing(project: Project) -> None:
+def test_a_failed_install_prints_what_to_do_and_writes_no_stamp(project: Project) -> None:
     (project.root / "requirements.lock").write_text("no-such-package==1.0 --hash=sha256:" + 64 * "0" + "\n")
     done = project.with_uv().run("--version", UV_FAILS="1", PIP_NO_INDEX="1")
     assert done.returncode == 2
@@ -199,10 +197,10 @@ def test_a_failed_install_says_what_to_do_and_vouches_for_nothing(project: Proje
     assert not list(project.venv.glob("*.stamp"))
 
 
-# ---- What is passed on
+# ---- Arguments and environment variables
 
 
-def test_arguments_reach_snakemake_as_they_are_and_the_command_can_be_pasted(project: Project) -> None:
+def test_arguments_reach_snakemake_unchanged_and_the_printed_command_is_quoted(project: Project) -> None:
     arguments = ["--cores", "8", "--configfile", "my site.yaml", "--config", "x=$(rm -rf)"]
     (project.root / "my site.yaml").touch()
     done = project.with_environment().run(*arguments, SNAKEMAKE_EXITS="7")
@@ -237,19 +235,19 @@ def test_from_another_folder_the_command_names_the_snakefile(project: Project) -
         (["--unlock"], False),
     ],
 )
-def test_cores_are_added_where_none_are_named(arguments: list[str], added: bool) -> None:
+def test_cores_are_added_if_none_are_given(arguments: list[str], added: bool) -> None:
     command = snakemake_command(arguments, ROOT)
     assert command == ["snakemake", *(["--cores", "all"] if added else []), *arguments]
 
 
-def test_targets_stand_before_the_option_that_would_swallow_them() -> None:
+def test_targets_come_before_the_option_that_would_take_them_as_values() -> None:
     arguments = ["--cores", "2", "--configfile", "my.yaml", "export_png", "export_npz"]
     command = snakemake_command(arguments, ROOT)
     assert command == ["snakemake", "export_png", "export_npz", "--cores", "2", "--configfile", "my.yaml"]
     assert {kind.rule for kind in export_record.KINDS} == set(TARGETS)
 
 
-def test_snakemake_sees_the_environment_and_nothing_of_the_users_python(project: Project) -> None:
+def test_snakemake_gets_the_environment_and_no_packages_of_the_user(project: Project) -> None:
     project.with_environment().run("-n", PYTHONPATH="/theirs", PYTHONDONTWRITEBYTECODE="1")
     (call,) = project.called("snakemake")
     env = call["env"]
@@ -258,26 +256,26 @@ def test_snakemake_sees_the_environment_and_nothing_of_the_users_python(project:
     assert (env["PYTHONPATH"], env["PYTHONDONTWRITEBYTECODE"], env["PYTHONNOUSERSITE"]) == (None, None, "1")
 
 
-# ---- The words
+# ---- Commands
 
 
 @pytest.mark.parametrize("word", ["view", "report"])
-def test_words_of_later_versions_say_so(project: Project, word: str) -> None:
+def test_commands_of_later_versions_are_refused(project: Project, word: str) -> None:
     done = project.run(word)
     assert done.returncode == 2
     assert done.stderr == f"run: This version does not have `{word}` yet; a later one will\n"
     assert not project.venv.exists()
 
 
-def test_help_names_every_word(project: Project) -> None:
+def test_help_names_every_command(project: Project) -> None:
     done = project.run("help")
     assert done.returncode == 0
     assert project.run("--help").stdout == done.stdout
     assert not project.venv.exists()
-    assert all(f"./run {word}" in done.stdout for word in [*WORDS, "help"])
+    assert all(f"./run {command}" in done.stdout for command in [*COMMANDS, "help"])
 
 
-def test_demo_lays_its_files_down_once_and_prints_a_table(project: Project) -> None:
+def test_the_demo_writes_its_files_once_and_prints_a_table(project: Project) -> None:
     dataset = project.root / "demo" / "results" / "dataset"
     (dataset / "reports").mkdir(parents=True)
     (dataset / "reports" / "outcomes.csv").write_text(
@@ -306,7 +304,7 @@ def test_demo_lays_its_files_down_once_and_prints_a_table(project: Project) -> N
     ]
 
 
-def test_a_failed_demo_passes_the_status_on_and_prints_no_table(project: Project) -> None:
+def test_a_failed_demo_returns_the_status_and_prints_no_table(project: Project) -> None:
     done = project.with_environment().run("demo", SNAKEMAKE_EXITS="3")
     assert (done.returncode, done.stdout) == (3, "")
 
@@ -317,16 +315,16 @@ def test_a_failed_demo_passes_the_status_on_and_prints_no_table(project: Project
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        pytest.param(["--coers", "2"], 2, "Snakemake has no option '--coers'; the nearest is '--cores'", marks=PARSER),
+        pytest.param(["--coers", "2"], 2, "Snakemake has no option '--coers'; the closest is '--cores'", marks=PARSER),
         pytest.param(["status", "--configfil", "x", "--repiar"], 1, "Snakemake has no option '--repiar'", marks=PARSER),
         (["--configfile", "my.yaml"], 2, "the configuration file 'my.yaml' does not exist"),
         (["demo", "--configfile=my.yaml"], 2, "the configuration file 'my.yaml' does not exist"),
         (["verify", "--cores", "2", "--configfile", "my.yaml"], 1, "the configuration file 'my.yaml' does not exist"),
-        (["stauts", "--cores", "2"], 2, "there is no word or rule 'stauts'; the nearest is 'status'"),
+        (["stauts", "--cores", "2"], 2, "there is no command or rule 'stauts'; the closest is 'status'"),
         (["check", "all"], 2, "./run check takes no arguments"),
     ],
 )
-def test_a_mistake_is_answered_in_one_line(project: Project, arguments: list[str], status: int, says: str) -> None:
+def test_a_mistake_is_reported_in_one_line(project: Project, arguments: list[str], status: int, says: str) -> None:
     path = os.pathsep.join([str(project.bin), os.defpath])  # importing Snakemake looks for a shell
     done = project.with_environment().run(*arguments, PATH=path)
     assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
@@ -343,7 +341,7 @@ def test_a_mistake_is_answered_in_one_line(project: Project, arguments: list[str
         pytest.param("--cluster-generic-submit-cmd=sbatch", marks=PARSER),
     ],
 )
-def test_rules_abbreviations_and_options_of_plugins_are_no_mistakes(project: Project, target: str) -> None:
+def test_rules_abbreviations_and_options_of_plugins_are_accepted(project: Project, target: str) -> None:
     assert project.with_environment().run(target, "--cores", "2").returncode == 0
     assert project.called("snakemake")[0]["arguments"] == [target, "--cores", "2"]
 
@@ -351,7 +349,7 @@ def test_rules_abbreviations_and_options_of_plugins_are_no_mistakes(project: Pro
 # ---- A checkout that several users share
 
 
-def may_be_started(python: str) -> bool:
+def is_executable_by_nobody(python: str) -> bool:
     try:
         done = subprocess.run([python, "-c", ""], user=NOBODY, group=NOBODY, extra_groups=[], check=False)
     except OSError:
@@ -361,10 +359,10 @@ def may_be_started(python: str) -> bool:
 
 @pytest.fixture
 def shared() -> Iterator[Project]:
-    """A project of root that everyone may read, started by a Python that everyone may start."""
+    """A project of root that all users can read, with a Python that all users can start."""
     if os.geteuid():
         pytest.skip("only root may start a command as another user")
-    pythons = filter(may_be_started, [sys.executable, *(f"/usr/bin/python3.{minor}" for minor in MINORS)])
+    pythons = filter(is_executable_by_nobody, [sys.executable, *(f"/usr/bin/python3.{minor}" for minor in MINORS)])
     python = next(pythons, None)
     if python is None:
         pytest.skip("no Python that another user may start")
@@ -384,7 +382,7 @@ def test_another_user_uses_a_current_environment(shared: Project) -> None:
     assert sorted((path, path.stat().st_mtime_ns) for path in shared.root.rglob("*")) == before
 
 
-def test_another_users_python_may_be_another_that_fits(shared: Project) -> None:
+def test_another_user_may_have_another_supported_python(shared: Project) -> None:
     for lock in (PLAIN, DEV):
         minor = 12 if sys.version_info[1] != 12 else 13
         (shared.venv / f"{lock.name}.stamp").write_text(stamp_of(lock, minor))
@@ -393,14 +391,14 @@ def test_another_users_python_may_be_another_that_fits(shared: Project) -> None:
 
 
 @pytest.mark.parametrize("lost", ["requirements.lock.stamp", ".dicomzarr", ""])
-def test_another_user_is_told_what_to_do_where_it_is_not_current(shared: Project, lost: str) -> None:
+def test_another_user_gets_instructions_if_it_is_not_current(shared: Project, lost: str) -> None:
     if lost:
         (shared.venv / lost).unlink()
     else:
         shutil.rmtree(shared.venv)
     done = shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert "let DICOMZARR_VENV name a folder of your own" in done.stderr or "was not made by ./run" in done.stderr
+    assert "set DICOMZARR_VENV to a folder of your own" in done.stderr or "was not made by ./run" in done.stderr
     own = shared.elsewhere / "environment"
     assert shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY, DICOMZARR_VENV=str(own)).returncode == 0
     assert (own / "requirements.lock.stamp").exists()

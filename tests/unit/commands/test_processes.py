@@ -1,4 +1,4 @@
-"""Signals at every stage of a start: no traceback, no program left behind, and the exit status of the README."""
+"""Signals at every stage of a start: no traceback, no process left over, and the exit status in the README."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import pytest
 from conftest import ROOT
 from launched_project import Project, wait_until
 
-# Starts a program with the terminal of its standard input as its own.
+# Starts a program with the terminal of its standard input as its controlling terminal.
 ON_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
-# Starts a program to which SIGINT came before it could run a line.
+# Starts a program with a pending SIGINT.
 INTERRUPTED = """
 import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 os.kill(os.getpid(), signal.SIGINT)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-# Runs a child that says how it was ended.
+# Runs a child whose exit status shows the signal that ended it.
 CALL = """
 import pathlib, signal, sys
 from dicomzarr.commands.processes import Interrupt, Stopped, call, stopped_by_signals
@@ -48,7 +48,7 @@ def project(tmp_path: Path) -> Project:
 
 @contextlib.contextmanager
 def on_a_terminal(project: Project, *arguments: str, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Start the launcher on a terminal of its own; yields the process and the keyboard."""
+    """Start the launcher on a new terminal; yield the process and the other end of the terminal."""
     keyboard, terminal = os.openpty()
     running = subprocess.Popen(
         [sys.executable, "-c", ON_TERMINAL, *project.command(*arguments)],
@@ -86,7 +86,7 @@ def test_ctrl_c_while_snakemake_runs(project: Project) -> None:
     assert (project.root / "sigint").exists()  # it ended by itself, not by our SIGTERM
 
 
-def test_ctrl_c_while_the_demos_files_are_made(project: Project) -> None:
+def test_ctrl_c_while_the_demo_files_are_written(project: Project) -> None:
     project.with_environment()
     with on_a_terminal(project, "demo", PYTHON_TAKES="60") as (running, keyboard):
         wait_until(lambda: project.called("python"))
@@ -96,7 +96,7 @@ def test_ctrl_c_while_the_demos_files_are_made(project: Project) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_the_environment_is_made_ends_that_too(project: Project, number: signal.Signals) -> None:
+def test_a_signal_while_the_environment_is_made_ends_its_processes(project: Project, number: signal.Signals) -> None:
     project.with_uv()
     with on_a_terminal(project, "--version", UV_TAKES="60") as (running, keyboard):
         wait_until(lambda: project.called("uv"))
@@ -107,7 +107,7 @@ def test_a_signal_while_the_environment_is_made_ends_that_too(project: Project, 
     assert "Waiting" not in done.stderr, "uv still runs"
 
 
-def test_ctrl_c_while_another_makes_the_environment(project: Project) -> None:
+def test_ctrl_c_while_another_process_makes_the_environment(project: Project) -> None:
     project.with_uv()
     with on_a_terminal(project, "--version", UV_TAKES="60") as (first, _):
         wait_until(lambda: project.called("uv"))
@@ -119,7 +119,7 @@ def test_ctrl_c_while_another_makes_the_environment(project: Project) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_of_a_process_reaches_snakemake_as_sigterm(project: Project, number: signal.Signals) -> None:
+def test_a_signal_sent_by_a_process_reaches_snakemake_as_sigterm(project: Project, number: signal.Signals) -> None:
     project.with_environment()
     with on_a_terminal(project, "demo", SNAKEMAKE_WAITS="1") as (running, _):
         wait_until((project.root / "started").exists)
@@ -137,7 +137,7 @@ def test_a_signal_of_a_process_reaches_snakemake_as_sigterm(project: Project, nu
     ],
     ids=["run", "commands", "snakemake"],
 )
-def test_a_signal_that_came_before_the_first_line(program: list[str], tmp_path: Path) -> None:
+def test_a_signal_that_is_pending_at_the_start(program: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, sys.executable, *program],
         cwd=tmp_path,
@@ -149,14 +149,14 @@ def test_a_signal_that_came_before_the_first_line(program: list[str], tmp_path: 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_a_signal_before_the_child_starts_none(tmp_path: Path) -> None:
+def test_after_a_signal_no_child_is_started(tmp_path: Path) -> None:
     program = CALL.replace("signal.pthread_sigmask", "signal.raise_signal(signal.SIGINT) or signal.pthread_sigmask")
     done = started(program, tmp_path)
     assert (done.communicate(timeout=60)[0], (tmp_path / "started").exists()) == ("130\n", False)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, "130\n"), (signal.SIGTERM, "5\n")])
-def test_a_signal_to_us_alone_ends_the_child(tmp_path: Path, number: signal.Signals, status: str) -> None:
+def test_a_signal_to_the_launcher_only_ends_the_child(tmp_path: Path, number: signal.Signals, status: str) -> None:
     done = started(CALL, tmp_path)
     wait_until((tmp_path / "started").exists)
     done.send_signal(number)

@@ -1,4 +1,4 @@
-"""`./run status` puts the reasons of the main process into words, whatever Snakemake prints."""
+"""`./run status` prints the reasons of the main process, independent of the output of Snakemake."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path).with_environment()
 
 
-def test_no_reason_is_nothing_to_do(project: Project) -> None:
+def test_without_reasons_there_is_nothing_to_do(project: Project) -> None:
     done = project.run("status", REASONS="[]", SNAKEMAKE_PRINTS="Job 3: Extracting\nReason: Missing output files: x\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing to do\n", "")
     assert project.called("snakemake")[0]["arguments"] == ["--cores", "all", "--dry-run"]
 
 
-def test_reasons_are_told_in_words_and_as_json(project: Project) -> None:
+def test_reasons_are_printed_as_text_and_as_json(project: Project) -> None:
     reasons = [{"reason": "source_new", "count": 1}, JOB]
     done = project.run("status", REASONS=json.dumps(reasons))
     assert (done.returncode, done.stderr) == (2, "")
@@ -34,20 +34,20 @@ def test_reasons_are_told_in_words_and_as_json(project: Project) -> None:
     assert (as_json.returncode, json.loads(as_json.stdout)) == (2, {"pending": True, "reasons": reasons})
 
 
-def test_results_that_cannot_be_written_are_a_reason_and_no_failure(project: Project) -> None:
+def test_read_only_results_are_a_reason_and_not_a_failure(project: Project) -> None:
     done = project.run("status", REASONS='[{"reason": "read_only"}]', SNAKEMAKE_EXITS="1")
-    assert done.returncode == 2 and "they cannot be written from here" in done.stdout
+    assert done.returncode == 2 and "not writable from here" in done.stdout
 
 
-def test_a_refusal_is_repeated_and_nothing_else(project: Project) -> None:
+def test_of_a_refusal_only_its_error_line_is_printed(project: Project) -> None:
     printed = "Building DAG of jobs...\nError: config key 'source': no such folder\n"
     done = project.run("status", SNAKEMAKE_EXITS="1", SNAKEMAKE_PRINTS=printed)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "Error: config key 'source': no such folder\n")
 
 
-def test_every_reason_and_cause_has_words() -> None:
+def test_every_reason_and_cause_has_a_text() -> None:
     for reason in LINES:
         line = line_of({"reason": reason, "count": 3, "rule": "r", "job": "j", "why": "forced"})
         assert line and "{" not in line
     assert {cause for _, cause in planned_jobs._CAUSES} == {*CAUSES}
-    assert line_of({**JOB, "why": ""}).endswith("since Snakemake says so")
+    assert line_of({**JOB, "why": ""}).endswith("since Snakemake requires it")

@@ -1,4 +1,4 @@
-"""The documentation against the code: generated parts, links, snippets, and every name that the code can write."""
+"""Compare the documentation with the code: generated parts, links, snippets, and all names that the code writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from conftest import ROOT
 from dicomzarr.arrays import ome_metadata, shard_writer
 from dicomzarr.dicom import transfer_syntaxes
 from dicomzarr.pixels import decoders
-from dicomzarr.records import export_record as files
+from dicomzarr.records import export_record
 from dicomzarr.system import csv_tables
 from dicomzarr.vocabulary.flags import FLAGS
 from dicomzarr.vocabulary.reasons import REASONS
@@ -50,8 +50,8 @@ def generate() -> ModuleType:
 
 def test_generated_parts_are_current() -> None:
     command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout + found.stderr
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_picture_shows_every_rule_once(generate: ModuleType) -> None:
@@ -63,23 +63,40 @@ def test_the_picture_shows_every_rule_once(generate: ModuleType) -> None:
 
 
 def test_the_picture_follows_the_paths(generate: ModuleType) -> None:
-    edges = generate.reduced(generate.edges_of(generate.read_rules(ROOT / "rules")))
+    edges = generate.reduced(generate.edges_of(generate.read_rules(ROOT / "rules")), generate.OPTIONAL)
     assert {("scan", "discover_files"), ("plan_batches", "extract_batch"), ("extract_batch", "check_batch")} <= edges
-    assert {
-        ("check_batch", "report_size"),
-        ("render_report", "check_privacy"),
-        ("check_privacy", "seal_dataset"),
-    } <= edges
-    assert ("scan", "index_headers") not in edges  # a longer way implies it
-    assert "plan_batches ==> extract_batch" in README
+    assert {("check_batch", "report_size"), ("check_batch", "consolidate_dataset")} <= edges
+    assert {("render_report", "check_privacy"), ("check_privacy", "seal_dataset")} <= edges
+    assert {("report_depth", "join_labels"), ("join_labels", "consolidate_dataset")} <= edges
+    assert ("scan", "index_headers") not in edges  # a longer path implies it
+    assert "plan_batches ==> extract_batch" in README and "join_labels -.-> consolidate_dataset" in README
 
 
-def test_an_edge_that_a_longer_way_implies_is_left_out(generate: ModuleType) -> None:
+def test_paths_of_a_rule_are_read_through_functions(generate: ModuleType) -> None:
+    functions = {"label_file": 'return [in_results("private/labels.json")] if joined else []\n'}
+    text = """
+        contents=ancient("<results>/a.json"),
+        records=expand("<results>/{rule}.json", rule=rules_before("plan_batches")),
+        batches=records_of("extract_batch"),
+        labels=label_file,
+    """
+    assert generate.paths_in(text, functions) == (
+        "<results>/a.json",
+        "<results>/discover_files.json",
+        "<results>/index_headers.json",
+        "<results>/private/records/extract_batch/{batch}.json",
+        "<results>/private/labels.json",
+    )
+
+
+def test_an_edge_that_a_longer_path_implies_is_left_out(generate: ModuleType) -> None:
     assert generate.reduced({("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("a", "d")}) == {
         ("a", "b"),
         ("b", "c"),
         ("c", "d"),
     }
+    through_optional = {("a", "b"), ("b", "c"), ("a", "c")}
+    assert generate.reduced(through_optional, {"b"}) == through_optional
 
 
 def test_a_stale_part_is_replaced_and_a_page_without_markers_refused(generate: ModuleType) -> None:
@@ -109,14 +126,14 @@ def test_relative_links_resolve(page: Path) -> None:
     for link in links(page):
         path, _, anchor = link.partition("#")
         target = (page.parent / unquote(path)).resolve() if path else page
-        assert target.exists(), f"{link} leads nowhere"
-        assert target.is_relative_to(ROOT), f"{link} leads out of the project"
+        assert target.exists(), f"{link}: no such file"
+        assert target.is_relative_to(ROOT), f"{link} is outside of the project"
         if anchor:
             assert anchor in anchors(target), f"{link}: no such heading"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_no_page_names_a_place_on_somebodys_machine(page: Path) -> None:
+def test_no_page_names_an_absolute_path_of_a_machine(page: Path) -> None:
     assert not re.search(r"(?<![\w.])/(home|work|tmp|Users|root)/", page.read_text())
 
 
@@ -152,7 +169,7 @@ def snippets(page: str, language: str) -> list[str]:
 
 
 def tiny_dataset(results: Path) -> None:
-    """Write one array of 2 x 3 x 4 voxels with the workflow's own writers."""
+    """Write one array of 2 x 3 x 4 voxels with the writers of the workflow."""
     array, pixels = "0123456789abcdef/01234567", np.arange(24, dtype="<i2").reshape(2, 3, 4)
     frame = model.Frame(0, 0, 1, "", "", "", "CT", (), 3, 4, 1, "<i2", "MONOCHROME2", 16, rescale=(1.0, -1024.0))
     places = tuple(model.Place(frame, None, z) for z in range(2))
@@ -172,22 +189,22 @@ def test_the_snippet_of_the_readme_opens_an_array(tmp_path: Path) -> None:
     tiny_dataset(tmp_path / "results")
     snippet = snippets(README, "python")[0]
     command = [sys.executable, "-c", snippet]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert found.stdout == "zyx (2, 3, 4) int16 [1.0, -1024.0] None\n", found.stderr
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "zyx (2, 3, 4) int16 [1.0, -1024.0] None\n", done.stderr
     assert len(snippets(README, "python")) == 1, "test the new snippet too"
 
 
 def test_the_configurations_of_the_readme_have_known_keys() -> None:
-    known = json.loads(settings.SCHEMA.read_text())["properties"]
+    schema_keys = json.loads(settings.SCHEMA.read_text())["properties"]
     shown = snippets(README, "yaml")
     assert shown
     for snippet in shown:
-        assert set(yaml.safe_load(snippet)) <= set(known)
+        assert set(yaml.safe_load(snippet)) <= set(schema_keys)
 
 
 def test_the_schema_and_the_configuration_know_the_same_keys() -> None:
-    known = json.loads(settings.SCHEMA.read_text())["properties"]
-    assert set(yaml.safe_load((ROOT / "config.yaml").read_text())) == set(known)
+    schema_keys = json.loads(settings.SCHEMA.read_text())["properties"]
+    assert set(yaml.safe_load((ROOT / "config.yaml").read_text())) == set(schema_keys)
 
 
 # ---- Names
@@ -199,7 +216,7 @@ def part(heading: str) -> str:
 
 
 def named_in(text: str) -> set[str]:
-    """Return every word that stands in backquotes, also of lists such as `path, frame, array`."""
+    """Return every word in backquotes, also those of lists such as `path, frame, array`."""
     return {word for quoted in re.findall(r"`([^`\n]+)`", text) for word in quoted.split(", ")}
 
 
@@ -221,14 +238,16 @@ def test_every_column_is_documented(columns: tuple[str, ...], heading: str) -> N
 
 
 @pytest.mark.parametrize("heading", ["dataset/volumes.csv", "dataset/reports/depth.csv", "dataset/reports/size.csv"])
-def test_no_column_is_documented_that_is_not_there(heading: str) -> None:
+def test_every_documented_column_exists(heading: str) -> None:
     columns = {"volumes": csv_tables.VOLUMES, "depth": csv_tables.DEPTH, "size": csv_tables.SIZE}[Path(heading).stem]
     rows = re.findall(r"^\| (`.*?) \|", part(heading), re.M)
     assert not {name for row in rows for name in named_in(row)} - set(columns)
 
 
-@pytest.mark.parametrize(("columns", "table"), [(files.FILES, "files.csv"), (files.REPORT, "report.csv")])
-def test_every_column_of_an_export_is_documented_and_no_other(columns: tuple[str, ...], table: str) -> None:
+@pytest.mark.parametrize(
+    ("columns", "table"), [(export_record.FILES, "files.csv"), (export_record.REPORT, "report.csv")]
+)
+def test_exactly_the_columns_of_an_export_are_documented(columns: tuple[str, ...], table: str) -> None:
     text = (ROOT / "docs" / "exports.md").read_text().split(f"\n`{table}`: a row")[1].split("\n`")[0]
     cells = re.findall(r"^\| (`.*?) \|", text, re.M)
     assert {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)} == set(columns)
@@ -290,8 +309,8 @@ def strings(node: ast.AST) -> Iterator[str]:
 
 
 def flags_of_the_code() -> set[str]:
-    """Return what the core puts into names that hold flags, as far as its text tells."""
-    found: set[str] = set()
+    """Return the strings that the core adds or assigns to variables of flags, from its syntax trees."""
+    flags: set[str] = set()
     for path in CORE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
@@ -306,15 +325,15 @@ def flags_of_the_code() -> set[str]:
             else:
                 continue
             if re.search("flag|marks|odd|astray", ast.unparse(holder)) and path.name != "flags.py":
-                found |= {
+                flags |= {
                     text for value in values for text in strings(value) if re.fullmatch(r"[a-z]+(_[a-z]+)+", text)
                 }
-    return found
+    return flags
 
 
 def test_every_flag_of_the_code_is_documented(generate: ModuleType) -> None:
     documented = {code for _, table in generate.FLAG_TABLES for code in table}
-    assert len(flags_of_the_code()) > 25  # the search still finds them
+    assert len(flags_of_the_code()) > 25  # the search still works
     assert not flags_of_the_code() - documented
     assert set(FLAGS) <= documented
     for code in documented:
@@ -329,19 +348,19 @@ def test_every_documented_flag_is_in_the_code(generate: ModuleType) -> None:
 
 
 def test_every_attribute_is_documented() -> None:
-    """Hold the keys that volume.py and ome_metadata.py put into the attributes against the table."""
-    found: set[str] = set()
+    """Compare the keys that volume.py and ome_metadata.py write with the table of attributes."""
+    keys: set[str] = set()
     for file, name in (("arrays/ome_metadata.py", "facts"), ("stages/extract_batch/volume.py", "_pixel_facts")):
         (function,) = (f for f in functions(CORE / file) if f.name == name)
         for node in ast.walk(function):
             if isinstance(node, ast.Dict):
-                found |= {text for key in node.keys if isinstance(key, ast.Constant) for text in strings(key)}
+                keys |= {text for key in node.keys if isinstance(key, ast.Constant) for text in strings(key)}
             elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-                found |= set(strings(node.slice))
+                keys |= set(strings(node.slice))
             elif isinstance(node, ast.Tuple) and node.elts and isinstance(node.elts[0], ast.Constant):
-                found |= set(strings(node.elts[0]))
-    assert {"rescale", "palette", "lossy", "kind", "modality_lut"} <= found
-    assert not found - named_in(part("dataset/images.zarr/"))
+                keys |= set(strings(node.elts[0]))
+    assert {"rescale", "palette", "lossy", "kind", "modality_lut"} <= keys
+    assert not keys - named_in(part("dataset/images.zarr/"))
 
 
 def test_every_cause_of_the_axis_t_is_documented() -> None:

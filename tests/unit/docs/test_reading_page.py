@@ -1,6 +1,6 @@
 """The snippets of docs/reading.md are run unchanged; those of frameworks that are not installed are skipped.
 
-PyTorch, MONAI and TorchIO come with envs/training.txt; CONTRIBUTING.md has the command.
+PyTorch, MONAI and TorchIO are in envs/training.txt; CONTRIBUTING.md has the command to install them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 
 
 def run(heading: str) -> dict[str, Any]:
-    """Run the snippet below a heading and return its names."""
+    """Run the snippet below a heading and return its variables."""
     (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.split(f"# {heading}\n")[1].split("\n## ")[0], re.M | re.S)
     names: dict[str, Any] = {}
     exec(compile(code, f"docs/reading.md, {heading}", "exec"), names)

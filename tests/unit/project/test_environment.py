@@ -1,4 +1,4 @@
-"""One set of pins everywhere: pyproject, the two locks, the conda environment, and the rules that name it."""
+"""The same pins in pyproject.toml, both lock files and the conda environment, which all rules name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_dev_lock_holds_the_plain_lock_version_for_version() -> None:
     assert {name: dev.get(name) for name in plain} == plain
 
 
-def test_what_training_is_tried_with_has_the_same_pins() -> None:
+def test_the_training_environment_has_the_same_pins() -> None:
     lines = (ROOT / "envs" / "training.txt").read_text(encoding="utf-8").splitlines()
     pins = {line.split("==")[0]: line for line in lines if not line.startswith("#")}
     assert {"torch", "monai", "torchio"} <= set(pins) and all("==" in pin for pin in pins.values())
@@ -71,7 +71,7 @@ def test_every_rule_with_a_script_names_the_environment() -> None:
         for rule in re.split(r"^(?=(?:rule|checkpoint) )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     ]
     if not rules:
-        pytest.skip("there are no rules yet")
+        pytest.skip("no rules")
     for rule in rules:
         if re.search(r"^    script:", rule, flags=re.MULTILINE):
             assert re.search(r'^    conda:\s+"\.\./envs/dicomzarr\.yaml"', rule, flags=re.MULTILINE), rule

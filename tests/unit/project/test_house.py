@@ -1,4 +1,4 @@
-"""The floor plan: which room may import which."""
+"""The structure of the code: which package may import which, and the names of rules, scripts and stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from conftest import ROOT
 
 CORE = ROOT / "scripts" / "dicomzarr"
 LIBRARIES = {"vocabulary", "dicom", "system", "source", "records", "privacy", "headers", "pixels", "volumes", "arrays"}
-MAY: dict[str, set[str]] = {
+ALLOWED_IMPORTS: dict[str, set[str]] = {
     "vocabulary": set(),
     "dataset": set(),
     "dicom": {"vocabulary"},
@@ -25,48 +25,50 @@ MAY: dict[str, set[str]] = {
     "workflow": {"records", "source", "system", "privacy", "dicom", "vocabulary", "stages.join_labels"},
 }
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
-MAY |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # so that no stage imports another
+ALLOWED_IMPORTS |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # no stage imports another
 MODULES = sorted(path.relative_to(CORE) for path in CORE.rglob("*.py") if path.name != "__init__.py")
 
 
-def room(parts: tuple[str, ...]) -> str:
-    """Return the room of a module: its package, or its stage."""
+def package_of(parts: tuple[str, ...]) -> str:
+    """Return the package of a module, or its stage."""
     return ".".join(parts[:2] if parts[0] == "stages" else parts[:1])
 
 
 def imported(path: Path) -> set[str]:
-    """Return the rooms that a module imports, at any depth of its code."""
-    found = set()
+    """Return the packages that a module imports, also inside functions."""
+    packages = set()
     for node in ast.walk(ast.parse((CORE / path).read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dicomzarr":
             _, *parts = (node.module or "").split(".")
             for alias in node.names:
-                found.add(room((*parts, alias.name)))
+                packages.add(package_of((*parts, alias.name)))
         elif isinstance(node, ast.Import):
-            found |= {room(tuple(a.name.split(".")[1:])) for a in node.names if a.name.startswith("dicomzarr.")}
-    return found
+            packages |= {
+                package_of(tuple(a.name.split(".")[1:])) for a in node.names if a.name.startswith("dicomzarr.")
+            }
+    return packages
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_imports_go_down(module: Path) -> None:
-    here = room(module.with_suffix("").parts)
-    if here != "commands":  # the words of ./run may use anything
-        assert imported(module) - {here} <= MAY[here]
+def test_imports_are_allowed(module: Path) -> None:
+    here = package_of(module.with_suffix("").parts)
+    if here != "commands":  # the commands of ./run may import all packages
+        assert imported(module) - {here} <= ALLOWED_IMPORTS[here]
 
 
 def test_images_are_written_by_one_function() -> None:
-    """A frame's way goes forward only: file, decoder, `write_image`, shard."""
-    doors = {"dicomzarr.arrays.write_image", "dicomzarr.arrays.zarr_reader"}
+    """Frames pass one way: file, decoder, `write_image`, shard. Other modules of `arrays` are internal."""
+    public_modules = {"dicomzarr.arrays.write_image", "dicomzarr.arrays.zarr_reader"}
     for path in [*CORE.rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and path.parent.name != "arrays":
                 module = node.module or ""
                 names = {f"{module}.{alias.name}" for alias in node.names} if module == "dicomzarr.arrays" else {module}
-                assert {name for name in names if name.startswith("dicomzarr.arrays")} <= doors, path
+                assert {name for name in names if name.startswith("dicomzarr.arrays")} <= public_modules, path
 
 
-def test_packages_hold_a_docstring_alone() -> None:
-    """A re-export in a package would make each edit of what it names rerun all that reaches the package."""
+def test_package_files_hold_only_a_docstring() -> None:
+    """With a re-export, an edit of the re-exported module would rerun every rule that reaches the package."""
     for path in CORE.rglob("__init__.py"):
         body = ast.parse(path.read_text()).body
         assert len(body) == 1 and isinstance(body[0], ast.Expr), path.relative_to(CORE)
@@ -80,6 +82,6 @@ def test_each_rule_has_a_script_and_a_stage_of_its_name() -> None:
     assert {shared.get(rule, rule) for rule in rules} <= set(STAGES)
 
 
-def test_no_file_outgrows_its_name() -> None:
+def test_no_file_is_longer_than_500_lines() -> None:
     lengths = {str(m): (CORE / m).read_text().count("\n") for m in MODULES if str(m) != "dataset.py"}
     assert {name: lines for name, lines in lengths.items() if lines > 500} == {}

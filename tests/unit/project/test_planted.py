@@ -1,4 +1,4 @@
-"""Rules broken on purpose, in a copy of the code: each break fails the test that is there for it."""
+"""Mutation tests: each bug planted in a copy of the code makes its test fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from conftest import ROOT
 
 @dataclass(frozen=True)
 class Bug:
-    """A break: the text that is replaced in a file, and the test that must fail then."""
+    """A planted bug: the replaced text of a file, and the test that must fail."""
 
     name: str
     file: str
@@ -132,7 +132,7 @@ BUGS = [
         "privacy/test_search.py::test_other_files_among_the_arrays_are_searched",
     ),
     Bug(
-        "ultrasound is told by its modality alone",
+        "ultrasound is recognized by its modality only",
         f"{CORE}/dicom/image_risks.py",
         "if sop_class in sop_classes.ULTRASOUNDS or modality in _ULTRASOUND:",
         "if modality in _ULTRASOUND:",
@@ -146,14 +146,14 @@ BUGS = [
         "system/test_sandbox.py::test_one_call_is_lost_and_the_next_is_answered[take_memory-too_large]",
     ),
     Bug(
-        "what a decoder says is heard",
+        "the output of a decoder is shown",
         f"{CORE}/system/sandbox.py",
         "        os.dup2(devnull, 1)\n        os.dup2(devnull, 2)",
         "        os.dup2(1, 1)\n        os.dup2(2, 2)",
         "system/test_sandbox.py::test_one_call_is_lost_and_the_next_is_answered[babble-decode_error]",
     ),
     Bug(
-        "a library decodes where it can take the job with it",
+        "a library decodes in the process of the job",
         f"{CORE}/pixels/decoders.py",
         '_imagecodecs("jpegls"), _jpeg_ls)',
         '_imagecodecs("jpegls"), _jpeg_ls, confined=False)',
@@ -197,9 +197,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_caught(project: Path, bug: Bug) -> None:
     path = project / bug.file
-    whole = path.read_text("utf-8")
-    assert whole.count(bug.was) == 1, "the code has changed: plant the bug anew"
-    broken = whole.replace(bug.was, bug.becomes)
+    original = path.read_text("utf-8")
+    assert original.count(bug.was) == 1, "the code has changed: update the text of this bug"
+    broken = original.replace(bug.was, bug.becomes)
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTEST_XDIST_WORKER", None)
     command = [sys.executable, "-m", "pytest", "-n0", "-q", "-x", "-p", "no:cacheprovider", f"tests/unit/{bug.test}"]
@@ -207,5 +207,5 @@ def test_a_planted_bug_is_caught(project: Path, bug: Bug) -> None:
     try:
         run = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     finally:
-        path.write_text(whole, "utf-8")
+        path.write_text(original, "utf-8")
     assert run.returncode == 1 and "1 failed" in run.stdout, run.stdout[-2000:]

@@ -1,4 +1,4 @@
-"""The digest of code: prose does not count, behaviour does, and only what is reached."""
+"""The digest of code: independent of prose and of code that is not reached, changed by reached code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def digest(scripts: Path, script: str, python: str = sys.executable) -> str:
     return subprocess.run([python, "-c", code], cwd=scripts, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_prose_does_not_count(scripts: Path) -> None:
+def test_comments_and_docstrings_do_not_change_the_digest(scripts: Path) -> None:
     before = digest(scripts, "check_batch.py")
     path = scripts / "dicomzarr" / "stages" / "check_batch" / "read_back.py"
     lines = path.read_text().splitlines()
@@ -45,7 +45,7 @@ def test_prose_does_not_count(scripts: Path) -> None:
         ("pixels/decoders.py", "check_batch.py", False),
     ],
 )
-def test_behaviour_counts_where_it_is_reached(scripts: Path, module: str, script: str, changes: bool) -> None:
+def test_an_edit_changes_the_digests_of_its_scripts(scripts: Path, module: str, script: str, changes: bool) -> None:
     before = digest(scripts, script)
     with (scripts / "dicomzarr" / module).open("a") as stream:
         stream.write("\nNEW_BEHAVIOUR = 1\n" if module.endswith(".py") else "\nb { color: red }\n")
@@ -53,51 +53,51 @@ def test_behaviour_counts_where_it_is_reached(scripts: Path, module: str, script
 
 
 def test_the_digest_does_not_depend_on_the_python(scripts: Path) -> None:
-    others = [found for name in ("python3.12", "python3.13", "python3.14") if (found := _works(name))]
+    others = [path for name in ("python3.12", "python3.13", "python3.14") if (path := _path_of(name))]
     if not others:
         pytest.skip("no other Python is installed")
     for script in ("extract_batch.py", "render_report.py", "index_headers.py"):
         assert {digest(scripts, script, python) for python in others} == {digest(scripts, script)}
 
 
-def _works(name: str) -> str:
+def _path_of(name: str) -> str:
     path = shutil.which(name)
     if path and subprocess.run([path, "-c", "pass"], capture_output=True, check=False).returncode == 0:
         return path
     return ""
 
 
-def test_what_was_read_before_is_not_read_again(scripts: Path) -> None:
+def test_digests_of_unchanged_modules_are_cached(scripts: Path) -> None:
     before = digest(scripts, "check_batch.py")
-    notes = scripts / "dicomzarr" / "workflow" / "__pycache__" / "code_digest.json"
-    whole = notes.read_bytes()
+    cache = scripts / "dicomzarr" / "workflow" / "__pycache__" / "code_digest.json"
+    content = cache.read_bytes()
     (scripts / "dicomzarr" / "stages" / "check_batch" / "read_back.py").touch()
-    assert (digest(scripts, "check_batch.py"), notes.read_bytes()) == (before, whole)
+    assert (digest(scripts, "check_batch.py"), cache.read_bytes()) == (before, content)
     with (scripts / "dicomzarr" / "stages" / "check_batch" / "read_back.py").open("a") as stream:
         stream.write("\nNEW_BEHAVIOUR = 1\n")
     assert digest(scripts, "check_batch.py") != before
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"no JSON", None])
-def test_damaged_notes_count_for_nothing(scripts: Path, damage: bytes | None) -> None:
+def test_a_damaged_cache_is_ignored(scripts: Path, damage: bytes | None) -> None:
     before = digest(scripts, "check_batch.py")
-    notes = scripts / "dicomzarr" / "workflow" / "__pycache__" / "code_digest.json"
-    whole = notes.read_bytes()
-    digits = whole.index(b'["') + 2  # of the digest of the first module
-    flipped = whole[:digits] + (b"1" if whole[digits : digits + 1] == b"0" else b"0") + whole[digits + 1 :]
-    notes.write_bytes(flipped if damage is None else damage)
+    cache = scripts / "dicomzarr" / "workflow" / "__pycache__" / "code_digest.json"
+    content = cache.read_bytes()
+    digits = content.index(b'["') + 2  # of the digest of the first module
+    flipped = content[:digits] + (b"1" if content[digits : digits + 1] == b"0" else b"0") + content[digits + 1 :]
+    cache.write_bytes(flipped if damage is None else damage)
     assert digest(scripts, "check_batch.py") == before
-    assert notes.read_bytes() == whole
+    assert cache.read_bytes() == content
 
 
-def test_notes_of_another_reader_count_for_nothing(scripts: Path) -> None:
+def test_the_cache_of_another_reader_is_ignored(scripts: Path) -> None:
     before = digest(scripts, "check_batch.py")
     path = scripts / "dicomzarr" / "workflow" / "code_digest.py"
     path.write_text(path.read_text().replace('add("(")', 'add("<")'))
     assert digest(scripts, "check_batch.py") != before
 
 
-def test_a_folder_that_cannot_be_written_does_no_harm(scripts: Path) -> None:
+def test_the_cache_folder_may_be_read_only(scripts: Path) -> None:
     before = digest(scripts, "check_batch.py")
     shutil.rmtree(scripts / "dicomzarr" / "workflow" / "__pycache__")
     (scripts / "dicomzarr" / "workflow" / "__pycache__").write_text("no folder")

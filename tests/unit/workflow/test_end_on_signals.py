@@ -1,4 +1,4 @@
-"""The main process ends by a signal or by itself, without a lock and without a timer in the way."""
+"""The end of the main process: its handlers take no lock, and it does not wait for timers of Snakemake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conftest import ROOT
 from dicomzarr.workflow.snakemake_quirks import tried
 
 SCRIPTS = ROOT / "scripts"
-# A timer that would hold the process for longer than this test may take, and one that is no business of ours.
+# A timer of Snakemake that would block the process for ten minutes, and one of a plugin.
 PROGRAM = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])
@@ -24,7 +24,7 @@ end_without_waiting()
 """
 
 
-def test_a_timer_of_the_scheduler_does_not_hold_the_process_and_others_go_off() -> None:
+def test_timers_of_the_scheduler_are_cancelled_and_others_run() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(SCRIPTS)], capture_output=True, text=True, timeout=120, check=True
     )
@@ -54,5 +54,5 @@ def test_the_handler_of_sigterm_takes_no_lock() -> None:
     assert done.stdout == "graceful\n"
 
 
-def test_the_version_that_is_installed_is_one_that_was_tried() -> None:
+def test_the_installed_version_of_snakemake_was_tried() -> None:
     assert version("snakemake") in tried.TRIED

@@ -1,4 +1,4 @@
-"""What surrounds the work of every rule."""
+"""The frame of every job."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from conftest import ROOT
 from dicomzarr.workflow import job
 
 
-def test_the_seal_goes_before_each_rule_that_it_speaks_for() -> None:
-    """A rule that writes below dataset/, or whose record the seal asks for, must not begin beside an older seal."""
+def test_every_rule_that_the_seal_covers_revokes_it() -> None:
+    """A rule that writes to dataset/, or whose record is an input of the seal, deletes the seal first."""
     declared = {}
     for path in (ROOT / "rules").glob("*.smk"):
         for name, text in re.findall(r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S):
             declared[name] = text
-    seals = declared.pop("seal_dataset")
-    asked = set(re.findall(r"[a-z]+_[a-z]+", seals.partition("output:")[0])) & set(declared)
+    sealing_rule = declared.pop("seal_dataset")
+    inputs = set(re.findall(r"[a-z]+_[a-z]+", sealing_rule.partition("output:")[0])) & set(declared)
     writes = {
         name
         for name, text in declared.items()
         if "<results>/dataset/" in text.partition("output:")[2].partition("log:")[0]
     }
-    assert {"discover_files", "consolidate_dataset", "check_privacy"} <= asked | writes
-    assert set(job.SEALED) == asked | writes | {"extract_batch", "check_batch"}
+    assert {"discover_files", "consolidate_dataset", "check_privacy"} <= inputs | writes
+    assert set(job.SEALED) == inputs | writes | {"extract_batch", "check_batch"}

@@ -1,4 +1,4 @@
-"""Every wrong value is refused by a sentence that names its key, before anything of the source is read."""
+"""Every wrong value is refused with a message that names its key, before the source is read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"export_level": -1}, ("'export_level'", "from 0")),
     ({"export_level": "best"}, ("'export_level'", "'best' (text)")),
     ({"export_levels": 1}, ("'export_levels' is not known", "did you mean 'export_level'")),
-    ({"gate": {"png_refuse": 0}}, ("'gate.png_refuse' is no finding", "did you mean 'png_refused'")),
+    ({"gate": {"png_refuse": 0}}, ("'gate.png_refuse' is not a finding", "did you mean 'png_refused'")),
     ({"cross_check": 2}, ("'cross_check'", "up to 1")),
     ({"cross_check": "all"}, ("'cross_check'", "a number")),
     ({"largest_drop": -0.1}, ("'largest_drop'", "from 0")),
@@ -59,7 +59,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"burned_in_reason": 5}, ("'burned_in_reason'", "a sentence")),
     ({"burned_in_reason": "x" * 501}, ("'burned_in_reason'",)),
     ({"gate": {"depth_fail": "none"}}, ("'gate.depth_fail'", "'none'")),
-    ({"gate": {"timeouts": 0}}, ("'gate.timeouts' is no finding", "did you mean 'timeout'")),
+    ({"gate": {"timeouts": 0}}, ("'gate.timeouts' is not a finding", "did you mean 'timeout'")),
     ({"compression": None}, ("'compression'", "balanced, fast, small, none")),
     ({"layout": "slices"}, ("'layout'", "slice, brick")),
     ({"spacing_tolerance": 0.6}, ("'spacing_tolerance'", "up to 0.5")),
@@ -96,7 +96,7 @@ def test_a_wrong_key_is_named_and_nothing_is_read(
     (tmp_path / "file").write_text("x")
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"source": "source", "results": "results"}
-    settings.check(config)  # which is right
+    settings.check(config)  # valid
 
     def read(*_: object, **__: object) -> None:
         raise AssertionError("the source was read")
@@ -110,25 +110,25 @@ def test_a_wrong_key_is_named_and_nothing_is_read(
     assert "\n" not in str(caught.value)
 
 
-def test_there_are_thirty() -> None:
+def test_there_are_at_least_thirty_cases() -> None:
     assert len(WRONG) >= 30
 
 
 @pytest.mark.parametrize("name", ["$HOME", "${HOME}", "%TEMP%", "~", "~maria", "a$b%c%"])
-def test_a_folder_that_is_really_called_so_may_be_used(
+def test_a_folder_with_such_a_name_is_accepted_if_it_exists(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / name / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    found = settings.check(config | {"source": f"{name}/below", "results": "results"})
-    assert found.sources == {"": tmp_path / name / "below"}
+    checked = settings.check(config | {"source": f"{name}/below", "results": "results"})
+    assert checked.sources == {"": tmp_path / name / "below"}
     if "{" not in name:
         assert settings.check(config | {"source": str(tmp_path / name / "below"), "results": f"{name}/new"})
 
 
 @pytest.mark.parametrize("name", ["100%", "a$", "$5", "50%_of_60%", "a~b", "cost$ and more"])
-def test_signs_that_name_no_variable_are_signs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signs_that_are_no_variables_are_accepted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "source").mkdir()
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())

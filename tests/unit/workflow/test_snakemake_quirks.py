@@ -1,4 +1,4 @@
-"""What leans on the inside of Snakemake."""
+"""Uses of Snakemake's undocumented internals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from dicomzarr.workflow.snakemake_quirks.planned_jobs import cause_of, planned_j
         ("--unlock", Purpose.OTHER),
     ],
 )
-def test_snakemakes_own_parser_says_what_is_asked(
+def test_the_purpose_follows_from_snakemakes_own_parser(
     arguments: str, expected: Purpose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -47,12 +47,12 @@ def test_snakemakes_own_parser_says_what_is_asked(
     assert parsed and command_line.purpose(parsed) is expected
 
 
-def test_a_command_line_of_another_program_counts_as_a_run_that_builds() -> None:
+def test_the_purpose_of_an_unknown_command_line_is_to_build() -> None:
     parsed = command_line.options(["--no-such-option", "-x"])
     assert parsed == {} and command_line.purpose(parsed) is Purpose.BUILD
 
 
-def test_another_version_runs_plain_and_says_so(
+def test_with_another_version_internals_are_not_used_and_a_note_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tried, "version", lambda: "10.0.0")
@@ -65,14 +65,14 @@ def test_another_version_runs_plain_and_says_so(
 
 
 @pytest.mark.snakemake
-def test_the_cause_of_a_job_is_told_by_snakemakes_own_reason() -> None:
+def test_the_cause_of_a_job_follows_from_snakemakes_reason() -> None:
     from snakemake import jobs
 
     due = jobs.Reason()
-    assert cause_of(due) == ""  # due, for what is not known here
+    assert cause_of(due) == ""  # due, for a cause that is not in the table
     due.updated_input_run.add("a")
     due.updated_input.add("a")
-    assert cause_of(due) is None  # another job is the cause
+    assert cause_of(due) is None  # only another job is the cause
     due.params_changed = True
     assert cause_of(due) == "params_changed"
     due.updated_input.add("b")
@@ -84,7 +84,7 @@ def test_the_cause_of_a_job_is_told_by_snakemakes_own_reason() -> None:
 
 
 @pytest.mark.parametrize(("dag", "reasons"), [(None, []), (object(), [{"reason": "jobs_unknown"}])])
-def test_a_dag_that_ended_early_or_is_of_another_version(dag: object, reasons: list[object]) -> None:
+def test_a_missing_dag_and_a_dag_of_another_version(dag: object, reasons: list[object]) -> None:
     assert planned_jobs(types.SimpleNamespace(dag=dag)) == reasons
 
 

@@ -52,7 +52,7 @@ class LabelLine:
 
 def label_lines_path(results: Results) -> Path:
     """Return the path of the checked lines of the label files."""
-    return results.private / "labels" / "said.json"
+    return results.private / "labels" / "labels.json"
 
 
 class _LineIndex:
@@ -236,5 +236,5 @@ def join_labels(
     csv_tables.write(outputs["details"], DETAILS, [csv_tables.line(row) for row in rows], private=True)
     totals = {finding: sum(counts[name, finding, ""] for name in names) for finding in LABEL_FINDINGS}
     totals |= {FIXED_FINDING: counts[FIXED, FIXED_FINDING, ""], "series": len(joined), "labels": len(names)}
-    inputs = {"said": pseudonyms.digest("labels", files.sha256_of(label_lines_path(results)))}
+    inputs = {"labels": pseudonyms.digest("labels", files.sha256_of(label_lines_path(results)))}
     return RuleRecord(counts=totals, inputs=inputs)

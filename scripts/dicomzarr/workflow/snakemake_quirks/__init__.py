@@ -1,5 +1,5 @@
-"""Everything that leans on the inside of Snakemake: a module for each purpose.
+"""Uses of Snakemake's undocumented internals, one module per purpose.
 
-With a version that is not in `tried.TRIED` the workflow runs on what Snakemake documents, and a note says what is
-missing then.
+With a version that is not in `tried.TRIED`, the workflow uses documented features only and prints a note on what is
+missing.
 """

@@ -1,4 +1,4 @@
-"""Dry runs that see files as a run would find them, without touching one."""
+"""Let a dry run assume the files that a run would write, without writing them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from dicomzarr.workflow.snakemake_quirks.tried import is_tried
 
 
 class _Assumed(dict[Any, Any]):
-    """A cache of Snakemake in which some answers are fixed, and all others are found out as ever."""
+    """A cache of Snakemake with fixed values for some paths; all others are looked up in the original cache."""
 
-    def __init__(self, usual: Any, fixed: Mapping[str, Any]) -> None:
+    def __init__(self, original: Any, fixed: Mapping[str, Any]) -> None:
         super().__init__()
-        self.usual, self.fixed = usual, fixed
+        self.original, self.fixed = original, fixed
 
     def __contains__(self, path: object) -> bool:
-        return path in self.fixed or path in self.usual
+        return path in self.fixed or path in self.original
 
     def __getitem__(self, path: Any) -> Any:
-        return self.fixed[path] if path in self.fixed else self.usual[path]
+        return self.fixed[path] if path in self.fixed else self.original[path]
 
     def __setitem__(self, path: Any, value: Any) -> None:
-        self.usual[path] = value
+        self.original[path] = value
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.usual, name)
+        return getattr(self.original, name)
 
 
 def assume_files(workflow: Any, missing: Iterable[Path], written: Mapping[Path, tuple[int, str]]) -> bool:
-    """Let a dry run see files as a run would find them after its preparation, without touching one.
+    """Let a dry run assume the files as they would be after the preparation of a run.
 
-    Snakemake remembers existence, time, size and digest of files while it builds a DAG (`workflow.iocache`); here the
-    answers for our files of state are fixed beforehand.
+    While Snakemake builds a DAG, it caches existence, time, size and checksum of files (`workflow.iocache`). The values
+    for the records and files of state are put into that cache beforehand.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def assume_files(workflow: Any, missing: Iterable[Path], written: Mapping[Path, 
     Returns
     -------
     bool
-        False with a Snakemake in which this was not tried, or that is built otherwise: its dry run then does not see
-        what the preparation of a run would change.
+        False if this version of Snakemake was not tried or has other internals. Its dry run then does not show what
+        the preparation of a run would change.
     """
     if not is_tried() or not hasattr(workflow, "_prepare_dag"):
         return False
@@ -70,7 +70,7 @@ def assume_files(workflow: Any, missing: Iterable[Path], written: Mapping[Path, 
         cache._mtime = _Assumed(cache._mtime, times)
         cache._size = _Assumed(cache._size, sizes)
         cache._checksum = _Assumed(cache._checksum, digests)
-        # Nothing that is assumed may outlive the dry run, and a file that cannot be written is none of its business.
+        # Assumed values must not be saved, and a dry run needs no write permission.
         workflow.persistence.save_iocache = lambda: None
         _IOFile.protected = _is_not_protected
         _IOFile.is_fifo = _is_fifo
@@ -89,5 +89,5 @@ async def _is_not_protected(_: Any) -> bool:
 
 
 def _names(path: Path) -> Iterator[str]:
-    """Yield the spellings under which Snakemake may know a path."""
+    """Yield the forms in which Snakemake may store a path."""
     yield from dict.fromkeys((os.fspath(path), os.path.normpath(path), os.path.abspath(path)))

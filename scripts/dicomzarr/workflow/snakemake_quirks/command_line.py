@@ -1,4 +1,4 @@
-"""What the command line asks of Snakemake, as its own parser reads it."""
+"""Parse the command line with Snakemake's own parser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# What Snakemake does without building a DAG, or with one that need not know the source, by the name of its option.
+# Options with which Snakemake builds no DAG, or one for which the source need not be listed.
 _WITHOUT_SOURCE = (
     "lint", "list_rules", "list_target_rules", "print_compilation", "unlock", "report", "list_conda_envs",
     "conda_create_envs_only", "conda_cleanup_envs", "cleanup_metadata", "containerize", "archive",
@@ -19,7 +19,7 @@ _WITHOUT_SOURCE = (
 )  # fmt: skip
 
 
-# What Snakemake prints of a DAG without running a job.
+# Options with which Snakemake shows a DAG and runs no job.
 _DRY = (
     "dryrun", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary", "list_changes",
     "list_input_changes", "list_params_changes", "list_untracked",
@@ -27,18 +27,18 @@ _DRY = (
 
 
 class Purpose(enum.Enum):
-    """What the command line asks of Snakemake."""
+    """The purpose of a Snakemake command."""
 
     BUILD = "build"  # jobs run: the source is listed, state is written, the lock is held
-    DRY = "dry"  # a DAG is shown: the source is listed and nothing below the results changes
-    OTHER = "other"  # rules are listed, linted, reported …: neither source nor results are looked at
+    DRY = "dry"  # a DAG is shown: the source is listed, and nothing in the results changes
+    OTHER = "other"  # rules are listed, linted, reported …: neither source nor results are read
 
 
 def options(arguments: Sequence[str]) -> Mapping[str, Any]:
-    """Return what Snakemake's own parser makes of a command line, profiles and abbreviations included.
+    """Return the options of a command line as Snakemake's own parser returns them, with profiles and abbreviations.
 
-    Tried with 9.27.1: `snakemake.cli.parse_args`. Where it is missing or refuses, as under another program that uses
-    Snakemake's Python API, the mapping is empty and the run counts as one that builds.
+    Uses `snakemake.cli.parse_args`, tried with 9.27.1. If it is missing or fails, as under another program that uses
+    Snakemake's Python API, the mapping is empty, and `purpose` is `BUILD`.
     """
     try:
         from snakemake.cli import parse_args
@@ -51,25 +51,25 @@ def options(arguments: Sequence[str]) -> Mapping[str, Any]:
 
 
 def purpose(parsed: Mapping[str, Any]) -> Purpose:
-    """Return what parsed options ask for: jobs, a look at the DAG, or neither.
+    """Return the purpose of parsed options: run jobs, show the DAG, or neither.
 
     Parameters
     ----------
     parsed : mapping
         What `options` returned.
     """
-    asked = {name for name, value in parsed.items() if value}
-    if asked.intersection(_WITHOUT_SOURCE) and "report_after_run" not in asked:
+    given = {name for name, value in parsed.items() if value}
+    if given.intersection(_WITHOUT_SOURCE) and "report_after_run" not in given:
         return Purpose.OTHER
-    return Purpose.DRY if asked.intersection(_DRY) else Purpose.BUILD
+    return Purpose.DRY if given.intersection(_DRY) else Purpose.BUILD
 
 
 def common_options() -> set[str]:
-    """Return the options that stand in the source of Snakemake's command line, without importing it (half a second).
+    """Return the options in the source text of Snakemake's `cli.py`, without importing it (half a second).
 
-    What it is for: to answer a mistyped option in one line; see `all_options`.
+    Purpose: to answer a mistyped option with one line; see `all_options`.
 
-    Tried with: Snakemake 9.27.1. With another version: what is not found here is looked up in `all_options`.
+    Tried with Snakemake 9.27.1. With another version, options that are missing here are looked up in `all_options`.
     """
     spec = importlib.util.find_spec("snakemake")
     options = {"--"}
@@ -80,11 +80,11 @@ def common_options() -> set[str]:
 
 
 def all_options() -> list[str]:
-    """Return every option of Snakemake, those of its plugins included, as its own parser has them.
+    """Return every option of Snakemake's parser, those of its plugins included.
 
-    What it is for: Snakemake answers an unknown option by the usage of all options.
+    Purpose: Snakemake answers an unknown option with the usage of all options.
 
-    Tried with: Snakemake 9.27.1. With another version: none where its parser is elsewhere; Snakemake answers itself.
+    Tried with Snakemake 9.27.1. If another version has its parser elsewhere, the list is empty, and Snakemake answers.
     """
     try:
         from snakemake.cli import get_argument_parser

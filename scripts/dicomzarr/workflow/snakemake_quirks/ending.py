@@ -1,4 +1,4 @@
-"""The end of the main process: by a signal, or as soon as its work is done."""
+"""End the main process: on a signal, or without delay after its work."""
 
 from __future__ import annotations
 
@@ -16,27 +16,26 @@ from typing import Any
 from dicomzarr.system.project import ROOT
 from dicomzarr.workflow.snakemake_quirks.tried import is_tried
 
-ENDS_WITHIN = 8.0  # s from a signal to the end of the main process, whatever holds it
-
-
-KILLS_AFTER = 3.0  # s that jobs have to end by SIGTERM
+ENDS_WITHIN = 8.0  # s from a signal to the end of the main process, whatever blocks it
+KILLS_AFTER = 3.0  # s from SIGTERM to SIGKILL, for jobs
 
 
 def end_on_signals(workflow: Any) -> None:
-    """Let SIGINT and SIGTERM end the run within `ENDS_WITHIN` seconds, at any moment from now on.
+    """From now on, let SIGINT and SIGTERM end the run within `ENDS_WITHIN` seconds.
 
-    For: a service that is stopped, a batch job that is cancelled, Ctrl-C. Snakemake's handler of SIGTERM takes the lock
-    of its scheduler in the main thread, which holds it while it brings its DAG up to date: the process then waits for
-    itself for ever, with the run lock. It also lets jobs run to their end that it starts at that moment, for hours.
-    SIGINT becomes an exception at any line, and a traceback; jobs that are still importing print one each.
+    Purpose: a service is stopped, a batch job is cancelled, a user presses Ctrl-C. Snakemake's handler of SIGTERM takes
+    the scheduler's lock in the main thread. If the main thread holds it already, to update the DAG, the process waits
+    for itself for ever and keeps the run lock. Jobs that start at that moment run to their end, for hours. SIGINT
+    raises KeyboardInterrupt at any line and prints a traceback; so does each job that is still importing.
 
-    Here, handlers take no lock and raise nothing. A thread makes the scheduler end, ends the jobs of this machine,
-    first by SIGTERM, then by SIGKILL, and at last the process itself; jobs of other nodes are cancelled as Snakemake
-    does it. Whatever moment that is, the same command goes on from there. Jobs of this machine do not see SIGINT.
+    Here, handlers take no lock and raise nothing. A thread stops the scheduler, ends the local jobs with SIGTERM, then
+    with SIGKILL, and last the process itself; jobs on other nodes are cancelled by their executor plugin. The same
+    command then continues the run. Local jobs ignore SIGINT from their start (`trap '' INT` in the shell that starts
+    them), so that Ctrl-C prints no traceback while they import.
 
-    Uses `JobScheduler.exit_gracefully`, `_user_kill`, `_open_jobs` and `_executor`; `shell.prefix` is public.
-    Where ours is not the main Snakefile, the jobs are not ours alone: there, SIGTERM does what Snakemake says it does,
-    without the lock.
+    Uses `JobScheduler.exit_gracefully`, `_user_kill`, `_open_jobs` and `_executor`; `shell.prefix` is public. If
+    another Snakefile uses this workflow, other jobs run too: SIGTERM then does what Snakemake documents, without the
+    lock.
     """
     if not is_tried():
         return
@@ -51,11 +50,11 @@ def end_on_signals(workflow: Any) -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end.interrupted)
     if Path(shell.get_executable() or "").name == "bash":
-        shell.prefix("set -euo pipefail; trap '' INT; ")  # the first half is Snakemake's own
+        shell.prefix("set -euo pipefail; trap '' INT; ")  # the first half is Snakemake's default
 
 
 def _end_after_running_jobs(scheduler: Any, *_: Any) -> None:
-    """Do what `JobScheduler.exit_gracefully` does, and take no lock in the main thread."""
+    """Replace `JobScheduler.exit_gracefully`: the same, without a lock in the main thread."""
     scheduler._user_kill = "graceful"
     _thread.start_new_thread(scheduler._open_jobs.release, ())
 
@@ -69,22 +68,22 @@ class _End:
 
     @property
     def status(self) -> int:
-        """The exit status that shells give to a process that the signal ended."""
+        """The exit status that a shell reports for a process ended by the signal."""
         return 128 + self.number
 
     def interrupted(self, number: int, frame: FrameType | None) -> None:
         """Handle SIGINT."""
         scheduler = self.workflow.scheduler
-        if scheduler is None:  # no job can run yet
-            _say("Interrupted; run the same command again to go on\n")
+        if scheduler is None:  # no job has started yet
+            _write("Interrupted; run the same command again to continue\n")
             os._exit(128 + number)
         self.signalled(number, scheduler)
 
     def signalled(self, number: int, scheduler: Any) -> None:
-        """Begin to end, once there may be jobs; called by handlers, so that nothing here may wait for a lock."""
+        """Start the thread that ends the run. Called by signal handlers: nothing here may wait for a lock."""
         if not self.number:
             self.number = number
-            _say("Ending all jobs; run the same command again to go on\n")
+            _write("Ending all jobs; run the same command again to continue\n")
             _thread.start_new_thread(self._run, (scheduler,))
 
     def _run(self, scheduler: Any) -> None:
@@ -109,14 +108,14 @@ class _End:
 _end = _End()
 
 
-def _say(text: str) -> None:
-    """Print to standard error from a signal handler, which may have interrupted another print."""
+def _write(text: str) -> None:
+    """Write to standard error from a signal handler, which may have interrupted a `print`."""
     with contextlib.suppress(OSError):
         os.write(2, text.encode())
 
 
 def _end_children(known: set[Any], *, by_force: bool) -> None:
-    """Signal all processes that this one started, also those whose parents have ended since."""
+    """Signal all descendants of this process; `known` keeps those whose parents have ended since."""
     import psutil  # type: ignore[import-untyped]
 
     with contextlib.suppress(psutil.Error):
@@ -129,11 +128,11 @@ def _end_children(known: set[Any], *, by_force: bool) -> None:
 
 
 def end_without_waiting() -> None:
-    """End the main process as soon as its work is done; with the status of a signal where one ended it.
+    """End the main process without delay after its work; with the exit status of a signal if one ended the run.
 
-    For: Snakemake's scheduler starts a timer of a second for each round of jobs, and Python waits for them at its end.
-    Then it would look for garbage among all that it is about to give back. Timers of others are not touched. With
-    another version of Snakemake a timer of another name goes on: the process ends a second later.
+    Purpose: Snakemake's scheduler starts a timer of one second for each round of jobs, and Python waits for timers
+    before it exits. A last garbage collection is skipped as well. Other timers are left alone. With another version of
+    Snakemake the timer may have another name: the process ends a second later.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Jobs on other nodes: their threads, and what becomes of their outputs."""
+"""Jobs on other nodes: their threads, and their outputs after a failure."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-THREADS_ELSEWHERE = 8  # of a job on a node whose cores nobody told us
+THREADS_ELSEWHERE = 8  # of a job on a node with an unknown number of cores
 
 
 def local_cores(workflow: Any) -> int:
-    """Return how many cores this run has on this machine; 1 where its jobs run on other nodes.
+    """Return the number of local cores of this run; 1 if its jobs run on other nodes.
 
-    For: sharing idle cores among few batches. The main process must come to the same number of threads as the job,
-    which is told nothing but the cores of its node. Uses `is_main_process`, `local_exec`, `resource_settings`.
+    Purpose: to share idle cores among few batches. The main process and the job on a node must compute the same number
+    of threads, and the job knows only the cores of its node. Uses `is_main_process`, `local_exec`, `resource_settings`.
     """
     is_local = workflow.is_main_process and workflow.local_exec
     return int(workflow.resource_settings.cores or 1) if is_local else 1
 
 
 def threads_up_to(workflow: Any, most: int) -> Callable[[Any], int]:
-    """Return a function for `threads:` that asks for so many, but for no more than a node is likely to have.
+    """Return a function for `threads:`: `most` in a local run, at most `THREADS_ELSEWHERE` on other nodes.
 
-    For: jobs on other nodes. Snakemake scales threads down to the cores of a local run and to `--max-threads`; a queue
-    without the latter would be asked for more cores than any node has, and let the job wait for ever.
+    Purpose: Snakemake scales threads down to the cores of a local run and to `--max-threads`. Without the latter, a
+    batch system would be asked for more cores than any node has, and the job would wait for ever.
     """
 
     def threads(wildcards: Any) -> int:
@@ -33,11 +33,11 @@ def threads_up_to(workflow: Any, most: int) -> Callable[[Any], int]:
 
 
 def leave_outputs_to_main_process(workflow: Any) -> None:
-    """Let a Snakemake that runs one job on another node delete no output when that job fails.
+    """Keep the Snakemake process that runs one job on another node from deleting the outputs of a failed job.
 
-    For: a job that is refused since its run is over (`dicomzarr.system.run_token`): its outputs are those of a newer
-    run. The main process deletes outputs of failed jobs too, as long as it lives. Sets
-    `Workflow.execution_settings.keep_incomplete`, which is `--keep-incomplete`.
+    Purpose: a job whose run is over (`dicomzarr.system.run_token`) fails, and its outputs belong to a newer run. While
+    the main process lives, it deletes the outputs of failed jobs itself. Sets
+    `Workflow.execution_settings.keep_incomplete`, the option `--keep-incomplete`.
     """
     with contextlib.suppress(AttributeError):
         workflow.execution_settings.keep_incomplete = True

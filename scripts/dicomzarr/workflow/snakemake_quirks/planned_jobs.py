@@ -1,4 +1,4 @@
-"""Which jobs a dry run would start, and why."""
+"""The jobs that a run would start, and why."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from dicomzarr.system import files, json_files
 
-# What Snakemake's `Reason` says of a job that is due for a cause of its own, in ours, first causes first.
+# Attributes of Snakemake's `Reason` and the words of `./run status`, in order of precedence.
 _CAUSES = (
     ("forced", "forced"),
     ("missing_output", "output_missing"),
@@ -23,7 +23,7 @@ _CAUSES = (
 
 
 class _PlannedJobs(logging.Handler):
-    """Writes which jobs are due when Snakemake closes its log, and whether it refused its outputs."""
+    """When Snakemake closes its log, add the due jobs to the answer, or that the outputs are read-only."""
 
     def __init__(self, workflow: Any, answer: Path) -> None:
         super().__init__()
@@ -38,21 +38,20 @@ class _PlannedJobs(logging.Handler):
         super().close()
         answer, self.answer = self.answer, Path()
         if answer != Path() and answer.exists():
-            found = json_files.read_json(answer) + (self.reasons or planned_jobs(self.workflow))
-            files.write_atomically(answer, json_files.canonical_json(found))
+            reasons = json_files.read_json(answer) + (self.reasons or planned_jobs(self.workflow))
+            files.write_atomically(answer, json_files.canonical_json(reasons))
 
 
 def report_planned_jobs(workflow: Any, answer: Path) -> None:
-    """Add the jobs that a dry run would start to a list of reasons, when it ends.
+    """At the end of a dry run, add the jobs that a run would start to a list of reasons.
 
-    What it is for: `./run status`. Snakemake prints the jobs of a dry run as prose, and its log events hold the same
-    prose (`reason` of `LogEvent.JOB_INFO`). The DAG has the reasons as values. A handler of Snakemake's logger is told
-    when all is over, and which exception ended it (`LogEvent.ERROR`).
+    Purpose: `./run status`. Snakemake prints the jobs of a dry run as prose, and its log events hold the same prose
+    (`reason` of `LogEvent.JOB_INFO`). The DAG has the reasons as values. A handler of Snakemake's logger is closed at
+    the end, and receives the exception that ended the run (`LogEvent.ERROR`).
 
-    Tried with: Snakemake 9.27.1, snakemake-interface-logger-plugins 2.1.0.
-
-    With another version: where the DAG has other names, the reason is `jobs_unknown`, so that nobody takes a run that
-    has work for one that has none. A cause that is not known here is left empty. Nothing else depends on it.
+    Tried with Snakemake 9.27.1 and snakemake-interface-logger-plugins 2.1.0. With a version whose DAG has other
+    attributes, the reason is `jobs_unknown`, so that a pending run is not taken for a finished one. A cause that is not
+    in `_CAUSES` is left empty.
 
     Parameters
     ----------
@@ -67,11 +66,11 @@ def report_planned_jobs(workflow: Any, answer: Path) -> None:
 
 
 def planned_jobs(workflow: Any) -> list[dict[str, Any]]:
-    """Return the jobs that are due and why, as reasons: what does the same for the same cause is one of them.
+    """Return the due jobs as reasons, one per rule, message and cause, with their count.
 
-    Jobs that are due because another one is are left out: the first cause tells.
+    Jobs that are due only because another job is due are left out.
     """
-    if workflow.dag is None:  # Snakemake ended before: it says why, and fails
+    if workflow.dag is None:  # Snakemake failed before, with a message of its own
         return []
     counts: Counter[tuple[str, str, str]] = Counter()
     try:
@@ -89,7 +88,7 @@ def planned_jobs(workflow: Any) -> list[dict[str, Any]]:
 
 
 def cause_of(reason: Any) -> str | None:
-    """Return why a job is due: empty where that is not known here, None where another job alone is the cause."""
+    """Return why a job is due: empty if the cause is not in `_CAUSES`, None if another job is the only cause."""
     updated_by_jobs = reason.updated_input_run
     for name, cause in _CAUSES:
         value = getattr(reason, name)

@@ -1,4 +1,4 @@
-"""`--until` and `--omit-from` for rules whose jobs are known once the checkpoint has run."""
+"""`--until` and `--omit-from` for rules after the checkpoint."""
 
 from __future__ import annotations
 
@@ -7,30 +7,27 @@ from typing import Any
 
 from dicomzarr.vocabulary.errors import UserError
 
-# Rules whose jobs are known once the checkpoint has run, and the target rules that ask for all of them.
+# Rules after the checkpoint, and the target rules with all of their jobs.
 BATCH_TARGETS = {"extract_batch": "all_extracted", "check_batch": "all_checked"}
 
-
 _DEFAULT_TARGETS = ("all", "default_target")
-
-
-# What may be left out together with all that comes after it: those before the checkpoint.
+# Rules before the checkpoint; `--omit-from` is possible for these alone.
 _BEFORE_BATCHES = ("discover_files", "index_headers", "plan_batches")
 
 
 def honour_until(workflow: Any) -> None:
-    """Let `--until` and `--omit-from` (`-U`, `-O`) mean what they say for what comes after the checkpoint.
+    """Make `--until` and `--omit-from` (`-U`, `-O`) work for rules after the checkpoint.
 
-    Snakemake looks for the rules they name among the jobs it knows at the start. Which batches there are is known once
-    the checkpoint `plan_batches` has run: it would do nothing, or stop there, and exit with 0. So `--until` with a rule
-    of batches becomes a target, which asks for the same jobs; `--omit-from` with a rule after the checkpoint is
-    refused, with an exit code of 1.
+    Snakemake looks for these rules among the jobs of the first DAG. The batches are known only after the checkpoint
+    `plan_batches`: Snakemake would do nothing, or stop there, and exit with 0. So `--until` with a rule of batches is
+    replaced by a target rule for the same jobs, and `--omit-from` with a rule after the checkpoint is refused with
+    exit code 1.
 
     Parameters
     ----------
     workflow : snakemake.workflow.Workflow
-        Snakemake sets its `dag_settings` after the Snakefile is read, and calls `_prepare_dag` then: tried with 9.27.1.
-        A version that has no such method does as it does.
+        Snakemake sets its `dag_settings` after reading the Snakefile, then calls `_prepare_dag`: tried with 9.27.1.
+        Without such a method, nothing is changed.
     """
     prepare = getattr(workflow, "_prepare_dag", None)
     if prepare is None:
@@ -48,12 +45,12 @@ def honour_until(workflow: Any) -> None:
 
 
 def replace_until(workflow: Any) -> None:
-    """Replace `--until` with rules of batches by targets.
+    """Replace `--until` with rules of batches by target rules.
 
     Raises
     ------
     UserError
-        If what is asked for cannot be done; it says what to write.
+        If the options cannot be honoured; the message names others that can.
     """
     dag: Any = getattr(workflow, "dag_settings", None)
     if not all(hasattr(dag, name) for name in ("until", "omit_from", "targets")):
@@ -61,15 +58,15 @@ def replace_until(workflow: Any) -> None:
     known = {rule.name for rule in workflow.rules}
     if omitted := sorted(set(dag.omit_from) & known - {*_BEFORE_BATCHES}):
         raise UserError(
-            f"--omit-from {omitted[0]}: not possible here, since Snakemake knows the batches only once plan_batches "
-            "has run; say where to stop instead, such as: --until extract_batch"
+            f"--omit-from {omitted[0]}: not possible here, since Snakemake knows the batches only after plan_batches "
+            "has run; name the last rule instead, such as: --until extract_batch"
         )
     if not set(dag.until) & BATCH_TARGETS.keys():
         return
     if not set(dag.targets) <= {*_DEFAULT_TARGETS}:
         batch = sorted(set(dag.until) & BATCH_TARGETS.keys())[0]
         raise UserError(
-            f"--until {batch}: not possible together with targets; leave those out, or name the target "
+            f"--until {batch}: not possible together with targets; leave the targets out, or use the target "
             f"{BATCH_TARGETS[batch]} alone"
         )
     dag.targets = {BATCH_TARGETS.get(name, name) for name in dag.until}

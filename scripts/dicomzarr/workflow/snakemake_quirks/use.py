@@ -8,17 +8,18 @@ from typing import Any
 
 
 class Use(enum.Enum):
-    """How the workflow came to be parsed."""
+    """How the workflow is used."""
 
-    MAIN = "main"  # its Snakefile was started
+    MAIN = "main"  # its Snakefile is the main one
     INCLUDED = "included"  # `include:` of another Snakefile, whose configuration and rules it shares
-    MODULE = "module"  # `module:` of another Snakefile, with a configuration of its own
+    MODULE = "module"  # `module:` of another Snakefile, with its own configuration
 
 
 def use_of(workflow: Any, snakefile: Path) -> Use:
-    """Return how the workflow is used; `snakefile` is ours.
+    """Return how the workflow is used; `snakefile` is the path of its own Snakefile.
 
-    Tried with 9.27.1: a stack of modifiers, one for each module. With another version a module counts as included.
+    Tried with 9.27.1, which has a stack of modifiers, one per module. With another version, a module is taken for
+    `INCLUDED`.
     """
     if len(getattr(workflow, "modifier_stack", ())) > 1:
         return Use.MODULE

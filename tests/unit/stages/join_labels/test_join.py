@@ -324,7 +324,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {"values": ["a\nb"]}}}]}, "values"),
     ({"labels": [{"folder": 1, "name": "x", "values": [True]}]}, "in quotes"),  # YAML's yes
     ({"labels": [{"folder": 0, "name": "x", "values": ["a"]}]}, "'labels.0.folder'"),
-    ({"labels": [{"folder": 1, "name": "x", "values": ["a"], "key": "y"}]}, "'labels.0.key' does not go with 'folder'"),
+    (
+        {"labels": [{"folder": 1, "name": "x", "values": ["a"], "key": "y"}]},
+        "'labels.0.key' is not possible with 'folder'",
+    ),
     ({"splits": {"fractions": {"train": 0.5, "val": 0.4}}}, "add up to 0.9, needed is 1"),
     ({"splits": {"fractions": {"train": float("nan")}}}, "needed is a number"),
     ({"splits": {"seed": 3}}, "'splits.fractions' is missing"),
