@@ -125,7 +125,8 @@ def reasons_of(
         {"reason": f"source_{kind}", "count": changes[kind]} for kind in ("new", "changed", "gone") if changes[kind]
     ]
     ignored = {kind.rule for kind in export_record.KINDS if kind not in exports}
-    counted = Counter((_rule_of(results, path), why) for path, why in revoked.items())
+    of_exports = {export_record.record_of(results, kind) for kind in export_record.KINDS}  # their series are counted
+    counted = Counter((_rule_of(results, path), why) for path, why in revoked.items() if path not in of_exports)
     for (rule, why), count in sorted(counted.items(), key=lambda item: (item[0][0], item[0][1].value)):
         if rule not in ignored and why in _REASONS:
             reasons.append({"reason": _REASONS[why], "rule": rule, "count": count})
