@@ -27,7 +27,10 @@ def test_another_disk_with_the_same_names_is_not_taken_for_the_source(workflow: 
 
     refused = workflow.run(ok=False)
     assert refused.process.returncode == 1 and "Traceback" not in refused.output
-    assert "config key 'source': of the 4 series that earlier runs extracted, 4 are no longer in it" in refused.output
+    assert (
+        "config key 'source': of the 4 series that earlier runs extracted, 4 are missing from the source"
+        in refused.output
+    )
     assert "nothing was removed" in refused.output and "--config confirm_drop=true" in refused.output
     assert [contents(folder) for folder in kept] == before
     assert refused.jobs("extract_batch") == 0
