@@ -1,7 +1,7 @@
 """Refuse a source that was swapped: one that no longer has the series that earlier runs extracted.
 
-Files of the same names may hold other patients, as on a wrong disk. The check runs after all headers are read and before
-any output of an earlier run is removed.
+Files of the same names may hold other patients, as on a wrong disk. The check runs after all headers are read and
+before any output of an earlier run is removed.
 """
 
 from __future__ import annotations
