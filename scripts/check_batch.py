@@ -1,4 +1,4 @@
-"""Read the arrays of a batch back and judge their depth and size."""
+"""Read the arrays of a batch back and give verdicts on their depth and size."""
 
 from pathlib import Path
 
@@ -10,7 +10,17 @@ from dicomzarr.workflow import job
 
 
 def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> CheckBatchRecord:
-    """Return one depth verdict and one size verdict for each array of the batch."""
+    """Return one depth verdict and one size verdict for each array of the batch.
+
+    Parameters
+    ----------
+    results, record : Path
+        The results folder, and the record of the batch by `extract_batch`.
+    code : str
+        Digest of the code of this rule: verdicts of other code are not reused.
+    threads : int
+        Number of threads that read and compare frames.
+    """
     return batch.check_batch(Results(results), record, code, threads)
 
 

@@ -8,7 +8,7 @@ from dicomzarr.workflow import job
 
 
 def discover_files(inventory: Path, manifest: Path) -> RuleRecord:
-    """Write the manifest from the scan's inventory and return how many entries of each kind there are."""
+    """Write the manifest from the inventory; the counts are the number of entries of each kind."""
     return RuleRecord(counts=write_manifest(inventory, manifest))
 
 

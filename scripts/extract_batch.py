@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.privacy import pseudonyms
 from dicomzarr.records.batch_record import BatchRecord
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.extract_batch.options import Options
@@ -22,13 +22,34 @@ def extract_batch(
     paranoid: bool = False,
     keep_removed: bool = False,
 ) -> BatchRecord:
-    """Bring the arrays of a batch up to date and return what was done; `plan_digest` begins the SHA-256 of the plan."""
+    """Bring the arrays of a batch up to date.
+
+    Parameters
+    ----------
+    results, plan, inventory : Path
+        The results folder, the plan of the batch, and the inventory of the source.
+    plan_digest : str
+        First digits of the SHA-256 of the plan.
+    options : Options
+    threads : int
+        Number of threads that decode and compress.
+    paranoid : bool
+        Read every source file, even if its stat did not change.
+    keep_removed : bool
+        Move the arrays of removed series to `private/removed/` instead of deleting them.
+    """
     if not files.sha256_of(plan).startswith(plan_digest):
         raise errors.Damaged(plan)
     folders = Results(results)
-    pseudonyms = identity.load(folders.private)
     return batch.extract_batch(
-        plan, inventory, folders, pseudonyms, options, threads=threads, paranoid=paranoid, keep_removed=keep_removed
+        plan,
+        inventory,
+        folders,
+        pseudonyms.load(folders.private),
+        options,
+        threads=threads,
+        paranoid=paranoid,
+        keep_removed=keep_removed,
     )
 
 
@@ -52,7 +73,7 @@ if __name__ == "__main__":
                 code=snakemake.params.code,
             ),
             threads=snakemake.threads,
-            # No params: they change no result, so that switching them must rerun nothing.
+            # From config, not params: they change no result, so a new value must not rerun the rule.
             paranoid=snakemake.config["paranoid"],
             keep_removed=snakemake.config["keep_removed"],
         )

@@ -21,23 +21,41 @@ def index_headers(
     paranoid: bool = False,
     largest_loss: float = 1.0,
 ) -> RuleRecord:
-    """Read the headers of new and changed files, keep the rest; how many were read is history, no count of data."""
-    found = index.index_headers(
+    """Read the headers of new and changed files, and take the other lines from the cache.
+
+    How many were read depends on earlier runs, so it is `work` of the record, not one of its `counts`.
+
+    Parameters
+    ----------
+    inventory, index_file : Path
+        The inventory to read and the header index to write.
+    cache : Path
+        Folder of the cache of lines and identifiers.
+    processes : int
+        Number of processes that read headers.
+    code : str
+        Digest of the code of this rule.
+    paranoid : bool
+        Read every file, even if its stat did not change.
+    largest_loss : float
+        Largest share of all files that may be unreadable because the disk or the network failed.
+    """
+    result = index.index_headers(
         inventory, index_file, cache, processes, code, trust=not paranoid, largest_loss=largest_loss
     )
-    # The identifiers are no output of the rule, which Snakemake would delete first: they are cached between runs.
+    # The file of identifiers is no output of the rule, since Snakemake would delete it first: it must persist.
     identifiers = cache / IDENTIFIERS
     claim = FileClaim(identifiers.stat().st_size, files.sha256_of(identifiers))
     return RuleRecord(
-        counts={"files": found.files, **found.outcomes},
-        work={"read": found.read, "kept": found.kept},
-        unreadable=unreadable(index_file) if found.outcomes.get("quarantined unreadable_file") else (),
+        counts={"files": result.files, **result.outcomes},
+        work={"read": result.read, "kept": result.cached},
+        unreadable=unreadable(index_file) if result.outcomes.get("quarantined unreadable_file") else (),
         claims={os.path.relpath(identifiers, cache.parents[1]): claim},
     )
 
 
 def unreadable(index_file: Path) -> tuple[str, ...]:
-    """Return the paths of files that could not be opened or read: the record is revoked once they can be."""
+    """Return the paths of files that could not be opened or read; once they can be, the record is revoked."""
     with open(index_file, "rb") as lines:
         rows = [json.loads(line) for line in lines if b',"reason":"unreadable_file",' in line]
     return tuple(row["path"] for row in rows if row["reason"] == "unreadable_file")
@@ -52,7 +70,7 @@ if __name__ == "__main__":
             cache=Path(snakemake.params.cache),
             processes=snakemake.threads,
             code=snakemake.params.code,
-            # No params: they change no result.
+            # From config, not params: they change no result, so a new value must not rerun the rule.
             paranoid=snakemake.config["paranoid"],
             largest_loss=1.0 if snakemake.config["confirm_drop"] else snakemake.config["largest_drop"],
         )

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.privacy import pseudonyms
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.plan_batches import batches
 from dicomzarr.system.results_folder import Results
@@ -18,21 +18,31 @@ def plan_batches(
     megabytes_each: int,
     largest_drop: float = math.inf,
 ) -> RuleRecord:
-    """Write a plan a batch and their table of contents; the number of batches is history, so no count of the data."""
+    """Write the plan of each batch and a table of contents.
+
+    The number of batches depends on earlier runs, so it is `work` of the record, not one of its `counts`.
+
+    Parameters
+    ----------
+    results, index, contents : Path
+        The results folder, the header index, and the table of contents to write.
+    series_each, megabytes_each : int
+        Wanted size of a batch, in series and in megabytes of native pixels.
+    largest_drop : float
+        Largest share of the extracted series that may be missing from the source; infinite: no limit.
+    """
     folders = Results(results)
-    pseudonyms = identity.load(folders.private)
-    size = megabytes_each * 1_000_000
-    done = batches.plan_batches(
+    planned = batches.plan_batches(
         folders,
         index,
         contents,
-        pseudonyms,
+        pseudonyms.load(folders.private),
         series_each=series_each,
-        bytes_each=size,
+        bytes_each=megabytes_each * 1_000_000,
         largest_drop=largest_drop,
     )
-    counts, work = {"files": done.files, "series": done.series}, {"batches": done.batches}
-    return RuleRecord(counts=counts, work=work, claims=done.claims)
+    counts, work = {"files": planned.files, "series": planned.series}, {"batches": planned.batches}
+    return RuleRecord(counts=counts, work=work, claims=planned.claims)
 
 
 if __name__ == "__main__":
@@ -43,6 +53,6 @@ if __name__ == "__main__":
             contents=Path(snakemake.output.contents),
             series_each=snakemake.params.batch["series"],
             megabytes_each=snakemake.params.batch["megabytes"],
-            # No param: it changes no result.
+            # From config, not params: it changes no result, so a new value must not rerun the rule.
             largest_drop=math.inf if snakemake.config["confirm_drop"] else snakemake.config["largest_drop"],
         )

@@ -1,4 +1,4 @@
-"""Gather the size verdicts of all arrays into one table."""
+"""Write the size verdicts of all arrays as one table."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from dicomzarr.workflow import job
 
 
 def report_size(results: Path, batches: list[str], report: Path) -> RuleRecord:
-    """Write `size.csv` and return how many arrays have each verdict."""
+    """Write `size.csv`; the counts are the number of arrays with each verdict."""
     return RuleRecord(counts=write_report(Results(results), batches, "size", csv_tables.SIZE, report))
 
 

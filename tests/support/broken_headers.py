@@ -1,4 +1,4 @@
-"""Traps whose header is cut, absurd, contradictory or of another syntax than it declares."""
+"""Hostile headers: cut, absurd, contradictory, malformed, or in another transfer syntax than declared."""
 
 from __future__ import annotations
 
@@ -70,27 +70,27 @@ def absurd_numbers(traps: Traps) -> None:
         "SamplesPerPixel": 0x00280002,
         "PixelRepresentation": 0x00280103,
     }
-    wrong = ATTRIBUTE | SIZE
+    reasons = ATTRIBUTE | SIZE
     for name, tag in tags.items():
-        fits = wrong | FINE if name in ("HighBit", "SamplesPerPixel") else wrong  # which may be assumed
+        reasons_of_value = reasons | FINE if name in ("HighBit", "SamplesPerPixel") else reasons  # which may be assumed
         for value in (2, 65535) if name == "PixelRepresentation" else (0, 65535):
-            traps.bad(f"{name} {value}", fits, **{name: number(tag, value)})
-        traps.bad(f"{name} negative", wrong, **{name: number(tag, -5, vr="SS")})
-        traps.bad(f"{name} as text", wrong, **{name: text(tag, "LO", f"%s{WORD}")})
-        traps.bad(f"{name} as a sequence", wrong, **{name: Element(tag, "SQ", ((text(0x00100010, "PN", WORD),),))})
-        traps.bad(f"{name} of one byte", wrong, **{name: Element(tag, "US", b"\x04", length=1)})
-        traps.bad(f"{name} empty", fits, **{name: Element(tag, "US", b"")})
-        traps.bad(f"{name} missing", fits, **{name: None})
+            traps.bad(f"{name} {value}", reasons_of_value, **{name: number(tag, value)})
+        traps.bad(f"{name} negative", reasons, **{name: number(tag, -5, vr="SS")})
+        traps.bad(f"{name} as text", reasons, **{name: text(tag, "LO", f"%s{WORD}")})
+        traps.bad(f"{name} as a sequence", reasons, **{name: Element(tag, "SQ", ((text(0x00100010, "PN", WORD),),))})
+        traps.bad(f"{name} of one byte", reasons, **{name: Element(tag, "US", b"\x04", length=1)})
+        traps.bad(f"{name} empty", reasons_of_value, **{name: Element(tag, "US", b"")})
+        traps.bad(f"{name} missing", reasons_of_value, **{name: None})
     for bits in (0, 7, 13, 255):
         traps.bad(f"bits {bits}", ATTRIBUTE | SIZE, BitsAllocated=number(tags["BitsAllocated"], bits))
     counts = ("0", "-3", "99999999999", "1e9", "2147483647", "1\\2", "abc", "NaN", "9" * 24, "2")
     for index, value in enumerate(counts):
-        fits = wrong | FINE if value == "1\\2" else wrong
-        traps.bad(f"frames {index}", fits, NumberOfFrames=text(0x00280008, "IS", value))
+        reasons_of_value = reasons | FINE if value == "1\\2" else reasons
+        traps.bad(f"frames {index}", reasons_of_value, NumberOfFrames=text(0x00280008, "IS", value))
     whole = encapsulate([encoded(reference("rle 16 grey"))])
     for index, value in enumerate(("65535", "4294967295", "0", "-1")):
         frames = text(0x00280008, "IS", value)
-        traps.compressed(f"compressed frames {index}", whole, wrong | STREAM, NumberOfFrames=frames)
+        traps.compressed(f"compressed frames {index}", whole, reasons | STREAM, NumberOfFrames=frames)
 
 
 def contradictions(traps: Traps) -> None:
@@ -107,8 +107,12 @@ def contradictions(traps: Traps) -> None:
             "SamplesPerPixel": number(0x00280002, samples),
         }
         traps.bad(f"{photometric} of {samples}", ATTRIBUTE | SIZE, **changes)
-    odd = traps.word("photometric").upper()
-    traps.bad("unknown photometric", ATTRIBUTE | SIZE | FINE, PhotometricInterpretation=text(0x00280004, "CS", odd))
+    photometric_word = traps.word("photometric").upper()
+    traps.bad(
+        "unknown photometric",
+        ATTRIBUTE | SIZE | FINE,
+        PhotometricInterpretation=text(0x00280004, "CS", photometric_word),
+    )
     for value in ("NaN", "inf", "-1e400", "1e-320", "0", "abc", "1,5"):
         traps.bad(f"position {value}", ATTRIBUTE | FINE, ImagePositionPatient=text(0x00200032, "DS", f"{value}\\2\\3"))
         traps.bad(f"spacing {value}", ATTRIBUTE | FINE, PixelSpacing=text(0x00280030, "DS", f"{value}\\1"))
@@ -163,38 +167,38 @@ def broken_structure(traps: Traps) -> None:
         early = encode([e for e in elements if e.tag < 0x00081140], EXPLICIT)
         return early, encode([e for e in elements if e.tag > 0x00081140], EXPLICIT)
 
-    def within(name: str, middle: bytes, reasons: Iterable[str], syntax: str = EXPLICIT) -> None:
+    def put_inside(name: str, middle: bytes, reasons: Iterable[str], syntax: str = EXPLICIT) -> None:
         traps.put(f"bad {WORD}/{name}", meta(syntax) + middle.join(early_and_late()), reasons)
 
     end = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
-    within("20000 nested", (nothing + item_start) * 20_000 + end * 20_000, HEADER | ATTRIBUTE | FINE)
-    within("20000 nested, never ended", (nothing + item_start) * 20_000, HEADER | ATTRIBUTE | {"no_pixel_data"})
+    put_inside("20000 nested", (nothing + item_start) * 20_000 + end * 20_000, HEADER | ATTRIBUTE | FINE)
+    put_inside("20000 nested, never ended", (nothing + item_start) * 20_000, HEADER | ATTRIBUTE | {"no_pixel_data"})
     nested = b""
     for _ in range(2000):
         nested = head(0x00081140, "SQ", len(nested) + 8, EXPLICIT) + item(nested)
-    within("2000 nested of known length", nested, FINE)
+    put_inside("2000 nested of known length", nested, FINE)
     implicit = (struct.pack("<HHI", 0x0008, 0x1140, 0xFFFFFFFF) + item_start) * 20_000
     traps.put(f"bad {WORD}/20000 nested, implicit", meta(IMPLICIT) + implicit, HEADER | ATTRIBUTE | {"no_pixel_data"})
-    within("sequence never ended", nothing + item_start, HEADER | ATTRIBUTE | {"no_pixel_data"})
-    within("text of undefined length", head(0x00081140, "UT", 0xFFFFFFFF, EXPLICIT), HEADER | ATTRIBUTE | FINE)
-    within(
+    put_inside("sequence never ended", nothing + item_start, HEADER | ATTRIBUTE | {"no_pixel_data"})
+    put_inside("text of undefined length", head(0x00081140, "UT", 0xFFFFFFFF, EXPLICIT), HEADER | ATTRIBUTE | FINE)
+    put_inside(
         "unknown of undefined length",
         head(0x00081140, "UN", 0xFFFFFFFF, EXPLICIT),
         HEADER | ATTRIBUTE | {"no_pixel_data"},
     )
-    within("longer than the file", head(0x00081140, "UT", 0xFFFFFFFE, EXPLICIT), HEADER)
-    within("odd length", head(0x00081140, "LO", 7, EXPLICIT) + b"odd one", HEADER | FINE)
-    within("unknown VR", struct.pack("<HH2sH", 0x0008, 0x1140, b"QQ", 4) + b"abcd", HEADER | FINE)
-    within("binary VR", struct.pack("<HH2sH", 0x0008, 0x1140, b"\0\0", 4) + b"abcd", HEADER | ATTRIBUTE | FINE)
-    within(
+    put_inside("longer than the file", head(0x00081140, "UT", 0xFFFFFFFE, EXPLICIT), HEADER)
+    put_inside("odd length", head(0x00081140, "LO", 7, EXPLICIT) + b"odd one", HEADER | FINE)
+    put_inside("unknown VR", struct.pack("<HH2sH", 0x0008, 0x1140, b"QQ", 4) + b"abcd", HEADER | FINE)
+    put_inside("binary VR", struct.pack("<HH2sH", 0x0008, 0x1140, b"\0\0", 4) + b"abcd", HEADER | ATTRIBUTE | FINE)
+    put_inside(
         "stray delimiter",
         struct.pack("<HHI", 0xFFFE, 0xE0DD, 0),
         HEADER | ATTRIBUTE | {"no_pixel_data", "missing_pixel_data"},
     )
-    within("stray item", item(b"abcd"), HEADER | ATTRIBUTE | {"no_pixel_data", "missing_pixel_data"})
+    put_inside("stray item", item(b"abcd"), HEADER | ATTRIBUTE | {"no_pixel_data", "missing_pixel_data"})
     many = b"".join(head(0x00090000 + n, "UN", 0, EXPLICIT) for n in range(0x1000, 0xF000))
-    within("50000 empty elements", many, FINE)
-    within("much text", Element(0x00081140, "UT", traps.word().encode() * 50_000).encode(EXPLICIT), FINE)
+    put_inside("50000 empty elements", many, FINE)
+    put_inside("much text", Element(0x00081140, "UT", traps.word().encode() * 50_000).encode(EXPLICIT), FINE)
     traps.put(
         f"bad {WORD}/unordered", meta() + encode(plain()[::-1], EXPLICIT), HEADER | ATTRIBUTE | FINE | {"no_pixel_data"}
     )
@@ -240,8 +244,14 @@ def wrong_syntaxes(traps: Traps) -> None:
         ("format", "%s%n"),
         ("long", "1." * 300),
     ):
-        fits = HEADER | STREAM | {"unsupported_transfer_syntax"} | (FINE if name in ("implicit", "big") else set())
-        traps.put(f"bad {WORD}/declared {name}", meta(declared) + encode(image(**traps.identity()), EXPLICIT), fits)
+        reasons_of_value = (
+            HEADER | STREAM | {"unsupported_transfer_syntax"} | (FINE if name in ("implicit", "big") else set())
+        )
+        traps.put(
+            f"bad {WORD}/declared {name}",
+            meta(declared) + encode(image(**traps.identity()), EXPLICIT),
+            reasons_of_value,
+        )
     for stream, declared in (
         ("jpeg-ls 16", "jpeg 2000 16 unsigned"),
         ("jpeg 2000 16 unsigned", "jpeg-ls 16"),

@@ -1,4 +1,4 @@
-"""Traps whose pixel data are a bomb, or whose fragments and tables are wrong."""
+"""Hostile pixel data: decompression bombs, false fragments and offset tables, broken lookup tables."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def bombs(traps: Traps) -> None:
         "offsets backward": [2, 5000, 64],
         "offsets inside": [2, 0, 4],
     }.items():
-        lying = struct.pack("<16I", *(header + [0] * 16)[:16]) + encoded(case)[64:]
-        traps.compressed(f"rle {name}", encapsulate([lying]), STREAM, case)
+        false_header = struct.pack("<16I", *(header + [0] * 16)[:16]) + encoded(case)[64:]
+        traps.compressed(f"rle {name}", encapsulate([false_header]), STREAM, case)
     for name, marker in (
         ("lossless jpeg 16 predictor 1", b"\xff\xc3"),
         ("jpeg-ls 16", b"\xff\xf7"),
@@ -88,17 +88,17 @@ def bombs(traps: Traps) -> None:
             Columns=number(0x00280011, 65535),
         )
     for name in ("jpeg 2000 16 unsigned", "htj2k 16 unsigned"):
-        for what, place, value in (
+        for field, place, value in (
             ("image", 8, b"\x7f\xff\xff\xff"),
             ("tile", 24, b"\0\0\0\1\0\0\0\1"),
             ("components", 40, b"\x40\x00"),
         ):
             stream = bytearray(encoded(reference(name)))
             stream[place : place + len(value)] = value
-            traps.compressed(f"{name} {what}", encapsulate([bytes(stream)]), STREAM, reference(name))
+            traps.compressed(f"{name} {field}", encapsulate([bytes(stream)]), STREAM, reference(name))
 
 
-def lying_fragments(traps: Traps) -> None:
+def false_fragments(traps: Traps) -> None:
     case = reference("rle 16 grey")
     data = encoded(case)
     whole = encapsulate([data])
@@ -140,7 +140,7 @@ def lying_fragments(traps: Traps) -> None:
         )
 
 
-def lying_tables(traps: Traps) -> None:
+def false_tables(traps: Traps) -> None:
     palette = {"PhotometricInterpretation": text(0x00280004, "CS", "PALETTE COLOR")}
     for name, descriptor, size in (
         ("empty", (0, 0, 16), 0),

@@ -1,6 +1,6 @@
-"""Texts that must not get out, and a search for them.
+"""Canaries: texts that must not leave `private/`, and a search for them.
 
-Every canary holds one of `MARKS`, so that a search for those finds each of them.
+Every canary contains one of `MARKS`, so that a search for the marks finds each canary.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ MARKS = (WORD[:8], ROOT, TIME, STAMP, *DATES)
 
 
 def _base64(raw: bytes) -> Iterator[bytes]:
-    """Yield what stays the same of a text in base64, wherever it begins and whatever stands around it."""
+    """Yield the base64 digits of a text that do not depend on the text around it, for each of three alignments."""
     import base64
 
     for shift in range(3):
-        whole = base64.b64encode(bytes(shift) + raw)
-        yield whole[-(-8 * shift // 6) : len(whole) - 4 if (shift + len(raw)) % 3 else len(whole)]
+        digits = base64.b64encode(bytes(shift) + raw)
+        yield digits[-(-8 * shift // 6) : len(digits) - 4 if (shift + len(raw)) % 3 else len(digits)]
 
 
 @cache
 def pattern(extra: tuple[str, ...] = ()) -> re.Pattern[bytes]:
-    """Return what finds a mark, or one of the extra texts, in plain, UTF-16, base64 and hex."""
+    """Return a pattern that matches a mark or an extra text, in plain text, UTF-16, base64 or hex."""
     forms: set[bytes] = set()
     for mark in (*MARKS, *extra):
         raw = mark.encode()
@@ -39,7 +39,7 @@ def pattern(extra: tuple[str, ...] = ()) -> re.Pattern[bytes]:
 
 
 def unpacked(data: bytes) -> Iterator[bytes]:
-    """Yield a file's bytes, and what they hold where they are compressed."""
+    """Yield the bytes of a file, and the decompressed bytes if it is compressed."""
     yield data
     if data[:2] == b"\x1f\x8b":
         yield zlib.decompressobj(31).decompress(data)
@@ -50,16 +50,16 @@ def unpacked(data: bytes) -> Iterator[bytes]:
 
 
 def leaks(folders: Iterable[Path], private: Path, extra: tuple[str, ...] = ()) -> dict[str, str]:
-    """Return the files and folders that show a canary, in name or content, but what lies in `private`."""
-    find, found = pattern(extra), {}
+    """Return the files and folders outside `private` with a canary in name or content, and the canary."""
+    canary, leaking = pattern(extra), {}
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if private in (path, *path.parents):
                 continue
             name = str(path.relative_to(folder))
-            hit = find.search(os.fsencode(name))
-            if not hit and path.is_file() and not path.is_symlink():
-                hit = next(filter(None, map(find.search, unpacked(path.read_bytes()))), None)
-            if hit:
-                found[name] = hit.group().decode("latin-1")
-    return found
+            match = canary.search(os.fsencode(name))
+            if not match and path.is_file() and not path.is_symlink():
+                match = next(filter(None, map(canary.search, unpacked(path.read_bytes()))), None)
+            if match:
+                leaking[name] = match.group().decode("latin-1")
+    return leaking

@@ -1,4 +1,4 @@
-"""Writing of made-up cases: files with known voxels, and what must become of them."""
+"""Write made-up cases: files with known voxels, and the expected result."""
 
 from __future__ import annotations
 
@@ -21,32 +21,38 @@ AXIAL = [1, 0, 0, 0, 1, 0]
 
 
 @dataclass
-class Made:
-    """A folder of files and what must become of it.
+class FlowCase:
+    """A folder of files and the expected result of the workflow.
 
     Attributes
     ----------
     files : dict of str to bytes
-        By name.
+        Contents of the files, by name.
     voxels : dict of str to list of ndarray
         The frames of each file that must be in the dataset.
-    aside : dict of str to str
-        The reason of each other file.
-    one_of : set of str
-        Copies: one is extracted, whichever, and the others are duplicates.
+    not_extracted : dict of str to str
+        The reason code of each other file.
+    copies : set of str
+        Files with the same image: any one of them is extracted, and the others are duplicates.
     places : dict of (str, int) to (t, z)
-        Where frames must stand, None where the array has no such axis.
+        Expected indices of frames in the array, by file and frame number; None for an axis that the array lacks.
     flags : set of str
         All flags of all arrays.
     facts : dict
-        Attributes that the first array must have; None means that it must not be there.
+        Expected attributes of the first array; None for one that must be absent.
+    arrays : int
+        Number of arrays.
+    axes : str
+        Axes of all arrays; empty: any.
+    tolerance : int
+        Largest difference of a voxel.
     """
 
     name: str
     files: dict[str, bytes] = field(default_factory=dict)
     voxels: dict[str, list[Array]] = field(default_factory=dict)
-    aside: dict[str, str] = field(default_factory=dict)
-    one_of: set[str] = field(default_factory=set)
+    not_extracted: dict[str, str] = field(default_factory=dict)
+    copies: set[str] = field(default_factory=set)
     places: dict[tuple[str, int], tuple[int | None, int | None]] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +64,7 @@ class Made:
         return self.name
 
     def put(self, name: str, dataset: Dataset | bytes, frames: Sequence[Array] | None) -> None:
-        """Add a file; `frames` is None where it does not get into the dataset."""
+        """Add a file with its expected frames, None if it is not extracted."""
         self.files[name] = dataset if isinstance(dataset, bytes) else written(dataset)
         if frames is not None:
             self.voxels[name] = list(frames)
@@ -96,24 +102,41 @@ def dataset_of(
     vr: str = "OW",
     **attributes: Any,
 ) -> Dataset:
-    """Return a CT image of these frames; `fragments` or `data` say how they are written where not as they are.
+    """Return a CT image of these frames.
 
-    Several frames have no position, unless the attributes give one; None removes an attribute.
+    Parameters
+    ----------
+    case : str
+        Name of the case; the UIDs depend on it.
+    frames : sequence of ndarray
+        Shape (rows, columns) or (rows, columns, 3). Several frames have no position unless `attributes` give one.
+    syntax : str
+        Transfer Syntax UID.
+    fragments : sequence of bytes, or bytes
+        Encapsulated frames, or the whole encapsulation, instead of the frames.
+    data : bytes
+        Pixel Data instead of the frames.
+    index : int
+        Number of the slice.
+    vr : str
+        VR of Pixel Data.
+    **attributes
+        Attributes by keyword; None removes one.
     """
     first = frames[0]
-    one = ct_slice(case, index, pixels=np.zeros((2, 2)))
+    dataset = ct_slice(case, index, pixels=np.zeros((2, 2)))
     bits = 8 * first.dtype.itemsize
-    one.Rows, one.Columns = first.shape[:2]
-    one.BitsAllocated, one.BitsStored, one.HighBit = bits, bits, bits - 1
-    one.PixelRepresentation = int(first.dtype.kind == "i")
+    dataset.Rows, dataset.Columns = first.shape[:2]
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
+    dataset.PixelRepresentation = int(first.dtype.kind == "i")
     if first.ndim == 3:
-        one.SamplesPerPixel, one.PhotometricInterpretation, one.PlanarConfiguration = 3, "RGB", 0
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
     if len(frames) > 1:
-        one.NumberOfFrames = len(frames)
-        del one.ImagePositionPatient, one.ImageOrientationPatient
+        dataset.NumberOfFrames = len(frames)
+        del dataset.ImagePositionPatient, dataset.ImageOrientationPatient
     if attributes.get("BitsStored"):
-        one.HighBit = attributes["BitsStored"] - 1
-    one.file_meta.TransferSyntaxUID = syntax
+        dataset.HighBit = attributes["BitsStored"] - 1
+    dataset.file_meta.TransferSyntaxUID = syntax
     if fragments is not None:
         data, vr = encapsulate(fragments) if not isinstance(fragments, bytes) else fragments, "OB"
     elif data is None:
@@ -122,14 +145,14 @@ def dataset_of(
         vr = "OB" if bits == 8 and syntax != BIG else vr
         if syntax == BIG and bits == 8:
             data = np.frombuffer(data, "<u2").byteswap().tobytes()
-    one.add_new(0x7FE00010, vr, data)
-    one["PixelData"].is_undefined_length = fragments is not None
+    dataset.add_new(0x7FE00010, vr, data)
+    dataset["PixelData"].is_undefined_length = fragments is not None
     for keyword, value in attributes.items():
         if value is not None:
-            setattr(one, keyword, value)
-        elif keyword in one:
-            delattr(one, keyword)
-    return one
+            setattr(dataset, keyword, value)
+        elif keyword in dataset:
+            delattr(dataset, keyword)
+    return dataset
 
 
 def slice_of(name: str, index: int, **attributes: Any) -> tuple[Dataset, list[Array]]:
@@ -139,22 +162,24 @@ def slice_of(name: str, index: int, **attributes: Any) -> tuple[Dataset, list[Ar
     return dataset_of(name, [voxels], index=index, **attributes), [voxels]
 
 
-CASES: dict[str, Made] = {}
+CASES: dict[str, FlowCase] = {}
 
 
-def case(name: str, **expected: Any) -> Made:
+def add_case(name: str, **expected: Any) -> FlowCase:
+    """Add a case without files."""
     assert name not in CASES
-    CASES[name] = Made(name, **expected)
+    CASES[name] = FlowCase(name, **expected)
     return CASES[name]
 
 
-def single(name: str, frames: Sequence[Array], syntax: str = LITTLE, **more: Any) -> Made:
-    """Add a case of one file."""
+def single(name: str, frames: Sequence[Array], syntax: str = LITTLE, **options: Any) -> FlowCase:
+    """Add a case of one file that is extracted."""
     fields = {"flags", "facts", "arrays", "axes", "tolerance", "places"}
-    made = case(name, **{key: more.pop(key) for key in fields & set(more)})
-    made.put("one.dcm", dataset_of(name, frames, syntax, **more), frames)
-    return made
+    case = add_case(name, **{key: options.pop(key) for key in fields & set(options)})
+    case.put("one.dcm", dataset_of(name, frames, syntax, **options), frames)
+    return case
 
 
 def refused(name: str, reason: str, dataset: Dataset | bytes) -> None:
-    case(name, aside={"one.dcm": reason}, arrays=0).put("one.dcm", dataset, None)
+    """Add a case of one file that is not extracted."""
+    add_case(name, not_extracted={"one.dcm": reason}, arrays=0).put("one.dcm", dataset, None)

@@ -11,7 +11,7 @@ from case_writer import (
     AXIAL,
     STORAGE,
     Array,
-    case,
+    add_case,
     dataset_of,
     single,
     slice_of,
@@ -20,27 +20,27 @@ from case_writer import (
 from dicoms import uid
 from made_up_pixels import picture
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
+from pydicom.sequence import Sequence as DicomSequence
 
 
 def _item(**values: Any) -> Dataset:
-    found = Dataset()
+    item = Dataset()
     for keyword, value in values.items():
-        setattr(found, keyword, Items([value]) if isinstance(value, Dataset) else value)
-    return found
+        setattr(item, keyword, DicomSequence([value]) if isinstance(value, Dataset) else value)
+    return item
 
 
 def _enhanced(
-    name: str, suffix: str, groups: Sequence[Dataset], shared: Dataset | None = None, **more: Any
+    name: str, suffix: str, groups: Sequence[Dataset], shared: Dataset | None = None, **attributes: Any
 ) -> tuple[Dataset, list[Array]]:
-    """Return a file of one frame a functional group, and its voxels."""
+    """Return a file with one frame for each functional group, and its voxels."""
     seed = list(name.encode())
     frames = [np.random.default_rng([i, *seed]).integers(0, 4000, (6, 5)).astype("<u2") for i in range(len(groups))]
     base = {"PixelSpacing": None, "RescaleSlope": None, "RescaleIntercept": None, "InstanceNumber": 1}
-    one = dataset_of(name, frames, **base | {"BitsStored": 12, "SOPClassUID": STORAGE + suffix} | more)
-    one.SharedFunctionalGroupsSequence = Items([shared or _item(**_PLANE)])
-    one.PerFrameFunctionalGroupsSequence = Items(groups)
-    return one, frames
+    dataset = dataset_of(name, frames, **base | {"BitsStored": 12, "SOPClassUID": STORAGE + suffix} | attributes)
+    dataset.SharedFunctionalGroupsSequence = DicomSequence([shared or _item(**_PLANE)])
+    dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
+    return dataset, frames
 
 
 _PLANE = {
@@ -66,10 +66,10 @@ def _multi_frame() -> None:
         )
         for z, t in order
     ]
-    made = case("enhanced mr of echoes", axes="tzyx")
-    made.put("one.dcm", *_enhanced(made.name, "4.1", groups, Modality="MR"))
-    made.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
-    made.facts = {
+    case = add_case("enhanced mr of echoes", axes="tzyx")
+    case.put("one.dcm", *_enhanced(case.name, "4.1", groups, Modality="MR"))
+    case.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
+    case.facts = {
         "t_axis": {"means": ["echo_time_ms"], "values": [5, 15]},
         "rescale": [[1 + z + 10 * t, -z] for t in range(2) for z in range(3)],
         "window": [[100 + z, 50] for t in range(2) for z in range(3)],
@@ -90,74 +90,79 @@ def _multi_frame() -> None:
         ),
     }
     for cause, (means, sequences, values) in by_cause.items():
-        made = case(f"enhanced mr of {cause}", axes="tzyx")
+        case = add_case(f"enhanced mr of {cause}", axes="tzyx")
         groups = [_item(PlanePositionSequence=_where(3.0 * z), **sequences(t)) for z, t in order]
-        made.put("one.dcm", *_enhanced(made.name, "4.1", groups, Modality="MR"))
-        made.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
-        made.facts = {"t_axis": {"means": [means], "values": values}}
+        case.put("one.dcm", *_enhanced(case.name, "4.1", groups, Modality="MR"))
+        case.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
+        case.facts = {"t_axis": {"means": [means], "values": values}}
 
-    made = case("enhanced mr of dimension indices alone", axes="tzyx", flags={"t_order_only"})
+    case = add_case("enhanced mr of dimension indices alone", axes="tzyx", flags={"t_order_only"})
     groups = [
         _item(PlanePositionSequence=_where(3.0 * z), FrameContentSequence=_item(DimensionIndexValues=[1, z + 1, t + 1]))
         for z, t in order
     ]
-    made.put("one.dcm", *_enhanced(made.name, "4.1", groups, Modality="MR"))
-    made.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
-    made.facts = {"t_axis": {"means": ["dimension_3"], "values": [1, 2]}}
+    case.put("one.dcm", *_enhanced(case.name, "4.1", groups, Modality="MR"))
+    case.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
+    case.facts = {"t_axis": {"means": ["dimension_3"], "values": [1, 2]}}
 
     xa = {"Modality": "XA", "FrameTime": 66.7, "PositionerPrimaryAngle": 10}
-    made = case("enhanced xa", axes="tyx", facts={"kind": "cine", "affine_lps": None})
+    case = add_case("enhanced xa", axes="tyx", facts={"kind": "cine", "affine_lps": None})
     groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n)) for n in range(3)]
-    made.put("one.dcm", *_enhanced(made.name, "12.1.1", groups, _item(), **xa))
+    case.put("one.dcm", *_enhanced(case.name, "12.1.1", groups, _item(), **xa))
 
     for suffix, name, modality in (("2.1", "enhanced ct", "CT"), ("130", "enhanced pet", "PT")):
         content = [_item(PlanePositionSequence=_where(-2.0 * n)) for n in range(4)]
         for n, group in enumerate(content):
-            group.FrameContentSequence = Items(
+            group.FrameContentSequence = DicomSequence(
                 [_item(DimensionIndexValues=[1, 4 - n], StackID="1", InStackPositionNumber=4 - n)]
             )
-        made = case(name, axes="zyx")
-        made.put("one.dcm", *_enhanced(name, suffix, content, Modality=modality))
-        made.places = {("one.dcm", n): (None, 3 - n) for n in range(4)}
-    made = case("enhanced ct of two stacks", axes="zyx", arrays=2)
+        case = add_case(name, axes="zyx")
+        case.put("one.dcm", *_enhanced(name, suffix, content, Modality=modality))
+        case.places = {("one.dcm", n): (None, 3 - n) for n in range(4)}
+    case = add_case("enhanced ct of two stacks", axes="zyx", arrays=2)
     groups = [
         _item(PlanePositionSequence=_where(2.0 * n), FrameContentSequence=_item(StackID="AB"[n // 3])) for n in range(6)
     ]
-    made.put("one.dcm", *_enhanced(made.name, "2.1", groups))
-    made = case("enhanced mr without positions", axes="tyx", facts={"affine_lps": None, "origin_lps": None})
+    case.put("one.dcm", *_enhanced(case.name, "2.1", groups))
+    case = add_case("enhanced mr without positions", axes="tyx", facts={"affine_lps": None, "origin_lps": None})
     groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n)) for n in range(3)]
-    made.put("one.dcm", *_enhanced(made.name, "4.1", groups, _item(), Modality="MR"))
-    made = case("fewer groups than frames", axes="tyx", flags={"functional_groups_mismatch"})
+    case.put("one.dcm", *_enhanced(case.name, "4.1", groups, _item(), Modality="MR"))
+    case = add_case("fewer groups than frames", axes="tyx", flags={"functional_groups_mismatch"})
     groups = [_item(PlanePositionSequence=_where(n)) for n in range(3)]
-    one, frames = _enhanced(made.name, "2.1", groups)
-    one.PerFrameFunctionalGroupsSequence = Items(groups[:2])
-    made.put("one.dcm", one, frames)
+    dataset, frames = _enhanced(case.name, "2.1", groups)
+    dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups[:2])
+    case.put("one.dcm", dataset, frames)
 
-    made = case("parametric map", axes="zyx", facts={"kind": "parametric_map"})
+    case = add_case("parametric map", axes="zyx", facts={"kind": "parametric_map"})
     groups = [_item(PlanePositionSequence=_where(2.0 * n)) for n in range(3)]
-    one, _ = _enhanced(made.name, "30", groups, Modality="MR")
+    dataset, _ = _enhanced(case.name, "30", groups, Modality="MR")
     floats = [np.random.default_rng(n).normal(size=(6, 5)).astype("<f4") for n in range(3)]
-    for gone in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
-        delattr(one, gone)
-    one.BitsAllocated = 32
-    one.add_new(0x7FE00008, "OF", b"".join(f.tobytes() for f in floats))
-    made.put("one.dcm", one, floats)
+    for keyword in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(dataset, keyword)
+    dataset.BitsAllocated = 32
+    dataset.add_new(0x7FE00008, "OF", b"".join(f.tobytes() for f in floats))
+    case.put("one.dcm", dataset, floats)
 
     dose = [np.random.default_rng(n).integers(0, 2**32, (6, 5), dtype="<u4") for n in range(3)]
     for name, offsets in (("dose by distance", [0, 3, 6]), ("dose by coordinate", [-50, -47, -44])):
-        made = case(name, axes="zyx", facts={"kind": "dose", "dose_grid_scaling": 0.001, "dose_units": "GY"})
-        made.facts["affine_lps"] = [[0.75, 0, 0, 1], [0, 0.5, 0, 2], [0, 0, 3, -50], [0, 0, 0, 1]]
-        more = {"SOPClassUID": STORAGE + "481.2", "Modality": "RTDOSE", "DoseUnits": "GY", "DoseGridScaling": 0.001}
-        more |= {
+        case = add_case(name, axes="zyx", facts={"kind": "dose", "dose_grid_scaling": 0.001, "dose_units": "GY"})
+        case.facts["affine_lps"] = [[0.75, 0, 0, 1], [0, 0.5, 0, 2], [0, 0, 3, -50], [0, 0, 0, 1]]
+        attributes = {
+            "SOPClassUID": STORAGE + "481.2",
+            "Modality": "RTDOSE",
+            "DoseUnits": "GY",
+            "DoseGridScaling": 0.001,
+        }
+        attributes |= {
             "ImagePositionPatient": [1, 2, -50],
             "ImageOrientationPatient": AXIAL,
             "GridFrameOffsetVector": offsets,
         }
-        made.put("one.dcm", dataset_of(name, dose, **more), dose)
-        made.places = {("one.dcm", n): (None, n) for n in range(3)}
-    made = case("dose of other offsets", axes="tyx", flags={"dose_offsets_mismatch"}, facts={"kind": "dose"})
-    more["GridFrameOffsetVector"] = [0, 3]
-    made.put("one.dcm", dataset_of(made.name, dose, **more), dose)
+        case.put("one.dcm", dataset_of(name, dose, **attributes), dose)
+        case.places = {("one.dcm", n): (None, n) for n in range(3)}
+    case = add_case("dose of other offsets", axes="tyx", flags={"dose_offsets_mismatch"}, facts={"kind": "dose"})
+    attributes["GridFrameOffsetVector"] = [0, 3]
+    case.put("one.dcm", dataset_of(case.name, dose, **attributes), dose)
 
     cine = [picture(8, colour=True, rows=8, columns=6) // (n + 1) for n in range(3)]
     us = {"Modality": "US", "SOPClassUID": STORAGE + "3.1", "PixelSpacing": None}
@@ -175,18 +180,18 @@ def _multi_frame() -> None:
 
 
 def _segmentation() -> None:
-    """Write a segmentation of odd frames with highdicom: what it was given must come out."""
+    """Add a segmentation by highdicom with an odd number of pixels: its mask must be extracted exactly."""
     import highdicom
     from pydicom.sr.codedict import codes
 
     source = []
     for index in range(4):
-        one = slice_of("segmentation", index, ImagePositionPatient=[0, 0, 2.0 * index])[0]
+        dataset = slice_of("segmentation", index, ImagePositionPatient=[0, 0, 2.0 * index])[0]
         for keyword in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"):
-            setattr(one, keyword, "")
-        one.ReferringPhysicianName = one.SeriesNumber = None
-        one.FrameOfReferenceUID, one.SliceThickness = uid("frame of reference"), 2
-        source.append(one)
+            setattr(dataset, keyword, "")
+        dataset.ReferringPhysicianName = dataset.SeriesNumber = None
+        dataset.FrameOfReferenceUID, dataset.SliceThickness = uid("frame of reference"), 2
+        source.append(dataset)
     mask = np.random.default_rng(5).integers(0, 3, (4, 6, 5), dtype="u1")
     described = [
         highdicom.seg.SegmentDescription(
@@ -198,8 +203,8 @@ def _segmentation() -> None:
         )
         for number in (1, 2)
     ]
-    made_of = {"series_number": 1, "instance_number": 1, "manufacturer": "a", "manufacturer_model_name": "b"}
-    one = highdicom.seg.Segmentation(
+    equipment = {"series_number": 1, "instance_number": 1, "manufacturer": "a", "manufacturer_model_name": "b"}
+    dataset = highdicom.seg.Segmentation(
         source,
         mask,
         highdicom.seg.SegmentationTypeValues.BINARY,
@@ -208,19 +213,19 @@ def _segmentation() -> None:
         sop_instance_uid=uid("segmentation"),
         software_versions="c",
         device_serial_number="d",
-        **made_of,
+        **equipment,
     )
     values, frames = [], []
-    for group in one.PerFrameFunctionalGroupsSequence:
+    for group in dataset.PerFrameFunctionalGroupsSequence:
         number = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         z = float(group.PlanePositionSequence[0].ImagePositionPatient[2])
         values.append([number, z])
         frames.append((mask[round(z / 2)] == number).astype("u1"))
     facts = {"kind": "segmentation", "bits_allocated": 1}
     facts["t_axis"] = {"means": ["segment_number", "position_mm"], "values": values}
-    made = case("segmentation of highdicom", axes="tyx", facts=facts)
-    made.put("one.dcm", written(one), frames)
-    made.places = {("one.dcm", n): (n, None) for n in range(len(frames))}
+    case = add_case("segmentation of highdicom", axes="tyx", facts=facts)
+    case.put("one.dcm", written(dataset), frames)
+    case.places = {("one.dcm", n): (n, None) for n in range(len(frames))}
 
 
 def _csa(**elements: Sequence[str]) -> bytes:
@@ -228,7 +233,7 @@ def _csa(**elements: Sequence[str]) -> bytes:
     data = b"SV10\4\3\2\1" + struct.pack("<2I", len(elements), 77)
     for name, values in elements.items():
         data += name.encode().ljust(64, b"\0") + struct.pack("<I4s3I", len(values), b"FD\0\0", 3, 6, 77)
-        for value in [*values, *[""] * (6 - len(values))]:  # items without text fill it up
+        for value in [*values, *[""] * (6 - len(values))]:  # padded with empty items
             text = value.encode() + b"\0" if value else b""
             data += struct.pack("<4I", 77, len(text), 77, 77) + text + b"\0" * (-len(text) % 4)
     return data
@@ -240,21 +245,23 @@ def _mosaics() -> None:
     base |= {"SpacingBetweenSlices": 2.5, "ImagePositionPatient": [-9.0, -3.0, 7.0]}
 
     def mosaic(name: str, facts: Any, fill: Callable[[Dataset], None], maker: str = "SIEMENS") -> None:
-        made = case(name, axes="yx", flags={"mosaic"}, facts={"kind": "mosaic", "mosaic": facts, "origin_lps": None})
-        one = dataset_of(name, [sheet], Manufacturer=maker, **base)
-        fill(one)
-        made.put("one.dcm", one, [sheet])
+        case = add_case(
+            name, axes="yx", flags={"mosaic"}, facts={"kind": "mosaic", "mosaic": facts, "origin_lps": None}
+        )
+        dataset = dataset_of(name, [sheet], Manufacturer=maker, **base)
+        fill(dataset)
+        case.put("one.dcm", dataset, [sheet])
 
-    def csa(one: Dataset) -> None:
+    def csa(dataset: Dataset) -> None:
         data = _csa(Ignored=["a name"], NumberOfImagesInMosaic=["7"], SliceNormalVector=["0", "0", "-1"])
-        one.private_block(0x29, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", data)
+        dataset.private_block(0x29, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", data)
 
     # three tiles of 4 x 8 across: the first lies half of (24 - 8) * 0.75 and half of (12 - 4) * 0.5 further
     grid = {"across": 3, "down": 3, "rows": 4, "columns": 8, "spacing_mm": 2.5, "first_position_lps": [-3.0, -1.0, 7.0]}
     mosaic("mosaic by csa header", grid | {"tiles": 7, "step_lps": [0.0, 0.0, -2.5]}, csa)
 
-    def number(one: Dataset) -> None:
-        one.private_block(0x19, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 9)
+    def number(dataset: Dataset) -> None:
+        dataset.private_block(0x19, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 9)
 
     mosaic("mosaic by number", grid | {"tiles": 9}, number)
     matrix = {
@@ -265,15 +272,15 @@ def _mosaics() -> None:
         "spacing_mm": 2.5,
         "first_position_lps": [-3.0, -1.0, 7.0],
     }
-    mosaic("mosaic by matrix", matrix, lambda one: one.add_new(0x0051100B, "LO", "4p*8"))
-    mosaic("mosaic of no known tiles", True, lambda one: one.add_new(0x0051100B, "LO", "5*8"))
-    mosaic("mosaic of another maker", True, lambda one: one.add_new(0x0051100B, "LO", "4*8"), maker="Somebody")
+    mosaic("mosaic by matrix", matrix, lambda dataset: dataset.add_new(0x0051100B, "LO", "4p*8"))
+    mosaic("mosaic of no known tiles", True, lambda dataset: dataset.add_new(0x0051100B, "LO", "5*8"))
+    mosaic("mosaic of another maker", True, lambda dataset: dataset.add_new(0x0051100B, "LO", "4*8"), maker="Somebody")
 
-    def uih(one: Dataset) -> None:
-        one.ImageType = ["ORIGINAL", "PRIMARY", "VFRAME"]
-        block = one.private_block(0x65, "Image Private Header", create=True)
+    def uih(dataset: Dataset) -> None:
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "VFRAME"]
+        block = dataset.private_block(0x65, "Image Private Header", create=True)
         block.add_new(0x50, "DS", "3")
-        block.add_new(0x51, "SQ", Items([_item(ImagePositionPatient=[1, 2, z]) for z in (3, 5.5, 8)]))
+        block.add_new(0x51, "SQ", DicomSequence([_item(ImagePositionPatient=[1, 2, z]) for z in (3, 5.5, 8)]))
 
     places = [[1.0, 2.0, 3.0], [1.0, 2.0, 5.5], [1.0, 2.0, 8.0]]
     plain = {"across": 2, "down": 2, "rows": 6, "columns": 12, "tiles": 3, "spacing_mm": 2.5}
@@ -281,7 +288,7 @@ def _mosaics() -> None:
 
 
 def _no_images() -> None:
-    made = case("no images", arrays=0)
+    case = add_case("no images", arrays=0)
     kinds = {
         "structured_report": "88.33",
         "rt_object": "481.3",
@@ -291,9 +298,9 @@ def _no_images() -> None:
     }
     pixels = ("Rows", "Columns", "PixelData", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
     for kind, suffix in kinds.items():
-        one = slice_of(kind, 0, SOPClassUID=STORAGE + suffix, **dict.fromkeys(pixels))[0]
-        made.put(f"{kind}.dcm", one, None)
-        made.aside[f"{kind}.dcm"] = kind
+        dataset = slice_of(kind, 0, SOPClassUID=STORAGE + suffix, **dict.fromkeys(pixels))[0]
+        case.put(f"{kind}.dcm", dataset, None)
+        case.not_extracted[f"{kind}.dcm"] = kind
 
 
 def add() -> None:

@@ -11,7 +11,7 @@ from case_writer import (
     BIG,
     DEFLATED,
     LITTLE,
-    case,
+    add_case,
     dataset_of,
     refused,
     single,
@@ -19,7 +19,7 @@ from case_writer import (
 from made_up_pixels import DICOM, encapsulate, even, picture
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
-from pydicom.sequence import Sequence as Items
+from pydicom.sequence import Sequence as DicomSequence
 from reference_cases import CASES as REFERENCE
 from reference_cases import Case, by, deflate, encoded, jpeg, rle
 
@@ -27,7 +27,7 @@ from dicomzarr.dicom.transfer_syntaxes import DECODED
 
 
 def _reference(entry: Case) -> None:
-    """Send a case of the table of decoders through the workflow."""
+    """Add a case of the table that tests the decoders."""
     syntax = DICOM + entry.syntax
     known = DECODED[syntax].lossy
     header = {"BitsStored": entry.bits, **dict(entry.header)}
@@ -60,13 +60,13 @@ def _native() -> None:
     for name, implicit, little in (("implicit", True, True), ("explicit", False, True), ("big endian", False, False)):
         title = f"headerless {name}"
         order = "<" if little else ">"
-        want = picture(12)
-        one = dataset_of(title, [want], BitsStored=12, data=want.astype(f"{order}u2").tobytes())
-        del one.file_meta
+        expected = picture(12)
+        dataset = dataset_of(title, [expected], BitsStored=12, data=expected.astype(f"{order}u2").tobytes())
+        del dataset.file_meta
         stream = io.BytesIO()
-        dcmwrite(stream, one, implicit_vr=implicit, little_endian=little)
-        made = case(title, flags={"assumed_transfer_syntax"})
-        made.put("one", stream.getvalue(), [want])
+        dcmwrite(stream, dataset, implicit_vr=implicit, little_endian=little)
+        case = add_case(title, flags={"assumed_transfer_syntax"})
+        case.put("one", stream.getvalue(), [expected])
     refused(
         "mpeg",
         "unsupported_transfer_syntax",
@@ -94,21 +94,21 @@ def _layouts() -> None:
     rle_bits = [struct.pack("<16I", 1, 64, *[0] * 14) + b"".join(bytes([0, b]) for b in f) for f in frames]
     single("1 bit rle", bits, f"{DICOM}.5", fragments=rle_bits, **one_bit)
 
-    want = [random.integers(0, 4096, (3, 3)).astype("<u2") for _ in range(3)]
-    nibbles = np.stack([np.stack(want).ravel() >> shift & 15 for shift in (0, 4, 8)], axis=1).ravel()
+    expected = [random.integers(0, 4096, (3, 3)).astype("<u2") for _ in range(3)]
+    nibbles = np.stack([np.stack(expected).ravel() >> shift & 15 for shift in (0, 4, 8)], axis=1).ravel()
     nibbles = np.append(nibbles, [0] * (-len(nibbles) % 4))
     twelve = even((nibbles[0::2] | nibbles[1::2] << 4).astype("u1").tobytes())
-    single("12 bits allocated", want, data=twelve, BitsAllocated=12, BitsStored=12, facts={"bits_allocated": 12})
+    single("12 bits allocated", expected, data=twelve, BitsAllocated=12, BitsStored=12, facts={"bits_allocated": 12})
 
     for keyword, tag, kind in (("FloatPixelData", 0x7FE00008, "f4"), ("DoubleFloatPixelData", 0x7FE00009, "f8")):
         floats = np.array([[0.1, -0.0, np.nan], [np.inf, 1e-40, -1e30]], kind)
-        one = dataset_of(keyword, [floats], PixelData=None)
-        for gone in ("BitsStored", "HighBit", "PixelRepresentation", "PixelData"):
-            if gone in one:
-                delattr(one, gone)
-        one.add_new(tag, "OF" if kind == "f4" else "OD", floats.tobytes())
-        made = case(keyword, facts={"bits_stored": 8 * floats.itemsize})
-        made.put("one.dcm", one, [floats])
+        dataset = dataset_of(keyword, [floats], PixelData=None)
+        for absent in ("BitsStored", "HighBit", "PixelRepresentation", "PixelData"):
+            if absent in dataset:
+                delattr(dataset, absent)
+        dataset.add_new(tag, "OF" if kind == "f4" else "OD", floats.tobytes())
+        case = add_case(keyword, facts={"bits_stored": 8 * floats.itemsize})
+        case.put("one.dcm", dataset, [floats])
 
     want12 = picture(12)
     signed = picture(12, signed=True)
@@ -160,7 +160,7 @@ def _layouts() -> None:
     item.LUTDescriptor = [4, 0, 16]
     item.ModalityLUTType = "US"
     item.add_new(0x00283006, "US", [0, 10, 20, 65535])
-    lut = {"ModalityLUTSequence": Items([item]), "RescaleSlope": None, "RescaleIntercept": None}
+    lut = {"ModalityLUTSequence": DicomSequence([item]), "RescaleSlope": None, "RescaleIntercept": None}
     table = {"first": 0, "bits": 16, "values": [0, 10, 20, 65535]}
     single("modality lut", [picture(8) % 4], **lut, facts={"modality_lut": table, "rescale": None})
 
@@ -198,8 +198,8 @@ def _lengths() -> None:
     refused("broken stream", "decode_error", broken)
     odd = np.arange(9, dtype="u1").reshape(3, 3)
     single("odd length", [odd])
-    other = dataset_of("another size", [odd], jls, fragments=[by("jpegls_encode")(picture(8))])
-    refused("another size", "frame_size_mismatch", other)
+    wrong_size = dataset_of("another size", [odd], jls, fragments=[by("jpegls_encode")(picture(8))])
+    refused("another size", "frame_size_mismatch", wrong_size)
 
 
 def _colour() -> None:
@@ -238,9 +238,9 @@ def _colour() -> None:
         PhotometricInterpretation="YBR_PARTIAL_422",
     )
     for kind in ("u1", "u2"):
-        want = [np.random.default_rng(i).integers(0, np.iinfo(kind).max, (5, 7, 3), kind) for i in range(2)]
-        data = even(b"".join(np.ascontiguousarray(f.transpose(2, 0, 1)).tobytes() for f in want))
-        single(f"rgb by plane {kind}", want, data=data, PlanarConfiguration=1, axes="tcyx")
+        expected = [np.random.default_rng(i).integers(0, np.iinfo(kind).max, (5, 7, 3), kind) for i in range(2)]
+        data = even(b"".join(np.ascontiguousarray(f.transpose(2, 0, 1)).tobytes() for f in expected))
+        single(f"rgb by plane {kind}", expected, data=data, PlanarConfiguration=1, axes="tcyx")
     y, x = np.mgrid[:64, :48]
     smooth = np.stack([y * 3, x * 5, 255 - y - x], axis=-1).astype("u1")
     coded = jpeg(level=100, colorspace="RGB", outcolorspace="YCBCR", subsampling="444")(smooth)
@@ -279,23 +279,23 @@ def _palettes() -> None:
     for bits in (8, 16):
         kind = "u1" if bits == 8 else "<u2"
         lists = {key: [value * (257 if bits == 16 else 1) for value in values] for key, values in colours.items()}
-        more: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+        attributes: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
         for name, values in zip(names, lists.values(), strict=True):
-            more |= {f"{name}escriptor": [4, 0, bits], f"{name}ata": np.array(values, kind).tobytes()}
+            attributes |= {f"{name}escriptor": [4, 0, bits], f"{name}ata": np.array(values, kind).tobytes()}
         facts = {"palette": {"first": 0, "bits": bits, **lists}, "photometric": "PALETTE COLOR"}
-        single(f"palette {bits}", [indices], facts=facts, **more)
+        single(f"palette {bits}", [indices], facts=facts, **attributes)
         if bits == 8:
             coded = [jpeg(lossless=True, predictor=1)(indices)]
-            single("palette lossless jpeg", [indices], f"{DICOM}.4.70", fragments=coded, facts=facts, **more)
+            single("palette lossless jpeg", [indices], f"{DICOM}.4.70", fragments=coded, facts=facts, **attributes)
     # PS3.3 C.7.9.2: a discrete segment of one entry, then a linear one of three up to 300
-    more = {"PhotometricInterpretation": "PALETTE COLOR"}
+    attributes = {"PhotometricInterpretation": "PALETTE COLOR"}
     for name in names:
-        more |= {
+        attributes |= {
             f"{name}escriptor": [4, 10, 16],
             f"Segmented{name}ata": np.array([0, 1, 0, 1, 3, 300], "<u2").tobytes(),
         }
     facts = {"palette": {"first": 10, "bits": 16, **{colour: [0, 100, 200, 300] for colour in colours}}}
-    single("palette segmented", [indices], facts=facts, **more)
+    single("palette segmented", [indices], facts=facts, **attributes)
 
 
 def add() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from case_writer import (
-    Made,
-    case,
+    FlowCase,
+    add_case,
     dataset_of,
     slice_of,
     written,
@@ -23,84 +23,86 @@ def _shuffled(count: int) -> list[int]:
     return sorted(range(count), key=lambda i: (i * 7 + 3) % 11)
 
 
-def _stack(made: Made, positions: Sequence[Any], each: Callable[[int], Mapping[str, Any]] | None = None) -> None:
-    """Add slices at these z, or these positions, under names that say nothing of the order."""
+def _stack(case: FlowCase, positions: Sequence[Any], each: Callable[[int], Mapping[str, Any]] | None = None) -> None:
+    """Add slices at these z, or these positions; their names do not follow the order of positions."""
     for rank, index in enumerate(_shuffled(len(positions))):
-        where = positions[index]
-        where = where if isinstance(where, (list, tuple)) else [-10.0, -20.0, where]
-        one, voxels = slice_of(made.name, index, ImagePositionPatient=list(where), **(each(index) if each else {}))
-        made.put(f"{rank:02d}-{index}.dcm", one, voxels)
+        position = positions[index]
+        position = position if isinstance(position, (list, tuple)) else [-10.0, -20.0, position]
+        dataset, voxels = slice_of(
+            case.name, index, ImagePositionPatient=list(position), **(each(index) if each else {})
+        )
+        case.put(f"{rank:02d}-{index}.dcm", dataset, voxels)
 
 
-def _at(made: Made, places: Mapping[int, tuple[int | None, int | None]]) -> None:
-    names = {int(name.split("-")[1].split(".")[0]): name for name in made.files}
-    made.places = {(names[index], 0): place for index, place in places.items()}
+def _at(case: FlowCase, places: Mapping[int, tuple[int | None, int | None]]) -> None:
+    names = {int(name.split("-")[1].split(".")[0]): name for name in case.files}
+    case.places = {(names[index], 0): place for index, place in places.items()}
 
 
 def _regular() -> None:
-    made = case("plain stack", axes="zyx", facts={"kind": "volume", "positions_mm": None})
-    made.facts["affine_lps"] = [[0.75, 0, 0, -10], [0, 0.5, 0, -20], [0, 0, 2.5, 0], [0, 0, 0, 1]]
-    _stack(made, [0, 2.5, 5, 7.5, 10])
-    _at(made, {i: (None, i) for i in range(5)})
+    case = add_case("plain stack", axes="zyx", facts={"kind": "volume", "positions_mm": None})
+    case.facts["affine_lps"] = [[0.75, 0, 0, -10], [0, 0.5, 0, -20], [0, 0, 2.5, 0], [0, 0, 0, 1]]
+    _stack(case, [0, 2.5, 5, 7.5, 10])
+    _at(case, {i: (None, i) for i in range(5)})
 
-    made = case("gantry tilt", axes="zyx", flags={"gantry_tilt"})
-    made.facts["affine_lps"] = [[0.75, 0, 0, -10], [0, 0.5, 1, -20], [0, 0, 2.5, 0], [0, 0, 0, 1]]
-    _stack(made, [[-10, -20 + i, 2.5 * i] for i in range(4)])
-    _at(made, {i: (None, i) for i in range(4)})
+    case = add_case("gantry tilt", axes="zyx", flags={"gantry_tilt"})
+    case.facts["affine_lps"] = [[0.75, 0, 0, -10], [0, 0.5, 1, -20], [0, 0, 2.5, 0], [0, 0, 0, 1]]
+    _stack(case, [[-10, -20 + i, 2.5 * i] for i in range(4)])
+    _at(case, {i: (None, i) for i in range(4)})
 
-    made = case("gap", flags={"gap"}, axes="zyx")
-    made.facts = {"positions_mm": [0.0, 2.5, 7.5], "missing_slices": 1, "affine_lps": None}
-    _stack(made, [0, 2.5, 7.5])
-    _at(made, {0: (None, 0), 1: (None, 1), 2: (None, 2)})
+    case = add_case("gap", flags={"gap"}, axes="zyx")
+    case.facts = {"positions_mm": [0.0, 2.5, 7.5], "missing_slices": 1, "affine_lps": None}
+    _stack(case, [0, 2.5, 7.5])
+    _at(case, {0: (None, 0), 1: (None, 1), 2: (None, 2)})
 
-    made = case("uneven spacing", flags={"uneven_spacing"}, axes="zyx")
-    made.facts = {"positions_mm": [0.0, 2.5, 6.0], "missing_slices": None, "affine_lps": None}
-    _stack(made, [0, 2.5, 6.0])
+    case = add_case("uneven spacing", flags={"uneven_spacing"}, axes="zyx")
+    case.facts = {"positions_mm": [0.0, 2.5, 6.0], "missing_slices": None, "affine_lps": None}
+    _stack(case, [0, 2.5, 6.0])
 
-    made = case("one bad slice", flags={"incomplete", "gap"}, axes="zyx", facts={"missing_slices": 1})
-    _stack(made, [0, 2.5, 5, 7.5, 10])
-    bad = next(name for name in made.files if name.endswith("-2.dcm"))
-    made.files[bad] = made.files[bad][:-10]
-    del made.voxels[bad]
-    made.aside[bad] = "truncated_pixel_data"
-    made.places = {(n, 0): (None, z) for z, i in enumerate((0, 1, 3, 4)) for n in made.files if n.endswith(f"-{i}.dcm")}
+    case = add_case("one bad slice", flags={"incomplete", "gap"}, axes="zyx", facts={"missing_slices": 1})
+    _stack(case, [0, 2.5, 5, 7.5, 10])
+    bad = next(name for name in case.files if name.endswith("-2.dcm"))
+    case.files[bad] = case.files[bad][:-10]
+    del case.voxels[bad]
+    case.not_extracted[bad] = "truncated_pixel_data"
+    case.places = {(n, 0): (None, z) for z, i in enumerate((0, 1, 3, 4)) for n in case.files if n.endswith(f"-{i}.dcm")}
 
-    made = case("one stream broken", flags={"incomplete", "gap"}, axes="zyx", facts={"missing_slices": 1})
+    case = add_case("one stream broken", flags={"incomplete", "gap"}, axes="zyx", facts={"missing_slices": 1})
     for index in range(4):
-        one, voxels = slice_of(made.name, index)
+        dataset, voxels = slice_of(case.name, index)
         packed = rle(voxels[0]) if index != 1 else b"\5" + rle(voxels[0])[1:]
-        one = dataset_of(made.name, voxels, f"{DICOM}.5", index=index, fragments=[packed])
-        made.put(f"{index}.dcm", one, voxels if index != 1 else None)
-    made.aside["1.dcm"] = "decode_error"
+        dataset = dataset_of(case.name, voxels, f"{DICOM}.5", index=index, fragments=[packed])
+        case.put(f"{index}.dcm", dataset, voxels if index != 1 else None)
+    case.not_extracted["1.dcm"] = "decode_error"
 
-    made = case("orientations without image type", arrays=3)
+    case = add_case("orientations without image type", arrays=3)
     turned = ([1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1])
     for index, cosines in enumerate(turned):
-        one, voxels = slice_of(made.name, index, ImageOrientationPatient=list(cosines), ImageType=None)
-        made.put(f"{index}.dcm", one, voxels)
+        dataset, voxels = slice_of(case.name, index, ImageOrientationPatient=list(cosines), ImageType=None)
+        case.put(f"{index}.dcm", dataset, voxels)
 
-    made = case("mixed matrix, type and kind", arrays=4)
+    case = add_case("mixed matrix, type and kind", arrays=4)
     for index in range(2):
-        made.put(f"a{index}.dcm", *slice_of(made.name, index))
-    made.put("localizer.dcm", *slice_of(made.name, 2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+        case.put(f"a{index}.dcm", *slice_of(case.name, index))
+    case.put("localizer.dcm", *slice_of(case.name, 2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
     wide = np.zeros((6, 9), "<i2") + 3
-    made.put("wide.dcm", dataset_of(made.name, [wide], index=3), [wide])
-    other = np.zeros((6, 5), "<u2") + 3
-    made.put("unsigned.dcm", dataset_of(made.name, [other], index=4), [other])
+    case.put("wide.dcm", dataset_of(case.name, [wide], index=3), [wide])
+    unsigned = np.zeros((6, 5), "<u2") + 3
+    case.put("unsigned.dcm", dataset_of(case.name, [unsigned], index=4), [unsigned])
 
-    made = case("series over folders", axes="zyx")
+    case = add_case("series over folders", axes="zyx")
     for index in range(3):
-        made.put(f"{'abc'[index]}/{index}.dcm", *slice_of(made.name, index))
+        case.put(f"{'abc'[index]}/{index}.dcm", *slice_of(case.name, index))
 
-    made = case("pet with a slope a file", axes="zyx")
-    made.facts["rescale"] = [[1.5, 0.0], [2.5, 0.0], [3.5, 0.0]]
-    _stack(made, [0, 2.5, 5], lambda i: {"Modality": "PT", "RescaleSlope": 1.5 + i, "RescaleIntercept": 0})
+    case = add_case("pet with a slope a file", axes="zyx")
+    case.facts["rescale"] = [[1.5, 0.0], [2.5, 0.0], [3.5, 0.0]]
+    _stack(case, [0, 2.5, 5], lambda i: {"Modality": "PT", "RescaleSlope": 1.5 + i, "RescaleIntercept": 0})
 
-    made = case("projections", arrays=2)
+    case = add_case("projections", arrays=2)
     for index in range(2):
-        more = {"Modality": "DX", "PixelSpacing": None, "ImagerPixelSpacing": [0.1, 0.1]}
-        made.put(f"{index}.dcm", *slice_of(made.name, index, **more))
-    made.flags = {"detector_spacing"}
+        attributes = {"Modality": "DX", "PixelSpacing": None, "ImagerPixelSpacing": [0.1, 0.1]}
+        case.put(f"{index}.dcm", *slice_of(case.name, index, **attributes))
+    case.flags = {"detector_spacing"}
 
 
 def _several_at_a_position() -> None:
@@ -118,99 +120,99 @@ def _several_at_a_position() -> None:
         ),
     }
     for name, (means, values, stated) in causes.items():
-        made = case(f"t is {name}", axes="tzyx", facts={"t_axis": {"means": [means], "values": stated}})
+        case = add_case(f"t is {name}", axes="tzyx", facts={"t_axis": {"means": [means], "values": stated}})
         same = {"Modality": "MR", "InstanceNumber": None, "ImageType": None}
         # positions 0, 0, 2.5, 2.5 ...: t alternates
-        _stack(made, [i // 2 * 2.5 for i in range(6)], lambda i, v=values, s=same: {**s, **v[i % 2]})
-        _at(made, {i: (i % 2, i // 2) for i in range(6)})
+        _stack(case, [i // 2 * 2.5 for i in range(6)], lambda i, v=values, s=same: {**s, **v[i % 2]})
+        _at(case, {i: (i % 2, i // 2) for i in range(6)})
 
-    made = case("echo by time", axes="tzyx")
-    made.facts["t_axis"] = {"means": ["temporal_position", "echo_time_ms"], "values": [[1, 3], [1, 6], [2, 3], [2, 6]]}
+    case = add_case("echo by time", axes="tzyx")
+    case.facts["t_axis"] = {"means": ["temporal_position", "echo_time_ms"], "values": [[1, 3], [1, 6], [2, 3], [2, 6]]}
     grid = [{"TemporalPositionIdentifier": t, "EchoTime": e} for t in (1, 2) for e in (3, 6)]
-    _stack(made, [i // 4 * 2.5 for i in range(8)], lambda i: {"Modality": "MR", **grid[i % 4]})
-    _at(made, {i: (i % 4, i // 4) for i in range(8)})
+    _stack(case, [i // 4 * 2.5 for i in range(8)], lambda i: {"Modality": "MR", **grid[i % 4]})
+    _at(case, {i: (i % 4, i // 4) for i in range(8)})
 
     directions: list[dict[str, Any]] = [
         {"DiffusionBValue": 0.0},
         {"DiffusionBValue": 700.0, "DiffusionGradientOrientation": [1.0, 0.0, 0.0]},
         {"DiffusionBValue": 700.0, "DiffusionGradientOrientation": [0.0, 1.0, 0.0]},
     ]
-    made = case("gradient directions", axes="tzyx")
-    made.facts["t_axis"] = {
+    case = add_case("gradient directions", axes="tzyx")
+    case.facts["t_axis"] = {
         "means": ["b_value", "b_vector_x", "b_vector_y", "b_vector_z"],
         "values": [[0, 0, 0, 0], [700, 0, 1, 0], [700, 1, 0, 0]],
     }
-    _stack(made, [i // 3 * 2.5 for i in range(6)], lambda i: {"Modality": "MR", **directions[i % 3]})
+    _stack(case, [i // 3 * 2.5 for i in range(6)], lambda i: {"Modality": "MR", **directions[i % 3]})
 
     for maker, group, element, creator, offset in (
         ("GE MEDICAL SYSTEMS", 0x43, 0x39, "GEMS_PARM_01", 10**9),
         ("SIEMENS", 0x19, 0x0C, "SIEMENS MR HEADER", 0),
     ):
-        made = case(f"private b-value of {maker}", axes="tzyx")
-        made.facts["t_axis"] = {"means": ["b_value"], "values": [0, 1000]}
+        case = add_case(f"private b-value of {maker}", axes="tzyx")
+        case.facts["t_axis"] = {"means": ["b_value"], "values": [0, 1000]}
         for index in range(4):
-            more = {"Modality": "MR", "Manufacturer": maker, "InstanceNumber": None}
-            one, voxels = slice_of(made.name, index, ImagePositionPatient=[0, 0, index // 2 * 2.5], **more)
+            attributes = {"Modality": "MR", "Manufacturer": maker, "InstanceNumber": None}
+            dataset, voxels = slice_of(case.name, index, ImagePositionPatient=[0, 0, index // 2 * 2.5], **attributes)
             value: Any = index % 2 * 1000
             value = [value + offset, 8, 0, 0] if offset else value
-            one.private_block(group, creator, create=True).add_new(element, "IS", value)
-            made.put(f"{index}.dcm", one, voxels)
+            dataset.private_block(group, creator, create=True).add_new(element, "IS", value)
+            case.put(f"{index}.dcm", dataset, voxels)
 
-    made = case("a grid with a hole", arrays=2, flags={"incomplete_grid"}, axes="zyx")
+    case = add_case("a grid with a hole", arrays=2, flags={"incomplete_grid"}, axes="zyx")
     _stack(
-        made,
+        case,
         [0, 0, 2.5, 2.5, 5],
         lambda i: {"Modality": "MR", "InstanceNumber": None, "EchoTime": 4.0 + i % 2},
     )
-    made = case("nothing tells apart", arrays=4, flags={"ambiguous_stack"}, axes="yx")
-    _stack(made, [0, 0, 2.5, 2.5], lambda i: {"InstanceNumber": None})
-    made = case("nothing tells apart at one position", flags={"ambiguous_stack"}, axes="tyx")
-    _stack(made, [0, 0, 0], lambda i: {"InstanceNumber": None})
-    made.facts = {"t_axis": {"means": ["unexplained"], "values": [0, 1, 2]}}
+    case = add_case("no distinguishing attribute", arrays=4, flags={"ambiguous_stack"}, axes="yx")
+    _stack(case, [0, 0, 2.5, 2.5], lambda i: {"InstanceNumber": None})
+    case = add_case("no distinguishing attribute at one position", flags={"ambiguous_stack"}, axes="tyx")
+    _stack(case, [0, 0, 0], lambda i: {"InstanceNumber": None})
+    case.facts = {"t_axis": {"means": ["unexplained"], "values": [0, 1, 2]}}
 
 
 def _identity() -> None:
-    def pair(made: Made, first: Mapping[str, Any], second: Mapping[str, Any], same_pixels: bool = True) -> None:
-        one, voxels = slice_of(made.name, 0, **first)
-        other, differs = slice_of(made.name, 0 if same_pixels else 1, **second)
-        made.put("a.dcm", one, voxels)
-        made.put("b.dcm", other, voxels if same_pixels else differs)
+    def pair(case: FlowCase, first: Mapping[str, Any], second: Mapping[str, Any], same_pixels: bool = True) -> None:
+        dataset, voxels = slice_of(case.name, 0, **first)
+        other_dataset, other_voxels = slice_of(case.name, 0 if same_pixels else 1, **second)
+        case.put("a.dcm", dataset, voxels)
+        case.put("b.dcm", other_dataset, voxels if same_pixels else other_voxels)
 
     instance = {"SOPInstanceUID": uid("the same")}
-    made = case("same instance, same pixels", one_of={"a.dcm", "b.dcm"})
-    pair(made, {}, {"ImageComments": "sent again"})
-    made = case("same instance over two series", one_of={"a.dcm", "b.dcm"})
-    pair(made, {}, {"SeriesInstanceUID": uid("another series")})
-    made = case("same instance, other pixels", arrays=0)
-    pair(made, instance, instance, same_pixels=False)
-    made.aside = dict.fromkeys(made.voxels, "conflicting_instance")
-    made.voxels = {}
-    made = case("a copy that is cut off")
-    pair(made, {}, {})
-    made.files["b.dcm"] = made.files["b.dcm"][:-4]
-    del made.voxels["b.dcm"]
-    made.aside = {"b.dcm": "truncated_pixel_data"}
-    made = case("equal pixels under two instances", axes="tyx", flags={"ambiguous_stack"})
-    pair(made, {}, {"SOPInstanceUID": uid("another instance")})
-    made = case("no instance, equal bytes", one_of={"a.dcm", "b.dcm"})
-    pair(made, {}, {})
-    for name in made.files:
-        made.files[name] = _without_instance(slice_of(made.name, 0)[0])
-    made = case("no instance, other bytes", axes="zyx")
-    pair(made, {}, {}, same_pixels=False)
-    for index, name in enumerate(made.files):
-        made.files[name] = _without_instance(slice_of(made.name, index)[0])
-    made = case("two patients, one series", arrays=2, flags={"shared_series_uid"})
-    pair(made, {}, {"PatientID": "somebody else"}, same_pixels=False)
-    made = case("no series", arrays=2, flags={"no_series_uid"})
-    pair(made, {"SeriesInstanceUID": None}, {"SeriesInstanceUID": None}, same_pixels=False)
-    made = case("no patient", flags={"unknown_subject"}, axes="zyx")
-    pair(made, {"PatientID": None}, {"PatientID": None}, same_pixels=False)
+    case = add_case("same instance, same pixels", copies={"a.dcm", "b.dcm"})
+    pair(case, {}, {"ImageComments": "sent again"})
+    case = add_case("same instance over two series", copies={"a.dcm", "b.dcm"})
+    pair(case, {}, {"SeriesInstanceUID": uid("another series")})
+    case = add_case("same instance, other pixels", arrays=0)
+    pair(case, instance, instance, same_pixels=False)
+    case.not_extracted = dict.fromkeys(case.voxels, "conflicting_instance")
+    case.voxels = {}
+    case = add_case("a copy that is cut off")
+    pair(case, {}, {})
+    case.files["b.dcm"] = case.files["b.dcm"][:-4]
+    del case.voxels["b.dcm"]
+    case.not_extracted = {"b.dcm": "truncated_pixel_data"}
+    case = add_case("equal pixels under two instances", axes="tyx", flags={"ambiguous_stack"})
+    pair(case, {}, {"SOPInstanceUID": uid("another instance")})
+    case = add_case("no instance, equal bytes", copies={"a.dcm", "b.dcm"})
+    pair(case, {}, {})
+    for name in case.files:
+        case.files[name] = _without_instance(slice_of(case.name, 0)[0])
+    case = add_case("no instance, other bytes", axes="zyx")
+    pair(case, {}, {}, same_pixels=False)
+    for index, name in enumerate(case.files):
+        case.files[name] = _without_instance(slice_of(case.name, index)[0])
+    case = add_case("two patients, one series", arrays=2, flags={"shared_series_uid"})
+    pair(case, {}, {"PatientID": "somebody else"}, same_pixels=False)
+    case = add_case("no series", arrays=2, flags={"no_series_uid"})
+    pair(case, {"SeriesInstanceUID": None}, {"SeriesInstanceUID": None}, same_pixels=False)
+    case = add_case("no patient", flags={"unknown_subject"}, axes="zyx")
+    pair(case, {"PatientID": None}, {"PatientID": None}, same_pixels=False)
 
 
-def _without_instance(one: Dataset) -> bytes:
+def _without_instance(dataset: Dataset) -> bytes:
     """Return a file without SOP Instance UID, which pydicom would not write."""
-    data = written(one)
+    data = written(dataset)
     return data.replace(b"\x08\0\x18\0UI", b"\x08\0\x19\0UI")
 
 

@@ -11,7 +11,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 
 def uid(*parts: object) -> str:
-    """Return a UID that depends on `parts` alone."""
+    """Return a UID determined by `parts`."""
     return generate_uid(entropy_srcs=[repr(part) for part in parts])
 
 
@@ -27,47 +27,47 @@ def ct_slice(series: str, index: int, *, pixels: np.ndarray | None = None, **att
     Keyword arguments override attributes by their DICOM keyword; None deletes one.
     """
     data = slice_pixels(series, index) if pixels is None else pixels
-    one = Dataset()
-    one.file_meta = FileMetaDataset()
-    one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    one.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    one.SOPClassUID = CTImageStorage
-    one.SOPInstanceUID = uid("instance", series, index)
-    one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
-    one.StudyInstanceUID = uid("study", series)
-    one.SeriesInstanceUID = uid("series", series)
-    one.PatientID = f"patient-{series}"
-    one.PatientName = "Made^Up"
-    one.Modality = "CT"
-    one.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    one.InstanceNumber = 1000 - index
-    one.ImagePositionPatient = [-10.0, -20.0, 2.5 * index]
-    one.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    one.PixelSpacing = [0.5, 0.75]
-    one.Rows, one.Columns = data.shape[:2]
-    one.SamplesPerPixel = 1
-    one.PhotometricInterpretation = "MONOCHROME2"
-    one.BitsAllocated, one.BitsStored, one.HighBit = 16, 16, 15
-    one.PixelRepresentation = 1
-    one.RescaleSlope, one.RescaleIntercept = 1, -1024
-    one.PixelData = data.astype("<i2").tobytes()
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    dataset.SOPClassUID = CTImageStorage
+    dataset.SOPInstanceUID = uid("instance", series, index)
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.StudyInstanceUID = uid("study", series)
+    dataset.SeriesInstanceUID = uid("series", series)
+    dataset.PatientID = f"patient-{series}"
+    dataset.PatientName = "Made^Up"
+    dataset.Modality = "CT"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    dataset.InstanceNumber = 1000 - index
+    dataset.ImagePositionPatient = [-10.0, -20.0, 2.5 * index]
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    dataset.PixelSpacing = [0.5, 0.75]
+    dataset.Rows, dataset.Columns = data.shape[:2]
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
+    dataset.PixelRepresentation = 1
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+    dataset.PixelData = data.astype("<i2").tobytes()
     for keyword, value in attributes.items():
         if value is None:
-            delattr(one, keyword)
+            delattr(dataset, keyword)
         else:
-            setattr(one, keyword, value)
-    return one
+            setattr(dataset, keyword, value)
+    return dataset
 
 
-def save(one: Dataset, path: Path) -> Path:
+def save(dataset: Dataset, path: Path) -> Path:
     """Write a data set as a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    one.save_as(path, enforce_file_format=True)
+    dataset.save_as(path, enforce_file_format=True)
     return path
 
 
 def save_series(folder: Path, series: str, slices: int = 4, **attributes: Any) -> list[Path]:
-    """Write a series, with names that say nothing about the order."""
+    """Write a series; the names of its files do not follow the order of its slices."""
     return [
         save(ct_slice(series, index, **attributes), folder / f"{(index * 7 + 3) % 11:02d}-{index}.dcm")
         for index in range(slices)

@@ -1,4 +1,4 @@
-"""A source tree and the ways in which people and programs change one."""
+"""A source tree and the ways in which people and programs edit one."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 
 from dicoms import ct_slice, save, save_series
 
-from dicomzarr.privacy import pseudonyms as identity
+from dicomzarr.privacy.pseudonyms import Pseudonyms
 
 SLICES = 3
 
 
 @dataclass
 class Tree:
-    """Made-up series in folders that edits move about; `random` decides which ones an edit hits."""
+    """A source folder of made-up series; `random` chooses what an edit changes."""
 
     source: Path
     random: random.Random
     series: dict[str, Path] = field(default_factory=dict)
-    made: int = 0
+    count: int = 0
 
-    def grow(self) -> str:
-        name = f"series-{self.made}"
-        self.made += 1
+    def add_series(self) -> str:
+        name = f"series-{self.count}"
+        self.count += 1
         self.series[name] = self.source / f"folder {name}"
         save_series(self.series[name], name, SLICES)
         return name
@@ -40,20 +40,30 @@ class Tree:
 
 
 def ids_of(names: set[str]) -> set[str]:
-    pseudonyms = identity.Pseudonyms(b"k" * 32)
-    found = set()
+    """Return the ids of series by their names."""
+    pseudonyms = Pseudonyms(b"k" * 32)
+    ids = set()
     for name in names:
         header = ct_slice(name.removeprefix("twin of "), 0)
         subject = pseudonyms.subject_id("", f"patient-{name}")
-        found.add(pseudonyms.series_id(subject, header.SeriesInstanceUID))
-    return found
+        ids.add(pseudonyms.series_id(subject, header.SeriesInstanceUID))
+    return ids
 
 
-Edit = Callable[[Tree], set[str]]  # returns the series that must be extracted again, and no others
+Edit = Callable[[Tree], set[str]]  # returns the names of exactly the series that must be extracted again
 
 
 def rewrite(path: Path, shift: int | None, longer: bool = False) -> None:
-    """Change bytes of a pixel, or the length, and set the time `shift` ns from what it was; None leaves it new."""
+    """Change a byte of a pixel, or the length.
+
+    Parameters
+    ----------
+    path : Path
+    shift : int or None
+        Nanoseconds by which the modification time differs from the old one; None: the current time.
+    longer : bool
+        Append trailing padding.
+    """
     status = path.stat()
     data = bytearray(path.read_bytes())
     data[-1] ^= 0x01
@@ -65,7 +75,7 @@ def rewrite(path: Path, shift: int | None, longer: bool = False) -> None:
 
 
 def new_folder(tree: Tree) -> set[str]:
-    return {tree.grow()}
+    return {tree.add_series()}
 
 
 def late_slice(tree: Tree) -> set[str]:
@@ -137,7 +147,7 @@ def swapped_names(tree: Tree) -> set[str]:
         first.rename(aside)
         second.rename(first)
         aside.rename(second)
-    if first.parent != second.parent:  # each lies in the other's folder now: back, or an edit would hit two series
+    if first.parent != second.parent:  # swap back: else each file is in the folder of the other series
         return swapped_names_back(first, second, tree)
     return set()
 
@@ -179,9 +189,9 @@ def broken(tree: Tree) -> set[str]:
     return {name}
 
 
-def mended(tree: Tree) -> set[str]:
+def completed(tree: Tree) -> set[str]:
     name = tree.pick()
-    path = tree.series[name] / "mended.dcm"
+    path = tree.series[name] / "completed.dcm"
     if path.exists() and path.stat().st_size > 400:
         return set()
     save(ct_slice(name, 77), path)
@@ -189,9 +199,9 @@ def mended(tree: Tree) -> set[str]:
 
 
 def half_copied(tree: Tree) -> set[str]:
-    """A copy that is under way: `mended` completes it later."""
+    """Write an incomplete file, as of a copy in progress; `completed` completes it later."""
     name = tree.pick()
-    path = tree.series[name] / "mended.dcm"
+    path = tree.series[name] / "completed.dcm"
     whole = save(ct_slice(name, 77), path).read_bytes()
     path.write_bytes(whole[: len(whole) - 200])
     return {name}
@@ -221,7 +231,7 @@ def other_name_in_header(tree: Tree) -> set[str]:
 
 
 def shared_uid(tree: Tree) -> set[str]:
-    """Another patient with the UID of a series that is there: both get a flag."""
+    """Add a series of another patient with the UID of an existing series: both get a flag."""
     name = tree.pick()
     others = list(tree.source.glob("other patient *"))
     uid = ct_slice(name, 0).SeriesInstanceUID
@@ -251,13 +261,13 @@ def several(tree: Tree) -> set[str]:
     return new_folder(tree) | changed_older_time(tree) | touched(tree) | moved_folder(tree)
 
 
-# Order matters to the test that does one after another: what is broken is mended later.
+# The order matters for the test that does all in turn: what is broken is completed later.
 EDITS: dict[str, Edit] = {
     edit.__name__: edit
     for edit in (
         new_folder, late_slice, changed_newer, changed_equal_time, changed_older_time, changed_future_time,
         changed_size, touched, touched_future, renamed, moved_folder, swapped_names, copied_in_place, deleted_series,
-        deleted_slice, broken, half_copied, mended, duplicated, no_dicom, linked, other_name_in_header, shared_uid,
+        deleted_slice, broken, half_copied, completed, duplicated, no_dicom, linked, other_name_in_header, shared_uid,
         made_read_only, made_writable, several,
     )
 }  # fmt: skip

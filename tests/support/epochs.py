@@ -1,4 +1,4 @@
-"""Epochs over a dataset in several processes, with nothing but multiprocessing."""
+"""Read epochs of a dataset in several processes, with multiprocessing alone."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from typing import Any
 
 from dicomzarr.dataset import DicomZarrDataset
 
-_held: list[DicomZarrDataset] = []  # of a worker
+_datasets: list[DicomZarrDataset] = []  # the dataset of a worker
 
 
-def _hand_over(dataset: DicomZarrDataset) -> None:
-    _held[:] = [dataset]
+def _set_dataset(dataset: DicomZarrDataset) -> None:
+    _datasets[:] = [dataset]
 
 
 def _read(index: int) -> str:
-    return digest(_held[0][index])
+    return digest(_datasets[0][index])
 
 
 def digest(sample: dict[str, Any]) -> str:
-    """Return what tells two samples apart: text of all that is small, and the pixels."""
+    """Return a digest of the pixels and all other values of a sample."""
     image = sample["image"]
-    said = {key: str(value) for key, value in sample.items() if key != "image"}
-    return hashlib.sha256(f"{sorted(said.items())} {image.shape} {image.dtype}".encode() + image.tobytes()).hexdigest()
+    others = {key: str(value) for key, value in sample.items() if key != "image"}
+    return hashlib.sha256(
+        f"{sorted(others.items())} {image.shape} {image.dtype}".encode() + image.tobytes()
+    ).hexdigest()
 
 
 def epoch(dataset: DicomZarrDataset, workers: int, method: str) -> list[str]:
-    """Return the digests of all samples, read by `workers` processes (0: by this one), in order."""
+    """Return the digests of all samples in order, read by `workers` processes, or by this one if 0."""
     if workers == 0:
         return [digest(dataset[i]) for i in range(len(dataset))]
     context = multiprocessing.get_context(method)
-    with context.Pool(workers, initializer=_hand_over, initargs=(dataset,)) as pool:
+    with context.Pool(workers, initializer=_set_dataset, initargs=(dataset,)) as pool:
         return pool.map(_read, range(len(dataset)), chunksize=1)

@@ -1,4 +1,4 @@
-"""Facts of a header by pydicom: what the pixel tests need, independent of the project's own header reader."""
+"""Read the facts of a header with pydicom, for the tests of pixels; independent of the project's own header reader."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NUMBERS = (
 
 
 def facts_of(path: Path, syntax: str | None = None) -> ImageFacts | None:
-    """Return the facts of an image, None of another file; `syntax` stands in where the file meta does not say it."""
+    """Return the facts of an image, or None for another file; `syntax` is used if the file has none."""
     import pydicom
 
     data = path.read_bytes()

@@ -80,9 +80,9 @@ class Forks:
 
     def start(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path) -> int:
         """Start `snakemake` in a session of its own and return the id of its process, which is that of its group."""
-        said = {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
+        request = {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
         assert self._server.stdin
-        self._server.stdin.write(json.dumps({**said, "output": str(output)}) + "\n")
+        self._server.stdin.write(json.dumps({**request, "output": str(output)}) + "\n")
         return int(self._answer())
 
     def wait(self) -> int:
@@ -115,8 +115,8 @@ def _end(work: Callable[[], object]) -> NoReturn:
         with contextlib.suppress(Exception):
             stream.flush()
     if _MODULES in os.environ:
-        with open(os.environ[_MODULES], "a") as known:
-            known.write("\n".join(sys.modules) + "\n")
+        with open(os.environ[_MODULES], "a") as modules:
+            modules.write("\n".join(sys.modules) + "\n")
     os._exit(status)
 
 
@@ -130,18 +130,18 @@ def _become(folder: str, environment: Mapping[str, str], streams: Sequence[int])
         setattr(sys, name, open(target, mode, buffering=1, closefd=False))  # noqa: SIM115 (for the process's life)
 
 
-def _run(said: Mapping[str, Any]) -> NoReturn:
+def _run(request: Mapping[str, Any]) -> NoReturn:
     os.setsid()
     null, output = (
         os.open(os.devnull, os.O_RDONLY),
-        os.open(said["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
     )
-    place = tempfile.mkdtemp()
-    environment = {**said["environment"], "FORKS_SOCKET": f"{place}/socket"}
+    folder = tempfile.mkdtemp()
+    environment = {**request["environment"], "FORKS_SOCKET": f"{folder}/socket"}
     client = os.environ["FORKS_CLIENT"]
-    _become(said["folder"], environment, (null, output, output))
+    _become(request["folder"], environment, (null, output, output))
     jobs = socket.socket(socket.AF_UNIX)
-    jobs.bind(f"{place}/socket")
+    jobs.bind(f"{folder}/socket")
     jobs.listen()
     parent = os.getpid()
     if os.fork() == 0:
@@ -151,10 +151,10 @@ def _run(said: Mapping[str, Any]) -> NoReturn:
         os._exit(0)
     jobs.close()
     sys.executable = client  # with this Snakemake starts a script
-    sys.argv = ["snakemake", *said["arguments"]]
+    sys.argv = ["snakemake", *request["arguments"]]
     from snakemake.cli import main
 
-    _end(lambda: main(said["arguments"]))
+    _end(lambda: main(request["arguments"]))
 
 
 def _serve_jobs(jobs: socket.socket) -> None:
@@ -163,9 +163,9 @@ def _serve_jobs(jobs: socket.socket) -> None:
     jobs.settimeout(0.005)
     while True:
         with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                with contextlib.suppress(OSError), waiting.pop(ended[0]) as link:
-                    link.sendall(struct.pack("i", _status(ended[1])))
+            while (child := os.waitpid(-1, os.WNOHANG))[0]:
+                with contextlib.suppress(OSError), waiting.pop(child[0]) as link:
+                    link.sendall(struct.pack("i", _status(child[1])))
         with contextlib.suppress(TimeoutError):
             link, _ = jobs.accept()
             link.settimeout(None)
@@ -176,7 +176,7 @@ def _serve_jobs(jobs: socket.socket) -> None:
             pid = os.fork()
             if pid == 0:
                 jobs.close()
-                _become(folder, dict(one.split("=", 1) for one in rest[int(count) :]), streams)
+                _become(folder, dict(setting.split("=", 1) for setting in rest[int(count) :]), streams)
                 sys.executable, sys.argv = PYTHON, rest[: int(count)]
                 _end(lambda: runpy.run_path(sys.argv[0], run_name="__main__"))
             for stream in streams:
@@ -194,15 +194,15 @@ def _warm() -> None:
     folder = tempfile.mkdtemp()  # no TemporaryDirectory: a fork that ends would remove it
     save_series(Path(folder, "source"), "alpha", 2)
     Path(folder, "config.yaml").write_text("source: source\nresults: results\n")
-    known = Path(folder, "modules")
+    modules = Path(folder, "modules")
     arguments = ["--snakefile", str(ROOT / "Snakefile"), "--cores", "1", "--configfile", "config.yaml"]
-    environment = {**os.environ, "DICOMZARR_KEY": "k" * 32, _MODULES: str(known)}
-    said = {"arguments": arguments, "folder": folder, "environment": environment, "output": f"{folder}/out"}
+    environment = {**os.environ, "DICOMZARR_KEY": "k" * 32, _MODULES: str(modules)}
+    request = {"arguments": arguments, "folder": folder, "environment": environment, "output": f"{folder}/out"}
     child = os.fork()
     if child == 0:
-        _end(functools.partial(_run, said))
+        _end(functools.partial(_run, request))
     assert _reaped(child) == 0, Path(folder, "out").read_text()
-    names = known.read_text().split("\n")
+    names = modules.read_text().split("\n")
     shutil.rmtree(folder)
     for name in dict.fromkeys(names):
         if name and name != "__main__" and not name.startswith("snakemake_plugin_"):

@@ -1,4 +1,4 @@
-"""Frames of DICOM files for tests, read with pydicom alone: no code of the index takes part."""
+"""Frames of DICOM files for tests, read with pydicom alone, without the project's header readers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ NUMBERS = {k: v for k, v in get_type_hints(ImageFacts).items() if v in (int, flo
 
 
 @dataclass(frozen=True)
-class MadeFormat:
+class MadeUpFormat:
+    """The attributes of a pixel format that frames need."""
+
     rows: int
     columns: int
     samples: int
@@ -30,6 +32,7 @@ class MadeFormat:
 
 
 def facts_of(header: pydicom.Dataset) -> ImageFacts:
+    """Return the facts of a header."""
     facts: dict[str, Any] = {}
     for keyword in get_type_hints(ImageFacts):
         value = header.get(keyword)
@@ -47,11 +50,12 @@ def facts_of(header: pydicom.Dataset) -> ImageFacts:
     return facts  # type: ignore[return-value]
 
 
-def format_of(header: pydicom.Dataset) -> MadeFormat:
+def format_of(header: pydicom.Dataset) -> MadeUpFormat:
+    """Return the pixel format of a header."""
     bits, signed = int(header.BitsAllocated), bool(header.get("PixelRepresentation", 0))
     size = max(1, bits // 8)
     photometric = str(header.PhotometricInterpretation)
-    return MadeFormat(
+    return MadeUpFormat(
         rows=int(header.Rows),
         columns=int(header.Columns),
         samples=int(header.get("SamplesPerPixel", 1)),
@@ -63,11 +67,13 @@ def format_of(header: pydicom.Dataset) -> MadeFormat:
 
 
 def frames_of_header(header: pydicom.Dataset, source: int = 0, content: str = "") -> list[Frame]:
+    """Return the frames of a header; `content` is the digest of the file."""
     facts = facts_of(header)
     content = content or hashlib.sha256(str(header.get("SOPInstanceUID", source)).encode()).hexdigest()
     return frames_of(source, content, facts, format_of(header), header if needs_header(facts) else None)
 
 
 def frames_of_file(path: Path, source: int) -> list[Frame]:
+    """Return the frames of a file."""
     header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
     return frames_of_header(header, source, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -1,4 +1,4 @@
-"""Files that are read exactly, with a canary wherever a text can stand."""
+"""Good files: they must be extracted exactly, and have a canary in every element that can hold text."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ TEXTS = frozenset({"AE", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "
 
 @cache
 def text_tags() -> tuple[tuple[int, str], ...]:
-    """Return tag and VR of each standard element that holds text (PS3.6), but those that the flow reads."""
-    found = [(tag, row[0]) for tag, row in DicomDictionary.items() if row[0] in TEXTS]
-    return tuple(sorted((tag, vr) for tag, vr in found if 0x00080000 < tag < PIXEL_DATA and tag not in WANTED))
+    """Return tag and VR of each standard element that holds text (PS3.6), except those that the workflow reads."""
+    elements = [(tag, row[0]) for tag, row in DicomDictionary.items() if row[0] in TEXTS]
+    return tuple(sorted((tag, vr) for tag, vr in elements if 0x00080000 < tag < PIXEL_DATA and tag not in WANTED))
 
 
 def planted_text(traps: Traps, tag: int, vr: str) -> str:
-    """Return a canary of the form that a VR asks for; the same for a tag in every file."""
+    """Return a canary that is valid for a VR; a tag has the same canary in every file."""
     number = f"{tag:08X}".translate(str.maketrans("0123456789", "ghijklmnop")).lower()
     if vr == "DA":
-        return traps.keep(DATES[tag % len(DATES)])
+        return traps.plant(DATES[tag % len(DATES)])
     if vr == "TM":
-        return traps.keep(f"{TIME}{tag % 100:02d}")
+        return traps.plant(f"{TIME}{tag % 100:02d}")
     if vr == "DT":
-        return traps.keep(f"{STAMP}.{tag % 1000000:06d}")
+        return traps.plant(f"{STAMP}.{tag % 1000000:06d}")
     if vr == "UI":
-        return traps.keep(f"{ROOT}.1.{tag}")
+        return traps.plant(f"{ROOT}.1.{tag}")
     if vr == "CS":
-        return traps.keep(f"{WORD[:8]}{number[:8]}".upper())
+        return traps.plant(f"{WORD[:8]}{number[:8]}".upper())
     if vr == "AE":
-        return traps.keep(f"{WORD[:8]}{number[:8]}")
-    return traps.keep(f"http://{WORD}{number}.example/" if vr == "UR" else f"{WORD}{number}")
+        return traps.plant(f"{WORD[:8]}{number[:8]}")
+    return traps.plant(f"http://{WORD}{number}.example/" if vr == "UR" else f"{WORD}{number}")
 
 
-def everywhere(traps: Traps) -> list[Element]:
+def text_elements(traps: Traps) -> list[Element]:
     """Return elements that hold text: each standard one, private ones, overlay, curve, icon, and a nested item."""
-    found = {tag: text(tag, vr, planted_text(traps, tag, vr)) for tag, vr in text_tags()}
+    elements = {tag: text(tag, vr, planted_text(traps, tag, vr)) for tag, vr in text_tags()}
     private = traps.word("private")
     icon = (number(0x00280010, 2), number(0x00280011, 2), Element(PIXEL_DATA, "OB", traps.word("icon!").encode() * 2))
     nested = (text(0x00100010, "PN", traps.word("nested")), text(0x00104000, "LT", traps.word("nested")))
@@ -84,7 +84,7 @@ def everywhere(traps: Traps) -> list[Element]:
         text(0x60001500, "LO", traps.word("overlay")),
         Element(0x60003000, "OW", even(traps.word("overlay").encode())),
     ]
-    return list((found | {element.tag: element for element in extra}).values())
+    return list((elements | {element.tag: element for element in extra}).values())
 
 
 def preamble(traps: Traps) -> bytes:
@@ -92,19 +92,19 @@ def preamble(traps: Traps) -> bytes:
 
 
 def whole_file(traps: Traps, elements: list[Element], syntax: str = EXPLICIT, uid: str = "") -> bytes:
-    """Return a file with text in preamble, meta information, trailing padding and behind the end."""
-    said = [
+    """Return a file with canaries in the preamble, the file meta information, the data set and the trailing padding."""
+    meta_elements = [
         text(0x00020002, "UI", CT),
         text(0x00020003, "UI", traps.uid()),
         text(0x00020010, "UI", uid or syntax),
-        text(0x00020016, "AE", traps.keep(f"{WORD[:8]}AE{traps.made}")),
+        text(0x00020016, "AE", traps.plant(f"{WORD[:8]}AE{traps.count}")),
         text(0x00020100, "UI", traps.uid()),
         Element(0x00020102, "OB", even(traps.word("meta").encode())),
     ]
-    group = encode(said, EXPLICIT)
+    group = encode(meta_elements, EXPLICIT)
     start = preamble(traps) + Element(0x00020000, "UL", struct.pack("<I", len(group))).encode(EXPLICIT) + group
-    seen = {element.tag for element in elements}
-    elements = sorted([*elements, *(e for e in everywhere(traps) if e.tag not in seen)], key=lambda e: e.tag)
+    present = {element.tag for element in elements}
+    elements = sorted([*elements, *(e for e in text_elements(traps) if e.tag not in present)], key=lambda e: e.tag)
     body = encode(elements, syntax)
     body += Element(0xFFFCFFFC, "OB", even(traps.word("padding").encode())).encode(syntax)
     if uid == DEFLATED:
@@ -113,7 +113,7 @@ def whole_file(traps: Traps, elements: list[Element], syntax: str = EXPLICIT, ui
 
 
 def with_comments(traps: Traps, case: Case) -> bytes:
-    """Return a case's stream with text in a comment and an EXIF segment, where its format has such."""
+    """Return the stream of a case with canaries in a comment and an EXIF segment, if its format has them."""
     data = encoded(case)
     comment, exif = traps.word("com").encode(), b"Exif\0\0" + traps.word("exif").encode()
     if data.startswith(b"\xff\xd8"):

@@ -1,6 +1,6 @@
-"""Made-up DICOM files of every transfer syntax, pixel layout and kind of series, with what must become of them.
+"""Made-up DICOM files of every transfer syntax, pixel layout and kind of series, with the expected result.
 
-Each case is a folder of files with known voxels. `test_fidelity.py` sends all of them through the workflow in one run.
+Each case is a folder of files with known voxels. `test_fidelity.py` runs the workflow once on all of them.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import cases_of_frames
 import cases_of_pixels
 import cases_of_series
-from case_writer import CASES, Made
+from case_writer import CASES, FlowCase
 
-__all__ = ["CASES", "Made"]
+__all__ = ["CASES", "FlowCase"]
 
 for part in (cases_of_pixels, cases_of_series, cases_of_frames):
     part.add()

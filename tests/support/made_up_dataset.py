@@ -1,4 +1,4 @@
-"""A small made-up dataset folder whose every pixel and figure is known, for the tests of the report."""
+"""Write a small dataset folder whose pixels and numbers are all known, for the tests of the report."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ MILLIMETRE = {"z": 2.5, "y": 0.5, "x": 0.5}
 
 @dataclass
 class Made:
-    """One array to be made: its pixels and what the tables shall say of it."""
+    """One array: its pixels and its values in the tables."""
 
     array: str
     axes: str
@@ -90,21 +90,21 @@ class Made:
     on_disk: bool = True
 
 
-def _write_image(images: Path, made: Made) -> None:
-    folder = images / made.array
+def _write_image(images: Path, array: Made) -> None:
+    folder = images / array.array
     group = zarr.open_group(str(folder), mode="w", zarr_format=3)
     kinds = {"t": "time", "c": "channel"}
     axes = []
-    for name in made.axes:
+    for name in array.axes:
         axis = {"name": name, "type": kinds.get(name, "space")}
-        if name in made.spacing:
+        if name in array.spacing:
             axis["unit"] = "millimeter"
         axes.append(axis)
-    scale = [made.spacing.get(name, 1.0) for name in made.axes]
+    scale = [array.spacing.get(name, 1.0) for name in array.axes]
     transformations = [{"type": "scale", "scale": scale}]
     multiscale = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
-    group.attrs.update({"ome": {"version": "0.5", "multiscales": [multiscale]}, "dicomzarr": made.facts})
-    write(folder / "0", made.axes, made.pixels)
+    group.attrs.update({"ome": {"version": "0.5", "multiscales": [multiscale]}, "dicomzarr": array.facts})
+    write(folder / "0", array.axes, array.pixels)
 
 
 def _table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
@@ -116,72 +116,80 @@ def _table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
 
 
 def write_dataset(folder: Path, arrays: list[Made], outcomes: list[tuple[str, str, int]]) -> Path:
-    """Write a dataset folder with these arrays and outcomes; return it."""
+    """Write a dataset folder and return it.
+
+    Parameters
+    ----------
+    folder : Path
+    arrays : list of Made
+    outcomes : list of (str, str, int)
+        Rows of `outcomes.csv`: outcome, reason, number of files.
+    """
     volumes, depth, size = [], [], []
     (folder / "images.zarr").mkdir(parents=True)
-    for made in arrays:
-        if made.on_disk:
-            _write_image(folder / "images.zarr", made)
-        series = made.array.split("/")[0]
-        shape = dict(zip(made.axes, made.pixels.shape, strict=True))
+    for array in arrays:
+        if array.on_disk:
+            _write_image(folder / "images.zarr", array)
+        series = array.array.split("/")[0]
+        shape = dict(zip(array.axes, array.pixels.shape, strict=True))
         frames = shape.get("t", 1) * shape.get("z", 1)
-        whole = made.pixels.dtype.kind in "iu" and made.pixels.size
-        low, high = (made.pixels.min(), made.pixels.max()) if made.pixels.size else ("", "")
+        is_integer = array.pixels.dtype.kind in "iu" and array.pixels.size
+        low, high = (array.pixels.min(), array.pixels.max()) if array.pixels.size else ("", "")
         common = {
-            "array": made.array,
-            "dtype": made.pixels.dtype.name,
-            "bits_stored": "" if made.bits is None else made.bits,
-            "photometric": made.facts.get("photometric", "MONOCHROME2"),
-            "flags": made.flags,
+            "array": array.array,
+            "dtype": array.pixels.dtype.name,
+            "bits_stored": "" if array.bits is None else array.bits,
+            "photometric": array.facts.get("photometric", "MONOCHROME2"),
+            "flags": array.flags,
         }
         volumes.append(
             common
             | {
                 "series_id": series,
                 "study_id": "beef" + series[4:],
-                "subject_id": made.subject,
-                "split": made.split,
-                "modality": made.modality,
-                "axes": made.axes,
-                "shape": "x".join(map(str, made.pixels.shape)),
-                "spacing_mm": "x".join(str(made.spacing[axis]) for axis in made.axes if axis in made.spacing),
+                "subject_id": array.subject,
+                "split": array.split,
+                "modality": array.modality,
+                "axes": array.axes,
+                "shape": "x".join(map(str, array.pixels.shape)),
+                "spacing_mm": "x".join(str(array.spacing[axis]) for axis in array.axes if axis in array.spacing),
                 "frames": frames,
-                "source_bytes": made.source_bytes,
-                "stored_bytes": made.stored_bytes,
+                "source_bytes": array.source_bytes,
+                "stored_bytes": array.stored_bytes,
                 "pixel_digest": "00",
             }
-            | {f"label_{name}": value for name, value in made.labels.items()}
+            | {f"label_{name}": value for name, value in array.labels.items()}
         )
         depth.append(
             common
             | {
-                "bits_allocated": 8 * made.pixels.dtype.itemsize,
-                "signed": str(made.pixels.dtype.kind == "i").lower(),
+                "bits_allocated": 8 * array.pixels.dtype.itemsize,
+                "signed": str(array.pixels.dtype.kind == "i").lower(),
                 "observed_min": low,
                 "observed_max": high,
-                "bits_used": int(high).bit_length() if whole else "",
-                "read_back": made.read_back,
-                "verdict": made.depth_verdict,
+                "bits_used": int(high).bit_length() if is_integer else "",
+                "read_back": array.read_back,
+                "verdict": array.depth_verdict,
             }
         )
         size.append(
             {
-                "array": made.array,
+                "array": array.array,
                 "frames_expected": frames,
                 "frames_written": frames,
                 "rows": shape["y"],
                 "columns": shape["x"],
-                "expected_bytes": made.pixels.nbytes,
-                "source_bytes": made.source_bytes,
-                "stored_bytes": made.stored_bytes,
-                "ratio": made.stored_bytes / made.source_bytes if made.source_bytes else "",
+                "expected_bytes": array.pixels.nbytes,
+                "source_bytes": array.source_bytes,
+                "stored_bytes": array.stored_bytes,
+                "ratio": array.stored_bytes / array.source_bytes if array.source_bytes else "",
                 "files": 3,
-                "missing_slices": made.missing_slices,
-                "verdict": made.size_verdict,
-                "flags": made.flags,
+                "missing_slices": array.missing_slices,
+                "verdict": array.size_verdict,
+                "flags": array.flags,
             }
         )
-    labels = sorted({f"label_{name}" for made in arrays for name in made.labels})
+    labels = sorted({f"label_{name}" for array in arrays for name in array.labels})
     _table(folder / "volumes.csv", [*VOLUMES, *labels], volumes)
     _table(folder / "reports" / "depth.csv", DEPTH, depth)
     _table(folder / "reports" / "size.csv", SIZE, size)
@@ -193,12 +201,12 @@ def write_dataset(folder: Path, arrays: list[Made], outcomes: list[tuple[str, st
 
 
 def ramp(*shape: int, dtype: str = "uint16", step: int = 1) -> NDArray[Any]:
-    """Return an array that counts up, so that every pixel is known."""
+    """Return an array of increasing values."""
     return (np.arange(int(np.prod(shape))).reshape(shape) * step).astype(dtype)
 
 
 def some_arrays() -> list[Made]:
-    """Return arrays of every kind that the flow may write."""
+    """Return arrays of every kind that the workflow writes."""
     palette = {"first": 0, "bits": 16, "red": [0, 65535], "green": [65535, 0], "blue": [0, 0]}
     colour = np.zeros((3, 8, 12), "uint8")
     colour[0] = 255

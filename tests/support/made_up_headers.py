@@ -1,4 +1,4 @@
-"""DICOM files as bytes, element by element, so that a test can also write what no library would."""
+"""Write DICOM files as bytes, element by element, so that a test can write invalid ones that no library writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNDEFINED = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Element:
-    """One element; a value is bytes, or the items of a sequence. `length` overrides the true one."""
+    """One element; its value is bytes, or the items of a sequence. `length` replaces its true length."""
 
     tag: int
     vr: str
@@ -28,49 +28,54 @@ class Element:
     item_lengths_undefined: bool = field(default=False)
 
     def encode(self, syntax: str) -> bytes:
-        mark = ">" if syntax == BIG else "<"
+        order = ">" if syntax == BIG else "<"
         if isinstance(self.value, bytes):
             content = self.value
         else:
-            content = b"".join(self._item(item, syntax, mark) for item in self.value)
+            content = b"".join(self._item(item, syntax, order) for item in self.value)
         length = len(content) if self.length is None else self.length
         if self.undefined:
             length = UNDEFINED
-            content += struct.pack(mark + "HHI", 0xFFFE, 0xE0DD, 0)
+            content += struct.pack(order + "HHI", 0xFFFE, 0xE0DD, 0)
         return head(self.tag, self.vr, length, syntax) + content
 
-    def _item(self, item: Sequence[Element], syntax: str, mark: str) -> bytes:
+    def _item(self, item: Sequence[Element], syntax: str, order: str) -> bytes:
         content = encode(item, syntax)
         if self.item_lengths_undefined:
-            end = struct.pack(mark + "HHI", 0xFFFE, 0xE00D, 0)
-            return struct.pack(mark + "HHI", 0xFFFE, 0xE000, UNDEFINED) + content + end
-        return struct.pack(mark + "HHI", 0xFFFE, 0xE000, len(content)) + content
+            end = struct.pack(order + "HHI", 0xFFFE, 0xE00D, 0)
+            return struct.pack(order + "HHI", 0xFFFE, 0xE000, UNDEFINED) + content + end
+        return struct.pack(order + "HHI", 0xFFFE, 0xE000, len(content)) + content
 
 
 def head(tag: int, vr: str, length: int, syntax: str) -> bytes:
-    mark = ">" if syntax == BIG else "<"
+    """Return tag, VR and length of an element."""
+    order = ">" if syntax == BIG else "<"
     if syntax == IMPLICIT:
         return struct.pack("<HHI", tag >> 16, tag & 0xFFFF, length)
     if vr in LONG:
-        return struct.pack(mark + "HH2s2xI", tag >> 16, tag & 0xFFFF, vr.encode(), length)
-    return struct.pack(mark + "HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), length)
+        return struct.pack(order + "HH2s2xI", tag >> 16, tag & 0xFFFF, vr.encode(), length)
+    return struct.pack(order + "HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), length)
 
 
 def encode(elements: Iterable[Element], syntax: str) -> bytes:
+    """Return elements as bytes."""
     return b"".join(element.encode(syntax) for element in elements)
 
 
 def text(tag: int, vr: str, value: str) -> Element:
+    """Return an element of text, padded to even length."""
     raw = value.encode("latin-1")
     return Element(tag, vr, raw + (b"\0" if vr == "UI" else b" ") * (len(raw) % 2))
 
 
 def number(tag: int, value: int, syntax: str = EXPLICIT, vr: str = "US") -> Element:
+    """Return an element of one binary number."""
     code = {"US": "H", "SS": "h", "UL": "I"}[vr]
     return Element(tag, vr, struct.pack((">" if syntax == BIG else "<") + code, value))
 
 
 def meta(syntax: str | None = EXPLICIT, sop_class: str = CT) -> bytes:
+    """Return preamble and file meta information; without `syntax` it has no Transfer Syntax UID."""
     elements = [text(0x00020002, "UI", sop_class), text(0x00020003, "UI", "1.2.3.4")]
     if syntax is not None:
         elements.append(text(0x00020010, "UI", syntax))
@@ -79,7 +84,17 @@ def meta(syntax: str | None = EXPLICIT, sop_class: str = CT) -> bytes:
 
 
 def image(syntax: str = EXPLICIT, pixels: bytes | None = None, **changes: Element | None) -> list[Element]:
-    """Return the elements of a plain 4 × 6 image of 16 bits; a change replaces or (None) drops an element by name."""
+    """Return the elements of a plain image, 4 rows by 6 columns of 16 bits.
+
+    Parameters
+    ----------
+    syntax : str
+        Transfer syntax in which numbers are written.
+    pixels : bytes, optional
+        Value of Pixel Data.
+    **changes
+        Elements by name that replace or add one; None removes one.
+    """
     elements = {
         "ImageType": text(0x00080008, "CS", "ORIGINAL\\PRIMARY"),
         "SOPClassUID": text(0x00080016, "UI", CT),
@@ -109,5 +124,5 @@ def image(syntax: str = EXPLICIT, pixels: bytes | None = None, **changes: Elemen
 
 
 def file(elements: Iterable[Element], syntax: str = EXPLICIT, declared: str | None = "") -> bytes:
-    """Return a file; `declared` is the syntax of the meta information where it differs, None for none."""
+    """Return a file in `syntax`; `declared` is the Transfer Syntax UID in its meta information, None for none."""
     return meta(syntax if declared == "" else declared) + encode(elements, syntax)

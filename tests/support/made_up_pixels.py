@@ -1,4 +1,4 @@
-"""Pixel data as bytes with the facts that describe it, so that every voxel is known."""
+"""Pixel data as bytes, with the facts that describe it and known voxels."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ DELIMITER = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
 def item(data: bytes, length: int | None = None) -> bytes:
-    """Return an item; `length` overrides the true one."""
+    """Return an item (FFFE,E000); `length` replaces its true length."""
     return struct.pack("<HHI", 0xFFFE, 0xE000, len(data) if length is None else length) + data
 
 
 def even(data: bytes) -> bytes:
+    """Return the data padded to even length."""
     return data + b"\0" * (len(data) % 2)
 
 
@@ -31,7 +32,7 @@ def encapsulate(fragments: Sequence[bytes], table: Sequence[int] = (), end: byte
 
 
 def facts_for(data: bytes, syntax: str = LITTLE, vr: str = "OW", **header: Any) -> ImageFacts:
-    """Return the facts of pixel data that lies at offset 0; what is not given follows from what is."""
+    """Return the facts of pixel data at offset 0; attributes that are not given get plausible values."""
     samples = header.get("SamplesPerPixel", 1)
     allocated = header.get("BitsAllocated", 16)
     stored = header.get("BitsStored") or allocated
@@ -56,15 +57,17 @@ def facts_for(data: bytes, syntax: str = LITTLE, vr: str = "OW", **header: Any) 
 
 
 def reader(data: bytes, syntax: str = LITTLE, **header: Any) -> FrameReader:
+    """Return a frame reader of pixel data."""
     return FrameReader(MemorySource(data), facts_for(data, syntax, **header))
 
 
 def frames(data: bytes, syntax: str = LITTLE, **header: Any) -> list[DecodedFrame]:
+    """Return the decoded frames of pixel data."""
     return list(reader(data, syntax, **header))
 
 
 def one_fragment_reader(data: bytes, syntax: str, array: np.ndarray[Any, Any], **header: Any) -> FrameReader:
-    """Return the reader of a compressed frame whose header is taken from the array it should give."""
+    """Return a frame reader of one compressed frame; `array` is the expected frame and gives the header."""
     header = {
         "Rows": array.shape[0],
         "Columns": array.shape[1],
@@ -76,7 +79,7 @@ def one_fragment_reader(data: bytes, syntax: str, array: np.ndarray[Any, Any], *
 
 
 def picture(bits: int, *, signed: bool = False, colour: bool = False, rows: int = 37, columns: int = 53) -> Any:
-    """Return a noisy slope that uses all of its bits, odd in both directions."""
+    """Return a noisy ramp that uses all bits; by default both dimensions are odd."""
     noise = np.random.default_rng(bits).integers(0, 9, (rows, columns))
     y, x = np.mgrid[:rows, :columns]
     grey = ((x * 7 + y * 13 + noise) << max(bits - 9, 0)) % (1 << bits)

@@ -1,4 +1,4 @@
-"""A small dataset of made-up volumes, written with the workflow's own shard writer, for the tests of reading."""
+"""Write a small dataset of made-up volumes with the workflow's own shard writer, for the tests of reading."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MadeUp:
 
 
 def frames_of(axes: str, voxels: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return the frames in array order, colours last."""
+    """Return the frames in array order, shape (rows, columns) or (rows, columns, samples)."""
     if "c" in axes:
         voxels = np.moveaxis(voxels, axes.index("c"), -1)
     return list(voxels.reshape(-1, *voxels.shape[-3 if "c" in axes else -2 :]))
@@ -53,8 +53,8 @@ def write(dataset: Path, volumes: list[MadeUp]) -> Path:
         group = {"zarr_format": 3, "node_type": "group", "attributes": {"dicomzarr": facts}}
         (folder / "zarr.json").write_text(json.dumps(group))
         shape = "x".join(map(str, volume.voxels.shape))
-        known = {"array": array, "axes": volume.axes, "shape": shape, "dtype": volume.voxels.dtype.name}
-        rows.append(dict.fromkeys([*csv_tables.VOLUMES, LABEL], "") | known | volume.cells)
+        cells = {"array": array, "axes": volume.axes, "shape": shape, "dtype": volume.voxels.dtype.name}
+        rows.append(dict.fromkeys([*csv_tables.VOLUMES, LABEL], "") | cells | volume.cells)
     with open(dataset / "volumes.csv", "w", newline="") as stream:
         writer_of_rows = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         writer_of_rows.writeheader()

@@ -1,4 +1,4 @@
-"""Traps by their name or kind: links, sockets, closed folders, archives, files that a tool might run."""
+"""Hostile names and kinds of entries: links, sockets, unreadable folders, archives, files that a tool might run."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def odd_names(traps: Traps) -> None:
 
 
 def other_files(traps: Traps) -> None:
-    run = f"import os\nopen(os.path.join(os.getcwd(), {PWNED!r}), 'w')\n"
+    code = f"import os\nopen(os.path.join(os.getcwd(), {PWNED!r}), 'w')\n"
     for name in ("Snakefile", "sitecustomize.py", "usercustomize.py", "numpy.py", "dicomzarr/__init__.py", "run"):
-        traps.put(name, run.encode(), {"not_dicom"})
+        traps.put(name, code.encode(), {"not_dicom"})
     traps.put("config.yaml", b"results: /tmp/elsewhere\nburned_in: skip\n", {"not_dicom"})
     traps.put("profiles/default/config.yaml", f"shell-exec: touch {PWNED}\n".encode(), {"not_dicom"})
     directory = [text(0x00041130, "CS", "SET"), Element(0x00041220, "SQ", ((text(0x00041500, "CS", "..\\..\\ETC"),),))]
@@ -78,13 +78,13 @@ def other_files(traps: Traps) -> None:
         ("encapsulated_document", "104.1"),
         ("presentation_state", "11.1"),
     ):
-        of = text(0x00080016, "UI", f"1.2.840.10008.5.1.4.1.1.{uid}")
-        elements = [e for e in image(**traps.identity(SOPClassUID=of)) if e.tag < 0x00280000]
+        sop_class = text(0x00080016, "UI", f"1.2.840.10008.5.1.4.1.1.{uid}")
+        elements = [e for e in image(**traps.identity(SOPClassUID=sop_class)) if e.tag < 0x00280000]
         traps.put(f"other/{kind}", meta() + encode(elements, EXPLICIT), {kind})
     (traps.source / "archives").mkdir()
-    with zipfile.ZipFile(traps.source / "archives" / f"{WORD}.zip", "w") as made:
+    with zipfile.ZipFile(traps.source / "archives" / f"{WORD}.zip", "w") as archive:
         info = zipfile.ZipInfo("../../x", (1990, 1, 1, 0, 0, 0))
-        made.writestr(info, file(image(**traps.identity())))
+        archive.writestr(info, file(image(**traps.identity())))
     traps.expect(f"archives/{WORD}.zip", {"archive"})
     traps.put("archives/gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + zlib.compress(bytes(1000))[2:], {"archive"})
     traps.put("archives/empty zip", b"PK\5\6" + bytes(18), {"archive"})
@@ -111,7 +111,7 @@ def entries(traps: Traps, outside: Path) -> None:
         traps.expect(f"entries/{name}", {"symbolic_link"})
     os.mkfifo(folder / "fifo")
     traps.expect("entries/fifo", {"special_file"})
-    with socket.socket(socket.AF_UNIX) as bound:  # a path of a socket is short
+    with socket.socket(socket.AF_UNIX) as bound:  # through /proc: the path of a socket must be short
         handle = os.open(folder, os.O_RDONLY)
         bound.bind(f"/proc/self/fd/{handle}/socket")
         os.close(handle)
@@ -125,7 +125,7 @@ def entries(traps: Traps, outside: Path) -> None:
 
 
 def sparse_files(traps: Traps) -> None:
-    """Two files of 2 GB that take no room on a disk: of nothing, and of one frame that is too large."""
+    """Write two sparse files of 2 GB: an empty one, and one with a frame that is too large."""
     os.truncate(traps.put("entries/sparse", b"", {"not_dicom"}), 2 << 30)
     size = {"Rows": number(0x00280010, 32768), "Columns": number(0x00280011, 32767)}
     elements = image(**traps.identity(**size, PixelData=Element(PIXEL_DATA, "OW", b"", length=(2 << 30) - 65536)))

@@ -1,7 +1,7 @@
-"""Be bound by permissions as an ordinary user is, also where the tests run as root.
+"""Apply file permissions as for an ordinary user, even if the tests run as root.
 
-Root may read everything by two capabilities of Linux (capabilities(7)). Without them the kernel asks the permission
-bits, as it does for anybody.
+Root may read every file by two capabilities of Linux (capabilities(7)). Without them the kernel checks the permission
+bits, as for any user.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Before a command: gives up all capabilities, those a program of root would get back at its start included.
+# Put before a command: drops all capabilities, also those that a program of root regains when it starts.
 WITHOUT_CAPABILITIES = """
 import ctypes, os, sys
 libc, number = ctypes.CDLL(None), 0
@@ -27,21 +27,21 @@ _READ_ALL = (1 << 1) | (1 << 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 @contextmanager
 def bound_by_permissions() -> Iterator[None]:
-    """Hold this thread, and what it forks, to the permission bits for the block."""
+    """Apply permission bits to this thread, and to processes it forks, inside the block."""
     if os.geteuid() != 0:
         yield
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    head = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
+    header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
     sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice, for 64 capabilities
-    if libc.capget(head, sets):
+    if libc.capget(header, sets):
         raise OSError(ctypes.get_errno(), "capget")
     before = sets[0]
     sets[0] = before & ~_READ_ALL
-    if libc.capset(head, sets):
+    if libc.capset(header, sets):
         raise OSError(ctypes.get_errno(), "capset")
     try:
         yield
     finally:
         sets[0] = before
-        libc.capset(head, sets)
+        libc.capset(header, sets)

@@ -1,4 +1,4 @@
-"""A copy of the project whose code a test may edit."""
+"""Copy the project, so that a test can edit its code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from conftest import ROOT
 
 
 def copy_of_the_project(folder: Path) -> Path:
+    """Copy what a run needs of the project and return the folder."""
     for name in ("Snakefile", "config.yaml"):
         folder.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -18,6 +19,7 @@ def copy_of_the_project(folder: Path) -> Path:
 
 
 def edit(path: Path, old: str, new: str) -> None:
+    """Replace a text that occurs once in a file."""
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))

@@ -1,4 +1,4 @@
-"""Arrays as other software opens them."""
+"""Read arrays with other software."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 
-def assert_read_alike(images: Path, arrays: Iterable[str]) -> int:
-    """Make sure that each image is valid OME-Zarr, and that three readers give one array; return how many there are."""
+def assert_readers_agree(images: Path, arrays: Iterable[str]) -> int:
+    """Check that images are valid OME-Zarr and that three readers give equal arrays; return the number of images."""
     import tensorstore
     import xarray
     import zarr
@@ -20,13 +20,13 @@ def assert_read_alike(images: Path, arrays: Iterable[str]) -> int:
     for name in arrays:
         Image.from_zarr(zarr.open_group(str(images / name), mode="r"))
         array: Any = zarr.open_array(str(images / name / "0"), mode="r")
-        ours = array[...]
+        expected = array[...]
         spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(images / name / "0")}}
-        theirs = tensorstore.open(spec, read=True).result().read().result()
+        by_tensorstore = tensorstore.open(spec, read=True).result().read().result()
         data = xarray.open_zarr(str(images / name), consolidated=False, mask_and_scale=False)["0"]
         assert data.dims == tuple(array.metadata.dimension_names)
-        for other in (np.asarray(theirs), data.values):
-            assert other.dtype == ours.dtype and other.shape == ours.shape, name
-            assert other.tobytes() == ours.tobytes(), name
+        for values in (np.asarray(by_tensorstore), data.values):
+            assert values.dtype == expected.dtype and values.shape == expected.shape, name
+            assert values.tobytes() == expected.tobytes(), name
         count += 1
     return count

@@ -1,6 +1,6 @@
-"""Reference cases of compressed frames: pictures whose voxels are known, how to compress them, and what may differ.
+"""Reference cases of compressed frames: pictures with known voxels, their encoder, and the tolerance.
 
-One table, run by every decoder that can read a case and by the whole workflow.
+One table, used by the tests of every decoder and of the whole workflow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = Any
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A picture, how to compress it, and by how much what comes back may differ."""
+    """A picture, its encoder, and the largest difference of decoded values."""
 
     name: str
     syntax: str
@@ -28,7 +28,7 @@ class Case:
     bits: int
     tolerance: int = 0
     header: tuple[tuple[str, Any], ...] = ()
-    flags: tuple[str, ...] = ()  # the encoder writes whole cells, whatever it is given
+    flags: tuple[str, ...] = ()  # expected: some encoders declare Bits Allocated, not Bits Stored
 
     def __str__(self) -> str:
         return self.name
@@ -64,7 +64,7 @@ def rle(array: Array) -> bytes:
 
 
 def progressive_jpeg(array: Array) -> bytes:
-    """SOF2, which the retired syntaxes .53 and .55 name, and which only Pillow writes."""
+    """Encode as progressive JPEG (SOF2), of the retired syntaxes .53 and .55; only Pillow writes it."""
     from PIL import Image
 
     stream = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A folder of traps: what is written to it, and the reasons that fit each file."""
+"""A folder of hostile files ("traps"), with the acceptable reasons of each file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.reasons import REASONS
 
 PIXEL_DATA = 0x7FE00010
-PWNED = "pwned"  # a file of this name appears where something planted was run
+PWNED = "pwned"  # name of a file that planted code creates if it is run
 
-# What fits, by kind of damage; a set of reasons, among them "" for a file that is extracted after all.
+# Acceptable reasons by kind of damage; "" if the file may be extracted.
 HEADER = frozenset({"unreadable_header", "truncated_header", "not_dicom", "too_large"})
 ATTRIBUTE = frozenset({"invalid_attribute", "missing_attribute", "unsupported_pixel_layout", "unreadable_header"})
 SIZE = frozenset({"too_large", "truncated_pixel_data", "frame_count_mismatch", "frame_size_mismatch"})
@@ -42,14 +42,14 @@ FINE = frozenset({""})
 
 @dataclasses.dataclass
 class Traps:
-    """What was written.
+    """What was written to the folder.
 
     Attributes
     ----------
     expected : dict
-        Percent-encoded path to the reasons that fit; "" is extracted.
+        Acceptable reasons by percent-encoded path; "" means extracted.
     voxels : dict
-        Percent-encoded path to the one frame, for good files.
+        The single frame of each good file, by percent-encoded path.
     canaries : set of str
         All texts planted.
     """
@@ -58,27 +58,27 @@ class Traps:
     expected: dict[str, frozenset[str]] = dataclasses.field(default_factory=dict)
     voxels: dict[str, Any] = dataclasses.field(default_factory=dict)
     canaries: set[str] = dataclasses.field(default_factory=set)
-    made: int = 0
+    count: int = 0
 
     @property
     def hostile(self) -> int:
         return len(self.expected) - len(self.voxels)
 
-    def word(self, what: str = "") -> str:
-        """Return a canary that was not used before."""
-        self.made += 1
-        return self.keep(f"{WORD}{what}{self.made}")
+    def word(self, label: str = "") -> str:
+        """Return a new canary."""
+        self.count += 1
+        return self.plant(f"{WORD}{label}{self.count}")
 
     def uid(self) -> str:
-        self.made += 1
-        return self.keep(f"{ROOT}.{self.made}")
+        self.count += 1
+        return self.plant(f"{ROOT}.{self.count}")
 
-    def keep(self, canary: str) -> str:
+    def plant(self, canary: str) -> str:
         self.canaries.add(canary)
         return canary
 
     def put(self, name: str | bytes, content: bytes, reasons: Iterable[str]) -> Path:
-        """Write a file; a reason may be a code, or "" where extraction is right."""
+        """Write a file; `reasons` are acceptable reason codes, and "" if it may be extracted."""
         raw = os.fsencode(name)
         path = os.path.join(os.fsencode(self.source), raw)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -93,11 +93,11 @@ class Traps:
         self.expected[encode_path(os.fsencode(name))] = reasons
 
     def identity(self, **changes: Element | None) -> dict[str, Element | None]:
-        """Return elements of one instance of a series of its own, full of canaries."""
+        """Return elements with canaries that identify an instance, in a series of its own."""
         return {
             "SpecificCharacterSet": text(0x00080005, "CS", "ISO_IR 100"),
             "SOPInstanceUID": text(0x00080018, "UI", self.uid()),
-            "StudyDate": text(0x00080020, "DA", DATES[self.made % len(DATES)]),
+            "StudyDate": text(0x00080020, "DA", DATES[self.count % len(DATES)]),
             "InstitutionName": text(0x00080080, "LO", self.word("Hospital")),
             "PatientName": text(0x00100010, "PN", f"{self.word()}^{self.word()}"),
             "PatientID": text(0x00100020, "LO", self.word("ID")),
@@ -121,11 +121,12 @@ class Traps:
 
 
 def reference(name: str) -> Case:
+    """Return a reference case by its name."""
     return next(case for case in CASES if case.name == name)
 
 
 def undefined(content: bytes) -> Element:
-    """Return Pixel Data of undefined length; `content` brings its own delimiter."""
+    """Return Pixel Data of undefined length; `content` includes the delimiter."""
     return Element(PIXEL_DATA, "OB", content, length=0xFFFFFFFF)
 
 
@@ -147,14 +148,16 @@ def described(array: Any, bits: int) -> dict[str, Element | None]:
 
 
 def compressed_elements(traps: Traps, case: Case, content: bytes, **changes: Element | None) -> list[Element]:
-    more: dict[str, Element | None] = {}
+    """Return the elements of an image in the transfer syntax of a case; `content` is its encapsulated Pixel Data."""
+    attributes: dict[str, Element | None] = {}
     for keyword, value in case.header:
         assert keyword == "PhotometricInterpretation"
-        more[keyword] = text(0x00280004, "CS", value)
-    pixels = described(case.array, case.bits) | more | {"PixelData": undefined(content)}
+        attributes[keyword] = text(0x00280004, "CS", value)
+    pixels = described(case.array, case.bits) | attributes | {"PixelData": undefined(content)}
     return image(**traps.identity(**(pixels | changes)))
 
 
 def deflated(body: bytes) -> bytes:
-    squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return even(squeeze.compress(body) + squeeze.flush())
+    """Return a data set compressed as Deflated Explicit VR Little Endian."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return even(compressor.compress(body) + compressor.flush())

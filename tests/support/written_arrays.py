@@ -1,4 +1,4 @@
-"""Values that a test chose, written by the project's own writer."""
+"""Write arrays of chosen values with the project's own writer."""
 
 from __future__ import annotations
 
@@ -20,16 +20,29 @@ def write(
     layout: str = "slice",
     threads: int = 1,
 ) -> shard_writer.Digests:
-    """Write `values`, whose dimensions are `axes`, as an array."""
+    """Write `values`, whose dimensions are `axes`, as an array.
+
+    Parameters
+    ----------
+    folder : Path
+        The Zarr array to write.
+    axes : str
+        One letter for each dimension, of `tczyx`.
+    values : ndarray
+    compression, layout : str
+        The configuration keys of these names.
+    threads : int
+        Number of threads that compress.
+    """
     grid = shard_writer.chunk_grid(axes, values.shape, values.dtype.str, layout)
     size = dict(zip(axes, values.shape, strict=True))
     places = itertools.product(range(size.get("t", 1)), range(size.get("z", 1)))
-    cut = (values[tuple({"t": t, "z": z}.get(axis, slice(None)) for axis in axes)] for t, z in places)
-    frames = (np.moveaxis(frame, 0, -1) if "c" in axes else frame for frame in cut)
+    slices = (values[tuple({"t": t, "z": z}.get(axis, slice(None)) for axis in axes)] for t, z in places)
+    frames = (np.moveaxis(frame, 0, -1) if "c" in axes else frame for frame in slices)
     return shard_writer.write_array(folder, grid, values.dtype.str, compression, frames, ThreadPool(threads))
 
 
 def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
-    """Return values that depend on the number of dimensions alone; negative ones too where the type has them."""
+    """Return random values, seeded by the number of dimensions; signed types get negative values too."""
     generator = np.random.default_rng(len(shape))
     return (generator.random(shape) * 200 - (100 if np.dtype(dtype).kind == "i" else 0)).astype(dtype)

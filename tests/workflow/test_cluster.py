@@ -1,4 +1,4 @@
-"""Jobs on other nodes: each builds a DAG of its own, and none asks for more than a node may have."""
+"""Jobs on other nodes: each job builds its own DAG, and none requests more threads than allowed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fill(source: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def locally(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def local_run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A dataset with labels, splits and several batches, made by a run on this machine."""
     config = {"batch": BATCHES, **LABELS, **SPLITS}
     workflow = Workflow(tmp_path_factory.mktemp("locally"), config, {"DICOMZARR_KEY": "k" * 32})
@@ -31,37 +31,37 @@ def locally(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     return workflow
 
 
-def test_jobs_on_other_nodes_make_the_same_dataset(workflow: Workflow, locally: Workflow) -> None:
-    workflow.config = dict(locally.config, source=str(locally.source))
+def test_jobs_on_other_nodes_make_the_same_dataset(workflow: Workflow, local_run: Workflow) -> None:
+    workflow.config = dict(local_run.config, source=str(local_run.source))
     queue = Queue(workflow.folder)
     run = workflow.run(*queue.options(), cores=0)
-    assert run.sealed == locally.sealed()
+    assert run.sealed == local_run.sealed()
     assert run.jobs("extract_batch") == run.jobs("check_batch") > 1 and run.jobs("join_labels") == 1
     assert workflow.run().nothing_to_do
     scripts = queue.scripts()
-    assert len(scripts) >= 12 and all(str(locally.source) not in script for script in scripts)
+    assert len(scripts) >= 12 and all(str(local_run.source) not in script for script in scripts)
 
 
-def test_no_job_asks_for_more_than_a_node_may_have(workflow: Workflow, locally: Workflow) -> None:
-    """By the maximum that the profile states; without one, not for the 64 that an export could use."""
-    workflow.config = dict(locally.config, source=str(locally.source))
+def test_no_job_requests_more_threads_than_a_node_may_have(workflow: Workflow, local_run: Workflow) -> None:
+    """At most the maximum of the profile; without one, fewer than the 64 that an export could use."""
+    workflow.config = dict(local_run.config, source=str(local_run.source))
     queue = Queue(workflow.folder)
     workflow.run(*queue.options(), "--max-threads", "3", "results/private/headers.jsonl", cores=0)
     assert max(queue.threads()) == 3
-    queue = Queue(locally.folder)
-    locally.run(*queue.options(), "export_npz", cores=0)
+    queue = Queue(local_run.folder)
+    local_run.run(*queue.options(), "export_npz", cores=0)
     assert queue.threads() == [8]
 
 
-def test_a_new_folder_runs_its_own_batches_alone(locally: Workflow) -> None:
-    contents = locally.results / "private" / "plans" / "contents.json"
+def test_a_new_folder_runs_only_the_batches_of_its_series(local_run: Workflow) -> None:
+    contents = local_run.results / "private" / "plans" / "contents.json"
     before = {name: batch["digest"] for name, batch in json.loads(contents.read_text())["batches"].items()}
-    save_series(locally.source / "lung" / "folder 9", "series-9", 3)
-    run = locally.run()
+    save_series(local_run.source / "lung" / "folder 9", "series-9", 3)
+    run = local_run.run()
     after = {name: batch["digest"] for name, batch in json.loads(contents.read_text())["batches"].items()}
     changed = {name for name in after if before.get(name) != after[name]}
     assert 0 < len(changed) < len(after)
     assert run.jobs("extract_batch") == len(changed) and run.extracted_series() >= 1
-    # A table of contents with other bytes and a later time runs nothing by itself.
+    # A newer table of contents by itself runs nothing.
     os.utime(contents)
-    assert locally.run().nothing_to_do
+    assert local_run.run().nothing_to_do

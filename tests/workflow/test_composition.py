@@ -1,4 +1,4 @@
-"""The workflow inside another one, and in an environment that has Snakemake alone."""
+"""The workflow inside another workflow, and in an environment with Snakemake alone."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ rule train:
 
 
 def snakemake(folder: Path, *arguments: str, before: tuple[str, ...] = (), **environment: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *(before or ("-m", "snakemake")), "--cores", "2", *arguments],
         cwd=folder,
         env=os.environ | {"DICOMZARR_KEY": "k" * 32} | environment,
@@ -60,21 +60,21 @@ def snakemake(folder: Path, *arguments: str, before: tuple[str, ...] = (), **env
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout + done.stderr
+    assert process.returncode == 0, process.stderr[-4000:]
+    return process.stdout + process.stderr
 
 
-@pytest.mark.parametrize("how", ["module", "include"])
-def test_another_workflow_uses_the_rules(workflow: Workflow, how: str) -> None:
-    """With the defaults, a configuration of its own, and a target that rests on the dataset."""
+@pytest.mark.parametrize("statement", ["module", "include"])
+def test_another_workflow_uses_the_rules(workflow: Workflow, statement: str) -> None:
+    """With default values, a configuration of its own, and a target that depends on the dataset."""
     folder = workflow.folder
     for name in ("alpha", "beta"):
         save_series(workflow.source / name, name, 3)
-    ours = {"source": "source", "results": "out", "compression": "fast"}
-    theirs = {"samples": ["a", "b"], **({"images": ours} if how == "module" else ours)}
-    (folder / "user.yaml").write_text(json.dumps(theirs))
-    (folder / "Snakefile").write_text(textwrap.dedent(MODULE if how == "module" else INCLUDE))
-    prefix = "dz_" if how == "module" else ""
+    our_config = {"source": "source", "results": "out", "compression": "fast"}
+    user_config = {"samples": ["a", "b"], **({"images": our_config} if statement == "module" else our_config)}
+    (folder / "user.yaml").write_text(json.dumps(user_config))
+    (folder / "Snakefile").write_text(textwrap.dedent(MODULE if statement == "module" else INCLUDE))
+    prefix = "dz_" if statement == "module" else ""
     dry = snakemake(folder, "-n")
     assert f"{prefix}index_headers" in dry and not (folder / "out").exists()
     snakemake(folder)
@@ -85,13 +85,13 @@ def test_another_workflow_uses_the_rules(workflow: Workflow, how: str) -> None:
     assert (folder / "out/dataset/provenance/extract_batch").is_dir()
     assert "Nothing to be done" in snakemake(folder, f"{prefix}all")
     next((folder / "out/dataset/images.zarr").glob("*/*/0/c/0/0/0")).unlink()
-    again = snakemake(folder, f"{prefix}all")
-    assert again.count(f"(Rule: {prefix}extract_batch)") == 1 and again.count(f"(Rule: {prefix}index_headers)") == 0
-    alone = workflow.run(compression="fast", burned_in="skip", burned_in_reason="", results="alone")
-    assert alone.sealed["digest"] == json.loads((folder / "out/dataset/dataset.json").read_text())["digest"]
+    output = snakemake(folder, f"{prefix}all")
+    assert output.count(f"(Rule: {prefix}extract_batch)") == 1 and output.count(f"(Rule: {prefix}index_headers)") == 0
+    by_itself = workflow.run(compression="fast", burned_in="skip", burned_in_reason="", results="alone")
+    assert by_itself.sealed["digest"] == json.loads((folder / "out/dataset/dataset.json").read_text())["digest"]
 
 
-def test_one_workflow_may_hold_two_datasets(workflow: Workflow) -> None:
+def test_one_workflow_can_build_two_datasets(workflow: Workflow) -> None:
     folder, modules = workflow.folder, []
     for name in ("one", "two"):
         save_series(folder / f"source-{name}", name, 2)
@@ -107,7 +107,7 @@ def test_one_workflow_may_hold_two_datasets(workflow: Workflow) -> None:
 
 # ---- Snakemake alone
 
-# Refuses what a plain `pip install snakemake` does not bring, and starts Snakemake.
+# Blocks imports of packages that `pip install snakemake` does not install, and starts Snakemake.
 ALONE = """
 import json, os, runpy, sys
 
@@ -125,7 +125,7 @@ sys.meta_path[:] = map(Without, sys.meta_path)
 sys.argv = ["snakemake", *sys.argv[1:]]
 runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
 """
-# Answers what Snakemake asks of conda before it builds a DAG; no environment is made by a dry run.
+# Answers the commands that Snakemake gives conda before it builds a DAG; a dry run creates no environment.
 CONDA = """#!/bin/sh
 case "$*" in
   *--version*) echo "conda 25.1.0" ;;
@@ -135,32 +135,32 @@ esac
 """
 
 
-def plain(name: str) -> str:
+def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def brought_by(name: str, found: set[str]) -> set[str]:
-    """Return the distributions that a distribution needs, itself included."""
+def dependencies(name: str, distributions: set[str]) -> set[str]:
+    """Return the distributions that a distribution requires, and itself."""
     from packaging.requirements import Requirement
 
-    if plain(name) not in found:
+    if normalized(name) not in distributions:
         try:
             needed = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
-            return found
-        found.add(plain(name))
+            return distributions
+        distributions.add(normalized(name))
         for requirement in map(Requirement, needed):
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                brought_by(requirement.name, found)
-    return found
+                dependencies(requirement.name, distributions)
+    return distributions
 
 
 def test_snakemake_alone_builds_the_dag(workflow: Workflow) -> None:
     """`snakemake --sdm conda` reads the rules in the user's own environment, which has Snakemake and no more."""
-    allowed = brought_by("snakemake", set())
-    tops = importlib.metadata.packages_distributions()
-    blocked = [top for top, names in tops.items() if not allowed.intersection(map(plain, names))]
-    blocked = [top for top in blocked if not top.startswith("snakemake")]
+    allowed = dependencies("snakemake", set())
+    packages = importlib.metadata.packages_distributions()
+    blocked = [package for package, names in packages.items() if not allowed.intersection(map(normalized, names))]
+    blocked = [package for package in blocked if not package.startswith("snakemake")]
     assert {"orjson", "pandas", "zarr", "blake3", "pydicom", "numcodecs"} <= set(blocked)
     conda = workflow.folder / "bin" / "conda"
     conda.parent.mkdir()
@@ -174,7 +174,7 @@ def test_snakemake_alone_builds_the_dag(workflow: Workflow) -> None:
     fresh = snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
     assert "extract_batch" not in fresh and "index_headers" in fresh
     workflow.run()
-    # With conda the software is another; without it there is nothing to do, also for this Python.
+    # With conda the software differs; without it there is nothing to do, also in this environment.
     with_conda = snakemake(workflow.folder, *arguments, before=("alone.py",), **environment)
     assert re.search(r"^index_headers +1$", with_conda, re.M)
     without = [argument for argument in arguments if argument not in ("--sdm", "conda")]

@@ -1,4 +1,4 @@
-"""The open corpus through the real workflow: pixels, splits, orders, readers of the arrays, and the naive list."""
+"""The open corpus: pixels, separation into volumes, order of frames, other readers, and the list of images."""
 
 from __future__ import annotations
 
@@ -12,65 +12,65 @@ from urllib.parse import unquote
 
 import pytest
 from conftest import CHECKER, Run, Workflow
-from naive_list import lists_alike
-from readers import assert_read_alike
+from naive_list import compare_lists
+from readers import assert_readers_agree
 
-# Stacks that the corpus lists apart, as the finest split, and allows in one array: pictures that decode to RGB alike.
+# Stacks that the corpus lists separately and also accepts in one array: pictures that all decode to RGB.
 MAY_MERGE = {
     f"test pattern/TestPattern_JPEG-{name}.dcm"
     for name in ("LS-Lossless", "LS-NearLossless", "Lossless_RGB", "Baseline_YBR422", "Baseline_YBRFull")
 }
 
 
-def splits(run: Run, corpus: Path) -> tuple[int, int]:
-    """Return how many series of the corpus came apart as stated, and how many there are.
+def compare_splits(run: Run, corpus: Path) -> tuple[int, int]:
+    """Return the number of series whose volumes are as expected, and the number of series.
 
-    What is a duplicate is in no array; every other file of a stack must be in one, and with its stack.
+    A duplicate is in no array; every other file of a stack must be in the array of its stack.
     """
     arrays: dict[str, set[str]] = defaultdict(set)
     for row in run.table("private/frames.csv"):
         arrays[unquote(row["path"])].add(row["array"])
-    gone = {unquote(row["path"]) for row in run.table("private/files.csv") if row["reason"] == "duplicate"}
+    duplicates = {unquote(row["path"]) for row in run.table("private/files.csv") if row["reason"] == "duplicate"}
     series = json.loads((corpus / "expected.json").read_text())["series"]
-    right = 0
+    correct = 0
     for entry in series.values():
-        stated = [set(stack["files"]) - gone for stack in entry["stacks"]]
-        together: dict[str, set[str]] = defaultdict(set)
-        for path in set().union(*stated):
+        expected = [set(stack["files"]) - duplicates for stack in entry["stacks"]]
+        by_array: dict[str, set[str]] = defaultdict(set)
+        for path in set().union(*expected):
             for array in arrays[path]:
-                together[array].add(path)
-        found = sorted(map(sorted, together.values()))
-        good = found == sorted(sorted(group) for group in stated if group)
-        alike = [group for group in stated if group and group <= MAY_MERGE]
-        if alike and not good:
-            rest = [group for group in stated if group and not group <= MAY_MERGE]
-            good = found == sorted(map(sorted, [set().union(*alike), *rest]))
-        if not good:
-            print(f"found {found} ({entry['why']})")
-        right += good
-    return right, len(series)
+                by_array[array].add(path)
+        actual = sorted(map(sorted, by_array.values()))
+        is_correct = actual == sorted(sorted(group) for group in expected if group)
+        mergeable = [group for group in expected if group and group <= MAY_MERGE]
+        if mergeable and not is_correct:
+            others = [group for group in expected if group and not group <= MAY_MERGE]
+            is_correct = actual == sorted(map(sorted, [set().union(*mergeable), *others]))
+        if not is_correct:
+            print(f"found {actual} ({entry['why']})")
+        correct += is_correct
+    return correct, len(series)
 
 
-def agree_with_oracles(run: Run, corpus: Path) -> int:
-    """Hold order, spacing and affine of the regular volumes against highdicom and SimpleITK; return how many."""
+def compare_geometry(run: Run, corpus: Path) -> int:
+    """Compare order, spacing and affine of regular volumes with highdicom and SimpleITK; return their number."""
     import numpy as np
     import pydicom
     import SimpleITK
     from highdicom.spatial import get_volume_positions
 
-    places: dict[str, dict[tuple[int, int], tuple[Path, int]]] = defaultdict(dict)
+    frames_of: dict[str, dict[tuple[int, int], tuple[Path, int]]] = defaultdict(dict)
     for row in run.table("private/frames.csv"):
         path = corpus / "dicom" / unquote(row["path"])
-        places[row["array"]][int(row["t"] or 0), int(row["z"] or 0)] = (path, int(row["frame"]))
+        frames_of[row["array"]][int(row["t"] or 0), int(row["z"] or 0)] = (path, int(row["frame"]))
     compared = 0
-    for name, found in places.items():
+    for name, actual in frames_of.items():
         group = json.loads((run.results / "dataset/images.zarr" / name / "zarr.json").read_text())["attributes"]
         facts, image = group["dicomzarr"], group["ome"]["multiscales"][0]
-        if "affine_lps" not in facts or len({path for path, _ in found.values()}) < len(found):
+        if "affine_lps" not in facts or len({path for path, _ in actual.values()}) < len(actual):
             continue
         affine, scale = np.array(facts["affine_lps"]), image["datasets"][0]["coordinateTransformations"][0]["scale"]
-        for t in sorted({t for t, _ in found}):
-            paths = [found[key][0] for key in sorted(found) if key[0] == t]
+        for t in sorted({t for t, _ in actual}):
+            paths = [actual[key][0] for key in sorted(actual) if key[0] == t]
             headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in paths]
             positions = [[float(x) for x in header.ImagePositionPatient] for header in headers]
             cosines = [float(x) for x in headers[0].ImageOrientationPatient]
@@ -81,8 +81,8 @@ def agree_with_oracles(run: Run, corpus: Path) -> int:
             assert volume.GetSpacing() == pytest.approx(scale[:-4:-1], rel=1e-3)
             for corner in np.ndindex(2, 2, 2):
                 index = [int((size - 1) * end) for size, end in zip(volume.GetSize(), corner, strict=True)]
-                ours = (affine @ [*index, 1])[:3]
-                assert ours == pytest.approx(volume.TransformIndexToPhysicalPoint(index), abs=0.02)
+                position = (affine @ [*index, 1])[:3]
+                assert position == pytest.approx(volume.TransformIndexToPhysicalPoint(index), abs=0.02)
             compared += 1
     return compared
 
@@ -90,19 +90,21 @@ def agree_with_oracles(run: Run, corpus: Path) -> int:
 def test_the_corpus_is_exact_and_the_contract_holds(workflow: Workflow, corpus: Path) -> None:
     run = workflow.run(source=str(corpus / "dicom"))
     command = [sys.executable, str(CHECKER), str(run.results), "--corpus", str(corpus)]
-    judged = subprocess.run(command, capture_output=True, text=True, check=False)
-    figure = judged.stdout.strip().splitlines()[-1]
-    match = re.fullmatch(r"contract: 0 contradictions; exact (\d+)/(\d+); orders (\d+)/(\d+); wrong outcomes 0", figure)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    summary = process.stdout.strip().splitlines()[-1]
+    match = re.fullmatch(
+        r"contract: 0 contradictions; exact (\d+)/(\d+); orders (\d+)/(\d+); wrong outcomes 0", summary
+    )
     if match is None:
-        pytest.fail(judged.stdout[-4000:])
-    exact, images, good, stacks = map(int, match.groups())
-    right, series = splits(run, corpus)
-    print(f"exact {exact}/{images}, splits {right}/{series}, orders {good}/{stacks}")
+        pytest.fail(process.stdout[-4000:])
+    exact, images, ordered, stacks = map(int, match.groups())
+    correct, series = compare_splits(run, corpus)
+    print(f"exact {exact}/{images}, splits {correct}/{series}, orders {ordered}/{stacks}")
     assert exact == images > 100
-    assert right == series > 40
-    assert good == stacks > 0
+    assert correct == series > 40
+    assert ordered == stacks > 0
 
     arrays = [row["array"] for row in run.table("dataset/volumes.csv")]
-    assert assert_read_alike(run.results / "dataset/images.zarr", arrays) == len(arrays) > 50
-    assert agree_with_oracles(run, corpus) >= 8  # all that lie in files of one frame with even spacing
-    assert lists_alike(run, corpus) >= 95  # of 100; see there for the others
+    assert assert_readers_agree(run.results / "dataset/images.zarr", arrays) == len(arrays) > 50
+    assert compare_geometry(run, corpus) >= 8  # all volumes of single-frame files with even spacing
+    assert compare_lists(run, corpus) >= 95  # of 100; see `naive_list` for the others

@@ -1,4 +1,4 @@
-"""After a kill the same command goes on; two runs never mix."""
+"""After a kill the same command continues; two runs never use one folder at the same time."""
 
 from __future__ import annotations
 
@@ -48,28 +48,30 @@ def undisturbed(workflow: Workflow, baseline: tuple[Path, str]) -> str:
     return baseline[1]
 
 
-# Where all is asked for, the shares of an undisturbed run at which it is killed; else seconds.
+# When to kill a run: in the full form as a share of the time of an undisturbed run, else in seconds.
 INSTANTS = [round(random.Random(number).random(), 3) for number in range(50)] if FULL else []
 INSTANTS = INSTANTS or [round(random.Random(number).uniform(1.0, 6.0), 2) for number in range(10)]
 
 
 @pytest.fixture(scope="module")
-def takes(baseline: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory, forks: Forks | None) -> float:
-    """Seconds that an undisturbed run takes, so that a kill falls in it."""
+def seconds_of_a_run(
+    baseline: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory, forks: Forks | None
+) -> float:
+    """Duration of an undisturbed run, so that a kill happens during a run."""
     workflow = Workflow(tmp_path_factory.mktemp("timed"), {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32}, forks=forks)
     workflow.config = {"source": str(baseline[0]), "batch": BATCH}
-    began = time.monotonic()
+    start_time = time.monotonic()
     workflow.run()
-    return time.monotonic() - began
+    return time.monotonic() - start_time
 
 
 @pytest.mark.parametrize("after", INSTANTS)
-def test_the_same_command_goes_on_after_a_kill(
+def test_the_same_command_continues_after_a_kill(
     workflow: Workflow, undisturbed: str, after: float, request: pytest.FixtureRequest, forks: Forks | None
 ) -> None:
     workflow.forks = forks
-    workflow.killed(after * request.getfixturevalue("takes") if FULL else after, "--cores", "2")
-    if FULL:  # the whole harness must not fill the disk, nor kill what has ended
+    workflow.killed(after * request.getfixturevalue("seconds_of_a_run") if FULL else after, "--cores", "2")
+    if FULL:  # shows in the output whether the kill came in time
         print("sealed already" if (workflow.results / "dataset/dataset.json").exists() else "not sealed yet")
     run = workflow.run()
     assert run.sealed["digest"] == undisturbed
@@ -77,7 +79,7 @@ def test_the_same_command_goes_on_after_a_kill(
     assert not leftovers(workflow.results)
 
 
-def test_a_second_run_says_who_holds_the_folder(workflow: Workflow, undisturbed: str) -> None:
+def test_a_second_run_is_refused_and_names_the_process_of_the_first(workflow: Workflow, undisturbed: str) -> None:
     process = start(workflow)
     try:
         lock = workflow.results / "private" / "run.lock"
@@ -85,11 +87,13 @@ def test_a_second_run_says_who_holds_the_folder(workflow: Workflow, undisturbed:
         while not (lock.exists() and lock.stat().st_size) and time.monotonic() < deadline:
             time.sleep(0.02)
         run = workflow.run(ok=False)
-        said = json.loads(lock.read_text())
+        lock_record = json.loads(lock.read_text())
         assert run.process.returncode != 0
-        assert f"process {said['pid']} since {said['since']}" in run.output and "Traceback" not in run.output
-        dry = workflow.run("-n", ok=False)
-        assert dry.process.returncode != 0 and "another run uses" in dry.output
+        assert (
+            f"process {lock_record['pid']} since {lock_record['since']}" in run.output and "Traceback" not in run.output
+        )
+        dry_run = workflow.run("-n", ok=False)
+        assert dry_run.process.returncode != 0 and "another run uses" in dry_run.output
     finally:
         assert process.wait(timeout=120) == 0
     assert workflow.run().sealed["digest"] == undisturbed

@@ -1,4 +1,4 @@
-"""A dry run, a list or a report leaves every file below the results as it was, and tells what a run would do."""
+"""Read-only commands of Snakemake: they change no file of the results, and a dry run lists the jobs of a run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 @pytest.fixture
 def mine(made: Workflow, tmp_path: Path) -> Workflow:
-    """A copy of it that is up to date."""
+    """A copy of that dataset, up to date."""
     shutil.copytree(made.folder, tmp_path / "mine", symlinks=True)
     workflow = Workflow(tmp_path / "mine", dict(made.config), dict(made.environment))
     workflow.run()
@@ -43,12 +43,12 @@ def mine(made: Workflow, tmp_path: Path) -> Workflow:
 
 
 def snapshot(results: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Return inode, time and bytes of every file and folder, lock files aside."""
+    """Return inode, modification time and content of every file and folder, except lock files."""
     found = {}
     for path in sorted([results, *results.rglob("*")]) if results.exists() else ():
         if path.name not in LOCKS:
             status = path.lstat()
-            is_private = path.name == "private"  # a lock file that is made changes the time of its folder
+            is_private = path.name == "private"  # its time changes when a lock file is created
             data = path.read_bytes() if path.is_file() else b""
             found[str(path)] = (status.st_ino, 0 if is_private else status.st_mtime_ns, data)
     return found
@@ -59,31 +59,32 @@ def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M)}
 
 
-LOOKS = [
+READ_ONLY = [
     *("-n", "--dry-run --quiet", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--summary", "-D"),
     *("--list", "-l", "--list-ru", "--list-target-rules", "--lt", "--lint", "--report ../report.html"),
     *("--list-changes params", "--list-input-changes", "--list-params-changes", "--list-untracked"),
 ]
 
 
-def test_no_look_changes_a_finished_dataset(mine: Workflow) -> None:
+def test_read_only_commands_change_no_file_of_a_finished_dataset(mine: Workflow) -> None:
     before = snapshot(mine.results)
-    for look in LOOKS:
-        done = mine.snakemake("--cores", "1", *look.split())
-        assert done.returncode == (1 if look == "--lint" and "Lints" in done.stderr else 0), (look, done.stderr)
-        assert "Traceback" not in done.stderr, look
-        assert snapshot(mine.results) == before, look
+    for command_line in READ_ONLY:
+        done = mine.snakemake("--cores", "1", *command_line.split())
+        expected = 1 if command_line == "--lint" and "Lints" in done.stderr else 0
+        assert done.returncode == expected, (command_line, done.stderr)
+        assert "Traceback" not in done.stderr, command_line
+        assert snapshot(mine.results) == before, command_line
     assert mine.run().nothing_to_do
 
 
-@pytest.mark.parametrize("look", ["-n", "--summary", "--dag", "--list", "--report page.html"])
-def test_no_look_makes_a_results_folder(workflow: Workflow, look: str) -> None:
+@pytest.mark.parametrize("command_line", ["-n", "--summary", "--dag", "--list", "--report page.html"])
+def test_read_only_commands_create_no_results_folder(workflow: Workflow, command_line: str) -> None:
     save_series(workflow.source / "alpha", "series", 2)
     workflow.write_config()
     del workflow.environment["DICOMZARR_KEY"]
-    done = workflow.snakemake("--cores", "1", *look.split())
+    done = workflow.snakemake("--cores", "1", *command_line.split())
     assert not workflow.results.exists(), done.stderr
-    if look == "-n":
+    if command_line == "-n":
         assert done.returncode == 0 and jobs(done)["index_headers"] == 1
 
 
@@ -117,13 +118,13 @@ def change_params(mine: Workflow) -> None:
     mine.config["compression"] = "fast"
 
 
-def ask_for_labels(mine: Workflow) -> None:
+def add_labels(mine: Workflow) -> None:
     (mine.folder / "labels.csv").write_text("folder,finding\nfolder-1,yes\n")
     mine.config["labels"] = [LABELS]
 
 
 @pytest.mark.parametrize(
-    ("change", "due"),
+    ("change", "expected"),
     [
         (lose_an_array, {"extract_batch": 1, "check_batch": 1}),
         (cut_an_array, {"extract_batch": 1, "check_batch": 1}),
@@ -132,23 +133,23 @@ def ask_for_labels(mine: Workflow) -> None:
         (add_a_folder, {"discover_files": 1, "index_headers": 1, "plan_batches": 1}),
         (remove_a_folder, {"discover_files": 1, "index_headers": 1, "plan_batches": 1}),
         (change_params, {"extract_batch": SERIES, "check_batch": SERIES}),
-        (ask_for_labels, {"join_labels": 1, "extract_batch": 0}),
+        (add_labels, {"join_labels": 1, "extract_batch": 0}),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_a_dry_run_tells_what_a_run_does(
-    mine: Workflow, change: Callable[[Workflow], None], due: dict[str, int]
+def test_a_dry_run_lists_the_jobs_of_a_run(
+    mine: Workflow, change: Callable[[Workflow], None], expected: dict[str, int]
 ) -> None:
     change(mine)
     mine.write_config()
     before = snapshot(mine.results)
     done = mine.snakemake("--cores", "2", "-n")
     assert done.returncode == 0, done.stderr
-    assert {rule: jobs(done).get(rule, 0) for rule in due} == due
+    assert {rule: jobs(done).get(rule, 0) for rule in expected} == expected
     assert snapshot(mine.results) == before
-    # What was seen by looking is done by the run, and nothing is left after it.
+    # The run does what the dry run listed, and then nothing is left to do.
     run = mine.run()
-    assert {rule: run.jobs(rule) >= count for rule, count in due.items()} == dict.fromkeys(due, True)
+    assert {rule: run.jobs(rule) >= count for rule, count in expected.items()} == dict.fromkeys(expected, True)
     assert mine.run().nothing_to_do
 
 
@@ -159,7 +160,7 @@ def test_a_dry_run_with_other_params_leaves_the_dataset_sealed(mine: Workflow) -
     assert snapshot(mine.results) == before and mine.run().nothing_to_do
 
 
-def test_a_dry_run_refuses_what_a_run_refuses(mine: Workflow) -> None:
+def test_a_dry_run_refuses_the_same_as_a_run(mine: Workflow) -> None:
     before = snapshot(mine.results)
     lost = mine.snakemake("--cores", "1", "-n", DICOMZARR_KEY="another key of some length, 32 or more")
     assert lost.returncode == 1 and "the pseudonym key is not the key of this dataset" in lost.stderr
@@ -170,8 +171,8 @@ def test_a_dry_run_refuses_what_a_run_refuses(mine: Workflow) -> None:
     assert snapshot(mine.results) == before
 
 
-def test_a_look_does_not_keep_a_run_out(mine: Workflow) -> None:
-    """A dry run that is stopped in its middle holds no lock."""
+def test_a_read_only_command_does_not_block_a_run(mine: Workflow) -> None:
+    """A command that is stopped before its end holds no lock."""
     add_a_folder(mine)
     mine.write_config()
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(mine.project / "Snakefile")]
@@ -181,16 +182,16 @@ def test_a_look_does_not_keep_a_run_out(mine: Workflow) -> None:
         env=os.environ | mine.environment,
         stdout=subprocess.PIPE,
         text=True,
-    ) as look:
-        assert look.stdout
-        look.stdout.readline()  # its table has begun: the pipe is not read on
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()  # the table has begun; the rest of the pipe is not read
         assert mine.run().process.returncode == 0
-        look.kill()
+        process.kill()
 
 
 @pytest.fixture(params=["mount", "permissions"])
 def unwritable(mine: Workflow, request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Let nothing be written to the results; yields what binds a command to that."""
+    """Make the results read-only, by a mount or by permissions; yields a command prefix that enforces it."""
     folders = [mine.results, *(path for path in mine.results.rglob("*") if path.is_dir())]
     if request.param == "permissions":
         for path in folders:
@@ -207,21 +208,21 @@ def unwritable(mine: Workflow, request: pytest.FixtureRequest) -> Iterator[list[
     subprocess.run(["umount", "-l", str(mine.results)], check=True)
 
 
-def test_looks_need_no_right_to_write(mine: Workflow, unwritable: list[str]) -> None:
+def test_read_only_commands_need_no_write_permission(mine: Workflow, unwritable: list[str]) -> None:
     add_a_folder(mine)
     mine.write_config(compression="fast")
     before = snapshot(mine.results)
     command = [*unwritable, sys.executable, "-m", "snakemake", "--snakefile", str(mine.project / "Snakefile")]
-    for look in ("-n", "--summary", "--dag", "--list"):
+    for command_line in ("-n", "--summary", "--dag", "--list"):
         done = subprocess.run(
-            [*command, "--configfile", "config.yaml", "--cores", "1", look],
+            [*command, "--configfile", "config.yaml", "--cores", "1", command_line],
             cwd=mine.folder,
             env=os.environ | mine.environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, (look, done.stderr)
-        if look == "-n":
+        assert done.returncode == 0, (command_line, done.stderr)
+        if command_line == "-n":
             assert jobs(done)["discover_files"] == 1
     assert snapshot(mine.results) == before

@@ -1,4 +1,4 @@
-"""Every kind of edit: only its series are extracted again, and the dataset is that of a run from scratch."""
+"""Edits of the source: only their series are extracted again, and the dataset equals that of a run from scratch."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from hypothesis import strategies as st
 
 BATCH = {"series": 2, "megabytes": 512}
 SERIES = 6
-TOGETHER = 5  # edits before a run, where not all of it is asked for
+TOGETHER = 5  # edits before each run, in the short form
 
 
 def tree_at(folder: Path, seed: int, forks: Forks | None = None) -> tuple[Workflow, Tree]:
     workflow = Workflow(folder, {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32}, forks=forks)
     tree = Tree(workflow.source, random.Random(seed))
     for _ in range(SERIES):
-        tree.grow()
+        tree.add_series()
     return workflow, tree
 
 
 def scratch_digest(workflow: Workflow, folder: Path) -> str:
     try:
-        said = {"burned_in": "keep", "burned_in_reason": REASON, **workflow.config, "source": str(workflow.source)}
-        return digest_from_scratch(said, folder)
+        config = {"burned_in": "keep", "burned_in_reason": REASON, **workflow.config, "source": str(workflow.source)}
+        return digest_from_scratch(config, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def state(results: Path) -> dict[str, tuple[int, int]]:
-    """Return what changes of a series' folder when its arrays are made anew."""
+    """Return properties of the folder of each series that change when its arrays are rebuilt."""
     folders = [path for path in (results / "dataset/images.zarr").iterdir() if path.is_dir()]
     return {path.name: (path.stat().st_ino, path.stat().st_ctime_ns) for path in folders}
 
@@ -49,19 +49,21 @@ def groups(size: int) -> list[list[tuple[str, Edit]]]:
     return [listed[start : start + size] for start in range(0, len(listed), size)]
 
 
-def test_each_edit_extracts_its_series_alone_and_ends_as_from_scratch(tmp_path: Path, warm: Forks | None) -> None:
+def test_each_edit_extracts_only_its_series_and_gives_the_dataset_of_a_run_from_scratch(
+    tmp_path: Path, warm: Forks | None
+) -> None:
     workflow, tree = tree_at(tmp_path / "tree", 1, warm)
     run = workflow.run()
     elsewhere = Workflow(tmp_path / "elsewhere", {"source": str(workflow.source), "batch": BATCH}, workflow.environment)
     scratch = scratch_digest(workflow, tmp_path / "scratch")
     assert run.sealed["digest"] == elsewhere.run(cores=1).sealed["digest"] == scratch
     for number, group in enumerate(groups(1 if FULL else TOGETHER)):
-        name = ", ".join(one for one, _ in group)
+        name = ", ".join(name for name, _ in group)
         before = state(workflow.results)
         expected = ids_of(set().union(*(edit(tree) for _, edit in group)) & set(tree.series))
         run = workflow.run()
         after = state(workflow.results)
-        assert {one for one in after if after[one] != before.get(one)} == expected, name
+        assert {name for name in after if after[name] != before.get(name)} == expected, name
         assert run.sealed["digest"] == scratch_digest(workflow, tmp_path / "scratch"), name
         if FULL:  # and from scratch by the real workflow, not by the core alone
             fresh = Workflow(tmp_path / f"fresh {number}", elsewhere.config, workflow.environment, forks=warm)
@@ -85,13 +87,13 @@ STEPS = st.tuples(
     database=None,
 )
 @given(seed=st.integers(0, 10**6), steps=st.lists(STEPS, min_size=30 if FULL else 5, max_size=30 if FULL else 5))
-def test_a_random_walk_of_edits_and_kills_ends_as_from_scratch(
+def test_random_edits_and_kills_give_the_dataset_of_a_run_from_scratch(
     tmp_path_factory: pytest.TempPathFactory,
     forks: Forks | None,
     seed: int,
     steps: list[tuple[str, float | None, bool]],
 ) -> None:
-    # Hypothesis begins with the simplest of all walks, which goes nowhere.
+    # Hypothesis starts with the simplest example, which edits nothing.
     assume(len({name for name, _, _ in steps}) > 2 and any(kill for _, kill, _ in steps))
     folder = tmp_path_factory.mktemp("walk")
     workflow, tree = tree_at(folder / "tree", seed, forks)
@@ -108,34 +110,36 @@ def test_a_random_walk_of_edits_and_kills_ends_as_from_scratch(
     assert workflow.run().nothing_to_do
 
 
-TURKISH = "tr_TR.UTF-8"  # a decimal comma, and an i whose capital letter is none of ASCII
+TURKISH = "tr_TR.UTF-8"  # has a decimal comma, and a capital i that is not ASCII
 IN_FORCE = (
-    "import locale; locale.setlocale(locale.LC_ALL, '')"  # as a library of C may do; Python alone sets part of it
+    "import locale; locale.setlocale(locale.LC_ALL, '')"  # as a C library may do; Python sets only a part of the locale
 )
 
 
 @pytest.fixture
 def turkish(tmp_path: Path) -> dict[str, str]:
-    """Variables that put that locale in force; nothing where it neither is here nor can be made."""
-    for place in ({}, {"LOCPATH": str(tmp_path / "locales")}):
-        if place and shutil.which("localedef"):
-            Path(place["LOCPATH"]).mkdir()
-            made = ["localedef", "-i", "tr_TR", "-f", "UTF-8", str(tmp_path / "locales" / TURKISH)]
-            subprocess.run(made, capture_output=True, check=False)
-        chosen = {**place, "LC_ALL": TURKISH, "LANG": TURKISH}
+    """Environment variables for that locale; empty if it is neither installed nor can be compiled."""
+    for variables_of_path in ({}, {"LOCPATH": str(tmp_path / "locales")}):
+        if variables_of_path and shutil.which("localedef"):
+            Path(variables_of_path["LOCPATH"]).mkdir()
+            command = ["localedef", "-i", "tr_TR", "-f", "UTF-8", str(tmp_path / "locales" / TURKISH)]
+            subprocess.run(command, capture_output=True, check=False)
+        chosen = {**variables_of_path, "LC_ALL": TURKISH, "LANG": TURKISH}
         ask = [sys.executable, "-c", f"{IN_FORCE}; print(locale.localeconv()['decimal_point'])"]
         if subprocess.run(ask, env=os.environ | chosen, capture_output=True, check=False).stdout == b",\n":
             return chosen
     return {}
 
 
-def test_time_zones_locales_and_the_order_of_creation_decide_nothing(tmp_path: Path, turkish: dict[str, str]) -> None:
+def test_the_digest_does_not_depend_on_time_zone_locale_or_order_of_creation(
+    tmp_path: Path, turkish: dict[str, str]
+) -> None:
     digests = set()
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(IN_FORCE)
-    places = [("UTC", {"LC_ALL": "C", "LANG": "C"}), ("America/Caracas", turkish)]
-    places = places if turkish else [*places[:1], ("America/Caracas", {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"})]
-    for number, (zone, locale) in enumerate([*places, ("Pacific/Kiritimati", {"LC_ALL": "C.UTF-8"})]):
+    variants = [("UTC", {"LC_ALL": "C", "LANG": "C"}), ("America/Caracas", turkish)]
+    variants = variants if turkish else [*variants[:1], ("America/Caracas", {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"})]
+    for number, (zone, locale) in enumerate([*variants, ("Pacific/Kiritimati", {"LC_ALL": "C.UTF-8"})]):
         workflow, tree = tree_at(tmp_path / f"first {number}", seed=number)
         files = sorted(path for path in workflow.source.rglob("*") if path.is_file())
         random.Random(number).shuffle(files)
@@ -152,4 +156,4 @@ def test_time_zones_locales_and_the_order_of_creation_decide_nothing(tmp_path: P
         assert len(tree.series) * SLICES == len(files)
     assert len(digests) == 1
     if not turkish:
-        pytest.skip(f"time zones agree; the locale {TURKISH} is not here, and localedef cannot make it")
+        pytest.skip(f"time zones agree; the locale {TURKISH} is not installed, and localedef cannot compile it")

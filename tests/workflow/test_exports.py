@@ -1,4 +1,4 @@
-"""Exports through the real workflow: exact by readers of others, incremental, whole after a kill, and searched."""
+"""Exports: exact by independent readers, incremental, complete after a kill, and searched for identifiers."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ def noise(name: str, index: int, low: int, high: int, dtype: str, shape: tuple[i
 
 
 def add(source: Path, name: str, pixels: list[np.ndarray], bits: int, **attributes: Any) -> None:
-    """Write a series whose type follows from its pixels, slices 2.5 mm apart along z unless attributes place them."""
-    for index, one in enumerate(pixels):
-        colour = one.ndim == 3
+    """Write a series with the data type of its pixels; slices are 2.5 mm apart along z unless attributes place them."""
+    for index, frame in enumerate(pixels):
+        colour = frame.ndim == 3
         header = {
-            "BitsAllocated": 8 * one.dtype.itemsize,
+            "BitsAllocated": 8 * frame.dtype.itemsize,
             "BitsStored": bits,
             "HighBit": bits - 1,
-            "PixelRepresentation": int(one.dtype.kind == "i"),
-            "PixelData": one.tobytes() + b"\0" * (one.nbytes % 2),
+            "PixelRepresentation": int(frame.dtype.kind == "i"),
+            "PixelData": frame.tobytes() + b"\0" * (frame.nbytes % 2),
             "SamplesPerPixel": 3 if colour else 1,
             "PhotometricInterpretation": "RGB" if colour else "MONOCHROME2",
             "StudyDescription": "Zyxwolfhound description",
         }
         header |= {"PlanarConfiguration": 0} if colour else {}
         header |= {key: value(index) if callable(value) else value for key, value in attributes.items()}
-        save(ct_slice(name, index, pixels=one, **header), source / name / f"{index}.dcm")
+        save(ct_slice(name, index, pixels=frame, **header), source / name / f"{index}.dcm")
 
 
 def write_source(source: Path) -> None:
-    """Write a series of every kind that an export decides on."""
+    """Write a series of every kind that exports treat differently."""
     slices = range(4)
     add(source, "signed", [noise("signed", i, -32768, 32767, "<i2") for i in slices], 16)
     add(source, "twelve", [noise("twelve", i, 0, 4095, "<u2") for i in slices], 12, RescaleSlope=0.5)
@@ -90,7 +90,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A finished dataset with every export, not to be changed."""
     workflow = Workflow(tmp_path_factory.mktemp("made"), environment={"DICOMZARR_KEY": "k" * 32})
     write_source(workflow.source)
-    workflow.config = {"source": str(workflow.source)}  # the place of the source stays when the results are copied
+    workflow.config = {"source": str(workflow.source)}  # absolute: copies of the results have the same source
     run = export(workflow, *TARGETS)
     assert "export_png: 1 of 12 arrays refused" in run.output
     return workflow
@@ -104,7 +104,7 @@ def mine(made: Workflow, tmp_path: Path) -> Workflow:
 
 
 def export(workflow: Workflow, *targets: str, ok: bool = True, **config: Any) -> Run:
-    # Targets stand behind an option that takes one value: --configfile would swallow them.
+    # An option without a list of values before the targets: --configfile would take them as values.
     return workflow.run("--show-failed-logs", *targets, ok=ok, **config)
 
 
@@ -156,7 +156,7 @@ def test_png_decodes_to_the_stored_values_by_two_readers(made: Workflow) -> None
     }  # fmt: skip
 
 
-def test_png_squeezes_no_bits_and_says_what_it_refuses(made: Workflow) -> None:
+def test_png_loses_no_bits_and_reports_refused_arrays(made: Workflow) -> None:
     by_name = {names(made)[row["array"]]: row for row in rows(made, "png", "report.csv")}
     depth = {name: (row["bit_depth"], row["offset"]) for name, row in by_name.items() if row["outcome"] == "exported"}
     assert depth == {
@@ -175,7 +175,7 @@ def test_png_squeezes_no_bits_and_says_what_it_refuses(made: Workflow) -> None:
         assert sum(path.stat().st_size for path in folder.glob("*")) == int(row["exported_bytes"])
 
 
-def test_what_is_refused_can_be_gated(mine: Workflow) -> None:
+def test_refused_arrays_can_be_gated(mine: Workflow) -> None:
     gated = export(mine, "export_png", ok=False, gate={"png_refused": 0, "quarantined": 0})
     assert gated.process.returncode != 0
     assert "gate.png_refused: found 1, allowed 0" in gated.output and "Traceback" not in gated.output
@@ -188,7 +188,7 @@ def test_what_is_refused_can_be_gated(mine: Workflow) -> None:
 
 def test_previews_are_eight_bits_in_a_folder_named_lossy(made: Workflow) -> None:
     found = list((made.results / "exports/preview_lossy").rglob("*.png"))
-    assert len(found) == 39  # a file a frame, of every array
+    assert len(found) == 39  # one file for each frame of every array
     assert {imagecodecs.png_decode(path.read_bytes()).dtype for path in found} == {np.dtype("u1")}
     assert json.loads((made.results / "exports/preview_lossy/export.json").read_text())["lossy"] is True
     assert json.loads((made.results / "exports/png/export.json").read_text())["lossy"] is False
@@ -205,7 +205,7 @@ def test_previews_are_eight_bits_in_a_folder_named_lossy(made: Workflow) -> None
 # ---- NPZ
 
 
-def test_npz_reads_without_pickle_and_is_a_function_of_its_content(made: Workflow) -> None:
+def test_npz_is_read_without_pickle_and_holds_pixels_and_attributes(made: Workflow) -> None:
     seen = set()
     for path in (made.results / "exports/npz").glob("*.npz"):
         with np.load(path, allow_pickle=False) as archive:
@@ -217,9 +217,9 @@ def test_npz_reads_without_pickle_and_is_a_function_of_its_content(made: Workflo
                 assert np.array_equal(archive[key], stored(made, array))
                 group = made.results / "dataset/images.zarr" / array / "zarr.json"
                 facts = json.loads(group.read_text())["attributes"]["dicomzarr"]
-                said = json.loads(str(archive[f"{key}_attributes"]))
-                assert said == facts | {"array": array, "axes": said["axes"]}
-                assert len(said["axes"]) == archive[key].ndim
+                attributes = json.loads(str(archive[f"{key}_attributes"]))
+                assert attributes == facts | {"array": array, "axes": attributes["axes"]}
+                assert len(attributes["axes"]) == archive[key].ndim
                 seen.add(array)
     assert seen == set(names(made))
 
@@ -227,7 +227,7 @@ def test_npz_reads_without_pickle_and_is_a_function_of_its_content(made: Workflo
 # ---- NIfTI
 
 
-def test_nifti_is_where_dcm2niix_puts_it(made: Workflow, tmp_path: Path) -> None:
+def test_nifti_has_the_affine_of_dcm2niix(made: Workflow, tmp_path: Path) -> None:
     dcm2niix = Path(sys.prefix) / "bin" / "dcm2niix"
     exported = [row["array"] for row in rows(made, "nifti", "report.csv") if row["outcome"] == "exported"]
     assert {names(made)[array] for array in exported} == {
@@ -236,37 +236,41 @@ def test_nifti_is_where_dcm2niix_puts_it(made: Workflow, tmp_path: Path) -> None
     compared = set()
     for array in exported:
         name = names(made)[array]
-        ours = nibabel.load(made.results / f"exports/nifti/{array}.nii.gz")
-        voxels = np.asanyarray(ours.dataobj.get_unscaled())
+        exported_image = nibabel.load(made.results / f"exports/nifti/{array}.nii.gz")
+        voxels = np.asanyarray(exported_image.dataobj.get_unscaled())
         assert np.array_equal(voxels.T, stored(made, array)) and voxels.dtype == stored(made, array).dtype
         slope = 0.5 if name == "twelve" else 1.0
-        assert (ours.dataobj.slope, ours.dataobj.inter) == (slope, -1024.0)
-        assert np.allclose(ours.get_qform(), ours.affine, atol=1e-4)
+        assert (exported_image.dataobj.slope, exported_image.dataobj.inter) == (slope, -1024.0)
+        assert np.allclose(exported_image.get_qform(), exported_image.affine, atol=1e-4)
         if name == "wide":  # dcm2niix makes floats of 32 bits
             continue
         (tmp_path / name).mkdir()
         command = [dcm2niix, "-z", "n", "-b", "n", "-f", "out", "-o", tmp_path / name, made.source / name]
         subprocess.run(command, check=True, capture_output=True)
-        theirs = nibabel.load(tmp_path / name / "out.nii")
+        reference = nibabel.load(tmp_path / name / "out.nii")
         compared.add(name)
-        same_place(ours, theirs)
+        assert_same_image(exported_image, reference)
     assert len(compared) == 6
 
 
-def same_place(ours: Any, theirs: Any) -> None:
-    """Undo the reorientation of the other image, and hold affine, voxels and scaling against ours."""
-    step = np.rint(np.linalg.inv(ours.affine) @ theirs.affine)  # their index to ours: turned and flipped axes alone
+def assert_same_image(exported_image: Any, reference: Any) -> None:
+    """Compare affine, voxels and scaling of two images; axes of the reference may be permuted and flipped."""
+    step = np.rint(
+        np.linalg.inv(exported_image.affine) @ reference.affine
+    )  # index in the reference to index in the export: a signed permutation
     assert np.array_equal(np.abs(step[:3, :3]).sum(0), [1, 1, 1])
-    assert np.allclose(ours.affine @ step, theirs.affine, rtol=0, atol=1e-4)
+    assert np.allclose(exported_image.affine @ step, reference.affine, rtol=0, atol=1e-4)
     order = [int(np.flatnonzero(step[axis, :3])[0]) for axis in range(3)]
-    voxels = np.asanyarray(theirs.dataobj.get_unscaled())
+    voxels = np.asanyarray(reference.dataobj.get_unscaled())
     voxels = voxels.transpose([*order, *range(3, voxels.ndim)])
     voxels = np.flip(voxels, [axis for axis in range(3) if step[axis, order[axis]] < 0])
-    assert np.array_equal(voxels, np.asanyarray(ours.dataobj.get_unscaled()))
-    assert np.allclose([theirs.dataobj.slope, theirs.dataobj.inter], [ours.dataobj.slope, ours.dataobj.inter])
+    assert np.array_equal(voxels, np.asanyarray(exported_image.dataobj.get_unscaled()))
+    assert np.allclose(
+        [reference.dataobj.slope, reference.dataobj.inter], [exported_image.dataobj.slope, exported_image.dataobj.inter]
+    )
 
 
-def test_nifti_refuses_what_it_cannot_say(made: Workflow) -> None:
+def test_nifti_refuses_arrays_that_it_cannot_represent(made: Workflow) -> None:
     reasons = {names(made)[row["array"]]: row["reason"] for row in rows(made, "nifti", "report.csv") if row["reason"]}
     assert reasons == {
         "inverse": "no_regular_geometry", "colour": "no_regular_geometry", "deep colour": "no_regular_geometry",
@@ -274,7 +278,7 @@ def test_nifti_refuses_what_it_cannot_say(made: Workflow) -> None:
     }  # fmt: skip
 
 
-def test_volumes_of_the_corpus_lie_where_dcm2niix_puts_them(corpus: Path, workflow: Workflow) -> None:
+def test_volumes_of_the_corpus_have_the_affine_of_dcm2niix(corpus: Path, workflow: Workflow) -> None:
     run = export(workflow, "export_nifti", "export_png", source=str(corpus / "dicom"))
     with open(run.results / "private/frames.csv", newline="") as stream:
         files: dict[str, set[str]] = {}
@@ -289,19 +293,19 @@ def test_volumes_of_the_corpus_lie_where_dcm2niix_puts_them(corpus: Path, workfl
             shutil.copy(corpus / "dicom" / path, folder / "in" / f"{index}.dcm")
         command = [Path(sys.prefix) / "bin/dcm2niix", "-z", "n", "-b", "n", "-f", "out", "-o", folder, folder / "in"]
         subprocess.run(command, check=True, capture_output=True)
-        (theirs,) = folder.glob("*.nii")
-        same_place(nibabel.load(run.results / f"exports/nifti/{array}.nii.gz"), nibabel.load(theirs))
+        (reference,) = folder.glob("*.nii")
+        assert_same_image(nibabel.load(run.results / f"exports/nifti/{array}.nii.gz"), nibabel.load(reference))
     for row in rows(workflow, "png", "files.csv"):
         data = (run.results / "exports/png" / row["file"]).read_bytes()
         voxels = stored(workflow, row["array"])
-        at = tuple(int(row[axis]) for axis in "tz" if row[axis])
-        frame = np.moveaxis(voxels[at], 0, -1) if voxels[at].ndim == 3 else voxels[at]
+        index = tuple(int(row[axis]) for axis in "tz" if row[axis])
+        frame = np.moveaxis(voxels[index], 0, -1) if voxels[index].ndim == 3 else voxels[index]
         assert np.array_equal(imagecodecs.png_decode(data).astype(np.int64) - int(row["offset"]), frame)
         if frame.ndim == 2 or row["bit_depth"] == "8":
             assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))).astype(np.int64) - int(row["offset"]), frame)
 
 
-# ---- What is done again, and what is not
+# ---- Incremental exports
 
 
 def written(workflow: Workflow, rule: str) -> int:
@@ -313,7 +317,7 @@ def inodes(workflow: Workflow) -> dict[str, int]:
     return {str(path.relative_to(exports)): path.stat().st_ino for path in exports.rglob("*/*/*") if path.is_file()}
 
 
-def test_only_what_changed_is_exported_again(mine: Workflow, tmp_path: Path) -> None:
+def test_only_changed_series_are_exported_again(mine: Workflow, tmp_path: Path) -> None:
     assert export(mine, *TARGETS).nothing_to_do
     before = inodes(mine)
     # A new series, in a source that lies elsewhere.
@@ -324,12 +328,12 @@ def test_only_what_changed_is_exported_again(mine: Workflow, tmp_path: Path) -> 
     assert [written(mine, rule) for rule in TARGETS] == [1, 1, 1, 1]
     after = inodes(mine)
     assert before.items() <= after.items() and len(after) > len(before)
-    # One that is gone leaves the exports in a run that asks for none.
-    gone = {array for array, name in names(mine).items() if name == "signed"}
+    # A series that was deleted is removed from the exports by a run without export targets.
+    removed = {array for array, name in names(mine).items() if name == "signed"}
     shutil.rmtree(mine.source / "signed")
     mine.run()
-    series = {array.split("/")[0] for array in gone}
-    assert not [path for path in inodes(mine) if any(one in path for one in series)]
+    series = {array.split("/")[0] for array in removed}
+    assert not [path for path in inodes(mine) if any(series_id in path for series_id in series)]
     assert not list((mine.results / "exports/npz").glob(f"{series.pop()}*"))
     assert not (mine.results / "exports/png/export.json").exists()
     export(mine, *TARGETS)
@@ -340,10 +344,10 @@ def test_only_what_changed_is_exported_again(mine: Workflow, tmp_path: Path) -> 
     assert tree(other) == tree(mine)
 
 
-def test_a_lost_file_is_made_anew_by_the_run_that_asks_for_it(mine: Workflow, launch: Launch) -> None:
+def test_a_missing_file_is_rebuilt_by_a_run_with_its_target(mine: Workflow, launch: Launch) -> None:
     whole, before = tree(mine), inodes(mine)
-    lost = sorted((mine.results / "exports/png").glob("*/*/z0001.png"))[0]
-    lost.unlink()
+    missing = sorted((mine.results / "exports/png").glob("*/*/z0001.png"))[0]
+    missing.unlink()
     mine.write_config()
     assert launch(mine, "status").returncode == 0  # a run that asks for no export has nothing to do
     status = launch(mine, "status", "export_png")
@@ -352,7 +356,7 @@ def test_a_lost_file_is_made_anew_by_the_run_that_asks_for_it(mine: Workflow, la
     (mine.results / "exports/npz/report.csv").unlink()
     export(mine, *TARGETS)
     assert tree(mine) == whole and (written(mine, "export_png"), written(mine, "export_npz")) == (1, 0)
-    series = lost.parts[-3]
+    series = missing.parts[-3]
     assert all(inode == before[path] for path, inode in inodes(mine).items() if series not in path)
 
 
@@ -401,7 +405,7 @@ def test_a_damaged_array_is_not_exported(mine: Workflow) -> None:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """A finished dataset of more series than are published at once, and its export."""
+    """A finished dataset with more series than one group of publishing, and its export."""
     workflow = Workflow(tmp_path_factory.mktemp("many"), environment={"DICOMZARR_KEY": "k" * 32})
     for number in range(70):
         add(workflow.source, f"series {number}", [noise(str(number), 0, 0, 4095, "<u2", (256, 256))], 12)
@@ -418,7 +422,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_the_same_command_goes_on_after_a_kill(many: Workflow, tmp_path: Path, moment: str) -> None:
+def test_the_same_command_continues_after_a_kill(many: Workflow, tmp_path: Path, moment: str) -> None:
     whole = tree(many)
     shutil.copytree(many.folder, tmp_path / "mine", symlinks=True, ignore=shutil.ignore_patterns("source"))
     workflow = Workflow(tmp_path / "mine", many.config, many.environment)
@@ -441,7 +445,7 @@ def test_the_same_command_goes_on_after_a_kill(many: Workflow, tmp_path: Path, m
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert moment != MOMENTS[0] or not (workflow.results / "exports/png/export.json").exists()  # it came in time
+    assert moment != MOMENTS[0] or not (workflow.results / "exports/png/export.json").exists()  # the kill came in time
     export(workflow, "export_png")
     assert tree(workflow) == whole
     left = [path for path in workflow.results.rglob("*") if "temporary" in path.parts[:-1] or ".partial" in path.name]
@@ -455,26 +459,30 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def with_text(path: Path) -> None:
+def add_text_chunk(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:33] + chunk(b"tEXt", b"Comment\0Zyxwolfhound description") + data[33:])
 
 
-def with_name(path: Path) -> None:
+def add_file_name(path: Path) -> None:
     data = gzip.decompress(path.read_bytes())
     with open(path, "wb") as file, gzip.GzipFile("Zyxwolfhound description", "wb", fileobj=file) as stream:
         stream.write(data)
 
 
-def with_member(path: Path) -> None:
+def add_member(path: Path) -> None:
     with np.load(path) as archive:
         np.savez_compressed(path, **archive, note=np.array("Zyxwolfhound description"))
 
 
-def test_exports_are_searched_for_identities(mine: Workflow, launch: Launch) -> None:
+def test_exports_are_searched_for_identifiers(mine: Workflow, launch: Launch) -> None:
     mine.write_config()
     clean = {}
-    for kind, plant in (("png/*/*/*.png", with_text), ("nifti/*/*.nii.gz", with_name), ("npz/*.npz", with_member)):
+    for kind, plant in (
+        ("png/*/*/*.png", add_text_chunk),
+        ("nifti/*/*.nii.gz", add_file_name),
+        ("npz/*.npz", add_member),
+    ):
         path = sorted((mine.results / "exports").glob(kind))[0]
         clean[path] = path.read_bytes()
         plant(path)

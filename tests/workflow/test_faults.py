@@ -1,4 +1,4 @@
-"""Errors of the disk and kills at named instants: nothing looks whole that is not, and the same command heals all."""
+"""Disk errors and kills at chosen instants: no record is false, and the next run of the same command completes."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import SourceChanged
 
-CALLS = ("write", "fsync", "rename", "open", "read")  # read: to open a file to read it
+CALLS = ("write", "fsync", "rename", "open", "read")  # read: opening a file for reading
 ERRORS = {"ENOSPC": 28, "EIO": 5, "EDQUOT": 122, "EACCES": 13}
-LASTING = ("ENOSPC", "EDQUOT")  # a full disk stays full; the others come once
-# One of each call and each error in CI; where all is asked for, each at each of the first 40 calls, and later ones of
-# a whole run at steps that meet every job.
+PERSISTENT = ("ENOSPC", "EDQUOT")  # a full disk stays full; other errors occur once
+# Short form: each call and each error once. Full form: each error at each of the first 40 calls, then at every sixth
+# call, so that every job is hit.
 SOME = [
     ("write", "ENOSPC", 3), ("write", "EIO", 31), ("fsync", "EIO", 9), ("rename", "EDQUOT", 17), ("open", "EACCES", 22),
     ("open", "EIO", 12), ("read", "EIO", 40),
 ]  # fmt: skip
 COUNTS = [*range(1, 41), *range(43, 600, 6)]
 FAULTS = [(call, error, count) for call in CALLS for error in ERRORS for count in COUNTS] if FULL else SOME
-# Before (1) and after (2) the Nth fsync and rename of a run: each point of publication, to the last.
-KILLS = [(call, how, n) for call in ("fsync", "rename") for how in "12" for n in range(1, 201)]
+# Before (1) and after (2) the Nth fsync or rename of a run: every step of publishing.
+KILLS = [(call, when, n) for call in ("fsync", "rename") for when in "12" for n in range(1, 201)]
 KILLS = KILLS if FULL else [("fsync", "1", 14), ("fsync", "2", 25), ("rename", "1", 12), ("rename", "2", 23)]
-# Opening the Nth file of the source, or all from then on: for their headers first, then for their pixels.
+# Opening the Nth file of the source, or all from then on; files are opened for headers first, then for pixels.
 OPENINGS = [(error, count, always) for error in ("EIO", "EACCES") for count in range(1, 41) for always in (False, True)]
 OPENINGS = OPENINGS if FULL else [("EIO", 14, True)]
 SECRET = "Made^Up"
 
-_calls: dict[str, int] = {}  # how many calls of a kind a whole run has, once that is known
+_calls: dict[str, int] = {}  # number of calls of each kind in a run, once known
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, forks: Forks | None) -
 
 @pytest.fixture
 def victim(workflow: Workflow, undisturbed: tuple[Path, str], forks: Forks | None) -> Iterator[Workflow]:
-    """A workflow on that source whose results lie where the shim looks; where there are thousands, none is kept."""
+    """A workflow on that source; in the full form, with thousands of tests, its folder is deleted afterwards."""
     workflow.config = {"source": str(undisturbed[0]), "results": str(workflow.results)}
     workflow.forks = forks
     yield workflow
@@ -67,21 +67,21 @@ def victim(workflow: Workflow, undisturbed: tuple[Path, str], forks: Forks | Non
         shutil.rmtree(workflow.folder)
 
 
-def disturbed(workflow: Workflow, shim: Path, call: str, count: int, **faults: str) -> Run:
-    """Run once with faults; skipped where a whole run has fewer such calls."""
+def run_with_counted_fault(workflow: Workflow, shim: Path, call: str, count: int, **faults: str) -> Run:
+    """Run once with a fault at the given call; skip the test if a run has fewer such calls."""
     if count > _calls.get(call, count):
         pytest.skip("a whole run has fewer such calls")
-    done = strained(workflow, shim, FAULT_CALL=call, FAULT_AT=str(count), **faults)
-    seen = int.from_bytes((workflow.folder / "count").read_bytes(), "little")
-    if seen < count:
+    done = run_with_faults(workflow, shim, FAULT_CALL=call, FAULT_AT=str(count), **faults)
+    calls = int.from_bytes((workflow.folder / "count").read_bytes(), "little")
+    if calls < count:
         assert FULL and done.process.returncode == 0, "the run has fewer such calls: nothing was tested"
-        _calls[call] = seen
+        _calls[call] = calls
         pytest.skip("a whole run has fewer such calls")
     return done
 
 
-def strained(workflow: Workflow, shim: Path, **faults: str) -> Run:
-    """Run once with faults; the shim kills the whole group of the run."""
+def run_with_faults(workflow: Workflow, shim: Path, **faults: str) -> Run:
+    """Run once with faults that the preloaded library injects."""
     workflow.write_config()
     counter = workflow.folder / "count"
     counter.write_bytes(bytes(8))
@@ -90,30 +90,31 @@ def strained(workflow: Workflow, shim: Path, **faults: str) -> Run:
 
 
 def false_records(results: Results) -> list[str]:
-    """Return the files that a record of any kind speaks for and that are not as it says."""
-    found = []
+    """Return the files that differ from the claim of a record."""
+    false_files = []
     for record in results.records.glob("extract_batch/*/*.json"):
         for name, (size, digest) in SeriesRecord.load(record).claimed_files().items():
             path = results.images / name
             if not path.exists() or path.stat().st_size != size or files.sha256_of(path) != digest:
-                found.append(name)
+                false_files.append(name)
     for record in [*results.records.glob("*.json"), *results.records.glob("*_batch/*.json")]:
         for name, (size, digest) in rule_record.load_common(record).claims.items():
             path = results.root / name
             if not path.exists() or path.stat().st_size != size or digest not in ("", files.sha256_of(path)):
-                found.append(name)
-    return found
+                false_files.append(name)
+    return false_files
 
 
-def looks_whole_only_if_it_is(results: Results, digest: str) -> None:
-    """Nothing has a record or a seal that is not as it says."""
+def assert_records_and_seal_are_true(results: Results, digest: str) -> None:
+    """Check that every claim of a record is true, and the seal if there is one."""
     assert not false_records(results)
     if verify_dataset.verify(results).good or results.sealed.exists():
         assert dataset_digest(results.dataset) == digest
         assert json_files.read_json(results.sealed)["digest"] == digest
 
 
-def heals(workflow: Workflow, digest: str) -> None:
+def assert_next_run_completes(workflow: Workflow, digest: str) -> None:
+    """Check that the next run builds the dataset with this digest."""
     assert workflow.run().sealed["digest"] == digest
     assert dataset_digest(workflow.results / "dataset") == digest
     assert verify_dataset.verify(Results(workflow.results)).good
@@ -122,64 +123,66 @@ def heals(workflow: Workflow, digest: str) -> None:
 
 
 @pytest.mark.parametrize(("call", "error", "count"), FAULTS)
-def test_an_error_of_the_disk_fails_the_run_and_the_next_one_heals(
+def test_a_disk_error_fails_the_run_and_the_next_run_completes_the_dataset(
     victim: Workflow, shim: Path, undisturbed: tuple[Path, str], call: str, error: str, count: int
 ) -> None:
-    always = {"FAULT_ALWAYS": "1"} if error in LASTING else {}
-    done = disturbed(victim, shim, call, count, FAULT_ERRNO=str(ERRORS[error]), **always)
+    always = {"FAULT_ALWAYS": "1"} if error in PERSISTENT else {}
+    done = run_with_counted_fault(victim, shim, call, count, FAULT_ERRNO=str(ERRORS[error]), **always)
     assert SECRET not in done.output
-    looks_whole_only_if_it_is(Results(victim.results), undisturbed[1])
-    if done.process.returncode == 0:  # a benchmark, a log or a note of progress; the dataset must be whole
+    assert_records_and_seal_are_true(Results(victim.results), undisturbed[1])
+    if (
+        done.process.returncode == 0
+    ):  # the fault hit a benchmark, a log or a note of progress: the dataset must be complete
         assert verify_dataset.verify(Results(victim.results)).good
-    heals(victim, undisturbed[1])
+    assert_next_run_completes(victim, undisturbed[1])
 
 
 @pytest.mark.parametrize(("error", "count", "always"), OPENINGS)
-def test_a_source_that_cannot_be_opened_is_read_by_the_next_run(
+def test_source_files_that_cannot_be_opened_are_read_by_the_next_run(
     victim: Workflow, shim: Path, undisturbed: tuple[Path, str], error: str, count: int, *, always: bool
 ) -> None:
-    lasts = {"FAULT_ALWAYS": "1"} if always else {}
-    done = disturbed(
-        victim, shim, "read", count, FAULT_BELOW=str(undisturbed[0]), FAULT_ERRNO=str(ERRORS[error]), **lasts
+    always_options = {"FAULT_ALWAYS": "1"} if always else {}
+    done = run_with_counted_fault(
+        victim, shim, "read", count, FAULT_BELOW=str(undisturbed[0]), FAULT_ERRNO=str(ERRORS[error]), **always_options
     )
     assert SECRET not in done.output and not false_records(Results(victim.results))
     if done.process.returncode == 0:
-        ends = [reason for _, reason in done.outcome().values()]
-        assert len(ends) == 9 and set(ends) <= {"", "unreadable_file"}
-        assert (done.sealed["digest"] == undisturbed[1]) == (set(ends) == {""})
-        assert error == "EACCES" or always or set(ends) == {""}  # asked for once more
-    heals(victim, undisturbed[1])
+        outcomes = [reason for _, reason in done.outcome().values()]
+        assert len(outcomes) == 9 and set(outcomes) <= {"", "unreadable_file"}
+        assert (done.sealed["digest"] == undisturbed[1]) == (set(outcomes) == {""})
+        assert error == "EACCES" or always or set(outcomes) == {""}  # retried
+    assert_next_run_completes(victim, undisturbed[1])
     assert victim.run().nothing_to_do
 
 
-@pytest.mark.parametrize(("call", "how", "count"), KILLS)
+@pytest.mark.parametrize(("call", "when", "count"), KILLS)
 def test_a_kill_at_a_point_of_publication_loses_nothing(
-    victim: Workflow, shim: Path, undisturbed: tuple[Path, str], call: str, how: str, count: int
+    victim: Workflow, shim: Path, undisturbed: tuple[Path, str], call: str, when: str, count: int
 ) -> None:
-    done = disturbed(victim, shim, call, count, FAULT_KILL=how)
+    done = run_with_counted_fault(victim, shim, call, count, FAULT_KILL=when)
     assert done.process.returncode == -9
-    looks_whole_only_if_it_is(Results(victim.results), undisturbed[1])
-    heals(victim, undisturbed[1])
+    assert_records_and_seal_are_true(Results(victim.results), undisturbed[1])
+    assert_next_run_completes(victim, undisturbed[1])
 
 
-def test_a_series_that_kills_its_process_is_tried_alone_then_set_aside(
+def test_a_series_that_kills_its_process_is_retried_by_itself_then_quarantined(
     victim: Workflow, shim: Path, undisturbed: tuple[Path, str]
 ) -> None:
-    workflow, deadly = victim, ids_of({"series-1"}).pop()
-    first = strained(workflow, shim, FAULT_DIE=f"/{deadly}/")
+    workflow, series_id = victim, ids_of({"series-1"}).pop()
+    first = run_with_faults(workflow, shim, FAULT_DIE=f"/{series_id}/")
     assert first.process.returncode == 1 and not (workflow.results / "dataset/dataset.json").exists()
-    second = strained(workflow, shim, FAULT_DIE=f"/{deadly}/")
+    second = run_with_faults(workflow, shim, FAULT_DIE=f"/{series_id}/")
     assert second.process.returncode == 0, second.output
-    table = workflow.run()
-    assert table.nothing_to_do
-    ends = [(row["outcome"], row["reason"], row["series_id"]) for row in table.table("private/files.csv")]
-    assert ends.count(("quarantined", "decoder_died", deadly)) == 3
-    assert sum(outcome == "extracted" for outcome, _, _ in ends) == 6
+    run = workflow.run()
+    assert run.nothing_to_do
+    outcomes = [(row["outcome"], row["reason"], row["series_id"]) for row in run.table("private/files.csv")]
+    assert outcomes.count(("quarantined", "decoder_died", series_id)) == 3
+    assert sum(outcome == "extracted" for outcome, _, _ in outcomes) == 6
     assert not list((workflow.results / "private/attempts").iterdir())
-    assert workflow.run(paranoid=True).sealed["digest"] == undisturbed[1]  # with more memory: tried again
+    assert workflow.run(paranoid=True).sealed["digest"] == undisturbed[1]  # retried, as by a user who adds memory
 
 
-def test_a_series_that_met_a_fault_of_ours_is_tried_again_when_its_batch_has_work(
+def test_a_series_with_an_internal_error_is_retried_when_its_batch_runs_again(
     workflow: Workflow, tmp_path: Path
 ) -> None:
     workflow.project = copy_of_the_project(tmp_path / "project")
@@ -187,14 +190,16 @@ def test_a_series_that_met_a_fault_of_ours_is_tried_again_when_its_batch_has_wor
     edit(
         workflow.project / "scripts/dicomzarr/stages/extract_batch/batch.py", "return extract(", bug + "return extract("
     )
-    unlucky = ids_of({"series-1"}).pop()
+    series_id = ids_of({"series-1"}).pop()
     for number in range(2):
         save_series(workflow.source / str(number), f"series-{number}", 3)
-    workflow.environment["BUG"] = unlucky
-    ends = workflow.run().outcome()
-    assert [ends[path] for path in sorted(ends)] == [("extracted", "")] * 3 + [("quarantined", "internal_error")] * 3
+    workflow.environment["BUG"] = series_id
+    outcomes = workflow.run().outcome()
+    assert [outcomes[path] for path in sorted(outcomes)] == [("extracted", "")] * 3 + [
+        ("quarantined", "internal_error")
+    ] * 3
     log = next((workflow.results / "logs/extract_batch").iterdir()).read_text()
-    assert f"series {unlucky}: internal_error, ZeroDivisionError at batch:" in log and SECRET not in log
+    assert f"series {series_id}: internal_error, ZeroDivisionError at batch:" in log and SECRET not in log
     del workflow.environment["BUG"]
     assert workflow.run().nothing_to_do
     save_series(workflow.source / "2", "series-2", 3)
@@ -204,7 +209,7 @@ def test_a_series_that_met_a_fault_of_ours_is_tried_again_when_its_batch_has_wor
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 @pytest.mark.parametrize("kilobytes", range(24, 400, 8) if FULL else [32, 64])  # the log of a job, an array
-def test_a_full_disk_fails_the_run_by_its_name_and_room_heals_it(
+def test_a_full_disk_fails_the_run_with_its_message_and_space_lets_it_continue(
     victim: Workflow, undisturbed: tuple[Path, str], kilobytes: int
 ) -> None:
     workflow = victim
@@ -214,25 +219,25 @@ def test_a_full_disk_fails_the_run_by_its_name_and_room_heals_it(
         pytest.skip("mounting is not allowed here")
     try:
         full = workflow.run(ok=False)
-        looks_whole_only_if_it_is(Results(workflow.results), undisturbed[1])
+        assert_records_and_seal_are_true(Results(workflow.results), undisturbed[1])
         if full.process.returncode == 0 and FULL:
             pytest.skip("a whole run has room enough")
         assert full.process.returncode != 0 and "No space left on device" in full.output
         assert "Traceback" not in full.output
         assert SECRET not in full.output
         subprocess.run(["mount", "-o", "remount,size=64m", str(workflow.results)], check=True)
-        heals(workflow, undisturbed[1])
+        assert_next_run_completes(workflow, undisturbed[1])
     finally:
         subprocess.run(["umount", "-l", str(workflow.results)], check=True)
 
 
 @pytest.mark.parametrize(("first", "lost"), [(12, 1), (9, 4), (7, 0)])
-def test_a_file_whose_stat_the_disk_does_not_give_has_a_row_and_most_of_them_stop_the_run(
+def test_files_without_a_stat_are_quarantined_and_too_many_stop_the_run(
     victim: Workflow, undisturbed: tuple[Path, str], shim: Path, first: int, lost: int
 ) -> None:
-    """Three folders are asked for first, then nine files; an error that does not come again is none."""
+    """The stat of three folders is read first, then of nine files; an error that occurs once is retried."""
     source = {"FAULT_BELOW": str(undisturbed[0].resolve()), "FAULT_ERRNO": "5", "FAULT_CALL": "stat"}
-    run = strained(victim, shim, FAULT_AT=str(first), FAULT_ALWAYS="1", **source)
+    run = run_with_faults(victim, shim, FAULT_AT=str(first), FAULT_ALWAYS="1", **source)
     if not lost:  # more than `largest_drop` of all entries
         assert run.process.returncode == 1 and "6 of 9 entries the disk does not say" in run.output
         assert not (victim.results / "dataset").exists() and "Traceback" not in run.output
@@ -243,28 +248,30 @@ def test_a_file_whose_stat_the_disk_does_not_give_has_a_row_and_most_of_them_sto
         assert [end for end in outcomes.values() if end != ("extracted", "")] == [
             ("quarantined", "unreadable_file")
         ] * lost
-    heals(victim, undisturbed[1])
-    run = strained(victim, shim, FAULT_AT="5", **source)
+    assert_next_run_completes(victim, undisturbed[1])
+    run = run_with_faults(victim, shim, FAULT_AT="5", **source)
     assert run.nothing_to_do
 
 
-def test_a_file_that_changes_during_the_run_costs_its_series_alone(
+def test_a_file_that_changes_during_the_run_affects_only_its_series(
     workflow: Workflow, undisturbed: tuple[Path, str]
 ) -> None:
     shutil.copytree(undisturbed[0], workflow.source)
     workflow.run("--until", "plan_batches")
     os.utime(next((workflow.source / "1").iterdir()))
-    # A new run would see the change in its scan: the core alone is as one that had begun before.
+    # A new run would see the change in its scan: the stage by itself acts like a run that started before the change.
     batch = next((workflow.results / "private/plans").glob("*-*.json"))
     results = Results(workflow.results)
-    said = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
+    extract_options = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
     with pytest.raises(SourceChanged, match="1 series of the source"):
-        extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), said)
-    assert len(list((results.records / "extract_batch").glob("*/*.json"))) == 2  # the others are published
+        extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), extract_options)
+    assert len(list((results.records / "extract_batch").glob("*/*.json"))) == 2  # the other series are published
     assert workflow.run().sealed["digest"] == undisturbed[1]
 
 
-def test_a_file_that_never_rests_costs_itself_alone(workflow: Workflow, undisturbed: tuple[Path, str]) -> None:
+def test_a_file_that_changes_all_the_time_affects_only_itself(
+    workflow: Workflow, undisturbed: tuple[Path, str]
+) -> None:
     shutil.copytree(undisturbed[0], workflow.source)
     path, stop = next((workflow.source / "1").iterdir()), threading.Event()
 
@@ -280,12 +287,14 @@ def test_a_file_that_never_rests_costs_itself_alone(workflow: Workflow, undistur
         stop.set()
         busy.join()
     assert run.process.returncode == 1 and "changed_while_reading: 1 file of the source" in run.output
-    assert len(list((workflow.results / "private/records/check_batch").glob("*/*.json"))) == 3  # all are published
+    assert (
+        len(list((workflow.results / "private/records/check_batch").glob("*/*.json"))) == 3
+    )  # all series are published
     assert not (workflow.results / "dataset/dataset.json").exists()
     assert workflow.run().sealed["digest"] == undisturbed[1]
 
 
-def test_a_file_that_the_disk_does_not_give_costs_itself_alone(
+def test_a_file_that_the_disk_cannot_read_affects_only_itself(
     workflow: Workflow, undisturbed: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(undisturbed[0], workflow.source)
@@ -300,11 +309,11 @@ def test_a_file_that_the_disk_does_not_give_costs_itself_alone(
     monkeypatch.setattr(os, "pread", fail)
     batch = next((workflow.results / "private/plans").glob("*-*.json"))
     results = Results(workflow.results)
-    said = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
-    done = extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), said)
+    extract_options = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
+    done = extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), extract_options)
     assert done.counts["extracted"] == 3
     records = [SeriesRecord.load(path) for path in results.records.glob("extract_batch/*/*.json")]
-    lost = [(file.path, file.outcome, file.reason) for one in records for file in one.files if file.reason]
+    lost = [(file.path, file.outcome, file.reason) for record in records for file in record.files if file.reason]
     assert lost == [(f"1/{bad.name}", "quarantined", "unreadable_file")]
     monkeypatch.undo()
     assert workflow.run().sealed["digest"] == undisturbed[1]

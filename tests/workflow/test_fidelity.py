@@ -1,4 +1,4 @@
-"""Every transfer syntax, pixel layout and kind of series of the made-up cases, through the workflow in one run."""
+"""Run the workflow once on made-up cases of every transfer syntax, pixel layout and kind of series."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import zarr
 from conftest import Run, Workflow
-from made_up_cases import CASES, Made
-from readers import assert_read_alike
+from made_up_cases import CASES, FlowCase
+from readers import assert_readers_agree
 
 from dicomzarr.dicom.transfer_syntaxes import DECODED
 from dicomzarr.records.series_record import SeriesRecord
@@ -30,27 +30,27 @@ class Results:
 
     @cached_property
     def outcomes(self) -> dict[str, dict[str, dict[str, str]]]:
-        found: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+        rows: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
         for row in self.run.table("private/files.csv"):
             name, _, file = unquote(row["path"]).partition("/")
-            found[name][file] = row
-        return found
+            rows[name][file] = row
+        return rows
 
     @cached_property
     def frames(self) -> dict[str, dict[tuple[str, int], dict[str, str]]]:
-        found: dict[str, dict[tuple[str, int], dict[str, str]]] = defaultdict(dict)
+        rows: dict[str, dict[tuple[str, int], dict[str, str]]] = defaultdict(dict)
         for row in self.run.table("private/frames.csv"):
             name, _, file = unquote(row["path"]).partition("/")
-            found[name][file, int(row["frame"])] = row
-        return found
+            rows[name][file, int(row["frame"])] = row
+        return rows
 
-    def arrays(self, case: Made) -> list[str]:
+    def arrays(self, case: FlowCase) -> list[str]:
         return sorted({row["array"] for row in self.frames[case.name].values()})
 
     def attributes(self, array: str) -> dict[str, Any]:
         path = self.run.results / "dataset/images.zarr" / array / "zarr.json"
-        found: dict[str, Any] = json.loads(path.read_text())["attributes"]
-        return found
+        attributes: dict[str, Any] = json.loads(path.read_text())["attributes"]
+        return attributes
 
     def axes(self, array: str) -> str:
         return "".join(axis["name"] for axis in self.attributes(array)["ome"]["multiscales"][0]["axes"])
@@ -83,28 +83,28 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=str)
-def test_case(results: Results, case: Made) -> None:
+def test_case(results: Results, case: FlowCase) -> None:
     outcomes = results.outcomes[case.name]
     assert set(outcomes) == set(case.files)
-    for name, reason in case.aside.items():
+    for name, reason in case.not_extracted.items():
         assert outcomes[name]["reason"] == reason
     extracted = {name for name, row in outcomes.items() if row["outcome"] == "extracted"}
-    if case.one_of:
-        assert len(extracted & case.one_of) == 1
-        assert all(outcomes[name]["reason"] == "duplicate" for name in case.one_of - extracted)
-    assert extracted - case.one_of == set(case.voxels) - case.one_of
+    if case.copies:
+        assert len(extracted & case.copies) == 1
+        assert all(outcomes[name]["reason"] == "duplicate" for name in case.copies - extracted)
+    assert extracted - case.copies == set(case.voxels) - case.copies
 
     frames = results.frames[case.name]
     for name in sorted(extracted):
         voxels = case.voxels[name]
         assert {number for file, number in frames if file == name} == set(range(len(voxels)))
-        for number, want in enumerate(voxels):
-            got = results.frame(frames[name, number])
-            assert got.dtype == want.dtype.newbyteorder("<")
+        for number, expected in enumerate(voxels):
+            frame = results.frame(frames[name, number])
+            assert frame.dtype == expected.dtype.newbyteorder("<")
             if case.tolerance:
-                assert np.abs(got.astype(np.int64) - want.astype(np.int64)).max() <= case.tolerance
+                assert np.abs(frame.astype(np.int64) - expected.astype(np.int64)).max() <= case.tolerance
             else:
-                assert got.shape == want.shape and got.tobytes() == np.ascontiguousarray(want).tobytes()
+                assert frame.shape == expected.shape and frame.tobytes() == np.ascontiguousarray(expected).tobytes()
     for key, (t, z) in case.places.items():
         assert (frames[key]["t"], frames[key]["z"]) == tuple("" if n is None else str(n) for n in (t, z))
 
@@ -115,16 +115,16 @@ def test_case(results: Results, case: Made) -> None:
     if case.axes:
         assert {results.axes(array) for array in arrays} == {case.axes}
     facts = results.attributes(arrays[0])["dicomzarr"] if arrays else {}
-    for key, want in case.facts.items():
-        assert facts.get(key) == want, key
+    for key, expected in case.facts.items():
+        assert facts.get(key) == expected, key
 
 
-def test_every_transfer_syntax_went_through(results: Results) -> None:
-    found: set[str] = set()
+def test_every_transfer_syntax_is_extracted(results: Results) -> None:
+    syntaxes: set[str] = set()
     for case in CASES.values():
         for array in results.arrays(case):
-            found.update(results.attributes(array)["dicomzarr"]["transfer_syntax"])
-    assert found == set(DECODED)
+            syntaxes.update(results.attributes(array)["dicomzarr"]["transfer_syntax"])
+    assert syntaxes == set(DECODED)
 
 
 def test_every_frame_of_a_syntax_with_two_decoders_was_compared(results: Results) -> None:
@@ -132,14 +132,14 @@ def test_every_frame_of_a_syntax_with_two_decoders_was_compared(results: Results
     for path in (results.run.results / "dataset/provenance/extract_batch").glob("*.jsonl"):
         for line in path.read_text().splitlines():
             for volume in json.loads(line)["volumes"]:
-                for said, number in volume["cross_checks"].items():
-                    counts[said] += number
-    assert not [said for said in counts if said.startswith("refused")]
-    agreed = {said.split()[1] for said in counts if said.startswith("agreed")}
+                for outcome, number in volume["cross_checks"].items():
+                    counts[outcome] += number
+    assert not [outcome for outcome in counts if outcome.startswith("refused")]
+    agreed = {outcome.split()[1] for outcome in counts if outcome.startswith("agreed")}
     assert agreed == {"pillow", "jpegsof3", "dicomzarr-jpegls", "dicomzarr-rle", "openjph", "libdeflate"}
 
 
-def test_what_the_reports_say_of_values(results: Results) -> None:
+def test_depth_reports_ranges_and_padding(results: Results) -> None:
     depth = {row["array"]: row for row in results.run.table("dataset/reports/depth.csv")}
     assert {row["read_back"] for row in depth.values()} == {"exact"}
     (outside,) = results.arrays(CASES["outside the declared range"])
@@ -160,7 +160,7 @@ def test_what_the_reports_say_of_values(results: Results) -> None:
         ("4 frames declared of 3", 3, 4),
     ],
 )
-def test_a_number_of_frames_that_lies_is_recorded_with_both_numbers(
+def test_a_false_number_of_frames_is_recorded_with_both_numbers(
     results: Results, name: str, found: int, needed: int
 ) -> None:
     records = (results.run.results / "private/records/extract_batch").glob("*/*.json")
@@ -171,6 +171,6 @@ def test_a_number_of_frames_that_lies_is_recorded_with_both_numbers(
     assert f"{file.reason}, found {found}, needed {needed}" in logs
 
 
-def test_every_array_is_valid_and_read_alike_by_three_readers(results: Results) -> None:
+def test_every_array_is_valid_and_three_readers_agree(results: Results) -> None:
     arrays = sorted({array for case in CASES.values() for array in results.arrays(case)})
-    assert assert_read_alike(results.run.results / "dataset/images.zarr", arrays) == len(arrays) > 200
+    assert assert_readers_agree(results.run.results / "dataset/images.zarr", arrays) == len(arrays) > 200

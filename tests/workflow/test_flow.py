@@ -1,4 +1,4 @@
-"""The main job on made-up files: right pixels, right order, right accounts, and the contract of every file."""
+"""One run on made-up files: correct pixels, order, tables and records, and the columns of every table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SLICES = 5
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """One run on a source with two good series, one bad slice and files that are no images."""
+    """A run on a source with two good series, one damaged slice, and files that are not images."""
     workflow = Workflow(tmp_path_factory.mktemp("flow"), environment={"DICOMZARR_KEY": "k" * 32})
     source = workflow.source
     save_series(source / "alpha", "alpha", SLICES)
@@ -48,7 +48,7 @@ def test_every_entry_has_one_row(flow: Run) -> None:
     assert outcome["%2Dleading%0Anewline"] == ("ignored", "not_dicom")
     assert outcome["empty.dcm"] == ("ignored", "empty_file")
     assert outcome["link.dcm"] == ("ignored", "symbolic_link")
-    assert Counter(said for said, _ in outcome.values()) == {"extracted": 2 * SLICES, "quarantined": 1, "ignored": 4}
+    assert Counter(word for word, _ in outcome.values()) == {"extracted": 2 * SLICES, "quarantined": 1, "ignored": 4}
 
 
 def test_manifest_holds_the_paths_of_regular_files_only(flow: Run) -> None:
@@ -77,7 +77,7 @@ def test_attributes_describe_the_volume(flow: Run) -> None:
     assert facts["modality"] == "CT" and facts["lossy"] is False and facts["decoder"] == ["native"]
 
 
-def test_a_bad_slice_flags_its_volume(flow: Run) -> None:
+def test_a_damaged_slice_flags_its_volume(flow: Run) -> None:
     by_frames = {row["frames_expected"]: row for row in flow.table("dataset/reports/size.csv")}
     assert by_frames["6"]["frames_written"] == "5"
     assert by_frames["6"]["verdict"] == "warn" and "incomplete" in by_frames["6"]["flags"]
@@ -96,7 +96,7 @@ def test_a_bad_slice_flags_its_volume(flow: Run) -> None:
         ("dataset/reports/outcomes.csv", csv_tables.OUTCOMES),
     ],
 )
-def test_every_table_keeps_the_contract(flow: Run, name: str, columns: tuple[str, ...]) -> None:
+def test_every_table_has_its_columns_sorted_by_key(flow: Run, name: str, columns: tuple[str, ...]) -> None:
     text = (flow.results / name).read_bytes()
     rows = flow.table(name)
     assert text.endswith(b"\n") and b"\r" not in text
@@ -107,13 +107,15 @@ def test_every_table_keeps_the_contract(flow: Run, name: str, columns: tuple[str
 
 def test_outcomes_sum_to_files(flow: Run) -> None:
     counted = Counter(flow.outcome().values())
-    said = {(row["outcome"], row["reason"]): int(row["files"]) for row in flow.table("dataset/reports/outcomes.csv")}
-    assert said == counted
-    assert {reason for _, reason in said if reason} <= set(REASONS)
-    assert all(REASONS[reason].outcome == outcome for outcome, reason in said if reason)
+    reported = {
+        (row["outcome"], row["reason"]): int(row["files"]) for row in flow.table("dataset/reports/outcomes.csv")
+    }
+    assert reported == counted
+    assert {reason for _, reason in reported if reason} <= set(REASONS)
+    assert all(REASONS[reason].outcome == outcome for outcome, reason in reported if reason)
 
 
-def test_depth_and_size_say_what_the_array_holds(flow: Run) -> None:
+def test_depth_and_size_describe_the_array(flow: Run) -> None:
     size = {row["array"]: row for row in flow.table("dataset/reports/size.csv")}
     for row in flow.table("dataset/reports/depth.csv"):
         pixels = zarr.open_array(str(flow.results / "dataset/images.zarr" / row["array"] / "0"), mode="r")[...]
@@ -127,15 +129,17 @@ def test_depth_and_size_say_what_the_array_holds(flow: Run) -> None:
         assert int(size[row["array"]]["expected_bytes"]) == pixels.nbytes
 
 
-def test_private_things_are_private(flow: Run) -> None:
+def test_private_files_are_readable_by_their_owner_alone(flow: Run) -> None:
     private = flow.results / "private"
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
-    loose = [path for path in private.rglob("*") if path.is_file() and stat.S_IMODE(path.stat().st_mode) != 0o600]
-    assert not loose
-    assert not (private / "key").exists()  # the key came from the environment and is never written down
+    readable_by_others = [
+        path for path in private.rglob("*") if path.is_file() and stat.S_IMODE(path.stat().st_mode) != 0o600
+    ]
+    assert not readable_by_others
+    assert not (private / "key").exists()  # the key came from the environment and is never written to a file
 
 
-def test_every_rule_leaves_a_record_a_log_and_a_benchmark(flow: Run) -> None:
+def test_every_rule_writes_a_record_a_log_and_a_benchmark(flow: Run) -> None:
     provenance = flow.results / "dataset" / "provenance"
     rules = {path.stem for path in (Path(__file__).parents[2] / "rules").glob("*.smk")}
     rules -= {"common", "check_gate", "join_labels"}  # the last two only where the configuration asks for them
@@ -146,41 +150,41 @@ def test_every_rule_leaves_a_record_a_log_and_a_benchmark(flow: Run) -> None:
         for kind in ("logs", "benchmarks"):
             assert list((flow.results / kind).glob(f"{rule}.*")) + list((flow.results / kind / rule).glob("*.*"))
     for path in provenance.glob("*.json"):
-        said = json.loads(path.read_text())
-        assert said["rule"] == path.stem and re.fullmatch(r"[0-9a-f]{16}", said["params"]["code"])
-        assert {"software", "inputs", "outputs", "counts"} <= set(said)
+        record = json.loads(path.read_text())
+        assert record["rule"] == path.stem and re.fullmatch(r"[0-9a-f]{16}", record["params"]["code"])
+        assert {"software", "inputs", "outputs", "counts"} <= set(record)
 
 
-def test_provenance_by_series_lies_under_the_first_two_digits(flow: Run) -> None:
+def test_provenance_of_series_is_filed_by_the_first_two_digits_of_the_id(flow: Run) -> None:
     for rule in ("extract_batch", "check_batch"):
         lines = {}
         for path in (flow.results / "dataset/provenance" / rule).glob("*.jsonl"):
             for line in path.read_text().splitlines():
-                said = json.loads(line)
-                assert said["series_id"].startswith(path.stem)
-                lines[said["series_id"]] = said
+                record = json.loads(line)
+                assert record["series_id"].startswith(path.stem)
+                lines[record["series_id"]] = record
         assert set(lines) == {row["series_id"] for row in flow.table("dataset/volumes.csv")}
 
 
 def test_the_seal_is_the_digest_of_the_files(flow: Run) -> None:
     dataset = flow.results / "dataset"
-    found = {}
+    digests = {}
     for path in dataset.rglob("*"):
         if path.is_file() and path.name != "dataset.json":
-            found[str(path.relative_to(dataset))] = hashlib.sha256(path.read_bytes()).hexdigest()
+            digests[str(path.relative_to(dataset))] = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def digest(paths: list[str]) -> str:
-        return hashlib.sha256("".join(f"{p}\0{found[p]}\n" for p in sorted(paths)).encode()).hexdigest()
+        return hashlib.sha256("".join(f"{p}\0{digests[p]}\n" for p in sorted(paths)).encode()).hexdigest()
 
-    data = [p for p in found if p != "reports/report.html" and not p.startswith("provenance/")]
+    data = [p for p in digests if p != "reports/report.html" and not p.startswith("provenance/")]
     assert flow.sealed["digest"] == digest(data)
-    assert flow.sealed["seal"] == digest(list(found))
+    assert flow.sealed["seal"] == digest(list(digests))
     assert {"schema_version", "key_check", "counts", "config", "software"} <= set(flow.sealed)
     assert flow.sealed["counts"]["arrays"] == 2
 
 
-@pytest.mark.parametrize("seconds", [-(10**9), 253370764800])  # of 1938 and of 9999, which ext4 has not
-def test_any_year_may_stand_on_a_file(workflow: Workflow, tmp_path: Path, seconds: int) -> None:
+@pytest.mark.parametrize("seconds", [-(10**9), 253370764800])  # of 1938 and of 9999, which ext4 cannot store
+def test_a_file_may_have_a_modification_time_in_any_year(workflow: Workflow, tmp_path: Path, seconds: int) -> None:
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else tmp_path))
     try:

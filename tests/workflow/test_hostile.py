@@ -1,4 +1,4 @@
-"""One run over a folder full of traps: each is set aside as what it is, each good file is exact, nothing gets out."""
+"""One run over hostile files: each gets an acceptable reason, good files are exact, no canary leaves `private/`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Trapped:
     folder: Path
     traps: Traps
     code: int
-    is_ordinary: bool  # whether permissions bound it
+    is_ordinary: bool  # whether file permissions applied to it
     peak: float  # MiB of the largest process
     output: str
 
@@ -70,7 +70,7 @@ def may_run(user: int) -> bool:
 
 
 def run_as(user: int | None, folder: Path, wrapper: Sequence[str] = ()) -> Trapped:
-    """Write the traps and run the workflow on them; a user other than this one needs root to be so."""
+    """Write the hostile files and run the workflow on them; for another user this process must be root."""
     traps = write(folder / "source")
     config: dict[str, Any] = {"source": "source", "results": "results"}
     config |= {"burned_in": "keep", "burned_in_reason": REASON}
@@ -79,28 +79,28 @@ def run_as(user: int | None, folder: Path, wrapper: Sequence[str] = ()) -> Trapp
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     for name in ("home", "temporary"):
         (folder / name).mkdir()
-    who: dict[str, Any] = {}
+    credentials: dict[str, Any] = {}
     if user is not None:
         subprocess.run(["chown", "-hR", f"{user}:{user}", folder], check=True)
-        who = {"user": user, "group": user, "extra_groups": []}
+        credentials = {"user": user, "group": user, "extra_groups": []}
     environment = os.environ | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "temporary"), "DICOMZARR_KEY": KEY}
     environment |= {"XDG_CACHE_HOME": str(folder / "home"), "MPLCONFIGDIR": str(folder / "home")}
     command = [*wrapper, sys.executable, "-c", PEAK, sys.executable, "-m", "snakemake"]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--cores", "2", "--configfile", "config.yaml"]
     run = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False, **who
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False, **credentials
     )
-    said, _, peak = run.stdout.rpartition("PEAK ")
+    printed, _, peak = run.stdout.rpartition("PEAK ")
     code, kilobytes = json.loads(peak)
     is_ordinary = bool(wrapper) or user is not None or os.geteuid() != 0
-    return Trapped(folder, traps, code, is_ordinary, kilobytes / 1024, said + run.stderr)
+    return Trapped(folder, traps, code, is_ordinary, kilobytes / 1024, printed + run.stderr)
 
 
 @pytest.fixture(scope="module", params=["this user", "ordinary user"])
 def trapped(request: pytest.FixtureRequest) -> Iterator[Trapped]:
-    """Return the run of this user and, if that is root, of one whom permissions bind.
+    """Return the run of this user and, if this is root, also that of an ordinary user.
 
-    That is another user where one can read this checkout and start this Python, else root without capabilities.
+    The latter is another user if it can read this checkout and start this Python, else root without capabilities.
     """
     user, wrapper = None, []
     if request.param == "ordinary user":
@@ -110,7 +110,7 @@ def trapped(request: pytest.FixtureRequest) -> Iterator[Trapped]:
             user = NOBODY
         else:
             wrapper = [sys.executable, "-c", WITHOUT_CAPABILITIES]
-    folder = Path(tempfile.mkdtemp(prefix="dicomzarr-traps-"))  # pytest's own is closed to others
+    folder = Path(tempfile.mkdtemp(prefix="dicomzarr-traps-"))  # other users cannot read pytest's own
     folder.chmod(0o755)
     try:
         yield run_as(user, folder, wrapper)
@@ -121,7 +121,7 @@ def trapped(request: pytest.FixtureRequest) -> Iterator[Trapped]:
         shutil.rmtree(folder)
 
 
-def test_the_traps_are_many(trapped: Trapped) -> None:
+def test_there_are_many_hostile_files_and_canaries(trapped: Trapped) -> None:
     traps = trapped.traps
     assert traps.hostile >= 200 and len(traps.voxels) >= 30 and len(traps.canaries) > 1000
     planted = {vr for _, vr in text_tags()}
@@ -133,33 +133,35 @@ def test_the_run_succeeds_in_little_memory(trapped: Trapped) -> None:
     assert trapped.peak < 1024
 
 
-def test_every_path_is_in_its_class(trapped: Trapped) -> None:
+def test_every_path_has_an_acceptable_reason(trapped: Trapped) -> None:
     rows = {row["path"]: row["reason"] for row in trapped.table("private/files.csv")}
     expected = dict(trapped.traps.expected)
-    if trapped.is_ordinary:  # sees no more of a closed folder than that it is there
+    if trapped.is_ordinary:  # it cannot read the entries of a closed folder
         del expected["entries/closed/file"]
         expected["entries/closed"] = frozenset({"unreadable_folder"})
         closed = [path for path in expected if re.fullmatch(r"entries/(unreadable|listed( |%20)only/file)", path)]
         assert len(closed) == 2
         expected |= dict.fromkeys(closed, frozenset({"unreadable_file"}))
     assert set(rows) == set(expected)
-    wrong = {path: (rows[path], sorted(fits)) for path, fits in expected.items() if rows[path] not in fits}
-    assert not wrong
+    unexpected = {
+        path: (rows[path], sorted(reasons)) for path, reasons in expected.items() if rows[path] not in reasons
+    }
+    assert not unexpected
     assert "internal_error" not in rows.values()
 
 
 def test_every_good_file_is_exact(trapped: Trapped) -> None:
-    places = {row["path"]: row for row in trapped.table("private/frames.csv")}
+    frames = {row["path"]: row for row in trapped.table("private/frames.csv")}
     for path, voxels in trapped.traps.voxels.items():
-        row = places[path]
+        row = frames[path]
         stored = zarr.open_array(str(trapped.results / "dataset/images.zarr" / row["array"] / "0"), mode="r")[...]
         assert isinstance(stored, np.ndarray)
-        wanted = np.moveaxis(voxels, -1, 0) if voxels.ndim == 3 else voxels
-        assert stored.dtype == wanted.dtype and row["t"] == row["z"] == ""
-        np.testing.assert_array_equal(stored, wanted)
+        expected = np.moveaxis(voxels, -1, 0) if voxels.ndim == 3 else voxels
+        assert stored.dtype == expected.dtype and row["t"] == row["z"] == ""
+        np.testing.assert_array_equal(stored, expected)
 
 
-def test_nothing_gets_out(trapped: Trapped) -> None:
+def test_no_canary_leaves_the_private_folder(trapped: Trapped) -> None:
     folder = trapped.folder
     digests = []
     for path in trapped.traps.voxels:
@@ -170,11 +172,11 @@ def test_nothing_gets_out(trapped: Trapped) -> None:
     assert not leaks(outside, trapped.results / "private", tuple(digests))
     assert not pattern().search(trapped.output.encode())
     private = trapped.results / "private"
-    assert len(leaks([private], Path("/nowhere"))) > 3  # the scan can find
+    assert len(leaks([private], Path("/nowhere"))) > 3  # the search works
     assert {path.stat().st_mode & 0o077 for path in [private, *private.rglob("*")] if not path.is_symlink()} == {0}
 
 
-def test_nothing_planted_was_run_or_written_elsewhere(trapped: Trapped) -> None:
+def test_no_planted_code_ran_and_no_file_was_written_elsewhere(trapped: Trapped) -> None:
     folder = trapped.folder
     assert not [path for path in folder.rglob("*") if path.name == PWNED]
     assert {path.name for path in folder.iterdir()} == {
@@ -183,7 +185,7 @@ def test_nothing_planted_was_run_or_written_elsewhere(trapped: Trapped) -> None:
 
 
 def test_no_file_took_long(trapped: Trapped) -> None:
-    """The system ends a process whose header or frame takes more than its seconds; and all files together take few."""
+    """No file reached the time limit, after which its process is killed, and no job took long."""
     rows = trapped.table("private/files.csv")
     assert not [row["path"] for row in rows if row["reason"] == "timeout"]
     seconds = {}

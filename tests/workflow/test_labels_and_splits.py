@@ -1,4 +1,4 @@
-"""Labels and splits through the real workflow: what they touch, what they leave, and what does not get out."""
+"""Labels and splits: they change tables but no array, and only label values leave `private/`."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def kinds(run: Run) -> list[str]:
 
 
 def arrays(workflow: Workflow) -> dict[str, tuple[int, int]]:
-    found = [path for path in (workflow.results / "dataset/images.zarr").glob("*/**/*") if path.is_file()]
-    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+    paths = [path for path in (workflow.results / "dataset/images.zarr").glob("*/**/*") if path.is_file()]
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
 
 
-def test_labels_and_splits_touch_no_array(labelled: Workflow, launch: Launch, tmp_path: Path) -> None:
+def test_labels_and_splits_change_no_array(labelled: Workflow, launch: Launch, tmp_path: Path) -> None:
     first = labelled.run()
     before, digest = arrays(labelled), first.sealed["digest"]
     rows = first.table("dataset/volumes.csv")
@@ -82,25 +82,27 @@ def test_labels_and_splits_touch_no_array(labelled: Workflow, launch: Launch, tm
     assert work(third) == nothing
     assert [row["split"] for row in third.table("dataset/volumes.csv")].count("holdout") == 1
     assert arrays(labelled) == before
-    # From scratch it is the same, and without labels as if there had never been any.
+    # A run from scratch gives the same; without labels nothing of them remains.
     other = Workflow(tmp_path / "other", {**labelled.config, "source": str(labelled.source)}, labelled.environment)
     write(other, (labelled.folder / "labels.csv").read_text())
     assert other.run().sealed["seal"] == labelled.run().sealed["seal"]
-    bare = labelled.run(labels=[], splits={})
+    without_labels = labelled.run(labels=[], splits={})
     assert not (labelled.results / "dataset/reports/labels.csv").exists()
-    assert {row["split"] for row in bare.table("dataset/volumes.csv")} == {""}
-    assert bare.jobs("extract_batch") == 0
+    assert {row["split"] for row in without_labels.table("dataset/volumes.csv")} == {""}
+    assert without_labels.jobs("extract_batch") == 0
     assert launch(labelled, "verify").returncode == 0
     assert arrays(labelled) == before
 
 
-def test_only_label_values_get_out_and_findings_can_be_gated(labelled: Workflow) -> None:
+def test_only_label_values_leave_the_private_folder_and_findings_can_be_gated(labelled: Workflow) -> None:
     write(labelled, "p,kind,note\npatient-series-0,benign,Zyxwolfnote\nZyxwolfid,malignant,\n")
     run = labelled.run(ok=False, gate={"labels_unmatched": 0, "label_conflicts": 0})
     assert run.process.returncode != 0 and "gate.labels_unmatched: found 1, allowed 0" in run.output
-    found = {(row["label"], row["finding"]): int(row["series"]) for row in run.table("dataset/reports/labels.csv")}
-    assert found["kind", "labels_unmatched"] == 1 and found["kind", "images_unlabelled"] == 3
-    assert found["ward", "images_unlabelled"] == 0
+    series_count = {
+        (row["label"], row["finding"]): int(row["series"]) for row in run.table("dataset/reports/labels.csv")
+    }
+    assert series_count["kind", "labels_unmatched"] == 1 and series_count["kind", "images_unlabelled"] == 3
+    assert series_count["ward", "images_unlabelled"] == 0
     assert "Zyxwolfid" in (labelled.results / "private/labels/details.csv").read_text()
     outside = [p for p in labelled.results.rglob("*") if "private" not in p.relative_to(labelled.results).parts]
     outside += list((labelled.folder / ".snakemake").rglob("*"))
@@ -113,7 +115,7 @@ def test_only_label_values_get_out_and_findings_can_be_gated(labelled: Workflow)
     assert ">benign<" in page.read_text()
 
 
-def test_a_value_outside_of_the_vocabulary_stops_the_run_before_any_work(labelled: Workflow) -> None:
+def test_a_value_that_is_not_allowed_stops_the_run_before_any_work(labelled: Workflow) -> None:
     write(labelled, "p,kind,note\npatient-series-0,Zyxwolf,\n")
     run = labelled.run(ok=False)
     assert run.process.returncode != 0
@@ -123,33 +125,35 @@ def test_a_value_outside_of_the_vocabulary_stops_the_run_before_any_work(labelle
 
 
 def headers(source: Path) -> dict[str, tuple[str, ...]]:
-    """Return path, folder, series, study and patient of each file of the corpus, as pydicom reads them."""
+    """Return path, folder, series, study and patient of each file of the corpus, read with pydicom."""
     import pydicom
 
-    found = {}
-    for path in sorted(each for each in source.rglob("*") if each.is_file()):
+    rows = {}
+    for path in sorted(entry for entry in source.rglob("*") if entry.is_file()):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-            except Exception:  # whatever it cannot read has no identifiers
+            except Exception:  # a file that it cannot read has no identifiers
                 header = pydicom.Dataset()
         name = path.relative_to(source).as_posix()
         keys = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID")
-        found[name] = (name, name.rpartition("/")[0], *(str(header.get(key) or "") for key in keys))
-    return found
+        rows[name] = (name, name.rpartition("/")[0], *(str(header.get(key) or "") for key in keys))
+    return rows
 
 
 def test_the_corpus_with_a_made_up_label_file_of_each_kind(workflow: Workflow, corpus: Path) -> None:
-    """Every label of every volume, and every count of the report, as worked out from the headers by pydicom."""
-    known, kinds = headers(corpus / "dicom"), ("path", "folder", "series", "study", "patient")
-    said: dict[str, dict[str, str]] = {}
-    for place, kind in enumerate(kinds):
-        keys = sorted({each[place] for each in known.values() if each[place]})[:: 1 if kind == "folder" else 2]
+    """Compare every label and every count of the report with those computed from headers read with pydicom."""
+    headers_of, kinds = headers(corpus / "dicom"), ("path", "folder", "series", "study", "patient")
+    value_of: dict[str, dict[str, str]] = {}
+    for column, kind in enumerate(kinds):
+        keys = sorted({entry[column] for entry in headers_of.values() if entry[column]})[
+            :: 1 if kind == "folder" else 2
+        ]
         keys.append(f"no such {kind}")
-        said[kind] = {key: f"v{number % 2}" for number, key in enumerate(keys)}
+        value_of[kind] = {key: f"v{number % 2}" for number, key in enumerate(keys)}
         with open(workflow.folder / f"{kind}.csv", "w", newline="", encoding="utf-8-sig") as stream:
-            csv.writer(stream, delimiter=";").writerows([("key", "value"), *said[kind].items()])
+            csv.writer(stream, delimiter=";").writerows([("key", "value"), *value_of[kind].items()])
     files = [
         {
             "file": f"{kind}.csv",
@@ -159,36 +163,36 @@ def test_the_corpus_with_a_made_up_label_file_of_each_kind(workflow: Workflow, c
         }
         for kind in kinds
     ]
-    tops = ["media", "pydicom", "charset"]
-    labels = [*files, {"folder": 1, "name": "top", "values": tops}]
+    top_folders = ["media", "pydicom", "charset"]
+    labels = [*files, {"folder": 1, "name": "top", "values": top_folders}]
     run = workflow.run(source=str(corpus / "dicom"), labels=labels, burned_in="skip", splits={"fractions": {"all": 1}})
     rows, members = run.table("dataset/volumes.csv"), defaultdict(set)
     for row in run.table("private/files.csv"):
         members[row["series_id"]].add(unquote(row["path"]))
-    speaks: dict[str, set[str]] = defaultdict(set)  # of each kind, the keys that some image has
+    present_keys: dict[str, set[str]] = defaultdict(set)  # by kind, the keys that some image has
     counts: dict[tuple[str, str], int] = defaultdict(int)
     expected: dict[str, dict[str, str]] = {}
     for series in {row["series_id"] for row in rows}:
         expected[series] = {}
-        for place, kind in enumerate((*kinds, "top")):
-            keys = {known[path][place] for path in members[series]} if kind != "top" else set()
+        for column, kind in enumerate((*kinds, "top")):
+            keys = {headers_of[path][column] for path in members[series]} if kind != "top" else set()
             if kind == "folder":
                 keys |= {"/".join(key.split("/")[:end]) for key in keys for end in range(1, key.count("/") + 1)}
-            values = {said[kind][key] for key in keys & set(said[kind])} if kind != "top" else set()
-            values |= {path.split("/")[0] for path in members[series]} & set(tops) if kind == "top" else set()
-            speaks[kind] |= keys
+            values = {value_of[kind][key] for key in keys & set(value_of[kind])} if kind != "top" else set()
+            values |= {path.split("/")[0] for path in members[series]} & set(top_folders) if kind == "top" else set()
+            present_keys[kind] |= keys
             expected[series][f"label_{kind}"] = values.pop() if len(values) == 1 else ""
             finding = "images_unlabelled" if not values else "label_conflicts"
             counts[kind, "matched" if expected[series][f"label_{kind}"] else finding] += 1
     for row in rows:
         assert expected[row["series_id"]].items() <= row.items()
-    found: dict[tuple[str, str], int] = defaultdict(int)
+    series_count: dict[tuple[str, str], int] = defaultdict(int)
     for row in run.table("dataset/reports/labels.csv"):
-        found[row["label"], row["finding"]] += int(row["series"])
+        series_count[row["label"], row["finding"]] += int(row["series"])
     for kind in kinds:
-        counts[kind, "labels_unmatched"] = len(set(said[kind]) - speaks[kind])
-        assert counts[kind, "labels_unmatched"] > 1  # what is nowhere, and some of what was set aside
-    assert {key: number for key, number in found.items() if number} == {k: n for k, n in counts.items() if n}
+        counts[kind, "labels_unmatched"] = len(set(value_of[kind]) - present_keys[kind])
+        assert counts[kind, "labels_unmatched"] > 1  # keys of no file, and keys of files that were not extracted
+    assert {key: number for key, number in series_count.items() if number} == {k: n for k, n in counts.items() if n}
     assert counts["folder", "label_conflicts"] > 0 and counts["top", "images_unlabelled"] > 0
     page = (run.results / "dataset/reports/report.html").read_text()
     assert "Labels and splits" in page and "label_conflicts" not in page

@@ -1,4 +1,4 @@
-"""A job that its queue starts late touches nothing that a newer run made."""
+"""A job that its queue starts after its run has ended changes nothing."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def state(results: Path) -> dict[str, tuple[str, int]]:
-    """Return content and time of every file and folder below the results, but for the lock files."""
-    found = {}
+    """Return content and modification time of every file and folder of the results, except lock files."""
+    states = {}
     for path in sorted(results.rglob("*")):
         if path.name not in LOCKS:
             content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            found[str(path.relative_to(results))] = (content, path.stat().st_mtime_ns)
-    return found
+            states[str(path.relative_to(results))] = (content, path.stat().st_mtime_ns)
+    return states
 
 
 def start(workflow: Workflow, queue: Queue) -> subprocess.Popen[bytes]:
@@ -59,13 +59,13 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def test_a_job_that_starts_late_touches_nothing(workflow: Workflow) -> None:
-    """One that its queue had not started when its run was killed, and that begins after another run has ended."""
+def test_a_job_that_starts_after_its_run_ended_changes_nothing(workflow: Workflow) -> None:
+    """Its run was killed while it was in the queue, and it starts after another run has ended."""
     workflow.config = {"batch": {"series": 2, "megabytes": 512}}
     for number in range(3):
         save_series(workflow.source / str(number), f"series-{number}", 3)
-    late = 'case "$script" in *index_headers*) touch "{folder}/closed" ;; esac'
-    queue = Queue(workflow.folder, prelude=late.replace("{folder}", str(workflow.folder / "queue")))
+    close_queue = 'case "$script" in *index_headers*) touch "{folder}/closed" ;; esac'
+    queue = Queue(workflow.folder, prelude=close_queue.replace("{folder}", str(workflow.folder / "queue")))
     process = start(workflow, queue)
     try:
         wait_until(lambda: any("index_headers" in script for script in queue.scripts()))
@@ -74,7 +74,7 @@ def test_a_job_that_starts_late_touches_nothing(workflow: Workflow) -> None:
     before_late = len(queue.ended())
     sealed = workflow.run().sealed
     before = state(workflow.results)
-    assert "private/run.json" not in before  # the run has ended: what it left behind in a queue is late as well
+    assert "private/run.json" not in before  # the run has ended: its jobs that are still in a queue are refused too
     queue.open()
     wait_until(lambda: len(queue.ended()) == len(queue.scripts()))
     assert set(queue.ended()[before_late:]) == {1}

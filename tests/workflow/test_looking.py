@@ -87,7 +87,7 @@ def test_every_bit_flip_cut_and_deletion_is_found(mine: Workflow) -> None:
     assert verify_dataset.verify(results).good
 
 
-def test_verify_lists_and_repairs_just_what_is_wrong(mine: Workflow, launch: Launch) -> None:
+def test_verify_lists_and_repairs_exactly_the_damaged_files(mine: Workflow, launch: Launch) -> None:
     good = launch(mine, "verify", "--json")
     assert good.returncode == 0 and json.loads(good.stdout)["good"], good.stderr
     dataset = mine.results / "dataset"
@@ -117,7 +117,7 @@ def test_verify_lists_and_repairs_just_what_is_wrong(mine: Workflow, launch: Lau
     assert len(list((mine.results / "private/surplus").rglob("stray"))) == 1
 
 
-def test_verify_reads_what_the_next_run_would_rest_on(mine: Workflow) -> None:
+def test_verify_reads_the_private_files_that_the_next_run_uses(mine: Workflow) -> None:
     mine.run()  # a copy: every inode is another one
     before, results = mine.sealed(), Results(mine.results)
     wanted = (
@@ -137,7 +137,7 @@ def test_verify_reads_what_the_next_run_would_rest_on(mine: Workflow) -> None:
     assert mine.run().sealed == before
 
 
-def harm(path: Path, how: str, generator: random.Random) -> None:
+def damage_or_replace(path: Path, how: str, generator: random.Random) -> None:
     """Damage a file as `damage` does, or put in its place a folder, or a link to a copy."""
     if how not in ("folder", "link"):
         damage(path, how, generator)
@@ -153,7 +153,7 @@ def harm(path: Path, how: str, generator: random.Random) -> None:
 
 
 @pytest.mark.parametrize("how", ["flip", "cut", "delete", "link", "folder"] if FULL else ["folder"])
-def test_one_repair_heals_every_kind_of_file_at_once(mine: Workflow, how: str) -> None:
+def test_one_repair_restores_every_kind_of_file_at_once(mine: Workflow, how: str) -> None:
     """One file of each kind; not logs, locks and notes, on which nothing rests, and not both marks of the key."""
     before, results, kinds = mine.sealed(), Results(mine.results), dict[str, Path]()
     for path in sorted([*results.dataset.rglob("*"), *results.private.rglob("*")]):
@@ -163,13 +163,13 @@ def test_one_repair_heals_every_kind_of_file_at_once(mine: Workflow, how: str) -
     assert len(kinds) > 40
     for number, path in enumerate(kinds.values()):
         if path.name != "key_check.json":
-            harm(path, how, random.Random(number))
+            damage_or_replace(path, how, random.Random(number))
     verify_dataset.schedule_repair(results, verify_dataset.verify(results))
     assert mine.run().sealed == before
     assert verify_dataset.verify(results).good and mine.run().nothing_to_do
 
 
-def test_repair_passes_no_array_over_whose_batch_has_no_record(mine: Workflow) -> None:
+def test_repair_includes_arrays_whose_batch_record_is_damaged(mine: Workflow) -> None:
     before, results = mine.sealed(), Results(mine.results)
     array = min(results.images.glob("*/*/0/c/0/0/0"))
     batch = next(p for p in (results.records / "extract_batch").glob("*.json") if array.parts[-7] in p.read_text())
@@ -187,7 +187,7 @@ def test_repair_passes_no_array_over_whose_batch_has_no_record(mine: Workflow) -
 
 
 @pytest.mark.parametrize("place", ["dataset/dataset.json", *(["private/key_check.json"] if FULL else [])])
-def test_a_damaged_mark_of_the_key_does_not_refuse_the_right_key(mine: Workflow, place: str) -> None:
+def test_a_damaged_key_check_does_not_refuse_the_correct_key(mine: Workflow, place: str) -> None:
     before = mine.sealed()
     path = mine.results / place
     path.write_bytes(path.read_bytes().replace(before["key_check"].encode(), before["key_check"][::-1].encode()))
@@ -198,7 +198,7 @@ def test_a_damaged_mark_of_the_key_does_not_refuse_the_right_key(mine: Workflow,
 
 
 @pytest.mark.parametrize("name", ["private/headers.jsonl", "private/plans/*-*.json"])
-def test_a_job_refuses_what_is_damaged_and_the_next_run_makes_it_anew(mine: Workflow, name: str) -> None:
+def test_a_job_refuses_a_damaged_input_and_the_next_run_rebuilds_it(mine: Workflow, name: str) -> None:
     mine.run()
     before, path = mine.sealed(), min(mine.results.glob(name))
     flip(path, whole=True)
@@ -209,7 +209,7 @@ def test_a_job_refuses_what_is_damaged_and_the_next_run_makes_it_anew(mine: Work
     assert verify_dataset.verify(Results(mine.results)).good
 
 
-def test_a_run_that_was_interrupted_leaves_no_seal(mine: Workflow) -> None:
+def test_an_incomplete_run_leaves_no_seal(mine: Workflow) -> None:
     mine.run()
     before = mine.sealed()
     mine.run("--until", "index_headers")
@@ -229,7 +229,7 @@ def flip(path: Path, *, whole: bool = False) -> None:
     path.write_bytes(data)
 
 
-def test_verify_tells_an_unfinished_dataset_from_a_damaged_one(mine: Workflow) -> None:
+def test_verify_distinguishes_an_unfinished_dataset_from_a_damaged_one(mine: Workflow) -> None:
     results = Results(mine.results)
     (results.records / "seal_dataset.json").unlink()
     found = verify_dataset.verify(results)
@@ -248,7 +248,7 @@ def test_verify_needs_no_source_and_results(made: Workflow, tmp_path: Path, laun
 # ---- status
 
 
-def test_status_says_what_a_run_would_do_and_changes_nothing(mine: Workflow, launch: Launch) -> None:
+def test_status_lists_the_work_of_the_next_run_and_changes_nothing(mine: Workflow, launch: Launch) -> None:
     assert launch(mine, "status").returncode == 2  # a copy: every inode is another one
     mine.run()
     before = snapshot(mine.results)
@@ -274,7 +274,7 @@ def test_status_says_what_a_run_would_do_and_changes_nothing(mine: Workflow, lau
     assert done.returncode == 2 and "Extracting the pixels" in done.stdout and "configuration" in done.stdout
 
 
-def test_status_before_the_first_run_makes_nothing(workflow: Workflow, launch: Launch) -> None:
+def test_status_before_the_first_run_creates_no_folder(workflow: Workflow, launch: Launch) -> None:
     save_series(workflow.source, "alpha", 3)
     workflow.write_config()
     done = launch(workflow, "status")
@@ -282,7 +282,7 @@ def test_status_before_the_first_run_makes_nothing(workflow: Workflow, launch: L
     assert not workflow.results.exists()
 
 
-def test_status_says_that_a_run_is_active(mine: Workflow, launch: Launch) -> None:
+def test_status_reports_an_active_run(mine: Workflow, launch: Launch) -> None:
     code = "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
     code += "from dicomzarr.system import locks; locks.lock_run(Path(sys.argv[2]), 'noon'); "
     code += "print('held', flush=True); time.sleep(60)"
@@ -325,7 +325,7 @@ def read_only(mine: Workflow, request: pytest.FixtureRequest) -> Iterator[list[s
 
 
 @pytest.mark.parametrize("read_only", ["mount", "permissions"], indirect=True)
-def test_looking_needs_no_right_to_write(mine: Workflow, launch: Launch, read_only: list[str]) -> None:
+def test_status_verify_and_diff_need_no_write_permission(mine: Workflow, launch: Launch, read_only: list[str]) -> None:
     before, seen = {"before": read_only}, snapshot(mine.results)
     status, good = launch(mine, "status", **before), launch(mine, "verify", **before)
     assert (status.returncode, status.stdout) == (0, "Nothing to do\n"), status.stderr
@@ -344,7 +344,7 @@ def test_looking_needs_no_right_to_write(mine: Workflow, launch: Launch, read_on
 # ---- diff
 
 
-def test_diff_tells_what_was_added_grew_changed_and_went(mine: Workflow, launch: Launch, tmp_path: Path) -> None:
+def test_diff_lists_added_grown_changed_and_removed_volumes(mine: Workflow, launch: Launch, tmp_path: Path) -> None:
     shutil.copytree(mine.results / "dataset", tmp_path / "old")
     save_series(mine.source / "new", "new", 3)
     save(ct_slice("series-0", 3), mine.source / "folder 0" / "late.dcm")
@@ -368,7 +368,9 @@ def test_diff_tells_what_was_added_grew_changed_and_went(mine: Workflow, launch:
     assert launch(mine, "diff", "nowhere", config=False).returncode == 2
 
 
-def test_diff_says_when_only_the_account_of_the_source_differs(mine: Workflow, launch: Launch, tmp_path: Path) -> None:
+def test_diff_reports_that_only_the_counts_of_source_files_differ(
+    mine: Workflow, launch: Launch, tmp_path: Path
+) -> None:
     shutil.copytree(mine.results / "dataset", tmp_path / "old")
     first = min((mine.source / "folder 0").iterdir())
     shutil.copy(first, mine.source / "folder 0" / "a copy.dcm")

@@ -26,9 +26,9 @@ sys.exit(code)
 def sparse_file(path: Path, frames: int) -> None:
     """Write a multi-frame file whose pixels are a hole, but for the first and the last frame."""
     geometry = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "NumberOfFrames": frames}
-    one = ct_slice("sparse", 0, pixels=np.zeros((512, 512)), **geometry)
-    one.PixelData = b""
-    save(one, path)
+    dataset = ct_slice("sparse", 0, pixels=np.zeros((512, 512)), **geometry)
+    dataset.PixelData = b""
+    save(dataset, path)
     size = path.stat().st_size
     with open(path, "r+b") as stream:
         stream.seek(size - 4)
@@ -51,15 +51,15 @@ def peaks(folder: Path, frames: int) -> dict[str, float]:
         [sys.executable, "-c", PEAK, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    found = {"any": int(run.stdout) / 1024}
+    peak_of = {"any": int(run.stdout) / 1024}
     for rule in ("extract_batch", "check_batch"):
         for table in (workflow.results / "benchmarks" / rule).glob("*.tsv"):
             head, row = (line.split("\t") for line in table.read_text().splitlines())
-            found[rule] = max(found.get(rule, 0), float(row[head.index("max_rss")]))
+            peak_of[rule] = max(peak_of.get(rule, 0), float(row[head.index("max_rss")]))
     volumes = (workflow.results / "dataset/volumes.csv").read_text().splitlines()
     assert len(volumes) == 2 and f",{frames}x512x512," in volumes[1]
-    print(f"{frames} frames, {frames * FRAME // MIB} MiB: peak MiB {found}")
-    return found
+    print(f"{frames} frames, {frames * FRAME // MIB} MiB: peak MiB {peak_of}")
+    return peak_of
 
 
 @pytest.mark.slow

@@ -10,12 +10,12 @@ from dicoms import ct_slice, save, save_series
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 CASES: dict[str, tuple[dict[str, object], str]] = {
-    "said yes": ({"BurnedInAnnotation": "YES"}, "declared"),
-    "said no": ({"BurnedInAnnotation": "NO", "Modality": "US"}, ""),
+    "declared yes": ({"BurnedInAnnotation": "YES"}, "declared"),
+    "declared no": ({"BurnedInAnnotation": "NO", "Modality": "US"}, ""),
     "ultrasound": ({"Modality": "US"}, "ultrasound"),
     "photograph": ({"Modality": "XC"}, "photograph"),
     "secondary capture": ({"SOPClassUID": SECONDARY_CAPTURE, "Modality": "OT"}, "secondary_capture"),
-    "capture said no": ({"SOPClassUID": SECONDARY_CAPTURE, "BurnedInAnnotation": "NO"}, ""),
+    "capture declared no": ({"SOPClassUID": SECONDARY_CAPTURE, "BurnedInAnnotation": "NO"}, ""),
     "screen save": ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "screen_save"),
     "plain": ({}, ""),
 }
@@ -29,7 +29,7 @@ def build(workflow: Workflow) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
-    """The same source, skipped by default and then kept."""
+    """Two runs on one source: images at risk are skipped by default, and kept."""
     workflow = Workflow(tmp_path_factory.mktemp("policy"), environment={"DICOMZARR_KEY": "k" * 32})
     build(workflow)
     kept = Workflow(workflow.folder, {"results": "kept"}, workflow.environment).run()
@@ -37,21 +37,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_risky_kinds_are_skipped_unless_the_header_says_no(runs: tuple[Run, Run], name: str) -> None:
+def test_risky_kinds_are_skipped_unless_the_header_denies_burned_in_text(runs: tuple[Run, Run], name: str) -> None:
     expected = ("skipped", "burned_in_risk") if CASES[name][1] else ("extracted", "")
     assert runs[0].outcome()[f"{name}.dcm"] == expected
 
 
-def test_keep_keeps_all_and_records_why(runs: tuple[Run, Run]) -> None:
+def test_keep_extracts_all_and_records_the_reason(runs: tuple[Run, Run]) -> None:
     assert {outcome for outcome, _ in runs[1].outcome().values()} == {"extracted"}
     assert runs[1].sealed["config"]["burned_in"] == "keep" and runs[1].sealed["config"]["burned_in_reason"]
     assert "burned_in_reason" not in runs[0].sealed["config"]
     assert runs[1].table("dataset/reports/policy.csv") == []
 
 
-def test_the_report_says_how_many_of_which_kind_and_what_to_set(runs: tuple[Run, Run]) -> None:
-    said = {row["kind"]: row["files"] for row in runs[0].table("dataset/reports/policy.csv")}
-    assert said == {kind: "1" for _, kind in CASES.values() if kind}
+def test_the_report_counts_skipped_files_by_kind_and_names_the_option(runs: tuple[Run, Run]) -> None:
+    files_by_kind = {row["kind"]: row["files"] for row in runs[0].table("dataset/reports/policy.csv")}
+    assert files_by_kind == {kind: "1" for _, kind in CASES.values() if kind}
     page = html.unescape((runs[0].results / "dataset/reports/report.html").read_text())
     assert "5 files not extracted because text may be burned into the pixels" in page
     assert "burned_in: keep" in page and "1: ultrasound" in page

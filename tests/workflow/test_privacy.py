@@ -1,4 +1,4 @@
-"""Nothing found inside the source leaves the private folder."""
+"""No text, name or identifier of the source leaves the private folder."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ CANARIES = {
 FOLDERS = ("Canfolder Wolf Anna", "canfile-19370203.dcm")
 
 
-def planted(source: Path) -> list[str]:
-    """Write a series full of canaries, a broken file and files that are no images; return what must not be found."""
+def write_canaries(source: Path) -> list[str]:
+    """Write a series with canaries, and broken files; return the texts that must not leave `private/`."""
     texts = [*FOLDERS, "CANPRIVATE", "CANNESTED", "CANBROKEN", "CANMODALITY"]
     for value in CANARIES.values():
         texts += value if isinstance(value, list) else [value]
     texts = [text for text in texts if text not in ("ORIGINAL", "AXIAL")]
     for index in range(3):
-        one = ct_slice("canary", index, **CANARIES)
-        texts.append(str(one.SOPInstanceUID))
-        block = one.private_block(0x0099, "CANPRIVATE", create=True)
+        dataset = ct_slice("canary", index, **CANARIES)
+        texts.append(str(dataset.SOPInstanceUID))
+        block = dataset.private_block(0x0099, "CANPRIVATE", create=True)
         block.add_new(0x01, "LO", "CANPRIVATE")
         nested = Dataset()
         nested.PatientName = "CANNESTED"
-        one.RequestAttributesSequence = Sequence([nested])
+        dataset.RequestAttributesSequence = Sequence([nested])
         name = FOLDERS[1] if index == 0 else f"{index}.dcm"
-        save(one, source / FOLDERS[0] / name)
-    odd = ct_slice(
+        save(dataset, source / FOLDERS[0] / name)
+    unsupported = ct_slice(
         "canary odd", 0, PatientName="CANBROKEN", Modality="CANMODALITY", PhotometricInterpretation="CANPHOTO"
     )
-    save(odd, source / FOLDERS[0] / "odd.dcm")
+    save(unsupported, source / FOLDERS[0] / "odd.dcm")
     cut = save(ct_slice("canary cut", 0, PatientName="CANBROKEN"), source / FOLDERS[0] / "cut.dcm")
     cut.write_bytes(cut.read_bytes()[:-9])
     broken = save(ct_slice("canary broken", 0, PatientName="CANBROKEN"), source / FOLDERS[0] / "broken.dcm")
@@ -62,7 +62,7 @@ def planted(source: Path) -> list[str]:
 
 
 def forms(text: str) -> list[bytes]:
-    """Return the ways in which a text could hide in a file."""
+    """Return the encodings in which a file may contain a text."""
     raw = text.encode()
     return [
         raw,
@@ -75,25 +75,26 @@ def forms(text: str) -> list[bytes]:
 
 
 def hits(texts: list[str], data: bytes) -> list[str]:
+    """Return the texts that the data contain, in any encoding."""
     return [text for text in texts if any(form in data for form in forms(text))]
 
 
-def test_nothing_found_inside_the_source_gets_out(workflow: Workflow) -> None:
-    texts = planted(workflow.source)
+def test_no_text_of_the_source_leaves_the_private_folder(workflow: Workflow) -> None:
+    texts = write_canaries(workflow.source)
     run = workflow.run()
     outside = [p for p in workflow.results.rglob("*") if "private" not in p.relative_to(workflow.results).parts]
     outside += list((workflow.folder / ".snakemake").rglob("*"))
-    found = {}
+    leaking = {}
     for path in outside:
-        said = hits(texts, str(path.relative_to(workflow.folder)).encode())
-        said += hits(texts, path.read_bytes()) if path.is_file() else []
-        if said:
-            found[str(path.relative_to(workflow.folder))] = said
-    assert not found
+        texts_of_path = hits(texts, str(path.relative_to(workflow.folder)).encode())
+        texts_of_path += hits(texts, path.read_bytes()) if path.is_file() else []
+        if texts_of_path:
+            leaking[str(path.relative_to(workflow.folder))] = texts_of_path
+    assert not leaking
     assert not hits(texts, run.output.encode())
     assert len(outside) > 40
 
-    # The scan can find: what it looks for is in the private folder.
+    # The search works: it finds the texts in the private folder.
     private = b"".join(path.read_bytes() for path in (workflow.results / "private").rglob("*.csv"))
     assert set(FOLDERS) <= set(hits(texts, private))
     index = (workflow.results / "private/headers.jsonl").read_bytes()
@@ -101,7 +102,7 @@ def test_nothing_found_inside_the_source_gets_out(workflow: Workflow) -> None:
 
 
 def test_ids_differ_between_keys(workflow: Workflow, tmp_path: Path) -> None:
-    planted(workflow.source)
+    write_canaries(workflow.source)
     first = workflow.run()
     other = Workflow(tmp_path / "other", {"source": str(workflow.source)}, {"DICOMZARR_KEY": "q" * 40}).run()
     columns = ("series_id", "study_id", "subject_id", "array")
@@ -112,7 +113,7 @@ def test_ids_differ_between_keys(workflow: Workflow, tmp_path: Path) -> None:
 
 
 def test_a_lost_or_changed_key_stops_the_run(workflow: Workflow) -> None:
-    planted(workflow.source)
+    write_canaries(workflow.source)
     workflow.run()
     workflow.environment = {"DICOMZARR_KEY": "another key, also of 32 characters"}
     run = workflow.run(ok=False)
@@ -130,49 +131,49 @@ def test_a_lost_or_changed_key_stops_the_run(workflow: Workflow) -> None:
 
 
 def test_a_leak_stops_the_run_before_the_seal(workflow: Workflow, tmp_path: Path) -> None:
-    texts = planted(workflow.source)
+    texts = write_canaries(workflow.source)
     workflow.project = copy_of_the_project(tmp_path / "project")
     core = workflow.project / "scripts/dicomzarr"
-    right = 'log.info("series %s extracted", one.series_id)'
+    correct = 'log.info("series %s extracted", series.series_id)'
     edit(
         core / "stages/extract_batch/batch.py",
-        right,
-        'log.info("series %s extracted", one.parse().files[0]["facts"]["PatientID"])',
+        correct,
+        'log.info("series %s extracted", series.parse().files[0]["facts"]["PatientID"])',
     )
     run = workflow.run(ok=False)
     assert run.process.returncode != 0
     assert "check_privacy: value_in_file in results/logs/extract_batch/" in run.output
     assert not (workflow.results / "dataset/dataset.json").exists()
     assert not hits(texts, run.output.encode())
-    # The same command heals, once the leak is gone.
+    # The same command succeeds once the leak is fixed.
     edit(
         core / "stages/extract_batch/batch.py",
-        'log.info("series %s extracted", one.parse().files[0]["facts"]["PatientID"])',
-        right,
+        'log.info("series %s extracted", series.parse().files[0]["facts"]["PatientID"])',
+        correct,
     )
     assert workflow.run().sealed["counts"]["arrays"] > 0
     assert workflow.run().nothing_to_do
 
 
-def test_a_fault_of_the_scan_is_told_without_its_text(workflow: Workflow, tmp_path: Path) -> None:
-    planted(workflow.source)
+def test_an_internal_error_of_the_scan_is_reported_without_its_text(workflow: Workflow, tmp_path: Path) -> None:
+    write_canaries(workflow.source)
     workflow.project = copy_of_the_project(tmp_path / "project")
-    right = "    rows.sort(key=lambda row: row[0])\n    return rows"
-    edit(workflow.project / "scripts/dicomzarr/source/listing.py", right, "    raise ValueError(rows)")
+    correct = "    rows.sort(key=lambda row: row[0])\n    return rows"
+    edit(workflow.project / "scripts/dicomzarr/source/listing.py", correct, "    raise ValueError(rows)")
     run = workflow.run(ok=False)
     assert run.process.returncode == 1 and "Error: internal error, ValueError at listing:" in run.output
     assert "Traceback" not in run.output and not hits([*FOLDERS, "Canfolder"], run.output.encode())
 
 
-def test_a_label_may_be_called_as_its_folder(workflow: Workflow) -> None:
-    for place in ("Pneumothorax", "Ponyhof"):
-        save_series(workflow.source / place, place, 2)
+def test_a_label_value_may_be_the_name_of_its_folder(workflow: Workflow) -> None:
+    for folder in ("Pneumothorax", "Ponyhof"):
+        save_series(workflow.source / folder, folder, 2)
     labels = [{"folder": 1, "name": "finding", "values": ["Pneumothorax", "Ponyhof"]}]
     run = workflow.run(labels=labels, burned_in_reason="Images of Ponyhof are public")
     assert {row["label_finding"] for row in run.table("dataset/volumes.csv")} == {"Pneumothorax", "Ponyhof"}
 
 
-def test_what_is_written_after_the_last_job_is_searched_too(workflow: Workflow, launch: Launch) -> None:
+def test_files_written_after_the_last_job_are_searched_too(workflow: Workflow, launch: Launch) -> None:
     save_series(workflow.source, "alpha", 3, PatientName="Zyxwolf^Canaria")
     workflow.write_config()
     assert launch(workflow, "").returncode == 0
@@ -185,7 +186,7 @@ def test_what_is_written_after_the_last_job_is_searched_too(workflow: Workflow, 
     assert launch(workflow, "").returncode == 0
 
 
-def test_another_level_of_the_search_touches_no_array(workflow: Workflow) -> None:
+def test_another_level_of_the_privacy_check_changes_no_array(workflow: Workflow) -> None:
     save_series(workflow.source, "alpha", 3)
     first = workflow.run()
     second = workflow.run(check_privacy="full")
@@ -193,7 +194,7 @@ def test_another_level_of_the_search_touches_no_array(workflow: Workflow) -> Non
     assert first.sealed["digest"] == second.sealed["digest"]
 
 
-def test_the_private_folder_is_the_owners_alone_whatever_the_umask(workflow: Workflow) -> None:
+def test_the_private_folder_is_readable_by_its_owner_alone_whatever_the_umask(workflow: Workflow) -> None:
     save_series(workflow.source, "alpha", 3)
     home = workflow.folder / "home"
     home.mkdir()
@@ -222,7 +223,7 @@ def test_the_key_is_written_nowhere(workflow: Workflow) -> None:
         assert b"a key that only the environment knows".hex().encode() not in data
 
 
-def test_a_file_name_that_holds_a_standard_uid_is_no_alarm(workflow: Workflow) -> None:
+def test_a_standard_uid_in_a_file_name_is_no_finding(workflow: Workflow) -> None:
     for name in ("s0_1.2.840.10008.1.2.1.dcm", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1/Ponyhofer_1.dcm"):
         save(ct_slice(name, 0, InstitutionName="1.2.840.10008.1.2.1"), workflow.source / name.replace("2.1/", "2.1_/"))
     run = workflow.run()

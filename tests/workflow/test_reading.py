@@ -26,14 +26,14 @@ def test_epochs_over_the_demo_and_the_example(workflow: Workflow) -> None:
     size = {"y": 16, "x": 16}
     patches = DicomZarrDataset(run.results, sample="patch", patch=size, min_shape=size, patches_per_volume=3)
     for dataset, method in ((volumes, "spawn"), (slices, "fork"), (patches, "fork")):
-        alone = epoch(dataset, 0, method)
-        assert len(alone) == len(dataset)
+        expected = epoch(dataset, 0, method)
+        assert len(expected) == len(dataset)
         for workers in (2, 4):
-            assert epoch(dataset, workers, method) == alone
+            assert epoch(dataset, workers, method) == expected
 
     command = [sys.executable, str(ROOT / "examples" / "toy_network.py"), str(run.results)]
     trained = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(run.results))
     losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", trained.stdout)]
     assert losses[-1] < 0.1 * losses[0], trained.stdout + trained.stderr
-    right = re.search(r"right on (\d+)%", trained.stdout)
-    assert right and int(right[1]) > 65, trained.stdout
+    accuracy = re.search(r"right on (\d+)%", trained.stdout)
+    assert accuracy and int(accuracy[1]) > 65, trained.stdout

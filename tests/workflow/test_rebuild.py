@@ -1,4 +1,4 @@
-"""Equal inputs give equal bytes, and only new work is done."""
+"""Rebuilding: equal inputs give equal bytes, and only changed series are processed."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def built(workflow: Workflow, warm: Forks | None) -> Workflow:
 
 
 def from_scratch(workflow: Workflow, folder: Path, cores: int = 1) -> Run:
-    """Run on a copy of the source elsewhere, with other times, into an empty results folder."""
+    """Run on a copy of the source with other modification times, into an empty results folder."""
     shutil.copytree(workflow.source, folder / "source", copy_function=shutil.copy, symlinks=True)
     other = Workflow(folder, dict(workflow.config), workflow.environment)
     return other.run(cores=cores)
 
 
-def test_two_places_and_numbers_of_cores_give_one_digest(built: Workflow, tmp_path: Path) -> None:
+def test_the_digest_does_not_depend_on_folder_or_number_of_cores(built: Workflow, tmp_path: Path) -> None:
     first = json.loads((built.results / "dataset/dataset.json").read_text())
     other = from_scratch(built, tmp_path / "elsewhere").sealed
     assert (other["digest"], other["seal"]) == (first["digest"], first["seal"])
@@ -64,12 +64,12 @@ def test_a_new_folder_reruns_its_batch_and_extracts_its_series(built: Workflow, 
 
 
 def extractions(workflow: Workflow) -> dict[str, dict[str, int]]:
-    """Return what the last job of each batch counted."""
+    """Return the counts of the last job of each batch."""
     records = (workflow.results / "private/records/extract_batch").glob("*.json")
     return {path.stem: json.loads(path.read_text())["counts"] for path in records}
 
 
-def test_a_late_slice_extracts_its_series_alone(built: Workflow, tmp_path: Path) -> None:
+def test_a_late_slice_extracts_only_its_series(built: Workflow, tmp_path: Path) -> None:
     save(ct_slice("series-3", 3), built.source / "late" / "slice.dcm")
     run = built.run()
     assert run.jobs("extract_batch") == 1
@@ -93,7 +93,7 @@ def test_touch_and_rename_extract_nothing(built: Workflow) -> None:
     assert not any(row["path"].startswith("folder 1/") for row in run.table("private/files.csv"))
 
 
-def test_changed_bytes_under_an_older_time_are_seen(built: Workflow, tmp_path: Path) -> None:
+def test_changed_bytes_with_an_older_modification_time_are_extracted(built: Workflow, tmp_path: Path) -> None:
     path = next((built.source / "folder 2").iterdir())
     status = path.stat()
     data = bytearray(path.read_bytes())
@@ -118,7 +118,7 @@ def test_more_series_may_double_the_batches_without_extracting_again(built: Work
     for number in range(MANY, 2 * MANY):
         save_series(built.source / f"folder {number}", f"series-{number}", 3)
     run = built.run()
-    assert all(path.stat().st_mtime_ns == then for path, then in stamps.items())
+    assert all(path.stat().st_mtime_ns == mtime for path, mtime in stamps.items())
     names = {path.stem for path in (run.results / "private/plans").glob("*-*.json")}
     assert {name[:4] for name in names} == {"0008"} and len(names) == 8
     assert {("extract_batch", "batch", "renumbered"), ("check_batch", "batch", "renumbered")} <= revoked(run.results)
@@ -126,9 +126,9 @@ def test_more_series_may_double_the_batches_without_extracting_again(built: Work
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> tuple[Workflow, dict[str, str]]:
-    """A dataset that each test may damage and heal, and what its seal was at first."""
-    folder = tmp_path_factory.mktemp("standing")
+def restorable(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> tuple[Workflow, dict[str, str]]:
+    """A dataset that each test damages and restores, and its original seal."""
+    folder = tmp_path_factory.mktemp("restorable")
     workflow = Workflow(folder, dict(SMALL_BATCHES), {"DICOMZARR_KEY": "k" * 32}, forks=warm)
     many_series(workflow.source)
     return workflow, workflow.run().sealed
@@ -153,17 +153,17 @@ def standing(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> tu
         "private/cache",
     ],
 )
-def test_what_is_deleted_comes_back(standing: tuple[Workflow, dict[str, str]], damage: str) -> None:
-    workflow, before = standing
-    victim = sorted(workflow.results.glob(damage))[0]
-    if victim.is_dir():
-        shutil.rmtree(victim)
+def test_deleted_files_are_rebuilt(restorable: tuple[Workflow, dict[str, str]], damage: str) -> None:
+    workflow, before = restorable
+    path = sorted(workflow.results.glob(damage))[0]
+    if path.is_dir():
+        shutil.rmtree(path)
     else:
-        victim.unlink()
+        path.unlink()
     run = workflow.run()
     assert (run.sealed["digest"], run.sealed["seal"]) == (before["digest"], before["seal"])
     if damage not in ("private/batches.json", "private/cache"):
-        assert victim.exists()
+        assert path.exists()
 
 
 PLACES = [
@@ -174,8 +174,8 @@ PLACES = [
 
 
 @pytest.mark.parametrize("names", PLACES if FULL else PLACES[:1])
-def test_a_file_in_the_place_of_a_folder_makes_way(standing: tuple[Workflow, dict[str, str]], names: list[str]) -> None:
-    workflow, before = standing
+def test_a_file_in_place_of_a_folder_is_replaced(restorable: tuple[Workflow, dict[str, str]], names: list[str]) -> None:
+    workflow, before = restorable
     for path in (workflow.folder / name for name in names):
         shutil.rmtree(path)
         path.write_text("no folder")
@@ -185,16 +185,16 @@ def test_a_file_in_the_place_of_a_folder_makes_way(standing: tuple[Workflow, dic
     assert verify_dataset.verify(Results(workflow.results)).good and workflow.run().nothing_to_do
 
 
-def test_a_lost_snakemake_folder_extracts_nothing(standing: tuple[Workflow, dict[str, str]]) -> None:
-    workflow, before = standing
+def test_a_lost_snakemake_folder_extracts_nothing(restorable: tuple[Workflow, dict[str, str]]) -> None:
+    workflow, before = restorable
     stamps = {p: p.stat().st_mtime_ns for p in (workflow.results / "dataset/images.zarr").rglob("c/*/*/*")}
     shutil.rmtree(workflow.folder / ".snakemake")
     assert workflow.run().sealed["seal"] == before["seal"]
-    assert all(path.stat().st_mtime_ns == then for path, then in stamps.items())
+    assert all(path.stat().st_mtime_ns == mtime for path, mtime in stamps.items())
     assert workflow.run().nothing_to_do
 
 
-def test_a_change_is_seen_without_what_snakemake_remembers(workflow: Workflow, launch: Launch) -> None:
+def test_a_changed_configuration_is_detected_without_the_snakemake_folder(workflow: Workflow, launch: Launch) -> None:
     save_series(workflow.source, "alpha", 3)
     workflow.run()
     shutil.rmtree(workflow.folder / ".snakemake")  # as when the command is run in another folder
@@ -208,7 +208,7 @@ def test_a_change_is_seen_without_what_snakemake_remembers(workflow: Workflow, l
     assert workflow.run(compression="none").nothing_to_do
 
 
-def test_an_edit_reruns_the_rules_that_reach_it_and_no_others(workflow: Workflow, tmp_path: Path) -> None:
+def test_an_edit_of_code_reruns_exactly_the_rules_that_use_it(workflow: Workflow, tmp_path: Path) -> None:
     workflow.project = copy_of_the_project(tmp_path / "project")
     core = workflow.project / "scripts" / "dicomzarr"
     save_series(workflow.source, "alpha", 3)

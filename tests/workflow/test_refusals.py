@@ -59,7 +59,7 @@ def test_config_on_the_command_line_works(workflow: Workflow, tmp_path: Path) ->
     assert run.process.returncode == 0
 
 
-def test_several_sources_are_told_apart_by_their_labels(workflow: Workflow) -> None:
+def test_several_sources_are_distinguished_by_their_labels(workflow: Workflow) -> None:
     save_series(workflow.folder / "one", "alpha", 2)
     save_series(workflow.folder / "two", "beta", 2)
     run = workflow.run(source={"first": "one", "second": "two"})
@@ -74,16 +74,16 @@ def test_an_empty_source_makes_an_empty_dataset(workflow: Workflow) -> None:
     assert workflow.run().nothing_to_do
 
 
-def test_nothing_of_a_strangers_folder_is_removed(workflow: Workflow) -> None:
+def test_no_file_of_a_foreign_results_folder_is_removed(workflow: Workflow) -> None:
     save_series(workflow.source, "s", 2)
-    kept = {workflow.results / "dataset": "a thesis", workflow.results / "exports" / "all.csv" / "one": "a table"}
-    for path, text in kept.items():
+    foreign = {workflow.results / "dataset": "a thesis", workflow.results / "exports" / "all.csv" / "one": "a table"}
+    for path, text in foreign.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     run = workflow.run(ok=False)
     assert run.process.returncode == 1
     assert "config key 'results'" in run.output and "a file 'dataset'" in run.output and "Traceback" not in run.output
-    assert {path: path.read_text() for path in kept} == kept
+    assert {path: path.read_text() for path in foreign} == foreign
 
 
 def test_a_gate_turns_a_finding_into_a_failure(workflow: Workflow) -> None:
@@ -92,7 +92,7 @@ def test_a_gate_turns_a_finding_into_a_failure(workflow: Workflow) -> None:
     run = workflow.run(ok=False, gate={"quarantined": 0})
     assert run.process.returncode != 0
     assert "gate.quarantined: found 1, allowed 0" in run.output and "Traceback" not in run.output
-    assert run.sealed["counts"]["arrays"] == 1  # the dataset is whole all the same
+    assert run.sealed["counts"]["arrays"] == 1  # the dataset is complete all the same
     assert workflow.run(ok=False, gate={"quarantined": 0}).process.returncode != 0
     assert workflow.run(gate={"quarantined": 1, "depth_fail": 0}).process.returncode == 0
 

@@ -1,4 +1,4 @@
-"""A run that is told to end does so soon, whatever it does at the moment, and the same command goes on."""
+"""A signal ends a run soon, at any moment, and the same command continues."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ import pytest
 from conftest import Workflow
 from dicoms import save_series
 
-SOON = 12.0  # s: ten, and what a busy machine needs to tell
-Moment = Callable[[Workflow, str, float], bool]  # of what is printed, and of the time at which the run began
+SOON = 12.0  # s: ten, plus the delay of a busy machine
+Moment = Callable[[Workflow, str, float], bool]  # called with the output so far and the start time of the run
 
 
-def works(rule: str) -> Moment:
-    """Return the moment at which a job of a rule is at work, not merely started."""
+def at_work(rule: str) -> Moment:
+    """Return the moment at which a job of a rule is running its script, not merely started."""
 
-    def is_at_work(workflow: Workflow, output: str, began: float) -> bool:
+    def is_at_work(workflow: Workflow, output: str, start_time: float) -> bool:
         logs = [*(workflow.results / "logs").glob(f"{rule}/*.log"), *(workflow.results / "logs").glob(f"{rule}.log")]
-        return any(log.stat().st_mtime > began for log in logs)
+        return any(log.stat().st_mtime > start_time for log in logs)
 
     return is_at_work
 
 
-def says(text: str) -> Moment:
+def printed_text(text: str) -> Moment:
     """Return the moment at which the main process has printed something."""
-    return lambda workflow, output, began: text in output
+    return lambda workflow, output, start_time: text in output
 
 
 MOMENTS: dict[str, Moment] = {
-    "reading the rules": lambda workflow, output, began: (workflow.results / "private/run.json").exists(),
-    "building the DAG": says("Building DAG of jobs"),
-    "after the checkpoint": says("(Rule: plan_batches)"),
-    "extraction begins": says("Extracting the pixels of batch"),
-    "extraction": works("extract_batch"),
-    "a batch ends": says("(Rule: extract_batch)"),
-    "consolidation": works("consolidate_dataset"),
+    "reading the rules": lambda workflow, output, start_time: (workflow.results / "private/run.json").exists(),
+    "building the DAG": printed_text("Building DAG of jobs"),
+    "after the checkpoint": printed_text("(Rule: plan_batches)"),
+    "extraction begins": printed_text("Extracting the pixels of batch"),
+    "extraction": at_work("extract_batch"),
+    "a batch ends": printed_text("(Rule: extract_batch)"),
+    "consolidation": at_work("consolidate_dataset"),
 }
 
 
@@ -55,7 +55,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def load() -> Iterator[None]:
-    """Other programs that want every core: the moments of a signal then fall apart."""
+    """Keep every core busy: processes then receive a signal at different moments."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     yield
     for process in busy:
@@ -68,7 +68,7 @@ def signalled(workflow: Workflow, moment: Moment, number: int) -> tuple[int, str
 
     It is killed, and the test fails, if it does not end soon.
     """
-    printed, began = workflow.folder / "printed.txt", time.time()
+    printed, start_time = workflow.folder / "printed.txt", time.time()
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow.project / "Snakefile"), "--cores", "2"]
     with open(printed, "wb") as output:
         process = subprocess.Popen(
@@ -80,7 +80,7 @@ def signalled(workflow: Workflow, moment: Moment, number: int) -> tuple[int, str
             start_new_session=True,
         )
     try:
-        while process.poll() is None and not moment(workflow, printed.read_text(errors="replace"), began):
+        while process.poll() is None and not moment(workflow, printed.read_text(errors="replace"), start_time):
             time.sleep(0.01)
         assert process.poll() is None, "the run had ended before that moment"
         os.killpg(process.pid, number)
@@ -96,7 +96,7 @@ def signalled(workflow: Workflow, moment: Moment, number: int) -> tuple[int, str
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_to_the_group_ends_the_run_soon(workflow: Workflow, source: Path, number: signal.Signals) -> None:
-    """At one moment after the other; each time the next run takes the lock that the last one had."""
+    """At each moment in turn; each time the next run takes over the lock of the last one."""
     workflow.config = {"source": str(source), "batch": {"series": 1, "megabytes": 512}}
     workflow.write_config()
     for name, moment in MOMENTS.items():

@@ -1,4 +1,4 @@
-"""A source that was swapped for another of the same names stops the run before anything is removed."""
+"""A source that was swapped for another with the same names stops the run before anything is removed."""
 
 from __future__ import annotations
 
@@ -13,34 +13,37 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_another_disk_with_the_same_names_is_not_taken_for_the_source(workflow: Workflow) -> None:
-    wrong = workflow.folder / "wrong"
+def test_another_disk_with_the_same_names_is_refused_until_confirmed(workflow: Workflow) -> None:
+    other_disk = workflow.folder / "wrong"
     for number in range(4):
         save_series(workflow.source / str(number), f"right-{number}", 2)
-        save_series(wrong / str(number), f"wrong-{number}", 2)
+        save_series(other_disk / str(number), f"wrong-{number}", 2)
     digest = workflow.run().sealed["digest"]
-    kept = [workflow.results / "dataset/images.zarr", workflow.results / "private/records/extract_batch"]
-    before = [contents(folder) for folder in kept]
+    unchanged = [workflow.results / "dataset/images.zarr", workflow.results / "private/records/extract_batch"]
+    before = [contents(folder) for folder in unchanged]
     shutil.copytree(workflow.source, workflow.folder / "right")
     shutil.rmtree(workflow.source)
-    shutil.copytree(wrong, workflow.source)
+    shutil.copytree(other_disk, workflow.source)
 
     refused = workflow.run(ok=False)
     assert refused.process.returncode == 1 and "Traceback" not in refused.output
-    assert "config key 'source': of the 4 series that earlier runs extracted, 4 are no longer in it" in refused.output
+    assert (
+        "config key 'source': of the 4 series that earlier runs extracted, 4 are missing from the source"
+        in refused.output
+    )
     assert "nothing was removed" in refused.output and "--config confirm_drop=true" in refused.output
-    assert [contents(folder) for folder in kept] == before
+    assert [contents(folder) for folder in unchanged] == before
     assert refused.jobs("extract_batch") == 0
-    assert workflow.run(ok=False).process.returncode == 1  # it asks each time
+    assert workflow.run(ok=False).process.returncode == 1  # refused each time
 
     shutil.rmtree(workflow.source)
     shutil.copytree(workflow.folder / "right", workflow.source)
-    healed = workflow.run()
-    assert healed.sealed["digest"] == digest and healed.extracted_series() in (0, 4)
-    assert contents(kept[0]) == before[0]
+    restored = workflow.run()
+    assert restored.sealed["digest"] == digest and restored.extracted_series() in (0, 4)
+    assert contents(unchanged[0]) == before[0]
 
     shutil.rmtree(workflow.source)
-    shutil.copytree(wrong, workflow.source)
+    shutil.copytree(other_disk, workflow.source)
     confirmed = workflow.run("--config", "confirm_drop=true")
     assert confirmed.sealed["counts"]["arrays"] == 4 and confirmed.sealed["digest"] != digest
     assert workflow.run().nothing_to_do

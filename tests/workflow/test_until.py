@@ -1,4 +1,4 @@
-"""What `--until` and `--omit-from` ask for is done also behind the checkpoint, or refused by words that help."""
+"""`--until` and `--omit-from` work behind the checkpoint too, or are refused with a helpful message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dicoms import save_series
 FIRST = ("discover_files", "index_headers", "plan_batches")
 
 
-def test_until_a_rule_of_batches_runs_it_on_a_fresh_folder_and_after_a_change(workflow: Workflow) -> None:
+def test_until_runs_a_rule_behind_the_checkpoint_on_a_new_folder_and_after_a_change(workflow: Workflow) -> None:
     save_series(workflow.source / "1", "alpha", 2)
     run = workflow.run("--until", "extract_batch")
     assert [run.jobs(rule) for rule in (*FIRST, "extract_batch", "check_batch")] == [1, 1, 1, 1, 0]
@@ -22,7 +22,7 @@ def test_until_a_rule_of_batches_runs_it_on_a_fresh_folder_and_after_a_change(wo
     assert run.jobs("extract_batch") == 0 and run.sealed["counts"]["arrays"] == 2
 
 
-def test_what_cannot_be_left_out_is_refused(workflow: Workflow) -> None:
+def test_rules_that_cannot_be_omitted_are_refused(workflow: Workflow) -> None:
     save_series(workflow.source, "alpha", 2)
     for arguments, words in (
         (("--omit-from", "check_batch"), "--until extract_batch"),

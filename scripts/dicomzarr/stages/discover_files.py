@@ -11,7 +11,7 @@ from dicomzarr.system import csv_tables
 
 
 def write_manifest(inventory: Path, manifest: Path) -> dict[str, int]:
-    """Write `manifest.csv`, the paths of all regular files, and return how many of each kind were found."""
+    """Write `manifest.csv`, the paths of all regular files; return the number of entries of each kind."""
     kinds: Counter[str] = Counter()
 
     def lines() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The verdicts of all batches as one table each: depth and size."""
+"""Write the verdicts of all batches as two tables, `depth.csv` and `size.csv`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ from dicomzarr.system.results_folder import Results
 def write_report(
     results: Results, batches: Sequence[str], kind: str, columns: Sequence[str], report: Path
 ) -> dict[str, int]:
-    """Write one report, sorted by array, and return how many arrays have each verdict.
+    """Write one report, sorted by array; return the number of arrays with each verdict.
 
     Parameters
     ----------
     results : Results
     batches : sequence of str
-        Names of all batches; in the order of their names their arrays are sorted.
+        Names of all batches; sorted by name, their arrays are sorted too.
     kind : str
-        depth or size.
+        ``depth`` or ``size``.
     columns : sequence of str
         Columns of the report.
     report : Path
         The CSV file to write.
+
+    Returns
+    -------
+    dict of str to int
+        Number of arrays by verdict: ``pass``, ``warn`` and ``fail``.
     """
     verdicts: Counter[str] = Counter(dict.fromkeys(("pass", "warn", "fail"), 0))
 

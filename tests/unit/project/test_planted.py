@@ -99,8 +99,8 @@ BUGS = [
     Bug(
         "a path is logged",
         f"{CORE}/stages/extract_batch/batch.py",
-        'log.info("series %s extracted", one.series_id)',
-        'log.info("series %s extracted", one.parse().files[0]["path"])',
+        'log.info("series %s extracted", series.series_id)',
+        'log.info("series %s extracted", series.parse().files[0]["path"])',
         "privacy/test_nothing_leaves.py::test_messages_hold_no_canary",
     ),
     Bug(

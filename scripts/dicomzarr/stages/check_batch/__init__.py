@@ -1,1 +1,1 @@
-"""Stage `check_batch`: every array of a batch read back and judged."""
+"""Stage `check_batch`: read back every array of a batch and give verdicts on its depth and size."""

@@ -1,4 +1,4 @@
-"""A batch: read back the series whose arrays, record or code changed, and keep the verdicts of the rest."""
+"""Check a batch: read back the series whose arrays, record or code changed; reuse the verdicts on the others."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from dicomzarr.vocabulary.errors import Damaged
 
 log = logging.getLogger("dicomzarr")
 
-GROUP_SERIES = 256  # records that become durable together: what a crash may cost
+GROUP_SERIES = 256  # records that are flushed together: a crash loses at most as many
 
 
 def _on_disk(folder: Path) -> dict[str, FileState]:
     """Return the state of the files below an image, by path."""
-    found = {}
+    states = {}
     for base, _, names in os.walk(folder):
         for name in names:
             status = os.lstat(os.path.join(base, name))
             relative = os.path.relpath(os.path.join(base, name), folder)
-            found[relative] = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
-    return found
+            states[relative] = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
+    return states
 
 
 def _check_series(
     results: Results, record: SeriesRecord, code: str, staged: flush.Staged, pool: ThreadPool
 ) -> tuple[CheckRecord, bool]:
-    """Return the verdicts on a series, and whether it was read: not where neither its files nor the code changed."""
+    """Return the verdicts on a series, and whether it was read; it is read if its files or the code changed."""
     path = results.series_record(CHECK, record.series_id)
     disk = {volume.array: _on_disk(results.images / volume.array) for volume in record.volumes}
     try:
@@ -56,7 +56,7 @@ def _check_series(
 
 
 def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> CheckBatchRecord:
-    """Read back the arrays of a batch and return one depth and one size verdict for each.
+    """Read back the arrays of a batch; return a depth verdict and a size verdict for each.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
     code : str
         Digest of this rule's code.
     threads : int
-        That share the frames of an array.
+        Number of threads that read and compare frames.
 
     Returns
     -------
     CheckBatchRecord
-        Its counts are `arrays`, `read` (arrays that were read now) and `mismatches`.
+        Its counts are `arrays`, `read` (arrays read by this job) and `mismatches`.
     """
     extracted = BatchRecord.load(record)
     depth: list[DepthRow] = []

@@ -1,4 +1,4 @@
-"""Verdicts on an array: is the depth of its values, and its size, what the headers and the plan say."""
+"""Verdicts on an array: compare the depth of its values and its size with the record and the headers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from dicomzarr.stages.check_batch.read_back import ReadBack
 
 
 def bits_used(low: float, high: float, *, signed: bool) -> int:
-    """Return how many bits the stored values need: sign included where they are signed.
+    """Return the number of bits that the stored values need, with the sign bit if they are signed.
 
     Parameters
     ----------
     low, high : float
-        Smallest and largest stored value, whole numbers.
+        Smallest and largest stored value, integers.
     signed : bool
+        Whether the values are signed.
+
+    Returns
+    -------
+    int
+        At least 1.
     """
     if not signed:
         return max(int(high).bit_length(), 1)
@@ -27,24 +33,24 @@ def bits_used(low: float, high: float, *, signed: bool) -> int:
 
 
 def _plain(value: float) -> float | str:
-    """Return a number as JSON can hold it: infinity, which float pixels may have, as the word."""
+    """Return a number for JSON; infinity, which JSON has no number for, as text."""
     return str(value) if math.isinf(value) else value
 
 
-def depth_row(volume: VolumeRecord, found: ReadBack) -> DepthRow:
+def depth_row(volume: VolumeRecord, values: ReadBack) -> DepthRow:
     """Return the row of `depth.csv` of a volume."""
-    whole = np.dtype(volume.dtype).kind in "iu"
+    is_integer = np.dtype(volume.dtype).kind in "iu"
     flags = []
-    empty = math.isnan(found.low)
-    bits = bits_used(found.low, found.high, signed=volume.signed) if whole and not empty else None
+    is_empty = math.isnan(values.low)
+    bits = bits_used(values.low, values.high, signed=volume.signed) if is_integer and not is_empty else None
     if bits is not None and bits > volume.bits_stored:
         flags.append("outside_bits_stored")
     low, high = volume.declared_min, volume.declared_max
-    if low is not None and high is not None and not empty and (found.low < low or found.high > high):
+    if low is not None and high is not None and not is_empty and (values.low < low or values.high > high):
         flags.append("outside_declared_range")
-    if not empty and found.low == found.high:
+    if not is_empty and values.low == values.high:
         flags.append("constant")
-    failed = not found.exact or "outside_bits_stored" in flags
+    failed = not values.exact or "outside_bits_stored" in flags
     return DepthRow(
         array=volume.array,
         dtype=np.dtype(volume.dtype).name,
@@ -54,19 +60,19 @@ def depth_row(volume: VolumeRecord, found: ReadBack) -> DepthRow:
         photometric=volume.photometric,
         declared_min=low,
         declared_max=high,
-        observed_min=None if empty else _plain(found.low),
-        observed_max=None if empty else _plain(found.high),
+        observed_min=None if is_empty else _plain(values.low),
+        observed_max=None if is_empty else _plain(values.high),
         bits_used=bits,
         padding_value=volume.padding_value,
-        unpadded_min=None if math.isnan(found.unpadded_low) else _plain(found.unpadded_low),
-        unpadded_max=None if math.isnan(found.unpadded_high) else _plain(found.unpadded_high),
-        read_back="exact" if found.exact else "mismatch",
+        unpadded_min=None if math.isnan(values.unpadded_low) else _plain(values.unpadded_low),
+        unpadded_max=None if math.isnan(values.unpadded_high) else _plain(values.unpadded_high),
+        read_back="exact" if values.exact else "mismatch",
         verdict="fail" if failed else "warn" if "outside_declared_range" in flags else "pass",
         flags=" ".join(flags),
     )
 
 
-# Flags of a volume that ask a person to look: something of the series is missing or not placed with certainty.
+# Flags of a volume that a person should check: the series is incomplete, or the place of its frames is uncertain.
 SIZE_WARNINGS = frozenset({"incomplete", "gap", "uneven_spacing", "incomplete_grid", "ambiguous_stack"})
 
 
@@ -77,15 +83,19 @@ def size_row(volume: VolumeRecord, files_on_disk: Mapping[str, int]) -> SizeRow:
     ----------
     volume : VolumeRecord
     files_on_disk : mapping of str to int
-        Size of each file found below its folder.
+        Size in bytes of each file of the image on disk, by path below its folder.
+
+    Returns
+    -------
+    SizeRow
     """
     shape = dict(zip(volume.axes, volume.shape, strict=True))
     expected = math.prod(volume.shape) * np.dtype(volume.dtype).itemsize
     stored = sum(files_on_disk.values())
     places = shape.get("t", 1) * shape.get("z", 1)
     flags = sorted(SIZE_WARNINGS & set(volume.flags))
-    wrong = {path: claim.size for path, claim in volume.files.items()} != dict(files_on_disk)
-    wrong = wrong or len(volume.frame_rows) != places
+    files_differ = {path: claim.size for path, claim in volume.files.items()} != dict(files_on_disk)
+    files_differ = files_differ or len(volume.frame_rows) != places
     return SizeRow(
         array=volume.array,
         frames_expected=volume.frames_expected,
@@ -98,6 +108,6 @@ def size_row(volume: VolumeRecord, files_on_disk: Mapping[str, int]) -> SizeRow:
         ratio=round(expected / stored, 4) if stored else None,
         files=len(files_on_disk),
         missing_slices=volume.missing_slices,
-        verdict="fail" if wrong else "warn" if flags else "pass",
-        flags=" ".join([*flags, *(["files_differ"] if wrong else [])]),
+        verdict="fail" if files_differ else "warn" if flags else "pass",
+        flags=" ".join([*flags, *(["files_differ"] if files_differ else [])]),
     )

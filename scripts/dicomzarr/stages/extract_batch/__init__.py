@@ -1,1 +1,1 @@
-"""Stage `extract_batch`: the arrays of the series of one batch."""
+"""Stage `extract_batch`: write the arrays of the series of one batch."""

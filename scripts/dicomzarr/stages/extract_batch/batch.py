@@ -1,4 +1,4 @@
-"""A batch: extract the series that changed, skip the rest, remove those that the plan no longer has."""
+"""Extract a batch: the series that changed are extracted, those no longer in the plan are removed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.publish import Publisher, files_exist, remove_others
+from dicomzarr.stages.extract_batch.publish import Publisher, files_exist, remove_unplanned
 from dicomzarr.stages.extract_batch.series import extract, failed, fingerprint, other_files, plan_digest
 from dicomzarr.stages.extract_batch.series_files import Roots
-from dicomzarr.system import digested_json, flush, limits, safe_messages, sandbox
-from dicomzarr.system import files as storage
+from dicomzarr.system import digested_json, files, flush, limits, safe_messages, sandbox
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.results_folder import Results
@@ -40,40 +39,40 @@ def read_roots(inventory: Path) -> Roots:
 
 
 def _with_paths_of(record: SeriesRecord, plan: SeriesPlan, contents: SeriesContents) -> SeriesRecord:
-    """Return the record of a series whose contents did not change with the paths and stats of now."""
+    """Return a record with the paths and stats of the plan; the contents of the files must be those of the record."""
     rows = sorted(plan.files, key=lambda row: (contents.digests[row["path"]], row["path"]))
     pairs = zip(record.files, rows, strict=True)
-    files = tuple(file._replace(path=row["path"], stat=(*row["stat"],)) for file, row in pairs)
-    return dataclasses.replace(record, file_rows=files)
+    outcomes = tuple(file._replace(path=row["path"], stat=(*row["stat"],)) for file, row in pairs)
+    return dataclasses.replace(record, file_rows=outcomes)
 
 
 @dataclass(slots=True)
 class _Claims:
-    """What the batch claims: series whose records are on disk."""
+    """Collects what the batch record will contain, from the records of its series that are on disk."""
 
     results: Results
-    files: dict[str, FileClaim] = field(default_factory=dict)
+    claims: dict[str, FileClaim] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
     record_digests: dict[str, str] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
     def add(self, record: SeriesRecord, size: int, digest: str) -> None:
-        """Claim the files of a series and its record, which has so many bytes and this digest."""
+        """Add the files of a series, and its record with the size (in bytes) and digest of that record."""
         series = record.series_id
         self.record_digests[series] = digest
         self.fingerprints[series] = record.fingerprint
         self.unreadable += unreadable_in(record)
         path = self.results.series_record(EXTRACT, series)
-        self.files[os.path.relpath(path, self.results.root)] = FileClaim(size, "")
+        self.claims[os.path.relpath(path, self.results.root)] = FileClaim(size, "")
         for file, claim in record.claimed_files().items():
-            self.files[f"dataset/images.zarr/{file}"] = claim
+            self.claims[f"dataset/images.zarr/{file}"] = claim
 
     def record(self, counts: dict[str, int]) -> BatchRecord:
         """Return the record of the batch."""
         digests = (self.record_digests[series_id] for series_id in sorted(self.record_digests))
         return BatchRecord(
             counts=counts,
-            claims=self.files,
+            claims=self.claims,
             unreadable=tuple(sorted(self.unreadable)),
             series=self.fingerprints,
             records_digest=digested_json.digest_of_digests(digests),
@@ -82,7 +81,7 @@ class _Claims:
 
 @dataclass(slots=True)
 class _Batch:
-    """A batch at work."""
+    """The state of one job: what extracting a series needs, and counts."""
 
     results: Results
     store: Path
@@ -100,25 +99,26 @@ class _Batch:
 
     @property
     def limits(self) -> tuple[int, ...]:
-        """Of one file, as a record notes them where they decided something."""
+        """The limits for one file, as a record has them if a file exceeded one."""
         return tuple(dataclasses.astuple(limits.current()))
 
-    def bring_up_to_date(self, planned: PlannedSeries) -> bool:
+    def update(self, planned: PlannedSeries) -> bool:
         """Bring one series up to date; return whether it was extracted."""
         path = self.results.series_record(EXTRACT, planned.series_id)
-        why = Revocation.SUPERSEDED
+        reason = Revocation.SUPERSEDED
         try:
             record, size, digest = SeriesRecord.read(path)
         except FileNotFoundError:
             record, size, digest = None, 0, ""
         except (OSError, Damaged):
-            record, size, digest, why = None, 0, "", Revocation.DAMAGED
+            record, size, digest, reason = None, 0, "", Revocation.DAMAGED
         if record and not files_exist(self.results, record):
-            why = Revocation.FILE_MISSING
-        is_whole = record is not None and why is not Revocation.FILE_MISSING
-        in_plan = plan_digest(planned.raw, self.options)
-        must_extract = not record or not is_whole or record.failed or record.limits not in ((), self.limits)
-        if record and not (must_extract or self.paranoid or record.plan_digest != in_plan or unreadable_in(record)):
+            reason = Revocation.FILE_MISSING
+        is_complete = record is not None and reason is not Revocation.FILE_MISSING
+        digest_of_plan = plan_digest(planned.raw, self.options)
+        must_extract = not record or not is_complete or record.failed or record.limits not in ((), self.limits)
+        must_read = must_extract or self.paranoid or not record or record.plan_digest != digest_of_plan
+        if record and not (must_read or unreadable_in(record)):
             self.claims.add(record, size, digest)
             return False
         plan = planned.parse()
@@ -127,33 +127,35 @@ class _Batch:
         if record and not must_extract and record.fingerprint == fingerprint(plan, contents.digests, self.options):
             others = other_files(plan, contents.digests)
             updated = _with_paths_of(record, plan, contents)
-            self._save(dataclasses.replace(updated, plan_digest=in_plan, same_uid_elsewhere=others))
+            self._save(dataclasses.replace(updated, plan_digest=digest_of_plan, same_uid_elsewhere=others))
             return False
-        revoke(self.results, path, why)
+        revoke(self.results, path, reason)
         suspect = plan.series_id == self.suspect or bool(record and record.failed)
-        new = dataclasses.replace(self._extract(plan, contents, suspect=suspect), plan_digest=in_plan)
+        new = dataclasses.replace(self._extract(plan, contents, suspect=suspect), plan_digest=digest_of_plan)
         for file in new.files:
             if file.found is not None and file.needed is not None:
                 numbers = (plan.series_id, file.reason, file.found, file.needed)
-                log.info("series %s: a file not extracted, %s, found %d, needed %d", *numbers)
+                log.info("series %s: a file was not extracted: %s, found %d, needed %d", *numbers)
         if any(file.reason in limits.LIMITED for file in new.files):
             new = dataclasses.replace(new, limits=self.limits)
         self.publisher.add(new)
         return True
 
     def _save(self, record: SeriesRecord) -> None:
-        """Write the record of a series whose arrays are as they were."""
+        """Write the record of a series whose arrays did not change."""
         data, digest = record.to_bytes()
-        storage.write_atomically(self.results.series_record(EXTRACT, record.series_id), data, private=True)
+        files.write_atomically(self.results.series_record(EXTRACT, record.series_id), data, private=True)
         self.claims.add(record, len(data), digest)
 
     def _extract(self, plan: SeriesPlan, contents: SeriesContents, *, suspect: bool) -> SeriesRecord:
-        """Extract a series, in a child process if one died at it before; where that fails, it has no array."""
+        """Extract a series, in a child process if a job died at it before; a series that fails has no array."""
         self.notes.begin(plan.series_id)
         store, digests = self.store / plan.series_id, contents.digests
 
         def work() -> SeriesRecord:
-            return extract(plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, contents.small)
+            return extract(
+                plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, contents.small_files
+            )
 
         try:
             record: SeriesRecord = sandbox.call_again(work) if suspect else work()
@@ -166,28 +168,28 @@ class _Batch:
         except MemoryError:
             reason = "too_large"
             log.error("series %s: %s", plan.series_id, reason)
-        except Exception as error:  # one series must not cost the others; the batch's next job tries it again
+        except Exception as error:  # the other series must be extracted; the next job of the batch retries this one
             reason = "internal_error"
             log.error(
                 "series %s: %s, %s; please open an issue", plan.series_id, reason, safe_messages.error_location(error)
             )
-        storage.remove_tree(store)
+        files.remove_tree(store)
         return failed(plan, digests, self.options, reason)
 
 
-def _work(batch: _Batch, planned: Sequence[PlannedSeries], progress: Progress) -> list[PlannedSeries]:
+def _update_all(batch: _Batch, planned: Sequence[PlannedSeries], progress: Progress) -> list[PlannedSeries]:
     """Bring series up to date; return those with a file that changed or vanished while it was read."""
     changed = []
-    for one in planned:
+    for series in planned:
         try:
-            if batch.bring_up_to_date(one):
+            if batch.update(series):
                 batch.extracted += 1
-                log.info("series %s extracted", one.series_id)
+                log.info("series %s extracted", series.series_id)
         except SourceChanged:
-            log.warning("series %s: changed_while_reading", one.series_id)
-            changed.append(one)
+            log.warning("series %s: changed_while_reading", series.series_id)
+            changed.append(series)
         else:
-            progress.add(1, one.size)
+            progress.add(1, series.size)
     return changed
 
 
@@ -209,46 +211,47 @@ def extract_batch(
     plan : Path
         The plan of the batch: series with their files.
     inventory : Path
-        Its first line says where the source folders are.
+        Its first line holds the source folders.
     results : Results
     pseudonyms : Pseudonyms
+        Computes the ids of volumes.
     options : Options
     threads : int
-        That share the frames of a series; they decide nothing about what is written.
+        Number of threads that decode and compress; they do not change the result.
     paranoid : bool
-        Read every source file again, whatever its stat.
+        Read every source file, even if its stat did not change.
     keep_removed : bool
-        Move the arrays of series that are removed below `private/removed/` instead of deleting them.
+        Move the arrays of removed series to `private/removed/` instead of deleting them.
 
     Returns
     -------
     BatchRecord
-        Its counts are `series`, `extracted`, `unchanged`, `removed`, and `hashed`: files that were read to learn
-        whether their content changed.
+        Its counts are `series`, `extracted`, `unchanged`, `removed`, and `hashed`: the files that were read to find
+        out whether their content changed.
 
     Raises
     ------
     SourceChanged
-        If files changed or vanished while they were read, twice; all other series are published first.
+        If files changed or vanished while they were read, in two attempts; all other series are published first.
     """
     name, planned = read_plan(plan)
     results.images.mkdir(parents=True, exist_ok=True)
-    store = storage.make_private(results.temporary / f"{name}.{os.getpid()}")
+    store = files.make_private(results.temporary / f"{name}.{os.getpid()}")
     notes, disk, claims = sandbox.Notes(results.private, name), flush.Disk(store), _Claims(results)
     batch = _Batch(
         results, store, pseudonyms, options, read_roots(inventory), notes, ThreadPool(threads), claims,
         Publisher(results, store, disk, claims.add), notes.suspect(), paranoid,
     )  # fmt: skip
     try:
-        removed = remove_others(results, name, {one.series_id for one in planned}, keep=keep_removed)
+        removed = remove_unplanned(results, name, {series.series_id for series in planned}, keep=keep_removed)
         progress = Progress(results.private, f"{EXTRACT}.{name}")
-        again = _work(batch, planned, progress)
-        changed = _work(batch, again, progress)
+        to_retry = _update_all(batch, planned, progress)
+        changed = _update_all(batch, to_retry, progress)
         batch.publisher.publish()
         progress.note()
     finally:
         notes.end()
-        storage.remove_tree(store)
+        files.remove_tree(store)
         disk.close()
     if changed:
         raise SourceChanged(len(changed), "series")

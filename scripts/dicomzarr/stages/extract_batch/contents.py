@@ -1,4 +1,4 @@
-"""Content digests of the files of a series: those that the last record knows, and the rest read."""
+"""Content digests of the files of a series: from the last record if the stat is the same, else read from the file."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from dicomzarr.source.row import HeaderRow, StatKey
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Contents, Roots, content_of
 from dicomzarr.system.thread_pool import ThreadPool
 
-Key = tuple[str, StatKey]  # of a file that is not opened again
+Key = tuple[str, StatKey]  # path and stat: a recorded file with the same key is not opened again
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesContents:
-    """The content of the files of a series.
+    """The contents of the files of a series.
 
     Attributes
     ----------
     digests : dict of str to str
-        BLAKE3 of each file, by path; `UNREADABLE` where the disk does not give it.
-    small : dict of str to bytes
-        The bytes of small files, by path, as far as they were read and there is room.
+        BLAKE3 of each file, hex, by path; `UNREADABLE` for a file that could not be read.
+    small_files : dict of str to bytes
+        The bytes of small files, by path, as far as they were read and fit in memory.
     hashed : int
-        How many files were read.
+        Number of files that were read.
     """
 
     digests: dict[str, str]
-    small: dict[str, bytes]
+    small_files: dict[str, bytes]
     hashed: int
 
 
 def unreadable_in(record: SeriesRecord) -> list[str]:
-    """Return the paths of the files of a series that the disk did not give."""
+    """Return the paths of the files of a series that could not be read."""
     return [file.path for file in record.read_files() if file.content == UNREADABLE]
 
 
@@ -44,35 +44,40 @@ def _key(row: HeaderRow) -> Key:
 
 
 def _recorded(record: SeriesRecord | None) -> dict[Key, str]:
-    """Return the digests that a record has, by path and stat."""
+    """Return the digests in a record, by path and stat."""
     files = record.read_files() if record else []
     return {(file.path, file.stat): file.content for file in files if file.content != UNREADABLE}
 
 
 def read_contents(plan: SeriesPlan, record: SeriesRecord | None, roots: Roots, pool: ThreadPool) -> SeriesContents:
-    """Return the content of the files of a series; files whose stat is recorded are not opened.
+    """Return the contents of the files of a series; files whose path and stat are recorded are not opened.
 
     Parameters
     ----------
     plan : SeriesPlan
     record : SeriesRecord, optional
-        Without one, all files are read.
+        The record of the last extraction; without one, all files are read.
     roots : Roots
     pool : ThreadPool
-        Shares large files.
+        Its threads read large files.
+
+    Returns
+    -------
+    SeriesContents
 
     Raises
     ------
     SourceChanged
-        If a file is not the one that the run listed.
+        If the stat of a file differs from the inventory.
     """
     recorded = _recorded(record)
     digests = {row["path"]: recorded.get(_key(row), "") for row in plan.all_files()}
     unread: Sequence[HeaderRow] = [row for row in plan.all_files() if not digests[row["path"]]]
-    each = sum(row["stat"][0] for row in unread) // max(len(unread), 1)
-    if pool.is_parallel(each):
-        read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, each)
-        return SeriesContents(digests | dict(zip((row["path"] for row in unread), read, strict=True)), {}, len(unread))
+    mean_size = sum(row["stat"][0] for row in unread) // max(len(unread), 1)
+    if pool.is_parallel(mean_size):
+        digests_read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, mean_size)
+        digests |= zip((row["path"] for row in unread), digests_read, strict=True)
+        return SeriesContents(digests, {}, len(unread))
     with contextlib.closing(Contents(roots)) as contents:
         digests |= {row["path"]: contents.digest(row) for row in unread}
-        return SeriesContents(digests, contents.kept, len(unread))
+        return SeriesContents(digests, contents.small_files, len(unread))

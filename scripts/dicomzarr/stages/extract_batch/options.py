@@ -1,4 +1,4 @@
-"""What of the configuration shapes arrays."""
+"""The options that decide the content of arrays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What of the configuration shapes arrays, and the code and libraries that make them."""
+    """Everything but the source files that decides the content of arrays.
+
+    Attributes
+    ----------
+    compression, layout, burned_in : str
+        The configuration keys of these names.
+    tolerance : float
+        Largest distance of a slice from its position on a regular grid, as a fraction of the slice spacing.
+    cross_check : float
+        Share of the frames that a second decoder reads too; from 0 to 1.
+    software : tuple of str
+        Names and versions of the packages that decode and write.
+    code : str
+        Digest of the code of the rule.
+    """
 
     compression: str
     layout: str

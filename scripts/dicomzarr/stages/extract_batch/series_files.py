@@ -1,4 +1,4 @@
-"""The files of a series while it is worked on: opened as the scan saw them, understood, and read frame by frame."""
+"""The files of a series during extraction: open them unchanged, interpret their headers, read their frames."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import SetAside
-from dicomzarr.volumes import frames as frames_module
+from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.model import Frame
 
 _BLOCK = 1 << 22
-_SMALL = 256 << 10  # bytes of a file that takes longer to open than to read
-_KEPT = 64 << 20  # bytes of such files that are kept of one series
+_SMALL = 256 << 10  # bytes: a smaller file takes longer to open than to read
+_SMALL_TOTAL = 64 << 20  # bytes: small files of one series that are held in memory
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,21 +37,28 @@ class Roots:
     folders: Mapping[str, bytes]
 
 
-# What opening ends in where a file is gone, is a link or a socket now, or may not be read any more.
+# Errors of opening a file that was deleted, became a link or a socket, or may no longer be read.
 _CHANGED = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM))
 
 
 class opened:
-    """Open a source file, read only and through no link; it is the one the scan saw until it is closed.
+    """Open a source file read-only, following no link; a context manager that gives its file descriptor.
 
-    A context manager, and no generator, since it is entered for every file.
+    The stat of the file must be that of the inventory when it is opened and when it is closed. A class, not a
+    generator, because it is entered for every file.
+
+    Parameters
+    ----------
+    row : HeaderRow
+    opener : Opener
+        Opens paths below the source folders.
 
     Raises
     ------
     SourceChanged
-        If it is not there or another one, also where the block failed: what was read of it is worth nothing.
+        If the file is missing or its stat differs. Replaces an error of the block: what was read cannot be trusted.
     OSError
-        If the disk does not give it.
+        If the disk or the network fails.
     """
 
     def __init__(self, row: HeaderRow, opener: Opener) -> None:
@@ -83,36 +90,36 @@ def _refuse_change(handle: int, row: HeaderRow) -> None:
         raise SourceChanged(1)
 
 
-UNREADABLE = "0" * 64  # stands for the digest of a file whose bytes the disk does not give
+UNREADABLE = "0" * 64  # in place of the digest of a file that could not be read
 
 
 class Contents:
-    """Digests of whole files; of small ones the bytes are kept, so that they are opened once.
+    """Digests of files; the bytes of small files are held in memory, so that they are opened once.
 
     Parameters
     ----------
     roots : Roots
     threads : int
-        That work on one large file.
+        Number of threads that hash one large file.
 
     Attributes
     ----------
-    kept : dict of str to bytes
-        The small files of a series, by path, as far as there is room.
+    small_files : dict of str to bytes
+        The bytes of small files, by path, up to 64 MiB in all.
     """
 
     def __init__(self, roots: Roots, threads: int = 1) -> None:
-        self.kept: dict[str, bytes] = {}
+        self.small_files: dict[str, bytes] = {}
         self._opener, self._threads = Opener(roots.folders), threads
-        self._room = _KEPT
+        self._room = _SMALL_TOTAL
 
     def digest(self, row: HeaderRow) -> str:
-        """Return the BLAKE3 of a source file's bytes, in hex; `UNREADABLE` where reading fails twice.
+        """Return the BLAKE3 of a source file, hex; `UNREADABLE` if reading fails twice.
 
         Raises
         ------
         SourceChanged
-            If it is not the file that the scan saw.
+            If the stat of the file differs from the inventory.
         """
         for _ in range(2):
             with contextlib.suppress(OSError):
@@ -131,39 +138,54 @@ class Contents:
         if offset != size:
             raise SourceChanged(1)
         if len(block) == size <= min(_SMALL, self._room):
-            self.kept[row["path"]] = block
+            self.small_files[row["path"]] = block
             self._room -= size
         return digest.hexdigest()
 
     def close(self) -> None:
-        """Close the folder that is open."""
+        """Close the open folder."""
         self._opener.close()
 
 
 def content_of(row: HeaderRow, roots: Roots, threads: int = 1) -> str:
-    """Return the digest of one file, and keep nothing; see `Contents.digest`."""
+    """Return the digest of one file, without holding its bytes; see `Contents.digest`.
+
+    Parameters
+    ----------
+    row : HeaderRow
+    roots : Roots
+    threads : int
+        Number of threads that hash the file.
+
+    Returns
+    -------
+    str
+        BLAKE3, hex, or `UNREADABLE`.
+    """
     with contextlib.closing(Contents(roots, threads)) as contents:
         return contents.digest(row)
 
 
 @dataclasses.dataclass(slots=True)
 class SourceFile:
-    """A file of the series while it is worked on.
+    """A file of the series during extraction.
 
     Attributes
     ----------
+    row : HeaderRow
+        Its line of the index.
     content : str
         BLAKE3 of its bytes, hex.
     data : bytes, optional
-        Its bytes, where they are kept.
+        Its bytes, if they are held in memory.
     own : bool
-        It belongs to the series; else it is read only to settle which series keeps a SOP Instance UID.
+        It belongs to the series; if false, it has a SOP Instance UID of the series but belongs to another one.
     reason, risk : str
-        Why it is not extracted, and by which kind of risk; empty where there is no reason.
+        Reason code and kind of risk if it is not extracted; else empty.
     numbers : dict of str to int
-        `found` and `needed`, where a reason has numbers.
+        `found` and `needed`, if the reason has numbers.
     format, frames, palette, modality_lut
-        What its header says, once it is understood.
+        Pixel format, frames and lookup tables of its header, set by `interpret`.
     """
 
     row: HeaderRow
@@ -180,12 +202,12 @@ class SourceFile:
 
     @property
     def instance(self) -> str:
-        """SOP Instance UID (0008,0018), or the content where there is none: what makes files duplicates."""
+        """SOP Instance UID (0008,0018), or the content digest if there is none; duplicates have the same."""
         return self.row["facts"].get("SOPInstanceUID") or self.content
 
 
 class Readers:
-    """The frames of the files, one file open at a time."""
+    """Reads the frames of some files, with one file open at a time."""
 
     def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
         self._files = files
@@ -195,14 +217,14 @@ class Readers:
         self._reader: pixels.FrameReader | None = None
 
     def of(self, source: int) -> pixels.FrameReader:
-        """Return the frames of a file; the reader of another file is closed."""
+        """Return the frame reader of a file; the reader of another file is closed."""
         if self._current != source or self._reader is None:
             before = self._reader
-            self._leave()
+            self._close_file()
             file = self._files[source]
-            bytes_of, facts = self._source(file), file.row["facts"]
-            reader = before.like(bytes_of, facts, file.format) if before and file.format else None
-            self._reader = reader or pixels.FrameReader(bytes_of, facts, file.format)
+            byte_source_of_file, facts = self._source(file), file.row["facts"]
+            reader = before.like(byte_source_of_file, facts, file.format) if before and file.format else None
+            self._reader = reader or pixels.FrameReader(byte_source_of_file, facts, file.format)
             self._current = source
         return self._reader
 
@@ -217,19 +239,19 @@ class Readers:
         return self.of(source)[number]
 
     def close(self) -> None:
-        """Close the file that is open, and its folder."""
+        """Close the open file and its folder."""
         try:
-            self._leave()
+            self._close_file()
         finally:
             self._opener.close()
 
-    def _leave(self) -> None:
+    def _close_file(self) -> None:
         self._current, self._reader = None, None
         self._stack.close()
 
 
 def _read_header(handle: int, row: HeaderRow) -> Any:
-    """Return the data set without its pixels, for what the index does not keep; None where it cannot be read."""
+    """Return the data set without pixels, for attributes that are not in the index; None if it cannot be read."""
     import pydicom
 
     try:
@@ -246,38 +268,47 @@ def _read_header(handle: int, row: HeaderRow) -> Any:
         return None
 
 
-def understand(index: int, file: SourceFile, roots: Roots) -> None:
-    """Fill in the pixel format and the frames of a file, or the reason why it has none."""
+def interpret(index: int, file: SourceFile, roots: Roots) -> None:
+    """Set the pixel format, frames and lookup tables of a file from its header, or the reason why it has none.
+
+    Parameters
+    ----------
+    index : int
+        Number of the file in its series; its frames refer to it.
+    file : SourceFile
+    roots : Roots
+        The source folders: some attributes are not in the index and are read from the file.
+    """
     facts = file.row["facts"]
     try:
         file.format = pixels.pixel_format(facts)
         _refuse_impossible_count(file)
-        found = (index, file.content, facts, file.format)
-        if frames_module.needs_header(facts) or facts.get("has_palette") or facts.get("has_modality_lut"):
-            seen = sandbox.call(_understand, file.row, roots, *found, fault="unreadable_header")
-            file.palette, file.modality_lut, file.frames = seen
+        arguments = (index, file.content, facts, file.format)
+        if needs_header(facts) or facts.get("has_palette") or facts.get("has_modality_lut"):
+            tables_and_frames = sandbox.call(_read_tables, file.row, roots, *arguments, fault="unreadable_header")
+            file.palette, file.modality_lut, file.frames = tables_and_frames
         else:
-            file.frames = frames_module.frames_of(*found, None)
+            file.frames = frames_of(*arguments, None)
         if (
             file.reason == "truncated_pixel_data"
             and facts["TransferSyntaxUID"] != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid
         ):
-            # The header reader found that out without counting; here the numbers are at hand.
-            pixels.FrameReader(_Hollow(file.row["stat"][0]), facts)
+            # The header reader did not count bytes. This raises the error again, with the numbers.
+            pixels.FrameReader(_SizeOnly(file.row["stat"][0]), facts)
     except SetAside as error:
         file.numbers = numbers_of(error) if file.reason in ("", error.code) else {}
         file.reason = file.reason or error.code
-    except (SourceChanged, OSError):  # what the disk does not give says nothing about the file
+    except (SourceChanged, OSError):  # a failure of the disk is no property of the file
         raise
-    except Exception:  # a fault of ours costs this file; its text could quote the header
+    except Exception:  # a bug costs this file alone; the text of the error could quote the header
         file.reason = file.reason or "unreadable_header"
         file.frames = []
 
 
-def _understand(
+def _read_tables(
     row: HeaderRow, roots: Roots, index: int, content: str, facts: ImageFacts, form: pixels.PixelFormat
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Frame]]:
-    """Return palette, modality LUT and frames of a file whose header says more than the index keeps."""
+    """Return palette, modality LUT and frames of a file; some of their attributes are not in the index."""
     with Opener(roots.folders) as opener, opened(row, opener) as handle:
         header = _read_header(handle, row)
     palette = modality_lut = None
@@ -285,11 +316,11 @@ def _understand(
         palette = dict(read_palette(header))
     if facts.get("has_modality_lut") and header is not None:
         modality_lut = dict(read_modality_lut(header))
-    return palette, modality_lut, frames_module.frames_of(index, content, facts, form, header)
+    return palette, modality_lut, frames_of(index, content, facts, form, header)
 
 
-class _Hollow:
-    """A source of so many bytes that nobody reads: enough to measure it."""
+class _SizeOnly:
+    """A byte source with a size and no bytes, for checks of the size alone."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -302,14 +333,14 @@ class _Hollow:
 
 
 def numbers_of(error: SetAside) -> dict[str, int]:
-    """Return the numbers that explain a reason: what was found and what was needed."""
+    """Return the numbers of an error, `found` and `needed`, if it has them."""
     pairs = (("found", error.found), ("needed", error.needed))
     return {key: number for key, number in pairs if number is not None}
 
 
 def _refuse_impossible_count(file: SourceFile) -> None:
-    """Refuse more encapsulated frames than the file has room for: each takes an item header of 8 bytes (PS3.5 A.4)."""
-    room = file.row["stat"][0] // 8
+    """Refuse more encapsulated frames than fit in the file: each has an item header of 8 bytes (PS3.5 A.4)."""
+    most_frames = file.row["stat"][0] // 8
     pixel = file.row["facts"].get("pixel")
-    if file.format and pixel and pixel["length"] < 0 and file.format.frames > room:
-        raise SetAside("frame_count_mismatch", found=room, needed=file.format.frames)
+    if file.format and pixel and pixel["length"] < 0 and file.format.frames > most_frames:
+        raise SetAside("frame_count_mismatch", found=most_frames, needed=file.format.frames)

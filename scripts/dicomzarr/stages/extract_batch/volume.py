@@ -1,4 +1,4 @@
-"""One volume: its frames decoded in order, cross-checked, digested and written, and what the record keeps of it."""
+"""Write one volume: decode its frames in order, cross-check and hash them, write the array, return its record."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from dicomzarr.vocabulary import allow_list
 from dicomzarr.vocabulary.reasons import SetAside
 from dicomzarr.volumes.model import Place, Volume
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(slots=True)
-class _Seen:
-    """What decoding the frames of a volume taught: their digests, decoders, flags, and how cross-checks came out."""
+class _Decoding:
+    """Results of decoding the frames of a volume: digests, decoders, flags, and counts of cross-check outcomes."""
 
-    frames: list[str] = dataclasses.field(default_factory=list)
+    digests: list[str] = dataclasses.field(default_factory=list)
     decoders: set[str] = dataclasses.field(default_factory=set)
     flags: set[str] = dataclasses.field(default_factory=set)
     cross_checks: Counter[str] = dataclasses.field(default_factory=Counter)
 
-    def take(self, frame: _Frame) -> NDArray[Any]:
-        """Note a frame and return its pixels."""
-        self.frames.append(frame.digest)
+    def add(self, frame: _Frame) -> NDArray[Any]:
+        """Add the results of a frame and return its pixels."""
+        self.digests.append(frame.digest)
         self.decoders.add(frame.decoder)
         self.flags.update(frame.flags)
         if frame.cross_check:
@@ -49,35 +49,35 @@ class _Seen:
 
 
 class _ReaderPool:
-    """Readers of the same files for as many threads as ask for one at a time."""
+    """Readers of the same files for several threads: one for each thread that reads at the same time."""
 
     def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
         self._files, self._roots = files, roots
         self._idle: list[Readers] = []
 
-    def use(self, work: Callable[[Readers], Answer]) -> Answer:
-        """Return what `work` makes of readers that nobody else uses meanwhile; the file they have open stays so."""
+    def use(self, work: Callable[[Readers], Result]) -> Result:
+        """Call `work` with readers that no other thread uses; their file stays open for the next call."""
         try:
             readers = self._idle.pop()
         except IndexError:
             readers = Readers(self._files, self._roots)
         try:
-            answer = work(readers)
+            result = work(readers)
         except BaseException:
             readers.close()
             raise
         self._idle.append(readers)
-        return answer
+        return result
 
     def close(self) -> None:
-        """Close all files; tells of one that changed while it was open."""
+        """Close all files; raises `SourceChanged` if one changed while it was open."""
         with contextlib.ExitStack() as stack:
             for readers in self._idle:
                 stack.callback(readers.close)
 
 
 class _Frame(NamedTuple):
-    """A decoded frame, and what decoding it taught."""
+    """A decoded frame with its digest (BLAKE3, hex), decoder, flags, and the outcome of its cross-check."""
 
     pixels: NDArray[Any]
     digest: str
@@ -87,17 +87,17 @@ class _Frame(NamedTuple):
 
 
 def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: bool = False) -> _Frame:
-    """Read one frame; cross-check it if it is a sample, or in any case."""
-    said, flags = "", set[str]()
+    """Decode one frame; cross-check it if it is in the sample, or always."""
+    cross_check, flags = "", set[str]()
     source, number = place.frame.source, place.frame.number
 
     def read(readers: Readers) -> pixels.DecodedFrame:
-        nonlocal said
+        nonlocal cross_check
         reader = readers.of(source)
         decoded = reader[number]
         if always or pixels.is_sampled(place.frame.content, number, options.cross_check):
             checked = reader.cross_check(number, decoded)
-            said = f"{checked.outcome} {checked.decoder}".strip()
+            cross_check = f"{checked.outcome} {checked.decoder}".strip()
             flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())
         flags.update(reader.flags, decoded.flags)
         return decoded
@@ -109,24 +109,35 @@ def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: boo
     except SetAside as error:
         raise BadFile(source, error) from None
     digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
-    return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), said)
+    return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), cross_check)
 
 
 def _decode_all(
-    places: Sequence[Place], readers: _ReaderPool, options: Options, pool: ThreadPool, seen: _Seen
+    places: Sequence[Place], readers: _ReaderPool, options: Options, pool: ThreadPool, decoding: _Decoding
 ) -> Iterator[NDArray[Any]]:
     """Yield the frames of a volume in array order."""
     first, *others = places
-    # The first alone: it is always cross-checked, and what its kind of frame needs is imported by one thread.
-    opening = _decode(first, readers, options, always=True)
-    size = opening.pixels.nbytes
-    yield seen.take(opening)
+    # The first frame by itself: it is always cross-checked, and one thread imports the decoders.
+    first_frame = _decode(first, readers, options, always=True)
+    size = first_frame.pixels.nbytes
+    yield decoding.add(first_frame)
     for frame in pool.map(lambda place: _decode(place, readers, options), others, size):
-        yield seen.take(frame)
+        yield decoding.add(frame)
 
 
 class BadFile(Exception):
-    """A file that failed while its frames were written; with digests, two decoders disagree on one of them."""
+    """A file whose frames could not be decoded while they were written.
+
+    Attributes
+    ----------
+    source : int
+        Number of the file in its series.
+    reason : str
+    numbers : dict of str to int
+        `found` and `needed`, if the reason has numbers.
+    digests : tuple of str, optional
+        Digests of the two results, if two decoders disagree on a frame.
+    """
 
     def __init__(self, source: int, error: SetAside, digests: tuple[str, str] | None = None) -> None:
         super().__init__(error.code)
@@ -137,18 +148,19 @@ class BadFile(Exception):
 
 
 def _bits_stored(formats: Sequence[pixels.PixelFormat], flags: set[str]) -> int:
-    """Return the largest Bits Stored; where lossy compression overshot it, Bits Allocated holds the values."""
+    """Return the largest Bits Stored (0028,0101); Bits Allocated (0028,0100) if lossy values exceed it."""
     if "beyond_bits_stored" in flags:
         return max(form.bits_allocated for form in formats)
     return max(form.bits_stored for form in formats)
 
 
 def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str], flags: set[str]) -> dict[str, Any]:
+    """Return the attributes of the array that come from its pixel formats and headers."""
     sources = sorted({place.frame.source for place in volume.places})
     formats = [form for i in sources if (form := files[i].format) is not None]
     headers = [files[i].row["facts"] for i in sources]
     first = volume.places[0].frame
-    found: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "modality": allow_list.modality(first.modality),
         "photometric": known_photometric(first.photometric),
         "photometric_source": sorted({known_photometric(form.photometric_source) for form in formats}),
@@ -158,14 +170,14 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str]
         "decoder": sorted(decoders),
         "lossy": any(form.lossy for form in formats),
     }
-    if len(found["photometric_source"]) == 1:
-        found["photometric_source"] = found["photometric_source"][0]
+    if len(attributes["photometric_source"]) == 1:
+        attributes["photometric_source"] = attributes["photometric_source"][0]
     for name, tables in (
         ("palette", [files[i].palette for i in sources]),
         ("modality_lut", [files[i].modality_lut for i in sources]),
     ):
         if tables[0] is not None and all(table == tables[0] for table in tables):
-            found[name] = dict(tables[0])
+            attributes[name] = dict(tables[0])
     for name, values in (
         ("padding_value", {facts.get("PixelPaddingValue") for facts in headers}),
         ("padding_range_limit", {facts.get("PixelPaddingRangeLimit") for facts in headers}),
@@ -173,20 +185,21 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str]
         ("dose_units", {allow_list.dose_units(facts.get("DoseUnits", "")) for facts in headers}),
     ):
         if len(values) == 1 and None not in values:
-            found[name] = values.pop()
-    return found
+            attributes[name] = values.pop()
+    return attributes
 
 
 def _declared(files: Sequence[SourceFile], sources: Sequence[int], key: str, pick: Any) -> int | None:
+    """Return the smallest or largest (`pick`) value of an attribute; None if a file does not have it."""
     values = [files[i].row["facts"].get(key) for i in sources]
     return None if any(value is None for value in values) else int(pick(values))
 
 
 def _flags(volume: Volume, files: Sequence[SourceFile], sources: Sequence[int]) -> set[str]:
-    """Return the flags of geometry, headers and formats."""
-    found = set(volume.flags).union(*(files[i].row["flags"] for i in sources))
-    found |= {"face_risk"} if image_risks.shows_face([files[i].row["facts"] for i in sources]) else set()
-    return found.union(*(form.flags for i in sources if (form := files[i].format)))
+    """Return the flags of the geometry, the headers and the pixel formats."""
+    flags = set(volume.flags).union(*(files[i].row["flags"] for i in sources))
+    flags |= {"face_risk"} if image_risks.shows_face([files[i].row["facts"] for i in sources]) else set()
+    return flags.union(*(form.flags for i in sources if (form := files[i].format)))
 
 
 def write_volume(
@@ -199,15 +212,43 @@ def write_volume(
     expected: int,
     pool: ThreadPool,
 ) -> VolumeRecord:
-    """Write one volume below `store` and return its record; raises `BadFile`."""
+    """Write one volume and return its record.
+
+    Parameters
+    ----------
+    volume : Volume
+        The frames and their places in the array.
+    store : Path
+        Folder of the series; the image becomes a folder in it.
+    name : str
+        Ids of the series and the volume, separated by a slash.
+    files : sequence of SourceFile
+        The files that the frames refer to.
+    roots : Roots
+        The source folders.
+    options : Options
+    expected : int
+        Number of frames if no file had failed.
+    pool : ThreadPool
+        Its threads decode and compress.
+
+    Returns
+    -------
+    VolumeRecord
+
+    Raises
+    ------
+    BadFile
+        At the first file with a frame that cannot be decoded, or on which two decoders disagree.
+    """
     sources = sorted({place.frame.source for place in volume.places})
-    seen = _Seen()
+    decoding = _Decoding()
     pixel_facts: dict[str, Any] = {}
     flags: set[str] = set()
 
     def decoded() -> Decoded:
-        pixel_facts.update(_pixel_facts(volume, files, seen.decoders, seen.flags))
-        flags.update(_flags(volume, files, sources), seen.flags)
+        pixel_facts.update(_pixel_facts(volume, files, decoding.decoders, decoding.flags))
+        flags.update(_flags(volume, files, sources), decoding.flags)
         flags.update({"incomplete"} if expected > len(volume.places) else ())
         return Decoded(sorted(flags), pixel_facts)
 
@@ -215,7 +256,7 @@ def write_volume(
         digests = write_image(
             store / name.split("/")[1],
             volume,
-            _decode_all(volume.places, readers, options, pool, seen),
+            _decode_all(volume.places, readers, options, pool, decoding),
             decoded,
             compression=options.compression,
             layout=options.layout,
@@ -239,17 +280,17 @@ def write_volume(
         declared_max=_declared(files, sources, "LargestImagePixelValue", max),
         source_bytes=sum(files[i].row["stat"][0] for i in sources),
         stored_bytes=sum(size for size, _ in digests.values()),
-        pixel_digest=blake3(bytes.fromhex("".join(seen.frames))).hexdigest(),
+        pixel_digest=blake3(bytes.fromhex("".join(decoding.digests))).hexdigest(),
         modality=pixel_facts["modality"],
         photometric=pixel_facts["photometric"],
         bits_allocated=pixel_facts["bits_allocated"],
         bits_stored=pixel_facts["bits_stored"],
         padding_value=pixel_facts.get("padding_value"),
         padding_range_limit=pixel_facts.get("padding_range_limit"),
-        cross_checks=dict(sorted(seen.cross_checks.items())),
+        cross_checks=dict(sorted(decoding.cross_checks.items())),
         files={path: FileClaim(*claim) for path, claim in sorted(digests.items())},
         frame_rows=tuple(
             FrameRow(place.frame.source, place.frame.number, place.t, place.z, digest)
-            for place, digest in zip(volume.places, seen.frames, strict=True)
+            for place, digest in zip(volume.places, decoding.digests, strict=True)
         ),
     )

@@ -1,4 +1,4 @@
-"""Reads headers of many files, in a process that a file may kill (`dicomzarr.system.sandbox`)."""
+"""Read the headers of a chunk of files; runs in a child process, which a file may kill (`dicomzarr.system.sandbox`)."""
 
 from __future__ import annotations
 
@@ -16,29 +16,33 @@ from dicomzarr.system import json_files, limits
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.vocabulary.reasons import REASONS
 
-# A path of the inventory with the stat it had there
+# A path and its stat in the inventory.
 Entry: TypeAlias = tuple[str, StatKey]
 
-CHANGED = "changed"  # stands in place of a row whose file is no longer what the inventory says
-FAILED = "failed"  # stands in place of a row whose file the disk or the network did not give
-# All else that goes wrong in opening or reading is of the disk or the network.
+CHANGED = "changed"  # in place of a line: the stat of the file differs from the inventory
+FAILED = "failed"  # in place of a line: the disk or the network failed
+# The system refuses the file. All other errors of opening or reading are failures of the disk or the network.
 _REFUSED = frozenset((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG))
-# Not there any more; or a link now, it or a folder on the way; or a socket now. All else is no change.
-_GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO))
+# The file was deleted; it, or a folder above it, became a link; or it became a socket. No other error is a change.
+_NOT_A_FILE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO))
 _BLOCK = 1 << 20
 
 
 def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gatherer) -> Iterator[str]:
-    """Yield one line of the header index for each entry, in order, or `CHANGED`, or `FAILED` after a second try.
+    """Yield one line of the header index for each entry, in order; or `CHANGED`; or `FAILED` after a second try.
 
     Parameters
     ----------
     roots : mapping of str to str
-        Label, as it is, to absolute folder, percent-encoded; "" stands for a single source without labels.
+        Label (not encoded) to absolute folder (percent-encoded); the label of a single source without labels is "".
     entries : list of (path, stat)
-        Percent-encoded paths below the roots, with size, mtime_ns, ctime_ns and inode of the inventory.
+        Percent-encoded paths below the roots, each with its size, mtime_ns, ctime_ns and inode in the inventory.
     gatherer : Gatherer
-        Receives what identifies a patient, for the search for leaks.
+        Receives the texts that may identify a patient, for the privacy check.
+
+    Yields
+    ------
+    str
     """
     with Opener({label: decode_path(folder) for label, folder in roots.items()}) as opener:
         for path, key in entries:
@@ -57,9 +61,9 @@ def below_source(roots: Mapping[str, str], path: str) -> bytes:
 
 
 def read_within_limits(roots: Mapping[str, str], entries: list[Entry]) -> tuple[list[str], list[int]]:
-    """Return what `read_files` yields, and the identifiers of it that this process has not given before.
+    """Return what `read_files` yields, and the hashes of identifiers that this process has not returned before.
 
-    Each file has a budget of time: the process ends at one that takes more.
+    Each file has a limit of time: the process ends if a file takes longer.
     """
     lines, rows = [], iter(read_files(roots, entries, _gatherer))
     with limits.current().budget() as renew:
@@ -78,11 +82,12 @@ def quarantined(path: str, key: StatKey, reason: str) -> str:
 
 
 def changed(path: str, key: StatKey) -> str:
-    """Return the line of a file that changed or vanished: it ends the run when all else is done."""
+    """Return the line of a file that changed or vanished: `consolidate_dataset` ends the run because of it."""
     return _line(path, key, Header(CHANGED, "", (), {}))
 
 
-def _not_given(path: str, key: StatKey, error: OSError) -> str:
+def _unreadable(path: str, key: StatKey, error: OSError) -> str:
+    """Return the line of a file that the system refuses to open, or `FAILED` for any other error."""
     return quarantined(path, key, "unreadable_file") if error.errno in _REFUSED else FAILED
 
 
@@ -90,7 +95,7 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
     try:
         fd = opener.open(path)
     except OSError as error:
-        return CHANGED if error.errno in _GONE else _not_given(path, key, error)
+        return CHANGED if error.errno in _NOT_A_FILE else _unreadable(path, key, error)
     except MemoryError:
         return quarantined(path, key, "too_large")
     try:
@@ -100,25 +105,25 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
         facts = header.facts
         if header.outcome == "image" and not ("SeriesInstanceUID" in facts and "SOPInstanceUID" in facts):
             facts["content_sha256"] = _sha256(fd)
-        # Read while it was written: what was read is worth nothing.
+        # The file was written while it was read: the header cannot be trusted.
         if _key_of(os.fstat(fd)) != key:
             return CHANGED
         return _line(path, key, header)
     except OSError as error:
-        return _not_given(path, key, error)
+        return _unreadable(path, key, error)
     except MemoryError:
         return quarantined(path, key, "too_large")
-    except Exception:  # a fault of ours costs this file; its text could quote the header
+    except Exception:  # a bug costs this file alone; the text of the error could quote the header
         return quarantined(path, key, "unreadable_header")
     finally:
         os.close(fd)
 
 
-def _key_of(found: os.stat_result) -> StatKey | None:
-    """Return the stat of a regular file; nothing else was in the inventory."""
-    if not stat.S_ISREG(found.st_mode):
+def _key_of(status: os.stat_result) -> StatKey | None:
+    """Return the stat key of a regular file; None for anything else, which the inventory does not list as a file."""
+    if not stat.S_ISREG(status.st_mode):
         return None
-    return stat_key(found)
+    return stat_key(status)
 
 
 def _sha256(fd: int) -> str:

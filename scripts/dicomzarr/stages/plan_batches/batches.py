@@ -1,7 +1,7 @@
-"""Files into series, series into batches; a plan is rewritten only where its content changed.
+"""Group files into series and series into batches; a plan is rewritten only if its content changed.
 
-The header index is read twice: once as a stream, to learn which series each line belongs to, once to gather the lines
-of a batch. What stays in memory is a few numbers a file. Lines go into the plans as they are, a series a line.
+The header index is read twice: once as a stream, to find the series of each line, and once to collect the lines of each
+batch. Memory holds a few numbers for each file. Lines are copied into the plans unchanged, one line for each series.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_jso
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.stages.plan_batches.membership import Belonging, Ids, belonging
-from dicomzarr.stages.plan_batches.vanished import KEPT, labels_now, refuse_vanished
-from dicomzarr.system import files as storage
-from dicomzarr.system import json_files
+from dicomzarr.stages.plan_batches.membership import Ids, Membership, membership
+from dicomzarr.stages.plan_batches.vanished import STATE, labels_now, refuse_vanished
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 
 MOST_BATCHES = 4096
-FILE_COSTS = 50_000  # bytes of pixels that take as long as opening one more file: many small ones are work too
-_NONE = 0  # stands for "no SOP Instance UID" among hashes
+WORK_PER_FILE = 50_000  # bytes of native pixels that take as long to extract as it takes to open one more file
+_NO_UID = 0  # instead of a hash: the file has no such UID
 _ALL_BITS = 2**64 - 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlanCounts:
-    """How much work there is: files that belong to a series, series, batches; and the plans that were written."""
+    """Numbers of files that belong to a series, of series and of batches, and the claims of the plans."""
 
     files: int
     series: int
@@ -51,9 +50,18 @@ class PlanCounts:
 
 
 def number_of_batches(series: int, size: int, series_each: int, bytes_each: int, at_least: int) -> int:
-    """Return a power of two of batches that keeps each near the wanted size, never fewer than before.
+    """Return the number of batches: a power of two, so that no batch is much larger than wanted, and never fewer.
 
-    No more than there are series, since one lies in one batch; the threads of its job share a long one.
+    The number does not grow beyond the number of series, since a series is never divided.
+
+    Parameters
+    ----------
+    series, size : int
+        Number of series, and their work in bytes of native pixels.
+    series_each, bytes_each : int
+        Wanted size of a batch, in series and in bytes of native pixels.
+    at_least : int
+        Smallest number: that of the last run.
     """
     batches = max(1, at_least)
     while batches < min(MOST_BATCHES, series) and (batches * series_each < series or batches * bytes_each < size):
@@ -62,11 +70,11 @@ def number_of_batches(series: int, size: int, series_each: int, bytes_each: int,
 
 
 def _previous_number(results: Results) -> int:
-    """Return the number of batches in use, kept beside the plans or, where that is lost, inferred from their names."""
+    """Return the number of batches of the last run; if its file is lost, infer it from the names of the plans."""
     try:
-        kept = int(json_files.read_json(results.private / KEPT)["batches"])
-        if kept in {1 << power for power in range(PREFIX_BITS + 1)}:
-            return kept
+        number = int(json_files.read_json(results.private / STATE)["batches"])
+        if number in {1 << power for power in range(PREFIX_BITS + 1)}:
+            return number
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return max((batches_in(path.stem) for path in results.plans.glob("*.json")), default=0)
@@ -76,8 +84,8 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") or 1
 
 
-class _Known(NamedTuple):
-    """What planning needs of a line of the index."""
+class _IndexedFile(NamedTuple):
+    """A line of the index, as far as planning needs it."""
 
     outcome: str
     reason: str
@@ -87,7 +95,7 @@ class _Known(NamedTuple):
     ids: Ids
 
 
-# A header may claim any size. Of one byte no more decoded ones are believed, nor of one file more work than this.
+# A header may claim any size: decoded bytes per byte of the file, and work per file, are limited to these.
 LARGEST_RATIO, LARGEST_WORK = 32, 1 << 44
 _SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames")
 
@@ -102,113 +110,124 @@ def work_of(syntax: str, size: int, sizes: Iterable[int]) -> int:
     size : int
         Bytes of the file.
     sizes : iterable of int
-        Factors of the decoded size in bits that are known: rows, columns, samples, bits, frames. Native files have no
-        need of them.
+        The known factors of the decoded size in bits: rows, columns, samples, bits, frames. Ignored for native files.
     """
     factor = DECODING_COST.get(syntax)
     decoded = min(math.prod(sizes) // 8, LARGEST_RATIO * size) * factor if factor else 0
     return min(max(size, decoded), LARGEST_WORK)
 
 
-def _known(line: bytes) -> _Known:
-    """Return what a line of the index says."""
+def _parse(line: bytes) -> _IndexedFile:
+    """Parse a line of the index."""
     row: HeaderRow = orjson.loads(line)
     facts: Mapping[str, Any] = row["facts"]
-    said, size = facts.get, row["stat"][0]
+    size = row["stat"][0]
     ids = Ids(
-        said("IssuerOfPatientID", ""),
-        said("PatientID", ""),
-        said("StudyInstanceUID", ""),
-        said("SeriesInstanceUID", ""),
-        said("content_sha256", ""),
+        issuer=facts.get("IssuerOfPatientID", ""),
+        patient=facts.get("PatientID", ""),
+        study=facts.get("StudyInstanceUID", ""),
+        series=facts.get("SeriesInstanceUID", ""),
+        content=facts.get("content_sha256", ""),
     )
     sizes = (facts[name] for name in _SIZES if isinstance(facts.get(name), int))
-    work = work_of(said("TransferSyntaxUID", ""), size, sizes)
-    return _Known(row["outcome"], row["reason"], size, work, said("SOPInstanceUID", ""), ids)
+    work = work_of(facts.get("TransferSyntaxUID", ""), size, sizes)
+    return _IndexedFile(row["outcome"], row["reason"], size, work, facts.get("SOPInstanceUID", ""), ids)
 
 
-def _belongs_to_a_series(known: _Known) -> bool:
-    """Return whether a line goes into a plan: an image, or a file whose absence leaves a hole in its series."""
-    if known.outcome == "image":
+def _belongs_to_a_series(file: _IndexedFile) -> bool:
+    """Return whether a file is listed in a plan: an image, or a file without which its series is incomplete."""
+    if file.outcome == "image":
         return True
-    return (known.outcome == "quarantined" or known.reason == "missing_pixel_data") and bool(known.ids.series)
+    return (file.outcome == "quarantined" or file.reason == "missing_pixel_data") and bool(file.ids.series)
 
 
 @dataclasses.dataclass(slots=True)
 class _Survey:
-    """One entry a file that belongs to a series: numbers only, so that ten million fit."""
+    """The files that belong to a series, as arrays of shape (files,): numbers only, so that ten million fit."""
 
-    series: NDArray[np.uint64]
-    instance: NDArray[np.uint64]
-    ids: NDArray[np.uint64]
-    offset: NDArray[np.uint64]  # of its line, which has so many bytes
-    length: NDArray[np.uint64]
+    series: NDArray[np.uint64]  # id of the series, as a number
+    instance: NDArray[np.uint64]  # hash of the SOP Instance UID
+    ids: NDArray[np.uint64]  # hash of the attributes that decide the membership
+    offset: NDArray[np.uint64]  # of the line in the index, in bytes
+    length: NDArray[np.uint64]  # of the line, in bytes
     size: NDArray[np.uint64]  # bytes of the source file
     work: NDArray[np.uint64]  # bytes of native pixels that take as long
-    shared: set[int]  # series that share their SeriesInstanceUID with another patient's
+    shared: set[int]  # series with the SeriesInstanceUID of another series, of another patient
 
 
-Finder = Callable[[Ids], Belonging | None]
+MembershipOf = Callable[[Ids], Membership | None]
 
 
-def _survey(index: Path, find: Finder) -> _Survey:
+def _survey(index: Path, membership_of: MembershipOf) -> _Survey:
+    """Read the index once; return where the lines of each series are."""
     numbers, offset = array("Q"), 0
-    uid_of = functools.lru_cache(maxsize=1 << 12)(_hash)
+    hash_of_uid = functools.lru_cache(maxsize=1 << 12)(_hash)
     with open(index, "rb", buffering=1 << 20) as stream:
         for line in stream:
-            known = _known(line)
-            found = find(known.ids) if _belongs_to_a_series(known) else None
-            if found is not None:
-                instance = _hash(known.instance) if known.instance else _NONE
-                uid = uid_of(known.ids.series) if known.ids.series else _NONE
-                ids, place = hash(known.ids) & _ALL_BITS, (offset, len(line))
-                numbers.extend((int(found.series_id, 16), instance, ids, *place, known.size, known.work, uid))
+            file = _parse(line)
+            member = membership_of(file.ids) if _belongs_to_a_series(file) else None
+            if member is not None:
+                instance = _hash(file.instance) if file.instance else _NO_UID
+                uid = hash_of_uid(file.ids.series) if file.ids.series else _NO_UID
+                member_ids, place = hash(file.ids) & _ALL_BITS, (offset, len(line))
+                numbers.extend((int(member.series_id, 16), instance, member_ids, *place, file.size, file.work, uid))
             offset += len(line)
     table = (np.frombuffer(numbers, np.uint64) if numbers else np.zeros(0, np.uint64)).reshape(-1, 8)
-    series, instances, kin, offsets, lengths, sizes, work, uids = (table[:, column] for column in range(8))
-    return _Survey(series, instances, kin, offsets, lengths, sizes, work, _shared(uids, series))
+    series, instances, ids, offsets, lengths, sizes, work, uids = (table[:, column] for column in range(8))
+    return _Survey(series, instances, ids, offsets, lengths, sizes, work, _shared(uids, series))
 
 
 def _shared(uids: NDArray[np.uint64], series: NDArray[np.uint64]) -> set[int]:
-    """Return the series whose SeriesInstanceUID stands for another series too."""
+    """Return the series whose SeriesInstanceUID also occurs in another series."""
     order = np.lexsort((series, uids))
     uids, series = uids[order], series[order]
-    meets = (uids[1:] == uids[:-1]) & (series[1:] != series[:-1]) & (uids[1:] != _NONE)
-    several = set(uids[1:][meets].tolist())
-    return {int(one) for one in series[np.isin(uids, list(several))]} if several else set()
+    is_repeated = (uids[1:] == uids[:-1]) & (series[1:] != series[:-1]) & (uids[1:] != _NO_UID)
+    repeated = np.unique(uids[1:][is_repeated])
+    return set(series[np.isin(uids, repeated)].tolist())
 
 
 def _same_uid_elsewhere(survey: _Survey) -> dict[int, list[int]]:
-    """Return, by series, the files of other series that carry one of its SOP Instance UIDs, as rows of the survey."""
+    """Return, by series, the files of other series that have one of its SOP Instance UIDs, as rows of the survey."""
     order = np.argsort(survey.instance, kind="stable")
     ordered = survey.instance[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else order
     ends = np.append(starts[1:], len(ordered))
-    found: dict[int, list[int]] = defaultdict(list)
-    several = (ends - starts > 1) & (ordered[starts] != _NONE)
-    for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
-        members = [(int(survey.series[i]), i) for i in order[start:end].tolist()]
-        for series in {one for one, _ in members}:
-            found[series].extend(i for other, i in members if other != series)
-    return found
+    elsewhere: dict[int, list[int]] = defaultdict(list)
+    is_group = (ends - starts > 1) & (ordered[starts] != _NO_UID)
+    for start, end in zip(starts[is_group].tolist(), ends[is_group].tolist(), strict=True):
+        members = [(int(survey.series[row]), row) for row in order[start:end].tolist()]
+        for series in {series for series, _ in members}:
+            elsewhere[series].extend(row for other, row in members if other != series)
+    return elsewhere
 
 
-def _series(lines: list[bytes], telling: list[bytes], elsewhere: list[bytes], shared: bool, find: Finder) -> bytes:
+def _series(
+    lines: list[bytes], examples: list[bytes], elsewhere: list[bytes], is_shared: bool, membership_of: MembershipOf
+) -> bytes:
     """Return the plan of one series as JSON: its ids, its files by path, and files of other series with its UIDs.
 
-    The index is sorted by path, and so are lines that are taken by their offset. `telling` are those that differ in
-    where they belong, each once.
+    Parameters
+    ----------
+    lines, elsewhere : list of bytes
+        Lines of the index: of the files of the series, and of files of other series with its SOP Instance UIDs. By
+        path, since the index is sorted by path.
+    examples : list of bytes
+        One line for each combination of the attributes that decide the membership.
+    is_shared : bool
+        Whether another series has the same Series Instance UID.
+    membership_of : callable
+        Returns the membership of a file.
     """
-    found = [one for one in {find(_known(line).ids): None for line in telling} if one is not None]
-    studies = sorted({one.study_id for one in found if one.study_id})
-    flags = {flag for one in found for flag in one.flags}
-    flags |= {"shared_series_uid"} if shared else set()
+    members = [member for member in {membership_of(_parse(line).ids): None for line in examples} if member is not None]
+    studies = sorted({member.study_id for member in members if member.study_id})
+    flags = {flag for member in members for flag in member.flags}
+    flags |= {"shared_series_uid"} if is_shared else set()
     flags |= {"several_studies"} if len(studies) > 1 else set()
     ids = {
         "flags": sorted(flags),
-        "series_id": found[0].series_id,
+        "series_id": members[0].series_id,
         "study_id": studies[0] if studies else "",
-        "subject_id": found[0].subject_id,
+        "subject_id": members[0].subject_id,
     }
     return series_json(lines, elsewhere, json_files.canonical_json(ids).strip())
 
@@ -223,23 +242,25 @@ def plan_batches(
     bytes_each: int,
     largest_drop: float = math.inf,
 ) -> PlanCounts:
-    """Write one plan a batch and their table of contents.
+    """Write the plan of each batch and a table of contents.
 
     Parameters
     ----------
     results : Results
         The results folder.
     index : Path
-        The header index, one JSON line a file, sorted by path.
+        The header index, one JSON line for each file, sorted by path.
     contents : Path
-        Receives ``{"batches": {name: {digest, bytes, work, largest, series}}}``: of its plan, of its files, how
-        much work they are in bytes of native pixels, in all and of the largest series, and how many series.
+        The table of contents to write, ``{"batches": {name: {digest, bytes, work, largest, series}}}``: the digest of
+        the plan, the size of its files in bytes, their work and that of the largest series in bytes of native pixels,
+        and the number of series.
     pseudonyms : Pseudonyms
-        Makes the ids.
+        Computes the ids.
     series_each, bytes_each : int
-        How many series, and how much work in bytes of native pixels, a batch should hold.
+        Wanted size of a batch, in series and in bytes of native pixels.
     largest_drop : float
-        Share of the series that earlier runs extracted which the source may have lost; infinite: all of them.
+        Largest share of the series that earlier runs extracted that may be missing from the source, from 0 to 1;
+        infinite: no limit.
 
     Returns
     -------
@@ -248,66 +269,66 @@ def plan_batches(
     Raises
     ------
     UserError
-        If it lost more; nothing is written then.
+        If a larger share is missing; nothing is written then.
     """
-    find = functools.lru_cache(maxsize=1 << 16)(functools.partial(belonging, pseudonyms=pseudonyms))
-    survey = _survey(index, find)
+    membership_of = functools.lru_cache(maxsize=1 << 16)(functools.partial(membership, pseudonyms=pseudonyms))
+    survey = _survey(index, membership_of)
     if largest_drop < math.inf:
         series_now = {f"{series:016x}" for series in np.unique(survey.series).tolist()}
         refuse_vanished(results, index, series_now, functools.partial(_first_paths, survey, index), largest_drop)
     elsewhere = _same_uid_elsewhere(survey)
     series_count = len(np.unique(survey.series))
-    work = int(survey.work.sum()) + FILE_COSTS * len(survey.work)
-    # Threads do not share small files (0034), so that a second core has work only in a second batch.
-    many = series_count > 8 and 4 * FILE_COSTS * len(survey.work) > bytes_each
-    at_least = max(_previous_number(results), 2 if many else 1)
+    work = int(survey.work.sum()) + WORK_PER_FILE * len(survey.work)
+    # Threads do not share small files (0034): a second core has work only if there is a second batch.
+    is_parallel = series_count > 8 and 4 * WORK_PER_FILE * len(survey.work) > bytes_each
+    at_least = max(_previous_number(results), 2 if is_parallel else 1)
     batches = number_of_batches(series_count, work, series_each, bytes_each, at_least)
-    kept = {"batches": batches, "labels": labels_now(results)}
-    storage.write_if_changed(results.private / KEPT, json_files.canonical_json(kept), private=True)
+    state = {"batches": batches, "labels": labels_now(results)}
+    files.write_if_changed(results.private / STATE, json_files.canonical_json(state), private=True)
     order = np.lexsort((survey.offset, survey.series))
     numbers = (survey.series[order] >> np.uint64(64 - PREFIX_BITS)) * np.uint64(batches) >> np.uint64(PREFIX_BITS)
     bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
-    listed: dict[str, dict[str, str | int]] = {}
+    batch_entries: dict[str, dict[str, str | int]] = {}
     claims: dict[str, FileClaim] = {}
     with open(index, "rb") as stream:
 
         def lines_of(rows: NDArray[np.int64]) -> list[bytes]:
             starts, lengths = survey.offset[rows].tolist(), survey.length[rows].tolist()
-            # Not mapped into memory: what was read would count as this process's own.
+            # Read, not mapped into memory: mapped pages would count as memory of this process.
             pieces = zip(lengths, starts, strict=True)
             return [os.pread(stream.fileno(), length, start).rstrip() for length, start in pieces]
 
         for number in range(batches):
-            picked = order[bounds[number] : bounds[number + 1]]
+            of_batch = order[bounds[number] : bounds[number + 1]]
             planned = []
-            for rows in _runs(picked, survey.series[picked]):
+            for rows in _runs(of_batch, survey.series[of_batch]):
                 series = int(survey.series[rows[0]])
-                telling = rows[np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
+                examples = rows[np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
                 others = np.array(elsewhere.get(series, []), np.int64)
                 others = others[np.argsort(survey.offset[others])]
                 is_shared = series in survey.shared
-                planned.append(_series(lines_of(rows), lines_of(telling), lines_of(others), is_shared, find))
+                planned.append(_series(lines_of(rows), lines_of(examples), lines_of(others), is_shared, membership_of))
             name = batch_name(number, batches)
             plan = plan_json(name, planned)
-            storage.write_if_changed(results.plan(name), plan, private=True)
-            digest = storage.sha256_of_bytes(plan)
+            files.write_if_changed(results.plan(name), plan, private=True)
+            digest = files.sha256_of_bytes(plan)
             claims[os.path.relpath(results.plan(name), results.root)] = FileClaim(len(plan), digest)
-            listed[name] = {
+            batch_entries[name] = {
                 "digest": digest[:16],
-                "bytes": int(survey.size[picked].sum()),
-                "work": int(survey.work[picked].sum()),
+                "bytes": int(survey.size[of_batch].sum()),
+                "work": int(survey.work[of_batch].sum()),
                 "largest": max(
-                    (int(survey.work[rows].sum()) for rows in _runs(picked, survey.series[picked])), default=0
+                    (int(survey.work[rows].sum()) for rows in _runs(of_batch, survey.series[of_batch])), default=0
                 ),
                 "series": len(planned),
             }
-    _remove_other_numberings(results, set(listed))
-    storage.write_atomically(contents, json_files.canonical_json({"batches": listed}), private=True)
+    _remove_other_numberings(results, set(batch_entries))
+    files.write_atomically(contents, json_files.canonical_json({"batches": batch_entries}), private=True)
     return PlanCounts(len(survey.series), series_count, batches, claims)
 
 
 def _first_paths(survey: _Survey, index: Path) -> Iterator[tuple[str, str]]:
-    """Yield the id of each series and the first of its paths."""
+    """Yield the id and the first path of each series."""
     order = np.lexsort((survey.offset, survey.series))
     firsts = order[np.unique(survey.series[order], return_index=True)[1]]
     with open(index, "rb") as stream:
@@ -317,12 +338,12 @@ def _first_paths(survey: _Survey, index: Path) -> Iterator[tuple[str, str]]:
 
 
 def _runs(rows: NDArray[np.int64], series: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
-    """Return the rows of each series, shape (files,) each; those of a series are neighbours."""
+    """Split rows that are sorted by series into one array for each series, shape (files,)."""
     return np.split(rows, np.flatnonzero(series[1:] != series[:-1]) + 1) if len(rows) else []
 
 
 def _remove_other_numberings(results: Results, current: set[str]) -> None:
-    """Remove the plans of another number of batches, and revoke the records of those batches."""
+    """Remove plans made for another number of batches, and revoke the records of those batches."""
     for path in results.plans.glob("*.json"):
         if batches_in(path.stem) and path.stem not in current:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Which patient, study and series a header belongs to."""
+"""Which patient, study and series a file belongs to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Belonging:
-    """Which patient, study and series a header belongs to, as ids, and what is uncertain about it."""
+class Membership:
+    """The pseudonymous ids of the patient, study and series of a file, and flags for what is uncertain."""
 
     subject_id: str
     study_id: str
@@ -19,17 +19,17 @@ class Belonging:
 
 
 class Ids(NamedTuple):
-    """The attributes of a header that say where it belongs; empty where there is none."""
+    """The attributes that decide the membership of a file; empty where the header has none."""
 
-    issuer: str
-    patient: str
-    study: str
-    series: str
-    content: str
+    issuer: str  # Issuer of Patient ID (0010,0021)
+    patient: str  # Patient ID (0010,0020)
+    study: str  # Study Instance UID (0020,000D)
+    series: str  # Series Instance UID (0020,000E)
+    content: str  # SHA-256 of the file, where a UID is missing
 
 
-def belonging(ids: Ids, pseudonyms: Pseudonyms) -> Belonging | None:
-    """Return where a header belongs, or None where it names no series and its content is not known."""
+def membership(ids: Ids, pseudonyms: Pseudonyms) -> Membership | None:
+    """Return the membership of a file, or None if it has neither a Series Instance UID nor a digest of its content."""
     flags = []
     if ids.patient or ids.issuer:
         subject = pseudonyms.subject_id(ids.issuer, ids.patient)
@@ -43,4 +43,4 @@ def belonging(ids: Ids, pseudonyms: Pseudonyms) -> Belonging | None:
         series = pseudonyms.series_id(subject, f"content\0{ids.content}")
     else:
         return None
-    return Belonging(subject, pseudonyms.study_id(ids.study) if ids.study else "", series, tuple(flags))
+    return Membership(subject, pseudonyms.study_id(ids.study) if ids.study else "", series, tuple(flags))

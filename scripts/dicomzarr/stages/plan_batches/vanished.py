@@ -1,7 +1,7 @@
-"""The guard against a source that was swapped: series that earlier runs extracted and that it no longer has.
+"""Refuse a source that was swapped: one that no longer has the series that earlier runs extracted.
 
-Files of the same names may hold other patients, as on a wrong disk. That is known once all headers are read and before
-anything that an earlier run made is removed.
+Files of the same names may hold other patients, as on a wrong disk. The check runs after all headers are read and
+before any output of an earlier run is removed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged, UserError
 
-KEPT = "batches.json"  # in private/: what planning keeps from run to run
+STATE = "batches.json"  # in private/: number of batches and labels of the last run
 
 
 def labels_now(results: Results) -> list[str]:
-    """Return the labels of the source folders of this run, sorted; one that is empty where there is one folder."""
+    """Return the labels of the source folders of this run, sorted; a single folder has the label ""."""
     try:
         with open(results.inventory, "rb") as stream:
             return sorted(json.loads(stream.readline())["roots"])
@@ -39,7 +39,7 @@ def refuse_vanished(
     first_paths: Callable[[], Iterable[tuple[str, str]]],
     largest_drop: float,
 ) -> None:
-    """Refuse a source that no longer has more than a share of the series that earlier runs extracted.
+    """Raise an error if more than a share of the series that earlier runs extracted are missing from the source.
 
     Parameters
     ----------
@@ -47,76 +47,79 @@ def refuse_vanished(
     index : Path
         The header index.
     planned : set of str
-        Ids of the series that the source has.
+        Ids of the series of the source.
     first_paths : callable
-        Returns pairs of the id of each of them and the first of its paths. Called where the source has several folders.
+        Returns pairs: the id of each of these series and the first of its paths. Called if the source has several
+        folders.
     largest_drop : float
-        Share of the series of a source folder that may be gone.
+        Largest share of the series of a source folder that may be missing; from 0 to 1.
 
     Raises
     ------
     UserError
-        If more are gone, or all.
+        If a larger share is missing, or all.
 
     Notes
     -----
-    A series that moved or whose files have other names is not gone: its id depends on its content. One is not missed
-    whose folder was taken out of the configuration, nor one of which a file is as it was (code may group files in
-    another way) or is quarantined now, which is reported with its reason.
+    A series that moved or whose files were renamed is not missing: its id depends on its content. Not counted as
+    missing are also series whose folder was removed from the configuration, series with a file that did not change
+    (newer code may group files differently), and series with a file that is quarantined, which is reported anyway.
     """
-    known = _known_series(results)
-    gone = known - planned
+    extracted = _extracted_series(results)
+    absent = extracted - planned
     labels = _labels_before(results) & set(labels_now(results))
-    if not gone or not labels:
+    if not absent or not labels:
         return
     if labels == {""}:
-        if not _is_too_many(len(gone), len(known), largest_drop):
+        if not _is_too_many(len(absent), len(extracted), largest_drop):
             return
-        files = {series: _files_of(results, series) for series in gone}
-        label_of = dict.fromkeys(gone, "")
-        was = Counter({"": len(known)})
+        files = {series: _files_of(results, series) for series in absent}
+        label_of = dict.fromkeys(absent, "")
+        series_before = Counter({"": len(extracted)})
     else:
-        files = {series: _files_of(results, series) for series in gone}
+        files = {series: _files_of(results, series) for series in absent}
         label_of = {series: min(paths).partition("/")[0] for series, paths in files.items() if paths}
-        was = Counter(label_of.values())
-        was.update(path.partition("/")[0] for series, path in first_paths() if series in known)
+        series_before = Counter(label_of.values())
+        series_before.update(path.partition("/")[0] for series, path in first_paths() if series in extracted)
     for label in sorted(labels):
-        of_label = {series: files[series] for series, one in label_of.items() if one == label}
-        if not _is_too_many(len(of_label), was[label], largest_drop):
+        of_label = {series: files[series] for series, its_label in label_of.items() if its_label == label}
+        if not _is_too_many(len(of_label), series_before[label], largest_drop):
             continue
-        missing = len(of_label) - _still_there(index, of_label)
-        if _is_too_many(missing, was[label], largest_drop):
+        missing = len(of_label) - _not_missing(index, of_label)
+        if _is_too_many(missing, series_before[label], largest_drop):
             key = f"source.{label}" if label else "source"
             raise UserError(
-                f"config key {key!r}: of the {was[label]} series that earlier runs extracted, {missing} are no longer "
-                "in it, although its files can be read; nothing was removed. Is it the right disk or folder? If the "
-                "series were removed or replaced on purpose, add: --config confirm_drop=true"
+                f"config key {key!r}: of the {series_before[label]} series that earlier runs extracted, {missing} are "
+                "missing from the source, although its files can be read; nothing was removed. Check that it is the "
+                "right disk or folder. If the series were removed or replaced on purpose, add: "
+                "--config confirm_drop=true"
             )
 
 
-def _is_too_many(gone: int, was: int, largest_drop: float) -> bool:
-    return gone > 0 and (gone > largest_drop * was or gone == was)
+def _is_too_many(missing: int, before: int, largest_drop: float) -> bool:
+    return missing > 0 and (missing > largest_drop * before or missing == before)
 
 
-def _known_series(results: Results) -> set[str]:
+def _extracted_series(results: Results) -> set[str]:
+    """Return the ids of the series that have a record of extraction."""
     folder = results.records / "extract_batch"
-    found: set[str] = set()
+    series: set[str] = set()
     for prefix in os.listdir(folder) if folder.is_dir() else ():
         if len(prefix) == 3:
-            found.update(name.removesuffix(".json") for name in os.listdir(folder / prefix) if name.endswith(".json"))
-    return found
+            series.update(name.removesuffix(".json") for name in os.listdir(folder / prefix) if name.endswith(".json"))
+    return series
 
 
 def _labels_before(results: Results) -> set[str]:
-    """Return the labels of the source folders when series were last planned; those of now where that is not known."""
+    """Return the labels of the source folders of the last run; those of this run if they cannot be read."""
     try:
-        return set(json_files.read_json(results.private / KEPT)["labels"])
+        return set(json_files.read_json(results.private / STATE)["labels"])
     except (OSError, ValueError, KeyError, TypeError):
         return set(labels_now(results))
 
 
 def _files_of(results: Results, series: str) -> dict[str, list[int]]:
-    """Return the stat of each file of a series by path, as it was extracted; none where its record is damaged."""
+    """Return the stat of each file of a series at its extraction, by path; empty if its record is damaged."""
     try:
         record = SeriesRecord.load(results.series_record("extract_batch", series))
         return {file.path: list(file.stat) for file in record.files}
@@ -124,10 +127,10 @@ def _files_of(results: Results, series: str) -> dict[str, list[int]]:
         return {}
 
 
-def _still_there(index: Path, files: Mapping[str, Mapping[str, list[int]]]) -> int:
-    """Return of how many series a file is as it was, or quarantined."""
+def _not_missing(index: Path, files: Mapping[str, Mapping[str, list[int]]]) -> int:
+    """Return the number of series with a file that did not change or that is quarantined."""
     series_of = {path: (series, stat) for series, paths in files.items() for path, stat in paths.items()}
-    found = set()
+    present = set()
     with open(index, "rb", buffering=1 << 20) as stream:
         for line in stream:
             row: Mapping[str, Any] = orjson.loads(line)
@@ -135,5 +138,5 @@ def _still_there(index: Path, files: Mapping[str, Mapping[str, list[int]]]) -> i
             if series and (
                 list(row["stat"]) == stat and row["outcome"] != "changed" or row["outcome"] == "quarantined"
             ):
-                found.add(series)
-    return len(found)
+                present.add(series)
+    return len(present)

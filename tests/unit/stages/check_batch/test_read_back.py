@@ -1,4 +1,4 @@
-"""Reading back: every frame compared, in few reads, in any arrangement of axes."""
+"""Reading arrays back: every frame is compared, in few reads, whatever the axes; errors of the disk are no verdict."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_frame_is_compared(
     record = written(tmp_path, axes, SHAPES[axes])
     frame = 4 * 5 * 2 * (3 if "c" in axes else 1)
     monkeypatch.setattr(read_back, "BLOCK", frames_at_once * frame)
-    monkeypatch.setattr(read_back, "OPENING", frames_at_once)
+    monkeypatch.setattr(read_back, "FIRST_FRAMES", frames_at_once)
     pool = ThreadPool(threads)
     assert read_back.read_back(tmp_path, record, pool).exact
     runs = [len(run) for run in read_back._blocks(record)]
@@ -66,7 +66,7 @@ def test_every_frame_is_compared(
         assert not read_back.read_back(tmp_path, other, pool).exact
 
 
-def test_a_frame_that_is_not_there_is_a_mismatch(tmp_path: Path) -> None:
+def test_a_missing_frame_is_a_mismatch(tmp_path: Path) -> None:
     record = written(tmp_path, "zyx", (7, 4, 5))
     frames = (*record.frames, FrameRow(0, 7, None, 7, "0" * 64))
     record = dataclasses.replace(record, frame_rows=frames)
@@ -74,28 +74,28 @@ def test_a_frame_that_is_not_there_is_a_mismatch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["open", "zarrs"])
-def test_an_error_of_the_disk_is_no_mismatch(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_the_disk_is_no_mismatch(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record = written(tmp_path, "zyx", (7, 4, 5))
-    monkeypatch.setattr(read_back, "OPENING", 2)
+    monkeypatch.setattr(read_back, "FIRST_FRAMES", 2)
     name = {"open": "open_array", "zarrs": "_read"}[where]
     real, calls = getattr(read_back, name), []
 
-    def once(*args: Any) -> Any:
+    def fail_once(*args: Any) -> Any:
         calls.append(args)
         if len(calls) == 2 * (where == "zarrs") + (where == "open"):
             raise OSError(errno.EIO, "the disk") if where == "open" else RuntimeError("IO error: the disk")
         return real(*args)
 
-    monkeypatch.setattr(read_back, name, once)
-    if where == "open":  # told as what it is: the job fails, and no record calls a sound array damaged
+    monkeypatch.setattr(read_back, name, fail_once)
+    if where == "open":  # raised: the job fails, and no record says that an intact array is damaged
         with pytest.raises(OSError, match="the disk"):
             read_back.read_back(tmp_path, record)
-    assert read_back.read_back(tmp_path, record).exact  # by zarrs told as anything: read again
+    assert read_back.read_back(tmp_path, record).exact  # zarrs raises some other error: read again
     shutil.rmtree(tmp_path / "s/v/0/c")
     assert not read_back.read_back(tmp_path, record).exact
 
 
-def test_infinity_stands_in_the_row_as_a_word() -> None:
+def test_infinity_is_written_as_text() -> None:
     volume = made_up_records.volume(dtype="<f4", bits_allocated=32, bits_stored=32, declared_max=None)
     row = verdicts.depth_row(volume, read_back.ReadBack(True, -1.0, float("inf"), float("-inf"), 2.0))
     assert (row.observed_min, row.observed_max, row.unpadded_min) == (-1.0, "inf", "-inf")

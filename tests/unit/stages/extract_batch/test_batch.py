@@ -1,4 +1,4 @@
-"""What a batch does with the record of a series: trusted, brought up to date, or revoked with its reason."""
+"""A job of `extract_batch` and the record of a series: reused, updated, or revoked with its reason."""
 
 from __future__ import annotations
 
@@ -41,53 +41,57 @@ def results(tmp_path: Path) -> Results:
     """Two extracted series."""
     for name in ("one", "two"):
         save_series(tmp_path / "source" / name, name, 2)
-    found = Results(tmp_path / "results")
-    files.make_private(found.private)
-    assert extract(found).counts == {"series": 2, "extracted": 2, "unchanged": 0, "removed": 0, "hashed": 4}
-    assert revoked(found.root) == set()
-    return found
+    folder = Results(tmp_path / "results")
+    files.make_private(folder.private)
+    assert extract(folder).counts == {"series": 2, "extracted": 2, "unchanged": 0, "removed": 0, "hashed": 4}
+    assert revoked(folder.root) == set()
+    return folder
 
 
 def records(results: Results) -> list[Path]:
     return sorted(results.records.glob("extract_batch/*/*.json"))
 
 
-def test_what_did_not_change_is_claimed_without_reading_it(results: Results) -> None:
+def test_unchanged_series_are_claimed_without_reading_their_files(results: Results) -> None:
     before = [path.read_bytes() for path in records(results)]
-    again = extract(results)
-    assert (again.counts["unchanged"], again.counts["hashed"]) == (2, 0)
+    record_of_batch = extract(results)
+    assert (record_of_batch.counts["unchanged"], record_of_batch.counts["hashed"]) == (2, 0)
     for path in records(results):
         record, size, _ = SeriesRecord.read(path)
-        assert again.claims[os.path.relpath(path, results.root)] == (size, "")
+        assert record_of_batch.claims[os.path.relpath(path, results.root)] == (size, "")
         claimed = {f"dataset/images.zarr/{name}": claim for name, claim in record.claimed_files().items()}
-        assert claimed and claimed.items() <= again.claims.items()
-        assert again.series[record.series_id] == record.fingerprint
+        assert claimed and claimed.items() <= record_of_batch.claims.items()
+        assert record_of_batch.series[record.series_id] == record.fingerprint
     assert [path.read_bytes() for path in records(results)] == before and revoked(results.root) == set()
 
 
-def test_a_renamed_folder_changes_paths_alone(results: Results, tmp_path: Path) -> None:
+def test_renaming_a_folder_changes_only_the_paths_in_the_record(results: Results, tmp_path: Path) -> None:
     before = {path: path.stat().st_ino for path in results.images.rglob("*")}
     (tmp_path / "source" / "one").rename(tmp_path / "source" / "three")
-    done = extract(results)
-    assert (done.counts["unchanged"], done.counts["hashed"]) == (2, 2) and revoked(results.root) == set()
+    counts = extract(results).counts
+    assert (counts["unchanged"], counts["hashed"]) == (2, 2) and revoked(results.root) == set()
     paths = {file.path.split("/")[0] for path in records(results) for file in SeriesRecord.load(path).files}
     assert paths == {"two", "three"}
     assert {path: path.stat().st_ino for path in results.images.rglob("*")} == before
 
 
-@pytest.mark.parametrize(("harm", "why"), [("record", "damaged"), ("folder", "damaged"), ("array", "file_missing")])
-def test_a_series_that_is_not_as_recorded_is_extracted_again(results: Results, harm: str, why: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "reason"), [("record", "damaged"), ("folder", "damaged"), ("array", "file_missing")]
+)
+def test_a_series_with_a_damaged_record_or_a_missing_file_is_extracted_again(
+    results: Results, damage: str, reason: str
+) -> None:
     first = records(results)[0]
     whole = first.read_bytes()
-    if harm == "record":
+    if damage == "record":
         first.write_bytes(whole[:-9])
-    elif harm == "folder":
+    elif damage == "folder":
         first.unlink()
         first.mkdir()
     else:
         next((results.images / first.stem).rglob("c/*/*/*")).unlink()
     assert extract(results).counts["extracted"] == 1
-    assert first.read_bytes() == whole and revoked(results.root) == {("extract_batch", "series", why)}
+    assert first.read_bytes() == whole and revoked(results.root) == {("extract_batch", "series", reason)}
 
 
 def test_a_changed_series_supersedes_its_record(results: Results, tmp_path: Path) -> None:
@@ -99,20 +103,18 @@ def test_a_changed_series_supersedes_its_record(results: Results, tmp_path: Path
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_series_that_left_the_source_is_removed_and_noted(results: Results, tmp_path: Path, *, keep: bool) -> None:
     shutil.rmtree(tmp_path / "source" / "one")
-    done = extract(results, keep_removed=keep)
-    assert done.counts == {"series": 1, "extracted": 0, "unchanged": 1, "removed": 1, "hashed": 0}
-    (note,) = (results.private / "retired").iterdir()
-    said = json_files.read_json(note)
-    assert said["series_id"] == note.stem and said["kept"] is keep
-    assert [Path(path).parent.name for path in said["files"]] == ["one"] * 2 and len(said["arrays"]) == 1
-    assert not (results.images / note.stem).exists() and len(records(results)) == 1
-    assert (results.private / "removed" / note.stem).exists() == keep
+    counts = extract(results, keep_removed=keep).counts
+    assert counts == {"series": 1, "extracted": 0, "unchanged": 1, "removed": 1, "hashed": 0}
+    (path,) = (results.private / "retired").iterdir()
+    note = json_files.read_json(path)
+    assert note["series_id"] == path.stem and note["kept"] is keep
+    assert [Path(file).parent.name for file in note["files"]] == ["one"] * 2 and len(note["arrays"]) == 1
+    assert not (results.images / path.stem).exists() and len(records(results)) == 1
+    assert (results.private / "removed" / path.stem).exists() == keep
     assert revoked(results.root) == {("extract_batch", "series", "removed")}
 
 
-def test_a_job_at_work_publishes_nothing_once_another_run_began(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_publishes_nothing_after_another_run_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_series(tmp_path / "source", "alpha", 3)
     results = Results(tmp_path / "results")
     files.make_private(results.private)

@@ -1,4 +1,4 @@
-"""What becomes of a series whose frames two decoders read differently, or only one can read."""
+"""Cross-checks: series whose frames two decoders read alike or differently, or only one can read."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | Non
     rows, contents = [], {}
     folder.mkdir(exist_ok=True)
     for index in range(slices):
-        one = ct_slice("rle", index, pixels=picture(16, signed=True))
-        one.file_meta.TransferSyntaxUID = f"{DICOM}.5"
+        image = ct_slice("rle", index, pixels=picture(16, signed=True))
+        image.file_meta.TransferSyntaxUID = f"{DICOM}.5"
         stream = rle(picture(16, signed=True) // (index + 1))
-        one.PixelData = encapsulate([stream[:70] if index == broken else stream])
-        one["PixelData"].VR, one["PixelData"].is_undefined_length = "OB", True
-        path = save(one, folder / f"{index}.dcm")
-        found = os.stat(path)
-        key = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        image.PixelData = encapsulate([stream[:70] if index == broken else stream])
+        image["PixelData"].VR, image["PixelData"].is_undefined_length = "OB", True
+        path = save(image, folder / f"{index}.dcm")
+        status = os.stat(path)
+        key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         (line,) = read_files({"": str(folder)}, [(path.name, key)], Gatherer())
         rows.append(json.loads(line))
         contents[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -61,17 +61,17 @@ def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | Non
     return extract(plan, contents, folder / "store", roots, Pseudonyms(b"k" * 32), options, ThreadPool(threads))
 
 
-def test_two_decoders_that_agree(tmp_path: Path) -> None:
+def test_agreeing_decoders_are_recorded(tmp_path: Path) -> None:
     record = extracted(tmp_path)
     (volume,) = record.volumes
     assert volume.cross_checks == {"agreed dicomzarr-rle": 3} and volume.flags == ()
     assert record.disagreement is None
 
 
-def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_does_not_change_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_pool, "MIN_PARALLEL_BYTES", 0)
 
-    def everything(threads: int) -> tuple[SeriesRecord, dict[str, bytes]]:
+    def result_of(threads: int) -> tuple[SeriesRecord, dict[str, bytes]]:
         folder = tmp_path / str(threads)
         record = extracted(folder, 20, threads, broken=13)
         files = tuple(file._replace(stat=(0, 0, 0, 0)) for file in record.files)
@@ -79,16 +79,16 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         store = folder / "store"
         return record, {os.fspath(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
 
-    record, files = everything(1)
+    record, files = result_of(1)
     assert [file.reason for file in record.files].count("") == 19 and len(files) > 2
-    assert everything(4) == (record, files)
+    assert result_of(4) == (record, files)
 
 
-def test_two_decoders_that_disagree_quarantine_the_series_with_both_digests(
+def test_disagreeing_decoders_quarantine_the_series_and_both_digests_are_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = Decoder(lambda: "wrong", lambda data, request: decoders.RLE.decode(data, request) // 2, confined=False)
-    monkeypatch.setattr(decoders, "RLE_OWN", wrong)
+    other = Decoder(lambda: "wrong", lambda data, request: decoders.RLE.decode(data, request) // 2, confined=False)
+    monkeypatch.setattr(decoders, "RLE_OWN", other)
     record = extracted(tmp_path)
     assert record.volumes == ()
     assert {file.reason for file in record.files} == {"decoder_disagreement"}
@@ -98,7 +98,9 @@ def test_two_decoders_that_disagree_quarantine_the_series_with_both_digests(
     assert record.disagreement.content in {file.content for file in record.files}
 
 
-def test_a_second_decoder_that_refuses_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_decoder_that_cannot_read_the_frame_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(data: bytes, request: object) -> Any:
         raise SetAside("decode_error")
 

@@ -1,4 +1,4 @@
-"""What the disk does not give says nothing about a file: the job ends, and the next one reads again."""
+"""A failure of the disk is no property of a file: the job ends with an error, and the next job reads the file again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dicomzarr.system import sandbox
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
-def test_a_palette_that_the_disk_does_not_give_is_not_taken_for_none(
+def test_a_failure_of_the_disk_is_not_taken_for_a_missing_palette(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     path = tmp_path / "file"
@@ -25,7 +25,7 @@ def test_a_palette_that_the_disk_does_not_give_is_not_taken_for_none(
     image.save_as(path, enforce_file_format=True)
     with open(path, "rb") as stream:
         facts = read_header(stream.fileno(), path.stat().st_size, []).facts
-    facts["has_palette"] = True  # so that the header is read once more
+    facts["has_palette"] = True  # so that the header is read from the file
     row: Any = {
         "path": "file",
         "stat": list(stat_key(path.stat())),
@@ -43,9 +43,9 @@ def test_a_palette_that_the_disk_does_not_give_is_not_taken_for_none(
     monkeypatch.setattr(os, "dup", fail)
     sandbox.end()  # the child that reads is a fork of this process
     with pytest.raises(OSError) as caught:
-        series_files.understand(0, file, roots)
+        series_files.interpret(0, file, roots)
     assert caught.value.errno == number and not file.reason
     monkeypatch.undo()
     sandbox.end()
-    series_files.understand(0, file, roots)
-    assert file.reason == "invalid_attribute"  # it is read now, and has no palette
+    series_files.interpret(0, file, roots)
+    assert file.reason == "invalid_attribute"  # read now: it has no palette

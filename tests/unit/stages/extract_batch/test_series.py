@@ -1,4 +1,4 @@
-"""What a series is made of, without the workflow around it."""
+"""Names of volumes and the fingerprint of a series."""
 
 from __future__ import annotations
 
@@ -27,30 +27,28 @@ def volume(*discriminators: str) -> Volume:
 
 
 class OneDigit(Pseudonyms):
-    """A hash so short that ids collide."""
+    """Ids of volumes with one digit, so that they collide."""
 
     def volume_id(self, series: str, discriminators: tuple[str, ...]) -> str:
         return super().volume_id(series, discriminators)[:1]
 
 
-def test_no_volume_is_lost_where_ids_collide() -> None:
+def test_no_volume_is_lost_if_ids_collide() -> None:
     volumes = [volume(str(number)) for number in range(12)]
     named = name_volumes("s", volumes, OneDigit(b"k" * 32))
-    assert len(named) == 12 and {one.discriminators for one in named.values()} == {v.discriminators for v in volumes}
+    assert len(named) == 12 and {v.discriminators for v in named.values()} == {v.discriminators for v in volumes}
     assert name_volumes("s", volumes[::-1], OneDigit(b"k" * 32)) == named
 
 
 def test_the_fingerprint_depends_on_contents_and_options_and_not_on_paths() -> None:
-    def entry(*paths: str) -> SeriesPlan:
+    def plan(*paths: str) -> SeriesPlan:
         files = [
             HeaderRow(path=path, stat=(1, 1, 1, 1), outcome="image", reason="", flags=[], facts={}) for path in paths
         ]
         return SeriesPlan("s", "t", "u", (), tuple(files))
 
-    first = fingerprint(entry("a", "b"), {"a": "1", "b": "2"}, OPTIONS)
-    assert fingerprint(entry("x", "y"), {"x": "2", "y": "1"}, OPTIONS) == first
-    assert fingerprint(entry("a", "b"), {"a": "1", "b": "3"}, OPTIONS) != first
+    first = fingerprint(plan("a", "b"), {"a": "1", "b": "2"}, OPTIONS)
+    assert fingerprint(plan("x", "y"), {"x": "2", "y": "1"}, OPTIONS) == first
+    assert fingerprint(plan("a", "b"), {"a": "1", "b": "3"}, OPTIONS) != first
     for name, value in {"compression": "none", "code": "d", "software": ("a 2",), "burned_in": "skip"}.items():
-        assert (
-            fingerprint(entry("a", "b"), {"a": "1", "b": "2"}, dataclasses.replace(OPTIONS, **{name: value})) != first
-        )
+        assert fingerprint(plan("a", "b"), {"a": "1", "b": "2"}, dataclasses.replace(OPTIONS, **{name: value})) != first

@@ -1,4 +1,4 @@
-"""A file that changes while it is read is worth nothing, and costs its series alone."""
+"""Files that change, vanish or become links while they are read, and small files held in memory."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def file(tmp_path: Path) -> Path:
     return save(ct_slice("alpha", 0), tmp_path / "slice.dcm")
 
 
-def test_a_file_that_changes_after_it_was_opened_is_told(file: Path) -> None:
+def test_a_file_that_changes_after_it_was_opened_raises_an_error(file: Path) -> None:
     opener = Opener({"": os.fsencode(file.parent)})
     row = row_of(file)
     with opener, pytest.raises(SourceChanged, match="changed_while_reading: 1 file of"), opened(row, opener):
         file.write_bytes(file.read_bytes()[:-2] + b"ab")
 
 
-def test_an_error_in_a_file_that_changed_blames_the_change(file: Path) -> None:
+def test_the_change_of_a_file_replaces_errors_of_reading_it(file: Path) -> None:
     opener = Opener({"": os.fsencode(file.parent)})
     row = row_of(file)
     with opener, pytest.raises(SourceChanged), opened(row, opener):
@@ -41,7 +41,7 @@ def test_an_error_in_a_file_that_changed_blames_the_change(file: Path) -> None:
         raise ValueError("the bytes make no sense")
 
 
-def test_a_file_that_vanished_or_is_a_link_now_is_told(file: Path) -> None:
+def test_a_file_that_vanished_or_became_a_link_raises_an_error(file: Path) -> None:
     roots = Roots({"": os.fsencode(file.parent)})
     row = row_of(file)
     assert len(content_of(row, roots)) == 64
@@ -53,16 +53,16 @@ def test_a_file_that_vanished_or_is_a_link_now_is_told(file: Path) -> None:
         content_of(row, roots)
 
 
-def test_small_files_are_kept_as_far_as_there_is_room(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_files_are_held_in_memory_up_to_a_limit(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row, contents = row_of(file), Contents(Roots({"": os.fsencode(file.parent)}))
     monkeypatch.setattr(series_files, "_SMALL", row["stat"][0] - 1)
     digest = contents.digest(row)
-    assert contents.kept == {} and digest == content_of(row, Roots({"": os.fsencode(file.parent)}))
+    assert contents.small_files == {} and digest == content_of(row, Roots({"": os.fsencode(file.parent)}))
     monkeypatch.setattr(series_files, "_SMALL", row["stat"][0])
     contents._room = 2 * row["stat"][0] - 1
-    again = row_of(save(ct_slice("alpha", 1), file.with_name("again.dcm")))
-    assert again["stat"][0] == row["stat"][0]
+    second = row_of(save(ct_slice("alpha", 1), file.with_name("second.dcm")))
+    assert second["stat"][0] == row["stat"][0]
     contents.digest(row)
-    contents.digest(again)
+    contents.digest(second)
     contents.close()
-    assert contents.kept == {row["path"]: file.read_bytes()}
+    assert contents.small_files == {row["path"]: file.read_bytes()}

@@ -19,8 +19,7 @@ from made_up_headers import file, image, text
 from ordinary import bound_by_permissions
 
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, identifiers_of
-from dicomzarr.stages.index_headers import index
-from dicomzarr.stages.index_headers import read_chunk as header_worker
+from dicomzarr.stages.index_headers import index, read_chunk
 from dicomzarr.stages.index_headers.index import IndexCounts, index_headers
 from dicomzarr.system import limits, sandbox
 from dicomzarr.system.limits import Limits
@@ -52,15 +51,15 @@ class Source:
                 if path.is_symlink():
                     rows.append([name, "link"])
                 elif path.is_file():
-                    found = path.stat()
-                    rows.append([name, "file", found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino])
-        places = {label: quote(os.fsencode(root)) for label, root in (roots or {"": self.folder}).items()}
-        lines = [{"roots": places}, *sorted(rows, key=lambda row: str(row[0]))]
+                    status = path.stat()
+                    rows.append([name, "file", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino])
+        folders = {label: quote(os.fsencode(root)) for label, root in (roots or {"": self.folder}).items()}
+        lines = [{"roots": folders}, *sorted(rows, key=lambda row: str(row[0]))]
         self.inventory.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def run(self, processes: int = 1, code: str = "c", *, trust: bool = True, largest_loss: float = 1.0) -> IndexCounts:
-        said = {"trust": trust, "largest_loss": largest_loss}
-        return index_headers(self.inventory, self.index, self.cache, processes, code, **said)
+        options = {"trust": trust, "largest_loss": largest_loss}
+        return index_headers(self.inventory, self.index, self.cache, processes, code, **options)
 
     def rows(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.index.read_text().splitlines()]
@@ -81,8 +80,8 @@ def many(source: Source, monkeypatch: pytest.MonkeyPatch) -> Source:
     return source
 
 
-def counts(outcomes: IndexCounts) -> tuple[int, int, int]:
-    return outcomes.files, outcomes.read, outcomes.kept
+def counts(result: IndexCounts) -> tuple[int, int, int]:
+    return result.files, result.read, result.cached
 
 
 def test_one_row_for_each_regular_file_in_order(source: Source) -> None:
@@ -118,14 +117,14 @@ def test_labelled_sources(source: Source, tmp_path: Path) -> None:
     ]
 
 
-def test_processes_and_history_leave_no_trace(many: Source) -> None:
+def test_the_index_does_not_depend_on_the_number_of_processes_or_on_earlier_runs(many: Source) -> None:
     many.run(1)
-    alone = many.index.read_bytes()
+    expected = many.index.read_bytes()
     many.index.unlink()
     assert counts(many.run(3)) == (40, 0, 40)
-    assert many.index.read_bytes() == alone
+    assert many.index.read_bytes() == expected
     assert counts(many.run(3, code="other")) == (40, 40, 0)
-    assert many.index.read_bytes() == alone
+    assert many.index.read_bytes() == expected
 
 
 def test_only_new_and_changed_files_are_read(many: Source) -> None:
@@ -136,12 +135,12 @@ def test_only_new_and_changed_files_are_read(many: Source) -> None:
     many.scan()
     many.index.unlink()  # as Snakemake does
     assert counts(many.run()) == (40, 2, 38)
-    kept = many.index.read_bytes()
+    before = many.index.read_bytes()
     many.run(code="other")
-    assert many.index.read_bytes() == kept
+    assert many.index.read_bytes() == before
 
 
-def test_everything_written_is_for_the_owner_alone(many: Source) -> None:
+def test_every_file_is_readable_by_its_owner_alone(many: Source) -> None:
     old = os.umask(0)
     try:
         many.run()
@@ -153,7 +152,7 @@ def test_everything_written_is_for_the_owner_alone(many: Source) -> None:
     assert stat.S_IMODE(many.cache.stat().st_mode) == 0o700
 
 
-def test_damaged_cache_is_absent(many: Source) -> None:
+def test_a_damaged_cache_is_ignored(many: Source) -> None:
     many.run()
     whole = many.index.read_bytes()
     for damage in (whole[:-30], whole.replace(b'"Rows":4', b'"Rows":5', 1), b"", b"\xff" * 50):
@@ -176,56 +175,56 @@ def test_cache_is_copied_where_links_do_not_work(many: Source, monkeypatch: pyte
     assert counts(many.run()) == (40, 0, 40)
 
 
-def test_interrupted_runs_are_taken_up(many: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_uses_what_interrupted_runs_have_read(many: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     many.run()
-    whole, everything = many.index.read_bytes(), identifiers_of_cache(many)
+    whole, identifiers = many.index.read_bytes(), cached_identifiers(many)
     for path in (many.index, *many.cache.iterdir()):
         path.unlink()
-    real = header_worker.read_files
+    real = read_chunk.read_files
 
     def run_until(failing: str) -> None:
-        def read_files(roots: dict[str, str], entries: list[header_worker.Entry], gatherer: Gatherer) -> list[str]:
+        def read_files(roots: dict[str, str], entries: list[read_chunk.Entry], gatherer: Gatherer) -> list[str]:
             if any(path == failing for path, _ in entries):
                 raise KeyboardInterrupt
             return list(real(roots, entries, gatherer))
 
-        monkeypatch.setattr(header_worker, "read_files", read_files)
+        monkeypatch.setattr(read_chunk, "read_files", read_files)
         with pytest.raises(KeyboardInterrupt):
             many.run()
 
     run_until("1/01")
     assert not many.index.exists()
-    (record,) = many.cache.glob("*.partial")
-    with open(record, "ab") as torn:
-        torn.write(b'{"facts":{"Rows')
+    (journal,) = many.cache.glob("*.partial")
+    with open(journal, "ab") as stream:
+        stream.write(b'{"facts":{"Rows')
     run_until("2/02")
     assert len(list(many.cache.glob("*.partial"))) == 2
-    monkeypatch.setattr(header_worker, "read_files", real)
+    monkeypatch.setattr(read_chunk, "read_files", real)
     result = many.run()
     assert result.files == 40
     assert 0 < result.read < 20
     assert many.index.read_bytes() == whole
     assert len(list(many.cache.iterdir())) == 2
-    assert identifiers_of_cache(many) == everything
+    assert cached_identifiers(many) == identifiers
 
 
-def identifiers_of_cache(source: Source) -> set[int]:
+def cached_identifiers(source: Source) -> set[int]:
     return set(np.load(source.cache / IDENTIFIERS)[1:].tolist())
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_identifiers_that_are_lost_are_gathered_again(many: Source, processes: int) -> None:
+def test_lost_identifiers_are_collected_again(many: Source, processes: int) -> None:
     many.run(processes)
-    everything = identifiers_of_cache(many)
-    uids = {one for row in many.rows() for one in identifiers_of("UI", row["facts"]["SOPInstanceUID"].encode())}  # type: ignore[index]
-    assert uids and uids < everything
+    identifiers = cached_identifiers(many)
+    uids = {hashed for row in many.rows() for hashed in identifiers_of("UI", row["facts"]["SOPInstanceUID"].encode())}  # type: ignore[index]
+    assert uids and uids < identifiers
     (many.cache / IDENTIFIERS).unlink()
     assert counts(many.run(processes)) == (40, 40, 0)
-    assert identifiers_of_cache(many) == everything
+    assert cached_identifiers(many) == identifiers
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_source_that_changes_meanwhile(many: Source, processes: int) -> None:
+def test_files_that_change_during_the_run_get_the_outcome_changed(many: Source, processes: int) -> None:
     names = ["0/00", "1/37", "2/38"]
     (many.folder / names[0]).unlink()
     many.add(names[1])
@@ -233,12 +232,12 @@ def test_source_that_changes_meanwhile(many: Source, processes: int) -> None:
     (many.folder / names[2]).symlink_to("02")
     assert many.run(processes).outcomes == {"changed": 3, "image": 37}
     assert [row["path"] for row in many.rows() if row["outcome"] == "changed"] == names
-    assert many.run(processes).read == 3  # each time, until a scan says what they are now
+    assert many.run(processes).read == 3  # at each run, until the inventory is up to date
     many.scan()
     assert counts(many.run(processes)) == (38, 1, 37)
 
 
-def test_file_that_becomes_a_fifo_or_a_folder_is_not_opened_for_long(source: Source) -> None:
+def test_a_file_that_becomes_a_fifo_or_a_folder_does_not_block(source: Source) -> None:
     for name in ("a", "b"):
         source.add(name)
     source.scan()
@@ -272,42 +271,46 @@ def test_unreadable_file(source: Source, monkeypatch: pytest.MonkeyPatch) -> Non
     assert source.run().outcomes == {"quarantined unreadable_file": 1}
 
 
-def test_a_disk_that_fails_is_asked_again_and_a_mount_that_went_away_refused(
+def test_files_lost_to_disk_errors_are_read_again_and_a_missing_mount_is_refused(
     many: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, lost = os.pread, {"0/00"}
+    real, failing = os.pread, {"0/00"}
 
     def fail(handle: int, size: int, offset: int) -> bytes:
         path = os.readlink(f"/proc/self/fd/{handle}")
-        if os.path.relpath(path, many.folder) in lost or "all" in lost:
+        if os.path.relpath(path, many.folder) in failing or "all" in failing:
             raise OSError(5, "Input/output error")
         return real(handle, size, offset)
 
     monkeypatch.setattr(os, "pread", fail)
     sandbox.end()  # the child that reads is a fork of this process
     assert many.run(largest_loss=0.5).outcomes == {"image": 39, "quarantined unreadable_file": 1}
-    lost.add("all")
+    failing.add("all")
     sandbox.end()
     before = many.index.read_bytes()
     with pytest.raises(UserError, match="40 of 40 files could not be read"):
         many.run(trust=False, largest_loss=0.5)
     assert many.index.read_bytes() == before
-    lost.clear()
+    failing.clear()
     sandbox.end()
-    assert counts(many.run(largest_loss=0.5)) == (40, 1, 39)  # what failed is read again, all else kept
+    assert counts(many.run(largest_loss=0.5)) == (
+        40,
+        1,
+        39,
+    )  # only the file that failed is read again
     assert many.run().outcomes == {"image": 40}
 
 
-def test_what_an_interrupted_run_read_counts_until_the_machine_starts_again(
+def test_the_journal_of_an_interrupted_run_counts_until_the_next_boot(
     many: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many.run()
     whole = next(many.cache.glob("headers-*.jsonl"))
     tag = whole.name.split("-")[1]
     rows = many.index.read_text()
-    (many.cache / IDENTIFIERS).rename((many.cache / IDENTIFIERS).with_suffix(".kept"))
-    for boot, read in ((index._boot(), 0), ("another", 40)):
-        shutil.copy((many.cache / IDENTIFIERS).with_suffix(".kept"), many.cache / IDENTIFIERS)
+    (many.cache / IDENTIFIERS).rename((many.cache / IDENTIFIERS).with_suffix(".saved"))
+    for boot, read in ((index._boot_id(), 0), ("another", 40)):
+        shutil.copy((many.cache / IDENTIFIERS).with_suffix(".saved"), many.cache / IDENTIFIERS)
         for path in many.cache.glob("headers-*"):
             path.unlink()
         (many.cache / f"headers-{tag}-{boot}-000001.partial").write_text(rows)
@@ -324,7 +327,7 @@ def test_content_is_digested_only_where_uids_are_missing(source: Source) -> None
 
 
 @pytest.mark.parametrize("reason", ["decoder_died", pytest.param("timeout", marks=pytest.mark.slow), "too_large"])
-def test_a_process_that_dies_hangs_or_bloats_costs_its_file(
+def test_a_file_that_kills_hangs_or_fills_its_process_is_the_only_one_lost(
     many: Source, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     real, parent = os.open, os.getpid()
@@ -343,7 +346,7 @@ def test_a_process_that_dies_hangs_or_bloats_costs_its_file(
     assert bad["path"] == "1/25"
 
 
-def test_killed_run_leaves_no_worker_and_is_taken_up(many: Source, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_worker_and_the_next_uses_what_it_read(many: Source, tmp_path: Path) -> None:
     for number in range(40, 3000):
         os.link(many.folder / "0/00", many.folder / f"0/{number}")
     many.scan()
@@ -382,7 +385,7 @@ def test_killed_run_leaves_no_worker_and_is_taken_up(many: Source, tmp_path: Pat
     assert many.index.exists()
     if not run.returncode:
         pytest.skip("the run was over before it could be killed")
-    assert result.kept > 0
+    assert result.cached > 0
 
 
 def _state(pid: int) -> str:

@@ -1,4 +1,4 @@
-"""Series into batches: stable, owned by prefix, never shrinking; which files share UIDs."""
+"""Planning: series into batches by prefix, a number of batches that never shrinks, and files that share UIDs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records import plan as plan_file
-from dicomzarr.stages.plan_batches import batches as plans
+from dicomzarr.stages.plan_batches import batches
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 
@@ -29,26 +29,26 @@ def plan(tmp_path: Path, rows: list[dict[str, Any]], series_each: int = 64) -> d
     index = tmp_path / "headers.jsonl"
     index.write_text(
         "".join(
-            json.dumps(one, sort_keys=True, separators=(",", ":")) + "\n"
-            for one in sorted(rows, key=lambda one: one["path"])
+            json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n"
+            for line in sorted(rows, key=lambda line: line["path"])
         )
     )
     contents = results.plans / "contents.json"
-    plans.plan_batches(results, index, contents, KEY, series_each=series_each, bytes_each=10**9)
-    named = json.loads(contents.read_text())["batches"]
-    assert {path.stem for path in results.plans.glob("*-*.json")} == set(named)
-    found = {}
-    for name in named:
+    batches.plan_batches(results, index, contents, KEY, series_each=series_each, bytes_each=10**9)
+    names = json.loads(contents.read_text())["batches"]
+    assert {path.stem for path in results.plans.glob("*-*.json")} == set(names)
+    series = {}
+    for name in names:
         for entry in json.loads(results.plan(name).read_text())["series"]:
-            assert plan_file.batch_of(entry["series_id"], len(named)) == name
+            assert plan_file.batch_of(entry["series_id"], len(names)) == name
             assert entry["series_id"][:3] in plan_file.owned_prefixes(name)
-            found[entry["series_id"]] = entry
-    return found
+            series[entry["series_id"]] = entry
+    return series
 
 
 def test_every_prefix_has_one_owner() -> None:
-    for batches in (1, 2, 64, 4096):
-        owned = [p for n in range(batches) for p in plan_file.owned_prefixes(plan_file.batch_name(n, batches))]
+    for count in (1, 2, 64, 4096):
+        owned = [p for n in range(count) for p in plan_file.owned_prefixes(plan_file.batch_name(n, count))]
         assert owned == [f"{prefix:03x}" for prefix in range(4096)]
 
 
@@ -68,7 +68,7 @@ def test_every_prefix_has_one_owner() -> None:
 def test_the_number_of_batches_is_a_power_of_two_and_never_shrinks(
     series: int, size: int, before: int, expected: int
 ) -> None:
-    assert plans.number_of_batches(series, size, 64, 10**9, before) == expected
+    assert batches.number_of_batches(series, size, 64, 10**9, before) == expected
 
 
 def test_a_plan_that_did_not_change_is_not_rewritten(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_a_plan_that_did_not_change_is_not_rewritten(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in Results(tmp_path).plans.glob("*-*.json")}
     added = row("late.dcm", "1.3", "2.33")
     entry = plan(tmp_path, [*rows, added], series_each=2)[KEY.series_id(KEY.subject_id("", "p"), "1.3")]
-    assert [one["path"] for one in entry["files"]] == ["3.dcm", "late.dcm"]
-    changed = [path for path, then in before.items() if path.stat().st_mtime_ns != then]
+    assert [file["path"] for file in entry["files"]] == ["3.dcm", "late.dcm"]
+    changed = [path for path, mtime in before.items() if path.stat().st_mtime_ns != mtime]
     assert [path.stem for path in changed] == [plan_file.batch_of(entry["series_id"], len(before))]
 
 
@@ -91,54 +91,54 @@ def test_doubling_removes_the_old_numbering(tmp_path: Path) -> None:
     assert len(list(Results(tmp_path).plans.glob("0008-*.json"))) == 8
 
 
-def test_patients_who_share_a_series_uid_stay_apart(tmp_path: Path) -> None:
-    found = plan(
+def test_patients_who_share_a_series_uid_are_separated(tmp_path: Path) -> None:
+    series = plan(
         tmp_path, [row("a", "1.1", "2.1", "anna"), row("b", "1.1", "2.2", "bert"), row("c", "1.2", "2.3", "anna")]
     )
-    assert sorted((entry["flags"], len(entry["files"])) for entry in found.values()) == [
+    assert sorted((entry["flags"], len(entry["files"])) for entry in series.values()) == [
         ([], 1), (["shared_series_uid"], 1), (["shared_series_uid"], 1),
     ]  # fmt: skip
 
 
 def test_files_of_other_series_with_the_same_instance_uid_are_listed(tmp_path: Path) -> None:
-    found = plan(
+    series = plan(
         tmp_path, [row("a", "1.1", "2.1"), row("b", "1.2", "2.1"), row("c", "1.2", "2.2"), row("d", "1.1", "2.1")]
     )
     paths = sorted(
         tuple(tuple(row["path"] for row in entry[key]) for key in ("files", "same_uid_elsewhere"))
-        for entry in found.values()
+        for entry in series.values()
     )
     assert paths == [(("a", "d"), ("b",)), (("b", "c"), ("a", "d"))]
 
 
-def test_without_a_series_uid_the_content_is_the_series(tmp_path: Path) -> None:
+def test_without_a_series_uid_the_content_identifies_the_series(tmp_path: Path) -> None:
     rows = [row("a", "", "", content_sha256="aa"), row("b", "", "", content_sha256="bb"), row("c", "", "")]
-    found = plan(tmp_path, rows)
-    assert [entry["flags"] for entry in found.values()] == [["no_series_uid"]] * 2
+    series = plan(tmp_path, rows)
+    assert [entry["flags"] for entry in series.values()] == [["no_series_uid"]] * 2
 
 
-def test_without_a_patient_the_study_stands_for_one(tmp_path: Path) -> None:
-    found = plan(tmp_path, [row("a", "1.1", "2.1", ""), row("b", "1.2", "2.2", "")])
-    assert len({entry["subject_id"] for entry in found.values()}) == 1
-    assert all("unknown_subject" in entry["flags"] for entry in found.values())
+def test_without_a_patient_id_the_study_identifies_the_patient(tmp_path: Path) -> None:
+    series = plan(tmp_path, [row("a", "1.1", "2.1", ""), row("b", "1.2", "2.2", "")])
+    assert len({entry["subject_id"] for entry in series.values()}) == 1
+    assert all("unknown_subject" in entry["flags"] for entry in series.values())
 
 
-def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_plan_round_trips_and_a_cut_one_is_damaged(tmp_path: Path) -> None:
     rows = [row(f"{n}.dcm", f"1.{n}", f"2.{n}") for n in range(5)] + [
         row('o,\\"same_uid_elsewhere\\":[dd', "1.3", "2.4")
     ]
-    made = plan(tmp_path, rows)
+    written = plan(tmp_path, rows)
     path = Results(tmp_path).plan("0001-0000")
-    name, found = plan_file.read_plan(path)
+    name, planned = plan_file.read_plan(path)
     assert name == "0001-0000"
-    plans_of = [one.parse() for one in found]
+    parsed = [series.parse() for series in planned]
     lists = {"flags", "files", "same_uid_elsewhere"}
-    assert {one.series_id: one for one in plans_of} == {
-        series: plan_file.SeriesPlan(**{key: tuple(value) if key in lists else value for key, value in one.items()})
-        for series, one in made.items()
+    assert {series.series_id: series for series in parsed} == {
+        series: plan_file.SeriesPlan(**{key: tuple(value) if key in lists else value for key, value in entry.items()})
+        for series, entry in written.items()
     }
-    assert [one.size for one in found] == [sum(row["stat"][0] for row in one.files) for one in plans_of]
-    assert sum(len(one.same_uid_elsewhere) for one in plans_of) == 2  # 4.dcm and the odd name share an instance
+    assert [series.size for series in planned] == [sum(row["stat"][0] for row in series.files) for series in parsed]
+    assert sum(len(series.same_uid_elsewhere) for series in parsed) == 2  # 4.dcm and the last file share an instance
     whole = path.read_bytes()
     for cut in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])
@@ -162,22 +162,26 @@ FRAME = {"Rows": 256, "Columns": 256, "BitsAllocated": 16, "SamplesPerPixel": 1}
         (60_000, {"TransferSyntaxUID": J2K, **FRAME}, 13 * 131_072),
         (600_000, {"TransferSyntaxUID": J2K, **FRAME, "NumberOfFrames": 10}, 13 * 1_310_720),
         (200_000, {"TransferSyntaxUID": BASELINE, **FRAME, "BitsAllocated": 8, "SamplesPerPixel": 3}, 2 * 196_608),
-        (60_000, {"TransferSyntaxUID": J2K, "Rows": 256}, 60_000),  # a size that nobody knows
-        (60_000, {"TransferSyntaxUID": J2K, **FRAME, "NumberOfFrames": 10**9}, 13 * 32 * 60_000),  # one that lies
+        (60_000, {"TransferSyntaxUID": J2K, "Rows": 256}, 60_000),  # unknown size
+        (
+            60_000,
+            {"TransferSyntaxUID": J2K, **FRAME, "NumberOfFrames": 10**9},
+            13 * 32 * 60_000,
+        ),  # false number of frames
         (60_000, {"TransferSyntaxUID": "1.2.3", **FRAME}, 60_000),
     ],
 )
-@pytest.mark.parametrize("spelled", ["plain", "with \\ in it"])
-def test_a_compressed_file_is_as_much_work_as_it_decodes_to(
-    tmp_path: Path, size: int, facts: dict[str, Any], expected: int, spelled: str
+@pytest.mark.parametrize("image_type", ["plain", "with \\ in it"])
+def test_the_work_of_a_compressed_file_is_its_decoded_size_times_the_decoding_cost(
+    tmp_path: Path, size: int, facts: dict[str, Any], expected: int, image_type: str
 ) -> None:
-    one = row("a", "1.1", "2.1", ImageType=[spelled], **facts) | {"stat": [size, 1, 1, 1]}
-    plan(tmp_path, [one, row("b", "1.1", "2.2")])
+    compressed = row("a", "1.1", "2.1", ImageType=[image_type], **facts) | {"stat": [size, 1, 1, 1]}
+    plan(tmp_path, [compressed, row("b", "1.1", "2.2")])
     batch = json.loads((Results(tmp_path).plans / "contents.json").read_text())["batches"]["0001-0000"]
     assert (batch["bytes"], batch["work"], batch["largest"]) == (size + 100, expected + 100, expected + 100)
 
 
-def test_compressed_series_are_spread_over_more_batches_than_their_bytes_would_be(tmp_path: Path) -> None:
+def test_compressed_series_get_more_batches_than_their_bytes_alone_would(tmp_path: Path) -> None:
     rows = [
         row(f"{n}", f"1.{n % 50}", f"2.{n}", TransferSyntaxUID=J2K, **FRAME) | {"stat": [60_000, 1, 1, 1]}
         for n in range(2000)
@@ -186,7 +190,7 @@ def test_compressed_series_are_spread_over_more_batches_than_their_bytes_would_b
     assert len(list(Results(tmp_path).plans.glob("0004-*.json"))) == 4
 
 
-def test_many_small_files_are_two_batches_at_least(tmp_path: Path) -> None:
+def test_many_small_files_get_at_least_two_batches(tmp_path: Path) -> None:
     rows = [row(f"{n}", f"1.{n % 20}", f"2.{n}") for n in range(5001)]
     plan(tmp_path, rows)
     assert len(list(Results(tmp_path).plans.glob("0002-*.json"))) == 2
