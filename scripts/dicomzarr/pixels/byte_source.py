@@ -10,7 +10,7 @@ from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.dicom.vr import LONG_VRS
 from dicomzarr.system import limits
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 _CHUNK = 1 << 20
 
@@ -35,7 +35,7 @@ class Source(Protocol):
 
         Raises
         ------
-        SetAside
+        NotExtracted
             `truncated_pixel_data` where there are fewer.
         """
         ...
@@ -52,7 +52,7 @@ class Source(Protocol):
 
         Raises
         ------
-        SetAside
+        NotExtracted
             `truncated_pixel_data` where there are fewer bytes.
         """
         ...
@@ -80,12 +80,12 @@ class FileSource:
 
         Raises
         ------
-        SetAside
+        NotExtracted
             `truncated_pixel_data` where there are fewer.
         """
         # Compared with the size of the file first, so that a wrong length allocates nothing.
         if length > self.size - offset:
-            raise SetAside("truncated_pixel_data", found=max(self.size - offset, 0), needed=length)
+            raise NotExtracted("truncated_pixel_data", found=max(self.size - offset, 0), needed=length)
         data = os.pread(self._fd, length, offset)
         if len(data) == length:
             return data
@@ -105,14 +105,14 @@ class FileSource:
 
         Raises
         ------
-        SetAside
+        NotExtracted
             `truncated_pixel_data` where there are fewer bytes.
         """
         filled, needed = 0, buffer.nbytes
         while filled < needed:
             count = os.preadv(self._fd, [buffer[filled:]], offset + filled)
             if count == 0:
-                raise SetAside("truncated_pixel_data", found=filled, needed=needed)
+                raise NotExtracted("truncated_pixel_data", found=filled, needed=needed)
             filled += count
 
 
@@ -139,13 +139,13 @@ class MemorySource:
 
         Raises
         ------
-        SetAside
+        NotExtracted
             `truncated_pixel_data` where there are fewer.
         """
         first = offset - self._start
         view = self._data[first : first + length] if first >= 0 else self._data[:0]
         if len(view) != length:
-            raise SetAside("truncated_pixel_data", found=len(view), needed=length)
+            raise NotExtracted("truncated_pixel_data", found=len(view), needed=length)
         return view
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
@@ -180,7 +180,7 @@ def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `bad_encapsulation`, `too_large`, `truncated_pixel_data` or `decode_error`, for a deflated file alone.
 
     References
@@ -192,11 +192,11 @@ def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
     pixel = facts["pixel"]
     start, length = pixel["offset"], pixel["length"]
     if length < 0:
-        raise SetAside("bad_encapsulation")
+        raise NotExtracted("bad_encapsulation")
     # Frames of a deflated data set cannot be read by offset: all of its pixel data is inflated into memory.
     max_bytes = limits.current().frame
     if start + length > max_bytes:
-        raise SetAside("too_large", found=start + length, needed=max_bytes)
+        raise NotExtracted("too_large", found=start + length, needed=max_bytes)
     return MemorySource(_inflate(fd, size, _end_of_file_meta(fd, size), start, length), start)
 
 
@@ -230,10 +230,10 @@ def _inflate(fd: int, size: int, position: int, start: int, length: int) -> byte
             data += piece[max(start - inflated, 0) :]
             inflated += len(piece)
     except zlib.error:
-        raise SetAside("decode_error") from None
+        raise NotExtracted("decode_error") from None
     except MemoryError:
-        raise SetAside("too_large", found=start + length) from None
+        raise NotExtracted("too_large", found=start + length) from None
     if len(data) < length:
-        raise SetAside("truncated_pixel_data", found=len(data), needed=length)
+        raise NotExtracted("truncated_pixel_data", found=len(data), needed=length)
     del data[length:]
     return data

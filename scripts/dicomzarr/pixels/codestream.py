@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 Colour = Literal["RGB", "YBR", ""]
 
@@ -76,7 +76,7 @@ def read_jpeg(data: bytes) -> Stream:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `decode_error` where the markers cannot be followed to the first scan.
 
     References
@@ -84,7 +84,7 @@ def read_jpeg(data: bytes) -> Stream:
     ISO/IEC 10918-1 annex B; ISO/IEC 14495-1 annex C; DICOM PS3.5 8.2.1, 8.2.3.
     """
     if data[:2] != b"\xff\xd8":
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     position, size = 2, len(data)
     adobe: int | None = None
     jfif = False
@@ -93,17 +93,17 @@ def read_jpeg(data: bytes) -> Stream:
         while position < size - 1 and data[position] == 0xFF and data[position + 1] == 0xFF:
             position += 1  # fill bytes before a marker (B.1.1.2)
         if position + 4 > size or data[position] != 0xFF:
-            raise SetAside("decode_error")
+            raise NotExtracted("decode_error")
         marker = data[position + 1]
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         body = data[position + 4 : position + 2 + length]
         if length < 2 or len(body) != length - 2:
-            raise SetAside("decode_error")
+            raise NotExtracted("decode_error")
         if marker == 0xDA:
             break
         if marker in _SOF or marker == SOF_JPEG_LS:
             if frame is not None:
-                raise SetAside("decode_error")
+                raise NotExtracted("decode_error")
             frame = (marker, body)
         elif marker == 0xE0 and body[:5] == b"JFIF\x00":
             jfif = True
@@ -111,7 +111,7 @@ def read_jpeg(data: bytes) -> Stream:
             adobe = body[11]
         position += 2 + length
     if frame is None or len(frame[1]) < 6 or len(frame[1]) < 6 + 3 * frame[1][5]:
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     sof, head = frame
     components = head[5]
     ids = tuple(head[6 : 6 + 3 * components : 3])
@@ -127,7 +127,7 @@ def read_jpeg(data: bytes) -> Stream:
     lossless = sof == SOF_LOSSLESS
     if sof == SOF_JPEG_LS:  # NEAR follows the components of the scan
         if not body or len(body) < 3 + 2 * body[0]:
-            raise SetAside("decode_error")
+            raise NotExtracted("decode_error")
         lossless = body[1 + 2 * body[0]] == 0
     return Stream(
         rows=int.from_bytes(head[1:3], "big"),
@@ -156,7 +156,7 @@ def read_jpeg2000(data: bytes) -> Stream:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `decode_error` where SIZ does not follow SOC; `truncated_pixel_data` where a tile is missing;
         `unsupported_pixel_layout` where components differ in depth, sign or sampling.
 
@@ -166,23 +166,23 @@ def read_jpeg2000(data: bytes) -> Stream:
     """
     start = _jp2_codestream(data) if data[:8] == _JP2_SIGNATURE else 0
     if data[start : start + 4] != b"\xff\x4f\xff\x51" or len(data) < start + 42:
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     length = int.from_bytes(data[start + 4 : start + 6], "big")
     x1, y1, x0, y0 = (int.from_bytes(data[start + 8 + 4 * i : start + 12 + 4 * i], "big") for i in range(4))
     tile_columns, tile_rows = (int.from_bytes(data[start + 24 + 4 * i : start + 28 + 4 * i], "big") for i in range(2))
     components = int.from_bytes(data[start + 40 : start + 42], "big")
     each = data[start + 42 : start + 42 + 3 * components]
     if not (components and tile_columns and tile_rows) or length != 38 + len(each) or len(each) != 3 * components:
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     if len(set(each[0::3])) > 1 or set(each[1::3]) | set(each[2::3]) != {1}:
-        raise SetAside("unsupported_pixel_layout")
+        raise NotExtracted("unsupported_pixel_layout")
     # Absurdly many small tiles only make a decoder allocate memory.
     grid = [int.from_bytes(data[start + 32 + 4 * i : start + 36 + 4 * i], "big") for i in range(2)]
     if grid[0] >= x1 or grid[1] >= y1:
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     tiles = -(-(x1 - grid[0]) // tile_columns) * -(-(y1 - grid[1]) // tile_rows)
     if tiles > 65535:
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     position = start + 4 + length
     transform = reversible = False
     while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0x90:
@@ -191,7 +191,7 @@ def read_jpeg2000(data: bytes) -> Stream:
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     present = _tiles_present(data, position)
     if present < tiles:  # the library would fill them with zeros and raise nothing
-        raise SetAside("truncated_pixel_data", found=present, needed=tiles)
+        raise NotExtracted("truncated_pixel_data", found=present, needed=tiles)
     return Stream(
         rows=y1 - y0,
         columns=x1 - x0,
@@ -230,7 +230,7 @@ def _jp2_codestream(data: bytes) -> int:
         if length < head:
             break
         position += length
-    raise SetAside("decode_error")
+    raise NotExtracted("decode_error")
 
 
 def read_jpeg_xl(data: bytes) -> Stream:
@@ -248,7 +248,7 @@ def read_jpeg_xl(data: bytes) -> Stream:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `decode_error` where there is no codestream.
 
     References
@@ -258,7 +258,7 @@ def read_jpeg_xl(data: bytes) -> Stream:
     if data[:12] == b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a":
         data = _jxl_codestream(data)
     if data[:2] != b"\xff\x0a":
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     bits, at = int.from_bytes(data[2:16], "little"), 0
 
     def take(count: int) -> int:
@@ -289,4 +289,4 @@ def _jxl_codestream(data: bytes) -> bytes:
         if length < 8:
             break
         position += length
-    raise SetAside("decode_error")
+    raise NotExtracted("decode_error")

@@ -15,7 +15,7 @@ from dicomzarr.pixels import codestream, decoders, unpack_bits
 from dicomzarr.pixels.codestream import Stream
 from dicomzarr.pixels.decoders import Decoder, Request
 from dicomzarr.pixels.pixel_format import PixelFormat
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 _EOI = b"\xff\xd9"
 
@@ -59,7 +59,7 @@ def make_plan(data: bytes, form: PixelFormat) -> Plan:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `frame_size_mismatch` where rows, columns or samples differ from the header, `unsupported_pixel_layout` where
         the stream has more bits than Bits Allocated, `truncated_pixel_data` where its end is missing, `decode_error`
         where it is not a stream of the transfer syntax.
@@ -79,9 +79,9 @@ def make_plan(data: bytes, form: PixelFormat) -> Plan:
     pairs = ((stream.rows, form.rows), (stream.columns, form.columns), (stream.components, form.samples))
     for found, needed in pairs:
         if found and found != needed:
-            raise SetAside("frame_size_mismatch", found=found, needed=needed)
+            raise NotExtracted("frame_size_mismatch", found=found, needed=needed)
     if stream.precision > form.bits_allocated:
-        raise SetAside("unsupported_pixel_layout", found=stream.precision, needed=form.bits_allocated)
+        raise NotExtracted("unsupported_pixel_layout", found=stream.precision, needed=form.bits_allocated)
     # The colour that the stream declares takes precedence; the header is used where it declares none.
     ybr = form.samples == 3 and (stream.colour or form.photometric_source[:3]) == "YBR"
     exact = (
@@ -94,12 +94,12 @@ def _jpeg_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Decoder
     stream = codestream.read_jpeg(data)
     if form.syntax.family == "jpegls":
         if stream.sof != codestream.SOF_JPEG_LS:
-            raise SetAside("decode_error")
+            raise NotExtracted("decode_error")
         if not stream.ended:  # the library would search for the end marker for seconds
-            raise SetAside("truncated_pixel_data", found=len(data))
+            raise NotExtracted("truncated_pixel_data", found=len(data))
         return stream, decoders.JPEG_LS, decoders.JPEG_LS_OWN
     if stream.sof not in codestream.SOF_SUPPORTED:
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     if stream.sof == codestream.SOF_LOSSLESS:
         return stream, decoders.JPEG, decoders.JPEG_SOF3
     return stream, decoders.JPEG, decoders.JPEG_PILLOW if stream.precision == 8 else None
@@ -114,10 +114,10 @@ def _wavelet_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Deco
         if stream.precision <= 16:
             return stream, decoders.JPEG_2000, decoders.HTJ2K
         if not stream.ended:  # OpenJPH fills in the missing part and raises nothing
-            raise SetAside("truncated_pixel_data", found=len(data))
+            raise NotExtracted("truncated_pixel_data", found=len(data))
         return stream, decoders.HTJ2K, None
     if stream.precision > 24:  # the arithmetic of the library overflows beyond 24 bits
-        raise SetAside("unsupported_pixel_layout", found=stream.precision, needed=24)
+        raise NotExtracted("unsupported_pixel_layout", found=stream.precision, needed=24)
     fits = stream.precision <= (16 if stream.components == 1 else 8)
     return stream, decoders.JPEG_2000, decoders.JPEG_2000_PILLOW if fits else None
 
@@ -145,13 +145,13 @@ def decode(data: bytes, form: PixelFormat, plan: Plan, decoder: Decoder) -> tupl
 
     Raises
     ------
-    SetAside
+    NotExtracted
         As `decoders.run`; `frame_size_mismatch` where the decoded shape differs from the header.
     """
     flags: set[str] = set()
     samples = decoders.run(decoder, data, plan.request)
     if samples.shape != form.shape:
-        raise SetAside("frame_size_mismatch", found=samples.size, needed=int(np.prod(form.shape)))
+        raise NotExtracted("frame_size_mismatch", found=samples.size, needed=int(np.prod(form.shape)))
     stream = plan.request.stream
     if stream is None:
         plane = samples.astype(form.dtype) if form.bits_allocated == 1 else samples.view(form.dtype)
@@ -194,7 +194,7 @@ def convert_samples(samples: NDArray[Any], stream: Stream, form: PixelFormat) ->
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `unsupported_pixel_layout` for colour whose sign contradicts the header.
 
     References
@@ -210,7 +210,7 @@ def convert_samples(samples: NDArray[Any], stream: Stream, form: PixelFormat) ->
     if family in ("jpeg2000", "htj2k"):
         if stream.signed != form.signed:
             if form.samples != 1:
-                raise SetAside("unsupported_pixel_layout")
+                raise NotExtracted("unsupported_pixel_layout")
             flags.add("sign_mismatch")
             sign_bits = precision
     elif form.signed:
@@ -273,7 +273,7 @@ def check_complete(decoder: Decoder, data: bytes, request: Request, samples: NDA
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `truncated_pixel_data` where the samples differ.
     """
     if request.stream and request.stream.ended:
@@ -283,4 +283,4 @@ def check_complete(decoder: Decoder, data: bytes, request: Request, samples: NDA
     for bits in (b"\x55\xaa", b"\xd3\x6c"):
         again = decoders.run(decoder, body + bits * 64 + _EOI, request)
         if again.shape != samples.shape or not np.array_equal(again, samples):
-            raise SetAside("truncated_pixel_data", found=len(data))
+            raise NotExtracted("truncated_pixel_data", found=len(data))

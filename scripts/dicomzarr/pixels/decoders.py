@@ -20,7 +20,7 @@ from dicomzarr.pixels import unpack_bits
 from dicomzarr.pixels.codestream import Stream
 from dicomzarr.pixels.pixel_format import PixelFormat
 from dicomzarr.system import sandbox
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 Samples = NDArray[Any]
 
@@ -85,7 +85,7 @@ def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `decode_error` where the decoder fails, `too_large` where it runs out of memory, `timeout` where it takes too
         long, `decoder_died` where its process dies.
     """
@@ -94,14 +94,14 @@ def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
             return decoder.decode(data, request)
         samples: Samples = sandbox.call(decoder.decode, data, request)
         return samples
-    except SetAside:
+    except NotExtracted:
         raise
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except MemoryError:
-        raise SetAside("too_large") from None
+        raise NotExtracted("too_large") from None
     except BaseException:  # libraries written in Rust panic with a BaseException of their own
-        raise SetAside("decode_error") from None
+        raise NotExtracted("decode_error") from None
 
 
 def _imagecodecs(codec: str) -> Callable[[], str]:
@@ -186,7 +186,7 @@ def _jpeg_2000_pillow(data: bytes, request: Request) -> Samples:
     stream = request.stream
     assert stream is not None
     if stream.precision > (16 if stream.components == 1 else 8):
-        raise SetAside("unsupported_pixel_layout", found=stream.precision)
+        raise NotExtracted("unsupported_pixel_layout", found=stream.precision)
     with Image.open(io.BytesIO(data[stream.start :]), formats=("JPEG2000",)) as image:
         samples = np.asarray(image)
     plane = samples.astype(np.int32) >> 8 * samples.dtype.itemsize - stream.precision
@@ -238,7 +238,7 @@ def rle_segments(data: bytes, form: PixelFormat) -> list[bytes]:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `decode_error` where the header does not fit the format.
 
     References
@@ -249,7 +249,7 @@ def rle_segments(data: bytes, form: PixelFormat) -> list[bytes]:
     count, needed = int(head[0]), form.samples * max(form.bits_allocated // 8, 1)
     starts = [*head[1 : 1 + count].tolist(), len(data)]
     if count != needed or starts[0] < 64 or any(a >= b for a, b in zip(starts, starts[1:], strict=False)):
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     return [data[a:b] for a, b in zip(starts, starts[1:], strict=False)]
 
 
@@ -277,7 +277,7 @@ def _join(decoded: Sequence[bytes | bytearray], form: PixelFormat) -> Samples:
     width = form.bits_allocated // 8
     # Bytes that pad a segment to even length decode to zeros.
     if any(len(segment) < pixels or any(segment[pixels:]) for segment in decoded):
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     cells = np.empty((pixels, form.samples, width), np.uint8)
     for index, segment in enumerate(decoded):
         sample, byte = divmod(index, width)
@@ -289,7 +289,7 @@ def _one_bit(decoded: bytes | bytearray, pixels: int) -> Samples:
     """Return pixels of one bit: packed eight to a byte as in native data, or, by some writers, one to a byte."""
     packed = -(-pixels // 8)
     if len(decoded) < packed:
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     if len(decoded) < pixels or not any(decoded[packed:]):
         return np.unpackbits(np.frombuffer(decoded, np.uint8), bitorder="little", count=pixels)
     return np.frombuffer(decoded, np.uint8, pixels) & 1
@@ -299,7 +299,7 @@ def _native(data: bytes, request: Request) -> Samples:
     """Cells as in native pixel data (PS3.5 A.4.11)."""
     form = request.form
     if len(data) < form.frame_bytes:
-        raise SetAside("truncated_pixel_data", found=len(data), needed=form.frame_bytes)
+        raise NotExtracted("truncated_pixel_data", found=len(data), needed=form.frame_bytes)
     return unpack_bits.unpack(data, 0, form, form.is_subsampled)
 
 

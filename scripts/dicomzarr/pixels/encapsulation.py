@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.pixels.byte_source import Source
 from dicomzarr.system import limits
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 Indices = NDArray[np.int64]
 
@@ -71,13 +71,13 @@ class FrameTable:
 
         Raises
         ------
-        SetAside
+        NotExtracted
             `too_large` where the fragments exceed the limit of a frame.
         """
         fragments = range(int(self.firsts[frame]), int(self.firsts[frame + 1]))
         size, max_bytes = int(self.lengths[fragments.start : fragments.stop].sum()), limits.current().frame
         if size > max_bytes:
-            raise SetAside("too_large", found=size, needed=max_bytes)
+            raise NotExtracted("too_large", found=size, needed=max_bytes)
         pieces = [source.read(int(self.offsets[i]), int(self.lengths[i])) for i in fragments]
         return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
@@ -103,7 +103,7 @@ def frame_table(source: Source, offset: int, length: int, frames: int, one_fragm
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `bad_encapsulation` where the items cannot be followed, `truncated_pixel_data` where the file ends inside one,
         `frame_count_mismatch` where the number of frames differs from the header.
 
@@ -123,7 +123,7 @@ def frame_table(source: Source, offset: int, length: int, frames: int, one_fragm
             flags.append("bad_offset_table")
         groups = None
     if count < frames or (count > frames and one_fragment):
-        raise SetAside("frame_count_mismatch", found=count, needed=frames)
+        raise NotExtracted("frame_count_mismatch", found=count, needed=frames)
     if count == frames:
         firsts = np.arange(frames)
     elif groups is not None and frames > 1:
@@ -131,20 +131,20 @@ def frame_table(source: Source, offset: int, length: int, frames: int, one_fragm
     else:
         firsts = _group_by_first_bytes(source, offsets, lengths)
         if len(firsts) != frames:
-            raise SetAside("frame_count_mismatch", found=len(firsts), needed=frames)
+            raise NotExtracted("frame_count_mismatch", found=len(firsts), needed=frames)
     return FrameTable(offsets, lengths, np.append(firsts, count), tuple(flags))
 
 
 def _offset_table(source: Source, offset: int, end: int) -> tuple[Indices | None, int]:
     """Return the Basic Offset Table (None where malformed; it may be empty) and the offset after it."""
     if offset + 8 > end:
-        raise SetAside("truncated_pixel_data", found=max(end - offset, 0), needed=8)
+        raise NotExtracted("truncated_pixel_data", found=max(end - offset, 0), needed=8)
     head = bytes(source.read(offset, 8))
     if head[:4] != _ITEM:
-        raise SetAside("bad_encapsulation")
+        raise NotExtracted("bad_encapsulation")
     size = int.from_bytes(head[4:], "little")
     if size > end - offset - 8:
-        raise SetAside("truncated_pixel_data", found=end - offset - 8, needed=size)
+        raise NotExtracted("truncated_pixel_data", found=end - offset - 8, needed=size)
     table_end = offset + 8 + size
     if size % 4:
         return None, table_end
@@ -175,22 +175,22 @@ def _walk(
             if offsets and (head[:4] in _FOLLOWERS or (left <= 8 and not any(head))):
                 flags.append("missing_sequence_delimiter")
                 break
-            raise SetAside("bad_encapsulation")
+            raise NotExtracted("bad_encapsulation")
         size = int.from_bytes(head[4:], "little")
         if size == 0xFFFFFFFF:
-            raise SetAside("bad_encapsulation")
+            raise NotExtracted("bad_encapsulation")
         if size > left - 8:
-            raise SetAside("truncated_pixel_data", found=left - 8, needed=size)
+            raise NotExtracted("truncated_pixel_data", found=left - 8, needed=size)
         offsets.append(position + 8)
         lengths.append(size)
         if len(offsets) > max_count:
-            raise SetAside("too_large", found=len(offsets), needed=max_count)
+            raise NotExtracted("too_large", found=len(offsets), needed=max_count)
         is_odd = bool(size % 2)
         if is_odd and "odd_fragment" not in flags:
             flags.append("odd_fragment")
         position += 8 + size
     if not offsets:
-        raise SetAside("bad_encapsulation")
+        raise NotExtracted("bad_encapsulation")
     return np.array(offsets, np.int64), np.array(lengths, np.int64), flags
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -40,7 +40,7 @@ def read_modality_lut(dataset: Dataset) -> ModalityLut:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `invalid_attribute` where the table cannot be read; stored values have no meaning without it.
 
     References
@@ -59,7 +59,7 @@ def read_modality_lut(dataset: Dataset) -> ModalityLut:
             data = np.frombuffer(data, np.uint8 if bits == 8 and len(data) < 2 * entries else f"{order}u2")
         values = [int(value) & 0xFFFF for value in np.atleast_1d(np.asarray(data))]
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError):
-        raise SetAside("invalid_attribute") from None
+        raise NotExtracted("invalid_attribute") from None
     if not 8 <= bits <= 16 or len(values) < entries:
-        raise SetAside("invalid_attribute", found=len(values), needed=entries)
+        raise NotExtracted("invalid_attribute", found=len(values), needed=entries)
     return {"first": first, "bits": bits, "values": values[:entries]}

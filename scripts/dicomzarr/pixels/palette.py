@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -42,7 +42,7 @@ def read_palette(dataset: Dataset) -> Palette:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `invalid_attribute` where the table is missing or cannot be read.
 
     References
@@ -54,10 +54,10 @@ def read_palette(dataset: Dataset) -> Palette:
             warnings.simplefilter("ignore")
             entries, first, bits = (int(value) for value in dataset.RedPaletteColorLookupTableDescriptor)
             if bits not in (8, 16):
-                raise SetAside("invalid_attribute", found=bits, needed=16)
+                raise NotExtracted("invalid_attribute", found=bits, needed=16)
             red, green, blue = (_entries(dataset, name, entries or 65536, bits) for name in ("Red", "Green", "Blue"))
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError, NotImplementedError):
-        raise SetAside("invalid_attribute") from None
+        raise NotExtracted("invalid_attribute") from None
     return {"first": first, "bits": bits, "red": red, "green": green, "blue": blue}
 
 

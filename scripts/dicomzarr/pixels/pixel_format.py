@@ -10,7 +10,7 @@ from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.dicom.transfer_syntaxes import DECODED, TransferSyntax
 from dicomzarr.system import limits
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 _EXTRACTED = [row for row in PHOTOMETRIC.values() if row.is_extracted]
 _GREY = frozenset(row.name for row in _EXTRACTED if row.samples == 1)
@@ -119,7 +119,7 @@ def pixel_format(facts: ImageFacts) -> PixelFormat:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `unsupported_transfer_syntax`, `missing_attribute`, `invalid_attribute`, `unsupported_pixel_layout`,
         `missing_pixel_data` or `too_large`.
 
@@ -128,9 +128,9 @@ def pixel_format(facts: ImageFacts) -> PixelFormat:
     DICOM PS3.3 C.7.6.3; PS3.5 8.
     """
     if "pixel" not in facts:
-        raise SetAside("missing_pixel_data")
+        raise NotExtracted("missing_pixel_data")
     if not facts.get("TransferSyntaxUID"):
-        raise SetAside("missing_attribute")
+        raise NotExtracted("missing_attribute")
     pixel = facts["pixel"]
     return _pixel_format(limits.current(), pixel["keyword"], pixel["vr"], *map(facts.get, _DECIDING))
 
@@ -149,14 +149,14 @@ def _pixel_format(budget: limits.Limits, keyword: str, vr: str, *values: Any) ->
     facts = cast(ImageFacts, present | {"pixel": {"keyword": keyword, "vr": vr}})
     syntax = DECODED.get(facts["TransferSyntaxUID"])
     if syntax is None:
-        raise SetAside("unsupported_transfer_syntax")
+        raise NotExtracted("unsupported_transfer_syntax")
     flags: set[str] = set()
     rows, columns = _positive(facts.get("Rows")), _positive(facts.get("Columns"))
     frames = facts.get("NumberOfFrames") or 1
     if frames < 1:
-        raise SetAside("invalid_attribute", found=frames, needed=1)
+        raise NotExtracted("invalid_attribute", found=frames, needed=1)
     if frames > budget.frames:
-        raise SetAside("too_large", found=frames, needed=budget.frames)
+        raise NotExtracted("too_large", found=frames, needed=budget.frames)
     samples, photometric = _colour_model(facts, flags)
     shift = 0
     if facts["pixel"]["keyword"] != "PixelData":
@@ -174,7 +174,7 @@ def _pixel_format(budget: limits.Limits, keyword: str, vr: str, *values: Any) ->
     decoded = rows * columns * samples * int(dtype[2:])
     largest = budget.frame
     if decoded > largest:
-        raise SetAside("too_large", found=decoded, needed=largest)
+        raise NotExtracted("too_large", found=decoded, needed=largest)
     return PixelFormat(
         rows=rows,
         columns=columns,
@@ -197,9 +197,9 @@ def _pixel_format(budget: limits.Limits, keyword: str, vr: str, *values: Any) ->
 
 def _positive(value: int | None) -> int:
     if value is None:
-        raise SetAside("missing_attribute")
+        raise NotExtracted("missing_attribute")
     if value < 1:
-        raise SetAside("invalid_attribute", found=value, needed=1)
+        raise NotExtracted("invalid_attribute", found=value, needed=1)
     return value
 
 
@@ -209,13 +209,13 @@ def _colour_model(facts: ImageFacts, flags: set[str]) -> tuple[int, str]:
     samples = facts.get("SamplesPerPixel")
     if not photometric:
         if facts["pixel"]["keyword"] == "PixelData" or samples not in (None, 1):
-            raise SetAside("missing_attribute")
+            raise NotExtracted("missing_attribute")
         photometric = "MONOCHROME2"  # the only value allowed for float pixel data (PS3.3 C.7.6.24)
     if samples is None:
         samples = 3 if photometric in _COLOUR else 1
         flags.add("assumed_samples_per_pixel")
     if not (samples == 1 and photometric in _GREY) and not (samples == 3 and photometric in _COLOUR):
-        raise SetAside("unsupported_pixel_layout")
+        raise NotExtracted("unsupported_pixel_layout")
     return samples, photometric
 
 
@@ -223,7 +223,7 @@ def _float_bits(facts: ImageFacts, syntax: TransferSyntax, samples: int) -> int:
     """Return the width of Float Pixel Data (7FE0,0008) or Double Float Pixel Data (7FE0,0009), never compressed."""
     width = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(facts["pixel"]["keyword"])
     if width is None or facts.get("BitsAllocated", width) != width or syntax.family != "native" or samples != 1:
-        raise SetAside("unsupported_pixel_layout")
+        raise NotExtracted("unsupported_pixel_layout")
     return width
 
 
@@ -231,21 +231,21 @@ def _bits(facts: ImageFacts, syntax: TransferSyntax, samples: int, flags: set[st
     """Return Bits Allocated, Bits Stored and the right shift that High Bit requires (PS3.5 8.1.1)."""
     allocated = facts.get("BitsAllocated")
     if allocated is None:
-        raise SetAside("missing_attribute")
+        raise NotExtracted("missing_attribute")
     stored = facts.get("BitsStored")
     if stored is None:
         stored = allocated
         flags.add("assumed_bits_stored")
     if not 1 <= stored <= allocated:
-        raise SetAside("invalid_attribute", found=stored, needed=allocated)
+        raise NotExtracted("invalid_attribute", found=stored, needed=allocated)
     high = facts.get("HighBit", stored - 1)
     if not stored - 1 <= high < allocated:
-        raise SetAside("invalid_attribute", found=high, needed=stored - 1)
+        raise NotExtracted("invalid_attribute", found=high, needed=stored - 1)
     packed = allocated in (1, 12)
     if allocated not in (1, 8, 12, 16, 32, 64) or (packed and samples != 1):
-        raise SetAside("unsupported_pixel_layout", found=allocated)
+        raise NotExtracted("unsupported_pixel_layout", found=allocated)
     if allocated == 12 and syntax.family == "rle":  # RLE splits cells into whole bytes (PS3.5 G.2)
-        raise SetAside("unsupported_pixel_layout", found=allocated)
+        raise NotExtracted("unsupported_pixel_layout", found=allocated)
     if high != stored - 1:
         flags.add("high_bit_shifted")
     return allocated, stored, high + 1 - stored
@@ -256,11 +256,11 @@ def _signed(facts: ImageFacts, allocated: int, flags: set[str]) -> bool:
     representation = facts.get("PixelRepresentation")
     if representation is None:
         if allocated > 8:
-            raise SetAside("missing_attribute")
+            raise NotExtracted("missing_attribute")
         flags.add("assumed_unsigned")
         return False
     if representation not in (0, 1):
-        raise SetAside("invalid_attribute", found=representation, needed=1)
+        raise NotExtracted("invalid_attribute", found=representation, needed=1)
     return representation == 1 and allocated > 1
 
 
@@ -271,18 +271,18 @@ def _planar(facts: ImageFacts, flags: set[str]) -> bool:
         flags.add("assumed_planar_configuration")
         return False
     if planar not in (0, 1):
-        raise SetAside("invalid_attribute", found=planar, needed=1)
+        raise NotExtracted("invalid_attribute", found=planar, needed=1)
     return planar == 1
 
 
 def _check_uncompressed_colour(photometric: str, allocated: int, columns: int) -> None:
     """Raise for uncompressed colour that PS3.3 C.7.6.3.1.2 does not define."""
     if photometric in ("YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"):
-        raise SetAside("unsupported_pixel_layout")
+        raise NotExtracted("unsupported_pixel_layout")
     if photometric != "RGB" and allocated != 8:
-        raise SetAside("unsupported_pixel_layout", found=allocated, needed=8)
+        raise NotExtracted("unsupported_pixel_layout", found=allocated, needed=8)
     if photometric in SUBSAMPLED and columns % 2:
-        raise SetAside("unsupported_pixel_layout", found=columns, needed=columns + 1)
+        raise NotExtracted("unsupported_pixel_layout", found=columns, needed=columns + 1)
 
 
 def _lossy(facts: ImageFacts, syntax: TransferSyntax) -> bool:

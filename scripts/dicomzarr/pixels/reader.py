@@ -20,7 +20,7 @@ from dicomzarr.pixels.byte_source import FileSource, MemorySource, Source, open_
 from dicomzarr.pixels.encapsulation import FrameTable, frame_table
 from dicomzarr.pixels.palette import read_palette
 from dicomzarr.pixels.pixel_format import PixelFormat, pixel_format
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 __all__ = [
     "CrossCheck",
@@ -75,7 +75,7 @@ class CrossCheck:
     decoder: str = ""
 
 
-class DecoderDisagreement(SetAside):
+class DecoderDisagreement(NotExtracted):
     """Two decoders give different pixels; `digests` are the SHA-256 of the two frames, hex."""
 
     def __init__(self, first: str, second: str) -> None:
@@ -104,7 +104,7 @@ class FrameReader:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         On construction, where no frame can be read because of header, length or encapsulation.
     """
 
@@ -163,7 +163,7 @@ class FrameReader:
 
         Raises
         ------
-        SetAside
+        NotExtracted
             `truncated_pixel_data`, `decode_error`, `frame_size_mismatch`, `unsupported_pixel_layout` or `too_large`.
         """
         if not 0 <= frame < len(self):
@@ -176,7 +176,7 @@ class FrameReader:
             plane, flags = decode_plan.decode(data, self.format, plan, plan.decoder)
             return DecodedFrame(plane, plan.decoder.name(), tuple(sorted(flags)))
         except MemoryError:
-            raise SetAside("too_large") from None
+            raise NotExtracted("too_large") from None
 
     def cross_check(self, frame: int, decoded: DecodedFrame) -> CrossCheck:
         """Decode a frame with a second decoder and compare.
@@ -197,7 +197,7 @@ class FrameReader:
         ------
         DecoderDisagreement
             Where both decode the frame and differ; by more than 1 if the stream is lossy.
-        SetAside
+        NotExtracted
             `truncated_pixel_data` where the data of a JPEG frame end before its last sample.
         """
         if self._table is None:
@@ -211,7 +211,7 @@ class FrameReader:
             decode_plan.check_complete(plan.decoder, data, plan.request, decoders.run(plan.decoder, data, plan.request))
         try:
             other, _ = decode_plan.decode(data, self.format, plan, plan.second)
-        except SetAside:
+        except NotExtracted:
             return CrossCheck("refused", name)
         if unpack_bits.largest_difference(decoded.pixels, other) > plan.tolerance:
             raise DecoderDisagreement(_digest(decoded.pixels), _digest(other))
@@ -221,7 +221,7 @@ class FrameReader:
         """Compare the length of the pixel data with the length that the header requires; return flags."""
         form = self.format
         if self._length < 0:
-            raise SetAside("bad_encapsulation")  # encapsulated pixel data in a native transfer syntax
+            raise NotExtracted("bad_encapsulation")  # encapsulated pixel data in a native transfer syntax
         present = max(min(self._length, self._source.size - self._offset), 0)
         full = -(-form.frame_bits(False) * form.frames // 8)
         flags = set()
@@ -230,7 +230,7 @@ class FrameReader:
             flags.add("not_subsampled")
         needed = -(-form.frame_bits(self._subsampled) * form.frames // 8)
         if present < needed:
-            raise SetAside("truncated_pixel_data", found=present, needed=needed)
+            raise NotExtracted("truncated_pixel_data", found=present, needed=needed)
         if present > needed + needed % 2:
             flags.add("surplus_bytes")
         return flags

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 # At 1 to 7 microseconds per sample, larger frames take too long for a cross-check.
 SAMPLE_LIMIT = 1 << 21
@@ -45,7 +45,7 @@ def decode(data: bytes) -> NDArray[Any]:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `unsupported_pixel_layout` for what is not implemented: restart intervals, mapping tables, colour transforms,
         frames above `SAMPLE_LIMIT`; `decode_error` where the stream ends early.
 
@@ -65,11 +65,11 @@ def decode(data: bytes) -> NDArray[Any]:
             precision, components = body[0], body[5]
             rows, columns = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
             if rows * columns * components > SAMPLE_LIMIT:
-                raise SetAside("unsupported_pixel_layout")
+                raise NotExtracted("unsupported_pixel_layout")
         elif marker == 0xF8 and body[0] == 1:
             preset = Preset(*(int.from_bytes(body[1 + 2 * i : 3 + 2 * i], "big") for i in range(5)))
         elif marker in (0xF8, 0xDD) or (marker == 0xE8 and body[:4] == b"mrfx"):
-            raise SetAside("unsupported_pixel_layout")
+            raise NotExtracted("unsupported_pixel_layout")
         elif marker == 0xDA:
             scanned = body[0]
             near, interleave = body[1 + 2 * scanned], body[2 + 2 * scanned]
@@ -85,7 +85,7 @@ def _bits(data: bytes, start: int) -> tuple[str, int]:
     scan = np.frombuffer(data, np.uint8, offset=start)
     markers = np.flatnonzero((scan[:-1] == 0xFF) & (scan[1:] >= 0x80))
     if not len(markers):
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
     scan = scan[: int(markers[0])]
     keep = np.ones((len(scan), 8), bool)
     keep[1:, 0] = scan[:-1] != 0xFF
@@ -202,7 +202,7 @@ class _Scan:
         """Read a limited-length Golomb code (A.5.3)."""
         stop_bit = self.bits.find("1", self.at)
         if stop_bit < 0:
-            raise SetAside("decode_error")
+            raise NotExtracted("decode_error")
         zeros = stop_bit - self.at
         escaped = zeros >= limit - self.qbpp - 1
         size = self.qbpp if escaped else k
@@ -253,7 +253,7 @@ class _Scan:
         index, width, start = self.run_index[component], self.columns, x
         while True:
             if self.at >= len(self.bits):
-                raise SetAside("decode_error")
+                raise NotExtracted("decode_error")
             go_on = self.bits[self.at] == "1"
             self.at += 1
             if not go_on:
@@ -268,7 +268,7 @@ class _Scan:
                 x = width + 1
                 break
         if x > width + 1:
-            raise SetAside("decode_error")
+            raise NotExtracted("decode_error")
         for line in lines:
             line[start:x] = [line[start - 1]] * (x - start)
         self.run_index[component] = index

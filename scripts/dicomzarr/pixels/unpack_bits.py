@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.pixels.pixel_format import PixelFormat
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 Plane = NDArray[Any]
 
@@ -170,7 +170,7 @@ def to_rgb(plane: Plane, photometric: str) -> Plane:
 
     Raises
     ------
-    SetAside
+    NotExtracted
         `unsupported_pixel_layout` for samples of another width than 8 bits.
 
     References
@@ -178,7 +178,7 @@ def to_rgb(plane: Plane, photometric: str) -> Plane:
     DICOM PS3.3 C.7.6.3.1.2.
     """
     if plane.dtype != np.uint8:
-        raise SetAside("unsupported_pixel_layout", found=8 * plane.dtype.itemsize, needed=8)
+        raise NotExtracted("unsupported_pixel_layout", found=8 * plane.dtype.itemsize, needed=8)
     if photometric.startswith("YBR_PARTIAL"):
         return _partial_to_rgb(plane)
     from pydicom.pixels.processing import convert_color_space

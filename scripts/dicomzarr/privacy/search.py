@@ -21,7 +21,7 @@ from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCac
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.system import sandbox
 from dicomzarr.system.results_folder import Results
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
 _RECORDS = ".snakemake/metadata/"  # JSON without the suffix; mostly the same for every job
@@ -130,7 +130,7 @@ class Search:
             sandbox.each(read_in_child, [(number,) for number in range(len(shares))], len(shares))
         ) as finished:
             for (number,), future in finished:
-                with suppress(SetAside):
+                with suppress(NotExtracted):
                     answers[number] = future.result()
         for share, answer in zip(shares, answers, strict=True):
             if answer is None:

@@ -30,7 +30,7 @@ from dicomzarr.system import files, json_files, limits
 from dicomzarr.system.limits import Limits
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import SourceChanged
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 DEATHS = 2  # children of a call that may die before `call_again` gives up
 AHEAD = 4  # calls per process that `each` submits ahead: waiting results cost memory
@@ -84,7 +84,7 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
 
     Raises
     ------
-    SetAside
+    NotExtracted
         As raised by the function; or with `timeout`, `too_large`, `decoder_died`, or the code `fault`.
     SourceChanged
         As raised by the function.
@@ -111,7 +111,7 @@ def each(
     Yields
     ------
     tuple of tuple and Future
-        The future raises as `call` does; `SetAside` with ``decoder_died`` if the child died, which costs one call.
+        The future raises as `call` does; `NotExtracted` with ``decoder_died`` if the child died, which costs one call.
 
     Notes
     -----
@@ -163,7 +163,7 @@ def call_again(work: Callable[[], Any]) -> Any:
             end()  # a child that was forked earlier did not inherit this work
             try:
                 kind, value = _ask(None, _call_inherited, (number, ()))
-            except SetAside:
+            except NotExtracted:
                 continue
             end()
             return value if kind == _VALUE else work()
@@ -227,14 +227,14 @@ def _value_of(kind: int, value: Any, fault: str) -> Any:
         return value
     if kind == _REASON:
         code, found, needed = value
-        raise SetAside(code, found=found, needed=needed)
+        raise NotExtracted(code, found=found, needed=needed)
     if kind == _CHANGED:
         raise SourceChanged(1)
     if kind == _DISK:
         raise OSError(value, os.strerror(value))
     if kind == _STOPPED:
         raise KeyboardInterrupt
-    raise SetAside(fault)
+    raise NotExtracted(fault)
 
 
 # Functions that children inherit when they are forked: they need not be pickled.
@@ -279,7 +279,7 @@ class _Child:
 
         Raises
         ------
-        SetAside
+        NotExtracted
             `timeout` or `decoder_died` if the child ends without one; it cannot be used afterwards.
         """
         body = pickle.dumps(request, 5)
@@ -290,16 +290,16 @@ class _Child:
         except OSError:
             sizes = b""
         if not sizes:
-            raise SetAside(limits.verdict(self._reap()))
+            raise NotExtracted(limits.verdict(self._reap()))
         length, array = (int(size) for size in sizes.split())
         if length + array > os.fstat(self._outbox).st_size:
-            raise SetAside("decoder_died")
+            raise NotExtracted("decoder_died")
         answer, buffer = np.empty(length, np.uint8), np.empty(array, np.uint8)
         _take(self._outbox, [answer, buffer])
         try:
             kind, value = pickle.loads(answer.data, buffers=[buffer])
         except Exception:  # a decoder may have overwritten the answer
-            raise SetAside("decoder_died") from None
+            raise NotExtracted("decoder_died") from None
         return kind, value
 
     def _reap(self) -> int:
@@ -369,7 +369,7 @@ def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
             body = pickle.dumps((_VALUE, np.ascontiguousarray(value)), 5, buffer_callback=buffers.append)
             return body, [buffer.raw() for buffer in buffers]
         return pickle.dumps((_VALUE, value), 5), []
-    except SetAside as error:
+    except NotExtracted as error:
         return pickle.dumps((_REASON, (error.code, error.found, error.needed))), []
     except SourceChanged:
         return pickle.dumps((_CHANGED, None)), []
@@ -410,5 +410,5 @@ def _take(handle: int, buffers: list[Any]) -> None:
         while view:
             count = os.preadv(handle, [view], offset)
             if not count:
-                raise SetAside("decoder_died")
+                raise NotExtracted("decoder_died")
             view, offset = view[count:], offset + count

@@ -151,7 +151,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _TABLE}
 
 
-class SetAside(Exception):
+class NotExtracted(Exception):
     """A file or series is not extracted, with its reason code.
 
     Parameters

@@ -15,7 +15,7 @@ from dicomzarr.pixels import codestream, decode_plan, decoders
 from dicomzarr.pixels.decoders import Decoder, Request
 from dicomzarr.pixels.pixel_format import pixel_format
 from dicomzarr.pixels.reader import CrossCheck, DecoderDisagreement, FrameReader
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 Array = Any
 
@@ -280,8 +280,8 @@ def test_ybr_without_a_transform_in_the_stream_is_converted_after_decoding(synta
 # Inconsistent and broken streams --------------------------------------------------------------------------------------
 
 
-def refusal(data: bytes, syntax: str, array: Array, **header: Any) -> SetAside:
-    with pytest.raises(SetAside) as caught:
+def refusal(data: bytes, syntax: str, array: Array, **header: Any) -> NotExtracted:
+    with pytest.raises(NotExtracted) as caught:
         one_fragment_reader(data, syntax, array, **header)[0]
     return caught.value
 
@@ -328,7 +328,7 @@ def test_a_jpeg_that_ends_early_with_an_end_marker_is_detected_by_the_cross_chec
     data = encoded(case)[: len(encoded(case)) // 2] + b"\xff\xd9"
     image = one_fragment_reader(data, case.syntax, case.array, BitsStored=12, HighBit=11)
     frame = image[0]
-    with pytest.raises(SetAside, match="truncated_pixel_data"):
+    with pytest.raises(NotExtracted, match="truncated_pixel_data"):
         image.cross_check(0, frame)
 
 
@@ -377,7 +377,7 @@ def raising(error: type[BaseException]) -> Decoder:
 )
 def test_every_exception_of_a_decoder_becomes_a_reason(raised: type[BaseException], code: str) -> None:
     request = Request(pixel_format(facts_for(b"", Rows=2, Columns=2)))
-    with pytest.raises(SetAside) as caught:
+    with pytest.raises(NotExtracted) as caught:
         decoders.run(raising(raised), b"", request)
     assert caught.value.code == code
     assert "secret" not in repr(caught.value)
@@ -404,7 +404,7 @@ def test_a_missing_tile_is_not_filled_with_zeros() -> None:
     whole = stream.getvalue()
     np.testing.assert_array_equal(one_fragment_reader(whole, ".4.90", array)[0].pixels, array)
     last = max(at for at in range(len(whole)) if whole[at : at + 4] == b"\xff\x90\x00\x0a")
-    with pytest.raises(SetAside) as caught:
+    with pytest.raises(NotExtracted) as caught:
         one_fragment_reader(whole[:last] + b"\xff\xd9", ".4.90", array)[0]
     assert (caught.value.code, caught.value.found, caught.value.needed) == ("truncated_pixel_data", 3, 4)
 
@@ -435,7 +435,7 @@ def test_broken_streams_raise_only_reasons(name: str) -> None:
                 assert frame.pixels.shape == case.array.shape
                 assert frame.pixels.dtype == case.array.dtype
                 image.cross_check(0, frame)
-            except SetAside as error:
+            except NotExtracted as error:
                 assert error.code in (
                     "decode_error",
                     "truncated_pixel_data",

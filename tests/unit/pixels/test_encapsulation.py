@@ -9,7 +9,7 @@ from made_up_pixels import DELIMITER, encapsulate, even, item
 
 from dicomzarr.pixels.byte_source import MemorySource
 from dicomzarr.pixels.encapsulation import FrameTable, frame_table
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 A, B, C = (b"\xff\xd8\xff" + bytes([n]) * 9 + b"\xff\xd9" for n in (1, 2, 3))
 A1, A2 = A[:6], A[6:]
@@ -24,7 +24,7 @@ def walk(data: bytes, frames: int, *, length: int = -1, one_fragment: bool = Fal
 
 
 def code(data: bytes, frames: int, **options: int | bool) -> tuple[str, int | None, int | None]:
-    with pytest.raises(SetAside) as caught:
+    with pytest.raises(NotExtracted) as caught:
         walk(data, frames, **options)  # type: ignore[arg-type]
     return caught.value.code, caught.value.found, caught.value.needed
 
@@ -129,7 +129,7 @@ def test_every_truncated_file_is_flagged_or_not_extracted() -> None:
     for end in range(len(data) - 4):
         try:
             assert "missing_sequence_delimiter" in walk(data[:end], 3)[1].flags
-        except SetAside as error:
+        except NotExtracted as error:
             assert error.code in ("truncated_pixel_data", "bad_encapsulation", "frame_count_mismatch")
 
 
@@ -140,7 +140,7 @@ def test_every_changed_byte_of_the_items_is_understood_or_not_extracted() -> Non
             changed = bytes(data[:position]) + bytes([value]) + bytes(data[position + 1 :])
             try:
                 assert len(walk(changed, 3)[0]) == 3
-            except SetAside as error:
+            except NotExtracted as error:
                 assert error.code in ("truncated_pixel_data", "bad_encapsulation", "frame_count_mismatch")
 
 

@@ -24,7 +24,7 @@ from dicomzarr.headers.classify import _read_header
 from dicomzarr.pixels.pixel_format import pixel_format
 from dicomzarr.system import limits, sandbox
 from dicomzarr.system.limits import Limits
-from dicomzarr.vocabulary.reasons import REASONS, SetAside
+from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 from dicomzarr.volumes import stacking
 from dicomzarr.volumes.frames import frames_of
 
@@ -124,7 +124,7 @@ def laid_out(data: bytes, facts: Any) -> str:
             form = pixel_format(facts)
             header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
             stacking.lay_out(frames_of(0, "c" * 64, facts, form, header), tolerance=0.001)
-    except SetAside as error:
+    except NotExtracted as error:
         return error.code
     return ""
 
@@ -143,7 +143,7 @@ def test_mutated_headers(tmp_path: Path, capfd: pytest.CaptureFixture[str], capl
         if header.outcome == "image":
             try:
                 reason = sandbox.call(laid_out, data, header.facts, fault="unreadable_header")
-            except SetAside as error:
+            except NotExtracted as error:
                 reason = error.code
         outcomes[reason] = outcomes.get(reason, 0) + 1
     assert outcomes[""] > HEADERS // 10 and len(outcomes) > 5 and "timeout" not in outcomes
@@ -171,7 +171,7 @@ def test_mutated_frames(capfd: pytest.CaptureFixture[str]) -> None:
             frame = reader[0]
             assert frame.pixels.shape == case.array.shape and frame.pixels.dtype == case.array.dtype
             reader.cross_check(0, frame)
-        except SetAside as error:
+        except NotExtracted as error:
             reason = error.code
             assert error.__cause__ is None
         outcomes[reason] = outcomes.get(reason, 0) + 1

@@ -26,7 +26,7 @@ from dicomzarr.pixels.reader import (
     pixel_format,
     read_palette,
 )
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 WHEEL = Path(__import__("pydicom").__file__).parent / "data"
 
@@ -93,7 +93,7 @@ def test_every_image_of_the_wheel_equals_what_pydicom_gives() -> None:
             continue
         try:
             decoded = [frame.pixels for frame in read(path, facts)[1]]
-        except SetAside as error:
+        except NotExtracted as error:
             assert NO_JUDGE[path.name] == error.code
             ours_alone.add(path.name)
             continue
@@ -327,14 +327,14 @@ def test_palette_keeps_indices() -> None:
 
 
 def test_missing_bytes_are_never_filled() -> None:
-    with pytest.raises(SetAside) as caught:
+    with pytest.raises(NotExtracted) as caught:
         reader(bytes(30), Rows=2, Columns=2, NumberOfFrames=4)
     assert (caught.value.code, caught.value.found, caught.value.needed) == ("truncated_pixel_data", 30, 32)
 
 
 def test_a_length_beyond_the_end_of_the_file_reports_the_bytes_present() -> None:
     facts = facts_for(bytes(32), Rows=4, Columns=4)
-    with pytest.raises(SetAside) as caught:
+    with pytest.raises(NotExtracted) as caught:
         FrameReader(MemorySource(bytes(20)), facts)
     assert (caught.value.code, caught.value.found, caught.value.needed) == ("truncated_pixel_data", 20, 32)
 
@@ -372,7 +372,7 @@ def test_surplus_bytes_are_not_a_frame(extra: int, flagged: bool) -> None:
 def test_headers_of_images_that_are_not_extracted(change: dict[str, Any], code: str) -> None:
     facts = facts_for(bytes(8), **GREY)
     changed = {key: value for key, value in ({**facts, **change}).items() if value is not None}
-    with pytest.raises(SetAside) as caught:
+    with pytest.raises(NotExtracted) as caught:
         pixel_format(changed)  # type: ignore[arg-type]
     assert caught.value.code == code
 
@@ -422,15 +422,15 @@ def test_deflated_data_is_inflated_no_further_than_needed(tmp_path: Path) -> Non
         np.testing.assert_array_equal(FrameReader(source, facts)[0].pixels, want)
         assert source.size == 300 + want.nbytes
         facts["pixel"]["length"] = 1 << 26
-        with pytest.raises(SetAside, match="truncated_pixel_data"):
+        with pytest.raises(NotExtracted, match="truncated_pixel_data"):
             open_source(stream.fileno(), path.stat().st_size, facts)
         facts["pixel"]["length"] = 1 << 40
-        with pytest.raises(SetAside, match="too_large"):
+        with pytest.raises(NotExtracted, match="too_large"):
             open_source(stream.fileno(), path.stat().st_size, facts)
-        with pytest.raises(SetAside, match="truncated_pixel_data"):
+        with pytest.raises(NotExtracted, match="truncated_pixel_data"):
             FileSource(stream.fileno(), 1 << 50).read(0, 1 << 20)
     path.write_bytes(path.read_bytes()[:200] + bytes(50))
-    with open(path, "rb") as stream, pytest.raises(SetAside):
+    with open(path, "rb") as stream, pytest.raises(NotExtracted):
         open_source(stream.fileno(), 250, facts)
 
 
@@ -466,7 +466,7 @@ def test_palettes_of_8_and_16_bits_and_segments() -> None:
     words = np.array([0, 2, 10, 20, 1, 4, 100], "<u2").tobytes()
     assert read_palette(palette_of([6, 0, 16], segmented, words))["red"] == [10, 20, 40, 60, 80, 100]
     for broken in (palette_of([9, 0, 16], plain, bytes(4)), palette_of([2, 0, 12], plain, bytes(4))):
-        with pytest.raises(SetAside, match="invalid_attribute"):
+        with pytest.raises(NotExtracted, match="invalid_attribute"):
             read_palette(broken)
 
 

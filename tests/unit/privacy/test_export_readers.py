@@ -67,7 +67,7 @@ def test_the_voxels_of_a_nifti_end_where_its_header_says(
     header = nibabel.Nifti1Header(endianness="<")
     header.set_data_dtype(np.uint16)
     header.set_data_shape((50, 40))
-    header["vox_offset"] = nifti.START
+    header["vox_offset"] = nifti.VOX_OFFSET
     stream = io.BytesIO()
     header.write_to(stream)
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(stream.getvalue() + VOXELS.tobytes() + TEXT, mtime=0) + b"more")

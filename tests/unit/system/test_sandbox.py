@@ -18,7 +18,7 @@ from conftest import ROOT
 from dicomzarr.system import limits, sandbox
 from dicomzarr.system.limits import Limits
 from dicomzarr.vocabulary.errors import SourceChanged
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 SEALED = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
 
@@ -68,7 +68,7 @@ def babble() -> None:
 
 
 def refuse() -> None:
-    raise SetAside("frame_size_mismatch", found=3, needed=4)
+    raise NotExtracted("frame_size_mismatch", found=3, needed=4)
 
 
 def change() -> None:
@@ -104,7 +104,7 @@ def test_an_error_of_the_disk_is_not_blamed_on_the_data(number: int) -> None:
 
 def test_an_error_of_a_library_is_no_error_of_the_disk() -> None:
     for number in (None, errno.EINVAL):
-        with pytest.raises(SetAside, match="decode_error"):
+        with pytest.raises(NotExtracted, match="decode_error"):
             sandbox.call(fail, number)
 
 
@@ -123,7 +123,7 @@ def test_an_error_of_a_library_is_no_error_of_the_disk() -> None:
 def test_one_call_is_lost_and_the_next_is_answered(
     function: object, code: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SetAside) as caught:
+    with pytest.raises(NotExtracted) as caught:
         sandbox.call(function)  # type: ignore[arg-type]
     assert caught.value.code == code
     assert caught.value.__cause__ is None and "SMITH" not in repr(caught.value)
@@ -134,7 +134,7 @@ def test_one_call_is_lost_and_the_next_is_answered(
 def test_a_call_that_waits_too_long_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PATIENCE", 1)
     limits.use(Limits(seconds=1, megabytes=65))  # a child of its own
-    with pytest.raises(SetAside, match="timeout"):
+    with pytest.raises(NotExtracted, match="timeout"):
         sandbox.call(time.sleep, 60)  # it would return without the limit
 
 
@@ -155,7 +155,7 @@ def test_arrays_are_returned_exactly_and_writable(shape: tuple[int, ...]) -> Non
 
 
 def test_reasons_changes_and_interrupts_are_passed_on() -> None:
-    with pytest.raises(SetAside) as caught:
+    with pytest.raises(NotExtracted) as caught:
         sandbox.call(refuse)
     assert (caught.value.code, caught.value.found, caught.value.needed) == ("frame_size_mismatch", 3, 4)
     with pytest.raises(SourceChanged):
@@ -224,7 +224,7 @@ def test_a_death_among_many_calls_costs_one_call() -> None:
     for (number,), answer in sandbox.each(work, ((number,) for number in range(40)), 2):
         try:
             results[number] = answer.result()
-        except SetAside as error:
+        except NotExtracted as error:
             codes[number] = error.code
     assert codes == {3: "decoder_died", 5: "decode_error"}
     squares = {number: square for number, (square, _) in results.items()}

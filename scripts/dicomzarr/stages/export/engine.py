@@ -31,7 +31,7 @@ from dicomzarr.system import csv_tables, files, flush, json_files, safe_messages
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged, UserError
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 log = logging.getLogger("dicomzarr")
 
@@ -291,7 +291,7 @@ def _export_changed(
         for (series_id,), answer in answers:
             try:
                 outcome: Exported | Failure = answer.result()
-            except SetAside:
+            except NotExtracted:
                 outcome = Failure("died", "its process was killed by the system, which may lack memory")
             yield series_id, fingerprints[series_id], outcome
 

@@ -29,7 +29,7 @@ from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import json_files
 from dicomzarr.system.files import remove_tree, sha256_of_bytes
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
-from dicomzarr.vocabulary.reasons import REASONS, SetAside
+from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 from dicomzarr.volumes import stacking
 from dicomzarr.volumes.model import Volume
 
@@ -83,7 +83,7 @@ def _pixel_digest(files: Sequence[SourceFile], index: int, readers: Readers) -> 
             decoded = readers.frame(index, frame.number).pixels
             digest.update(f"{decoded.shape}{decoded.dtype.str}".encode())
             digest.update(decoded.data)
-    except SetAside as error:
+    except NotExtracted as error:
         _quarantine_copies(files, file.content, error.code, numbers_of(error))
         return None
     return digest.hexdigest()

@@ -21,7 +21,7 @@ from dicomzarr.source.row import HeaderRow
 from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.model import Frame
 
@@ -295,7 +295,7 @@ def interpret(index: int, file: SourceFile, roots: Roots) -> None:
         ):
             # The header reader did not count bytes. This raises the error again, with the numbers.
             pixels.FrameReader(_SizeOnly(file.row["stat"][0]), facts)
-    except SetAside as error:
+    except NotExtracted as error:
         file.numbers = numbers_of(error) if file.reason in ("", error.code) else {}
         file.reason = file.reason or error.code
     except (SourceChanged, OSError):  # a failure of the disk is no property of the file
@@ -326,13 +326,13 @@ class _SizeOnly:
         self.size = size
 
     def read(self, offset: int, length: int) -> bytes:
-        raise SetAside("truncated_pixel_data")
+        raise NotExtracted("truncated_pixel_data")
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        raise SetAside("truncated_pixel_data")
+        raise NotExtracted("truncated_pixel_data")
 
 
-def numbers_of(error: SetAside) -> dict[str, int]:
+def numbers_of(error: NotExtracted) -> dict[str, int]:
     """Return the numbers of an error, `found` and `needed`, if it has them."""
     pairs = (("found", error.found), ("needed", error.needed))
     return {key: number for key, number in pairs if number is not None}
@@ -343,4 +343,4 @@ def _refuse_impossible_count(file: SourceFile) -> None:
     most_frames = file.row["stat"][0] // 8
     pixel = file.row["facts"].get("pixel")
     if file.format and pixel and pixel["length"] < 0 and file.format.frames > most_frames:
-        raise SetAside("frame_count_mismatch", found=most_frames, needed=file.format.frames)
+        raise NotExtracted("frame_count_mismatch", found=most_frames, needed=file.format.frames)

@@ -23,7 +23,7 @@ from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary import allow_list
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 from dicomzarr.volumes.model import Place, Volume
 
 Result = TypeVar("Result")
@@ -106,7 +106,7 @@ def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: boo
         decoded = readers.use(read)
     except pixels.DecoderDisagreement as error:
         raise BadFile(source, error, error.digests) from None
-    except SetAside as error:
+    except NotExtracted as error:
         raise BadFile(source, error) from None
     digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
     return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), cross_check)
@@ -139,7 +139,7 @@ class BadFile(Exception):
         Digests of the two results, if two decoders disagree on a frame.
     """
 
-    def __init__(self, source: int, error: SetAside, digests: tuple[str, str] | None = None) -> None:
+    def __init__(self, source: int, error: NotExtracted, digests: tuple[str, str] | None = None) -> None:
         super().__init__(error.code)
         self.source = source
         self.reason = error.code

@@ -30,7 +30,7 @@ from dicomzarr.system import sandbox
 from dicomzarr.system.files import make_private, remove_tree, sync_folder
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 HEADER_VERSION = 1  # raise it when a line of the index changes its form
 DEATHS = 2  # of the child process that reads one file alone, before that file is quarantined
@@ -235,7 +235,7 @@ class _Readers:
         """Return the lines of a chunk; if the child process dies, read its files one by one."""
         try:
             return self._call(entries)
-        except SetAside:
+        except NotExtracted:
             return [self._read_one(entry) for entry in entries]
 
     def _read_one(self, entry: Entry) -> str:
@@ -244,7 +244,7 @@ class _Readers:
         for _ in range(DEATHS):
             try:
                 return self._call([entry])[0]
-            except SetAside as error:
+            except NotExtracted as error:
                 reason = error.code
                 if reason != "decoder_died":  # a death may have another cause: try again
                     break

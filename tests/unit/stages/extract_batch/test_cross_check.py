@@ -26,7 +26,7 @@ from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.stages.index_headers.read_chunk import read_files
 from dicomzarr.system import thread_pool
 from dicomzarr.system.thread_pool import ThreadPool
-from dicomzarr.vocabulary.reasons import SetAside
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 OPTIONS: dict[str, Any] = {
     "compression": "balanced",
@@ -102,7 +102,7 @@ def test_a_second_decoder_that_cannot_read_the_frame_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(data: bytes, request: object) -> Any:
-        raise SetAside("decode_error")
+        raise NotExtracted("decode_error")
 
     monkeypatch.setattr(decoders, "RLE_OWN", Decoder(lambda: "picky", refuse))
     (volume,) = extracted(tmp_path).volumes
