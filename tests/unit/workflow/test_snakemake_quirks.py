@@ -28,6 +28,8 @@ from dicomzarr.workflow.snakemake_quirks.planned_jobs import cause_of, planned_j
         ("--summary", Purpose.DRY),
         ("-D", Purpose.DRY),
         ("--list-params-changes", Purpose.DRY),
+        ("--sdm conda --conda-create-envs-only", Purpose.DRY),
+        ("--list-conda-envs", Purpose.DRY),
         ("--delete-all-output -n --cores 1", Purpose.DRY),
         ("--list", Purpose.OTHER),
         ("-l", Purpose.OTHER),

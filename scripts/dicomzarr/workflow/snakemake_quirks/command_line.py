@@ -13,16 +13,14 @@ from typing import Any
 
 # Options with which Snakemake builds no DAG, or one for which the source need not be listed.
 _WITHOUT_SOURCE = (
-    "lint", "list_rules", "list_target_rules", "print_compilation", "unlock", "report", "list_conda_envs",
-    "conda_create_envs_only", "conda_cleanup_envs", "cleanup_metadata", "containerize", "archive",
+    "lint", "list_rules", "list_target_rules", "print_compilation", "unlock", "report", "cleanup_metadata", "archive",
     "generate_unit_tests", "cleanup_shadow", "container_cleanup_images",
 )  # fmt: skip
-
-
 # Options with which Snakemake shows a DAG and runs no job.
 _DRY = (
     "dryrun", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary", "list_changes",
-    "list_input_changes", "list_params_changes", "list_untracked",
+    "list_input_changes", "list_params_changes", "list_untracked", "list_conda_envs", "conda_create_envs_only",
+    "conda_cleanup_envs", "containerize",
 )  # fmt: skip
 
 
