@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from dicomzarr.records import record_file
-from dicomzarr.records.record_file import Bytes
-from dicomzarr.vocabulary.errors import Damaged
+from dicomzarr.records.record_file import Record
 
 
 class FileState(NamedTuple):
@@ -63,7 +61,7 @@ class SizeRow:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class CheckRecord:
+class CheckRecord(Record):
     """Result of reading back the arrays of a series, and the state of the files for which it holds.
 
     Attributes
@@ -86,31 +84,18 @@ class CheckRecord:
     depth: tuple[DepthRow, ...]
     size: tuple[SizeRow, ...]
 
-    def to_bytes(self) -> Bytes:
-        """Return the bytes of the record file, and their digest."""
-        return record_file.to_bytes(self.SCHEMA, record_file.fields_of(self) | rows_to_json(self.depth, self.size))
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        return record_file.fields_of(self) | rows_to_json(self.depth, self.size)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Return the record in a file.
-
-        Raises
-        ------
-        OSError
-            If it cannot be read.
-        Damaged
-            If its digest does not match, or it has another schema.
-        """
-        raw = record_file.read(path, cls.SCHEMA).fields
-        try:
-            raw["disk"] = {
-                array: {name: FileState(*state) for name, state in files.items()}
-                for array, files in raw["disk"].items()
-            }
-            raw["depth"], raw["size"] = rows_of_json(raw)
-            return cls(**raw)
-        except (KeyError, TypeError, ValueError):
-            raise Damaged(path) from None
+    def from_json(cls, raw: Any) -> Self:
+        """Return a record from the JSON values of its fields; errors as in `Record`."""
+        raw["disk"] = {
+            array: {name: FileState(*state) for name, state in files.items()} for array, files in raw["disk"].items()
+        }
+        raw["depth"], raw["size"] = rows_of_json(raw)
+        return cls(**raw)
 
 
 def rows_to_json(depth: tuple[DepthRow, ...], size: tuple[SizeRow, ...]) -> dict[str, object]:

@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from dicomzarr.records import record_file
-from dicomzarr.records.record_file import Bytes
+from dicomzarr.records.record_file import Record
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
@@ -94,7 +94,7 @@ REPORT = tuple(field.name for field in dataclasses.fields(ArrayRow))
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRecord:
+class ExportRecord(Record):
     """Record of a series in an export.
 
     Attributes
@@ -114,29 +114,17 @@ class ExportRecord:
     arrays: tuple[ArrayRow, ...]
     files: tuple[FileRow, ...]
 
-    def to_bytes(self) -> Bytes:
-        """Return the bytes of the record file, and their digest."""
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
         rows = {name: list(map(record_file.fields_of, getattr(self, name))) for name in ("arrays", "files")}
-        return record_file.to_bytes(self.SCHEMA, {**record_file.fields_of(self), **rows})
+        return {**record_file.fields_of(self), **rows}
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Return the record in a file.
-
-        Raises
-        ------
-        OSError
-            If it cannot be read.
-        Damaged
-            If its digest does not match, or it has another schema.
-        """
-        raw = record_file.read(path, cls.SCHEMA).fields
-        try:
-            raw["arrays"] = tuple(ArrayRow(**row) for row in raw["arrays"])
-            raw["files"] = tuple(FileRow(**row) for row in raw["files"])
-            return cls(**raw)
-        except (KeyError, TypeError, ValueError):
-            raise Damaged(path) from None
+    def from_json(cls, raw: Any) -> Self:
+        """Return a record from the JSON values of its fields; errors as in `Record`."""
+        raw["arrays"] = tuple(ArrayRow(**row) for row in raw["arrays"])
+        raw["files"] = tuple(FileRow(**row) for row in raw["files"])
+        return cls(**raw)
 
     def files_exist(self, results: Results, kind: Kind) -> bool:
         """Return whether every file of the series exists with its size."""

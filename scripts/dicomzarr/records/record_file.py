@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from dicomzarr.system import digested_json
 from dicomzarr.vocabulary.errors import Damaged
@@ -71,3 +71,54 @@ def read(path: Path, schema: int) -> Raw:
     if fields.pop("schema_version", None) != schema:
         raise OtherSchema(path)
     return Raw(fields, len(data), digest)
+
+
+class Record:
+    """Base of the records: frozen dataclasses, each in one file.
+
+    A subclass whose fields are not all JSON values overrides `to_json` and `from_json`.
+    """
+
+    __slots__ = ()
+    SCHEMA: ClassVar[int]  # raised when fields change, so that records of older versions are written again
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        return fields_of(self)
+
+    @classmethod
+    def from_json(cls, raw: Any) -> Self:
+        """Return a record from the JSON values of its fields.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, AttributeError
+            If a field is missing or malformed.
+        """
+        return cls(**raw)
+
+    def to_bytes(self) -> Bytes:
+        """Return the bytes of the record file, and their digest."""
+        return to_bytes(self.SCHEMA, self.to_json())
+
+    @classmethod
+    def read(cls, path: Path) -> tuple[Self, int, str]:
+        """Return a record, its size in bytes and its digest; errors as `load`."""
+        fields, size, digest = read(path, cls.SCHEMA)
+        try:
+            return cls.from_json(fields), size, digest
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Damaged(path) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the record in a file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        Damaged
+            If its digest does not match, or it has another schema.
+        """
+        return cls.read(path)[0]

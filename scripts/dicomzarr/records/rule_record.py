@@ -6,10 +6,10 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from dicomzarr.records import record_file
-from dicomzarr.records.record_file import Bytes, FileClaim
+from dicomzarr.records.record_file import FileClaim, Record
 from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.software import software
@@ -35,7 +35,7 @@ SHAREABLE = (
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RuleRecord:
+class RuleRecord(Record):
     """Record of a job. Scripts return one without `rule` and `params`; `write` fills these in.
 
     Attributes
@@ -55,6 +55,8 @@ class RuleRecord:
         Paths of source files that could not be read; the record is revoked once they can.
     """
 
+    SCHEMA: ClassVar[int] = SCHEMA_VERSION
+
     rule: str = ""
     params: Mapping[str, str] = dataclasses.field(default_factory=dict)
     claims: Mapping[str, FileClaim] = dataclasses.field(default_factory=dict)
@@ -62,14 +64,6 @@ class RuleRecord:
     work: Mapping[str, int] = dataclasses.field(default_factory=dict)
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, object]:
-        """Return the fields as JSON values."""
-        return record_file.fields_of(self)
-
-    def to_bytes(self) -> Bytes:
-        """Return the bytes of the record file, and their digest."""
-        return record_file.to_bytes(SCHEMA_VERSION, self.to_json())
 
     @staticmethod
     def common_of(raw: Any) -> Any:
@@ -81,23 +75,6 @@ class RuleRecord:
     def from_json(cls, raw: Any) -> Self:
         """Return a record from the JSON values of its fields; raises `KeyError`, `TypeError` or `ValueError`."""
         return cls(**RuleRecord.common_of(raw))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Return the record in a file.
-
-        Raises
-        ------
-        OSError
-            If it cannot be read.
-        Damaged
-            If its digest does not match, or it has another schema.
-        """
-        raw = record_file.read(path, SCHEMA_VERSION).fields
-        try:
-            return cls.from_json(raw)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise Damaged(path) from None
 
 
 def load_common(path: Path) -> RuleRecord:

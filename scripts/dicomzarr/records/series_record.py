@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from dicomzarr.records import record_file
-from dicomzarr.records.record_file import Bytes, FileClaim
+from dicomzarr.records.record_file import FileClaim, Record
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import files, json_files
-from dicomzarr.vocabulary.errors import Damaged
 
 # The `zarr.json` of a group without attributes: that of each series, and of `images.zarr`.
 GROUP = json_files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
@@ -152,7 +150,7 @@ class VolumeRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class SeriesRecord:
+class SeriesRecord(Record):
     """Record of the extraction of a series.
 
     Attributes
@@ -215,19 +213,9 @@ class SeriesRecord:
         """Return the fields as JSON values."""
         return {**record_file.fields_of(self), "volumes": [record_file.fields_of(volume) for volume in self.volumes]}
 
-    def to_bytes(self) -> Bytes:
-        """Return the bytes of the record file, and their digest."""
-        return record_file.to_bytes(self.SCHEMA, self.to_json())
-
     @classmethod
     def from_json(cls, raw: Any) -> Self:
-        """Return a record from the JSON values of its fields.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            If a field is missing or malformed.
-        """
+        """Return a record from the JSON values of its fields; errors as in `Record`."""
         raw["flags"], raw["limits"] = tuple(raw["flags"]), tuple(raw["limits"])
         raw["volumes"] = tuple(map(VolumeRecord.from_json, raw["volumes"]))
         raw["same_uid_elsewhere"] = tuple(
@@ -237,25 +225,3 @@ class SeriesRecord:
             content, (first, second) = raw["disagreement"]
             raw["disagreement"] = Disagreement(content, (first, second))
         return cls(**raw)
-
-    @classmethod
-    def read(cls, path: Path) -> tuple[Self, int, str]:
-        """Return a record, its size in bytes and its digest; errors as `load`."""
-        fields, size, digest = record_file.read(path, cls.SCHEMA)
-        try:
-            return cls.from_json(fields), size, digest
-        except (KeyError, TypeError, ValueError):
-            raise Damaged(path) from None
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Return the record in a file.
-
-        Raises
-        ------
-        OSError
-            If it cannot be read.
-        Damaged
-            If its digest does not match, or it has another schema.
-        """
-        return cls.read(path)[0]
