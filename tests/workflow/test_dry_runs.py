@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Workflow
+from conftest import REASON, Workflow
 from dicoms import save_series
 from ordinary import WITHOUT_CAPABILITIES
 
@@ -226,3 +227,28 @@ def test_read_only_commands_need_no_write_permission(mine: Workflow, unwritable:
         if command_line == "-n":
             assert jobs(done)["discover_files"] == 1
     assert snapshot(mine.results) == before
+
+
+def test_a_dry_run_works_in_a_folder_that_cannot_be_written(mine: Workflow, tmp_path: Path) -> None:
+    """Snakemake keeps notes in the current folder; a dry run goes without."""
+    folder = tmp_path / "read only"
+    folder.mkdir()
+    whole = {"source": str(mine.source), "results": str(mine.results), "burned_in": "keep", "burned_in_reason": REASON}
+    (folder / "config.yaml").write_text(json.dumps(whole | mine.config))
+    add_a_folder(mine)
+    folder.chmod(0o500)
+    before = snapshot(mine.results)
+    command = [] if os.geteuid() else [sys.executable, "-c", WITHOUT_CAPABILITIES]
+    command += [sys.executable, "-m", "snakemake", "--snakefile", str(mine.project / "Snakefile"), "-n", "--cores", "1"]
+    done = subprocess.run(
+        [*command, "--configfile", "config.yaml"],
+        cwd=folder,
+        env=os.environ | mine.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    folder.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert jobs(done)["discover_files"] == 1 and jobs(done).get("extract_batch", 0) == 0
+    assert [path.name for path in folder.iterdir()] == ["config.yaml"] and snapshot(mine.results) == before

@@ -192,4 +192,5 @@ def _prepare_dry_run(
         status.report(preparation, revoked, exports)
         planned_jobs.report_planned_jobs(workflow, Path(os.environ[status.STATUS]))
     written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}
+    assumed_files.keep_notes_elsewhere()
     assumed_files.assume_files(workflow, revoked, written)

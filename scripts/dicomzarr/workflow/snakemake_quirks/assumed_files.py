@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+
+_NOTES = ("shadow", "conda-archive", "conda", "singularity", "auxiliary", "iocache")  # folders in `.snakemake/`
 
 
 class _Assumed(dict[Any, Any]):
@@ -76,6 +80,35 @@ def assume_files(workflow: Any, missing: Iterable[Path], written: Mapping[Path, 
         _IOFile.is_fifo = _is_fifo
 
     workflow._prepare_dag = prepare_and_assume
+    return True
+
+
+def keep_notes_elsewhere() -> bool:
+    """Let Snakemake keep the notes of a dry run in a temporary folder, where it cannot make `.snakemake/` here.
+
+    Tried with 9.27.1: `snakemake.workflow.FilePersistence`. Such a dry run knows nothing of earlier jobs but what our
+    records state. With another version Snakemake ends with the error of the operating system.
+
+    Returns
+    -------
+    bool
+        Whether notes are kept elsewhere.
+    """
+    folders = [Path(".snakemake", name) for name in ("", *_NOTES)]
+    if all(map(os.path.isdir, folders)) or os.access(next((f for f in folders if f.is_dir()), "."), os.W_OK | os.X_OK):
+        return False
+    from snakemake import workflow
+
+    if not is_tried():
+        return False
+    usual = workflow.FilePersistence
+    notes = tempfile.TemporaryDirectory(prefix="snakemake-notes-")
+    atexit.register(notes.cleanup)
+
+    def persistence(**options: Any) -> Any:
+        return usual(**{**options, "path": Path(notes.name)})
+
+    workflow.FilePersistence = persistence
     return True
 
 
