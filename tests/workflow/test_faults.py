@@ -239,7 +239,7 @@ def test_files_without_a_stat_are_quarantined_and_too_many_stop_the_run(
     source = {"FAULT_BELOW": str(undisturbed[0].resolve()), "FAULT_ERRNO": "5", "FAULT_CALL": "stat"}
     run = run_with_faults(victim, shim, FAULT_AT=str(first), FAULT_ALWAYS="1", **source)
     if not lost:  # more than `largest_drop` of all entries
-        assert run.process.returncode == 1 and "6 of 9 entries the disk does not say" in run.output
+        assert run.process.returncode == 1 and "failed to return the type of 6 of 9 entries" in run.output
         assert not (victim.results / "dataset").exists() and "Traceback" not in run.output
     else:
         assert run.process.returncode == 0, run.output

@@ -35,5 +35,5 @@ def test_epochs_over_the_demo_and_the_example(workflow: Workflow) -> None:
     trained = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(run.results))
     losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", trained.stdout)]
     assert losses[-1] < 0.1 * losses[0], trained.stdout + trained.stderr
-    accuracy = re.search(r"right on (\d+)%", trained.stdout)
+    accuracy = re.search(r"correct on (\d+)%", trained.stdout)
     assert accuracy and int(accuracy[1]) > 65, trained.stdout
