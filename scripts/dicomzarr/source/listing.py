@@ -61,6 +61,8 @@ def entries(root: bytes, prefix: bytes = b"", within: Sequence[bytes] = ()) -> I
             if folder != root and error.errno in (errno.ENOTDIR, errno.ELOOP):
                 # It is no longer a folder, but there may be another entry at this path.
                 replacement = _status_of_replacement(folder)
+                if replacement is not None and stat.S_ISDIR(replacement.st_mode):
+                    raise _cannot_be_listed(error) from None  # the disk contradicts itself: asking again may never end
                 listing = [] if replacement is None else [(b"", replacement)]
             elif error.errno in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG):
                 yield [encode_path(before.rstrip(b"/") or b"."), "unreadable_folder"]

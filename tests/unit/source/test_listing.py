@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ordinary import bound_by_permissions
 
@@ -205,6 +205,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 ENTRIES = ("file", "folder", "folder/one", "folder/two", "folder/sub", "folder/sub/three", "folder/link")
 
 
+@example(call="open", name="folder", error=errno.ENOTDIR, linked=False)  # and lstat says that it is a folder
+@example(call="open", name="folder", error=errno.ELOOP, linked=False)
 @settings(max_examples=400)
 @given(
     call=st.sampled_from(("stat", "type", "open", "read", "follow")),
