@@ -122,7 +122,7 @@ def _uih_positions(header: Dataset, tiles: int) -> list[list[float]] | None:
     items = _private(header, 0x0065, 0x51, "Image Private Header", "UIH")
     try:
         positions = [_reals(item.get("ImagePositionPatient"), 3) for item in items]
-    except Exception:
+    except Exception:  # what pydicom cannot convert counts as unknown
         return None
     if len(positions) != tiles or any(position is None for position in positions):
         return None

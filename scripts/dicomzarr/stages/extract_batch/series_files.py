@@ -264,7 +264,7 @@ def _read_header(handle: int, row: HeaderRow) -> Any:
         if error.errno in sandbox.DISK_ERRORS:
             raise
         return None
-    except Exception:
+    except Exception:  # a header that pydicom cannot read; the caller gives the file its reason
         return None
 
 
