@@ -8,6 +8,7 @@ SERIES_FLAGS = {
     "shared_series_uid": "the same Series Instance UID occurs under another subject; they are separate series",
     "several_studies": "files of the series name different studies; `study_id` is the first in order",
     "face_risk": "a scan of the head: the face may be rendered from it",
+    "same_pixels_elsewhere": "the same pixels occur under another subject; see the report",
     "incomplete": "files of this volume were quarantined, so it has fewer frames than its source",
 }
 HEADER_FLAGS = {
@@ -17,6 +18,9 @@ HEADER_FLAGS = {
     "assumed_bits_stored": "Bits Stored (0028,0101) is missing; taken as Bits Allocated",
     "assumed_unsigned": "Pixel Representation (0028,0103) is missing, at 8 bits or fewer; taken as unsigned",
     "assumed_planar_configuration": "Planar Configuration (0028,0006) is missing; taken as 0",
+    "nonstandard_number": "a number is written in a form that DICOM does not allow (a decimal comma); it was read",
+    "unreadable_number": "a number cannot be read: `unreadable_numbers` names its attribute, which counts as absent",
+    "implausible_number": "a counter or a clock holds a value that it cannot have; it was not used",
     "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
 }
 ENCAPSULATION_FLAGS = {
@@ -46,6 +50,7 @@ SIZE_FLAGS = {
 }
 GEOMETRY_FLAGS = {
     "ambiguous_stack": "several frames lie at one position and nothing in the header distinguishes them",
+    "contested_place": "several frames with different pixels lie at one position and nothing distinguishes them",
     "dose_offsets_mismatch": "Grid Frame Offset Vector (3004,000C) does not fit the frames; they have no depth",
     "detector_spacing": "only the spacing at the detector is known, so no spacing in the patient is stated",
     "functional_groups_mismatch": "the number of per-frame functional groups differs from the number of frames",
@@ -55,6 +60,8 @@ GEOMETRY_FLAGS = {
     "invalid_orientation": "Image Orientation (Patient) (0020,0037) is not two orthogonal unit vectors; not used",
     "mosaic": "the slices of a volume are tiles of one stored image, kept as stored",
     "partial_geometry": "some frames of the file have a position and others have none; none is used",
+    "rescale_incomplete": "some frames have no Rescale Slope and Intercept: their pairs are null",
+    "rounded_positions": "positions are written with few decimals; the affine is fitted to them, see its residual",
     "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
     "unplaced_tiles": "frames of a whole slide image whose positions are not known; stored order is kept",

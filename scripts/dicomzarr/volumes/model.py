@@ -33,6 +33,21 @@ class Frame:
         detector).
     causes : mapping of str to float
         Attributes that may distinguish frames at one position, by the names of `CAUSES` (seconds, ms, counts).
+    terms : mapping of str to str
+        Facts of acquisition from closed vocabularies, such as ``complex_component``. Frames whose terms differ never
+        share a volume.
+    constants : mapping of str to float
+        Numbers that describe the acquisition and sort nothing, such as ``slice_thickness_mm``.
+    kernel : str
+        Convolution Kernel (0018,1210). Frames of different kernels never share a volume; the text is never written.
+    concatenation : str
+        Concatenation UID (0020,9161) of a file that is one part of a larger multi-frame image.
+    concatenation_offset : int
+        Concatenation Frame Offset Number (0020,9228): frames of that image before this file.
+    spacing_source : str
+        Keyword of the attribute from which `pixel_spacing` was taken.
+    real_world : tuple of 2 float, optional
+        Real World Value Slope (0040,9225) and Intercept (0040,9224).
     rescale : tuple of 2 float, optional
         Rescale Slope (0028,1053) and Intercept (0028,1052).
     window : tuple of pairs of float
@@ -61,6 +76,13 @@ class Frame:
     orientation: Cosines | None = None
     pixel_spacing: tuple[float, float] | None = None
     causes: Mapping[str, float] = field(default_factory=dict)
+    terms: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
+    kernel: str = ""
+    concatenation: str = ""
+    concatenation_offset: int = 0
+    spacing_source: str = ""
+    real_world: tuple[float, float] | None = None
     rescale: tuple[float, float] | None = None
     window: tuple[tuple[float, float], ...] = ()
     mosaic: Mapping[str, object] | None = None
@@ -99,8 +121,16 @@ class Volume:
         Spacing on z, y and x where it is known; never assumed.
     affine_lps : tuple of 4 tuples of 4 float, optional
         Index (x, y, z, 1) to LPS, mm.
+    affine_residual_mm : float, optional
+        Largest distance of a slice's position from the affine, where the affine was fitted to rounded positions.
     positions_mm : tuple of float, optional
         Depth of each slice along the normal, mm, where spacing is not uniform.
+    positions_lps : tuple of tuples of 3 float, optional
+        Position of each slice, mm, LPS, where slices are neither evenly spaced nor along the normal.
+    acquisition : mapping of str to object
+        Facts of acquisition that are the same for all frames: numbers, vectors and terms of closed vocabularies.
+    group : tuple of str
+        What all volumes share that belong together as one set, such as the b-values of a series that was split.
     t_axis : mapping, optional
         ``{"means": [...], "values": [...]}``: a value, or a row of values where several causes are listed, per index.
     missing_slices : int
@@ -122,7 +152,11 @@ class Volume:
     places: tuple[Place, ...]
     spacing_mm: Mapping[str, float] = field(default_factory=dict)
     affine_lps: tuple[tuple[float, ...], ...] | None = None
+    affine_residual_mm: float | None = None
     positions_mm: tuple[float, ...] | None = None
+    positions_lps: tuple[Vector, ...] | None = None
+    acquisition: Mapping[str, object] = field(default_factory=dict)
+    group: tuple[str, ...] = ()
     t_axis: Mapping[str, object] | None = None
     missing_slices: int = 0
     flags: tuple[str, ...] = ()
