@@ -136,8 +136,8 @@ def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
         if cause.keys == ("frame",) and not in_file:
             continue
         of_the_file = in_file and cause.keys[0] in OF_THE_FILE
-        if of_the_file and not in_files:
-            continue
+        if (of_the_file and not in_files) or (in_files and cause.keys[0].startswith("dimension_")):
+            continue  # dimension indices of different files are not comparable
         values = _values(cells, cause)
         if values is None:
             continue
