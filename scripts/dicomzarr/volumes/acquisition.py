@@ -43,7 +43,17 @@ Class = tuple[Value, ...]
 
 
 def value_of(frame: Frame, fact: Fact) -> Value:
-    """Return the value of a fact, or None where the frame lacks it."""
+    """Return the value of a fact, or None where the frame lacks it.
+
+    Parameters
+    ----------
+    frame : Frame
+    fact : Fact
+
+    Returns
+    -------
+    tuple of float, or None
+    """
     try:
         return tuple(frame.causes[key] for key in fact.keys)
     except KeyError:
@@ -81,12 +91,32 @@ def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
 
 
 def are_compatible(classes: Sequence[Class]) -> bool:
-    """Return whether classes differ only in facts that some of them lack."""
+    """Return whether classes differ only in facts that some of them lack.
+
+    Parameters
+    ----------
+    classes : sequence of tuple
+        Keys of `classes_of`.
+
+    Returns
+    -------
+    bool
+    """
     return all(len({value for value in column if value is not None}) <= 1 for column in zip(*classes, strict=True))
 
 
 def order_of(key: Class) -> tuple[tuple[float, ...], ...]:
-    """Return the sort key of a class along `t`: fact by fact, unknown values first."""
+    """Return the sort key of a class along `t`: fact by fact, unknown values first.
+
+    Parameters
+    ----------
+    key : tuple
+        A key of `classes_of`.
+
+    Returns
+    -------
+    tuple
+    """
     return tuple(() if value is None else value for value in key)
 
 

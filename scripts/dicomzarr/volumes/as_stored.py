@@ -25,7 +25,16 @@ _TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
 
 
 def is_segmentation(frame: Frame) -> bool:
-    """Return whether a frame belongs to a segmentation."""
+    """Return whether a frame belongs to a segmentation.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    bool
+    """
     return frame.modality == "SEG" or frame.sop_class_uid in sop_classes.SEGMENTATIONS
 
 
@@ -189,5 +198,14 @@ def _on_t(
 
 
 def in_order(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames of one multi-frame image, or of the files that are its parts, in the order of the image."""
+    """Return the frames of one multi-frame image, or of the files that are its parts, in the order of the image.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    list of Frame
+    """
     return sorted(frames, key=lambda frame: (frame.concatenation_offset, identity(frame)))

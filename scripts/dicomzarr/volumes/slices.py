@@ -69,14 +69,32 @@ def _normal(orientation: Cosines) -> Vector:
 
 
 def depth(frame: Frame) -> float:
-    """Return the depth of a frame along its own normal, mm, rounded to a nanometre."""
+    """Return the depth of a frame along its own normal, mm, rounded to a nanometre.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    float
+    """
     if frame.orientation is None or frame.position is None:
         raise ValueError("a frame without geometry has no depth")
     return round(geometry.dot(frame.position, _normal(frame.orientation)), 6) + 0.0
 
 
 def has_geometry(frame: Frame) -> bool:
-    """Return whether a frame has a position and an orientation."""
+    """Return whether a frame has a position and an orientation.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    bool
+    """
     return frame.position is not None and geometry.is_plane(frame.orientation)
 
 
@@ -96,12 +114,30 @@ def last_digit(frames: Sequence[Frame]) -> float:
 
 
 def points_of(frames: Sequence[Frame]) -> Points:
-    """Return the positions of frames, mm, LPS, shape (n, 3)."""
+    """Return the positions of frames, mm, LPS, shape (n, 3).
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 3)
+    """
     return np.array([frame.position for frame in frames], dtype=np.float64).reshape(-1, 3)
 
 
 def near_mm(frame: Frame) -> float:
-    """Return the largest distance of a slice's origin from the line of origins, mm."""
+    """Return the largest distance of a slice's origin from the line of origins, mm.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    float
+    """
     spacing = frame.pixel_spacing
     return max(IN_PLANE_PIXELS * min(spacing), geometry.SAME_POSITION_MM) if spacing else IN_PLANE_MM
 

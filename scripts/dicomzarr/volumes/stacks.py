@@ -77,12 +77,30 @@ class Scale:
 
 
 def identity(frame: Frame) -> tuple[str, str, int, int]:
-    """Return the sort key of a frame: the data alone; the index of the file decides between equal files only."""
+    """Return the sort key of a frame: the data alone; the index of the file decides between equal files only.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    tuple
+    """
     return (frame.sop_instance_uid, frame.content, frame.number, frame.source)
 
 
 def name_of(frame: Frame) -> str:
-    """Return a discriminator that only this frame has."""
+    """Return a discriminator that only this frame has.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    str
+    """
     return f"instance={frame.sop_instance_uid or frame.content}#{frame.number}"
 
 
