@@ -278,5 +278,6 @@ def _rounded(
         tilted = angle > tilt_floor_deg(orientation, digit, depths[-1] - depths[0])
         kind: Literal["gap", "uniform"] = "gap" if missing else "uniform"
         spacing = round(rise if tilted else length, geometry.DECIMALS)
-        return Slices(points, tuple(depths), kind, spacing, missing, tilted, fit)
+        exact = fit.error_mm <= EXACT_MM
+        return Slices(points, tuple(depths), kind, spacing, missing, tilted, None if exact else fit)
     return None

@@ -162,7 +162,7 @@ def arrange(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
     if woven is not None:
         return woven
     for name, values_of in _PARTERS:
-        if not any(doubts[:4]) and len(best) == 1:
+        if not any(doubts[:5]) and len(best) == 1:
             break
         values = values_of(frames)
         parts: dict[Hashable, list[Frame]] = {}
@@ -207,13 +207,18 @@ def _labelled(stacks: list[Stack], name: str, value: Hashable) -> list[Stack]:
     return [replace(stack, labels=(*stack.labels, f"{name}={value:g}")) for stack in stacks]
 
 
-def _doubts(stacks: Sequence[Stack]) -> tuple[int, int, int, int, int]:
-    """Return how doubtful an arrangement is: the smaller, the better."""
+def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
+    """Return how doubtful an arrangement is: the smaller, the better.
+
+    In this order: frames whose stack is not known, slices unevenly apart, slices by themselves, slices missing, slices
+    that are even only within rounding, stacks.
+    """
     doubtful = sum(len(stack.grid) * len(stack.grid[0]) for stack in stacks if stack.is_doubtful)
     uneven = sum(len(stack.grid) for stack in stacks if stack.slices.kind in ("uneven", "irregular"))
     lonely = sum(len(stack.grid) == 1 for stack in stacks) if len(stacks) > 1 else 0
     missing = sum(stack.slices.missing for stack in stacks)
-    return doubtful, uneven, lonely, missing, len(stacks)
+    fitted = sum(len(stack.grid) for stack in stacks if stack.slices.fit or len(stack.grid) == 2)
+    return doubtful, uneven, lonely, missing, fitted, len(stacks)
 
 
 def _on_lines(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
@@ -274,7 +279,7 @@ def _of_cells(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
         labels = tuple(f"{name}={value:g}" for name, value in zip(grid.means, key, strict=True))
         part = slices_of(frames, scale.digit, scale.tolerance)
         by = tuple(grid.means)
-        stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how, frozenset({"incomplete_grid"})))
+        stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how))
     return stacks
 
 

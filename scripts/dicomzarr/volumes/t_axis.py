@@ -46,9 +46,9 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("reference_time_s",), "rank"),
     Cause(("content_time_s",), "rank"),
     *(Cause((f"dimension_{index}",), "label", weak=True) for index in range(1, 10)),
-    Cause(("instance_number",), "count", weak=True),
     Cause(("acquisition_number",), "label", weak=True),
     Cause(("series_number",), "label", weak=True),
+    Cause(("instance_number",), "count", weak=True),
     Cause(("frame",), "count", weak=True),
 )
 BY_NAME: Final = {key: cause for cause in CAUSES for key in cause.keys}
