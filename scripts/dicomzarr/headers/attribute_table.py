@@ -36,6 +36,7 @@ PRIVATE: Final = (
     PrivateElement("direction_philips_2", 0x2005, 0xB1, "Philips MR Imaging DD 001", "PHILIPS", "FL", "real"),
     PrivateElement("direction_philips_3", 0x2005, 0xB2, "Philips MR Imaging DD 001", "PHILIPS", "FL", "real"),
 )
+CREATOR: Final = "creator"
 BLOCKS: Final = range(0x10, 0x20)  # that are looked into; scanners reserve them from 10 on
 
 # Tag: (keyword, VR of PS3.6, form). Forms:
@@ -151,7 +152,7 @@ for _element in PRIVATE:
     for _block in BLOCKS:
         _tag = _element.group << 16 | _block << 8 | _element.element
         ATTRIBUTES[_tag] = (_element.name, _element.vr, _element.form)
-        ATTRIBUTES[_element.group << 16 | _block] = ("creator", "LO", "text")
+        ATTRIBUTES[_element.group << 16 | _block] = (CREATOR, "LO", "text")
 PRIVATE_TAGS: Final = frozenset(tag for tag in ATTRIBUTES if tag >> 16 & 1)
 # Sequences of which the bytes are read, whatever the length says.
 SEQUENCES: Final = frozenset((0x00409096, 0x00540016, 0x00540022))

@@ -15,7 +15,7 @@ from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.dicom.vr import NUMBERS, STRING_VRS, TEXT_VRS
 from dicomzarr.headers import attribute_table, private_values, sequence_values
-from dicomzarr.headers.attribute_table import ATTRIBUTES, PRIVATE_TAGS
+from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_TAGS
 from dicomzarr.headers.repeated_elements import Run
 
 Values: TypeAlias = dict[int, tuple[str, bytes | None]]  # tag to VR and bytes
@@ -27,31 +27,14 @@ MAX_NUMBERS = 65536  # values of one attribute
 # Directory Record Sequence: only read to recognise a DICOMDIR.
 DIRECTORY_RECORDS = 0x00041220
 WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS}
-# Wanted standard attributes whose text may identify a patient: the privacy search gets them too.
-TEXTS = frozenset(
-    tag for tag, (_, vr, _) in ATTRIBUTES.items() if tag not in PRIVATE_TAGS and vr in ("DA", "DT", "LO", "SH", "UI")
-)
+# Wanted attributes whose text may identify a patient: the privacy search gets them too. A private element is text where
+# its VR says so, or where VRs are implicit.
+TEXTS = PRIVATE_TAGS | {tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "SH", "UI")}
+PRIVATE_TEXT_VRS = TEXT_VRS | {""}
 PIXEL_REPRESENTATION = 0x00280103
 
 _PADDING = b" \0"
 _DECIMAL_VRS = ("DS", "FD", "FL")
-
-
-def is_wanted_text(tag: int, vr: str) -> bool:
-    """Return whether the privacy search gets the value of a wanted element.
-
-    Parameters
-    ----------
-    tag : int
-        Group and element number.
-    vr : str
-        As written; empty if VRs are implicit: then every private element may be text.
-
-    Returns
-    -------
-    bool
-    """
-    return tag in TEXTS or (tag in PRIVATE_TAGS and (not vr or vr in TEXT_VRS))
 
 
 class Bad(Exception):
@@ -59,11 +42,11 @@ class Bad(Exception):
 
 
 class _Note(NamedTuple):
-    """What is special about an element: its value is private, nonstandard, implausible or unusable."""
+    """What is special about an element: it is private, or its value is nonstandard, implausible or unusable."""
 
-    what: str
+    what: str  # private, creator, nonstandard, implausible or bad
     keyword: str
-    tag: int = 0
+    tag: int = 0  # of private elements alone
     value: object = None
 
 
@@ -112,7 +95,10 @@ def interpret(
             facts.update(meaning[0])
             notes += meaning[1]
     maker = facts.pop("Manufacturer", "")
-    return facts, _apply(notes, facts, str(maker)) if notes else frozenset()
+    for note in notes:
+        if note.what != "creator":
+            return facts, _apply(notes, facts, str(maker))
+    return facts, frozenset()
 
 
 def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, object], list[_Note]]:
@@ -140,13 +126,13 @@ def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, o
 
 def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> frozenset[str]:
     """Add to the facts what the notes hold, and what is wrong with numbers; return the keywords of unusable values."""
-    private = {note.tag: note.value for note in notes if note.what == "private"}
+    private = {note.tag: note.value for note in notes if note.tag}
     of_private = private_values.add_diffusion(facts, private, maker.upper()) if private else None
     if of_private is None and len(private) == len(notes):
         return frozenset()
     found: dict[str, set[str]] = {"bad": set(), "nonstandard": set(), "implausible": set()}
     for note in notes:
-        if note.what != "private":
+        if not note.tag:
             found[note.what].add(note.keyword)
         if note.what == "nonstandard":
             facts[note.keyword] = note.value
@@ -184,7 +170,7 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
         content = _value_of(row, vr, value, little, signed)
         if isinstance(content, _Note):
             content = content.value
-        return "", _Note("private", keyword, tag, content)
+        return "", _Note("creator" if keyword == CREATOR else "private", keyword, tag, content)
     if form in sequence_values.FORMS:
         # Within the items, malformed values count as absent: what they hold describes, and places no frame of a stack.
         content = sequence_values.FORMS[form](value, little) if value is not None else None
