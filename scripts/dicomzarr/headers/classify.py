@@ -21,7 +21,8 @@ from dicomzarr.dicom.transfer_syntaxes import (
     TRANSFER_SYNTAXES,
 )
 from dicomzarr.headers import fast_reader
-from dicomzarr.headers.attributes import DIRECTORY_RECORDS, TEXTS, WANTED, interpret, text_of
+from dicomzarr.headers.attribute_table import PRIVATE_TAGS
+from dicomzarr.headers.attributes import DIRECTORY_RECORDS, PRIVATE_TEXT_VRS, TEXTS, WANTED, interpret, text_of
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.vocabulary.reasons import REASONS
 
@@ -154,7 +155,11 @@ def _read_header(
         return _not_extracted("unreadable_header")
     if texts is not None:
         texts += raw.texts
-        texts += [(vr, value) for tag, (vr, value) in raw.values.items() if tag in TEXTS and value]
+        texts += [
+            (vr, value)
+            for tag, (vr, value) in raw.values.items()
+            if tag in TEXTS and value and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
+        ]
     return _classify(raw, meta, encoding, syntax, size, flags)
 
 

@@ -34,7 +34,9 @@ from dicomzarr.dicom.vr import (
     is_text,
     max_bytes,
 )
+from dicomzarr.headers.attribute_table import SEQUENCES
 from dicomzarr.headers.repeated_elements import HEADER_CACHES, MAX_KNOWN_HEADS, HeaderCache, Run, parse_head
+from dicomzarr.headers.sequence_values import MAX_BYTES
 
 # read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
 Reader = Callable[[int, int], bytes]
@@ -298,9 +300,10 @@ def read_raw(
             # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; `pydicom_reader` handles that.
             if vr not in ("", "SQ", "OB", "OW"):
                 raise Unclear
-            if tag in wanted:
-                values[tag] = (vr, None)
             position = _skip_items(read, size, base + value, implicit) - base
+            if tag in wanted:
+                is_read = tag in SEQUENCES and position - value <= MAX_BYTES
+                values[tag] = (vr, read(position - value, base + value) if is_read else None)
             if tag in NAMING:
                 texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
             continue

@@ -12,8 +12,10 @@ import warnings
 from typing import Any
 
 from dicomzarr.dicom.vr import CHARACTER_SET, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, standard_texts
+from dicomzarr.headers.attribute_table import SEQUENCES
 from dicomzarr.headers.attributes import WANTED
 from dicomzarr.headers.fast_reader import MAX_PADDING, Encoding, RawHeader, Reader, TooLong, Truncated
+from dicomzarr.headers.sequence_values import MAX_BYTES
 
 MAX_CALLS = 1_000_000  # read calls of one header: about three for an element
 MAX_READ = 1 << 26  # bytes of one read call
@@ -157,7 +159,9 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
             else:
                 value = (element.VR or "", content or b"")
         else:
-            value = ("SQ", None)
+            begin, finish = element.file_tell or 0, window.tell()
+            is_read = tag in SEQUENCES and finish - begin <= MAX_BYTES
+            value = ("SQ", read(finish - begin, begin) if is_read else None)
         if tag in header.values and header.values[tag] != value:
             raise Refused
         header.values[tag] = value
