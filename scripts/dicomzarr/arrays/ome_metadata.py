@@ -217,6 +217,7 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
         "positions_mm": list(volume.positions_mm) if volume.positions_mm else None,
         "positions_lps": [list(point) for point in volume.positions_lps] if volume.positions_lps else None,
         "spacing_source": frames[0].spacing_source or None,
+        "unreadable_numbers": sorted({name for frame in frames for name in frame.unreadable_numbers}) or None,
         "t_axis": dict(volume.t_axis) if volume.t_axis else None,
         "missing_slices": volume.missing_slices or None,
         "mosaic": _mosaic(frames) if "mosaic" in volume.flags else None,

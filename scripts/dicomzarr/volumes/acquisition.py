@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicomzarr.volumes import geometry
+from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, VELOCITY
 from dicomzarr.volumes.model import Frame
-
-B_VECTOR: Final = ("b_vector_x", "b_vector_y", "b_vector_z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +30,23 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("echo_time_ms", ("echo_time_ms",), 1e-3),
     Fact("b_value", ("b_value",), 1e-3),
     Fact("b_vector", B_VECTOR, 1e-4),
+    Fact("b_vector_of_image", B_VECTOR_OF_IMAGE, 1e-4),
     Fact("inversion_time_ms", ("inversion_time_ms",), 1e-3),
     Fact("flip_angle_deg", ("flip_angle_deg",), 1e-3),
+    Fact("velocity_max_cm_s", ("velocity_max_cm_s",), 1e-3),
+    Fact("velocity_vector", VELOCITY, 1e-4),
     Fact("cardiac_phase_percent", ("cardiac_phase_percent",), 1e-3, may_count=True),
+    Fact("respiratory_phase_percent", ("respiratory_phase_percent",), 1e-3, may_count=True),
+    Fact("kvp", ("kvp",), 1e-3),
+    Fact("monoenergetic_kev", ("monoenergetic_kev",), 1e-3),
+    # Numbers of the vectors of Nuclear Medicine (PS3.3 C.8.4.8).
+    *(
+        Fact(name, (name,), 1e-6, may_count=True)
+        for name in (
+            *("energy_window", "detector", "phase", "rotation", "rr_interval", "time_slot"),
+            *("angular_view", "time_slice"),
+        )
+    ),
 )
 # Largest value that a fact with the form of a counter may have; above it may be a date, and becomes a rank.
 LARGEST_COUNT: Final = 99_999

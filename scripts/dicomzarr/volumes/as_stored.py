@@ -145,18 +145,14 @@ def array_of_file(frames: list[Frame]) -> Volume:
     flags = ("unplaced_tiles",) if first.modality == "SM" else ()
     kind = "tiles" if flags else "cine" if first.modality in CINE or "frame_time_s" in first.causes else "frames"
     kind = kind_of_object(first) or kind
-    sorted_by = [key for key in ("frame_time_s", "frame") if key != "frame_time_s" or _all_have(frames, key)]
-    axis = t_values([frames], sorted_by)
+    times = [key for key in ("frame_time_s", "slice_number") if all(key in frame.causes for frame in frames)]
+    axis = t_values([frames], [*times, "frame"])
     means, rows = axis.means, axis.rows
     if not axis.are_distinct or not means:
         numbers = [(float(index),) for index in range(count)]
         means, rows = ["frame"], list(numbers)
     why = f"{count} frames of one image without positions, in stored order"
     return _on_t(frames, name, kind, means, rows, why, flags)
-
-
-def _all_have(frames: Sequence[Frame], key: str) -> bool:
-    return all(key in frame.causes for frame in frames)
 
 
 _TILE_MEANS: Final = ("segment_number", "row_offset", "column_offset", "focal_plane", "optical_path")
