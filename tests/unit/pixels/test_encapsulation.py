@@ -7,6 +7,7 @@ import struct
 import pytest
 from made_up_pixels import DELIMITER, encapsulate, even, item
 
+from dicomzarr.dicom.transfer_syntaxes import Family
 from dicomzarr.pixels.byte_source import MemorySource
 from dicomzarr.pixels.encapsulation import FrameTable, frame_table
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -16,14 +17,14 @@ A1, A2 = A[:6], A[6:]
 JP2 = b"\xff\x4f\xff\x51"
 
 
-def walk(data: bytes, frames: int, *, length: int = -1, one_fragment: bool = False) -> tuple[list[bytes], FrameTable]:
+def walk(data: bytes, frames: int, *, length: int = -1, family: Family = "jpeg") -> tuple[list[bytes], FrameTable]:
     # The value does not begin at 0, so that offsets are seen to count from where they should.
     source = MemorySource(b"\1" * 5 + data)
-    table = frame_table(source, 5, length, frames, one_fragment)
+    table = frame_table(source, 5, length, frames, family)
     return [table.read(source, frame) for frame in range(len(table))], table
 
 
-def code(data: bytes, frames: int, **options: int | bool) -> tuple[str, int | None, int | None]:
+def code(data: bytes, frames: int, **options: int | str) -> tuple[str, int | None, int | None]:
     with pytest.raises(NotExtracted) as caught:
         walk(data, frames, **options)  # type: ignore[arg-type]
     return caught.value.code, caught.value.found, caught.value.needed
@@ -80,7 +81,7 @@ def test_a_wrong_frame_count_is_reported_with_both_numbers() -> None:
     # fragments that nothing distinguishes
     assert code(encapsulate([b"xx", b"yy", b"zz"]), 2) == ("frame_count_mismatch", 1, 2)
     # RLE never splits a frame
-    assert code(encapsulate([b"xx", b"yy"]), 1, one_fragment=True) == ("frame_count_mismatch", 2, 1)
+    assert code(encapsulate([b"xx", b"yy"]), 1, family="rle") == ("frame_count_mismatch", 2, 1)
 
 
 def test_a_delimiter_inside_a_fragment_is_data() -> None:
