@@ -33,6 +33,7 @@ class _Window:
 
     def __init__(self, read: Reader, size: int, start: int) -> None:
         self._read, self._size, self._position, self._calls = read, size, start, 0
+        self.last_read = b""
 
     def read(self, length: int = -1) -> bytes:
         self._calls += 1
@@ -51,6 +52,7 @@ class _Window:
         if requested == 8 and 0 < len(data) < 8 and any(data) or requested == 4 and len(data) < 4:
             raise Truncated
         self._position += len(data)
+        self.last_read = data
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -64,10 +66,6 @@ class _Window:
 
     def tell(self) -> int:
         return self._position
-
-    def is_after(self, head: bytes) -> bool:
-        """Whether the last 8 bytes before the position, and thus the last ones that were read, are these."""
-        return self._position >= 8 and self._read(8, self._position - 8) == head
 
 
 def read_tolerant(read: Reader, size: int, start: int, encoding: Encoding) -> RawHeader:
@@ -148,7 +146,7 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
                 specific_tags=_tags(),
             )
             # pydicom takes an item delimiter for the end of the data set.
-            if header.pixel is not None or end[0] >= 0 or not window.is_after(_item_end(encoding)):
+            if header.pixel is not None or end[0] >= 0 or window.last_read != _item_end(encoding):
                 return
 
     for element in generate():

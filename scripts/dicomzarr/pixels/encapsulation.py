@@ -9,6 +9,7 @@ Extended Offset Table is not used: it requires one fragment per frame (PS3.3 C.7
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -231,29 +232,55 @@ def _group_by_content(
     count = len(offsets)
     heads = [bytes(source.read(int(o), min(int(n), 64))) for o, n in zip(offsets, lengths, strict=True)]
     if family == "rle":
-        begins = [_is_rle_header(head) for head in heads]
+        begins = [_is_rle_header(_joined(heads, i, _may_be_rle_header)) for i in range(count)]
     else:
-        start = next((marker for marker in _STARTS if heads[0].startswith(marker)), None)
-        begins = [start is not None and head.startswith(start) for head in heads]
+        first = _joined(heads, 0, lambda head: len(head) < 8)
+        start = next((marker for marker in _STARTS if first.startswith(marker)), None)
         # Without a marker, as deflated or uncompressed frames are, the only frame holds all fragments.
-        begins[0] |= start is None and frames == 1
+        begins = [start is None and frames == 1] + [False] * (count - 1)
+        if start is not None:
+            begins = [_joined(heads, i, start.startswith).startswith(start) for i in range(count)]
     bounds = np.append(np.flatnonzero(begins), count)
     found = len(bounds) - 1
-    if found > frames and family != "rle":
-        tails = [min(int(lengths[i]), 16) for i in bounds[1:] - 1]
-        ends = (
-            bytes(source.read(int(offsets[i] + lengths[i]) - n, n)) for i, n in zip(bounds[1:] - 1, tails, strict=True)
-        )
-        if not all(end.rstrip(_PADDING).endswith(_END) for end in ends):
-            raise NotExtracted("frame_count_mismatch", found=found, needed=frames)
-    if found < frames or bounds[0] != 0:
+    if (
+        found > frames
+        and family != "rle"
+        and not all(_is_ended(source, offsets, lengths, i) for i in bounds[1:].tolist())
+    ):
         raise NotExtracted("frame_count_mismatch", found=found, needed=frames)
+    if found < frames or bounds[0] != 0:
+        raise NotExtracted("frame_count_mismatch", found=found or count, needed=frames)
     return bounds[: frames + 1]
+
+
+def _joined(heads: list[bytes], index: int, is_short: Callable[[bytes], bool]) -> bytes:
+    """Return the first bytes from a fragment on, across fragments while they are too few to tell."""
+    head = heads[index]
+    while len(head) < 64 and index + 1 < len(heads) and is_short(head):
+        index += 1
+        head += heads[index]
+    return head
+
+
+def _is_ended(source: Source, offsets: Indices, lengths: Indices, end: int) -> bool:
+    """Return whether the bytes before the fragment `end` are the end of a stream."""
+    tail = b""
+    while end > 0 and not tail.strip(_PADDING):
+        end -= 1
+        size = min(int(lengths[end]), 16)
+        tail = bytes(source.read(int(offsets[end] + lengths[end]) - size, size)) + tail
+    if tail.startswith(_END[1:]) and end > 0:  # the marker itself is in two fragments
+        tail = bytes(source.read(int(offsets[end - 1] + lengths[end - 1]) - 1, 1)) + tail
+    return tail.rstrip(_PADDING).endswith(_END)
+
+
+def _may_be_rle_header(head: bytes) -> bool:
+    return len(head) < 4 or 1 <= int.from_bytes(head[:4], "little") <= 15
 
 
 def _is_rle_header(head: bytes) -> bool:
     """Return whether these are the 64 bytes before the segments of an RLE frame (PS3.5 G.5)."""
-    fields = np.frombuffer(head, "<u4") if len(head) == 64 else np.zeros(16, "<u4")
+    fields = np.frombuffer(head[:64], "<u4") if len(head) >= 64 else np.zeros(16, "<u4")
     count = int(fields[0])
     if not 1 <= count <= 15 or fields[1] != 64 or fields[count + 1 :].any():
         return False

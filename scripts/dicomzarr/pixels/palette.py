@@ -55,8 +55,7 @@ def read_palette(dataset: Dataset) -> Palette:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             entries, first, declared = (int(value) for value in dataset.RedPaletteColorLookupTableDescriptor)
-            entries = entries & 0xFFFF or 65536  # read as a signed number, a large count is negative
-            tables = [_table(dataset, name, entries, declared) for name in ("Red", "Green", "Blue")]
+            tables = [_table(dataset, name, entries or 65536, declared) for name in ("Red", "Green", "Blue")]
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError, NotImplementedError):
         raise NotExtracted("invalid_attribute") from None
     widths = {width for width, _ in tables}
