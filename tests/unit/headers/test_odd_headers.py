@@ -8,7 +8,7 @@ import pytest
 from headers_of_bytes import NATIVE, both, deflated, reason_of
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_headers import BIG, EXPLICIT, IMPLICIT, Element, encode, file, image, meta, number, text
+from made_up_headers import BIG, EXPLICIT, IMPLICIT, Element, acr_nema, encode, file, image, meta, number, text
 
 # --- stray tags of items and delimiters ----------------------------------------------------------------------------
 
@@ -117,26 +117,6 @@ def test_an_icon_is_no_other_pixel_data() -> None:
 # --- ACR-NEMA ------------------------------------------------------------------------------------------------------
 
 
-def acr_nema(code: str = "ACR-NEMA 2.0", **changes: Element | None) -> bytes:
-    """Return a file of the standard before DICOM: no preamble, no UID, implicit VR."""
-    first = {
-        "GroupLength": Element(0x00080000, "UL", struct.pack("<I", 100)),
-        "LengthToEnd": Element(0x00080001, "UL", struct.pack("<I", 400)),
-        "RecognitionCode": text(0x00080010, "LO", code) if code else None,
-        **dict.fromkeys(("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")),
-        "SamplesPerPixel": None,
-        "PhotometricInterpretation": None,
-    }
-    present = {
-        name: value
-        for name, value in (first | changes).items()
-        if value is not None or name in ("Rows", "PixelData", "PixelRepresentation") or "UID" in name
-    }
-    for name in ("SamplesPerPixel", "PhotometricInterpretation"):
-        present.setdefault(name, None)
-    return encode(image(IMPLICIT, pixels=bytes(range(48)), **present), IMPLICIT)
-
-
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
@@ -160,7 +140,7 @@ def test_acr_nema_is_read(code: str, changes: dict[str, Element | None]) -> None
     monochrome = "MONOCHROME1" if "PhotometricInterpretation" in changes else "MONOCHROME2"
     assert facts["PhotometricInterpretation"] == monochrome
     pixel = facts["pixel"]
-    assert data[pixel["offset"] :][: pixel["length"]] == bytes(range(48))
+    assert data[pixel["offset"] :][: pixel["length"]] == struct.pack("<24H", *range(24))
 
 
 @pytest.mark.parametrize(
