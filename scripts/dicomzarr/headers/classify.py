@@ -161,9 +161,12 @@ def _read_header(
     if texts is not None:
         texts += raw.texts
         texts += [(vr, value) for tag, (vr, value) in raw.values.items() if tag in TEXTS and value]
-    if raw.pixel is not None and _has_another_pixel_element(read, size, raw.pixel, encoding):
-        return _classify(raw, meta, encoding, syntax, size, flags, "several_pixel_data")
-    return _classify(raw, meta, encoding, syntax, size, flags)
+    refused = ""
+    if raw.pixel is not None:
+        _, _, offset, length = raw.pixel
+        if length >= 0 and offset + length + 8 <= size and _has_another_pixel_element(read, size, raw.pixel, encoding):
+            refused = "several_pixel_data"
+    return _classify(raw, meta, encoding, syntax, size, flags, refused)
 
 
 class _Refused(Exception):
