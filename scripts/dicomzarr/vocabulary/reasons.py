@@ -90,6 +90,18 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "the fragments of the compressed pixel data are malformed",
         "ask the sender for the file again",
     ),
+    (
+        "several_pixel_data",
+        "quarantined",
+        "more than one of Pixel Data, Float Pixel Data and Double Float Pixel Data; which is the image is not known",
+        "ask the sender",
+    ),
+    (
+        "acr_nema",
+        "quarantined",
+        "written before DICOM (ACR-NEMA), in a form that cannot be read",
+        "convert the file to DICOM",
+    ),
     ("frame_count_mismatch", "quarantined", "the number of frames found differs from NumberOfFrames", "ask the sender"),
     (
         "frame_size_mismatch",
