@@ -23,6 +23,7 @@ from dicomzarr.dicom.transfer_syntaxes import (
 from dicomzarr.headers import fast_reader
 from dicomzarr.headers.attribute_table import PRIVATE_TAGS
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, PRIVATE_TEXT_VRS, TEXTS, WANTED, interpret, text_of
+from dicomzarr.headers.cut_off import facts_before_the_end
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.vocabulary.reasons import REASONS
 
@@ -154,7 +155,10 @@ def _read_header(
     try:
         raw = _read_raw(read, size, start, encoding, data if use_fast else None)
     except fast_reader.Truncated:
-        return _not_extracted("truncated_header")
+        facts, values = facts_before_the_end(read, size, start, encoding)
+        if texts is not None:
+            texts += [(vr, value) for tag, (vr, value) in values.items() if tag in TEXTS and value]
+        return _not_extracted("truncated_header", facts=facts)
     except fast_reader.TooLong:
         return _not_extracted("too_large")
     except _Refused:

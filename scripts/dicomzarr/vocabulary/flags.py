@@ -10,6 +10,7 @@ SERIES_FLAGS = {
     "face_risk": "a scan of the head: the face may be rendered from it",
     "same_pixels_elsewhere": "the same pixels occur under another subject; see the report",
     "incomplete": "files of this volume were quarantined, so it has fewer frames than its source",
+    "series_incomplete": "other images of the series were quarantined that would be arrays of their own",
 }
 HEADER_FLAGS = {
     "assumed_transfer_syntax": "no transfer syntax is declared; it was inferred from the structure of the data set",

@@ -54,7 +54,13 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "nothing",
     ),
     ("archive", "skipped", "an archive or a compressed file (zip, tar, gzip …); its content is not read", "unpack it"),
-    ("duplicate", "skipped", "the same SOP instance with equal pixels is in the dataset already", "nothing"),
+    (
+        "duplicate",
+        "skipped",
+        "the same image is in the dataset already: the same SOP Instance UID, or the same place and facts of "
+        "acquisition under another UID, with equal pixels",
+        "nothing",
+    ),
     (
         "missing_pixel_data",
         "skipped",
