@@ -30,6 +30,7 @@ from dicomzarr.dicom.header_values import (
 )
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.image_type import kind_of_image
+from dicomzarr.volumes.implausible import without_implausible
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.mosaic import read_mosaic
 
@@ -144,7 +145,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     fixed_rescale = rescale_of(facts.get("RescaleSlope"), facts.get("RescaleIntercept"))
     fixed_window = windows_of(facts.get("WindowCenter"), facts.get("WindowWidth"))
     mosaic = read_mosaic(header, facts, fmt.rows, fmt.columns) if header is not None and _is_mosaic(facts) else None
-    return [
+    frames = [
         Frame(
             source=source,
             number=number,
@@ -171,6 +172,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
         )
         for number, place in enumerate(places)
     ]
+    return list(map(without_implausible, frames))
 
 
 class _FrameAttributes:
