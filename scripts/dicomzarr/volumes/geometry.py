@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.dicom.facts import Cosines, Vector
+from dicomzarr.volumes import rounding
 
 # Unit length and orthogonality of the cosines (PS3.3 C.7.6.2.1.1 asks for both; headers round).
 COSINE_TOLERANCE = 1e-3
@@ -106,15 +107,30 @@ def dot(a: Sequence[float], b: Sequence[float]) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERANCE) -> Vector:
+def cosine_tolerance(orientation: Sequence[float]) -> float:
+    """Return the largest departure from unit length and orthogonality that the digits of six cosines explain.
+
+    Parameters
+    ----------
+    orientation : sequence of 6 float
+        Row cosines, then column cosines; no unit.
+
+    Returns
+    -------
+    float
+        `COSINE_TOLERANCE`, or more where the cosines are written with one or two decimals.
+    """
+    # Half a digit on each of three cosines moves a unit vector by up to half of sqrt(3) digits, on both vectors.
+    return max(COSINE_TOLERANCE, math.sqrt(3) * rounding.last_digit(orientation))
+
+
+def slice_normal(orientation: Sequence[float]) -> Vector:
     """Return the unit normal of a slice: row cosines x column cosines.
 
     Parameters
     ----------
     orientation : sequence of 6 float
         Row cosines, then column cosines; no unit.
-    tolerance : float
-        Largest departure from unit length and from orthogonality.
 
     Returns
     -------
@@ -132,6 +148,7 @@ def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERAN
     """
     if len(orientation) != 6 or not all(math.isfinite(c) for c in orientation):
         raise GeometryError("Image Orientation (Patient) (0020,0037): six finite cosines needed")
+    tolerance = cosine_tolerance(orientation)
     row, column = orientation[:3], orientation[3:]
     if abs(math.sqrt(dot(row, row)) - 1) > tolerance or abs(math.sqrt(dot(column, column)) - 1) > tolerance:
         raise GeometryError("Image Orientation (Patient) (0020,0037): unit vectors needed")
@@ -147,12 +164,12 @@ def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERAN
 
 
 @lru_cache(maxsize=4096)
-def is_plane(orientation: Cosines | None, tolerance: float = COSINE_TOLERANCE) -> bool:
-    """Return whether six cosines are two orthogonal unit vectors within a tolerance."""
+def is_plane(orientation: Cosines | None) -> bool:
+    """Return whether six cosines are two orthogonal unit vectors, as far as their digits tell."""
     if orientation is None:
         return False
     try:
-        slice_normal(orientation, tolerance)
+        slice_normal(orientation)
     except GeometryError:
         return False
     return True
@@ -226,7 +243,7 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     -------
     Regularity
         `uniform` with the step; `gap` with the step and the number of missing slices where every distance is a
-        multiple of the smallest one; else `uneven`.
+        multiple of the smallest one, unless two regular increments follow each other; else `uneven`.
     """
     count = len(depths)
     if count < 2:
@@ -244,9 +261,27 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     # The error of the step adds up over the steps of a gap. A tenth of a step is more than rounding can explain.
     allowed = np.minimum(tolerance * step * np.maximum(multiples, 1), 0.1 * step)
     missing = int(multiples.sum()) - (count - 1)
-    if missing > 0 and bool((np.abs(gaps - multiples * step) <= allowed).all()):
-        return Regularity("gap", round(step, DECIMALS), missing)
-    return Regularity("uneven", None, 0)
+    if missing <= 0 or has_two_increments(multiples) or not bool((np.abs(gaps - multiples * step) <= allowed).all()):
+        return Regularity("uneven", None, 0)
+    return Regularity("gap", round(step, DECIMALS), missing)
+
+
+def has_two_increments(multiples: NDArray[np.float64]) -> bool:
+    """Return whether distances between slices are two regular increments, one after the other.
+
+    Parameters
+    ----------
+    multiples : ndarray of float64, shape (n - 1,)
+        Distance from each slice to the next, in steps.
+
+    Returns
+    -------
+    bool
+        True for thin slices below and thick slices above, for example: no slice is missing then. Each increment
+        must occur twice or more: a single long distance is a gap.
+    """
+    changes = np.flatnonzero(np.diff(multiples))
+    return len(changes) == 1 and 1 <= changes[0] <= len(multiples) - 3
 
 
 def shear(

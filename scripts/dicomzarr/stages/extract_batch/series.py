@@ -180,7 +180,9 @@ def _attempt(
     named = name_volumes(plan.series_id, volumes, pseudonyms)
     records = []
     for volume_id, volume in sorted(named.items()):
-        flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *plan.flags})))
+        group_id = pseudonyms.volume_id(plan.series_id, ("group", *volume.group))
+        flags = tuple(sorted({*volume.flags, *plan.flags}))
+        flagged = dataclasses.replace(volume, flags=flags, group_id=group_id)
         name = f"{plan.series_id}/{volume_id}"
         frames = expected[volume.discriminators]
         records.append(write_volume(flagged, store, name, files, roots, options, frames, pool))
