@@ -9,7 +9,8 @@ With --sets, each subfolder of RESULTS is the result of one set, and the other t
 the files of a set may be in `In/` below it. Prints a table in Markdown, and with --details a line for each volume that
 is not as the reference has it.
 
-Slices are found by their content, whatever their order: dcm2niix flips rows, and cuts mosaics into their tiles. NIfTI
+Slices are found by their content, whatever their order: dcm2niix flips rows, and cuts mosaics into their tiles. Where
+it applied the rescale (float, since slopes differ), the ranks of the values are compared. NIfTI
 files without a JSON file are left out: dcm2niix computed them from another one (tilt removed, slices interpolated).
 """
 
@@ -58,6 +59,11 @@ def content_key(plane: NDArray[Any]) -> str:
     return hashlib.blake2b(min(flip.tobytes() for flip in flips), digest_size=16).hexdigest() + f" {plane.shape}"
 
 
+def ranks(plane: NDArray[Any]) -> NDArray[Any]:
+    """Return the rank of each value: the same before and after a rescale of the slice."""
+    return np.unique(plane, return_inverse=True)[1].reshape(plane.shape)
+
+
 def rectangle(origin: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Corners:
     """Return the centres of the four voxels at the corners of a slice."""
     return np.array([origin, origin + x, origin + y, origin + x + y])
@@ -82,8 +88,8 @@ class Side:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     blank: set[str] = field(default_factory=set)  # contents of one value: they say nothing about where they belong
 
-    def add(self, place: Place, plane: NDArray[Any], corners: Corners | None) -> None:
-        key = content_key(plane)
+    def add(self, place: Place, plane: NDArray[Any], corners: Corners | None, rescaled: bool = False) -> None:
+        key = "ranks " + content_key(ranks(plane)) if rescaled else content_key(plane)
         self.contents[key].append(place)
         self.volumes.setdefault(place.volume, {})[place] = key
         if plane.min() == plane.max():
@@ -115,7 +121,8 @@ def read_reference(folder: Path) -> tuple[Side, int]:
             for z in range(depth):
                 plane = data[:, :, z, t].swapaxes(0, 1)
                 corners = rectangle(affine[:3, 3] + affine[:3, 2] * z, x, y)
-                side.add(Place(name, t, z), plane if channels > 1 else plane[..., 0], corners)
+                plane = plane if channels > 1 else plane[..., 0]
+                side.add(Place(name, t, z), plane, corners, rescaled=plane.dtype.kind == "f")
         side.facts[name] = reference_facts(path.with_name(stem), times)
     return side, without_json
 
@@ -133,7 +140,7 @@ def reference_facts(stem: Path, times: int) -> dict[str, Any]:
     return facts
 
 
-def read_ours(dicom: Path, results: Path) -> Side:
+def read_ours(dicom: Path, results: Path, with_ranks: bool) -> Side:
     """Return the slices of all arrays of a dataset; sheets of a mosaic are cut into their tiles."""
     side, dataset, series = Side(), results / "dataset", series_of_arrays(dicom, results)
     for row in read_rows(dataset):
@@ -152,7 +159,10 @@ def read_ours(dicom: Path, results: Path) -> Side:
                 if "c" in sizes:
                     frame = np.moveaxis(frame, 0, -1)
                 for tile, plane, corners in slices_of(frame, z, side.facts[row["array"]]):
-                    side.add(Place(row["array"], t, tile), plane, corners)
+                    place = Place(row["array"], t, tile)
+                    side.add(place, plane, corners)
+                    if with_ranks:
+                        side.contents["ranks " + content_key(ranks(plane))].append(place)
     return side
 
 
@@ -224,6 +234,7 @@ class Verdict:
     woven_with: set[str] = field(default_factory=set)
     largest_mm: float | None = None
     order: str = ""  # of t: same, other, or empty for one volume
+    repeated: bool = False  # slices that the reference has once are in the array several times
     facts: dict[str, str] = field(default_factory=dict)  # same, other, silent
     why: str = ""
 
@@ -310,6 +321,7 @@ def look_closer(verdict: Verdict, slices: dict[Place, str], reference: Side, our
         partners = [other for other in ours.contents[key] if other.volume == array]
         if key in ours.blank:
             continue
+        verdict.repeated |= len(places) < len(partners)
         if len(places) == len(partners) == 1:
             matched[places[0].t].add(partners[0].t)
         # Where times have equal pixels, each slice still has one place.
@@ -419,6 +431,8 @@ def describe(verdict: Verdict) -> str:
         notes.append("no places to compare")
     if (verdict.largest_mm or 0.0) > SAME_MM:
         notes.append(f"up to {verdict.largest_mm:.3g} mm apart")
+    if verdict.repeated:
+        notes.append("several times in the array")
     if verdict.order == "other":
         notes.append("other order along t")
     notes += [f"{name} {judged}" for name, judged in verdict.facts.items() if judged != "same"]
@@ -431,7 +445,9 @@ def one_set(dicom: Path, results: Path, folder: Path | None) -> tuple[list[Verdi
         if folder is None:
             run_dcm2niix(dicom, folder := Path(temporary))
         reference, without_json = read_reference(folder)
-    return compare(reference, read_ours(dicom, results), reasons_by_series(dicom, results)), without_json
+    with_ranks = any(key.startswith("ranks ") for key in reference.contents)
+    ours = read_ours(dicom, results, with_ranks)
+    return compare(reference, ours, reasons_by_series(dicom, results)), without_json
 
 
 def main() -> int:
