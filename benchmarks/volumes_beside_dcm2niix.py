@@ -158,7 +158,7 @@ def read_ours(dicom: Path, results: Path, with_ranks: bool) -> Side:
                 frame = frame.reshape([n for axis, n in sizes.items() if axis in "cyx"])
                 if "c" in sizes:
                     frame = np.moveaxis(frame, 0, -1)
-                for tile, plane, corners in slices_of(frame, z, side.facts[row["array"]]):
+                for tile, plane, corners in tiles_of(frame, z, side.facts[row["array"]]):
                     place = Place(row["array"], t, tile)
                     side.add(place, plane, corners)
                     if with_ranks:
@@ -166,7 +166,7 @@ def read_ours(dicom: Path, results: Path, with_ranks: bool) -> Side:
     return side
 
 
-def slices_of(frame: NDArray[Any], z: int, facts: dict[str, Any]) -> Iterator[tuple[int, NDArray[Any], Corners | None]]:
+def tiles_of(frame: NDArray[Any], z: int, facts: dict[str, Any]) -> Iterator[tuple[int, NDArray[Any], Corners | None]]:
     """Yield a frame and its corners, or the tiles of a mosaic and theirs; with the index along z."""
     mosaic = facts.get("mosaic")
     if not isinstance(mosaic, dict):
