@@ -10,8 +10,8 @@ the files of a set may be in `In/` below it. Prints a table in Markdown, and wit
 is not as the reference has it.
 
 Slices are found by their content, whatever their order: dcm2niix flips rows, and cuts mosaics into their tiles. Where
-it applied the rescale (float, since slopes differ), the ranks of the values are compared. NIfTI
-files without a JSON file are left out: dcm2niix computed them from another one (tilt removed, slices interpolated).
+it applied the rescale (float, since slopes differ), the ranks of the values are compared. NIfTI files without a JSON
+file are left out: dcm2niix computed them from another one (tilt removed, slices interpolated).
 """
 
 from __future__ import annotations
@@ -301,9 +301,15 @@ def compare(reference: Side, ours: Side, reasons: dict[str, Counter[str]]) -> li
         for chosen in weaves.values():
             if name in {volume for volume, _ in chosen}:
                 verdict.woven_with |= {f"{volume}[{t}]" for volume, t in chosen if (volume, t) != (name, 0)}
+        series = reference.facts[name]["series"]
         if missing:
-            found = reasons.get(reference.facts[name]["series"], Counter())
-            verdict.why = " ".join(f"{reason}:{n}" for reason, n in sorted(found.items()))
+            flags = {
+                flag for facts in ours.facts.values() if facts["series"] == series for flag in facts.get("flags", ())
+            }
+            found = [f"{reason}:{n}" for reason, n in sorted(reasons.get(series, Counter()).items())]
+            verdict.why = " ".join([*found, *(f"flag {flag}" for flag in sorted(flags))])
+        elif len(arrays) > 1:
+            verdict.why = f"arrays of {len({ours.facts[array]['series'] for array in arrays})} series"
         if len(arrays) == 1 and not missing:
             look_closer(verdict, slices, reference, ours)
         verdicts.append(verdict)
@@ -316,14 +322,17 @@ def look_closer(verdict: Verdict, slices: dict[Place, str], reference: Side, our
     same_content: dict[str, list[Place]] = defaultdict(list)
     for place, key in slices.items():
         same_content[key].append(place)
-    matched: dict[int, set[int]] = defaultdict(set)
+    certain: dict[int, set[int]] = defaultdict(set)  # by index of t: that of slices which occur once on both sides
+    possible: dict[int, set[int]] = {}
     for key, places in same_content.items():
         partners = [other for other in ours.contents[key] if other.volume == array]
         if key in ours.blank:
             continue
+        for t in {place.t for place in places}:
+            possible[t] = possible.get(t, {other.t for other in partners}) & {other.t for other in partners}
         verdict.repeated |= len(places) < len(partners)
         if len(places) == len(partners) == 1:
-            matched[places[0].t].add(partners[0].t)
+            certain[places[0].t].add(partners[0].t)
         # Where times have equal pixels, each slice still has one place.
         if (
             len({place.z for place in places}) == len({other.z for other in partners}) == 1
@@ -331,14 +340,13 @@ def look_closer(verdict: Verdict, slices: dict[Place, str], reference: Side, our
         ):
             apart = distance(reference.corners[places[0]], ours.corners[partners[0]])
             verdict.largest_mm = max(apart, verdict.largest_mm or 0.0)
-    order = [next(iter(matched[t])) for t in sorted(matched) if len(matched[t]) == 1]
-    if facts["times"] > 1 and matched:
-        unwoven = all(len(times) == 1 for times in matched.values())
+    order = [next(iter(certain[t])) for t in sorted(certain) if len(certain[t]) == 1]
+    if facts["times"] > 1 and certain:
+        unwoven = all(len(times) == 1 for times in certain.values())
         verdict.order = "same" if unwoven and all(a < b for a, b in zip(order, order[1:], strict=False)) else "other"
     for name, values in facts.items():
         if isinstance(values, list) and len(values) == facts["times"]:
-            t_of = {t: next(iter(matched[t])) if matched.get(t) else t for t in range(len(values))}
-            pairs = [(values[t], fact(ours.facts[array], name, t_of[t])) for t in t_of]
+            pairs = [(values[t], [fact(ours.facts[array], name, n) for n in sorted(ts)]) for t, ts in possible.items()]
             verdict.facts[name] = judge_fact(pairs)
 
 
@@ -354,12 +362,14 @@ def fact(facts: dict[str, Any], name: str, t: int) -> float | None:
     return None if constant is None else float(constant)
 
 
-def judge_fact(pairs: list[tuple[float, float | None]]) -> str:
-    """Return how our values compare with the reference's; a b-value of 0 may be absent with us."""
-    if not any(value is not None for _, value in pairs):
+def judge_fact(pairs: list[tuple[float, list[float | None]]]) -> str:
+    """Return how our possible values compare with the reference's; a b-value of 0 may be absent with us."""
+    if not any(value is not None for _, values in pairs for value in values):
         return "silent" if any(expected for expected, _ in pairs) else "same"
-    same = all(abs(expected - (value or 0.0)) <= 1e-3 * abs(expected) + 0.01 for expected, value in pairs)
-    return "same" if same else "other"
+    for expected, values in pairs:
+        if not any(abs(expected - (value or 0.0)) <= 1e-3 * abs(expected) + 0.01 for value in values):
+            return "other"
+    return "same"
 
 
 def series_uid(path: Path) -> str:
