@@ -46,7 +46,14 @@ def facts_of(header: pydicom.Dataset) -> ImageFacts:
             facts[keyword] = NUMBERS[keyword](value[0] if isinstance(value, MultiValue) else value)
         else:
             facts[keyword] = str(value)
-    facts["has_functional_groups"] = "PerFrameFunctionalGroupsSequence" in header
+    groups = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+    facts["has_functional_groups"] = any(sequence in header for sequence in groups)
+    detector = header.get("DetectorInformationSequence")
+    if detector:
+        places = (detector[0].get("ImagePositionPatient"), detector[0].get("ImageOrientationPatient"))
+        if all(places):
+            position, orientation = ([float(number) for number in place] for place in places)
+            facts["detector"] = {"position": position, "orientation": orientation}
     return facts  # type: ignore[return-value]
 
 

@@ -158,11 +158,11 @@ def pairs(values: Sequence[tuple[float, float] | None]) -> Any:
     Returns
     -------
     list or None
-        The common pair; else one entry for each frame, None where it has no pair; None if no frame has one.
+        The common pair; else a pair for each frame, of two None where it has none; None if no frame has one.
     """
     if all(value is None for value in values):
         return None
-    listed = [None if value is None else list(value) for value in values]
+    listed = [[None, None] if value is None else list(value) for value in values]
     return listed[0] if all(value == listed[0] for value in listed) else listed
 
 
@@ -217,6 +217,7 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
         "positions_mm": list(volume.positions_mm) if volume.positions_mm else None,
         "positions_lps": [list(point) for point in volume.positions_lps] if volume.positions_lps else None,
         "spacing_source": frames[0].spacing_source or None,
+        "unreadable_numbers": sorted({name for frame in frames for name in frame.unreadable_numbers}) or None,
         "t_axis": dict(volume.t_axis) if volume.t_axis else None,
         "missing_slices": volume.missing_slices or None,
         "mosaic": _mosaic(frames) if "mosaic" in volume.flags else None,
@@ -264,13 +265,11 @@ def _write_long_lists(folder: Path, attributes: dict[str, Any]) -> shard_writer.
 
 def _array_of(values: list[Any]) -> NDArray[Any]:
     """Return a list of numbers, or of lists of numbers, as an array; NaN in place of None."""
-    width = next((len(value) for value in values if isinstance(value, list)), 0)
-    if not any(value is None or isinstance(value, list) and None in value for value in values):
+    rows = [value if isinstance(value, list) else [value] for value in values]
+    if not any(None in row for row in rows):
         return np.asarray(values)
-    if not width:
-        return np.array([math.nan if value is None else value for value in values], np.float64)
-    rows = [[None] * width if value is None else value for value in values]
-    return np.array([[math.nan if number is None else number for number in row] for row in rows], np.float64)
+    array = np.array([[math.nan if number is None else number for number in row] for row in rows], np.float64)
+    return array if isinstance(values[0], list) else array[:, 0]
 
 
 def _array_name(attributes: Mapping[str, Any], holder: Mapping[str, Any], key: str) -> str:

@@ -23,6 +23,20 @@ class PixelLocation(TypedDict):
     length: int
 
 
+class Radionuclide(TypedDict, total=False):
+    """Numbers of Radiopharmaceutical Information Sequence (0054,0016)."""
+
+    half_life: float  # s
+    dose: float  # Bq in PET, MBq in NM
+
+
+class Detector(TypedDict):
+    """Where Detector Information Sequence (0054,0022) places the first frame."""
+
+    position: list[float]
+    orientation: list[float]
+
+
 class ImageFacts(TypedDict, total=False):
     """Attributes of an image, by DICOM keyword, as the header index holds them; an absent key means unknown.
 
@@ -50,8 +64,37 @@ class ImageFacts(TypedDict, total=False):
     EchoTime: float
     EchoNumbers: int
     InversionTime: float
-    DiffusionBValue: float  # from a private element of Siemens or GE where (0018,9087) is missing
+    DiffusionBValue: float  # from a private element where (0018,9087) is missing: see `headers.private_values`
     DiffusionGradientOrientation: list[float]
+    DiffusionDirectionality: str
+    direction_of_image: list[float]  # GE: gradient along frequency, phase and slice of the image
+    FlipAngle: float
+    RepetitionTime: float
+    MagneticFieldStrength: float
+    KVP: float
+    MonoenergeticEnergyEquivalent: float
+    ComplexImageComponent: str
+    ConvolutionKernel: str
+    NominalPercentageOfCardiacPhase: float
+    NominalPercentageOfRespiratoryPhase: float
+    ActualFrameDuration: float
+    Units: str
+    CountsSource: str
+    DecayCorrection: str
+    SUVType: str
+    radionuclide: Radionuclide
+    detector: Detector
+    EnergyWindowVector: list[int]
+    DetectorVector: list[int]
+    PhaseVector: list[int]
+    RotationVector: list[int]
+    RRIntervalVector: list[int]
+    TimeSlotVector: list[int]
+    SliceVector: list[int]
+    AngularViewVector: list[int]
+    TimeSliceVector: list[int]
+    NumberOfSlices: int
+    real_world: list[float]  # Real World Value Slope (0040,9225) and Intercept (0040,9224)
     TriggerTime: float
     AcquisitionDateTime: str
     AcquisitionDate: str
@@ -76,6 +119,7 @@ class ImageFacts(TypedDict, total=False):
     PixelSpacing: list[float]
     ImagerPixelSpacing: list[float]
     NominalScannedPixelSpacing: list[float]
+    EstimatedRadiographicMagnificationFactor: float
     PixelAspectRatio: list[int]
     SliceThickness: float
     SpacingBetweenSlices: float
@@ -91,9 +135,12 @@ class ImageFacts(TypedDict, total=False):
     SmallestImagePixelValue: int
     LargestImagePixelValue: int
     LossyImageCompression: str
-    has_functional_groups: bool  # has PerFrameFunctionalGroupsSequence; extraction reads it itself
+    has_functional_groups: bool  # has per-frame or shared functional groups; extraction reads them itself
     describes_head: bool  # Study Description, Series Description or Protocol Name names the head
     has_modality_lut: bool
     has_palette: bool
+    unreadable_numbers: list[str]  # keywords of attributes whose numbers cannot be read
+    nonstandard_numbers: list[str]  # keywords of numbers that were read although DICOM does not allow their form
+    implausible_numbers: list[str]  # keywords of numbers that were dropped: see `dicom.plausible`
     pixel: PixelLocation
     content_sha256: str  # of the whole file; only where SeriesInstanceUID or SOPInstanceUID is missing

@@ -8,10 +8,14 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
 from dicomzarr.dicom import image_risks
-from dicomzarr.dicom.vr import NUMBERS, STRING_VRS
+from dicomzarr.dicom.decimals import read_nonstandard
+from dicomzarr.dicom.plausible import is_plausible
+from dicomzarr.dicom.vr import NUMBERS, STRING_VRS, TEXT_VRS
+from dicomzarr.headers import attribute_table, private_values, sequence_values
+from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_TAGS
 from dicomzarr.headers.repeated_elements import Run
 
 Values: TypeAlias = dict[int, tuple[str, bytes | None]]  # tag to VR and bytes
@@ -20,100 +24,30 @@ MAX_TEXT = 4096  # bytes of a text; an identifier, which is hashed, may be as lo
 MAX_IDENTIFIER = 65536
 MAX_NUMBERS = 65536  # values of one attribute
 
-# Tag: (keyword, VR of PS3.6, form). Forms:
-#   text        one string                          id       a string that is only compared or hashed
-#   texts       a list of strings                   integer  one integer
-#   integers    a list of integers                  real     one finite number
-#   reals       a list of finite numbers            pixel    one integer, signed as the pixels are (US or SS)
-#   first       the first of several numbers        present  True where the element is present
-#   head        True where a text names the head
-ATTRIBUTES: dict[int, tuple[str, str, str]] = {
-    0x00080008: ("ImageType", "CS", "texts"),
-    0x00080016: ("SOPClassUID", "UI", "id"),
-    0x00080018: ("SOPInstanceUID", "UI", "id"),
-    0x00080022: ("AcquisitionDate", "DA", "text"),
-    0x00080023: ("ContentDate", "DA", "text"),
-    0x0008002A: ("AcquisitionDateTime", "DT", "text"),
-    0x00080032: ("AcquisitionTime", "TM", "text"),
-    0x00080033: ("ContentTime", "TM", "text"),
-    0x00080060: ("Modality", "CS", "text"),
-    0x00080064: ("ConversionType", "CS", "text"),
-    0x00080070: ("Manufacturer", "LO", "text"),
-    0x00081030: ("describes_head", "LO", "head"),
-    0x0008103E: ("describes_head", "LO", "head"),
-    0x00100020: ("PatientID", "LO", "id"),
-    0x00100021: ("IssuerOfPatientID", "LO", "id"),
-    0x00180015: ("BodyPartExamined", "CS", "text"),
-    0x00180050: ("SliceThickness", "DS", "real"),
-    0x00180081: ("EchoTime", "DS", "first"),
-    0x00180082: ("InversionTime", "DS", "real"),
-    0x00180086: ("EchoNumbers", "IS", "first"),
-    0x00180088: ("SpacingBetweenSlices", "DS", "real"),
-    0x00181030: ("describes_head", "LO", "head"),
-    0x00181060: ("TriggerTime", "DS", "real"),
-    0x00181063: ("FrameTime", "DS", "real"),
-    0x00181065: ("FrameTimeVector", "DS", "reals"),
-    0x00181164: ("ImagerPixelSpacing", "DS", "reals"),
-    0x00182010: ("NominalScannedPixelSpacing", "DS", "reals"),
-    0x00189087: ("DiffusionBValue", "FD", "real"),
-    0x00189089: ("DiffusionGradientOrientation", "FD", "reals"),
-    0x00190010: ("creator_0019", "LO", "text"),
-    0x0019100C: ("b_value_siemens", "IS", "integer"),
-    0x0020000D: ("StudyInstanceUID", "UI", "id"),
-    0x0020000E: ("SeriesInstanceUID", "UI", "id"),
-    0x00200011: ("SeriesNumber", "IS", "integer"),
-    0x00200012: ("AcquisitionNumber", "IS", "integer"),
-    0x00200013: ("InstanceNumber", "IS", "integer"),
-    0x00200032: ("ImagePositionPatient", "DS", "reals"),
-    0x00200037: ("ImageOrientationPatient", "DS", "reals"),
-    0x00200100: ("TemporalPositionIdentifier", "IS", "integer"),
-    0x00280002: ("SamplesPerPixel", "US", "integer"),
-    0x00280004: ("PhotometricInterpretation", "CS", "text"),
-    0x00280006: ("PlanarConfiguration", "US", "integer"),
-    0x00280008: ("NumberOfFrames", "IS", "integer"),
-    0x00280010: ("Rows", "US", "integer"),
-    0x00280011: ("Columns", "US", "integer"),
-    0x00280030: ("PixelSpacing", "DS", "reals"),
-    0x00280034: ("PixelAspectRatio", "IS", "integers"),
-    0x00280100: ("BitsAllocated", "US", "integer"),
-    0x00280101: ("BitsStored", "US", "integer"),
-    0x00280102: ("HighBit", "US", "integer"),
-    0x00280103: ("PixelRepresentation", "US", "integer"),
-    0x00280106: ("SmallestImagePixelValue", "US", "pixel"),
-    0x00280107: ("LargestImagePixelValue", "US", "pixel"),
-    0x00280120: ("PixelPaddingValue", "US", "pixel"),
-    0x00280121: ("PixelPaddingRangeLimit", "US", "pixel"),
-    0x00280301: ("BurnedInAnnotation", "CS", "text"),
-    0x00280302: ("RecognizableVisualFeatures", "CS", "text"),
-    0x00281050: ("WindowCenter", "DS", "reals"),
-    0x00281051: ("WindowWidth", "DS", "reals"),
-    0x00281052: ("RescaleIntercept", "DS", "real"),
-    0x00281053: ("RescaleSlope", "DS", "real"),
-    0x00281101: ("has_palette", "US", "present"),
-    0x00281221: ("has_palette", "OW", "present"),
-    0x00282110: ("LossyImageCompression", "CS", "text"),
-    0x00283000: ("has_modality_lut", "SQ", "present"),
-    0x00430010: ("creator_0043", "LO", "text"),
-    0x00431039: ("b_value_ge", "IS", "first"),
-    0x00541300: ("FrameReferenceTime", "DS", "real"),
-    0x30040002: ("DoseUnits", "CS", "text"),
-    0x3004000C: ("GridFrameOffsetVector", "DS", "reals"),
-    0x3004000E: ("DoseGridScaling", "DS", "real"),
-    0x52009229: ("has_functional_groups", "SQ", "present"),
-    0x52009230: ("has_functional_groups", "SQ", "present"),
-}
 # Directory Record Sequence: only read to recognise a DICOMDIR.
 DIRECTORY_RECORDS = 0x00041220
 WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS}
-# Wanted attributes whose text may identify a patient: the privacy search gets them too.
-TEXTS = frozenset(tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "UI"))
+# Wanted attributes whose text may identify a patient: the privacy search gets them too. A private element is text where
+# its VR says so, or where VRs are implicit.
+TEXTS = PRIVATE_TAGS | {tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "SH", "UI")}
+PRIVATE_TEXT_VRS = TEXT_VRS | {""}
 PIXEL_REPRESENTATION = 0x00280103
 
 _PADDING = b" \0"
+_DECIMAL_VRS = ("DS", "FD", "FL")
 
 
 class Bad(Exception):
     """The element is present and its value is not valid for the attribute; holds nothing of the value."""
+
+
+class _Note(NamedTuple):
+    """What is special about an element: it is private, or its value is nonstandard, implausible or unusable."""
+
+    what: str  # private, creator, nonstandard, implausible or bad
+    keyword: str
+    tag: int = 0  # of private elements alone
+    value: object = None
 
 
 def interpret(
@@ -150,24 +84,27 @@ def interpret(
     """
     form = little, _is_signed(values, little)
     if not runs or singles is None:
-        facts, bad = _interpret_all(values, form)
+        facts, notes = _interpret_all(values, form)
     else:
-        facts, bad = _interpret_all(singles, form)
+        facts, notes = _interpret_all(singles, form)
         for run in runs:
             meaning = run.meanings.get(form)
             if meaning is None:
-                run_facts, run_bad = _interpret_all(run.values, form)
-                meaning = run.meanings[form] = run_facts, frozenset(run_bad)
+                run_facts, run_notes = _interpret_all(run.values, form)
+                meaning = run.meanings[form] = run_facts, tuple(run_notes)
             facts.update(meaning[0])
-            bad.update(meaning[1])
-    _replace_private_b_values(facts)
-    return facts, frozenset(bad)
+            notes += meaning[1]
+    maker = facts.pop("Manufacturer", "")
+    for note in notes:
+        if note.what != "creator":
+            return facts, _apply(notes, facts, str(maker))
+    return facts, frozenset()
 
 
-def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, object], set[str]]:
-    """Return attributes by keyword, and unusable keywords; `form` is (little endian, pixels are signed)."""
+def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, object], list[_Note]]:
+    """Return attributes by keyword, and notes; `form` is (little endian, pixels are signed)."""
     facts: dict[str, object] = {}
-    bad: set[str] = set()
+    notes: list[_Note] = []
     cache = _CACHE[form]
     cached = cache.get
     for item in values.items():
@@ -182,41 +119,37 @@ def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, o
         keyword, content = meaning
         if keyword:
             facts[keyword] = content
-        elif content:
-            bad.add(cast(str, content))
-    return facts, bad
+        elif content is not None:
+            notes.append(content)  # type: ignore[arg-type]
+    return facts, notes
 
 
-# Private elements that hold a b-value where Diffusion b-value (0018,9087) is missing: key of the value, key of its
-# private creator, the name of that creator, and the beginning of Manufacturer (0008,0070).
-_PRIVATE_B_VALUES = (
-    ("b_value_siemens", "creator_0019", "SIEMENS MR HEADER", "SIEMENS"),
-    ("b_value_ge", "creator_0043", "GEMS_PARM_01", "GE MEDICAL"),
-)
-_MAX_B_VALUE = 100_000  # s/mm2
-_GE_OFFSET = 1_000_000_000  # added by newer GE software
-
-
-def _replace_private_b_values(facts: dict[str, object]) -> None:
-    """Replace the private elements among the facts by DiffusionBValue, if they hold a valid b-value.
-
-    A private element belongs to its private creator (PS3.5 7.8.1). Some archives remove the creator but not the
-    element: then Manufacturer (0008,0070) decides. A creator of another name always rules the element out.
-    """
-    manufacturer = str(facts.pop("Manufacturer", "")).upper()
-    for name, creator, owner, prefix in _PRIVATE_B_VALUES:
-        value, private_creator = facts.pop(name, None), facts.pop(creator, "")
-        if value is None or "DiffusionBValue" in facts or facts.get("Modality") != "MR":
-            continue
-        number = float(cast(float, value))
-        number -= _GE_OFFSET if owner == "GEMS_PARM_01" and number >= _GE_OFFSET else 0
-        is_owner = private_creator == owner or (not private_creator and manufacturer.startswith(prefix))
-        if is_owner and 0 <= number <= _MAX_B_VALUE:
-            facts["DiffusionBValue"] = number
+def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> frozenset[str]:
+    """Add to the facts what the notes hold, and what is wrong with numbers; return the keywords of unusable values."""
+    private = {note.tag: note.value for note in notes if note.tag}
+    of_private = private_values.add_diffusion(facts, private, maker.upper()) if private else None
+    if of_private is None and len(private) == len(notes):
+        return frozenset()
+    found: dict[str, set[str]] = {"bad": set(), "nonstandard": set(), "implausible": set()}
+    for note in notes:
+        if not note.tag:
+            found[note.what].add(note.keyword)
+        if note.what == "nonstandard":
+            facts[note.keyword] = note.value
+    unreadable, implausible = of_private or ("", "")
+    keywords = {
+        "unreadable_numbers": found["bad"] & attribute_table.NUMBERS | {unreadable},
+        "nonstandard_numbers": found["nonstandard"],
+        "implausible_numbers": found["implausible"] | {implausible},
+    }
+    for name, group in keywords.items():
+        if group - {""}:
+            facts[name] = sorted(group - {""})
+    return frozenset(found["bad"])
 
 
 # Cache of interpreted elements: most values are the same in each file of a series. The result is (keyword, value),
-# ("", keyword) where the value is unusable, and ("", "") where the element is unwanted or empty.
+# ("", note) where something is special about the element, and ("", None) where it is unwanted or empty.
 _CACHE: dict[tuple[bool, bool], dict[tuple[int, tuple[str, bytes | None]], tuple[str, object]]] = {
     (little, signed): {} for little in (False, True) for signed in (False, True)
 }
@@ -227,21 +160,51 @@ _MAX_CACHED_VALUE = 64  # bytes; longer values seldom repeat
 def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: bool) -> tuple[str, object]:
     row = ATTRIBUTES.get(tag)
     if row is None:
-        return "", ""
-    keyword, standard_vr, form = row
+        return "", None
+    keyword, _, form = row
     if form == "present":
         return keyword, True
     if value == b"":
-        return "", ""
+        return "", None
+    if tag in PRIVATE_TAGS:
+        content = _value_of(row, vr, value, little, signed)
+        if isinstance(content, _Note):
+            content = content.value
+        return "", _Note("creator" if keyword == CREATOR else "private", keyword, tag, content)
+    if form in sequence_values.FORMS:
+        # Within the items, malformed values count as absent: what they hold describes, and places no frame of a stack.
+        content = sequence_values.FORMS[form](value, little) if value is not None else None
+        return (keyword, content) if content is not None else ("", None)
+    content = _value_of(row, vr, value, little, signed)
+    if isinstance(content, _Note):
+        return "", content
+    if content is None:
+        return "", None
+    first = content[0] if isinstance(content, list) else content
+    if isinstance(first, float) and not is_plausible(keyword, first):
+        return "", _Note("implausible", keyword)
+    return keyword, content
+
+
+def _value_of(row: tuple[str, str, str], vr: str, value: bytes | None, little: bool, signed: bool) -> object:
+    """Return the value of an element, None where it is empty, or a note where it is unusable or nonstandard."""
+    keyword, standard_vr, form = row
     if value is None:
-        return "", keyword
+        return _Note("bad", keyword)
     if vr == "" or vr == "UN":
         vr = standard_vr
     try:
-        content = _FORMS[form](value, vr, little, signed)
+        return _FORMS[form](value, vr, little, signed)
     except (Bad, ValueError, OverflowError):
-        return "", keyword
-    return (keyword, content) if content is not None else ("", "")
+        pass
+    if vr in STRING_VRS and standard_vr in _DECIMAL_VRS and len(value) <= MAX_TEXT:
+        numbers = read_nonstandard(value.decode("latin-1").split("\\"), keyword)
+        single = numbers[0] if numbers is not None and (form == "first" or len(numbers) == 1) else None
+        meant = numbers if form == "reals" else single
+        if meant is not None:
+            first = numbers[0] if numbers else 0.0
+            return _Note("nonstandard" if is_plausible(keyword, first) else "implausible", keyword, value=meant)
+    return _Note("bad", keyword)
 
 
 def _is_signed(values: dict[int, tuple[str, bytes | None]], little: bool) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from dicomzarr.dicom.vr import (
     EXPLICIT,
@@ -40,8 +41,8 @@ class Run:
     last: int  # tag of the last element
     values: dict[int, tuple[str, bytes | None]]
     texts: list[tuple[str, bytes]]
-    # Attributes and unusable keywords that `attributes.interpret` returned, by (little endian, pixels are signed).
-    meanings: dict[tuple[bool, bool], tuple[dict[str, object], frozenset[str]]] = field(default_factory=dict)
+    # What `attributes.interpret` made of the values, by (little endian, pixels are signed).
+    meanings: dict[tuple[bool, bool], tuple[dict[str, object], tuple[Any, ...]]] = field(default_factory=dict)
 
     @property
     def elements(self) -> int:

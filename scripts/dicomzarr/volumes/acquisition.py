@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicomzarr.volumes import geometry
+from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, VELOCITY
 from dicomzarr.volumes.model import Frame
-
-B_VECTOR: Final = ("b_vector_x", "b_vector_y", "b_vector_z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +30,23 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("echo_time_ms", ("echo_time_ms",), 1e-3),
     Fact("b_value", ("b_value",), 1e-3),
     Fact("b_vector", B_VECTOR, 1e-4),
+    Fact("b_vector_of_image", B_VECTOR_OF_IMAGE, 1e-4),
     Fact("inversion_time_ms", ("inversion_time_ms",), 1e-3),
     Fact("flip_angle_deg", ("flip_angle_deg",), 1e-3),
+    Fact("velocity_max_cm_s", ("velocity_max_cm_s",), 1e-3),
+    Fact("velocity_vector", VELOCITY, 1e-4),
     Fact("cardiac_phase_percent", ("cardiac_phase_percent",), 1e-3, may_count=True),
+    Fact("respiratory_phase_percent", ("respiratory_phase_percent",), 1e-3, may_count=True),
+    Fact("kvp", ("kvp",), 1e-3),
+    Fact("monoenergetic_kev", ("monoenergetic_kev",), 1e-3),
+    # Numbers of the vectors of Nuclear Medicine (PS3.3 C.8.4.8).
+    *(
+        Fact(name, (name,), 1e-6, may_count=True)
+        for name in (
+            *("energy_window", "detector", "phase", "rotation", "rr_interval", "time_slot"),
+            *("angular_view", "time_slice"),
+        )
+    ),
 )
 # Largest value that a fact with the form of a counter may have; above it may be a date, and becomes a rank.
 LARGEST_COUNT: Final = 99_999
@@ -43,7 +56,17 @@ Class = tuple[Value, ...]
 
 
 def value_of(frame: Frame, fact: Fact) -> Value:
-    """Return the value of a fact, or None where the frame lacks it."""
+    """Return the value of a fact, or None where the frame lacks it.
+
+    Parameters
+    ----------
+    frame : Frame
+    fact : Fact
+
+    Returns
+    -------
+    tuple of float, or None
+    """
     try:
         return tuple(frame.causes[key] for key in fact.keys)
     except KeyError:
@@ -81,12 +104,32 @@ def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
 
 
 def are_compatible(classes: Sequence[Class]) -> bool:
-    """Return whether classes differ only in facts that some of them lack."""
+    """Return whether classes differ only in facts that some of them lack.
+
+    Parameters
+    ----------
+    classes : sequence of tuple
+        Keys of `classes_of`.
+
+    Returns
+    -------
+    bool
+    """
     return all(len({value for value in column if value is not None}) <= 1 for column in zip(*classes, strict=True))
 
 
 def order_of(key: Class) -> tuple[tuple[float, ...], ...]:
-    """Return the sort key of a class along `t`: fact by fact, unknown values first."""
+    """Return the sort key of a class along `t`: fact by fact, unknown values first.
+
+    Parameters
+    ----------
+    key : tuple
+        A key of `classes_of`.
+
+    Returns
+    -------
+    tuple
+    """
     return tuple(() if value is None else value for value in key)
 
 

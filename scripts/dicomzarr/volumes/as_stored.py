@@ -25,7 +25,16 @@ _TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
 
 
 def is_segmentation(frame: Frame) -> bool:
-    """Return whether a frame belongs to a segmentation."""
+    """Return whether a frame belongs to a segmentation.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    bool
+    """
     return frame.modality == "SEG" or frame.sop_class_uid in sop_classes.SEGMENTATIONS
 
 
@@ -136,18 +145,14 @@ def array_of_file(frames: list[Frame]) -> Volume:
     flags = ("unplaced_tiles",) if first.modality == "SM" else ()
     kind = "tiles" if flags else "cine" if first.modality in CINE or "frame_time_s" in first.causes else "frames"
     kind = kind_of_object(first) or kind
-    sorted_by = [key for key in ("frame_time_s", "frame") if key != "frame_time_s" or _all_have(frames, key)]
-    axis = t_values([frames], sorted_by)
+    times = [key for key in ("frame_time_s", "slice_number") if all(key in frame.causes for frame in frames)]
+    axis = t_values([frames], [*times, "frame"])
     means, rows = axis.means, axis.rows
     if not axis.are_distinct or not means:
         numbers = [(float(index),) for index in range(count)]
         means, rows = ["frame"], list(numbers)
     why = f"{count} frames of one image without positions, in stored order"
     return _on_t(frames, name, kind, means, rows, why, flags)
-
-
-def _all_have(frames: Sequence[Frame], key: str) -> bool:
-    return all(key in frame.causes for frame in frames)
 
 
 _TILE_MEANS: Final = ("segment_number", "row_offset", "column_offset", "focal_plane", "optical_path")
@@ -189,5 +194,14 @@ def _on_t(
 
 
 def in_order(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames of one multi-frame image, or of the files that are its parts, in the order of the image."""
+    """Return the frames of one multi-frame image, or of the files that are its parts, in the order of the image.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    list of Frame
+    """
     return sorted(frames, key=lambda frame: (frame.concatenation_offset, identity(frame)))

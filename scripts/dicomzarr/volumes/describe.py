@@ -14,7 +14,16 @@ from dicomzarr.volumes.slices import Slices, has_geometry
 
 
 def kind_of_object(frame: Frame) -> str:
-    """Return `dose` or `parametric_map` for frames of these objects, whatever their shape; empty for all others."""
+    """Return `dose` or `parametric_map` for frames of these objects, whatever their shape; empty for all others.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    str
+    """
     if frame.sop_class_uid == sop_classes.RT_DOSE or frame.modality == "RTDOSE":
         return "dose"
     return "parametric_map" if frame.sop_class_uid == sop_classes.PARAMETRIC_MAP else ""

@@ -107,21 +107,19 @@ def dot(a: Sequence[float], b: Sequence[float]) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def cosine_tolerance(orientation: Sequence[float]) -> float:
-    """Return the largest departure from unit length and orthogonality that the digits of six cosines explain.
+def _may_be_unit(vector: Sequence[float], digit: float) -> bool:
+    """Return whether a vector has unit length, or a unit vector has it as its rounded form."""
+    if abs(math.sqrt(dot(vector, vector)) - 1) <= COSINE_TOLERANCE:
+        return True
+    least = math.fsum(max(0.0, abs(c) - digit / 2) ** 2 for c in vector)
+    most = math.fsum((abs(c) + digit / 2) ** 2 for c in vector)
+    return least <= 1 <= most
 
-    Parameters
-    ----------
-    orientation : sequence of 6 float
-        Row cosines, then column cosines; no unit.
 
-    Returns
-    -------
-    float
-        `COSINE_TOLERANCE`, or more where the cosines are written with one or two decimals.
-    """
-    # Half a digit on each of three cosines moves a unit vector by up to half of sqrt(3) digits, on both vectors.
-    return max(COSINE_TOLERANCE, math.sqrt(3) * rounding.last_digit(orientation))
+def _may_be_orthogonal(a: Sequence[float], b: Sequence[float], digit: float) -> bool:
+    """Return whether vectors are orthogonal as far as their digits tell."""
+    rounding_error = digit / 2 * math.fsum(map(abs, (*a, *b)))
+    return abs(dot(a, b)) <= max(COSINE_TOLERANCE, rounding_error)
 
 
 def slice_normal(orientation: Sequence[float]) -> Vector:
@@ -140,7 +138,8 @@ def slice_normal(orientation: Sequence[float]) -> Vector:
     Raises
     ------
     GeometryError
-        If the six cosines are not two orthogonal unit vectors within the tolerance.
+        If the six cosines are not two orthogonal unit vectors within `COSINE_TOLERANCE`, nor such vectors rounded to
+        the decimals with which they are written.
 
     References
     ----------
@@ -148,11 +147,11 @@ def slice_normal(orientation: Sequence[float]) -> Vector:
     """
     if len(orientation) != 6 or not all(math.isfinite(c) for c in orientation):
         raise GeometryError("Image Orientation (Patient) (0020,0037): six finite cosines needed")
-    tolerance = cosine_tolerance(orientation)
+    digit = rounding.last_digit(orientation)
     row, column = orientation[:3], orientation[3:]
-    if abs(math.sqrt(dot(row, row)) - 1) > tolerance or abs(math.sqrt(dot(column, column)) - 1) > tolerance:
+    if not _may_be_unit(row, digit) or not _may_be_unit(column, digit):
         raise GeometryError("Image Orientation (Patient) (0020,0037): unit vectors needed")
-    if abs(dot(row, column)) > tolerance:
+    if not _may_be_orthogonal(row, column, digit):
         raise GeometryError("Image Orientation (Patient) (0020,0037): orthogonal vectors needed")
     normal = (
         row[1] * column[2] - row[2] * column[1],

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 from dicomzarr.dicom import sop_classes
 
+# Complex Image Component (0008,9208), lower case (PS3.3 C.8.13.3.1.1).
+COMPONENTS: Final = frozenset({"magnitude", "phase", "real", "imaginary", "mixed"})
 # Component of a complex image: the same anatomy, another quantity.
 _PARTS: Final = {
     "M": "magnitude",
@@ -30,8 +32,10 @@ _DIFFUSION: Final = {"ADC", "EADC", "FA", "COLFA", "TRACE", "TRACEW", "ISOTROPIC
 _DIXON: Final = {"WATER", "FAT", "IN_PHASE", "OUT_PHASE"}
 _PERFUSION: Final = {"CBF", "CBV", "MTT", "TTP", "TMAX"}
 _MAPS: Final = {"T1_MAP", "T2_MAP", "T2STAR_MAP", "R2_MAP", "R2STAR_MAP", "UNI", "INV1", "INV2", "SWI"}
+# Maps made of phases: no phase image of the plain signal, and not each other.
+_FIELDS: Final = {"FIELD_MAP", "B1_MAP", "VELOCITY_MAP", "PHASE_MAP", "PHASE_DIFFERENCE"}
 _DERIVED: Final = {"MIP", "MINIP", "MPR", "PROJECTION", "MEAN", "MEDIAN", "STDEV", "ADDITION", "SUBTRACTION", "MASK"}
-_CONTRASTS: Final = frozenset(_DIFFUSION | _DIXON | _PERFUSION | _MAPS | _DERIVED)
+_CONTRASTS: Final = frozenset(_DIFFUSION | _DIXON | _PERFUSION | _MAPS | _DERIVED | _FIELDS)
 _SYNONYMS: Final = {
     "W": "WATER",
     "F": "FAT",
@@ -41,12 +45,21 @@ _SYNONYMS: Final = {
     "OPPOSED_PHASE": "OUT_PHASE",
     "RCBF": "CBF",
     "RCBV": "CBV",
-    "PROJECTION IMAGE": "PROJECTION",
+    "PROJECTION_IMAGE": "PROJECTION",
+    "VELOCITY": "VELOCITY_MAP",
+    "B0_MAP": "FIELD_MAP",
+    "B0MAP": "FIELD_MAP",
+    "FIELDMAP": "FIELD_MAP",
+    "FIELDMAPHZ": "FIELD_MAP",
+    "B1MAP": "B1_MAP",
+    "PHASE_DIFF": "PHASE_DIFFERENCE",
+    "T2*_MAP": "T2STAR_MAP",
+    "R2*_MAP": "R2STAR_MAP",
     "MAX_IP": "MIP",
     "MIN_IP": "MINIP",
 }
 _LOCALIZERS: Final = frozenset({"LOCALIZER", "SCOUT", "LOCALISER"})
-_MOSAICS: Final = frozenset({"MOSAIC", "VFRAME"})
+MOSAICS: Final = frozenset({"MOSAIC", "VFRAME"})
 
 
 class KindOfImage(NamedTuple):
@@ -94,11 +107,14 @@ def kind_of_image(image_type: tuple[str, ...], sop_class_uid: str = "") -> KindO
     parts = {_PARTS[word] for word in words if word in _PARTS}
     # Philips names the component and the technique in one word: M_FFE, PHASE_MAP ...
     parts |= {_PARTS[word[0]] for word in words if word[1:] in ("_FFE", "_SE", "_IR", "_PCA", "_B0", "_B1")}
-    plain = {_SYNONYMS.get(word, word) for word in words}
+    underscored = [word.replace(" ", "_") for word in words]
+    plain = {_SYNONYMS.get(word, word) for word in underscored}
+    # Philips writes B0 for a field map as the third value, and as the fourth the word for its technique.
+    plain |= {"FIELD_MAP"} if words[:1] == ["B0"] else set()
     return KindOfImage(
         origin=origin,
         part="+".join(sorted(parts)),
         contrast="+".join(sorted(plain & _CONTRASTS)),
         localizer="localizer" if plain & _LOCALIZERS else "",
-        sheet="mosaic" if plain & _MOSAICS else "",
+        sheet="mosaic" if plain & MOSAICS else "",
     )

@@ -14,9 +14,10 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from dicomzarr.dicom.facts import ImageFacts, Vector
-from dicomzarr.dicom.header_values import FARTHEST_MM
+from dicomzarr.dicom.facts import Cosines, ImageFacts, Vector
+from dicomzarr.dicom.header_values import FARTHEST_MM, cosines_of, value_of
 from dicomzarr.volumes import geometry
+from dicomzarr.volumes.private_elements import private_value
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -48,10 +49,10 @@ def read_mosaic(header: Dataset, facts: ImageFacts, rows: int, columns: int) -> 
         ``step_lps``: from a tile to the next, mm; or ``positions_lps``, of each tile. Each only where it is known.
         None where the grid of the tiles is not known.
     """
-    csa = _csa(_private(header, 0x0029, 0x10, "SIEMENS CSA HEADER", "SIEMENS"))
-    tiles = _whole(_private(header, 0x0019, 0x0A, "SIEMENS MR HEADER", "SIEMENS"))
+    csa = _csa(private_value(header, 0x0029, 0x10, "SIEMENS CSA HEADER", "SIEMENS"))
+    tiles = _whole(private_value(header, 0x0019, 0x0A, "SIEMENS MR HEADER", "SIEMENS"))
     tiles = tiles or _whole(csa.get("NumberOfImagesInMosaic"))
-    uih = _whole(_private(header, 0x0065, 0x50, "Image Private Header", "UIH"))
+    uih = _whole(private_value(header, 0x0065, 0x50, "Image Private Header", "UIH"))
     across = math.isqrt((tiles or uih or 1) - 1) + 1 if tiles or uih else _by_matrix(header, rows, columns)
     if across is None or across < 2 or rows % across or columns % across:
         return None
@@ -79,6 +80,40 @@ def read_mosaic(header: Dataset, facts: ImageFacts, rows: int, columns: int) -> 
     return layout
 
 
+def place_of_first_tile(
+    header: Dataset, facts: ImageFacts, layout: Mapping[str, object]
+) -> tuple[Vector | None, Cosines | None]:
+    """Return where the first tile of a sheet lies, for a sheet that has no position of its own.
+
+    United Imaging writes position and orientation of each tile in the items of (0065,1051).
+
+    Parameters
+    ----------
+    header : pydicom Dataset
+        The header without pixel data.
+    facts : ImageFacts
+        What the index holds of it.
+    layout : mapping
+        Of `read_mosaic`.
+
+    Returns
+    -------
+    position : tuple of 3 float, or None
+        Centre of the first voxel, mm, LPS.
+    orientation : tuple of 6 float, or None
+        Row cosines, then column cosines, of the sheet, else of its first tile.
+    """
+    positions = layout.get("positions_lps")
+    if not isinstance(positions, list) or not positions:
+        return None, None
+    orientation = cosines_of(facts.get("ImageOrientationPatient"))
+    if orientation is None:
+        items = private_value(header, 0x0065, 0x51, "Image Private Header", "UIH")
+        orientation = cosines_of(value_of(items[0], "ImageOrientationPatient"))
+    x, y, z = positions[0]
+    return (None, None) if orientation is None else ((x, y, z), orientation)
+
+
 def _first_position(facts: ImageFacts, more_rows: int, more_columns: int) -> Vector | None:
     """Return the position of the first tile, mm, LPS; the sheet has `more_rows` and `more_columns` more than a tile."""
     position, cosines, spacing = (
@@ -103,7 +138,7 @@ def _along_normal(vector: list[float], facts: ImageFacts) -> bool:
 
 def _by_matrix(header: Dataset, rows: int, columns: int) -> int | None:
     """Return the number of tiles in a row, from AcquisitionMatrixText (0051,100B), such as ``80*80`` or ``64p*64``."""
-    value = _private(header, 0x0051, 0x0B, "SIEMENS MR HEADER", "SIEMENS")
+    value = private_value(header, 0x0051, 0x0B, "SIEMENS MR HEADER", "SIEMENS")
     parts = value.replace("p", "").replace("s", "").split("*") if isinstance(value, str) else []
     sizes = [_whole(part, 65535) for part in parts]
     if len(sizes) != 2 or sizes[0] is None or sizes[1] is None:
@@ -119,7 +154,7 @@ def _by_matrix(header: Dataset, rows: int, columns: int) -> int | None:
 
 def _uih_positions(header: Dataset, tiles: int) -> list[list[float]] | None:
     """Return the position of each tile, mm, LPS, from the sequence (0065,1051), where it has one item per tile."""
-    items = _private(header, 0x0065, 0x51, "Image Private Header", "UIH")
+    items = private_value(header, 0x0065, 0x51, "Image Private Header", "UIH")
     try:
         positions = [_reals(item.get("ImagePositionPatient"), 3) for item in items]
     except Exception:  # what pydicom cannot convert counts as unknown
@@ -127,25 +162,6 @@ def _uih_positions(header: Dataset, tiles: int) -> list[list[float]] | None:
     if len(positions) != tiles or any(position is None for position in positions):
         return None
     return [_rounded(position) for position in positions if position]
-
-
-def _private(header: Dataset, group: int, element: int, creator: str, maker: str) -> Any:
-    """Return the value of a private element of a creator (PS3.5 7.8.1), or None.
-
-    Some archives remove private creators and leave the elements. If the group has no creator, an element of block 10
-    is taken where Manufacturer (0008,0070) begins with `maker`.
-    """
-    try:
-        blocks = [(n, str(header[group, n].value).strip()) for n in range(0x10, 0x100) if (group, n) in header]
-        for block, owner in blocks:
-            if owner == creator and (group, block << 8 | element) in header:
-                return header[group, block << 8 | element].value
-        plain = (group, 0x1000 | element)
-        if not blocks and plain in header and str(header.get("Manufacturer", "")).upper().startswith(maker):
-            return header[plain].value
-    except Exception:  # whatever pydicom cannot read counts as unknown
-        return None
-    return None
 
 
 def _whole(value: Any, most: int = MOST_TILES) -> int | None:

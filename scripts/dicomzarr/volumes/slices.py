@@ -20,6 +20,8 @@ Points = NDArray[np.float64]
 # Largest distance of slice origins from their common line, in pixels, or in mm where the pixel spacing is unknown.
 IN_PLANE_PIXELS: Final = 0.01
 IN_PLANE_MM: Final = 0.01
+# Positions that differ by at most this are equal but for binary fractions, mm.
+EXACT_MM: Final = 1e-6
 # In exact numbers, half a digit is half a digit; in binary ones, a little more.
 _BINARY: Final = 1e-7
 
@@ -67,14 +69,32 @@ def _normal(orientation: Cosines) -> Vector:
 
 
 def depth(frame: Frame) -> float:
-    """Return the depth of a frame along its own normal, mm, rounded to a nanometre."""
+    """Return the depth of a frame along its own normal, mm, rounded to a nanometre.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    float
+    """
     if frame.orientation is None or frame.position is None:
         raise ValueError("a frame without geometry has no depth")
     return round(geometry.dot(frame.position, _normal(frame.orientation)), 6) + 0.0
 
 
 def has_geometry(frame: Frame) -> bool:
-    """Return whether a frame has a position and an orientation."""
+    """Return whether a frame has a position and an orientation.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    bool
+    """
     return frame.position is not None and geometry.is_plane(frame.orientation)
 
 
@@ -94,12 +114,30 @@ def last_digit(frames: Sequence[Frame]) -> float:
 
 
 def points_of(frames: Sequence[Frame]) -> Points:
-    """Return the positions of frames, mm, LPS, shape (n, 3)."""
+    """Return the positions of frames, mm, LPS, shape (n, 3).
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 3)
+    """
     return np.array([frame.position for frame in frames], dtype=np.float64).reshape(-1, 3)
 
 
 def near_mm(frame: Frame) -> float:
-    """Return the largest distance of a slice's origin from the line of origins, mm."""
+    """Return the largest distance of a slice's origin from the line of origins, mm.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    float
+    """
     spacing = frame.pixel_spacing
     return max(IN_PLANE_PIXELS * min(spacing), geometry.SAME_POSITION_MM) if spacing else IN_PLANE_MM
 
@@ -168,10 +206,10 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
     depths = tuple(depth(frame) for frame in frames)
     along = geometry.along(points, geometry.slice_normal(orientation))
     rows, columns = geometry.along(points, orientation[:3]), geometry.along(points, orientation[3:])
-    shear = geometry.shear(rows, columns, along, near_mm(first))
+    shear = geometry.shear(rows, columns, along, max(near_mm(first), 2 * digit))
     regular = geometry.regularity(depths, tolerance)
     floor = tilt_floor_deg(orientation, digit, depths[-1] - depths[0])
-    if shear is None or regular.kind not in ("single", "uniform"):
+    if shear is None or regular.kind not in ("single", "uniform") or (digit and not _is_exact(points)):
         rounded = _rounded(points, depths, orientation, digit, tolerance)
         if rounded is not None:
             return rounded
@@ -179,6 +217,12 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
         return Slices(points, depths, "irregular", is_tilted=True)
     tilted = len(frames) > 1 and shear.angle_deg > floor
     return Slices(points, depths, regular.kind, regular.step, regular.missing, tilted)
+
+
+def _is_exact(points: Points) -> bool:
+    """Return whether slices lie where a line from the first to the last one has them, but for binary fractions."""
+    share = np.linspace(0.0, 1.0, len(points))[:, None]
+    return bool((np.abs(points[0] + share * (points[-1] - points[0]) - points) <= EXACT_MM).all())
 
 
 def tilt_floor_deg(orientation: Sequence[float], digit: float, extent_mm: float) -> float:
@@ -234,5 +278,6 @@ def _rounded(
         tilted = angle > tilt_floor_deg(orientation, digit, depths[-1] - depths[0])
         kind: Literal["gap", "uniform"] = "gap" if missing else "uniform"
         spacing = round(rise if tilted else length, geometry.DECIMALS)
-        return Slices(points, tuple(depths), kind, spacing, missing, tilted, fit)
+        exact = fit.error_mm <= EXACT_MM
+        return Slices(points, tuple(depths), kind, spacing, missing, tilted, None if exact else fit)
     return None

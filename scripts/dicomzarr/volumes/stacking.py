@@ -186,10 +186,19 @@ def _volumes(group: _Group, tolerance: float) -> list[Volume]:
         parts = [part for sheet in _sheets(group.frames, scale) for part in _parts(sheet, scale)]
     else:
         parts = _parts(group.frames, scale)
-    sets = [_joined(members) for members in _coinciding(parts, max(near_mm(group.frames[0]), scale.digit * 1.01))]
-    arrays = [array for joined in sets for array in joined]
-    complete = max((len(array.stack.grid) for array in arrays if not array.stack.is_doubtful), default=0)
-    return [_volume(array, group, arrays, complete) for array in arrays]
+    near = max(near_mm(group.frames[0]), scale.digit * 1.01)
+    arrays = [array for members in _coinciding(parts, near) for array in _joined(members)]
+    largest = max(arrays, key=lambda array: (len(array.stack.grid), len(array.stack.grid[0])))
+    return [_volume(array, group, arrays, _lacks_slices(array, largest, near)) for array in arrays]
+
+
+def _lacks_slices(array: _Array, largest: _Array, near: float) -> bool:
+    """Return whether the slices of an array are some of those of the largest one, which has more of them."""
+    depths, others = np.array(array.stack.slices.depths), np.array(largest.stack.slices.depths)
+    if array.stack.is_doubtful or len(depths) == len(others):
+        return False
+    after = np.searchsorted(others, depths - near)
+    return bool((np.abs(others[np.minimum(after, len(others) - 1)] - depths) <= near).all())
 
 
 def _sheets(frames: Sequence[Frame], scale: Scale) -> list[list[Frame]]:
@@ -286,15 +295,14 @@ def _order_within(stack: Stack) -> tuple[Any, ...]:
     return (*values, *identity(min(stack.frames, key=identity))) if values else identity(stack.grid[0][0])
 
 
-def _volume(array: _Array, group: _Group, arrays: Sequence[_Array], complete: int) -> Volume:
+def _volume(array: _Array, group: _Group, arrays: Sequence[_Array], lacks_slices: bool) -> Volume:
     """Return the volume of an array of a group."""
     stack, axis = array.stack, array.axis
     slices, times = len(stack.grid), len(stack.grid[0])
     kind = "volume" if slices > 1 else "frames" if times > 1 else "image"
     kind = "mosaic" if group.kind.mosaic else kind_of_object(stack.grid[0][0]) or kind
     flags = set(stack.flags)
-    if slices == complete or len(arrays) == 1:
-        flags.discard("incomplete_grid")
+    flags |= {"incomplete_grid"} if lacks_slices else set()
     flags |= {"mosaic"} if group.kind.mosaic else set()
     flags |= {"t_order_only"} if axis and axis.order_only else set()
     split_by, labels = list(group.split_by), list(array.labels)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from statistics import median
 from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.slices import Slices, cells_of, near_mm, points_of, slices_of
+from dicomzarr.volumes.slices import Slices, cells_of, depth, near_mm, points_of, slices_of
 from dicomzarr.volumes.t_axis import CAUSES, FullGrid, sort_along_t
 
 Cells = list[list[Frame]]
@@ -76,24 +77,68 @@ class Scale:
 
 
 def identity(frame: Frame) -> tuple[str, str, int, int]:
-    """Return the sort key of a frame: the data alone; the index of the file decides between equal files only."""
+    """Return the sort key of a frame: the data alone; the index of the file decides between equal files only.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    tuple
+    """
     return (frame.sop_instance_uid, frame.content, frame.number, frame.source)
 
 
 def name_of(frame: Frame) -> str:
-    """Return a discriminator that only this frame has."""
+    """Return a discriminator that only this frame has.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    str
+    """
     return f"instance={frame.sop_instance_uid or frame.content}#{frame.number}"
 
 
+def _cause(name: str) -> Callable[[Sequence[Frame]], list[Hashable]]:
+    return lambda frames: [frame.causes.get(name) for frame in frames]
+
+
+def _passes(frames: Sequence[Frame]) -> list[Hashable]:
+    """Return the number of the pass through the stack to which each frame belongs, if Instance Numbers run so.
+
+    A pass ends where the depth turns back. Without a number in each frame, all belong to one pass.
+    """
+    if any("instance_number" not in frame.causes for frame in frames):
+        return [0] * len(frames)
+    order = sorted(range(len(frames)), key=lambda i: frames[i].causes["instance_number"])
+    return list(_by_runs([depth(frames[i]) for i in order], order))
+
+
+def _by_runs(depths: list[float], order: list[int]) -> list[int]:
+    """Return the run of rising or of falling depths to which each frame belongs, whichever makes fewer runs."""
+    runs = [list(accumulate([0] + [int(b <= a) for a, b in pairwise(way)])) for way in (depths, [-d for d in depths])]
+    best = min(runs, key=lambda run: run[-1])
+    number = [0] * len(order)
+    for index, run in zip(order, best, strict=True):
+        number[index] = run
+    return number
+
+
 # What may part the stacks of a series, in the order in which it is tried.
-_PARTERS: Final[tuple[tuple[str, Callable[[Frame], Hashable]], ...]] = (
-    ("acquisition_number", lambda frame: frame.causes.get("acquisition_number")),
-    ("temporal_position", lambda frame: frame.causes.get("temporal_position")),
-    ("image_type", lambda frame: frame.image_type),
-    ("trigger_time_ms", lambda frame: frame.causes.get("trigger_time_ms")),
-    ("acquisition_time_s", lambda frame: frame.causes.get("acquisition_time_s")),
-    ("series_number", lambda frame: frame.causes.get("series_number")),
-    ("file", lambda frame: frame.source if frame.frames_in_file > 1 else -1),
+_PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
+    ("acquisition_number", _cause("acquisition_number")),
+    ("temporal_position", _cause("temporal_position")),
+    ("image_type", lambda frames: [frame.image_type for frame in frames]),
+    ("trigger_time_ms", _cause("trigger_time_ms")),
+    ("acquisition_time_s", _cause("acquisition_time_s")),
+    ("series_number", _cause("series_number")),
+    ("file", lambda frames: [frame.source if frame.frames_in_file > 1 else -1 for frame in frames]),
+    ("pass", _passes),
 )
 
 
@@ -113,23 +158,46 @@ def arrange(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
     """
     best = _on_lines(frames, scale)
     doubts = _doubts(best)
-    for name, value_of in _PARTERS:
-        if not any(doubts[:4]):
+    woven = _by_image_type(frames, scale) if len(best) == 1 and len(best[0].grid[0]) == 1 else None
+    if woven is not None:
+        return woven
+    for name, values_of in _PARTERS:
+        if not any(doubts[:5]) and len(best) == 1:
             break
+        values = values_of(frames)
         parts: dict[Hashable, list[Frame]] = {}
-        for frame in frames:
-            parts.setdefault(value_of(frame), []).append(frame)
+        for frame, value in zip(frames, values, strict=True):
+            parts.setdefault(value, []).append(frame)
         if not 2 <= len(parts) <= len(frames) // 2:
             continue
         parted = [
             replace(stack, sorted_by=(*stack.sorted_by, name), split_by=(*stack.split_by, name), why=stack.why + why)
             for why in [f", parted by {name}"]
-            for part in parts.values()
-            for stack in _labelled(_on_lines(part, scale), name, value_of(part[0]))
+            for value, part in parts.items()
+            for stack in _labelled(_on_lines(part, scale), name, value)
         ]
         if _doubts(parted) < doubts:
             best, doubts = parted, _doubts(parted)
     return best
+
+
+def _by_image_type(frames: Sequence[Frame], scale: Scale) -> list[Stack] | None:
+    """Return interleaved stacks of two or three Image Types (0008,0008), each even by itself; else None.
+
+    A remark in Image Type does not part slices that follow each other: it parts only what would be woven.
+    """
+    types: dict[tuple[str, ...], list[Frame]] = {}
+    for frame in frames:
+        types.setdefault(frame.image_type, []).append(frame)
+    if not 2 <= len(types) <= 3 or min(map(len, types.values())) < 3:
+        return None
+    stacks = [stack for part in types.values() for stack in _on_lines(part, scale)]
+    if len(stacks) != len(types) or any(stack.slices.kind != "uniform" for stack in stacks):
+        return None
+    ends = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in stacks)
+    if any(low > high for (_, high), (low, _) in pairwise(ends)):
+        return None
+    return [replace(stack, split_by=("image_type",), why=f"{stack.why}, parted by image_type") for stack in stacks]
 
 
 def _labelled(stacks: list[Stack], name: str, value: Hashable) -> list[Stack]:
@@ -139,13 +207,18 @@ def _labelled(stacks: list[Stack], name: str, value: Hashable) -> list[Stack]:
     return [replace(stack, labels=(*stack.labels, f"{name}={value:g}")) for stack in stacks]
 
 
-def _doubts(stacks: Sequence[Stack]) -> tuple[int, int, int, int, int]:
-    """Return how doubtful an arrangement is: the smaller, the better."""
+def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
+    """Return how doubtful an arrangement is: the smaller, the better.
+
+    In this order: frames whose stack is not known, slices unevenly apart, slices by themselves, slices missing, slices
+    that are even only within rounding, stacks.
+    """
     doubtful = sum(len(stack.grid) * len(stack.grid[0]) for stack in stacks if stack.is_doubtful)
     uneven = sum(len(stack.grid) for stack in stacks if stack.slices.kind in ("uneven", "irregular"))
     lonely = sum(len(stack.grid) == 1 for stack in stacks) if len(stacks) > 1 else 0
     missing = sum(stack.slices.missing for stack in stacks)
-    return doubtful, uneven, lonely, missing, len(stacks)
+    fitted = sum(len(stack.grid) for stack in stacks if stack.slices.fit or len(stack.grid) == 2)
+    return doubtful, uneven, lonely, missing, fitted, len(stacks)
 
 
 def _on_lines(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
@@ -206,7 +279,7 @@ def _of_cells(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
         labels = tuple(f"{name}={value:g}" for name, value in zip(grid.means, key, strict=True))
         part = slices_of(frames, scale.digit, scale.tolerance)
         by = tuple(grid.means)
-        stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how, frozenset({"incomplete_grid"})))
+        stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how))
     return stacks
 
 
@@ -227,7 +300,7 @@ def _contested(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
         ]
     sizes = Counter(len(cell) for cell in cells)
     usual = max(sizes, key=lambda size: (sizes[size], -size))
-    if 2 * sizes[usual] > len(cells):
+    if 2 * sizes[usual] >= len(cells):
         kept = [_fitting(cell, usual, cells) if len(cell) > usual else cell for cell in cells]
         if any(len(cell) > usual for cell in cells) and all(len(cell) == usual for cell in kept):
             stacks = _of_cells(kept, slices, scale)

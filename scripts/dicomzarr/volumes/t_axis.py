@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from dicomzarr.volumes.acquisition import FACTS
 from dicomzarr.volumes.model import Frame
 
 # How the values of a cause are compared:
@@ -34,21 +35,19 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("temporal_position",), "label"),
     Cause(("echo_time_ms",), "label"),
     Cause(("echo_number",), "label"),
-    Cause(("b_value",), "label"),
-    Cause(("b_vector_x", "b_vector_y", "b_vector_z"), "label"),
-    Cause(("inversion_time_ms",), "label"),
-    Cause(("flip_angle_deg",), "label"),
-    Cause(("cardiac_phase_percent",), "label"),
+    *(Cause(fact.keys, "label") for fact in FACTS if fact.name not in ("temporal_position", "echo_time_ms")),
     Cause(("trigger_time_ms",), "rank"),
+    Cause(("temporal_offset_s",), "rank"),
     Cause(("frame_time_s",), "rank"),
     Cause(("frame_reference_time_s",), "rank"),
     Cause(("acquisition_time_s",), "rank"),
     Cause(("reference_time_s",), "rank"),
     Cause(("content_time_s",), "rank"),
+    Cause(("frame_acquisition_number",), "label", weak=True),
     *(Cause((f"dimension_{index}",), "label", weak=True) for index in range(1, 10)),
-    Cause(("instance_number",), "count", weak=True),
     Cause(("acquisition_number",), "label", weak=True),
     Cause(("series_number",), "label", weak=True),
+    Cause(("instance_number",), "count", weak=True),
     Cause(("frame",), "count", weak=True),
 )
 BY_NAME: Final = {key: cause for cause in CAUSES for key in cause.keys}
@@ -136,8 +135,8 @@ def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
         if cause.keys == ("frame",) and not in_file:
             continue
         of_the_file = in_file and cause.keys[0] in OF_THE_FILE
-        if of_the_file and not in_files:
-            continue
+        if (of_the_file and not in_files) or (in_files and cause.keys[0].startswith("dimension_")):
+            continue  # dimension indices of different files are not comparable
         values = _values(cells, cause)
         if values is None:
             continue

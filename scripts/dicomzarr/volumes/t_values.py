@@ -17,7 +17,9 @@ from dicomzarr.volumes.t_axis import BY_NAME, CLOCKS
 # Facts that differ from slice to slice and still say what an index of `t` is.
 _DELAYS: Final = ("trigger_time_ms",)
 # Plain counters and the numbers of series: their order counts, not their value.
-_COUNTERS: Final = frozenset({"instance_number", "acquisition_number", "series_number"})
+_COUNTERS: Final = frozenset(
+    {"instance_number", "acquisition_number", "series_number", "frame_acquisition_number", "slice_number"}
+)
 
 Column = list[float | None]
 

@@ -314,7 +314,7 @@ def test_attributes_that_decoding_needs(change: dict[str, Any], reason: str) -> 
         (text(0x00181060, "DS", "nan"), ("TriggerTime", None)),
         (text(0x00181060, "DS", "1e999"), ("TriggerTime", None)),
         (text(0x00181060, "DS", "1_0"), ("TriggerTime", None)),
-        (text(0x00181060, "DS", "1,5"), ("TriggerTime", None)),
+        (text(0x00181060, "DS", "1,5"), ("TriggerTime", 1.5)),
         (text(0x00181060, "DS", "1\\2"), ("TriggerTime", None)),
         (Element(0x00181060, "DS", b" 1.5\0"), ("TriggerTime", 1.5)),
         (Element(0x00181060, "DS", b"  "), ("TriggerTime", None)),

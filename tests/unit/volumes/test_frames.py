@@ -14,7 +14,8 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.sequence import Sequence
 
 from dicomzarr.dicom.header_values import FARTHEST_MM, date_time, number, numbers, vector
-from dicomzarr.volumes.frames import dose_positions, needs_header
+from dicomzarr.volumes.file_facts import dose_positions
+from dicomzarr.volumes.frames import needs_header
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.stacking import lay_out
 

@@ -1,0 +1,182 @@
+"""Read numbers within the items of a few sequences of the header, from the bytes of the sequence.
+
+Only the elements of each item itself are read, not those of sequences within it. Whatever is not well-formed counts as
+absent. PS3.5 7.5 (sequences), 7.1 (elements).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Final
+
+from dicomzarr.dicom.vr import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, SHORT_VRS, UNDEFINED
+
+MAX_BYTES: Final = 1 << 16  # of a sequence that is read
+_MAX_DEPTH: Final = 16
+_MAX_ITEMS: Final = 256
+_Item = dict[int, bytes]
+
+
+class _Malformed(Exception):
+    """The bytes are no items of a sequence."""
+
+
+def real_world_of(value: bytes, little: bool) -> list[float] | None:
+    """Return slope and intercept of Real World Value Mapping Sequence (0040,9096).
+
+    Parameters
+    ----------
+    value : bytes
+        The items of the sequence.
+    little : bool
+        Whether numbers are little endian.
+
+    Returns
+    -------
+    list of 2 float, or None
+        None where the items differ: each is a mapping of its own, for other units or another range of values.
+    """
+    pairs = {
+        (_double(item.get(0x00409225), little), _double(item.get(0x00409224), little)) for item in _items(value, little)
+    }
+    slope, intercept = pairs.pop() if len(pairs) == 1 else (None, None)
+    return None if slope is None or intercept is None else [slope, intercept]
+
+
+def radionuclide_of(value: bytes, little: bool) -> dict[str, float] | None:
+    """Return what Radiopharmaceutical Information Sequence (0054,0016) says in numbers.
+
+    Parameters
+    ----------
+    value : bytes
+        The items of the sequence.
+    little : bool
+        Whether numbers are little endian.
+
+    Returns
+    -------
+    dict or None
+        ``half_life`` (0018,1075), s, and ``dose`` (0018,1074), as stored, where known; None if there are several items.
+    """
+    items = _items(value, little)
+    if len(items) != 1:
+        return None
+    read = {"half_life": _decimals(items[0].get(0x00181075)), "dose": _decimals(items[0].get(0x00181074))}
+    return {name: numbers[0] for name, numbers in read.items() if len(numbers) == 1} or None
+
+
+def detector_of(value: bytes, little: bool) -> dict[str, list[float]] | None:
+    """Return the position that Detector Information Sequence (0054,0022) gives.
+
+    Parameters
+    ----------
+    value : bytes
+        The items of the sequence.
+    little : bool
+        Whether numbers are little endian.
+
+    Returns
+    -------
+    dict or None
+        ``position`` (0020,0032) and ``orientation`` (0020,0037), of all items; None where items differ.
+    """
+    places = {
+        (tuple(_decimals(item.get(0x00200032))), tuple(_decimals(item.get(0x00200037))))
+        for item in _items(value, little)
+    }
+    position, orientation = places.pop() if len(places) == 1 else ((), ())
+    if len(position) != 3 or len(orientation) != 6:
+        return None
+    return {"position": list(position), "orientation": list(orientation)}
+
+
+def _double(value: bytes | None, little: bool) -> float | None:
+    if value is None or len(value) != 8:
+        return None
+    (number,) = struct.unpack("<d" if little else ">d", value)
+    return float(number) if math.isfinite(number) else None
+
+
+def _decimals(value: bytes | None) -> list[float]:
+    try:
+        numbers = [float(part.strip(b" \0")) for part in (value or b"").split(b"\\")]
+    except ValueError:
+        return []
+    return numbers if all(map(math.isfinite, numbers)) and b"_" not in (value or b"") else []
+
+
+def _items(value: bytes, little: bool) -> list[_Item]:
+    """Return the elements of each item by tag; an empty list where the bytes are malformed."""
+    items: list[_Item] = []
+    position = 0
+    try:
+        while position < len(value):
+            tag, length = _item_head(value, position, little)
+            position += 8
+            if tag == SEQUENCE_END:
+                break
+            if tag != ITEM or len(items) >= _MAX_ITEMS:
+                return []
+            item: _Item = {}
+            position = _read_item(value, position, length, little, item, 0)
+            items.append(item)
+    except (_Malformed, struct.error):
+        return []
+    return items
+
+
+def _item_head(value: bytes, position: int, little: bool) -> tuple[int, int]:
+    group, element, length = struct.unpack_from("<HHI" if little else ">HHI", value, position)
+    return group << 16 | element, length
+
+
+def _read_item(value: bytes, position: int, length: int, little: bool, item: _Item | None, depth: int) -> int:
+    """Read the elements of an item into a dict, or skip them; return the offset after it."""
+    if depth > _MAX_DEPTH:
+        raise _Malformed
+    end = len(value) if length == UNDEFINED else position + length
+    if end > len(value):
+        raise _Malformed
+    while position < end:
+        tag, size = _item_head(value, position, little)
+        if tag == ITEM_END:
+            if length != UNDEFINED:
+                raise _Malformed
+            return position + 8
+        code = int.from_bytes(value[position + 4 : position + 6], "little")
+        is_sequence = False
+        if code in LONG_VRS:
+            (size,) = struct.unpack_from("<I" if little else ">I", value, position + 8)
+            position += 12
+            is_sequence = LONG_VRS[code] == "SQ"
+        elif code in SHORT_VRS:
+            (size,) = struct.unpack_from("<H" if little else ">H", value, position + 6)
+            position += 8
+        else:
+            position += 8
+        if size == UNDEFINED:
+            position = _skip_sequence(value, position, little, depth)
+            continue
+        if position + size > end:
+            raise _Malformed
+        if item is not None and not is_sequence:
+            item[tag] = value[position : position + size]
+        position += size
+    if length == UNDEFINED:
+        raise _Malformed
+    return position
+
+
+def _skip_sequence(value: bytes, position: int, little: bool, depth: int) -> int:
+    while True:
+        tag, length = _item_head(value, position, little)
+        position += 8
+        if tag == SEQUENCE_END:
+            return position
+        if tag != ITEM:
+            raise _Malformed
+        position = _read_item(value, position, length, little, None, depth + 1)
+
+
+FORMS: Final = {"real_world": real_world_of, "radionuclide": radionuclide_of, "detector": detector_of}

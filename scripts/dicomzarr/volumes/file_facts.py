@@ -1,0 +1,342 @@
+"""What the facts of a file, as the header index holds them, say of its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
+
+from dicomzarr.dicom import sop_classes
+from dicomzarr.dicom.facts import Cosines, ImageFacts, Vector
+from dicomzarr.dicom.header_values import (
+    cosines_of,
+    date_time,
+    number,
+    numbers,
+    rescale_of,
+    spacing_of,
+    vector,
+    windows_of,
+)
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, Defects, FrameAttributes
+from dicomzarr.volumes.image_type import COMPONENTS
+
+# Cause, attribute. Each sorts frames into volumes: see `t_axis.CAUSES`.
+_CAUSES: Final = (
+    ("temporal_position", "TemporalPositionIdentifier"),
+    ("echo_time_ms", "EchoTime"),
+    ("echo_number", "EchoNumbers"),
+    ("b_value", "DiffusionBValue"),
+    ("inversion_time_ms", "InversionTime"),
+    ("trigger_time_ms", "TriggerTime"),
+    ("cardiac_phase_percent", "NominalPercentageOfCardiacPhase"),
+    ("respiratory_phase_percent", "NominalPercentageOfRespiratoryPhase"),
+    ("monoenergetic_kev", "MonoenergeticEnergyEquivalent"),
+    ("instance_number", "InstanceNumber"),
+    ("acquisition_number", "AcquisitionNumber"),
+    ("series_number", "SeriesNumber"),
+)
+# Numbers that describe; 0 stands for unknown in headers of other modalities.
+_CONSTANTS: Final = (
+    ("slice_thickness_mm", "SliceThickness"),
+    ("repetition_time_ms", "RepetitionTime"),
+    ("magnetic_field_strength_t", "MagneticFieldStrength"),
+    ("frame_duration_ms", "ActualFrameDuration"),
+)
+# Vectors of Nuclear Medicine: one number for each frame (PS3.3 C.8.4.8).
+_VECTORS: Final = (
+    ("energy_window", "EnergyWindowVector"),
+    ("detector", "DetectorVector"),
+    ("phase", "PhaseVector"),
+    ("rotation", "RotationVector"),
+    ("rr_interval", "RRIntervalVector"),
+    ("time_slot", "TimeSlotVector"),
+    ("angular_view", "AngularViewVector"),
+    ("time_slice", "TimeSliceVector"),
+)
+_TOMOGRAPHY: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
+# Defined terms of PS3.3 C.8.9.1: term, attribute, values.
+_TERMS: Final = (
+    (
+        "units",
+        "Units",
+        frozenset(
+            (
+                *("CNTS", "NONE", "CM2", "CM2ML", "PCNT", "CPS", "BQML", "MGMINML", "UMOLMINML", "MLMING", "MLG"),
+                *("1CM", "UMOLML", "PROPCNTS", "PROPCPS", "MLMINML", "MLML", "GML", "STDDEV"),
+            )
+        ),
+    ),
+    ("counts_source", "CountsSource", frozenset({"EMISSION", "TRANSMISSION"})),
+    ("decay_correction", "DecayCorrection", frozenset({"NONE", "START", "ADMIN"})),
+    ("suv_type", "SUVType", frozenset({"BSA", "BW", "LBM", "LBMJANMA", "IBW"})),
+)
+
+
+def of_all_frames(facts: ImageFacts, defects: Defects) -> FrameAttributes:
+    """Return the attributes that all frames of a file share, unless their functional groups say otherwise.
+
+    Parameters
+    ----------
+    facts : ImageFacts
+    defects : Defects
+        Gets the flags.
+
+    Returns
+    -------
+    FrameAttributes
+        Without position and orientation.
+    """
+    shared = FrameAttributes()
+    shared.causes = _causes(facts)
+    shared.constants = _constants(facts)
+    shared.terms = _terms(facts)
+    shared.kernel = facts.get("ConvolutionKernel", "")
+    shared.rescale = rescale_of(facts.get("RescaleSlope"), facts.get("RescaleIntercept"))
+    shared.window = windows_of(facts.get("WindowCenter"), facts.get("WindowWidth"))
+    mapping = numbers(facts.get("real_world"))
+    shared.real_world = (mapping[0], mapping[1]) if mapping and len(mapping) == 2 else None
+    shared.spacing = spacing_of(facts.get("PixelSpacing"))
+    shared.spacing_source = "PixelSpacing" if shared.spacing else ""
+    at_detector = spacing_of(facts.get("ImagerPixelSpacing"))
+    if at_detector:
+        shared.constants |= {"detector_spacing_row_mm": at_detector[0], "detector_spacing_column_mm": at_detector[1]}
+    magnification = number(facts.get("EstimatedRadiographicMagnificationFactor"))
+    if shared.spacing is None and at_detector and magnification is not None and magnification >= 1:
+        shared.spacing = (at_detector[0] / magnification, at_detector[1] / magnification)
+        shared.spacing_source = "ImagerPixelSpacing/EstimatedRadiographicMagnificationFactor"
+    for name, flag in (
+        ("unreadable_numbers", "unreadable_number"),
+        ("nonstandard_numbers", "nonstandard_number"),
+        ("implausible_numbers", "implausible_number"),
+    ):
+        if facts.get(name):
+            defects.flags.add(flag)
+    defects.unreadable.update(facts.get("unreadable_numbers", ()))
+    return shared
+
+
+def _causes(facts: ImageFacts) -> dict[str, float]:
+    """Return the attributes that all frames of a file share, by the names of `CAUSES`."""
+    causes = {}
+    for cause, keyword in _CAUSES:
+        attribute = facts.get(keyword)
+        value = None if attribute is None else number(attribute)
+        if value is not None:
+            causes[cause] = value
+    modality = facts.get("Modality")
+    # A flip angle or a tube voltage is one for an acquisition; a repetition time follows the heart beat.
+    if modality == "MR" and facts.get("FlipAngle") is not None:
+        causes["flip_angle_deg"] = facts["FlipAngle"]
+    if modality == "CT" and facts.get("KVP"):
+        causes["kvp"] = facts["KVP"]
+    acquisition_time = date_time(facts.get("AcquisitionDateTime"))
+    if acquisition_time is None:
+        acquisition_time = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
+    content_time = date_time(facts.get("ContentDate"), facts.get("ContentTime"))
+    if acquisition_time is not None:
+        causes["acquisition_time_s"] = acquisition_time
+    if content_time is not None:
+        causes["content_time_s"] = content_time
+    milliseconds = number(facts.get("FrameReferenceTime"))
+    if milliseconds is not None:
+        causes["frame_reference_time_s"] = milliseconds / 1000
+    direction = None
+    if facts.get("DiffusionDirectionality") not in ("NONE", "ISOTROPIC"):
+        direction = vector(facts.get("DiffusionGradientOrientation"))
+    of_image = vector(facts.get("direction_of_image"))
+    if of_image and not direction and "b_value" in causes:
+        causes.update(zip(B_VECTOR_OF_IMAGE, of_image, strict=True))
+    elif direction or "b_value" in causes:
+        # As in functional groups: an image without a direction (b = 0) has the null vector.
+        causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
+    return causes
+
+
+def _constants(facts: ImageFacts) -> dict[str, float]:
+    constants = {}
+    for name, keyword in _CONSTANTS:
+        attribute = facts.get(keyword)
+        value = None if attribute is None else number(attribute)
+        if value is not None and value > 0:
+            constants[name] = value
+    between = number(facts.get("SpacingBetweenSlices"))
+    if between:
+        constants["spacing_between_slices_mm"] = between
+    modality = facts.get("Modality")
+    if modality != "CT" and (kilovolts := number(facts.get("KVP"))):
+        constants["kvp"] = kilovolts
+    radionuclide = facts.get("radionuclide")
+    if radionuclide:
+        half_life, dose = number(radionuclide.get("half_life")), number(radionuclide.get("dose"))
+        if half_life is not None and 0 < half_life < 1e12:
+            constants["half_life_s"] = half_life
+        # Bq in PET (PS3.3 C.8.9.2), MBq in NM (C.8.4.10); a number that fits only the other unit is left out.
+        in_becquerel = None if dose is None else dose * (1e6 if modality == "NM" else 1.0)
+        if in_becquerel is not None and _LEAST_DOSE <= in_becquerel <= _LARGEST_DOSE:
+            constants["dose_bq"] = in_becquerel
+    return constants
+
+
+_LEAST_DOSE: Final = 1e4
+_LARGEST_DOSE: Final = 1e12
+
+
+def _terms(facts: ImageFacts) -> dict[str, str]:
+    terms = {}
+    for term, keyword, values in _TERMS:
+        value = str(facts.get(keyword, ""))
+        if value in values:
+            terms[term] = value
+    component = facts.get("ComplexImageComponent", "").lower()
+    if component in COMPONENTS:
+        terms["complex_component"] = component
+    return terms
+
+
+# ---------------------------------------------------------------------------------------------------------- positions
+
+
+def place_frames(facts: ImageFacts, places: list[FrameAttributes], defects: Defects) -> None:
+    """Set position, orientation and time of frames without functional groups from the attributes of the file itself.
+
+    Parameters
+    ----------
+    facts : ImageFacts
+    places : list of FrameAttributes
+        One per frame; changed in place.
+    defects : Defects
+        Gets the flags.
+    """
+    position = vector(facts.get("ImagePositionPatient"))
+    orientation = cosines_of(facts.get("ImageOrientationPatient"))
+    if facts.get("Modality") == "NM" or facts.get("SOPClassUID") == sop_classes.NUCLEAR_MEDICINE:
+        _place_nuclear(facts, places, position, orientation)
+        if any(place.position for place in places):
+            return
+    if len(places) == 1:
+        places[0].position, places[0].orientation = position, orientation
+        return
+    _add_frame_times(facts, places)
+    if facts.get("SOPClassUID") == sop_classes.RT_DOSE or facts.get("Modality") == "RTDOSE":
+        positions = dose_positions(position, orientation, numbers(facts.get("GridFrameOffsetVector")), len(places))
+        if positions is None:
+            defects.flags.add("dose_offsets_mismatch")
+            return
+        for place, plane_position in zip(places, positions, strict=True):
+            place.position, place.orientation = plane_position, orientation
+
+
+def place_from_file(facts: ImageFacts, places: list[FrameAttributes]) -> None:
+    """Give frames with functional groups what only the file itself says of the plane.
+
+    Parameters
+    ----------
+    facts : ImageFacts
+    places : list of FrameAttributes
+        One per frame; changed in place. A position of the file is that of a single frame only.
+    """
+    orientation = cosines_of(facts.get("ImageOrientationPatient"))
+    if len(places) == 1 and places[0].position is None:
+        places[0].position = vector(facts.get("ImagePositionPatient"))
+    for place in places:
+        if place.orientation is None and place.position is not None:
+            place.orientation = orientation
+
+
+def _place_nuclear(
+    facts: ImageFacts, places: list[FrameAttributes], position: Vector | None, orientation: Cosines | None
+) -> None:
+    """Place the slices of reconstructed tomography, and give each frame its numbers of the vectors.
+
+    Slices lie along the normal of the first, at multiples of Spacing Between Slices (0018,0088), whose sign counts.
+
+    References
+    ----------
+    DICOM PS3.3 C.8.4.8, C.8.4.11, C.8.4.15.
+    """
+    count = len(places)
+    for cause, keyword in _VECTORS:
+        vector_of_frames = numbers(facts.get(keyword))
+        if vector_of_frames is not None and len(vector_of_frames) == count and count > 1:
+            for place, value in zip(places, vector_of_frames, strict=True):
+                place.causes[cause] = value
+    slices = numbers(facts.get("SliceVector"))
+    is_tomography = bool(_TOMOGRAPHY & {str(value) for value in facts.get("ImageType", ())})
+    if slices is None and is_tomography and facts.get("NumberOfSlices", count) == count:
+        slices = tuple(float(number) for number in range(1, count + 1))
+    if slices is None or len(slices) != count:
+        return
+    detector = facts.get("detector")
+    first = vector(detector.get("position")) if detector else position
+    cosines = cosines_of(detector.get("orientation")) if detector else orientation
+    between = number(facts.get("SpacingBetweenSlices"))
+    if count == 1:
+        between = between or 0.0
+    if first is None or cosines is None or between is None or (count > 1 and not between):
+        for place, value in zip(places, slices, strict=True):
+            place.causes["slice_number"] = value
+        return
+    normal = geometry.slice_normal(cosines) if geometry.is_plane(cosines) else (0.0, 0.0, 0.0)
+    for place, value in zip(places, slices, strict=True):
+        step = (value - 1) * between
+        place.position = (first[0] + step * normal[0], first[1] + step * normal[1], first[2] + step * normal[2])
+        place.orientation = cosines
+
+
+def _add_frame_times(facts: ImageFacts, places: list[FrameAttributes]) -> None:
+    """Give each frame of a cine its time from the first one, s, if it is known (PS3.3 C.7.6.5)."""
+    times: list[float] = []
+    frame_time = number(facts.get("FrameTime"))
+    steps = numbers(facts.get("FrameTimeVector"))
+    if frame_time is not None and frame_time > 0:
+        times = [round(index * frame_time / 1000, 9) for index in range(len(places))]
+    elif steps and len(steps) == len(places) > 1 and steps[0] == 0 and min(steps[1:]) > 0:
+        times = [round(seconds / 1000, 9) for seconds in accumulate(steps)]
+    for place, seconds in zip(places, times, strict=False):
+        place.causes["frame_time_s"] = seconds
+
+
+def dose_positions(
+    position: Vector | None, orientation: Cosines | None, offsets: Sequence[float] | None, count: int
+) -> list[Vector] | None:
+    """Return the position of each dose plane.
+
+    Grid Frame Offset Vector (3004,000C) holds either distances from the first plane along the normal, beginning with 0,
+    or z coordinates, beginning with that of Image Position (Patient), for transverse planes alone.
+
+    Parameters
+    ----------
+    position : tuple of 3 float, optional
+        Image Position (Patient) (0020,0032), mm, LPS.
+    orientation : tuple of 6 float, optional
+        Image Orientation (Patient) (0020,0037): row cosines, then column cosines; no unit.
+    offsets : sequence of float, optional
+        Grid Frame Offset Vector (3004,000C), mm.
+    count : int
+        Number of planes.
+
+    Returns
+    -------
+    list of tuple of 3 float, or None
+        Centre of the first voxel of each plane, mm, LPS; None where the header does not give it.
+
+    References
+    ----------
+    DICOM PS3.3 C.8.8.3.2.
+    """
+    if position is None or orientation is None or offsets is None or len(offsets) != count:
+        return None
+    if not geometry.is_plane(orientation):
+        return None
+    normal = geometry.slice_normal(orientation)
+    if abs(offsets[0]) <= geometry.SAME_POSITION_MM:
+        return [
+            (position[0] + normal[0] * step, position[1] + normal[1] * step, position[2] + normal[2] * step)
+            for step in offsets
+        ]
+    transverse = abs(abs(normal[2]) - 1) <= geometry.COSINE_TOLERANCE
+    if transverse and abs(offsets[0] - position[2]) <= 0.01:
+        return [(position[0], position[1], z) for z in offsets]
+    return None

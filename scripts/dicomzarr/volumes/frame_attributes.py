@@ -1,0 +1,47 @@
+"""`FrameAttributes`: what the header says of one frame, while it is collected from the places where it may stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dicomzarr.dicom.facts import Cosines, Vector
+
+B_VECTOR = ("b_vector_x", "b_vector_y", "b_vector_z")
+# GE writes the direction in the frame of the image (frequency, phase, slice): it distinguishes, and is no b-vector.
+B_VECTOR_OF_IMAGE = ("b_vector_image_1", "b_vector_image_2", "b_vector_image_3")
+VELOCITY = ("velocity_direction_x", "velocity_direction_y", "velocity_direction_z")
+
+
+@dataclass(slots=True)
+class FrameAttributes:
+    """Attributes of one frame; None or empty where the header does not give them there."""
+
+    position: Vector | None = None
+    orientation: Cosines | None = None
+    spacing: tuple[float, float] | None = None
+    spacing_source: str = ""
+    causes: dict[str, float] = field(default_factory=dict)
+    terms: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, float] = field(default_factory=dict)
+    kernel: str = ""
+    rescale: tuple[float, float] | None = None
+    real_world: tuple[float, float] | None = None
+    window: tuple[tuple[float, float], ...] = ()
+    image_type: tuple[str, ...] = ()
+    stack: str = ""
+
+
+@dataclass(slots=True)
+class Defects:
+    """Flags of a file, and the keywords of attributes whose numbers cannot be read.
+
+    Attributes
+    ----------
+    flags : set of str
+        Codes of `vocabulary.flags.FLAGS`.
+    unreadable : set of str
+        Keywords, never values.
+    """
+
+    flags: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)

@@ -1,0 +1,335 @@
+"""Read the attributes of frames from functional groups: per frame, shared, or both (PS3.3 C.7.6.16).
+
+An attribute is looked up in the frame's own item first, then in the shared item of the same functional group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from dicomzarr.dicom.decimals import read_nonstandard
+from dicomzarr.dicom.header_values import (
+    cosines_of,
+    date_time,
+    first_of,
+    items_of,
+    number,
+    numbers,
+    spacing_of,
+    text_of,
+    value_of,
+    vector,
+    windows_of,
+)
+from dicomzarr.dicom.plausible import is_plausible
+from dicomzarr.volumes.frame_attributes import B_VECTOR, VELOCITY, Defects, FrameAttributes
+from dicomzarr.volumes.image_type import COMPONENTS
+from dicomzarr.volumes.private_elements import private_value
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+DIMENSIONS: Final = 9
+_UNREADABLE: Final = object()  # stands for a value that pydicom cannot convert
+
+# Cause, functional group, attribute (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3, C.8.20).
+_CAUSES: Final = (
+    ("temporal_position", "FrameContentSequence", "TemporalPositionIndex"),
+    ("frame_acquisition_number", "FrameContentSequence", "FrameAcquisitionNumber"),
+    ("temporal_offset_s", "TemporalPositionSequence", "TemporalPositionTimeOffset"),
+    ("echo_time_ms", "MREchoSequence", "EffectiveEchoTime"),
+    ("b_value", "MRDiffusionSequence", "DiffusionBValue"),
+    ("inversion_time_ms", "MRModifierSequence", "InversionTimes"),
+    ("flip_angle_deg", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
+    ("velocity_max_cm_s", "MRVelocityEncodingSequence", "VelocityEncodingMaximumValue"),
+    ("trigger_time_ms", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
+    ("cardiac_phase_percent", "CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
+    ("respiratory_phase_percent", "RespiratorySynchronizationSequence", "NominalPercentageOfRespiratoryPhase"),
+    ("kvp", "CTXRayDetailsSequence", "KVP"),
+    ("segment_number", "SegmentIdentificationSequence", "ReferencedSegmentNumber"),
+)
+_CONSTANTS: Final = (
+    ("slice_thickness_mm", "PixelMeasuresSequence", "SliceThickness"),
+    ("spacing_between_slices_mm", "PixelMeasuresSequence", "SpacingBetweenSlices"),
+    ("repetition_time_ms", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
+    ("frame_duration_ms", "FrameContentSequence", "FrameAcquisitionDuration"),
+)
+_FRAME_TYPES: Final = (
+    "MRImageFrameTypeSequence",
+    "CTImageFrameTypeSequence",
+    "PETFrameTypeSequence",
+    "XAXRFFrameCharacteristicsSequence",
+    "XRay3DFrameTypeSequence",
+    "ParametricMapFrameTypeSequence",
+)
+_NO_DIRECTION: Final = frozenset({"NONE", "ISOTROPIC"})
+
+
+class _Shared:
+    """The shared functional groups; what has been looked up once is kept, for all frames."""
+
+    def __init__(self, group: Any) -> None:
+        self._group = group
+        self._items: dict[str, Any] = {}
+        self._values: dict[tuple[str, str], Any] = {}
+
+    def item(self, sequence: str) -> Any:
+        if sequence not in self._items:
+            self._items[sequence] = None if self._group is None else first_of(self._group, sequence)
+        return self._items[sequence]
+
+    def all_items(self, sequence: str) -> list[Any]:
+        return [] if self._group is None else items_of(self._group, sequence)
+
+    def value(self, sequence: str, keyword: str) -> Any:
+        key = (sequence, keyword)
+        if key not in self._values:
+            item = self.item(sequence)
+            self._values[key] = None if item is None else _value(item, keyword)
+        return self._values[key]
+
+
+class _Groups:
+    """The functional groups of one frame.
+
+    Parameters
+    ----------
+    own : pydicom Dataset, optional
+        The frame's item of Per-Frame Functional Groups Sequence (5200,9230).
+    shared : _Shared
+        The item of Shared Functional Groups Sequence (5200,9229).
+    defects : Defects
+        Collects what is wrong with numbers.
+    """
+
+    def __init__(self, own: Any, shared: _Shared, defects: Defects) -> None:
+        self._own, self._shared, self._defects = own, shared, defects
+        self._items: dict[str, Any] = {}
+
+    def own_item(self, sequence: str) -> Any:
+        """Return the frame's own item of a functional group, or None."""
+        if sequence not in self._items:
+            self._items[sequence] = None if self._own is None else first_of(self._own, sequence)
+        return self._items[sequence]
+
+    def items(self, sequence: str) -> list[Any]:
+        """Return the frame's own item of a functional group and the shared one, where they exist."""
+        return [item for item in (self.own_item(sequence), self._shared.item(sequence)) if item is not None]
+
+    def all_items(self, sequence: str) -> list[Any]:
+        """Return all items of a functional group: the frame's own, else the shared ones."""
+        own = [] if self._own is None else items_of(self._own, sequence)
+        return own or self._shared.all_items(sequence)
+
+    def value(self, sequence: str, keyword: str) -> Any:
+        """Return the value of an attribute, of the frame's own item if it has one; None if both lack it."""
+        item = self.own_item(sequence)
+        value = None if item is None else _value(item, keyword)
+        return self._shared.value(sequence, keyword) if _is_empty(value) else value
+
+    def number(self, sequence: str, keyword: str) -> float | None:
+        """Return an attribute as a number; of several values the first."""
+        return self.number_of(self.value(sequence, keyword), keyword)
+
+    def number_of(self, value: Any, keyword: str) -> float | None:
+        """Return a value of an attribute as a number, if it is one that the attribute can have."""
+        if _is_empty(value):
+            return None
+        result = number(value)
+        if result is None:
+            read = self.nonstandard(value, keyword)
+            if not isinstance(read, list):
+                return None
+            result = read[0]
+        if is_plausible(keyword, result):
+            return result
+        self._defects.flags.add("implausible_number")
+        return None
+
+    def values(self, sequence: str, keyword: str) -> Any:
+        """Return an attribute of several numbers as pydicom gives it, or as numbers where their form is nonstandard."""
+        value = self.value(sequence, keyword)
+        if _is_empty(value) or numbers(value) is not None:
+            return value
+        return self.nonstandard(value, keyword)
+
+    def nonstandard(self, value: Any, keyword: str) -> list[float] | None:
+        """Return numbers whose form DICOM does not allow, and flag them; or None, and note the keyword."""
+        parts = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+        texts = [str(getattr(part, "original_string", part)) for part in parts]
+        read = None if value is _UNREADABLE else read_nonstandard(texts, keyword)
+        if read is None:
+            self._defects.unreadable.add(keyword)
+        else:
+            self._defects.flags.add("nonstandard_number")
+        return read
+
+
+def _value(item: Any, keyword: str) -> Any:
+    try:
+        return item.get(keyword)
+    except Exception:  # the value cannot be converted
+        return _UNREADABLE
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, (str, bytes, list)) and not value)
+
+
+def places_from_groups(header: Dataset, count: int, defects: Defects) -> list[FrameAttributes]:
+    """Return the attributes of each frame of a file with functional groups.
+
+    Parameters
+    ----------
+    header : pydicom Dataset
+        Each item of PerFrameFunctionalGroupsSequence is emptied once it is read: parsed, it takes 15 kB a frame.
+    count : int
+        Number of frames.
+    defects : Defects
+        Gets the flags; `functional_groups_mismatch` where there is not one item per frame: no frame has a position.
+
+    Returns
+    -------
+    list of FrameAttributes
+        One per frame.
+    """
+    own = items_of(header, "PerFrameFunctionalGroupsSequence")
+    shared = _Shared(first_of(header, "SharedFunctionalGroupsSequence"))
+    if len(own) != count:
+        if own:
+            defects.flags.add("functional_groups_mismatch")
+        places = [_place(_Groups(None, shared, defects), None) for _ in range(count)]
+        for place in places:
+            place.position = None if own else place.position
+        return places
+    places = []
+    for group in own:
+        places.append(_place(_Groups(group, shared, defects), group))
+        group.clear()
+    stacks = sorted({place.stack for place in places})
+    if len(stacks) > 1:
+        for place in places:
+            place.causes["stack"] = float(stacks.index(place.stack))
+    return places
+
+
+def _place(groups: _Groups, own: Any) -> FrameAttributes:
+    place = FrameAttributes()
+    place.position = vector(groups.values("PlanePositionSequence", "ImagePositionPatient"))
+    place.orientation = cosines_of(groups.values("PlaneOrientationSequence", "ImageOrientationPatient"))
+    place.spacing = spacing_of(groups.values("PixelMeasuresSequence", "PixelSpacing"))
+    place.spacing_source = "PixelSpacing" if place.spacing else ""
+    transformation = "PixelValueTransformationSequence"
+    slope, intercept = (groups.number(transformation, word) for word in ("RescaleSlope", "RescaleIntercept"))
+    place.rescale = None if slope is None or intercept is None else (slope, intercept)
+    voi = "FrameVOILUTSequence"
+    place.window = windows_of(groups.values(voi, "WindowCenter"), groups.values(voi, "WindowWidth"))
+    place.real_world = _real_world(groups)
+    place.image_type = next(_frame_types(groups), ())
+    place.kernel = _joined(groups.value("CTReconstructionSequence", "ConvolutionKernel"))
+    component = text_of(groups.value("MRImageFrameTypeSequence", "ComplexImageComponent")).lower()
+    if component in COMPONENTS:
+        place.terms["complex_component"] = component
+    for table, into in ((_CAUSES, place.causes), (_CONSTANTS, place.constants)):
+        for key, sequence, keyword in table:
+            value = groups.number(sequence, keyword)
+            if value is not None:
+                into[key] = value
+    content = "FrameContentSequence"
+    for key, keyword in (
+        ("acquisition_time_s", "FrameAcquisitionDateTime"),
+        ("reference_time_s", "FrameReferenceDateTime"),
+    ):
+        seconds = date_time(groups.value(content, keyword))
+        if seconds is not None:
+            place.causes[key] = seconds
+    place.stack = text_of(groups.value(content, "StackID"))
+    for index, value in enumerate(numbers(groups.value(content, "DimensionIndexValues")) or ()):
+        if index < DIMENSIONS:
+            place.causes[f"dimension_{index + 1}"] = value
+    _diffusion(groups, own, place)
+    velocity = vector(groups.values("MRVelocityEncodingSequence", "VelocityEncodingDirection"))
+    if velocity:
+        place.causes.update(zip(VELOCITY, velocity, strict=True))
+    row = groups.number("PlanePositionSlideSequence", "RowPositionInTotalImagePixelMatrix")
+    column = groups.number("PlanePositionSlideSequence", "ColumnPositionInTotalImagePixelMatrix")
+    if row is not None and column is not None:
+        # PS3.3 C.8.12.6.1 counts from 1; an offset counts from 0.
+        place.causes.update(row_offset=row - 1, column_offset=column - 1)
+    return place
+
+
+def _diffusion(groups: _Groups, own: Any, place: FrameAttributes) -> None:
+    items = groups.items("MRDiffusionSequence")
+    directionality = text_of(groups.value("MRDiffusionSequence", "DiffusionDirectionality"))
+    direction = None
+    if directionality not in _NO_DIRECTION:
+        gradients = (first_of(item, "DiffusionGradientDirectionSequence") for item in items)
+        gradient = next((gradient for gradient in gradients if gradient is not None), None)
+        if gradient is not None:
+            direction = vector(value_of(gradient, "DiffusionGradientOrientation"))
+    if "b_value" not in place.causes and own is not None:
+        b_value, direction_of_maker = _philips(groups, own)
+        if b_value is not None:
+            place.causes["b_value"] = b_value
+            direction = direction or direction_of_maker
+    # A frame without a direction (b = 0) has the null vector, so that b and direction span the grid together.
+    if "b_value" in place.causes or (items and direction):
+        place.causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
+
+
+def _philips(groups: _Groups, own: Any) -> tuple[float | None, Any]:
+    """Return b-value and direction from private elements of Philips, in the group itself or one level below."""
+    for item in _with_private(own):
+        b_value = groups.number_of(private_value(item, 0x2001, 0x03, "Philips Imaging DD 001"), "DiffusionBValue")
+        if b_value is None:
+            continue
+        parts = [private_value(item, 0x2005, element, "Philips MR Imaging DD 001") for element in (0xB0, 0xB1, 0xB2)]
+        isotropic = text_of(private_value(item, 0x2001, 0x04, "Philips Imaging DD 001")) == "I"
+        return b_value, None if isotropic or not b_value or None in parts else vector(parts)
+    return None, None
+
+
+def _with_private(own: Any) -> Iterator[Any]:
+    """Yield a functional group if it has private elements, and the first item of each of its private sequences."""
+    if not any(int(tag) >> 16 & 1 for tag in own.keys()):  # noqa: SIM118 - iteration over a data set converts its values
+        return
+    yield own
+    for tag in list(own.keys()):
+        if int(tag) >> 16 & 1:
+            try:
+                value = own[tag].value
+                if own[tag].VR == "SQ" and len(value):
+                    yield value[0]
+            except Exception:  # what pydicom cannot read counts as absent
+                continue
+
+
+def _real_world(groups: _Groups) -> tuple[float, float] | None:
+    """Return the one real world value mapping of a frame; None where there are several, or a table."""
+    sequence = "RealWorldValueMappingSequence"
+    mappings = groups.all_items(sequence)
+    pairs = {
+        (number(value_of(item, "RealWorldValueSlope")), number(value_of(item, "RealWorldValueIntercept")))
+        for item in mappings
+    }
+    slope, intercept = pairs.pop() if len(pairs) == 1 else (None, None)
+    return None if slope is None or intercept is None else (slope, intercept)
+
+
+def _joined(value: Any) -> str:
+    if value is None or isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return text_of(value)
+    return "\\".join(map(text_of, value))
+
+
+def _frame_types(groups: _Groups) -> Iterator[tuple[str, ...]]:
+    """Yield Frame Type (0008,9007) of each functional group that has it, the frame's own first."""
+    for own_only in (True, False):
+        for sequence in _FRAME_TYPES:
+            items = [groups.own_item(sequence)] if own_only else groups.items(sequence)
+            for item in items:
+                value = None if item is None else value_of(item, "FrameType")
+                if value is not None and not isinstance(value, (str, bytes)):
+                    yield tuple(str(part) for part in value)
