@@ -189,7 +189,7 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoding: _Decodin
         ("dose_units", {allow_list.dose_units(facts.get("DoseUnits", "")) for facts in headers}),
     ):
         if any(isinstance(value, (int, float)) and may_be_date(value) for value in values):
-            flags.add("implausible_number")
+            decoding.flags.add("implausible_number")
         elif len(values) == 1 and None not in values:
             attributes[name] = values.pop()
     return attributes
