@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_headers import BIG, EXPLICIT, IMPLICIT, Element, file, image, text
 
-from dicomzarr.headers.sequence_values import FORMS
+from dicomzarr.headers.sequence_values import FORMS, Unreadable
 
 FORMS_OF_LENGTHS = [(False, False), (True, False), (False, True), (True, True)]
 
@@ -70,19 +71,25 @@ def test_position_of_the_detector(syntax: str, undefined: bool, items_undefined:
     lengths = (undefined, items_undefined)
     assert facts_with(0x00540022, [item("100.5")], syntax, *lengths)["detector"] == place
     assert "detector" not in facts_with(0x00540022, [item("100.5"), item("99")], syntax, *lengths)
-    assert "detector" not in facts_with(0x00540022, [item("100,5x")], syntax, *lengths)
+    unreadable = facts_with(0x00540022, [item("100,5x")], syntax, *lengths)
+    assert "detector" not in unreadable
+    assert unreadable["unreadable_numbers"] == ["ImagePositionPatient"]
+    comma = facts_with(0x00540022, [item("100,5")], syntax, *lengths)
+    assert comma["detector"] == place
+    assert comma["nonstandard_numbers"] == ["detector"]
 
 
 def test_malformed_items_count_as_absent() -> None:
     good = Element(0x00409096, "SQ", (tuple(mapping(2.0, 0.0, EXPLICIT)),)).encode(EXPLICIT)[12:]
     for cut in range(1, len(good)):
-        assert FORMS["real_world"](good[:cut], True) is None or cut == len(good)
-    assert FORMS["real_world"](good, True) == [2.0, 0.0]
-    assert FORMS["real_world"](good, False) is None
+        assert FORMS["real_world"](good[:cut], True, set()) is None
+    assert FORMS["real_world"](good, True, set()) == [2.0, 0.0]
+    assert FORMS["real_world"](good, False, set()) is None
 
 
 @given(st.binary(max_size=80), st.booleans())
 def test_no_bytes_raise(value: bytes, little: bool) -> None:
     for form in FORMS.values():
-        form(value, little)
-        form(b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + value, little)
+        for content in (value, b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + value):
+            with contextlib.suppress(Unreadable):
+                form(content, little, set())
