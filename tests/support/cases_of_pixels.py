@@ -15,7 +15,10 @@ from case_writer import (
     dataset_of,
     refused,
     single,
+    written,
 )
+from jpeg_markers import ADOBE_YBR, with_colour_markers
+from made_up_headers import acr_nema
 from made_up_pixels import DICOM, encapsulate, even, picture
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
@@ -23,13 +26,11 @@ from pydicom.sequence import Sequence as DicomSequence
 from reference_cases import CASES as REFERENCE
 from reference_cases import Case, by, deflate, encoded, jpeg, rle
 
-from dicomzarr.dicom.transfer_syntaxes import DECODED
-
 
 def _reference(entry: Case) -> None:
     """Add a case of the table that tests the decoders."""
     syntax = DICOM + entry.syntax
-    known = DECODED[syntax].lossy
+    lossy = entry.tolerance > 0 or syntax == f"{DICOM}.4.112"  # of JPEG XL the syntax and the header tell
     header = {"BitsStored": entry.bits, **dict(entry.header)}
     single(
         entry.name,
@@ -37,7 +38,7 @@ def _reference(entry: Case) -> None:
         syntax,
         fragments=[encoded(entry)],
         flags=set(entry.flags),
-        facts={"transfer_syntax": [syntax], "lossy": known is None or known, "bits_stored": entry.bits},
+        facts={"transfer_syntax": [syntax], "lossy": lossy, "bits_stored": entry.bits},
         tolerance=entry.tolerance,
         **header,
     )
@@ -168,27 +169,39 @@ def _layouts() -> None:
 def _lengths() -> None:
     frames = [picture(16, rows=5, columns=7) + i for i in range(3)]
     whole = even(b"".join(f.tobytes() for f in frames))
-    single("surplus frame", frames[:2], data=whole, NumberOfFrames=2, flags={"surplus_bytes"})
+    flags = {"surplus_bytes", "surplus_frames"}
+    single("surplus frame", frames[:2], data=whole, NumberOfFrames=2, flags=flags)
     single("surplus bytes", frames, data=whole + b"\1" * 10, flags={"surplus_bytes"})
     refused("short data", "truncated_pixel_data", dataset_of("short data", frames, data=whole[:-2]))
     refused(
         "more frames than bytes", "truncated_pixel_data", dataset_of("more frames than bytes", frames, NumberOfFrames=4)
     )
     streams = [rle(f) for f in frames]
-    for count in (2, 4):
-        name = f"{count} frames declared of 3"
-        refused(
-            name,
-            "frame_count_mismatch",
-            dataset_of(name, frames, f"{DICOM}.5", fragments=streams, NumberOfFrames=count),
-        )
+    name = "4 frames declared of 3"
+    dataset = dataset_of(name, frames, f"{DICOM}.5", fragments=streams, NumberOfFrames=4)
+    refused(name, "frame_count_mismatch", dataset)
+    name = "2 frames declared of 3"
+    single(name, frames[:2], f"{DICOM}.5", fragments=streams, NumberOfFrames=2, flags={"surplus_frames"})
+    pieces = [s[i : i + 100] for s in map(even, streams) for i in range(0, len(s), 100)]
+    single("rle in fragments", frames, f"{DICOM}.5", fragments=pieces, flags={"joined_fragments"})
+    pieces = [streams[0][i : i + 64] for i in range(0, len(streams[0]), 64)]
+    single("one rle frame in fragments", frames[:1], f"{DICOM}.5", fragments=pieces, flags={"joined_fragments"})
+    deflated = even(deflate(frames[0]))
+    pieces = [deflated[i : i + 30] for i in range(0, len(deflated), 30)]
+    single("one deflated frame in fragments", frames[:1], f"{DICOM}.8.1", fragments=pieces, flags={"joined_fragments"})
+    one = picture(16)
+    pieces = [one.tobytes()[i : i + 1000] for i in range(0, one.nbytes, 1000)]
+    single("one plain frame in fragments", [one], f"{DICOM}.1.98", fragments=pieces, flags={"joined_fragments"})
 
     stream = [by("jpegls_encode")(f) for f in frames]
     halves = [part for s in map(even, stream) for part in (s[: len(s) // 4 * 2], s[len(s) // 4 * 2 :])]
     starts = np.cumsum([0, *(8 + len(h) for h in halves)])[:-1]
     jls = f"{DICOM}.4.80"
     single("fragments by table", frames, jls, fragments=encapsulate(halves, starts[::2].tolist()))
-    single("fragments by start", frames, jls, fragments=encapsulate(halves))
+    single("fragments by start", frames, jls, fragments=encapsulate(halves), flags={"joined_fragments"})
+    single(
+        "surplus streams", frames[:2], jls, fragments=encapsulate(halves), flags={"surplus_frames", "joined_fragments"}
+    )
     wrong = encapsulate(stream, [0, 4, 8])
     single("wrong offset table", frames, jls, fragments=wrong, flags={"bad_offset_table"})
     large = by("jpegls_encode")(picture(16))
@@ -268,6 +281,22 @@ def _colour() -> None:
         tolerance=4,
         PhotometricInterpretation="YBR_ICT",
     )
+    lossless = jpeg(lossless=True, predictor=1)(ybr)
+    plain = with_colour_markers(lossless)
+    facts = {"photometric": "RGB", "photometric_source": "YBR_FULL", "lossy": False}
+    single("lossless jpeg in ybr", [rgb], f"{DICOM}.4.70", fragments=[plain], facts=facts, **full)
+    adobe = with_colour_markers(lossless, ADOBE_YBR)
+    flags = {"photometric_from_stream"}
+    single("lossless jpeg in ybr by its marker", [rgb], f"{DICOM}.4.57", fragments=[adobe], flags=flags)
+    grey = smooth[..., 0].copy()
+    for syntax, stream in ((".4.70", jpeg(level=100)(grey)), (".4.201", by("htj2k_encode", reversible=False)(grey))):
+        facts = {"lossy": True, "transfer_syntax": [DICOM + syntax]}
+        name = f"lossy stream in {syntax}"
+        single(name, [grey], DICOM + syntax, fragments=[stream], tolerance=3, facts=facts, flags={"lossy_stream"})
+    single("lossy before", [grey], LossyImageCompression="01", facts={"lossy": True})
+    blocks = np.kron(np.random.default_rng(5).integers(0, 2, (6, 6)), np.full((8, 8), 65535)).astype("<u2")
+    stream = by("htj2k_encode", reversible=False)(blocks)
+    single("saturated htj2k", [blocks], f"{DICOM}.4.203", fragments=[stream], tolerance=8, facts={"lossy": True})
     hsv = dataset_of("hsv", [smooth], PhotometricInterpretation="HSV")
     refused("hsv", "unsupported_pixel_layout", hsv)
 
@@ -287,6 +316,14 @@ def _palettes() -> None:
         if bits == 8:
             coded = [jpeg(lossless=True, predictor=1)(indices)]
             single("palette lossless jpeg", [indices], f"{DICOM}.4.70", fragments=coded, facts=facts, **attributes)
+    for stored in (8, 16):  # the other width is declared
+        kind = "u1" if stored == 8 else "<u2"
+        lists = {key: [value * (257 if stored == 16 else 1) for value in values] for key, values in colours.items()}
+        attributes = {"PhotometricInterpretation": "PALETTE COLOR"}
+        for name, values in zip(names, lists.values(), strict=True):
+            attributes |= {f"{name}escriptor": [4, 0, 24 - stored], f"{name}ata": np.array(values, kind).tobytes()}
+        facts = {"palette": {"first": 0, "bits": stored, **lists}}
+        single(f"palette declared {24 - stored}, stored {stored}", [indices], facts=facts, **attributes)
     # PS3.3 C.7.9.2: a discrete segment of one entry, then a linear one of three up to 300
     attributes = {"PhotometricInterpretation": "PALETTE COLOR"}
     for name in names:
@@ -298,6 +335,23 @@ def _palettes() -> None:
     single("palette segmented", [indices], facts=facts, **attributes)
 
 
+def _odd_headers() -> None:
+    """Add headers that break the rules, and files from before DICOM."""
+    voxels = picture(12)
+    for name, tag in (("item", 0xE000), ("item end", 0xE00D), ("sequence end", 0xE0DD)):
+        title = f"stray {name}"
+        data = written(dataset_of(title, [voxels], BitsStored=12))
+        at = data.index(b"\x28\0\x02\0US")
+        case = add_case(title)
+        case.put("one.dcm", data[:at] + struct.pack("<HHI", 0xFFFE, tag, 0) + data[at:], [voxels])
+    case = add_case("acr nema", flags={"acr_nema", "assumed_transfer_syntax", "no_series_uid"})
+    case.put("one", acr_nema(), [np.arange(24, dtype="<u2").reshape(4, 6)])
+    refused("acr nema without sign", "acr_nema", acr_nema(PixelRepresentation=None))
+    both = dataset_of("two kinds of pixels", [voxels])
+    both.add_new(0x7FE00008, "OF", bytes(4 * voxels.size))
+    refused("two kinds of pixels", "several_pixel_data", both)
+
+
 def add() -> None:
     for entry in REFERENCE:
         _reference(entry)
@@ -306,3 +360,4 @@ def add() -> None:
     _lengths()
     _colour()
     _palettes()
+    _odd_headers()

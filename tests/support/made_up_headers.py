@@ -126,3 +126,29 @@ def image(syntax: str = EXPLICIT, pixels: bytes | None = None, **changes: Elemen
 def file(elements: Iterable[Element], syntax: str = EXPLICIT, declared: str | None = "") -> bytes:
     """Return a file in `syntax`; `declared` is the Transfer Syntax UID in its meta information, None for none."""
     return meta(syntax if declared == "" else declared) + encode(elements, syntax)
+
+
+def acr_nema(code: str = "ACR-NEMA 2.0", **changes: Element | None) -> bytes:
+    """Return an image of the standard before DICOM, with the voxels 0 to 23: no preamble, no UID, implicit VR.
+
+    Parameters
+    ----------
+    code : str
+        Recognition Code; without one it is left out.
+    **changes
+        Elements by name that replace or add one; None removes one.
+    """
+    elements: dict[str, Element | None] = {
+        "GroupLength": Element(0x00080000, "UL", struct.pack("<I", 100)),
+        "LengthToEnd": Element(0x00080001, "UL", struct.pack("<I", 400)),
+        "RecognitionCode": text(0x00080010, "LO", code),
+    }
+    elements |= changes
+    if not code:
+        del elements["RecognitionCode"]
+    absent = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    absent += ("SamplesPerPixel", "PhotometricInterpretation")
+    known = {name for name in elements if elements[name] is None and name in ("GroupLength", "LengthToEnd")}
+    changed = {name: element for name, element in elements.items() if name not in known}
+    pixels = struct.pack("<24H", *range(24))
+    return encode(image(IMPLICIT, pixels, **{**dict.fromkeys(absent), **changed}), IMPLICIT)

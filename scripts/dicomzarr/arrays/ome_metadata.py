@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dicomzarr.arrays import shard_writer
 from dicomzarr.system import json_files
@@ -145,6 +147,25 @@ def one_or_all(values: Sequence[Any]) -> Any:
     return listed[0] if all(value == listed[0] for value in listed) else listed
 
 
+def pairs(values: Sequence[tuple[float, float] | None]) -> Any:
+    """Reduce a pair of numbers of each frame to one pair if all frames have the same.
+
+    Parameters
+    ----------
+    values : sequence of tuple of 2 float, or None
+        One per frame, in array order.
+
+    Returns
+    -------
+    list or None
+        The common pair; else a pair for each frame, of two None where it has none; None if no frame has one.
+    """
+    if all(value is None for value in values):
+        return None
+    listed = [[None, None] if value is None else list(value) for value in values]
+    return listed[0] if all(value == listed[0] for value in listed) else listed
+
+
 def per_frame(frames: Sequence[Frame], of: Callable[[Frame], Any]) -> Any:
     """Return an attribute of the frames: one value if they agree, else a list.
 
@@ -183,12 +204,20 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
     attributes["kind"] = volume.kind
     attributes["flags"] = list(volume.flags)
     optional = {
-        "rescale": per_frame(frames, lambda frame: frame.rescale),
+        "acquisition": dict(volume.acquisition) or None,
+        "group": volume.group_id or None,
+        "split_by": list(volume.split_by) or None,
+        "rescale": pairs([frame.rescale for frame in frames]),
+        "real_world_value": pairs([frame.real_world for frame in frames]),
         "window": per_frame(frames, lambda frame: frame.window[0] if frame.window else None),
         "affine_lps": [list(row) for row in volume.affine_lps] if volume.affine_lps else None,
         "origin_lps": list(volume.origin_lps) if volume.origin_lps else None,
         "orientation_lps": list(volume.orientation_lps) if volume.orientation_lps else None,
+        "affine_residual_mm": volume.affine_residual_mm,
         "positions_mm": list(volume.positions_mm) if volume.positions_mm else None,
+        "positions_lps": [list(point) for point in volume.positions_lps] if volume.positions_lps else None,
+        "spacing_source": frames[0].spacing_source or None,
+        "unreadable_numbers": sorted({name for frame in frames for name in frame.unreadable_numbers}) or None,
         "t_axis": dict(volume.t_axis) if volume.t_axis else None,
         "missing_slices": volume.missing_slices or None,
         "mosaic": _mosaic(frames) if "mosaic" in volume.flags else None,
@@ -215,7 +244,8 @@ def _mosaic(frames: Sequence[Frame]) -> Any:
 def _write_long_lists(folder: Path, attributes: dict[str, Any]) -> shard_writer.Digests:
     """Move long lists of numbers into small arrays beside the image; the attribute then names the array."""
     digests: shard_writer.Digests = {}
-    holders = [(attributes, key) for key in ("rescale", "window", "positions_mm", "one_file")]
+    lists = ("rescale", "real_world_value", "window", "positions_mm", "positions_lps", "one_file")
+    holders = [(attributes, key) for key in lists]
     if "t_axis" in attributes:
         holders.append((attributes["t_axis"], "values"))
     for table in ("palette", "modality_lut"):
@@ -226,11 +256,20 @@ def _write_long_lists(folder: Path, attributes: dict[str, Any]) -> shard_writer.
         if not isinstance(values, list) or len(values) <= MANY:
             continue
         name = _array_name(attributes, holder, key)
-        array = np.asarray(values)
+        array = _array_of(values)
         for path, size_and_digest in shard_writer.write_small_array(folder / name, array, _names(array.ndim)).items():
             digests[f"{name}/{path}"] = size_and_digest
         holder[key] = {"array": name}
     return digests
+
+
+def _array_of(values: list[Any]) -> NDArray[Any]:
+    """Return a list of numbers, or of lists of numbers, as an array; NaN in place of None."""
+    rows = [value if isinstance(value, list) else [value] for value in values]
+    if not any(None in row for row in rows):
+        return np.asarray(values)
+    array = np.array([[math.nan if number is None else number for number in row] for row in rows], np.float64)
+    return array if isinstance(values[0], list) else array[:, 0]
 
 
 def _array_name(attributes: Mapping[str, Any], holder: Mapping[str, Any], key: str) -> str:

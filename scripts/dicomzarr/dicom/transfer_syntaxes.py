@@ -55,11 +55,6 @@ class TransferSyntax:
         """A frame holds its cells as native pixel data does, once it is located and inflated."""
         return self.family in ("native", "uncompressed", "deflated")
 
-    @property
-    def one_fragment(self) -> bool:
-        """The standard requires exactly one fragment per frame."""
-        return self.family in ("uncompressed", "deflated", "rle")
-
 
 IMPLICIT_VR_LITTLE_ENDIAN: Final = TransferSyntax(
     "1.2.840.10008.1.2", "Implicit VR Little Endian", "native", implicit_vr=True

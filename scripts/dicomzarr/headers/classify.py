@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from dicomzarr.dicom import vr as elements
 from dicomzarr.dicom.facts import ImageFacts
@@ -23,12 +23,17 @@ from dicomzarr.dicom.transfer_syntaxes import (
 from dicomzarr.headers import fast_reader
 from dicomzarr.headers.attribute_table import PRIVATE_TAGS
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, PRIVATE_TEXT_VRS, TEXTS, WANTED, interpret, text_of
+from dicomzarr.headers.cut_off import facts_before_the_end
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
 MAX_INFLATED_HEADER = 16 << 20  # of these, the bytes before its pixel data
 MIN_ELEMENTS = 5  # consecutive well-formed elements required of a file without the prefix DICM
+
+_IMPLICIT_BIG = Encoding(implicit=True, little=False)  # of ACR-NEMA; no transfer syntax of DICOM
+_RECOGNITION = (b"ACR-NEMA", b"ACRNEMA", b"ACR NEMA")
+_MAX_FOLLOWERS = 16  # elements after the pixel data that are looked at
 
 _META_SOP_CLASS = 0x00020002
 _META_SYNTAX = 0x00020010
@@ -118,7 +123,9 @@ def _read_header(
     try:
         start = 132 if data[128:132] == b"DICM" else 0
         if start == 0 and not _plausible_start(data, size):
-            return _not_extracted("archive" if _is_archive(data) else "not_dicom")
+            if not _is_acr_nema(data, size):
+                return _not_extracted("archive" if _is_archive(data) else "not_dicom")
+            flags.add("acr_nema")
         meta, start = fast_reader.read_meta(data, start, size)
     except fast_reader.Truncated:
         return _not_extracted("truncated_header")
@@ -137,7 +144,7 @@ def _read_header(
     else:
         detected = _detect_encoding(data, start, size, syntax)
         if detected is None:
-            return _not_extracted("unreadable_header")
+            return _not_extracted("acr_nema" if "acr_nema" in flags else "unreadable_header", flags)
         encoding, native = detected
         if not syntax:
             flags.add("assumed_transfer_syntax")
@@ -148,11 +155,14 @@ def _read_header(
     try:
         raw = _read_raw(read, size, start, encoding, data if use_fast else None)
     except fast_reader.Truncated:
-        return _not_extracted("truncated_header")
+        facts, values = facts_before_the_end(read, size, start, encoding)
+        if texts is not None:
+            texts += [(vr, value) for tag, (vr, value) in values.items() if tag in TEXTS and value]
+        return _not_extracted("truncated_header", facts=facts)
     except fast_reader.TooLong:
         return _not_extracted("too_large")
     except _Refused:
-        return _not_extracted("unreadable_header")
+        return _not_extracted("acr_nema" if "acr_nema" in flags else "unreadable_header")
     if texts is not None:
         texts += raw.texts
         texts += [
@@ -160,7 +170,12 @@ def _read_header(
             for tag, (vr, value) in raw.values.items()
             if tag in TEXTS and value and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
         ]
-    return _classify(raw, meta, encoding, syntax, size, flags)
+    refused = ""
+    if raw.pixel is not None:
+        _, _, offset, length = raw.pixel
+        if length >= 0 and offset + length + 8 <= size and _has_another_pixel_element(read, size, raw.pixel, encoding):
+            refused = "several_pixel_data"
+    return _classify(raw, meta, encoding, syntax, size, flags, refused)
 
 
 class _Refused(Exception):
@@ -198,6 +213,58 @@ def _plausible_start(data: bytes, size: int) -> bool:
         well_formed, has_uid = fast_reader.looks_like(data, 0, size, EXPLICIT_LITTLE, MIN_ELEMENTS)
         return well_formed and (has_uid or b"\x02\0\x10\0UI" in data[:1024])
     return _guess_encoding(data, 0, size, with_uid=True) is not None
+
+
+def _is_acr_nema(data: bytes, size: int) -> bool:
+    """Whether a file is one of the standard before DICOM, ACR-NEMA: group 0008 first, implicit VR, no UIDs.
+
+    Its first elements are the lengths of the group and of the file, and the Recognition Code (0008,0010), retired in
+    PS3.6. The code is required, or both lengths.
+    """
+    for encoding in (IMPLICIT_LITTLE, _IMPLICIT_BIG):
+        order: Literal["little", "big"] = "little" if encoding.little else "big"
+        position = 0
+        tags: list[tuple[int, int]] = []
+        while position + 8 <= len(data) and len(tags) < 3:
+            group, element = (int.from_bytes(data[i : i + 2], order) for i in (position, position + 2))
+            length = int.from_bytes(data[position + 4 : position + 8], order)
+            if group != 8 or element > 0x10:
+                break
+            if element == 0x10 and data[position + 8 : position + 8 + min(length, 16)].upper().startswith(_RECOGNITION):
+                return fast_reader.looks_like(data, 0, size, encoding, MIN_ELEMENTS)[0]
+            tags.append((element, length))
+            position += 8 + length
+        if tags[:2] == [(0, 4), (1, 4)]:
+            return fast_reader.looks_like(data, 0, size, encoding, MIN_ELEMENTS)[0]
+    return False
+
+
+def _has_another_pixel_element(read: Reader, size: int, pixel: tuple[int, str, int, int], encoding: Encoding) -> bool:
+    """Whether another pixel data element follows; PS3.3 C.7.6.3, C.7.6.24 and C.7.6.25 allow one of the three."""
+    _, _, position, length = pixel
+    order: Literal["little", "big"] = "little" if encoding.little else "big"
+    for _ in range(_MAX_FOLLOWERS):
+        if length < 0 or position + length + 8 > size:
+            return False
+        position += length
+        try:
+            head = read(12, position)
+        except fast_reader.TooLong:  # a deflated header beyond the part in memory
+            return False
+        tag = int.from_bytes(head[0:2], order) << 16 | int.from_bytes(head[2:4], order)
+        if tag in elements.PIXEL_TAGS:
+            return True
+        if tag < min(elements.PIXEL_TAGS):  # padding, or no element
+            return False
+        position += 8
+        if encoding.implicit:
+            length = int.from_bytes(head[4:8], order)
+        elif int.from_bytes(head[4:6], "little") in elements.LONG_VRS:
+            position += 4
+            length = int.from_bytes(head[8:12], order)
+        else:
+            length = int.from_bytes(head[6:8], order)
+    return False
 
 
 def _guess_encoding(data: bytes, start: int, size: int, *, with_uid: bool) -> Encoding | None:
@@ -276,10 +343,21 @@ def _slice(data: bytes, size: int, length: int, offset: int) -> bytes:
 
 
 def _classify(
-    raw: RawHeader, meta: dict[int, bytes], encoding: Encoding, syntax: str, size: int, flags: set[str]
+    raw: RawHeader,
+    meta: dict[int, bytes],
+    encoding: Encoding,
+    syntax: str,
+    size: int,
+    flags: set[str],
+    refused: str = "",
 ) -> Header:
-    """Classify a file whose header was read; PS3.3 C.7.6.3 lists what an image needs."""
+    """Classify a file whose header was read; PS3.3 C.7.6.3 lists what an image needs.
+
+    An image is not extracted for the reason `refused`, if there is one.
+    """
     attributes, bad = interpret(raw.values, little=encoding.little, runs=raw.runs, singles=raw.singles)
+    if "acr_nema" in flags and attributes.get("SamplesPerPixel", 1) == 1:
+        attributes.setdefault("PhotometricInterpretation", "MONOCHROME2")  # ACR-NEMA does not require it
     if syntax:
         attributes["TransferSyntaxUID"] = syntax
     facts = cast(ImageFacts, attributes)
@@ -295,6 +373,9 @@ def _classify(
     reason, needed = _check_layout(keyword, vr, tuple([attributes.get(name) for name in _PIXEL]))
     if bad and not bad.isdisjoint(_DECIDING):
         reason = "invalid_attribute"
+    if reason and "acr_nema" in flags:
+        reason = "acr_nema"
+    reason = refused or reason
     if reason:
         return _not_extracted(reason, flags, facts)
     if "SamplesPerPixel" not in attributes:

@@ -300,7 +300,7 @@ def read_raw(
             # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; `pydicom_reader` handles that.
             if vr not in ("", "SQ", "OB", "OW"):
                 raise Unclear
-            position = _skip_items(read, size, base + value, implicit) - base
+            position = skip_items(read, size, base + value, implicit) - base
             if tag in wanted:
                 is_read = tag in SEQUENCES and position - value <= MAX_BYTES
                 values[tag] = (vr, read(position - value, base + value) if is_read else None)
@@ -353,10 +353,19 @@ def _is_padding(read: Reader, offset: int, size: int) -> bool:
     return size - offset <= MAX_PADDING and not any(read(max(size - offset, 0), offset))
 
 
-def _skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
+def skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
     """Return the offset after the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
 
     Fragments of encapsulated data (PS3.5 A.4) are items too and are skipped in the same way.
+
+    Parameters
+    ----------
+    read, size, start, implicit
+        Reader and size of the file, offset of the first item, and whether VRs are implicit.
+
+    Returns
+    -------
+    int
     """
     unpack = IMPLICIT if implicit else EXPLICIT
     # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
@@ -433,7 +442,7 @@ def _end_of(implicit: bool, data: bytes, position: int) -> int | None:
             return value + length
         if vr not in ("", "SQ", "OB", "OW"):
             return None
-        return _skip_items(lambda count, offset: data[offset : offset + count], len(data), value, implicit)
+        return skip_items(lambda count, offset: data[offset : offset + count], len(data), value, implicit)
     except (Unclear, Truncated, TooLong):
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from dicomzarr.dicom.vr import CHARACTER_SET, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, standard_texts
@@ -34,6 +35,7 @@ class _Window:
 
     def __init__(self, read: Reader, size: int, start: int) -> None:
         self._read, self._size, self._position, self._calls = read, size, start, 0
+        self.last_read = b""
 
     def read(self, length: int = -1) -> bytes:
         self._calls += 1
@@ -52,6 +54,7 @@ class _Window:
         if requested == 8 and 0 < len(data) < 8 and any(data) or requested == 4 and len(data) < 4:
             raise Truncated
         self._position += len(data)
+        self.last_read = data
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -128,19 +131,27 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
         if tag == 0:
             end[0] = window.tell() - 8
             return True
-        if tag >= 0xFFFE0000:  # an item or a delimiter, which cannot occur at the top level
+        # Items and delimiters cannot occur at the top level. Some writers leave their tags there: passed over, with
+        # the value of an item.
+        if tag >= 0xFFFE0000 and length == UNDEFINED:
             raise Refused
         return False
 
-    elements = data_element_generator(
-        window,  # type: ignore[arg-type]
-        encoding.implicit,
-        encoding.little,
-        stop_when=stop,
-        defer_size=MAX_VALUE,
-        specific_tags=_tags(),
-    )
-    for element in elements:
+    def generate() -> Iterator[Any]:
+        while True:
+            yield from data_element_generator(
+                window,  # type: ignore[arg-type]
+                encoding.implicit,
+                encoding.little,
+                stop_when=stop,
+                defer_size=MAX_VALUE,
+                specific_tags=_tags(),
+            )
+            # pydicom takes an item delimiter for the end of the data set.
+            if header.pixel is not None or end[0] >= 0 or window.last_read != _item_end(encoding):
+                return
+
+    for element in generate():
         tag = int(element.tag)
         if tag not in WANTED:
             if isinstance(element, RawDataElement) and element.value:
@@ -168,6 +179,11 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
     if header.pixel is None:
         _check_end(read, size, end[0] if end[0] >= 0 else size)
     return header
+
+
+def _item_end(encoding: Encoding) -> bytes:
+    """Return an Item Delimitation Item (FFFE,E00D)."""
+    return b"\xfe\xff\x0d\xe0\0\0\0\0" if encoding.little else b"\xff\xfe\xe0\x0d\0\0\0\0"
 
 
 @functools.cache

@@ -7,7 +7,8 @@ HTJ2K those of ISO/IEC 15444-1 annex A.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -37,12 +38,15 @@ class Stream:
     signed : bool
         JPEG 2000 only: the samples are signed.
     colour : str
-        JPEG: RGB or YBR where a marker declares it, else empty. JPEG 2000: RGB where the component transform of the
+        JPEG: RGB or YBR where the stream declares it, else empty. JPEG 2000: RGB where the component transform of the
         stream yields it, else empty.
+    claims : frozenset of str
+        JPEG whose `colour` is empty: the colour spaces that signs name which contradict each other or prove nothing.
     sof : int
         JPEG and JPEG-LS: the second byte of the start of frame marker.
-    lossless : bool
-        The coding is lossless: SOF3, NEAR = 0, or the reversible wavelet.
+    lossless : bool, optional
+        The coding is lossless: SOF3, NEAR = 0, or the reversible wavelet. None where the markers do not say, as those
+        of lossless JPEG XL.
     ended : bool
         The stream has its end marker, followed by nothing but padding.
     start : int
@@ -55,8 +59,9 @@ class Stream:
     precision: int
     signed: bool = False
     colour: Colour = ""
+    claims: frozenset[str] = frozenset()
     sof: int = 0
-    lossless: bool = False
+    lossless: bool | None = None
     ended: bool = True
     start: int = 0
 
@@ -114,16 +119,7 @@ def read_jpeg(data: bytes) -> Stream:
         raise NotExtracted("decode_error")
     sof, head = frame
     components = head[5]
-    ids = tuple(head[6 : 6 + 3 * components : 3])
-    sampling = {head[7 + 3 * i] for i in range(components)}
-    colour: Colour = ""
-    if components == 3:
-        if adobe is not None:
-            colour = "YBR" if adobe == 1 else "RGB" if adobe == 0 else ""
-        elif ids in _RGB_IDS:
-            colour = "RGB"
-        elif jfif or len(sampling) > 1:
-            colour = "YBR"
+    colour, claims = _colour(head, adobe, jfif, is_dct=sof not in (SOF_LOSSLESS, SOF_JPEG_LS))
     lossless = sof == SOF_LOSSLESS
     if sof == SOF_JPEG_LS:  # NEAR follows the components of the scan
         if not body or len(body) < 3 + 2 * body[0]:
@@ -135,14 +131,32 @@ def read_jpeg(data: bytes) -> Stream:
         components=components,
         precision=head[0],
         colour=colour,
+        claims=claims,
         sof=sof,
         lossless=lossless,
         ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
     )
 
 
+def _colour(head: bytes, adobe: int | None, jfif: bool, *, is_dct: bool) -> tuple[Colour, frozenset[str]]:
+    """Return `Stream.colour` and `Stream.claims` from the start of frame, the Adobe transform and a JFIF marker."""
+    if head[5] != 3:
+        return "", frozenset()
+    colour: Colour = ""
+    if adobe in (0, 1):
+        colour = "YBR" if adobe == 1 else "RGB"
+    elif tuple(head[6:15:3]) in _RGB_IDS:
+        colour = "RGB"
+    elif jfif and is_dct:
+        colour = "YBR"
+    if len(set(head[7:15:3])) > 1:  # only chroma is stored with fewer samples
+        return ("", frozenset(("RGB", "YBR"))) if colour == "RGB" else ("YBR", frozenset())
+    # JFIF is defined for the DCT; writers of lossless streams that add its marker do so for RGB too.
+    return colour, frozenset(("YBR",)) if jfif and not colour else frozenset()
+
+
 def read_jpeg2000(data: bytes) -> Stream:
-    """Read the SIZ and COD markers of a JPEG 2000 or HTJ2K codestream, bare or in JP2 boxes.
+    """Read the SIZ, COD and COC markers of a JPEG 2000 or HTJ2K codestream, bare or in JP2 boxes.
 
     Parameters
     ----------
@@ -184,12 +198,9 @@ def read_jpeg2000(data: bytes) -> Stream:
     if tiles > 65535:
         raise NotExtracted("decode_error")
     position = start + 4 + length
-    transform = reversible = False
-    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0x90:
-        if data[position + 1] == 0x52 and position + 14 <= len(data):  # COD (A.6.1)
-            transform, reversible = data[position + 8] == 1, data[position + 13] == 1
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    present = _tiles_present(data, position)
+    coding = _Coding()
+    position = coding.read(data, position, components)
+    present = _tiles_present(data, position, coding, components)
     if present < tiles:  # the library would fill them with zeros and raise nothing
         raise NotExtracted("truncated_pixel_data", found=present, needed=tiles)
     return Stream(
@@ -198,18 +209,44 @@ def read_jpeg2000(data: bytes) -> Stream:
         components=components,
         precision=(each[0] & 0x7F) + 1,
         signed=bool(each[0] & 0x80),
-        colour="RGB" if transform and components == 3 else "",
-        lossless=reversible,
+        colour="RGB" if coding.transform and components == 3 else "",
+        lossless=coding.reversible == {True},
         ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
         start=start,
     )
 
 
-def _tiles_present(data: bytes, position: int) -> int:
-    """Return how many different tiles have a part, from the first start of a tile-part (SOT, A.4.2)."""
+@dataclass(slots=True)
+class _Coding:
+    """Whether a component transform is used, and which wavelets are (True: the reversible one)."""
+
+    transform: bool = False
+    reversible: set[bool] = field(default_factory=set)
+
+    def read(self, data: bytes, position: int, components: int) -> int:
+        """Read COD and COC (ISO/IEC 15444-1 A.6.1, A.6.2) up to SOT or SOD; return the offset of that marker."""
+        wide = 2 if components > 256 else 1  # bytes of the component's number in COC
+        while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] not in (0x90, 0x93):
+            marker = data[position + 1]
+            if marker == 0x52 and position + 14 <= len(data):
+                self.transform |= data[position + 8] == 1
+                self.reversible.add(data[position + 13] == 1)
+            elif marker == 0x53 and position + 10 + wide <= len(data):
+                self.reversible.add(data[position + 9 + wide] == 1)
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        return position
+
+
+def _tiles_present(data: bytes, position: int, coding: _Coding, components: int) -> int:
+    """Return how many different tiles have a part, from the first start of a tile-part (SOT, A.4.2).
+
+    The headers of the tile-parts are read into `coding`: they may hold another wavelet for a tile.
+    """
     seen: set[int] = set()
     while data[position : position + 2] == b"\xff\x90" and position + 12 <= len(data):
         seen.add(int.from_bytes(data[position + 4 : position + 6], "big"))
+        if data[position + 12 : position + 14] != b"\xff\x93":
+            coding.read(data, position + 12, components)
         length = int.from_bytes(data[position + 6 : position + 10], "big")
         if length < 12:  # 0: up to the end
             break
@@ -234,7 +271,7 @@ def _jp2_codestream(data: bytes) -> int:
 
 
 def read_jpeg_xl(data: bytes) -> Stream:
-    """Return rows and columns from the size header of a JPEG XL codestream, bare or in boxes (ISO/IEC 18181-1).
+    """Return rows, columns and loss from the first bytes of a JPEG XL codestream, bare or in boxes (ISO/IEC 18181-1).
 
     Parameters
     ----------
@@ -274,7 +311,23 @@ def read_jpeg_xl(data: bytes) -> Stream:
     rows = size(small)
     numerator, denominator = ((0, 1), (1, 1), (6, 5), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[take(3)]
     columns = rows * numerator // denominator if numerator else size(small)
-    return Stream(rows=rows, columns=columns, components=0, precision=0)
+    return Stream(rows=rows, columns=columns, components=0, precision=0, lossless=_lossless_of_jpeg_xl(take))
+
+
+def _lossless_of_jpeg_xl(take: Callable[[int], int]) -> bool | None:
+    """Return False where the image metadata say that samples were converted to XYB; None where this is not known."""
+    if take(1):  # all values are the default
+        return False
+    if take(1):  # extra fields
+        return None
+    is_float = take(1)
+    if take(2) == 3:  # bits of a sample
+        take(6)
+    take(4 if is_float else 0)
+    take(1)  # whether 16 bits are enough for the modular coding
+    if take(2):  # extra channels
+        return None
+    return False if take(1) else None
 
 
 def _jxl_codestream(data: bytes) -> bytes:

@@ -82,8 +82,10 @@ def make_plan(data: bytes, form: PixelFormat) -> Plan:
             raise NotExtracted("frame_size_mismatch", found=found, needed=needed)
     if stream.precision > form.bits_allocated:
         raise NotExtracted("unsupported_pixel_layout", found=stream.precision, needed=form.bits_allocated)
-    # The colour that the stream declares takes precedence; the header is used where it declares none.
+    # The colour that the stream declares takes precedence; the header is used where it declares none. The library
+    # converts DCT streams alone.
     ybr = form.samples == 3 and (stream.colour or form.photometric_source[:3]) == "YBR"
+    ybr &= family == "jpeg" and stream.sof != codestream.SOF_LOSSLESS
     exact = (
         stream.lossless or family == "jpegls"
     )  # near-lossless too: its arithmetic is integer, so that decoders agree exactly
@@ -110,16 +112,50 @@ def _wavelet_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Deco
         return codestream.read_jpeg_xl(data), decoders.JPEG_XL, None
     stream = codestream.read_jpeg2000(data)
     if form.syntax.family == "htj2k":
-        # OpenJPEG survives broken data on which OpenJPH crashes, but supports 16 bits at most.
+        # OpenJPEG survives broken data on which OpenJPH crashes, but supports 16 bits at most. OpenJPH overflows where
+        # it clips what the irreversible wavelet gives beyond the range of the samples: white becomes black.
         if stream.precision <= 16:
-            return stream, decoders.JPEG_2000, decoders.HTJ2K
+            if stream.lossless:
+                return stream, decoders.JPEG_2000, decoders.HTJ2K
+            return stream, decoders.JPEG_2000, decoders.JPEG_2000_PILLOW if _fits_pillow(stream) else None
+        if not stream.lossless:
+            raise NotExtracted("unsupported_pixel_layout", found=stream.precision, needed=16)
         if not stream.ended:  # OpenJPH fills in the missing part and raises nothing
             raise NotExtracted("truncated_pixel_data", found=len(data))
         return stream, decoders.HTJ2K, None
     if stream.precision > 24:  # the arithmetic of the library overflows beyond 24 bits
         raise NotExtracted("unsupported_pixel_layout", found=stream.precision, needed=24)
-    fits = stream.precision <= (16 if stream.components == 1 else 8)
-    return stream, decoders.JPEG_2000, decoders.JPEG_2000_PILLOW if fits else None
+    return stream, decoders.JPEG_2000, decoders.JPEG_2000_PILLOW if _fits_pillow(stream) else None
+
+
+def _fits_pillow(stream: Stream) -> bool:
+    """Return whether Pillow reads JPEG 2000 of this precision."""
+    return stream.precision <= (16 if stream.components == 1 else 8)
+
+
+def is_lossy(form: PixelFormat, stream: Stream | None) -> bool:
+    """Return whether values of a frame were lost, now or before.
+
+    Parameters
+    ----------
+    form : PixelFormat
+        Of the image.
+    stream : Stream, optional
+        First markers of the frame, where the codec has any.
+
+    Returns
+    -------
+    bool
+        As the stream says, whatever the transfer syntax is called; Lossy Image Compression (0028,2110) of 01 tells of
+        an earlier loss. Where the stream does not say, transfer syntax and header decide.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.1.1.5.
+    """
+    if stream is None or stream.lossless is None:
+        return form.lossy
+    return not stream.lossless or form.lossy_header == "01"
 
 
 def decode(data: bytes, form: PixelFormat, plan: Plan, decoder: Decoder) -> tuple[NDArray[Any], set[str]]:
@@ -157,6 +193,8 @@ def decode(data: bytes, form: PixelFormat, plan: Plan, decoder: Decoder) -> tupl
         plane = samples.astype(form.dtype) if form.bits_allocated == 1 else samples.view(form.dtype)
         if form.syntax.family == "uncompressed" and len(data) > form.frame_bytes + 1:
             flags.add("surplus_bytes")
+            if len(data) >= 2 * form.frame_bytes and any(data[form.frame_bytes :]):
+                flags.add("surplus_frames")
         flags.update(unpack_bits.clear_unused_bits(plane, form))
         if form.samples == 3 and form.photometric_source.startswith("YBR"):
             plane = unpack_bits.to_rgb(plane, form.photometric_source)
@@ -166,6 +204,8 @@ def decode(data: bytes, form: PixelFormat, plan: Plan, decoder: Decoder) -> tupl
         flags.add("missing_end_marker")
     plane, sample_flags = convert_samples(samples, stream, form)
     plane, colour_flags = _convert_colour(plane, stream, form)
+    if stream.lossless is False and (form.syntax.lossy is False or form.lossy_header == "00"):
+        flags.add("lossy_stream")
     return np.ascontiguousarray(plane), flags | sample_flags | colour_flags
 
 
@@ -223,7 +263,7 @@ def convert_samples(samples: NDArray[Any], stream: Stream, form: PixelFormat) ->
         np.left_shift(plane, spare, out=plane)
         np.right_shift(plane, spare, out=plane)
     if precision > form.bits_stored:
-        if not form.lossy:
+        if not is_lossy(form, stream):
             flags.update(unpack_bits.clear_unused_bits(plane, form))
         elif not _in_range(plane, form):
             # Overshoot of lossy compression: clearing the upper bits would turn white into black.
@@ -243,15 +283,20 @@ def _convert_colour(plane: NDArray[Any], stream: Stream, form: PixelFormat) -> t
     mismatch = {"photometric_from_stream"}
     if form.samples != 3 or family == "jpegxl":
         return plane, set()
-    if family == "jpeg" and stream.sof != codestream.SOF_LOSSLESS:
-        return plane, mismatch if stream.colour and stream.colour != header[:3] else set()
     if family in ("jpeg2000", "htj2k") and stream.colour == "RGB":
-        return plane, set() if header in ("RGB", "YBR_ICT", "YBR_RCT") else mismatch
+        return plane, set() if header in ("RGB", "YBR_RCT" if stream.lossless else "YBR_ICT") else mismatch
+    flags = {"photometric_from_header"} if stream.claims - {header[:3]} else set()
+    if stream.colour and stream.colour != header[:3]:
+        flags |= mismatch
+    if stream.colour == "RGB" or (family == "jpeg" and stream.sof != codestream.SOF_LOSSLESS):
+        return plane, flags
+    if stream.colour == "YBR":
+        return unpack_bits.to_rgb(plane, "YBR_FULL"), flags
     if header in ("YBR_ICT", "YBR_RCT"):
-        return plane, mismatch  # no component transform in the stream: it holds RGB
+        return plane, flags | mismatch  # no component transform in the stream: it holds RGB
     if header.startswith("YBR"):
-        return unpack_bits.to_rgb(plane, header), set()
-    return plane, set()
+        return unpack_bits.to_rgb(plane, header), flags
+    return plane, flags
 
 
 def check_complete(decoder: Decoder, data: bytes, request: Request, samples: NDArray[Any]) -> None:

@@ -307,7 +307,11 @@ def _deflate(data: bytes, request: Request) -> Samples:
     """Cells of one frame, deflated without a header (PS3.5 8.2.16)."""
     import zlib
 
-    return _native(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, request.form.frame_bytes + 1), request)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    frame = inflater.decompress(data, request.form.frame_bytes + 1)
+    if inflater.unused_data.strip(b"\0"):  # fragments that are not one frame
+        raise NotExtracted("decode_error")
+    return _native(frame, request)
 
 
 def _deflate_second(data: bytes, request: Request) -> Samples:

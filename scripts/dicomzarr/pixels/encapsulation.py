@@ -2,18 +2,20 @@
 
 Items are walked by positioned reads of eight bytes each, so that a file of many gigabytes needs no memory. Fragments
 are located by the walk, not by an offset table. The Basic Offset Table is used only to assign fragments to frames where
-their number does not equal the number of frames. The Extended Offset Table is not used: it requires one fragment per
-frame (PS3.3 C.7.6.3.1.8).
+their number does not equal the number of frames; without one, the first and last bytes of the fragments decide. The
+Extended Offset Table is not used: it requires one fragment per frame (PS3.3 C.7.6.3.1.8).
 """
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.transfer_syntaxes import Family
 from dicomzarr.pixels.byte_source import Source
 from dicomzarr.system import limits
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -28,8 +30,15 @@ _FOLLOWERS = (b"\xfa\xff\xfa\xff", b"\xfc\xff\xfc\xff")
 # Fragments allowed beyond one per frame, in all; a walk over gigabytes of empty fragments would not end.
 MORE_FRAGMENTS = 1 << 20
 
+# The end of a JPEG, JPEG-LS or JPEG 2000 stream (EOI, EOC), and what may pad it to even length.
+_END, _PADDING = b"\xff\xd9", b"\x00\xff"
+
 # First bytes of a frame: JPEG and JPEG-LS, JPEG 2000 and HTJ2K, JP2, JPEG XL bare and in boxes.
 _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
+
+
+# The standard requires one fragment per frame (PS3.5 A.4.2, A.4.11, 8.2.16).
+_ONE_FRAGMENT = ("rle", "deflated", "uncompressed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ class FrameTable:
         return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
 
-def frame_table(source: Source, offset: int, length: int, frames: int, one_fragment: bool) -> FrameTable:
+def frame_table(source: Source, offset: int, length: int, frames: int, family: Family | None) -> FrameTable:
     """Walk the items of encapsulated pixel data and assign the fragments to frames.
 
     Parameters
@@ -93,8 +102,8 @@ def frame_table(source: Source, offset: int, length: int, frames: int, one_fragm
         Value of Pixel Data (7FE0,0010), in bytes; `length` is -1 where undefined.
     frames : int
         Number of Frames (0028,0008).
-    one_fragment : bool
-        The transfer syntax requires one fragment per frame (RLE, deflated, uncompressed).
+    family : str
+        Of the transfer syntax.
 
     Returns
     -------
@@ -122,17 +131,20 @@ def frame_table(source: Source, offset: int, length: int, frames: int, one_fragm
         if table is None or len(table):
             flags.append("bad_offset_table")
         groups = None
-    if count < frames or (count > frames and one_fragment):
+    if count < frames:
         raise NotExtracted("frame_count_mismatch", found=count, needed=frames)
     if count == frames:
-        firsts = np.arange(frames)
-    elif groups is not None and frames > 1:
-        firsts = groups
+        return FrameTable(offsets, lengths, np.arange(frames + 1), tuple(flags))
+    if groups is not None and frames > 1:
+        bounds = np.append(groups, count)
     else:
-        firsts = _group_by_first_bytes(source, offsets, lengths)
-        if len(firsts) != frames:
-            raise NotExtracted("frame_count_mismatch", found=len(firsts), needed=frames)
-    return FrameTable(offsets, lengths, np.append(firsts, count), tuple(flags))
+        bounds = _group_by_content(source, offsets, lengths, frames, family)
+        if bounds[-1] < count:
+            flags.append("surplus_frames")
+    # The standard allows it where a table says so, but for RLE.
+    if (groups is None or family in _ONE_FRAGMENT) and (np.diff(bounds) > 1).any():
+        flags.append("joined_fragments")
+    return FrameTable(offsets, lengths, bounds, tuple(flags))
 
 
 def _offset_table(source: Source, offset: int, end: int) -> tuple[Indices | None, int]:
@@ -204,13 +216,72 @@ def _group_by_table(table: Indices | None, starts: Indices) -> Indices | None:
     return groups
 
 
-def _group_by_first_bytes(source: Source, offsets: Indices, lengths: Indices) -> Indices:
-    """Return the fragments with the start marker of the first one; only the first where it has no known marker."""
-    heads = (
-        bytes(source.read(int(offset), min(int(length), 8))) for offset, length in zip(offsets, lengths, strict=True)
-    )
-    first = next(heads)
-    start = next((marker for marker in _STARTS if first.startswith(marker)), None)
-    if start is None:
-        return np.zeros(1, np.int64)
-    return np.array([0, *(index for index, head in enumerate(heads, 1) if head.startswith(start))], np.int64)
+def _group_by_content(
+    source: Source, offsets: Indices, lengths: Indices, frames: int, family: Family | None
+) -> Indices:
+    """Return the first fragment of each frame, and the fragment after the last frame, by the bytes of the fragments.
+
+    A fragment that begins like the first one begins a frame. More of them than frames are whole frames beyond those
+    declared, if each follows the end of a stream.
+
+    Raises
+    ------
+    NotExtracted
+        `frame_count_mismatch` where this does not give the frames.
+    """
+    count = len(offsets)
+    heads = [bytes(source.read(int(o), min(int(n), 64))) for o, n in zip(offsets, lengths, strict=True)]
+    if family == "rle":
+        begins = [_is_rle_header(_joined(heads, i, _may_be_rle_header)) for i in range(count)]
+    else:
+        first = _joined(heads, 0, lambda head: len(head) < 8)
+        start = next((marker for marker in _STARTS if first.startswith(marker)), None)
+        # Without a marker, as deflated or uncompressed frames are, the only frame holds all fragments.
+        begins = [start is None and frames == 1] + [False] * (count - 1)
+        if start is not None:
+            begins = [_joined(heads, i, start.startswith).startswith(start) for i in range(count)]
+    bounds = np.append(np.flatnonzero(begins), count)
+    found = len(bounds) - 1
+    if (
+        found > frames
+        and family != "rle"
+        and not all(_is_ended(source, offsets, lengths, i) for i in bounds[1:].tolist())
+    ):
+        raise NotExtracted("frame_count_mismatch", found=found, needed=frames)
+    if found < frames or bounds[0] != 0:
+        raise NotExtracted("frame_count_mismatch", found=found or count, needed=frames)
+    return bounds[: frames + 1]
+
+
+def _joined(heads: list[bytes], index: int, is_short: Callable[[bytes], bool]) -> bytes:
+    """Return the first bytes from a fragment on, across fragments while they are too few to tell."""
+    head = heads[index]
+    while len(head) < 64 and index + 1 < len(heads) and is_short(head):
+        index += 1
+        head += heads[index]
+    return head
+
+
+def _is_ended(source: Source, offsets: Indices, lengths: Indices, end: int) -> bool:
+    """Return whether the bytes before the fragment `end` are the end of a stream."""
+    tail = b""
+    while end > 0 and not tail.strip(_PADDING):
+        end -= 1
+        size = min(int(lengths[end]), 16)
+        tail = bytes(source.read(int(offsets[end] + lengths[end]) - size, size)) + tail
+    if tail.startswith(_END[1:]) and end > 0:  # the marker itself is in two fragments
+        tail = bytes(source.read(int(offsets[end - 1] + lengths[end - 1]) - 1, 1)) + tail
+    return tail.rstrip(_PADDING).endswith(_END)
+
+
+def _may_be_rle_header(head: bytes) -> bool:
+    return len(head) < 4 or 1 <= int.from_bytes(head[:4], "little") <= 15
+
+
+def _is_rle_header(head: bytes) -> bool:
+    """Return whether these are the 64 bytes before the segments of an RLE frame (PS3.5 G.5)."""
+    fields = np.frombuffer(head[:64], "<u4") if len(head) >= 64 else np.zeros(16, "<u4")
+    count = int(fields[0])
+    if not 1 <= count <= 15 or fields[1] != 64 or fields[count + 1 :].any():
+        return False
+    return bool((np.diff(fields[1 : count + 1].astype(np.int64)) > 0).all())

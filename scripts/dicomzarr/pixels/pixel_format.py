@@ -37,7 +37,8 @@ class PixelFormat:
     frames : int
         Number of Frames (0028,0008), 1 where absent.
     lossy : bool
-        The frames are lossily compressed in this file, or were before, according to the header.
+        The frames are lossily compressed in this file, or were before, according to the header. What a stream says
+        takes precedence, see `decode_plan.is_lossy`.
     flags : tuple of str
         Flags of the header, sorted; see `dicomzarr.vocabulary.flags`.
     syntax : TransferSyntax
@@ -48,6 +49,8 @@ class PixelFormat:
         Planar Configuration (0028,0006) is 1 and applies.
     swapped_bytes : bool
         Cells of fewer than 16 bits in big-endian words: bytes are swapped in pairs.
+    lossy_header : str
+        Lossy Image Compression (0028,2110): 00, 01, or another text.
     """
 
     rows: int
@@ -66,6 +69,7 @@ class PixelFormat:
     shift: int = 0
     planar: bool = False
     swapped_bytes: bool = False
+    lossy_header: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -192,6 +196,7 @@ def _pixel_format(budget: limits.Limits, keyword: str, vr: str, *values: Any) ->
         shift=shift,
         planar=planar,
         swapped_bytes=syntax.big_endian and allocated < 16 and facts["pixel"]["vr"] == "OW",
+        lossy_header=facts.get("LossyImageCompression", ""),
     )
 
 

@@ -51,11 +51,14 @@ class DecodedFrame:
         ``native``, or library and version, such as ``charls 2.4.3``.
     flags : tuple of str
         Flags of this frame, sorted.
+    lossy : bool
+        Values were lost by compression: of this frame, or before, according to the header.
     """
 
     pixels: NDArray[Any]
     decoder: str
     flags: tuple[str, ...] = ()
+    lossy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class FrameReader:
         if form.syntax.family == "native":
             flags |= self._check_length()
         else:
-            self._table = frame_table(source, self._offset, self._length, form.frames, form.syntax.one_fragment)
+            self._table = frame_table(source, self._offset, self._length, form.frames, form.syntax.family)
             flags |= set(self._table.flags)
         # Cells are stored as in the array: a frame is read straight into it.
         self._direct = form.bits_allocated >= 8 and form.bits_allocated != 12
@@ -144,6 +147,8 @@ class FrameReader:
         """
         offset, length = facts["pixel"]["offset"], facts["pixel"]["length"]
         if self._table is not None or form is not self.format or length != self._length:
+            return None
+        if "surplus_bytes" in self.flags:  # what the surplus is depends on its bytes
             return None
         if source.size - offset != self._source.size - self._offset:
             return None
@@ -174,7 +179,8 @@ class FrameReader:
             data = self._table.read(self._source, frame)
             plan = decode_plan.make_plan(data, self.format)
             plane, flags = decode_plan.decode(data, self.format, plan, plan.decoder)
-            return DecodedFrame(plane, plan.decoder.name(), tuple(sorted(flags)))
+            lossy = decode_plan.is_lossy(self.format, plan.request.stream)
+            return DecodedFrame(plane, plan.decoder.name(), tuple(sorted(flags)), lossy)
         except MemoryError:
             raise NotExtracted("too_large") from None
 
@@ -233,7 +239,24 @@ class FrameReader:
             raise NotExtracted("truncated_pixel_data", found=present, needed=needed)
         if present > needed + needed % 2:
             flags.add("surplus_bytes")
+            whole_frames = (8 * present - form.frame_bits(self._subsampled) * form.frames) // form.frame_bits(
+                self._subsampled
+            )
+            if whole_frames and not self._is_padding(needed, present):
+                flags.add("surplus_frames")
         return flags
+
+    def _is_padding(self, start: int, end: int) -> bool:
+        """Return whether all bytes of the pixel data from `start` to `end` are alike: 0 or 255."""
+        step = 1 << 20
+        first = self._source.read(self._offset + start, 1)[0]
+        if first not in (0, 255):
+            return False
+        for position in range(start, end, step):
+            data = np.frombuffer(self._source.read(self._offset + position, min(step, end - position)), np.uint8)
+            if (data != first).any():
+                return False
+        return True
 
     def _native(self, frame: int) -> DecodedFrame:
         """Return one uncompressed frame."""
@@ -242,7 +265,7 @@ class FrameReader:
         flags = unpack_bits.clear_unused_bits(plane, form)
         if form.samples == 3 and form.photometric_source.startswith("YBR"):
             plane = unpack_bits.to_rgb(plane, form.photometric_source)
-        return DecodedFrame(plane, "native", flags)
+        return DecodedFrame(plane, "native", flags, form.lossy)
 
     def _read_cells(self, frame: int) -> NDArray[Any]:
         """Read the pixel cells of a frame; in one read, where they are stored as in the array."""

@@ -10,6 +10,7 @@ SERIES_FLAGS = {
     "face_risk": "a scan of the head: the face may be rendered from it",
     "same_pixels_elsewhere": "the same pixels occur under another subject; see the report",
     "incomplete": "files of this volume were quarantined, so it has fewer frames than its source",
+    "series_incomplete": "other images of the series were quarantined that would be arrays of their own",
 }
 HEADER_FLAGS = {
     "assumed_transfer_syntax": "no transfer syntax is declared; it was inferred from the structure of the data set",
@@ -21,10 +22,13 @@ HEADER_FLAGS = {
     "nonstandard_number": "a number is written in a form that DICOM does not allow (a decimal comma); it was read",
     "unreadable_number": "a number cannot be read: `unreadable_numbers` names its attribute, which counts as absent",
     "implausible_number": "a counter or a clock holds a value that it cannot have; it was not used",
+    "acr_nema": "written before DICOM (ACR-NEMA): no transfer syntax and no UIDs; read as Implicit VR Little Endian",
     "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
 }
 ENCAPSULATION_FLAGS = {
     "surplus_bytes": "more bytes than the frames need; never read as another frame",
+    "surplus_frames": "the pixel data holds whole frames beyond Number of Frames (0028,0008); they were not extracted",
+    "joined_fragments": "a frame is in several fragments which no offset table assigns; their bytes show where it ends",
     "not_subsampled": "4:2:2 according to the header, full chroma according to the length; read as full",
     "bad_offset_table": "the Basic Offset Table does not fit the fragments; it was not used",
     "missing_sequence_delimiter": "the compressed data does not end with a Sequence Delimitation Item",
@@ -35,6 +39,8 @@ PIXEL_FLAGS = {
     "sign_extended": "negative values were stored with zeros above Bits Stored; the sign was extended",
     "missing_end_marker": "a JPEG stream lacks its end marker; a second decoding showed that nothing is missing",
     "photometric_from_stream": "the colour space is that of the compressed stream, which contradicts the header",
+    "photometric_from_header": "marks of colour in the stream contradict each other or prove nothing; as in the header",
+    "lossy_stream": "the compressed stream is lossy, although transfer syntax or header call it lossless",
     "precision_mismatch": "the precision of the compressed stream is not Bits Stored",
     "sign_mismatch": "the sign of a JPEG 2000 stream is not Pixel Representation; the header was followed",
     "not_cross_checked": "the second decoder refused a frame of the cross-check: only one decoder has decoded it",
@@ -58,7 +64,9 @@ GEOMETRY_FLAGS = {
     "gap": "slices are missing between the first and the last; positions are kept, nothing is filled in",
     "incomplete_grid": "one time (or echo, b-value ...) of a series in which slices are missing at some times",
     "invalid_orientation": "Image Orientation (Patient) (0020,0037) is not two orthogonal unit vectors; not used",
+    "irregular_origins": "slices at different depths are shifted within their plane, each its own way",
     "mosaic": "the slices of a volume are tiles of one stored image, kept as stored",
+    "no_position": "a slice without a position: nothing says where it lies, or in what order",
     "partial_geometry": "some frames of the file have a position and others have none; none is used",
     "rescale_incomplete": "some frames have no Rescale Slope and Intercept: their pairs are null",
     "rounded_positions": "positions are written with few decimals; the affine is fitted to them, see its residual",

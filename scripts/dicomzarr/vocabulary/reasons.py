@@ -54,7 +54,13 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "nothing",
     ),
     ("archive", "skipped", "an archive or a compressed file (zip, tar, gzip …); its content is not read", "unpack it"),
-    ("duplicate", "skipped", "the same SOP instance with equal pixels is in the dataset already", "nothing"),
+    (
+        "duplicate",
+        "skipped",
+        "the same image is in the dataset already: the same SOP Instance UID, or the same place and facts of "
+        "acquisition under another UID, with equal pixels",
+        "nothing",
+    ),
     (
         "missing_pixel_data",
         "skipped",
@@ -89,6 +95,18 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "quarantined",
         "the fragments of the compressed pixel data are malformed",
         "ask the sender for the file again",
+    ),
+    (
+        "several_pixel_data",
+        "quarantined",
+        "more than one of Pixel Data, Float Pixel Data and Double Float Pixel Data; which is the image is not known",
+        "ask the sender",
+    ),
+    (
+        "acr_nema",
+        "quarantined",
+        "written before DICOM (ACR-NEMA), in a form that cannot be read",
+        "convert the file to DICOM",
     ),
     ("frame_count_mismatch", "quarantined", "the number of frames found differs from NumberOfFrames", "ask the sender"),
     (

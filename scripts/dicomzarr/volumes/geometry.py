@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.dicom.facts import Cosines, Vector
+from dicomzarr.volumes import rounding
 
 # Unit length and orthogonality of the cosines (PS3.3 C.7.6.2.1.1 asks for both; headers round).
 COSINE_TOLERANCE = 1e-3
@@ -106,15 +107,28 @@ def dot(a: Sequence[float], b: Sequence[float]) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERANCE) -> Vector:
+def _may_be_unit(vector: Sequence[float], digit: float) -> bool:
+    """Return whether a vector has unit length, or a unit vector has it as its rounded form."""
+    if abs(math.sqrt(dot(vector, vector)) - 1) <= COSINE_TOLERANCE:
+        return True
+    least = math.fsum(max(0.0, abs(c) - digit / 2) ** 2 for c in vector)
+    most = math.fsum((abs(c) + digit / 2) ** 2 for c in vector)
+    return least <= 1 <= most
+
+
+def _may_be_orthogonal(a: Sequence[float], b: Sequence[float], digit: float) -> bool:
+    """Return whether vectors are orthogonal as far as their digits tell."""
+    rounding_error = digit / 2 * math.fsum(map(abs, (*a, *b)))
+    return abs(dot(a, b)) <= max(COSINE_TOLERANCE, rounding_error)
+
+
+def slice_normal(orientation: Sequence[float]) -> Vector:
     """Return the unit normal of a slice: row cosines x column cosines.
 
     Parameters
     ----------
     orientation : sequence of 6 float
         Row cosines, then column cosines; no unit.
-    tolerance : float
-        Largest departure from unit length and from orthogonality.
 
     Returns
     -------
@@ -124,7 +138,8 @@ def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERAN
     Raises
     ------
     GeometryError
-        If the six cosines are not two orthogonal unit vectors within the tolerance.
+        If the six cosines are not two orthogonal unit vectors within `COSINE_TOLERANCE`, nor such vectors rounded to
+        the decimals with which they are written.
 
     References
     ----------
@@ -132,10 +147,11 @@ def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERAN
     """
     if len(orientation) != 6 or not all(math.isfinite(c) for c in orientation):
         raise GeometryError("Image Orientation (Patient) (0020,0037): six finite cosines needed")
+    digit = rounding.last_digit(orientation)
     row, column = orientation[:3], orientation[3:]
-    if abs(math.sqrt(dot(row, row)) - 1) > tolerance or abs(math.sqrt(dot(column, column)) - 1) > tolerance:
+    if not _may_be_unit(row, digit) or not _may_be_unit(column, digit):
         raise GeometryError("Image Orientation (Patient) (0020,0037): unit vectors needed")
-    if abs(dot(row, column)) > tolerance:
+    if not _may_be_orthogonal(row, column, digit):
         raise GeometryError("Image Orientation (Patient) (0020,0037): orthogonal vectors needed")
     normal = (
         row[1] * column[2] - row[2] * column[1],
@@ -147,12 +163,12 @@ def slice_normal(orientation: Sequence[float], tolerance: float = COSINE_TOLERAN
 
 
 @lru_cache(maxsize=4096)
-def is_plane(orientation: Cosines | None, tolerance: float = COSINE_TOLERANCE) -> bool:
-    """Return whether six cosines are two orthogonal unit vectors within a tolerance."""
+def is_plane(orientation: Cosines | None) -> bool:
+    """Return whether six cosines are two orthogonal unit vectors, as far as their digits tell."""
     if orientation is None:
         return False
     try:
-        slice_normal(orientation, tolerance)
+        slice_normal(orientation)
     except GeometryError:
         return False
     return True
@@ -226,7 +242,7 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     -------
     Regularity
         `uniform` with the step; `gap` with the step and the number of missing slices where every distance is a
-        multiple of the smallest one; else `uneven`.
+        multiple of the smallest one, unless two regular increments follow each other; else `uneven`.
     """
     count = len(depths)
     if count < 2:
@@ -244,9 +260,27 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     # The error of the step adds up over the steps of a gap. A tenth of a step is more than rounding can explain.
     allowed = np.minimum(tolerance * step * np.maximum(multiples, 1), 0.1 * step)
     missing = int(multiples.sum()) - (count - 1)
-    if missing > 0 and bool((np.abs(gaps - multiples * step) <= allowed).all()):
-        return Regularity("gap", round(step, DECIMALS), missing)
-    return Regularity("uneven", None, 0)
+    if missing <= 0 or has_two_increments(multiples) or not bool((np.abs(gaps - multiples * step) <= allowed).all()):
+        return Regularity("uneven", None, 0)
+    return Regularity("gap", round(step, DECIMALS), missing)
+
+
+def has_two_increments(multiples: NDArray[np.float64]) -> bool:
+    """Return whether distances between slices are two regular increments, one after the other.
+
+    Parameters
+    ----------
+    multiples : ndarray of float64, shape (n - 1,)
+        Distance from each slice to the next, in steps.
+
+    Returns
+    -------
+    bool
+        True for thin slices below and thick slices above, for example: no slice is missing then. Each increment
+        must occur twice or more: a single long distance is a gap.
+    """
+    changes = np.flatnonzero(np.diff(multiples))
+    return len(changes) == 1 and 1 <= changes[0] <= len(multiples) - 3
 
 
 def shear(

@@ -32,7 +32,7 @@ class Frame:
         Pixel Spacing (0028,0030): distance between rows, then between columns, mm, in the patient (not at the
         detector).
     causes : mapping of str to float
-        Attributes that may distinguish frames at one position, by the names of `CAUSES` (seconds, ms, counts).
+        Attributes that may distinguish frames at one position, by the names of `t_axis.CAUSES` (seconds, ms, counts).
     terms : mapping of str to str
         Facts of acquisition from closed vocabularies, such as ``complex_component``. Frames whose terms differ never
         share a volume.
@@ -136,6 +136,10 @@ class Volume:
         What all volumes share that belong together as one set, such as the b-values of a series that was split.
     t_axis : mapping, optional
         ``{"means": [...], "values": [...]}``: a value, or a row of values where several causes are listed, per index.
+    group_id : str
+        Pseudonym of `group`, the same in all volumes of the set.
+    split_by : tuple of str
+        What parts this volume from the others of its series; empty if the series is one volume.
     missing_slices : int
         Number of positions of the regular grid, between the first and the last slice, that have no slice.
     flags : tuple of str
@@ -160,6 +164,8 @@ class Volume:
     positions_lps: tuple[Vector, ...] | None = None
     acquisition: Mapping[str, object] = field(default_factory=dict)
     group: tuple[str, ...] = ()
+    group_id: str = ""
+    split_by: tuple[str, ...] = ()
     t_axis: Mapping[str, object] | None = None
     missing_slices: int = 0
     flags: tuple[str, ...] = ()

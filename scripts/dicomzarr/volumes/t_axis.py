@@ -1,19 +1,18 @@
-"""Build the t axis: find the attributes that distinguish frames at the same position, and sort by them.
+"""Sort frames at the same position: find the attributes that distinguish them.
 
-The frames of a stack form a grid: position by something else, such as time, echo or b-value. A *cause* is one
+The frames of a stack form a grid: position by something else, such as time or trigger delay. A *cause* is one
 attribute (or a vector of them) that may be that second dimension. Causes are tried in a fixed order. Each one that
-distinguishes frames is accepted, until every frame of a position has its own key; so echo x time needs two causes.
+distinguishes frames is accepted, until every frame of a position has its own key; so time x counter needs two causes.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Final, Literal
 
+from dicomzarr.volumes.acquisition import FACTS
 from dicomzarr.volumes.model import Frame
 
 # How the values of a cause are compared:
@@ -36,29 +35,28 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("temporal_position",), "label"),
     Cause(("echo_time_ms",), "label"),
     Cause(("echo_number",), "label"),
-    Cause(("b_value",), "label"),
-    Cause(("b_vector_x", "b_vector_y", "b_vector_z"), "label"),
-    Cause(("inversion_time_ms",), "label"),
+    *(Cause(fact.keys, "label") for fact in FACTS if fact.name not in ("temporal_position", "echo_time_ms")),
     Cause(("trigger_time_ms",), "rank"),
+    Cause(("temporal_offset_s",), "rank"),
     Cause(("frame_time_s",), "rank"),
     Cause(("frame_reference_time_s",), "rank"),
     Cause(("acquisition_time_s",), "rank"),
     Cause(("reference_time_s",), "rank"),
     Cause(("content_time_s",), "rank"),
+    Cause(("frame_acquisition_number",), "label", weak=True),
     *(Cause((f"dimension_{index}",), "label", weak=True) for index in range(1, 10)),
-    Cause(("instance_number",), "count", weak=True),
     Cause(("acquisition_number",), "label", weak=True),
     Cause(("series_number",), "label", weak=True),
+    Cause(("instance_number",), "count", weak=True),
     Cause(("frame",), "count", weak=True),
 )
+BY_NAME: Final = {key: cause for cause in CAUSES for key in cause.keys}
 # Times with an arbitrary zero: written as seconds from the first.
 CLOCKS: Final = frozenset({"acquisition_time_s", "reference_time_s", "content_time_s"})
 # Content Time (0008,0033) may be the time of reconstruction: accepted only if it sweeps the stack without overlap.
 SWEEPING: Final = frozenset({"content_time_s"})
 # Attributes of a whole file: they are equal for all its frames.
 OF_THE_FILE: Final = frozenset({"instance_number", "acquisition_number", "series_number", "content_time_s"})
-
-COUNTERS: Final = frozenset(cause.keys[0] for cause in CAUSES if cause.use == "count")
 
 Key = tuple[float, ...]
 
@@ -73,16 +71,10 @@ class FullGrid:
         The frames: `grid[z][t]`.
     means : list of str
         Causes, slowest first.
-    values : list of tuple of float
-        For each t the values of the causes; times in seconds from the first.
-    weak : bool
-        Only the order is known.
     """
 
     grid: list[list[Frame]]
     means: list[str]
-    values: list[Key]
-    weak: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +84,13 @@ class GridWithHoles:
     Attributes
     ----------
     parts : dict of tuple of float to list of Frame
-        Frames by the values of the causes; within a part each frame has a different position.
+        Frames by the values of the causes, positions by depth; within a part each frame has a different position.
     means : list of str
         Causes, slowest first.
-    weak : bool
-        Only the order is known.
     """
 
     parts: dict[Key, list[Frame]]
     means: list[str]
-    weak: bool
 
 
 @dataclass(slots=True)
@@ -112,8 +101,6 @@ class _State:
     keys: list[list[Key]]
     holes: bool
     means: list[str] = field(default_factory=list)
-    ranked: list[int] = field(default_factory=list)  # components of the key that hold a rank instead of a value
-    weak: bool = False
 
     def distinct(self, keys: list[list[Key]]) -> int:
         return sum(len(set(row)) for row in keys)
@@ -139,18 +126,21 @@ def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
     """
     state = _State(cells, [[()] * len(row) for row in cells], holes=len({len(row) for row in cells}) > 1)
     total = sum(len(row) for row in cells)
-    in_file = any(frame.frames_in_file > 1 for row in cells for frame in row)
+    frames = [frame for row in cells for frame in row]
+    in_file = any(frame.frames_in_file > 1 for frame in frames)
+    in_files = in_file and len({frame.source for frame in frames}) > 1
     for cause in CAUSES:
         if state.keys_are_unique:
             break
         if cause.keys == ("frame",) and not in_file:
             continue
-        if in_file and cause.keys[0] in OF_THE_FILE:
-            continue
+        of_the_file = in_file and cause.keys[0] in OF_THE_FILE
+        if (of_the_file and not in_files) or (in_files and cause.keys[0].startswith("dimension_")):
+            continue  # dimension indices of different files are not comparable
         values = _values(cells, cause)
         if values is None:
             continue
-        if cause.use == "label":
+        if cause.use == "label" or of_the_file:
             _try_labels(state, cause, values, total)
         elif cause.use == "rank":
             _try_ranks(state, cause, values, total)
@@ -183,13 +173,9 @@ def _same_everywhere(keys: list[list[Key]]) -> bool:
     return all(Counter(row) == first for row in keys[1:])
 
 
-def _accept(state: _State, cause: Cause, keys: list[list[Key]], *, rank: bool) -> None:
-    width = len(keys[0][0])
-    if rank:
-        state.ranked.append(width - 1)
+def _accept(state: _State, cause: Cause, keys: list[list[Key]]) -> None:
     state.keys = keys
     state.means += cause.keys
-    state.weak |= cause.weak
 
 
 def _try_labels(state: _State, cause: Cause, values: list[list[Key]], total: int) -> None:
@@ -198,11 +184,11 @@ def _try_labels(state: _State, cause: Cause, values: list[list[Key]], total: int
     if state.distinct(keys) == state.distinct(state.keys):
         return
     if not state.holes and _same_everywhere(keys):
-        _accept(state, cause, keys, rank=False)
+        _accept(state, cause, keys)
     elif 2 * len({key for row in keys for key in row}) <= total:
         # Values that recur at other positions are labels. With a hole, each of them becomes its own, incomplete stack.
         state.holes = True
-        _accept(state, cause, keys, rank=False)
+        _accept(state, cause, keys)
 
 
 def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int) -> None:
@@ -216,7 +202,7 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
         return
     if cause.keys[0] in SWEEPING and not _disjoint(keys, values):
         return
-    _accept(state, cause, keys, rank=True)
+    _accept(state, cause, keys)
 
 
 def _ranks(state: _State, values: list[list[Key]]) -> list[list[Key]]:
@@ -262,7 +248,7 @@ def _try_count(state: _State, cause: Cause, values: list[list[Key]], total: int)
         for key, value in zip(old, row, strict=True):
             classes.setdefault(key, []).append((value[0], z))
     if all(_sweeps([z for _, z in sorted(members)], len(state.cells)) for members in classes.values()):
-        _accept(state, cause, keys, rank=True)
+        _accept(state, cause, keys)
 
 
 def _sweeps(sequence: list[int], positions: int) -> bool:
@@ -301,36 +287,11 @@ def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
 
 
 def _full_grid(state: _State) -> FullGrid:
-    """Return the full grid with the values of its causes."""
-    grid, columns = [], []
+    grid = []
     for row, keys in zip(state.cells, state.keys, strict=True):
         order = sorted(range(len(row)), key=lambda i: keys[i])
         grid.append([row[i] for i in order])
-        columns.append([keys[i] for i in order])
-    spread = {component: _representatives(grid, state.means[component]) for component in state.ranked}
-    values = [
-        tuple(spread[i][t] if i in spread else value for i, value in enumerate(key)) for t, key in enumerate(columns[0])
-    ]
-    return FullGrid(grid, state.means, values, state.weak)
-
-
-def _representatives(grid: list[list[Frame]], name: str) -> list[float]:
-    """Return one value per index t of a cause that differs from slice to slice: the median over positions.
-
-    Of a counter it is the smallest value: a median would be a number that no frame has.
-    """
-    read: Callable[[Frame], float] = (lambda f: float(f.number)) if name == "frame" else (lambda f: f.causes[name])
-    table = [[read(frame) for frame in row] for row in grid]
-    if name in COUNTERS:
-        return [min(column) for column in zip(*table, strict=True)]
-    if name in CLOCKS:
-        table = [_from_first(row) for row in table]
-    return [round(median(column), 6) + 0.0 for column in zip(*table, strict=True)]
-
-
-def _from_first(row: list[float]) -> list[float]:
-    first = min(row)
-    return [value - first for value in row]
+    return FullGrid(grid, state.means)
 
 
 def _grid_with_holes(state: _State) -> GridWithHoles:
@@ -338,23 +299,4 @@ def _grid_with_holes(state: _State) -> GridWithHoles:
     for row, keys in zip(state.cells, state.keys, strict=True):
         for frame, key in zip(row, keys, strict=True):
             parts.setdefault(key, []).append(frame)
-    return GridWithHoles({key: parts[key] for key in sorted(parts)}, state.means, state.weak)
-
-
-def axis_values(means: Sequence[str], values: Sequence[Key]) -> dict[str, object]:
-    """Return the attribute `t_axis`: a value per index, or a row of values where there are several causes.
-
-    Parameters
-    ----------
-    means : sequence of str
-        Causes, slowest first.
-    values : sequence of tuple of float
-        The values of the causes, per index of t.
-
-    Returns
-    -------
-    dict
-        ``{"means": [...], "values": [...]}``.
-    """
-    listed: list[object] = [value[0] for value in values] if len(means) == 1 else [list(value) for value in values]
-    return {"means": list(means), "values": listed}
+    return GridWithHoles({key: parts[key] for key in sorted(parts)}, state.means)

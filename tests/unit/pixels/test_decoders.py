@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jpeg_markers import with_colour_markers
 from made_up_pixels import DICOM, encapsulate, facts_for, frames, one_fragment_reader, picture, reader
 from reference_cases import CASES, Case, by, deflate, encoded, jpeg, rle
 
@@ -224,7 +225,7 @@ def test_colour_of_dct_jpeg_follows_the_markers_of_the_stream(header: str, marke
     truth = colour or ("RGB" if header == "RGB" else "YBR")
     space = "RGB" if truth == "RGB" else "YCBCR"
     data = bytes(imagecodecs.jpeg8_encode(SOLID, level=100, colorspace="RGB", outcolorspace=space, subsampling="444"))
-    data = _neutral(data, marker)
+    data = with_colour_markers(data, marker)
     assert codestream.read_jpeg(data).colour == colour
     image = one_fragment_reader(data, ".4.50", SOLID, PhotometricInterpretation=header)
     frame = image[0]
@@ -232,22 +233,6 @@ def test_colour_of_dct_jpeg_follows_the_markers_of_the_stream(header: str, marke
     contradicted = bool(colour) and colour != header[:3]
     assert frame.flags == (("photometric_from_stream",) if contradicted else ())
     assert image.cross_check(0, frame) == CrossCheck("agreed", decoders.JPEG_PILLOW.name())
-
-
-def _neutral(data: bytes, marker: bytes) -> bytes:
-    """Return a JPEG stream with the ids 1, 2, 3 whose only word on colour is `marker`."""
-    out, position = [b"\xff\xd8", marker], 2
-    while data[position + 1] != 0xDA:
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        segment = bytearray(data[position:end])
-        if segment[1] == 0xC0:
-            segment[10], segment[13], segment[16] = 1, 2, 3
-        if segment[1] not in (0xE0, 0xEE):
-            out.append(bytes(segment))
-        position = end
-    scan = bytearray(data[position:])
-    scan[5], scan[7], scan[9] = 1, 2, 3
-    return b"".join([*out, bytes(scan)])
 
 
 def test_component_ids_declare_rgb() -> None:
@@ -268,7 +253,7 @@ def test_ybr_without_a_transform_in_the_stream_is_converted_after_decoding(synta
     encode = {
         ".5": rle,
         ".4.80": by("jpegls_encode"),
-        ".4.70": jpeg(lossless=True, predictor=1),
+        ".4.70": lambda array: with_colour_markers(jpeg(lossless=True, predictor=1)(array)),
         ".4.90": by("jpeg2k_encode", level=0, reversible=True, codecformat="J2K", mct=False),
         ".1.98": lambda array: array.tobytes(),
     }[syntax]

@@ -5,25 +5,28 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_up_pixels import DELIMITER, encapsulate, even, item
 
+from dicomzarr.dicom.transfer_syntaxes import Family
 from dicomzarr.pixels.byte_source import MemorySource
 from dicomzarr.pixels.encapsulation import FrameTable, frame_table
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 A, B, C = (b"\xff\xd8\xff" + bytes([n]) * 9 + b"\xff\xd9" for n in (1, 2, 3))
 A1, A2 = A[:6], A[6:]
-JP2 = b"\xff\x4f\xff\x51"
+SOC = b"\xff\x4f\xff\x51"
 
 
-def walk(data: bytes, frames: int, *, length: int = -1, one_fragment: bool = False) -> tuple[list[bytes], FrameTable]:
+def walk(data: bytes, frames: int, *, length: int = -1, family: Family = "jpeg") -> tuple[list[bytes], FrameTable]:
     # The value does not begin at 0, so that offsets are seen to count from where they should.
     source = MemorySource(b"\1" * 5 + data)
-    table = frame_table(source, 5, length, frames, one_fragment)
+    table = frame_table(source, 5, length, frames, family)
     return [table.read(source, frame) for frame in range(len(table))], table
 
 
-def code(data: bytes, frames: int, **options: int | bool) -> tuple[str, int | None, int | None]:
+def code(data: bytes, frames: int, **options: int | str) -> tuple[str, int | None, int | None]:
     with pytest.raises(NotExtracted) as caught:
         walk(data, frames, **options)  # type: ignore[arg-type]
     return caught.value.code, caught.value.found, caught.value.needed
@@ -49,8 +52,9 @@ def test_an_offset_table_of_odd_size_is_flagged() -> None:
 
 
 def test_all_fragments_belong_to_the_only_frame() -> None:
-    for table in ((), (0,)):
-        assert walk(encapsulate([A1, A2[:4], A2[4:]], table), 1)[0] == [A]
+    for table, flags in (((), ("joined_fragments",)), ((0,), ())):  # a table that says so leaves no doubt
+        frames, result = walk(encapsulate([A1, A2[:4], A2[4:]], table), 1)
+        assert (frames, result.flags) == ([A], flags)
 
 
 def test_the_offset_table_groups_fragments() -> None:
@@ -61,7 +65,9 @@ def test_the_offset_table_groups_fragments() -> None:
     assert result.flags == ()
 
 
-@pytest.mark.parametrize(("table", "flags"), [((), ()), ((0, 31, 52), ("bad_offset_table",))])
+@pytest.mark.parametrize(
+    ("table", "flags"), [((), ("joined_fragments",)), ((0, 31, 52), ("bad_offset_table", "joined_fragments"))]
+)
 def test_start_markers_group_fragments_without_a_table(table: tuple[int, ...], flags: tuple[str, ...]) -> None:
     frames, result = walk(encapsulate([A[:4], A[4:], B, C[:6], C[6:]], table), 3)
     assert frames == [A[:4] + even(A[4:]), even(B), C[:6] + even(C[6:])]
@@ -74,17 +80,77 @@ def test_empty_fragments_are_not_frames() -> None:
 
 def test_a_wrong_frame_count_is_reported_with_both_numbers() -> None:
     assert code(encapsulate([A, B]), 3) == ("frame_count_mismatch", 2, 3)
-    assert code(encapsulate([A, B, C]), 2) == ("frame_count_mismatch", 3, 2)
-    assert code(encapsulate([A, B, C]), 1) == ("frame_count_mismatch", 3, 1)
+    # starts that do not follow the end of a frame: one frame was cut off, or the start is chance
+    assert code(encapsulate([A1, B, C]), 1) == ("frame_count_mismatch", 3, 1)
+    assert code(encapsulate([A, B[:-2], C]), 1) == ("frame_count_mismatch", 3, 1)
     assert code(encapsulate([A, B, C]), 10**9) == ("frame_count_mismatch", 3, 10**9)
     # fragments that nothing distinguishes
-    assert code(encapsulate([b"xx", b"yy", b"zz"]), 2) == ("frame_count_mismatch", 1, 2)
-    # RLE never splits a frame
-    assert code(encapsulate([b"xx", b"yy"]), 1, one_fragment=True) == ("frame_count_mismatch", 2, 1)
+    assert code(encapsulate([b"xx", b"yy", b"zz"]), 2) == ("frame_count_mismatch", 3, 2)
+    for families in ("rle", "deflated", "uncompressed"):
+        assert code(encapsulate([b"xx", b"yy", b"zz"]), 2, family=families)[0] == "frame_count_mismatch"
+    # no RLE frame at all
+    assert code(encapsulate([b"xx", b"yy"]), 1, family="rle") == ("frame_count_mismatch", 2, 1)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_whole_frames_beyond_those_declared_are_surplus(frames: int) -> None:
+    got, result = walk(encapsulate([A, B, C]), frames)
+    assert got == [even(A), even(B), even(C)][:frames]
+    assert result.flags == ("surplus_frames",)
+    rle = [rle_frame(n) for n in range(3)]
+    got, result = walk(encapsulate(rle), frames, family="rle")
+    assert (got, result.flags) == (rle[:frames], ("surplus_frames",))
+    # in fragments, of the first frame too
+    got, result = walk(encapsulate([A1, A2, B, C[:6], C[6:]]), frames)
+    assert got == [A, even(B)][:frames]
+    assert result.flags == ("surplus_frames", "joined_fragments")
+    # a file that is whole has none
+    assert walk(encapsulate([A, B, C]), 3)[1].flags == ()
+
+
+def rle_frame(number: int, size: int = 300) -> bytes:
+    """Return an RLE frame of two segments; its data hold what begins an item, and a header of RLE."""
+    inside = DELIMITER + struct.pack("<16I", 1, 60, *[0] * 14)
+    content = (bytes([number + 1]) * 30 + inside + bytes(range(256)))[:size]
+    return struct.pack("<16I", 2, 64, 64 + size // 2, *[0] * 13) + content
+
+
+def cut(frame: bytes, places: list[int]) -> list[bytes]:
+    """Return a frame in fragments of even length."""
+    bounds = sorted({0, *(2 * place for place in places if 2 * place < len(frame)), len(frame)})
+    return [frame[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+J2K, JP2 = (
+    start + bytes([n, 0xFF, 0x8F, n] * 7) + b"\xff\xd9"
+    for n, start in ((1, b"\xff\x4f\xff\x51"), (2, b"\x00\x00\x00\x0cjP  "))
+)
+WHOLE: dict[Family, bytes] = {"jpeg": even(A), "jpegls": even(B), "jpeg2000": J2K, "htj2k": JP2, "rle": rle_frame(5)}
+
+
+@given(
+    family=st.sampled_from(sorted(WHOLE)),
+    cuts=st.lists(st.lists(st.integers(1, 200), max_size=6), min_size=1, max_size=4),
+)
+def test_any_cut_of_frames_into_fragments_gives_the_same_frames(family: Family, cuts: list[list[int]]) -> None:
+    whole = WHOLE[family]
+    pieces = [cut(whole, places) for places in cuts]
+    frames, result = walk(encapsulate([piece for frame in pieces for piece in frame]), len(cuts), family=family)
+    assert frames == [whole] * len(cuts)
+    is_cut = any(len(frame) > 1 for frame in pieces)
+    assert result.flags == (("joined_fragments",) if is_cut else ())
+
+
+@given(places=st.lists(st.integers(1, 200), max_size=9), family=st.sampled_from(["deflated", "uncompressed"]))
+def test_one_frame_without_markers_is_joined(places: list[int], family: Family) -> None:
+    whole = bytes(range(200))
+    frames, result = walk(encapsulate(cut(whole, places)), 1, family=family)
+    assert frames == [whole]
+    assert ("joined_fragments" in result.flags) == (len(cut(whole, places)) > 1)
 
 
 def test_a_delimiter_inside_a_fragment_is_data() -> None:
-    inside = JP2 + DELIMITER + item(b"ab") + DELIMITER
+    inside = SOC + DELIMITER + item(b"ab") + DELIMITER
     assert walk(encapsulate([inside]), 1)[0] == [even(inside)]
 
 

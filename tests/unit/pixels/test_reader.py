@@ -24,7 +24,6 @@ from dicomzarr.pixels.reader import (
     is_sampled,
     open_source,
     pixel_format,
-    read_palette,
 )
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -347,6 +346,47 @@ def test_surplus_bytes_are_not_a_frame(extra: int, flagged: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("surplus", "header", "flags"),
+    [
+        (b"\1" * 9, {}, ("surplus_bytes", "surplus_frames")),
+        (bytes(8) + b"\1", {}, ("surplus_bytes", "surplus_frames")),
+        (bytes(1 << 21) + b"\1", {}, ("surplus_bytes", "surplus_frames")),
+        (b"\1" * 8, {}, ("surplus_bytes",)),
+        (bytes(900), {}, ("surplus_bytes",)),  # padding
+        (b"\xff" * 900, {}, ("surplus_bytes",)),
+        (b"\1" * 6, {"PhotometricInterpretation": "YBR_FULL_422"}, ("surplus_bytes",)),
+        (b"\1" * 14, {"PhotometricInterpretation": "YBR_FULL_422"}, ("surplus_bytes", "surplus_frames")),
+    ],
+)
+def test_whole_frames_beyond_those_declared_are_flagged(
+    surplus: bytes, header: dict[str, Any], flags: tuple[str, ...]
+) -> None:
+    layout = {"Rows": 3, "Columns": 3} if not header else {"Rows": 2, "Columns": 2, "SamplesPerPixel": 3}
+    size = 9 if not header else 8
+    image = reader(bytes(range(size)) + surplus, BitsAllocated=8, **layout, **header)
+    assert image.flags == flags
+    assert len(list(image)) == 1
+
+
+def test_the_surplus_of_each_file_is_looked_at() -> None:
+    first, second = (bytes(9) + surplus for surplus in (bytes(9), b"\1" * 9))
+    facts = facts_for(first, Rows=3, Columns=3, BitsAllocated=8)
+    form = pixel_format(facts)
+    image = FrameReader(MemorySource(first), facts, form)
+    assert image.like(MemorySource(second), facts, form) is None
+    plain = facts_for(bytes(9), Rows=3, Columns=3, BitsAllocated=8)
+    assert FrameReader(MemorySource(bytes(9)), plain, form).like(MemorySource(bytes(9)), plain, form) is not None
+
+
+def test_bits_of_a_whole_frame_beyond_those_declared() -> None:
+    header = {"Rows": 3, "Columns": 3, "BitsAllocated": 1, "BitsStored": 1}
+    # 9 bits a frame: 2 frames fill 18 of 24 bits, 3 frames 27 of 32
+    assert reader(b"\1\2\3\0", NumberOfFrames=2, **header).flags == ()
+    assert "surplus_frames" not in reader(b"\1\2\3\4", NumberOfFrames=3, **header).flags
+    assert reader(b"\1\2\3\4\5\6", NumberOfFrames=2, **header).flags == ("surplus_bytes", "surplus_frames")
+
+
+@pytest.mark.parametrize(
     ("change", "code"),
     [
         ({"Rows": None}, "missing_attribute"),
@@ -434,40 +474,7 @@ def test_deflated_data_is_inflated_no_further_than_needed(tmp_path: Path) -> Non
         open_source(stream.fileno(), 250, facts)
 
 
-# Palettes and samples -------------------------------------------------------------------------------------------------
-
-
-def test_palette_of_the_wheel() -> None:
-    import pydicom
-
-    table = read_palette(pydicom.dcmread(next(WHEEL.rglob("examples_palette.dcm"))))
-    assert (table["first"], table["bits"]) == (0, 16)
-    assert [len(table[colour]) for colour in ("red", "green", "blue")] == [256, 256, 256]  # type: ignore[literal-required]
-
-
-def palette_of(descriptor: list[int], name: str, data: bytes) -> Any:
-    from pydicom import Dataset
-
-    dataset = Dataset()
-    dataset.set_original_encoding(False, True, "iso8859")
-    for colour in ("Red", "Green", "Blue"):
-        setattr(dataset, f"{colour}PaletteColorLookupTableDescriptor", descriptor)
-        setattr(dataset, name.format(colour), data)
-    return dataset
-
-
-def test_palettes_of_8_and_16_bits_and_segments() -> None:
-    plain, segmented = "{}PaletteColorLookupTableData", "Segmented{}PaletteColorLookupTableData"
-    assert read_palette(palette_of([4, 10, 8], plain, bytes([1, 2, 3, 255])))["red"] == [1, 2, 3, 255]
-    assert read_palette(palette_of([2, 0, 8], plain, bytes([1, 0, 255, 0])))["green"] == [1, 255]  # a word each
-    assert read_palette(palette_of([2, -5, 16], plain, bytes([1, 1, 255, 255])))["blue"] == [257, 65535]
-    assert read_palette(palette_of([2, -5, 16], plain, bytes(4)))["first"] == -5
-    # PS3.3 C.7.9.2: two discrete entries, then a line of four to 100
-    words = np.array([0, 2, 10, 20, 1, 4, 100], "<u2").tobytes()
-    assert read_palette(palette_of([6, 0, 16], segmented, words))["red"] == [10, 20, 40, 60, 80, 100]
-    for broken in (palette_of([9, 0, 16], plain, bytes(4)), palette_of([2, 0, 12], plain, bytes(4))):
-        with pytest.raises(NotExtracted, match="invalid_attribute"):
-            read_palette(broken)
+# Samples -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_sample_for_cross_checks_depends_on_the_data_alone() -> None:

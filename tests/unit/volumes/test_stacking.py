@@ -2,99 +2,28 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_frames import (
+    AXIAL,
+    SAGITTAL,
+    checked_volumes,
+    depths,
+    frame,
+    grid,
+    means,
+    of_file,
+    only_volume,
+    stack,
+    values,
+)
 
-from dicomzarr.vocabulary.flags import FLAGS
-from dicomzarr.volumes.model import Frame, Volume
+from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.stacking import lay_out
-
-AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
-
-
-def frame(index: int, z: float | None, causes: Mapping[str, float] | None = None, **more: Any) -> Frame:
-    frame = Frame(
-        source=index,
-        number=0,
-        frames_in_file=1,
-        content=f"{index:064x}",
-        sop_instance_uid=f"1.2.{index}",
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
-        modality="MR",
-        image_type=("ORIGINAL", "PRIMARY", "M"),
-        rows=4,
-        columns=6,
-        samples=1,
-        dtype="<i2",
-        photometric="MONOCHROME2",
-        bits_stored=12,
-        position=None if z is None else (0.0, 0.0, float(z)),
-        orientation=None if z is None else AXIAL,
-        pixel_spacing=(0.5, 0.25),
-        causes=causes or {},
-    )
-    return replace(frame, **more)
-
-
-def stack(*depths: float, start: int = 0, **more: Any) -> list[Frame]:
-    return [frame(start + i, z, **more) for i, z in enumerate(depths)]
-
-
-def grid(slices: int, times: int, causes: Any, **more: Any) -> list[Frame]:
-    """Frames of `slices` positions and `times` times; `causes(z, t)` gives the numbers of each."""
-    cells = [(z, t) for t in range(times) for z in range(slices)]
-    return [frame(i, 2.0 * z, causes(z, t), **more) for i, (z, t) in enumerate(cells)]
-
-
-def only_volume(frames: list[Frame]) -> Volume:
-    volumes = checked_volumes(frames)
-    assert len(volumes) == 1
-    return volumes[0]
-
-
-def checked_volumes(frames: list[Frame]) -> list[Volume]:
-    """Lay out frames, and check the invariants of any layout."""
-    volumes = lay_out(frames)
-    placed = Counter((p.frame.source, p.frame.number) for v in volumes for p in v.places)
-    assert placed == Counter((f.source, f.number) for f in frames)
-    assert len({v.discriminators for v in volumes}) == len(volumes)
-    for volume in volumes:
-        size = dict(zip(volume.axes, volume.shape, strict=True))
-        assert list(volume.axes) == [axis for axis in "tczyx" if axis in size]
-        assert len(volume.places) == size.get("t", 1) * size.get("z", 1)
-        spots = [(p.t, p.z) for p in volume.places]
-        assert spots == sorted(set(spots), key=lambda s: (s[0] or 0, s[1] or 0))
-        assert all((p.t is not None) == ("t" in size) and (p.z is not None) == ("z" in size) for p in volume.places)
-        assert set(volume.flags) <= set(FLAGS)
-        assert volume.flags == tuple(sorted(volume.flags))
-        if volume.t_axis is not None:
-            assert len(values(volume)) == size["t"]
-        assert (volume.affine_lps is not None) <= ("z" in volume.spacing_mm)
-    return volumes
-
-
-def values(volume: Volume) -> list[Any]:
-    assert volume.t_axis is not None
-    rows = volume.t_axis["values"]
-    assert isinstance(rows, list)
-    return rows
-
-
-def means(volume: Volume) -> Any:
-    assert volume.t_axis is not None
-    return volume.t_axis["means"]
-
-
-def depths(volume: Volume) -> list[float]:
-    return [place.frame.position[2] for place in volume.places if place.frame.position]
-
 
 # ------------------------------------------------------------------------------------------------------ stacks
 
@@ -296,7 +225,7 @@ def test_instance_numbers_give_the_order_only(number: Any) -> None:
     volume = only_volume(grid(3, 2, lambda z, t: {"instance_number": float(number(z, t))}))
     assert volume.shape == (2, 3, 4, 6)
     assert volume.flags == ("t_order_only",)
-    assert means(volume) == ["instance_number"]
+    assert volume.t_axis == {"means": ["instance_number"], "values": [0, 1]}
     for place in volume.places:
         assert place.frame.causes["instance_number"] == number(place.z, place.t)
 
@@ -310,7 +239,7 @@ def test_random_instance_numbers_distinguish_nothing() -> None:
 
 def test_acquisition_numbers_as_a_last_resort() -> None:
     volume = only_volume(grid(3, 2, lambda z, t: {"instance_number": 1.0, "acquisition_number": t + 4.0}))
-    assert volume.t_axis == {"means": ["acquisition_number"], "values": [4, 5]}
+    assert volume.t_axis == {"means": ["acquisition_number"], "values": [0, 1]}  # ranks: a number may be a date
     assert volume.flags == ("t_order_only",)
 
 
@@ -322,32 +251,47 @@ def test_undistinguished_frames_at_one_position_form_one_array() -> None:
 
 
 @pytest.mark.parametrize("cause", ["echo_time_ms", "b_value", "temporal_position", "acquisition_time_s"])
-def test_a_grid_with_holes_is_one_volume_per_value(cause: str) -> None:
+def test_a_grid_with_a_hole_is_a_volume_of_the_complete_values_and_one_of_the_other(cause: str) -> None:
     frames = grid(4, 3, lambda z, t: {cause: 10.0 * t})
-    volumes = checked_volumes([f for f in frames if f.source != 6])  # t = 1, z = 2
-    assert sorted(v.shape for v in volumes) == [(3, 4, 6), (4, 4, 6), (4, 4, 6)]
-    assert all("incomplete_grid" in v.flags for v in volumes)
-    holed = next(v for v in volumes if v.shape[0] == 3)
-    assert holed.flags == ("gap", "incomplete_grid")
+    whole, holed = sorted(
+        checked_volumes([f for f in frames if f.source != 6]), key=lambda v: -len(v.places)
+    )  # t 1, z 2
+    assert (whole.shape, holed.shape) == ((2, 4, 4, 6), (3, 4, 6))
+    assert whole.t_axis == {"means": [cause], "values": [0, 20]}
+    assert whole.flags == ()
+    assert "gap" in holed.flags
     assert holed.missing_slices == 1
-    assert len({p.frame.causes[cause] for p in holed.places}) == 1
+    assert {p.frame.causes[cause] for p in holed.places} == {10.0}
+    assert whole.group == holed.group
+    assert whole.split_by == holed.split_by == (cause,)
 
 
 @pytest.mark.parametrize("number", [lambda z, t: t * 4 + z + 1, lambda z, t: z * 3 + t + 1])
 @pytest.mark.parametrize("lost", range(12))
 def test_instance_numbers_sort_a_grid_with_any_hole(number: Any, lost: int) -> None:
     frames = grid(4, 3, lambda z, t: {"instance_number": float(number(z, t)), "truth": float(t)})
-    volumes = checked_volumes([f for f in frames if f.source != lost])
-    assert sorted(len(v.places) for v in volumes) == [3, 4, 4]
-    for volume in volumes:
-        assert {"incomplete_grid", "t_order_only"} <= set(volume.flags)
-        assert len({p.frame.causes["truth"] for p in volume.places}) == 1
+    holed, whole = sorted(checked_volumes([f for f in frames if f.source != lost]), key=lambda v: len(v.places))
+    assert (len(holed.places), len(whole.places)) == (3, 8)
+    assert "incomplete_grid" in holed.flags
+    assert whole.flags == ("t_order_only",)
+    assert len({p.frame.causes["truth"] for p in holed.places}) == 1
+    assert len({(p.t, p.frame.causes["truth"]) for p in whole.places}) == 2
 
 
-def test_one_surplus_frame_makes_the_stack_ambiguous() -> None:
-    volumes = checked_volumes([*stack(0, 1, 2, 3), frame(9, 2)])
-    assert len(volumes) == 5
-    assert {v.flags for v in volumes} == {("ambiguous_stack",)}
+@pytest.mark.parametrize("position", range(4))
+def test_one_surplus_frame_leaves_the_rest_one_volume(position: int) -> None:
+    volumes = checked_volumes([*stack(0, 1, 2, 3), frame(9, position)])
+    assert sorted(v.shape for v in volumes) == [(4, 4, 6), (4, 6)]
+    assert {v.flags for v in volumes} == {("contested_place",)}
+    assert len({v.group for v in volumes}) == 1
+
+
+def test_the_frame_that_fits_by_its_number_stays_in_the_stack() -> None:
+    numbered = [frame(i, i, {"instance_number": float(i + 1)}) for i in range(5)]
+    late = frame(0, 2, {"instance_number": 77.0}, sop_instance_uid="1.1")  # first by UID
+    volumes = checked_volumes([*numbered[:2], late, *numbered[2:]])
+    whole = max(volumes, key=lambda v: len(v.places))
+    assert [p.frame.causes["instance_number"] for p in whole.places] == [1, 2, 3, 4, 5]
 
 
 def test_mosaics_are_kept_as_stored() -> None:
@@ -360,11 +304,6 @@ def test_mosaics_are_kept_as_stored() -> None:
 
 
 # -------------------------------------------------------------------------------------------------- multi-frame files
-
-
-def of_file(count: int, causes: Any, source: int = 0, **more: Any) -> list[Frame]:
-    first = frame(source, None, **more)
-    return [replace(first, number=n, frames_in_file=count, causes=causes(n)) for n in range(count)]
 
 
 def test_cine_runs_along_t() -> None:

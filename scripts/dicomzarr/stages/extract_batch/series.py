@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,18 +21,17 @@ from dicomzarr.records.series_record import (
     SeriesRecord,
     VolumeRecord,
 )
+from dicomzarr.stages.extract_batch.duplicates import mark_copies, mark_instances, pixel_digest, quarantine_copies
+from dicomzarr.stages.extract_batch.expected import expected_frames
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, interpret, numbers_of
+from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, interpret
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import json_files
 from dicomzarr.system.files import remove_tree, sha256_of_bytes
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
-from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
+from dicomzarr.vocabulary.reasons import REASONS
 from dicomzarr.volumes import stacking
 from dicomzarr.volumes.model import Volume
-
-# Reasons that do not make a volume incomplete: the frame is in it already, or is left out on purpose.
-DELIBERATE = frozenset({"duplicate", "burned_in_risk"})
 
 
 @functools.lru_cache(maxsize=4)
@@ -74,68 +71,11 @@ def other_files(plan: SeriesPlan, contents: Mapping[str, str]) -> tuple[OtherFil
     return tuple(OtherFile(row["path"], (*row["stat"],), contents[row["path"]]) for row in plan.same_uid_elsewhere)
 
 
-def _pixel_digest(files: Sequence[SourceFile], index: int, readers: Readers) -> str | None:
-    """Return the digest of all pixels of a file; None if they cannot be decoded, and the reason is set."""
-    file = files[index]
-    digest = hashlib.sha256()
-    try:
-        for frame in file.frames:
-            decoded = readers.frame(index, frame.number).pixels
-            digest.update(f"{decoded.shape}{decoded.dtype.str}".encode())
-            digest.update(decoded.data)
-    except NotExtracted as error:
-        _quarantine_copies(files, file.content, error.code, numbers_of(error))
-        return None
-    return digest.hexdigest()
-
-
-def _quarantine_copies(files: Sequence[SourceFile], content: str, reason: str, numbers: dict[str, int]) -> None:
-    """Set the reason of every file with this content: equal bytes fail alike."""
-    for file in files:
-        if file.content == content and (not file.reason or file.reason == "duplicate"):
-            file.reason, file.numbers = reason, numbers
-
-
-def _mark_duplicates(files: Sequence[SourceFile], readers: Readers) -> None:
-    """Mark all files but one of each SOP Instance UID as duplicates; if their pixels differ, refuse them all."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, file in enumerate(files):
-        if not file.reason:
-            groups[file.instance].append(index)
-    for members in groups.values():
-        if len(members) < 2:
-            continue
-        if len({files[i].content for i in members}) > 1:
-            digests = {i: _pixel_digest(files, i, readers) for i in members}
-            members = [i for i in members if digests[i] is not None]
-            if len({digests[i] for i in members}) > 1:
-                for i in members:
-                    files[i].reason = "conflicting_instance"
-                continue
-        for duplicate in sorted(members, key=lambda i: (files[i].content, i))[1:]:
-            files[duplicate].reason = "duplicate"
-
-
 def _decode_remaining(files: Sequence[SourceFile], readers: Readers) -> None:
     """Decode every file that has no reason yet, to find all that fail: one more attempt is enough then."""
     for index, file in enumerate(files):
         if file.own and not file.reason:
-            _pixel_digest(files, index, readers)
-
-
-def _expected_frames(
-    volumes: Sequence[Volume], files: Sequence[SourceFile], options: Options
-) -> dict[tuple[str, ...], int]:
-    """Return the number of frames of each volume if no file had failed, by discriminators."""
-    lost = [f for f in files if f.own and f.frames and f.reason and f.reason not in DELIBERATE]
-    extracted = {f.instance for f in files if f.own and not f.reason}
-    lost = [f for f in lost if f.instance not in extracted]
-    remaining = [frame for f in files if f.own and not f.reason for frame in f.frames]
-    if not lost or not remaining:
-        return {v.discriminators: len(v.places) for v in volumes}
-    complete = stacking.lay_out([*remaining, *(frame for f in lost for frame in f.frames)], tolerance=options.tolerance)
-    expected = {v.discriminators: len(v.places) for v in complete}
-    return {v.discriminators: max(len(v.places), expected.get(v.discriminators, 0)) for v in volumes}
+            pixel_digest(files, index, readers)
 
 
 def name_volumes(series_id: str, volumes: Sequence[Volume], pseudonyms: Pseudonyms) -> dict[str, Volume]:
@@ -176,13 +116,16 @@ def _attempt(
     if not remaining:
         return ()
     volumes = stacking.lay_out(remaining, tolerance=options.tolerance)
-    expected = _expected_frames(volumes, files, options)
+    expected = expected_frames(volumes, files, options.tolerance)
+    series_flags = {*plan.flags, *({"series_incomplete"} if expected.lost_elsewhere else ())}
     named = name_volumes(plan.series_id, volumes, pseudonyms)
     records = []
     for volume_id, volume in sorted(named.items()):
-        flagged = dataclasses.replace(volume, flags=tuple(sorted({*volume.flags, *plan.flags})))
+        group_id = pseudonyms.volume_id(plan.series_id, ("group", *volume.group))
+        flags = tuple(sorted({*volume.flags, *series_flags}))
+        flagged = dataclasses.replace(volume, flags=flags, group_id=group_id)
         name = f"{plan.series_id}/{volume_id}"
-        frames = expected[volume.discriminators]
+        frames = expected.frames[volume.discriminators]
         records.append(write_volume(flagged, store, name, files, roots, options, frames, pool))
     return tuple(records)
 
@@ -235,7 +178,8 @@ def extract(
             file.reason = "burned_in_risk" if file.risk else ""
         interpret(index, file, roots)
     readers = Readers(files, roots)
-    _mark_duplicates(files, readers)
+    mark_instances(files, readers)
+    mark_copies(files, readers)
     readers.close()
     disagreement: Disagreement | None = None
     for is_repeated in (False, True, True):
@@ -253,7 +197,7 @@ def extract(
                 for file in files:
                     file.reason = file.reason or bad.reason
                 continue
-            _quarantine_copies(files, files[bad.source].content, bad.reason, bad.numbers)
+            quarantine_copies(files, files[bad.source].content, bad.reason, bad.numbers)
             readers = Readers(files, roots)
             _decode_remaining(files, readers)
             readers.close()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.arrays.write_image import Decoded, write_image
 from dicomzarr.dicom import image_risks
+from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.photometric import known_photometric
 from dicomzarr.dicom.transfer_syntaxes import known_transfer_syntax
 from dicomzarr.pixels import reader as pixels
@@ -31,11 +32,12 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(slots=True)
 class _Decoding:
-    """Results of decoding the frames of a volume: digests, decoders, flags, and counts of cross-check outcomes."""
+    """Results of decoding a volume's frames: digests, decoders, flags, loss, and counts of cross-check outcomes."""
 
     digests: list[str] = dataclasses.field(default_factory=list)
     decoders: set[str] = dataclasses.field(default_factory=set)
     flags: set[str] = dataclasses.field(default_factory=set)
+    lossy: set[bool] = dataclasses.field(default_factory=set)
     cross_checks: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def add(self, frame: _Frame) -> NDArray[Any]:
@@ -43,6 +45,7 @@ class _Decoding:
         self.digests.append(frame.digest)
         self.decoders.add(frame.decoder)
         self.flags.update(frame.flags)
+        self.lossy.add(frame.lossy)
         if frame.cross_check:
             self.cross_checks[frame.cross_check] += 1
         return frame.pixels
@@ -77,12 +80,13 @@ class _ReaderPool:
 
 
 class _Frame(NamedTuple):
-    """A decoded frame with its digest (BLAKE3, hex), decoder, flags, and the outcome of its cross-check."""
+    """A decoded frame with its digest (BLAKE3, hex), decoder, flags, loss, and the outcome of its cross-check."""
 
     pixels: NDArray[Any]
     digest: str
     decoder: str
     flags: frozenset[str]
+    lossy: bool
     cross_check: str
 
 
@@ -109,7 +113,7 @@ def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: boo
     except NotExtracted as error:
         raise BadFile(source, error) from None
     digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
-    return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), cross_check)
+    return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), decoded.lossy, cross_check)
 
 
 def _decode_all(
@@ -154,7 +158,7 @@ def _bits_stored(formats: Sequence[pixels.PixelFormat], flags: set[str]) -> int:
     return max(form.bits_stored for form in formats)
 
 
-def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str], flags: set[str]) -> dict[str, Any]:
+def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoding: _Decoding) -> dict[str, Any]:
     """Return the attributes of the array that come from its pixel formats and headers."""
     sources = sorted({place.frame.source for place in volume.places})
     formats = [form for i in sources if (form := files[i].format) is not None]
@@ -165,10 +169,10 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str]
         "photometric": known_photometric(first.photometric),
         "photometric_source": sorted({known_photometric(form.photometric_source) for form in formats}),
         "bits_allocated": max(form.bits_allocated for form in formats),
-        "bits_stored": _bits_stored(formats, flags),
+        "bits_stored": _bits_stored(formats, decoding.flags),
         "transfer_syntax": sorted({known_transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}),
-        "decoder": sorted(decoders),
-        "lossy": any(form.lossy for form in formats),
+        "decoder": sorted(decoding.decoders),
+        "lossy": any(decoding.lossy),
     }
     if len(attributes["photometric_source"]) == 1:
         attributes["photometric_source"] = attributes["photometric_source"][0]
@@ -184,15 +188,18 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str]
         ("dose_grid_scaling", {facts.get("DoseGridScaling") for facts in headers}),
         ("dose_units", {allow_list.dose_units(facts.get("DoseUnits", "")) for facts in headers}),
     ):
-        if len(values) == 1 and None not in values:
+        if any(isinstance(value, (int, float)) and may_be_date(value) for value in values):
+            decoding.flags.add("implausible_number")
+        elif len(values) == 1 and None not in values:
             attributes[name] = values.pop()
     return attributes
 
 
 def _declared(files: Sequence[SourceFile], sources: Sequence[int], key: str, pick: Any) -> int | None:
-    """Return the smallest or largest (`pick`) value of an attribute; None if a file does not have it."""
+    """Return the smallest or largest (`pick`) value of an attribute; None if a file lacks it, or has a date there."""
     values = [files[i].row["facts"].get(key) for i in sources]
-    return None if any(value is None for value in values) else int(pick(values))
+    known = [value for value in values if isinstance(value, int) and not may_be_date(value)]
+    return int(pick(known)) if len(known) == len(values) else None
 
 
 def _flags(volume: Volume, files: Sequence[SourceFile], sources: Sequence[int]) -> set[str]:
@@ -247,7 +254,7 @@ def write_volume(
     flags: set[str] = set()
 
     def decoded() -> Decoded:
-        pixel_facts.update(_pixel_facts(volume, files, decoding.decoders, decoding.flags))
+        pixel_facts.update(_pixel_facts(volume, files, decoding))
         flags.update(_flags(volume, files, sources), decoding.flags)
         flags.update({"incomplete"} if expected > len(volume.places) else ())
         return Decoded(sorted(flags), pixel_facts)

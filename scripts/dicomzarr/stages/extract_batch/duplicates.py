@@ -1,0 +1,104 @@
+"""Find the duplicates of a series: files with one SOP Instance UID, and copies of images under another UID."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from dicomzarr.stages.extract_batch.series_files import Readers, SourceFile, numbers_of
+from dicomzarr.system import json_files
+from dicomzarr.vocabulary.reasons import NotExtracted
+from dicomzarr.volumes import duplicates
+from dicomzarr.volumes.duplicates import Pixels
+
+
+def pixel_digest(files: Sequence[SourceFile], index: int, readers: Readers) -> str | None:
+    """Return the digest of all pixels of a file; None if they cannot be decoded, and the reason is set."""
+    file = files[index]
+    digest = hashlib.sha256()
+    try:
+        for frame in file.frames:
+            decoded = readers.frame(index, frame.number).pixels
+            digest.update(f"{decoded.shape}{decoded.dtype.str}".encode())
+            digest.update(decoded.data)
+    except NotExtracted as error:
+        quarantine_copies(files, file.content, error.code, numbers_of(error))
+        return None
+    return digest.hexdigest()
+
+
+def quarantine_copies(files: Sequence[SourceFile], content: str, reason: str, numbers: dict[str, int]) -> None:
+    """Set the reason of every file with this content: equal bytes fail alike."""
+    for file in files:
+        if file.content == content and (not file.reason or file.reason == "duplicate"):
+            file.reason, file.numbers = reason, numbers
+
+
+def mark_instances(files: Sequence[SourceFile], readers: Readers) -> None:
+    """Mark all files but one of each SOP Instance UID as duplicates; if their pixels differ, refuse them all."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, file in enumerate(files):
+        if not file.reason:
+            groups[file.instance].append(index)
+    for members in groups.values():
+        if len(members) < 2:
+            continue
+        if len({files[i].content for i in members}) > 1:
+            digests = {i: pixel_digest(files, i, readers) for i in members}
+            members = [i for i in members if digests[i] is not None]
+            if len({digests[i] for i in members}) > 1:
+                for i in members:
+                    files[i].reason = "conflicting_instance"
+                continue
+        for duplicate in sorted(members, key=lambda i: (files[i].content, i))[1:]:
+            files[duplicate].reason = "duplicate"
+
+
+def mark_copies(files: Sequence[SourceFile], readers: Readers) -> None:
+    """Mark the copies of images under another SOP Instance UID as duplicates (see `volumes.duplicates`).
+
+    Pixels are read only where several files have the same place and facts.
+    """
+    read: dict[int, Pixels | None] = {}
+
+    def pixels(index: int) -> Pixels | None:
+        if index not in read:
+            read[index] = _pixels(files, index, readers)
+        return read[index]
+
+    images = {index: file.frames for index, file in enumerate(files) if file.own and not file.reason}
+    for copy in duplicates.copies(images, lambda index: _facts(files[index]), pixels):
+        files[copy].reason = "duplicate"
+
+
+def _pixels(files: Sequence[SourceFile], index: int, readers: Readers) -> Pixels | None:
+    """Return the pixels of a file; None if they cannot be decoded, and the reason is set."""
+    file, digest, is_constant = files[index], blake3(), True
+    try:
+        for frame in file.frames:
+            decoded = readers.frame(index, frame.number).pixels
+            digest.update(decoded.data.cast("B"))
+            is_constant = is_constant and _has_one_value(decoded)
+    except NotExtracted as error:
+        quarantine_copies(files, file.content, error.code, numbers_of(error))
+        return None
+    return Pixels(digest.hexdigest(), is_constant)
+
+
+def _has_one_value(plane: NDArray[Any]) -> bool:
+    """Return whether all pixels of a frame are equal; shape (rows, columns) or (rows, columns, samples)."""
+    first = plane[:1, :1]
+    return bool((plane == first).all() or (plane != plane).all())  # NaN differs from itself
+
+
+def _facts(file: SourceFile) -> Hashable:
+    """Return the facts of a file that are not those of its frames."""
+    facts = file.row["facts"]
+    tables = json_files.canonical_json([file.palette, file.modality_lut]) if file.palette or file.modality_lut else b""
+    names = ("DoseGridScaling", "DoseUnits", "PixelPaddingValue", "PixelPaddingRangeLimit")
+    return (tables, *(facts.get(name) for name in names))

@@ -1,0 +1,172 @@
+"""Facts of acquisition: which of them keep frames apart, and which are the same for all frames of an array.
+
+A fact keeps frames apart if frames that differ in it never share an axis `z`: an echo time, a b-value, a cardiac phase.
+Counters and clocks do not: slices of one volume may be counted and timed as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, VELOCITY
+from dicomzarr.volumes.model import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A physical fact: its name in the attributes, its keys in `Frame.causes`, and the difference that is none."""
+
+    name: str
+    keys: tuple[str, ...]
+    tolerance: float
+    may_count: bool = False  # some writers count images in it: it says nothing where no value recurs
+
+
+FACTS: Final[tuple[Fact, ...]] = (
+    Fact("temporal_position", ("temporal_position",), 1e-6, may_count=True),
+    Fact("echo_time_ms", ("echo_time_ms",), 1e-3),
+    Fact("b_value", ("b_value",), 1e-3),
+    Fact("b_vector", B_VECTOR, 1e-4),
+    Fact("b_vector_of_image", B_VECTOR_OF_IMAGE, 1e-4),
+    Fact("inversion_time_ms", ("inversion_time_ms",), 1e-3),
+    Fact("flip_angle_deg", ("flip_angle_deg",), 1e-3),
+    Fact("velocity_max_cm_s", ("velocity_max_cm_s",), 1e-3),
+    Fact("velocity_vector", VELOCITY, 1e-4),
+    Fact("cardiac_phase_percent", ("cardiac_phase_percent",), 1e-3, may_count=True),
+    Fact("respiratory_phase_percent", ("respiratory_phase_percent",), 1e-3, may_count=True),
+    Fact("kvp", ("kvp",), 1e-3),
+    Fact("monoenergetic_kev", ("monoenergetic_kev",), 1e-3),
+    # Numbers of the vectors of Nuclear Medicine (PS3.3 C.8.4.8).
+    *(
+        Fact(name, (name,), 1e-6, may_count=True)
+        for name in (
+            *("energy_window", "detector", "phase", "rotation", "rr_interval", "time_slot"),
+            *("angular_view", "time_slice"),
+        )
+    ),
+)
+# Largest value that a fact with the form of a counter may have; above it may be a date, and becomes a rank.
+LARGEST_COUNT: Final = 99_999
+
+Value = tuple[float, ...] | None
+Class = tuple[Value, ...]
+
+
+def value_of(frame: Frame, fact: Fact) -> Value:
+    """Return the value of a fact, or None where the frame lacks it.
+
+    Parameters
+    ----------
+    frame : Frame
+    fact : Fact
+
+    Returns
+    -------
+    tuple of float, or None
+    """
+    try:
+        return tuple(frame.causes[key] for key in fact.keys)
+    except KeyError:
+        return None
+
+
+def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
+    """Sort frames by the facts that keep them apart.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    dict of tuple to list of Frame
+        By the value of each of `FACTS`; None where the fact is unknown, or keeps nothing apart.
+    """
+    columns: list[list[Value]] = []
+    for fact in FACTS:
+        values = [value_of(frame, fact) for frame in frames]
+        known = {value for value in values if value is not None}
+        if not known or (fact.may_count and len(known) == len(frames) > 1):
+            columns.append([None] * len(frames))
+            continue
+        groups = dict(zip(sorted(known), geometry.cluster(sorted(known), fact.tolerance), strict=True))
+        leaders: dict[int, Value] = {}
+        for value in sorted(known):
+            leaders.setdefault(groups[value], value)
+        columns.append([None if value is None else leaders[groups[value]] for value in values])
+    found: dict[Class, list[Frame]] = {}
+    for frame, key in zip(frames, zip(*columns, strict=True), strict=True):
+        found.setdefault(key, []).append(frame)
+    return found
+
+
+def are_compatible(classes: Sequence[Class]) -> bool:
+    """Return whether classes differ only in facts that some of them lack.
+
+    Parameters
+    ----------
+    classes : sequence of tuple
+        Keys of `classes_of`.
+
+    Returns
+    -------
+    bool
+    """
+    return all(len({value for value in column if value is not None}) <= 1 for column in zip(*classes, strict=True))
+
+
+def order_of(key: Class) -> tuple[tuple[float, ...], ...]:
+    """Return the sort key of a class along `t`: fact by fact, unknown values first.
+
+    Parameters
+    ----------
+    key : tuple
+        A key of `classes_of`.
+
+    Returns
+    -------
+    tuple
+    """
+    return tuple(() if value is None else value for value in key)
+
+
+def constant_facts(frames: Sequence[Frame]) -> dict[str, object]:
+    """Return the facts of acquisition that are the same for all frames.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The frames of one array.
+
+    Returns
+    -------
+    dict of str to object
+        Name to a number, a list of numbers, or a term of a closed vocabulary.
+    """
+    found: dict[str, object] = {}
+    for fact in FACTS:
+        value = value_of(frames[0], fact)
+        if value is None or any(not _agree(value, value_of(frame, fact), fact.tolerance) for frame in frames[1:]):
+            continue
+        if fact.may_count and max(map(abs, value)) > LARGEST_COUNT:
+            continue
+        found[fact.name] = value[0] if len(value) == 1 else list(value)
+    for name in ("trigger_time_ms",):
+        _put_if_same(found, name, [frame.causes.get(name) for frame in frames])
+    for name in sorted(frames[0].terms):
+        _put_if_same(found, name, [frame.terms.get(name) for frame in frames])
+    for name in sorted(frames[0].constants):
+        _put_if_same(found, name, [frame.constants.get(name) for frame in frames])
+    return found
+
+
+def _agree(first: tuple[float, ...], other: Value, tolerance: float) -> bool:
+    return other is not None and all(abs(a - b) <= tolerance for a, b in zip(first, other, strict=True))
+
+
+def _put_if_same(found: dict[str, object], name: str, values: Sequence[Hashable]) -> None:
+    if values[0] is not None and len(set(values)) == 1:
+        found[name] = values[0]

@@ -1,0 +1,207 @@
+"""Frames that are not stacked: projections, cine, tiles, segmentations, images without a position."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from dicomzarr.dicom import sop_classes
+from dicomzarr.volumes.describe import array_of, kind_of_object
+from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
+from dicomzarr.volumes.model import Frame, Volume
+from dicomzarr.volumes.slices import depth, has_geometry
+from dicomzarr.volumes.stacks import identity
+from dicomzarr.volumes.t_values import axis_values, t_values
+
+# Projections: never stacked, even where the header gives a position (PS3.3 C.8.1, C.8.7, C.8.11).
+PROJECTIONS: Final = frozenset(
+    {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG", "RTIMAGE"}
+)
+CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
+# Slices of a body: without a position their order is known at best.
+_TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
+
+
+def is_segmentation(frame: Frame) -> bool:
+    """Return whether a frame belongs to a segmentation.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    bool
+    """
+    return frame.modality == "SEG" or frame.sop_class_uid in sop_classes.SEGMENTATIONS
+
+
+def arrays_of_singles(frames: Sequence[Frame]) -> list[Volume]:
+    """Return the arrays of single images that have no place in a stack.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Frames of single-frame files, sorted by identity.
+
+    Returns
+    -------
+    list of Volume
+        Tomographic images without a position that have different Instance Numbers (0020,0013) become one array, in the
+        order of these numbers. All others become an array each.
+    """
+    volumes = []
+    unplaced: dict[tuple[object, ...], list[Frame]] = {}
+    for frame in frames:
+        kind = kind_of_image(frame.image_type, frame.sop_class_uid)
+        is_slice = frame.modality in _TOMOGRAPHIC and not has_geometry(frame) and "capture" not in kind.origin
+        if is_slice and "instance_number" in frame.causes:
+            unplaced.setdefault(_alike(frame, kind), []).append(frame)
+        else:
+            volumes.append(_single(frame, ("no_position",) if is_slice else ()))
+    for members in unplaced.values():
+        volumes += _by_instance_number(members)
+    return volumes
+
+
+def _alike(frame: Frame, kind: KindOfImage) -> tuple[object, ...]:
+    terms = tuple(sorted(frame.terms.items()))
+    array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric, frame.pixel_spacing)
+    return (kind, frame.kernel, terms, *array)
+
+
+def _single(frame: Frame, flags: Sequence[str] = ()) -> Volume:
+    """Return the array of an image by itself."""
+    projection = "a projection" if frame.modality in PROJECTIONS else "an image without orientation and position"
+    kind = kind_of_object(frame) or "image"
+    why = f"{projection}, by itself"
+    mosaic = kind_of_image(frame.image_type, frame.sop_class_uid).mosaic
+    flags = (*flags, "mosaic") if mosaic else flags
+    return array_of([[frame]], (_name_of(frame),), "mosaic" if mosaic else kind, why, group=_group(frame), flags=flags)
+
+
+def _group(frame: Frame) -> tuple[str, ...]:
+    return (f"matrix={frame.rows}x{frame.columns}",)
+
+
+def _name_of(frame: Frame) -> str:
+    return f"instance={frame.sop_instance_uid or frame.content}"
+
+
+def _by_instance_number(frames: list[Frame]) -> list[Volume]:
+    """Return images without a position as one array in the order of Instance Number, if each has its own."""
+    numbers = Counter(frame.causes["instance_number"] for frame in frames)
+    certain = sorted((f for f in frames if numbers[f.causes["instance_number"]] == 1), key=_instance_number)
+    volumes = [_single(frame, ("no_position",)) for frame in frames if numbers[frame.causes["instance_number"]] > 1]
+    if len(certain) < 2:
+        return volumes + [_single(frame, ("no_position",)) for frame in certain]
+    first = certain[0]
+    mosaic = kind_of_image(first.image_type, first.sop_class_uid).mosaic
+    axis = t_values([certain], ("acquisition_time_s", "instance_number") if mosaic else ("instance_number",))
+    if not mosaic and "instance_number" not in axis.means:
+        axis = replace(axis, order_only=True)
+    why = f"{len(certain)} images without a position, in the order of Instance Number"
+    volume = array_of(
+        [certain],
+        ("unplaced", *map(str, _alike(first, kind_of_image(first.image_type, first.sop_class_uid)))),
+        "mosaic" if mosaic else "frames",
+        why,
+        group=_group(first),
+        t_axis=axis.attribute,
+        flags=[*(["mosaic"] if mosaic else []), *(["t_order_only"] if axis.order_only else [])],
+    )
+    return [*volumes, volume]
+
+
+def _instance_number(frame: Frame) -> float:
+    return frame.causes["instance_number"]
+
+
+# ----------------------------------------------------------------------------------------------- multi-frame images
+
+
+def array_of_file(frames: list[Frame]) -> Volume:
+    """Return the array of one multi-frame image that is not stacked, in stored order.
+
+    Parameters
+    ----------
+    frames : list of Frame
+        All frames of a file, or of the files that are parts of one image (PS3.3 C.7.6.16.1.1), in their order.
+
+    Returns
+    -------
+    Volume
+    """
+    first, name = frames[0], (_name_of(frames[0]),)
+    count = len(frames)
+    if all("row_offset" in frame.causes for frame in frames):
+        means = [key for key in _TILE_MEANS if all(key in frame.causes for frame in frames)]
+        values = [tuple(frame.causes[key] for key in means) for frame in frames]
+        return _on_t(frames, name, "tiles", means, values, f"{count} tiles of one whole slide image, as stored")
+    if is_segmentation(first):
+        return _segmentation(frames, name)
+    flags = ("unplaced_tiles",) if first.modality == "SM" else ()
+    kind = "tiles" if flags else "cine" if first.modality in CINE or "frame_time_s" in first.causes else "frames"
+    kind = kind_of_object(first) or kind
+    times = [key for key in ("frame_time_s", "slice_number") if all(key in frame.causes for frame in frames)]
+    axis = t_values([frames], [*times, "frame"])
+    means, rows = axis.means, axis.rows
+    if not axis.are_distinct or not means:
+        numbers = [(float(index),) for index in range(count)]
+        means, rows = ["frame"], list(numbers)
+    why = f"{count} frames of one image without positions, in stored order"
+    return _on_t(frames, name, kind, means, rows, why, flags)
+
+
+_TILE_MEANS: Final = ("segment_number", "row_offset", "column_offset", "focal_plane", "optical_path")
+
+
+def _segmentation(frames: list[Frame], name: tuple[str, ...]) -> Volume:
+    """Return a segmentation as stored, each frame with its segment and its depth along its own normal."""
+    means = []
+    columns: list[list[float]] = []
+    if all("segment_number" in frame.causes for frame in frames):
+        means.append("segment_number")
+        columns.append([frame.causes["segment_number"] for frame in frames])
+    if all(has_geometry(frame) for frame in frames):
+        means.append("position_mm")
+        columns.append([depth(frame) for frame in frames])
+    if not means:
+        means.append("frame")
+        columns.append([float(frame.number) for frame in frames])
+    values = list(zip(*columns, strict=True))
+    why = f"{len(frames)} frames of one segmentation, in stored order"
+    if "segment_number" in means:
+        segments = len(set(columns[0]))
+        why += f", of {segments} segment{'' if segments == 1 else 's'}"
+    return _on_t(frames, name, "segmentation", means, values, why)
+
+
+def _on_t(
+    frames: list[Frame],
+    discriminators: tuple[str, ...],
+    kind: str,
+    means: list[str],
+    values: Sequence[Sequence[float | None]],
+    why: str,
+    flags: Sequence[str] = (),
+) -> Volume:
+    axis = axis_values(means, values)
+    volume = array_of([frames], discriminators, kind, why, group=_group(frames[0]), t_axis=axis, flags=flags)
+    return replace(volume, origin_lps=None, orientation_lps=None)
+
+
+def in_order(frames: Sequence[Frame]) -> list[Frame]:
+    """Return the frames of one multi-frame image, or of the files that are its parts, in the order of the image.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    list of Frame
+    """
+    return sorted(frames, key=lambda frame: (frame.concatenation_offset, identity(frame)))

@@ -1,0 +1,148 @@
+"""Describe an array of frames: axes, shape, spacing, affine or positions, facts of acquisition, flags."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from dicomzarr.dicom import sop_classes
+from dicomzarr.dicom.facts import Vector
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.acquisition import constant_facts
+from dicomzarr.volumes.model import Frame, Place, Volume
+from dicomzarr.volumes.slices import Slices, has_geometry
+
+
+def kind_of_object(frame: Frame) -> str:
+    """Return `dose` or `parametric_map` for frames of these objects, whatever their shape; empty for all others.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    str
+    """
+    if frame.sop_class_uid == sop_classes.RT_DOSE or frame.modality == "RTDOSE":
+        return "dose"
+    return "parametric_map" if frame.sop_class_uid == sop_classes.PARAMETRIC_MAP else ""
+
+
+def array_of(
+    grid: Sequence[Sequence[Frame]],
+    discriminators: tuple[str, ...],
+    kind: str,
+    why: str,
+    *,
+    group: tuple[str, ...] = (),
+    split_by: Sequence[str] = (),
+    t_axis: Mapping[str, object] | None = None,
+    flags: Sequence[str] = (),
+) -> Volume:
+    """Return the array of a full grid of frames, without the geometry of its slices.
+
+    Parameters
+    ----------
+    grid : sequence of sequence of Frame
+        The frames: `grid[z][t]`.
+    discriminators : tuple of str
+        Quantised attributes that distinguish it from others of its series.
+    kind : str
+        See `Volume.kind`.
+    why : str
+        Why these frames form one array.
+    group : tuple of str
+        What it shares with the other arrays of its set.
+    split_by : sequence of str
+        What parts it from them.
+    t_axis : mapping, optional
+        The attribute `t_axis`; without it the array has no axis `t`.
+    flags : sequence of str
+        Flags beside those of the frames.
+
+    Returns
+    -------
+    Volume
+    """
+    first, slices, times = grid[0][0], len(grid), len(grid[0])
+    on_t, on_z = t_axis is not None, slices > 1
+    axes = [("t", times)] * on_t + [("c", first.samples)] * (first.samples > 1) + [("z", slices)] * on_z
+    axes += [("y", first.rows), ("x", first.columns)]
+    places = tuple(
+        Place(grid[z][t], t if on_t else None, z if on_z else None) for t in range(times) for z in range(slices)
+    )
+    frames = [place.frame for place in places]
+    spacing = {"y": first.pixel_spacing[0], "x": first.pixel_spacing[1]} if first.pixel_spacing else {}
+    all_flags = {*flags, *(flag for frame in frames for flag in frame.flags)}
+    with_rescale = sum(frame.rescale is not None for frame in frames)
+    all_flags |= {"rescale_incomplete"} if 0 < with_rescale < len(frames) else set()
+    origin = first.position if has_geometry(first) else None
+    return Volume(
+        discriminators=discriminators,
+        kind=kind,
+        why=why,
+        axes=tuple(name for name, _ in axes),
+        shape=tuple(size for _, size in axes),
+        places=places,
+        spacing_mm=spacing,
+        t_axis=t_axis,
+        flags=tuple(sorted(all_flags)),
+        origin_lps=origin,
+        orientation_lps=first.orientation if origin is not None else None,
+        acquisition=constant_facts(frames),
+        group=group,
+        split_by=tuple(sorted(set(split_by))),
+    )
+
+
+def with_slices(volume: Volume, slices: Slices) -> dict[str, object]:
+    """Return the fields of a volume that follow from the positions of its slices.
+
+    Parameters
+    ----------
+    volume : Volume
+        The array, with its spacing within the plane.
+    slices : Slices
+
+    Returns
+    -------
+    dict of str to object
+        Fields for `dataclasses.replace`.
+    """
+    first = volume.places[0].frame
+    flags = set(volume.flags)
+    flags |= {"gantry_tilt"} if slices.is_tilted and slices.kind != "irregular" else set()
+    flags |= {"gap"} if slices.kind == "gap" else {"uneven_spacing"} if slices.kind == "uneven" else set()
+    flags |= {"rounded_positions"} if slices.fit else set()
+    fields: dict[str, object] = {"missing_slices": slices.missing, "flags": tuple(sorted(flags))}
+    if slices.kind in ("gap", "uneven", "irregular"):
+        fields["positions_mm"] = slices.depths
+        if slices.is_tilted:
+            fields["positions_lps"] = tuple(_vector(point) for point in slices.points.tolist())
+    if slices.kind == "uniform" and slices.step_mm is not None:
+        fields["spacing_mm"] = {"z": slices.step_mm, **volume.spacing_mm}
+    if slices.kind == "uniform" and first.pixel_spacing and first.orientation:
+        if slices.fit is None:
+            ends = _vector(slices.points[0].tolist()), _vector(slices.points[-1].tolist())
+            fields["affine_lps"] = geometry.affine_lps(
+                first.orientation, first.pixel_spacing, *ends, len(slices.depths)
+            )
+        else:
+            origin, step = slices.fit.origin, slices.fit.step
+            last = len(slices.depths) - 1
+            end = (origin[0] + last * step[0], origin[1] + last * step[1], origin[2] + last * step[2])
+            cosines = _unit(first.orientation[:3]) + _unit(first.orientation[3:])
+            fields["affine_lps"] = geometry.affine_lps(cosines, first.pixel_spacing, origin, end, last + 1)
+            fields["affine_residual_mm"] = round(slices.fit.residual_mm, geometry.DECIMALS)
+    return fields
+
+
+def _vector(values: Sequence[float]) -> Vector:
+    x, y, z = values
+    return (x, y, z)
+
+
+def _unit(values: Sequence[float]) -> tuple[float, ...]:
+    length = math.sqrt(geometry.dot(values, values))
+    return tuple(value / length for value in values)

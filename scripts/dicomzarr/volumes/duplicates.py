@@ -1,0 +1,219 @@
+"""Find files that are copies of others in content: the same place, facts and pixels under another SOP Instance UID.
+
+A PACS that exports an image twice may give the copy a UID, an instance number and a time of writing of its own. Frames
+of a genuine repetition (a time series) can have equal pixels, too: an empty slice, a mask that does not change. So
+equal pixels are those of a copy only where a place has more files than the repetitions of the other places explain.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.model import Frame
+
+# Causes that a copy may have of its own: counters, and times of writing.
+OF_WRITING: Final = frozenset({"instance_number", "acquisition_number", "series_number", "content_time_s"})
+# Cosines that differ by at most this are the same orientation.
+_ORIENTATION_TOLERANCE: Final = 2e-4
+_UNPLACED: Final = "instance number"
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """The pixels of a file: a digest of all of them, and whether each frame has one value throughout."""
+
+    digest: str
+    is_constant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The files of equal facts at one place; or without a place, with one instance number."""
+
+    files: list[int]
+    is_known: bool
+
+    def by_content(self, pixels: Callable[[int], Pixels | None]) -> dict[str, list[int]]:
+        contents: dict[str, list[int]] = {}
+        for file in self.files:
+            found = pixels(file)
+            if found is not None:
+                contents.setdefault(found.digest, []).append(file)
+        return contents
+
+
+def copies(
+    files: Mapping[int, Sequence[Frame]],
+    facts_of_file: Callable[[int], Hashable],
+    pixels: Callable[[int], Pixels | None],
+) -> list[int]:
+    """Return the files that are copies of others; for each image one file stays.
+
+    Files are compared if all their frames lie at the same place and all facts of acquisition are equal. *N* is the
+    number of such files at most places:
+
+    - *N* is 1: not repeated. Files with equal pixels at a place are copies.
+    - *N* is larger, and at a place with *N* files all pixels differ: a repetition. A place keeps *N* files at least.
+    - *N* is larger, and every place has one content alone, not each of them constant: the stack was exported *N* times.
+    - *N* is larger, and each content that is not constant occurs equally often, *m* times: a repetition was exported
+      *m* times. A place keeps its share of the files.
+    - Every content is constant: copies only if other files of the series are not repeated, or are copies, and none is
+      a repetition.
+    - Else nothing is a copy.
+
+    Where images have no place, those with equal facts, the same instance number and equal pixels, which are not
+    constant, are copies.
+
+    Parameters
+    ----------
+    files : mapping of int to sequence of Frame
+        The frames of each file of one series, by the number of the file.
+    facts_of_file : callable
+        Returns what else must be equal, for a file: its lookup tables, the unit of its values.
+    pixels : callable
+        Returns the pixels of a file, None if they cannot be read; called only where there are files to compare.
+
+    Returns
+    -------
+    list of int
+        Numbers of files, ascending. Those with the smallest counters stay; the result depends on the data alone.
+    """
+    found: list[int] = []
+    uncertain: list[int] = []
+    kinds: set[str] = set()
+    for places in _comparable(files, facts_of_file):
+        kind, of_group = _copies_at(places, pixels)
+        kinds.add(kind)
+        (uncertain if kind == "constant" else found).extend(of_group)
+    if "repeated" not in kinds and kinds - {"constant"}:
+        found += uncertain
+    return sorted(found)
+
+
+def _comparable(
+    files: Mapping[int, Sequence[Frame]], facts_of_file: Callable[[int], Hashable]
+) -> Iterator[list[_Place]]:
+    """Yield the places of the files of equal facts; nothing if no place has several files."""
+    by_place: dict[tuple[Hashable, ...], list[int]] = {}
+    for file, place in _places(files):
+        by_place.setdefault(place, []).append(file)
+    if not any(_may_be_equal(members, files) for members in by_place.values()):
+        return
+    groups: dict[tuple[bool, Hashable], dict[tuple[Hashable, ...], list[int]]] = {}
+    for place, members in by_place.items():
+        for file in members:
+            key = (place[0] != _UNPLACED, (facts_of_file(file), *map(_facts, files[file])))
+            groups.setdefault(key, {}).setdefault(place, []).append(file)
+    for (is_known, _), group in groups.items():
+        ordered = (sorted(members, key=lambda file: _rank(files[file][0])) for members in group.values())
+        in_order = sorted(ordered, key=lambda members: _rank(files[members[0]][0]))
+        yield [_Place(members, is_known) for members in in_order]
+
+
+def _may_be_equal(members: Sequence[int], files: Mapping[int, Sequence[Frame]]) -> bool:
+    """Return whether files at one place may have equal facts: most series are settled by their clocks."""
+    return len(members) > 1 and len({_causes(files[file][0]) for file in members}) < len(members)
+
+
+def _places(files: Mapping[int, Sequence[Frame]]) -> Iterator[tuple[int, tuple[Hashable, ...]]]:
+    """Yield each file that has a place, with a key of it."""
+    single = [
+        (file, frames[0].position, frames[0].orientation)
+        for file, frames in files.items()
+        if len(frames) == 1 and frames[0].position is not None and frames[0].orientation is not None
+    ]
+    positions = geometry.cluster([position or () for _, position, _ in single], geometry.SAME_POSITION_MM)
+    cosines = geometry.cluster([orientation or () for _, _, orientation in single], _ORIENTATION_TOLERANCE)
+    for (file, _, _), *place in zip(single, positions, cosines, strict=True):
+        yield file, tuple(place)
+    with_place = {file for file, _, _ in single}
+    for file, frames in files.items():
+        if file in with_place or not frames:
+            continue
+        if all(frame.position is not None for frame in frames):
+            yield file, tuple((frame.position, frame.orientation) for frame in frames)
+        elif "instance_number" in frames[0].causes:
+            yield file, (_UNPLACED, frames[0].causes["instance_number"], len(frames))
+
+
+def _causes(frame: Frame) -> frozenset[tuple[str, float]]:
+    return frozenset([cause for cause in frame.causes.items() if cause[0] not in OF_WRITING])
+
+
+def _facts(frame: Frame) -> Hashable:
+    """Return everything that frames at one place must share to be copies, except their pixels."""
+    return (
+        *(frame.number, frame.frames_in_file, frame.concatenation_offset),
+        *(frame.sop_class_uid, frame.modality, frame.image_type, frame.kernel),
+        *(frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric, frame.bits_stored),
+        *(_rounded(frame.pixel_spacing), _rounded(frame.rescale), _rounded(frame.real_world)),
+        *(_causes(frame), frozenset(frame.terms.items()), frozenset(frame.constants.items())),
+        repr(sorted(frame.mosaic.items())) if frame.mosaic else "",
+    )
+
+
+def _rounded(values: Sequence[float] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(f"{value:.9g}" for value in values)
+
+
+def _rank(frame: Frame) -> tuple[object, ...]:
+    """Return the sort key of the files at a place: the first ones stay."""
+    counters = (frame.causes.get(key, float("inf")) for key in ("series_number", "acquisition_number"))
+    return (*counters, frame.causes.get("instance_number", float("inf")), frame.content, frame.source)
+
+
+def _copies_at(places: Sequence[_Place], pixels: Callable[[int], Pixels | None]) -> tuple[str, list[int]]:
+    """Return the copies among files of equal facts, and what these files are; see `copies`.
+
+    That is `single` (one file at most places), `copied`, `repeated`, or `constant` (the copies are uncertain).
+    """
+    if not places[0].is_known:
+        several = [place.by_content(pixels).values() for place in places if len(place.files) > 1]
+        return "single", [file for of in several for files in of if _tells(files[0], pixels) for file in files[1:]]
+    numbers = Counter(len(place.files) for place in places)
+    usual = min(numbers, key=lambda number: (-numbers[number], number))
+    if usual == 1:
+        doubled = (place.by_content(pixels) for place in places if len(place.files) > 1)
+        return "single", [copy for by_content in doubled for copy in _surplus(by_content, 1)]
+    contents: list[dict[str, list[int]]] = []
+    for place in places:
+        if len(place.files) == usual:
+            contents.append(place.by_content(pixels))
+            if len(contents[-1]) == usual:  # only places with more files than the others can have copies
+                larger = (place.by_content(pixels) for place in places if len(place.files) > usual)
+                return "repeated", [copy for by_content in larger for copy in _surplus(by_content, usual)]
+    contents += [place.by_content(pixels) for place in places if len(place.files) != usual]
+    contents = [by_content for by_content in contents if by_content]
+    each_alone = [copy for by_content in contents for copy in _surplus(by_content, 1)]
+    one_content = all(len(by_content) == 1 for by_content in contents)
+    telling = [members for by_content in contents for members in by_content.values() if _tells(members[0], pixels)]
+    if not telling:
+        return ("constant", each_alone) if one_content else ("repeated", [])
+    if one_content:
+        return "copied", each_alone
+    times = len(telling[0])
+    if times == 1 or any(len(members) != times for members in telling):
+        return "repeated", []
+    # Rounded up: what cannot be divided stays.
+    shares = [-(-sum(map(len, by_content.values())) // times) for by_content in contents]
+    pairs = zip(contents, shares, strict=True)
+    return "repeated", [copy for by_content, share in pairs for copy in _surplus(by_content, share)]
+
+
+def _tells(file: int, pixels: Callable[[int], Pixels | None]) -> bool:
+    """Return whether equal pixels tell something: an image that is not constant is never measured twice."""
+    found = pixels(file)
+    return found is not None and not found.is_constant
+
+
+def _surplus(by_content: Mapping[str, Sequence[int]], least: int) -> list[int]:
+    """Return the copies at a place, so that it keeps one file of each content, and `least` files."""
+    further = [file for members in by_content.values() for file in members[1:]]
+    allowed = sum(map(len, by_content.values())) - max(least, len(by_content))
+    order = {file: rank for members in by_content.values() for rank, file in enumerate(members)}
+    further.sort(key=lambda file: order[file], reverse=True)
+    return further[: max(allowed, 0)]

@@ -1,0 +1,345 @@
+"""Arrange frames of one orientation whose facts of acquisition agree into stacks: which of them form one axis `z`.
+
+All frames together are one stack if they are even. Otherwise a counter may show that several stacks lie in one series:
+the acquisition number of two interleaved acquisitions, for example. The arrangement with the fewest doubts wins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from statistics import median
+from typing import Final
+
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.slices import Slices, cells_of, depth, near_mm, points_of, slices_of
+from dicomzarr.volumes.t_axis import CAUSES, FullGrid, sort_along_t
+
+Cells = list[list[Frame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Frames that fill a grid of positions and `t`.
+
+    Attributes
+    ----------
+    grid : list of list of Frame
+        The frames: `grid[z][t]`.
+    slices : Slices
+        Their positions.
+    sorted_by : tuple of str
+        Causes that sort the frames at the same position, or that part this stack from others.
+    labels : tuple of str
+        Quantised values that part this stack from others of the same facts.
+    split_by : tuple of str
+        Names of what parts it from them.
+    why : str
+        The same in words with numbers.
+    flags : frozenset of str
+        Codes of `flags.FLAGS`.
+    is_doubtful : bool
+        It is not known to what it belongs: never joined with another stack.
+    """
+
+    grid: Cells
+    slices: Slices
+    sorted_by: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    split_by: tuple[str, ...] = ()
+    why: str = ""
+    flags: frozenset[str] = frozenset()
+    is_doubtful: bool = False
+
+    @property
+    def frames(self) -> Iterator[Frame]:
+        """The frames, position by position."""
+        return (frame for row in self.grid for frame in row)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Limits within which positions agree.
+
+    Attributes
+    ----------
+    digit : float
+        Unit of the last digit with which positions are written, mm; 0.0 if rounding does not matter.
+    tolerance : float
+        Largest departure of slices from a regular grid, relative to their distance.
+    """
+
+    digit: float
+    tolerance: float
+
+
+def identity(frame: Frame) -> tuple[str, str, int, int]:
+    """Return the sort key of a frame: the data alone; the index of the file decides between equal files only.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    tuple
+    """
+    return (frame.sop_instance_uid, frame.content, frame.number, frame.source)
+
+
+def name_of(frame: Frame) -> str:
+    """Return a discriminator that only this frame has.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    str
+    """
+    return f"instance={frame.sop_instance_uid or frame.content}#{frame.number}"
+
+
+def _cause(name: str) -> Callable[[Sequence[Frame]], list[Hashable]]:
+    return lambda frames: [frame.causes.get(name) for frame in frames]
+
+
+def _passes(frames: Sequence[Frame]) -> list[Hashable]:
+    """Return the number of the pass through the stack to which each frame belongs, if Instance Numbers run so.
+
+    A pass ends where the depth turns back. Without a number in each frame, all belong to one pass.
+    """
+    if any("instance_number" not in frame.causes for frame in frames):
+        return [0] * len(frames)
+    order = sorted(range(len(frames)), key=lambda i: frames[i].causes["instance_number"])
+    return list(_by_runs([depth(frames[i]) for i in order], order))
+
+
+def _by_runs(depths: list[float], order: list[int]) -> list[int]:
+    """Return the run of rising or of falling depths to which each frame belongs, whichever makes fewer runs."""
+    runs = [list(accumulate([0] + [int(b <= a) for a, b in pairwise(way)])) for way in (depths, [-d for d in depths])]
+    best = min(runs, key=lambda run: run[-1])
+    number = [0] * len(order)
+    for index, run in zip(order, best, strict=True):
+        number[index] = run
+    return number
+
+
+# What may part the stacks of a series, in the order in which it is tried.
+_PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
+    ("acquisition_number", _cause("acquisition_number")),
+    ("temporal_position", _cause("temporal_position")),
+    ("image_type", lambda frames: [frame.image_type for frame in frames]),
+    ("trigger_time_ms", _cause("trigger_time_ms")),
+    ("acquisition_time_s", _cause("acquisition_time_s")),
+    ("series_number", _cause("series_number")),
+    ("file", lambda frames: [frame.source if frame.frames_in_file > 1 else -1 for frame in frames]),
+    ("pass", _passes),
+)
+
+
+def arrange(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
+    """Arrange frames of one orientation, matrix and acquisition into stacks.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Sorted by `identity`.
+    scale : Scale
+
+    Returns
+    -------
+    list of Stack
+        Every frame is in exactly one; the result does not depend on the order of equal frames.
+    """
+    best = _on_lines(frames, scale)
+    doubts = _doubts(best)
+    woven = _by_image_type(frames, scale) if len(best) == 1 and len(best[0].grid[0]) == 1 else None
+    if woven is not None:
+        return woven
+    for name, values_of in _PARTERS:
+        if not any(doubts[:5]) and len(best) == 1:
+            break
+        values = values_of(frames)
+        parts: dict[Hashable, list[Frame]] = {}
+        for frame, value in zip(frames, values, strict=True):
+            parts.setdefault(value, []).append(frame)
+        if not 2 <= len(parts) <= len(frames) // 2:
+            continue
+        parted = [
+            replace(stack, sorted_by=(*stack.sorted_by, name), split_by=(*stack.split_by, name), why=stack.why + why)
+            for why in [f", parted by {name}"]
+            for value, part in parts.items()
+            for stack in _labelled(_on_lines(part, scale), name, value)
+        ]
+        if _doubts(parted) < doubts:
+            best, doubts = parted, _doubts(parted)
+    return best
+
+
+def _by_image_type(frames: Sequence[Frame], scale: Scale) -> list[Stack] | None:
+    """Return interleaved stacks of two or three Image Types (0008,0008), each even by itself; else None.
+
+    A remark in Image Type does not part slices that follow each other: it parts only what would be woven.
+    """
+    types: dict[tuple[str, ...], list[Frame]] = {}
+    for frame in frames:
+        types.setdefault(frame.image_type, []).append(frame)
+    if not 2 <= len(types) <= 3 or min(map(len, types.values())) < 3:
+        return None
+    stacks = [stack for part in types.values() for stack in _on_lines(part, scale)]
+    if len(stacks) != len(types) or any(stack.slices.kind != "uniform" for stack in stacks):
+        return None
+    ends = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in stacks)
+    if any(low > high for (_, high), (low, _) in pairwise(ends)):
+        return None
+    return [replace(stack, split_by=("image_type",), why=f"{stack.why}, parted by image_type") for stack in stacks]
+
+
+def _labelled(stacks: list[Stack], name: str, value: Hashable) -> list[Stack]:
+    """Add the value of a parter to the discriminators; a file and an image type have no short value."""
+    if not isinstance(value, float):
+        return stacks
+    return [replace(stack, labels=(*stack.labels, f"{name}={value:g}")) for stack in stacks]
+
+
+def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
+    """Return how doubtful an arrangement is: the smaller, the better.
+
+    In this order: frames whose stack is not known, slices unevenly apart, slices by themselves, slices missing, slices
+    that are even only within rounding, stacks.
+    """
+    doubtful = sum(len(stack.grid) * len(stack.grid[0]) for stack in stacks if stack.is_doubtful)
+    uneven = sum(len(stack.grid) for stack in stacks if stack.slices.kind in ("uneven", "irregular"))
+    lonely = sum(len(stack.grid) == 1 for stack in stacks) if len(stacks) > 1 else 0
+    missing = sum(stack.slices.missing for stack in stacks)
+    fitted = sum(len(stack.grid) for stack in stacks if stack.slices.fit or len(stack.grid) == 2)
+    return doubtful, uneven, lonely, missing, fitted, len(stacks)
+
+
+def _on_lines(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
+    """Arrange frames into one stack for each line of origins."""
+    cells = cells_of(frames, scale.digit)
+    firsts = [cell[0] for cell in cells]
+    slices = slices_of(firsts, scale.digit, scale.tolerance)
+    near = max(near_mm(frames[0]), scale.digit * 1.01)
+    if slices.kind != "irregular" and all(_agree(cell, near) for cell in cells):
+        return _of_cells(cells, slices, scale)
+    parts = _by_origin(frames, near)
+    if 2 * len(parts) > len(frames) and all(len(cell) == 1 for cell in cells):
+        # Stacks side by side have many slices each. One slice at each depth, each shifted its own way, is one stack.
+        return [Stack(cells, slices, flags=frozenset({"irregular_origins"}))]
+    if len(parts) == 1:
+        return _of_cells(cells, slices, scale)
+    stacks = []
+    for where, part in parts.items():
+        place = ",".join(f"{round(x, 2) + 0.0:.2f}" for x in where)
+        for stack in _on_lines(part, scale):
+            why = f"{stack.why}; {len(parts)} origins within the plane lie on no common line"
+            labels, split_by = (f"origin={place}", *stack.labels), (*stack.split_by, "origin")
+            stacks.append(replace(stack, labels=labels, split_by=split_by, why=why))
+    return stacks
+
+
+def _agree(cell: Sequence[Frame], near: float) -> bool:
+    """Return whether the frames at one depth have the same origin."""
+    return len(cell) == 1 or bool((abs(points_of(cell) - points_of(cell[:1])) <= near).all())
+
+
+def _by_origin(frames: Sequence[Frame], near: float) -> dict[tuple[float, ...], list[Frame]]:
+    """Return frames by the coordinates of their origin along rows and columns."""
+    orientation, points = frames[0].orientation or (), points_of(frames)
+    rows, columns = geometry.along(points, orientation[:3]), geometry.along(points, orientation[3:])
+    origins = list(zip(rows.tolist(), columns.tolist(), strict=True))
+    numbers = geometry.cluster(origins, near)
+    leader = dict(sorted(zip(numbers, origins, strict=True), reverse=True))
+    parts: dict[tuple[float, ...], list[Frame]] = {}
+    for number, frame in zip(numbers, frames, strict=True):
+        parts.setdefault(leader[number], []).append(frame)
+    return parts
+
+
+def _of_cells(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
+    """Arrange frames whose origins lie on one line, from the frames at each position."""
+    most = max(len(cell) for cell in cells)
+    if most == 1:
+        return [Stack(cells, slices)]
+    grid = sort_along_t(cells)
+    if isinstance(grid, FullGrid):
+        return [Stack(grid.grid, slices, tuple(grid.means))]
+    if grid is None:
+        return _contested(cells, slices, scale)
+    how = f": one of {len(grid.parts)} values of {' x '.join(grid.means)} that do not fill a grid"
+    stacks = []
+    for key, frames in grid.parts.items():
+        labels = tuple(f"{name}={value:g}" for name, value in zip(grid.means, key, strict=True))
+        part = slices_of(frames, scale.digit, scale.tolerance)
+        by = tuple(grid.means)
+        stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how))
+    return stacks
+
+
+# ------------------------------------------------------------------------------------------------- contested places
+
+
+def _contested(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
+    """Arrange frames that nothing in the header distinguishes at some positions.
+
+    If most positions are certain, the frame that fits best stays in the stack, and each other one is an image of its
+    own. If most are not, every frame is: a stack of guesses would mix what belongs to different passes.
+    """
+    frames = [frame for cell in cells for frame in cell]
+    if len(cells) == 1:
+        flags = frozenset({"ambiguous_stack"})
+        return [
+            Stack(cells, slices, ("unexplained",), (), (), ", which nothing in the header distinguishes", flags, True)
+        ]
+    sizes = Counter(len(cell) for cell in cells)
+    usual = max(sizes, key=lambda size: (sizes[size], -size))
+    if 2 * sizes[usual] >= len(cells):
+        kept = [_fitting(cell, usual, cells) if len(cell) > usual else cell for cell in cells]
+        if any(len(cell) > usual for cell in cells) and all(len(cell) == usual for cell in kept):
+            stacks = _of_cells(kept, slices, scale)
+            if not any(stack.is_doubtful for stack in stacks):
+                flags = frozenset({"contested_place"})
+                left = {id(frame) for cell in kept for frame in cell}
+                others = [frame for frame in frames if id(frame) not in left]
+                return [replace(stack, flags=stack.flags | flags) for stack in stacks] + [
+                    _alone(frame, ": one of several at its position, which nothing distinguishes", flags, scale)
+                    for frame in others
+                ]
+    how = f": one of {len(frames)} at {len(cells)} positions, which nothing in the header distinguishes"
+    return [_alone(frame, how, frozenset({"ambiguous_stack"}), scale) for frame in frames]
+
+
+def _alone(frame: Frame, how: str, flags: frozenset[str], scale: Scale) -> Stack:
+    slices = slices_of([frame], scale.digit, scale.tolerance)
+    return Stack([[frame]], slices, (), (name_of(frame),), ("contested_place",), how, flags, True)
+
+
+def _fitting(cell: list[Frame], wanted: int, cells: Cells) -> list[Frame]:
+    """Return the frames of a position that fit best with the other positions.
+
+    Of one frame, the one whose Instance Number (0020,0013) lies nearest between those of its neighbours; of several,
+    those whose causes are all different. The order by identity decides what is left open.
+    """
+    if wanted > 1:
+        seen: dict[tuple[float | None, ...], Frame] = {}
+        for frame in cell:
+            seen.setdefault(tuple(frame.causes.get(key) for cause in CAUSES for key in cause.keys), frame)
+        return list(seen.values())
+    at = next(index for index, other in enumerate(cells) if other is cell)
+    known = [
+        (abs(index - at), other[0].causes["instance_number"])
+        for index, other in enumerate(cells)
+        if len(other) == 1 and "instance_number" in other[0].causes
+    ]
+    nearest = [number for _, number in sorted(known)[:2]]
+    if not nearest or any("instance_number" not in frame.causes for frame in cell):
+        return cell[:1]
+    middle = median(nearest)
+    return sorted(cell, key=lambda frame: abs(frame.causes["instance_number"] - middle))[:1]

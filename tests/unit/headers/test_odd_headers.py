@@ -1,0 +1,177 @@
+"""Headers that break the rules and hold an image all the same: stray items, several pixel data, ACR-NEMA."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from headers_of_bytes import NATIVE, both, deflated, reason_of
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up_headers import BIG, EXPLICIT, IMPLICIT, Element, acr_nema, encode, file, image, meta, number, text
+
+# --- stray tags of items and delimiters ----------------------------------------------------------------------------
+
+
+def stray(element: int, syntax: str, content: bytes = b"") -> bytes:
+    """Return the tag (FFFE,element) and a value, which have no place at the top level."""
+    return struct.pack((">" if syntax == BIG else "<") + "HHI", 0xFFFE, element, len(content)) + content
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+@pytest.mark.parametrize(
+    ("element", "content"), [(0xE00D, b""), (0xE0DD, b""), (0xE000, b""), (0xE000, b"\x10\0\x10\0what is in it")]
+)
+@pytest.mark.parametrize("place", [1, 8, 17])
+def test_a_stray_item_tag_is_passed_over(syntax: str, element: int, content: bytes, place: int) -> None:
+    elements = image(syntax)
+    before, after = encode(elements[:place], syntax), encode(elements[place:], syntax)
+    answer = both(meta(syntax) + before + stray(element, syntax, content) + after)
+    whole = both(file(elements, syntax))
+    assert (answer.outcome, answer.reason, answer.flags) == ("image", "", ())
+    assert answer.facts.pop("pixel")["length"] == whole.facts.pop("pixel")["length"]
+    assert answer.facts == whole.facts
+
+
+@given(
+    places=st.lists(st.tuples(st.integers(1, 17), st.sampled_from([0xE000, 0xE00D, 0xE0DD])), max_size=6),
+    syntax=st.sampled_from(NATIVE),
+)
+def test_any_number_of_stray_item_tags_changes_nothing(places: list[tuple[int, int]], syntax: str) -> None:
+    elements = [[element] for element in image(syntax, pixels=bytes(range(48)))]
+    content = b""
+    for index, group in enumerate(elements):
+        content += b"".join(stray(element, syntax) for place, element in places if place == index)
+        content += encode(group, syntax)
+    data = meta(syntax) + content
+    answer = both(data)
+    pixel = answer.facts.pop("pixel")
+    assert data[pixel["offset"] :][: pixel["length"]] == bytes(range(48))
+    expected = both(file(image(syntax), syntax)).facts
+    expected.pop("pixel")
+    assert answer.facts == expected
+
+
+def test_an_item_without_length_and_a_cut_one_cost_the_file() -> None:
+    elements = image()
+    before, after = encode(elements[:8], EXPLICIT), encode(elements[8:], EXPLICIT)
+    open_item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    assert reason_of(meta() + before + open_item + after) == ("quarantined", "unreadable_header")
+    assert reason_of(meta() + before + struct.pack("<HHI", 0xFFFE, 0xE000, 5000) + after)[0] == "quarantined"
+    assert reason_of(meta() + before + stray(0xE00D, EXPLICIT))[1] in ("truncated_header", "no_pixel_data")
+
+
+# --- several pixel data elements -----------------------------------------------------------------------------------
+
+FLOATS, DOUBLES = Element(0x7FE00008, "OF", bytes(4 * 24)), Element(0x7FE00009, "OD", bytes(8 * 24))
+PIXELS = Element(0x7FE00010, "OW", bytes(48))
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        (FLOATS, PIXELS),
+        (DOUBLES, PIXELS),
+        (FLOATS, DOUBLES),
+        (FLOATS, DOUBLES, PIXELS),
+        (PIXELS, FLOATS),  # out of order
+        (FLOATS, Element(0x7FE00010, "OB", struct.pack("<HHI", 0xFFFE, 0xE0DD, 0), undefined=True)),
+        (PIXELS, PIXELS),
+    ],
+)
+@pytest.mark.parametrize("bits", [16, 32])
+def test_several_pixel_data_elements_are_refused(syntax: str, pixels: tuple[Element, ...], bits: int) -> None:
+    elements = [*image(syntax, PixelData=None, BitsAllocated=number(0x00280100, bits, syntax)), *pixels]
+    assert reason_of(file(elements, syntax)) == ("quarantined", "several_pixel_data")
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"",
+        bytes(64),
+        Element(0xFFFCFFFC, "OB", bytes(20)).encode(EXPLICIT),
+        b"\xe0\x7f\x08",
+        b"any text at the end of a file",
+    ],
+)
+def test_what_else_follows_pixel_data_is_no_other_pixel_data(syntax: str, end: bytes) -> None:
+    assert reason_of(file(image(syntax), syntax) + end) == ("image", "")
+
+
+def test_several_pixel_data_elements_behind_others_and_deflated() -> None:
+    padding = Element(0x7FE00009, "OD", b"")
+    elements = [*image(PixelData=None), FLOATS, padding, PIXELS]
+    assert reason_of(deflated(encode(elements, EXPLICIT))) == ("quarantined", "several_pixel_data")
+    signature = Element(0xFFFAFFFA, "SQ", ((text(0x04000005, "IS", "1"),),))
+    assert reason_of(file([*image(), signature, FLOATS])) == ("quarantined", "several_pixel_data")
+
+
+def test_an_icon_is_no_other_pixel_data() -> None:
+    icon = Element(0x00880200, "SQ", ((Element(0x7FE00010, "OW", bytes(8)),),))
+    assert reason_of(file(image(Icon=icon))) == ("image", "")
+
+
+# --- ACR-NEMA ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("ACR-NEMA 2.0", {}),
+        ("ACR-NEMA 1.0", {}),
+        ("ACR-NEMA 2.0", {"GroupLength": None}),
+        ("ACR-NEMA 2.0", {"GroupLength": None, "LengthToEnd": None}),
+        ("", {}),  # both lengths
+        ("XYZ", {}),
+        ("ACR-NEMA 2.0", {"PhotometricInterpretation": text(0x00280004, "CS", "MONOCHROME1")}),
+    ],
+)
+def test_acr_nema_is_read(code: str, changes: dict[str, Element | None]) -> None:
+    data = acr_nema(code, **changes)
+    answer = both(data)
+    assert (answer.outcome, answer.reason) == ("image", "")
+    assert answer.flags == ("acr_nema", "assumed_transfer_syntax")
+    facts = answer.facts
+    assert facts["TransferSyntaxUID"] == IMPLICIT
+    assert (facts["Rows"], facts["Columns"], facts["SamplesPerPixel"]) == (4, 6, 1)
+    monochrome = "MONOCHROME1" if "PhotometricInterpretation" in changes else "MONOCHROME2"
+    assert facts["PhotometricInterpretation"] == monochrome
+    pixel = facts["pixel"]
+    assert data[pixel["offset"] :][: pixel["length"]] == struct.pack("<24H", *range(24))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PixelRepresentation": None},
+        {"Rows": None},
+        {"SamplesPerPixel": number(0x00280002, 3)},
+        {"BitsAllocated": number(0x00280100, 10)},
+    ],
+)
+def test_acr_nema_that_cannot_be_read_has_a_reason_of_its_own(changes: dict[str, Element | None]) -> None:
+    assert reason_of(acr_nema(**changes)) == ("quarantined", "acr_nema")
+
+
+def test_acr_nema_in_big_endian_has_a_reason_of_its_own() -> None:
+    def element(tag: int, value: bytes) -> bytes:
+        return struct.pack(">HHI", tag >> 16, tag & 0xFFFF, len(value)) + value
+
+    data = element(0x00080000, bytes(4)) + element(0x00080001, bytes(4)) + element(0x00080010, b"ACR-NEMA 2.0")
+    data += element(0x00080060, b"MR") + element(0x00280010, b"\0\4") + element(0x7FE00010, bytes(48))
+    assert reason_of(data) == ("quarantined", "acr_nema")
+
+
+def test_acr_nema_without_pixels_or_cut() -> None:
+    assert reason_of(acr_nema(PixelData=None)) == ("skipped", "missing_pixel_data")
+    assert reason_of(acr_nema()[:-10]) == ("quarantined", "truncated_pixel_data")
+    assert reason_of(acr_nema()[:150])[0] == "quarantined"
+
+
+def test_other_files_that_begin_alike_are_no_acr_nema() -> None:
+    without_code = acr_nema("XYZ", LengthToEnd=None)
+    assert reason_of(without_code) == ("ignored", "not_dicom")
+    assert reason_of(b"\x08\0\x10\0\x0c\0\0\0ACR-NEMA 2.0" + b"no elements follow" * 9) == ("ignored", "not_dicom")

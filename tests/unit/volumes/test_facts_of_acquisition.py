@@ -1,0 +1,271 @@
+"""Frames whose facts of acquisition differ: never on one axis z, joined along t where their slices coincide."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from made_up_frames import checked_volumes, depths, frame, grid, means, only_volume, stack, values
+
+from dicomzarr.volumes.model import Frame, Volume
+
+FACTS: list[dict[str, Any]] = [
+    {"causes": {"echo_time_ms": 2.3}},
+    {"causes": {"echo_time_ms": 4.6}},
+    {"causes": {"b_value": 0.0}},
+    {"causes": {"b_value": 1000.0, "b_vector_x": 1.0, "b_vector_y": 0.0, "b_vector_z": 0.0}},
+    {"causes": {"b_value": 1000.0, "b_vector_x": 0.0, "b_vector_y": 1.0, "b_vector_z": 0.0}},
+    {"causes": {"inversion_time_ms": 200.0}},
+    {"causes": {"temporal_position": 1.0}},
+    {"causes": {"temporal_position": 2.0}},
+    {"causes": {"cardiac_phase_percent": 70.0}},
+    {"causes": {"flip_angle_deg": 3.0}},
+    {"kernel": "B30f"},
+    {"terms": {"complex_component": "phase"}},
+    {"image_type": ("ORIGINAL", "PRIMARY", "P")},
+]
+
+
+def numbered(frames: list[Frame], start: int) -> list[Frame]:
+    return [replace(f, source=start + i, sop_instance_uid=f"1.2.{start + i}") for i, f in enumerate(frames)]
+
+
+@pytest.mark.parametrize(("a", "b"), list(itertools.combinations(range(len(FACTS)), 2))[::3])
+@pytest.mark.parametrize("shift", [0.5, 0.7])  # half a step, which makes one even stack; and another part
+def test_facts_that_differ_never_share_an_axis_z(a: int, b: int, shift: float) -> None:
+    one = stack(0, 1, 2, 3, 4, **FACTS[a])
+    other = numbered(stack(*(z + shift for z in range(5)), **FACTS[b]), 10)
+    volumes = checked_volumes(one + other)
+    assert [v.shape for v in volumes] == [(5, 4, 6), (5, 4, 6)]
+    assert [sorted({p.frame.source >= 10 for p in v.places}) for v in volumes] in ([[False], [True]], [[True], [False]])
+    assert all(v.affine_lps is not None and v.spacing_mm["z"] == 1 for v in volumes)
+    assert len({v.group for v in volumes}) == 1
+    assert all(v.split_by for v in volumes)
+
+
+def test_interleaved_acquisitions_are_two_even_stacks() -> None:
+    one = stack(0, 5, 10, 15, causes={"acquisition_number": 1.0})
+    other = numbered(stack(2, 7, 12, 17, causes={"acquisition_number": 2.0}), 10)
+    volumes = checked_volumes(one + other)
+    assert sorted(depths(v) for v in volumes) == [[0, 5, 10, 15], [2, 7, 12, 17]]
+    assert {v.split_by for v in volumes} == {("acquisition_number",)}
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        lambda z: {"acquisition_number": float(z % 2)},
+        lambda z: {"temporal_position": float(z)},
+        lambda z: {"instance_number": float((z * 5) % 8), "acquisition_time_s": float((z * 3) % 8)},
+        lambda z: {"trigger_time_ms": 55.0 * ((z * 3) % 8)},
+        lambda z: {"series_number": float(z // 4)},
+    ],
+)
+def test_slices_of_one_even_stack_may_be_counted_and_timed_as_they_come(counted: Any) -> None:
+    volume = only_volume([frame(z, 2.0 * z, counted(z)) for z in range(8)])
+    assert volume.shape == (8, 4, 6)
+    assert volume.affine_lps is not None
+    assert volume.split_by == ()
+
+
+def test_passes_with_their_own_positions_are_parted_by_the_turn_of_the_depth() -> None:
+    one = [frame(i, z, {"instance_number": float(i)}) for i, z in enumerate((0, 2, 4, 6, 8))]
+    other = [frame(i + 5, z, {"instance_number": float(i + 5)}) for i, z in enumerate((0.7, 2.7, 4.7, 6.7, 8.7))]
+    volumes = checked_volumes([*one, *other])
+    assert sorted(depths(v) for v in volumes) == [[0, 2, 4, 6, 8], [0.7, 2.7, 4.7, 6.7, 8.7]]
+
+
+def test_interleaved_image_types_are_separate_although_together_they_are_even() -> None:
+    words = ("ORIGINAL", "PRIMARY", "M", "WORD")
+    frames = [frame(z, z, image_type=words if z % 2 else words[:3]) for z in range(8)]
+    assert sorted(depths(v) for v in checked_volumes(frames)) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    behind = [frame(z, z, image_type=words if z > 3 else words[:3]) for z in range(8)]
+    assert only_volume(behind).shape == (8, 4, 6)  # a remark does not split slices that follow each other
+
+
+# ------------------------------------------------------------------------------------------------------------ along t
+
+
+def test_b0_without_a_b_value_is_joined_with_null() -> None:
+    def causes(z: int, t: int) -> dict[str, float]:
+        return {} if t == 0 else {"b_value": 500.0 * t, "b_vector_x": 0.0, "b_vector_y": 0.0, "b_vector_z": 1.0}
+
+    volume = only_volume(grid(3, 3, causes))
+    assert means(volume) == ["b_value", "b_vector_x", "b_vector_y", "b_vector_z"]
+    assert values(volume) == [[None] * 4, [500, 0, 0, 1], [1000, 0, 0, 1]]
+    assert volume.acquisition == {}
+
+
+def test_every_fact_that_varies_is_listed_not_the_first_that_suffices() -> None:
+    frames = grid(
+        3,
+        4,
+        lambda z, t: {
+            "temporal_position": t + 1.0,
+            "echo_time_ms": (10.0, 20.0)[t % 2],
+            "b_value": 800.0,
+            "inversion_time_ms": 100.0 * (t // 2),
+            "acquisition_time_s": 7e8 + 3.0 * t + z,
+        },
+    )
+    volume = only_volume(frames)
+    assert means(volume) == ["temporal_position", "echo_time_ms", "inversion_time_ms"]
+    assert values(volume) == [[1, 10, 0], [2, 20, 0], [3, 10, 100], [4, 20, 100]]
+    assert volume.acquisition == {"b_value": 800.0}
+
+
+def test_repetitions_of_one_b_value_are_told_apart_by_the_clock() -> None:
+    frames = grid(3, 3, lambda z, t: {"b_value": (0.0, 0.0, 900.0)[t], "acquisition_time_s": 8e8 + 60.0 * t + z})
+    volume = only_volume(frames)
+    assert volume.t_axis == {"means": ["b_value", "acquisition_time_s"], "values": [[0, 0], [0, 60], [900, 120]]}
+    assert volume.flags == ()
+
+
+def test_counters_and_clocks_carry_no_date() -> None:
+    dated = 20031117.0
+    by_number = only_volume(grid(3, 2, lambda z, t: {"instance_number": dated + 3 * t + z}))
+    assert values(by_number) == [0, 1]
+    by_position = only_volume(grid(3, 2, lambda z, t: {"temporal_position": dated + t}))
+    assert values(by_position) == [0, 1]
+    by_clock = only_volume(grid(3, 2, lambda z, t: {"acquisition_time_s": 1.2e8 + 5 * t}))
+    assert values(by_clock) == [0, 5]
+    constant = only_volume(stack(0, 1, 2, causes={"temporal_position": dated, "echo_time_ms": 3.0}))
+    assert constant.acquisition == {"echo_time_ms": 3.0}
+
+
+def test_delays_of_slices_are_listed_beside_the_temporal_position() -> None:
+    volume = only_volume(grid(3, 3, lambda z, t: {"temporal_position": t + 1.0, "trigger_time_ms": 90.0 * t + z}))
+    assert volume.t_axis == {
+        "means": ["temporal_position", "trigger_time_ms"],
+        "values": [[1, 1], [2, 91], [3, 181]],
+    }
+
+
+def test_constant_facts_are_attributes() -> None:
+    causes = {"echo_time_ms": 3.5, "b_value": 50.0, "b_vector_x": 0.0, "b_vector_y": 0.6, "b_vector_z": 0.8}
+    more = {"terms": {"complex_component": "magnitude"}, "constants": {"slice_thickness_mm": 2.0}}
+    volume = only_volume(stack(0, 2, 4, causes=causes, **more))
+    assert volume.acquisition == {
+        "echo_time_ms": 3.5,
+        "b_value": 50.0,
+        "b_vector": [0.0, 0.6, 0.8],
+        "complex_component": "magnitude",
+        "slice_thickness_mm": 2.0,
+    }
+
+
+def test_noise_in_a_fact_is_no_difference() -> None:
+    frames = [frame(z, z, {"echo_time_ms": 2.46 + 1e-5 * (z % 2)}) for z in range(6)]
+    assert only_volume(frames).shape == (6, 4, 6)
+
+
+def test_a_fact_that_one_slice_lacks_does_not_split_the_stack() -> None:
+    frames = [frame(z, z, {} if z == 3 else {"echo_time_ms": 2.46}) for z in range(6)]
+    volume = only_volume(frames)
+    assert volume.affine_lps is not None
+    assert volume.acquisition == {}
+
+
+def whole(volumes: list[Volume]) -> Volume:
+    return max(volumes, key=lambda v: len(v.places))
+
+
+def test_an_aborted_last_volume_stays_by_itself() -> None:
+    frames = grid(5, 4, lambda z, t: {"temporal_position": t + 1.0})[:-3]
+    volumes = checked_volumes(frames)
+    assert sorted(v.shape for v in volumes) == [(2, 4, 6), (3, 5, 4, 6)]
+    assert whole(volumes).t_axis == {"means": ["temporal_position"], "values": [1, 2, 3]}
+    last = min(volumes, key=lambda v: len(v.places))
+    assert last.acquisition == {"temporal_position": 4.0}
+    assert "incomplete_grid" in last.flags
+
+
+# ------------------------------------------------------------------------------------------------- multi-frame files
+
+
+def enhanced(source: int, slices: int, **causes: float) -> list[Frame]:
+    first = frame(source, 0)
+    return [
+        replace(
+            first,
+            number=n,
+            frames_in_file=slices,
+            position=(0.0, 0.0, 2.0 * n),
+            causes={"instance_number": float(source), "dimension_1": n + 1.0, **causes},
+        )
+        for n in range(slices)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ([{"temporal_position": t + 1.0} for t in range(4)], [1, 2, 3, 4]),
+        ([{"echo_time_ms": 5.0 * (t + 1)} for t in range(4)], [5, 10, 15, 20]),
+        ([{"b_value": (0.0, 700.0, 1400.0, 50.0)[t]} for t in range(4)], [0, 50, 700, 1400]),
+        ([{"acquisition_time_s": 9e8 + 2.5 * t} for t in range(4)], [0, 2.5, 5, 7.5]),
+        ([{} for _ in range(4)], [0, 1, 2, 3]),
+    ],
+)
+def test_multi_frame_files_of_one_series_are_joined(facts: list[dict[str, float]], expected: list[float]) -> None:
+    frames = [f for source, causes in enumerate(facts) for f in enhanced(source, 5, **causes)]
+    volume = only_volume(frames)
+    assert volume.shape == (4, 5, 4, 6)
+    assert values(volume) == expected
+    assert all(len({p.frame.source for p in volume.places if p.t == t}) == 1 for t in range(4))
+
+
+def test_files_with_positions_of_their_own_stay_apart() -> None:
+    shifted = [replace(f, position=(0.0, 0.0, 2.0 * f.number + 0.9)) for f in enhanced(1, 5)]
+    volumes = checked_volumes([*enhanced(0, 5), *shifted])
+    assert [v.shape for v in volumes] == [(5, 4, 6), (5, 4, 6)]
+
+
+def test_parts_of_a_concatenation_are_the_image_they_were_cut_from() -> None:
+    cut = [
+        replace(
+            f, source=f.number // 2, number=f.number % 2, sop_instance_uid=f"1.{9 - f.number // 2}", frames_in_file=2
+        )
+        for f in enhanced(0, 6)
+    ]
+    volume = only_volume([replace(f, concatenation="1.5", concatenation_offset=2 * f.source) for f in cut])
+    assert depths(volume) == [0, 2, 4, 6, 8, 10]
+    unplaced = [replace(f, position=None, concatenation="1.5", concatenation_offset=2 * f.source) for f in cut]
+    volume = only_volume(unplaced)
+    assert [(p.frame.source, p.frame.number) for p in volume.places] == [(s, n) for s in range(3) for n in range(2)]
+
+
+# ----------------------------------------------------------------------------------------------- without a position
+
+
+def test_slices_without_a_position_follow_their_numbers() -> None:
+    frames = [frame(i, None, {"instance_number": float(n)}) for i, n in enumerate((3, 1, 20031117, 2))]
+    volume = only_volume(frames)
+    assert (volume.axes, volume.flags) == (("t", "y", "x"), ("t_order_only",))
+    assert volume.t_axis == {"means": ["instance_number"], "values": [0, 1, 2, 3]}
+    assert [p.frame.source for p in volume.places] == [1, 3, 0, 2]
+
+
+def test_numbers_that_repeat_order_nothing() -> None:
+    frames = [frame(i, None, {"instance_number": float(n)}) for i, n in enumerate((1, 2, 2, 3))]
+    volumes = checked_volumes(frames)
+    assert sorted((v.shape, v.flags) for v in volumes) == [
+        ((2, 4, 6), ("t_order_only",)),
+        ((4, 6), ("no_position",)),
+        ((4, 6), ("no_position",)),
+    ]
+
+
+@pytest.mark.parametrize("modality", ["CR", "US", "OT"])
+def test_pictures_are_not_slices(modality: str) -> None:
+    frames = [frame(i, None, {"instance_number": float(i)}, modality=modality) for i in range(3)]
+    assert [v.shape for v in checked_volumes(frames)] == [(4, 6)] * 3
+
+
+def test_other_facts_of_slices_without_a_position_are_listed() -> None:
+    frames = [frame(i, None, {"instance_number": float(i), "echo_time_ms": (9.0, 3.0)[i % 2]}) for i in range(4)]
+    volume = only_volume(frames)
+    assert (means(volume), volume.flags) == (["echo_time_ms", "instance_number"], ("t_order_only",))
+    assert values(volume) == [[9, 0], [3, 1], [9, 2], [3, 3]]

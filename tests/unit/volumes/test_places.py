@@ -1,0 +1,147 @@
+"""Where slices lie: rounded positions, tilt with uneven spacing, two increments, shifted origins."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up_frames import checked_volumes, depths, frame, only_volume, stack
+
+from dicomzarr.volumes import rounding
+from dicomzarr.volumes.model import Frame, Volume
+
+
+def turned(rng: random.Random) -> Any:
+    """A random rotation: rows, columns and normal as its columns."""
+    matrix = np.linalg.qr(np.array([[rng.gauss(0, 1) for _ in range(3)] for _ in range(3)]))[0]
+    return matrix if np.linalg.det(matrix) > 0 else matrix * np.array([1, 1, -1])
+
+
+def oblique(rng: random.Random, slices: int, step: float, decimals: int, times: int = 1) -> list[Frame]:
+    """A stack whose positions and cosines are written with few decimals, in the order of its depth, time by time."""
+    axes, origin = turned(rng), np.array([rng.uniform(-300, 300) for _ in range(3)])
+    cosines = tuple(round(float(c), decimals) for c in (*axes[:, 0], *axes[:, 1]))
+    frames = []
+    for index in range(slices * times):
+        z, t = index % slices, index // slices
+        place = tuple(round(float(c), decimals) for c in origin + axes[:, 2] * step * z)
+        causes = {"temporal_position": float(t)} if times > 1 else {}
+        frames.append(frame(index, 0, causes, position=place, orientation=cosines))
+    return frames
+
+
+def residual(volume: Volume) -> float:
+    """The largest distance of a slice from where the affine has it."""
+    assert volume.affine_lps is not None
+    affine = np.array(volume.affine_lps)
+    return max(
+        float(np.linalg.norm(affine[:3, 2] * (p.z or 0) + affine[:3, 3] - np.array(p.frame.position)))
+        for p in volume.places
+    )
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 3])
+def test_rounded_oblique_stacks_are_one_volume(decimals: int) -> None:
+    rng = random.Random(decimals)
+    for _ in range(100):
+        slices, step = rng.randint(3, 60), rng.choice([0.5, 0.7, 1.0, 2.5, 5.0, rng.uniform(0.5, 6)])
+        frames = oblique(rng, slices, step, decimals, times=rng.choice([1, 1, 3]))
+        order = [f.source for f in frames]
+        rng.shuffle(frames)
+        volume = only_volume(frames)
+        assert [p.frame.source for p in volume.places] == order
+        assert residual(volume) <= math.sqrt(3) / 2 * 10**-decimals + 1e-9
+        assert volume.affine_residual_mm is None or volume.affine_residual_mm == pytest.approx(
+            residual(volume), abs=1e-6
+        )
+        assert set(volume.flags) <= {"rounded_positions"}
+        assert volume.spacing_mm["z"] == pytest.approx(step, abs=2 * 10**-decimals)
+
+
+def test_a_fitted_affine_says_so_with_its_residual() -> None:
+    volume = only_volume(stack(0.0, 0.3, 0.7, 1.0, 1.3))  # a third of a millimetre, written with one decimal
+    assert volume.flags == ("rounded_positions",)
+    assert volume.spacing_mm["z"] == pytest.approx(1 / 3, abs=0.02)
+    assert volume.affine_residual_mm is not None
+    assert 0.01 < volume.affine_residual_mm <= 0.05
+    exact = only_volume(stack(0.0, 0.3, 0.6, 0.9))
+    assert (exact.flags, exact.affine_residual_mm) == ((), None)
+
+
+def test_a_rounded_stack_with_a_missing_slice_has_a_gap() -> None:
+    frames = [f for f in oblique(random.Random(4), 12, 2.3, 1) if f.source != 5]
+    volume = only_volume(frames)
+    assert volume.flags == ("gap", "rounded_positions")
+    assert (volume.missing_slices, volume.affine_lps) == (1, None)
+
+
+def test_more_than_rounding_explains_is_uneven() -> None:
+    assert only_volume(stack(0.0, 1.0, 2.2, 3.0)).flags == ("uneven_spacing",)  # off by more than half a digit
+    assert only_volume(stack(0.0, 1.0, 2.12345, 3.0)).flags == ("uneven_spacing",)  # not rounded
+    assert only_volume(stack(0, 1, 2, 4, 5, 7)).flags == ("gap",)  # integers count as exact
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=30), st.integers(0, 2**32))
+@settings(max_examples=100)
+def test_no_line_is_nearer_than_the_fitted_one(values: list[float], seed: int) -> None:
+    index = np.arange(len(values), dtype=float)
+    points = np.array([values, values, values]).T
+    found = rounding.fit(points, index)
+    rng = random.Random(seed)
+    for _ in range(50):
+        offset, slope = found.origin[0] + rng.gauss(0, 1), found.step[0] + rng.gauss(0, 0.3)
+        assert float(np.abs(offset + slope * index - points[:, 0]).max()) >= found.error_mm - 1e-9
+
+
+def test_tilt_with_uneven_spacing_states_every_position() -> None:
+    lean = math.tan(math.radians(18))
+    heights = [0.0, 4.0, 8.0, 12.0, 19.0, 26.0, 33.0]
+    frames = [frame(i, 0, position=(-100.0, -120.0 + lean * z, z)) for i, z in enumerate(heights)]
+    volume = only_volume(frames)
+    assert set(volume.flags) == {"gantry_tilt", "uneven_spacing"}
+    assert volume.positions_mm == pytest.approx(heights)
+    assert volume.positions_lps == tuple(f.position for f in frames)
+    gap = only_volume([f for f in frames if f.source < 4 and f.source != 1])
+    assert (gap.missing_slices, gap.positions_lps) == (1, tuple(f.position for f in frames[:4] if f.source != 1))
+    straight = only_volume(stack(*heights))
+    assert straight.positions_lps is None
+
+
+@pytest.mark.parametrize(
+    ("heights", "flag", "missing"),
+    [
+        ((0, 2.5, 5, 7.5, 10, 15, 20, 25), "uneven_spacing", 0),
+        ((0, 5, 10, 15, 17.5, 20, 22.5), "uneven_spacing", 0),
+        ((0, 1, 2, 5, 8), "uneven_spacing", 0),
+        ((0, 2.5, 5, 10, 12.5, 15), "gap", 1),
+        ((0, 2.5, 5, 7.5, 15), "gap", 2),
+        ((0, 1, 3, 4, 6, 7), "gap", 2),
+    ],
+)
+def test_two_regular_increments_are_no_gap(heights: tuple[float, ...], flag: str, missing: int) -> None:
+    volume = only_volume(stack(*heights))
+    assert (volume.flags, volume.missing_slices) == ((flag,), missing)
+    assert volume.positions_mm == pytest.approx(heights)
+
+
+def test_slices_that_are_each_shifted_are_one_volume_with_their_positions() -> None:
+    rng = random.Random(9)
+    frames = [frame(z, 0, position=(rng.uniform(-5, 5), rng.uniform(-5, 5), 3.0 * z)) for z in range(7)]
+    volume = only_volume(frames)
+    assert (volume.shape, volume.flags) == ((7, 4, 6), ("irregular_origins",))
+    assert volume.positions_lps == tuple(f.position for f in frames)
+    assert volume.affine_lps is None
+    assert "z" not in volume.spacing_mm
+
+
+def test_cosines_of_one_decimal_are_a_plane_if_a_plane_is_written_so() -> None:
+    rng = random.Random(2)
+    for _ in range(200):
+        assert len(checked_volumes(oblique(rng, 4, 3.0, 1))) == 1
+    assert [v.shape for v in checked_volumes(stack(0, 1, orientation=(1.0, 0.0, 0.0, 0.0, 0.7, 0.0)))] == [(4, 6)] * 2
+    assert depths(only_volume(stack(2, 1, 0))) == [0, 1, 2]
