@@ -1,7 +1,7 @@
 """Read numbers within the items of a few sequences of the header, from the bytes of the sequence.
 
-Only the elements of each item itself are read, not those of sequences within it. Items that are not well-formed count as
-absent. PS3.5 7.5 (sequences), 7.1 (elements).
+Only the elements of each item itself are read, not those of sequences within it. Malformed items count as absent: PS3.5
+7.5 (sequences), 7.1 (elements).
 """
 
 from __future__ import annotations
