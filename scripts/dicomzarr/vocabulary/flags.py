@@ -26,6 +26,7 @@ HEADER_FLAGS = {
 }
 ENCAPSULATION_FLAGS = {
     "surplus_bytes": "more bytes than the frames need; never read as another frame",
+    "surplus_frames": "the pixel data holds whole frames beyond Number of Frames (0028,0008); they were not extracted",
     "not_subsampled": "4:2:2 according to the header, full chroma according to the length; read as full",
     "bad_offset_table": "the Basic Offset Table does not fit the fragments; it was not used",
     "missing_sequence_delimiter": "the compressed data does not end with a Sequence Delimitation Item",

@@ -55,7 +55,9 @@ class Frame:
     mosaic : mapping, optional
         Layout of the tiles, of an image whose slices are tiles: see `volumes.mosaic.read_mosaic`.
     flags : tuple of str
-        Codes of `flags.FLAGS` for defects of the header that concern geometry.
+        Codes of `flags.FLAGS` for defects of the header that concern geometry or numbers.
+    unreadable_numbers : tuple of str
+        Keywords of the file's attributes whose numbers cannot be read, sorted.
     """
 
     source: int
@@ -87,6 +89,7 @@ class Frame:
     window: tuple[tuple[float, float], ...] = ()
     mosaic: Mapping[str, object] | None = None
     flags: tuple[str, ...] = ()
+    unreadable_numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,9 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoders: set[str]
     ):
         if len(values) == 1 and None not in values:
             attributes[name] = values.pop()
+    unreadable = {keyword for place in volume.places for keyword in place.frame.unreadable_numbers}
+    if unreadable:
+        attributes["unreadable_numbers"] = sorted(unreadable)
     return attributes
 
 
