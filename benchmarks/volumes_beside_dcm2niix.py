@@ -86,7 +86,7 @@ class Side:
     volumes: dict[str, dict[Place, str]] = field(default_factory=dict)
     corners: dict[Place, Corners] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    blank: set[str] = field(default_factory=set)  # contents of one value: they say nothing about where they belong
+    blank: set[str] = field(default_factory=set)  # contents of a single value, which may be anywhere
 
     def add(self, place: Place, plane: NDArray[Any], corners: Corners | None, rescaled: bool = False) -> None:
         key = "ranks " + content_key(ranks(plane)) if rescaled else content_key(plane)
@@ -256,9 +256,9 @@ def find_arrays(wanted: Counter[str], ours: Side, series: str) -> tuple[list[str
     for key in wanted:
         for place in ours.contents.get(key, ()):
             held[place.volume][key] += 1
-    own = {array: keys for array, keys in held.items() if ours.facts[array]["series"] == series}
-    if any(not wanted - keys for keys in own.values()):
-        held = own
+    same_series = {array: keys for array, keys in held.items() if ours.facts[array]["series"] == series}
+    if any(not wanted - keys for keys in same_series.values()):
+        held = same_series
     left, arrays = Counter(wanted), []
     while held and +left:
         best = max(sorted(held), key=lambda array: (left & held[array]).total())
@@ -295,9 +295,9 @@ def compare(reference: Side, ours: Side, reasons: dict[str, Counter[str]]) -> li
     """Return a verdict for each reference volume."""
     verdicts, weaves = [], woven(ours, reference)
     for name, slices in reference.volumes.items():
-        telling = Counter(key for key in slices.values() if key not in reference.blank) or Counter(slices.values())
-        arrays, missing = find_arrays(telling, ours, reference.facts[name]["series"])
-        verdict = Verdict(name, arrays, missing, telling.total())
+        countable = Counter(key for key in slices.values() if key not in reference.blank) or Counter(slices.values())
+        arrays, missing = find_arrays(countable, ours, reference.facts[name]["series"])
+        verdict = Verdict(name, arrays, missing, countable.total())
         for chosen in weaves.values():
             if name in {volume for volume, _ in chosen}:
                 verdict.woven_with |= {f"{volume}[{t}]" for volume, t in chosen if (volume, t) != (name, 0)}

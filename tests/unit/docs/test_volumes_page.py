@@ -1,4 +1,4 @@
-"""docs/volumes.md: its figures are those that are drawn, and the comparison behind its table tells right from wrong."""
+"""docs/volumes.md: its figures are current, and the comparison behind its table distinguishes right from wrong."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def test_b_values_along_t(values: list[float | None], judged: str) -> None:
 
 def test_a_constant_fact_is_read_from_acquisition_and_silence_is_not_the_same() -> None:
     reference = side({"a": [[1, 2]]}, echo_time_ms=[30.0])
-    says = verdicts(reference, side({"x": [[1, 2]]}, acquisition={"echo_time_ms": 30.0}))["a"]
-    assert says.facts == {"echo_time_ms": "same"}
+    stated = verdicts(reference, side({"x": [[1, 2]]}, acquisition={"echo_time_ms": 30.0}))["a"]
+    assert stated.facts == {"echo_time_ms": "same"}
     assert verdicts(reference, side({"x": [[1, 2]]}))["a"].facts == {"echo_time_ms": "silent"}
 
 
