@@ -192,9 +192,6 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoding: _Decodin
             decoding.flags.add("implausible_number")
         elif len(values) == 1 and None not in values:
             attributes[name] = values.pop()
-    unreadable = {keyword for place in volume.places for keyword in place.frame.unreadable_numbers}
-    if unreadable:
-        attributes["unreadable_numbers"] = sorted(unreadable)
     return attributes
 
 
