@@ -127,7 +127,7 @@ def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, o
 def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> frozenset[str]:
     """Add to the facts what the notes hold, and what is wrong with numbers; return the keywords of unusable values."""
     private = {note.tag: note.value for note in notes if note.tag}
-    of_private = private_values.add_diffusion(facts, private, maker.upper()) if private else None
+    of_private = private_values.add_private(facts, private, maker.upper()) if private else None
     if of_private is None and len(private) == len(notes):
         return frozenset()
     found: dict[str, set[str]] = {"bad": set(), "nonstandard": set(), "implausible": set()}

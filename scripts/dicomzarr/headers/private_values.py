@@ -1,6 +1,7 @@
-"""Diffusion b-value and direction from private elements of Siemens, GE, Philips and United Imaging.
+"""Facts of MR images from private elements: diffusion of Siemens, GE, Philips and United Imaging, complex images of GE.
 
-They stand in for Diffusion b-value (0018,9087) and Diffusion Gradient Orientation (0018,9089) where these are missing.
+They stand in for Diffusion b-value (0018,9087), Diffusion Gradient Orientation (0018,9089) and Complex Image Component
+(0008,9208) where these are missing.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.headers.attribute_table import BLOCKS, PRIVATE
 
 _GE_OFFSET: Final = 1_000_000_000  # added by newer GE software
+_COMPONENTS_OF_GE: Final = {0: "MAGNITUDE", 1: "PHASE", 2: "REAL", 3: "IMAGINARY"}  # by (0043,102F)
 _ISOTROPIC: Final = "I"  # Diffusion Direction (2001,1004) of an image without one direction, such as a trace
 _B_VALUES: Final = ("b_value_siemens", "b_value_ge", "b_value_philips", "b_value_uih")
 
 
-def add_diffusion(facts: dict[str, object], private: Mapping[int, object], maker: str) -> tuple[str, str] | None:
-    """Add b-value and direction to the facts of an MR image, if a private element holds them.
+def add_private(facts: dict[str, object], private: Mapping[int, object], maker: str) -> tuple[str, str] | None:
+    """Add b-value, direction and complex component to the facts of an MR image, if a private element holds them.
 
     Parameters
     ----------
     facts : dict
-        Attributes by keyword; DiffusionBValue, DiffusionGradientOrientation, DiffusionDirectionality and
-        direction_of_image may be added.
+        Attributes by keyword; DiffusionBValue, DiffusionGradientOrientation, DiffusionDirectionality,
+        direction_of_image and ComplexImageComponent may be added.
     private : dict
         Values of private elements and of private creators, by tag; None where a value is unusable.
     maker : str
@@ -57,6 +59,9 @@ def add_diffusion(facts: dict[str, object], private: Mapping[int, object], maker
             facts["DiffusionBValue"] = number
         else:
             implausible = "DiffusionBValue"
+    component = _COMPONENTS_OF_GE.get(cast(int, values.get("component_ge", -1)))
+    if component is not None:
+        facts.setdefault("ComplexImageComponent", component)
     if len(values) > 1:
         _add_direction(facts, values)
     return (unreadable, implausible) if unreadable or implausible else None
@@ -73,7 +78,8 @@ def _add_direction(facts: dict[str, object], values: Mapping[str, object]) -> No
             facts.setdefault("DiffusionGradientOrientation", direction)
     of_image = _three(values, "ge")
     if of_image is not None and "DiffusionGradientOrientation" not in facts:
-        facts["direction_of_image"] = of_image
+        # In images without diffusion the elements may hold other numbers.
+        facts["direction_of_image"] = of_image if facts.get("DiffusionBValue") else [0.0, 0.0, 0.0]
 
 
 def _owned(private: Mapping[int, object], maker: str) -> dict[str, object]:
