@@ -242,13 +242,13 @@ def with_dcm2niix(folder: Path) -> str:
     with tempfile.TemporaryDirectory() as out:
         command = ["dcm2niix", "-z", "n", "-b", "y", "-x", "i", "-f", "%s", "-o", out, str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        found = [
+        images = [
             f"{path.stem.removeprefix('1')} {'x'.join(map(str, image.shape))} step {image.header.get_zooms()[2]:.5g}"
             for path in sorted(Path(out).glob("*.nii"))
             for image in [nibabel.load(path)]
         ]
-    said = [line for line in done.stdout.splitlines() if "varies" in line or "stacked" in line or "repeated" in line]
-    return "; ".join([*found, *said[:1]])
+    warned = [line for line in done.stdout.splitlines() if "varies" in line or "stacked" in line or "repeated" in line]
+    return "; ".join([*images, *warned[:1]])
 
 
 def with_simpleitk(folder: Path) -> str:

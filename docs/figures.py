@@ -216,7 +216,7 @@ def increments() -> Figure:
 
 
 def grouped() -> Figure:
-    """Return volumes that had to be split, and say that they belong together."""
+    """Return volumes that had to be split, with the same group."""
     figure = Figure(
         "Three times of a series, one without its last slices: arrays of their own with the same group", 210
     )

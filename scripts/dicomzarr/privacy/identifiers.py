@@ -68,7 +68,7 @@ def hash_of_part(word: str) -> int:
 
 def hash_of_number(number: int) -> int:
     """Return the hash of a number, which is no word: it has neither sign nor leading zeros."""
-    return hash_of_words(("#", str(number)))
+    return int.from_bytes(hashlib.blake2b(b"# %d" % number, digest_size=8).digest(), "big")
 
 
 def hash_of_digest(digest: bytes | str) -> int:
@@ -110,7 +110,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
             yield from map(hash_of_words, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:
                 yield from map(hash_of_part, filter(_is_part, words))
-            yield from map(hash_of_number, numbers_of(kind, part))
+            if len(part) >= MIN_DIGITS:
+                yield from map(hash_of_number, numbers_of(kind, part))
     if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
 
@@ -174,8 +175,8 @@ def _encodings(charset: bytes) -> list[str]:
     return encodings
 
 
-def numbers_of(kind: str, text: str) -> Iterator[int]:
-    """Yield the numbers of a text that identify where they occur as a number: eight digits or more.
+def numbers_of(kind: str, text: str) -> list[int]:
+    """Return the numbers of a text that identify where they occur as a number: eight digits or more.
 
     Parameters
     ----------
@@ -191,25 +192,27 @@ def numbers_of(kind: str, text: str) -> Iterator[int]:
     too. JSON and arrays hold a number of more than 15 digits rounded to a double.
     """
     if kind == "UI":
-        parts = [part for part in text.split(".") if len(part) >= MIN_DIGITS and part.isdecimal()]
-        numbers = [int(part) for part in parts if len(part) >= _MIN_COMPONENT or may_be_date(int(part))]
+        found = [int(part) for part in text.split(".") if len(part) >= MIN_DIGITS and _counts(part)]
     else:
-        numbers = [int(run) for run in _RUN_OF_DIGITS.findall(text)]
-        if not numbers and _SEPARATED.fullmatch(text):
+        found = [int(run) for run in _RUN_OF_DIGITS.findall(text)]
+        if not found and _SEPARATED.fullmatch(text):
             digits = "".join(filter(str.isdecimal, text))
-            numbers = [int(digits)] if len(digits) >= MIN_DIGITS else []
-        numbers += [number // 10**6 for number in numbers if number > 10**13 and may_be_date(number)]
-    for number in numbers:
-        if number >= MIN_NUMBER:
-            yield number
-            if number > _LARGEST_EXACT and int(float(number)) != number:
-                yield int(float(number))
+            found = [int(digits)] if len(digits) >= MIN_DIGITS else []
+        found += [number // 10**6 for number in found if number > 10**13 and may_be_date(number)]
+    if not found:
+        return found
+    found += [int(float(number)) for number in found if number > _LARGEST_EXACT and int(float(number)) != number]
+    return [number for number in found if number >= MIN_NUMBER]
 
 
 _RUN_OF_DIGITS = re.compile(r"(?<!\d)\d{8,40}(?!\d)")
 _SEPARATED = re.compile(r"[+(]*\d[\d ()+/.-]{7,30}")
 _MIN_COMPONENT = 10  # digits of a component of a UID
 _LARGEST_EXACT = 1 << 53
+
+
+def _counts(component: str) -> bool:
+    return component.isdecimal() and (len(component) >= _MIN_COMPONENT or may_be_date(int(component)))
 
 
 def _is_part(word: str) -> bool:

@@ -1,4 +1,4 @@
-"""docs/volumes.md: its figures are those that are drawn, and the comparison behind its table tells right from wrong."""
+"""docs/volumes.md: its figures are current, and the comparison behind its table distinguishes right from wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.volumes_beside_dcm2niix import Place, Side, Verdict, compare, content_key, rectangle, summary, tiles_of
+from benchmarks.slices_by_content import Place, Side, content_key, rectangle, tiles_of
+from benchmarks.volumes_beside_dcm2niix import Verdict, compare, compare_with_headers, summary
 
 PAGE = (ROOT / "docs" / "volumes.md").read_text()
 
@@ -72,6 +73,13 @@ def test_a_wrong_distance_is_measured() -> None:
     assert found.place == "whole" and found.largest_mm == pytest.approx(1.5)
 
 
+def test_the_headers_decide_which_side_is_right() -> None:
+    reference, ours = side({"a": [[1, 2, 3]]}, step=2.5), side({"x": [[1, 2, 3]]})
+    found = verdicts(reference, ours)["a"]
+    compare_with_headers(found, reference, ours, {Place("x", 0, z): np.array([0.0, 0.0, 2.0 * z]) for z in range(3)})
+    assert found.off_header == (0.0, 1.0)
+
+
 def test_a_volume_in_pieces_is_scattered() -> None:
     found = verdicts(side({"a": [[1, 2, 3, 4]]}), side({"x": [[1, 2]], "y": [[3, 4]]}))["a"]
     assert (found.place, found.arrays) == ("scattered", ["x", "y"])
@@ -85,6 +93,7 @@ def test_two_volumes_on_one_axis_z_are_woven_and_on_one_axis_t_are_not() -> None
     joined = verdicts(reference, side({"x": [[1, 2, 3], [4, 5, 6]]}))
     assert joined["a"].place == joined["b"].place == "whole"
     assert not joined["a"].woven_with and not joined["b"].woven_with
+    assert joined["a"].joined_with == ["b"] and joined["b"].joined_with == ["a"]
 
 
 def test_times_of_one_volume_on_one_axis_z_are_woven() -> None:
@@ -97,7 +106,7 @@ def test_lost_slices_have_the_reasons_of_their_series() -> None:
     found = verdicts(reference, side({"x": [[1, 2]]}))
     assert (found["a"].place, found["a"].missing, found["a"].why) == ("in part", 1, "duplicate:3")
     assert found["b"].place == "not found"
-    assert summary(list(found.values()))[:6] == [2, 0, 0, 1, 1, 0]
+    assert summary(list(found.values()))[:7] == [2, 0, 0, 1, 1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +121,8 @@ def test_b_values_along_t(values: list[float | None], judged: str) -> None:
 
 def test_a_constant_fact_is_read_from_acquisition_and_silence_is_not_the_same() -> None:
     reference = side({"a": [[1, 2]]}, echo_time_ms=[30.0])
-    says = verdicts(reference, side({"x": [[1, 2]]}, acquisition={"echo_time_ms": 30.0}))["a"]
-    assert says.facts == {"echo_time_ms": "same"}
+    stated = verdicts(reference, side({"x": [[1, 2]]}, acquisition={"echo_time_ms": 30.0}))["a"]
+    assert stated.facts == {"echo_time_ms": "same"}
     assert verdicts(reference, side({"x": [[1, 2]]}))["a"].facts == {"echo_time_ms": "silent"}
 
 
