@@ -126,9 +126,11 @@ def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, o
 
 def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> frozenset[str]:
     """Add to the facts what the notes hold, and what is wrong with numbers; return the keywords of unusable values."""
-    private = {note.tag: note.value for note in notes if note.tag}
-    of_private = private_values.add_private(facts, private, maker.upper()) if private else None
-    if of_private is None and len(private) == len(notes):
+    of_private, is_all = None, False
+    if facts.get("Modality") == "MR":
+        meaning, is_all = _private_facts(notes, maker)
+        of_private = private_values.add_private(facts, meaning)
+    if of_private is None and is_all:
         return frozenset()
     found: dict[str, set[str]] = {"bad": set(), "nonstandard": set(), "implausible": set()}
     for note in notes:
@@ -147,6 +149,23 @@ def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> froz
             facts[name] = sorted(group - {""})
     return frozenset(found["bad"])
 
+
+def _private_facts(notes: Sequence[_Note], maker: str) -> tuple[private_values.PrivateFacts, bool]:
+    """Return what the private elements among the notes say, and whether all notes are of private elements."""
+    key = (maker, *map(id, notes))
+    known = _PRIVATE.get(key)
+    if known is None:
+        private = {note.tag: note.value for note in notes if note.tag}
+        meaning = private_values.private_facts(private, maker)
+        if len(_PRIVATE) >= _MAX_CACHED:
+            _PRIVATE.clear()
+        known = _PRIVATE[key] = (meaning, len(private) == len(notes), tuple(notes))
+    return known[0], known[1]
+
+
+# Private elements repeat in the headers of a series, and so do their notes: they are found by identity. The notes are
+# kept with the result, so that no other note gets their identity.
+_PRIVATE: dict[tuple[object, ...], tuple[private_values.PrivateFacts, bool, tuple[_Note, ...]]] = {}
 
 # Cache of interpreted elements: most values are the same in each file of a series. The result is (keyword, value),
 # ("", note) where something is special about the element, and ("", None) where it is unwanted or empty.
