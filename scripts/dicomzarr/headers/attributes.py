@@ -112,7 +112,7 @@ def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, o
         if meaning is None:
             tag, (vr, value) = item
             meaning = _interpret(tag, vr, value, *form)
-            if value is not None and len(value) <= _MAX_CACHED_VALUE:
+            if value is not None and (len(value) <= _MAX_CACHED_VALUE or _is_short_sequence(tag, value)):
                 if len(cache) >= _MAX_CACHED:
                     cache.clear()
                 cache[item] = meaning
@@ -150,6 +150,11 @@ def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> froz
     return frozenset(found["bad"])
 
 
+def _is_short_sequence(tag: int, value: bytes) -> bool:
+    """Return whether a value is a sequence that repeats in a series, and takes long to interpret."""
+    return tag in attribute_table.SEQUENCES and len(value) <= _MAX_CACHED_SEQUENCE
+
+
 def _private_facts(notes: Sequence[_Note], maker: str) -> tuple[private_values.PrivateFacts, bool]:
     """Return what the private elements among the notes say, and whether all notes are of private elements."""
     key = (maker, *map(id, notes))
@@ -173,6 +178,7 @@ _CACHE: dict[tuple[bool, bool], dict[tuple[int, tuple[str, bytes | None]], tuple
     (little, signed): {} for little in (False, True) for signed in (False, True)
 }
 _MAX_CACHED = 1 << 14
+_MAX_CACHED_SEQUENCE = 2048  # bytes
 _MAX_CACHED_VALUE = 64  # bytes; longer values seldom repeat
 
 
