@@ -112,7 +112,7 @@ def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, o
         if meaning is None:
             tag, (vr, value) = item
             meaning = _interpret(tag, vr, value, *form)
-            if value is not None and len(value) <= _MAX_CACHED_VALUE:
+            if value is not None and (len(value) <= _MAX_CACHED_VALUE or _is_short_sequence(tag, value)):
                 if len(cache) >= _MAX_CACHED:
                     cache.clear()
                 cache[item] = meaning
@@ -126,9 +126,11 @@ def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, o
 
 def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> frozenset[str]:
     """Add to the facts what the notes hold, and what is wrong with numbers; return the keywords of unusable values."""
-    private = {note.tag: note.value for note in notes if note.tag}
-    of_private = private_values.add_diffusion(facts, private, maker.upper()) if private else None
-    if of_private is None and len(private) == len(notes):
+    of_private, is_all = None, False
+    if facts.get("Modality") == "MR":
+        meaning, is_all = _private_facts(notes, maker)
+        of_private = private_values.add_private(facts, meaning)
+    if of_private is None and is_all:
         return frozenset()
     found: dict[str, set[str]] = {"bad": set(), "nonstandard": set(), "implausible": set()}
     for note in notes:
@@ -148,12 +150,35 @@ def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> froz
     return frozenset(found["bad"])
 
 
+def _is_short_sequence(tag: int, value: bytes) -> bool:
+    """Return whether a value is a sequence that repeats in a series, and takes long to interpret."""
+    return tag in attribute_table.SEQUENCES and len(value) <= _MAX_CACHED_SEQUENCE
+
+
+def _private_facts(notes: Sequence[_Note], maker: str) -> tuple[private_values.PrivateFacts, bool]:
+    """Return what the private elements among the notes say, and whether all notes are of private elements."""
+    key = (maker, *map(id, notes))
+    known = _PRIVATE.get(key)
+    if known is None:
+        private = {note.tag: note.value for note in notes if note.tag}
+        meaning = private_values.private_facts(private, maker)
+        if len(_PRIVATE) >= _MAX_CACHED:
+            _PRIVATE.clear()
+        known = _PRIVATE[key] = (meaning, len(private) == len(notes), tuple(notes))
+    return known[0], known[1]
+
+
+# Private elements repeat in the headers of a series, and so do their notes: they are found by identity. The notes are
+# kept with the result, so that no other note gets their identity.
+_PRIVATE: dict[tuple[object, ...], tuple[private_values.PrivateFacts, bool, tuple[_Note, ...]]] = {}
+
 # Cache of interpreted elements: most values are the same in each file of a series. The result is (keyword, value),
 # ("", note) where something is special about the element, and ("", None) where it is unwanted or empty.
 _CACHE: dict[tuple[bool, bool], dict[tuple[int, tuple[str, bytes | None]], tuple[str, object]]] = {
     (little, signed): {} for little in (False, True) for signed in (False, True)
 }
 _MAX_CACHED = 1 << 14
+_MAX_CACHED_SEQUENCE = 2048  # bytes
 _MAX_CACHED_VALUE = 64  # bytes; longer values seldom repeat
 
 

@@ -34,9 +34,8 @@ from dicomzarr.dicom.vr import (
     is_text,
     max_bytes,
 )
-from dicomzarr.headers.attribute_table import SEQUENCES
 from dicomzarr.headers.repeated_elements import HEADER_CACHES, MAX_KNOWN_HEADS, HeaderCache, Run, parse_head
-from dicomzarr.headers.sequence_values import MAX_BYTES
+from dicomzarr.headers.sequence_values import sequence_bytes
 
 # read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
 Reader = Callable[[int, int], bytes]
@@ -302,8 +301,7 @@ def read_raw(
                 raise Unclear
             position = skip_items(read, size, base + value, implicit) - base
             if tag in wanted:
-                is_read = tag in SEQUENCES and position - value <= MAX_BYTES
-                values[tag] = (vr, read(position - value, base + value) if is_read else None)
+                values[tag] = (vr, sequence_bytes(tag, read, data, base, value, position))
             if tag in NAMING:
                 texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
             continue

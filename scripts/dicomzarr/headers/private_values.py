@@ -1,79 +1,116 @@
-"""Diffusion b-value and direction from private elements of Siemens, GE, Philips and United Imaging.
+"""Facts of MR images from private elements: diffusion of Siemens, GE, Philips and United Imaging, complex images of GE.
 
-They stand in for Diffusion b-value (0018,9087) and Diffusion Gradient Orientation (0018,9089) where these are missing.
+They stand in for Diffusion b-value (0018,9087), Diffusion Gradient Orientation (0018,9089) and Complex Image Component
+(0008,9208) where these are missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.headers.attribute_table import BLOCKS, PRIVATE
 
 _GE_OFFSET: Final = 1_000_000_000  # added by newer GE software
+_COMPONENTS_OF_GE: Final = {0: "MAGNITUDE", 1: "PHASE", 2: "REAL", 3: "IMAGINARY"}  # by (0043,102F)
 _ISOTROPIC: Final = "I"  # Diffusion Direction (2001,1004) of an image without one direction, such as a trace
 _B_VALUES: Final = ("b_value_siemens", "b_value_ge", "b_value_philips", "b_value_uih")
 
 
-def add_diffusion(facts: dict[str, object], private: Mapping[int, object], maker: str) -> tuple[str, str] | None:
-    """Add b-value and direction to the facts of an MR image, if a private element holds them.
+class PrivateFacts(NamedTuple):
+    """What the private elements of a header say, if it is that of an MR image and has no standard attributes for it."""
+
+    b_value: float | None = None
+    unreadable: bool = False  # a b-value that is no number
+    implausible: bool = False  # a b-value that no image has
+    direction: list[float] | None = None
+    is_isotropic: bool = False
+    of_image: list[float] | None = None  # direction of GE
+    component: str = ""
+
+
+def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
+    """Return what private elements say of an MR image.
 
     Parameters
     ----------
-    facts : dict
-        Attributes by keyword; DiffusionBValue, DiffusionGradientOrientation, DiffusionDirectionality and
-        direction_of_image may be added.
     private : dict
         Values of private elements and of private creators, by tag; None where a value is unusable.
     maker : str
-        Manufacturer (0008,0070), upper case.
+        Manufacturer (0008,0070).
 
     Returns
     -------
-    tuple of 2 str, or None
-        Keywords that would have had a value, had it been a number, or a possible one; empty where there is none.
+    PrivateFacts
 
     References
     ----------
     DICOM PS3.5 7.8.1.
     """
-    if facts.get("Modality") != "MR":
-        return None
-    values = _owned(private, maker)
-    if not values:
-        return None
-    unreadable, implausible = "", ""
+    values = _owned(private, maker.upper())
+    b_value, unreadable, implausible = None, False, False
     for name in _B_VALUES:
-        if name not in values or "DiffusionBValue" in facts:
+        if name not in values or b_value is not None:
             continue
         value = values[name]
         if value is None:
-            unreadable = "DiffusionBValue"
+            unreadable = True
             continue
         number = float(cast(float, value))
         number -= _GE_OFFSET if name == "b_value_ge" and number >= _GE_OFFSET else 0
         if is_plausible("DiffusionBValue", number):
-            facts["DiffusionBValue"] = number
+            b_value = number
         else:
-            implausible = "DiffusionBValue"
-    if len(values) > 1:
-        _add_direction(facts, values)
-    return (unreadable, implausible) if unreadable or implausible else None
-
-
-def _add_direction(facts: dict[str, object], values: Mapping[str, object]) -> None:
-    isotropic = values.get("word_philips") == _ISOTROPIC
-    if isotropic:
-        facts.setdefault("DiffusionDirectionality", "ISOTROPIC")
+            implausible = True
+    is_isotropic = values.get("word_philips") == _ISOTROPIC
     directions = [values.get("direction_siemens"), values.get("direction_uih")]
-    directions += [] if isotropic else [_three(values, "philips")]
-    for direction in directions:
-        if isinstance(direction, list) and len(direction) == 3 and facts.get("DiffusionBValue"):
-            facts.setdefault("DiffusionGradientOrientation", direction)
-    of_image = _three(values, "ge")
-    if of_image is not None and "DiffusionGradientOrientation" not in facts:
-        facts["direction_of_image"] = of_image
+    directions += [] if is_isotropic else [_three(values, "philips")]
+    return PrivateFacts(
+        b_value=b_value,
+        unreadable=unreadable and b_value is None,
+        implausible=implausible and b_value is None,
+        direction=next((value for value in directions if isinstance(value, list) and len(value) == 3), None),
+        is_isotropic=is_isotropic,
+        of_image=_three(values, "ge"),
+        component=_COMPONENTS_OF_GE.get(cast(int, values.get("component_ge", -1)), ""),
+    )
+
+
+def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, str] | None:
+    """Add to the facts of an MR image what private elements say, where it lacks the standard attribute.
+
+    Parameters
+    ----------
+    facts : dict
+        Attributes by keyword; DiffusionBValue, DiffusionGradientOrientation, DiffusionDirectionality,
+        direction_of_image and ComplexImageComponent may be added.
+    private : PrivateFacts
+
+    Returns
+    -------
+    tuple of 2 str, or None
+        Keywords of what is unreadable, and implausible; empty where there is none.
+    """
+    if facts.get("Modality") != "MR":
+        return None
+    wrong = None
+    if "DiffusionBValue" not in facts:
+        if private.b_value is not None:
+            facts["DiffusionBValue"] = private.b_value
+        elif private.unreadable or private.implausible:
+            wrong = ("DiffusionBValue" * private.unreadable, "DiffusionBValue" * private.implausible)
+    b_value = facts.get("DiffusionBValue")
+    if private.is_isotropic:
+        facts.setdefault("DiffusionDirectionality", "ISOTROPIC")
+    if private.direction is not None and b_value:
+        facts.setdefault("DiffusionGradientOrientation", private.direction)
+    if private.of_image is not None and "DiffusionGradientOrientation" not in facts:
+        # In images without diffusion the elements may hold other numbers.
+        facts["direction_of_image"] = private.of_image if b_value else [0.0, 0.0, 0.0]
+    if private.component:
+        facts.setdefault("ComplexImageComponent", private.component)
+    return wrong
 
 
 def _owned(private: Mapping[int, object], maker: str) -> dict[str, object]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.vr import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, SHORT_VRS, UNDEFINED
+from dicomzarr.headers.attribute_table import SEQUENCES
 
 MAX_BYTES: Final = 1 << 16  # of a sequence that is read
 _MAX_DEPTH: Final = 16
@@ -29,6 +31,33 @@ class Unreadable(Exception):
 
 class _Malformed(Exception):
     """The bytes are no items of a sequence."""
+
+
+def sequence_bytes(
+    tag: int, read: Callable[[int, int], bytes], block: bytes, base: int, start: int, stop: int
+) -> bytes | None:
+    """Return the bytes of a sequence of undefined length, if its numbers are wanted.
+
+    Parameters
+    ----------
+    tag : int
+    read : callable
+        ``read(length, offset)`` gives bytes of the file.
+    block : bytes
+        A part of the file that is in memory.
+    base : int
+        Offset of the block in the file.
+    start, stop : int
+        Offsets of the first item, and behind the sequence, from the beginning of the block.
+
+    Returns
+    -------
+    bytes or None
+        None where nobody reads the sequence, or it is longer than `MAX_BYTES`.
+    """
+    if tag not in SEQUENCES or stop - start > MAX_BYTES:
+        return None
+    return block[start:stop] if stop <= len(block) else read(stop - start, base + start)
 
 
 def real_world_of(value: bytes, little: bool, odd: set[str]) -> list[float] | None:

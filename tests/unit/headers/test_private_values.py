@@ -108,6 +108,24 @@ def test_siemens_ge_and_united_imaging() -> None:
     assert "DiffusionGradientOrientation" not in facts
 
 
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, "MAGNITUDE"), (1, "PHASE"), (2, "REAL"), (3, "IMAGINARY"), (6, None), (-1, None)]
+)
+def test_complex_images_of_ge(number: int, expected: str | None) -> None:
+    component = Element(0x0043102F, "SS", struct.pack("<h", number))
+    assert mr(creator(0x0043, 0x10, "GEMS_PARM_01"), component).get("ComplexImageComponent") == expected
+    assert "ComplexImageComponent" not in mr(creator(0x0043, 0x10, "OTHER"), component)
+    standard = text(0x00089208, "CS", "MIXED")
+    assert mr(standard, creator(0x0043, 0x10, "GEMS_PARM_01"), component)["ComplexImageComponent"] == "MIXED"
+
+
+def test_a_direction_of_ge_counts_with_diffusion_alone() -> None:
+    elements = [creator(0x0043, 0x10, "GEMS_PARM_01"), creator(0x0019, 0x10, "GEMS_ACQU_01")]
+    elements += [text(0x001910BB + n, "DS", "7") for n in range(3)]
+    facts = mr(*elements, text(0x00431039, "IS", "0\\8\\0\\0"))
+    assert facts["direction_of_image"] == [0.0, 0.0, 0.0]
+
+
 def test_other_modalities_have_no_b_value() -> None:
     assert "DiffusionBValue" not in mr(*philips(500.0), modality="CT")
 
