@@ -98,6 +98,36 @@ class Volume:
                     holder[key] = _read_small_array(self._folder / value["array"])
         return facts
 
+    @property
+    def acquisition(self) -> dict[str, Any]:
+        """Facts of acquisition that all frames share, such as `b_value` and `echo_time_ms`; empty if none is known."""
+        return dict(self.facts.get("acquisition", {}))
+
+    @property
+    def group(self) -> str:
+        """Id that this volume shares with all others of one set, such as the b-values of a series; empty if alone."""
+        return str(self.facts.get("group", ""))
+
+    @property
+    def affine_residual_mm(self) -> float:
+        """Largest distance of a slice from the affine, mm, where it was fitted to rounded positions; else 0."""
+        return float(self.facts.get("affine_residual_mm", 0.0))
+
+    @property
+    def positions_lps(self) -> NDArray[np.float64]:
+        """Centre of the first voxel of each slice, LPS, mm, shape (slices, 3); NaN where unknown (PS3.3 C.7.6.2)."""
+        facts, count = self.facts, dict(zip(self.axes, self.shape, strict=True)).get("z", 1)
+        if "positions_lps" in facts:
+            return np.array(facts["positions_lps"], float).reshape(count, 3)
+        if "affine_lps" in facts:
+            affine = np.array(facts["affine_lps"], float)
+            return affine[:3, 3] + np.outer(np.arange(count), affine[:3, 2])
+        if "origin_lps" in facts and (count == 1 or {"orientation_lps", "positions_mm"} <= set(facts)):
+            depths = np.array(facts["positions_mm"] if count > 1 else [0.0], float)
+            across = np.array(facts.get("orientation_lps", [0.0] * 6), float)
+            return np.array(facts["origin_lps"], float) + np.outer(depths - depths[0], np.cross(across[:3], across[3:]))
+        return np.full((count, 3), np.nan)
+
     def _read_index(self) -> NDArray[np.uint64]:
         """Return offset and length of each chunk, shape (chunks, 2), from the index at the end of the shard."""
         length = 16 * math.prod(self._counts) + 4
@@ -193,9 +223,10 @@ class DicomZarrDataset:
 
     A sample is a dict. `image` is an ndarray with the axes of the volume in the order ``t c z y x``, without those of
     which the sample has a single index. `array`, `series_id`, `study_id`, `subject_id`, `split`, `modality`, `flags`
-    and every `label_…` are texts from `volumes.csv`. `axes` names the axes of `image`; `start` is the index of its
-    first voxel along all axes of the array. `affine_lps` and `affine_ras` (float64, shape (4, 4)) map the index (x, y,
-    z, 1) **of the sample** to millimetres; they are NaN where the dataset states no affine.
+    and every `label_…` are texts from `volumes.csv`; `group` is the id that the volumes of one set share, or empty.
+    `axes` names the axes of `image`; `start` is the index of its first voxel along all axes of the array. `affine_lps`
+    and `affine_ras` (float64, shape (4, 4)) map the index (x, y, z, 1) **of the sample** to millimetres; they are NaN
+    where the dataset states no affine.
 
     Parameters
     ----------
@@ -224,6 +255,9 @@ class DicomZarrDataset:
         Convert stored values to physical ones: by Rescale Slope (0028,1053) and Intercept (0028,1052) of each frame,
         else the Modality LUT (0028,3000), else Dose Grid Scaling (3004,000E). float32, or float64 for stored values of
         32 bits and more.
+    missing_rescale : str
+        For frames without a slope and intercept of their own where others have one (flag ``rescale_incomplete``):
+        ``error`` refuses the sample, ``nan`` gives NaN, ``stored`` gives the stored values.
     window : bool or pair of float
         Apply a linear window after the rescale, which it implies: the first window in the header of each frame (True),
         or (center, width). Values are from 0 to 1.
@@ -276,6 +310,7 @@ class DicomZarrDataset:
         labels: Mapping[str, str | Collection[str]] | None = None,
         where: Callable[[dict[str, str]], bool] | None = None,
         rescale: bool = False,
+        missing_rescale: str = "error",
         window: bool | tuple[float, float] = False,
         invert: bool = False,
         rgb: bool = False,
@@ -287,12 +322,14 @@ class DicomZarrDataset:
             raise ValueError(
                 "sample is volume, slice or patch; patch=… gives the size of a patch, and is needed for patches only"
             )
+        if missing_rescale not in ("error", "nan", "stored"):
+            raise ValueError("missing_rescale is error, nan or stored")
         if isinstance(with_flags, str) or isinstance(without_flags, str):
             raise ValueError("with_flags and without_flags are collections of flags, not a text")
         self.folder = _dataset_folder(Path(dataset))
         self.sample, self.patch, self.seed, self.epoch = sample, dict(patch or {}), seed, 0
         self.rescale, self.window, self.invert, self.rgb = rescale, window, invert, rgb
-        self.channel, self.dtype, self.transform = channel, dtype, transform
+        self.channel, self.dtype, self.transform, self.missing_rescale = channel, dtype, transform, missing_rescale
         exact = {"split": split, "modality": modality, "axes": axes, **(labels or {})}
         self.rows = [
             row
@@ -347,6 +384,24 @@ class DicomZarrDataset:
             self._process = os.getpid()
         return self._volume(self.folder / "images.zarr" / self.rows[number]["array"])
 
+    def groups(self) -> dict[str, list[int]]:
+        """Return the volumes that belong together as one set, such as the b-values of a series that was split.
+
+        Returns
+        -------
+        dict of str to list of int
+            By the id that they share, the indices of their rows in `rows`. A volume that belongs to no set is left out.
+        """
+        found: dict[str, list[int]] = {}
+        for number, row in enumerate(self.rows):
+            group = row.get("group")
+            if group is None:
+                metadata = json.loads((self.folder / "images.zarr" / row["array"] / "zarr.json").read_bytes())
+                group = metadata["attributes"]["dicomzarr"].get("group", "")
+            if group:
+                found.setdefault(group, []).append(number)
+        return found
+
     def __getitem__(self, index: Any) -> Any:
         """Return a sample, or the result of the transform."""
         index = operator.index(index)
@@ -359,6 +414,7 @@ class DicomZarrDataset:
         region, single = self._region(volume, index, within)
         sample = self._sample(volume, region, single)
         row = self.rows[number]
+        sample["group"] = volume.group
         columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
         sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
         return sample if self.transform is None else self.transform(sample)
@@ -410,7 +466,7 @@ class DicomZarrDataset:
             stored = mirrored(stored, facts["bits_stored"])
         if not (self.rescale or self.window):
             return stored, axes
-        values = _rescaled(stored, facts, _frame_numbers(volume, region))
+        values = _rescaled(stored, facts, _frame_numbers(volume, region), self.missing_rescale)
         if self.window:
             if not facts["photometric"].startswith("MONOCHROME"):
                 raise ValueError("a window is for grey values: exclude colour and palettes with where=…")
@@ -424,6 +480,8 @@ class DicomZarrDataset:
             raise ValueError("the header states no window: give one as (center, width)")
         pairs = facts["window"] if isinstance(self.window, bool) else self.window
         center, width = _of_frames(pairs, frames, values.dtype)
+        if np.isnan(center).any():
+            raise ValueError("the header of some frames states no window: give one as (center, width)")
         linear = (values - (center - 0.5)) / np.where(width > 1, width - 1, 1).astype(values.dtype) + 0.5
         windowed: NDArray[Any] = np.where(width > 1, np.clip(linear, 0, 1), values > center - 0.5)
         return windowed.astype(values.dtype, copy=False)
@@ -552,18 +610,31 @@ def _frame_numbers(volume: Volume, region: Region) -> NDArray[np.intp]:
 
 
 def _of_frames(pairs: Any, frames: NDArray[np.intp], dtype: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the first and the second numbers of the pairs of frames, or of the one pair that all frames share."""
+    """Return the first and the second numbers of the pairs of frames, or of the one pair that all frames share.
+
+    The numbers of a frame without a pair (null, or NaN in a small array) are NaN.
+    """
+    if not isinstance(pairs, np.ndarray):
+        pairs = [(np.nan, np.nan) if pair is None else pair for pair in pairs]
     table = np.asarray(pairs, dtype)
     chosen = table[frames] if table.ndim == 2 else table
     return chosen[..., 0], chosen[..., 1]
 
 
-def _rescaled(stored: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np.intp]) -> NDArray[Any]:
+def _rescaled(stored: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np.intp], missing: str) -> NDArray[Any]:
     """Return physical values: by rescale, Modality LUT or Dose Grid Scaling, the first that there is."""
     kind = np.result_type(stored.dtype, np.float32)
     values: NDArray[Any]
     if "rescale" in facts:
         slope, intercept = _of_frames(facts["rescale"], frames, kind)
+        is_missing = np.isnan(slope) | np.isnan(intercept)
+        if missing == "error" and is_missing.any():
+            raise ValueError(
+                "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
+                "missing_rescale='nan' or 'stored'"
+            )
+        if missing == "stored":
+            slope, intercept = np.where(is_missing, kind.type(1), slope), np.where(is_missing, kind.type(0), intercept)
         values = stored * slope + intercept
         return values
     if "modality_lut" in facts:

@@ -322,7 +322,7 @@ def _palettes() -> None:
         attributes = {"PhotometricInterpretation": "PALETTE COLOR"}
         for name, values in zip(names, lists.values(), strict=True):
             attributes |= {f"{name}escriptor": [4, 0, 24 - stored], f"{name}ata": np.array(values, kind).tobytes()}
-        facts = {"palette": {"first": 0, "bits": stored, **lists}}
+        facts = {"palette": {"first": 0, "bits": stored, "declared_bits": 24 - stored, **lists}}
         single(f"palette declared {24 - stored}, stored {stored}", [indices], facts=facts, **attributes)
     # PS3.3 C.7.9.2: a discrete segment of one entry, then a linear one of three up to 300
     attributes = {"PhotometricInterpretation": "PALETTE COLOR"}
@@ -344,6 +344,16 @@ def _odd_headers() -> None:
         at = data.index(b"\x28\0\x02\0US")
         case = add_case(title)
         case.put("one.dcm", data[:at] + struct.pack("<HHI", 0xFFFE, tag, 0) + data[at:], [voxels])
+    name = "stray item end before the palette"
+    descriptors: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        descriptors[f"{colour}PaletteColorLookupTableDescriptor"] = [4, 0, 8]
+        descriptors[f"{colour}PaletteColorLookupTableData"] = bytes(range(4))
+    data = written(dataset_of(name, [voxels % 4], BitsStored=12, **descriptors))
+    at = data.index(b"\x28\0\x01\x11US")
+    entries = [0, 1, 2, 3]
+    case = add_case(name, facts={"palette": {"first": 0, "bits": 8, "red": entries, "green": entries, "blue": entries}})
+    case.put("one.dcm", data[:at] + struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + data[at:], [voxels % 4])
     case = add_case("acr nema", flags={"acr_nema", "assumed_transfer_syntax", "no_series_uid"})
     case.put("one", acr_nema(), [np.arange(24, dtype="<u2").reshape(4, 6)])
     refused("acr nema without sign", "acr_nema", acr_nema(PixelRepresentation=None))

@@ -192,8 +192,10 @@ def _identity() -> None:
     case.files["b.dcm"] = case.files["b.dcm"][:-4]
     del case.voxels["b.dcm"]
     case.not_extracted = {"b.dcm": "truncated_pixel_data"}
-    case = add_case("equal pixels under two instances", axes="tyx", flags={"ambiguous_stack"})
+    case = add_case("equal pixels under two instances", copies={"a.dcm", "b.dcm"})
     pair(case, {}, {"SOPInstanceUID": uid("another instance")})
+    case = add_case("equal pixels under two instances at two times", axes="tyx", facts={"kind": "frames"})
+    pair(case, {"AcquisitionTime": "101500"}, {"SOPInstanceUID": uid("a later instance"), "AcquisitionTime": "101530"})
     case = add_case("no instance, equal bytes", copies={"a.dcm", "b.dcm"})
     pair(case, {}, {})
     for name in case.files:

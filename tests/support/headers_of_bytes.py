@@ -23,6 +23,13 @@ def read(data: bytes, *, use_fast: bool = True) -> Header:
     return _read_header(lambda length, offset: data[offset : offset + length], len(data), use_fast=use_fast)
 
 
+def read_texts(data: bytes) -> list[tuple[str, bytes]]:
+    """Return the texts that the privacy search gets."""
+    texts: list[tuple[str, bytes]] = []
+    _read_header(lambda length, offset: data[offset : offset + length], len(data), texts)
+    return texts
+
+
 def both(data: bytes) -> Header:
     """Read with the fast reader and with pydicom alone; the results must agree."""
     answer = read(data)

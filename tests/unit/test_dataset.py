@@ -213,6 +213,97 @@ def test_rescale_of_the_volume_and_of_each_frame(tmp_path: Path) -> None:
     assert slices[12 + 567]["image"][1, 1] == 567
 
 
+def test_frames_without_a_rescale_are_refused_unless_told_what_to_do(tmp_path: Path) -> None:
+    voxels = ints(2, 2, 4, 5)
+    pairs = [[2.0, -1000.0], None, [None, None], [0.5, 7.0]]
+    beside = np.array([[np.nan if n % 7 == 0 else 1.0, float(n)] for n in range(600)])
+    many = MadeUp("zyx", np.zeros((600, 2, 2), "<i2"), {"rescale": {"array": "rescale"}}, beside={"rescale": beside})
+    other = MadeUp("tzyx", voxels, {"rescale": [1.0, 5.0], "window": [40.0, 400.0]})
+    folder = write(tmp_path, [MadeUp("tzyx", voxels, {"rescale": pairs, "window": [40.0, 400.0]}), many, other])
+    for options in ({"rescale": True}, {"window": True}, {"window": (40, 400)}):
+        refusing = DicomZarrDataset(folder, **options)  # type: ignore[arg-type]
+        for number in (0, 1) if "rescale" in options else (0,):
+            with pytest.raises(ValueError, match=r"some frames have no rescale: exclude .* missing_rescale='nan'"):
+                refusing[number]
+        assert refusing[2]["image"].dtype == np.float32
+    slices = DicomZarrDataset(folder, rescale=True, sample="slice")  # frames that have one are read
+    assert np.array_equal(slices[0]["image"], voxels[0, 0] * 2.0 - 1000)
+    assert np.array_equal(slices[3]["image"], voxels[1, 1] * 0.5 + 7) and slices[4 + 8]["image"][0, 0] == 8
+    for number in (1, 2, 4, 4 + 7):
+        with pytest.raises(ValueError, match="some frames have no rescale"):
+            slices[number]
+    unknown = np.full((4, 5), np.nan)
+    for missing, second, third in (("nan", unknown, unknown), ("stored", voxels[0, 1], voxels[1, 0])):
+        told = DicomZarrDataset(folder, rescale=True, missing_rescale=missing)
+        expected = [voxels[0, 0] * 2.0 - 1000, second, third, voxels[1, 1] * 0.5 + 7]
+        image = told[0]["image"]
+        assert np.array_equal(image, np.stack(expected).reshape(2, 2, 4, 5), equal_nan=True)
+        assert image.dtype == np.float32 and np.array_equal(told[2]["image"], voxels + 5.0)
+        assert np.array_equal(np.isnan(told[1]["image"][:, 0, 0]), (np.arange(600) % 7 == 0) & (missing == "nan"))
+        assert told[1]["image"][8, 1, 1] == 8 and (missing == "nan" or told[1]["image"][14, 1, 1] == 0)
+    assert np.array_equal(DicomZarrDataset(folder)[0]["image"], voxels)  # stored values need no rescale
+    with pytest.raises(ValueError, match="error, nan or stored"):
+        DicomZarrDataset(folder, rescale=True, missing_rescale="zero")
+
+
+def test_frames_without_a_window_are_refused(tmp_path: Path) -> None:
+    windows = [[40.0, 400.0], None]
+    folder = write(tmp_path, [MadeUp("zyx", ints(2, 4, 5), {"window": windows})])
+    with pytest.raises(ValueError, match="some frames states no window"):
+        DicomZarrDataset(folder, window=True)[0]
+    assert DicomZarrDataset(folder, window=True, sample="slice")[0]["image"].max() <= 1
+    assert DicomZarrDataset(folder, window=(40, 400))[0]["image"].max() <= 1
+
+
+def test_acquisition_group_and_residual(tmp_path: Path) -> None:
+    facts: list[dict[str, object]] = [
+        {"group": "aa", "acquisition": {"b_value": 0.0}, "affine_lps": AFFINE, "affine_residual_mm": 0.04},
+        {"group": "bb"},
+        {"group": "aa", "acquisition": {"b_value": 1000.0, "b_vector": [0.0, 0.6, 0.8]}},
+        {},
+    ]
+    folder = write(tmp_path, [MadeUp("zyx", ints(2, 4, 5), each) for each in facts])
+    dataset = DicomZarrDataset(folder)
+    assert dataset.groups() == {"aa": [0, 2], "bb": [1]}
+    assert [dataset.volume(number).acquisition for number in dataset.groups()["aa"]] == [
+        {"b_value": 0.0}, {"b_value": 1000.0, "b_vector": [0.0, 0.6, 0.8]},
+    ]  # fmt: skip
+    assert dataset.volume(3).acquisition == {} and dataset.volume(3).group == ""
+    assert [dataset.volume(number).affine_residual_mm for number in (0, 1)] == [0.04, 0.0]
+    assert [sample["group"] for sample in dataset] == ["aa", "bb", "aa", ""]
+    assert DicomZarrDataset(folder, where=lambda row: not row["array"].startswith("0" * 16)).groups() == {
+        "bb": [0], "aa": [1],
+    }  # fmt: skip
+    for row, group in zip(dataset.rows, ("x", "y", "", "x"), strict=True):  # a column of volumes.csv comes first
+        row["group"] = group
+    assert dataset.groups() == {"x": [0, 3], "y": [1]}
+
+
+def test_the_position_of_each_slice(tmp_path: Path) -> None:
+    """From positions, else from the affine, else from origin, normal and depths; each known from outside."""
+    tilted = [[0.0, 0.0, 0.0], [0.0, 1.5, 2.0], [0.0, 3.5, 5.0]]
+    sagittal = {"origin_lps": [1.0, 2.0, 3.0], "orientation_lps": [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]}  # normal: -x
+    facts: list[dict[str, object]] = [
+        {"positions_lps": tilted},
+        {"affine_lps": AFFINE},
+        {**sagittal, "positions_mm": [-1.0, 1.5, 9.0]},
+        sagittal,
+        {},
+    ]
+    expected = [
+        tilted,
+        [[-10.0, 20.0, 30.0], [-10.0, 20.0, 33.0], [-10.0, 20.0, 36.0]],
+        [[1.0, 2.0, 3.0], [-1.5, 2.0, 3.0], [-9.0, 2.0, 3.0]],
+        np.full((3, 3), np.nan),
+        np.full((3, 3), np.nan),
+    ]
+    stacks = [MadeUp("zyx", ints(3, 4, 5), each) for each in facts]
+    dataset = DicomZarrDataset(write(tmp_path, [*stacks, MadeUp("yx", ints(4, 5), sagittal)]))
+    for number, positions in enumerate(expected):
+        assert np.array_equal(dataset.volume(number).positions_lps, positions, equal_nan=True)
+    assert dataset.volume(5).positions_lps.tolist() == [[1.0, 2.0, 3.0]]
+
+
 def test_modality_lut_and_dose(tmp_path: Path) -> None:
     lut = {"first": 10, "bits": 16, "values": [5, 7, 9]}
     stored = np.array([[0, 10, 11, 12, 200]], "<u2")

@@ -13,6 +13,8 @@ from project_copy import copy_of_the_project, edit
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from dicomzarr.privacy.pseudonyms import Pseudonyms
+
 CANARIES = {
     "PatientName": "Zyxwolf^Canaria",
     "PatientID": "CANPID7719",
@@ -233,3 +235,33 @@ def test_a_standard_uid_in_a_file_name_is_no_finding(workflow: Workflow) -> None
     (workflow.results / "dataset" / "note.txt").write_text("Ponyhofer")
     leak = workflow.run("--forcerun", "check_privacy", ok=False)
     assert leak.process.returncode == 1 and "value_in_file" in leak.output
+
+
+def test_a_date_in_a_number_of_a_header_is_not_written(workflow: Workflow) -> None:
+    """Each series has a date where a number belongs; a second patient's numbers are as they should be."""
+    day = 20031117
+    series = {
+        "counter": [{"InstanceNumber": day + n} for n in range(3)],
+        "acquisition": [{"AcquisitionNumber": day, "SeriesNumber": day}] * 3,
+        "window": [{"WindowCenter": day, "WindowWidth": 400}] * 3,
+        "width": [{"WindowCenter": [40, 50], "WindowWidth": [day, 350]}] * 3,
+        "intercept": [{"RescaleIntercept": day}] * 3,
+        "slope": [{"RescaleSlope": -day}, {}, {}],
+        "id": [{"WindowCenter": 47110815, "WindowWidth": 400, "PatientID": "0047110815"}] * 3,
+        "ordinary": [{"WindowCenter": 40, "WindowWidth": 400}] * 3,
+    }
+    for name, slices in series.items():
+        for index, attributes in enumerate(slices):
+            attributes = {"StudyDate": str(day), "PatientBirthDate": "19370203", **attributes}
+            save(ct_slice(name, index, **attributes), workflow.source / name / f"{index}.dcm")
+    run = workflow.run()
+    written = [path for path in (workflow.results / "dataset").rglob("*") if path.suffix in (".json", ".csv", ".jsonl")]
+    for path in written:
+        assert not any(text in path.read_text() for text in ("20031117", "20031118", "47110815", "19370203")), path
+    subjects = {Pseudonyms(b"k" * 32).subject_id("", f"patient-{name}"): name for name in series}
+    flags: dict[str, set[str]] = {}
+    for row in run.table("dataset/volumes.csv"):
+        flags.setdefault(subjects.get(row["subject_id"], "id"), set()).update(row["flags"].split())
+    dropped = {name for name, of_series in flags.items() if "implausible_number" in of_series}
+    assert dropped >= {"window", "width", "intercept", "slope", "id"} and "ordinary" not in dropped
+    assert run.sealed["counts"]["frames"] == 3 * len(series)

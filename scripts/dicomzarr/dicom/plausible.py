@@ -28,7 +28,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "NominalPercentageOfRespiratoryPhase": (-100.0, 200.0),
     "FrameReferenceTime": (-1e9, 1e9),
     "TemporalPositionTimeOffset": (-1e6, 1e6),
-    "KVP": (0.0, 1e3),
+    "KVP": (0.0, 1e5),  # megavoltage images too
     "MonoenergeticEnergyEquivalent": (0.0, 1e5),
     "MagneticFieldStrength": (0.0, 1e6),  # some writers give gauss
     "SliceThickness": (0.0, 1e3),

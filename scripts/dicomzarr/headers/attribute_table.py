@@ -161,4 +161,4 @@ NUMBERS: Final = frozenset(
     keyword
     for keyword, vr, form in ATTRIBUTES.values()
     if vr in ("DS", "IS", "FD", "FL") and form in ("real", "reals", "first", "integer", "integers")
-) - {"NumberOfFrames"}
+) - {"NumberOfFrames"} | {"RadionuclideHalfLife", "RadionuclideTotalDose"}

@@ -172,8 +172,13 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
             content = content.value
         return "", _Note("creator" if keyword == CREATOR else "private", keyword, tag, content)
     if form in sequence_values.FORMS:
-        # Within the items, malformed values count as absent: what they hold describes, and places no frame of a stack.
-        content = sequence_values.FORMS[form](value, little) if value is not None else None
+        odd: set[str] = set()
+        try:
+            content = sequence_values.FORMS[form](value, little, odd) if value is not None else None
+        except sequence_values.Unreadable as error:
+            return "", _Note("bad", error.keyword)
+        if odd and content is not None:
+            return "", _Note("nonstandard", keyword, value=content)
         return (keyword, content) if content is not None else ("", None)
     content = _value_of(row, vr, value, little, signed)
     if isinstance(content, _Note):

@@ -171,10 +171,13 @@ def _read_header(
             if tag in TEXTS and value and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
         ]
     refused = ""
-    if raw.pixel is not None:
-        _, _, offset, length = raw.pixel
-        if length >= 0 and offset + length + 8 <= size and _has_another_pixel_element(read, size, raw.pixel, encoding):
-            refused = "several_pixel_data"
+    pixel = raw.pixel
+    if (
+        pixel is not None
+        and pixel[2] + pixel[3] + 8 <= size
+        and _has_another_pixel_element(read, size, pixel, encoding)
+    ):
+        refused = "several_pixel_data"
     return _classify(raw, meta, encoding, syntax, size, flags, refused)
 
 
@@ -356,7 +359,7 @@ def _classify(
     An image is not extracted for the reason `refused`, if there is one.
     """
     attributes, bad = interpret(raw.values, little=encoding.little, runs=raw.runs, singles=raw.singles)
-    if "acr_nema" in flags and attributes.get("SamplesPerPixel", 1) == 1:
+    if flags and "acr_nema" in flags and attributes.get("SamplesPerPixel", 1) == 1:
         attributes.setdefault("PhotometricInterpretation", "MONOCHROME2")  # ACR-NEMA does not require it
     if syntax:
         attributes["TransferSyntaxUID"] = syntax
@@ -375,8 +378,8 @@ def _classify(
         reason = "invalid_attribute"
     if reason and "acr_nema" in flags:
         reason = "acr_nema"
-    reason = refused or reason
-    if reason:
+    if reason or refused:
+        reason = refused or reason
         return _not_extracted(reason, flags, facts)
     if "SamplesPerPixel" not in attributes:
         facts["SamplesPerPixel"] = 1

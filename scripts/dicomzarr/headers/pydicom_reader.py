@@ -10,13 +10,16 @@ import functools
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dicomzarr.dicom.vr import CHARACTER_SET, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, standard_texts
 from dicomzarr.headers.attribute_table import SEQUENCES
 from dicomzarr.headers.attributes import WANTED
 from dicomzarr.headers.fast_reader import MAX_PADDING, Encoding, RawHeader, Reader, TooLong, Truncated
 from dicomzarr.headers.sequence_values import MAX_BYTES
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 MAX_CALLS = 1_000_000  # read calls of one header: about three for an element
 MAX_READ = 1 << 26  # bytes of one read call
@@ -113,6 +116,31 @@ def read_tolerant(read: Reader, size: int, start: int, encoding: Encoding) -> Ra
         raise (Truncated if window.tell() >= size else Refused) from None
     except Exception:  # the messages of pydicom quote header values
         raise Refused from None
+
+
+def read_past_item_ends(stream: BinaryIO, dataset: Dataset) -> None:
+    """Add the elements after a stray Item Delimitation Item (FFFE,E00D), which pydicom takes for the end.
+
+    Parameters
+    ----------
+    stream : file
+        At the position at which `pydicom.dcmread` stopped, before the pixel data.
+    dataset : pydicom.Dataset
+        As it was read; elements are added.
+    """
+    from pydicom.filereader import read_dataset
+
+    implicit, little = dataset.original_encoding
+    if implicit is None or little is None:
+        return
+    while (position := stream.tell()) >= 8:
+        stream.seek(position - 8)
+        if stream.read(8) != _item_end(Encoding(implicit, little)):
+            return
+        more = read_dataset(stream, implicit, little, stop_when=lambda tag, vr, length: tag in PIXEL_TAGS)
+        if stream.tell() == position:
+            return
+        dataset.update(more)
 
 
 def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHeader:

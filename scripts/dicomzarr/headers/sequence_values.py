@@ -1,7 +1,7 @@
 """Read numbers within the items of a few sequences of the header, from the bytes of the sequence.
 
-Only the elements of each item itself are read, not those of sequences within it. Whatever is not well-formed counts as
-absent. PS3.5 7.5 (sequences), 7.1 (elements).
+Only the elements of each item itself are read, not those of sequences within it. Malformed items count as absent: PS3.5
+7.5 (sequences), 7.1 (elements).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import struct
 from typing import Final
 
+from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.vr import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, SHORT_VRS, UNDEFINED
 
 MAX_BYTES: Final = 1 << 16  # of a sequence that is read
@@ -18,11 +19,19 @@ _MAX_ITEMS: Final = 256
 _Item = dict[int, bytes]
 
 
+class Unreadable(Exception):
+    """The value of an attribute is no number; holds the keyword alone."""
+
+    def __init__(self, keyword: str) -> None:
+        super().__init__(keyword)
+        self.keyword = keyword
+
+
 class _Malformed(Exception):
     """The bytes are no items of a sequence."""
 
 
-def real_world_of(value: bytes, little: bool) -> list[float] | None:
+def real_world_of(value: bytes, little: bool, odd: set[str]) -> list[float] | None:
     """Return slope and intercept of Real World Value Mapping Sequence (0040,9096).
 
     Parameters
@@ -31,6 +40,8 @@ def real_world_of(value: bytes, little: bool) -> list[float] | None:
         The items of the sequence.
     little : bool
         Whether numbers are little endian.
+    odd : set of str
+        Gets the keywords of numbers that were read although DICOM does not allow their form.
 
     Returns
     -------
@@ -44,7 +55,7 @@ def real_world_of(value: bytes, little: bool) -> list[float] | None:
     return None if slope is None or intercept is None else [slope, intercept]
 
 
-def radionuclide_of(value: bytes, little: bool) -> dict[str, float] | None:
+def radionuclide_of(value: bytes, little: bool, odd: set[str]) -> dict[str, float] | None:
     """Return what Radiopharmaceutical Information Sequence (0054,0016) says in numbers.
 
     Parameters
@@ -53,6 +64,8 @@ def radionuclide_of(value: bytes, little: bool) -> dict[str, float] | None:
         The items of the sequence.
     little : bool
         Whether numbers are little endian.
+    odd : set of str
+        Gets the keywords of numbers that were read although DICOM does not allow their form.
 
     Returns
     -------
@@ -62,11 +75,14 @@ def radionuclide_of(value: bytes, little: bool) -> dict[str, float] | None:
     items = _items(value, little)
     if len(items) != 1:
         return None
-    read = {"half_life": _decimals(items[0].get(0x00181075)), "dose": _decimals(items[0].get(0x00181074))}
+    read = {
+        "half_life": _decimals(items[0].get(0x00181075), "RadionuclideHalfLife", odd),
+        "dose": _decimals(items[0].get(0x00181074), "RadionuclideTotalDose", odd),
+    }
     return {name: numbers[0] for name, numbers in read.items() if len(numbers) == 1} or None
 
 
-def detector_of(value: bytes, little: bool) -> dict[str, list[float]] | None:
+def detector_of(value: bytes, little: bool, odd: set[str]) -> dict[str, list[float]] | None:
     """Return the position that Detector Information Sequence (0054,0022) gives.
 
     Parameters
@@ -75,6 +91,8 @@ def detector_of(value: bytes, little: bool) -> dict[str, list[float]] | None:
         The items of the sequence.
     little : bool
         Whether numbers are little endian.
+    odd : set of str
+        Gets the keywords of numbers that were read although DICOM does not allow their form.
 
     Returns
     -------
@@ -82,7 +100,10 @@ def detector_of(value: bytes, little: bool) -> dict[str, list[float]] | None:
         ``position`` (0020,0032) and ``orientation`` (0020,0037), of all items; None where items differ.
     """
     places = {
-        (tuple(_decimals(item.get(0x00200032))), tuple(_decimals(item.get(0x00200037))))
+        (
+            tuple(_decimals(item.get(0x00200032), "ImagePositionPatient", odd)),
+            tuple(_decimals(item.get(0x00200037), "ImageOrientationPatient", odd)),
+        )
         for item in _items(value, little)
     }
     position, orientation = places.pop() if len(places) == 1 else ((), ())
@@ -98,12 +119,20 @@ def _double(value: bytes | None, little: bool) -> float | None:
     return float(number) if math.isfinite(number) else None
 
 
-def _decimals(value: bytes | None) -> list[float]:
-    try:
-        numbers = [float(part.strip(b" \0")) for part in (value or b"").split(b"\\")]
-    except ValueError:
+def _decimals(value: bytes | None, keyword: str, odd: set[str]) -> list[float]:
+    """Return the numbers of a DS value, none where it is empty; raise `Unreadable` where it is no list of numbers."""
+    text = (value or b"").strip(b" \0").decode("latin-1")
+    if not text:
         return []
-    return numbers if all(map(math.isfinite, numbers)) and b"_" not in (value or b"") else []
+    parts = text.split("\\")
+    try:
+        numbers = [] if "_" in text else [float(part.strip(" \0")) for part in parts]
+    except ValueError:
+        numbers = read_nonstandard(parts, keyword) or []
+        odd.add(keyword)
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise Unreadable(keyword)
+    return numbers
 
 
 def _items(value: bytes, little: bool) -> list[_Item]:

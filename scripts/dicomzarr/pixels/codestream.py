@@ -45,8 +45,8 @@ class Stream:
     sof : int
         JPEG and JPEG-LS: the second byte of the start of frame marker.
     lossless : bool, optional
-        The coding is lossless: SOF3, NEAR = 0, or the reversible wavelet. None where the markers do not say, as those
-        of lossless JPEG XL.
+        The coding is lossless: SOF3 without point transform, NEAR = 0, or the reversible wavelet. None where the
+        markers do not say, as those of lossless JPEG XL.
     ended : bool
         The stream has its end marker, followed by nothing but padding.
     start : int
@@ -120,11 +120,7 @@ def read_jpeg(data: bytes) -> Stream:
     sof, head = frame
     components = head[5]
     colour, claims = _colour(head, adobe, jfif, is_dct=sof not in (SOF_LOSSLESS, SOF_JPEG_LS))
-    lossless = sof == SOF_LOSSLESS
-    if sof == SOF_JPEG_LS:  # NEAR follows the components of the scan
-        if not body or len(body) < 3 + 2 * body[0]:
-            raise NotExtracted("decode_error")
-        lossless = body[1 + 2 * body[0]] == 0
+    lossless = sof in (SOF_LOSSLESS, SOF_JPEG_LS) and not _loses_values(data, position, components, sof)
     return Stream(
         rows=int.from_bytes(head[1:3], "big"),
         columns=int.from_bytes(head[3:5], "big"),
@@ -136,6 +132,26 @@ def read_jpeg(data: bytes) -> Stream:
         lossless=lossless,
         ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
     )
+
+
+def _loses_values(data: bytes, position: int, components: int, sof: int) -> bool:
+    """Return whether a scan of a lossless JPEG or JPEG-LS stream has a point transform, or NEAR above 0.
+
+    The first scan is at `position`; NEAR (ISO/IEC 14495-1 C.2.3) or the predictor (ISO/IEC 10918-1 B.2.3) follows its
+    components, the point transform is in the lower half of the third byte.
+    """
+    seen = 0
+    while position >= 0 and seen < components:
+        scan = data[position + 4 : position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")]
+        if not scan or not scan[0] or len(scan) < 4 + 2 * scan[0]:
+            raise NotExtracted("decode_error")
+        near, point_transform = scan[1 + 2 * scan[0]], scan[3 + 2 * scan[0]] & 15
+        if point_transform or (sof == SOF_JPEG_LS and near):
+            return True
+        seen += scan[0]
+        # Coded data never look like a marker. Without another scan the decoder reports what is missing.
+        position = data.find(b"\xff\xda", position + 2) if seen < components else -1
+    return False
 
 
 def _colour(head: bytes, adobe: int | None, jfif: bool, *, is_dct: bool) -> tuple[Colour, frozenset[str]]:

@@ -17,20 +17,20 @@ def pair_of(values: Any, frame: int) -> tuple[float, float] | None:
     Parameters
     ----------
     values : array-like, shape (2,) or (frames, 2), optional
-        Slope and intercept, or center and width.
+        Slope and intercept, or center and width; None or NaN in place of the pair of a frame that has none.
     frame : int
         Its number in array order.
 
     Returns
     -------
     tuple of float, or None
-        None where there are no values.
+        None where the frame has no values.
     """
     if values is None:
         return None
-    table = np.asarray(values, np.float64)
-    first, second = table[frame] if table.ndim == 2 else table
-    return float(first), float(second)
+    each = any(pair is None or np.ndim(pair) for pair in values)
+    pair = np.asarray(values[frame] if each else values, np.float64)
+    return None if np.isnan(pair).any() else (float(pair[0]), float(pair[1]))
 
 
 def windowed(values: Grey, center: float, width: float) -> Grey:

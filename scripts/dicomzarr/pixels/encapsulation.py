@@ -242,12 +242,13 @@ def _group_by_content(
             begins = [_joined(heads, i, start.startswith).startswith(start) for i in range(count)]
     bounds = np.append(np.flatnonzero(begins), count)
     found = len(bounds) - 1
-    if (
-        found > frames
-        and family != "rle"
-        and not all(_is_ended(source, offsets, lengths, i) for i in bounds[1:].tolist())
-    ):
-        raise NotExtracted("frame_count_mismatch", found=found, needed=frames)
+    if found > frames and family != "rle":
+        ended = [True, *(_is_ended(source, offsets, lengths, i) for i in bounds[1:].tolist())]
+        if family == "jpegls":  # a SPIFF header inside a stream ends with a start marker (ISO/IEC 10918-3 annex F)
+            bounds = bounds[np.array([*ended[:-1], True])]
+            found = len(bounds) - 1
+        elif not all(ended):
+            raise NotExtracted("frame_count_mismatch", found=found, needed=frames)
     if found < frames or bounds[0] != 0:
         raise NotExtracted("frame_count_mismatch", found=found or count, needed=frames)
     return bounds[: frames + 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class Palette(TypedDict):
 
     `first` is the stored value of the first entry, `bits` the width of an entry: 8 to 16. Values below
     `first` take the first entry, values beyond the table the last.
+    `declared_bits` is the width that the descriptor declares, if it contradicts the data.
     """
 
     first: int
@@ -25,6 +26,7 @@ class Palette(TypedDict):
     red: list[int]
     green: list[int]
     blue: list[int]
+    declared_bits: NotRequired[int]
 
 
 def read_palette(dataset: Dataset) -> Palette:
@@ -67,7 +69,10 @@ def read_palette(dataset: Dataset) -> Palette:
     # writers use a word for each entry of 8 bits (C.7.6.3.1.6).
     if 8 <= declared < bits and max(*red, *green, *blue) < 1 << declared:
         bits = declared
-    return {"first": first, "bits": bits, "red": red, "green": green, "blue": blue}
+    palette: Palette = {"first": first, "bits": bits, "red": red, "green": green, "blue": blue}
+    if declared != bits:
+        palette["declared_bits"] = declared
+    return palette
 
 
 def _table(dataset: Dataset, colour: str, entries: int, declared: int) -> tuple[int, list[int]]:

@@ -22,6 +22,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
 from dicomzarr.system import files
@@ -65,6 +66,11 @@ def hash_of_part(word: str) -> int:
     return hash_of_words(("", word))
 
 
+def hash_of_number(number: int) -> int:
+    """Return the hash of a number, which is no word: it has neither sign nor leading zeros."""
+    return int.from_bytes(hashlib.blake2b(b"# %d" % number, digest_size=8).digest(), "big")
+
+
 def hash_of_digest(digest: bytes | str) -> int:
     """Return the first 64 bits of a plain digest, such as SHA-256, given as bytes or hex."""
     return int(digest[:16], 16) if isinstance(digest, str) else int.from_bytes(digest[:8], "big")
@@ -104,6 +110,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
             yield from map(hash_of_words, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:
                 yield from map(hash_of_part, filter(_is_part, words))
+            if len(part) >= MIN_DIGITS:
+                yield from map(hash_of_number, numbers_of(kind, part))
     if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
 
@@ -167,6 +175,46 @@ def _encodings(charset: bytes) -> list[str]:
     return encodings
 
 
+def numbers_of(kind: str, text: str) -> list[int]:
+    """Return the numbers of a text that identify where they occur as a number: eight digits or more.
+
+    Parameters
+    ----------
+    kind : str
+        As for `identifiers_of`.
+    text : str
+        One value, decoded.
+
+    Notes
+    -----
+    Digits with separators, such as a telephone number or a date, are one number. Of a UID the long components count,
+    and dates: shorter components are those of registered roots, and many. Of a date with a time, the date counts alone
+    too. JSON and arrays hold a number of more than 15 digits rounded to a double.
+    """
+    if kind == "UI":
+        found = [int(part) for part in text.split(".") if len(part) >= MIN_DIGITS and _counts(part)]
+    else:
+        found = [int(run) for run in _RUN_OF_DIGITS.findall(text)]
+        if not found and _SEPARATED.fullmatch(text):
+            digits = "".join(filter(str.isdecimal, text))
+            found = [int(digits)] if len(digits) >= MIN_DIGITS else []
+        found += [number // 10**6 for number in found if number > 10**13 and may_be_date(number)]
+    if not found:
+        return found
+    found += [int(float(number)) for number in found if number > _LARGEST_EXACT and int(float(number)) != number]
+    return [number for number in found if number >= MIN_NUMBER]
+
+
+_RUN_OF_DIGITS = re.compile(r"(?<!\d)\d{8,40}(?!\d)")
+_SEPARATED = re.compile(r"[+(]*\d[\d ()+/.-]{7,30}")
+_MIN_COMPONENT = 10  # digits of a component of a UID
+_LARGEST_EXACT = 1 << 53
+
+
+def _counts(component: str) -> bool:
+    return component.isdecimal() and (len(component) >= _MIN_COMPONENT or may_be_date(int(component)))
+
+
 def _is_part(word: str) -> bool:
     return len(word) >= MIN_PART and not DIGITS.match(word)
 
@@ -186,6 +234,8 @@ def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
             yield words[::-1]
 
 
+MIN_DIGITS = 8  # of a number that is searched: a date, or a long id; shorter numbers occur everywhere
+MIN_NUMBER = 10 ** (MIN_DIGITS - 1)
 MIN_PART = 4  # characters of a word that is stored as a part; shorter words would exclude little
 MIN_WEIGHT = 5  # characters of an identifier; shorter words occur everywhere
 CHARSET = "CS"  # the kind of Specific Character Set (0008,0005), the only text of this VR that is gathered

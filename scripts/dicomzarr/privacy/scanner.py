@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-import bz2
 import contextlib
 import csv
-import functools
 import html
 import io
 import json
-import lzma
 import re
 import urllib.parse
-import zipfile
-import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from dicomzarr.privacy import numbers
+from dicomzarr.privacy.compressed import inflated, may_be_compressed
 from dicomzarr.privacy.identifiers import (
     DIGITS,
     MAX_WORDS,
+    MIN_DIGITS,
     MIN_PART,
     MIN_WEIGHT,
     hash_of_digest,
@@ -40,13 +39,13 @@ CODES = {
     "value_encoded": "a file contains a value of the source, encoded or compressed",
     "value_in_name": "the name of a file or folder contains a value of the source",
     "hash_of_value": "a file or a name contains the plain hash of a value of the source, which identifies it",
+    numbers.IN_FILE: "a number in a file is a number of the source, such as a date or an id",
+    numbers.DATE: "a number that describes an image reads as a date",
 }
-MIN_DIGITS = 8  # of a number that is searched: a date, or a long id; shorter numbers occur everywhere
 MIN_WEIGHT_IN_BINARY = 8  # in bytes that are no text, where short words occur by chance
 MIN_WEIGHT_IN_PIXELS = 12
 MAX_DEPTH = 3  # nested encodings
 _MAX_CLEAN = 1 << 20  # clean strings of JSON in the cache
-MAX_INFLATED = 64 << 20  # bytes of one compressed part after inflation; the rest is not searched
 
 # Texts within other bytes: ASCII and the two-byte characters of UTF-8, and Latin-1 in UTF-16 of either order.
 _RUN = re.compile(rb"(?:[\t\n\r\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]){8,}")
@@ -68,16 +67,17 @@ _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
 _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of numbers in the tables of the dataset; a number could look like a date.
 _NUMBERS = re.compile(
-    r"((source|stored|expected|exported|pixel)_)?bytes|(declared|observed)_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
+    r"((source|stored|expected|exported|pixel)_)?bytes|observed_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A finding: a key of `CODES`, and the number of its line, 0 where unknown."""
+    """A finding: a key of `CODES`; the number of its line, 0 where unknown; the name of the attribute of a number."""
 
     code: str
     line: int = 0
+    attribute: str = ""
 
 
 class Scanner:
@@ -91,6 +91,8 @@ class Scanner:
         Words of this project and of plain English, in lower case, which identify nobody.
     known_places : tuple of str
         Texts that are allowed, such as the path of the source as the user typed it.
+    with_numbers : bool
+        Search numbers in JSON and tables; those of Snakemake are times and sizes.
 
     Notes
     -----
@@ -99,8 +101,14 @@ class Scanner:
     """
 
     def __init__(
-        self, identifiers: Container[int], own_words: frozenset[str], known_places: tuple[str, ...] = ()
+        self,
+        identifiers: Container[int],
+        own_words: frozenset[str],
+        known_places: tuple[str, ...] = (),
+        *,
+        with_numbers: bool = True,
     ) -> None:
+        self._with_numbers = with_numbers
         self._identifiers, self._own_words = identifiers, own_words
         self._clean: set[str] = set()
         self._known_places = sorted((text for text in known_places if len(text) > 1), key=len, reverse=True)
@@ -126,18 +134,30 @@ class Scanner:
         if text is not None and name.endswith(".csv"):
             code = self._csv(text)
         elif text is not None and name.endswith((".json", ".jsonl")):
-            code = self._json(text)
+            rest = _STRING.sub("", text)
+            code = self._json(text, rest)
+            if code is None and self._with_numbers:
+                found = numbers.in_json(text, rest, self._identifiers, self._own_words)
+                return found and Leak(found[0][0], found[1], found[0][1])
         else:
             code = self._bytes(data, 0, min_weight)
         if code is None:
             return None
         return Leak(code, 0 if text is None else self._line(text))
 
+    def array(self, chunk: Path) -> Leak | None:
+        """Search the numbers of a small array beside an image, which is one file."""
+        try:
+            found = numbers.in_array(chunk, self._identifiers)
+        except (ValueError, KeyError, TypeError):
+            return self.content(chunk.read_bytes())
+        return None if found is None else Leak(found)
+
     # ---- texts
 
-    def _json(self, text: str) -> str | None:
-        """Search keys and strings, except those cached as clean. Numbers are skipped: they may look like dates."""
-        if not _REST_OF_JSON.fullmatch(_STRING.sub("", text)):
+    def _json(self, text: str, rest: str) -> str | None:
+        """Search keys and strings, except those cached as clean; `rest` is the JSON without strings."""
+        if not _REST_OF_JSON.fullmatch(rest):
             return self._text(text, MIN_WEIGHT) or self._encoded(text, 0)
         strings = [string for string in dict.fromkeys(_STRING.findall(text)) if string not in self._clean]
         plain = "\n".join(_unescaped(string) if "\\" in string else string for string in strings)
@@ -156,12 +176,22 @@ class Scanner:
     def rows(self, head: list[str], rows: Iterable[list[str]]) -> str | None:
         """Return the code of the first finding in rows of a table, except columns of numbers; `head` is row 1."""
         text = "\n".join([*head, text_of_rows(head, rows)])
-        return self._text(text, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", text), 0)
+        code = self._text(text, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", text), 0)
+        return code or self._number(text)
+
+    def _number(self, text: str) -> str | None:
+        """Return the code of a finding if a number among the cells of a table is one of the source."""
+        is_found = self._with_numbers and numbers.in_text(_ARRAY.sub(" ", text), self._identifiers)
+        return numbers.IN_FILE if is_found else None
 
     def _line(self, text: str) -> int:
         """Return the number of the first line with a finding, or 0 where the finding is not in one line."""
+
+        def find(line: str) -> str | None:
+            return self._text(line, MIN_WEIGHT) or self._encoded(line, 0) or self._number(line.replace(",", " "))
+
         lines = enumerate(text.splitlines(), 1)
-        return next((number for number, line in lines if self._text(line, MIN_WEIGHT) or self._encoded(line, 0)), 0)
+        return next((number for number, line in lines if find(line)), 0)
 
     def _text(self, text: str, min_weight: int) -> str | None:
         """Return the code of the first finding in a text, as it is or after its escapes are resolved."""
@@ -192,7 +222,7 @@ class Scanner:
             if len(word) >= _MIN_HASH and _HASH.match(word) and hash_of_digest(word) in self._identifiers:
                 return "hash_of_value"
             if word[0] in _NUMERIC and DIGITS.match(word):
-                if len(word) >= max(min_weight, MIN_DIGITS) and self._single(word):
+                if len(word) >= max(min_weight, MIN_DIGITS) and (self._single(word) or self._whole(word)):
                     return "value_in_file"
                 weights[index] = 0 if word.isdigit() else len(word)
                 continue
@@ -227,6 +257,11 @@ class Scanner:
             unseen = centre + 1
         return False
 
+    def _whole(self, word: str) -> bool:
+        """Whether the whole part of a number such as 20031117.0 is an identifier."""
+        whole, dot, _ = word.partition(".")
+        return bool(dot) and len(whole) >= MIN_DIGITS and self._single(whole)
+
     def _single(self, word: str) -> bool:
         return hash_of_words([word]) in self._identifiers
 
@@ -243,7 +278,7 @@ class Scanner:
                 wide += [data.decode("utf-16", "replace")] if data[:2] in _BYTE_ORDER_MARKS else []
                 code = self._texts(wide, min_weight, depth)
         if code is None and depth < MAX_DEPTH:
-            for part in _inflated(data):
+            for part in inflated(data):
                 if self._bytes(part, depth + 1, min_weight):
                     return "value_encoded"
         return code
@@ -387,81 +422,7 @@ def _from_base64(run: str, *, is_whole: bool) -> Iterator[bytes]:
 _STANDARD = str.maketrans("-_", "+/")
 
 
-# ---- compression
-
-
 def _is_special(data: bytes) -> bool:
     """Whether bytes cannot be searched together with others: compressed, or a text of two bytes per character."""
     is_wide = data[:2] in _BYTE_ORDER_MARKS or (b"\0" in data and _mostly_text(data))
-    return is_wide or bool(_ANY_MAGIC.search(data)) or _looks_like_blosc(data)
-
-
-def _looks_like_blosc(data: bytes) -> bool:
-    return 16 < len(data) <= MAX_INFLATED and data[0] == 2 and int.from_bytes(data[12:16], "little") == len(data)
-
-
-def _inflated(data: bytes) -> Iterator[bytes]:
-    """Yield the inflated content of compressed parts, at any offset; bytes that only look compressed yield nothing."""
-    for magic, inflate in _MAGICS if _ANY_MAGIC.search(data) else ():
-        start = data.find(magic)
-        tries = 0
-        while start >= 0 and tries < 64:
-            try:
-                part = inflate(data[start:])
-            except Exception:  # not compressed; messages of libraries may quote the bytes
-                part = b""
-            if part:
-                yield part
-            start = data.find(magic, start + 1)
-            tries += 1
-    if _looks_like_blosc(data):
-        try:
-            from numcodecs import blosc
-
-            if int.from_bytes(data[4:8], "little") <= MAX_INFLATED:
-                yield bytes(blosc.decompress(data))
-        except Exception:
-            return
-
-
-def _zlib(bits: int) -> Callable[[bytes], bytes]:
-    return lambda data: bytes(zlib.decompressobj(bits).decompress(data, MAX_INFLATED))
-
-
-def _zip(data: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = archive.namelist()
-        parts = [name.encode("utf-8", "replace") for name in names]
-        room = MAX_INFLATED
-        for name in names:
-            with archive.open(name) as member:
-                parts.append(member.read(room))
-                room -= len(parts[-1])
-    return b"\n".join(parts)
-
-
-def _zstd(data: bytes) -> bytes:
-    return bytes(_zstd_decoder()(data))
-
-
-@functools.cache
-def _zstd_decoder() -> Callable[[bytes], bytes]:
-    import imagecodecs
-
-    return lambda data: bytes(imagecodecs.zstd_decode(data, out=min(MAX_INFLATED, 256 * len(data) + 4096)))
-
-
-_MAGICS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
-    (b"\x1f\x8b\x08", _zlib(31)),
-    (b"\x78\x01", _zlib(15)),
-    (b"\x78\x5e", _zlib(15)),
-    (b"\x78\x9c", _zlib(15)),
-    (b"\x78\xda", _zlib(15)),
-    (b"\x28\xb5\x2f\xfd", _zstd),
-    (b"PK\x03\x04", _zip),
-    (b"BZh", lambda data: bz2.BZ2Decompressor().decompress(data, MAX_INFLATED)),
-    (b"\xfd7zXZ\0", lambda data: lzma.LZMADecompressor().decompress(data, MAX_INFLATED)),
-)
-
-
-_ANY_MAGIC = re.compile(b"|".join(re.escape(magic) for magic, _ in _MAGICS))
+    return is_wide or may_be_compressed(data)

@@ -39,7 +39,8 @@ class Finding:
 
     def __str__(self) -> str:
         line = f", line {self.leak.line}" if self.leak.line else ""
-        return f"{self.leak.code} in {self.place}{line}"
+        attribute = f", attribute {self.leak.attribute}" if self.leak.attribute else ""
+        return f"{self.leak.code} in {self.place}{line}{attribute}"
 
 
 RelativeEntry: TypeAlias = tuple[str, os.DirEntry[str]]  # path below some folder, and entry
@@ -108,7 +109,7 @@ class Search:
             else:
                 waiting.append(item)
         for rows in self._shared(waiting, processes):
-            findings += [Finding(place, Leak(code, line)) for place, code, line in rows]
+            findings += [Finding(place, Leak(*leak)) for place, *leak in rows]
         return sorted(findings, key=lambda finding: (finding.place, finding.leak.line))
 
     def _shared(self, waiting: Sequence[_File | _Series], processes: int) -> Iterator[list[list[Any]]]:
@@ -140,11 +141,11 @@ class Search:
                 self._cache.merge(answer[1])
 
     def _read(self, waiting: Iterable[_File | _Series]) -> list[list[Any]]:
-        """Return place, code and line of the findings in files and groups of series."""
+        """Return place, code, line and attribute of the findings in files and groups of series."""
         findings: list[Finding] = []
         for item in waiting:
             findings += self._read_file(item) if isinstance(item, _File) else self._read_group(item)
-        return [[finding.place, finding.leak.code, finding.leak.line] for finding in findings]
+        return [[found.place, found.leak.code, found.leak.line, found.leak.attribute] for found in findings]
 
     def _walk(self) -> Iterator[Finding | _File | _Series]:
         """Yield the findings in names, and the files and groups of series that are new or changed."""
@@ -223,7 +224,7 @@ class Search:
             if (
                 not self._skips_voxels
                 or entry.is_dir(follow_symlinks=False)
-                or not _is_payload(f"{_IMAGES}/{series}{path}")
+                or not _is_voxels(f"{_IMAGES}/{series}{path}")
             ):
                 yield path
 
@@ -236,7 +237,9 @@ class Search:
                 leak = search_parts(scanner, read(Path(path), not self._skips_voxels))
             elif name.endswith(".csv"):
                 leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place))
-            elif not _is_payload(file.place):
+            elif _SMALL_ARRAY.fullmatch(file.place):
+                leak = scanner.array(Path(path))
+            elif not _is_voxels(file.place):
                 leak = search_content(scanner, path, "record.json" if file.place.startswith(_RECORDS) else name)
             elif not self._skips_voxels:
                 leak = _search_pixels(scanner, path)
@@ -288,16 +291,18 @@ def _below(top: str) -> Iterator[RelativeEntry]:
                 waiting.append(path)
 
 
-def _is_payload(place: str) -> bool:
-    """Whether a file is a chunk or shard of an array: compressed voxels, which are verified against decoded pixels."""
-    return bool(_PAYLOAD.fullmatch(place))
+def _is_voxels(place: str) -> bool:
+    """Whether a file is a shard of an image: compressed voxels, which are verified against decoded pixels."""
+    return bool(_VOXELS.fullmatch(place))
 
 
 _IMAGES = "results/dataset/images.zarr"
 _SERIES = re.compile(r"[0-9a-f]{16}")
 _VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
-# Series, volume, array, and the index of the chunk; no other file of a Zarr store matches.
-_PAYLOAD = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/\w+/c(/\d+)*")
+# Series, volume, array (a level of the image has a number, a small array beside it a name), and the index of the chunk;
+# no other file of a Zarr store matches.
+_VOXELS = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/\d+/c(/\d+)*")
+_SMALL_ARRAY = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/[a-z_]+/c(/\d+)*")
 
 
 def _search_rows(scanner: Scanner, path: str, clean_blocks: frozenset[str]) -> tuple[Leak | None, list[str] | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS
+from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS, TIE_FINDING
 
 
 class GateClosed(UserError):
@@ -22,7 +22,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def findings(results: Results) -> Counter[str]:
-    """Return how often each finding occurs: outcomes, reason codes, verdicts such as `depth_fail`, labels."""
+    """Return how often each finding occurs: outcomes, reason codes, verdicts such as `depth_fail`, labels, ties."""
     counts: Counter[str] = Counter()
     reports = results.dataset / "reports"
     for row in _rows(reports / "outcomes.csv"):
@@ -34,7 +34,24 @@ def findings(results: Results) -> Counter[str]:
     if (reports / "labels.csv").exists():
         for row in _rows(reports / "labels.csv"):
             counts[row["finding"]] += int(row["series"]) if row["finding"] in (*LABEL_FINDINGS, FIXED_FINDING) else 0
+    counts[TIE_FINDING] = twins_across_splits(results.dataset / "volumes.csv")
     return counts
+
+
+def twins_across_splits(volumes: Path) -> int:
+    """Return how many pixel digests that several subjects have stand in more than one split.
+
+    Parameters
+    ----------
+    volumes : Path
+        `volumes.csv`; an empty cell is no split.
+    """
+    splits: dict[str, set[str]] = {}
+    with open(volumes, newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            if row["split"] and "same_pixels_elsewhere" in row["flags"].split():
+                splits.setdefault(row["pixel_digest"], set()).add(row["split"])
+    return sum(len(names) > 1 for names in splits.values())
 
 
 def check_gate(results: Results, allowed: Mapping[str, int]) -> dict[str, int]:

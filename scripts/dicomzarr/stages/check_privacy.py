@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dicomzarr.privacy import export_readers
 from dicomzarr.privacy.absent_hashes import AbsentHashes
-from dicomzarr.privacy.identifiers import IDENTIFIERS, identifiers_of, read_identifiers, words_of
+from dicomzarr.privacy.identifiers import IDENTIFIERS, hash_of_number, identifiers_of, read_identifiers, words_of
 from dicomzarr.privacy.plain_words import own_words, snakemake_words
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
@@ -84,7 +84,7 @@ def check_privacy(
     snakemakes = own | snakemake_words()
     scanners = {
         "dataset": Scanner(absent_hashes, own),
-        "snakemake": Scanner(absent_hashes, snakemakes, _allowed_paths(results, work)),
+        "snakemake": Scanner(absent_hashes, snakemakes, _allowed_paths(results, work), with_numbers=False),
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
     version = [code, level, f"{gathered:x}", *chosen]
@@ -197,6 +197,10 @@ def self_test(own: frozenset[str], results: Results) -> None:
                 raise PrivacyProblem(
                     f"the search for leaks does not find a planted value ({name}): please open an issue"
                 )
+        number = secrets.randbelow(9 * 10**14) + 10**14
+        planted = json.dumps({"attributes": {"dicomzarr": {"window": [float(number), 1.0]}}}).encode()
+        if Scanner(frozenset([hash_of_number(number)]), own).content(planted, "zarr.json") is None:
+            raise PrivacyProblem("the search for leaks does not find a planted value (number): please open an issue")
         if scanner.name(f"series-{value.decode()}.csv") is None:
             raise PrivacyProblem("the search for leaks does not find a planted value (name): please open an issue")
     finally:

@@ -15,3 +15,6 @@ VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
 
 
 EXPORT_FINDINGS = ("png_refused", "nifti_refused")
+
+
+TIE_FINDING = "twins_across_splits"  # equal pixels of several subjects, in more than one split

@@ -15,8 +15,9 @@ from typing import Final
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
 
-# Causes that a copy may have of its own: counters, and times of writing.
-OF_WRITING: Final = frozenset({"instance_number", "acquisition_number", "series_number", "content_time_s"})
+# Causes that a copy may have of its own: counters, and times of writing. Not Series Number: one series has one, so that
+# files of several are what somebody put side by side.
+OF_WRITING: Final = frozenset({"instance_number", "acquisition_number", "content_time_s"})
 # Cosines that differ by at most this are the same orientation.
 _ORIENTATION_TOLERANCE: Final = 2e-4
 _UNPLACED: Final = "instance number"
@@ -162,8 +163,8 @@ def _rounded(values: Sequence[float] | None) -> tuple[str, ...] | None:
 
 def _rank(frame: Frame) -> tuple[object, ...]:
     """Return the sort key of the files at a place: the first ones stay."""
-    counters = (frame.causes.get(key, float("inf")) for key in ("series_number", "acquisition_number"))
-    return (*counters, frame.causes.get("instance_number", float("inf")), frame.content, frame.source)
+    counters = (frame.causes.get(key, float("inf")) for key in ("acquisition_number", "instance_number"))
+    return (*counters, frame.content, frame.source)
 
 
 def _copies_at(places: Sequence[_Place], pixels: Callable[[int], Pixels | None]) -> tuple[str, list[int]]:

@@ -20,6 +20,7 @@ from dicomzarr.volumes.file_facts import of_all_frames, place_frames, place_from
 from dicomzarr.volumes.frame_attributes import Defects, FrameAttributes
 from dicomzarr.volumes.functional_groups import places_from_groups
 from dicomzarr.volumes.image_type import COMPONENTS, MOSAICS, kind_of_image
+from dicomzarr.volumes.implausible import without_implausible
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.mosaic import place_of_first_tile, read_mosaic
 
@@ -159,7 +160,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
             flags=flags,
             unreadable_numbers=unreadable,
         )
-        frames.append(frame)
+        frames.append(without_implausible(frame))
     return frames
 
 

@@ -6,6 +6,7 @@ An attribute is looked up in the frame's own item first, then in the shared item
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from dicomzarr.dicom.decimals import read_nonstandard
@@ -110,7 +111,8 @@ class _Groups:
     def own_item(self, sequence: str) -> Any:
         """Return the frame's own item of a functional group, or None."""
         if sequence not in self._items:
-            self._items[sequence] = None if self._own is None else first_of(self._own, sequence)
+            has_it = self._own is not None and _has(self._own, sequence)
+            self._items[sequence] = first_of(self._own, sequence) if has_it else None
         return self._items[sequence]
 
     def items(self, sequence: str) -> list[Any]:
@@ -119,7 +121,7 @@ class _Groups:
 
     def all_items(self, sequence: str) -> list[Any]:
         """Return all items of a functional group: the frame's own, else the shared ones."""
-        own = [] if self._own is None else items_of(self._own, sequence)
+        own = items_of(self._own, sequence) if self.own_item(sequence) is not None else []
         return own or self._shared.all_items(sequence)
 
     def value(self, sequence: str, keyword: str) -> Any:
@@ -166,7 +168,20 @@ class _Groups:
         return read
 
 
+@lru_cache(maxsize=256)
+def _tag_of(keyword: str) -> int:
+    from pydicom.datadict import tag_for_keyword
+
+    return tag_for_keyword(keyword) or 0
+
+
+def _has(item: Any, keyword: str) -> bool:
+    return _tag_of(keyword) in item.keys()  # noqa: SIM118 - `in` of a data set is slower
+
+
 def _value(item: Any, keyword: str) -> Any:
+    if not _has(item, keyword):
+        return None
     try:
         return item.get(keyword)
     except Exception:  # the value cannot be converted

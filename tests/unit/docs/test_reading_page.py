@@ -60,6 +60,18 @@ def test_the_table_of_volumes(voxels: np.ndarray) -> None:
     assert len(names["large"]) == 3 and names["subjects"].index.tolist() == ["train"]
 
 
+def test_sets_of_volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [
+        {"group": "a", "acquisition": {"b_value": 0.0}},
+        {"group": "a", "acquisition": {"b_value": 1000.0}, "affine_residual_mm": 0.04},
+        {},
+    ]
+    write(tmp_path / "results/dataset", [MadeUp("zyx", np.zeros((2, 3, 3), "<i2"), each) for each in parts])
+    monkeypatch.chdir(tmp_path)
+    names = run("Sets of volumes")
+    assert (names["numbers"], names["b_values"], names["residual"]) == ([0, 1], [0.0, 1000.0], 0.04)
+
+
 def test_load_images(voxels: np.ndarray) -> None:
     assert np.array_equal(run("The naive list")["images"][: SIZE[0]], voxels)
 

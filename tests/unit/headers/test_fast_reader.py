@@ -42,7 +42,10 @@ def _elements(depth: int) -> st.SearchStrategy[Element]:
         return plain
     items = st.lists(_data_sets(depth - 1, 3), max_size=2).map(tuple)
     # Sequences only under tags of VR SQ or of no known VR: undefined lengths elsewhere are ambiguous.
-    tags = st.one_of(st.sampled_from([0x00082112, 0x00283000, 0x52009229]), st.integers(0x00090010, 0x0009FFFF))
+    tags = st.one_of(
+        st.sampled_from([0x00082112, 0x00283000, 0x00409096, 0x00540016, 0x00540022, 0x52009229]),
+        st.integers(0x00090010, 0x0009FFFF),
+    )
     return st.one_of(plain, st.builds(Element, tags, st.just("SQ"), items, st.booleans(), st.none(), st.booleans()))
 
 

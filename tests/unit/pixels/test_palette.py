@@ -55,6 +55,7 @@ PLAIN, SEGMENTED = "{}PaletteColorLookupTableData", "Segmented{}PaletteColorLook
 def bits_and_entries(descriptor: list[int], name: str, data: bytes) -> tuple[int, list[int]]:
     table = read_palette(palette_of(descriptor, name, data))
     assert table["red"] == table["green"] == table["blue"]
+    assert table.get("declared_bits", table["bits"]) == descriptor[2]
     return table["bits"], table["red"]
 
 

@@ -253,6 +253,23 @@ def test_one_irreversible_component_or_tile_makes_a_stream_lossy() -> None:
     assert codestream.read_jpeg2000(tile).lossless is False
 
 
+@pytest.mark.parametrize("syntax", [".4.70", ".4.80"])
+def test_a_point_transform_makes_a_lossless_stream_lossy(syntax: str) -> None:
+    data = bytearray(SOF3(GREY) if syntax == ".4.70" else LS(GREY))
+    assert codestream.read_jpeg(bytes(data)).lossless is True
+    scan = data.index(b"\xff\xda")
+    data[scan + 9] |= 1  # the lower half of the last byte of the scan's header
+    assert codestream.read_jpeg(bytes(data)).lossless is False
+
+
+def test_near_of_any_scan_makes_jpeg_ls_lossy() -> None:
+    frame = b"\xff\xd8\xff\xf7\0\x11\x08\0\x04\0\x05\x03\x01\x11\0\x02\x11\0\x03\x11\0"
+    scans = [b"\xff\xda\0\x08\x01" + bytes([n, 0, 0, 0, 0]) + b"\x12\x34" for n in (1, 2, 3)]
+    assert codestream.read_jpeg(frame + b"".join(scans) + b"\xff\xd9").lossless is True
+    scans[2] = scans[2][:7] + b"\x02" + scans[2][8:]
+    assert codestream.read_jpeg(frame + b"".join(scans) + b"\xff\xd9").lossless is False
+
+
 # HTJ2K: a decoder that overflows --------------------------------------------------------------------------------------
 
 

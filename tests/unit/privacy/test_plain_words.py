@@ -16,6 +16,7 @@ from dicomzarr.privacy import plain_words
 from dicomzarr.privacy.identifiers import (
     DIGITS,
     MAX_WORDS,
+    MIN_DIGITS,
     MIN_WEIGHT,
     Gatherer,
     hash_of_digest,
@@ -24,7 +25,7 @@ from dicomzarr.privacy.identifiers import (
     weight_of,
     words_of,
 )
-from dicomzarr.privacy.scanner import _HASH, MIN_DIGITS, Scanner
+from dicomzarr.privacy.scanner import _HASH, Scanner
 from dicomzarr.system import digested_json
 
 

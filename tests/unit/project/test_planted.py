@@ -127,7 +127,7 @@ BUGS = [
     Bug(
         "the search for leaks takes all among the arrays for voxels",
         f"{CORE}/privacy/search.py",
-        "return bool(_PAYLOAD.fullmatch(place))",
+        "return bool(_VOXELS.fullmatch(place))",
         'return "images.zarr/" in place',
         "privacy/test_search.py::test_other_files_among_the_arrays_are_searched",
     ),

@@ -7,70 +7,16 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from frames_from_files import frames_of_header
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_enhanced import AXIAL, enhanced, group, header, item, position, read
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.sequence import Sequence
 
 from dicomzarr.dicom.header_values import FARTHEST_MM, date_time, number, numbers, vector
 from dicomzarr.volumes.file_facts import dose_positions
 from dicomzarr.volumes.frames import needs_header
-from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.stacking import lay_out
-
-AXIAL = [1, 0, 0, 0, 1, 0]
-
-
-def item(**values: Any) -> Dataset:
-    dataset = Dataset()
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
-def group(**sequences: Dataset) -> Dataset:
-    return item(**{keyword: Sequence([only]) for keyword, only in sequences.items()})
-
-
-def header(frames: int = 1, modality: str = "MR", sop: str = "1.2.840.10008.5.1.4.1.1.4.1", **more: Any) -> Dataset:
-    return item(
-        SOPClassUID=sop,
-        SOPInstanceUID="1.2.3",
-        SeriesInstanceUID="1.2",
-        Modality=modality,
-        Rows=4,
-        Columns=6,
-        BitsAllocated=16,
-        BitsStored=12,
-        PixelRepresentation=0,
-        SamplesPerPixel=1,
-        PhotometricInterpretation="MONOCHROME2",
-        NumberOfFrames=frames,
-        **more,
-    )
-
-
-def enhanced(count: int, each: Any, **more: Any) -> Dataset:
-    shared = group(
-        PlaneOrientationSequence=item(ImageOrientationPatient=AXIAL),
-        PixelMeasuresSequence=item(PixelSpacing=[0.5, 0.25], SliceThickness=2),
-    )
-    return header(
-        count,
-        SharedFunctionalGroupsSequence=Sequence([shared]),
-        PerFrameFunctionalGroupsSequence=Sequence([each(n) for n in range(count)]),
-        **more,
-    )
-
-
-def position(z: float) -> Dataset:
-    return item(ImagePositionPatient=[1, 2, z])
-
-
-def read(dataset: Dataset) -> list[Frame]:
-    return frames_of_header(dataset)
-
 
 # ---------------------------------------------------------------------------------------------------- single frames
 

@@ -72,8 +72,10 @@ def depth_row(volume: VolumeRecord, values: ReadBack) -> DepthRow:
     )
 
 
-# Flags of a volume that a person should check: the series is incomplete, or the place of its frames is uncertain.
-SIZE_WARNINGS = frozenset({"incomplete", "gap", "uneven_spacing", "incomplete_grid", "ambiguous_stack"})
+# Flags of a volume that a person should check: frames are missing, or their place is uncertain.
+SIZE_WARNINGS = frozenset(
+    {"incomplete", "gap", "uneven_spacing", "incomplete_grid", "ambiguous_stack", "contested_place", "surplus_frames"}
+)
 
 
 def size_row(volume: VolumeRecord, files_on_disk: Mapping[str, int]) -> SizeRow:

@@ -19,7 +19,7 @@ from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.records.series_record import GROUP
 from dicomzarr.source.inventory import NOT_FILES
-from dicomzarr.stages.consolidate_dataset import partitions
+from dicomzarr.stages.consolidate_dataset import partitions, ties
 from dicomzarr.stages.consolidate_dataset.partitions import file_row
 from dicomzarr.stages.consolidate_dataset.volume_rows import Joined
 from dicomzarr.system import csv_tables, files
@@ -145,7 +145,8 @@ def consolidate(
     totals: Counter[bytes] = Counter()
     try:
         volumes = itertools.chain.from_iterable(part.rows("volumes") for part in parts)
-        arrays = _write(outputs["volumes"], joined.columns, volumes)
+        tied = ties.tied_arrays([part.rows("digests") for part in parts])
+        arrays = _write(outputs["volumes"], joined.columns, ties.flagged(volumes, joined.columns, tied))
         others = heapq.merge(_not_files(inventory), _without_image(index))
         file_rows = _account(others, [part.rows("files") for part in parts], totals)
         entries = _write(outputs["files"], csv_tables.FILES, file_rows, private=True)

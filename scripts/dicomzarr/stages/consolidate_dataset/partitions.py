@@ -21,13 +21,14 @@ from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.check_record import CheckRecord
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.stages.consolidate_dataset import ties
 from dicomzarr.stages.consolidate_dataset.volume_rows import Joined, volume_line
 from dicomzarr.system import csv_tables, digested_json, files, flush, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 
 MAX_PARTITIONS = 256  # the number of pairs of hex digits; that many files can be open at once
-_PARTS = ("volumes", "files", "frames")
+_PARTS = ("volumes", "files", "frames", "digests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Partition:
     claims: Mapping[str, FileClaim]
 
     def part(self, part: str) -> Path:
-        """Return the path of its rows of ``volumes``, ``files`` or ``frames``."""
+        """Return the path of its rows of ``volumes``, ``files``, ``frames`` or ``digests``."""
         return self.folder / f"{self.name}.{part}"
 
     def rows(self, part: str) -> Iterator[bytes]:
@@ -229,6 +230,7 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
             parts["files"].append(file_row(file.path, file.outcome, file.reason, series_id))
             if file.reason == "burned_in_risk":
                 risks[file.risk] += 1
+        parts["digests"] += ties.digest_rows(record.volumes, checked.depth, record.subject_id)
         for volume in record.volumes:
             for frame in volume.frames:
                 path = record.files[frame.source].path
@@ -236,6 +238,7 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
             parts["volumes"].append(volume_line(record, volume, basis.joined).encode("utf-8", "surrogateescape"))
     parts["files"].sort()
     parts["frames"].sort()
+    parts["digests"].sort()
     shared = {path: b"".join(lines) for path, lines in provenance.items()}
     _publish(basis.results.dataset / "provenance", shared)
     claims = {

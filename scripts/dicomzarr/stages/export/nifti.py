@@ -57,7 +57,8 @@ def scaling_of(facts: Mapping[str, Any]) -> tuple[float, float]:
         If frames have different pairs, or the array has a Modality LUT.
     """
     if "rescale" in facts:
-        pairs = np.asarray(facts["rescale"], np.float64).reshape(-1, 2)
+        rows = [(np.nan, np.nan) if pair is None else pair for pair in facts["rescale"]]
+        pairs = np.asarray(rows, np.float64).reshape(-1, 2)  # NaN: the frame has none, others have
         if len(np.unique(pairs, axis=0)) > 1:
             raise Refused("rescale_per_frame")
         return float(pairs[0, 0]), float(pairs[0, 1])

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from dicomzarr.stages.extract_batch.series_files import SourceFile
 from dicomzarr.volumes import stacking
+from dicomzarr.volumes.as_stored import PROJECTIONS
 from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.image_type import kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
@@ -137,7 +138,7 @@ def _is_stack(volume: Volume) -> bool:
 def _is_slice(frame: Frame) -> bool:
     """Return whether a frame is a single image in patient space."""
     in_space = frame.position is not None and frame.orientation is not None
-    return in_space and frame.frames_in_file == 1 and frame.modality not in stacking.PROJECTIONS
+    return in_space and frame.frames_in_file == 1 and frame.modality not in PROJECTIONS
 
 
 def _resembles(frame: Frame, volume: Volume) -> bool:

@@ -254,10 +254,14 @@ def _read_header(handle: int, row: HeaderRow) -> Any:
     """Return the data set without pixels, for attributes that are not in the index; None if it cannot be read."""
     import pydicom
 
+    from dicomzarr.headers.pydicom_reader import read_past_item_ends
+
     try:
         with os.fdopen(os.dup(handle), "rb") as stream:
             stream.seek(0)
-            return pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+            header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+            read_past_item_ends(stream, header)
+            return header
     except MemoryError:
         raise
     except OSError as error:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.arrays.write_image import Decoded, write_image
 from dicomzarr.dicom import image_risks
+from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.photometric import known_photometric
 from dicomzarr.dicom.transfer_syntaxes import known_transfer_syntax
 from dicomzarr.pixels import reader as pixels
@@ -187,15 +188,18 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoding: _Decodin
         ("dose_grid_scaling", {facts.get("DoseGridScaling") for facts in headers}),
         ("dose_units", {allow_list.dose_units(facts.get("DoseUnits", "")) for facts in headers}),
     ):
-        if len(values) == 1 and None not in values:
+        if any(isinstance(value, (int, float)) and may_be_date(value) for value in values):
+            decoding.flags.add("implausible_number")
+        elif len(values) == 1 and None not in values:
             attributes[name] = values.pop()
     return attributes
 
 
 def _declared(files: Sequence[SourceFile], sources: Sequence[int], key: str, pick: Any) -> int | None:
-    """Return the smallest or largest (`pick`) value of an attribute; None if a file does not have it."""
+    """Return the smallest or largest (`pick`) value of an attribute; None if a file lacks it, or has a date there."""
     values = [files[i].row["facts"].get(key) for i in sources]
-    return None if any(value is None for value in values) else int(pick(values))
+    known = [value for value in values if isinstance(value, int) and not may_be_date(value)]
+    return int(pick(known)) if len(known) == len(values) else None
 
 
 def _flags(volume: Volume, files: Sequence[SourceFile], sources: Sequence[int]) -> set[str]:

@@ -28,7 +28,7 @@ from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_jso
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.stages.plan_batches.membership import Ids, Membership, membership
+from dicomzarr.stages.plan_batches.membership import Ids, Issuers, Membership, membership
 from dicomzarr.stages.plan_batches.vanished import STATE, labels_now, refuse_vanished
 from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
@@ -158,8 +158,8 @@ class _Survey:
 MembershipOf = Callable[[Ids], Membership | None]
 
 
-def _survey(index: Path, membership_of: MembershipOf) -> _Survey:
-    """Read the index once; return where the lines of each series are."""
+def _survey(index: Path, membership_of: MembershipOf, issuers: Issuers) -> _Survey:
+    """Read the index once; return where the lines of each series are, and note their issuers."""
     numbers, offset = array("Q"), 0
     hash_of_uid = functools.lru_cache(maxsize=1 << 12)(_hash)
     with open(index, "rb", buffering=1 << 20) as stream:
@@ -167,6 +167,7 @@ def _survey(index: Path, membership_of: MembershipOf) -> _Survey:
             file = _parse(line)
             member = membership_of(file.ids) if _belongs_to_a_series(file) else None
             if member is not None:
+                issuers.add(file.ids)
                 instance = _hash(file.instance) if file.instance else _NO_UID
                 uid = hash_of_uid(file.ids.series) if file.ids.series else _NO_UID
                 member_ids, place = hash(file.ids) & _ALL_BITS, (offset, len(line))
@@ -174,7 +175,33 @@ def _survey(index: Path, membership_of: MembershipOf) -> _Survey:
             offset += len(line)
     table = (np.frombuffer(numbers, np.uint64) if numbers else np.zeros(0, np.uint64)).reshape(-1, 8)
     series, instances, ids, offsets, lengths, sizes, work, uids = (table[:, column] for column in range(8))
+    series = _with_issuers(index, series, offsets, lengths, issuers, membership_of)
     return _Survey(series, instances, ids, offsets, lengths, sizes, work, _shared(uids, series))
+
+
+def _with_issuers(
+    index: Path,
+    series: NDArray[np.uint64],
+    offsets: NDArray[np.uint64],
+    lengths: NDArray[np.uint64],
+    issuers: Issuers,
+    membership_of: MembershipOf,
+) -> NDArray[np.uint64]:
+    """Return the series of each file, where files without an issuer belong to the one issuer of their series.
+
+    Only after the last file is it known what a series states; the files before are moved here.
+    """
+    moved = np.flatnonzero(np.isin(series, np.fromiter(issuers.series_without(), np.uint64)))
+    numbers, firsts, which = np.unique(series[moved], return_index=True, return_inverse=True)
+    with open(index, "rb") as stream:
+        for place, row in enumerate(moved[firsts].tolist()):
+            line = os.pread(stream.fileno(), int(lengths[row]), int(offsets[row]))
+            member = membership_of(issuers.completed(_parse(line).ids))
+            if member is not None:
+                numbers[place] = int(member.series_id, 16)
+    series = series.copy()
+    series[moved] = numbers[which]
+    return series
 
 
 def _shared(uids: NDArray[np.uint64], series: NDArray[np.uint64]) -> set[int]:
@@ -271,8 +298,13 @@ def plan_batches(
     UserError
         If a larger share is missing; nothing is written then.
     """
-    membership_of = functools.lru_cache(maxsize=1 << 16)(functools.partial(membership, pseudonyms=pseudonyms))
-    survey = _survey(index, membership_of)
+    as_stated = functools.lru_cache(maxsize=1 << 16)(functools.partial(membership, pseudonyms=pseudonyms))
+    issuers = Issuers(pseudonyms)
+    survey = _survey(index, as_stated, issuers)
+
+    def membership_of(ids: Ids) -> Membership | None:
+        return as_stated(issuers.completed(ids))
+
     if largest_drop < math.inf:
         series_now = {f"{series:016x}" for series in np.unique(survey.series).tolist()}
         refuse_vanished(results, index, series_now, functools.partial(_first_paths, survey, index), largest_drop)

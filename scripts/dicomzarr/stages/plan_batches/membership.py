@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
@@ -44,3 +46,40 @@ def membership(ids: Ids, pseudonyms: Pseudonyms) -> Membership | None:
     else:
         return None
     return Membership(subject, pseudonyms.study_id(ids.study) if ids.study else "", series, tuple(flags))
+
+
+class Issuers:
+    """The issuer that a series states for a patient; files of that series and patient without an issuer get it.
+
+    One patient with and without Issuer of Patient ID (0010,0021) within one Series Instance UID is one subject. Where
+    a series states two issuers for one Patient ID, files without an issuer could belong to either: they get none.
+    The order in which files are added makes no difference.
+    """
+
+    def __init__(self, pseudonyms: Pseudonyms) -> None:
+        self._stated: dict[
+            int, str
+        ] = {}  # id that the series has without an issuer; an empty text where two are stated
+        self._pseudonyms = pseudonyms
+        self._id_without = functools.lru_cache(maxsize=1 << 12)(self._compute_id_without)
+
+    def _compute_id_without(self, series: str, patient: str) -> int:
+        """Return the id that a series has without an issuer, as a number."""
+        return int(self._pseudonyms.series_id(self._pseudonyms.subject_id("", patient), series), 16)
+
+    def add(self, ids: Ids) -> None:
+        """Note what a file states; files without an issuer, a patient or a series state nothing."""
+        if ids.issuer and ids.patient and ids.series:
+            key = self._id_without(ids.series, ids.patient)
+            if self._stated.setdefault(key, ids.issuer) != ids.issuer:
+                self._stated[key] = ""
+
+    def completed(self, ids: Ids) -> Ids:
+        """Return the ids of a file, with the issuer of its series where the file states none."""
+        if not self._stated or ids.issuer or not (ids.patient and ids.series):
+            return ids
+        return ids._replace(issuer=self._stated.get(self._id_without(ids.series, ids.patient), ""))
+
+    def series_without(self) -> Iterator[int]:
+        """Yield the ids, as numbers, that series with one issuer have where a file states none."""
+        return (series for series, issuer in self._stated.items() if issuer)

@@ -92,6 +92,67 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
 )
 
 
+# Flags that a user should know of: flag, words after "1 array" and "N arrays", advice.
+_FLAGS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "incomplete",
+        "lacks frames that were not extracted",
+        "lack frames that were not extracted",
+        "reports/size.csv has the number of frames expected and written; the reasons of the files are below.",
+    ),
+    (
+        "series_incomplete",
+        "belongs to a series that lost other images",
+        "belong to series that lost other images",
+        "Images of their series were quarantined that would be arrays of their own. Their reasons are below.",
+    ),
+    (
+        "contested_place",
+        "has a place with several images",
+        "have a place with several images",
+        "Their pixels differ, and nothing in the headers distinguishes them. Inspect that slice first.",
+    ),
+    (
+        "incomplete_grid",
+        "is one part of a series that lacks slices",
+        "are parts of series that lack slices",
+        "Slices are missing at some times (or echoes, b-values …), so that each is an array of its own. "
+        "Ask the sender whether all was sent.",
+    ),
+    (
+        "surplus_frames",
+        "has a source with more frames than its header says",
+        "have a source with more frames than its header says",
+        "Whole frames follow in the pixel data that were not extracted. Ask the sender for the right number of frames.",
+    ),
+    (
+        "rescale_incomplete",
+        "has frames without a rescale",
+        "have frames without a rescale",
+        "Their pairs of slope and intercept are null: what their values mean is not known.",
+    ),
+    (
+        "unreadable_number",
+        "has a header with a number that cannot be read",
+        "have a header with a number that cannot be read",
+        "It counts as absent; the attribute unreadable_numbers of the array names it. Ask the sender to correct it.",
+    ),
+    (
+        "implausible_number",
+        "has a header with a number that cannot be true",
+        "have a header with a number that cannot be true",
+        "A counter or a clock has a value that it cannot have, and was not used. The order along t may rest on less.",
+    ),
+    (
+        "rounded_positions",
+        "has positions with few decimals",
+        "have positions with few decimals",
+        "The affine is fitted to all slices; affine_residual_mm is its largest distance from a written position.",
+    ),
+)
+_TIED = "same_pixels_elsewhere"
+
+
 def findings(tables: Tables, unreadable: Sequence[str] = ()) -> list[Finding]:
     """Return the findings of a dataset, failures first.
 
@@ -113,6 +174,11 @@ def findings(tables: Tables, unreadable: Sequence[str] = ()) -> list[Finding]:
             names = tuple(array.array for array in arrays[:MAX_NAMED])
             flags = tuple(flag_counts(arrays)[:MAX_FLAGS])
             found.append(Finding(level, title, advice, names, len(arrays) - len(names), flags))
+    for flag, singular, plural, advice in _FLAGS:
+        arrays = [array for array in tables.arrays if flag in array.flags]
+        if arrays:
+            found.append(_finding(arrays, singular, plural, advice))
+    found += _ties(tables)
     if tables.burned_in:
         number = sum(files for _, files in tables.burned_in)
         title = f"{count(number, 'file')} not extracted because text may be burned into the pixels"
@@ -127,6 +193,38 @@ def findings(tables: Tables, unreadable: Sequence[str] = ()) -> list[Finding]:
             remedy = f"What you can do: {reason.remedy}." if reason else "See private/files.csv for the paths."
             found.append(Finding("warn", f"{count(row.files, 'file')} quarantined: {meaning}", remedy))
     return sorted(found, key=lambda finding: finding.level != "fail")
+
+
+def _finding(arrays: Sequence[Array], singular: str, plural: str, advice: str) -> Finding:
+    """Return a warning on some arrays, which names the first of them."""
+    title = f"{count(len(arrays), 'array')} {singular if len(arrays) == 1 else plural}"
+    names = tuple(array.array for array in arrays[:MAX_NAMED])
+    return Finding("warn", title, advice, names, len(arrays) - len(names))
+
+
+def _ties(tables: Tables) -> list[Finding]:
+    """Return the finding of equal pixels under several subjects, if there are any."""
+    arrays = [array for array in tables.arrays if _TIED in array.flags]
+    if not arrays:
+        return []
+    splits: dict[str, set[str]] = {}
+    for array in arrays:
+        splits.setdefault(array.pixel_digest, set()).update({array.split} - {""})
+    across = sum(len(names) > 1 for names in splits.values())
+    advice = (
+        "One patient may have two identifiers, or an image may be filed under the wrong one; arrays with equal "
+        "pixel_digest in volumes.csv belong together. "
+    )
+    if across:
+        advice += (
+            f"{count(across, 'image')} of them {'stands' if across == 1 else 'stand'} in more than one split: name one "
+            "split for all of these patients under splits.fixed."
+        )
+    return [
+        _finding(
+            arrays, "has the pixels of another subject's array", "have the pixels of another subject's array", advice
+        )
+    ]
 
 
 def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:

@@ -71,6 +71,7 @@ class Array:
     source_bytes: int
     stored_bytes: int
     flags: tuple[str, ...]
+    pixel_digest: str  # only of arrays whose pixels occur under another subject
     labels: tuple[tuple[str, str], ...]
     depth: Depth | None
     size: Size | None
@@ -236,6 +237,7 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
                 source_bytes=_whole(row["source_bytes"]) or 0,
                 stored_bytes=_whole(row["stored_bytes"]) or 0,
                 flags=interned(tuple(sorted(flags))),
+                pixel_digest=row["pixel_digest"] if "same_pixels_elsewhere" in flags else "",
                 labels=interned(
                     tuple((key[6:], value) for key, value in sorted(row.items()) if key.startswith("label_"))
                 ),

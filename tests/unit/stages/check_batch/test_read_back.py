@@ -99,3 +99,20 @@ def test_infinity_is_written_as_text() -> None:
     volume = made_up_records.volume(dtype="<f4", bits_allocated=32, bits_stored=32, declared_max=None)
     row = verdicts.depth_row(volume, read_back.ReadBack(True, -1.0, float("inf"), float("-inf"), 2.0))
     assert (row.observed_min, row.observed_max, row.unpadded_min) == (-1.0, "inf", "-inf")
+
+
+@pytest.mark.parametrize(
+    ("flags", "verdict"),
+    [
+        (("surplus_frames",), "warn"),
+        (("contested_place", "gantry_tilt"), "warn"),
+        (("incomplete",), "warn"),
+        (("surplus_bytes",), "pass"),
+        (("series_incomplete", "rounded_positions"), "pass"),
+        ((), "pass"),
+    ],
+)
+def test_flags_that_leave_frames_missing_or_uncertain_are_warnings(flags: tuple[str, ...], verdict: str) -> None:
+    volume = made_up_records.volume(flags=flags)
+    row = verdicts.size_row(volume, {path: claim.size for path, claim in volume.files.items()})
+    assert row.verdict == verdict and set(row.flags.split()) == set(flags) & verdicts.SIZE_WARNINGS

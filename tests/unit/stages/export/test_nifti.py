@@ -108,3 +108,9 @@ def test_every_type_of_the_dataset_is_kept(dtype: str) -> None:
 def test_colours_are_voxels_of_three_bytes() -> None:
     result = header(axes="czyx", dtype="|u1")
     assert int(result["datatype"]) == 128 and result.get_data_shape() == (7, 5, 4)
+
+
+def test_an_array_in_which_frames_lack_a_rescale_is_refused() -> None:
+    for pairs in ([[1.0, -1024.0], None], [None, [1.0, -1024.0]], np.array([[1.0, -1024.0], [np.nan, np.nan]])):
+        with pytest.raises(Refused, match="rescale_per_frame"):
+            header(axes="tzyx", rescale=pairs)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from hypothesis import strategies as st
 from made_up_pixels import DICOM, encapsulate
 from pydicom.dataset import Dataset
 from reference_cases import rle
+
+from dicomzarr.stages.extract_batch import series
+from dicomzarr.stages.extract_batch.series_files import Roots, SourceFile
 
 Break = Callable[[Path, int], None]
 
@@ -181,6 +186,24 @@ def test_a_lost_radiograph_does_not_make_another_one_incomplete(tmp_path: Path) 
 def test_a_series_that_lost_nothing_is_not_flagged(tmp_path: Path) -> None:
     volume = extract_folder(stack(tmp_path / "source")).volume
     assert volume.flags == () and volume.frames_expected == 6
+
+
+def test_numbers_that_cannot_be_read_are_named_by_the_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interpret(index: int, file: SourceFile, roots: Roots) -> None:
+        interpret_file(index, file, roots)
+        keywords = {"01.dcm": ("SliceThickness",), "03.dcm": ("EchoTime", "SliceThickness")}.get(file.row["path"], ())
+        file.frames = [replace(frame, unreadable_numbers=keywords) for frame in file.frames]
+
+    interpret_file = series.interpret
+    assert "unreadable_numbers" not in facts_of(extract_folder(stack(tmp_path / "source")))
+    monkeypatch.setattr(series, "interpret", interpret)
+    facts = facts_of(extract_folder(tmp_path / "source"))
+    assert facts["unreadable_numbers"] == ["EchoTime", "SliceThickness"]
+
+
+def facts_of(extracted: Extracted) -> dict[str, Any]:
+    (group,) = extracted.store.glob("*/zarr.json")
+    return json.loads(group.read_text())["attributes"]["dicomzarr"]
 
 
 FATES = ["good", "good", "uid copy", "content copy", "cut twin", *(spoil.__name__ for spoil in BREAKS)]

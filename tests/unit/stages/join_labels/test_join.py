@@ -357,6 +357,7 @@ def test_each_finding_can_be_gated(results: Results, tmp_path: Path, name: str) 
     (results.root / "r.csv").rename(reports / "labels.csv")
     for table in ("outcomes", "depth", "size"):
         (reports / f"{table}.csv").write_text("outcome,reason,files,verdict\n")
+    (results.dataset / "volumes.csv").write_text("array,split,pixel_digest,flags\n")
     settings._check_gate({name: 0})
     assert check_gate.check_gate(results, {name: 1}) == {name: 1}
     with pytest.raises(check_gate.GateClosed, match=f"gate.{name}: found 1, allowed 0"):

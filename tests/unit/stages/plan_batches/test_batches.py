@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,71 @@ def test_patients_who_share_a_series_uid_are_separated(tmp_path: Path) -> None:
     assert sorted((entry["flags"], len(entry["files"])) for entry in series.values()) == [
         ([], 1), (["shared_series_uid"], 1), (["shared_series_uid"], 1),
     ]  # fmt: skip
+
+
+def subject(issuer: str, patient: str) -> str:
+    return KEY.subject_id(issuer, patient)
+
+
+# Issuer, Patient ID and Series Instance UID of files a, b, c ..., and the series of each: issuer and Patient ID of its
+# subject, and its files.
+MIXED_ISSUERS: dict[str, tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]] = {
+    "with and without": ([("", "p", "1.1"), ("H", "p", "1.1"), ("", "p", "1.1")], [("H", "p", "abc")]),
+    "one issuer, several series": (
+        [("", "p", "1.1"), ("H", "p", "1.1"), ("", "p", "1.2"), ("", "p", "1.2")],
+        [("H", "p", "ab"), ("", "p", "cd")],
+    ),
+    "two issuers": ([("G", "p", "1.1"), ("H", "p", "1.1")], [("G", "p", "a"), ("H", "p", "b")]),
+    "two issuers and none": (
+        [("", "p", "1.1"), ("G", "p", "1.1"), ("H", "p", "1.1")],
+        [("", "p", "a"), ("G", "p", "b"), ("H", "p", "c")],
+    ),
+    "two patients": (
+        [("", "p", "1.1"), ("H", "p", "1.1"), ("", "q", "1.1"), ("", "q", "1.1")],
+        [("H", "p", "ab"), ("", "q", "cd")],
+    ),
+    "two patients of two issuers": (
+        [("", "p", "1.1"), ("", "q", "1.1"), ("G", "q", "1.1"), ("H", "p", "1.1")],
+        [("H", "p", "ad"), ("G", "q", "bc")],
+    ),
+    "no patient": ([("H", "", "1.1"), ("H", "p", "1.1"), ("", "p", "1.1")], [("H", "", "a"), ("H", "p", "bc")]),
+}
+
+
+@pytest.mark.parametrize("case", MIXED_ISSUERS)
+def test_one_patient_with_and_without_an_issuer_in_a_series_is_one_subject(tmp_path: Path, case: str) -> None:
+    files, expected = MIXED_ISSUERS[case]
+    for number, order in enumerate(itertools.permutations(range(len(files)))):  # of the paths: no order matters
+        (tmp_path / str(number)).mkdir()
+        paths = {file: "abcd"[place] for place, file in enumerate(order)}
+        rows = [
+            row(paths[file], series, f"2.{file}", patient, **({"IssuerOfPatientID": issuer} if issuer else {}))
+            for file, (issuer, patient, series) in enumerate(files)
+        ]
+        planned = plan(tmp_path / str(number), rows)
+        found = {
+            (entry["subject_id"], frozenset(file["path"] for file in entry["files"])) for entry in planned.values()
+        }
+        assert found == {
+            (subject(issuer, patient), frozenset(paths["abcd".index(letter)] for letter in letters))
+            for issuer, patient, letters in expected
+        }
+        for series_id, entry in planned.items():
+            facts = entry["files"][0]["facts"]
+            assert series_id == KEY.series_id(entry["subject_id"], facts["SeriesInstanceUID"])
+            subjects = {(s, p) for s, p, letters in expected if files["abcd".index(letters[0])][2] == "1.1"}
+            is_shared = facts["SeriesInstanceUID"] == "1.1" and len(subjects) > 1
+            assert entry["flags"] == (["shared_series_uid"] if is_shared else [])
+
+
+def test_files_without_an_issuer_move_when_a_file_with_one_arrives(tmp_path: Path) -> None:
+    rows = [row(f"{n}.dcm", f"1.{n % 3}", f"2.{n}") for n in range(9)]
+    before = plan(tmp_path, rows, series_each=1)
+    after = plan(tmp_path, [*rows, row("late.dcm", "1.1", "2.99", IssuerOfPatientID="H")], series_each=1)
+    old, new = KEY.series_id(subject("", "p"), "1.1"), KEY.series_id(subject("H", "p"), "1.1")
+    assert before.keys() - after.keys() == {old} and after.keys() - before.keys() == {new}
+    assert [file["path"] for file in after[new]["files"]] == ["1.dcm", "4.dcm", "7.dcm", "late.dcm"]
+    assert plan(tmp_path, rows, series_each=1) == before
 
 
 def test_files_of_other_series_with_the_same_instance_uid_are_listed(tmp_path: Path) -> None:

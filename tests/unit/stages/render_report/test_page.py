@@ -254,6 +254,50 @@ def test_findings_have_advice(dataset: Path) -> None:
     assert all(item.advice for item in found)
 
 
+FLAGS_WITH_ADVICE = [
+    "incomplete",
+    "series_incomplete",
+    "contested_place",
+    "incomplete_grid",
+    "surplus_frames",
+    "rescale_incomplete",
+    "unreadable_number",
+    "implausible_number",
+    "rounded_positions",
+]
+
+
+@pytest.mark.parametrize("flag", FLAGS_WITH_ADVICE)
+def test_a_flag_that_a_user_should_know_of_is_a_finding(tmp_path: Path, flag: str) -> None:
+    arrays = [replace(array, flags=f"face_risk {flag}") for array in some_arrays()[:2]] + some_arrays()[2:3]
+    folder = write_dataset(tmp_path / "d", arrays, [("extracted", "", 5)])
+    (found,) = findings(read_tables(folder))
+    assert found.level == "warn" and found.title.startswith("2 arrays ") and found.advice.endswith(".")
+    assert found.arrays == tuple(sorted(array.array for array in arrays[:2])) and found.flags == ()
+    assert found.title in html.unescape(plain(render(folder)))
+    one = write_dataset(tmp_path / "one", arrays[1:], [("extracted", "", 5)])
+    (found,) = findings(read_tables(one))
+    assert found.title.startswith("1 array ") and " have " not in found.title
+
+
+def test_equal_pixels_of_several_subjects_are_a_finding_that_counts_splits(tmp_path: Path) -> None:
+    def found(*splits: str) -> tuple[str, str]:
+        arrays = [
+            replace(array, flags="same_pixels_elsewhere", split=split)
+            for array, split in zip(some_arrays(), splits, strict=False)
+        ]
+        folder = write_dataset(tmp_path / "-".join(splits), arrays, [("extracted", "", 5)])
+        (finding,) = findings(read_tables(folder))
+        assert not {array.subject for array in arrays} & set(f"{finding.title} {finding.advice}".split())
+        return finding.title, finding.advice
+
+    title, advice = found("train", "test", "train")
+    assert title == "3 arrays have the pixels of another subject's array"
+    assert "1 image of them stands in more than one split" in advice
+    assert "more than one split" not in found("train", "train")[1]
+    assert "more than one split" not in found("", "train")[1]  # no split is none of the splits
+
+
 def test_an_array_without_a_check_fails(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 1)])
     report = folder / "reports" / "size.csv"

@@ -1,0 +1,69 @@
+"""Numbers of a frame that it cannot have: a date in place of a quantity, or a window far outside its values.
+
+Counters and clocks (Instance Number, Acquisition Time ...) sort frames and are never written as they are, so they stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from dicomzarr.dicom.dates_in_numbers import any_date, may_be_date
+from dicomzarr.volumes.model import Frame
+
+FLAG: Final = "implausible_number"
+_LARGE: Final = 1e7  # smaller numbers have fewer than eight digits: they are neither dates nor long ids
+_TIMES: Final = 4  # how far a number may be beyond the values that it is about
+# Causes that are quantities, not counters or clocks.
+_QUANTITIES: Final = ("_ms", "_mm", "_percent", "b_value")
+
+
+def without_implausible(frame: Frame) -> Frame:
+    """Return a frame without numbers that may be dates or other ids, flagged `implausible_number` if it had one.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    Frame
+        The same frame if there is no such number.
+
+    Notes
+    -----
+    A number of less than eight digits is always kept. A window is dropped if it reads as a date, or lies beyond four
+    times the largest rescaled value; a rescale if it reads as a date, if its slope has eight digits, or if its
+    intercept lies beyond four times the largest stored value. A legitimate window of 32-bit data may read as a date:
+    the window is a hint for display, and one whole number in 27 of that size does.
+    """
+    largest = float(1 << frame.bits_stored) if frame.dtype[1] in "iu" else float("inf")
+    changes: dict[str, Any] = {}
+    rescale = frame.rescale
+    if rescale is not None and (any_date(rescale) or abs(rescale[0]) >= _LARGE or _is_beyond(rescale[1], largest)):
+        changes["rescale"] = rescale = None
+    if frame.window:
+        slope, intercept = rescale or (1.0, 0.0)
+        limit = abs(slope) * largest + abs(intercept)
+        window = tuple(w for w in frame.window if not any_date(w) and not any(_is_beyond(n, limit) for n in w))
+        if len(window) < len(frame.window):
+            changes["window"] = window
+    if frame.real_world is not None and any_date(frame.real_world):
+        changes["real_world"] = None
+    for name, values in (("causes", frame.causes), ("constants", frame.constants)):
+        dates = _dates(values, all_names=name == "constants")
+        if dates:
+            changes[name] = {key: value for key, value in values.items() if key not in dates}
+    if not changes:
+        return frame
+    return replace(frame, **changes, flags=tuple(sorted({*frame.flags, FLAG})))
+
+
+def _is_beyond(number: float, largest: float) -> bool:
+    return abs(number) >= _LARGE and abs(number) > _TIMES * largest
+
+
+def _dates(values: Mapping[str, float], *, all_names: bool) -> set[str]:
+    """Return the names of the quantities that read as a date."""
+    return {name for name, value in values.items() if may_be_date(value) and (all_names or name.endswith(_QUANTITIES))}

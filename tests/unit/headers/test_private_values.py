@@ -1,0 +1,131 @@
+"""Diffusion from private elements: by creator, in any block."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from headers_of_bytes import both, read_texts
+from made_up_headers import BIG, EXPLICIT, IMPLICIT, Element, file, image, text
+
+from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.headers.attribute_table import PRIVATE_TAGS
+from dicomzarr.headers.attributes import TEXTS
+
+PHILIPS, PHILIPS_MR, UIH = "Philips Imaging DD 001", "Philips MR Imaging DD 001", "Image Private Header"
+
+
+def mr(*private: Element, syntax: str = EXPLICIT, maker: str = "", modality: str = "MR") -> ImageFacts:
+    elements = image(syntax, Modality=text(0x00080060, "CS", modality), Maker=text(0x00080070, "LO", maker))
+    answer = both(file(sorted([*elements, *private], key=lambda element: element.tag), syntax))
+    assert answer.outcome == "image"
+    return answer.facts
+
+
+def creator(group: int, block: int, name: str) -> Element:
+    return text(group << 16 | block, "LO", name)
+
+
+def reals(group: int, block: int, element: int, *values: float, syntax: str = EXPLICIT, vr: str = "FL") -> Element:
+    order = ">" if syntax == BIG else "<"
+    code = {"FL": "f", "FD": "d"}[vr]
+    return Element(group << 16 | block << 8 | element, vr, struct.pack(f"{order}{len(values)}{code}", *values))
+
+
+def philips(
+    b: float, direction: tuple[float, ...] = (), word: str = "", block: int = 0x10, **more: Any
+) -> list[Element]:
+    elements = [creator(0x2001, block, PHILIPS), reals(0x2001, block, 0x03, b, **more)]
+    if word:
+        elements.append(text(0x20010004 | block << 8, "CS", word))
+    if direction:
+        elements.append(creator(0x2005, block, PHILIPS_MR))
+        elements += [reals(0x2005, block, 0xB0 + n, value, **more) for n, value in enumerate(direction)]
+    return elements
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize("block", [0x10, 0x14, 0x1F])
+def test_philips_by_creator_in_any_block(syntax: str, block: int) -> None:
+    facts = mr(*philips(800.0, (0.5, -0.5, 0.25), "O", block, syntax=syntax), syntax=syntax)
+    assert facts["DiffusionBValue"] == 800
+    assert facts["DiffusionGradientOrientation"] == [0.5, -0.5, 0.25]
+    assert "creator" not in str(facts) and "philips" not in str(facts)
+
+
+def test_an_isotropic_image_of_philips_has_no_direction() -> None:
+    facts = mr(*philips(1000.0, (0.0, 0.0, 1.0), "I"))
+    assert facts["DiffusionBValue"] == 1000
+    assert facts["DiffusionDirectionality"] == "ISOTROPIC"
+    assert "DiffusionGradientOrientation" not in facts
+
+
+def test_an_image_without_diffusion_has_no_direction() -> None:
+    facts = mr(*philips(0.0, (0.0, 0.0, 0.0)))
+    assert facts["DiffusionBValue"] == 0
+    assert "DiffusionGradientOrientation" not in facts
+
+
+@pytest.mark.parametrize("name", ["Philips MR Imaging DD 005", "SOMEBODY ELSE", PHILIPS.upper()])
+def test_a_creator_of_another_name_rules_the_element_out(name: str) -> None:
+    elements = [creator(0x2001, 0x10, name), reals(0x2001, 0x10, 0x03, 500.0)]
+    assert "DiffusionBValue" not in mr(*elements, maker="Philips Medical Systems")
+
+
+@pytest.mark.parametrize(("maker", "expected"), [("Philips Medical Systems", 500.0), ("SIEMENS", None), ("", None)])
+def test_without_a_creator_the_manufacturer_decides(maker: str, expected: float | None) -> None:
+    assert mr(reals(0x2001, 0x10, 0x03, 500.0), maker=maker).get("DiffusionBValue") == expected
+    assert "DiffusionBValue" not in mr(reals(0x2001, 0x11, 0x03, 500.0), maker=maker)
+
+
+def test_the_standard_element_comes_first() -> None:
+    standard = Element(0x00189087, "FD", struct.pack("<d", 700.0))
+    assert mr(standard, *philips(0.0))["DiffusionBValue"] == 700
+
+
+def test_siemens_ge_and_united_imaging() -> None:
+    facts = mr(
+        creator(0x0019, 0x11, "SIEMENS MR HEADER"),
+        text(0x0019110C, "IS", "1000"),
+        reals(0x0019, 0x11, 0x0E, 0.6, 0.0, -0.8, vr="FD"),
+    )
+    assert (facts["DiffusionBValue"], facts["DiffusionGradientOrientation"]) == (1000, [0.6, 0.0, -0.8])
+    facts = mr(
+        creator(0x0065, 0x10, UIH),
+        reals(0x0065, 0x10, 0x09, 600.0, vr="FD"),
+        reals(0x0065, 0x10, 0x37, 0.0, 1.0, 0.0, vr="FD"),
+    )
+    assert (facts["DiffusionBValue"], facts["DiffusionGradientOrientation"]) == (600, [0.0, 1.0, 0.0])
+    facts = mr(
+        creator(0x0043, 0x10, "GEMS_PARM_01"),
+        text(0x00431039, "IS", "1000000700\\8\\0\\0"),
+        creator(0x0019, 0x10, "GEMS_ACQU_01"),
+        *(text(0x001910BB + n, "DS", value) for n, value in enumerate(("0.5", "-0.5", "0.7"))),
+    )
+    # GE writes the direction in the frame of the image: not the same as Diffusion Gradient Orientation.
+    assert (facts["DiffusionBValue"], facts["direction_of_image"]) == (700, [0.5, -0.5, 0.7])
+    assert "DiffusionGradientOrientation" not in facts
+
+
+def test_other_modalities_have_no_b_value() -> None:
+    assert "DiffusionBValue" not in mr(*philips(500.0), modality="CT")
+
+
+def test_unusable_private_numbers_are_named() -> None:
+    facts = mr(creator(0x0019, 0x10, "SIEMENS MR HEADER"), text(0x0019100C, "IS", "many"))
+    assert facts["unreadable_numbers"] == ["DiffusionBValue"]
+    facts = mr(*philips(20031117.0))
+    assert facts["implausible_numbers"] == ["DiffusionBValue"]
+    assert "DiffusionBValue" not in facts
+
+
+def test_texts_of_private_blocks_reach_the_privacy_search() -> None:
+    assert PRIVATE_TAGS <= TEXTS
+    hidden = text(0x20011103, "LO", "CANARY^NAME")
+    for syntax in (EXPLICIT, IMPLICIT):
+        texts = read_texts(file(sorted([*image(syntax), hidden], key=lambda element: element.tag), syntax))
+        assert any(b"CANARY" in value for _, value in texts)
+    number = reals(0x2001, 0x10, 0x03, 500.0)
+    texts = read_texts(file(sorted([*image(), number], key=lambda element: element.tag)))
+    assert not any(vr == "FL" for vr, _ in texts)
