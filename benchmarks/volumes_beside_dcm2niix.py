@@ -144,7 +144,12 @@ def compare(reference: Side, ours: Side, reasons: dict[str, Counter[str]]) -> li
             whole_in[verdict.arrays[0]].append(verdict.name)
     for verdict in verdicts:
         if verdict.place == "whole":
-            verdict.joined_with = [name for name in whole_in[verdict.arrays[0]] if name != verdict.name]
+            content = set(reference.volumes[verdict.name].values())
+            verdict.joined_with = [
+                name
+                for name in whole_in[verdict.arrays[0]]
+                if name != verdict.name and set(reference.volumes[name].values()) != content  # the same files twice
+            ]
             verdict.along = " ".join(ours.facts[verdict.arrays[0]].get("t_axis", {}).get("means", ()))
     return verdicts
 
