@@ -144,7 +144,12 @@ def compare(reference: Side, ours: Side, reasons: dict[str, Counter[str]]) -> li
             whole_in[verdict.arrays[0]].append(verdict.name)
     for verdict in verdicts:
         if verdict.place == "whole":
-            verdict.joined_with = [name for name in whole_in[verdict.arrays[0]] if name != verdict.name]
+            content = set(reference.volumes[verdict.name].values())
+            verdict.joined_with = [
+                name
+                for name in whole_in[verdict.arrays[0]]
+                if name != verdict.name and set(reference.volumes[name].values()) != content  # the same files twice
+            ]
             verdict.along = " ".join(ours.facts[verdict.arrays[0]].get("t_axis", {}).get("means", ()))
     return verdicts
 
@@ -243,6 +248,8 @@ def summary(verdicts: list[Verdict]) -> list[int | str]:
     return cells
 
 
+BEGIN = "<!-- volumes beside dcm2niix: made by benchmarks/volumes_beside_dcm2niix.py -->"
+END = "<!-- end of volumes beside dcm2niix -->"
 HEAD = (
     "set",
     "reference",
@@ -305,6 +312,7 @@ def main() -> int:
     parser.add_argument("results", type=Path)
     parser.add_argument("reference", type=Path, nargs="?")
     parser.add_argument("--sets", action="store_true", help="each argument is a folder of sets")
+    parser.add_argument("--page", type=Path, help="also write the table into this page, between its two markers")
     parser.add_argument("--details", action="store_true", help="also list the volumes that differ")
     arguments = parser.parse_args()
     names = sorted(p.name for p in arguments.results.iterdir() if (p / "dataset").is_dir()) if arguments.sets else [""]
@@ -319,10 +327,14 @@ def main() -> int:
         details += [f"- {name}: {line}" if name else f"- {line}" for line in map(describe, verdicts) if line]
     if len(lines) > 1:
         lines.append(["all", *summary(everything)])
-    for line in [HEAD, ("---",) * len(HEAD), *lines]:
-        print("| " + " | ".join(map(str, line)) + " |")
+    table = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in [HEAD, ("---",) * len(HEAD), *lines])
+    print(table)
     if arguments.details:
         print("", *details, sep="\n")
+    if arguments.page:
+        page = arguments.page.read_text(encoding="utf-8")
+        before, rest = page.split(BEGIN)
+        arguments.page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
     return 0
 
 

@@ -20,6 +20,8 @@ from dicomzarr.volumes.model import Frame
 OF_WRITING: Final = frozenset({"instance_number", "acquisition_number", "content_time_s"})
 # Cosines that differ by at most this are the same orientation.
 _ORIENTATION_TOLERANCE: Final = 2e-4
+# So many equal times with counters of their own are a repetition; nobody exports a stack so often into one series.
+FEWEST_TIMES: Final = 3
 _UNPLACED: Final = "instance number"
 
 
@@ -37,6 +39,7 @@ class _Place:
 
     files: list[int]
     is_known: bool
+    instance_numbers: tuple[float | None, ...] = ()
 
     def by_content(self, pixels: Callable[[int], Pixels | None]) -> dict[str, list[int]]:
         contents: dict[str, list[int]] = {}
@@ -60,6 +63,8 @@ def copies(
     - *N* is 1: not repeated. Files with equal pixels at a place are copies.
     - *N* is larger, and at a place with *N* files all pixels differ: a repetition. A place keeps *N* files at least.
     - *N* is larger, and every place has one content alone, not each of them constant: the stack was exported *N* times.
+      But three times or more that are counted through without an equal instance number are a repetition: test sets
+      and masks have such times, and to lose them would be worse than to keep them.
     - *N* is larger, and each content that is not constant occurs equally often, *m* times: a repetition was exported
       *m* times. A place keeps its share of the files.
     - Every content is constant: copies only if other files of the series are not repeated, or are copies, and none is
@@ -112,7 +117,10 @@ def _comparable(
     for (is_known, _), group in groups.items():
         ordered = (sorted(members, key=lambda file: _rank(files[file][0])) for members in group.values())
         in_order = sorted(ordered, key=lambda members: _rank(files[members[0]][0]))
-        yield [_Place(members, is_known) for members in in_order]
+        yield [
+            _Place(members, is_known, tuple(_instance_number(files[file][0]) for file in members))
+            for members in in_order
+        ]
 
 
 def _may_be_equal(members: Sequence[int], files: Mapping[int, Sequence[Frame]]) -> bool:
@@ -139,6 +147,10 @@ def _places(files: Mapping[int, Sequence[Frame]]) -> Iterator[tuple[int, tuple[H
             yield file, tuple((frame.position, frame.orientation) for frame in frames)
         elif "instance_number" in frames[0].causes:
             yield file, (_UNPLACED, frames[0].causes["instance_number"], len(frames))
+
+
+def _instance_number(frame: Frame) -> float | None:
+    return frame.causes.get("instance_number")
 
 
 def _causes(frame: Frame) -> frozenset[tuple[str, float]]:
@@ -195,7 +207,7 @@ def _copies_at(places: Sequence[_Place], pixels: Callable[[int], Pixels | None])
     if not telling:
         return ("constant", each_alone) if one_content else ("repeated", [])
     if one_content:
-        return "copied", each_alone
+        return ("repeated", []) if usual >= FEWEST_TIMES and _are_counted_through(places) else ("copied", each_alone)
     times = len(telling[0])
     if times == 1 or any(len(members) != times for members in telling):
         return "repeated", []
@@ -203,6 +215,12 @@ def _copies_at(places: Sequence[_Place], pixels: Callable[[int], Pixels | None])
     shares = [-(-sum(map(len, by_content.values())) // times) for by_content in contents]
     pairs = zip(contents, shares, strict=True)
     return "repeated", [copy for by_content, share in pairs for copy in _surplus(by_content, share)]
+
+
+def _are_counted_through(places: Sequence[_Place]) -> bool:
+    """Return whether every file has an Instance Number (0020,0013) of its own."""
+    numbers = [number for place in places for number in place.instance_numbers]
+    return None not in numbers and len(set(numbers)) == len(numbers)
 
 
 def _tells(file: int, pixels: Callable[[int], Pixels | None]) -> bool:

@@ -1,7 +1,8 @@
 """Positions of the tiles of a mosaic, on its sheet and in the patient, from private elements of Siemens and UIH.
 
 Only numbers are read, and each is checked against the size of the sheet; what fails the check is left out. Tiles run
-along the rows of a square grid, then down; cells of the grid behind the last tile are empty.
+along the rows of a square grid, then down; cells of the grid behind the last tile are empty. The grid of UIH may have
+fewer rows.
 
 Image Position (Patient) (0020,0032) of a mosaic is the first voxel of a slice as large as the whole sheet, centred on
 the first slice. So the first tile begins half the difference of the sizes further along rows and columns.
@@ -54,12 +55,17 @@ def read_mosaic(header: Dataset, facts: ImageFacts, rows: int, columns: int) -> 
     tiles = tiles or _whole(csa.get("NumberOfImagesInMosaic"))
     uih = _whole(private_value(header, 0x0065, 0x50, "Image Private Header", "UIH"))
     across = math.isqrt((tiles or uih or 1) - 1) + 1 if tiles or uih else _by_matrix(header, rows, columns)
-    if across is None or across < 2 or rows % across or columns % across:
+    if across is None or across < 2 or columns % across:
+        return None
+    down = across
+    if uih and not tiles and rows % -(-uih // across) == 0:
+        down = -(-uih // across)  # United Imaging leaves out rows of the grid that hold no tile: 20 tiles are 5 x 4
+    if rows % down:
         return None
     layout: dict[str, object] = {
         "across": across,
-        "down": across,
-        "rows": rows // across,
+        "down": down,
+        "rows": rows // down,
         "columns": columns // across,
     }
     if tiles or uih:

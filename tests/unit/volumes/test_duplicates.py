@@ -174,6 +174,17 @@ def test_a_stack_that_was_exported_twice_keeps_one_of_each_even_its_empty_slices
     assert Series(twice[:-2]).copies() == [6, 7, 8, 9]  # the second export was cut short
 
 
+@pytest.mark.parametrize("times", [3, 4, 10])
+def test_three_equal_times_that_are_counted_through_are_a_repetition(times: int) -> None:
+    equal = stack(6, times, lambda z, t: ZERO if z == 5 else f"{z}")
+    assert Series(equal).copies() == []
+    same_numbers = [
+        (replace(frame, causes={**frame.causes, "instance_number": frame.causes["instance_number"] % 6}), pixels)
+        for frame, pixels in equal
+    ]
+    assert Series(same_numbers).copies() == list(range(6, 6 * times))
+
+
 def test_a_repetition_that_was_exported_twice_keeps_the_first_export() -> None:
     twice = stack(3, 8, lambda z, t: ZERO if z == 0 else f"{z},{t % 4}")
     assert Series(twice).copies() == list(range(12, 24))

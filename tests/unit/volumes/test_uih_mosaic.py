@@ -12,6 +12,7 @@ from pydicom.dataelem import DataElement
 from pydicom.sequence import Sequence
 
 from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.mosaic import read_mosaic
 from dicomzarr.volumes.stacking import lay_out
 
 CORONAL = [1, 0, 0, 0, 0, -1]
@@ -67,6 +68,25 @@ def test_b_values_of_sheets_become_one_axis() -> None:
     (volume,) = lay_out(frames)
     assert volume.kind == "mosaic"
     assert [place.frame.causes["b_value"] for place in volume.places] == [0, 500, 1000]
+
+
+@pytest.mark.parametrize(
+    ("tiles", "size", "grid"),
+    [
+        (20, (256, 320), (5, 4, 64, 64)),  # 5 across and 4 down, as the scanner writes them
+        (6, (8, 12), (3, 2, 4, 4)),
+        (3, (8, 12), (2, 2, 4, 6)),
+        (2, (4, 12), (2, 1, 4, 6)),
+        (6, (9, 12), (3, 3, 3, 4)),  # 2 rows of tiles do not divide 9 rows of pixels: a square grid
+    ],
+)
+def test_a_grid_may_have_fewer_rows_than_columns(
+    tiles: int, size: tuple[int, int], grid: tuple[int, int, int, int]
+) -> None:
+    layout = read_mosaic(sheet(tiles=tiles), {}, *size)
+    assert layout is not None
+    assert tuple(layout[name] for name in ("across", "down", "rows", "columns")) == grid
+    assert layout["tiles"] == len(layout["positions_lps"]) == tiles
 
 
 def test_a_sheet_that_does_not_divide_has_no_place() -> None:
