@@ -23,11 +23,13 @@ class Fact:
     keys: tuple[str, ...]
     tolerance: float
     may_count: bool = False  # some writers count images in it: it says nothing where no value recurs
+    instead_of: str = ""  # a fact only where no frame has this cause
 
 
 FACTS: Final[tuple[Fact, ...]] = (
     Fact("temporal_position", ("temporal_position",), 1e-6, may_count=True),
     Fact("echo_time_ms", ("echo_time_ms",), 1e-3),
+    Fact("echo_number", ("echo_number",), 1e-6, may_count=True, instead_of="echo_time_ms"),
     Fact("b_value", ("b_value",), 1e-3),
     Fact("b_vector", B_VECTOR, 1e-4),
     Fact("b_vector_of_image", B_VECTOR_OF_IMAGE, 1e-4),
@@ -73,6 +75,21 @@ def value_of(frame: Frame, fact: Fact) -> Value:
         return None
 
 
+def replaced(fact: Fact, frames: Sequence[Frame]) -> bool:
+    """Return whether another fact of the frames says the same better.
+
+    Parameters
+    ----------
+    fact : Fact
+    frames : sequence of Frame
+
+    Returns
+    -------
+    bool
+    """
+    return bool(fact.instead_of) and any(fact.instead_of in frame.causes for frame in frames)
+
+
 def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
     """Sort frames by the facts that keep them apart.
 
@@ -89,7 +106,7 @@ def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
     for fact in FACTS:
         values = [value_of(frame, fact) for frame in frames]
         known = {value for value in values if value is not None}
-        if not known or (fact.may_count and len(known) == len(frames) > 1):
+        if not known or replaced(fact, frames) or (fact.may_count and len(known) == len(frames) > 1):
             columns.append([None] * len(frames))
             continue
         groups = dict(zip(sorted(known), geometry.cluster(sorted(known), fact.tolerance), strict=True))
@@ -151,7 +168,7 @@ def constant_facts(frames: Sequence[Frame]) -> dict[str, object]:
         value = value_of(frames[0], fact)
         if value is None or any(not _agree(value, value_of(frame, fact), fact.tolerance) for frame in frames[1:]):
             continue
-        if fact.may_count and max(map(abs, value)) > LARGEST_COUNT:
+        if (fact.may_count and max(map(abs, value)) > LARGEST_COUNT) or replaced(fact, frames):
             continue
         found[fact.name] = value[0] if len(value) == 1 else list(value)
     for name in ("trigger_time_ms",):

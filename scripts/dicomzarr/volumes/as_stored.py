@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from dicomzarr.dicom import sop_classes
+from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.describe import array_of, kind_of_object
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
@@ -91,8 +92,14 @@ def _name_of(frame: Frame) -> str:
 
 
 def _by_instance_number(frames: list[Frame]) -> list[Volume]:
-    """Return images without a position as one array in the order of Instance Number, if each has its own."""
+    """Return images without a position as one array in the order of Instance Number, if each has its own.
+
+    Where numbers repeat, images of the same facts (an echo, a b-value) become an array for each.
+    """
     numbers = Counter(frame.causes["instance_number"] for frame in frames)
+    classes = classes_of(frames)
+    if max(numbers.values()) > 1 and len(classes) > 1:
+        return [volume for members in classes.values() for volume in _by_instance_number(members)]
     certain = sorted((f for f in frames if numbers[f.causes["instance_number"]] == 1), key=_instance_number)
     volumes = [_single(frame, ("no_position",)) for frame in frames if numbers[frame.causes["instance_number"]] > 1]
     if len(certain) < 2:
@@ -204,4 +211,6 @@ def in_order(frames: Sequence[Frame]) -> list[Frame]:
     -------
     list of Frame
     """
-    return sorted(frames, key=lambda frame: (frame.concatenation_offset, identity(frame)))
+    part = "in_concatenation_number"
+    has_part = all(part in frame.causes for frame in frames)
+    return sorted(frames, key=lambda f: (f.causes[part] if has_part else f.concatenation_offset, identity(f)))

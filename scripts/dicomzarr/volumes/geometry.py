@@ -260,13 +260,14 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     # The error of the step adds up over the steps of a gap. A tenth of a step is more than rounding can explain.
     allowed = np.minimum(tolerance * step * np.maximum(multiples, 1), 0.1 * step)
     missing = int(multiples.sum()) - (count - 1)
-    if missing <= 0 or has_two_increments(multiples) or not bool((np.abs(gaps - multiples * step) <= allowed).all()):
+    is_regular = bool((np.abs(gaps - multiples * step) <= allowed).all())
+    if missing <= 0 or not is_regular or has_several_increments(multiples):
         return Regularity("uneven", None, 0)
     return Regularity("gap", round(step, DECIMALS), missing)
 
 
-def has_two_increments(multiples: NDArray[np.float64]) -> bool:
-    """Return whether distances between slices are two regular increments, one after the other.
+def has_several_increments(multiples: NDArray[np.float64]) -> bool:
+    """Return whether distances between slices are regular increments, one after the other.
 
     Parameters
     ----------
@@ -277,10 +278,14 @@ def has_two_increments(multiples: NDArray[np.float64]) -> bool:
     -------
     bool
         True for thin slices below and thick slices above, for example: no slice is missing then. Each increment
-        must occur twice or more: a single long distance is a gap.
+        must occur twice or more in a row: a single long distance is a gap. If increments change more than once, they
+        must leave more places free than a third of the slices: fewer are slices that were lost.
     """
-    changes = np.flatnonzero(np.diff(multiples))
-    return len(changes) == 1 and 1 <= changes[0] <= len(multiples) - 3
+    ends = np.flatnonzero(np.diff(multiples)) + 1
+    runs = np.diff(np.concatenate([[0], ends, [len(multiples)]]))
+    if len(runs) < 2 or int(runs.min()) < 2:
+        return False
+    return len(runs) == 2 or 3 * (int(multiples.sum()) - len(multiples)) > len(multiples) + 1
 
 
 def shear(

@@ -29,7 +29,7 @@ _PARTS: Final = {
 }
 # What the pixels mean, where it is not the plain signal.
 _DIFFUSION: Final = {"ADC", "EADC", "FA", "COLFA", "TRACE", "TRACEW", "ISOTROPIC", "TENSOR"}
-_DIXON: Final = {"WATER", "FAT", "IN_PHASE", "OUT_PHASE"}
+_DIXON: Final = {"WATER", "FAT", "IN_PHASE", "OUT_PHASE", "FAT_FRACTION", "WATER_FRACTION"}
 _PERFUSION: Final = {"CBF", "CBV", "MTT", "TTP", "TMAX"}
 _MAPS: Final = {"T1_MAP", "T2_MAP", "T2STAR_MAP", "R2_MAP", "R2STAR_MAP", "UNI", "INV1", "INV2", "SWI"}
 # Maps made of phases: no phase image of the plain signal, and not each other.
@@ -54,7 +54,11 @@ _SYNONYMS: Final = {
     "B1MAP": "B1_MAP",
     "PHASE_DIFF": "PHASE_DIFFERENCE",
     "T2*_MAP": "T2STAR_MAP",
+    "T2_STAR": "T2STAR_MAP",
+    "T2_STAR_MAP": "T2STAR_MAP",
     "R2*_MAP": "R2STAR_MAP",
+    "R2_STAR": "R2STAR_MAP",
+    "R2_STAR_MAP": "R2STAR_MAP",
     "MAX_IP": "MIP",
     "MIN_IP": "MINIP",
 }

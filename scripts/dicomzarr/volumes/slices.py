@@ -108,9 +108,21 @@ def last_digit(frames: Sequence[Frame]) -> float:
     Returns
     -------
     float
-        See `rounding.last_digit`.
+        The coarsest that most of the frames share: see `rounding.last_digit`. A slice that was sent again may be
+        written with more digits than the others.
     """
-    return rounding.last_digit(value for frame in frames if frame.position for value in frame.position)
+    exact = 0
+    rounded: list[float] = []
+    for frame in frames:
+        position = frame.position or ()
+        digit = rounding.last_digit(position)
+        if digit or all(value == int(value) for value in position):
+            rounded.extend(position)
+        else:
+            exact += 1
+            if 2 * exact > len(frames):
+                return 0.0
+    return rounding.last_digit(rounded)
 
 
 def points_of(frames: Sequence[Frame]) -> Points:
@@ -203,8 +215,8 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
     first = frames[0]
     orientation = first.orientation or ()
     points = points_of(frames)
-    depths = tuple(depth(frame) for frame in frames)
     along = geometry.along(points, geometry.slice_normal(orientation))
+    depths = tuple(round(value, 6) + 0.0 for value in along.tolist())
     rows, columns = geometry.along(points, orientation[:3]), geometry.along(points, orientation[3:])
     shear = geometry.shear(rows, columns, along, max(near_mm(first), 2 * digit))
     regular = geometry.regularity(depths, tolerance)
@@ -263,7 +275,7 @@ def _rounded(
     for multiples in guesses:
         steps = float(multiples.sum())
         step = mean * (count - 1) / steps if steps else 0.0
-        if multiples.min() < 1 or error > rounding.MOST_OF_STEP * step or geometry.has_two_increments(multiples):
+        if multiples.min() < 1 or error > rounding.MOST_OF_STEP * step or geometry.has_several_increments(multiples):
             continue
         fit = rounding.fit(points, np.concatenate([[0.0], np.cumsum(multiples)]))
         if fit.error_mm > digit / 2 * (1 + _BINARY) + tolerance * step:

@@ -24,13 +24,15 @@ from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
 from dicomzarr.volumes.stacks import Scale, Stack, arrange, identity, name_of
-from dicomzarr.volumes.t_axis import CAUSES
+from dicomzarr.volumes.t_axis import BY_NAME, CAUSES
 from dicomzarr.volumes.t_values import TValues, t_values
 
 # Cosines that differ by at most this are the same orientation: 0.02 mm at 100 mm from the origin.
 ORIENTATION_TOLERANCE: Final = 2e-4
 # Pixel spacings with at most this relative difference are the same.
 PIXEL_SPACING_TOLERANCE: Final = 1e-4
+# Pixel spacings with at least two decimals may be rounded forms of a longer one, mm.
+MOST_SPACING_DIGIT: Final = 0.01
 
 
 def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLERANCE) -> list[Volume]:
@@ -53,11 +55,12 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     stackable: dict[int | None, list[Frame]] = {}
     single: list[Frame] = []
     for frame in ordered:
-        is_image = frame.frames_in_file > 1 or is_segmentation(frame) or "row_offset" in frame.causes
+        is_multi_frame = frame.frames_in_file > 1 or bool(frame.concatenation)
+        is_image = is_multi_frame or is_segmentation(frame) or "row_offset" in frame.causes
         is_placed = has_geometry(frame) and not (is_segmentation(frame) or "row_offset" in frame.causes)
         if is_image and not is_placed:
             images.setdefault(frame.concatenation or frame.source, []).append(frame)
-        elif is_placed and (frame.frames_in_file > 1 or frame.modality not in PROJECTIONS):
+        elif is_placed and (is_multi_frame or frame.modality not in PROJECTIONS):
             # A dose or a parametric map is one object: it is never joined with another one.
             alone = frame.source if kind_of_object(frame) and frame.frames_in_file > 1 else None
             stackable.setdefault(alone, []).append(frame)
@@ -93,16 +96,13 @@ class _Group:
 def _stacks(frames: list[Frame], prefix: tuple[str, ...], tolerance: float) -> list[Volume]:
     """Group frames with geometry and stack each group."""
     orientations = geometry.cluster([frame.orientation or () for frame in frames], _orientation_tolerance(frames))
-    # Relative differences of spacings are absolute differences of their logarithms.
-    sized = [frame.pixel_spacing for frame in frames if frame.pixel_spacing]
-    logs = [tuple(float(x) for x in np.log(pair)) for pair in sorted(set(sized))]
-    size_of = dict(zip(sorted(set(sized)), geometry.cluster(logs, PIXEL_SPACING_TOLERANCE), strict=True))
+    size_of = _sizes({frame.pixel_spacing for frame in frames if frame.pixel_spacing})
     members: dict[tuple[object, ...], list[Frame]] = {}
     for frame, orientation in zip(frames, orientations, strict=True):
         size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
         kind = kind_of_image(frame.image_type, frame.sop_class_uid)
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
-        apart = (frame.causes.get("stack", -1.0), frame.kernel, tuple(sorted(frame.terms.items())))
+        apart = (frame.kernel, tuple(sorted(frame.terms.items())))
         members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
     differing = _differing(list(members))
     split_by = tuple(words.replace(" ", "_") for words in differing)
@@ -112,8 +112,71 @@ def _stacks(frames: list[Frame], prefix: tuple[str, ...], tolerance: float) -> l
     for group in members.values():
         kind = kind_of_image(group[0].image_type, group[0].sop_class_uid)
         facts = (*prefix, *_facts(group[0], kind))
-        volumes += _volumes(_Group(group, facts, _set_of(group[0]), kind, split_by, why), tolerance)
+        for name, label, part in _separated(group, Scale(last_digit(group), tolerance)):
+            by = (*split_by, name) if name else split_by
+            also = f"; apart from others of the same kind by {name}" if name else ""
+            whole = _Group(part, (*facts, *label), _set_of(group[0]), kind, by, why + also)
+            volumes += _volumes(whole, tolerance)
     return volumes
+
+
+def _separated(frames: list[Frame], scale: Scale) -> list[tuple[str, tuple[str, ...], list[Frame]]]:
+    """Separate stacks of a file and whole Image Types (0008,0008), where frames would not be one volume otherwise.
+
+    Stacks that together are one even stack are packages of one volume. Image Type holds remarks beside its vocabulary:
+    it separates only images at the same places that nothing but a counter tells apart.
+    """
+    stacks: dict[object, list[Frame]] = {}
+    types: dict[object, list[Frame]] = {}
+    for frame in frames:
+        stacks.setdefault(frame.causes.get("stack", -1.0), []).append(frame)
+        types.setdefault(frame.image_type, []).append(frame)
+    if len(stacks) > 1:
+        together = _arranged(frames, scale)
+        are_one = all(len(found) == 1 and found[0].slices.is_even and _is_certain(found) for found in together)
+        if are_one and any(found[0].slices.fit for found in together):
+            # Rounding explains more than it should where each stack by itself is exact.
+            alone = [stack for part in stacks.values() for found in _arranged(part, scale) for stack in found]
+            are_one = any(stack.slices.fit or len(stack.grid) < 3 for stack in alone)
+        if not are_one:
+            return [("stack_of_the_file", (f"stack={key}",), part) for key, part in stacks.items()]
+    if len(types) > 1 and not all(map(_is_certain, _arranged(frames, scale))):
+        parts = [found for part in types.values() for found in _arranged(part, scale)]
+        if all(map(_is_certain, parts)):
+            return [("image_type", (f"image_type={key}",), part) for key, part in types.items()]
+    return [("", (), frames)]
+
+
+def _arranged(frames: Sequence[Frame], scale: Scale) -> list[list[Stack]]:
+    """Return the stacks of each class of facts."""
+    return [arrange(members, scale) for members in classes_of(frames).values()]
+
+
+def _is_certain(stacks: Sequence[Stack]) -> bool:
+    """Return whether more than a counter tells frames at the same position apart."""
+    return not any(
+        stack.is_doubtful or (stack.sorted_by and not any(map(_says_what_varies, stack.sorted_by))) for stack in stacks
+    )
+
+
+def _says_what_varies(cause: str) -> bool:
+    return cause in BY_NAME and not BY_NAME[cause].weak
+
+
+def _sizes(spacings: set[tuple[float, float]]) -> dict[tuple[float, float], int]:
+    """Return the number of the size of each pixel spacing; sizes that differ by rounding have the same number."""
+    sizes: list[tuple[float, float]] = []
+    found: dict[tuple[float, float], int] = {}
+    for spacing in sorted(spacings, key=lambda pair: (rounding.last_digit(pair), pair)):  # those with most digits first
+        digit = rounding.last_digit(spacing)
+        near = max(PIXEL_SPACING_TOLERANCE * min(spacing), digit / 2 if digit <= MOST_SPACING_DIGIT else 0.0)
+        row, column = spacing
+        like = (n for n, size in enumerate(sizes) if abs(size[0] - row) <= near and abs(size[1] - column) <= near)
+        number = next(like, len(sizes))
+        if number == len(sizes):
+            sizes.append(spacing)
+        found[spacing] = number
+    return found
 
 
 def _orientation_tolerance(frames: Sequence[Frame]) -> float:
@@ -128,9 +191,8 @@ _CRITERIA: Final = (
     ("kind of image", (2,)),
     ("matrix size", (3, 4)),
     ("sample layout", (5, 6, 7)),
-    ("stack of the file", (8,)),
-    ("kernel", (9,)),
-    ("term", (10,)),
+    ("kernel", (8,)),
+    ("term", (9,)),
 )
 
 
@@ -160,8 +222,6 @@ def _facts(frame: Frame, kind: KindOfImage) -> tuple[str, ...]:
     ]
     if frame.pixel_spacing:
         facts.append("spacing=" + ",".join(f"{x:.4g}" for x in frame.pixel_spacing))
-    if "stack" in frame.causes:
-        facts.append(f"stack={frame.causes['stack']:g}")
     if frame.kernel:
         facts.append(f"kernel={frame.kernel}")
     facts += [f"{name}={term}" for name, term in sorted(frame.terms.items())]

@@ -16,7 +16,7 @@ from typing import Final
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.slices import Slices, cells_of, depth, near_mm, points_of, slices_of
-from dicomzarr.volumes.t_axis import CAUSES, FullGrid, sort_along_t
+from dicomzarr.volumes.t_axis import BY_NAME, CAUSES, FullGrid, sort_along_t
 
 Cells = list[list[Frame]]
 
@@ -121,7 +121,7 @@ def _passes(frames: Sequence[Frame]) -> list[Hashable]:
 
 def _by_runs(depths: list[float], order: list[int]) -> list[int]:
     """Return the run of rising or of falling depths to which each frame belongs, whichever makes fewer runs."""
-    runs = [list(accumulate([0] + [int(b <= a) for a, b in pairwise(way)])) for way in (depths, [-d for d in depths])]
+    runs = [list(accumulate([0] + [int(b < a) for a, b in pairwise(way)])) for way in (depths, [-d for d in depths])]
     best = min(runs, key=lambda run: run[-1])
     number = [0] * len(order)
     for index, run in zip(order, best, strict=True):
@@ -176,9 +176,24 @@ def arrange(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
             for value, part in parts.items()
             for stack in _labelled(_on_lines(part, scale), name, value)
         ]
-        if _doubts(parted) < doubts:
+        if _doubts(parted) < doubts and (name != "pass" or _are_passes(parted)):
             best, doubts = parted, _doubts(parted)
     return best
+
+
+def _are_passes(stacks: Sequence[Stack]) -> bool:
+    """Return whether each stack overlaps the next by half of the shorter, and has three slices and half of the largest.
+
+    A slice that was sent twice turns the depth back, too, and makes no pass.
+    """
+    certain = [stack for stack in stacks if not stack.is_doubtful]
+    sizes = [len(stack.grid) for stack in certain]
+    spans = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in certain)
+    return (
+        min(sizes) >= 3
+        and 2 * min(sizes) >= max(sizes)
+        and all(2 * (min(a[1], b[1]) - b[0]) >= min(a[1] - a[0], b[1] - b[0]) for a, b in pairwise(spans))
+    )
 
 
 def _by_image_type(frames: Sequence[Frame], scale: Scale) -> list[Stack] | None:
@@ -274,12 +289,18 @@ def _of_cells(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
     if grid is None:
         return _contested(cells, slices, scale)
     how = f": one of {len(grid.parts)} values of {' x '.join(grid.means)} that do not fill a grid"
+    by = tuple(grid.means)
+    # Where only a counter tells frames apart, one slice more is no second pass.
+    is_counted = len(cells) > 2 and all(BY_NAME[name].weak for name in by)
+    single = {id(part[0]) for part in grid.parts.values() if len(part) == 1 and is_counted}
+    contested = {id(frame) for cell in cells if any(id(other) in single for other in cell) for frame in cell}
     stacks = []
     for key, frames in grid.parts.items():
-        labels = tuple(f"{name}={value:g}" for name, value in zip(grid.means, key, strict=True))
+        labels = tuple(f"{name}={value:g}" for name, value in zip(by, key, strict=True))
         part = slices_of(frames, scale.digit, scale.tolerance)
-        by = tuple(grid.means)
-        stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how))
+        flags = frozenset({"contested_place"} if any(id(frame) in contested for frame in frames) else ())
+        doubtful = id(frames[0]) in single
+        stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how, flags, doubtful))
     return stacks
 
 

@@ -32,10 +32,7 @@ class Cause:
 
 
 CAUSES: Final[tuple[Cause, ...]] = (
-    Cause(("temporal_position",), "label"),
-    Cause(("echo_time_ms",), "label"),
-    Cause(("echo_number",), "label"),
-    *(Cause(fact.keys, "label") for fact in FACTS if fact.name not in ("temporal_position", "echo_time_ms")),
+    *(Cause(fact.keys, "label") for fact in FACTS),
     Cause(("trigger_time_ms",), "rank"),
     Cause(("temporal_offset_s",), "rank"),
     Cause(("frame_time_s",), "rank"),

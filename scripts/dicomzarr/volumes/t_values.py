@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from dicomzarr.volumes.acquisition import FACTS, LARGEST_COUNT, Fact
+from dicomzarr.volumes.acquisition import FACTS, LARGEST_COUNT, Fact, replaced
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.t_axis import BY_NAME, CLOCKS
 
@@ -112,6 +112,8 @@ def _rows(columns: dict[str, Column], times: int) -> list[tuple[float | None, ..
 
 def _fact(grid: Sequence[Sequence[Frame]], fact: Fact) -> dict[str, Column]:
     """Return a fact that varies along `t` by key, or nothing."""
+    if replaced(fact, [frame for row in grid for frame in row]):
+        return {}
     columns: dict[str, Column] = {key: [frame.causes.get(key) for frame in grid[0]] for key in fact.keys}
     known = [value for column in columns.values() for value in column if value is not None]
     if not known or all(_is_constant(column, fact.tolerance) for column in columns.values()):

@@ -264,6 +264,43 @@ def test_pictures_are_not_slices(modality: str) -> None:
     assert [v.shape for v in checked_volumes(frames)] == [(4, 6)] * 3
 
 
+def test_echoes_without_a_position_that_share_their_numbers_are_an_array_each() -> None:
+    frames = [frame(i, None, {"instance_number": float(i // 2), "echo_time_ms": (9.0, 3.0)[i % 2]}) for i in range(8)]
+    volumes = checked_volumes(frames)
+    assert [v.shape for v in volumes] == [(4, 4, 6)] * 2
+    assert sorted(v.acquisition["echo_time_ms"] for v in volumes) == [3.0, 9.0]
+
+
+def test_echo_numbers_keep_frames_apart_where_there_is_no_echo_time() -> None:
+    frames = [frame(z, 3.0 * z, {"echo_number": 1.0 + z % 2}) for z in range(10)]
+    volumes = checked_volumes(frames)
+    assert [v.shape for v in volumes] == [(5, 4, 6)] * 2
+    assert sorted(v.acquisition["echo_number"] for v in volumes) == [1, 2]
+    timed = [frame(z, 3.0 * z, {"echo_number": 1.0 + z % 2, "echo_time_ms": 30.0}) for z in range(10)]
+    assert only_volume(timed).acquisition == {"echo_time_ms": 30.0}
+
+
+@pytest.mark.parametrize("words", [("FAT_FRACTION", "R2_STAR"), ("OF_ONE_MAKER", "OF_ANOTHER")])
+def test_images_at_the_same_places_that_only_image_type_tells_apart_are_separate(words: tuple[str, str]) -> None:
+    frames = grid(4, 2, lambda z, t: {"instance_number": 4.0 * t + z})
+    typed = [replace(f, image_type=("DERIVED", "PRIMARY", "DIXON", words[f.source // 4])) for f in frames]
+    volumes = checked_volumes(typed)
+    assert [v.shape for v in volumes] == [(4, 4, 6)] * 2
+    assert len({v.group for v in volumes}) == 1
+    assert all(len({p.frame.image_type for p in v.places}) == 1 for v in volumes)
+
+
+def test_the_last_part_of_a_concatenation_may_have_one_frame_and_no_offset() -> None:
+    parts = [(0, 4), (1, 4), (2, 1)]
+    frames = [
+        replace(frame(part, None, {"in_concatenation_number": part + 1.0}), number=n, frames_in_file=count)
+        for part, count in parts
+        for n in range(count)
+    ]
+    volume = only_volume([replace(f, concatenation="1.9", concatenation_offset=-1) for f in frames])
+    assert [(p.frame.source, p.frame.number) for p in volume.places] == [(p, n) for p, c in parts for n in range(c)]
+
+
 def test_other_facts_of_slices_without_a_position_are_listed() -> None:
     frames = [frame(i, None, {"instance_number": float(i), "echo_time_ms": (9.0, 3.0)[i % 2]}) for i in range(4)]
     volume = only_volume(frames)

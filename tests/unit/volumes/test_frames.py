@@ -144,7 +144,8 @@ def test_dimension_indices_sort_frames_as_a_last_resort() -> None:
 
 def test_frames_are_split_by_stack_id() -> None:
     def each(n: int) -> Dataset:
-        return group(PlanePositionSequence=position(n), FrameContentSequence=item(StackID="AB"[n // 3]))
+        place = position(n if n < 3 else n + 0.4)
+        return group(PlanePositionSequence=place, FrameContentSequence=item(StackID="AB"[n // 3]))
 
     assert [len(v.places) for v in lay_out(read(enhanced(6, each)))] == [3, 3]
 

@@ -118,6 +118,8 @@ def test_tilt_with_uneven_spacing_states_every_position() -> None:
         ((0, 2.5, 5, 7.5, 10, 15, 20, 25), "uneven_spacing", 0),
         ((0, 5, 10, 15, 17.5, 20, 22.5), "uneven_spacing", 0),
         ((0, 1, 2, 5, 8), "uneven_spacing", 0),
+        ((0, 5, 10, 15, 17.5, 20, 22.5, 25, 30, 35, 40), "uneven_spacing", 0),
+        ((0, 2.5, 5, 7.5, 12.5, 17.5, 22.5, 32.5, 42.5), "uneven_spacing", 0),
         ((0, 2.5, 5, 10, 12.5, 15), "gap", 1),
         ((0, 2.5, 5, 7.5, 15), "gap", 2),
         ((0, 1, 3, 4, 6, 7), "gap", 2),
@@ -127,6 +129,41 @@ def test_two_regular_increments_are_no_gap(heights: tuple[float, ...], flag: str
     volume = only_volume(stack(*heights))
     assert (volume.flags, volume.missing_slices) == ((flag,), missing)
     assert volume.positions_mm == pytest.approx(heights)
+
+
+def test_noise_in_the_orientation_leaves_an_even_stack_even() -> None:
+    rng = random.Random(5)
+    frames = [
+        frame(z, 0, position=(-200.123456, 180.654321, 3.0 * z), orientation=(1.0, *noise(rng, 3), 1.0, *noise(rng, 1)))
+        for z in range(8)
+    ]
+    volume = only_volume(frames)
+    assert (volume.flags, volume.spacing_mm["z"]) == ((), pytest.approx(3, abs=1e-4))
+
+
+def noise(rng: random.Random, count: int) -> tuple[float, ...]:
+    return tuple(rng.uniform(-9e-5, 9e-5) for _ in range(count))
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 3])
+def test_one_slice_written_with_more_digits_does_not_scatter_the_others(decimals: int) -> None:
+    axes, origin = turned(random.Random(7)), np.array([-88.123456789, 41.987654321, 12.345678912])
+    cosines = tuple(round(float(c), 6) for c in (*axes[:, 0], *axes[:, 1]))
+    places = [origin + axes[:, 2] * 2.0 * z for z in range(20)]
+    frames = [
+        frame(z, 0, position=tuple(round(float(c), 9 if z == 7 else decimals) for c in place), orientation=cosines)
+        for z, place in enumerate(places)
+    ]
+    volume = only_volume(frames)
+    assert volume.spacing_mm["z"] == pytest.approx(2, abs=0.02)
+    assert residual(volume) <= math.sqrt(3) / 2 * 10**-decimals + 1e-9
+
+
+def test_a_pixel_spacing_that_is_rounded_in_some_files_is_the_same() -> None:
+    frames = [frame(z, z, pixel_spacing=(0.742, 0.742) if z in (2, 5) else (0.7421875, 0.7421875)) for z in range(8)]
+    assert only_volume(frames).shape == (8, 4, 6)
+    other = [frame(z, z, pixel_spacing=(0.7, 0.7) if z > 4 else (0.7421875, 0.7421875)) for z in range(8)]
+    assert len(checked_volumes(other)) == 2
 
 
 def test_slices_that_are_each_shifted_are_one_volume_with_their_positions() -> None:

@@ -286,6 +286,23 @@ def test_one_surplus_frame_leaves_the_rest_one_volume(position: int) -> None:
     assert len({v.group for v in volumes}) == 1
 
 
+@pytest.mark.parametrize("place", range(10))
+@pytest.mark.parametrize("number", ["that of its twin", "the next", "none"])
+def test_a_doubled_slice_never_cuts_a_volume_whatever_its_number(place: int, number: str) -> None:
+    numbered = [frame(i, 2.5 * i, {} if number == "none" else {"instance_number": i + 1.0}) for i in range(10)]
+    own = {"that of its twin": {"instance_number": place + 1.0}, "the next": {"instance_number": 11.0}, "none": {}}
+    volumes = checked_volumes([*numbered, frame(10, 2.5 * place, own[number])])
+    assert sorted(v.shape for v in volumes) == [(4, 6), (10, 4, 6)]
+    assert all("contested_place" in v.flags for v in volumes)
+
+
+def test_a_contested_place_of_one_time_is_flagged_in_the_whole_series() -> None:
+    frames = grid(4, 3, lambda z, t: {"temporal_position": t + 1.0, "instance_number": 4.0 * t + z + 1})
+    volumes = checked_volumes([*frames, frame(20, 4.0, {"temporal_position": 2.0, "instance_number": 13.0})])
+    assert sorted(v.shape for v in volumes) == [(3, 4, 4, 6), (4, 6)]
+    assert all("contested_place" in v.flags for v in volumes)
+
+
 def test_the_frame_that_fits_by_its_number_stays_in_the_stack() -> None:
     numbered = [frame(i, i, {"instance_number": float(i + 1)}) for i in range(5)]
     late = frame(0, 2, {"instance_number": 77.0}, sop_instance_uid="1.1")  # first by UID
@@ -359,8 +376,16 @@ def test_stored_order_is_the_last_cause_for_frames_of_one_file() -> None:
 
 def test_stacks_of_a_file_are_separate_volumes() -> None:
     frames = of_file(6, lambda n: {"stack": float(n // 3)})
-    placed = [replace(f, position=(0.0, 0.0, f.number), orientation=AXIAL) for f in frames]
+    placed = [replace(f, position=(0.0, 0.0, f.number % 3 + 0.4 * (f.number // 3)), orientation=AXIAL) for f in frames]
     assert [v.shape for v in checked_volumes(placed)] == [(3, 4, 6), (3, 4, 6)]
+
+
+@pytest.mark.parametrize("stack_of", [lambda n: n // 3, lambda n: n % 2])
+def test_stacks_of_a_file_that_are_one_even_stack_are_packages_of_one_volume(stack_of: Any) -> None:
+    frames = of_file(6, lambda n: {"stack": float(stack_of(n))})
+    placed = [replace(f, position=(0.0, 0.0, 3.0 * f.number), orientation=AXIAL) for f in frames]
+    volume = only_volume(placed)
+    assert (volume.shape, volume.spacing_mm["z"]) == ((6, 4, 6), 3)
 
 
 # ------------------------------------------------------------------------------------------------------- properties
