@@ -190,12 +190,9 @@ def broken_structure(traps: Traps) -> None:
     put_inside("odd length", head(0x00081140, "LO", 7, EXPLICIT) + b"odd one", HEADER | FINE)
     put_inside("unknown VR", struct.pack("<HH2sH", 0x0008, 0x1140, b"QQ", 4) + b"abcd", HEADER | FINE)
     put_inside("binary VR", struct.pack("<HH2sH", 0x0008, 0x1140, b"\0\0", 4) + b"abcd", HEADER | ATTRIBUTE | FINE)
-    put_inside(
-        "stray delimiter",
-        struct.pack("<HHI", 0xFFFE, 0xE0DD, 0),
-        HEADER | ATTRIBUTE | {"no_pixel_data", "missing_pixel_data"},
-    )
-    put_inside("stray item", item(b"abcd"), HEADER | ATTRIBUTE | {"no_pixel_data", "missing_pixel_data"})
+    put_inside("stray delimiter", struct.pack("<HHI", 0xFFFE, 0xE0DD, 0), FINE)
+    put_inside("stray item", item(b"abcd"), FINE)
+    put_inside("stray item ends", struct.pack("<HHI", 0xFFFE, 0xE00D, 0) * 20_000, FINE)
     many = b"".join(head(0x00090000 + n, "UN", 0, EXPLICIT) for n in range(0x1000, 0xF000))
     put_inside("50000 empty elements", many, FINE)
     put_inside("much text", Element(0x00081140, "UT", traps.word().encode() * 50_000).encode(EXPLICIT), FINE)

@@ -115,7 +115,7 @@ def false_fragments(traps: Traps) -> None:
         ("fragment a little short", item(b"") + item(even(data), len(data) - 20), STREAM),
         ("no delimiter", whole[:-8], STREAM | FINE),
         ("no delimiter, rubbish behind", whole[:-8] + b"rubbish!" * 9, STREAM | FINE),
-        ("two frames", encapsulate([data, data]), STREAM),
+        ("two frames", encapsulate([data, data]), FINE),
         ("cut in 300", encapsulate([data[i : i + 20] for i in range(0, len(data), 20)]), STREAM | FINE),
         ("2000 empty", item(b"") + item(b"") * 2000 + item(even(data)) + DELIMITER, STREAM | FINE),
         ("empty frame", encapsulate([b""]), STREAM),

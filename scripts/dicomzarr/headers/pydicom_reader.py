@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 MAX_CALLS = 1_000_000  # read calls of one header: about three for an element
+MAX_ITEM_ENDS = 1 << 15  # stray item delimiters that are passed over
 MAX_READ = 1 << 26  # bytes of one read call
 
 
@@ -166,7 +167,7 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
         return False
 
     def generate() -> Iterator[Any]:
-        while True:
+        for _ in range(MAX_ITEM_ENDS):
             yield from data_element_generator(
                 window,  # type: ignore[arg-type]
                 encoding.implicit,
@@ -178,6 +179,7 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
             # pydicom takes an item delimiter for the end of the data set.
             if header.pixel is not None or end[0] >= 0 or window.last_read != _item_end(encoding):
                 return
+        raise TooLong
 
     for element in generate():
         tag = int(element.tag)
