@@ -93,9 +93,11 @@ def _table(dataset: Dataset, colour: str, entries: int, declared: int) -> tuple[
         packed = words[:0].view(np.uint8)
     if segmented:
         return _segmented(words, packed, entries, declared)
-    if len(words) >= entries and not (declared == 8 and len(packed) in (entries, entries + entries % 2)):
+    is_exact = len(packed) in (entries, entries + entries % 2)
+    if len(words) >= entries and not (declared == 8 and is_exact):
         return 16, words[:entries].tolist()
-    if len(packed) < entries:
+    # Only the length of a whole table contradicts the declared width: another one is a wider table that lacks entries.
+    if not is_exact and (declared > 8 or len(packed) < entries):
         raise ValueError("short")
     return 8, packed[:entries].tolist()
 

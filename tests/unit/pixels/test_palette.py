@@ -99,6 +99,16 @@ def test_a_count_of_0_is_65536() -> None:
         bits_and_entries([0, 0, 16], PLAIN, words(1, 2, 3))
 
 
+@pytest.mark.parametrize("missing", [1, 2, 100, 127])
+def test_a_table_of_words_that_lacks_entries_is_none_of_bytes(missing: int) -> None:
+    data = words(*range(256 - missing))
+    for declared in (12, 16):
+        with pytest.raises(NotExtracted, match="invalid_attribute"):
+            bits_and_entries([256, 0, declared], PLAIN, data)
+    assert bits_and_entries([256, 0, 8], PLAIN, data) == (8, list(data[:256]))  # more bytes than entries
+    assert bits_and_entries([256, 0, 16], PLAIN, words(*range(128))) == (8, list(words(*range(128))))
+
+
 def test_numbers_are_entries_of_16_bits_whatever_their_size() -> None:
     dataset = palette_of([3, 0, 16], PLAIN, b"")
     for colour in ("Red", "Green", "Blue"):
