@@ -157,6 +157,15 @@ for _element in PRIVATE:
 PRIVATE_TAGS: Final = frozenset(tag for tag in ATTRIBUTES if tag >> 16 & 1)
 # Sequences of which the bytes are read, whatever the length says.
 SEQUENCES: Final = frozenset((0x00409096, 0x00540016, 0x00540022))
+# How many numbers a value has; another count is unusable.
+COUNTS: Final = {
+    "PixelSpacing": 2,
+    "ImagerPixelSpacing": 2,
+    "NominalScannedPixelSpacing": 2,
+    "ImagePositionPatient": 3,
+    "ImageOrientationPatient": 6,
+    "DiffusionGradientOrientation": 3,
+}
 # Numbers whose loss is flagged by attribute; the pixel module is judged by `classify`.
 NUMBERS: Final = frozenset(
     keyword

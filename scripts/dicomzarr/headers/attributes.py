@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from dicomzarr.dicom import image_risks
 from dicomzarr.dicom.decimals import read_nonstandard
-from dicomzarr.dicom.plausible import is_plausible
+from dicomzarr.dicom.plausible import RANGES, is_plausible
 from dicomzarr.dicom.vr import NUMBERS, STRING_VRS, TEXT_VRS
 from dicomzarr.headers import attribute_table, private_values, sequence_values
 from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_TAGS
@@ -210,8 +210,10 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
         return "", content
     if content is None:
         return "", None
-    first = content[0] if isinstance(content, list) else content
-    if isinstance(first, float) and not is_plausible(keyword, first):
+    numbers: list[Any] = content if isinstance(content, list) else [content]
+    if len(numbers) != attribute_table.COUNTS.get(keyword, len(numbers)):
+        return "", _Note("bad", keyword)
+    if isinstance(numbers[0], float) and keyword in RANGES and not all(is_plausible(keyword, n) for n in numbers):
         return "", _Note("implausible", keyword)
     return keyword, content
 

@@ -21,7 +21,7 @@ HEADER_FLAGS = {
     "assumed_planar_configuration": "Planar Configuration (0028,0006) is missing; taken as 0",
     "nonstandard_number": "a number is written in a form that DICOM does not allow (a decimal comma); it was read",
     "unreadable_number": "a number cannot be read: `unreadable_numbers` names its attribute, which counts as absent",
-    "implausible_number": "a counter or a clock holds a value that it cannot have; it was not used",
+    "implausible_number": "a number has a value that it cannot have: it was not used",
     "acr_nema": "written before DICOM (ACR-NEMA): no transfer syntax and no UIDs; read as Implicit VR Little Endian",
     "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
 }
@@ -68,7 +68,7 @@ GEOMETRY_FLAGS = {
     "mosaic": "the slices of a volume are tiles of one stored image, kept as stored",
     "no_position": "a slice without a position: nothing says where it lies, or in what order",
     "partial_geometry": "some frames of the file have a position and others have none; none is used",
-    "rescale_incomplete": "some frames have no Rescale Slope and Intercept: their pairs are null",
+    "rescale_incomplete": "some frames lack Rescale Slope or Intercept or both: their pairs are null",
     "rounded_positions": "positions are written with few decimals; the affine is fitted to them, see its residual",
     "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",

@@ -113,6 +113,8 @@ def of_all_frames(facts: ImageFacts, defects: Defects) -> FrameAttributes:
     ):
         if facts.get(name):
             defects.flags.add(flag)
+    if (facts.get("RescaleSlope") is None) != (facts.get("RescaleIntercept") is None):
+        defects.flags.add("rescale_incomplete")
     defects.unreadable.update(facts.get("unreadable_numbers", ()))
     return shared
 

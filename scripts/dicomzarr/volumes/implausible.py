@@ -14,6 +14,7 @@ from dicomzarr.volumes.model import Frame
 
 FLAG: Final = "implausible_number"
 _LARGE: Final = 1e7  # smaller numbers have fewer than eight digits: they are neither dates nor long ids
+_LARGE_WINDOW: Final = 1e6  # a day below 10, its month and its year have seven digits
 _TIMES: Final = 4  # how far a number may be beyond the values that it is about
 # Causes that are quantities, not counters or clocks.
 _QUANTITIES: Final = ("_ms", "_mm", "_percent", "b_value")
@@ -33,7 +34,7 @@ def without_implausible(frame: Frame) -> Frame:
 
     Notes
     -----
-    A number of less than eight digits is always kept. A window is dropped if it reads as a date, or lies beyond four
+    A number of less than seven digits is always kept. A window is dropped if it reads as a date, or lies beyond four
     times the largest rescaled value; a rescale if it reads as a date, if its slope has eight digits, or if its
     intercept lies beyond four times the largest stored value. A legitimate window of 32-bit data may read as a date:
     the window is a hint for display, and one whole number in 27 of that size does.
@@ -61,7 +62,7 @@ def without_implausible(frame: Frame) -> Frame:
 
 
 def _is_beyond(number: float, largest: float) -> bool:
-    return abs(number) >= _LARGE and abs(number) > _TIMES * largest
+    return abs(number) >= _LARGE_WINDOW and abs(number) > _TIMES * largest
 
 
 def _dates(values: Mapping[str, float], *, all_names: bool) -> set[str]:

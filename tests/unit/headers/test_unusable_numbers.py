@@ -46,6 +46,12 @@ def test_decimal_commas_are_read_and_named(syntax: str) -> None:
         (0x00180081, "DS", "short", "EchoTime"),
         (0x00181060, "DS", "1\\2", "TriggerTime"),
         (0x00200013, "IS", "1,000", "InstanceNumber"),
+        # another count of numbers than the attribute has
+        (0x00280030, "DS", "0.2\\0\\0.20000", "PixelSpacing"),
+        (0x00280030, "DS", "0.7", "PixelSpacing"),
+        (0x00181164, "DS", "0.7", "ImagerPixelSpacing"),
+        (0x00200032, "DS", "-10\\5", "ImagePositionPatient"),
+        (0x00200037, "DS", "1\\0\\0\\0\\1", "ImageOrientationPatient"),
     ],
 )
 def test_what_cannot_be_read_is_named_by_attribute(tag: int, vr: str, value: str, keyword: str) -> None:
@@ -62,6 +68,16 @@ def test_what_cannot_be_read_is_named_by_attribute(tag: int, vr: str, value: str
         (0x00180081, "DS", b"-5", "EchoTime"),
         (0x00181314, "DS", b"20031117", "FlipAngle"),
         (0x00180081, "DS", b"2,0031117e9 ", "EchoTime"),
+        (0x00280030, "DS", b"0\\0 ", "PixelSpacing"),
+        (0x00280030, "DS", b"0.5\\0 ", "PixelSpacing"),
+        (0x00280030, "DS", b"-0.5\\0.5", "PixelSpacing"),
+        (0x00280030, "DS", b"6081972\\6081972 ", "PixelSpacing"),
+        # clocks in milliseconds, of which the dataset has seconds
+        (0x00541300, "DS", b"19861222", "FrameReferenceTime"),
+        (0x00541300, "DS", b"15071953", "FrameReferenceTime"),
+        (0x00181063, "DS", b"19861222", "FrameTime"),
+        (0x00181065, "DS", b"0\\19861222 ", "FrameTimeVector"),
+        (0x00181060, "DS", b"19861222", "TriggerTime"),
     ],
 )
 def test_what_an_attribute_cannot_have_is_dropped(tag: int, vr: str, value: bytes, keyword: str) -> None:

@@ -278,3 +278,17 @@ def test_components_of_image_type(image_type: str, part: str | None, component: 
 def test_maps_of_phases_are_kinds_of_their_own() -> None:
     maps = ("P", "PHASE MAP", "VELOCITY MAP", "B0 MAP", "M")
     assert len({kind_of_image(("ORIGINAL", "PRIMARY", word)) for word in maps}) == len(maps)
+
+
+# ---------------------------------------------------------------------------------------------------------- rescale
+
+
+@pytest.mark.parametrize("alone", [{"RescaleSlope": 2}, {"RescaleIntercept": -1024}])
+def test_a_slope_without_an_intercept_is_no_rescale_but_flagged(alone: dict[str, Any]) -> None:
+    for more in ({}, {"RescaleIntercept": None} if "RescaleSlope" in alone else {"RescaleSlope": None}):
+        (frame,) = through_bytes(header(1, "CT", CT, **alone, **more))
+        assert frame.rescale is None
+        assert "rescale_incomplete" in frame.flags
+    for whole in ({}, {"RescaleSlope": 2, "RescaleIntercept": 0}):
+        (frame,) = through_bytes(header(1, "CT", CT, **whole))
+        assert "rescale_incomplete" not in frame.flags

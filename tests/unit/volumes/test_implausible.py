@@ -28,6 +28,8 @@ FRAME = Frame(
         ({"window": ((DATE, 400.0),)}, {"window": ()}),
         ({"window": ((40.0, 400.0), (40.0, DATE))}, {"window": ((40.0, 400.0),)}),
         ({"window": ((47110815.0, 400.0),)}, {"window": ()}),  # far beyond 16 bits
+        ({"window": ((9011939.0, 400.0),)}, {"window": ()}),  # 09011939, a day
+        ({"rescale": (1.0, 6081948.0)}, {"rescale": None}),
         ({"rescale": (1.0, DATE)}, {"rescale": None}),
         ({"rescale": (DATE, 0.0)}, {"rescale": None}),
         ({"rescale": (1.0, -47110815.0)}, {"rescale": None}),
