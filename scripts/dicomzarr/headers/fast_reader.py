@@ -276,7 +276,7 @@ def _is_padding(read: Reader, offset: int, size: int) -> bool:
     return size - offset <= MAX_PADDING and not any(read(max(size - offset, 0), offset))
 
 
-def skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
+def skip_items(read: Reader, size: int, start: int, implicit: bool, wrong: list[tuple[int, bool]] | None = None) -> int:
     """Return the offset after the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
 
     Fragments of encapsulated data (PS3.5 A.4) are items too and are skipped in the same way. Some writers end an item
@@ -286,21 +286,29 @@ def skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
     ----------
     read, size, start, implicit
         Reader and size of the file, offset of the first item, and whether VRs are implicit.
+    wrong : list, optional
+        Gets the offset of each such delimiter, and whether it ends both.
 
     Returns
     -------
     int
     """
-    found: list[int] = []
+    found: list[tuple[int, bool]] = []
     try:
-        return _skip_items(read, size, start, implicit, found, ends_both=False)
+        end = _skip_items(read, size, start, implicit, found, ends_both=False)
     except (Unclear, Truncated):
         if not found:
             raise
-    return _skip_items(read, size, start, implicit, found, ends_both=True)
+        found.clear()
+        end = _skip_items(read, size, start, implicit, found, ends_both=True)
+    if wrong is not None:
+        wrong += found
+    return end
 
 
-def _skip_items(read: Reader, size: int, start: int, implicit: bool, found: list[int], *, ends_both: bool) -> int:
+def _skip_items(
+    read: Reader, size: int, start: int, implicit: bool, found: list[tuple[int, bool]], *, ends_both: bool
+) -> int:
     """Return the offset after a sequence; add the sequence delimiters that end an item to `found`.
 
     Such a delimiter ends the sequence too with `ends_both`, or where what follows is neither an item nor a delimiter of
@@ -321,7 +329,8 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool, found: list
             position = 0
             data = read(BLOCK, base) if base < size else b""
             if len(data) < 8:
-                if is_doubtful and len(stack) == 1:
+                if is_doubtful and len(stack) == 1 and not data:
+                    found[-1] = found[-1][0], True
                     break
                 raise Truncated
         group, element, length = IMPLICIT(data, position)
@@ -330,6 +339,7 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool, found: list
             is_doubtful = False
             if ends_both or tag not in (ITEM, SEQUENCE_END):
                 stack.pop()
+                found[-1] = found[-1][0], True
                 continue
         if group == 0xFFFE:
             position += 8
@@ -345,7 +355,7 @@ def _skip_items(read: Reader, size: int, start: int, implicit: bool, found: list
             elif tag in (ITEM_END, SEQUENCE_END):
                 stack.pop()
                 if tag == SEQUENCE_END:
-                    found.append(base + position)
+                    found.append((base + position - 8, False))
                     is_doubtful = True
             else:
                 raise Unclear

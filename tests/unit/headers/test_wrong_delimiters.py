@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_headers import CT, DEFLATED, EXPLICIT, IMPLICIT, Element, encode, file, head, image, meta, text
 
+from dicomzarr.headers.mended_items import mended
+
 # --- items that end with the delimiter of a sequence ---------------------------------------------------------------
 
 ITEM, ITEM_END, SEQUENCE_END = (struct.pack("<HHI", 0xFFFE, n, 0) for n in (0xE000, 0xE00D, 0xE0DD))
@@ -57,10 +59,13 @@ def test_an_item_may_end_with_the_delimiter_of_a_sequence(syntax: str, ends: str
     check(0x7FE00000, [sequence(0x00540022, items, ends, syntax)], syntax)
 
 
+TREES: st.SearchStrategy[Tree] = st.lists(
+    st.recursive(st.just([]), lambda inner: st.lists(inner, max_size=3), max_leaves=6), min_size=1, max_size=3
+)
+
+
 @given(
-    items=st.lists(
-        st.recursive(st.just([]), lambda inner: st.lists(inner, max_size=3), max_leaves=6), min_size=1, max_size=3
-    ),
+    items=TREES,
     ends=st.sampled_from(sorted(ENDS)),
     syntax=st.sampled_from(LITTLE),
     size=st.integers(0, 200),
@@ -89,6 +94,32 @@ def test_numbers_in_such_items_are_read(ends: str) -> None:
     data = encode(elements[:-1], EXPLICIT) + head(0x00409096, "SQ", UNDEFINED, EXPLICIT) + content
     answer = both(meta() + data + encode(elements[-1:], EXPLICIT))
     assert answer.facts["real_world"] == [0.5, -3.0]
+
+
+def mend(data: bytes, start: int, implicit: bool) -> bytes | None:
+    return mended(lambda length, offset: data[offset : offset + length], len(data), start, implicit)
+
+
+@given(items=TREES, ends=st.sampled_from(sorted(ENDS)), syntax=st.sampled_from(LITTLE), twice=st.booleans())
+def test_mended_items_are_what_they_should_be(items: Tree, ends: str, syntax: str, twice: bool) -> None:
+    elements = image(syntax)
+    early = encode([element for element in elements if element.tag < 0x00100000], syntax)
+    late = encode([element for element in elements if 0x00100000 < element.tag < 0x7FE00000], syntax)
+    pixels = encode(elements[-1:], syntax)
+    more = sequence(0x00540022, [[], []], "right", syntax) if twice else b""
+
+    def header_of(kind: str) -> bytes:
+        return meta(syntax) + early + sequence(0x00081140, items, kind, syntax) + late + more
+
+    start, implicit = len(meta(syntax)), syntax == IMPLICIT
+    assert mend(header_of(ends) + pixels, start, implicit) == (None if ends == "right" else header_of("right"))
+
+
+def test_items_that_cannot_be_followed_are_not_mended() -> None:
+    data = meta() + sequence(0x00081140, [[], [[]]], "in place", EXPLICIT)
+    assert mend(data, len(meta()), False) is not None
+    assert mend(data[:-40], len(meta()), False) is None
+    assert mend(data.replace(b"UI", b"??"), len(meta()), False) is None
 
 
 # --- File Meta Information in implicit VR ---------------------------------------------------------------------------

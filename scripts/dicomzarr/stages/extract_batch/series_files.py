@@ -7,12 +7,20 @@ import dataclasses
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
-from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+from dicomzarr.dicom.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
+from dicomzarr.headers import fast_reader
+from dicomzarr.headers.file_meta import read_meta
+from dicomzarr.headers.mended_items import mended
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
@@ -267,8 +275,33 @@ def _read_header(handle: int, row: HeaderRow) -> Any:
     except OSError as error:
         if error.errno in sandbox.DISK_ERRORS:
             raise
-        return None
+        return _read_mended(handle, row)  # pydicom raises it for a missing item
     except Exception:  # a header that pydicom cannot read; the caller gives the file its reason
+        return _read_mended(handle, row)
+
+
+def _read_mended(handle: int, row: HeaderRow) -> Any:
+    """Return the data set of a file whose items end with wrong delimiters; None for any other file."""
+    import io
+
+    import pydicom
+
+    size, syntax = row["stat"][0], row["facts"]["TransferSyntaxUID"]
+    if syntax in (DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid, EXPLICIT_VR_BIG_ENDIAN.uid):
+        return None
+    read = partial(os.pread, handle)
+    block = read(fast_reader.BLOCK, 0)
+    try:
+        _, start = read_meta(block, 132 if block[128:132] == b"DICM" else 0, size)
+        data = mended(read, size, start, syntax == IMPLICIT_VR_LITTLE_ENDIAN.uid)
+        return None if data is None else pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
+    except MemoryError:
+        raise
+    except OSError as error:
+        if error.errno in sandbox.DISK_ERRORS:
+            raise
+        return None
+    except Exception:
         return None
 
 
@@ -316,6 +349,8 @@ def _read_tables(
     with Opener(roots.folders) as opener, opened(row, opener) as handle:
         header = _read_header(handle, row)
     palette = modality_lut = None
+    if header is None and (facts.get("has_palette") or facts.get("has_modality_lut")):
+        raise NotExtracted("unreadable_header")
     if facts.get("has_palette") and header is not None:
         palette = dict(read_palette(header))
     if facts.get("has_modality_lut") and header is not None:

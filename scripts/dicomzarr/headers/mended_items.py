@@ -1,0 +1,62 @@
+"""Give items that end with the delimiter of a sequence their own, so that pydicom reads the header."""
+
+from __future__ import annotations
+
+from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED
+from dicomzarr.headers.fast_reader import Reader, TooLong, Truncated, Unclear, skip_items
+
+_ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
+_MOST_ELEMENTS = 100_000
+_MOST_BYTES = 64 << 20
+
+
+def mended(read: Reader, size: int, start: int, implicit: bool) -> bytes | None:
+    """Return the bytes of a file up to its pixel data, with right delimiters of items.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(length, offset)`` gives bytes of the file.
+    size : int
+        Of the file.
+    start : int
+        Offset of the data set, little endian.
+    implicit : bool
+        Whether VRs are implicit.
+
+    Returns
+    -------
+    bytes or None
+        None where no item has a wrong delimiter, or the header cannot be followed.
+    """
+    wrong: list[tuple[int, bool]] = []
+    position = start
+    try:
+        for _ in range(_MOST_ELEMENTS):
+            head = read(12, position)
+            if len(head) < 12:
+                break
+            tag = int.from_bytes(head[:2], "little") << 16 | int.from_bytes(head[2:4], "little")
+            if tag in PIXEL_TAGS:
+                break
+            code = int.from_bytes(head[4:6], "little")
+            is_implicit = implicit
+            if implicit:
+                value, length = position + 8, int.from_bytes(head[4:8], "little")
+            elif code in LONG_VRS:
+                value, length = position + 12, int.from_bytes(head[8:12], "little")
+                is_implicit = LONG_VRS[code] == "UN"
+            elif code in SHORT_VRS:
+                value, length = position + 8, int.from_bytes(head[6:8], "little")
+            else:
+                return None
+            position = skip_items(read, size, value, is_implicit, wrong) if length == UNDEFINED else value + length
+    except (Unclear, Truncated, TooLong):
+        return None
+    if not wrong or position > min(size, _MOST_BYTES):
+        return None
+    data, pieces, last = read(position, 0), [], 0
+    for offset, ends_both in wrong:
+        pieces += [data[last:offset], _ITEM_END]
+        last = offset if ends_both else offset + 8
+    return b"".join([*pieces, data[last:]])
