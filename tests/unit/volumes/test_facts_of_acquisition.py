@@ -85,7 +85,22 @@ def test_interleaved_image_types_are_separate_although_together_they_are_even() 
     assert only_volume(behind).shape == (8, 4, 6)  # a remark does not split slices that follow each other
 
 
+def test_two_delays_are_never_woven_but_the_delays_of_slices_are_one_stack() -> None:
+    frames = [frame(z, 3.0 * z, {"trigger_time_ms": 400.0 * (z % 2)}) for z in range(10)]
+    assert [v.shape for v in checked_volumes(frames)] == [(5, 4, 6)] * 2
+    each = [frame(z, 3.0 * z, {"trigger_time_ms": 50.0 * ((z * 3) % 5)}) for z in range(10)]
+    assert only_volume(each).shape == (10, 4, 6)
+
+
 # ------------------------------------------------------------------------------------------------------------ along t
+
+
+def test_a_repetition_time_that_varies_along_t_is_listed() -> None:
+    frames = grid(3, 3, lambda z, t: {"instance_number": 3.0 * t + z})
+    timed = [replace(f, constants={"repetition_time_ms": (300.0, 800.0, 3000.0)[f.source // 3]}) for f in frames]
+    volume = only_volume(timed)
+    assert volume.t_axis == {"means": ["repetition_time_ms"], "values": [300, 800, 3000]}
+    assert volume.flags == ()
 
 
 def test_b0_without_a_b_value_is_joined_with_null() -> None:
