@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dicomzarr.pixels import jpeg_scans
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 Colour = Literal["RGB", "YBR", ""]
@@ -51,6 +52,10 @@ class Stream:
         The stream has its end marker, followed by nothing but padding.
     start : int
         Offset of the codestream in the frame, in bytes; not 0 inside JP2 boxes.
+    point_transform : int
+        Lossless JPEG: how far the samples of the first scan were shifted right before they were coded.
+    scans : int
+        Lossless JPEG: the number of scans; more than one where each component has its own.
     """
 
     rows: int
@@ -64,6 +69,8 @@ class Stream:
     lossless: bool | None = None
     ended: bool = True
     start: int = 0
+    point_transform: int = 0
+    scans: int = 1
 
 
 def read_jpeg(data: bytes) -> Stream:
@@ -131,6 +138,8 @@ def read_jpeg(data: bytes) -> Stream:
         sof=sof,
         lossless=lossless,
         ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
+        point_transform=data[position + 7 + 2 * data[position + 4]] & 15 if sof == SOF_LOSSLESS else 0,
+        scans=jpeg_scans.count_scans(data, position) if sof == SOF_LOSSLESS and components > 1 else 1,
     )
 
 

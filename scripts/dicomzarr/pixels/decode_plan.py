@@ -214,7 +214,8 @@ def convert_samples(samples: NDArray[Any], stream: Stream, form: PixelFormat) ->
 
     A stream holds its samples right-aligned in its own precision, so that High Bit shifts only pixels that were
     compressed as whole cells. JPEG and JPEG-LS have no sign. Where the sign of a JPEG 2000 stream contradicts the
-    header, the header decides, at the precision of the stream, as in pydicom.
+    header, the header decides, at the precision of the stream, as in pydicom. Lossless JPEG sums differences modulo
+    2^16 whatever its precision: of its samples, the bits of the precision count.
 
     Parameters
     ----------
@@ -239,7 +240,7 @@ def convert_samples(samples: NDArray[Any], stream: Stream, form: PixelFormat) ->
 
     References
     ----------
-    DICOM PS3.5 8.1.1, 8.2.
+    DICOM PS3.5 8.1.1, 8.2; ISO/IEC 10918-1 H.1.2.1.
     """
     flags: set[str] = set()
     precision = stream.precision or 8 * samples.dtype.itemsize
@@ -256,6 +257,8 @@ def convert_samples(samples: NDArray[Any], stream: Stream, form: PixelFormat) ->
     elif form.signed:
         sign_bits = max(precision, form.bits_stored) if family == "jpeg" else precision
     width = np.dtype(form.dtype).itemsize
+    if stream.sof == codestream.SOF_LOSSLESS and not sign_bits and precision < 8 * samples.dtype.itemsize:
+        samples = samples & samples.dtype.type((1 << precision) - 1)
     plane = samples.astype(f"<{samples.dtype.kind}{width}", copy=not samples.flags.writeable).view(form.dtype)
     spare = 8 * width - sign_bits if sign_bits else 0
     if spare:

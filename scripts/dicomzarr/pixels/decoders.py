@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.pixels import unpack_bits
+from dicomzarr.pixels import codestream, jpeg_scans, unpack_bits
 from dicomzarr.pixels.codestream import Stream
 from dicomzarr.pixels.pixel_format import PixelFormat
 from dicomzarr.system import sandbox
@@ -127,10 +127,19 @@ def _jpeg(data: bytes, request: Request) -> Samples:
 
 
 def _jpeg_sof3(data: bytes, request: Request) -> Samples:
-    """Lossless JPEG by another implementation."""
+    """Lossless JPEG by another implementation, which reads one scan and does not undo a point transform."""
     import imagecodecs
 
-    return np.ascontiguousarray(imagecodecs.jpegsof3_decode(data))
+    stream = request.stream
+    assert stream is not None
+    if stream.scans == 1:
+        samples = np.ascontiguousarray(imagecodecs.jpegsof3_decode(data))
+        return samples << stream.point_transform if stream.point_transform else samples
+    planes: dict[int, Samples] = {}
+    for components, scan in jpeg_scans.split_scans(data):
+        plane = imagecodecs.jpegsof3_decode(scan) << codestream.read_jpeg(scan).point_transform
+        planes |= zip(components, plane.reshape(*plane.shape[:2], -1).transpose(2, 0, 1), strict=True)
+    return np.stack([planes[component] for component in range(stream.components)], axis=-1)
 
 
 def _jpeg_pillow(data: bytes, request: Request) -> Samples:

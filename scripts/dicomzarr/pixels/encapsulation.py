@@ -24,11 +24,14 @@ Indices = NDArray[np.int64]
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _DELIMITER = b"\xfe\xff\xdd\xe0"
+_ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
 # What may follow pixel data: digital signatures, trailing padding (PS3.3 C.12.1.1.3, PS3.10 7.2).
 _FOLLOWERS = (b"\xfa\xff\xfa\xff", b"\xfc\xff\xfc\xff")
 
 # Fragments allowed beyond one per frame, in all; a walk over gigabytes of empty fragments would not end.
 MORE_FRAGMENTS = 1 << 20
+# Zero bytes that may stand in place of the delimiter.
+_MOST_ZEROS = 1 << 20
 
 # The end of a JPEG, JPEG-LS or JPEG 2000 stream (EOI, EOC), and what may pad it to even length.
 _END, _PADDING = b"\xff\xd9", b"\x00\xff"
@@ -121,7 +124,7 @@ def frame_table(source: Source, offset: int, length: int, frames: int, family: F
     DICOM PS3.5 A.4.
     """
     end = source.size if length < 0 else min(source.size, offset + length)
-    table, base = _offset_table(source, offset, end)
+    table, base = _offset_table(source, offset, end, family)
     offsets, lengths, flags = _walk(source, base, end, length < 0, frames + MORE_FRAGMENTS)
     if len(offsets) > frames:  # some writers append empty fragments
         offsets, lengths = offsets[lengths > 0], lengths[lengths > 0]
@@ -147,8 +150,8 @@ def frame_table(source: Source, offset: int, length: int, frames: int, family: F
     return FrameTable(offsets, lengths, bounds, tuple(flags))
 
 
-def _offset_table(source: Source, offset: int, end: int) -> tuple[Indices | None, int]:
-    """Return the Basic Offset Table (None where malformed; it may be empty) and the offset after it."""
+def _offset_table(source: Source, offset: int, end: int, family: Family | None) -> tuple[Indices | None, int]:
+    """Return the Basic Offset Table and the offset after it; None where it is malformed, or missing."""
     if offset + 8 > end:
         raise NotExtracted("truncated_pixel_data", found=max(end - offset, 0), needed=8)
     head = bytes(source.read(offset, 8))
@@ -158,9 +161,18 @@ def _offset_table(source: Source, offset: int, end: int) -> tuple[Indices | None
     if size > end - offset - 8:
         raise NotExtracted("truncated_pixel_data", found=end - offset - 8, needed=size)
     table_end = offset + 8 + size
+    content = source.read(offset + 8, size)
+    # The first offset of a table is 0. Some writers leave the item of the table out: the first one is a fragment.
+    if size >= 8 and any(content[:4]) and _begins_frame(bytes(content[:64]), family):
+        return None, offset
     if size % 4:
         return None, table_end
-    return np.frombuffer(source.read(offset + 8, size), "<u4").astype(np.int64), table_end
+    return np.frombuffer(content, "<u4").astype(np.int64), table_end
+
+
+def _begins_frame(head: bytes, family: Family | None) -> bool:
+    """Return whether a frame of a codec with markers, or of RLE, begins with these bytes."""
+    return _is_rle_header(head) if family == "rle" else head.startswith(_STARTS)
 
 
 def _walk(
@@ -169,7 +181,7 @@ def _walk(
     """Return offsets and lengths of the fragments from `position`, and flags; raise beyond `max_count` fragments."""
     offsets, lengths = array("q"), array("q")
     flags: list[str] = []
-    is_odd = False
+    is_odd, strays = False, 0
     while True:
         left = end - position
         if left <= 0:
@@ -179,12 +191,17 @@ def _walk(
         head = bytes(source.read(position, min(left, 8)))
         if head[:4] == _DELIMITER:
             break
+        if head == _ITEM_END and offsets:  # stray, or in place of the delimiter
+            position, is_odd, strays = position + 8, False, strays + 1
+            if strays > MORE_FRAGMENTS:
+                raise NotExtracted("too_large", found=strays, needed=MORE_FRAGMENTS)
+            continue
         if is_odd and head[:4] != _ITEM:
             # Some writers pad a fragment of odd length by a byte that its length does not include.
             position, is_odd = position + 1, False
             continue
         if head[:4] != _ITEM or len(head) < 8:
-            if offsets and (head[:4] in _FOLLOWERS or (left <= 8 and not any(head))):
+            if offsets and (head[:4] in _FOLLOWERS or _is_zero(source, position, left)):
                 flags.append("missing_sequence_delimiter")
                 break
             raise NotExtracted("bad_encapsulation")
@@ -204,6 +221,11 @@ def _walk(
     if not offsets:
         raise NotExtracted("bad_encapsulation")
     return np.array(offsets, np.int64), np.array(lengths, np.int64), flags
+
+
+def _is_zero(source: Source, position: int, length: int) -> bool:
+    """Return whether these bytes are all 0."""
+    return length <= _MOST_ZEROS and not any(source.read(position, length))
 
 
 def _group_by_table(table: Indices | None, starts: Indices) -> Indices | None:

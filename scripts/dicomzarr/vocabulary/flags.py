@@ -30,7 +30,7 @@ ENCAPSULATION_FLAGS = {
     "surplus_frames": "the pixel data holds whole frames beyond Number of Frames (0028,0008); they were not extracted",
     "joined_fragments": "a frame is in several fragments which no offset table assigns; their bytes show where it ends",
     "not_subsampled": "4:2:2 according to the header, full chroma according to the length; read as full",
-    "bad_offset_table": "the Basic Offset Table does not fit the fragments; it was not used",
+    "bad_offset_table": "the Basic Offset Table is missing, or does not fit the fragments; it was not used",
     "missing_sequence_delimiter": "the compressed data does not end with a Sequence Delimitation Item",
     "odd_fragment": "a fragment has an odd length",
 }

@@ -154,11 +154,51 @@ def test_a_delimiter_inside_a_fragment_is_data() -> None:
     assert walk(encapsulate([inside]), 1)[0] == [even(inside)]
 
 
-@pytest.mark.parametrize("end", [b"", b"\0\0\0", b"\0" * 8, b"\xfc\xff\xfc\xffOB\0\0\4\0\0\0\0\0\0\0"])
+@pytest.mark.parametrize(
+    "end", [b"", b"\0\0\0", b"\0" * 8, b"\0" * 22, b"\0" * 4097, b"\xfc\xff\xfc\xffOB\0\0\4\0\0\0\0\0\0\0"]
+)
 def test_a_missing_delimiter_is_flagged(end: bytes) -> None:
     frames, result = walk(encapsulate([A, B], end=end), 2)
     assert frames == [even(A), even(B)]
     assert result.flags == ("missing_sequence_delimiter",)
+
+
+def test_zeros_before_anything_else_are_no_padding() -> None:
+    for end in (b"\0" * 22 + b"\1", b"\0" * 8 + item(b"ab"), b"\0" * ((1 << 20) + 1)):
+        assert code(encapsulate([A, B], end=end), 2)[0] == "bad_encapsulation"
+
+
+ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
+
+
+@pytest.mark.parametrize("end", [b"", b"\0" * 22, ITEM_END, b"\xfc\xff\xfc\xffOB\0\0\4\0\0\0\0\0\0\0"])
+def test_an_item_delimiter_in_place_of_the_sequence_delimiter_is_flagged(end: bytes) -> None:
+    frames, result = walk(encapsulate([A, B], end=ITEM_END + end), 2)
+    assert frames == [even(A), even(B)]
+    assert result.flags == ("missing_sequence_delimiter",)
+
+
+@given(counts=st.lists(st.integers(0, 3), min_size=3, max_size=3), odd=st.booleans())
+def test_item_delimiters_after_fragments_are_passed_over(counts: list[int], odd: bool) -> None:
+    pieces = [piece[:-1] if odd else even(piece) for piece in (A, B, C)]
+    data = item(b"") + b"".join(item(p) + ITEM_END * n for p, n in zip(pieces, counts, strict=True)) + DELIMITER
+    frames, result = walk(data, 3)
+    assert frames == pieces
+    assert result.flags == (("odd_fragment",) if odd else ())
+
+
+@pytest.mark.parametrize("family", ["jpeg", "jpeg2000", "htj2k", "rle"])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_the_item_of_the_offset_table_may_be_missing(family: Family, frames: int) -> None:
+    whole = WHOLE[family]
+    got, result = walk(item(whole) * frames + DELIMITER, frames, family=family)
+    assert got == [whole] * frames
+    assert result.flags == ("bad_offset_table",)
+    # in fragments
+    pieces = [item(piece) for piece in cut(whole, [34, 40] if family == "rle" else [5, 6])]
+    got, result = walk(b"".join(pieces) * frames + DELIMITER, frames, family=family)
+    assert got == [whole] * frames
+    assert result.flags == ("bad_offset_table", "joined_fragments")
 
 
 def test_a_defined_length_ends_the_walk() -> None:
