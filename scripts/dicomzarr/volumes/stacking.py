@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from dicomzarr.volumes import geometry, rounding
-from dicomzarr.volumes.acquisition import FACTS, Class, are_compatible, classes_of, order_of
+from dicomzarr.volumes.acquisition import FACTS, Class, are_compatible, classes_of, directions_of, order_of
 from dicomzarr.volumes.as_stored import PROJECTIONS, array_of_file, arrays_of_singles, in_order, is_segmentation
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
@@ -328,7 +328,7 @@ class _Array:
 
 def _joined(parts: list[_Part]) -> list[_Array]:
     """Join stacks at the same positions along `t`, if their facts or an order tell the indices apart."""
-    parts = sorted(parts, key=lambda part: (order_of(part.facts), _order_within(part.stack)))
+    parts = sorted(parts, key=_order)
     names = {name for part in parts for name in part.stack.sorted_by}
     known = [key for cause in CAUSES for key in cause.keys if key in names]
     grid = [[frame for row in rows for frame in row] for rows in zip(*(p.stack.grid for p in parts), strict=True)]
@@ -341,11 +341,40 @@ def _joined(parts: list[_Part]) -> list[_Array]:
         labels = parts[0].stack.labels if len(parts) == 1 else ()
         return [_Array(replace(parts[0].stack, grid=grid, slices=slices, flags=flags), axis, parts[0].facts, labels)]
     if len(parts) > 1:
-        return [array for part in parts for array in _joined([part])]
+        return _without_alike(parts, axis.rows)
     count = len(grid[0])
     unknown = TValues(["unexplained"], [(float(index),) for index in range(count)], False, True)
     stack = parts[0].stack
     return [_Array(replace(stack, flags=flags | {"ambiguous_stack"}), unknown, parts[0].facts, stack.labels)]
+
+
+def _without_alike(parts: list[_Part], rows: Sequence[tuple[float | None, ...]]) -> list[_Array]:
+    """Join the stacks that are told apart; one that is like an earlier one becomes an array of its own."""
+    seen: set[tuple[float | None, ...]] = set()
+    together: list[_Part] = []
+    alike: list[_Part] = []
+    start = 0
+    for part in parts:
+        own = rows[start : start + len(part.stack.grid[0])]
+        start += len(own)
+        (alike if seen & set(own) or len(set(own)) < len(own) else together).append(part)
+        seen.update(own)
+    arrays = _joined(together) if together else []
+    for part in alike:
+        stack = replace(part.stack, flags=part.stack.flags | {"ambiguous_stack"})
+        arrays += _joined([replace(part, stack=stack)])
+    return arrays
+
+
+def _order(part: _Part) -> tuple[Any, ...]:
+    """Return the sort key of a stack along `t`: its facts, then the acquisition of its first frame, then the rest."""
+    directions = directions_of(part.facts)
+    unknown = float("inf")
+    first: tuple[float, ...] = ()
+    if directions:
+        causes = ("acquisition_time_s", "instance_number")
+        first = tuple(min(f.causes.get(cause, unknown) for f in part.stack.frames) for cause in causes)
+    return (order_of(part.facts), first, directions, _order_within(part.stack))
 
 
 def _order_within(stack: Stack) -> tuple[Any, ...]:

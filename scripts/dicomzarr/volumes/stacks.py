@@ -142,6 +142,10 @@ _PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], .
 )
 
 
+# Passes are in the order of their Instance Numbers.
+_ORDERS: Final = {"pass": "instance_number"}
+
+
 def arrange(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
     """Arrange frames of one orientation, matrix and acquisition into stacks.
 
@@ -170,12 +174,7 @@ def arrange(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
             parts.setdefault(value, []).append(frame)
         if not 2 <= len(parts) <= len(frames) // 2:
             continue
-        parted = [
-            replace(stack, sorted_by=(*stack.sorted_by, name), split_by=(*stack.split_by, name), why=stack.why + why)
-            for why in [f", parted by {name}"]
-            for value, part in parts.items()
-            for stack in _labelled(_on_lines(part, scale), name, value)
-        ]
+        parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, scale)]
         if _doubts(parted) < doubts and (name != "pass" or _are_passes(parted)):
             best, doubts = parted, _doubts(parted)
     return best
@@ -215,11 +214,15 @@ def _by_image_type(frames: Sequence[Frame], scale: Scale) -> list[Stack] | None:
     return [replace(stack, split_by=("image_type",), why=f"{stack.why}, parted by image_type") for stack in stacks]
 
 
-def _labelled(stacks: list[Stack], name: str, value: Hashable) -> list[Stack]:
-    """Add the value of a parter to the discriminators; a file and an image type have no short value."""
-    if not isinstance(value, float):
-        return stacks
-    return [replace(stack, labels=(*stack.labels, f"{name}={value:g}")) for stack in stacks]
+def _parted(stack: Stack, name: str, value: Hashable) -> Stack:
+    """Return a stack with what parts it from others; a file and an image type have no short value for its label."""
+    return replace(
+        stack,
+        sorted_by=(*stack.sorted_by, _ORDERS.get(name, name)),
+        labels=(*stack.labels, f"{name}={value:g}") if isinstance(value, float) else stack.labels,
+        split_by=(*stack.split_by, name),
+        why=f"{stack.why}, parted by {name}",
+    )
 
 
 def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
