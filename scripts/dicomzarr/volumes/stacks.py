@@ -175,22 +175,22 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         if not 2 <= len(parts) <= len(frames) // 2:
             continue
         parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
-        if _doubts(parted) < doubts and (name != "pass" or _are_passes(parted, doubts[0])):
+        if _doubts(parted) < doubts and (name != "pass" or _are_passes(parted, doubts[0] in (1, 2) and not doubts[1])):
             best, doubts = parted, _doubts(parted)
     return best
 
 
-def _are_passes(stacks: Sequence[Stack], doubtful: int) -> bool:
+def _are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
     """Return whether each stack has three slices and overlaps the next by half of the shorter.
 
-    A slice that was sent twice turns the depth back, too, and makes no pass: if only one or two frames are doubtful
-    otherwise, each pass must be even.
+    A slice that was sent twice turns the depth back, too, and makes no pass: if only one or two frames of an
+    even stack are doubtful otherwise, each pass must be even.
     """
     certain = [stack for stack in stacks if not stack.is_doubtful]
     spans = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in certain)
     return (
         min(len(stack.grid) for stack in certain) >= 3
-        and (doubtful not in (1, 2) or all(stack.slices.is_even for stack in certain))
+        and (not must_be_even or all(stack.slices.is_even for stack in certain))
         and all(2 * (min(a[1], b[1]) - b[0]) >= min(a[1] - a[0], b[1] - b[0]) for a, b in pairwise(spans))
     )
 

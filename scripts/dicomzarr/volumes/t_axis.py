@@ -49,9 +49,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
 )
 BY_NAME: Final = {key: cause for cause in CAUSES for key in cause.keys}
 # Times with an arbitrary zero: written as seconds from the first.
-CLOCKS: Final = frozenset(
-    {"acquisition_time_s", "reference_time_s", "content_time_s", "frame_reference_time_s", "temporal_offset_s"}
-)
+CLOCKS: Final = frozenset({"acquisition_time_s", "reference_time_s", "content_time_s"})
 # Content Time (0008,0033) may be the time of reconstruction: accepted only if it sweeps the stack without overlap.
 SWEEPING: Final = frozenset({"content_time_s"})
 # Attributes of a whole file: they are equal for all its frames.
