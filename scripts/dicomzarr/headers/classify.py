@@ -25,6 +25,7 @@ from dicomzarr.headers.attribute_table import PRIVATE_TAGS
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, PRIVATE_TEXT_VRS, TEXTS, WANTED, interpret, text_of
 from dicomzarr.headers.cut_off import facts_before_the_end
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
+from dicomzarr.headers.file_meta import read_meta
 from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
@@ -126,7 +127,7 @@ def _read_header(
             if not _is_acr_nema(data, size):
                 return _not_extracted("archive" if _is_archive(data) else "not_dicom")
             flags.add("acr_nema")
-        meta, start = fast_reader.read_meta(data, start, size)
+        meta, start = read_meta(data, start, size)
     except fast_reader.Truncated:
         return _not_extracted("truncated_header")
     except fast_reader.Unclear:
@@ -214,8 +215,18 @@ def _plausible_start(data: bytes, size: int) -> bool:
     """Whether a file without the prefix DICM certainly begins with a data set or with File Meta Information."""
     if data[:2] == b"\x02\0":
         well_formed, has_uid = fast_reader.looks_like(data, 0, size, EXPLICIT_LITTLE, MIN_ELEMENTS)
-        return well_formed and (has_uid or b"\x02\0\x10\0UI" in data[:1024])
+        return well_formed and (has_uid or b"\x02\0\x10\0UI" in data[:1024]) or _is_after_meta(data, size)
     return _guess_encoding(data, 0, size, with_uid=True) is not None
+
+
+def _is_after_meta(data: bytes, size: int) -> bool:
+    """Whether File Meta Information names a transfer syntax of DICOM, or a data set with a UID follows it."""
+    try:
+        meta, start = read_meta(data, 0, size)
+    except (fast_reader.Unclear, fast_reader.Truncated):
+        return False
+    is_named = text_of(meta.get(_META_SYNTAX, b"")) in TRANSFER_SYNTAXES
+    return is_named or _guess_encoding(data, start, size, with_uid=True) is not None
 
 
 def _is_acr_nema(data: bytes, size: int) -> bool:

@@ -105,81 +105,6 @@ EXPLICIT_LITTLE = Encoding(implicit=False, little=True)
 EXPLICIT_BIG = Encoding(implicit=False, little=False)
 
 
-_META_WANTED = (0x0002, 0x0010)  # Media Storage SOP Class UID, Transfer Syntax UID
-# The first 8 bytes of an element of group 0002 to (tag if wanted else 0, length of the value). Instead of the length:
-# `_FOLLOWS` where it is in the next 4 bytes, `_ENDS` where the element is not of group 0002.
-_META_HEADS: dict[bytes, tuple[int, int]] = {}
-_FOLLOWS, _ENDS = -1, -2
-
-
-def read_meta(data: bytes, start: int, size: int) -> tuple[dict[int, bytes], int]:
-    """Return SOP class and transfer syntax from the File Meta Information, and the offset of the data set after it.
-
-    Parameters
-    ----------
-    data : bytes
-        The first block of the file.
-    start : int
-        Offset of the first element: 132, or 0 where preamble and prefix are missing.
-    size : int
-        Size of the file in bytes.
-
-    Returns
-    -------
-    values : dict
-        Bytes of Media Storage SOP Class UID (0002,0002) and Transfer Syntax UID (0002,0010) by tag, where present.
-    position : int
-        Offset of the data set in bytes.
-
-    Raises
-    ------
-    Unclear
-        If an element of group 0002 is not well-formed explicit VR little endian within the block.
-    Truncated
-        If the file ends inside the group.
-
-    References
-    ----------
-    DICOM PS3.10 7.1.
-    """
-    values: dict[int, bytes] = {}
-    position, end = start, len(data)
-    while position + 8 <= end:
-        head = data[position : position + 8]
-        wanted, length = _META_HEADS.get(head) or _meta_head(head)
-        if length == _ENDS:
-            return values, position
-        position += 8
-        if length == _FOLLOWS:
-            if position + 4 > end:
-                break
-            length = LENGTH(data, position)[0]
-            position += 4
-        if wanted:
-            values[wanted] = data[position : position + length]
-        position += length
-    if position >= len(data) < size:
-        raise Unclear
-    if position != len(data):
-        raise Truncated
-    return values, position
-
-
-def _meta_head(head: bytes) -> tuple[int, int]:
-    """Parse the first 8 bytes of an element of group 0002, or after that group, and cache the result."""
-    group, element, vr, length = EXPLICIT(head)
-    if group != 2:
-        length = _ENDS
-    elif vr in LONG_VRS:
-        length = _FOLLOWS
-    elif vr not in SHORT_VRS:
-        raise Unclear
-    if len(_META_HEADS) >= MAX_KNOWN_HEADS:
-        _META_HEADS.clear()
-    parsed = _META_HEADS[head] = (group << 16 | element if element in _META_WANTED else 0, length)
-    return parsed
-
-
 def read_raw(
     read: Reader, size: int, start: int, implicit: bool, wanted: frozenset[int], data: bytes = b""
 ) -> RawHeader:
@@ -354,7 +279,8 @@ def _is_padding(read: Reader, offset: int, size: int) -> bool:
 def skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
     """Return the offset after the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
 
-    Fragments of encapsulated data (PS3.5 A.4) are items too and are skipped in the same way.
+    Fragments of encapsulated data (PS3.5 A.4) are items too and are skipped in the same way. Some writers end an item
+    with the delimiter of a sequence, which stands for that of the item, or for both.
 
     Parameters
     ----------
@@ -365,11 +291,27 @@ def skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
     -------
     int
     """
+    found: list[int] = []
+    try:
+        return _skip_items(read, size, start, implicit, found, ends_both=False)
+    except (Unclear, Truncated):
+        if not found:
+            raise
+    return _skip_items(read, size, start, implicit, found, ends_both=True)
+
+
+def _skip_items(read: Reader, size: int, start: int, implicit: bool, found: list[int], *, ends_both: bool) -> int:
+    """Return the offset after a sequence; add the sequence delimiters that end an item to `found`.
+
+    Such a delimiter ends the sequence too with `ends_both`, or where what follows is neither an item nor a delimiter of
+    a sequence.
+    """
     unpack = IMPLICIT if implicit else EXPLICIT
     # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
     stack = [True]
     data, base, position = b"", start, 0
     walked = 0
+    is_doubtful = False  # the sequence may have ended with its item
     while stack:
         if position + 12 > len(data):
             walked += len(data)
@@ -379,9 +321,16 @@ def skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
             position = 0
             data = read(BLOCK, base) if base < size else b""
             if len(data) < 8:
+                if is_doubtful and len(stack) == 1:
+                    break
                 raise Truncated
         group, element, length = IMPLICIT(data, position)
         tag = group << 16 | element
+        if is_doubtful:
+            is_doubtful = False
+            if ends_both or tag not in (ITEM, SEQUENCE_END):
+                stack.pop()
+                continue
         if group == 0xFFFE:
             position += 8
             if stack[-1]:
@@ -393,8 +342,11 @@ def skip_items(read: Reader, size: int, start: int, implicit: bool) -> int:
                     stack.append(False)
                 else:
                     position += length
-            elif tag == ITEM_END:
+            elif tag in (ITEM_END, SEQUENCE_END):
                 stack.pop()
+                if tag == SEQUENCE_END:
+                    found.append(base + position)
+                    is_doubtful = True
             else:
                 raise Unclear
         elif stack[-1]:
@@ -440,7 +392,8 @@ def _end_of(implicit: bool, data: bytes, position: int) -> int | None:
             return value + length
         if vr not in ("", "SQ", "OB", "OW"):
             return None
-        return skip_items(lambda count, offset: data[offset : offset + count], len(data), value, implicit)
+        end = skip_items(lambda count, offset: data[offset : offset + count], len(data), value, implicit)
+        return end if end + 8 <= len(data) else None  # what follows may decide where it ends
     except (Unclear, Truncated, TooLong):
         return None
 

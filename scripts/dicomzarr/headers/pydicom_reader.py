@@ -6,6 +6,7 @@ use. Its warnings and logs are silenced because they quote header values, and it
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import warnings
@@ -15,7 +16,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from dicomzarr.dicom.vr import CHARACTER_SET, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, standard_texts
 from dicomzarr.headers.attribute_table import SEQUENCES
 from dicomzarr.headers.attributes import WANTED
-from dicomzarr.headers.fast_reader import MAX_PADDING, Encoding, RawHeader, Reader, TooLong, Truncated
+from dicomzarr.headers.fast_reader import (
+    MAX_PADDING,
+    Encoding,
+    RawHeader,
+    Reader,
+    TooLong,
+    Truncated,
+    Unclear,
+    skip_items,
+)
 from dicomzarr.headers.sequence_values import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -102,11 +112,24 @@ def read_tolerant(read: Reader, size: int, start: int, encoding: Encoding) -> Ra
     ReadFailed
         If the operating system cannot read the file.
     """
+    try:
+        return _guarded(read, size, start, encoding, parse_items=True)
+    except (Truncated, Refused):
+        if not encoding.little:
+            raise
+        # pydicom does not read items that end with the delimiter of a sequence. It is not needed within sequences.
+        with contextlib.suppress(Refused, TooLong):
+            return _guarded(read, size, start, encoding, parse_items=False)
+        raise
+
+
+def _guarded(read: Reader, size: int, start: int, encoding: Encoding, *, parse_items: bool) -> RawHeader:
+    """Return the header; raise the exceptions of `read_tolerant` in place of those of pydicom."""
     window = _Window(read, size, start)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _read(window, read, size, encoding)
+            return _read(window, read, size, encoding, parse_items)
     except (Truncated, TooLong, Refused, ReadFailed):
         raise
     except EOFError:
@@ -144,13 +167,14 @@ def read_past_item_ends(stream: BinaryIO, dataset: Dataset) -> None:
         dataset.update(more)
 
 
-def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHeader:
+def _read(window: _Window, read: Reader, size: int, encoding: Encoding, parse_items: bool) -> RawHeader:
     from pydicom.dataelem import RawDataElement
     from pydicom.filereader import data_element_generator
 
     _silence()
     header = RawHeader(is_empty=True)
     end = [-1]
+    skipped: list[tuple[int, str | None, int]] = []
 
     def stop(tag: int, vr: str | None, length: int) -> bool:
         header.is_empty = False
@@ -164,7 +188,24 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
         # the value of an item.
         if tag >= 0xFFFE0000 and length == UNDEFINED:
             raise Refused
+        if not parse_items and length == UNDEFINED and vr in (None, "SQ", "UN"):
+            skipped.append((tag, vr, window.tell()))
+            return True
         return False
+
+    def skip_sequence(tag: int, vr: str | None, begin: int) -> None:
+        try:
+            finish = skip_items(read, size, begin, encoding.implicit or vr == "UN")
+        except Unclear:
+            raise Refused from None
+        window.seek(finish)
+        if tag in WANTED:
+            add(tag, _sequence(tag, read, begin, finish))
+
+    def add(tag: int, value: tuple[str, bytes | None]) -> None:
+        if tag in header.values and header.values[tag] != value:
+            raise Refused
+        header.values[tag] = value
 
     def generate() -> Iterator[Any]:
         for _ in range(MAX_ITEM_ENDS):
@@ -176,6 +217,9 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
                 defer_size=MAX_VALUE,
                 specific_tags=_tags(),
             )
+            if skipped:
+                skip_sequence(*skipped.pop())
+                continue
             # pydicom takes an item delimiter for the end of the data set.
             if header.pixel is not None or end[0] >= 0 or window.last_read != _item_end(encoding):
                 return
@@ -200,15 +244,17 @@ def _read(window: _Window, read: Reader, size: int, encoding: Encoding) -> RawHe
             else:
                 value = (element.VR or "", content or b"")
         else:
-            begin, finish = element.file_tell or 0, window.tell()
-            is_read = tag in SEQUENCES and finish - begin <= MAX_BYTES
-            value = ("SQ", read(finish - begin, begin) if is_read else None)
-        if tag in header.values and header.values[tag] != value:
-            raise Refused
-        header.values[tag] = value
+            value = _sequence(tag, read, element.file_tell or 0, window.tell())
+        add(tag, value)
     if header.pixel is None:
         _check_end(read, size, end[0] if end[0] >= 0 else size)
     return header
+
+
+def _sequence(tag: int, read: Reader, begin: int, finish: int) -> tuple[str, bytes | None]:
+    """Return VR and bytes of a sequence of undefined length, if its numbers are wanted."""
+    is_read = tag in SEQUENCES and finish - begin <= MAX_BYTES
+    return "SQ", read(finish - begin, begin) if is_read else None
 
 
 def _item_end(encoding: Encoding) -> bytes:

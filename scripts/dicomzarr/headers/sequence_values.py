@@ -165,7 +165,14 @@ def _decimals(value: bytes | None, keyword: str, odd: set[str]) -> list[float]:
 
 
 def _items(value: bytes, little: bool) -> list[_Item]:
-    """Return the elements of each item by tag; an empty list where the bytes are malformed."""
+    """Return the elements of each item by tag; an empty list where the bytes are malformed.
+
+    Where the delimiter of a sequence ends an item, it may end the sequence too: see `fast_reader.skip_items`.
+    """
+    return _items_if(value, little, ends_both=False) or _items_if(value, little, ends_both=True)
+
+
+def _items_if(value: bytes, little: bool, *, ends_both: bool) -> list[_Item]:
     items: list[_Item] = []
     position = 0
     try:
@@ -177,7 +184,7 @@ def _items(value: bytes, little: bool) -> list[_Item]:
             if tag != ITEM or len(items) >= _MAX_ITEMS:
                 return []
             item: _Item = {}
-            position = _read_item(value, position, length, little, item, 0)
+            position = _read_item(value, position, length, little, item, 0, ends_both)
             items.append(item)
     except (_Malformed, struct.error):
         return []
@@ -189,7 +196,9 @@ def _item_head(value: bytes, position: int, little: bool) -> tuple[int, int]:
     return group << 16 | element, length
 
 
-def _read_item(value: bytes, position: int, length: int, little: bool, item: _Item | None, depth: int) -> int:
+def _read_item(
+    value: bytes, position: int, length: int, little: bool, item: _Item | None, depth: int, ends_both: bool
+) -> int:
     """Read the elements of an item into a dict, or skip them; return the offset after it."""
     if depth > _MAX_DEPTH:
         raise _Malformed
@@ -198,7 +207,7 @@ def _read_item(value: bytes, position: int, length: int, little: bool, item: _It
         raise _Malformed
     while position < end:
         tag, size = _item_head(value, position, little)
-        if tag == ITEM_END:
+        if tag in (ITEM_END, SEQUENCE_END):  # some writers end an item with the delimiter of a sequence
             if length != UNDEFINED:
                 raise _Malformed
             return position + 8
@@ -214,7 +223,7 @@ def _read_item(value: bytes, position: int, length: int, little: bool, item: _It
         else:
             position += 8
         if size == UNDEFINED:
-            position = _skip_sequence(value, position, little, depth)
+            position = _skip_sequence(value, position, little, depth, ends_both)
             continue
         if position + size > end:
             raise _Malformed
@@ -226,15 +235,20 @@ def _read_item(value: bytes, position: int, length: int, little: bool, item: _It
     return position
 
 
-def _skip_sequence(value: bytes, position: int, little: bool, depth: int) -> int:
+def _skip_sequence(value: bytes, position: int, little: bool, depth: int, ends_both: bool) -> int:
+    first = position
     while True:
         tag, length = _item_head(value, position, little)
+        if (ends_both or tag not in (ITEM, SEQUENCE_END)) and position > first:
+            before, _ = _item_head(value, position - 8, little)
+            if before == SEQUENCE_END:  # it ended the last item and the sequence
+                return position
         position += 8
         if tag == SEQUENCE_END:
             return position
         if tag != ITEM:
             raise _Malformed
-        position = _read_item(value, position, length, little, None, depth + 1)
+        position = _read_item(value, position, length, little, None, depth + 1, ends_both)
 
 
 FORMS: Final = {"real_world": real_world_of, "radionuclide": radionuclide_of, "detector": detector_of}
