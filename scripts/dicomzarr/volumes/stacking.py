@@ -226,7 +226,7 @@ def _order_within(stack: Stack) -> tuple[Any, ...]:
     """Return the sort key of stacks with the same facts: their causes in order, then their first frame."""
     causes = stack.grid[0][0].causes
     values = tuple(causes.get(key, float("-inf")) for cause in CAUSES for key in cause.keys if key in stack.sorted_by)
-    return (*values, *identity(min(stack.frames, key=identity))) if values else identity(stack.grid[0][0])
+    return values, identity(min(stack.frames, key=identity))
 
 
 def _volume(array: _Array, group: Group, arrays: Sequence[_Array], lacks_slices: bool) -> Volume:
@@ -257,11 +257,9 @@ def _volume(array: _Array, group: Group, arrays: Sequence[_Array], lacks_slices:
         t_axis=axis.attribute if axis else None,
         flags=sorted(flags),
     )
-    fields = with_slices(volume, stack.slices)
-    if group.kind.mosaic:
-        # Image Position (Patient) of a mosaic belongs to the sheet, not to a slice; `mosaic` places the tiles.
-        fields["origin_lps"] = None
-    return replace(volume, **fields)  # type: ignore[arg-type]
+    volume = with_slices(volume, stack.slices)
+    # Image Position (Patient) of a mosaic belongs to the sheet, not to a slice; `mosaic` places the tiles.
+    return replace(volume, origin_lps=None) if group.kind.mosaic else volume
 
 
 def _facts_of(key: Class) -> list[str]:
