@@ -15,6 +15,8 @@ from dicomzarr.dicom.facts import Cosines, Vector
 
 # Coordinates above 10 km count as malformed, mm.
 FARTHEST_MM: Final = 1e7
+# Pixels further apart than 10 m count as malformed, mm.
+WIDEST_PIXEL_MM: Final = 1e4
 
 
 def number(value: object) -> float | None:
@@ -197,7 +199,7 @@ def spacing_of(value: object) -> tuple[float, float] | None:
         Distance between rows, then between columns, mm; None if it is not two positive numbers.
     """
     spacing = numbers(value)
-    if spacing is None or len(spacing) != 2 or min(spacing) <= 0 or max(spacing) > FARTHEST_MM:
+    if spacing is None or len(spacing) != 2 or min(spacing) <= 0 or max(spacing) > WIDEST_PIXEL_MM:
         return None
     return (spacing[0], spacing[1])
 

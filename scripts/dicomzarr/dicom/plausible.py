@@ -11,7 +11,7 @@ from typing import Final
 
 MAX_B_VALUE: Final = 100_000  # s/mm2
 _MILLISECONDS: Final = (0.0, 1e5)
-_LONG_MILLISECONDS: Final = (-1e7, 1e7)  # nearly three hours; a date has eight digits
+_LONG_MILLISECONDS: Final = (-1e8, 1e8)  # a day, and a few hours
 _SPACING: Final = (1e-9, 1e3)  # mm; 0 is none
 
 # Keyword to the least and the largest value, in the unit of the attribute (PS3.3 C.7.6, C.8.3, C.8.4, C.8.9, C.8.13).
@@ -27,7 +27,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "NominalCardiacTriggerDelayTime": _LONG_MILLISECONDS,
     "NominalPercentageOfCardiacPhase": (-100.0, 200.0),
     "NominalPercentageOfRespiratoryPhase": (-100.0, 200.0),
-    "FrameReferenceTime": _LONG_MILLISECONDS,
+    "FrameReferenceTime": (-1e9, 1e9),
     "FrameTime": (0.0, 1e6),
     "FrameTimeVector": (-1e6, 1e6),
     "PixelSpacing": _SPACING,

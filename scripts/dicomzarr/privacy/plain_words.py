@@ -58,11 +58,11 @@ def _words_of_project(paths: Iterable[Path]) -> Iterable[str]:
     words = set(_CALENDAR)
     for path in paths:
         words.update(words_of(path.read_text("utf-8", "replace")))
-    # Without the numbers and hashes of lock files, but with MONOCHROME2 and uint16.
+    # Without the numbers and hashes of lock files, but with MONOCHROME2, uint16 and t2star.
     return {word for word in words if len(word) < MIN_WEIGHT or _OWN_WORD.fullmatch(word)} - _NAMES
 
 
-_OWN_WORD = re.compile(r"\D+|[a-z]{3,}\d{1,3}")
+_OWN_WORD = re.compile(r"\D+|[a-z]{3,}\d{1,3}|[a-z]\d[a-z_]{3,}")
 
 
 def _cached_words(name: str, paths: Sequence[Path], read: Callable[[Iterable[Path]], Iterable[str]]) -> frozenset[str]:

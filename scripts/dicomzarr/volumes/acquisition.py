@@ -138,6 +138,8 @@ def are_compatible(classes: Sequence[Class]) -> bool:
 def order_of(key: Class) -> tuple[tuple[float, ...], ...]:
     """Return the sort key of a class along `t`: fact by fact, unknown values first.
 
+    Directions have no order: classes that differ in a direction alone are in the order in which they were acquired.
+
     Parameters
     ----------
     key : tuple
@@ -147,7 +149,23 @@ def order_of(key: Class) -> tuple[tuple[float, ...], ...]:
     -------
     tuple
     """
-    return tuple(() if value is None else value for value in key)
+    pairs = zip(FACTS, key, strict=True)
+    return tuple(() if value is None else value for fact, value in pairs if len(fact.keys) == 1)
+
+
+def directions_of(key: Class) -> tuple[tuple[float, ...], ...]:
+    """Return the directions among the facts of a class.
+
+    Parameters
+    ----------
+    key : tuple
+        A key of `classes_of`.
+
+    Returns
+    -------
+    tuple
+    """
+    return tuple(value for fact, value in zip(FACTS, key, strict=True) if len(fact.keys) > 1 and value is not None)
 
 
 def constant_facts(frames: Sequence[Frame]) -> dict[str, object]:

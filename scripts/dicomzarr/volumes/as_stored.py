@@ -57,7 +57,7 @@ def arrays_of_singles(frames: Sequence[Frame]) -> list[Volume]:
     unplaced: dict[tuple[object, ...], list[Frame]] = {}
     for frame in frames:
         kind = kind_of_image(frame.image_type, frame.sop_class_uid)
-        is_slice = frame.modality in _TOMOGRAPHIC and not has_geometry(frame) and "capture" not in kind.origin
+        is_slice = frame.modality in _TOMOGRAPHIC and not has_geometry(frame)
         if is_slice and "instance_number" in frame.causes:
             unplaced.setdefault(_alike(frame, kind), []).append(frame)
         else:

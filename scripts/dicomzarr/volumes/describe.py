@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import Vector
@@ -96,8 +97,8 @@ def array_of(
     )
 
 
-def with_slices(volume: Volume, slices: Slices) -> dict[str, object]:
-    """Return the fields of a volume that follow from the positions of its slices.
+def with_slices(volume: Volume, slices: Slices) -> Volume:
+    """Return a volume with what follows from the positions of its slices: spacing, affine or positions, and flags.
 
     Parameters
     ----------
@@ -107,35 +108,35 @@ def with_slices(volume: Volume, slices: Slices) -> dict[str, object]:
 
     Returns
     -------
-    dict of str to object
-        Fields for `dataclasses.replace`.
+    Volume
     """
-    first = volume.places[0].frame
     flags = set(volume.flags)
     flags |= {"gantry_tilt"} if slices.is_tilted and slices.kind != "irregular" else set()
     flags |= {"gap"} if slices.kind == "gap" else {"uneven_spacing"} if slices.kind == "uneven" else set()
     flags |= {"rounded_positions"} if slices.fit else set()
-    fields: dict[str, object] = {"missing_slices": slices.missing, "flags": tuple(sorted(flags))}
+    volume = replace(volume, missing_slices=slices.missing, flags=tuple(sorted(flags)))
     if slices.kind in ("gap", "uneven", "irregular"):
-        fields["positions_mm"] = slices.depths
-        if slices.is_tilted:
-            fields["positions_lps"] = tuple(_vector(point) for point in slices.points.tolist())
+        points = tuple(_vector(point) for point in slices.points.tolist())
+        return replace(volume, positions_mm=slices.depths, positions_lps=points if slices.is_tilted else None)
     if slices.kind == "uniform" and slices.step_mm is not None:
-        fields["spacing_mm"] = {"z": slices.step_mm, **volume.spacing_mm}
-    if slices.kind == "uniform" and first.pixel_spacing and first.orientation:
-        if slices.fit is None:
-            ends = _vector(slices.points[0].tolist()), _vector(slices.points[-1].tolist())
-            fields["affine_lps"] = geometry.affine_lps(
-                first.orientation, first.pixel_spacing, *ends, len(slices.depths)
-            )
-        else:
-            origin, step = slices.fit.origin, slices.fit.step
-            last = len(slices.depths) - 1
-            end = (origin[0] + last * step[0], origin[1] + last * step[1], origin[2] + last * step[2])
-            cosines = _unit(first.orientation[:3]) + _unit(first.orientation[3:])
-            fields["affine_lps"] = geometry.affine_lps(cosines, first.pixel_spacing, origin, end, last + 1)
-            fields["affine_residual_mm"] = round(slices.fit.residual_mm, geometry.DECIMALS)
-    return fields
+        spacing = {"z": slices.step_mm, **volume.spacing_mm}
+        residual = round(slices.fit.residual_mm, geometry.DECIMALS) if slices.fit else None
+        return replace(volume, spacing_mm=spacing, affine_lps=_affine(volume, slices), affine_residual_mm=residual)
+    return volume
+
+
+def _affine(volume: Volume, slices: Slices) -> geometry.Affine | None:
+    """Return the affine of even slices: from the first to the last one, or of the stack beneath rounded positions."""
+    first, last = volume.places[0].frame, len(slices.depths) - 1
+    if not first.pixel_spacing or not first.orientation:
+        return None
+    if slices.fit is None:
+        ends = _vector(slices.points[0].tolist()), _vector(slices.points[-1].tolist())
+        return geometry.affine_lps(first.orientation, first.pixel_spacing, *ends, last + 1)
+    origin, step = slices.fit.origin, slices.fit.step
+    end = _vector([o + last * s for o, s in zip(origin, step, strict=True)])
+    cosines = _unit(first.orientation[:3]) + _unit(first.orientation[3:])
+    return geometry.affine_lps(cosines, first.pixel_spacing, origin, end, last + 1)
 
 
 def _vector(values: Sequence[float]) -> Vector:

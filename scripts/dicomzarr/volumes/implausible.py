@@ -14,8 +14,10 @@ from dicomzarr.volumes.model import Frame
 
 FLAG: Final = "implausible_number"
 _LARGE: Final = 1e7  # smaller numbers have fewer than eight digits: they are neither dates nor long ids
-_LARGE_WINDOW: Final = 1e6  # a day below 10, its month and its year have seven digits
+_MANY_DIGITS: Final = 1e6  # a day or a month may lack its zero: seven digits are too many beyond the values
 _TIMES: Final = 4  # how far a number may be beyond the values that it is about
+# Times in seconds that the header gives in milliseconds.
+_MILLISECONDS: Final = ("frame_reference_time_s", "temporal_offset_s")
 # Causes that are quantities, not counters or clocks.
 _QUANTITIES: Final = ("_ms", "_mm", "_percent", "b_value")
 
@@ -62,9 +64,12 @@ def without_implausible(frame: Frame) -> Frame:
 
 
 def _is_beyond(number: float, largest: float) -> bool:
-    return abs(number) >= _LARGE_WINDOW and abs(number) > _TIMES * largest
+    return abs(number) >= _MANY_DIGITS and abs(number) > _TIMES * largest
 
 
 def _dates(values: Mapping[str, float], *, all_names: bool) -> set[str]:
     """Return the names of the quantities that read as a date."""
-    return {name for name, value in values.items() if may_be_date(value) and (all_names or name.endswith(_QUANTITIES))}
+    dates = {name for name in _MILLISECONDS if name in values and may_be_date(round(1000 * values[name], 3))}
+    return dates | {
+        name for name, value in values.items() if may_be_date(value) and (all_names or name.endswith(_QUANTITIES))
+    }

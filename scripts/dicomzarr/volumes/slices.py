@@ -221,7 +221,8 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
     shear = geometry.shear(rows, columns, along, max(near_mm(first), 2 * digit))
     regular = geometry.regularity(depths, tolerance)
     floor = tilt_floor_deg(orientation, digit, depths[-1] - depths[0])
-    if shear is None or regular.kind not in ("single", "uniform") or (digit and not _is_exact(points)):
+    all_rounded = digit and rounding.last_digit(points.ravel().tolist())
+    if shear is None or regular.kind not in ("single", "uniform") or (all_rounded and not _is_exact(points)):
         rounded = _rounded(points, depths, orientation, digit, tolerance)
         if rounded is not None:
             return rounded

@@ -12,27 +12,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from dicomzarr.volumes import geometry, rounding
-from dicomzarr.volumes.acquisition import FACTS, Class, are_compatible, classes_of, order_of
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.acquisition import FACTS, Class, are_compatible, classes_of, directions_of, order_of
 from dicomzarr.volumes.as_stored import PROJECTIONS, array_of_file, arrays_of_singles, in_order, is_segmentation
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
-from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
+from dicomzarr.volumes.grouping import Group, count_of, groups_of
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
-from dicomzarr.volumes.stacks import Scale, Stack, arrange, identity, name_of
-from dicomzarr.volumes.t_axis import BY_NAME, CAUSES
+from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
+from dicomzarr.volumes.t_axis import CAUSES
 from dicomzarr.volumes.t_values import TValues, t_values
-
-# Cosines that differ by at most this are the same orientation: 0.02 mm at 100 mm from the origin.
-ORIENTATION_TOLERANCE: Final = 2e-4
-# Pixel spacings with at most this relative difference are the same.
-PIXEL_SPACING_TOLERANCE: Final = 1e-4
-# Pixel spacings with at least two decimals may be rounded forms of a longer one, mm.
-MOST_SPACING_DIGIT: Final = 0.01
 
 
 def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLERANCE) -> list[Volume]:
@@ -69,7 +62,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     volumes = arrays_of_singles(single)
     for alone, members in stackable.items():
         prefix = () if alone is None else (name_of(members[0]),)
-        volumes += _stacks(members, prefix, tolerance)
+        volumes += [v for group in groups_of(members, prefix, tolerance) for v in _volumes(group, tolerance)]
     volumes += [array_of_file(in_order(members)) for members in images.values()]
     volumes = _with_unique_discriminators(volumes)
     placed = Counter(id(place.frame) for volume in volumes for place in volume.places)
@@ -78,175 +71,23 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     return sorted(volumes, key=lambda volume: volume.discriminators)
 
 
-# --------------------------------------------------------------------------------------------------------- groups
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Frames that may form one stack: same kind, matrix, samples, orientation and pixel spacing."""
-
-    frames: list[Frame]
-    discriminators: tuple[str, ...]
-    set: tuple[str, ...]
-    kind: KindOfImage
-    split_by: tuple[str, ...]
-    why: str
-
-
-def _stacks(frames: list[Frame], prefix: tuple[str, ...], tolerance: float) -> list[Volume]:
-    """Group frames with geometry and stack each group."""
-    orientations = geometry.cluster([frame.orientation or () for frame in frames], _orientation_tolerance(frames))
-    size_of = _sizes({frame.pixel_spacing for frame in frames if frame.pixel_spacing})
-    members: dict[tuple[object, ...], list[Frame]] = {}
-    for frame, orientation in zip(frames, orientations, strict=True):
-        size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
-        kind = kind_of_image(frame.image_type, frame.sop_class_uid)
-        array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
-        apart = (frame.kernel, tuple(sorted(frame.terms.items())))
-        members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
-    differing = _differing(list(members))
-    split_by = tuple(words.replace(" ", "_") for words in differing)
-    apart_from = [_count(number, words) for words, number in differing.items()]
-    why = f"; apart from other frames of the series by {', '.join(apart_from)}" if apart_from else ""
-    volumes = []
-    for group in members.values():
-        kind = kind_of_image(group[0].image_type, group[0].sop_class_uid)
-        facts = (*prefix, *_facts(group[0], kind))
-        for name, label, part in _separated(group, Scale(last_digit(group), tolerance)):
-            by = (*split_by, name) if name else split_by
-            also = f"; apart from others of the same kind by {name}" if name else ""
-            whole = _Group(part, (*facts, *label), _set_of(group[0]), kind, by, why + also)
-            volumes += _volumes(whole, tolerance)
-    return volumes
-
-
-def _separated(frames: list[Frame], scale: Scale) -> list[tuple[str, tuple[str, ...], list[Frame]]]:
-    """Separate stacks of a file and whole Image Types (0008,0008), where frames would not be one volume otherwise.
-
-    Stacks that together are one even stack are packages of one volume. Image Type holds remarks beside its vocabulary:
-    it separates only images at the same places that nothing but a counter tells apart.
-    """
-    stacks: dict[object, list[Frame]] = {}
-    types: dict[object, list[Frame]] = {}
-    for frame in frames:
-        stacks.setdefault(frame.causes.get("stack", -1.0), []).append(frame)
-        types.setdefault(frame.image_type, []).append(frame)
-    if len(stacks) > 1:
-        together = _arranged(frames, scale)
-        are_one = all(len(found) == 1 and found[0].slices.is_even and _is_certain(found) for found in together)
-        if are_one and any(found[0].slices.fit for found in together):
-            # Rounding explains more than it should where each stack by itself is exact.
-            alone = [stack for part in stacks.values() for found in _arranged(part, scale) for stack in found]
-            are_one = any(stack.slices.fit or len(stack.grid) < 3 for stack in alone)
-        if not are_one:
-            return [("stack_of_the_file", (f"stack={key}",), part) for key, part in stacks.items()]
-    if len(types) > 1 and not all(map(_is_certain, _arranged(frames, scale))):
-        parts = [found for part in types.values() for found in _arranged(part, scale)]
-        if all(map(_is_certain, parts)):
-            return [("image_type", (f"image_type={key}",), part) for key, part in types.items()]
-    return [("", (), frames)]
-
-
-def _arranged(frames: Sequence[Frame], scale: Scale) -> list[list[Stack]]:
-    """Return the stacks of each class of facts."""
-    return [arrange(members, scale) for members in classes_of(frames).values()]
-
-
-def _is_certain(stacks: Sequence[Stack]) -> bool:
-    """Return whether more than a counter tells frames at the same position apart."""
-    return not any(
-        stack.is_doubtful or (stack.sorted_by and not any(map(_says_what_varies, stack.sorted_by))) for stack in stacks
-    )
-
-
-def _says_what_varies(cause: str) -> bool:
-    return cause in BY_NAME and not BY_NAME[cause].weak
-
-
-def _sizes(spacings: set[tuple[float, float]]) -> dict[tuple[float, float], int]:
-    """Return the number of the size of each pixel spacing; sizes that differ by rounding have the same number."""
-    sizes: list[tuple[float, float]] = []
-    found: dict[tuple[float, float], int] = {}
-    for spacing in sorted(spacings, key=lambda pair: (rounding.last_digit(pair), pair)):  # those with most digits first
-        digit = rounding.last_digit(spacing)
-        near = max(PIXEL_SPACING_TOLERANCE * min(spacing), digit / 2 if digit <= MOST_SPACING_DIGIT else 0.0)
-        row, column = spacing
-        like = (n for n, size in enumerate(sizes) if abs(size[0] - row) <= near and abs(size[1] - column) <= near)
-        number = next(like, len(sizes))
-        if number == len(sizes):
-            sizes.append(spacing)
-        found[spacing] = number
-    return found
-
-
-def _orientation_tolerance(frames: Sequence[Frame]) -> float:
-    """Return the difference of cosines that is none: more, where all are written with three decimals."""
-    digit = rounding.last_digit(cosine for frame in frames for cosine in frame.orientation or ())
-    return max(ORIENTATION_TOLERANCE, 1.01 * digit if digit <= 1e-3 else 0.0)
-
-
-_CRITERIA: Final = (
-    ("orientation", (0,)),
-    ("pixel spacing", (1,)),
-    ("kind of image", (2,)),
-    ("matrix size", (3, 4)),
-    ("sample layout", (5, 6, 7)),
-    ("kernel", (8,)),
-    ("term", (9,)),
-)
-
-
-def _differing(keys: list[tuple[object, ...]]) -> dict[str, int]:
-    """Return the criteria in which the groups of a series differ, with the number of values."""
-    counts = {words: len({tuple(key[i] for i in which) for key in keys}) for words, which in _CRITERIA}
-    return {words: number for words, number in counts.items() if number > 1}
-
-
-def _set_of(frame: Frame) -> tuple[str, ...]:
-    """Return what all arrays share that can be put together, pixel by pixel."""
-    facts = [f"matrix={frame.rows}x{frame.columns}"]
-    facts.append("orientation=" + ",".join(f"{round(c, 2) + 0.0:.2f}" for c in frame.orientation or ()))
-    if frame.pixel_spacing:
-        facts.append("spacing=" + ",".join(f"{x:.3g}" for x in frame.pixel_spacing))
-    return tuple(facts)
-
-
-def _facts(frame: Frame, kind: KindOfImage) -> tuple[str, ...]:
-    """Return the quantised attributes that the frames of a group share, read from the first frame."""
-    facts = [
-        f"matrix={frame.rows}x{frame.columns}x{frame.samples}",
-        f"dtype={frame.dtype}",
-        f"photometric={frame.photometric}",
-        f"kind={'/'.join(kind)}",
-        "orientation=" + ",".join(f"{round(c, 3) + 0.0:.3f}" for c in frame.orientation or ()),
-    ]
-    if frame.pixel_spacing:
-        facts.append("spacing=" + ",".join(f"{x:.4g}" for x in frame.pixel_spacing))
-    if frame.kernel:
-        facts.append(f"kernel={frame.kernel}")
-    facts += [f"{name}={term}" for name, term in sorted(frame.terms.items())]
-    return tuple(facts)
-
-
 # -------------------------------------------------------------------------------------------- from classes to arrays
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A stack with the facts of acquisition that its frames share."""
+    """A stack, the facts of acquisition that its frames share, and the last digit of their positions, mm."""
 
     stack: Stack
     facts: Class
+    digit: float
 
 
-def _volumes(group: _Group, tolerance: float) -> list[Volume]:
+def _volumes(group: Group, tolerance: float) -> list[Volume]:
     """Stack the frames of a group: each class of facts by itself, then joined along `t` where the slices coincide."""
-    scale = Scale(last_digit(group.frames), tolerance)
-    if group.kind.mosaic:
-        parts = [part for sheet in _sheets(group.frames, scale) for part in _parts(sheet, scale)]
-    else:
-        parts = _parts(group.frames, scale)
-    near = max(near_mm(group.frames[0]), scale.digit * 1.01)
+    sheets = _sheets(group.frames) if group.kind.mosaic else [group.frames]
+    parts = [part for sheet in sheets for part in _parts(sheet, tolerance)]
+    near = max(near_mm(group.frames[0]), max(part.digit for part in parts) * 1.01)
     arrays = [array for members in _coinciding(parts, near) for array in _joined(members)]
     largest = max(arrays, key=lambda array: (len(array.stack.grid), len(array.stack.grid[0])))
     return [_volume(array, group, arrays, _lacks_slices(array, largest, near)) for array in arrays]
@@ -261,7 +102,7 @@ def _lacks_slices(array: _Array, largest: _Array, near: float) -> bool:
     return bool((np.abs(others[np.minimum(after, len(others) - 1)] - depths) <= near).all())
 
 
-def _sheets(frames: Sequence[Frame], scale: Scale) -> list[list[Frame]]:
+def _sheets(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Return the sheets of mosaics by position: each already holds a volume."""
     sheets: dict[float, list[Frame]] = {}
     for frame in frames:
@@ -269,26 +110,30 @@ def _sheets(frames: Sequence[Frame], scale: Scale) -> list[list[Frame]]:
     return list(sheets.values())
 
 
-def _parts(frames: Sequence[Frame], scale: Scale) -> list[_Part]:
+def _parts(frames: Sequence[Frame], tolerance: float) -> list[_Part]:
     """Return the stacks of each class of facts."""
     classes = classes_of(frames)
-    united = _united(frames, classes, scale)
+    united = _united(frames, classes, tolerance)
     if united is not None:
-        return [_Part(united, next(iter(classes)))]
-    return [_Part(stack, key) for key, members in classes.items() for stack in arrange(members, scale)]
+        return [_Part(united, next(iter(classes)), last_digit(frames))]
+    parts = []
+    for key, members in classes.items():
+        digit = last_digit(members)
+        parts += [_Part(stack, key, digit) for stack in arrange(members, tolerance)]
+    return parts
 
 
-def _united(frames: Sequence[Frame], classes: dict[Class, list[Frame]], scale: Scale) -> Stack | None:
+def _united(frames: Sequence[Frame], classes: dict[Class, list[Frame]], tolerance: float) -> Stack | None:
     """Return all frames as one even stack, where some merely lack a fact that the others have, and None otherwise.
 
     Classes that are even stacks by themselves stay apart: images without a b-value beside those with one.
     """
     if len(classes) < 2 or not are_compatible(list(classes)):
         return None
-    alone = [arrange(members, scale) for members in classes.values()]
+    alone = [arrange(members, tolerance) for members in classes.values()]
     if all(len(stacks) == 1 and stacks[0].slices.kind == "uniform" for stacks in alone):
         return None
-    together = arrange(frames, scale)
+    together = arrange(frames, tolerance)
     is_one = len(together) == 1 and len(together[0].grid[0]) == 1 and together[0].slices.is_even
     return together[0] if is_one else None
 
@@ -328,7 +173,7 @@ class _Array:
 
 def _joined(parts: list[_Part]) -> list[_Array]:
     """Join stacks at the same positions along `t`, if their facts or an order tell the indices apart."""
-    parts = sorted(parts, key=lambda part: (order_of(part.facts), _order_within(part.stack)))
+    parts = sorted(parts, key=_order)
     names = {name for part in parts for name in part.stack.sorted_by}
     known = [key for cause in CAUSES for key in cause.keys if key in names]
     grid = [[frame for row in rows for frame in row] for rows in zip(*(p.stack.grid for p in parts), strict=True)]
@@ -341,21 +186,50 @@ def _joined(parts: list[_Part]) -> list[_Array]:
         labels = parts[0].stack.labels if len(parts) == 1 else ()
         return [_Array(replace(parts[0].stack, grid=grid, slices=slices, flags=flags), axis, parts[0].facts, labels)]
     if len(parts) > 1:
-        return [array for part in parts for array in _joined([part])]
+        return _without_alike(parts, axis.rows)
     count = len(grid[0])
     unknown = TValues(["unexplained"], [(float(index),) for index in range(count)], False, True)
     stack = parts[0].stack
     return [_Array(replace(stack, flags=flags | {"ambiguous_stack"}), unknown, parts[0].facts, stack.labels)]
 
 
+def _without_alike(parts: list[_Part], rows: Sequence[tuple[float | None, ...]]) -> list[_Array]:
+    """Join the stacks that are told apart; one that is like an earlier one becomes an array of its own."""
+    seen: set[tuple[float | None, ...]] = set()
+    together: list[_Part] = []
+    alike: list[_Part] = []
+    start = 0
+    for part in parts:
+        own = rows[start : start + len(part.stack.grid[0])]
+        start += len(own)
+        (alike if seen & set(own) or len(set(own)) < len(own) else together).append(part)
+        seen.update(own)
+    arrays = _joined(together) if together else []
+    for part in alike:
+        stack = replace(part.stack, flags=part.stack.flags | {"ambiguous_stack"})
+        arrays += _joined([replace(part, stack=stack)])
+    return arrays
+
+
+def _order(part: _Part) -> tuple[Any, ...]:
+    """Return the sort key of a stack along `t`: its facts, then the acquisition of its first frame, then the rest."""
+    directions = directions_of(part.facts)
+    unknown = float("inf")
+    first: tuple[float, ...] = ()
+    if directions:
+        causes = ("acquisition_time_s", "instance_number")
+        first = tuple(min(f.causes.get(cause, unknown) for f in part.stack.frames) for cause in causes)
+    return (order_of(part.facts), first, directions, _order_within(part.stack))
+
+
 def _order_within(stack: Stack) -> tuple[Any, ...]:
     """Return the sort key of stacks with the same facts: their causes in order, then their first frame."""
     causes = stack.grid[0][0].causes
     values = tuple(causes.get(key, float("-inf")) for cause in CAUSES for key in cause.keys if key in stack.sorted_by)
-    return (*values, *identity(min(stack.frames, key=identity))) if values else identity(stack.grid[0][0])
+    return values, identity(min(stack.frames, key=identity))
 
 
-def _volume(array: _Array, group: _Group, arrays: Sequence[_Array], lacks_slices: bool) -> Volume:
+def _volume(array: _Array, group: Group, arrays: Sequence[_Array], lacks_slices: bool) -> Volume:
     """Return the volume of an array of a group."""
     stack, axis = array.stack, array.axis
     slices, times = len(stack.grid), len(stack.grid[0])
@@ -377,17 +251,15 @@ def _volume(array: _Array, group: _Group, arrays: Sequence[_Array], lacks_slices
         stack.grid,
         (*group.discriminators, *labels),
         kind,
-        f"{_count(slices * times, 'frame')} {_where(stack.slices)}{how}{group.why}",
+        f"{count_of(slices * times, 'frame')} {_where(stack.slices)}{how}{group.why}",
         group=group.set,
         split_by=split_by,
         t_axis=axis.attribute if axis else None,
         flags=sorted(flags),
     )
-    fields = with_slices(volume, stack.slices)
-    if group.kind.mosaic:
-        # Image Position (Patient) of a mosaic belongs to the sheet, not to a slice; `mosaic` places the tiles.
-        fields["origin_lps"] = None
-    return replace(volume, **fields)  # type: ignore[arg-type]
+    volume = with_slices(volume, stack.slices)
+    # Image Position (Patient) of a mosaic belongs to the sheet, not to a slice; `mosaic` places the tiles.
+    return replace(volume, origin_lps=None) if group.kind.mosaic else volume
 
 
 def _facts_of(key: Class) -> list[str]:
@@ -436,8 +308,3 @@ def _with_unique_discriminators(volumes: list[Volume]) -> list[Volume]:
 
 def _mm(value: float | None) -> str:
     return "?" if value is None else f"{value:.6g}"
-
-
-def _count(number: int, words: str) -> str:
-    plural = words + ("es" if words.endswith("x") else "s")
-    return f"{number} {words if number == 1 else plural}"

@@ -15,7 +15,7 @@ from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.slices import Slices, cells_of, depth, near_mm, points_of, slices_of
+from dicomzarr.volumes.slices import Slices, cells_of, depth, last_digit, near_mm, points_of, slices_of
 from dicomzarr.volumes.t_axis import BY_NAME, CAUSES, FullGrid, sort_along_t
 
 Cells = list[list[Frame]]
@@ -60,22 +60,6 @@ class Stack:
         return (frame for row in self.grid for frame in row)
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Limits within which positions agree.
-
-    Attributes
-    ----------
-    digit : float
-        Unit of the last digit with which positions are written, mm; 0.0 if rounding does not matter.
-    tolerance : float
-        Largest departure of slices from a regular grid, relative to their distance.
-    """
-
-    digit: float
-    tolerance: float
-
-
 def identity(frame: Frame) -> tuple[str, str, int, int]:
     """Return the sort key of a frame: the data alone; the index of the file decides between equal files only.
 
@@ -102,6 +86,14 @@ def name_of(frame: Frame) -> str:
     str
     """
     return f"instance={frame.sop_instance_uid or frame.content}#{frame.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Limits within which positions agree: the unit of the last digit, mm, and the relative departure from a grid."""
+
+    digit: float
+    tolerance: float
 
 
 def _cause(name: str) -> Callable[[Sequence[Frame]], list[Hashable]]:
@@ -142,25 +134,37 @@ _PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], .
 )
 
 
-def arrange(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
+# What parts two or three interleaved stacks, although together they are even.
+_WEAVES: Final[tuple[tuple[str, Callable[[Frame], Hashable]], ...]] = (
+    ("image_type", lambda frame: frame.image_type),
+    ("trigger_time_ms", lambda frame: frame.causes.get("trigger_time_ms")),
+)
+# Passes are in the order of their Instance Numbers.
+_ORDERS: Final = {"pass": "instance_number"}
+
+
+def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     """Arrange frames of one orientation, matrix and acquisition into stacks.
 
     Parameters
     ----------
     frames : sequence of Frame
         Sorted by `identity`.
-    scale : Scale
+    tolerance : float
+        Largest departure of slices from a regular grid, relative to their distance.
 
     Returns
     -------
     list of Stack
         Every frame is in exactly one; the result does not depend on the order of equal frames.
     """
-    best = _on_lines(frames, scale)
+    best = _on_lines(frames, tolerance)
     doubts = _doubts(best)
-    woven = _by_image_type(frames, scale) if len(best) == 1 and len(best[0].grid[0]) == 1 else None
-    if woven is not None:
-        return woven
+    if len(best) == 1 and len(best[0].grid[0]) == 1:
+        for name, value_of in _WEAVES:
+            woven = _interleaved(frames, name, value_of, tolerance)
+            if woven:
+                return woven
     for name, values_of in _PARTERS:
         if not any(doubts[:5]) and len(best) == 1:
             break
@@ -170,56 +174,57 @@ def arrange(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
             parts.setdefault(value, []).append(frame)
         if not 2 <= len(parts) <= len(frames) // 2:
             continue
-        parted = [
-            replace(stack, sorted_by=(*stack.sorted_by, name), split_by=(*stack.split_by, name), why=stack.why + why)
-            for why in [f", parted by {name}"]
-            for value, part in parts.items()
-            for stack in _labelled(_on_lines(part, scale), name, value)
-        ]
-        if _doubts(parted) < doubts and (name != "pass" or _are_passes(parted)):
+        parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
+        if _doubts(parted) < doubts and (name != "pass" or _are_passes(parted, doubts[0] in (1, 2) and not doubts[1])):
             best, doubts = parted, _doubts(parted)
     return best
 
 
-def _are_passes(stacks: Sequence[Stack]) -> bool:
-    """Return whether each stack overlaps the next by half of the shorter, and has three slices and half of the largest.
+def _are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
+    """Return whether each stack has three slices and overlaps the next by half of the shorter.
 
-    A slice that was sent twice turns the depth back, too, and makes no pass.
+    A slice that was sent twice turns the depth back, too, and makes no pass: if only one or two frames of an
+    even stack are doubtful otherwise, each pass must be even.
     """
     certain = [stack for stack in stacks if not stack.is_doubtful]
-    sizes = [len(stack.grid) for stack in certain]
     spans = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in certain)
     return (
-        min(sizes) >= 3
-        and 2 * min(sizes) >= max(sizes)
+        min(len(stack.grid) for stack in certain) >= 3
+        and (not must_be_even or all(stack.slices.is_even for stack in certain))
         and all(2 * (min(a[1], b[1]) - b[0]) >= min(a[1] - a[0], b[1] - b[0]) for a, b in pairwise(spans))
     )
 
 
-def _by_image_type(frames: Sequence[Frame], scale: Scale) -> list[Stack] | None:
-    """Return interleaved stacks of two or three Image Types (0008,0008), each even by itself; else None.
+def _interleaved(
+    frames: Sequence[Frame], name: str, value_of: Callable[[Frame], Hashable], tolerance: float
+) -> list[Stack]:
+    """Return interleaved stacks of two or three values, each even by itself; an empty list if there are none.
 
-    A remark in Image Type does not part slices that follow each other: it parts only what would be woven.
+    A remark in Image Type does not part slices that follow each other, nor a delay that differs from slice to slice:
+    they part only what would be woven.
     """
-    types: dict[tuple[str, ...], list[Frame]] = {}
+    parts: dict[Hashable, list[Frame]] = {}
     for frame in frames:
-        types.setdefault(frame.image_type, []).append(frame)
-    if not 2 <= len(types) <= 3 or min(map(len, types.values())) < 3:
-        return None
-    stacks = [stack for part in types.values() for stack in _on_lines(part, scale)]
-    if len(stacks) != len(types) or any(stack.slices.kind != "uniform" for stack in stacks):
-        return None
+        parts.setdefault(value_of(frame), []).append(frame)
+    if not 2 <= len(parts) <= 3 or min(map(len, parts.values())) < 3:
+        return []
+    found = [(value, stack) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
+    stacks = [_parted(stack, name, value) for value, stack in found]
+    if len(stacks) != len(parts) or any(stack.slices.kind != "uniform" for stack in stacks):
+        return []
     ends = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in stacks)
-    if any(low > high for (_, high), (low, _) in pairwise(ends)):
-        return None
-    return [replace(stack, split_by=("image_type",), why=f"{stack.why}, parted by image_type") for stack in stacks]
+    return stacks if all(low <= high for (_, high), (low, _) in pairwise(ends)) else []
 
 
-def _labelled(stacks: list[Stack], name: str, value: Hashable) -> list[Stack]:
-    """Add the value of a parter to the discriminators; a file and an image type have no short value."""
-    if not isinstance(value, float):
-        return stacks
-    return [replace(stack, labels=(*stack.labels, f"{name}={value:g}")) for stack in stacks]
+def _parted(stack: Stack, name: str, value: Hashable) -> Stack:
+    """Return a stack with what parts it from others; a file and an image type have no short value for its label."""
+    return replace(
+        stack,
+        sorted_by=(*stack.sorted_by, _ORDERS.get(name, name)),
+        labels=(*stack.labels, f"{name}={value:g}") if isinstance(value, float) else stack.labels,
+        split_by=(*stack.split_by, name),
+        why=f"{stack.why}, parted by {name}",
+    )
 
 
 def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
@@ -236,8 +241,9 @@ def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
     return doubtful, uneven, lonely, missing, fitted, len(stacks)
 
 
-def _on_lines(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
+def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     """Arrange frames into one stack for each line of origins."""
+    scale = _Scale(last_digit(frames), tolerance)
     cells = cells_of(frames, scale.digit)
     firsts = [cell[0] for cell in cells]
     slices = slices_of(firsts, scale.digit, scale.tolerance)
@@ -253,7 +259,7 @@ def _on_lines(frames: Sequence[Frame], scale: Scale) -> list[Stack]:
     stacks = []
     for where, part in parts.items():
         place = ",".join(f"{round(x, 2) + 0.0:.2f}" for x in where)
-        for stack in _on_lines(part, scale):
+        for stack in _on_lines(part, tolerance):
             why = f"{stack.why}; {len(parts)} origins within the plane lie on no common line"
             labels, split_by = (f"origin={place}", *stack.labels), (*stack.split_by, "origin")
             stacks.append(replace(stack, labels=labels, split_by=split_by, why=why))
@@ -278,7 +284,7 @@ def _by_origin(frames: Sequence[Frame], near: float) -> dict[tuple[float, ...], 
     return parts
 
 
-def _of_cells(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
+def _of_cells(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
     """Arrange frames whose origins lie on one line, from the frames at each position."""
     most = max(len(cell) for cell in cells)
     if most == 1:
@@ -307,7 +313,7 @@ def _of_cells(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
 # ------------------------------------------------------------------------------------------------- contested places
 
 
-def _contested(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
+def _contested(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
     """Arrange frames that nothing in the header distinguishes at some positions.
 
     If most positions are certain, the frame that fits best stays in the stack, and each other one is an image of its
@@ -337,7 +343,7 @@ def _contested(cells: Cells, slices: Slices, scale: Scale) -> list[Stack]:
     return [_alone(frame, how, frozenset({"ambiguous_stack"}), scale) for frame in frames]
 
 
-def _alone(frame: Frame, how: str, flags: frozenset[str], scale: Scale) -> Stack:
+def _alone(frame: Frame, how: str, flags: frozenset[str], scale: _Scale) -> Stack:
     slices = slices_of([frame], scale.digit, scale.tolerance)
     return Stack([[frame]], slices, (), (name_of(frame),), ("contested_place",), how, flags, True)
 

@@ -14,8 +14,10 @@ from dicomzarr.volumes.acquisition import FACTS, LARGEST_COUNT, Fact, replaced
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.t_axis import BY_NAME, CLOCKS
 
-# Facts that differ from slice to slice and still say what an index of `t` is.
-_DELAYS: Final = ("trigger_time_ms",)
+# Facts that may differ from slice to slice and still say what an index of `t` is.
+_DELAYS: Final = ("trigger_time_ms", "temporal_offset_s", "frame_time_s", "frame_reference_time_s")
+# Settings that sort no frames (one follows the heart beat, one the decay), and still say what an index of `t` is.
+_SETTINGS: Final = ("repetition_time_ms", "frame_duration_ms")
 # Plain counters and the numbers of series: their order counts, not their value.
 _COUNTERS: Final = frozenset(
     {"instance_number", "acquisition_number", "series_number", "frame_acquisition_number", "slice_number"}
@@ -92,6 +94,8 @@ def t_values(grid: Sequence[Sequence[Frame]], sorted_by: Iterable[str]) -> TValu
         delays = _delays(grid, name)
         if delays is not None:
             columns[name] = delays
+    for name in _SETTINGS:
+        columns.update(_setting(grid, name))
     order_only = False
     # Physical causes first; then clocks and counters, each only while rows are still alike.
     for name in sorted_by:
@@ -142,9 +146,15 @@ def _delays(grid: Sequence[Sequence[Frame]], name: str) -> Column | None:
             return None
         table.append(known)
     orders = {tuple(_ranks(list(row))) for row in table}
-    if len(orders) > 1 or len(set(table[0])) == 1:
-        return None
-    return [round(median(column), 6) + 0.0 for column in zip(*table, strict=True)]
+    return None if len(orders) > 1 or len(set(table[0])) == 1 else _column(grid, name)
+
+
+def _setting(grid: Sequence[Sequence[Frame]], name: str) -> dict[str, Column]:
+    """Return a setting that is one for each index of `t` and varies along it, or nothing."""
+    rows = [[frame.constants.get(name) for frame in row] for row in grid]
+    if any(row != rows[0] for row in rows[1:]) or len(set(rows[0])) == 1:
+        return {}
+    return {name: rows[0]}
 
 
 def _column(grid: Sequence[Sequence[Frame]], name: str) -> Column:

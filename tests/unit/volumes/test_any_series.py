@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up_frames import checked_volumes, frame
+from made_up_frames import AXIAL, SAGITTAL, checked_volumes, frame
 
 from dicomzarr.volumes.model import Frame, Volume
+from dicomzarr.volumes.stacking import lay_out
+from dicomzarr.volumes.t_axis import CAUSES
 
 # What may differ between the stacks of a series: the facts of the frame of stack `i`, slice `z`.
 KINDS: dict[str, Any] = {
@@ -132,6 +134,51 @@ def check_t_axis(volume: Volume) -> None:
         for name, value in zip(means, row, strict=True):
             if name not in ("instance_number", "acquisition_number", "acquisition_time_s", "trigger_time_ms"):
                 assert place.frame.causes.get(name) == value
+
+
+CAUSE_KEYS = [*(key for cause in CAUSES for key in cause.keys), "stack", "slice_number", "in_concatenation_number"]
+WORDS = [
+    (),
+    ("ORIGINAL", "PRIMARY", "M"),
+    ("ORIGINAL", "PRIMARY", "M", "X"),
+    ("O", "P", "M", "MOSAIC"),
+    ("D", "S", "FAT"),
+]
+
+
+def wild_frames(rng: random.Random) -> list[Frame]:
+    """Frames of files of any kind, with any causes, most of which contradict each other."""
+    some = rng.sample(CAUSE_KEYS, rng.randint(0, 5))
+    heights = [rng.choice([0, 1, 2, 3, 2.5, 0.1, 0.12345, 7]) for _ in range(6)]
+    frames: list[Frame] = []
+    for source in range(rng.randint(1, 9)):
+        count, placed = rng.choice([1, 1, 1, 2, 5]), rng.random() < 0.9
+        shared: dict[str, Any] = {
+            "rows": rng.choice([4, 4, 8]),
+            "modality": rng.choice(["MR", "MR", "CT", "NM", "CR", "SEG", "US"]),
+            "image_type": rng.choice(WORDS),
+            "kernel": rng.choice(["", "", "a"]),
+            "terms": rng.choice([{}, {}, {"complex_component": "phase"}]),
+            "frames_in_file": count,
+            "concatenation": rng.choice(["", "", "", "1.9"]),
+            "concatenation_offset": rng.choice([-1, 0, 3]),
+            "orientation": rng.choice([AXIAL, AXIAL, (1.0, 1e-4, 0.0, -1e-4, 1.0, 0.0), SAGITTAL, None]),
+            "pixel_spacing": rng.choice([(0.5, 0.25), (0.501, 0.25), None]),
+        }
+        for number in range(count):
+            causes = {key: float(rng.randint(0, 3)) for key in some if rng.random() < 0.9}
+            place = (rng.choice([0.0, 0.0, 50.0, 0.01]), 0.0, float(rng.choice(heights))) if placed else None
+            frames.append(changed(frame(source, 0, causes, **shared), number=number, position=place))
+    return frames
+
+
+def test_any_frames_have_one_place_each_whatever_their_order() -> None:
+    for seed in range(400):
+        rng = random.Random(seed)
+        frames = wild_frames(rng)
+        volumes = checked_volumes(frames)
+        rng.shuffle(frames)
+        assert lay_out(frames) == volumes, seed
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

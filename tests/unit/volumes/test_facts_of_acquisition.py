@@ -85,7 +85,22 @@ def test_interleaved_image_types_are_separate_although_together_they_are_even() 
     assert only_volume(behind).shape == (8, 4, 6)  # a remark does not split slices that follow each other
 
 
+def test_two_delays_are_never_woven_but_the_delays_of_slices_are_one_stack() -> None:
+    frames = [frame(z, 3.0 * z, {"trigger_time_ms": 400.0 * (z % 2)}) for z in range(10)]
+    assert [v.shape for v in checked_volumes(frames)] == [(5, 4, 6)] * 2
+    each = [frame(z, 3.0 * z, {"trigger_time_ms": 50.0 * ((z * 3) % 5)}) for z in range(10)]
+    assert only_volume(each).shape == (10, 4, 6)
+
+
 # ------------------------------------------------------------------------------------------------------------ along t
+
+
+def test_a_repetition_time_that_varies_along_t_is_listed() -> None:
+    frames = grid(3, 3, lambda z, t: {"instance_number": 3.0 * t + z})
+    timed = [replace(f, constants={"repetition_time_ms": (300.0, 800.0, 3000.0)[f.source // 3]}) for f in frames]
+    volume = only_volume(timed)
+    assert volume.t_axis == {"means": ["repetition_time_ms"], "values": [300, 800, 3000]}
+    assert volume.flags == ()
 
 
 def test_b0_without_a_b_value_is_joined_with_null() -> None:
@@ -306,3 +321,36 @@ def test_other_facts_of_slices_without_a_position_are_listed() -> None:
     volume = only_volume(frames)
     assert (means(volume), volume.flags) == (["echo_time_ms", "instance_number"], ("t_order_only",))
     assert values(volume) == [[9, 0], [3, 1], [9, 2], [3, 3]]
+
+
+def test_directions_of_one_b_value_are_in_the_order_of_acquisition() -> None:
+    table = [(0.0, 0.0), (900.0, 0.8), (900.0, -0.2), (0.0, 0.0), (900.0, 0.5)]
+    frames = grid(
+        3,
+        5,
+        lambda z, t: {
+            "b_value": table[t][0],
+            "b_vector_x": table[t][1],
+            "b_vector_y": 0.0,
+            "b_vector_z": 0.0,
+            "acquisition_time_s": 1e8 + 9 * t,
+        },
+    )
+    volume = only_volume(frames)
+    assert means(volume) == ["b_value", "b_vector_x", "b_vector_y", "b_vector_z", "acquisition_time_s"]
+    assert [(row[0], row[1], row[4]) for row in values(volume)] == [
+        (0, 0, 0),
+        (0, 0, 27),
+        (900, 0.8, 9),
+        (900, -0.2, 18),
+        (900, 0.5, 36),
+    ]
+
+
+def test_one_stack_that_nothing_tells_apart_leaves_the_others_joined() -> None:
+    frames = [f for source in range(3) for f in enhanced(source, 4, echo_time_ms=5.0 * (source + 1))]
+    twin = [replace(f, source=7, sop_instance_uid="1.7") for f in enhanced(0, 4, echo_time_ms=5.0)]
+    same = [replace(f, causes={k: v for k, v in f.causes.items() if k != "instance_number"}) for f in [*frames, *twin]]
+    volumes = checked_volumes(same)
+    assert sorted(v.shape for v in volumes) == [(3, 4, 4, 6), (4, 4, 6)]
+    assert {"ambiguous_stack" in v.flags for v in volumes} == {False, True}

@@ -296,6 +296,17 @@ def test_a_doubled_slice_never_cuts_a_volume_whatever_its_number(place: int, num
     assert all("contested_place" in v.flags for v in volumes)
 
 
+@pytest.mark.parametrize("first", ["thin", "thick"])
+def test_a_shorter_pass_over_the_same_places_is_a_stack_of_its_own(first: str) -> None:
+    """21 slices of 1 mm, and 5 of 5 mm among their places."""
+    places = [float(z) for z in range(21)], [5.0 * z for z in range(5)]
+    ordered = [*places[0], *places[1]] if first == "thin" else [*places[1], *places[0]]
+    frames = [frame(i, z, {"instance_number": i + 1.0}) for i, z in enumerate(ordered)]
+    volumes = checked_volumes(frames)
+    assert sorted(v.spacing_mm["z"] for v in volumes) == [1, 5]
+    assert sorted(v.shape for v in volumes) == [(5, 4, 6), (21, 4, 6)]
+
+
 def test_a_contested_place_of_one_time_is_flagged_in_the_whole_series() -> None:
     frames = grid(4, 3, lambda z, t: {"temporal_position": t + 1.0, "instance_number": 4.0 * t + z + 1})
     volumes = checked_volumes([*frames, frame(20, 4.0, {"temporal_position": 2.0, "instance_number": 13.0})])

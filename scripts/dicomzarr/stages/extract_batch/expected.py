@@ -11,6 +11,7 @@ from dicomzarr.stages.extract_batch.series_files import SourceFile
 from dicomzarr.volumes import stacking
 from dicomzarr.volumes.as_stored import PROJECTIONS
 from dicomzarr.volumes.frames import frames_of, needs_header
+from dicomzarr.volumes.grouping import ORIENTATION_TOLERANCE
 from dicomzarr.volumes.image_type import kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
 
@@ -147,7 +148,7 @@ def _resembles(frame: Frame, volume: Volume) -> bool:
     if not (_is_slice(frame) and _is_slice(other) and _kind(frame) == _kind(other)):
         return False
     cosines = zip(frame.orientation or (), other.orientation or (), strict=False)
-    return all(abs(a - b) <= stacking.ORIENTATION_TOLERANCE for a, b in cosines)
+    return all(abs(a - b) <= ORIENTATION_TOLERANCE for a, b in cosines)
 
 
 def _kind(frame: Frame) -> tuple[object, ...]:

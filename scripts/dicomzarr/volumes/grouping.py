@@ -1,0 +1,231 @@
+"""Group the frames of a series that may form one stack, and say what separates the groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dicomzarr.volumes import geometry, rounding
+from dicomzarr.volumes.acquisition import classes_of
+from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
+from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.stacks import Stack, arrange
+from dicomzarr.volumes.t_axis import BY_NAME
+
+# Cosines that differ by at most this are the same orientation: 0.02 mm at 100 mm from the origin.
+ORIENTATION_TOLERANCE: Final = 2e-4
+# Cosines that differ by at most this are the same if the slices are one even stack: noise of the scanner.
+NEAR_ORIENTATION: Final = 1.5e-3
+# Pixel spacings with at most this relative difference are the same.
+PIXEL_SPACING_TOLERANCE: Final = 1e-4
+# Pixel spacings with at least two decimals may be rounded forms of a longer one, mm.
+MOST_SPACING_DIGIT: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Frames that may form one stack: same kind, matrix, samples, orientation and pixel spacing.
+
+    Attributes
+    ----------
+    frames : list of Frame
+    discriminators : tuple of str
+        Quantised attributes that the frames share.
+    set : tuple of str
+        What all arrays share that can be put together, pixel by pixel.
+    kind : KindOfImage
+    split_by : tuple of str
+        Criteria that separate the group from others of the series.
+    why : str
+        The same in words with numbers.
+    """
+
+    frames: list[Frame]
+    discriminators: tuple[str, ...]
+    set: tuple[str, ...]
+    kind: KindOfImage
+    split_by: tuple[str, ...]
+    why: str
+
+
+def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float) -> list[Group]:
+    """Group frames with geometry.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Sorted by identity.
+    prefix : tuple of str
+        Discriminators that precede those of the group.
+    tolerance : float
+        Largest departure of slices from a regular grid, relative to their spacing.
+
+    Returns
+    -------
+    list of Group
+        Every frame is in one group.
+    """
+    orientations = geometry.cluster([frame.orientation or () for frame in frames], NEAR_ORIENTATION)
+    size_of = _sizes({frame.pixel_spacing for frame in frames if frame.pixel_spacing})
+    members: dict[tuple[object, ...], list[Frame]] = {}
+    for frame, orientation in zip(frames, orientations, strict=True):
+        size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
+        kind = kind_of_image(frame.image_type, frame.sop_class_uid)
+        array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
+        apart = (frame.kernel, tuple(sorted(frame.terms.items())))
+        members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
+    differing = _differing(list(members))
+    split_by = tuple(words.replace(" ", "_") for words in differing)
+    apart_from = [count_of(number, words) for words, number in differing.items()]
+    why = f"; apart from other frames of the series by {', '.join(apart_from)}" if apart_from else ""
+    groups = []
+    for group in members.values():
+        kind = kind_of_image(group[0].image_type, group[0].sop_class_uid)
+        facts = (*prefix, *_facts(group[0], kind))
+        for name, label, part in _separated(group, tolerance):
+            by = (*split_by, name) if name else split_by
+            also = f"; apart from others of the same kind by {name}" if name else ""
+            groups.append(Group(part, (*facts, *label), _set_of(group[0]), kind, by, why + also))
+    return groups
+
+
+def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[str, ...], list[Frame]]]:
+    """Separate orientations, stacks of a file and Image Types, where frames would not be one volume otherwise.
+
+    Orientations that differ by little, and stacks of a file, are one volume where together they are one even stack:
+    noise of the scanner, and packages of slices. Image Type (0008,0008) holds remarks beside its vocabulary: it
+    separates only images at the same places that nothing but a counter tells apart.
+    """
+    near = _orientation_tolerance(frames)
+    orientations = geometry.cluster([frame.orientation or () for frame in frames], near)
+    by_orientation = _by(frames, orientations)
+    by_stack = _by(frames, [frame.causes.get("stack", -1.0) for frame in frames])
+    for name, parts in (("orientation", by_orientation), ("stack_of_the_file", by_stack)):
+        if len(parts) > 1 and not _are_one(frames, parts.values(), tolerance):
+            return [
+                (name, (f"{name}={key}", *label), members)
+                for key, part in parts.items()
+                for _, label, members in _separated(part, tolerance)
+            ]
+    by_type = _by(frames, [frame.image_type for frame in frames])
+    if len(by_type) > 1 and not all(map(_is_certain, _arranged(frames, tolerance))):
+        separate = [found for part in by_type.values() for found in _arranged(part, tolerance)]
+        if all(map(_is_certain, separate)):
+            return [("image_type", (f"image_type={key}",), part) for key, part in by_type.items()]
+    return [("", (), frames)]
+
+
+def _by(frames: Sequence[Frame], values: Sequence[object]) -> dict[object, list[Frame]]:
+    parts: dict[object, list[Frame]] = {}
+    for frame, value in zip(frames, values, strict=True):
+        parts.setdefault(value, []).append(frame)
+    return parts
+
+
+def _are_one(frames: Sequence[Frame], parts: Iterable[list[Frame]], tolerance: float) -> bool:
+    """Return whether frames are one even stack for each class of facts, and not only because rounding explains much."""
+    together = _arranged(frames, tolerance)
+    if not all(len(found) == 1 and found[0].slices.is_even and _is_certain(found) for found in together):
+        return False
+    if not any(found[0].slices.fit for found in together):
+        return True
+    alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
+    return any(stack.slices.fit or len(stack.grid) < 3 for stack in alone)
+
+
+def _arranged(frames: Sequence[Frame], tolerance: float) -> list[list[Stack]]:
+    """Return the stacks of each class of facts."""
+    return [arrange(members, tolerance) for members in classes_of(frames).values()]
+
+
+def _is_certain(stacks: Sequence[Stack]) -> bool:
+    """Return whether more than a counter tells frames at the same position apart."""
+    return not any(
+        stack.is_doubtful or (stack.sorted_by and not any(map(_says_what_varies, stack.sorted_by))) for stack in stacks
+    )
+
+
+def _says_what_varies(cause: str) -> bool:
+    return cause in BY_NAME and not BY_NAME[cause].weak
+
+
+def _sizes(spacings: set[tuple[float, float]]) -> dict[tuple[float, float], int]:
+    """Return the number of the size of each pixel spacing; sizes that differ by rounding have the same number."""
+    sizes: list[tuple[float, float]] = []
+    found: dict[tuple[float, float], int] = {}
+    for spacing in sorted(spacings, key=lambda pair: (rounding.last_digit(pair), pair)):  # those with most digits first
+        digit = rounding.last_digit(spacing)
+        near = max(PIXEL_SPACING_TOLERANCE * min(spacing), digit / 2 if digit <= MOST_SPACING_DIGIT else 0.0)
+        row, column = spacing
+        like = (n for n, size in enumerate(sizes) if abs(size[0] - row) <= near and abs(size[1] - column) <= near)
+        number = next(like, len(sizes))
+        if number == len(sizes):
+            sizes.append(spacing)
+        found[spacing] = number
+    return found
+
+
+def _orientation_tolerance(frames: Sequence[Frame]) -> float:
+    """Return the difference of cosines that is none: more, where all are written with three decimals."""
+    digit = rounding.last_digit(cosine for frame in frames for cosine in frame.orientation or ())
+    return max(ORIENTATION_TOLERANCE, 1.01 * digit if digit <= 1e-3 else 0.0)
+
+
+_CRITERIA: Final = (
+    ("orientation", (0,)),
+    ("pixel spacing", (1,)),
+    ("kind of image", (2,)),
+    ("matrix size", (3, 4)),
+    ("sample layout", (5, 6, 7)),
+    ("kernel", (8,)),
+    ("term", (9,)),
+)
+
+
+def _differing(keys: list[tuple[object, ...]]) -> dict[str, int]:
+    """Return the criteria in which the groups of a series differ, with the number of values."""
+    counts = {words: len({tuple(key[i] for i in which) for key in keys}) for words, which in _CRITERIA}
+    return {words: number for words, number in counts.items() if number > 1}
+
+
+def _set_of(frame: Frame) -> tuple[str, ...]:
+    """Return what all arrays share that can be put together, pixel by pixel."""
+    facts = [f"matrix={frame.rows}x{frame.columns}"]
+    facts.append("orientation=" + ",".join(f"{round(c, 2) + 0.0:.2f}" for c in frame.orientation or ()))
+    if frame.pixel_spacing:
+        facts.append("spacing=" + ",".join(f"{x:.3g}" for x in frame.pixel_spacing))
+    return tuple(facts)
+
+
+def _facts(frame: Frame, kind: KindOfImage) -> tuple[str, ...]:
+    """Return the quantised attributes that the frames of a group share, read from the first frame."""
+    facts = [
+        f"matrix={frame.rows}x{frame.columns}x{frame.samples}",
+        f"dtype={frame.dtype}",
+        f"photometric={frame.photometric}",
+        f"kind={'/'.join(kind)}",
+        "orientation=" + ",".join(f"{round(c, 3) + 0.0:.3f}" for c in frame.orientation or ()),
+    ]
+    if frame.pixel_spacing:
+        facts.append("spacing=" + ",".join(f"{x:.4g}" for x in frame.pixel_spacing))
+    if frame.kernel:
+        facts.append(f"kernel={frame.kernel}")
+    facts += [f"{name}={term}" for name, term in sorted(frame.terms.items())]
+    return tuple(facts)
+
+
+def count_of(number: int, words: str) -> str:
+    """Return a number with a noun, in the plural where it is not 1.
+
+    Parameters
+    ----------
+    number : int
+    words : str
+
+    Returns
+    -------
+    str
+    """
+    plural = words + ("es" if words.endswith("x") else "s")
+    return f"{number} {words if number == 1 else plural}"
