@@ -119,11 +119,15 @@ def _multi_frame() -> None:
         case = add_case(name, axes="zyx")
         case.put("one.dcm", *_enhanced(name, suffix, content, Modality=modality))
         case.places = {("one.dcm", n): (None, 3 - n) for n in range(4)}
-    case = add_case("enhanced ct of two stacks", axes="zyx", arrays=2)
-    groups = [
-        _item(PlanePositionSequence=_where(2.0 * n), FrameContentSequence=_item(StackID="AB"[n // 3])) for n in range(6)
-    ]
-    case.put("one.dcm", *_enhanced(case.name, "2.1", groups))
+    for name, gap, arrays in (("two stacks", 0.7, 2), ("two packages", 0.0, 1)):
+        case = add_case(f"enhanced ct of {name}", axes="zyx", arrays=arrays)
+        groups = [
+            _item(
+                PlanePositionSequence=_where(2.0 * n + gap * (n // 3)), FrameContentSequence=_item(StackID="AB"[n // 3])
+            )
+            for n in range(6)
+        ]
+        case.put("one.dcm", *_enhanced(case.name, "2.1", groups))
     case = add_case("enhanced mr without positions", axes="tyx", facts={"affine_lps": None, "origin_lps": None})
     groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n)) for n in range(3)]
     case.put("one.dcm", *_enhanced(case.name, "4.1", groups, _item(), Modality="MR"))

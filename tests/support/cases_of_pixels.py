@@ -354,7 +354,7 @@ def _odd_headers() -> None:
     entries = [0, 1, 2, 3]
     case = add_case(name, facts={"palette": {"first": 0, "bits": 8, "red": entries, "green": entries, "blue": entries}})
     case.put("one.dcm", data[:at] + struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + data[at:], [voxels % 4])
-    case = add_case("acr nema", flags={"acr_nema", "assumed_transfer_syntax", "no_series_uid"})
+    case = add_case("acr nema", flags={"acr_nema", "assumed_transfer_syntax", "no_position", "no_series_uid"})
     case.put("one", acr_nema(), [np.arange(24, dtype="<u2").reshape(4, 6)])
     refused("acr nema without sign", "acr_nema", acr_nema(PixelRepresentation=None))
     both = dataset_of("two kinds of pixels", [voxels])
