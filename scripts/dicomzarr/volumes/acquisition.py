@@ -69,10 +69,10 @@ def value_of(frame: Frame, fact: Fact) -> Value:
     -------
     tuple of float, or None
     """
-    try:
-        return tuple(frame.causes[key] for key in fact.keys)
-    except KeyError:
+    causes = frame.causes
+    if fact.keys[0] not in causes:  # nearly all
         return None
+    return tuple(causes[key] for key in fact.keys) if all(key in causes for key in fact.keys) else None
 
 
 def replaced(fact: Fact, frames: Sequence[Frame]) -> bool:
@@ -103,11 +103,18 @@ def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
         By the value of each of `FACTS`; None where the fact is unknown, or keeps nothing apart.
     """
     columns: list[list[Value]] = []
+    present = {key for frame in frames for key in frame.causes}
     for fact in FACTS:
+        if fact.keys[0] not in present:
+            columns.append([None] * len(frames))
+            continue
         values = [value_of(frame, fact) for frame in frames]
         known = {value for value in values if value is not None}
         if not known or replaced(fact, frames) or (fact.may_count and len(known) == len(frames) > 1):
             columns.append([None] * len(frames))
+            continue
+        if len(known) == 1:
+            columns.append(values)
             continue
         groups = dict(zip(sorted(known), geometry.cluster(sorted(known), fact.tolerance), strict=True))
         leaders: dict[int, Value] = {}

@@ -88,6 +88,8 @@ def copies(
     list of int
         Numbers of files, ascending. Those with the smallest counters stay; the result depends on the data alone.
     """
+    if len(files) < 2:
+        return []
     found: list[int] = []
     uncertain: list[int] = []
     kinds: set[str] = set()

@@ -97,6 +97,8 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
     noise of the scanner, and packages of slices. Image Type (0008,0008) holds remarks beside its vocabulary: it
     separates only images at the same places that nothing but a counter tells apart.
     """
+    if len(frames) == 1:
+        return [("", (), frames)]
     near = _orientation_tolerance(frames)
     orientations = geometry.cluster([frame.orientation or () for frame in frames], near)
     by_orientation = _by(frames, orientations)

@@ -215,6 +215,8 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
     first = frames[0]
     orientation = first.orientation or ()
     points = points_of(frames)
+    if len(frames) == 1:
+        return Slices(points, (depth(first),), "single")
     along = geometry.along(points, geometry.slice_normal(orientation))
     depths = tuple(round(value, 6) + 0.0 for value in along.tolist())
     rows, columns = geometry.along(points, orientation[:3]), geometry.along(points, orientation[3:])

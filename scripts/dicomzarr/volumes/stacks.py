@@ -243,6 +243,8 @@ def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
 
 def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     """Arrange frames into one stack for each line of origins."""
+    if len(frames) == 1:
+        return [Stack([[frames[0]]], slices_of(frames, 0.0, tolerance))]
     scale = _Scale(last_digit(frames), tolerance)
     cells = cells_of(frames, scale.digit)
     firsts = [cell[0] for cell in cells]
