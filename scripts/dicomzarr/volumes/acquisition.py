@@ -52,6 +52,8 @@ FACTS: Final[tuple[Fact, ...]] = (
 )
 # Largest value that a fact with the form of a counter may have; above it may be a date, and becomes a rank.
 LARGEST_COUNT: Final = 99_999
+# A delay of so much is a clock, or a date without its zero: 17 minutes after a heart beat, 2.8 hours into a scan.
+SHORTEST_CLOCK: Final = {"trigger_time_ms": 1e6, "frame_reference_time_s": 1e4, "temporal_offset_s": 1e4}
 
 Value = tuple[float, ...] | None
 Class = tuple[Value, ...]
@@ -196,8 +198,9 @@ def constant_facts(frames: Sequence[Frame]) -> dict[str, object]:
         if (fact.may_count and max(map(abs, value)) > LARGEST_COUNT) or replaced(fact, frames):
             continue
         found[fact.name] = value[0] if len(value) == 1 else list(value)
-    for name in ("trigger_time_ms",):
-        _put_if_same(found, name, [frame.causes.get(name) for frame in frames])
+    delay = "trigger_time_ms"
+    if abs(frames[0].causes.get(delay, 0.0)) < SHORTEST_CLOCK[delay]:
+        _put_if_same(found, delay, [frame.causes.get(delay) for frame in frames])
     for name in sorted(frames[0].terms):
         _put_if_same(found, name, [frame.terms.get(name) for frame in frames])
     for name in sorted(frames[0].constants):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from dicomzarr.volumes.acquisition import FACTS, LARGEST_COUNT, Fact, replaced
+from dicomzarr.volumes.acquisition import FACTS, LARGEST_COUNT, SHORTEST_CLOCK, Fact, replaced
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.t_axis import BY_NAME, CLOCKS
 
@@ -168,7 +168,8 @@ def _column(grid: Sequence[Sequence[Frame]], name: str) -> Column:
     )
     table = [[read(frame) for frame in row] for row in grid]
     is_counter = name in _COUNTERS
-    if name in CLOCKS:
+    longest = max((abs(value) for row in table for value in row if value is not None), default=0.0)
+    if name in CLOCKS or longest >= SHORTEST_CLOCK.get(name, longest + 1):
         table = [_from_first(row) for row in table]
     column: Column = []
     for values in zip(*table, strict=True):

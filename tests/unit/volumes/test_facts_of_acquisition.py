@@ -150,6 +150,16 @@ def test_counters_and_clocks_carry_no_date() -> None:
     assert constant.acquisition == {"echo_time_ms": 3.0}
 
 
+@pytest.mark.parametrize(
+    ("name", "date"),
+    [("trigger_time_ms", 6081948.0), ("frame_reference_time_s", 15071.953), ("temporal_offset_s", 2e4)],
+)
+def test_a_delay_as_long_as_a_date_is_stated_from_the_first(name: str, date: float) -> None:
+    volume = only_volume(grid(3, 3, lambda z, t: {"temporal_position": t + 1.0, name: date + 7.0 * t}))
+    assert volume.t_axis == {"means": ["temporal_position", name], "values": [[1, 0], [2, 7], [3, 14]]}
+    assert only_volume(stack(0, 1, 2, causes={name: date})).acquisition == {}
+
+
 def test_delays_of_slices_are_listed_beside_the_temporal_position() -> None:
     volume = only_volume(grid(3, 3, lambda z, t: {"temporal_position": t + 1.0, "trigger_time_ms": 90.0 * t + z}))
     assert volume.t_axis == {
