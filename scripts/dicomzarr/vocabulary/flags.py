@@ -74,6 +74,26 @@ GEOMETRY_FLAGS = {
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
     "unplaced_tiles": "frames of a whole slide image whose positions are not known; stored order is kept",
 }
+MASK_FLAGS = {
+    "by_frame_of_reference": "the file names no image of the dataset; it was found by its Frame of Reference UID alone",
+    "contours_between_slices": "contours lie farther than half a slice spacing from every slice; they were not used",
+    "duplicate_frames": "several frames of the segment lie at one place; the mask holds all of their voxels",
+    "empty_mask": "no voxel of the image belongs to the mask",
+    "no_t_reference": "nothing says to which t of the image the mask belongs; it holds for all of them",
+    "open_contours": "contours that are not closed enclose no voxel; they were not used",
+    "outside_image": "a part of the structure lies outside of the image; see `outside`",
+    "own_grid": "its grid is not that of the image, so that it was kept on its own grid, never resampled",
+    "point_contours": "contours of one or two points enclose no voxel; they were not used",
+    "references_differ": "frames lie at another place than the images that they refer to; their own place was used",
+    "slices_without_contour": "slices between its first and its last contour have none; they were left empty",
+    "tilted_contours": "contours are not parallel to the slices of the image; they were not used",
+    "unreadable_contours": "contours with numbers that cannot be read, or too few of them; they were not used",
+}
+MASK_FILE_FLAGS = {
+    "mask_without_image": "a segmentation whose image is not in the dataset: its frames are kept as they are",
+    "mask_ambiguous": "a segmentation that several images fit: its frames are kept as they are, on no image's grid",
+    "mask_unreadable": "a segmentation that cannot be placed on its image: its frames are kept as they are",
+}
 FLAG_TABLES = (
     ("Identity and membership", SERIES_FLAGS),
     ("Header", HEADER_FLAGS),
@@ -82,6 +102,8 @@ FLAG_TABLES = (
     ("Geometry and order", GEOMETRY_FLAGS),
     ("Only in `reports/depth.csv`", DEPTH_FLAGS),
     ("Only in `reports/size.csv`", SIZE_FLAGS),
+    ("Segmentations without a mask on an image, only in `volumes.csv`", MASK_FILE_FLAGS),
+    ("Only in `masks.csv`", MASK_FLAGS),
 )
 
 FLAGS: dict[str, str] = {code: meaning for _, table in FLAG_TABLES for code, meaning in table.items()}

@@ -11,7 +11,7 @@ from conftest import ROOT
 from numpydoc.validate import validate
 
 CORE = ROOT / "scripts" / "dicomzarr"
-ROOMS = ("dicom", "headers", "pixels", "volumes", "arrays")
+ROOMS = ("dicom", "headers", "pixels", "volumes", "masks", "arrays")
 MODULES = ["dicomzarr.dataset"]
 MODULES += sorted(f"dicomzarr.{room}.{p.stem}" for room in ROOMS for p in (CORE / room).glob("[!_]*.py"))
 # PR01: a parameter is not described; PR02: one is described that does not exist; RT01: no Returns section.

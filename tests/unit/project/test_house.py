@@ -9,7 +9,9 @@ import pytest
 from conftest import ROOT
 
 CORE = ROOT / "scripts" / "dicomzarr"
-LIBRARIES = {"vocabulary", "dicom", "system", "source", "records", "privacy", "headers", "pixels", "volumes", "arrays"}
+LIBRARIES = {
+    *("vocabulary", "dicom", "system", "source", "records", "privacy", "headers", "pixels", "volumes", "masks", "arrays")
+}
 ALLOWED_IMPORTS: dict[str, set[str]] = {
     "vocabulary": set(),
     "dataset": set(),
@@ -21,7 +23,8 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "headers": {"source", "privacy", "dicom", "system", "vocabulary"},
     "pixels": {"dicom", "system", "vocabulary"},
     "volumes": {"dicom", "vocabulary"},
-    "arrays": {"volumes", "system", "dicom", "vocabulary", "dataset"},
+    "masks": {"dicom", "vocabulary"},
+    "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},
     "workflow": {"records", "source", "system", "privacy", "dicom", "vocabulary", "stages.join_labels"},
 }
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
