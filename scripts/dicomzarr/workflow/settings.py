@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.masks.names import check_masks
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import ConfigProblem
 from dicomzarr.vocabulary.findings import (
@@ -304,6 +305,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
     _check_gate(config["gate"])
     _check_labels(config["labels"])
     _check_splits(config["splits"])
+    check_masks(config["masks"])
 
 
 def check(config: Mapping[str, Any]) -> Settings:
