@@ -44,7 +44,8 @@ def test_highdicom_reads_the_segments_on_the_grid_of_the_image(segmentation: hig
     assert np.array_equal(read, expected)
     assert 0 < segmentation.NumberOfFrames < 80  # empty slices are left out
     volume = segmentation.get_volume(combine_segments=False)
-    assert np.allclose(volume.spacing, stack.spacing) and np.allclose(volume.position, stack.position(1))
+    assert np.allclose(volume.spacing, stack.spacing)
+    assert np.allclose(volume.position, stack.position(38))  # from the last slice that has a frame to the first
 
 
 def test_lungs_hold_air_and_the_heart_holds_muscle() -> None:
