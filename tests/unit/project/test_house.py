@@ -10,7 +10,19 @@ from conftest import ROOT
 
 CORE = ROOT / "scripts" / "dicomzarr"
 LIBRARIES = {
-    *("vocabulary", "dicom", "system", "source", "records", "privacy", "headers", "pixels", "volumes", "masks", "arrays")
+    *(
+        "vocabulary",
+        "dicom",
+        "system",
+        "source",
+        "records",
+        "privacy",
+        "headers",
+        "pixels",
+        "volumes",
+        "masks",
+        "arrays",
+    )
 }
 ALLOWED_IMPORTS: dict[str, set[str]] = {
     "vocabulary": set(),
