@@ -822,6 +822,9 @@ def read_masks(dataset: Path) -> list[dict[str, str]]:
 
 
 _INTEGER_COLUMNS = ("bits_stored", "frames", "source_bytes", "stored_bytes")
+_MASK_NUMBERS = {
+    "voxels": "Int64", "slices": "Int64", "maximum_fraction": "Int64", "volume_ml": "Float64", "outside": "Float64",
+}  # fmt: skip
 
 
 def volumes(dataset: str | os.PathLike[str]) -> Any:
@@ -855,10 +858,56 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
     spacings = table["spacing_mm"].fillna("")
     table["spacing_mm"] = [tuple(float(part) for part in text.split("x") if part) for text in spacings]
+    _flags_as_columns(table)
+    return table.set_index("array")
+
+
+def masks(dataset: str | os.PathLike[str]) -> Any:
+    """Return `masks.csv` as a `pandas.DataFrame`, one row per mask.
+
+    Parameters
+    ----------
+    dataset : path
+        The folder with `masks.csv`, or a results folder that holds it as `dataset`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its index is `array` (that of the image) and `mask`. `voxels`, `slices` and `maximum_fraction` are integers
+        (``Int64``), `volume_ml` and `outside` numbers (``Float64``). `shape` holds a tuple of int, `bounding_box` a
+        tuple of (first, end) in the order of the axes, empty for an empty mask. `flags` becomes a column ``flag_…``
+        (bool) for each flag that occurs. All other columns are text (``string``).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder has no `masks.csv`.
+    """
+    import pandas
+
+    path = _dataset_folder(Path(dataset)) / "masks.csv"
+    table = pandas.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], encoding="utf-8")
+    for column, kind in _MASK_NUMBERS.items():
+        if column in table:
+            table[column] = table[column].astype(kind)
+    if "shape" in table:
+        table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
+    table["bounding_box"] = [_ranges(text) for text in table["bounding_box"].fillna("")]
+    _flags_as_columns(table)
+    return table.set_index(["array", "mask"])
+
+
+def _flags_as_columns(table: Any) -> None:
+    """Replace the column `flags` of a pandas table by a column of bool for each flag that occurs."""
     flags = [frozenset(text.split()) for text in table.pop("flags").fillna("")]
     for flag in sorted(frozenset().union(*flags)):
-        table[f"flag_{flag}"] = [flag in volume_flags for volume_flags in flags]
-    return table.set_index("array")
+        table[f"flag_{flag}"] = [flag in row_flags for row_flags in flags]
+
+
+def _ranges(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of a bounding box, such as ``3:9 10:20 0:5``."""
+    pairs = (part.split(":") for part in text.split())
+    return tuple((int(first), int(end)) for first, end in pairs)
 
 
 def _dataset_folder(folder: Path) -> Path:
@@ -889,7 +938,7 @@ def _options(select: Select | None, sample: Sample | str | None, options: Mappin
 
 def _nearest(word: str, known: Collection[str]) -> str:
     """Return a question for the nearest of the known words, with a blank after it; empty if none is near."""
-    close = difflib.get_close_matches(word, known, n=1)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
     return f"did you mean {close[0]!r}? " if close else ""
 
 
@@ -937,10 +986,9 @@ def _selected(rows: list[dict[str, str]], select: Select) -> list[dict[str, str]
 def _mask_of(row: Mapping[str, str], image_axes: str) -> _Mask:
     """Return a mask from its row of `masks.csv` and the axes of its image."""
     spatial = "".join(axis for axis in image_axes if axis in "zyx")
-    ranges = [part.split(":") for part in row.get("bounding_box", "").split()]
-    dimensions = row["shape"].count("x") + 1 if row.get("shape") else len(ranges)
+    box = _ranges(row.get("bounding_box", ""))
+    dimensions = row["shape"].count("x") + 1 if row.get("shape") else len(box)
     axes = "t" + spatial if dimensions > len(spatial) else spatial
-    box = tuple((int(first), int(end)) for first, end in ranges)
     return _Mask(
         folder=row["mask"],
         name=row.get("name") or row["mask"],
