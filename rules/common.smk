@@ -31,6 +31,8 @@ software = software_versions()
 shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
 if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
+# Pairs, since the order of names counts, and params are compared without it where they are a mapping.
+mask_names = [[name, list(entries)] for name, entries in config["masks"].get("names", {}).items()]
 
 
 def in_results(path):

@@ -45,6 +45,8 @@ class WrittenMask(NamedTuple):
         Largest value.
     box : tuple of (int, int)
         Half-open range along each axis; empty without voxels.
+    slices : int
+        Slices (indices of z, or 1) with voxels.
     foreground_step : int
         The index holds each k-th foreground voxel; 0 without voxels.
     pixel_digest : str
@@ -59,6 +61,7 @@ class WrittenMask(NamedTuple):
     total: int
     largest: int
     box: tuple[tuple[int, int], ...]
+    slices: int
     foreground_step: int
     pixel_digest: str
     files: Digests
@@ -139,10 +142,17 @@ def write_mask(
         total=int(values.sum(dtype=np.int64)),
         largest=int(values.max(initial=0)),
         box=bounding_box(values),
+        slices=_slices(values, placed.axes),
         foreground_step=step,
         pixel_digest=digest_of_planes(digests),
         files=found,
     )
+
+
+def _slices(values: NDArray[np.uint8], axes: str) -> int:
+    """Return the number of slices with voxels, at any t."""
+    others = tuple(number for number, axis in enumerate(axes) if axis != "z")
+    return int(np.count_nonzero(values.any(axis=others)))
 
 
 def write_mask_group(
