@@ -97,6 +97,22 @@ def digest_of_planes(digests: Sequence[bytes]) -> str:
     return blake3(b"".join(digests)).hexdigest()
 
 
+def foreground_step(voxels: int) -> int:
+    """Return which voxels of a mask its index holds: every k-th.
+
+    Parameters
+    ----------
+    voxels : int
+        Of the mask.
+
+    Returns
+    -------
+    int
+        1 or more.
+    """
+    return max(1, -(-voxels // MOST_FOREGROUND))
+
+
 def write_mask(
     folder: Path, placed: PlacedMask, *, compression: str, layout: str, pool: ThreadPool = SERIAL
 ) -> WrittenMask:
@@ -131,7 +147,7 @@ def write_mask(
     written = shard_writer.write_array(folder / "0", grid, "|u1", compression, planes(), pool)
     found = {f"0/{name}": digest for name, digest in written.items()}
     flat = np.flatnonzero(values)
-    step = -(-len(flat) // MOST_FOREGROUND)
+    step = foreground_step(len(flat))
     if len(flat):
         index = shard_writer.write_small_array(folder / "foreground", flat[::step].astype(np.int64), ["index"])
         found |= {f"foreground/{name}": digest for name, digest in index.items()}
@@ -143,7 +159,7 @@ def write_mask(
         largest=int(values.max(initial=0)),
         box=bounding_box(values),
         slices=_slices(values, placed.axes),
-        foreground_step=step,
+        foreground_step=step if len(flat) else 0,
         pixel_digest=digest_of_planes(digests),
         files=found,
     )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.dicom.decimals import read_nonstandard
-from dicomzarr.dicom.header_values import FARTHEST_MM, first_of, items_of, number, text_of, value_of
+from dicomzarr.dicom.header_values import FARTHEST_MM, items_of, number, text_of, value_of
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.masks.model import Algorithm, Code, Description, MaskProblem
 
@@ -253,18 +253,18 @@ def _read(dataset: Dataset) -> StructureSet:
     contours = _contours_by_number(dataset)
     observations: dict[int, list[Any]] = {}
     for item in items_of(dataset, "RTROIObservationsSequence"):
-        observations.setdefault(_roi_number(item, "ReferencedROINumber"), []).append(item)
+        observations.setdefault(_number_of(item, "ReferencedROINumber"), []).append(item)
     regions: dict[int, list[Any]] = {}
     for item in items_of(dataset, "StructureSetROISequence"):
-        regions.setdefault(_roi_number(item, "ROINumber"), []).append(item)
+        regions.setdefault(_number_of(item, "ROINumber"), []).append(item)
     only = _frame_of_reference(dataset)
     rois = []
-    for number_ in [*regions, *(other for other in contours if other not in regions)]:
-        items, found = regions.get(number_, []), contours.get(number_, _Contours())
+    for roi in [*regions, *(other for other in contours if other not in regions)]:
+        items, found = regions.get(roi, []), contours.get(roi, _Contours())
         frames = {text_of(value_of(item, "ReferencedFrameOfReferenceUID")) for item in items} - {""}
         rois.append(
             Roi(
-                _description(number_, items, observations.get(number_, [])),
+                _description(roi, items, observations.get(roi, [])),
                 tuple(found.readable),
                 frames.pop() if len(frames) == 1 else "" if frames else only,
                 found.unreadable,
@@ -274,7 +274,7 @@ def _read(dataset: Dataset) -> StructureSet:
     return StructureSet(tuple(rois), shared.pop() if len(shared) == 1 else "")
 
 
-def _roi_number(item: Any, keyword: str) -> int:
+def _number_of(item: Any, keyword: str) -> int:
     """Return a number of a region; 0 if it is missing."""
     value = number(value_of(item, keyword))
     return 0 if value is None else int(value)
@@ -289,7 +289,7 @@ def _frame_of_reference(dataset: Dataset) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _description(number_: int, items: list[Any], observations: list[Any]) -> Description:
+def _description(roi: int, items: list[Any], observations: list[Any]) -> Description:
     """Return what the file says of a region. Items that share its number and differ in a value leave it unknown."""
 
     def agreed(entries: list[Any], keyword: str) -> str:
@@ -299,12 +299,13 @@ def _description(number_: int, items: list[Any], observations: list[Any]) -> Des
     codes = []
     for keyword in _CODE_SEQUENCES:
         for entry in (*observations, *items):
-            code = _code(first_of(entry, keyword))
-            if code is not None and code not in codes:
-                codes.append(code)
+            for item in items_of(entry, keyword):
+                code = _code(item)
+                if code is not None and code not in codes:
+                    codes.append(code)
     return Description(
         kind="RTSTRUCT",
-        number=number_,
+        number=roi,
         label=agreed(items, "ROIName"),
         description=agreed(observations, "ROIObservationLabel"),
         algorithm=_ALGORITHMS.get(agreed(items, "ROIGenerationAlgorithm").upper(), ""),
@@ -314,8 +315,6 @@ def _description(number_: int, items: list[Any], observations: list[Any]) -> Des
 
 def _code(item: Any) -> Code | None:
     """Return the code of an item (PS3.3 8.8), or None without scheme or value."""
-    if item is None:
-        return None
     scheme = text_of(value_of(item, "CodingSchemeDesignator"))
     value = text_of(value_of(item, "CodeValue")) or text_of(value_of(item, "LongCodeValue"))
     return Code(scheme, value) if scheme and value else None
@@ -324,19 +323,18 @@ def _code(item: Any) -> Code | None:
 def _contours_by_number(dataset: Dataset) -> dict[int, _Contours]:
     """Return the contours of each ROI Number."""
     found: dict[int, _Contours] = {}
-    points = contours = 0
+    points = 0
     for region in items_of(dataset, "ROIContourSequence"):
-        into = found.setdefault(_roi_number(region, "ReferencedROINumber"), _Contours())
+        into = found.setdefault(_number_of(region, "ReferencedROINumber"), _Contours())
         for item in _contour_items(region):
             contour = _contour(item)
-            contours += 1
             if contour is None:
                 into.unreadable += 1
             else:
                 into.readable.append(contour)
                 points += len(contour.points)
-            if contours > MAX_CONTOURS or points > MAX_POINTS:
-                raise MaskProblem("too_large", found=max(contours, points), needed=MAX_CONTOURS)
+            if points > MAX_POINTS:
+                raise MaskProblem("too_large", found=points, needed=MAX_POINTS)
     return found
 
 

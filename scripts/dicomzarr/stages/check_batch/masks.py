@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
-from dicomzarr.arrays.write_masks import LABELS, digest_of_planes, planes_of
+from dicomzarr.arrays.write_masks import LABELS, digest_of_planes, foreground_step, planes_of
 from dicomzarr.arrays.zarr_reader import open_array
 from dicomzarr.records.check_record import MaskVerdict
 from dicomzarr.records.mask_record import MaskRecord, SeriesMasks
@@ -76,17 +77,24 @@ def check_masks(images: Path, array: str, masks: SeriesMasks, on_disk: Mapping[s
 
 
 def _is_exact(images: Path, mask: MaskRecord) -> bool:
-    """Return whether every plane of a mask has the digest of the plane that was placed."""
+    """Return whether every plane of a mask has the digest of the plane that was placed, and its index fits it."""
     try:
-        array = open_array(images / mask.array / LABELS / mask.mask / "0")
+        folder = images / mask.array / LABELS / mask.mask
+        array = open_array(folder / "0")
         if tuple(array.shape) != mask.shape or array.dtype != np.uint8:
             return False
         rows = max(1, BLOCK // max(int(np.prod(mask.shape[1:])), 1)) if len(mask.shape) > 2 else mask.shape[0]
         digests: list[bytes] = []
+        foreground: list[NDArray[np.intp]] = []
+        plane_size = int(np.prod(mask.shape[1:]))
         for start in range(0, mask.shape[0], rows):
             block = np.ascontiguousarray(array[(slice(start, start + rows),)])
+            foreground.append(np.flatnonzero(block) + start * plane_size)
             digests += [blake3(np.ascontiguousarray(plane).data.cast("B")).digest() for plane in planes_of(block)]
-        return digest_of_planes(digests) == mask.pixel_digest
+        found = np.concatenate(foreground)
+        index = np.asarray(open_array(folder / "foreground")[(slice(None),)]) if len(found) else found
+        fits = np.array_equal(index, found[:: foreground_step(len(found))])
+        return fits and len(found) == mask.voxels and digest_of_planes(digests) == mask.pixel_digest
     except Exception as error:  # its text may quote a path
         if isinstance(error, OSError) and files.is_disk_error(error):
             log.error("array %s: the disk cannot read a mask of it", mask.array)
