@@ -136,6 +136,13 @@ def test_channels_are_in_the_order_of_the_names_and_a_name_is_all_masks_of_it(fo
         assert np.array_equal(sample["mask"], expected) and sample["mask_axes"] == "czyx"
 
 
+def test_masks_of_one_name_that_overlap_are_united(tmp_path: Path) -> None:
+    first, second = speckled(SHAPE, 0.3), speckled(SHAPE, 0.3)
+    masks = [MadeUpMask(0, "lesion", first), MadeUpMask(0, "lesion_2", second, name="lesion")]
+    sample = DicomZarrDataset(add_masks(write(tmp_path, [image()]), masks), masks=["lesion"])[0]
+    assert np.array_equal(sample["mask"][0], first | second)
+
+
 def test_what_the_bounding_box_excludes_is_not_read(folder: Path) -> None:
     shutil.rmtree(next(folder.glob("images.zarr/*0/*/labels/tumour_2")))
     slices = DicomZarrDataset(folder, sample="slice", masks=["tumour"])
@@ -211,6 +218,10 @@ def test_images_are_selected_by_masks_and_their_flags(folder: Path) -> None:
     assert numbers(DicomZarrDataset(folder, without_mask_flags=["outside_image"])) == [0, 1, 3]
     assert numbers(DicomZarrDataset(folder, masks=["liver"], without_mask_flags="outside_image")) == [0, 1]
     assert "mask" not in DicomZarrDataset(folder, with_masks="liver")[0]
+    empty = [MadeUpMask(0, "liver", np.zeros(SHAPE, np.uint8)), MadeUpMask(1, "liver", LIVER)]
+    other = add_masks(write(folder / "other", [image(), image()]), empty)
+    assert numbers(DicomZarrDataset(other, masks=["liver"])) == [0, 1]
+    assert numbers(DicomZarrDataset(other, masks=["liver"], with_masks=["liver"])) == [1]
 
 
 def test_a_mask_on_a_grid_of_its_own_is_refused(tmp_path: Path) -> None:
@@ -267,6 +278,11 @@ def test_the_share_of_patches_at_foreground_is_exact(folder: Path, share: float)
         for first in range(0, 300, 100):
             drawn = around[first : first + 100].count("liver")
             assert math.floor(100 * share) <= drawn <= math.ceil(100 * share)
+    positions = set()
+    for number in range(5):
+        dataset.set_epoch(number)
+        positions.add(next(i for i in range(100) if dataset[i]["around"]))
+    assert (len(positions) > 1) == (share < 1)  # other patches in each epoch
 
 
 @pytest.mark.parametrize("layout", ["slice", "brick"])
