@@ -195,10 +195,10 @@ class _Image:
 
     def _times(self, indices: Sequence[int], *, is_own: bool) -> _Times:
         """Return whether a mask has the axis t; see decision 0070."""
-        if "t" not in self._grid.axes or not indices:
-            return _Times()
         if self._grid.tile_offsets:
             return _Times(has_axis=not is_own)
+        if "t" not in self._grid.axes or not indices:
+            return _Times()
         every = self._grid.size("t")
         named = [self._home[index].times for index in indices]
         flags = frozenset() if all(named) else frozenset({"no_t_reference"})
