@@ -5,6 +5,7 @@ A number that cannot be read counts as absent. What cannot be used at all is a `
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import warnings
@@ -150,6 +151,9 @@ def read_segmentation(source: str | os.PathLike[str] | BinaryIO) -> Segmentation
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from pydicom import dcmread
+
+            # Messages quote header values.
+            logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
             header = dcmread(source, stop_before_pixels=True, force=True)
             return segmentation_of(header)
