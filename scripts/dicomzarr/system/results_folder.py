@@ -53,6 +53,16 @@ class Results:
         return self.private / "plans"
 
     @property
+    def unplaced_masks(self) -> Path:
+        """The segmentations and structure sets of which no image of the source is known, with reasons."""
+        return self.plans / "unplaced_masks.json"
+
+    @property
+    def mask_names(self) -> Path:
+        """Labels, descriptions and codes of all masks, with the names that they got."""
+        return self.private / "mask_names.csv"
+
+    @property
     def temporary(self) -> Path:
         """Folder where arrays are written before they are renamed into the dataset."""
         return self.private / "temporary"
