@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,34 @@ def test_decimals_are_rounded_within_a_twentieth_of_a_voxel() -> None:
         assert ("own_grid" in mask.flags) is is_own
         if not is_own:
             np.testing.assert_array_equal(mask.values[2], voxels)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 3])
+def test_rounded_positions_and_cosines_are_those_of_the_fitted_stack(decimals: int) -> None:
+    """An affine that was fitted to rounded positions lies beside them; a segmentation copies what is written."""
+    angle = np.radians(17)
+    exact = np.array([np.cos(angle), np.sin(angle), 0, 0, 0, -1])
+    orientation = exact.round(decimals).tolist()
+    normal = np.cross(exact[:3], exact[3:])
+    origins = np.array([-10.03, 7.77, 3.19]) + np.arange(12)[:, None] * 0.62 * normal
+    written = origins.round(decimals)
+    voxels = noise(25, 12, 16, 12)
+    frames = [MaskFrame(voxels[z], position=written[z].tolist()) for z in range(12)]
+    dataset = by_hand(frames, orientation=orientation, series="a")
+    unit = np.array(orientation) / np.repeat(np.linalg.norm(np.reshape(orientation, (2, 3)), axis=1), 3)
+    grid = replace(
+        grid_of(scan("a", np.arange(12) * 0.62)),
+        origins=origins,
+        across=tuple(unit[:3] * 0.75),
+        down=tuple(unit[3:] * 0.5),
+    )
+    residual = float(np.linalg.norm(origins - written, axis=1).max())
+    assert residual > 0.2 * 10.0**-decimals
+    mask = only(dataset, replace(grid, residual_mm=residual))
+    assert mask.flags == ()
+    np.testing.assert_array_equal(mask.values, voxels)
+    if decimals == 1:
+        assert "own_grid" in only(dataset, grid).flags
 
 
 @pytest.mark.parametrize("change", ["spacing", "shift", "angle", "step"])
@@ -344,6 +373,29 @@ def test_published_segmentations_are_what_highdicom_reads(name: str) -> None:
     for number, (_, mask) in enumerate(masks):
         assert mask.flags == () and mask.values.any()
         np.testing.assert_array_equal(mask.values, expected[..., number])
+
+
+@pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
+def test_a_published_segmentation_whose_image_is_not_there() -> None:
+    """Its image is made up: the three slices that the segmentation names, at its positions."""
+    dataset = dcmread(CORPUS / "dicom" / "misc" / "liver.dcm")
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    images = scan(
+        "a",
+        (0.0, 1.0, 2.0),
+        rows=512,
+        columns=512,
+        spacing=shared.PixelMeasuresSequence[0].PixelSpacing,
+        FrameOfReferenceUID=dataset.FrameOfReferenceUID,
+    )
+    for image, frame in zip(images, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        image.ImagePositionPatient = frame.PlanePositionSequence[0].ImagePositionPatient
+        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        image.SOPInstanceUID = source.ReferencedSOPInstanceUID
+    expected = highdicom_by_instance(dataset, [image.SOPInstanceUID for image in images])
+    mask = only(dataset, grid_of(images))
+    assert mask.flags == () and mask.values.sum() == dataset.pixel_array.sum() > 0
+    np.testing.assert_array_equal(mask.values, expected[..., 0])
 
 
 @pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
