@@ -3,6 +3,7 @@ checkpoint plan_batches:
         index="<results>/private/headers.jsonl",
     output:
         contents="<results>/private/plans/contents.json",
+        masks="<results>/private/plans/unplaced_masks.json",
         provenance="<results>/dataset/provenance/plan_batches.json",
         record="<results>/private/records/plan_batches.json",
     log:

@@ -37,6 +37,15 @@ class Detector(TypedDict):
     orientation: list[float]
 
 
+class MaskReferences(TypedDict, total=False):
+    """What a segmentation or structure set says of the image that it belongs to."""
+
+    series: list[str]  # Series Instance UIDs
+    instances: list[str]  # SOP Instance UIDs; at most `masks.references.MOST_INSTANCES`
+    frames_of_reference: list[str]  # Frame of Reference UIDs
+    extent: list[float]  # smallest x, y, z and largest x, y, z, mm, LPS, of its frames or contours
+
+
 class ImageFacts(TypedDict, total=False):
     """Attributes of an image, by DICOM keyword, as the header index holds them; an absent key means unknown.
 
@@ -49,6 +58,7 @@ class ImageFacts(TypedDict, total=False):
     SOPInstanceUID: str
     StudyInstanceUID: str
     SeriesInstanceUID: str
+    FrameOfReferenceUID: str
     PatientID: str
     IssuerOfPatientID: str
     Modality: str
@@ -143,4 +153,5 @@ class ImageFacts(TypedDict, total=False):
     nonstandard_numbers: list[str]  # keywords of numbers that were read although DICOM does not allow their form
     implausible_numbers: list[str]  # keywords of numbers that were dropped: see `dicom.plausible`
     pixel: PixelLocation
+    mask_references: MaskReferences  # of segmentations and structure sets alone
     content_sha256: str  # of the whole file; only where SeriesInstanceUID or SOPInstanceUID is missing

@@ -34,6 +34,7 @@ VIDEO_PHOTOGRAPHIC: Final = f"{_STORAGE}77.1.4.1"
 VL_WHOLE_SLIDE_MICROSCOPY: Final = f"{_STORAGE}77.1.6"
 DERMOSCOPIC_PHOTOGRAPHY: Final = f"{_STORAGE}77.1.7"
 RT_DOSE: Final = f"{_STORAGE}481.2"
+RT_STRUCTURE_SET: Final = f"{_STORAGE}481.3"
 NUCLEAR_MEDICINE: Final = f"{_STORAGE}20"
 
 ULTRASOUNDS: Final = frozenset(
@@ -47,6 +48,9 @@ PHOTOGRAPHS: Final = frozenset(
     )
 )
 SEGMENTATIONS: Final = frozenset((SEGMENTATION, LABEL_MAP_SEGMENTATION))
+MASK_CLASSES: Final = SEGMENTATIONS | {RT_STRUCTURE_SET}
+# Images on which masks are drawn: not the masks themselves, and not doses and maps computed from the image.
+NOT_MASKED: Final = SEGMENTATIONS | {RT_DOSE, PARAMETRIC_MAP}
 TILED: Final = SEGMENTATIONS | {VL_WHOLE_SLIDE_MICROSCOPY}  # whose frames may be tiles of one plane
 
 
@@ -59,6 +63,7 @@ class WithoutPixels(NamedTuple):
 
 _WITHOUT_PIXELS: Final = (
     WithoutPixels(f"{_STORAGE}88.", "structured_report"),
+    WithoutPixels(RT_STRUCTURE_SET, "structure_set"),
     WithoutPixels(f"{_STORAGE}481.", "rt_object"),  # RT Dose among them, which may have pixels or not
     WithoutPixels(f"{_STORAGE}11.", "presentation_state"),
     WithoutPixels(f"{_STORAGE}104.", "encapsulated_document"),

@@ -95,6 +95,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00200013: ("InstanceNumber", "IS", "integer"),
     0x00200032: ("ImagePositionPatient", "DS", "reals"),
     0x00200037: ("ImageOrientationPatient", "DS", "reals"),
+    0x00200052: ("FrameOfReferenceUID", "UI", "id"),
     0x00200100: ("TemporalPositionIdentifier", "IS", "integer"),
     0x00209241: ("NominalPercentageOfCardiacPhase", "FL", "real"),
     0x00209245: ("NominalPercentageOfRespiratoryPhase", "FL", "real"),

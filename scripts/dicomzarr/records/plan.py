@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.system import json_files
@@ -43,6 +44,14 @@ def owned_prefixes(batch: str) -> list[str]:
     return [f"{prefix:03x}" for prefix in range(number * width, (number + 1) * width)]
 
 
+class UnplacedMask(NamedTuple):
+    """A segmentation or structure set of which no image of the source is known."""
+
+    path: str  # percent-encoded as in manifest.csv
+    kind: str  # SEG or RTSTRUCT
+    reason: str  # mask_without_image, mask_ambiguous or mask_unreadable
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class SeriesPlan:
     """Plan of one series: the files to extract.
@@ -57,6 +66,8 @@ class SeriesPlan:
         Sorted by path.
     same_uid_elsewhere : tuple of HeaderRow
         Files of other series with a SOP Instance UID (0008,0018) that also occurs in this one.
+    masks : tuple of HeaderRow
+        Segmentations and structure sets of other series that refer to images of this one.
     """
 
     series_id: str
@@ -65,10 +76,11 @@ class SeriesPlan:
     flags: tuple[str, ...]
     files: tuple[HeaderRow, ...]
     same_uid_elsewhere: tuple[HeaderRow, ...] = ()
+    masks: tuple[HeaderRow, ...] = ()
 
     def all_files(self) -> tuple[HeaderRow, ...]:
         """Return the files of the series, then those of other series."""
-        return self.files + self.same_uid_elsewhere
+        return self.files + self.same_uid_elsewhere + self.masks
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ class PlannedSeries:
     def parse(self) -> SeriesPlan:
         """Return the plan of the series."""
         fields = json_files.loads(self.raw)
-        for name in ("flags", "files", "same_uid_elsewhere"):
+        for name in ("flags", "files", "same_uid_elsewhere", "masks"):
             fields[name] = tuple(fields[name])
         return SeriesPlan(**fields)
 
@@ -98,21 +110,29 @@ class PlannedSeries:
         # Neither pattern can occur inside a JSON string, where a quotation mark is escaped.
         return sum(map(int, _STAT.findall(self.raw, 0, self.raw.rindex(b',"same_uid_elsewhere":['))))
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether segmentations or structure sets refer to it."""
+        return not self.raw.startswith(b',"masks":[]', self.raw.rindex(b',"masks":['))
+
 
 _STAT = re.compile(rb'"stat":\[(\d+),')
 
 
-def series_json(files: Sequence[bytes], same_uid_elsewhere: Sequence[bytes], ids: bytes) -> bytes:
+def series_json(
+    files: Sequence[bytes], same_uid_elsewhere: Sequence[bytes], masks: Sequence[bytes], ids: bytes
+) -> bytes:
     """Return the line of a series in a plan file.
 
     Parameters
     ----------
-    files, same_uid_elsewhere : sequence of bytes
+    files, same_uid_elsewhere, masks : sequence of bytes
         Lines of the header index, without line feeds.
     ids : bytes
         A JSON object with `flags`, `series_id`, `study_id` and `subject_id`, in this order.
     """
-    return b'{"files":[%b],"same_uid_elsewhere":[%b],%b' % (b",".join(files), b",".join(same_uid_elsewhere), ids[1:])
+    lists = (b",".join(files), b",".join(same_uid_elsewhere), b",".join(masks))
+    return b'{"files":[%b],"same_uid_elsewhere":[%b],"masks":[%b],%b' % (*lists, ids[1:])
 
 
 def plan_json(batch: str, series: Sequence[bytes]) -> bytes:

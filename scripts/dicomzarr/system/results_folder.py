@@ -53,6 +53,11 @@ class Results:
         return self.private / "plans"
 
     @property
+    def unplaced_masks(self) -> Path:
+        """The segmentations and structure sets of which no image of the source is known, with reasons."""
+        return self.plans / "unplaced_masks.json"
+
+    @property
     def temporary(self) -> Path:
         """Folder where arrays are written before they are renamed into the dataset."""
         return self.private / "temporary"

@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+from dicomzarr.dicom.facts import MaskReferences
+from dicomzarr.dicom.sop_classes import MASK_CLASSES
 from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.source.row import HeaderRow, StatKey
@@ -105,6 +107,9 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
         facts = header.facts
         if header.outcome == "image" and not ("SeriesInstanceUID" in facts and "SOPInstanceUID" in facts):
             facts["content_sha256"] = _sha256(fd)
+        is_used = header.outcome == "image" or header.reason == "structure_set"
+        if is_used and facts.get("SOPClassUID", "") in MASK_CLASSES:
+            facts["mask_references"] = _references(fd, facts["SOPClassUID"])
         # The file was written while it was read: the header cannot be trusted.
         if _key_of(os.fstat(fd)) != key:
             return CHANGED
@@ -117,6 +122,14 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
         return quarantined(path, key, "unreadable_header")
     finally:
         os.close(fd)
+
+
+def _references(fd: int, sop_class: str) -> MaskReferences:
+    from dicomzarr.masks.references import read_references
+
+    with open(os.dup(fd), "rb") as file:
+        file.seek(0)
+        return read_references(file, sop_class)
 
 
 def _key_of(status: os.stat_result) -> StatKey | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import math
 import os
 from array import array
@@ -28,6 +27,7 @@ from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_jso
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.source.row import HeaderRow
+from dicomzarr.stages.plan_batches.masks import Line, SurveyColumns, assign_masks, uid_hash
 from dicomzarr.stages.plan_batches.membership import Ids, Issuers, Membership, membership
 from dicomzarr.stages.plan_batches.vanished import STATE, labels_now, refuse_vanished
 from dicomzarr.system import files, json_files
@@ -80,10 +80,6 @@ def _previous_number(results: Results) -> int:
     return max((batches_in(path.stem) for path in results.plans.glob("*.json")), default=0)
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") or 1
-
-
 class _IndexedFile(NamedTuple):
     """A line of the index, as far as planning needs it."""
 
@@ -93,6 +89,7 @@ class _IndexedFile(NamedTuple):
     work: int
     instance: str
     ids: Ids
+    is_mask: bool
 
 
 # A header may claim any size: decoded bytes per byte of the file, and work per file, are limited to these.
@@ -131,7 +128,9 @@ def _parse(line: bytes) -> _IndexedFile:
     )
     sizes = (facts[name] for name in _SIZES if isinstance(facts.get(name), int))
     work = work_of(facts.get("TransferSyntaxUID", ""), size, sizes)
-    return _IndexedFile(row["outcome"], row["reason"], size, work, facts.get("SOPInstanceUID", ""), ids)
+    return _IndexedFile(
+        row["outcome"], row["reason"], size, work, facts.get("SOPInstanceUID", ""), ids, "mask_references" in facts
+    )
 
 
 def _belongs_to_a_series(file: _IndexedFile) -> bool:
@@ -152,6 +151,8 @@ class _Survey:
     length: NDArray[np.uint64]  # of the line, in bytes
     size: NDArray[np.uint64]  # bytes of the source file
     work: NDArray[np.uint64]  # bytes of native pixels that take as long
+    series_uid: NDArray[np.uint64]  # hash of the Series Instance UID
+    mask_files: list[Line]  # segmentations and structure sets
     shared: set[int]  # series with the SeriesInstanceUID of another series, of another patient
 
 
@@ -161,14 +162,17 @@ MembershipOf = Callable[[Ids], Membership | None]
 def _survey(index: Path, membership_of: MembershipOf, issuers: Issuers) -> _Survey:
     """Read the index once; return where the lines of each series are, and note their issuers."""
     numbers, offset = array("Q"), 0
-    hash_of_uid = functools.lru_cache(maxsize=1 << 12)(_hash)
+    mask_files: list[Line] = []
+    hash_of_uid = functools.lru_cache(maxsize=1 << 12)(uid_hash)
     with open(index, "rb", buffering=1 << 20) as stream:
         for line in stream:
             file = _parse(line)
+            if file.is_mask:
+                mask_files.append(Line(offset, len(line)))
             member = membership_of(file.ids) if _belongs_to_a_series(file) else None
             if member is not None:
                 issuers.add(file.ids)
-                instance = _hash(file.instance) if file.instance else _NO_UID
+                instance = uid_hash(file.instance) if file.instance else _NO_UID
                 uid = hash_of_uid(file.ids.series) if file.ids.series else _NO_UID
                 member_ids, place = hash(file.ids) & _ALL_BITS, (offset, len(line))
                 numbers.extend((int(member.series_id, 16), instance, member_ids, *place, file.size, file.work, uid))
@@ -176,7 +180,7 @@ def _survey(index: Path, membership_of: MembershipOf, issuers: Issuers) -> _Surv
     table = (np.frombuffer(numbers, np.uint64) if numbers else np.zeros(0, np.uint64)).reshape(-1, 8)
     series, instances, ids, offsets, lengths, sizes, work, uids = (table[:, column] for column in range(8))
     series = _with_issuers(index, series, offsets, lengths, issuers, membership_of)
-    return _Survey(series, instances, ids, offsets, lengths, sizes, work, _shared(uids, series))
+    return _Survey(series, instances, ids, offsets, lengths, sizes, work, uids, mask_files, _shared(uids, series))
 
 
 def _with_issuers(
@@ -229,15 +233,20 @@ def _same_uid_elsewhere(survey: _Survey) -> dict[int, list[int]]:
 
 
 def _series(
-    lines: list[bytes], examples: list[bytes], elsewhere: list[bytes], is_shared: bool, membership_of: MembershipOf
+    lines: list[bytes],
+    examples: list[bytes],
+    elsewhere: list[bytes],
+    masks: list[bytes],
+    is_shared: bool,
+    membership_of: MembershipOf,
 ) -> bytes:
     """Return the plan of one series as JSON: its ids, its files by path, and files of other series with its UIDs.
 
     Parameters
     ----------
-    lines, elsewhere : list of bytes
-        Lines of the index: of the files of the series, and of files of other series with its SOP Instance UIDs. By
-        path, since the index is sorted by path.
+    lines, elsewhere, masks : list of bytes
+        Lines of the index: of the files of the series, of files of other series with its SOP Instance UIDs, and of the
+        segmentations and structure sets that refer to it. By path, since the index is sorted by path.
     examples : list of bytes
         One line for each combination of the attributes that decide the membership.
     is_shared : bool
@@ -256,7 +265,7 @@ def _series(
         "study_id": studies[0] if studies else "",
         "subject_id": members[0].subject_id,
     }
-    return series_json(lines, elsewhere, json_files.canonical_json(ids).strip())
+    return series_json(lines, elsewhere, masks, json_files.canonical_json(ids).strip())
 
 
 def plan_batches(
@@ -309,6 +318,10 @@ def plan_batches(
         series_now = {f"{series:016x}" for series in np.unique(survey.series).tolist()}
         refuse_vanished(results, index, series_now, functools.partial(_first_paths, survey, index), largest_drop)
     elsewhere = _same_uid_elsewhere(survey)
+    columns = SurveyColumns(survey.series, survey.instance, survey.series_uid, survey.offset, survey.length)
+    masks = assign_masks(index, survey.mask_files, columns, membership_of)
+    unplaced = json_files.canonical_json([mask._asdict() for mask in masks.unplaced])
+    files.write_atomically(results.unplaced_masks, unplaced, private=True)
     series_count = len(np.unique(survey.series))
     work = int(survey.work.sum()) + WORK_PER_FILE * len(survey.work)
     # Threads do not share small files (0034): a second core has work only if there is a second batch.
@@ -324,11 +337,13 @@ def plan_batches(
     claims: dict[str, FileClaim] = {}
     with open(index, "rb") as stream:
 
+        def read_line(start: int, length: int) -> bytes:
+            # Read, not mapped into memory: mapped pages would count as memory of this process.
+            return os.pread(stream.fileno(), length, start).rstrip()
+
         def lines_of(rows: NDArray[np.int64]) -> list[bytes]:
             starts, lengths = survey.offset[rows].tolist(), survey.length[rows].tolist()
-            # Read, not mapped into memory: mapped pages would count as memory of this process.
-            pieces = zip(lengths, starts, strict=True)
-            return [os.pread(stream.fileno(), length, start).rstrip() for length, start in pieces]
+            return [read_line(start, length) for start, length in zip(starts, lengths, strict=True)]
 
         for number in range(batches):
             of_batch = order[bounds[number] : bounds[number + 1]]
@@ -338,8 +353,9 @@ def plan_batches(
                 examples = rows[np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
                 others = np.array(elsewhere.get(series, []), np.int64)
                 others = others[np.argsort(survey.offset[others])]
-                is_shared = series in survey.shared
-                planned.append(_series(lines_of(rows), lines_of(examples), lines_of(others), is_shared, membership_of))
+                texts = (lines_of(rows), lines_of(examples), lines_of(others))
+                mask_lines = [read_line(*line) for line in masks.of_series.get(series, ())]
+                planned.append(_series(*texts, mask_lines, series in survey.shared, membership_of))
             name = batch_name(number, batches)
             plan = plan_json(name, planned)
             files.write_if_changed(results.plan(name), plan, private=True)

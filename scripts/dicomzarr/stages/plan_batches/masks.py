@@ -1,0 +1,275 @@
+"""Find the image of each segmentation and structure set: the series to whose plan it is added.
+
+By the UIDs of series and instances that it names; else by Frame of Reference UID, where one image alone contains it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from dicomzarr.dicom.facts import ImageFacts, MaskReferences
+from dicomzarr.dicom.sop_classes import NOT_MASKED, RT_STRUCTURE_SET
+from dicomzarr.records.plan import UnplacedMask
+from dicomzarr.source.row import HeaderRow
+from dicomzarr.stages.plan_batches.membership import Ids, Membership
+
+MARGIN_MM = 1.0  # by which a mask may exceed the box of its image: half a voxel, or rounded positions
+
+
+class Line(NamedTuple):
+    """Place of a line in the header index, bytes."""
+
+    offset: int
+    length: int
+
+
+class SurveyColumns(NamedTuple):
+    """Columns of all files that belong to a series, shape (files,): see `batches`."""
+
+    series: NDArray[np.uint64]
+    instance: NDArray[np.uint64]
+    series_uid: NDArray[np.uint64]
+    offset: NDArray[np.uint64]
+    length: NDArray[np.uint64]
+
+
+class Assigned(NamedTuple):
+    """The lines of the mask files of each series, and the files without one."""
+
+    of_series: Mapping[int, list[Line]]
+    unplaced: Sequence[UnplacedMask]
+
+
+class _MaskFile(NamedTuple):
+    line: Line
+    path: str
+    kind: str
+    references: MaskReferences
+    subject_id: str
+    series_id: str
+
+
+class _Image(NamedTuple):
+    """A series on which masks may lie, with its subject."""
+
+    series: int
+    subject_id: str
+
+
+MembershipOf = Callable[[Ids], Membership | None]
+
+
+def uid_hash(text: str) -> int:
+    """Return a number for a UID; never 0, which stands for no UID."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") or 1
+
+
+def ids_of(facts: ImageFacts) -> Ids:
+    """Return the attributes that decide the membership of a file."""
+    return Ids(
+        issuer=facts.get("IssuerOfPatientID", ""),
+        patient=facts.get("PatientID", ""),
+        study=facts.get("StudyInstanceUID", ""),
+        series=facts.get("SeriesInstanceUID", ""),
+        content=facts.get("content_sha256", ""),
+    )
+
+
+def assign_masks(index: Path, lines: Sequence[Line], survey: SurveyColumns, membership_of: MembershipOf) -> Assigned:
+    """Assign each segmentation and structure set to the series that it refers to.
+
+    Parameters
+    ----------
+    index : Path
+        The header index.
+    lines : sequence of Line
+        Those of the segmentations and structure sets, by path.
+    survey : SurveyColumns
+    membership_of : callable
+        Returns the membership of a file.
+
+    Returns
+    -------
+    Assigned
+    """
+    if not lines:
+        return Assigned({}, ())
+    with open(index, "rb") as stream:
+        finder = _Finder(stream.fileno(), survey, membership_of)
+        masks = [finder.mask_file(line) for line in lines]
+    found: dict[str, set[int] | str] = {}
+    by_series = _rows_by_hash(survey.series_uid, (uid for mask in masks for uid in mask.references.get("series", ())))
+    by_instance = _rows_by_hash(
+        survey.instance, (uid for mask in masks for uid in mask.references.get("instances", ()))
+    )
+    with open(index, "rb") as stream:
+        finder = _Finder(stream.fileno(), survey, membership_of)
+        for mask in masks:
+            named = finder.named(mask, mask.references.get("series", ()), by_series)
+            found[mask.path] = named or finder.named(mask, mask.references.get("instances", ()), by_instance)
+    remaining = [mask for mask in masks if not found[mask.path]]
+    boxes = _boxes(
+        index, {uid for mask in remaining for uid in mask.references.get("frames_of_reference", ())}, membership_of
+    )
+    for mask in remaining:
+        found[mask.path] = _by_frame_of_reference(mask, boxes)
+    of_series: dict[int, list[Line]] = defaultdict(list)
+    unplaced = []
+    for mask in masks:
+        answer = found[mask.path]
+        if isinstance(answer, str):
+            reason = answer if mask.references else "mask_unreadable"
+            unplaced.append(UnplacedMask(mask.path, mask.kind, reason))
+        else:
+            for series in sorted(answer):
+                of_series[series].append(mask.line)
+    return Assigned(of_series, unplaced)
+
+
+class _Finder:
+    """Finds series by hashes of UIDs, and reads what the index says of them."""
+
+    def __init__(self, index: int, survey: SurveyColumns, membership_of: MembershipOf) -> None:
+        self._index, self._survey, self._membership_of = index, survey, membership_of
+        self._images: dict[int, _Image | None] = {}
+
+    def _row(self, line: Line) -> HeaderRow:
+        row: HeaderRow = orjson.loads(os.pread(self._index, line.length, line.offset))
+        return row
+
+    def mask_file(self, line: Line) -> _MaskFile:
+        """Return a mask file by its line in the index."""
+        row = self._row(line)
+        facts = row["facts"]
+        member = self._membership_of(ids_of(facts))
+        kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
+        ids = (member.subject_id, member.series_id) if member else ("", "")
+        return _MaskFile(line, row["path"], kind, facts["mask_references"], *ids)
+
+    def _image(self, series: int, row: int) -> _Image | None:
+        """Return a series, of which a row of the survey is given; None if masks do not lie on such images."""
+        if series not in self._images:
+            facts = self._row(Line(int(self._survey.offset[row]), int(self._survey.length[row])))["facts"]
+            member = self._membership_of(ids_of(facts))
+            is_masked = member is not None and facts.get("SOPClassUID", "") not in NOT_MASKED
+            self._images[series] = _Image(series, member.subject_id) if member and is_masked else None
+        return self._images[series]
+
+    def named(self, mask: _MaskFile, uids: Iterable[str], rows: Mapping[int, list[int]]) -> set[int] | str:
+        """Return the series with the UIDs that a mask file names, or why it is not known which; or no series.
+
+        One UID may occur under several subjects: then it is the series of the subject of the mask, or none.
+        """
+        series: set[int] = set()
+        is_ambiguous = False
+        for uid in uids:
+            found = {int(self._survey.series[row]): row for row in rows.get(uid_hash(uid), ())}
+            images = [image for image in (self._image(*pair) for pair in found.items()) if image is not None]
+            images = _preferred(images, mask.subject_id)
+            is_ambiguous = is_ambiguous or len(images) > 1
+            series |= {image.series for image in images} if len(images) == 1 else set()
+        return series or ("mask_ambiguous" if is_ambiguous else set())
+
+
+def _preferred(images: list[_Image], subject_id: str) -> list[_Image]:
+    """Return the images of a subject; all, if none is of that subject."""
+    return [image for image in images if image.subject_id == subject_id] or images
+
+
+def _rows_by_hash(column: NDArray[np.uint64], uids: Iterable[str]) -> dict[int, list[int]]:
+    """Return the rows of the survey in which a column has the hash of one of some UIDs."""
+    wanted = np.unique(np.fromiter(map(uid_hash, uids), np.uint64))
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(np.isin(column, wanted)).tolist():
+        rows[int(column[row])].append(row)
+    return rows
+
+
+class _Box(NamedTuple):
+    """A series of a frame of reference, and the box of its slices, mm, LPS; no box where the index has no positions."""
+
+    image: _Image
+    low: NDArray[np.float64] | None
+    high: NDArray[np.float64] | None
+
+
+def _boxes(index: Path, frames: set[str], membership_of: MembershipOf) -> dict[str, list[_Box]]:
+    """Return, by Frame of Reference UID, the series of images in it with the boxes of their slices."""
+    boxes: dict[tuple[str, int], _Box] = {}
+    if not frames:
+        return {}
+    with open(index, "rb", buffering=1 << 20) as stream:
+        for line in stream:
+            row: HeaderRow = orjson.loads(line)
+            facts = row["facts"]
+            frame = facts.get("FrameOfReferenceUID", "")
+            if row["outcome"] != "image" or frame not in frames or facts.get("SOPClassUID", "") in NOT_MASKED:
+                continue
+            member = membership_of(ids_of(facts))
+            if member is None:
+                continue
+            series = int(member.series_id, 16)
+            low, high = _corners(facts)
+            known = boxes.get((frame, series))
+            if known is not None:
+                is_known = known.low is not None and known.high is not None and low is not None and high is not None
+                low = np.minimum(known.low, low) if is_known else None  # type: ignore[arg-type]
+                high = np.maximum(known.high, high) if is_known else None  # type: ignore[arg-type]
+            boxes[frame, series] = _Box(_Image(series, member.subject_id), low, high)
+    of_frame = defaultdict(list)
+    for (frame, _), box in boxes.items():
+        of_frame[frame].append(box)
+    return of_frame
+
+
+def _corners(facts: ImageFacts) -> tuple[NDArray[np.float64], NDArray[np.float64]] | tuple[None, None]:
+    """Return the box of a slice, half a slice thick on both sides; (None, None) if its position is not in the index."""
+    position, cosines, spacing = (
+        facts.get(name) for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+    )
+    if not (isinstance(position, list) and isinstance(cosines, list) and isinstance(spacing, list)):
+        return None, None
+    if (len(position), len(cosines), len(spacing)) != (3, 6, 2):
+        return None, None
+    across, down = np.array(cosines[:3]) * spacing[1], np.array(cosines[3:]) * spacing[0]
+    rows, columns = facts.get("Rows", 1), facts.get("Columns", 1)
+    half = 0.5 * float(facts.get("SpacingBetweenSlices") or facts.get("SliceThickness") or 0)
+    normal = np.cross(cosines[:3], cosines[3:]) * half
+    corners = [
+        np.array(position) + x * across + y * down + sign * normal
+        for x in (-0.5, columns - 0.5)
+        for y in (-0.5, rows - 0.5)
+        for sign in (-1, 1)
+    ]
+    return np.min(corners, axis=0), np.max(corners, axis=0)
+
+
+def _by_frame_of_reference(mask: _MaskFile, boxes: Mapping[str, list[_Box]]) -> set[int] | str:
+    """Return the one series of the mask's frame of reference that contains it, or why there is none."""
+    found: dict[int, _Box] = {}
+    for frame in mask.references.get("frames_of_reference", ()):
+        found |= {
+            box.image.series: box for box in boxes.get(frame, ()) if _contains(box, mask.references.get("extent"))
+        }
+    images = _preferred([box.image for box in found.values()], mask.subject_id)
+    if len(images) == 1:
+        return {images[0].series}
+    return "mask_ambiguous" if images else "mask_without_image"
+
+
+def _contains(box: _Box, extent: list[float] | None) -> bool:
+    """Return whether a box contains an extent; where one of them is not known, extraction finds out."""
+    if box.low is None or box.high is None or not extent:
+        return True
+    return bool(
+        np.all(np.array(extent[:3]) >= box.low - MARGIN_MM) and np.all(np.array(extent[3:]) <= box.high + MARGIN_MM)
+    )
