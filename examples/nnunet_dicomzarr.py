@@ -1,7 +1,7 @@
 """Let nnU-Net v2 read images and masks of a dicomzarr dataset in place, without a copy as NIfTI.
 
 `./run export_nnunet` with `nnunet: {format: zarr}` writes a file `.dicomzarr` for each image and each label map: JSON
-that says where the image lies, relative to that file. nnU-Net looks for readers in its own package, so copy this file:
+that says where the image lies. nnU-Net looks for readers in its own package, so copy this file there:
 
     cp examples/nnunet_dicomzarr.py "$(python -c 'import nnunetv2.imageio as m; print(m.__path__[0])')"
 
@@ -9,7 +9,9 @@ It needs zarr (pip install zarr) and what nnU-Net itself needs. Arrays, spacing 
 SimpleITKIO gives for the export as NIfTI, which holds its geometry in 32-bit floats.
 """
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ import zarr
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
 ENDING = ".dicomzarr"
+RAW = "nnUNet_raw"
 
 
 class DicomZarrIO(BaseReaderWriter):
@@ -29,8 +32,8 @@ class DicomZarrIO(BaseReaderWriter):
         """Return the images of a case, float32, shape (c, z, y, x), and their properties."""
         images, properties = [], []
         for name in image_fnames:
-            content, folder = json.loads(Path(name).read_bytes()), Path(name).parent
-            stored = zarr.open_array(str(folder / content["image"] / "0"), mode="r")[...]
+            content = json.loads(Path(name).read_bytes())
+            stored = zarr.open_array(str(_image(Path(name), content) / "0"), mode="r")[...]
             images.append(_scaled(stored, content["slope"], content["intercept"])[None])
             properties.append(_properties(content["affine_lps"]))
         for image, other in zip(images, properties, strict=True):
@@ -40,14 +43,14 @@ class DicomZarrIO(BaseReaderWriter):
 
     def read_seg(self, seg_fname):
         """Return a label map, float32, shape (1, z, y, x), and its properties."""
-        content, folder = json.loads(Path(seg_fname).read_bytes()), Path(seg_fname).parent
+        content = json.loads(Path(seg_fname).read_bytes())
         if "prediction" in content:
-            image = sitk.ReadImage(str(folder / content["prediction"]))
+            image = sitk.ReadImage(str(Path(seg_fname).parent / content["prediction"]))
             numbers = sitk.GetArrayFromImage(image)
             stuff = {"spacing": image.GetSpacing(), "origin": image.GetOrigin(), "direction": image.GetDirection()}
             properties = {"sitk_stuff": stuff, "spacing": list(np.abs(image.GetSpacing()[::-1]))}
             return numbers[None].astype(np.float32), properties
-        image = folder / content["image"]
+        image = _image(Path(seg_fname), content)
         numbers = np.zeros(zarr.open_array(str(image / "0"), mode="r").shape, np.uint8)
         for value in sorted({mask["value"] for mask in content["masks"]}):
             inside = np.zeros(numbers.shape, bool)
@@ -69,6 +72,25 @@ class DicomZarrIO(BaseReaderWriter):
         prediction = path.with_name(path.name.removesuffix(ENDING) + ".nii.gz")
         sitk.WriteImage(image, str(prediction), True)
         path.write_text(json.dumps({"dicomzarr_case": 1, "prediction": prediction.name}) + "\n")
+
+
+def _image(path, content):
+    """Return the folder of the image of a file.
+
+    Its path is relative to the folder of the dataset: two above the file, or, since nnU-Net copies label files to
+    `nnUNet_preprocessed`, below `nnUNet_raw`.
+    """
+    places = [path.resolve().parents[1]]
+    if RAW in os.environ:
+        places.append((Path(os.environ[RAW]) / content["dataset"]).resolve())
+    found = [place / content["image"] for place in places if (place / content["image"] / "zarr.json").exists()]
+    if not found:
+        raise FileNotFoundError(f"{path.name}: its image is missing; {RAW} is the folder exports/nnunet of the results")
+    for name, digest in content["sha256"].items():
+        metadata = found[0] / name
+        if not metadata.exists() or hashlib.sha256(metadata.read_bytes()).hexdigest() != digest:
+            raise RuntimeError(f"{path.name}: its image or masks changed since the export; run export_nnunet again")
+    return found[0]
 
 
 def _scaled(stored, slope, intercept):

@@ -50,6 +50,17 @@ def affine_ras(affine_lps: Any) -> NDArray[np.float64]:
     return affine
 
 
+def is_orthogonal(affine: NDArray[np.float64]) -> bool:
+    """Return whether the axes of an affine are orthogonal, which a `qform` and ITK need.
+
+    Parameters
+    ----------
+    affine : ndarray, shape (4, 4)
+    """
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return np.allclose(directions.T @ directions, np.eye(3), rtol=0, atol=MAX_COSINE)
+
+
 def scaling_of(facts: Mapping[str, Any]) -> tuple[float, float]:
     """Return slope and intercept from stored values to physical ones.
 
@@ -103,12 +114,12 @@ def header_of(array: Array) -> Any:
 
 
 def mask_header(mask: Mask) -> Any:
-    """Return the nibabel header of a mask: with the affine of its image, or its own.
+    """Return the nibabel header of a mask: with the affine of its image, or its own, or none if that is unknown.
 
     The slope of a fractional mask is 1 / Maximum Fractional Value, so that readers see 0 to 1.
     """
     size = dict(zip(mask.axes, mask.shape, strict=True))
-    affine = mask.facts["affine_lps"] if mask.has_own_grid else mask.image.facts["affine_lps"]
+    affine = mask.facts.get("affine_lps") if mask.has_own_grid else mask.image.facts["affine_lps"]
     step = _time_step(mask.image.ome, mask.image.axes) if "t" in size else None
     slope = 1.0 / mask.maximum_fraction if mask.maximum_fraction else 1.0
     return new_header(np.dtype("|u1"), [size[axis] for axis in "xyzt" if axis in size], affine, (slope, 0.0), step)
@@ -124,7 +135,8 @@ def new_header(
     dtype : numpy.dtype
     shape : list of int
         Along x, y, z and t.
-    affine_lps : array-like, shape (4, 4)
+    affine_lps : array-like, shape (4, 4), optional
+        None where the position of the voxels is unknown, which the header then says.
     scaling : (float, float)
         Slope and intercept.
     step : float, optional
@@ -133,17 +145,17 @@ def new_header(
     import nibabel
 
     slope, intercept = scaling
-    affine = affine_ras(affine_lps)
+    affine = np.eye(4) if affine_lps is None else affine_ras(affine_lps)
     header: Any = nibabel.Nifti1Header(endianness="<")
     header.set_data_dtype(dtype)
     header.set_data_shape(shape)
     zooms = [float(length) for length in np.linalg.norm(affine[:3, :3], axis=0)]
     header.set_zooms((zooms + [1.0 if step is None else step])[: len(shape)])
-    header.set_xyzt_units("mm", "sec" if step is not None else None)
-    header.set_sform(affine, SCANNER)
-    directions = affine[:3, :3] / zooms
-    if np.allclose(directions.T @ directions, np.eye(3), rtol=0, atol=MAX_COSINE):
-        header.set_qform(affine, SCANNER)
+    header.set_xyzt_units(None if affine_lps is None else "mm", "sec" if step is not None else None)
+    if affine_lps is not None:
+        header.set_sform(affine, SCANNER)
+        if is_orthogonal(affine):
+            header.set_qform(affine, SCANNER)
     if not (math.isfinite(slope) and slope):
         slope, intercept = 1.0, 0.0
     header.set_slope_inter(slope, intercept)

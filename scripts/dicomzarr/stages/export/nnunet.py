@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.records.export_record import ExportRecord
+from dicomzarr.records.export_record import NNUNET, ExportRecord
 from dicomzarr.stages.export import label_maps, nifti
 from dicomzarr.stages.export.label_maps import Labels
 from dicomzarr.stages.export.masks import Mask
@@ -123,11 +123,6 @@ def facts_of(cases: Mapping[str, Case], plan: Plan) -> dict[str, Any]:
 # ---- One case
 
 
-def _is_orthogonal(affine: NDArray[np.float64]) -> bool:
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    return np.allclose(directions.T @ directions, np.eye(3), rtol=0, atol=nifti.MAX_COSINE)
-
-
 def _finite(blocks: Iterable[NDArray[Any]]) -> Iterator[bytes]:
     for block in blocks:
         if block.dtype.kind == "f" and not np.isfinite(block).all():
@@ -135,13 +130,20 @@ def _finite(blocks: Iterable[NDArray[Any]]) -> Iterator[bytes]:
         yield block.tobytes()
 
 
-def _pointer(array: Array, path: Path, header: Any) -> dict[str, Any]:
-    """Return the content of the file that stands for an image: where it lies, and how its values are scaled."""
+def _pointer(array: Array, dataset: str, header: Any) -> dict[str, Any]:
+    """Return the content of the file that stands for an image: where it lies, and how its values are scaled.
+
+    The path of the image is relative to the folder of the dataset of nnU-Net, which copies label files elsewhere. The
+    digests tell the reader whether geometry, scaling or masks changed since.
+    """
     slope, intercept = header.get_slope_inter()
-    image = os.path.relpath(array.results.images / array.name, path.parent)
+    folder = array.results.images / array.name
+    metadata = [folder / "zarr.json", *sorted((folder / "labels").glob("**/zarr.json"))]
     return {
         "dicomzarr_case": 1,
-        "image": image,
+        "dataset": dataset,
+        "image": os.path.relpath(array.results.images / array.name, array.results.exports / NNUNET.folder / dataset),
+        "sha256": {path.relative_to(folder).as_posix(): files.sha256_of(path) for path in metadata},
         "slope": slope,
         "intercept": intercept,
         "affine_lps": np.asarray(array.facts["affine_lps"], float).tolist(),
@@ -158,7 +160,7 @@ def _write_case(array: Array, store: Path, level: int, plan: Plan, cases: Mappin
     if array.axes != "zyx":
         raise Refused("axes_not_zyx")
     header = nifti.header_of(array)
-    if not _is_orthogonal(np.asarray(array.facts["affine_lps"], np.float64)):
+    if not nifti.is_orthogonal(np.asarray(array.facts["affine_lps"], np.float64)):
         raise Refused("sheared")
     chosen = label_maps.select(masks, plan.labels, case.absent)
     part = "Ts" if case.split == TEST else "Tr"
@@ -171,7 +173,7 @@ def _write_case(array: Array, store: Path, level: int, plan: Plan, cases: Mappin
         if plan.format == "nifti":
             _write_nifti(array, chosen, plan.labels, header, image, label, level)
         else:
-            _write_pointers(array, chosen, plan.labels, header, image, label, store)
+            _write_pointers(array, chosen, plan, header, image, label)
     except Refused:
         image.unlink(missing_ok=True)
         label.unlink(missing_ok=True)
@@ -194,19 +196,18 @@ def _write_nifti(
 
 
 def _write_pointers(
-    array: Array, chosen: Sequence[Sequence[Mask]], labels: Labels, header: Any, image: Path, label: Path, store: Path
+    array: Array, chosen: Sequence[Sequence[Mask]], plan: Plan, header: Any, image: Path, label: Path
 ) -> None:
-    for _ in label_maps.blocks(array, chosen, labels):  # overlaps are refused
+    for _ in label_maps.blocks(array, chosen, plan.labels):  # overlaps are refused
         pass
     if array.dtype.kind == "f":
         for _ in _finite(block for block, _ in array.blocks()):
             pass
-    published = array.results.exports / "nnunet" / image.relative_to(store)
-    pointer = _pointer(array, published, header)
+    pointer = _pointer(array, plan.dataset, header)
     image.write_bytes(json_files.canonical_json(pointer))
     masks = [
         {"value": value, "mask": mask.folder, "threshold": mask.threshold}
-        for value, found in zip(labels.values, chosen, strict=True)
+        for value, found in zip(plan.labels.values, chosen, strict=True)
         for mask in found
     ]
     label.write_bytes(json_files.canonical_json(pointer | {"masks": masks}))
