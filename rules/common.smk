@@ -31,6 +31,8 @@ software = software_versions()
 shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
 if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
+# Pairs, since the order of names counts, and params are compared without it where they are a mapping.
+mask_names = [[name, list(entries)] for name, entries in config["masks"].get("names", {}).items()]
 
 
 def in_results(path):
@@ -103,6 +105,7 @@ def configured_words(wildcards):
     """Return the words of the configuration that the dataset shows: no leaks, even if a source folder has such a name."""
     vocabularies = [allowed for source in label_sources for allowed in [source, *source.get("columns", {}).values()]]
     words = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
+    words |= {*config["masks"].get("names", {}), *config["masks"].get("expected", [])}
     words |= {config["nnunet"].get("dataset", ""), *config["nnunet"].get("labels", [])}
     words |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
     return sorted(words - {""})

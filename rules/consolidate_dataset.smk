@@ -2,16 +2,21 @@ rule consolidate_dataset:
     input:
         inventory="<results>/private/inventory.jsonl",
         index="<results>/private/headers.jsonl",
+        unplaced_masks="<results>/private/plans/unplaced_masks.json",
         extracted=records_of("extract_batch"),
         checked=records_of("check_batch"),
         joined=joined_labels,
     output:
         volumes="<results>/dataset/volumes.csv",
+        masks="<results>/dataset/masks.csv",
         outcomes="<results>/dataset/reports/outcomes.csv",
+        mask_outcomes="<results>/dataset/reports/mask_files.csv",
         policy="<results>/dataset/reports/policy.csv",
         group="<results>/dataset/images.zarr/zarr.json",
         files="<results>/private/files.csv",
         frames="<results>/private/frames.csv",
+        mask_files="<results>/private/mask_files.csv",
+        mask_names="<results>/private/mask_names.csv",
         provenance="<results>/dataset/provenance/consolidate_dataset.json",
         record="<results>/private/records/consolidate_dataset.json",
     log:
@@ -29,6 +34,7 @@ rule consolidate_dataset:
         batches=batch_names,
         labels=shown_config.get("labels", []),
         splits=split_shares,
+        expected_masks=sorted(config["masks"].get("expected", [])),
         code=code_digest("consolidate_dataset.py"),
     message:
         "Writing the tables of the dataset and of the source"

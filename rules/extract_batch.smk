@@ -25,6 +25,7 @@ rule extract_batch:
         cross_check=config["cross_check"],
         burned_in=config["burned_in"],
         limits=config["limits"],
+        mask_names=mask_names,
         software=software,
         code=code_digest("extract_batch.py"),
     message:

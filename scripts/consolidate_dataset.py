@@ -16,6 +16,7 @@ def consolidate_dataset(
     batches: list[str],
     inventory: Path,
     index: Path,
+    unplaced_masks: Path,
     outputs: dict[str, Path],
     joined: Joined,
     code: str,
@@ -24,12 +25,12 @@ def consolidate_dataset(
 
     Parameters
     ----------
-    results, inventory, index : Path
-        The results folder, the listing of the source, and the header index.
+    results, inventory, index, unplaced_masks : Path
+        The results folder, the listing of the source, the header index, and the mask files without an image.
     batches : list of str
         Names of all batches.
     outputs : dict of str to Path
-        Paths of volumes, outcomes, policy, files, frames and group.
+        Paths of the tables and of the group of all images.
     joined : Joined
         Labels and splits.
     code : str
@@ -37,21 +38,24 @@ def consolidate_dataset(
     """
     folders = Results(results)
     key = pseudonyms.load(folders.private)
-    return accounts.consolidate(folders, batches, inventory, index, key, outputs, joined, code)
+    return accounts.consolidate(folders, batches, inventory, index, unplaced_masks, key, outputs, joined, code)
 
 
 if __name__ == "__main__":
     with job.step(snakemake) as step:
-        names = ("volumes", "outcomes", "policy", "files", "frames", "group")
+        tables = ("volumes", "masks", "outcomes", "mask_outcomes", "policy")
+        names = (*tables, "files", "frames", "mask_files", "mask_names", "group")
         step.result = consolidate_dataset(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,
             inventory=Path(snakemake.input.inventory),
             index=Path(snakemake.input.index),
+            unplaced_masks=Path(snakemake.input.unplaced_masks),
             outputs={name: Path(snakemake.output[name]) for name in names},
             joined=Joined(
                 labels=snakemake.params.labels,
                 splits=snakemake.params.splits,
+                expected_masks=snakemake.params.expected_masks,
                 series=json_files.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
             ),
             code=snakemake.params.code,

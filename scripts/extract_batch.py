@@ -71,6 +71,7 @@ if __name__ == "__main__":
                 burned_in=snakemake.params.burned_in,
                 software=tuple(snakemake.params.software),
                 code=snakemake.params.code,
+                mask_names=tuple((name, tuple(entries)) for name, entries in snakemake.params.mask_names),
             ),
             threads=snakemake.threads,
             # From config, not params: they change no result, so a new value must not rerun the rule.

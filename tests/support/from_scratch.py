@@ -34,7 +34,8 @@ KEY = "k" * 32
 
 def options(config: Mapping[str, Any]) -> Options:
     """Return the options of extraction of a configuration."""
-    values = {**config, "tolerance": config["spacing_tolerance"], "software": (), "code": ""}
+    names = tuple((name, tuple(entries)) for name, entries in config["masks"].get("names", {}).items())
+    values = {**config, "tolerance": config["spacing_tolerance"], "software": (), "code": "", "mask_names": names}
     return Options(**{field.name: values[field.name] for field in dataclasses.fields(Options)})
 
 
@@ -81,8 +82,9 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
         batches,
         results.inventory,
         headers,
+        results.unplaced_masks,
         pseudonyms,
         outputs("consolidate_dataset", results),
-        volume_rows.Joined(),
+        volume_rows.Joined(expected_masks=sorted(complete["masks"].get("expected", []))),
     )
     return dataset_digest(results.dataset)

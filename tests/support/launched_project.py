@@ -42,6 +42,8 @@ if name == "snakemake":
     answer = os.environ.get("DICOMZARR_STATUS")
     if answer and "REASONS" in os.environ:
         pathlib.Path(answer).write_text(os.environ["REASONS"])
+        if "RESULTS_ARE" in os.environ:
+            pathlib.Path(os.environ["DICOMZARR_RESULTS"]).write_text(os.environ["RESULTS_ARE"])
     print(os.environ.get("SNAKEMAKE_PRINTS", ""), end="", file=sys.stderr)
     if "SNAKEMAKE_WAITS" in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(5))
@@ -66,7 +68,7 @@ class Project:
         self.bin = folder / "bin"
         for each in (self.elsewhere, self.stand_ins, self.bin):
             each.mkdir(parents=True)
-        for part in ("commands", "system", "vocabulary", "workflow"):
+        for part in ("commands", "masks", "system", "vocabulary", "workflow"):
             shutil.copytree(ROOT / "scripts/dicomzarr" / part, self.root / "scripts/dicomzarr" / part, ignore=NO_CACHES)
         shutil.copytree(ROOT / "rules", self.root / "rules")
         for name in ("run", "Snakefile", "requirements.lock", "requirements-dev.lock", "scripts/dicomzarr/__init__.py"):

@@ -45,6 +45,8 @@ class WrittenMask(NamedTuple):
         Largest value.
     box : tuple of (int, int)
         Half-open range along each axis; empty without voxels.
+    slices : int
+        Slices (indices of z, or 1) with voxels.
     foreground_step : int
         The index holds each k-th foreground voxel; 0 without voxels.
     pixel_digest : str
@@ -59,6 +61,7 @@ class WrittenMask(NamedTuple):
     total: int
     largest: int
     box: tuple[tuple[int, int], ...]
+    slices: int
     foreground_step: int
     pixel_digest: str
     files: Digests
@@ -92,6 +95,22 @@ def digest_of_planes(digests: Sequence[bytes]) -> str:
         BLAKE3 of them, hex.
     """
     return blake3(b"".join(digests)).hexdigest()
+
+
+def foreground_step(voxels: int) -> int:
+    """Return which voxels of a mask its index holds: every k-th.
+
+    Parameters
+    ----------
+    voxels : int
+        Of the mask.
+
+    Returns
+    -------
+    int
+        1 or more.
+    """
+    return max(1, -(-voxels // MOST_FOREGROUND))
 
 
 def write_mask(
@@ -128,7 +147,7 @@ def write_mask(
     written = shard_writer.write_array(folder / "0", grid, "|u1", compression, planes(), pool)
     found = {f"0/{name}": digest for name, digest in written.items()}
     flat = np.flatnonzero(values)
-    step = -(-len(flat) // MOST_FOREGROUND)
+    step = foreground_step(len(flat))
     if len(flat):
         index = shard_writer.write_small_array(folder / "foreground", flat[::step].astype(np.int64), ["index"])
         found |= {f"foreground/{name}": digest for name, digest in index.items()}
@@ -139,10 +158,17 @@ def write_mask(
         total=int(values.sum(dtype=np.int64)),
         largest=int(values.max(initial=0)),
         box=bounding_box(values),
-        foreground_step=step,
+        slices=_slices(values, placed.axes),
+        foreground_step=step if len(flat) else 0,
         pixel_digest=digest_of_planes(digests),
         files=found,
     )
+
+
+def _slices(values: NDArray[np.uint8], axes: str) -> int:
+    """Return the number of slices with voxels, at any t."""
+    others = tuple(number for number, axis in enumerate(axes) if axis != "z")
+    return int(np.count_nonzero(values.any(axis=others)))
 
 
 def write_mask_group(

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.commands.mask_names import NO_MASKS, lines_of, unnamed_masks
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.snakemake import call_snakemake, refuse_mistyped, snakemake_command
+from dicomzarr.system.results_folder import Results
 
 # One line per value of `reason`; the other keys of a reason are the fields of its line.
 LINES = {
@@ -41,7 +43,10 @@ CAUSES = {
 
 
 def run_status(arguments: Sequence[str]) -> int:
-    """Print what a run would do and why.
+    """Print what a run would do and why, and propose names for masks that have none.
+
+    Masks without a name are no reason for a run. Their labels, which may identify people, are printed for whoever may
+    read the private tables.
 
     Returns
     -------
@@ -53,18 +58,24 @@ def run_status(arguments: Sequence[str]) -> int:
     refuse_mistyped(arguments, Path.cwd())
     command = [*snakemake_command(arguments, Path.cwd()), "--dry-run"]
     with tempfile.TemporaryDirectory() as folder:
-        answer, printed = Path(folder) / "reasons.json", Path(folder) / "printed.txt"
+        answer, printed, place = (Path(folder) / name for name in ("reasons.json", "printed.txt", "results.txt"))
+        answers = {"DICOMZARR_STATUS": str(answer), "DICOMZARR_RESULTS": str(place)}
         with open(printed, "wb") as output:
-            status = call_snakemake(command, Path.cwd(), output=output, DICOMZARR_STATUS=str(answer))
+            status = call_snakemake(command, Path.cwd(), output=output, **answers)
         reasons = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
         if reasons is None or (status and not any(reason["reason"] == "read_only" for reason in reasons)):
             text = printed.read_text(encoding="utf-8", errors="replace")
             say("\n".join(line for line in text.splitlines() if line.startswith("Error: ")) or text)
             return 1
+        results = Path(place.read_text(encoding="utf-8")) if place.exists() else None
+    table = Results(results or Path()).mask_names
+    unnamed = unnamed_masks(table) if results else NO_MASKS
     if as_json:
-        print(json.dumps({"pending": bool(reasons), "reasons": reasons}, sort_keys=True))
+        content = {"pending": bool(reasons), "reasons": reasons, "unnamed_masks": unnamed.as_json()}
+        print(json.dumps(content, sort_keys=True))
     else:
         print("\n".join(map(line_of, reasons)) or "Nothing to do")
+        print("".join(f"{line}\n" for line in lines_of(unnamed, table)), end="")
     return 2 if reasons else 0
 
 

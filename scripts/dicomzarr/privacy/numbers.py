@@ -29,6 +29,9 @@ _OURS = re.compile(r"(\w+_)?bytes|files|frames")  # sizes and counts of this pro
 _MEASURES = re.compile(r"\w+_bq")  # large numbers with a unit; one in a thousand reads as a date by chance
 
 
+_COUNTS = (("dicomzarr", "voxels"), ("foreground", "count"))  # of voxels of a mask, at the end of a path of keys
+
+
 def is_identifier(number: float, identifiers: Container[int]) -> bool:
     """Return whether a number is one of the source; NaN and infinity are not."""
     if -MIN_NUMBER < number < MIN_NUMBER or not math.isfinite(number):
@@ -90,7 +93,7 @@ def _numbers(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
 def _code_of(path: tuple[str, ...], number: float, identifiers: Container[int]) -> str:
     last = path[-1] if path else ""
     describes = "attributes" in path  # of a Zarr group or array
-    if not describes and _OURS.fullmatch(last):
+    if not describes and _OURS.fullmatch(last) or path[-2:] in _COUNTS:
         return ""
     if is_identifier(number, identifiers):
         return IN_FILE

@@ -292,7 +292,7 @@ def _below(top: str) -> Iterator[RelativeEntry]:
 
 
 def _is_voxels(place: str) -> bool:
-    """Whether a file is a shard of an image: compressed voxels, which are verified against decoded pixels."""
+    """Whether a file is a shard of an image or a mask: compressed voxels, which are verified against decoded pixels."""
     return bool(_VOXELS.fullmatch(place))
 
 
@@ -301,7 +301,10 @@ _SERIES = re.compile(r"[0-9a-f]{16}")
 _VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
 # Series, volume, array (a level of the image has a number, a small array beside it a name), and the index of the chunk;
 # no other file of a Zarr store matches.
-_VOXELS = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/\d+/c(/\d+)*")
+# A mask has its voxels and an index of them, which the check compares with the mask.
+_VOXELS = re.compile(
+    r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/(\d+|labels/[a-z0-9_]+/(\d+|foreground))/c(/\d+)*"
+)
 _SMALL_ARRAY = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/[a-z_]+/c(/\d+)*")
 
 

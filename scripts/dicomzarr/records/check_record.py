@@ -1,4 +1,4 @@
-"""Record of reading back a series: for each array a verdict on its depth and one on its size."""
+"""Record of reading back a series: verdicts on the depth and the size of each array, and on each mask."""
 
 from __future__ import annotations
 
@@ -60,6 +60,17 @@ class SizeRow:
     flags: str
 
 
+class MaskVerdict(NamedTuple):
+    """Result of reading a mask back."""
+
+    array: str  # of the image
+    mask: str
+    read_back: str  # exact or mismatch
+    files: int  # on disk, below the folder of the mask
+    stored_bytes: int  # of these files
+    verdict: str  # pass, warn or fail
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class CheckRecord(Record):
     """Result of reading back the arrays of a series, and the state of the files for which it holds.
@@ -74,15 +85,18 @@ class CheckRecord(Record):
         State of each file, by array and by path below the array.
     depth, size : tuple
         One row per array, in the order of the series' volumes.
+    masks : tuple
+        One per mask, in the order of the series' masks.
     """
 
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
 
     code: str
     fingerprint: str
     disk: Mapping[str, Mapping[str, FileState]]
     depth: tuple[DepthRow, ...]
     size: tuple[SizeRow, ...]
+    masks: tuple[MaskVerdict, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the fields as JSON values."""
@@ -95,6 +109,7 @@ class CheckRecord(Record):
             array: {name: FileState(*state) for name, state in files.items()} for array, files in raw["disk"].items()
         }
         raw["depth"], raw["size"] = rows_of_json(raw)
+        raw["masks"] = tuple(MaskVerdict(*row) for row in raw["masks"])
         return cls(**raw)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
 from dicomzarr.records import record_file
+from dicomzarr.records.mask_record import NO_MASKS, MaskFile, SeriesMasks
 from dicomzarr.records.record_file import FileClaim, Record
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import files, json_files
@@ -162,12 +163,15 @@ class SeriesRecord(Record):
     options : mapping of str to str, number or list of str
         Configuration, code digest and software versions of the extraction.
     fingerprint : str
-        Digest of everything that the arrays depend on.
+        Digest of everything that the arrays and masks depend on.
     file_rows : sequence
         The source files as JSON values; see `files`.
     volumes : tuple of VolumeRecord
         Sorted by array.
     disagreement : Disagreement, optional
+    image_fingerprint : str
+        Digest of everything that the arrays depend on, without the masks.
+    masks : SeriesMasks
     plan_digest : str
         Digest of the series in the plan, with the options.
     same_uid_elsewhere : tuple of OtherFile
@@ -177,7 +181,7 @@ class SeriesRecord(Record):
         The extraction itself failed: it is retried whenever its batch has work.
     """
 
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
 
     series_id: str
     study_id: str
@@ -188,6 +192,8 @@ class SeriesRecord(Record):
     file_rows: Rows
     volumes: tuple[VolumeRecord, ...]
     disagreement: Disagreement | None = None
+    image_fingerprint: str = ""
+    masks: SeriesMasks = NO_MASKS
     plan_digest: str = ""
     same_uid_elsewhere: tuple[OtherFile, ...] = ()
     limits: tuple[int, ...] = ()
@@ -203,20 +209,22 @@ class SeriesRecord(Record):
         claims = {f"{self.series_id}/zarr.json": _GROUP_CLAIM} if self.volumes else {}
         for volume in self.volumes:
             claims.update({f"{volume.array}/{path}": claim for path, claim in volume.files.items()})
-        return claims
+        return claims | self.masks.claimed_files()
 
-    def read_files(self) -> list[FileOutcome | OtherFile]:
+    def read_files(self) -> list[FileOutcome | OtherFile | MaskFile]:
         """Return the source files that its extraction read: its own, and those of other series."""
-        return [*self.files, *self.same_uid_elsewhere]
+        return [*self.files, *self.same_uid_elsewhere, *self.masks.files]
 
     def to_json(self) -> dict[str, object]:
         """Return the fields as JSON values."""
-        return {**record_file.fields_of(self), "volumes": [record_file.fields_of(volume) for volume in self.volumes]}
+        volumes = [record_file.fields_of(volume) for volume in self.volumes]
+        return {**record_file.fields_of(self), "volumes": volumes, "masks": self.masks.to_json()}
 
     @classmethod
     def from_json(cls, raw: Any) -> Self:
         """Return a record from the JSON values of its fields; errors as in `Record`."""
         raw["flags"], raw["limits"] = tuple(raw["flags"]), tuple(raw["limits"])
+        raw["masks"] = SeriesMasks.from_json(raw["masks"])
         raw["volumes"] = tuple(map(VolumeRecord.from_json, raw["volumes"]))
         raw["same_uid_elsewhere"] = tuple(
             [OtherFile(path, tuple(stat), content) for path, stat, content in raw["same_uid_elsewhere"]]

@@ -34,6 +34,12 @@ def findings(results: Results) -> Counter[str]:
     if (reports / "labels.csv").exists():
         for row in _rows(reports / "labels.csv"):
             counts[row["finding"]] += int(row["series"]) if row["finding"] in (*LABEL_FINDINGS, FIXED_FINDING) else 0
+    for row in _rows(results.dataset / "masks.csv"):
+        counts[f"mask_{row['verdict']}"] += 1
+        counts["masks_unnamed"] += not row["name"]
+    for row in _rows(reports / "mask_files.csv"):
+        is_counted = row["outcome"] == "not_placed" and row["reason"] != "duplicate"
+        counts["masks_not_placed"] += int(row["files"]) * is_counted
     counts[TIE_FINDING] = twins_across_splits(results.dataset / "volumes.csv")
     return counts
 

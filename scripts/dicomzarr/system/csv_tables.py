@@ -19,7 +19,16 @@ POLICY = ("policy", "kind", "files")
 VOLUMES = (
     "array", "series_id", "study_id", "subject_id", "split", "modality", "axes", "shape", "dtype", "bits_stored",
     "photometric", "spacing_mm", "frames", "source_bytes", "stored_bytes", "pixel_digest", "flags",
+    "masks", "masks_absent",
 )  # fmt: skip
+MASKS = (
+    "array", "mask", "kind", "algorithm", "voxels", "volume_ml", "bounding_box", "slices", "outside", "flags",
+    "pixel_digest", "name", "form", "maximum_fraction", "shape", "dtype", "observed_max", "contours", "unused_contours",
+    "stored_bytes", "files", "read_back", "verdict",
+)  # fmt: skip
+MASK_OUTCOMES = ("kind", "outcome", "reason", "files", "masks", "failed")
+MASK_FILES = ("path", "kind", "outcome", "reason", "problem", "masks", "failed", "series_id")
+MASK_NAMES = ("array", "mask", "name", "label", "description", "codes")
 DEPTH = (
     "array", "dtype", "bits_allocated", "bits_stored", "signed", "photometric", "declared_min", "declared_max",
     "observed_min", "observed_max", "bits_used", "padding_value", "unpadded_min", "unpadded_max", "read_back",

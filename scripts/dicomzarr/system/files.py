@@ -152,6 +152,15 @@ def temporaries(folder: Path) -> Iterator[Path]:
                     yield Path(entry.path)
 
 
+def link_or_copy(path: Path, target: Path) -> None:
+    """Make `target` a second name of a file that is never written again, or a copy where links are not possible."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder with its content, a file or a link, if it exists."""
     if path.is_dir() and not path.is_symlink():

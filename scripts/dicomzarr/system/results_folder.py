@@ -58,6 +58,11 @@ class Results:
         return self.plans / "unplaced_masks.json"
 
     @property
+    def mask_names(self) -> Path:
+        """Labels, descriptions and codes of all masks, with the names that they got."""
+        return self.private / "mask_names.csv"
+
+    @property
     def temporary(self) -> Path:
         """Folder where arrays are written before they are renamed into the dataset."""
         return self.private / "temporary"

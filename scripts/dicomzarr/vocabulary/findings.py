@@ -8,6 +8,10 @@ LABEL_FINDINGS = ("labels_unmatched", "images_unlabelled", "label_conflicts")
 FIXED_FINDING = "fixed_unmatched"  # entries of `splits.fixed` without a match
 
 
+# Masks without a name of the vocabulary; mask files of which no mask was placed; verdicts on masks.
+MASK_FINDINGS = ("masks_unnamed", "masks_not_placed", "mask_warn", "mask_fail")
+
+
 OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
 
 

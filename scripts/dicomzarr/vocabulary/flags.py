@@ -76,18 +76,23 @@ GEOMETRY_FLAGS = {
 }
 MASK_FLAGS = {
     "by_frame_of_reference": "the file names no image of the dataset; it was found by its Frame of Reference UID alone",
-    "contours_between_slices": "contours lie farther than half a slice spacing from every slice; they were not used",
+    "contours_between_slices": "contours lie farther than half a slice distance from every slice, or on a slice that "
+    "others are nearer to; they were not used",
     "duplicate_frames": "several frames of the segment lie at one place; the mask holds all of their voxels",
     "empty_mask": "no voxel of the image belongs to the mask",
     "no_t_reference": "nothing says to which t of the image the mask belongs; it holds for all of them",
+    "one_t": "its frames refer to one t of the image, stated in `counts`; it is stored for all of them",
     "open_contours": "contours that are not closed enclose no voxel; they were not used",
     "outside_image": "a part of the structure lies outside of the image; see `outside`",
     "own_grid": "its grid is not that of the image, so that it was kept on its own grid, never resampled",
     "point_contours": "contours of one or two points enclose no voxel; they were not used",
-    "references_differ": "frames lie at another place than the images that they refer to; their own place was used",
+    "references_differ": "frames or contours lie at another place than the images that they refer to; their own place "
+    "was used",
+    "repeated_contours": "the same contour occurs more than once in one plane; it was used once",
     "slices_without_contour": "slices between its first and its last contour have none; they were left empty",
     "tilted_contours": "contours are not parallel to the slices of the image; they were not used",
-    "unreadable_contours": "contours with numbers that cannot be read, or too few of them; they were not used",
+    "unreadable_contours": "contours of no known type, or whose numbers cannot be read or are no points; they were not "
+    "used",
 }
 MASK_FILE_FLAGS = {
     "mask_without_image": "a segmentation whose image is not in the dataset: its frames are kept as they are",

@@ -190,6 +190,7 @@ def _prepare_dry_run(
     preparation = prepare.compare(started.settings, exports)
     revoked = _records_to_revoke(preparation, params)
     if status.is_requested():
+        status.report_results_folder(results)
         status.report(preparation, revoked, exports)
         planned_jobs.report_planned_jobs(workflow, Path(os.environ[status.STATUS]))
     written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.masks.names import check_masks
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import ConfigProblem
 from dicomzarr.vocabulary.findings import (
     EXPORT_FINDINGS,
     FIXED_FINDING,
     LABEL_FINDINGS,
+    MASK_FINDINGS,
     OUTCOME_FINDINGS,
     TIE_FINDING,
     VERDICT_FINDINGS,
@@ -143,7 +145,7 @@ def _refuse_not_finite(value: object, key: str) -> None:
 
 def _check_gate(gate: Mapping[str, int]) -> None:
     known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, *EXPORT_FINDINGS, *REASONS}
-    known |= {FIXED_FINDING, TIE_FINDING}
+    known |= {*MASK_FINDINGS, FIXED_FINDING, TIE_FINDING}
     for finding in gate:
         if finding not in known:
             near = difflib.get_close_matches(finding, sorted(known), 1)
@@ -346,6 +348,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
     _check_gate(config["gate"])
     _check_labels(config["labels"])
     _check_splits(config["splits"])
+    check_masks(config["masks"])
     _check_nnunet(config["nnunet"])
 
 

@@ -31,7 +31,9 @@ def test_reasons_are_printed_as_text_and_as_json(project: Project) -> None:
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout == "source: 1 entry is new\njobs: Extracting (2), since its output is missing\n"
     as_json = project.run("status", "--json", REASONS=json.dumps(reasons))
-    assert (as_json.returncode, json.loads(as_json.stdout)) == (2, {"pending": True, "reasons": reasons})
+    none = {"masks": 0, "labels": 0, "proposals": []}
+    expected = {"pending": True, "reasons": reasons, "unnamed_masks": none}
+    assert (as_json.returncode, json.loads(as_json.stdout)) == (2, expected)
 
 
 def test_read_only_results_are_a_reason_and_not_a_failure(project: Project) -> None:

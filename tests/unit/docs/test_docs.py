@@ -231,15 +231,22 @@ def named_in(text: str) -> set[str]:
         (csv_tables.MANIFEST, "private/"),
         (csv_tables.FILES, "private/"),
         (csv_tables.FRAMES, "private/"),
+        (csv_tables.MASKS, "dataset/masks.csv"),
+        (csv_tables.MASK_OUTCOMES, "dataset/reports/mask_files.csv"),
+        (csv_tables.MASK_FILES, "private/"),
+        (csv_tables.MASK_NAMES, "private/"),
     ],
 )
 def test_every_column_is_documented(columns: tuple[str, ...], heading: str) -> None:
     assert not set(columns) - named_in(part(heading))
 
 
-@pytest.mark.parametrize("heading", ["dataset/volumes.csv", "dataset/reports/depth.csv", "dataset/reports/size.csv"])
+REPORTS = ("dataset/reports/depth.csv", "dataset/reports/size.csv")
+
+
+@pytest.mark.parametrize("heading", ["dataset/volumes.csv", "dataset/masks.csv", *REPORTS])
 def test_every_documented_column_exists(heading: str) -> None:
-    columns = {"volumes": csv_tables.VOLUMES, "depth": csv_tables.DEPTH, "size": csv_tables.SIZE}[Path(heading).stem]
+    columns = vars(csv_tables)[Path(heading).stem.upper()]
     rows = re.findall(r"^\| (`.*?) \|", part(heading), re.M)
     assert not {name for row in rows for name in named_in(row)} - set(columns)
 
@@ -255,6 +262,7 @@ def test_exactly_the_columns_of_an_export_are_documented(columns: tuple[str, ...
 
 def test_every_table_of_the_code_is_documented() -> None:
     known = {"MANIFEST", "FILES", "FRAMES", "OUTCOMES", "POLICY", "VOLUMES", "DEPTH", "SIZE"}
+    known |= {"MASKS", "MASK_OUTCOMES", "MASK_FILES", "MASK_NAMES"}
     assert {name for name, value in vars(csv_tables).items() if name.isupper() and isinstance(value, tuple)} == known
 
 

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, CheckBatchRecord
-from dicomzarr.records.check_record import CheckRecord, DepthRow, FileState, SizeRow
+from dicomzarr.records.check_record import CheckRecord, DepthRow, FileState, MaskVerdict, SizeRow
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.stages.check_batch.masks import check_masks, files_of_image
 from dicomzarr.stages.check_batch.read_back import read_back
 from dicomzarr.stages.check_batch.verdicts import depth_row, size_row
 from dicomzarr.system import flush
@@ -46,11 +47,16 @@ def _check_series(
             return last, False
     except (OSError, Damaged):
         pass
-    depth, size = [], []
+    depth: list[DepthRow] = []
+    size: list[SizeRow] = []
+    masks: list[MaskVerdict] = []
     for volume in record.volumes:
+        on_disk = {name: state.size for name, state in disk[volume.array].items()}
+        has_masks = bool(record.masks.of_array(volume.array))
         depth.append(depth_row(volume, read_back(results.images, volume, pool)))
-        size.append(size_row(volume, {name: state.size for name, state in disk[volume.array].items()}))
-    checked = CheckRecord(code, record.fingerprint, disk, tuple(depth), tuple(size))
+        size.append(size_row(volume, files_of_image(on_disk, has_masks=has_masks)))
+        masks += check_masks(results.images, volume.array, record.masks, on_disk)
+    checked = CheckRecord(code, record.fingerprint, disk, tuple(depth), tuple(size), tuple(masks))
     staged.add(path, checked.to_bytes().data)
     return checked, True
 
@@ -71,12 +77,12 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
     Returns
     -------
     CheckBatchRecord
-        Its counts are `arrays`, `read` (arrays read by this job) and `mismatches`.
+        Its counts are `arrays`, `masks`, `read` (arrays read by this job) and `mismatches`.
     """
     extracted = BatchRecord.load(record)
     depth: list[DepthRow] = []
     size: list[SizeRow] = []
-    read = 0
+    read = masks = mask_mismatches = 0
     disk = flush.Disk(results.records)
     staged, pool = flush.Staged(disk), ThreadPool(threads)
     progress = Progress(results.private, f"{CHECK}.{record.stem}")
@@ -87,6 +93,8 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
             depth += checked.depth
             size += checked.size
             read += len(checked.depth) if was_read else 0
+            masks += len(checked.masks)
+            mask_mismatches += sum(row.read_back != "exact" for row in checked.masks)
             progress.add(1, sum(file.stat[0] for file in series.files))
             if len(staged) >= GROUP_SERIES:
                 staged.publish()
@@ -96,7 +104,8 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
         staged.abandon()
         disk.close()
     paths = [results.series_record(CHECK, series_id) for series_id in extracted.series]
-    counts = {"arrays": len(depth), "read": read, "mismatches": sum(row.read_back != "exact" for row in depth)}
+    mismatches = sum(row.read_back != "exact" for row in depth) + mask_mismatches
+    counts = {"arrays": len(depth), "masks": masks, "read": read, "mismatches": mismatches}
     log.info("arrays %(arrays)d, read %(read)d, mismatches %(mismatches)d", counts)
     return CheckBatchRecord(
         counts=counts,

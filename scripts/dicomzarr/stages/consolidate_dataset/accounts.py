@@ -19,7 +19,8 @@ from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.records.series_record import GROUP
 from dicomzarr.source.inventory import NOT_FILES
-from dicomzarr.stages.consolidate_dataset import partitions, ties
+from dicomzarr.stages.consolidate_dataset import mask_rows, partitions, ties
+from dicomzarr.stages.consolidate_dataset.mask_rows import MaskFileOutcome
 from dicomzarr.stages.consolidate_dataset.partitions import file_row
 from dicomzarr.stages.consolidate_dataset.volume_rows import Joined
 from dicomzarr.system import csv_tables, files
@@ -42,8 +43,14 @@ def _not_files(inventory: Path) -> Iterator[bytes]:
             yield file_row(row[0], reason.outcome, reason.code, "")
 
 
-def _without_image(index: Path) -> Iterator[bytes]:
+def _without_image(index: Path, masks: Mapping[str, MaskFileOutcome]) -> Iterator[bytes]:
     """Yield the rows of the files whose header is not that of an image: the index has their outcome.
+
+    Parameters
+    ----------
+    index : Path
+    masks : mapping of str to MaskFileOutcome
+        What became of structure sets, by path.
 
     Raises
     ------
@@ -57,7 +64,10 @@ def _without_image(index: Path) -> Iterator[bytes]:
                 continue
             header = orjson.loads(line)
             changed += header["outcome"] == "changed"
-            yield file_row(header["path"], header["outcome"], header["reason"], "")
+            reason = header["reason"]
+            if reason == "structure_set":
+                reason = mask_rows.reason_of(header["path"], masks)
+            yield file_row(header["path"], header["outcome"], reason, "")
     if changed:
         raise SourceChanged(changed)
 
@@ -91,6 +101,11 @@ def _frames(series: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
         yield row[row.rindex(b"\t") + 1 :]
 
 
+def _chained(parts: Sequence[partitions.Partition], part: str) -> Iterator[bytes]:
+    """Yield the rows of a part of all partitions, in the order of their series."""
+    return itertools.chain.from_iterable(partition.rows(part) for partition in parts)
+
+
 def _write(path: Path, columns: Sequence[str], rows: Iterable[bytes], *, private: bool = False) -> int:
     """Write a table of encoded rows and return their number."""
     count = 0
@@ -107,6 +122,7 @@ def consolidate(
     batches: Sequence[str],
     inventory: Path,
     index: Path,
+    unplaced_masks: Path,
     pseudonyms: Pseudonyms,
     outputs: Mapping[str, Path],
     joined: Joined,
@@ -121,10 +137,12 @@ def consolidate(
         Names of all batches.
     inventory, index : Path
         The listing of the source, and the header index.
+    unplaced_masks : Path
+        The mask files of which no image is known, from the plan.
     pseudonyms : Pseudonyms
         Makes keyed digests of source files for the provenance.
     outputs : mapping of str to Path
-        Paths of volumes, outcomes, policy, files, frames and group.
+        Paths of volumes, masks, outcomes, mask_outcomes, policy, files, frames, mask_files, mask_names and group.
     joined : Joined
         Labels and splits.
     code : str
@@ -144,10 +162,18 @@ def consolidate(
     parts, rebuilt = partitions.refresh(basis, batches)
     totals: Counter[bytes] = Counter()
     try:
-        volumes = itertools.chain.from_iterable(part.rows("volumes") for part in parts)
+        volumes = _chained(parts, "volumes")
         tied = ties.tied_arrays([part.rows("digests") for part in parts])
-        arrays = _write(outputs["volumes"], joined.columns, ties.flagged(volumes, joined.columns, tied))
-        others = heapq.merge(_not_files(inventory), _without_image(index))
+        mask_files = mask_rows.outcomes(_chained(parts, "mask_files"), unplaced_masks)
+        flags = mask_rows.flags_of_segmentations(_chained(parts, "segmentations"), mask_files)
+        for array in tied:
+            flags.setdefault(array, set()).add(ties.FLAG)
+        arrays = _write(outputs["volumes"], joined.columns, ties.flagged(volumes, joined.columns, flags))
+        masks = _write(outputs["masks"], csv_tables.MASKS, _chained(parts, "masks"))
+        _write(outputs["mask_names"], csv_tables.MASK_NAMES, _chained(parts, "mask_names"), private=True)
+        _write(outputs["mask_files"], csv_tables.MASK_FILES, mask_rows.private_rows(mask_files), private=True)
+        csv_tables.write(outputs["mask_outcomes"], csv_tables.MASK_OUTCOMES, mask_rows.outcome_rows(mask_files))
+        others = heapq.merge(_not_files(inventory), _without_image(index, mask_files))
         file_rows = _account(others, [part.rows("files") for part in parts], totals)
         entries = _write(outputs["files"], csv_tables.FILES, file_rows, private=True)
         frame_rows = _frames([part.rows("frames") for part in parts])
@@ -166,7 +192,7 @@ def consolidate(
     not_extracted = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
     csv_tables.write(outputs["policy"], csv_tables.POLICY, not_extracted)
     files.write_atomically(outputs["group"], GROUP)
-    counts = {"entries": entries, "frames": frame_count, "arrays": arrays}
+    counts = {"entries": entries, "frames": frame_count, "arrays": arrays, "masks": masks}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
     for (outcome, _), count in outcomes.items():
         counts[outcome] += count

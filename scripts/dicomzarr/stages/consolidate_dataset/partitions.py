@@ -21,14 +21,14 @@ from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.check_record import CheckRecord
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
-from dicomzarr.stages.consolidate_dataset import ties
+from dicomzarr.stages.consolidate_dataset import mask_rows, ties
 from dicomzarr.stages.consolidate_dataset.volume_rows import Joined, volume_line
 from dicomzarr.system import csv_tables, digested_json, files, flush, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 
 MAX_PARTITIONS = 256  # the number of pairs of hex digits; that many files can be open at once
-_PARTS = ("volumes", "files", "frames", "digests")
+_PARTS = ("volumes", "files", "frames", "digests", "masks", "mask_names", "mask_files", "segmentations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Partition:
     claims: Mapping[str, FileClaim]
 
     def part(self, part: str) -> Path:
-        """Return the path of its rows of ``volumes``, ``files``, ``frames`` or ``digests``."""
+        """Return the path of its rows of a part: see `_PARTS`."""
         return self.folder / f"{self.name}.{part}"
 
     def rows(self, part: str) -> Iterator[bytes]:
@@ -194,7 +194,7 @@ def _joined(basis: Basis, series: Mapping[str, str]) -> str:
     cells = []
     if joined.is_wanted:
         cells = [[*joined.of(series_id, subject_id).values()] for series_id, subject_id in sorted(series.items())]
-    return files.sha256_of_bytes(json_files.canonical_json([*joined.columns, cells]))
+    return files.sha256_of_bytes(json_files.canonical_json([joined.columns, joined.expected_masks, cells]))
 
 
 def _cached(basis: Basis, folder: Path, name: str, key: str) -> Partition | None:
@@ -230,6 +230,10 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
             parts["files"].append(file_row(file.path, file.outcome, file.reason, series_id))
             if file.reason == "burned_in_risk":
                 risks[file.risk] += 1
+        parts["masks"] += mask_rows.mask_lines(record, checked)
+        parts["mask_names"] += mask_rows.name_lines(record)
+        parts["mask_files"] += mask_rows.file_lines(record)
+        parts["segmentations"] += mask_rows.segmentation_lines(record)
         parts["digests"] += ties.digest_rows(record.volumes, checked.depth, record.subject_id)
         for volume in record.volumes:
             for frame in volume.frames:
@@ -311,7 +315,22 @@ def _extraction_projection(record: SeriesRecord, pseudonyms: Pseudonyms) -> dict
         }
         for volume in record.volumes
     ]
-    return {"params": record.options, "inputs": inputs, "volumes": volumes}
+    projection: dict[str, object] = {"params": record.options, "inputs": inputs, "volumes": volumes}
+    if record.masks.files:
+        projection["mask_inputs"] = sorted(
+            [pseudonyms.source_digest(file.content), file.kind, file.reason, file.masks] for file in record.masks.files
+        )
+        projection["masks"] = [
+            {
+                "array": mask.array,
+                "mask": mask.mask,
+                "kind": mask.kind,
+                "pixel_digest": mask.pixel_digest,
+                "files": {path: claim.digest for path, claim in mask.files.items()},
+            }
+            for mask in record.masks.masks
+        ]
+    return projection
 
 
 def _check_projection(checked: CheckRecord) -> dict[str, object]:
@@ -321,4 +340,7 @@ def _check_projection(checked: CheckRecord) -> dict[str, object]:
         {"array": row.array, "read_back": row.read_back, "depth": row.verdict, "size": sizes[row.array]}
         for row in checked.depth
     ]
-    return {"params": {"code": checked.code}, "arrays": arrays}
+    projection: dict[str, object] = {"params": {"code": checked.code}, "arrays": arrays}
+    if checked.masks:
+        projection["masks"] = [[row.array, row.mask, row.read_back, row.verdict] for row in checked.masks]
+    return projection

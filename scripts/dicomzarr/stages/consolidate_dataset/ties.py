@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dicomzarr.records.check_record import DepthRow
 from dicomzarr.records.series_record import VolumeRecord
@@ -61,8 +61,8 @@ def tied_arrays(parts: Sequence[Iterable[bytes]]) -> set[bytes]:
     return tied
 
 
-def flagged(rows: Iterable[bytes], columns: Sequence[str], tied: set[bytes]) -> Iterator[bytes]:
-    """Yield the rows of `volumes.csv`, those of tied arrays with the flag.
+def flagged(rows: Iterable[bytes], columns: Sequence[str], flags: Mapping[bytes, set[str]]) -> Iterator[bytes]:
+    """Yield the rows of `volumes.csv` with the flags that only the whole dataset shows.
 
     Parameters
     ----------
@@ -70,18 +70,19 @@ def flagged(rows: Iterable[bytes], columns: Sequence[str], tied: set[bytes]) -> 
         As `volume_rows.volume_line` returns them, encoded; `array` is the first column.
     columns : sequence of str
         Of `volumes.csv`.
-    tied : set of bytes
-        As `tied_arrays` returns it.
+    flags : mapping of bytes to set of str
+        By array.
 
     Yields
     ------
     bytes
     """
     for row in rows:
-        if row[: row.index(b",")] not in tied:
+        added = flags.get(row[: row.index(b",")])
+        if not added:
             yield row
             continue
         (cells,) = csv.reader([row.decode("utf-8", "surrogateescape")])
         values = dict(zip(columns, cells, strict=True))
-        values["flags"] = " ".join(sorted({*values["flags"].split(), FLAG}))
+        values["flags"] = " ".join(sorted({*values["flags"].split(), *added}))
         yield csv_tables.row(columns, values).encode("utf-8", "surrogateescape")

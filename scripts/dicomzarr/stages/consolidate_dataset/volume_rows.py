@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
+from dicomzarr.stages.consolidate_dataset.mask_rows import masks_of
 from dicomzarr.stages.consolidate_dataset.splits import split_of
 from dicomzarr.system import csv_tables
 
@@ -29,12 +30,15 @@ class Joined:
         Names of the labels: columns ``label_…`` of `volumes.csv`.
     splits : mapping
         ``fractions`` and ``seed``; empty where there are no splits.
+    expected_masks : sequence of str
+        `masks: expected` of the configuration.
     series : mapping of str to mapping
         For each series id its ``labels``, and its ``split`` where a list fixes it.
     """
 
     labels: Sequence[str] = ()
     splits: Mapping[str, Any] = field(default_factory=dict)
+    expected_masks: Sequence[str] = ()
     series: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -71,6 +75,7 @@ def volume_line(record: SeriesRecord, volume: VolumeRecord, joined: Joined) -> s
         joined.columns,
         {
             **joined.of(record.series_id, record.subject_id),
+            **masks_of(record, volume.array, joined.expected_masks),
             "array": volume.array,
             "series_id": record.series_id,
             "study_id": record.study_id,

@@ -19,7 +19,15 @@ from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.publish import Publisher, files_exist, remove_unplanned
-from dicomzarr.stages.extract_batch.series import extract, failed, fingerprint, other_files, plan_digest
+from dicomzarr.stages.extract_batch.series import (
+    extract,
+    extract_masks,
+    failed,
+    fingerprint,
+    image_fingerprint,
+    other_files,
+    plan_digest,
+)
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.system import digested_json, files, flush, limits, safe_messages, sandbox
 from dicomzarr.system.heartbeat import Progress
@@ -44,6 +52,14 @@ def _with_paths_of(record: SeriesRecord, plan: SeriesPlan, contents: SeriesConte
     pairs = zip(record.files, rows, strict=True)
     outcomes = tuple(file._replace(path=row["path"], stat=(*row["stat"],)) for file, row in pairs)
     return dataclasses.replace(record, file_rows=outcomes)
+
+
+def _with_mask_paths_of(record: SeriesRecord, plan: SeriesPlan, contents: SeriesContents) -> SeriesRecord:
+    """Return a record with the paths and stats of the plan for its mask files; their contents must be the same."""
+    rows = sorted(plan.masks, key=lambda row: (contents.digests[row["path"]], row["path"]))
+    pairs = zip(record.masks.files, rows, strict=True)
+    files = tuple(file._replace(path=row["path"], stat=(*row["stat"],)) for file, row in pairs)
+    return dataclasses.replace(record, masks=dataclasses.replace(record.masks, files=files))
 
 
 @dataclass(slots=True)
@@ -115,7 +131,7 @@ class _Batch:
         if record and not files_exist(self.results, record):
             reason = Revocation.FILE_MISSING
         is_complete = record is not None and reason is not Revocation.FILE_MISSING
-        digest_of_plan = plan_digest(planned.raw, self.options)
+        digest_of_plan = plan_digest(planned, self.options)
         must_extract = not record or not is_complete or record.failed or record.limits not in ((), self.limits)
         must_read = must_extract or self.paranoid or not record or record.plan_digest != digest_of_plan
         if record and not (must_read or unreadable_in(record)):
@@ -126,17 +142,22 @@ class _Batch:
         self.hashed += contents.hashed
         if record and not must_extract and record.fingerprint == fingerprint(plan, contents.digests, self.options):
             others = other_files(plan, contents.digests)
-            updated = _with_paths_of(record, plan, contents)
+            updated = _with_mask_paths_of(_with_paths_of(record, plan, contents), plan, contents)
             self._save(dataclasses.replace(updated, plan_digest=digest_of_plan, same_uid_elsewhere=others))
             return False
+        base = None
+        if record and not must_extract:
+            images = image_fingerprint(plan, contents.digests, self.options)
+            base = _with_paths_of(record, plan, contents) if record.image_fingerprint == images else None
         revoke(self.results, path, reason)
         suspect = plan.series_id == self.suspect or bool(record and record.failed)
-        new = dataclasses.replace(self._extract(plan, contents, suspect=suspect), plan_digest=digest_of_plan)
+        new = dataclasses.replace(self._extract(plan, contents, base, suspect=suspect), plan_digest=digest_of_plan)
         for file in new.files:
             if file.found is not None and file.needed is not None:
                 numbers = (plan.series_id, file.reason, file.found, file.needed)
                 log.info("series %s: a file was not extracted: %s, found %d, needed %d", *numbers)
-        if any(file.reason in limits.LIMITED for file in new.files):
+        reasons = {file.reason for file in new.files} | {file.problem for file in new.masks.files}
+        if not reasons.isdisjoint(limits.LIMITED):
             new = dataclasses.replace(new, limits=self.limits)
         self.publisher.add(new)
         return True
@@ -147,12 +168,20 @@ class _Batch:
         files.write_atomically(self.results.series_record(EXTRACT, record.series_id), data, private=True)
         self.claims.add(record, len(data), digest)
 
-    def _extract(self, plan: SeriesPlan, contents: SeriesContents, *, suspect: bool) -> SeriesRecord:
-        """Extract a series, in a child process if a job died at it before; a series that fails has no array."""
+    def _extract(
+        self, plan: SeriesPlan, contents: SeriesContents, base: SeriesRecord | None, *, suspect: bool
+    ) -> SeriesRecord:
+        """Extract a series, or only its masks if a record with the same images is given.
+
+        In a child process if a job died at the series before; a series that fails has no array.
+        """
         self.notes.begin(plan.series_id)
         store, digests = self.store / plan.series_id, contents.digests
 
         def work() -> SeriesRecord:
+            if base:
+                images = self.results.images
+                return extract_masks(plan, digests, store, images, base, self.roots, self.options, self.pool)
             return extract(
                 plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, contents.small_files
             )

@@ -21,6 +21,9 @@ class Options:
         Names and versions of the packages that decode and write.
     code : str
         Digest of the code of the rule.
+    mask_names : tuple of (str, tuple of str)
+        `masks: names` of the configuration, in its order: name and its patterns or codes. Only the series that have
+        masks depend on it.
     """
 
     compression: str
@@ -30,3 +33,4 @@ class Options:
     burned_in: str
     software: tuple[str, ...]
     code: str
+    mask_names: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -67,7 +67,7 @@ class Publisher:
     def add(self, record: SeriesRecord) -> None:
         """Add a series; it is published with others once the group is large enough."""
         self._waiting.append(record)
-        self._waiting_bytes += sum(volume.stored_bytes for volume in record.volumes)
+        self._waiting_bytes += sum(claim.size for claim in record.claimed_files().values())
         if self._waiting_bytes > GROUP_BYTES or len(self._waiting) >= GROUP_SERIES:
             self.publish()
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from dicomzarr.dicom import image_risks
 from dicomzarr.privacy.pseudonyms import Pseudonyms
-from dicomzarr.records.plan import SeriesPlan
+from dicomzarr.records.mask_record import NO_MASKS, SeriesMasks
+from dicomzarr.records.plan import PlannedSeries, SeriesPlan
 from dicomzarr.records.series_record import (
     Disagreement,
     FileOutcome,
@@ -23,11 +24,12 @@ from dicomzarr.records.series_record import (
 )
 from dicomzarr.stages.extract_batch.duplicates import mark_copies, mark_instances, pixel_digest, quarantine_copies
 from dicomzarr.stages.extract_batch.expected import expected_frames
+from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, interpret
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import json_files
-from dicomzarr.system.files import remove_tree, sha256_of_bytes
+from dicomzarr.system.files import link_or_copy, remove_tree, sha256_of_bytes
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 from dicomzarr.vocabulary.reasons import REASONS
 from dicomzarr.volumes import stacking
@@ -35,18 +37,20 @@ from dicomzarr.volumes.model import Volume
 
 
 @functools.lru_cache(maxsize=4)
-def options_of(options: Options) -> Mapping[str, OptionValue]:
-    """Return the options as a record contains them."""
-    return dataclasses.asdict(options)
+def options_of(options: Options, *, has_masks: bool = False) -> Mapping[str, OptionValue]:
+    """Return the options as a record contains them; of the names of masks, which are the user's own, a digest."""
+    shown = dataclasses.asdict(options)
+    names = json_files.canonical_json(shown.pop("mask_names"))
+    return shown | ({"mask_names": sha256_of_bytes(names)} if has_masks else {})
 
 
-def plan_digest(plan: bytes, options: Options) -> str:
+def plan_digest(plan: PlannedSeries, options: Options) -> str:
     """Return the digest of the planned series and the options; if it did not change, no source file is opened."""
-    return sha256_of_bytes(plan + json_files.canonical_json(options_of(options)))
+    return sha256_of_bytes(plan.raw + json_files.canonical_json(options_of(options, has_masks=plan.has_masks)))
 
 
-def fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> str:
-    """Return the digest of everything the arrays of a series depend on.
+def image_fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> str:
+    """Return the digest of everything the arrays of a series depend on, without its masks.
 
     Parameters
     ----------
@@ -64,6 +68,15 @@ def fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options)
     others = sorted(contents[row["path"]] for row in plan.same_uid_elsewhere)
     ids = [plan.series_id, plan.study_id, plan.subject_id, plan.flags]
     return sha256_of_bytes(json_files.canonical_json([files, others, ids, options_of(options)]))
+
+
+def fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> str:
+    """Return the digest of everything the arrays and the masks of a series depend on; parameters as above."""
+    images = image_fingerprint(plan, contents, options)
+    if not plan.masks:
+        return images
+    masks = sorted(contents[row["path"]] for row in plan.masks)
+    return sha256_of_bytes(json_files.canonical_json([images, masks, options_of(options, has_masks=True)]))
 
 
 def other_files(plan: SeriesPlan, contents: Mapping[str, str]) -> tuple[OtherFile, ...]:
@@ -201,7 +214,55 @@ def extract(
             readers = Readers(files, roots)
             _decode_remaining(files, readers)
             readers.close()
-    return _record(plan, contents, options, [file for file in files if file.own], volumes, disagreement)
+    own = [file for file in files if file.own]
+    instances = [file.row["facts"].get("SOPInstanceUID", "") for file in own]
+    masks = place_masks(plan, contents, store, volumes, instances, roots, options, pool)
+    return _record(plan, contents, options, own, volumes, masks, disagreement)
+
+
+def extract_masks(
+    plan: SeriesPlan,
+    contents: Mapping[str, str],
+    store: Path,
+    images: Path,
+    record: SeriesRecord,
+    roots: Roots,
+    options: Options,
+    pool: ThreadPool = SERIAL,
+) -> SeriesRecord:
+    """Write the masks of a series whose images did not change, beside links to its images; return its new record.
+
+    Parameters
+    ----------
+    plan : SeriesPlan
+    contents : mapping of str to str
+        BLAKE3 of each file, by path.
+    store : Path
+        The folder to write, with one folder for each volume; emptied first.
+    images : Path
+        The group with the images of the last extraction.
+    record : SeriesRecord
+        Of that extraction, with the paths and stats of `plan`.
+    roots, options, pool
+        As for `extract`.
+
+    Returns
+    -------
+    SeriesRecord
+    """
+    remove_tree(store)
+    store.mkdir(parents=True)
+    for volume in record.volumes:
+        for path in volume.files:
+            link_or_copy(images / volume.array / path, store / volume.array.split("/")[1] / path)
+    by_content = {contents[row["path"]]: row["facts"].get("SOPInstanceUID", "") for row in plan.files}
+    instances = [by_content[file.content] for file in record.files]
+    return dataclasses.replace(
+        record,
+        options=options_of(options, has_masks=bool(plan.masks)),
+        fingerprint=fingerprint(plan, contents, options),
+        masks=place_masks(plan, contents, store, record.volumes, instances, roots, options, pool),
+    )
 
 
 def failed(plan: SeriesPlan, contents: Mapping[str, str], options: Options, reason: str) -> SeriesRecord:
@@ -231,6 +292,7 @@ def _record(
     options: Options,
     files: Sequence[SourceFile],
     volumes: tuple[VolumeRecord, ...] = (),
+    masks: SeriesMasks = NO_MASKS,
     disagreement: Disagreement | None = None,
 ) -> SeriesRecord:
     return SeriesRecord(
@@ -238,10 +300,12 @@ def _record(
         study_id=plan.study_id,
         subject_id=plan.subject_id,
         flags=plan.flags,
-        options=options_of(options),
+        options=options_of(options, has_masks=bool(plan.masks)),
         fingerprint=fingerprint(plan, contents, options),
+        image_fingerprint=image_fingerprint(plan, contents, options),
         file_rows=tuple(map(_outcome, files)),
         volumes=volumes,
+        masks=masks,
         disagreement=disagreement,
         same_uid_elsewhere=other_files(plan, contents),
     )

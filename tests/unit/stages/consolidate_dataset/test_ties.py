@@ -51,9 +51,9 @@ def row(array: str, flags: str, split: str = "", digest: str = "11") -> bytes:
 
 def test_only_the_flags_of_tied_rows_change() -> None:
     rows = [row("a/1", ""), row("a/2", "gap zzz"), row("a/3", "gap")]
-    flagged = list(ties.flagged(rows, COLUMNS, {b"a/1", b"a/2"}))
+    flagged = list(ties.flagged(rows, COLUMNS, {b"a/1": {ties.FLAG}, b"a/2": {ties.FLAG}}))
     assert flagged == [row("a/1", "same_pixels_elsewhere"), row("a/2", "gap same_pixels_elsewhere zzz"), rows[2]]
-    assert list(ties.flagged(rows, COLUMNS, set())) == rows
+    assert list(ties.flagged(rows, COLUMNS, {})) == rows
 
 
 def test_the_gate_counts_digests_in_several_splits(tmp_path: Path) -> None:

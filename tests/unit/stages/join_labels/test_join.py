@@ -38,7 +38,7 @@ def write_plan(results: Results, series: list[dict[str, Any]]) -> None:
     for entry in series:
         ids = {"flags": [], "series_id": entry["series_id"], "study_id": "", "subject_id": ""}
         lines = [json_files.canonical_json(file).strip() for file in entry["files"]]
-        entries.append(plan.series_json(lines, [], json_files.canonical_json(ids).strip()))
+        entries.append(plan.series_json(lines, [], [], json_files.canonical_json(ids).strip()))
     files.write_atomically(results.plan("0001-0000"), plan.plan_json("0001-0000", entries), private=True)
 
 

@@ -198,7 +198,7 @@ def test_a_plan_round_trips_and_a_cut_one_is_damaged(tmp_path: Path) -> None:
     name, planned = plan_file.read_plan(path)
     assert name == "0001-0000"
     parsed = [series.parse() for series in planned]
-    lists = {"flags", "files", "same_uid_elsewhere"}
+    lists = {"flags", "files", "same_uid_elsewhere", "masks"}
     assert {series.series_id: series for series in parsed} == {
         series: plan_file.SeriesPlan(**{key: tuple(value) if key in lists else value for key, value in entry.items()})
         for series, entry in written.items()

@@ -1,0 +1,288 @@
+"""Make a mask of the contours of a region of interest, by one rule.
+
+A voxel belongs to the mask if its centre is inside of an odd number of the contours of its slice. `planes` says which
+contours a slice has, `fill` which centres are inside; docs/masks.md shows both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomzarr.masks.fill import Budget, Ring, Window, fill, window_of
+from dicomzarr.masks.grid import ImageGrid
+from dicomzarr.masks.model import MaskProblem, PlacedMask
+from dicomzarr.masks.planes import SlicePlanes, slice_planes
+from dicomzarr.masks.structure_set import Contour, Roi
+
+MAX_VOXELS: Final = 1 << 33
+# Points of one contour may differ in depth by this share of the slice distance: coordinates are rounded.
+_TILT: Final = 0.25
+# Contours that are as deep as each other within this share of the slice distance, or within 0.02 mm, are one plane.
+_ONE_PLANE: Final = 0.01
+_ONE_PLANE_MM: Final = 0.02
+_SAMPLES: Final = 1 << 20  # lattice points of a slice by which the part outside of the image is measured
+
+# Names of counts, which are flags where a contour is not used for that reason.
+_UNUSED: Final = (
+    "contours_between_slices",
+    "open_contours",
+    "point_contours",
+    "repeated_contours",
+    "tilted_contours",
+    "unreadable_contours",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Closed:
+    """A closed contour parallel to the slices: its index among those of the region, depth (mm) and layer."""
+
+    index: int
+    points: NDArray[np.float64]
+    depth: float
+    layer: int
+    may_repeat: bool
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found: why contours are not used, by index, and the voxels of the mask outside of the image."""
+
+    unused: dict[int, str] = field(default_factory=dict)
+    empty_layers: set[int] = field(default_factory=set)
+    outside: float = 0.0
+
+
+def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
+    """Return the mask of a region of interest on the grid of an image.
+
+    Parameters
+    ----------
+    roi : Roi
+    grid : ImageGrid
+
+    Returns
+    -------
+    PlacedMask
+        Along the spatial axes of the image; with t in front if the image has t and not all of it has the same mask,
+        because contours refer to images of some t only.
+
+    Raises
+    ------
+    MaskProblem
+        ``no_position`` if the image does not say where it lies, ``too_large`` beyond the limits on work and memory.
+    """
+    planes = slice_planes(grid)
+    found, budget = _Found(), Budget()
+    closed = [
+        usable for index, contour in enumerate(roi.contours) if (usable := _closed(index, contour, planes, found))
+    ]
+    references = _References(roi, grid)
+    groups = _by_time(closed, references, grid.size("t"))
+    times = grid.size("t") if len(groups) > 1 else 1
+    space = tuple(grid.size(axis) for axis in "zyx")
+    if times * int(np.prod(space, dtype=np.float64)) > MAX_VOXELS:
+        raise MaskProblem("too_large", found=times * int(np.prod(space, dtype=np.float64)), needed=MAX_VOXELS)
+    values = np.zeros((times, *space), np.uint8)
+    for members, indices in groups:
+        _draw(members, planes, values[indices[0]], found, budget)
+        for other in indices[1:times]:
+            values[other] = values[indices[0]]
+    filled = int(np.count_nonzero(values))
+    axes = ("t" if times > 1 else "") + grid.mask_axes
+    counts = Counter({"contours": len(roi.contours) + roi.unreadable, "unreadable_contours": roi.unreadable})
+    counts.update(found.unused.values())
+    counts["unused_contours"] = roi.unreadable + len(found.unused)
+    counts["slices_without_contour"] = len(found.empty_layers)
+    counts["references_differ"] = references.differing(closed, planes)
+    flags = {name for name in (*_UNUSED, "slices_without_contour", "references_differ") if counts[name]}
+    flags |= {"no_t_reference"} if grid.size("t") > 1 and closed and references.is_any_timeless(closed) else set()
+    flags |= {"empty_mask"} if not filled else set()
+    flags |= {"outside_image"} if found.outside or counts["contours_outside"] else set()
+    return PlacedMask(
+        description=roi.description,
+        values=values.reshape([times if axis == "t" else grid.size(axis) for axis in axes]),
+        axes=axes,
+        form="CLOSED_PLANAR",
+        outside=found.outside / (found.outside + filled) if found.outside else 0.0,
+        flags=tuple(sorted(flags)),
+        counts={
+            name: counts[name] for name in sorted(counts) if counts[name] or name in ("contours", "unused_contours")
+        },
+    )
+
+
+def _closed(index: int, contour: Contour, planes: SlicePlanes, found: _Found) -> _Closed | None:
+    """Return a contour that encloses an area of a slice; else None, with the reason."""
+    points = contour.points
+    if contour.kind in ("OPEN_PLANAR", "OPEN_NONPLANAR"):
+        found.unused[index] = "open_contours"
+        return None
+    if len(points) > 1 and np.array_equal(points[0], points[-1]):
+        points = points[:-1]
+    if contour.kind == "POINT" or len(points) < 3:
+        found.unused[index] = "point_contours"
+        return None
+    depths = planes.depths_of(points)
+    low, high = float(depths.min()), float(depths.max())
+    layer = planes.layer_at((low + high) / 2)
+    if high - low > _TILT * planes.thickness(0 if layer is None else layer):
+        found.unused[index] = "tilted_contours"
+    elif layer is None:
+        found.unused[index] = "contours_between_slices"
+    else:
+        return _Closed(index, points, (low + high) / 2, layer, contour.kind == "CLOSED_PLANAR")
+    return None
+
+
+class _References:
+    """The frames of the image that the contours of a region refer to."""
+
+    def __init__(self, roi: Roi, grid: ImageGrid) -> None:
+        self._contours = roi.contours
+        self._instances: dict[str, set[tuple[int | None, int | None]]] = {}
+        self._frames = grid.frames
+        wanted = {uid for contour in roi.contours for uid, frame in contour.images if frame is None}
+        for (uid, _), place in grid.frames.items():
+            if uid in wanted:
+                self._instances.setdefault(uid, set()).add(place)
+
+    def _places(self, index: int) -> set[tuple[int | None, int | None]]:
+        """Return the indices on t and z of the frames that a contour refers to; empty if it refers to none of them."""
+        places: set[tuple[int | None, int | None]] = set()
+        for uid, frame in self._contours[index].images:
+            if frame is None:
+                places |= self._instances.get(uid, set())
+            elif (uid, frame) in self._frames:
+                places.add(self._frames[uid, frame])
+        return places
+
+    def times(self, index: int) -> frozenset[int]:
+        """Return the indices on t for which a contour holds; empty for all of them."""
+        return frozenset(t for t, _ in self._places(index) if t is not None)
+
+    def is_any_timeless(self, closed: Sequence[_Closed]) -> bool:
+        """Return whether a contour refers to no t."""
+        return any(not self.times(contour.index) for contour in closed)
+
+    def differing(self, closed: Sequence[_Closed], planes: SlicePlanes) -> int:
+        """Return the number of contours that refer to slices of the image, but lie in another one."""
+        count = 0
+        for contour in closed:
+            slices = {z or 0 for _, z in self._places(contour.index)}
+            inside = 0 <= contour.layer < len(planes.layers)
+            count += bool(slices) and not (inside and slices & set(planes.layers[contour.layer]))
+        return count
+
+
+def _by_time(closed: Sequence[_Closed], references: _References, times: int) -> list[tuple[list[_Closed], list[int]]]:
+    """Return the contours that hold for each t, with the indices on t that have the same ones."""
+    if times == 1:
+        return [(list(closed), [0])]
+    held = [references.times(contour.index) for contour in closed]
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for t in range(times):
+        groups.setdefault(tuple(n for n, only in enumerate(held) if not only or t in only), []).append(t)
+    return [([closed[n] for n in members], indices) for members, indices in groups.items()]
+
+
+def _draw(
+    closed: Sequence[_Closed], planes: SlicePlanes, values: NDArray[np.uint8], found: _Found, budget: Budget
+) -> None:
+    """Fill the contours of one t into an array of zeros along z, y and x."""
+    layers: dict[int, list[_Closed]] = {}
+    for contour in closed:
+        layers.setdefault(contour.layer, []).append(contour)
+    whole = Window(0, values.shape[1], 0, values.shape[2])
+    inner = sorted(layer for layer in layers if 0 <= layer < len(planes.layers))
+    if inner:
+        found.empty_layers |= set(range(inner[0], inner[-1])) - set(inner)
+    for layer, members in sorted(layers.items()):
+        is_inside = 0 <= layer < len(planes.layers)
+        chosen = list(
+            _nearest_plane(members, planes, found, "contours_between_slices" if is_inside else "contours_outside")
+        )
+        if not is_inside:
+            found.unused.update((contour.index, "contours_outside") for contour in chosen)
+            rings = _rings(chosen, planes, planes.origin_of(layer))
+            found.outside += _outside(rings, Window(0, 0, 0, 0), planes.nudge, budget)
+            continue
+        for z in planes.layers[layer]:
+            rings = _rings(chosen, planes, planes.origins[z])
+            reached = _united(rings, planes.nudge)
+            part = reached.cut(whole)
+            if part.size:
+                lines, columns = slice(part.top, part.bottom), slice(part.left, part.right)
+                values[z, lines, columns] = fill(rings, part, planes.nudge, budget)
+            if part != reached and reached.size:
+                found.outside += _outside(rings, whole, planes.nudge, budget)
+
+
+def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Found, reason: str) -> Iterator[_Closed]:
+    """Yield the contours of the plane nearest to a slice, each once; note the others as not used."""
+    layer = members[0].layer
+    center = planes.depth_of(layer)
+    nearest = min(members, key=lambda contour: (abs(contour.depth - center), contour.depth))
+    tolerance = max(_ONE_PLANE_MM, _ONE_PLANE * planes.thickness(layer))
+    seen: dict[bytes, bool] = {}
+    sizes = Counter(len(contour.points) for contour in members)
+    for contour in members:
+        if abs(contour.depth - nearest.depth) > tolerance:
+            found.unused[contour.index] = reason
+            continue
+        if contour.may_repeat and sizes[len(contour.points)] > 1:
+            edges = _edges(contour.points)
+            if edges in seen:
+                found.unused[contour.index] = "repeated_contours"
+                continue
+            seen[edges] = True
+        yield contour
+
+
+def _edges(points: NDArray[np.float64]) -> bytes:
+    """Return the edges of a polygon in a form that does not depend on where its points begin, and in which order."""
+    following = np.roll(points, -1, axis=0)
+    order = np.lexsort((points[:, 2], points[:, 1], points[:, 0]))
+    rank = np.empty(len(points), np.int64)
+    rank[order] = np.arange(len(points))
+    forward = (rank < np.roll(rank, -1))[:, None]
+    edges = np.hstack([np.where(forward, points, following), np.where(forward, following, points)])
+    return edges[np.lexsort(edges.T)].tobytes()
+
+
+def _rings(closed: Sequence[_Closed], planes: SlicePlanes, origin: NDArray[np.float64]) -> list[Ring]:
+    return [planes.in_voxels(contour.points, origin) for contour in closed]
+
+
+def _united(rings: Sequence[Ring], nudge: tuple[float, float]) -> Window:
+    """Return the smallest window that has all lattice points which may lie inside of the polygons."""
+    windows = [window_of(ring, nudge) for ring in rings]
+    return Window(
+        min(window.top for window in windows),
+        max(window.bottom for window in windows),
+        min(window.left for window in windows),
+        max(window.right for window in windows),
+    )
+
+
+def _outside(rings: Sequence[Ring], image: Window, nudge: tuple[float, float], budget: Budget) -> float:
+    """Return how many voxels polygons would fill outside of the image; of large ones, an estimate by every n-th."""
+    if not rings:
+        return 0.0
+    reached = _united(rings, nudge)
+    window = reached
+    while window.size > _SAMPLES:
+        window = window._replace(step=window.step + max(1, window.step // 2))
+    filled = fill(rings, window, nudge, budget)
+    rows = np.arange(window.top, window.bottom, window.step)
+    columns = np.arange(window.left, window.right, window.step)
+    in_rows = (rows >= image.top) & (rows < image.bottom)
+    in_columns = (columns >= image.left) & (columns < image.right)
+    filled &= ~(in_rows[:, None] & in_columns[None, :])
+    return float(np.count_nonzero(filled)) * reached.size / max(1, window.size)

@@ -1,0 +1,103 @@
+"""Read masks back and give a verdict on each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from dicomzarr.arrays.write_masks import LABELS, digest_of_planes, foreground_step, planes_of
+from dicomzarr.arrays.zarr_reader import open_array
+from dicomzarr.records.check_record import MaskVerdict
+from dicomzarr.records.mask_record import MaskRecord, SeriesMasks
+from dicomzarr.stages.check_batch.read_back import BLOCK
+from dicomzarr.system import files
+
+log = logging.getLogger("dicomzarr")
+
+# Flags of a mask that a person should look at: a part of the structure is not in it, or its place is uncertain.
+MASK_WARNINGS = frozenset(
+    (
+        *("by_frame_of_reference", "contours_between_slices", "duplicate_frames", "no_t_reference", "open_contours"),
+        *("outside_image", "own_grid", "references_differ", "slices_without_contour", "tilted_contours"),
+        "unreadable_contours",
+    )
+)
+
+
+def files_of_image(on_disk: Mapping[str, int], *, has_masks: bool) -> dict[str, int]:
+    """Return the files below the folder of an image that are not those of its masks.
+
+    Parameters
+    ----------
+    on_disk : mapping of str to int
+        Size of each file by path.
+    has_masks : bool
+        Without masks, a folder of that name is no part of the dataset, so that it shows as a difference.
+    """
+    return {path: size for path, size in on_disk.items() if not (has_masks and path.startswith(f"{LABELS}/"))}
+
+
+def check_masks(images: Path, array: str, masks: SeriesMasks, on_disk: Mapping[str, int]) -> Iterator[MaskVerdict]:
+    """Yield the verdict on each mask of an image.
+
+    Parameters
+    ----------
+    images : Path
+        The Zarr group of all images.
+    array : str
+        Of the image.
+    masks : SeriesMasks
+        Of its series.
+    on_disk : mapping of str to int
+        Size of each file below the folder of the image.
+    """
+    of_array = masks.of_array(array)
+    claimed = {path: claim.size for mask in of_array for path, claim in mask.files.items()}
+    group = f"{LABELS}/zarr.json"
+    others = {path: size for path, size in on_disk.items() if path.startswith(f"{LABELS}/") and path not in claimed}
+    group_differs = of_array and others != {group: masks.groups[f"{array}/{group}"].size}
+    for mask in of_array:
+        below = {path: size for path, size in on_disk.items() if path.startswith(f"{LABELS}/{mask.mask}/")}
+        exact = _is_exact(images, mask)
+        differs = group_differs or below != {path: claim.size for path, claim in mask.files.items()}
+        warned = not MASK_WARNINGS.isdisjoint(mask.flags)
+        yield MaskVerdict(
+            array=array,
+            mask=mask.mask,
+            read_back="exact" if exact else "mismatch",
+            files=len(below),
+            stored_bytes=sum(below.values()),
+            verdict="fail" if differs or not exact else "warn" if warned else "pass",
+        )
+
+
+def _is_exact(images: Path, mask: MaskRecord) -> bool:
+    """Return whether every plane of a mask has the digest of the plane that was placed, and its index fits it."""
+    try:
+        folder = images / mask.array / LABELS / mask.mask
+        array = open_array(folder / "0")
+        if tuple(array.shape) != mask.shape or array.dtype != np.uint8:
+            return False
+        rows = max(1, BLOCK // max(int(np.prod(mask.shape[1:])), 1)) if len(mask.shape) > 2 else mask.shape[0]
+        digests: list[bytes] = []
+        foreground: list[NDArray[np.intp]] = []
+        plane_size = int(np.prod(mask.shape[1:]))
+        for start in range(0, mask.shape[0], rows):
+            block = np.ascontiguousarray(array[(slice(start, start + rows),)])
+            foreground.append(np.flatnonzero(block) + start * plane_size)
+            digests += [blake3(np.ascontiguousarray(plane).data.cast("B")).digest() for plane in planes_of(block)]
+        found = np.concatenate(foreground)
+        index = np.asarray(open_array(folder / "foreground")[(slice(None),)]) if len(found) else found
+        fits = np.array_equal(index, found[:: foreground_step(len(found))])
+        return fits and len(found) == mask.voxels and digest_of_planes(digests) == mask.pixel_digest
+    except Exception as error:  # its text may quote a path
+        if isinstance(error, OSError) and files.is_disk_error(error):
+            log.error("array %s: the disk cannot read a mask of it", mask.array)
+            raise
+        log.error("array %s: a mask cannot be read back: %s", mask.array, type(error).__name__)
+        return False

@@ -1,0 +1,398 @@
+"""Place the masks of segmentations and structure sets on the images of a series, and write them beside the images."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dicomzarr.arrays import write_masks
+from dicomzarr.arrays.write_masks import LABELS, WrittenMask
+from dicomzarr.arrays.zarr_reader import open_array
+from dicomzarr.dicom.sop_classes import RT_STRUCTURE_SET
+from dicomzarr.masks.grid import FrameKey, FramePlace, ImageGrid
+from dicomzarr.masks.model import Kind, MaskProblem, PlacedMask
+from dicomzarr.masks.names import Vocabulary, known_code, mask_folder_names
+from dicomzarr.masks.regions import regions_by_grid
+from dicomzarr.masks.segmentation import Segmentation, read_segmentation
+from dicomzarr.masks.segments import masks_of_segmentation
+from dicomzarr.masks.structure_set import StructureSet, read_structure_set
+from dicomzarr.records.mask_record import NO_MASKS, MaskFile, MaskRecord, MaskText, SeriesMasks
+from dicomzarr.records.plan import SeriesPlan
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.series_record import VolumeRecord
+from dicomzarr.source.row import HeaderRow
+from dicomzarr.source.safe_open import Opener
+from dicomzarr.stages.extract_batch.options import Options
+from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, interpret, opened
+from dicomzarr.system import sandbox
+from dicomzarr.system.thread_pool import ThreadPool
+from dicomzarr.vocabulary.reasons import NotExtracted
+
+log = logging.getLogger("dicomzarr")
+
+LARGEST_MASK = 2 << 30  # bytes: a mask is in memory while it is placed
+# Reasons of files of which no mask was placed, by what was wrong.
+_REASONS = {"no_image": "mask_without_image", "ambiguous_volume": "mask_ambiguous"}
+
+
+class _Image(NamedTuple):
+    """An image of the series, with the attributes of its group."""
+
+    grid: ImageGrid
+    attributes: Mapping[str, Any]
+
+
+class _Written(NamedTuple):
+    """A mask in a temporary folder."""
+
+    folder: Path
+    mask: WrittenMask
+
+
+def place_masks(
+    plan: SeriesPlan,
+    contents: Mapping[str, str],
+    store: Path,
+    volumes: Sequence[VolumeRecord],
+    instances: Sequence[str],
+    roots: Roots,
+    options: Options,
+    pool: ThreadPool,
+) -> SeriesMasks:
+    """Write the masks of a series beside its images.
+
+    Parameters
+    ----------
+    plan : SeriesPlan
+        Its `masks` are the files that refer to the series.
+    contents : mapping of str to str
+        BLAKE3 of each file, by path.
+    store : Path
+        Folder of the series with the images that were written; the masks are added to it.
+    volumes : sequence of VolumeRecord
+        The images.
+    instances : sequence of str
+        SOP Instance UID (0008,0018) of each file of the series, in the order to which `FrameRow.source` refers.
+    roots : Roots
+        The source folders.
+    options : Options
+    pool : ThreadPool
+        Compresses.
+
+    Returns
+    -------
+    SeriesMasks
+        The same for equal contents, whatever the names of files.
+    """
+    if not plan.masks:
+        return NO_MASKS
+    images = {volume.array: _image(plan, store, volume, instances) for volume in volumes}
+    writer = _Writer(store, options, pool)
+    files, seen = [], set[str]()
+    for row in sorted(plan.masks, key=lambda row: (contents[row["path"]], row["path"])):
+        content, facts = contents[row["path"]], row["facts"]
+        kind: Kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
+        file = MaskFile(row["path"], (*row["stat"],), content, kind, "", "", 0, 0)
+        identity = {content, facts.get("SOPInstanceUID") or content}
+        if seen & identity:
+            files.append(file._replace(reason="duplicate"))
+            continue
+        seen |= identity
+        files.append(_place_file(file, row, plan, images, roots, writer))
+    return writer.finish(files, images, Vocabulary(options.mask_names))
+
+
+def _image(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Sequence[str]) -> _Image:
+    """Return an image that was written, with its grid."""
+    folder = store / volume.array.split("/")[1]
+    attributes = json.loads((folder / "zarr.json").read_bytes())["attributes"]
+    frames: dict[FrameKey, FramePlace] = {
+        (instances[frame.source], frame.number): (frame.t, frame.z)
+        for frame in volume.frames
+        if instances[frame.source]
+    }
+    stated = {row["facts"].get("FrameOfReferenceUID", "") for row in plan.files}
+    facts = attributes["dicomzarr"]
+    origins, across, down = _places(folder, facts, volume)
+    grid = ImageGrid(
+        array=volume.array,
+        axes=volume.axes,
+        shape=volume.shape,
+        spacing_mm=volume.spacing_mm,
+        frame_of_reference=stated.pop() if len(stated) == 1 else "",
+        origins=origins,
+        across=across,
+        down=down,
+        frames=frames,
+        tile_offsets=_tile_offsets(folder, facts),
+    )
+    return _Image(grid, attributes)
+
+
+_Step = tuple[float, float, float]
+
+
+def _places(
+    folder: Path, facts: Mapping[str, Any], volume: VolumeRecord
+) -> tuple[np.ndarray[Any, Any] | None, _Step, _Step]:
+    """Return the first voxel of each slice, and the steps along a row and along a column; see `ImageGrid`."""
+    none: _Step = (0.0, 0.0, 0.0)
+    slices = dict(zip(volume.axes, volume.shape, strict=True)).get("z", 1)
+    if "affine_lps" in facts:
+        affine = np.array(facts["affine_lps"], float)
+        origins = affine[:3, 3] + np.arange(slices)[:, np.newaxis] * affine[:3, 2]
+        return origins, _step(affine[:3, 0]), _step(affine[:3, 1])
+    if "origin_lps" not in facts or "orientation_lps" not in facts or not {"x", "y"} <= volume.spacing_mm.keys():
+        return None, none, none
+    cosines = np.array(facts["orientation_lps"], float)
+    across, down = cosines[:3] * volume.spacing_mm["x"], cosines[3:] * volume.spacing_mm["y"]
+    if (points := _numbers(folder, facts, "positions_lps")) is not None:
+        origins = points.reshape(-1, 3)
+    elif (depths := _numbers(folder, facts, "positions_mm")) is not None:
+        normal = np.cross(cosines[:3], cosines[3:])
+        origins = np.array(facts["origin_lps"], float) + (depths - depths[0])[:, np.newaxis] * normal
+    else:
+        origins = np.array([facts["origin_lps"]], float)
+    return (origins, _step(across), _step(down)) if len(origins) == slices else (None, none, none)
+
+
+def _tile_offsets(folder: Path, facts: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    """Return the row and column of the first pixel of each tile, for a whole slide image alone."""
+    axis = facts.get("t_axis", {})
+    means = axis.get("means", [])
+    rows = _numbers(folder, axis, "values")
+    if rows is None or not {"row_offset", "column_offset"} <= set(means):
+        return ()
+    columns = [means.index("row_offset"), means.index("column_offset")]
+    return tuple((int(row), int(column)) for row, column in rows.reshape(len(rows), -1)[:, columns].tolist())
+
+
+def _step(vector: np.ndarray[Any, Any]) -> _Step:
+    x, y, z = vector.tolist()
+    return (x, y, z)
+
+
+def _numbers(folder: Path, facts: Mapping[str, Any], name: str) -> np.ndarray[Any, Any] | None:
+    """Return a list of numbers of an image's attributes, which may lie in an array beside the image."""
+    values = facts.get(name)
+    if isinstance(values, dict):
+        values = open_array(folder / values["array"])[...]  # type: ignore[index]
+    return None if values is None else np.asarray(values, float)
+
+
+def _place_file(
+    file: MaskFile,
+    row: HeaderRow,
+    plan: SeriesPlan,
+    images: Mapping[str, _Image],
+    roots: Roots,
+    writer: _Writer,
+) -> MaskFile:
+    """Place the masks of one file; return it with what became of it."""
+    grids = [images[array].grid for array in sorted(images)]
+    placed, failed, problem = 0, 0, ""
+    is_named = _names(row, plan)
+    by_frame = [] if is_named else ["by_frame_of_reference"]
+    masks = _of_segmentation if file.kind == "SEG" else _of_structure_set
+    try:
+        if file.content == UNREADABLE:
+            raise MaskProblem("unreadable_header")
+        if not grids:
+            raise MaskProblem("no_image")
+        for found in masks(file, row, grids, roots, is_named):
+            if isinstance(found, str):
+                failed, problem = failed + 1, found
+                continue
+            grid, mask = found
+            flags = tuple(sorted({*mask.flags, *by_frame}))
+            writer.add(grid.array, dataclasses.replace(mask, flags=flags))
+            placed += 1
+    except MaskProblem as error:
+        problem = error.code
+        failed += bool(placed)
+    except NotExtracted as error:
+        problem = error.code
+        failed += bool(placed)
+    reason = "" if placed else _REASONS.get(problem, "mask_unreadable") if problem else "mask_without_image"
+    if problem:
+        log.warning("series %s: a %s file was not placed as a whole: %s", plan.series_id, file.kind, problem)
+    return file._replace(reason=reason, problem=problem, masks=placed, failed=failed)
+
+
+def _names(row: HeaderRow, plan: SeriesPlan) -> bool:
+    """Return whether a file names the series, or an instance of it."""
+    references = row["facts"].get("mask_references", {})
+    named = {*references.get("series", ()), *references.get("instances", ())}
+    return any(
+        not named.isdisjoint((image["facts"].get("SeriesInstanceUID", ""), image["facts"].get("SOPInstanceUID", "")))
+        for image in plan.files
+    )
+
+
+Found = tuple[ImageGrid, PlacedMask] | str  # a mask on an image, or the code of a problem
+
+
+def _of_segmentation(
+    file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid], roots: Roots, is_named: bool
+) -> Iterator[Found]:
+    """Yield the masks of a segmentation; raises `MaskProblem` or `NotExtracted`."""
+    segmentation: Segmentation = _checked(sandbox.call(_parse_segmentation, row, roots, fault="unreadable_header"))
+    source = SourceFile(row, file.content)
+    interpret(0, source, roots)
+    if source.reason:
+        raise NotExtracted(source.reason)
+    with contextlib.closing(Readers([source], roots)) as readers:
+
+        def read_frame(number: int) -> np.ndarray[Any, Any]:
+            return readers.frame(0, number).pixels
+
+        yield from masks_of_segmentation(segmentation, grids, read_frame, by_frame_of_reference=not is_named)
+
+
+def _of_structure_set(
+    file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid], roots: Roots, is_named: bool
+) -> Iterator[Found]:
+    """Yield the masks of a structure set, or the code of a region's problem; raises `MaskProblem` or `NotExtracted`."""
+    structures: StructureSet = _checked(sandbox.call(_parse_structure_set, row, roots, fault="unreadable_header"))
+    for region, grid in regions_by_grid(structures, grids):
+        if isinstance(grid, str):
+            yield grid
+            continue
+        try:
+            yield grid, _checked(sandbox.call(_fill, region, grid, fault="mask_unreadable"))
+        except MaskProblem as error:
+            yield error.code
+        except NotExtracted as error:
+            yield error.code
+
+
+def _parse_segmentation(row: HeaderRow, roots: Roots) -> Segmentation | MaskProblem:
+    with Opener(roots.folders) as opener, opened(row, opener) as handle, os.fdopen(os.dup(handle), "rb") as stream:
+        stream.seek(0)
+        try:
+            return read_segmentation(stream)
+        except MaskProblem as problem:
+            return problem
+
+
+def _parse_structure_set(row: HeaderRow, roots: Roots) -> StructureSet | MaskProblem:
+    with Opener(roots.folders) as opener, opened(row, opener) as handle, os.fdopen(os.dup(handle), "rb") as stream:
+        stream.seek(0)
+        try:
+            return read_structure_set(stream)
+        except MaskProblem as problem:
+            return problem
+
+
+def _fill(region: Any, grid: ImageGrid) -> PlacedMask | MaskProblem:
+    from dicomzarr.masks.contours import mask_of_contours
+
+    try:
+        return mask_of_contours(region, grid)
+    except MaskProblem as problem:
+        return problem
+
+
+def _checked(answer: Any) -> Any:
+    """Return the answer of a child process, or raise the problem that it found."""
+    if isinstance(answer, MaskProblem):
+        raise answer
+    return answer
+
+
+class _Writer:
+    """Writes masks under temporary names; once all are known, they get their names and metadata."""
+
+    def __init__(self, store: Path, options: Options, pool: ThreadPool) -> None:
+        self._store, self._options, self._pool = store, options, pool
+        self._written: dict[str, list[_Written]] = {}
+
+    def add(self, array: str, placed: PlacedMask) -> None:
+        """Write the array of a mask of an image."""
+        if placed.values.nbytes > LARGEST_MASK:
+            raise MaskProblem("too_large", found=placed.values.nbytes, needed=LARGEST_MASK)
+        masks = self._written.setdefault(array, [])
+        folder = self._store / array.split("/")[1] / LABELS / f".{len(masks)}"
+        compression, layout = self._options.compression, self._options.layout
+        mask = write_masks.write_mask(folder, placed, compression=compression, layout=layout, pool=self._pool)
+        masks.append(_Written(folder, mask))
+
+    def finish(self, files: Sequence[MaskFile], images: Mapping[str, _Image], vocabulary: Vocabulary) -> SeriesMasks:
+        """Name all masks, write their metadata, and return their records."""
+        records: list[tuple[MaskRecord, MaskText]] = []
+        groups: dict[str, FileClaim] = {}
+        for array, written in sorted(self._written.items()):
+            names = mask_folder_names([one.mask.placed.description for one in written], vocabulary)
+            for number, (one, (mask, name)) in enumerate(zip(written, names, strict=True)):
+                records.append(_named(array, one, mask, name, number, images[array]))
+            shown = [record.mask for record, _ in records if record.array == array and "own_grid" not in record.flags]
+            labels = self._store / array.split("/")[1] / LABELS
+            for path, claim in write_masks.write_labels_group(labels, shown).items():
+                groups[f"{array}/{LABELS}/{path}"] = FileClaim(*claim)
+        records.sort(key=lambda pair: (pair[0].array, pair[0].mask))
+        return SeriesMasks(
+            files=tuple(files),
+            masks=tuple(record for record, _ in records),
+            texts=tuple(text for _, text in records),
+            groups=groups,
+        )
+
+
+def _named(
+    array: str, written: _Written, mask: str, name: str, number: int, image: _Image
+) -> tuple[MaskRecord, MaskText]:
+    """Rename the folder of a mask, write its metadata, and return its record and its texts."""
+    folder = written.folder.with_name(mask)
+    os.rename(written.folder, folder)
+    found, placed = written.mask, written.mask.placed
+    description = placed.description
+    code = known_code(description.codes)
+    pair = (code.scheme, code.value) if code else None
+    group = write_masks.write_mask_group(folder, found, name=name, number=number, code=pair, image=image.attributes)
+    files = {f"{LABELS}/{mask}/{path}": FileClaim(*claim) for path, claim in sorted({**found.files, **group}.items())}
+    record = MaskRecord(
+        array=array,
+        mask=mask,
+        name=name,
+        kind=description.kind,
+        form=placed.form,
+        algorithm=description.algorithm,
+        axes=placed.axes,
+        shape=found.shape,
+        maximum_fraction=placed.maximum_fraction,
+        voxels=found.voxels,
+        largest=found.largest,
+        volume_ml=_volume_ml(found, image.grid),
+        bounding_box=found.box,
+        slices=found.slices,
+        outside=placed.outside,
+        flags=placed.flags,
+        counts=dict(sorted(placed.counts.items())),
+        pixel_digest=found.pixel_digest,
+        files=files,
+    )
+    codes = " ".join(f"{code.scheme}:{code.value}" for code in description.codes)
+    return record, MaskText(array, mask, name, description.label, description.description, codes)
+
+
+def _volume_ml(mask: WrittenMask, grid: ImageGrid) -> float | None:
+    """Return the volume of a mask; None where a spacing is not known, or the mask changes along t."""
+    placed = mask.placed
+    if placed.own_affine_lps:
+        voxel = abs(float(np.linalg.det(np.array(placed.own_affine_lps)[:3, :3])))
+    elif {"z", "y", "x"} <= grid.spacing_mm.keys() and "own_grid" not in placed.flags:
+        voxel = grid.spacing_mm["z"] * grid.spacing_mm["y"] * grid.spacing_mm["x"]
+    else:
+        return None
+    if "t" in placed.axes:
+        return None
+    full = mask.total / placed.maximum_fraction if placed.maximum_fraction else mask.voxels
+    return round(full * voxel / 1000, 6)
