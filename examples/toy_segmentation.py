@@ -3,8 +3,8 @@
     ./run demo
     .venv/bin/python examples/toy_segmentation.py demo/results
 
-The network sees the means of squares of several sizes around a voxel. It is trained on patches of the upper slices, half
-of them at voxels of the mask, and tested on all voxels of the lower slices.
+The network sees the means of squares of several sizes around a voxel. It is trained on patches of the upper slices,
+half of them at voxels of the mask, and tested on all voxels of the lower slices.
 """
 
 from __future__ import annotations
