@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dicomzarr.records.check_record import CheckRecord
-from dicomzarr.records.mask_record import MaskRecord
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import csv_tables, json_files
 from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS
@@ -16,11 +15,6 @@ from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS
 PLACED, NOT_PLACED = "placed", "not_placed"
 # Of a file that refers to several series, the first of these that one of them gave.
 _PRECEDENCE = ("", "mask_ambiguous", "mask_unreadable", "duplicate", "mask_without_image")
-# Of what a mask counts, the contours that are not in it.
-UNUSED = (
-    *("contours_between_slices", "open_contours", "point_contours", "tilted_contours", "unreadable_contours"),
-    "contours_outside",
-)
 
 
 class MaskFileOutcome(NamedTuple):
@@ -61,7 +55,7 @@ def mask_lines(record: SeriesRecord, checked: CheckRecord) -> Iterator[bytes]:
                     "dtype": "uint8",
                     "observed_max": mask.largest,
                     "contours": mask.counts.get("contours") if mask.kind == "RTSTRUCT" else None,
-                    "unused_contours": _unused(mask) if mask.kind == "RTSTRUCT" else None,
+                    "unused_contours": mask.counts.get("unused_contours") if mask.kind == "RTSTRUCT" else None,
                     "stored_bytes": verdict.stored_bytes,
                     "files": verdict.files,
                     "read_back": verdict.read_back,
@@ -69,10 +63,6 @@ def mask_lines(record: SeriesRecord, checked: CheckRecord) -> Iterator[bytes]:
                 },
             )
         )
-
-
-def _unused(mask: MaskRecord) -> int:
-    return sum(mask.counts.get(name, 0) for name in UNUSED)
 
 
 def name_lines(record: SeriesRecord) -> Iterator[bytes]:
