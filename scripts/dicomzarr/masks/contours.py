@@ -1,7 +1,7 @@
 """Make a mask of the contours of a region of interest, by one rule.
 
-A voxel belongs to the mask if its centre is inside of an odd number of the contours of its slice. `planes` says which
-contours a slice has, `fill` which centres are inside; docs/masks.md shows both.
+A voxel belongs to the mask if its centre is inside an odd number of the contours of its slice, or on the outline of the
+area that is. `planes` finds the contours of a slice, `fill` the centres inside; docs/masks.md shows both.
 """
 
 from __future__ import annotations
@@ -218,17 +218,17 @@ def _draw(
         if not is_inside:
             found.unused.update((contour.index, "contours_outside") for contour in chosen)
             rings = _rings(chosen, planes, planes.origin_of(layer))
-            found.outside += _outside(rings, Window(0, 0, 0, 0), planes.nudge, budget)
+            found.outside += _outside(rings, Window(0, 0, 0, 0), budget)
             continue
         for z in planes.layers[layer]:
             rings = _rings(chosen, planes, planes.origins[z])
-            reached = _united(rings, planes.nudge)
+            reached = _united(rings)
             part = reached.cut(whole)
             if part.size:
                 lines, columns = slice(part.top, part.bottom), slice(part.left, part.right)
-                values[z, lines, columns] = fill(rings, part, planes.nudge, budget)
+                values[z, lines, columns] = fill(rings, part, budget)
             if part != reached and reached.size:
-                found.outside += _outside(rings, whole, planes.nudge, budget)
+                found.outside += _outside(rings, whole, budget)
 
 
 def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Found, reason: str) -> Iterator[_Closed]:
@@ -267,9 +267,9 @@ def _rings(closed: Sequence[_Closed], planes: SlicePlanes, origin: NDArray[np.fl
     return [planes.in_voxels(contour.points, origin) for contour in closed]
 
 
-def _united(rings: Sequence[Ring], nudge: tuple[float, float]) -> Window:
+def _united(rings: Sequence[Ring]) -> Window:
     """Return the smallest window that has all lattice points which may lie inside of the polygons."""
-    windows = [window_of(ring, nudge) for ring in rings]
+    windows = [window_of(ring) for ring in rings]
     return Window(
         min(window.top for window in windows),
         max(window.bottom for window in windows),
@@ -278,15 +278,15 @@ def _united(rings: Sequence[Ring], nudge: tuple[float, float]) -> Window:
     )
 
 
-def _outside(rings: Sequence[Ring], image: Window, nudge: tuple[float, float], budget: Budget) -> float:
+def _outside(rings: Sequence[Ring], image: Window, budget: Budget) -> float:
     """Return how many voxels polygons would fill outside of the image; of large ones, an estimate by every n-th."""
     if not rings:
         return 0.0
-    reached = _united(rings, nudge)
+    reached = _united(rings)
     window = reached
     while window.size > _SAMPLES:
         window = window._replace(step=window.step + max(1, window.step // 2))
-    filled = fill(rings, window, nudge, budget)
+    filled = fill(rings, window, budget)
     rows = np.arange(window.top, window.bottom, window.step)
     columns = np.arange(window.left, window.right, window.step)
     in_rows = (rows >= image.top) & (rows < image.bottom)
