@@ -296,6 +296,15 @@ def test_contours_of_one_time_are_a_mask_with_t() -> None:
     assert mask(every, grid=grid).axes == "zyx" and not mask(every, grid=grid).flags
 
 
+def test_the_share_outside_counts_each_time_once() -> None:
+    grid = grid_of(1, axes="tzyx", times=3, frames={(f"1.{t}", 0): (t, 0) for t in range(3)})
+    for_two = Contour(square(-2.5, 3.5, 2.5, 6.5, 0), PLANAR, (("1.0", None), ("1.1", None)))  # 6 of 15 outside
+    for_one = Contour(square(3.5, 3.5, 8.5, 6.5, 0), PLANAR, (("1.2", None),))
+    found = mask(for_two, for_one, grid=grid)
+    assert found.values.sum(axis=(1, 2, 3)).tolist() == [9, 9, 15]
+    assert found.outside == pytest.approx(12 / 45)
+
+
 def test_frames_of_a_multi_frame_image_are_times() -> None:
     grid = grid_of(2, axes="tzyx", times=2, frames={("1.2", 2 * t + z): (t, z) for t in range(2) for z in range(2)})
     first, last = (Contour(square(3.5, 3.5, 6.5, 6.5 + n, n), PLANAR, (("1.2", 3 * n),)) for n in range(2))
