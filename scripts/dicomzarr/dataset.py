@@ -1,22 +1,24 @@
 """Read a dataset for training: whole volumes, slices or random patches, in any number of worker processes.
 
-This file depends on no other module of dicomzarr. Import it as `dicomzarr.dataset`, or copy it into your project: it
-needs numpy and the codecs that zarr installs (numcodecs, google-crc32c). docs/reading.md shows how PyTorch, MONAI and
-others use its samples.
+Masks come with the images, on the same region. This file depends on no other module of dicomzarr. Import it as
+`dicomzarr.dataset`, or copy it into your project: it needs numpy and the codecs that zarr installs (numcodecs,
+google-crc32c). docs/reading.md shows how PyTorch, MONAI and others use its samples.
 
-No file is opened before the first sample is read, and each process opens its own files: safe under fork and spawn.
+No array is opened before the first sample is read, and each process opens its own files: safe under fork and spawn.
 """
 
 from __future__ import annotations
 
 import csv
+import difflib
 import functools
 import itertools
 import json
 import math
 import operator
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -24,22 +26,23 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 from numpy.typing import NDArray
 
-OPEN_VOLUMES = 64  # per process; a dataset may hold more volumes than a process may open files
+OPEN_VOLUMES = 64  # images per process, and as many of each mask; a dataset may have more than a process may open files
+OPEN_FILES = 512  # per process, however many masks are wanted
 MISSING = 2**64 - 1  # offset of a chunk that a shard does not hold (ZEP 2)
+VALUES_SHOWN = 20  # in a message that lists the values of a column
 Region = tuple[slice, ...]
-Sample = dict[str, Any]
 
 
 # ---- One volume
 
 
 class Volume:
-    """One image of the dataset: its attributes, and its voxels by region.
+    """One image of the dataset, or one mask of an image: its attributes, and its voxels by region.
 
     Parameters
     ----------
     folder : Path
-        Folder of the image, `images.zarr/<series>/<volume>`.
+        Folder of the image, `images.zarr/<series>/<volume>`, or of the mask, `labels/<mask>` in it.
 
     Attributes
     ----------
@@ -128,6 +131,41 @@ class Volume:
             return np.array(facts["origin_lps"], float) + np.outer(depths - depths[0], np.cross(across[:3], across[3:]))
         return np.full((count, 3), np.nan)
 
+    @property
+    def masks(self) -> list[str]:
+        """Folders of the masks on the grid of this image, sorted; empty if it has none."""
+        path = self._folder / "labels" / "zarr.json"
+        if not path.is_file():
+            return []
+        return sorted(json.loads(path.read_bytes())["attributes"]["ome"]["labels"])
+
+    def mask(self, folder: str) -> Volume:
+        """Return a mask of this image, also one that lies on a grid of its own.
+
+        Parameters
+        ----------
+        folder : str
+            The column `mask` of `masks.csv`, such as ``tumour_2``.
+
+        Returns
+        -------
+        Volume
+            Its axes are those of z, y, x that the image has, and t in front if it differs along t.
+        """
+        return Volume(self._folder / "labels" / folder)
+
+    @functools.cached_property
+    def foreground(self) -> NDArray[np.int64]:
+        """Of a mask: flat indices (C order) of every k-th voxel that is not 0, from its index; empty if all are 0."""
+        if not (self._folder / "foreground").is_dir():
+            if self.facts.get("voxels", 1):
+                raise ValueError(
+                    "a mask has no index of its foreground: ./run verify lists missing files, ./run verify --repair "
+                    "rebuilds them"
+                )
+            return np.zeros(0, np.int64)
+        return _read_small_array(self._folder / "foreground")
+
     def _read_index(self) -> NDArray[np.uint64]:
         """Return offset and length of each chunk, shape (chunks, 2), from the index at the end of the shard."""
         length = 16 * math.prod(self._counts) + 4
@@ -215,42 +253,84 @@ def _decompress(data: bytes, out: NDArray[Any]) -> None:
     blosc.decompress(data, out)
 
 
-# ---- The dataset
+# ---- What to select, and what to make of it
 
 
-class DicomZarrDataset:
-    """A map-style dataset over `volumes.csv`: `len(dataset)`, `dataset[i]`.
+@dataclass(frozen=True, kw_only=True)
+class Select:
+    """Which images of a dataset to read. A value that no image has is an error that names the values there are.
 
-    A sample is a dict. `image` is an ndarray with the axes of the volume in the order ``t c z y x``, without those of
-    which the sample has a single index. `array`, `series_id`, `study_id`, `subject_id`, `split`, `modality`, `flags`
-    and every `label_…` are texts from `volumes.csv`; `group` is the id that the volumes of one set share, or empty.
-    `axes` names the axes of `image`; `start` is the index of its first voxel along all axes of the array. `affine_lps`
-    and `affine_ras` (float64, shape (4, 4)) map the index (x, y, z, 1) **of the sample** to millimetres; they are NaN
-    where the dataset states no affine.
-
-    Parameters
+    Attributes
     ----------
-    dataset : path
-        The folder with `volumes.csv` and `images.zarr`, or a results folder that holds it as `dataset`.
-    sample : str
+    split, modality, axes : str or collection of str, optional
+        Select images with this value, or one of these.
+    labels : mapping of str to (str or collection of str), optional
+        Select by the values of other columns of `volumes.csv`, such as ``label_…``.
+    with_flags, without_flags : str or collection of str
+        Select images that have all of the first and none of the second.
+    shape, min_shape : mapping of str to int, optional
+        Select images of exactly, or at least, this size along the named axes; a missing axis counts as 1.
+    with_masks : str or collection of str
+        Select images on which each of these masks has at least one voxel.
+    without_mask_flags : str or collection of str
+        Leave out images of which a mask has one of these flags of `masks.csv`, such as ``own_grid``. Only the masks
+        that `Sample` asks for count; all masks if it asks for none.
+    require_affine : bool
+        Select images with an affine.
+    where : callable, optional
+        Called with each row of `volumes.csv` that the other filters select; returns whether to select it.
+    """
+
+    split: str | Collection[str] | None = None
+    modality: str | Collection[str] | None = None
+    axes: str | Collection[str] | None = None
+    labels: Mapping[str, str | Collection[str] | None] | None = None
+    with_flags: str | Collection[str] = ()
+    without_flags: str | Collection[str] = ()
+    shape: Mapping[str, int] | None = None
+    min_shape: Mapping[str, int] | None = None
+    with_masks: str | Collection[str] = ()
+    without_mask_flags: str | Collection[str] = ()
+    require_affine: bool = False
+    where: Callable[[dict[str, str]], bool] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("with_flags", "without_flags", "with_masks", "without_mask_flags"):
+            object.__setattr__(self, name, _texts(name, getattr(self, name)))
+        exact = {"split": self.split, "modality": self.modality, "axes": self.axes, **(self.labels or {})}
+        values = {name: _texts(name, value) for name, value in exact.items() if value is not None}
+        for name in ("split", "modality", "axes"):
+            object.__setattr__(self, name, values.pop(name, None))
+        object.__setattr__(self, "labels", values)
+        for name in ("shape", "min_shape"):
+            object.__setattr__(self, name, _sizes_along(name, getattr(self, name), "tczyx"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What to make of the selected images.
+
+    Attributes
+    ----------
+    kind : str
         ``volume``, ``slice`` (each z of each t) or ``patch``.
-    patch : mapping of str to int
+    patch : mapping of str to int, optional
         Size of a patch along its axes, such as ``{"z": 96, "y": 96, "x": 96}``. A patch has all of `c`, and one random
         index of `t` and of `z` if these are not named.
     patches_per_volume : int
         Number of patches of each volume in an epoch.
     seed : int
         A patch depends on the seed, the epoch (`set_epoch`) and its index, not on the process that draws it.
-    split, modality, axes : str or collection of str
-        Select volumes with this value, or one of these.
-    with_flags, without_flags : collection of str
-        Select volumes that have all of the first and none of the second.
-    shape, min_shape : mapping of str to int
-        Select volumes of exactly, or at least, this size along the named axes; a missing axis counts as 1.
-    labels : mapping of str to (str or collection of str)
-        Select volumes by the values of their `label_…` columns.
-    where : callable
-        Called with each row of `volumes.csv` that the other filters select; returns whether to select it.
+    masks : str or sequence of str
+        Names of masks, one for each channel of `mask`: a name of the vocabulary (column `name` of `masks.csv`) stands
+        for all masks of that name on an image, together; any other word is the folder of one mask, such as
+        ``tumour_2``.
+    missing_masks : str
+        For images on which a wanted mask was neither drawn nor looked for in vain (`masks_absent` in `volumes.csv`):
+        ``skip`` does not select them, ``zeros`` gives a channel of zeros, ``error`` refuses them.
+    foreground : float
+        Share of the patches, 0 to 1, that are centred on a random voxel of a wanted mask, as far as the borders of the
+        image allow. Each mask that has voxels on the image is equally likely. Images without any get random patches.
     rescale : bool
         Convert stored values to physical ones: by Rescale Slope (0028,1053) and Intercept (0028,1052) of each frame,
         else the Modality LUT (0028,3000), else Dose Grid Scaling (3004,000E). float32, or float64 for stored values of
@@ -270,21 +350,8 @@ class DicomZarrDataset:
         Add an axis `c` of length 1 in front of `y, x` or `z, y, x` if there is none.
     dtype : dtype-like
         Type of `image`, by a plain cast at the end.
-    transform : callable
+    transform : callable, optional
         Called with each sample; `dataset[i]` returns its result. With spawn it must be picklable.
-
-    Attributes
-    ----------
-    folder : Path
-        The dataset folder.
-    rows : list of dict of str to str
-        The selected rows of `volumes.csv`.
-    epoch : int
-
-    Raises
-    ------
-    ValueError
-        If the arguments contradict each other or the table.
 
     References
     ----------
@@ -292,62 +359,151 @@ class DicomZarrDataset:
     Interpretation).
     """
 
-    def __init__(
-        self,
-        dataset: str | os.PathLike[str],
-        *,
-        sample: str = "volume",
-        patch: Mapping[str, int] | None = None,
-        patches_per_volume: int = 1,
-        seed: int = 0,
-        split: str | Collection[str] | None = None,
-        modality: str | Collection[str] | None = None,
-        axes: str | Collection[str] | None = None,
-        with_flags: Collection[str] = (),
-        without_flags: Collection[str] = (),
-        shape: Mapping[str, int] | None = None,
-        min_shape: Mapping[str, int] | None = None,
-        labels: Mapping[str, str | Collection[str]] | None = None,
-        where: Callable[[dict[str, str]], bool] | None = None,
-        rescale: bool = False,
-        missing_rescale: str = "error",
-        window: bool | tuple[float, float] = False,
-        invert: bool = False,
-        rgb: bool = False,
-        channel: bool = False,
-        dtype: Any = None,
-        transform: Callable[[Sample], Any] | None = None,
-    ) -> None:
-        if sample not in ("volume", "slice", "patch") or (sample == "patch") != bool(patch):
+    kind: str = "volume"
+    patch: Mapping[str, int] | None = None
+    patches_per_volume: int = 1
+    seed: int = 0
+    masks: str | Sequence[str] = ()
+    missing_masks: str = "skip"
+    foreground: float = 0.0
+    rescale: bool = False
+    missing_rescale: str = "error"
+    window: bool | tuple[float, float] = False
+    invert: bool = False
+    rgb: bool = False
+    channel: bool = False
+    dtype: Any = None
+    transform: Callable[[dict[str, Any]], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("volume", "slice", "patch") or (self.kind == "patch") != bool(self.patch):
             raise ValueError(
                 "sample is volume, slice or patch; patch=… gives the size of a patch, and is needed for patches only"
             )
-        if missing_rescale not in ("error", "nan", "stored"):
+        if self.missing_rescale not in ("error", "nan", "stored"):
             raise ValueError("missing_rescale is error, nan or stored")
-        if isinstance(with_flags, str) or isinstance(without_flags, str):
-            raise ValueError("with_flags and without_flags are collections of flags, not a text")
-        self.folder = _dataset_folder(Path(dataset))
-        self.sample, self.patch, self.seed, self.epoch = sample, dict(patch or {}), seed, 0
-        self.rescale, self.window, self.invert, self.rgb = rescale, window, invert, rgb
-        self.channel, self.dtype, self.transform, self.missing_rescale = channel, dtype, transform, missing_rescale
-        exact = {"split": split, "modality": modality, "axes": axes, **(labels or {})}
-        self.rows = [
-            row
-            for row in read_rows(self.folder)
-            if all(_has_value(row, column, values) for column, values in exact.items())
-            and set(with_flags) <= set(row["flags"].split())
-            and not set(without_flags) & set(row["flags"].split())
-            and all(_sizes(row).get(axis, 1) == n for axis, n in (shape or {}).items())
-            and all(_sizes(row).get(axis, 1) >= n for axis, n in (min_shape or {}).items())
-            and (where is None or where(row))
-        ]
-        if not set(self.patch) <= set("tzyx"):
-            raise ValueError("a patch has sizes along t, z, y and x")
-        small = sum(any(_sizes(row).get(axis, 1) < n for axis, n in self.patch.items()) for row in self.rows)
+        if self.missing_masks not in ("skip", "zeros", "error"):
+            raise ValueError("missing_masks is skip, zeros or error")
+        if isinstance(self.masks, Set):
+            raise TypeError("masks is a list, not a set: its order is that of the channels")
+        masks = _texts("masks", self.masks)
+        if len(set(masks)) < len(masks):
+            raise ValueError("masks names a mask twice: each is one channel")
+        if not 0 <= self.foreground <= 1:
+            raise ValueError("foreground is a share of the patches, from 0 to 1")
+        if self.foreground and not (masks and self.patch):
+            raise ValueError("foreground needs patches (sample='patch') and the masks to draw them from (masks=…)")
+        object.__setattr__(self, "masks", masks)
+        object.__setattr__(self, "patch", _sizes_along("patch", self.patch, "tzyx"))
+
+
+def _texts(name: str, value: str | Collection[str]) -> tuple[str, ...]:
+    """Return one text or several as a tuple."""
+    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{name} is a text or a collection of texts, as in the tables: '1', not 1")
+    return texts
+
+
+def _sizes_along(name: str, sizes: Mapping[str, int] | None, axes: str) -> dict[str, int]:
+    """Return sizes along axes as a dict of int."""
+    sizes = dict(sizes or {})
+    if not set(sizes) <= set(axes):
+        raise ValueError(f"{name} has sizes along {', '.join(axes[:-1])} and {axes[-1]}")
+    return {axis: operator.index(size) for axis, size in sizes.items()}
+
+
+# ---- The dataset
+
+
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """One mask of an image, as `masks.csv` describes it."""
+
+    folder: str
+    name: str
+    axes: str
+    voxels: int
+    maximum: int  # 1, or Maximum Fractional Value (0062,000E)
+    box: tuple[tuple[int, int], ...] | None  # where its voxels are, along its axes; None if the table does not say
+    flags: frozenset[str]
+
+
+class DicomZarrDataset:
+    """A map-style dataset over `volumes.csv`: `len(dataset)`, `dataset[i]`.
+
+    A sample is a dict. `image` is an ndarray with the axes of the volume in the order ``t c z y x``, without those of
+    which the sample has a single index. `array`, `series_id`, `study_id`, `subject_id`, `split`, `modality`, `flags`
+    and every `label_…` are texts from `volumes.csv`; `group` is the id that the volumes of one set share, or empty.
+    `axes` names the axes of `image`; `start` is the index of its first voxel along all axes of the array. `affine_lps`
+    and `affine_ras` (float64, shape (4, 4)) map the index (x, y, z, 1) **of the sample** to millimetres; they are NaN
+    where the dataset states no affine.
+
+    With `masks`, a sample has `mask`: uint8, the same region as `image`, one channel for each wanted name in that
+    order. Its axes, `mask_axes`, are ``c`` and those of ``z y x`` that `image` has, such as ``czyx``; ``t`` follows
+    ``c`` if `image` has it and a wanted mask of this image differs along it. 0 is background. `mask_maximum` (uint8,
+    one value a channel) is 1, or the Maximum Fractional Value (0062,000E) of fractional masks, whose values are stored
+    as they are: divide by it. Of a patch, `around` is the name of the mask on which it is centred, or empty.
+
+    Parameters
+    ----------
+    dataset : path
+        The folder with `volumes.csv` and `images.zarr`, or a results folder that holds it as `dataset`.
+    select : Select, optional
+        Which images to read; all by default.
+    sample : Sample or str, optional
+        What to make of them; a text is its `kind`.
+    **options
+        Attributes of `Select` and `Sample` in short: ``DicomZarrDataset("results", split="train", masks=["liver"])``.
+        They change those of `select` and `sample` where both are given.
+
+    Attributes
+    ----------
+    folder : Path
+        The dataset folder.
+    select : Select
+    sample : Sample
+    rows : list of dict of str to str
+        The selected rows of `volumes.csv`.
+    left_out : list of dict of str to str
+        Rows that were not selected because they lack a wanted mask (`missing_masks`), in spite of the other filters by
+        tables.
+    epoch : int
+
+    Raises
+    ------
+    ValueError
+        If the options contradict each other or the tables.
+    TypeError
+        If there is no such option.
+    """
+
+    def __init__(
+        self,
+        dataset: str | os.PathLike[str],
+        select: Select | None = None,
+        sample: Sample | str | None = None,
+        **options: Any,
+    ) -> None:
+        self.select, self.sample = _options(select, sample, options)
+        self.folder, self.epoch = _dataset_folder(Path(dataset)), 0
+        rows = read_rows(self.folder)
+        self.rows = _selected(rows, self.select)
+        self.left_out: list[dict[str, str]] = []
+        self._masks: dict[str, tuple[tuple[_Mask, ...], ...]] = {}  # by array: the masks of each channel
+        if self.sample.masks or self.select.with_masks or self.select.without_mask_flags:
+            self._select_by_masks(rows)
+        if self.select.require_affine:
+            self.rows = [row for row in self.rows if "affine_lps" in self._attributes(row)]
+        if self.select.where is not None:
+            self.rows = [row for row in self.rows if self.select.where(row)]
+        patch = dict(self.sample.patch or {})
+        small = sum(any(_sizes(row).get(axis, 1) < n for axis, n in patch.items()) for row in self.rows)
         if small:
             raise ValueError(f"{small} volumes are smaller than the patch: exclude them with min_shape")
-        samples_per_volume = patches_per_volume if sample == "patch" else 1
-        counts = [_frames(row) if sample == "slice" else samples_per_volume for row in self.rows]
+        self._check_masks()
+        samples_per_volume = self.sample.patches_per_volume if patch else 1
+        counts = [_frames(row) if self.sample.kind == "slice" else samples_per_volume for row in self.rows]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._process = -1
         self._volume: Callable[[Path], Volume] = Volume
@@ -379,10 +535,20 @@ class DicomZarrDataset:
         -------
         Volume
         """
+        return self._opened(self.folder / "images.zarr" / self.rows[number]["array"])
+
+    def _opened(self, folder: Path) -> Volume:
+        """Return an image or a mask, opened by this process."""
         if self._process != os.getpid():  # after a fork: close the files that the parent opened, do not read them
-            self._volume = functools.lru_cache(OPEN_VOLUMES)(Volume)
+            self._volume = functools.lru_cache(min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES))(Volume)
             self._process = os.getpid()
-        return self._volume(self.folder / "images.zarr" / self.rows[number]["array"])
+        return self._volume(folder)
+
+    def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
+        """Return the attribute `dicomzarr` of an image, without opening its array."""
+        metadata = json.loads((self.folder / "images.zarr" / row["array"] / "zarr.json").read_bytes())
+        facts: dict[str, Any] = metadata["attributes"]["dicomzarr"]
+        return facts
 
     def groups(self) -> dict[str, list[int]]:
         """Return the volumes that belong together as one set, such as the b-values of a series that was split.
@@ -395,12 +561,76 @@ class DicomZarrDataset:
         found: dict[str, list[int]] = {}
         for number, row in enumerate(self.rows):
             group = row.get("group")
-            if group is None:
-                metadata = json.loads((self.folder / "images.zarr" / row["array"] / "zarr.json").read_bytes())
-                group = metadata["attributes"]["dicomzarr"].get("group", "")
+            group = self._attributes(row).get("group", "") if group is None else group
             if group:
                 found.setdefault(group, []).append(number)
         return found
+
+    def _select_by_masks(self, every: Sequence[Mapping[str, str]]) -> None:
+        """Keep the rows that the masks allow, and find the masks of each channel."""
+        if not (self.folder / "masks.csv").is_file():
+            raise ValueError(
+                "this dataset has no masks.csv, so no masks: a version before masks made it. Run ./run on its source "
+                "again to add them"
+            )
+        select, wanted, images = self.select, self.sample.masks, {row["array"]: row for row in every}
+        masks: dict[str, list[_Mask]] = {}
+        for row in read_masks(self.folder):
+            if row["array"] in images:
+                masks.setdefault(row["array"], []).append(_mask_of(row, images[row["array"]]["axes"]))
+        known = [mask for of_image in masks.values() for mask in of_image]
+        names = {mask.name for mask in known} | {name for row in every for name in row.get("masks_absent", "").split()}
+        words = names | {mask.folder for mask in known}
+        _check_known("mask", [*wanted, *select.with_masks], words)
+
+        def of_word(row: Mapping[str, str], word: str) -> tuple[_Mask, ...]:
+            found = masks.get(row["array"], [])
+            return tuple(mask for mask in found if word == (mask.name if word in names else mask.folder))
+
+        def allowed(row: Mapping[str, str]) -> bool:
+            counted = [m for word in wanted for m in of_word(row, word)] if wanted else masks.get(row["array"], [])
+            return not any(mask.flags & set(select.without_mask_flags) for mask in counted) and all(
+                any(mask.voxels for mask in of_word(row, word)) for word in select.with_masks
+            )
+
+        self.rows, missing = [row for row in self.rows if allowed(row)], []
+        for row in self.rows:
+            found = tuple(of_word(row, word) for word in wanted)
+            absent = row.get("masks_absent", "").split()
+            if all(of_image or word in absent for word, of_image in zip(wanted, found, strict=True)):
+                self._masks[row["array"]] = found
+            else:
+                missing.append(row)
+                if self.sample.missing_masks == "zeros":
+                    self._masks[row["array"]] = found
+        if wanted and self.sample.missing_masks == "skip":
+            self.rows, self.left_out = [row for row in self.rows if row["array"] in self._masks], missing
+
+    def _check_masks(self) -> None:
+        """Refuse images that lack wanted masks, where they are an error, and wanted masks on grids of their own."""
+        if not self.sample.masks:
+            return
+        lacking = [row["array"] for row in self.rows if row["array"] not in self._masks]
+        if lacking:
+            raise ValueError(
+                f"{len(lacking)} images lack a wanted mask ({', '.join(self.sample.masks)}) and do not state that it "
+                f"is absent, such as {lacking[0]}: leave them out with missing_masks='skip', or take zeros for them "
+                "with missing_masks='zeros'"
+            )
+        own = [
+            (row["array"], mask.folder)
+            for row in self.rows
+            for of_channel in self._masks[row["array"]]
+            for mask in of_channel
+            if "own_grid" in mask.flags
+        ]
+        if own:
+            raise ValueError(
+                f"{len({array for array, _ in own})} images have a wanted mask on a grid of its own (flag own_grid), "
+                f"such as {own[0][1]} of {own[0][0]}; a sample needs masks on the grid of their image, and nothing is "
+                "resampled here: leave these images out with without_mask_flags=['own_grid'], or read such a mask by "
+                "itself with volume(…).mask(…)"
+            )
 
     def __getitem__(self, index: Any) -> Any:
         """Return a sample, or the result of the transform."""
@@ -410,46 +640,113 @@ class DicomZarrDataset:
             raise IndexError("no such sample")
         number = int(np.searchsorted(self._ends, index, side="right"))
         within = index - (int(self._ends[number - 1]) if number else 0)
-        volume = self.volume(number)
-        region, single = self._region(volume, index, within)
-        sample = self._sample(volume, region, single)
-        row = self.rows[number]
+        volume, row = self.volume(number), self.rows[number]
+        region, single, around = self._region(volume, row, index, within)
+        sample = self._image(volume, region, single)
+        if self.sample.masks:
+            sample |= self._mask(volume, row, region, single)
+            if self.sample.kind == "patch":
+                sample["around"] = around
         sample["group"] = volume.group
         columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
         sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
-        return sample if self.transform is None else self.transform(sample)
+        return sample if self.sample.transform is None else self.sample.transform(sample)
 
-    def _region(self, volume: Volume, index: int, within: int) -> tuple[Region, str]:
-        """Return the region of a sample, and the axes of which it has a single index."""
+    def _region(self, volume: Volume, row: Mapping[str, str], index: int, within: int) -> tuple[Region, str, str]:
+        """Return the region of a sample, the axes of which it has a single index, and the mask it is centred on."""
         size = dict(zip(volume.axes, volume.shape, strict=True))
-        start, length, single = dict.fromkeys(size, 0), dict(size), ""
-        if self.sample == "slice":
+        start, length, single, around = dict.fromkeys(size, 0), dict(size), "", ""
+        if self.sample.kind == "slice":
             start |= dict(zip("tz", divmod(within, size.get("z", 1)), strict=True))
             single = "tz"
-        elif self.sample == "patch":
-            random = np.random.default_rng([self.seed, self.epoch, index])
-            single = "".join(axis for axis in "tz" if axis not in self.patch)
+        elif self.sample.kind == "patch":
+            patch = self.sample.patch or {}
+            random = np.random.default_rng([self.sample.seed, self.epoch, index])
+            single = "".join(axis for axis in "tz" if axis not in patch)
             for axis in "tzyx":  # always in this order, so that equal seeds draw equal patches
-                length[axis] = self.patch.get(axis, 1 if axis in "tz" else size.get(axis, 1))
+                length[axis] = patch.get(axis, 1 if axis in "tz" else size.get(axis, 1))
                 start[axis] = int(random.integers(size.get(axis, 1) - length[axis] + 1))
+            if self._is_at_foreground(index):
+                around, centre = self._foreground_voxel(row, random)
+                for axis, at in centre.items():
+                    start[axis] = min(max(at - length[axis] // 2, 0), size[axis] - length[axis])
         length |= dict.fromkeys(single, 1)
-        return tuple(slice(start[axis], start[axis] + length[axis]) for axis in volume.axes), single
+        return tuple(slice(start[axis], start[axis] + length[axis]) for axis in volume.axes), single, around
 
-    def _sample(self, volume: Volume, region: Region, single: str) -> Sample:
+    def _is_at_foreground(self, index: int) -> bool:
+        """Return whether a patch is one of the share at foreground.
+
+        Such patches are evenly spread over the indices, from a beginning that depends on seed and epoch, so that any n
+        patches in a row have n times that share of them, rounded up or down.
+        """
+        share = self.sample.foreground
+        if not 0 < share < 1:
+            return share == 1
+        beginning = np.random.default_rng([self.sample.seed, self.epoch]).random()
+        return math.floor(share * (index + 1) + beginning) > math.floor(share * index + beginning)
+
+    def _foreground_voxel(self, row: Mapping[str, str], random: np.random.Generator) -> tuple[str, dict[str, int]]:
+        """Return a random name of those with voxels on an image, and a random voxel of it; nothing if there is none."""
+        with_voxels = [
+            (word, found)
+            for word, masks in zip(self.sample.masks, self._masks[row["array"]], strict=True)
+            if (found := [mask for mask in masks if mask.voxels])
+        ]
+        if not with_voxels:
+            return "", {}
+        word, masks = with_voxels[int(random.integers(len(with_voxels)))]
+        ends = list(itertools.accumulate(mask.voxels for mask in masks))
+        chosen = masks[int(np.searchsorted(ends, int(random.integers(ends[-1])), side="right"))]
+        mask = self._opened(self.folder / "images.zarr" / row["array"] / "labels" / chosen.folder)
+        flat = mask.foreground[int(random.integers(len(mask.foreground)))]
+        return word, dict(zip(mask.axes, map(int, np.unravel_index(flat, mask.shape)), strict=True))
+
+    def _mask(self, volume: Volume, row: Mapping[str, str], region: Region, single: str) -> dict[str, Any]:
+        """Return the masks of a region, one channel for each wanted name, without the axes in `single`."""
+        channels = self._masks[row["array"]]
+        has_t = any("t" in mask.axes for masks in channels for mask in masks)
+        within = {
+            axis: part for axis, part in zip(volume.axes, region, strict=True) if axis in ("tzyx" if has_t else "zyx")
+        }
+        out = np.zeros([len(channels), *(part.stop - part.start for part in within.values())], np.uint8)
+        maxima = np.ones(len(channels), np.uint8)
+        for number, masks in enumerate(channels):
+            maxima[number] = largest = max((mask.maximum for mask in masks), default=1)
+            if any(mask.maximum not in (1, largest) for mask in masks):
+                raise ValueError(
+                    f"the masks {self.sample.masks[number]!r} of {row['array']} have different maximum fractions, so "
+                    "that they have no union: ask for each by its folder (column mask of masks.csv)"
+                )
+            for mask in masks:
+                parts = [within[axis] for axis in mask.axes]
+                box = mask.box or [(part.start, part.stop) for part in parts]
+                common = [(max(p.start, lo), min(p.stop, hi)) for p, (lo, hi) in zip(parts, box, strict=True)]
+                if not mask.voxels or any(lo >= hi for lo, hi in common):
+                    continue  # none of its voxels is in this region
+                opened = self._opened(self.folder / "images.zarr" / row["array"] / "labels" / mask.folder)
+                values = opened.read(tuple(slice(lo, hi) for lo, hi in common))
+                target = [slice(lo - p.start, hi - p.start) for p, (lo, hi) in zip(parts, common, strict=True)]
+                view = out[number][(..., *target)]
+                np.maximum(view, values * np.uint8(largest // mask.maximum), out=view)
+        out = out.squeeze(tuple(i for i, axis in enumerate(within, 1) if axis in single))
+        axes = "c" + "".join(axis for axis in within if axis not in single)
+        return {"mask": out, "mask_axes": axes, "mask_maximum": maxima}
+
+    def _image(self, volume: Volume, region: Region, single: str) -> dict[str, Any]:
         """Return image, axes, start and affines of a sample, without the axes in `single`."""
         image, axes = self._converted(volume, region)
         affine = np.full((4, 4), np.nan)
         start = {axis: part.start for axis, part in zip(volume.axes, region, strict=True)}
         if "affine_lps" in volume.facts:
             affine = np.array(volume.facts["affine_lps"], float)
-            affine[:, 3] = affine @ [start["x"], start["y"], start["z"], 1]
+            affine[:, 3] = affine @ [start["x"], start["y"], start.get("z", 0), 1]
         image = image.squeeze(tuple(i for i, axis in enumerate(axes) if axis in single))
         axes = "".join(axis for axis in axes if axis not in single)
-        if self.channel and "c" not in axes:
+        if self.sample.channel and "c" not in axes:
             position = axes.find("t") + 1
             image, axes = np.expand_dims(image, position), axes[:position] + "c" + axes[position:]
-        if self.dtype is not None:
-            image = image.astype(self.dtype, copy=False)
+        if self.sample.dtype is not None:
+            image = image.astype(self.sample.dtype, copy=False)
         image = np.ascontiguousarray(image.astype(image.dtype.newbyteorder("="), copy=False))
         return {
             "image": image, "axes": axes, "start": np.array(list(start.values())),
@@ -458,16 +755,16 @@ class DicomZarrDataset:
 
     def _converted(self, volume: Volume, region: Region) -> tuple[NDArray[Any], str]:
         """Return the converted values of a region and their axes: those of the array, with `c` added by palettes."""
-        stored, facts, axes = volume.read(region), volume.facts, volume.axes
-        if facts["photometric"] == "PALETTE COLOR" and self.rgb:
+        stored, facts, axes, wanted = volume.read(region), volume.facts, volume.axes, self.sample
+        if facts["photometric"] == "PALETTE COLOR" and wanted.rgb:
             return _palette_colours(stored, facts, axes)
-        invert = self.invert and facts["photometric"] == "MONOCHROME1"
-        if invert and not self.window:
+        invert = wanted.invert and facts["photometric"] == "MONOCHROME1"
+        if invert and not wanted.window:
             stored = mirrored(stored, facts["bits_stored"])
-        if not (self.rescale or self.window):
+        if not (wanted.rescale or wanted.window):
             return stored, axes
-        values = _rescaled(stored, facts, _frame_numbers(volume, region), self.missing_rescale)
-        if self.window:
+        values = _rescaled(stored, facts, _frame_numbers(volume, region), wanted.missing_rescale)
+        if wanted.window:
             if not facts["photometric"].startswith("MONOCHROME"):
                 raise ValueError("a window is for grey values: exclude colour and palettes with where=…")
             values = self._windowed(values, facts, _frame_numbers(volume, region))
@@ -476,9 +773,10 @@ class DicomZarrDataset:
 
     def _windowed(self, values: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np.intp]) -> NDArray[Any]:
         """Return values through the linear window of their frames, from 0 to 1 (PS3.3 C.11.2.1.2.1)."""
-        if isinstance(self.window, bool) and "window" not in facts:
+        window = self.sample.window
+        if isinstance(window, bool) and "window" not in facts:
             raise ValueError("the header states no window: give one as (center, width)")
-        pairs = facts["window"] if isinstance(self.window, bool) else self.window
+        pairs = facts["window"] if isinstance(window, bool) else window
         center, width = _of_frames(pairs, frames, values.dtype)
         if np.isnan(center).any():
             raise ValueError("the header of some frames states no window: give one as (center, width)")
@@ -503,7 +801,30 @@ def read_rows(dataset: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def read_masks(dataset: Path) -> list[dict[str, str]]:
+    """Return the rows of `masks.csv` as text.
+
+    Parameters
+    ----------
+    dataset : Path
+        The dataset folder itself.
+
+    Returns
+    -------
+    list of dict of str to str
+        Empty if the dataset has no such file.
+    """
+    path = dataset / "masks.csv"
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
 _INTEGER_COLUMNS = ("bits_stored", "frames", "source_bytes", "stored_bytes")
+_MASK_NUMBERS = {
+    "voxels": "Int64", "slices": "Int64", "maximum_fraction": "Int64", "volume_ml": "Float64", "outside": "Float64",
+}  # fmt: skip
 
 
 def volumes(dataset: str | os.PathLike[str]) -> Any:
@@ -537,10 +858,56 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
     spacings = table["spacing_mm"].fillna("")
     table["spacing_mm"] = [tuple(float(part) for part in text.split("x") if part) for text in spacings]
+    _flags_as_columns(table)
+    return table.set_index("array")
+
+
+def masks(dataset: str | os.PathLike[str]) -> Any:
+    """Return `masks.csv` as a `pandas.DataFrame`, one row per mask.
+
+    Parameters
+    ----------
+    dataset : path
+        The folder with `masks.csv`, or a results folder that holds it as `dataset`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its index is `array` (that of the image) and `mask`. `voxels`, `slices` and `maximum_fraction` are integers
+        (``Int64``), `volume_ml` and `outside` numbers (``Float64``). `shape` holds a tuple of int, `bounding_box` a
+        tuple of (first, end) in the order of the axes, empty for an empty mask. `flags` becomes a column ``flag_…``
+        (bool) for each flag that occurs. All other columns are text (``string``).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder has no `masks.csv`.
+    """
+    import pandas
+
+    path = _dataset_folder(Path(dataset)) / "masks.csv"
+    table = pandas.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], encoding="utf-8")
+    for column, kind in _MASK_NUMBERS.items():
+        if column in table:
+            table[column] = table[column].astype(kind)
+    if "shape" in table:
+        table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
+    table["bounding_box"] = [_ranges(text) for text in table["bounding_box"].fillna("")]
+    _flags_as_columns(table)
+    return table.set_index(["array", "mask"])
+
+
+def _flags_as_columns(table: Any) -> None:
+    """Replace the column `flags` of a pandas table by a column of bool for each flag that occurs."""
     flags = [frozenset(text.split()) for text in table.pop("flags").fillna("")]
     for flag in sorted(frozenset().union(*flags)):
-        table[f"flag_{flag}"] = [flag in volume_flags for volume_flags in flags]
-    return table.set_index("array")
+        table[f"flag_{flag}"] = [flag in row_flags for row_flags in flags]
+
+
+def _ranges(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of a bounding box, such as ``3:9 10:20 0:5``."""
+    pairs = (part.split(":") for part in text.split())
+    return tuple((int(first), int(end)) for first, end in pairs)
 
 
 def _dataset_folder(folder: Path) -> Path:
@@ -549,13 +916,88 @@ def _dataset_folder(folder: Path) -> Path:
     return inner if (inner / "volumes.csv").is_file() else folder
 
 
-def _has_value(row: Mapping[str, str], column: str, values: str | Collection[str] | None) -> bool:
-    """Return whether a cell has this value, or one of these; any value will do for None."""
-    if values is None:
-        return True
-    if column not in row:
-        raise ValueError(f"volumes.csv has no column {column}")
-    return row[column] in ({values} if isinstance(values, str) else values)
+def _options(select: Select | None, sample: Sample | str | None, options: Mapping[str, Any]) -> tuple[Select, Sample]:
+    """Return what to select and what to make of it, from objects, keywords, or both."""
+    of_select, of_sample = ({field.name for field in fields(each)} for each in (Select, Sample))
+    names = {*of_select, *of_sample, "select", "sample"} - {"kind"}  # `sample` is its short form
+    for name in options:
+        if name not in names:
+            hint = _nearest(name, names).strip() or f"it has {', '.join(sorted(names))}"
+            raise TypeError(f"DicomZarrDataset has no option {name!r}: {hint}")
+    if not isinstance(select, Select | None):
+        raise TypeError(f"select is a Select(…), not {type(select).__name__}")
+    if not isinstance(sample, Sample | str | None):
+        raise TypeError(f"sample is a Sample(…) or volume, slice or patch, not {type(sample).__name__}")
+    if isinstance(sample, str):
+        options, sample = {"kind": sample, **options}, None
+    return (
+        replace(select or Select(), **{name: value for name, value in options.items() if name in of_select}),
+        replace(sample or Sample(), **{name: value for name, value in options.items() if name in of_sample}),
+    )
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    """Return a question for the nearest of the known words, with a blank after it; empty if none is near."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def _listed(known: Collection[str]) -> str:
+    """Return the known words, or the first of many, as a text."""
+    shown = ", ".join(repr(each) for each in sorted(known)[:VALUES_SHOWN]) or "none"
+    return shown + (f" and {len(known) - VALUES_SHOWN} more" if len(known) > VALUES_SHOWN else "")
+
+
+def _check_known(what: str, values: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a value that no image has."""
+    for value in values:
+        if value not in known:
+            raise ValueError(f"no image has {what} {value!r}: {_nearest(value, known)}there are {_listed(known)}")
+
+
+def _selected(rows: list[dict[str, str]], select: Select) -> list[dict[str, str]]:
+    """Return the rows of `volumes.csv` that the filters by its columns select."""
+    single = {"split": select.split, "modality": select.modality, "axes": select.axes, **(select.labels or {})}
+    exact: dict[str, Collection[str]] = {column: values for column, values in single.items() if values is not None}
+    columns = set(rows[0]) if rows else set(exact)
+    for column, values in exact.items():
+        if column not in columns:
+            raise ValueError(
+                f"volumes.csv has no column {column}: {_nearest(column, columns)}it has {_listed(columns)}"
+            )
+        _check_known(column, values, {row[column] for row in rows})
+    _check_known("flag", select.with_flags, {flag for row in rows for flag in row["flags"].split()})
+    sizes = {row["array"]: _sizes(row) for row in rows} if select.shape or select.min_shape else {}
+    for axis, n in (select.shape or {}).items():
+        known = {size.get(axis, 1) for size in sizes.values()}
+        _check_known(f"size along {axis}", [str(n)], {str(size) for size in known})
+    with_flags, without_flags = set(select.with_flags), set(select.without_flags)
+    return [
+        row
+        for row in rows
+        if all(row[column] in values for column, values in exact.items())
+        and with_flags <= set(row["flags"].split())
+        and not without_flags & set(row["flags"].split())
+        and all(sizes[row["array"]].get(axis, 1) == n for axis, n in (select.shape or {}).items())
+        and all(sizes[row["array"]].get(axis, 1) >= n for axis, n in (select.min_shape or {}).items())
+    ]
+
+
+def _mask_of(row: Mapping[str, str], image_axes: str) -> _Mask:
+    """Return a mask from its row of `masks.csv` and the axes of its image."""
+    spatial = "".join(axis for axis in image_axes if axis in "zyx")
+    box = _ranges(row.get("bounding_box", ""))
+    dimensions = row["shape"].count("x") + 1 if row.get("shape") else len(box)
+    axes = "t" + spatial if dimensions > len(spatial) else spatial
+    return _Mask(
+        folder=row["mask"],
+        name=row.get("name") or row["mask"],
+        axes=axes,
+        voxels=int(row["voxels"]),
+        maximum=int(row.get("maximum_fraction") or 1),
+        box=box if len(box) == len(axes) else None,
+        flags=frozenset(row["flags"].split()),
+    )
 
 
 def _sizes(row: Mapping[str, str]) -> dict[str, int]:
@@ -675,34 +1117,41 @@ def ras_from_lps(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
-def channel_xyz(sample: Mapping[str, Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the image of a sample as (channel, x, y, z) with its RAS affine, as MONAI and TorchIO expect it.
+def channel_xyz(sample: Mapping[str, Any], key: str = "image") -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the image or the mask of a sample as (channel, x, y, z) with its RAS affine, for MONAI and TorchIO.
 
     Parameters
     ----------
     sample : mapping
         A sample of `DicomZarrDataset`.
+    key : str
+        ``image`` or ``mask``.
 
     Returns
     -------
-    image : ndarray, shape (channels, x, y, z)
-        Channels are the colours or the times; a missing axis has length 1.
+    values : ndarray, shape (channels, x, y, z)
+        Channels are the colours, the times or the masks; a missing axis has length 1.
     affine : ndarray of float64, shape (4, 4)
         From index (x, y, z, 1) to RAS millimetres.
 
     Raises
     ------
     ValueError
-        If the sample has both several times and several colours.
+        If the sample has no affine, or both several times and several colours or masks.
     """
-    axes = sample["axes"]
-    if "t" in axes and "c" in axes and sample["image"].shape[axes.index("c")] > 1:
-        raise ValueError("the sample has both times and colours: read slices or patches, which have one time")
-    image, order = sample["image"], [axes.index(axis) for axis in "tcxyz" if axis in axes]
-    image = image.transpose(order)
+    affine = sample["affine_ras"]
+    if not np.isfinite(affine).all():
+        raise ValueError(
+            "the sample has no affine, and resampling with one of NaN gives a constant image: select images that have "
+            "one with require_affine=True, or use the arrays of the sample, which need no affine"
+        )
+    axes, values = sample["axes" if key == "image" else f"{key}_axes"], sample[key]
+    if "t" in axes and "c" in axes and values.shape[axes.index("c")] > 1:
+        raise ValueError("the sample has both times and channels: read slices or patches, which have one time")
+    values = values.transpose([axes.index(axis) for axis in "tcxyz" if axis in axes])
     for position, axis in enumerate("tcxyz"):
-        image = image if axis in axes else np.expand_dims(image, position)
-    return np.ascontiguousarray(image.reshape(-1, *image.shape[2:])), sample["affine_ras"]
+        values = values if axis in axes else np.expand_dims(values, position)
+    return np.ascontiguousarray(values.reshape(-1, *values.shape[2:])), affine
 
 
 # ---- The list of images

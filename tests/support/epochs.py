@@ -6,6 +6,8 @@ import hashlib
 import multiprocessing
 from typing import Any
 
+import numpy as np
+
 from dicomzarr.dataset import DicomZarrDataset
 
 _datasets: list[DicomZarrDataset] = []  # the dataset of a worker
@@ -21,11 +23,12 @@ def _read(index: int) -> str:
 
 def digest(sample: dict[str, Any]) -> str:
     """Return a digest of the pixels and all other values of a sample."""
-    image = sample["image"]
-    others = {key: str(value) for key, value in sample.items() if key != "image"}
-    return hashlib.sha256(
-        f"{sorted(others.items())} {image.shape} {image.dtype}".encode() + image.tobytes()
-    ).hexdigest()
+    whole = hashlib.sha256()
+    for key, value in sorted(sample.items()):
+        is_array = isinstance(value, np.ndarray)
+        whole.update(f"{key} {(value.shape, value.dtype) if is_array else value}\n".encode())
+        whole.update(value.tobytes() if is_array else b"")
+    return whole.hexdigest()
 
 
 def epoch(dataset: DicomZarrDataset, workers: int, method: str) -> list[str]:

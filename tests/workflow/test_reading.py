@@ -1,15 +1,19 @@
-"""Reading the demo for training: epochs with any number of workers, and the example."""
+"""Reading for training: epochs over the demo with any number of workers, the example, and masks of a run."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, Workflow
 from epochs import epoch
+from forks import Forks
+from scans_with_masks import ScanWithMasks
 
 from dicomzarr.commands import demo_files as demo
 from dicomzarr.dataset import DicomZarrDataset
@@ -37,3 +41,27 @@ def test_epochs_over_the_demo_and_the_example(workflow: Workflow) -> None:
     assert losses[-1] < 0.1 * losses[0], trained.stdout + trained.stderr
     accuracy = re.search(r"correct on (\d+)%", trained.stdout)
     assert accuracy and int(accuracy[1]) > 65, trained.stdout
+
+
+def test_masks_of_a_run_are_on_the_region_of_their_image(tmp_path: Path, warm: Forks | None) -> None:
+    config = {"masks": {"names": {"kidney_left": ["(?i)^kidney l"], "tumour": ["(?i)gtv"]}, "expected": ["spleen"]}}
+    workflow = Workflow(tmp_path, config, {"DICOMZARR_KEY": "k" * 32}, forks=warm)
+    made = ScanWithMasks("one")
+    made.save(workflow.source)
+    results = workflow.run().results
+    names = {"liver": made.liver, "tumour": made.tumour, "kidney_left": made.kidney}
+    whole = DicomZarrDataset(results, masks=[*names, "spleen"])
+    assert len(whole) == 1 and np.array_equal(whole[0]["mask"], [*names.values(), np.zeros_like(made.liver)])
+    assert set(whole.volume(0).masks) == set(names)
+    size = {"z": 2, "y": 5, "x": 4}
+    patches = DicomZarrDataset(
+        results, sample="patch", patch=size, patches_per_volume=60, masks=list(names), foreground=0.5
+    )
+    around = Counter(sample["around"] for sample in patches)
+    assert around[""] == 30 and set(around) == {"", *names}
+    for sample in patches:
+        z, y, x = map(int, sample["start"])
+        region = slice(z, z + 2), slice(y, y + 5), slice(x, x + 4)
+        assert np.array_equal(sample["image"], whole[0]["image"][region])
+        assert np.array_equal(sample["mask"], [truth[region] for truth in names.values()])
+        assert not sample["around"] or names[sample["around"]][region].any()

@@ -1,0 +1,439 @@
+"""Masks in samples: the region of the image, unions, missing ones, and patches at foreground. Voxels are planted."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from epochs import digest, epoch
+from made_up_masks import MadeUpMask, add_masks
+from made_up_volumes import MadeUp, write
+from numpy.typing import NDArray
+
+from dicomzarr import dataset as reading
+from dicomzarr.dataset import DicomZarrDataset, Sample, Select, Volume, channel_xyz
+
+RANDOM = np.random.default_rng(11)
+AFFINE = [[0.0, 0.5, 0.0, -10.0], [2.0, 0.0, 0.0, 20.0], [0.0, 0.0, 3.0, 30.0], [0.0, 0.0, 0.0, 1.0]]  # x and y swapped
+SHAPE = (18, 40, 30)
+PATCH = {"z": 6, "y": 9, "x": 8}
+
+
+def image(axes: str = "zyx", shape: tuple[int, ...] = SHAPE, **facts: Any) -> MadeUp:
+    cells = facts.pop("cells", {})
+    return MadeUp(axes, RANDOM.integers(-1000, 3000, shape).astype("<i2"), facts, cells, facts.pop("layout", "slice"))
+
+
+def boxed(box: tuple[tuple[int, int], ...], shape: tuple[int, ...] = SHAPE, value: int = 1) -> NDArray[np.uint8]:
+    values = np.zeros(shape, np.uint8)
+    values[tuple(slice(*ends) for ends in box)] = value
+    return values
+
+
+def speckled(shape: tuple[int, ...], share: float = 0.1) -> NDArray[np.uint8]:
+    return (RANDOM.random(shape) < share).astype(np.uint8)
+
+
+LIVER = boxed(((3, 9), (10, 20), (0, 5)))
+TUMOUR = boxed(((4, 6), (12, 15), (1, 3)))
+OTHER = boxed(((15, 17), (30, 38), (20, 29)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Image 0 has a liver and two tumours, 1 a liver and states that there is no tumour, 2 a liver alone, 3 nothing."""
+    dataset = write(tmp_path, [image(affine_lps=AFFINE), image(), image(affine_lps=AFFINE), image()])
+    masks = [
+        MadeUpMask(0, "liver", LIVER),
+        MadeUpMask(0, "tumour", TUMOUR),
+        MadeUpMask(0, "tumour_2", OTHER, name="tumour"),
+        MadeUpMask(1, "liver", OTHER, algorithm="automatic"),
+        MadeUpMask(2, "liver", LIVER, flags="outside_image"),
+    ]
+    return add_masks(dataset, masks, {0: "spleen", 1: "spleen tumour"})
+
+
+def numbers(dataset: DicomZarrDataset) -> list[int]:
+    return [int(row["array"][:16], 16) for row in dataset.rows]
+
+
+# ---- The region of the image
+
+
+@pytest.mark.parametrize("layout", ["slice", "brick"])
+@pytest.mark.parametrize(
+    ("axes", "shape", "mask_axes"),
+    [
+        ("zyx", (18, 130, 150), "zyx"),
+        ("tzyx", (3, 18, 20, 25), "zyx"),
+        ("tzyx", (3, 18, 20, 25), "tzyx"),
+        ("yx", (40, 30), "yx"),
+        ("tcyx", (4, 3, 40, 30), "yx"),
+    ],
+)
+def test_a_mask_is_the_region_of_its_image(
+    tmp_path: Path, axes: str, shape: tuple[int, ...], mask_axes: str, layout: str
+) -> None:
+    size = dict(zip(axes, shape, strict=True))
+    whole = speckled(tuple(size[axis] for axis in mask_axes))
+    whole[..., : size["y"] // 2, :] = 0  # so that its bounding box is a part
+    colour = {"photometric": "RGB"} if "c" in axes else {}
+    made = MadeUp(axes, RANDOM.integers(0, 200, shape).astype("u1"), colour, layout=layout)
+    add_masks(write(tmp_path, [made]), [MadeUpMask(0, "liver", whole, mask_axes, layout=layout)])
+    by_zarr = zarr.open_array(str(next(tmp_path.glob("images.zarr/*/*/labels/liver/0"))), mode="r")
+    assert np.array_equal(by_zarr[...], whole)
+
+    volume = DicomZarrDataset(tmp_path, masks="liver")[0]
+    assert volume["mask"].dtype == np.uint8 and volume["mask_axes"] == "c" + mask_axes
+    assert np.array_equal(volume["mask"][0], whole) and volume["mask_maximum"].tolist() == [1]
+
+    spatial = mask_axes.replace("t", "")
+    patch = {axis: min(n, size[axis]) for axis, n in {"z": 5, "y": 13, "x": 11}.items() if axis in size}
+    with_t = patch | {"t": 2} if "t" in size else patch
+    for options, expected_axes in (
+        ({"sample": "slice"}, "cyx"),
+        ({"sample": "patch", "patch": patch, "patches_per_volume": 30}, "c" + spatial),
+        ({"sample": "patch", "patch": {"y": 13, "x": 11}, "patches_per_volume": 30}, "cyx"),
+        ({"sample": "patch", "patch": with_t, "patches_per_volume": 30}, "c" + mask_axes),
+    ):
+        plain = DicomZarrDataset(tmp_path, **options)  # type: ignore[arg-type]
+        for sample, alone in zip(DicomZarrDataset(tmp_path, masks=["liver"], **options), plain, strict=True):  # type: ignore[arg-type]
+            assert np.array_equal(sample["image"], alone["image"])
+            start = dict(zip(axes, map(int, sample["start"]), strict=True))
+            length = dict(zip(sample["axes"], sample["image"].shape, strict=True))
+            at = tuple(slice(start[axis], start[axis] + length.get(axis, 1)) for axis in mask_axes)
+            expected = whole[at].reshape([length[axis] for axis in expected_axes[1:]])
+            assert sample["mask_axes"] == expected_axes
+            assert np.array_equal(sample["mask"][0], expected) and sample["mask"].flags.c_contiguous
+
+
+def test_a_mask_differs_along_t_beside_one_that_does_not(tmp_path: Path) -> None:
+    moving, still = speckled((3, 6, 20, 25)), speckled((6, 20, 25))
+    masks = [MadeUpMask(0, "heart", moving, "tzyx"), MadeUpMask(0, "spine", still)]
+    folder = add_masks(write(tmp_path, [image("tzyx", (3, 6, 20, 25))]), masks)
+    sample = DicomZarrDataset(folder, masks=["spine", "heart"])[0]
+    assert sample["mask_axes"] == "ctzyx" and sample["mask"].shape == (2, 3, 6, 20, 25)
+    assert np.array_equal(sample["mask"][1], moving) and all(np.array_equal(each, still) for each in sample["mask"][0])
+    slices = DicomZarrDataset(folder, masks=["spine", "heart"], sample="slice")
+    assert np.array_equal(slices[2 * 6 + 4]["mask"], [still[4], moving[2, 4]])
+
+
+def test_channels_are_in_the_order_of_the_names_and_a_name_is_all_masks_of_it(folder: Path) -> None:
+    both = TUMOUR | OTHER
+    for names, expected in (
+        (["liver", "tumour"], [LIVER, both]),
+        (["tumour", "liver"], [both, LIVER]),
+        (["tumour_2", "liver"], [OTHER, LIVER]),
+    ):
+        sample = DicomZarrDataset(folder, masks=names)[0]
+        assert np.array_equal(sample["mask"], expected) and sample["mask_axes"] == "czyx"
+
+
+def test_masks_of_one_name_that_overlap_are_united(tmp_path: Path) -> None:
+    first, second = speckled(SHAPE, 0.3), speckled(SHAPE, 0.3)
+    masks = [MadeUpMask(0, "lesion", first), MadeUpMask(0, "lesion_2", second, name="lesion")]
+    sample = DicomZarrDataset(add_masks(write(tmp_path, [image()]), masks), masks=["lesion"])[0]
+    assert np.array_equal(sample["mask"][0], first | second)
+
+
+def test_what_the_bounding_box_excludes_is_not_read(folder: Path) -> None:
+    shutil.rmtree(next(folder.glob("images.zarr/*0/*/labels/tumour_2")))
+    slices = DicomZarrDataset(folder, sample="slice", masks=["tumour"])
+    assert np.array_equal(slices[4]["mask"], TUMOUR[4:5])
+    with pytest.raises(FileNotFoundError):
+        slices[16]
+
+
+def test_a_table_without_boxes_costs_time_alone(tmp_path: Path) -> None:
+    whole = speckled((6, 20, 25))
+    folder = add_masks(write(tmp_path, [image("zyx", (6, 20, 25))]), [MadeUpMask(0, "liver", whole, box="")])
+    assert np.array_equal(DicomZarrDataset(folder, masks=["liver"])[0]["mask"][0], whole)
+
+
+def test_fractions_are_kept_with_their_maximum(tmp_path: Path) -> None:
+    fraction, binary = boxed(((0, 3), (0, 9), (0, 9)), value=100), boxed(((2, 5), (5, 12), (5, 12)))
+    fraction[0, 0, 0] = 3
+    other = boxed(((9, 10), (0, 9), (0, 9)), value=40)
+    masks = [
+        MadeUpMask(0, "fat", fraction, maximum_fraction=200),
+        MadeUpMask(0, "fat_2", binary, name="fat"),
+        MadeUpMask(1, "fat", binary),
+        MadeUpMask(2, "fat", fraction, maximum_fraction=200),
+        MadeUpMask(2, "fat_2", other, name="fat", maximum_fraction=100),
+    ]
+    dataset = DicomZarrDataset(add_masks(write(tmp_path, [image(), image(), image()]), masks), masks=["fat"])
+    first = dataset[0]
+    assert first["mask_maximum"].tolist() == [200] and first["mask_maximum"].dtype == np.uint8
+    assert np.array_equal(first["mask"][0], np.maximum(fraction, binary * 200))
+    assert dataset[1]["mask_maximum"].tolist() == [1] and np.array_equal(dataset[1]["mask"][0], binary)
+    with pytest.raises(ValueError, match=r"'fat' of 0{15}2/0{7}2 have different maximum fractions.*by its folder"):
+        dataset[2]
+    alone = DicomZarrDataset(tmp_path, masks=["fat_2"], where=lambda row: row["array"][15] == "2")[0]
+    assert np.array_equal(alone["mask"][0], other) and alone["mask_maximum"].tolist() == [100]
+
+
+def test_channels_first_and_ras_of_a_mask(folder: Path) -> None:
+    sample = DicomZarrDataset(folder, masks=["liver", "tumour"], sample="patch", patch=PATCH, seed=4)[0]
+    values, affine = channel_xyz(sample, "mask")
+    assert values.shape == (2, 8, 9, 6) and np.array_equal(values, sample["mask"].transpose(0, 3, 2, 1))
+    assert np.array_equal(affine, channel_xyz(sample)[1])
+    z, y, x = map(int, sample["start"])
+    assert np.allclose(affine[:3, 3], np.diag([-1, -1, 1]) @ (np.array(AFFINE) @ [x, y, z, 1])[:3])
+
+
+# ---- Which images
+
+
+def test_an_image_that_lacks_a_mask_is_not_selected_unless_it_is_known_to_be_absent(folder: Path) -> None:
+    dataset = DicomZarrDataset(folder, masks=["liver", "tumour"])
+    assert numbers(dataset) == [0, 1]
+    assert [row["array"] for row in dataset.left_out] == [f"{n:016x}/{n:08x}" for n in (2, 3)]
+    assert np.array_equal(dataset[1]["mask"], [OTHER, np.zeros(SHAPE)])
+    assert numbers(DicomZarrDataset(folder, masks=["liver"])) == [0, 1, 2]
+    assert numbers(DicomZarrDataset(folder, masks=["tumour_2"])) == [0]
+    assert numbers(DicomZarrDataset(folder, masks=["spleen"])) == [0, 1]  # looked for, and absent from all
+
+    zeros = DicomZarrDataset(folder, masks=["liver", "tumour"], missing_masks="zeros")
+    assert numbers(zeros) == [0, 1, 2, 3] and not zeros.left_out
+    assert np.array_equal(zeros[2]["mask"], [LIVER, np.zeros(SHAPE)]) and not zeros[3]["mask"].any()
+
+    with pytest.raises(ValueError, match=r"2 images lack a wanted mask \(liver, tumour\).*such as 0{15}2/0{7}2"):
+        DicomZarrDataset(folder, masks=["liver", "tumour"], missing_masks="error")
+    few = DicomZarrDataset(folder, masks=["liver"], missing_masks="error", where=lambda row: row["array"][15] != "3")
+    assert numbers(few) == [0, 1, 2]
+    with pytest.raises(ValueError, match="skip, zeros or error"):
+        DicomZarrDataset(folder, masks=["liver"], missing_masks="none")
+
+
+def test_images_are_selected_by_masks_and_their_flags(folder: Path) -> None:
+    assert numbers(DicomZarrDataset(folder, with_masks="liver")) == [0, 1, 2]
+    assert numbers(DicomZarrDataset(folder, masks=["liver", "tumour"], with_masks=["tumour"])) == [0]
+    assert numbers(DicomZarrDataset(folder, without_mask_flags=["outside_image"])) == [0, 1, 3]
+    assert numbers(DicomZarrDataset(folder, masks=["liver"], without_mask_flags="outside_image")) == [0, 1]
+    assert "mask" not in DicomZarrDataset(folder, with_masks="liver")[0]
+    empty = [MadeUpMask(0, "liver", np.zeros(SHAPE, np.uint8)), MadeUpMask(1, "liver", LIVER)]
+    other = add_masks(write(folder / "other", [image(), image()]), empty)
+    assert numbers(DicomZarrDataset(other, masks=["liver"])) == [0, 1]
+    assert numbers(DicomZarrDataset(other, masks=["liver"], with_masks=["liver"])) == [1]
+
+
+def test_a_mask_on_a_grid_of_its_own_is_refused(tmp_path: Path) -> None:
+    own = MadeUpMask(1, "tumour", boxed(((0, 1), (0, 2), (0, 3)), (4, 5, 6)), flags="own_grid")
+    masks = [MadeUpMask(0, "liver", LIVER), MadeUpMask(0, "tumour", TUMOUR), MadeUpMask(1, "liver", LIVER), own]
+    folder = add_masks(write(tmp_path, [image(), image()]), masks)
+    message = (
+        r"1 images have a wanted mask on a grid of its own \(flag own_grid\), such as tumour of 0{15}1/0{7}1; .* needs "
+        r"masks on the grid of their image, .*without_mask_flags=\['own_grid'\]"
+    )
+    with pytest.raises(ValueError, match=message):
+        DicomZarrDataset(folder, masks=["tumour"])
+    assert numbers(DicomZarrDataset(folder, masks=["tumour"], without_mask_flags=["own_grid"])) == [0]
+    livers = DicomZarrDataset(folder, masks=["liver"], without_mask_flags=["own_grid"])
+    assert numbers(livers) == [0, 1]
+    assert livers.volume(0).masks == ["liver", "tumour"] and livers.volume(1).masks == ["liver"]
+    assert livers.volume(1).mask("tumour").read()[0, :2, :3].all()
+
+
+def test_a_name_that_no_mask_has_is_refused(folder: Path) -> None:
+    message = r"no image has mask 'livr': did you mean 'liver'\? there are 'liver', 'spleen', 'tumour', 'tumour_2'"
+    for options in ({"masks": ["livr"]}, {"with_masks": "livr"}):
+        with pytest.raises(ValueError, match=message):
+            DicomZarrDataset(folder, **options)
+    with pytest.raises(ValueError, match="names a mask twice"):
+        DicomZarrDataset(folder, masks=["liver", "liver"])
+    with pytest.raises(TypeError, match="not a set: its order is that of the channels"):
+        DicomZarrDataset(folder, masks={"liver", "tumour"})
+
+
+def test_a_dataset_of_before_masks_still_opens(tmp_path: Path) -> None:
+    folder = write(tmp_path, [image()])
+    assert DicomZarrDataset(folder)[0]["image"].shape == SHAPE and DicomZarrDataset(folder).volume(0).masks == []
+    for options in ({"masks": ["liver"]}, {"with_masks": "liver"}, {"without_mask_flags": ["own_grid"]}):
+        with pytest.raises(ValueError, match=r"no masks\.csv, .* Run \./run on its source again"):
+            DicomZarrDataset(folder, **options)  # type: ignore[arg-type]
+
+
+# ---- Patches at foreground
+
+
+def patches(folder: Path, **options: Any) -> DicomZarrDataset:
+    return DicomZarrDataset(
+        folder, **{"sample": "patch", "patch": PATCH, "patches_per_volume": 100, "masks": ["liver"]} | options
+    )
+
+
+@pytest.mark.parametrize("share", [0.01, 0.33, 0.5, 1.0])
+def test_the_share_of_patches_at_foreground_is_exact(folder: Path, share: float) -> None:
+    dataset = patches(folder, foreground=share)
+    for number in range(2):
+        dataset.set_epoch(number)
+        around = [sample["around"] for sample in dataset]
+        for first in range(0, 300, 100):
+            drawn = around[first : first + 100].count("liver")
+            assert math.floor(100 * share) <= drawn <= math.ceil(100 * share)
+    positions = set()
+    for number in range(5):
+        dataset.set_epoch(number)
+        positions.add(next(i for i in range(100) if dataset[i]["around"]))
+    assert (len(positions) > 1) == (share < 1)  # other patches in each epoch
+
+
+@pytest.mark.parametrize("layout", ["slice", "brick"])
+def test_such_a_patch_is_centred_on_a_voxel_of_the_mask(tmp_path: Path, layout: str) -> None:
+    """Voxels in corners, at borders and within: the patch is clamped into the image."""
+    voxels = [(0, 0, 0), (17, 39, 29), (9, 20, 15), (9, 0, 29), (3, 4, 4), (15, 35, 26)]
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[tuple(np.transpose(voxels))] = 1
+    made = image(layout=layout)
+    folder = add_masks(write(tmp_path, [made]), [MadeUpMask(0, "liver", mask, layout=layout)])
+    expected = {(0, 0, 0), (12, 31, 22), (6, 16, 11), (6, 0, 22)}  # voxel - (3, 4, 4), from 0 to (12, 31, 22)
+    starts = Counter()
+    for sample in patches(folder, foreground=1.0, patches_per_volume=600):
+        z, y, x = map(int, sample["start"])
+        assert np.array_equal(sample["image"], made.voxels[z : z + 6, y : y + 9, x : x + 8])
+        assert np.array_equal(sample["mask"][0], mask[z : z + 6, y : y + 9, x : x + 8]) and sample["mask"].any()
+        starts[z, y, x] += 1
+    assert set(starts) == expected
+    # (3, 4, 4) gives the same start as the first corner, (15, 35, 26) as the last: two voxels of six each.
+    assert abs(starts[0, 0, 0] - 200) < 60 and abs(starts[12, 31, 22] - 200) < 60 and abs(starts[6, 16, 11] - 100) < 45
+
+
+def test_only_every_kth_voxel_needs_to_be_in_the_index(tmp_path: Path) -> None:
+    mask = boxed(((0, 18), (10, 20), (0, 30)))
+    folder = add_masks(write(tmp_path, [image()]), [MadeUpMask(0, "liver", mask, every=7)])
+    indexed = {np.unravel_index(flat, SHAPE) for flat in np.flatnonzero(mask)[::7]}
+    drawn = set()
+    for sample in patches(folder, foreground=1.0, patch={"z": 1, "y": 1, "x": 1}, patches_per_volume=3000):
+        assert sample["mask"].tolist() == [[[[1]]]]
+        drawn.add(tuple(map(int, sample["start"])))
+    assert drawn <= indexed and len(drawn) > 0.9 * len(indexed)
+
+
+def test_every_wanted_mask_is_equally_likely_and_every_voxel_of_a_name(folder: Path) -> None:
+    """The liver has 300 voxels; the tumours 12 and 144, one name: half the patches are at a tumour, 12/13 at OTHER."""
+    chosen = patches(folder, masks=["liver", "tumour", "spleen"], foreground=1.0, patches_per_volume=1300)
+    samples = [chosen[i] for i in range(1300)]
+    around = Counter(sample["around"] for sample in samples)
+    assert set(around) == {"liver", "tumour"} and abs(around["tumour"] - 650) < 100
+    starts = [tuple(map(int, sample["start"])) for sample in samples if sample["around"] == "tumour"]
+    at_other = sum(z >= 10 for z, _, _ in starts)
+    assert 0.87 < at_other / len(starts) < 0.97
+
+
+def test_an_image_without_a_voxel_of_the_masks_gets_random_patches(folder: Path) -> None:
+    dataset = patches(folder, masks=["tumour"], foreground=1.0)
+    random = patches(folder, masks=["tumour"])
+    assert numbers(dataset) == [0, 1]
+    assert all(dataset[i]["around"] == "tumour" for i in range(100))
+    for i in range(100, 200):
+        assert dataset[i]["around"] == "" and digest(dataset[i]) == digest(random[i])
+
+
+def test_patches_at_foreground_depend_on_seed_and_epoch_alone(folder: Path) -> None:
+    def starts(dataset: DicomZarrDataset) -> list[tuple[int, ...]]:
+        return [tuple(sample["start"]) for sample in dataset]
+
+    dataset, random = patches(folder, foreground=0.4), patches(folder)
+    first = starts(dataset)
+    assert starts(patches(folder, foreground=0.4)) == first
+    assert starts(patches(folder, foreground=0.4, seed=1)) != first
+    dataset.set_epoch(1)
+    assert starts(dataset) != first
+    dataset.set_epoch(0)
+    assert starts(dataset) == first
+    # The other patches are those that are drawn without foreground.
+    around = [sample["around"] for sample in dataset]
+    assert all(a == b for a, b, name in zip(first, starts(random), around, strict=True) if not name)
+    backwards = [tuple(dataset[i]["start"]) for i in reversed(range(len(dataset)))]
+    assert backwards[::-1] == first
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_any_number_of_workers_gives_the_same_masks(folder: Path, method: str) -> None:
+    dataset = patches(folder, masks=["liver", "tumour"], foreground=0.5, patches_per_volume=10)
+    alone = epoch(dataset, 0, method)
+    assert len(set(alone)) == len(alone) == 20
+    assert epoch(dataset, 2, method) == alone
+
+
+def test_a_voxel_of_a_moving_mask_has_its_time(tmp_path: Path) -> None:
+    moving = np.zeros((5, 18, 40, 30), np.uint8)
+    moving[3, 9, 20, 15] = moving[4, 10, 20, 15] = 1
+    made = image("tzyx", (5, *SHAPE))
+    folder = add_masks(write(tmp_path, [made]), [MadeUpMask(0, "heart", moving, "tzyx")])
+    drawn = {tuple(map(int, s["start"])) for s in patches(folder, masks=["heart"], foreground=1.0)}
+    assert drawn == {(3, 6, 16, 11), (4, 7, 16, 11)}
+    flat = patches(folder, masks=["heart"], foreground=1.0, patch={"y": 9, "x": 8})
+    assert {tuple(map(int, s["start"])) for s in flat} == {(3, 9, 16, 11), (4, 10, 16, 11)}
+    assert all(sample["mask"][0, 4, 4] == 1 and sample["mask_axes"] == "cyx" for sample in flat)
+
+
+def test_a_lost_index_is_an_error(folder: Path) -> None:
+    shutil.rmtree(next(folder.glob("images.zarr/*0/*/labels/liver/foreground")))
+    with pytest.raises(ValueError, match=r"no index of its foreground: \./run verify"):
+        patches(folder, foreground=1.0)[0]
+    assert patches(folder)[0]["mask"].shape == (1, 6, 9, 8)
+    empty = MadeUpMask(0, "nothing", np.zeros(SHAPE, np.uint8))
+    add_masks(write(folder / "empty", [image()]), [empty])
+    assert len(DicomZarrDataset(folder / "empty").volume(0).mask("nothing").foreground) == 0
+    assert patches(folder / "empty", masks=["nothing"], foreground=1.0)[0]["around"] == ""
+
+
+def test_foreground_needs_masks_and_patches() -> None:
+    for options in ({"masks": ["liver"]}, {"kind": "patch", "patch": PATCH}):
+        with pytest.raises(ValueError, match=r"foreground needs patches .* and the masks"):
+            Sample(foreground=0.5, **options)  # type: ignore[arg-type]
+    for share in (-0.1, 1.5, math.nan):
+        with pytest.raises(ValueError, match="share of the patches, from 0 to 1"):
+            Sample(foreground=share, kind="patch", patch=PATCH, masks=["liver"])
+
+
+# ---- Files
+
+
+def test_masks_are_kept_open_beside_their_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "OPEN_VOLUMES", 1)
+    before = len(os.listdir("/proc/self/fd"))
+    dataset = DicomZarrDataset(folder, masks=["liver"])
+    assert len(list(dataset)) == 3
+    assert len(os.listdir("/proc/self/fd")) == before + 2  # an image and its mask
+    del dataset
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_damaged_mask_is_noticed(folder: Path) -> None:
+    (shard,) = folder.glob("images.zarr/*0/*/labels/liver/0/c/0/0/0")
+    data = bytearray(shard.read_bytes())
+    data[-40] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(ValueError, match="damaged"):
+        DicomZarrDataset(folder, masks=["liver"])[0]
+
+
+def test_the_table_of_masks(folder: Path) -> None:
+    for path in (folder, folder / "results"):
+        if path != folder:
+            shutil.copytree(folder, path / "dataset", ignore=lambda *_: {"results"})
+        table = reading.masks(path)
+        assert table.index.names == ["array", "mask"] and len(table) == 5
+        assert table.groupby("name")["voxels"].sum().to_dict() == {"liver": 300 + 144 + 300, "tumour": 12 + 144}
+        first = table.loc[(f"{0:016x}/{0:08x}", "liver")]
+        assert first["bounding_box"] == ((3, 9), (10, 20), (0, 5)) and first["shape"] == SHAPE
+        assert table["flag_outside_image"].sum() == 1 and table["outside"].dtype == "Float64"
+
+
+def test_objects_and_keywords_give_the_same(folder: Path) -> None:
+    made = Sample(kind="patch", patch=PATCH, masks=["liver"], foreground=0.5, patches_per_volume=5)
+    by_objects = DicomZarrDataset(folder, Select(with_masks=["liver"], require_affine=True), made)
+    by_keywords = patches(folder, foreground=0.5, patches_per_volume=5, with_masks=["liver"], require_affine=True)
+    assert numbers(by_objects) == [0, 2]
+    assert [digest(sample) for sample in by_objects] == [digest(sample) for sample in by_keywords]
+    assert isinstance(by_objects.volume(0), Volume) and by_objects.sample.masks == ("liver",)

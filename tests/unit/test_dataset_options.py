@@ -1,0 +1,157 @@
+"""The options of the reader: two value objects, keywords in short, and errors that say what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up_volumes import LABEL, MadeUp, write
+
+from dicomzarr.dataset import DicomZarrDataset, Sample, Select, channel_xyz
+
+AFFINE = np.diag([0.5, 0.5, 3.0, 1.0]).tolist()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    cells = (
+        {"split": "train", "modality": "CT", "flags": "gap incomplete", LABEL: "yes"},
+        {"split": "train", "modality": "MR", "flags": "", LABEL: "no"},
+        {"split": "test", "modality": "CT", "flags": "incomplete", LABEL: ""},
+    )
+    facts = ({"affine_lps": AFFINE}, {}, {"affine_lps": AFFINE, "rescale": [2.0, 1.0]})
+    voxels = np.arange(2 * 3 * 4, dtype="<i2").reshape(2, 3, 4)
+    return write(tmp_path, [MadeUp("zyx", voxels, f, c) for f, c in zip(facts, cells, strict=True)])
+
+
+def numbers(dataset: DicomZarrDataset) -> list[int]:
+    return [int(row["array"][:16], 16) for row in dataset.rows]
+
+
+# ---- Values that no image has
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"modality": "CTT"}, r"no image has modality 'CTT': did you mean 'CT'\? there are 'CT', 'MR'$"),
+        ({"modality": ["CT", "US"]}, r"no image has modality 'US': there are 'CT', 'MR'$"),
+        ({"split": "val"}, r"no image has split 'val': there are 'test', 'train'$"),
+        ({"axes": "tzyx"}, r"no image has axes 'tzyx': did you mean 'zyx'\? there are 'zyx'$"),
+        ({"labels": {LABEL: "maybe"}}, rf"no image has {LABEL} 'maybe': there are '', 'no', 'yes'$"),
+        ({"labels": {"label_findings": "no"}}, rf"no column label_findings: did you mean '{LABEL}'\?"),
+        (
+            {"with_flags": ["incomplet"]},
+            r"no image has flag 'incomplet': did you mean 'incomplete'\? there are 'gap', ",
+        ),
+        ({"shape": {"x": 512}}, r"no image has size along x '512': there are '4'$"),
+    ],
+)
+def test_a_value_that_no_image_has_names_those_there_are(folder: Path, options: dict[str, Any], message: str) -> None:
+    for dataset in (lambda: DicomZarrDataset(folder, **options), lambda: DicomZarrDataset(folder, Select(**options))):
+        with pytest.raises(ValueError, match=message):
+            dataset()
+
+
+def test_a_long_list_of_values_is_cut(tmp_path: Path) -> None:
+    images = [MadeUp("yx", np.zeros((2, 2), "<i2"), cells={LABEL: f"{n:02}"}) for n in range(30)]
+    with pytest.raises(ValueError, match=r"there are '00', '01', .*'19' and 10 more$"):
+        DicomZarrDataset(write(tmp_path, images), labels={LABEL: "x"})
+
+
+def test_values_that_are_there_may_select_nothing_together(folder: Path) -> None:
+    assert len(DicomZarrDataset(folder, split="test", modality="MR")) == 0
+    assert numbers(DicomZarrDataset(folder, without_flags=["never_seen"])) == [0, 1, 2]
+    assert numbers(DicomZarrDataset(folder, with_flags="incomplete", without_flags="gap")) == [2]
+
+
+def test_a_number_is_no_text_of_the_table(folder: Path) -> None:
+    for options in ({"labels": {LABEL: 1}}, {"labels": {LABEL: [1, 2]}}, {"with_flags": [3]}):
+        with pytest.raises(TypeError, match="is a text or a collection of texts, as in the tables: '1', not 1"):
+            DicomZarrDataset(folder, **options)  # type: ignore[arg-type]
+
+
+# ---- Options that do not exist
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("modalty", r"no option 'modalty': did you mean 'modality'\?$"),
+        ("mask", r"no option 'mask': did you mean 'masks'\?$"),
+        ("patches", r"no option 'patches': did you mean 'patch'\?$"),
+        ("kind", r"no option 'kind': it has axes, channel, .*sample, seed, select, .*window, with_flags, with_masks,"),
+    ],
+)
+def test_an_unknown_option_names_the_nearest(folder: Path, option: str, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        DicomZarrDataset(folder, **{option: "CT"})
+
+
+def test_other_objects_are_refused(folder: Path) -> None:
+    with pytest.raises(TypeError, match=r"select is a Select\(…\), not dict"):
+        DicomZarrDataset(folder, {"modality": "CT"})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"sample is a Sample\(…\) or volume, slice or patch, not Select"):
+        DicomZarrDataset(folder, sample=Select())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "cube"}, "sample is volume, slice or patch"),
+        ({"kind": "patch"}, "patch=… gives the size"),
+        ({"patch": {"y": 3}}, "is needed for patches only"),
+        ({"kind": "patch", "patch": {"c": 1}}, "patch has sizes along t, z, y and x"),
+        ({"missing_rescale": "zero"}, "missing_rescale is error, nan or stored"),
+    ],
+)
+def test_options_that_contradict_each_other(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Sample(**options)
+
+
+def test_sizes_of_unknown_axes_are_refused() -> None:
+    with pytest.raises(ValueError, match="min_shape has sizes along t, c, z, y and x"):
+        Select(min_shape={"Z": 16})
+
+
+# ---- Objects and keywords
+
+
+def test_a_keyword_changes_an_object(folder: Path) -> None:
+    select, sample = Select(split="train", modality=["CT", "MR"]), Sample(rescale=True, dtype="f8")
+    dataset = DicomZarrDataset(folder, select, sample, split="test", dtype="f4")
+    assert numbers(dataset) == [2] and dataset[0]["image"].dtype == np.float32
+    assert dataset.select == Select(split=["test"], modality=("CT", "MR"))
+    assert dataset.sample == dataclasses.replace(sample, dtype="f4")
+    assert select.split == ("train",)  # the object itself is as it was
+    assert DicomZarrDataset(folder, sample="slice", rescale=True).sample == Sample(kind="slice", rescale=True)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        select.split = "val"  # type: ignore[misc]
+
+
+def test_objects_are_pickled_and_shown(folder: Path) -> None:
+    dataset = DicomZarrDataset(folder, Select(labels={LABEL: "yes"}), Sample(kind="patch", patch={"y": 2, "x": 2}))
+    again = pickle.loads(pickle.dumps(dataset))
+    assert (again.select, again.sample) == (dataset.select, dataset.sample)
+    assert "patch={'y': 2, 'x': 2}" in repr(again.sample)
+
+
+# ---- Affines
+
+
+def test_images_with_an_affine_are_selected(folder: Path) -> None:
+    assert numbers(DicomZarrDataset(folder, require_affine=True)) == [0, 2]
+    assert numbers(DicomZarrDataset(folder, require_affine=True, where=lambda row: row["split"] == "test")) == [2]
+    assert all(np.isfinite(sample["affine_ras"]).all() for sample in DicomZarrDataset(folder, require_affine=True))
+
+
+def test_an_image_without_an_affine_is_not_resampled(folder: Path) -> None:
+    dataset = DicomZarrDataset(folder, channel=True)
+    assert channel_xyz(dataset[0])[0].shape == (1, 4, 3, 2)
+    with pytest.raises(ValueError, match="has no affine, .* gives a constant image: .* require_affine=True"):
+        channel_xyz(dataset[1])
