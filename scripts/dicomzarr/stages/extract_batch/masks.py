@@ -133,6 +133,7 @@ def _image(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Seque
         down=down,
         frames=frames,
         tile_offsets=_tile_offsets(folder, facts),
+        residual_mm=float(facts.get("affine_residual_mm") or 0.0),
     )
     return _Image(grid, attributes)
 
