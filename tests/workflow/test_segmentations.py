@@ -61,7 +61,7 @@ def highdicom_case(
 
 def rounded() -> Case:
     """Return a segmentation of an image whose positions are written with one decimal, so that its affine is fitted."""
-    images = scan("rounded", np.arange(8) * 0.63, orientation=OBLIQUE)
+    images = scan("rounded", np.arange(8) * 0.47, orientation=OBLIQUE, spacing=(0.3, 0.25))
     for image in images:
         image.ImagePositionPatient = [round(float(x), 1) for x in image.ImagePositionPatient]
     return highdicom_case("rounded", images, noise(9, 8, 16, 12, values=3))
