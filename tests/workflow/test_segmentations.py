@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -31,13 +32,16 @@ class Case:
     images: Sequence[Dataset]
     segmentation: Dataset
     segments: int
+    wrong: bytes = b""  # put into the header of the segmentation
 
     def save(self, source: Path) -> None:
         folder = source / self.name
         folder.mkdir(parents=True)
         for number, image in enumerate(self.images):
             dcmwrite(folder / f"{number}.dcm", image, enforce_file_format=True)
-        (folder / "seg.dcm").write_bytes(as_bytes(self.segmentation))
+        data = as_bytes(self.segmentation)
+        patient = data.index(b"\x10\x00\x10\x00PN")
+        (folder / "seg.dcm").write_bytes(data[:patient] + self.wrong + data[patient:])
 
     def truth(self) -> dict[tuple[str, int], NDArray[np.uint8]]:
         """Return what highdicom reads for each frame of the images: (rows, columns, segments) by path and frame."""
@@ -65,6 +69,14 @@ def rounded() -> Case:
     for image in images:
         image.ImagePositionPatient = [round(float(x), 1) for x in image.ImagePositionPatient]
     return highdicom_case("rounded", images, noise(9, 8, 16, 12, values=3))
+
+
+def with_wrong_delimiters() -> Case:
+    """Return a segmentation with a sequence whose item ends as a sequence does, which pydicom cannot read."""
+    opened, closed = (struct.pack("<HHI", 0xFFFE, tag, length) for tag, length in ((0xE000, 0xFFFFFFFF), (0xE0DD, 0)))
+    inside = b"\x08\x00\x55\x11UI\x06\x001.2.3\0"
+    sequence = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff" + opened + inside + closed + closed
+    return replace(highdicom_case("delimiters", scan("delimiters"), noise(10, 5, 16, 12)), wrong=sequence)
 
 
 def alternating() -> Case:
@@ -123,6 +135,7 @@ def cases() -> list[Case]:
         alternating(),
         in_time(),
         rounded(),
+        with_wrong_delimiters(),
     ]
 
 
