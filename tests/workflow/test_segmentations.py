@@ -111,6 +111,8 @@ def in_time() -> Case:
 
 
 def cases() -> list[Case]:
+    from highdicom import PaletteColorLUTTransformation
+
     sparse = noise(2, 5, 16, 12, values=4)
     sparse[[0, 3]] = 0
     fractions = np.random.default_rng(3).random((5, 16, 12))
@@ -120,6 +122,12 @@ def cases() -> list[Case]:
     return [
         highdicom_case("overlap", scan("overlap"), noise(1, 5, 16, 12, 3)),
         highdicom_case("label map", scan("label map", orientation=OBLIQUE), sparse, "LABELMAP"),
+        highdicom_case(
+            *("colours", scan("colours"), sparse, "LABELMAP"),
+            palette_color_lut_transformation=PaletteColorLUTTransformation.from_colors(
+                ["black", "red", "lime", "blue"], palette_color_lut_uid="1.2.3.4"
+            ),
+        ),
         highdicom_case("probability", scan("probability"), fractions, "PROBABILITY"),
         highdicom_case(
             *("occupancy", scan("occupancy", orientation=SAGITTAL), fractions, "OCCUPANCY"),
