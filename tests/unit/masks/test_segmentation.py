@@ -106,6 +106,21 @@ def test_labels_of_16_bits() -> None:
         np.testing.assert_array_equal(mask.values[0], labels == number)
 
 
+def test_a_label_map_of_noise_is_refused_at_its_first_frame() -> None:
+    frames = [MaskFrame(np.zeros((128, 128), "u1"), None, image.ImagePositionPatient) for image in IMAGES]
+    labels = np.arange(128 * 128, dtype="u2").reshape(128, 128)
+    calls: list[int] = []
+
+    def read_frame(index: int) -> Any:
+        calls.append(index)
+        return labels
+
+    dataset = by_hand(frames, "LABELMAP", series="a", segments=[])
+    with pytest.raises(MaskProblem, match="too_large"):
+        next(masks_of_segmentation(read(dataset), [grid_of(IMAGES)], read_frame))
+    assert calls == [0]
+
+
 def test_frames_of_a_label_map_are_decoded_once() -> None:
     labels = np.random.default_rng(1).integers(0, 104, (5, 16, 12), dtype="u1")
     frames = [MaskFrame(labels[z], None, image.ImagePositionPatient) for z, image in enumerate(IMAGES)]
