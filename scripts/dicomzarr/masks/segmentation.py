@@ -118,6 +118,8 @@ class Segmentation:
         Total Pixel Matrix Rows and Columns (0048,0007), (0048,0006), of a tiled segmentation.
     step, thickness : float, optional
         Spacing Between Slices (0018,0088) and Slice Thickness (0018,0050), where all frames share one, mm.
+    is_part : bool
+        The file is one of several that are one segmentation, a concatenation (PS3.3 C.7.6.16.1.1).
     """
 
     segments: tuple[Description, ...]
@@ -132,6 +134,7 @@ class Segmentation:
     total_matrix: tuple[int, int] | None = None
     step: float | None = None
     thickness: float | None = None
+    is_part: bool = False
 
 
 def read_segmentation(source: str | os.PathLike[str] | BinaryIO | Dataset) -> Segmentation:
@@ -212,18 +215,21 @@ def segmentation_of(header: Any) -> Segmentation:
     segments = tuple(described[numbered] for numbered in sorted(described) if numbered not in background)
     if len(segments) > MAX_SEGMENTS:
         raise MaskProblem("too_large", found=len(segments), needed=MAX_SEGMENTS)
+    step, thickness = (only.pop() if len(only) == 1 else None for only in (reader.steps, reader.thicknesses))
     return Segmentation(
-        segments,
-        form,
-        maximum,
-        rows,
-        columns,
-        frames,
-        text_of(value_of(header, "FrameOfReferenceUID")),
-        _instances(header),
-        background,
-        total,
-        *(only.pop() if len(only) == 1 else None for only in (reader.steps, reader.thicknesses)),
+        segments=segments,
+        form=form,
+        maximum_fraction=maximum,
+        rows=rows,
+        columns=columns,
+        frames=frames,
+        frame_of_reference=text_of(value_of(header, "FrameOfReferenceUID")),
+        instances=_instances(header),
+        background=background,
+        total_matrix=total,
+        step=step,
+        thickness=thickness,
+        is_part=bool(text_of(value_of(header, "ConcatenationUID"))),
     )
 
 

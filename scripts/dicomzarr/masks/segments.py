@@ -82,7 +82,8 @@ def masks_of_segmentation(
         for number in sorted(described):
             indices = by_segment.get(number, [])
             here = [index for index in indices if index in locations]
-            if here or not indices:
+            # A segment without a frame in one part of a concatenation may have frames in another.
+            if here or not (indices or segmentation.is_part):
                 for mask in image.masks(described[number], here):
                     flags = {"by_frame_of_reference"} if by_frame_of_reference else set()
                     yield grid, replace(mask, flags=tuple(sorted(flags.union(mask.flags))))

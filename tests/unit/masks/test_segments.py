@@ -304,6 +304,13 @@ def test_a_segment_without_frames_is_empty_and_one_without_a_description_keeps_i
     np.testing.assert_array_equal(masks[1].values[1], frames[0].pixels)
 
 
+def test_a_part_of_a_concatenation_does_not_state_that_a_segment_is_absent() -> None:
+    images = scan("a")
+    frames = [MaskFrame(noise(14, 16, 12), segment=7, position=images[1].ImagePositionPatient)]
+    part = by_hand(frames, segments=[described(2), described(7)], series="a", ConcatenationUID="1.2.3")
+    assert [mask.description.number for _, mask in placed(part, grid_of(images))] == [7]
+
+
 def test_several_frames_at_one_place_are_joined() -> None:
     images = scan("a")
     first, second = noise(15, 16, 12), noise(16, 16, 12)
