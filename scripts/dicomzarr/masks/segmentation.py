@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import Cosines, Vector
@@ -27,6 +27,9 @@ from dicomzarr.dicom.header_values import (
 )
 from dicomzarr.masks.grid import FrameKey
 from dicomzarr.masks.model import Algorithm, Code, Description, MaskProblem
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 # Segments that a file may have, described or named by a frame: each becomes a mask.
 MAX_SEGMENTS: Final = 4096
@@ -131,12 +134,13 @@ class Segmentation:
     thickness: float | None = None
 
 
-def read_segmentation(source: str | os.PathLike[str] | BinaryIO) -> Segmentation:
+def read_segmentation(source: str | os.PathLike[str] | BinaryIO | Dataset) -> Segmentation:
     """Read a segmentation, without its pixels.
 
     Parameters
     ----------
-    source : path or binary file
+    source : path, binary file or pydicom Dataset
+        The items of a data set's functional groups are emptied.
 
     Returns
     -------
@@ -155,8 +159,8 @@ def read_segmentation(source: str | os.PathLike[str] | BinaryIO) -> Segmentation
             # Messages quote header values.
             logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
-            header = dcmread(source, stop_before_pixels=True, force=True)
-            return segmentation_of(header)
+            is_read = hasattr(source, "keys")
+            return segmentation_of(source if is_read else dcmread(source, stop_before_pixels=True, force=True))
     except MaskProblem:
         raise
     except Exception:  # the messages of pydicom quote header values

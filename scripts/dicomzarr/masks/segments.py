@@ -69,6 +69,8 @@ def masks_of_segmentation(
     for index in range(len(segmentation.frames)):
         for number in frames.segments_of(index):
             by_segment.setdefault(number, []).append(index)
+        if len(by_segment) > MAX_SEGMENTS:
+            raise MaskProblem("too_large", found=len(by_segment), needed=MAX_SEGMENTS)
     described = {segment.number: segment for segment in segmentation.segments}
     described |= {number: Description("SEG", number) for number in by_segment.keys() - described.keys()}
     if len(described) > MAX_SEGMENTS:

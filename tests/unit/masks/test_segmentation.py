@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from placed_segments import only, placed, read
 from pydicom import Dataset
 
 from dicomzarr.masks.model import Code, MaskProblem
+from dicomzarr.masks.references import read_references
 from dicomzarr.masks.segmentation import MAX_SEGMENTS, SegmentFrame, read_segmentation
 from dicomzarr.masks.segments import masks_of_segmentation
 
@@ -102,6 +104,21 @@ def test_labels_of_16_bits() -> None:
     for number, (_, mask) in zip((7, 263, 40000), masks, strict=True):
         assert mask.description.number == number
         np.testing.assert_array_equal(mask.values[0], labels == number)
+
+
+def test_a_label_map_of_noise_is_refused_at_its_first_frame() -> None:
+    frames = [MaskFrame(np.zeros((128, 128), "u1"), None, image.ImagePositionPatient) for image in IMAGES]
+    labels = np.arange(128 * 128, dtype="u2").reshape(128, 128)
+    calls: list[int] = []
+
+    def read_frame(index: int) -> Any:
+        calls.append(index)
+        return labels
+
+    dataset = by_hand(frames, "LABELMAP", series="a", segments=[])
+    with pytest.raises(MaskProblem, match="too_large"):
+        next(masks_of_segmentation(read(dataset), [grid_of(IMAGES)], read_frame))
+    assert calls == [0]
 
 
 def test_frames_of_a_label_map_are_decoded_once() -> None:
@@ -277,3 +294,19 @@ def test_changed_bytes_raise_nothing_else(changes: list[tuple[int, int]]) -> Non
 def test_bytes_that_are_no_file(data: bytes) -> None:
     with pytest.raises(MaskProblem):
         read_segmentation(io.BytesIO(data))
+
+
+class _Failing(io.BytesIO):
+    """A file whose disk fails behind the first 200 bytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= 200:
+            raise OSError(errno.EIO, "the disk fails")
+        return super().read(size)
+
+
+def test_a_failing_disk_is_not_taken_for_a_file_without_references() -> None:
+    kind = "1.2.840.10008.5.1.4.1.1.66.4"
+    assert read_references(io.BytesIO(WHOLE), kind)["instances"] == [image.SOPInstanceUID for image in IMAGES[:2]]
+    with pytest.raises(OSError, match="the disk fails"):
+        read_references(_Failing(WHOLE), kind)
