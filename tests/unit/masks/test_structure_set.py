@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from dicoms import uid
 from made_up_structure_sets import MadeUpContour, MadeUpRoi, code_item, file_of, item, polygon, square, structure_set
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -112,6 +113,22 @@ def test_names_in_other_characters() -> None:
     made = structure_set([MadeUpRoi("Prostata größer", label="肝")], SpecificCharacterSet="ISO_IR 192")
     description = read_structure_set(file_of(made)).rois[0].description
     assert (description.label, description.description) == ("Prostata größer", "肝")
+
+
+def test_the_structure_set_of_pydicom_has_the_points_that_pydicom_reads() -> None:
+    path = get_testdata_file("rtstruct.dcm", download=False)
+    expected = [
+        [np.array(contour.ContourData, float).reshape(-1, 3).tolist() for contour in region.ContourSequence]
+        for region in dcmread(path, force=True).ROIContourSequence
+    ]
+    with open(path, "rb") as stream:
+        found = read_structure_set(stream)
+    assert [[contour.points.tolist() for contour in roi.contours] for roi in found.rois] == expected
+    assert [[contour.kind for contour in roi.contours] for roi in found.rois] == [
+        ["CLOSED_PLANAR"] * 3,
+        ["POINT"],
+        ["POINT"],
+    ]
 
 
 def test_a_file_object_is_read() -> None:
@@ -256,3 +273,22 @@ def test_a_file_that_inflates_without_end_is_refused(monkeypatch: pytest.MonkeyP
     data = file_of(made, syntax=DeflatedExplicitVRLittleEndian)
     assert len(data) < 1 << 14 and problem_of(data) == "too_large"
     assert problem_of(file_of(made)) == "too_large"
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_damaged_bytes_give_a_structure_set_or_a_code(syntax: str) -> None:
+    """The places of the damage are drawn at random, the same ones each time."""
+    contours = [MadeUpContour(square(0, 0, n, n, 1), images=["1.2.3"]) for n in range(1, 4)]
+    data = file_of(structure_set([MadeUpRoi("a", contours, codes=[("SCT", "1")])], images=["1.2.3"]), syntax=syntax)
+    generator = np.random.default_rng(11)
+    for _ in range(150):
+        damaged = bytearray(data)
+        for place in generator.integers(140, len(data), int(generator.integers(1, 6))).tolist():
+            damaged[place] = int(generator.integers(0, 256))
+        try:
+            found = read_structure_set(bytes(damaged))
+        except MaskProblem as problem:
+            assert problem.code in ("unreadable_header", "missing_attribute")
+            continue
+        for contour in (contour for roi in found.rois for contour in roi.contours):
+            assert contour.points.shape[1:] == (3,) and np.isfinite(contour.points).all()
