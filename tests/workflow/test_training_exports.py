@@ -206,7 +206,7 @@ def test_another_list_of_labels_makes_the_training_set_anew(mine: Workflow, tmp_
 
 
 def test_mistakes_in_the_configuration_are_told_before_any_work(tmp_path: Path, warm: Forks | None) -> None:
-    workflow = Workflow(tmp_path, {}, {"DICOMZARR_KEY": "k" * 32}, forks=warm)
+    workflow = Workflow(tmp_path, {"masks": CONFIG["masks"]}, {"DICOMZARR_KEY": "k" * 32}, forks=warm)
     ScanWithMasks("one").save_images(workflow.source)
     nnunet = CONFIG["nnunet"]
     for config, target, words in (
@@ -215,6 +215,7 @@ def test_mistakes_in_the_configuration_are_told_before_any_work(tmp_path: Path, 
         ({"dataset": "Dataset001_A"}, "", "config key 'nnunet.modality' is missing"),
         ({**nnunet, "dataset": "Liver"}, "", "a name such as Dataset001_Liver"),
         ({**nnunet, "labels": ["a", "b", "c", "d", "e", "f", "g", "h"]}, "", "found 8 names, allowed are up to 7"),
+        ({**nnunet, "labels": ["livr"]}, "", "'nnunet.labels.0': found 'livr', which is neither in masks.names nor"),
         ({**nnunet, "labels": ["background"]}, "", "config key 'nnunet.labels.0': found 'background'"),
     ):
         run = export(workflow, *filter(None, [target]), ok=False, nnunet=config)
