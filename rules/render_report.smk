@@ -1,9 +1,11 @@
 rule render_report:
     input:
         volumes="<results>/dataset/volumes.csv",
+        masks="<results>/dataset/masks.csv",
         depths="<results>/dataset/reports/depth.csv",
         sizes="<results>/dataset/reports/size.csv",
         outcomes="<results>/dataset/reports/outcomes.csv",
+        mask_outcomes="<results>/dataset/reports/mask_files.csv",
         policy="<results>/dataset/reports/policy.csv",
         labels=label_report,
     output:

@@ -70,7 +70,7 @@ class ScanWithMasks:
         first = self.slices[0]
         return file_of(
             structure_set(
-                [MadeUpRoi(self.roi, contours, label="seen by Qzxwvkcanary", description="Qzxwvkcanary")],
+                [MadeUpRoi(self.roi, contours, label="Qzxwvkcanary 2", description="Qzxwvkcanary")],
                 frame_of_reference=str(first.FrameOfReferenceUID),
                 series=str(first.SeriesInstanceUID),
                 study=str(first.StudyInstanceUID),

@@ -96,7 +96,7 @@ def test_labels_names_and_descriptions_stay_private(flow: Workflow) -> None:
     assert not leaks([flow.results, flow.folder / ".snakemake"], flow.results / "private")
     texts = {row["mask"]: (row["label"], row["description"]) for row in run.table("private/mask_names.csv")}
     assert texts["tumour"][0] == "GTV Qzxwvkcanary^Jane"
-    assert texts["kidney_left"] == ("Kidney L 18370203", "seen by Qzxwvkcanary")
+    assert texts["kidney_left"] == ("Kidney L 18370203", "Qzxwvkcanary 2")
     assert "Qzxwvkcanary" not in run.output
 
 

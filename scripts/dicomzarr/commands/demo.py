@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dicomzarr.commands import summary
+from dicomzarr.commands import demo_masks, summary
 from dicomzarr.commands.processes import Interrupt, call
 from dicomzarr.commands.snakemake import run_snakemake
 from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
 
 DEMO = Path("demo")
-CONFIG = """\
+CONFIG = f"""\
 source: demo/source
 results: demo/results
 burned_in: keep
 burned_in_reason: The demo holds published test images and generated ones; no text in them names a real patient.
 small_cells: 1
-"""
+{demo_masks.CONFIG}"""
 
 
 def run_demo(arguments: Sequence[str]) -> int:
@@ -42,7 +42,8 @@ def make_files() -> None:
         If writing them fails.
     """
     folder = ROOT / DEMO
-    recipe = Path(__file__).with_name("demo_files.py").read_bytes() + (ROOT / "requirements.lock").read_bytes()
+    parts = [Path(__file__).with_name(name) for name in ("demo_files.py", "demo_masks.py")]
+    recipe = b"".join(path.read_bytes() for path in [*parts, ROOT / "requirements.lock"])
     stamp, digest = folder / "source.stamp", hashlib.sha256(recipe).hexdigest()
     with suppress(OSError):
         if stamp.read_text() == digest and (folder / "source").is_dir() and (folder / "config.yaml").exists():

@@ -1,4 +1,4 @@
-"""The built-in data set: the files of the pydicom wheel, scattered as on a hospital's disk, and generated volumes.
+"""The built-in data set: the files of the pydicom wheel, scattered as on a hospital's disk; generated volumes, masks.
 
 Nothing is downloaded. All persons in generated files are made up. The tree is the same each time.
 """
@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from dicomzarr.commands import demo_masks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,6 +83,19 @@ class Stack:
         normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
         return tuple(round(o + z * self.spacing[0] * n, 6) for o, n in zip(self.origin, normal, strict=True))
 
+    @property
+    def sop_class(self) -> str:
+        """SOP Class UID (0008,0016) of its files."""
+        from pydicom.uid import CTImageStorage, MRImageStorage
+
+        return CTImageStorage if self.header["Modality"] == "CT" else MRImageStorage
+
+    def uid(self, *role: str) -> str:
+        """Return a UID: of its ``study``, ``series`` or ``frame`` of reference, or of the slice at indices t and z."""
+        from pydicom.uid import generate_uid
+
+        return generate_uid(entropy_srcs=["dicomzarr demo", self.name, *role])
+
 
 def build(target: Path) -> None:
     """Write the data set to `target`, completely or not at all; an old one is replaced.
@@ -97,6 +112,7 @@ def build(target: Path) -> None:
     add_clutter(partial)
     for stack in stacks():
         write_stack(stack, partial)
+    demo_masks.write_masks(stacks(), partial)
     if target.exists():
         shutil.rmtree(target)
     partial.rename(target)
@@ -323,14 +339,11 @@ def ellipsoid(
 def write_stack(stack: Stack, target: Path) -> None:
     """Write one file per slice, in two folders; neither names nor Instance Numbers follow the position."""
     import numpy as np
-    from pydicom.uid import generate_uid
 
     frames = [(t, z) for t in range(stack.voxels.shape[0]) for z in range(stack.voxels.shape[1])]
     dice = np.random.default_rng(list(stack.name.encode()))
     instances, names = dice.permutation(len(frames)), dice.permutation(len(frames))
-    study, series, frame_of_reference = (
-        generate_uid(entropy_srcs=["dicomzarr demo", stack.name, level]) for level in ("study", "series", "frame")
-    )
+    study, series, frame_of_reference = (stack.uid(level) for level in ("study", "series", "frame"))
     for (t, z), instance, name in zip(frames, instances, names, strict=True):
         dataset = header_of(stack, t, z)
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
@@ -344,15 +357,14 @@ def write_stack(stack: Stack, target: Path) -> None:
 def header_of(stack: Stack, t: int, z: int) -> Any:
     """Return the data set of one slice, without Study and Series Instance UIDs and Instance Number."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     plane = stack.voxels[t, z]
     signed = plane.dtype.kind == "i"
     dataset = Dataset()
     for keyword, value in stack.header.items():
         setattr(dataset, keyword, value)
-    dataset.SOPClassUID = CTImageStorage if stack.header["Modality"] == "CT" else MRImageStorage
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=["dicomzarr demo", stack.name, str(t), str(z)])
+    dataset.SOPClassUID, dataset.SOPInstanceUID = stack.sop_class, stack.uid(str(t), str(z))
     dataset.StudyDate = dataset.SeriesDate = "20200229"
     dataset.StudyTime = dataset.SeriesTime = "120000"
     dataset.SeriesNumber = 4

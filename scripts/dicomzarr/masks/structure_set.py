@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Contour Geometric Type (3006,0042).
 Geometry = Literal["POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", "CLOSED_PLANAR", "CLOSEDPLANAR_XOR"]
 
+_BLOCK: Final = 1 << 20
 MAX_BYTES: Final = 1 << 30  # of a file, and of what a deflated one inflates to
 MAX_CONTOURS: Final = 200_000
 MAX_ITEMS: Final = 1_000_000  # of all sequences
@@ -139,7 +140,7 @@ def read_structure_set(data: bytes | BinaryIO) -> StructureSet:
         ``unreadable_header`` if it cannot be parsed or is cut off, ``missing_attribute`` without the sequences of
         regions or contours, ``too_large`` beyond the limits of this module.
     """
-    raw = data if isinstance(data, bytes) else data.read(MAX_BYTES + 1)
+    raw = data if isinstance(data, bytes) else _whole(data)
     if len(raw) > MAX_BYTES:
         raise MaskProblem("too_large", found=len(raw), needed=MAX_BYTES)
     raw = _inflated(raw)
@@ -154,6 +155,14 @@ def read_structure_set(data: bytes | BinaryIO) -> StructureSet:
         raise MaskProblem("too_large") from None
     except Exception:  # so do its exceptions
         raise MaskProblem("unreadable_header") from None
+
+
+def _whole(file: BinaryIO) -> bytes:
+    """Return the bytes of a file, at most one block more than the limit; `read` with the limit would reserve it."""
+    raw = bytearray()
+    while len(raw) <= MAX_BYTES and (block := file.read(_BLOCK)):
+        raw += block
+    return bytes(raw)
 
 
 def points_of(value: bytes) -> NDArray[np.float64] | None:

@@ -132,6 +132,7 @@ def _image(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Seque
         across=across,
         down=down,
         frames=frames,
+        tile_offsets=_tile_offsets(folder, facts),
     )
     return _Image(grid, attributes)
 
@@ -163,6 +164,17 @@ def _places(
     return (origins, _step(across), _step(down)) if len(origins) == slices else (None, none, none)
 
 
+def _tile_offsets(folder: Path, facts: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    """Return the row and column of the first pixel of each tile, for a whole slide image alone."""
+    axis = facts.get("t_axis", {})
+    means = axis.get("means", [])
+    rows = _numbers(folder, axis, "values")
+    if rows is None or not {"row_offset", "column_offset"} <= set(means):
+        return ()
+    columns = [means.index("row_offset"), means.index("column_offset")]
+    return tuple((int(row), int(column)) for row, column in rows.reshape(len(rows), -1)[:, columns].tolist())
+
+
 def _step(vector: np.ndarray[Any, Any]) -> _Step:
     x, y, z = vector.tolist()
     return (x, y, z)
@@ -187,14 +199,15 @@ def _place_file(
     """Place the masks of one file; return it with what became of it."""
     grids = [images[array].grid for array in sorted(images)]
     placed, failed, problem = 0, 0, ""
-    by_frame = [] if _names(row, plan) else ["by_frame_of_reference"]
+    is_named = _names(row, plan)
+    by_frame = [] if is_named else ["by_frame_of_reference"]
     masks = _of_segmentation if file.kind == "SEG" else _of_structure_set
     try:
         if file.content == UNREADABLE:
             raise MaskProblem("unreadable_header")
         if not grids:
             raise MaskProblem("no_image")
-        for found in masks(file, row, grids, roots):
+        for found in masks(file, row, grids, roots, is_named):
             if isinstance(found, str):
                 failed, problem = failed + 1, found
                 continue
@@ -227,7 +240,9 @@ def _names(row: HeaderRow, plan: SeriesPlan) -> bool:
 Found = tuple[ImageGrid, PlacedMask] | str  # a mask on an image, or the code of a problem
 
 
-def _of_segmentation(file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid], roots: Roots) -> Iterator[Found]:
+def _of_segmentation(
+    file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid], roots: Roots, is_named: bool
+) -> Iterator[Found]:
     """Yield the masks of a segmentation; raises `MaskProblem` or `NotExtracted`."""
     segmentation: Segmentation = _checked(sandbox.call(_parse_segmentation, row, roots, fault="unreadable_header"))
     source = SourceFile(row, file.content)
@@ -239,10 +254,12 @@ def _of_segmentation(file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid],
         def read_frame(number: int) -> np.ndarray[Any, Any]:
             return readers.frame(0, number).pixels
 
-        yield from masks_of_segmentation(segmentation, grids, read_frame)
+        yield from masks_of_segmentation(segmentation, grids, read_frame, by_frame_of_reference=not is_named)
 
 
-def _of_structure_set(file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid], roots: Roots) -> Iterator[Found]:
+def _of_structure_set(
+    file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid], roots: Roots, is_named: bool
+) -> Iterator[Found]:
     """Yield the masks of a structure set, or the code of a region's problem; raises `MaskProblem` or `NotExtracted`."""
     structures: StructureSet = _checked(sandbox.call(_parse_structure_set, row, roots, fault="unreadable_header"))
     for region, grid in regions_by_grid(structures, grids):

@@ -19,6 +19,8 @@ from PIL import Image
 
 from dicomzarr.dataset import Volume
 from dicomzarr.pixels.display import Grey, coloured, pair_of, stretched, windowed
+from dicomzarr.stages.render_report.masks import Mask
+from dicomzarr.stages.render_report.outlines import MOST, Outline, drawable, outlines, plane_of
 from dicomzarr.stages.render_report.tables import Array, by_modality
 from dicomzarr.system import files
 from dicomzarr.system.thread_pool import ThreadPool
@@ -28,13 +30,15 @@ NO_PLANE = "no plane to show"  # the array is undamaged, but empty or without ro
 _READ_SIDE = 4 * SIDE  # planes are subsampled to about this size before any arithmetic
 _NAME = re.compile(r"[0-9A-Za-z_-]+/[0-9A-Za-z_-]+")
 
+NONE: Mapping[str, Sequence[Mask]] = {}
+
 Plane = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The middle plane of an array.
+    """The middle plane of an array, or of the mask on it that covers most slices.
 
     Attributes
     ----------
@@ -48,6 +52,10 @@ class Preview:
         How values were converted: window, percentiles, colour or palette.
     trouble : str
         Why there is no preview, else empty.
+    outlines : tuple of Outline
+        Of the masks on the array, in this plane.
+    more : int
+        Masks that are not drawn, since there are too many.
     """
 
     array: Array
@@ -57,6 +65,8 @@ class Preview:
     place: str = ""
     shown: str = ""
     trouble: str = ""
+    outlines: tuple[Outline, ...] = ()
+    more: int = 0
 
 
 def choose(arrays: Sequence[Array], at_most: int) -> list[Array]:
@@ -80,7 +90,7 @@ def choose(arrays: Sequence[Array], at_most: int) -> list[Array]:
     ]
 
 
-def preview(images: Path, array: Array) -> Preview:
+def preview(images: Path, array: Array, masks: Sequence[Mask] = ()) -> Preview:
     """Return the preview of an array, or the reason why there is none.
 
     Parameters
@@ -89,6 +99,8 @@ def preview(images: Path, array: Array) -> Preview:
         The group that holds the arrays, ``images.zarr``.
     array : Array
         The row of the array in ``volumes.csv``.
+    masks : sequence of Mask
+        The masks on it.
 
     Returns
     -------
@@ -102,20 +114,21 @@ def preview(images: Path, array: Array) -> Preview:
     if not _NAME.fullmatch(array.array) or not (images / array.array / "0" / "zarr.json").is_file():
         return Preview(array, trouble="not found")
     try:
-        return _preview(images / array.array, array)
+        return _preview(images / array.array, array, drawable(masks))
     except Exception as error:  # the checks report damaged arrays; the page must still be written
         if isinstance(error, OSError) and files.is_disk_error(error):
             raise
         return Preview(array, trouble="cannot be read")
 
 
-def _preview(image: Path, array: Array) -> Preview:
+def _preview(image: Path, array: Array, masks: Sequence[Mask]) -> Preview:
     axes = array.axes
     shape: list[int] = json.loads((image / "0" / "zarr.json").read_bytes())["shape"]
     if len(axes) != len(shape) or axes[-2:] != "yx" or 0 in shape:
         return Preview(array, trouble=NO_PLANE)
     lengths = dict(zip(axes, shape, strict=True))
     middle = {axis: lengths[axis] // 2 for axis in "tz" if axis in lengths}
+    middle |= {axis: index for axis, index in plane_of(masks, axes).items() if index < lengths.get(axis, 0)}
     volume = Volume(image)
     plane = volume.read(tuple(slice(middle.get(axis, 0), middle.get(axis, n - 1) + 1) for axis, n in lengths.items()))
     plane = plane[tuple(0 if axis in middle else slice(None) for axis in axes)]
@@ -131,7 +144,20 @@ def _preview(image: Path, array: Array) -> Preview:
     picture.save(stream, format="PNG", compress_level=6)
     source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
     place = ", ".join(f"{axis} {middle[axis] + 1} of {lengths[axis]}" for axis in middle if lengths[axis] > 1)
-    return Preview(array, source, width, height, place, shown)
+    drawn = tuple(_outlines(image, masks, middle, width, height))
+    return Preview(array, source, width, height, place, shown, outlines=drawn, more=max(0, len(masks) - MOST))
+
+
+def _outlines(
+    image: Path, masks: Sequence[Mask], plane: Mapping[str, int], width: int, height: int
+) -> Sequence[Outline]:
+    """Return the outlines of the masks of an image; none if a mask is damaged, which the checks report."""
+    try:
+        return outlines(image, masks, plane, width, height)
+    except Exception as error:
+        if isinstance(error, OSError) and files.is_disk_error(error):
+            raise
+        return ()
 
 
 def _eight_bits(plane: Plane, facts: Mapping[str, Any], frame: int) -> tuple[Bytes, str]:
@@ -211,7 +237,9 @@ def _fitted(columns: int, rows: int, aspect: float) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def previews(dataset: Path, arrays: Sequence[Array], at_most: int, threads: int = 1) -> list[Preview]:
+def previews(
+    dataset: Path, arrays: Sequence[Array], at_most: int, threads: int = 1, masks: Mapping[str, Sequence[Mask]] = NONE
+) -> list[Preview]:
     """Return the previews of the contact sheet of a dataset.
 
     Parameters
@@ -223,8 +251,14 @@ def previews(dataset: Path, arrays: Sequence[Array], at_most: int, threads: int 
         Largest number of previews.
     threads : int
         Number of threads that draw previews.
+    masks : mapping of str to sequence of Mask
+        The masks of each array that has any.
     """
     images, chosen = dataset / "images.zarr", choose(arrays, at_most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(ThreadPool(threads).map(lambda array: preview(images, array), chosen, _READ_SIDE**2))
+        return list(
+            ThreadPool(threads).map(
+                lambda array: preview(images, array, masks.get(array.array, ())), chosen, _READ_SIDE**2
+            )
+        )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
+from dicomzarr.stages.render_report.masks import Mask, Masks
 from dicomzarr.stages.render_report.numbers import count
 from dicomzarr.stages.render_report.tables import Array, Joining, Tables, flag_counts
 from dicomzarr.vocabulary.reasons import REASONS
@@ -151,9 +153,32 @@ _FLAGS: tuple[tuple[str, str, str, str], ...] = (
     ),
 )
 _TIED = "same_pixels_elsewhere"
+NO_MASKS = Masks()
+# Level, condition, words after "1 mask has" and "N masks have", advice.
+_MASK_CHECKS: tuple[tuple[str, Callable[[Mask], bool], str, str], ...] = (
+    (
+        "fail",
+        lambda mask: mask.read_back != "exact",
+        "values that differ from those placed",
+        "The stored bytes are damaged. Do not use them: check the disk, remove the folder of the array and run again.",
+    ),
+    (
+        "fail",
+        lambda mask: mask.read_back == "exact" and mask.verdict == "fail",
+        "files that differ from the record",
+        "Remove the folder of the array and run again.",
+    ),
+    (
+        "warn",
+        lambda mask: mask.verdict == "warn",
+        "a warning",
+        "A part of what the file describes is not in the mask, or lies elsewhere. Look at it before you use it; "
+        "masks.csv has its flags, the section on masks says what they mean.",
+    ),
+)
 
 
-def findings(tables: Tables, unreadable: Sequence[str] = ()) -> list[Finding]:
+def findings(tables: Tables, unreadable: Sequence[str] = (), masks: Masks = NO_MASKS) -> list[Finding]:
     """Return the findings of a dataset, failures first.
 
     Parameters
@@ -161,6 +186,7 @@ def findings(tables: Tables, unreadable: Sequence[str] = ()) -> list[Finding]:
     tables : Tables
     unreadable : sequence of str
         Arrays of the contact sheet that could not be opened.
+    masks : Masks
     """
     found = []
     if unreadable:
@@ -179,6 +205,7 @@ def findings(tables: Tables, unreadable: Sequence[str] = ()) -> list[Finding]:
         if arrays:
             found.append(_finding(arrays, singular, plural, advice))
     found += _ties(tables)
+    found += _mask_findings(masks)
     if tables.burned_in:
         number = sum(files for _, files in tables.burned_in)
         title = f"{count(number, 'file')} not extracted because text may be burned into the pixels"
@@ -225,6 +252,33 @@ def _ties(tables: Tables) -> list[Finding]:
             arrays, "has the pixels of another subject's array", "have the pixels of another subject's array", advice
         )
     ]
+
+
+def _mask_findings(masks: Masks) -> list[Finding]:
+    found = []
+    for level, applies, words, advice in _MASK_CHECKS:
+        rows = [mask for mask in masks.rows if applies(mask)]
+        if rows:
+            verb = "has" if len(rows) == 1 else "have"
+            names = tuple(mask.path for mask in rows[:MAX_NAMED])
+            flags = Counter(flag for mask in rows for flag in mask.flags) if level == "warn" else Counter()
+            ranked = sorted(flags.items(), key=lambda item: (-item[1], item[0]))[:MAX_FLAGS]
+            title = f"{count(len(rows), 'mask')} {verb} {words}"
+            found.append(Finding(level, title, advice, names, len(rows) - len(names), tuple(ranked)))
+    unnamed = sum(not mask.name for mask in masks.rows)
+    if unnamed:
+        title = f"{count(unnamed, 'mask')} {'has' if unnamed == 1 else 'have'} no name"
+        advice = (
+            "Labels are free text and stay private. ./run status proposes lines for masks.names of the configuration; "
+            "then only these masks get another name."
+        )
+        found.append(Finding("warn", title, advice))
+    for file in masks.files:
+        if file.outcome != "placed" and file.reason != "duplicate" and file.files:
+            kind = {"SEG": "segmentation", "RTSTRUCT": "structure set"}.get(file.kind, "file of masks")
+            title = f"{count(file.files, kind)} without a mask on an image: {file.meaning}"
+            found.append(Finding("warn", title, "private/mask_files.csv has their paths and what was found."))
+    return found
 
 
 def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:

@@ -17,6 +17,7 @@ from dicomzarr.stages.render_report import charts, numbers
 from dicomzarr.stages.render_report.balance import UNDER, WITHHELD, BalanceLine, balance, splits_of
 from dicomzarr.stages.render_report.contact_sheet import NO_PLANE, previews
 from dicomzarr.stages.render_report.findings import findings
+from dicomzarr.stages.render_report.masks import mask_flags, name_lines, read_masks
 from dicomzarr.stages.render_report.tables import (
     OUTCOMES,
     RARE,
@@ -131,9 +132,9 @@ def render(
     ----------
     dataset : Path
         The folder with ``volumes.csv``, ``reports/depth.csv``, ``reports/size.csv``, ``reports/outcomes.csv`` and
-        ``images.zarr``.
+        ``images.zarr``, and with ``masks.csv`` and ``reports/mask_files.csv`` if there are masks.
     small_cells : int
-        Modalities with fewer subjects than this are shown as one.
+        Modalities with fewer subjects than this are shown as one, and so are masks of such names.
     max_thumbnails : int
         Largest number of previews on the contact sheet.
     max_rows : int
@@ -149,7 +150,8 @@ def render(
     tables = read_tables(dataset, small_cells)
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    shown = previews(dataset, tables.arrays, max_thumbnails, threads)
+    masks = read_masks(dataset, tables.arrays, small_cells)
+    shown = previews(dataset, tables.arrays, max_thumbnails, threads, masks.of_arrays())
     listed = sorted(tables.arrays, key=_verdict_first)[:max_rows]
     return (
         _environment()
@@ -161,7 +163,9 @@ def render(
             found=sum(row.files for row in tables.outcomes),
             files={name: tables.files(name) for name in OUTCOMES},
             segments=_segments(tables),
-            findings=findings(tables, [item.array.array for item in shown if item.trouble not in ("", NO_PLANE)]),
+            findings=findings(
+                tables, [item.array.array for item in shown if item.trouble not in ("", NO_PLANE)], masks
+            ),
             exact=sum(1 for a in tables.arrays if a.depth and a.depth.read_back == "exact"),
             outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
             modalities=[_modality_line(name, members) for name, members in by_modality(tables.arrays).items()],
@@ -174,6 +178,9 @@ def render(
             WITHHELD=WITHHELD,
             flags=[(name, number, FLAGS.get(name, "")) for name, number in flag_counts(tables.arrays)],
             previews=shown,
+            masks=masks,
+            mask_names=name_lines(masks, small_cells),
+            mask_flags=mask_flags(masks),
             depth_charts=charts.depth_charts(tables.arrays),
             size_charts=charts.size_charts(tables.arrays),
             listed=listed,

@@ -75,6 +75,7 @@ class Array:
     labels: tuple[tuple[str, str], ...]
     depth: Depth | None
     size: Size | None
+    masks_absent: tuple[str, ...] = ()  # names of expected masks that the image lacks although it was examined
 
     @property
     def verdict(self) -> str:
@@ -135,14 +136,16 @@ def worst(verdicts: Iterable[str]) -> str:
     return _WORST[min((_WORST.index(v) if v in _WORST else 0 for v in verdicts), default=2)]
 
 
-def _whole(text: str | None) -> int | None:
+def whole(text: str | None) -> int | None:
+    """Return the whole number of a cell, None if it has none."""
     try:
         return int(text or "")
     except ValueError:
         return None
 
 
-def _number(text: str | None) -> float | None:
+def number(text: str | None) -> float | None:
+    """Return the finite number of a cell, None if it has none."""
     try:
         value = float(text or "")
     except ValueError:
@@ -150,7 +153,8 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def rows_of(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table, an empty text for each empty cell."""
     with open(path, newline="", encoding="utf-8", errors="replace") as stream:
         for row in csv.DictReader(stream):
             yield {key: value or "" for key, value in row.items() if key}
@@ -158,10 +162,10 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 def _depth(row: dict[str, str]) -> Depth:
     return Depth(
-        _whole(row["bits_stored"]),
-        _whole(row["bits_used"]),
-        _number(row["observed_min"]),
-        _number(row["observed_max"]),
+        whole(row["bits_stored"]),
+        whole(row["bits_used"]),
+        number(row["observed_min"]),
+        number(row["observed_max"]),
         row["read_back"],
         row["verdict"],
     )
@@ -169,11 +173,11 @@ def _depth(row: dict[str, str]) -> Depth:
 
 def _size(row: dict[str, str]) -> Size:
     return Size(
-        _whole(row["frames_expected"]),
-        _whole(row["frames_written"]),
-        _whole(row["source_bytes"]),
-        _whole(row["stored_bytes"]),
-        _whole(row["missing_slices"]) or 0,
+        whole(row["frames_expected"]),
+        whole(row["frames_written"]),
+        whole(row["source_bytes"]),
+        whole(row["stored_bytes"]),
+        whole(row["missing_slices"]) or 0,
         row["verdict"],
     )
 
@@ -211,10 +215,10 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
         If a table lacks a column of the contract.
     """
     reports, interned = dataset / "reports", _Interned()
-    depths = {row["array"]: (interned(_depth(row)), interned(row["flags"])) for row in _rows(reports / "depth.csv")}
-    sizes = {row["array"]: (interned(_size(row)), interned(row["flags"])) for row in _rows(reports / "size.csv")}
+    depths = {row["array"]: (interned(_depth(row)), interned(row["flags"])) for row in rows_of(reports / "depth.csv")}
+    sizes = {row["array"]: (interned(_size(row)), interned(row["flags"])) for row in rows_of(reports / "size.csv")}
     arrays = []
-    for row in _rows(dataset / "volumes.csv"):
+    for row in rows_of(dataset / "volumes.csv"):
         name = row["array"]
         depth, depth_flags = depths.pop(name, (None, ""))
         size, size_flags = sizes.pop(name, (None, ""))
@@ -230,12 +234,12 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
                 axes=interned("".join(axis for axis in row["axes"] if axis in "tczyx")),
                 shape=interned(tuple(int(part) for part in row["shape"].split("x") if part.isdigit())),
                 dtype=interned(row["dtype"]),
-                bits_stored=_whole(row["bits_stored"]),
+                bits_stored=whole(row["bits_stored"]),
                 photometric=interned(row["photometric"]),
                 spacing=interned(tuple(part for part in row["spacing_mm"].split("x") if part)),
-                frames=_whole(row["frames"]) or 0,
-                source_bytes=_whole(row["source_bytes"]) or 0,
-                stored_bytes=_whole(row["stored_bytes"]) or 0,
+                frames=whole(row["frames"]) or 0,
+                source_bytes=whole(row["source_bytes"]) or 0,
+                stored_bytes=whole(row["stored_bytes"]) or 0,
                 flags=interned(tuple(sorted(flags))),
                 pixel_digest=row["pixel_digest"] if "same_pixels_elsewhere" in flags else "",
                 labels=interned(
@@ -243,14 +247,15 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
                 ),
                 depth=depth,
                 size=size,
+                masks_absent=interned(tuple(row.get("masks_absent", "").split())),
             )
         )
-    lines = _rows(reports / "outcomes.csv")
-    outcomes = [Outcome(row["outcome"], row["reason"], _whole(row["files"]) or 0) for row in lines]
+    lines = rows_of(reports / "outcomes.csv")
+    outcomes = [Outcome(row["outcome"], row["reason"], whole(row["files"]) or 0) for row in lines]
     rank = {name: place for place, name in enumerate(OUTCOMES)}
     outcomes.sort(key=lambda row: (rank.get(row.outcome, len(rank)), -row.files, row.reason))
-    policy = _rows(reports / "policy.csv")
-    burned_in = tuple((row["kind"], _whole(row["files"]) or 0) for row in policy if row["policy"] == "burned_in")
+    policy = rows_of(reports / "policy.csv")
+    burned_in = tuple((row["kind"], whole(row["files"]) or 0) for row in policy if row["policy"] == "burned_in")
     arrays = _without_small_cells(arrays, small_cells)
     joinings = _joinings(reports / "labels.csv")
     return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes), burned_in, joinings)
@@ -258,8 +263,8 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
 
 def _joinings(path: Path) -> tuple[Joining, ...]:
     by_label: dict[str, Counter[str]] = {}
-    for row in _rows(path) if path.is_file() else ():
-        by_label.setdefault(row["label"], Counter())[row["finding"]] += _whole(row["series"]) or 0
+    for row in rows_of(path) if path.is_file() else ():
+        by_label.setdefault(row["label"], Counter())[row["finding"]] += whole(row["series"]) or 0
     return tuple(
         Joining(
             label=label,
