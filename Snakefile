@@ -32,6 +32,8 @@ include: "rules/export_png.smk"
 include: "rules/export_npz.smk"
 include: "rules/export_nifti.smk"
 include: "rules/export_preview.smk"
+include: "rules/export_nnunet.smk"
+include: "rules/export_monai.smk"
 
 
 main_process.finish(workflow, started, rules)

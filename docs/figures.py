@@ -1,4 +1,4 @@
-"""Draw the figures of docs/volumes.md as SVG: frames of a series on the left, the arrays they become on the right.
+"""Draw the figures of docs/volumes.md and docs/masks.md as SVG: files on the left, what they become on the right.
 
 python docs/figures.py            write the figures that are out of date
 python docs/figures.py --check    list the figures that are out of date; exit code 1 if there are any
@@ -241,6 +241,58 @@ def grouped() -> Figure:
     return figure
 
 
+def segments() -> Figure:
+    """Return frames of two segments in any order, and the two masks on the slices of the image."""
+    figure = Figure(
+        "Frames of a segmentation are sorted by position into one mask for each segment; frames left out are zero", 210
+    )
+    figure.text(40, 22, "frames as stored", bold=True)
+    for number, (name, color) in enumerate(
+        (("z = 3", BLUE), ("z = 1", ORANGE), ("z = 2", BLUE), ("z = 2", ORANGE), ("z = 1", BLUE))
+    ):
+        figure.slice(40, 50 + 28 * number, color)
+        figure.text(160, 54 + 28 * number, name)
+    figure.text(40, 192, "segment 1", BLUE)
+    figure.text(115, 192, "segment 2", ORANGE)
+    figure.arrow(220, 105)
+    places = (("image", GREY, range(5)), ("segment 1", BLUE, (1, 2, 3)), ("segment 2", ORANGE, (1, 2)))
+    for column, (name, color, filled) in enumerate(places):
+        x = 310 + 125 * column
+        figure.text(x, 22, name, INK if color == GREY else color, bold=True)
+        for z in range(5):
+            (figure.slice if z in filled else figure.missing)(x, 164 - 30 * z, *((color,) if z in filled else ()))
+            if not column:
+                figure.text(x - 8, 168 - 30 * z, str(z), anchor="end")
+    figure.text(310, 192, "dashed: zeros, where the file has no frame")
+    return figure
+
+
+def lattices() -> Figure:
+    """Return frames whose pixels are voxels of the image, and frames of other grids."""
+    figure = Figure("Pixels that are voxels of the image are placed; a shifted or finer grid is kept as it is", 232)
+    cases = (
+        ("crop or larger frame", GREEN, 2, -1, 20, (5, 4)),
+        ("shifted by 0.4 voxels", RED, 0.4, 0.4, 20, (4, 3)),
+        ("half as large pixels", RED, 0, 0, 10, (9, 7)),
+    )
+    for number, (name, color, right, up, size, (columns, rows)) in enumerate(cases):
+        x, y = 40 + 220 * number, 60
+        figure.text(x, 22, name, color, bold=True)
+        for line in range(6):
+            figure.line(x + 20 * line, y, x + 20 * line, y + 100, GREY)
+            figure.line(x, y + 20 * line, x + 100, y + 20 * line, GREY)
+        left, top = x + 20 * right, y + 20 * up
+        for line in range(columns + 1):
+            figure.line(left + size * line, top, left + size * line, top + size * rows, color)
+        for line in range(rows + 1):
+            figure.line(left, top + size * line, left + size * columns, top + size * line, color)
+        placed = color == GREEN
+        figure.text(x, 190, "placed, bit for bit" if placed else "own_grid", color)
+        figure.text(x, 210, "the rest: outside_image" if placed else "its own shape and affine")
+    figure.text(40, 228, "grey: voxels of the image", GREY)
+    return figure
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "volumes-interleaved": interleaved,
     "volumes-rounded": rounded,
@@ -250,6 +302,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "volumes-tilted": tilted,
     "volumes-increments": increments,
     "volumes-grouped": grouped,
+    "masks-segments": segments,
+    "masks-lattices": lattices,
 }
 
 

@@ -31,6 +31,8 @@ UNDECLARED = {
     "export_npz": ("<results>/exports/npz",),
     "export_nifti": ("<results>/exports/nifti",),
     "export_preview": ("<results>/exports/preview_lossy",),
+    "export_nnunet": ("<results>/exports/nnunet",),
+    "export_monai": ("<results>/exports/monai",),
 }
 
 

@@ -3,8 +3,8 @@
     ./run demo
     .venv/bin/python examples/toy_segmentation.py demo/results
 
-The network sees the means of squares of several sizes around a voxel. It is trained on patches of the upper slices, half
-of them at voxels of the mask, and tested on all voxels of the lower slices.
+The network sees the means of squares of several sizes around a voxel. It is trained on patches of the upper slices,
+half of them at voxels of the mask, and tested on all voxels of the lower slices.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def means(image: Images) -> Images:
     for side in SIDES:
         padded = np.pad(image / 1000, side // 2, mode="edge")
         sums = np.pad(padded.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-        squares.append((sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]) / side**2)
+        squares.append(
+            (sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]) / side**2
+        )
     return np.stack(squares, axis=-1)
 
 
@@ -108,7 +110,9 @@ def main() -> None:
         inside = network.forward(means(sample["image"].astype(float)).reshape(-1, len(SIDES)))[-1] > 0.5
         mask = sample["mask"][0].ravel() > 0
         both, found, true = both + int((inside & mask).sum()), found + int(inside.sum()), true + int(mask.sum())
-    print(f"Dice {2 * both / (found + true):.2f} on {true} voxels of {MASK} in {first} slices that it was not trained on")
+    print(
+        f"Dice {2 * both / (found + true):.2f} on {true} voxels of {MASK} in {first} slices that it was not trained on"
+    )
 
 
 if __name__ == "__main__":

@@ -106,6 +106,7 @@ def configured_words(wildcards):
     vocabularies = [allowed for source in label_sources for allowed in [source, *source.get("columns", {}).values()]]
     words = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
     words |= {*config["masks"].get("names", {}), *config["masks"].get("expected", [])}
+    words |= {config["nnunet"].get("dataset", ""), *config["nnunet"].get("labels", [])}
     words |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
     return sorted(words - {""})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -221,10 +222,9 @@ def set_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
 def reordered(dataset: Dataset, order: Sequence[int]) -> Dataset:
     """Return the segmentation with its frames in another order, or with fewer of them."""
     pixels = stored_frames(dataset)
-    copy = Dataset(dataset)
-    copy.file_meta = dataset.file_meta
+    copy = deepcopy(dataset)
     copy.NumberOfFrames = len(order)
-    copy.PerFrameFunctionalGroupsSequence = [dataset.PerFrameFunctionalGroupsSequence[n] for n in order]
+    copy.PerFrameFunctionalGroupsSequence = [copy.PerFrameFunctionalGroupsSequence[n] for n in order]
     set_pixels(copy, pixels[list(order)])
     return copy
 

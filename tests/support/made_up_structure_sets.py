@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,13 @@ STUDY_COMPONENT = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Cla
 
 
 def item(**values: Any) -> Dataset:
-    """Return a data set, or an item, with the attributes that are not None."""
+    """Return a data set, or an item, with the attributes that are not None, even of values that DICOM forbids."""
     dataset = Dataset()
-    for keyword, value in values.items():
-        if value is not None:
-            setattr(dataset, keyword, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for keyword, value in values.items():
+            if value is not None:
+                setattr(dataset, keyword, value)
     return dataset
 
 

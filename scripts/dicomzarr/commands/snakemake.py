@@ -15,7 +15,7 @@ from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow.snakemake_quirks import command_line
 
-TARGETS = ("export_png", "export_npz", "export_nifti", "export_preview")
+TARGETS = ("export_png", "export_npz", "export_nifti", "export_preview", "export_nnunet", "export_monai")
 # Options of Snakemake with which `--cores all` is not added.
 NO_CORES_ADDED = {"-c", "-j", "-h", "-n", "-v", "--cores", "--jobs", "--profile", "--workflow-profile"}
 NO_CORES_ADDED |= {"--lint", "--version", "--help", "--dry-run", "--dryrun", "--unlock"}

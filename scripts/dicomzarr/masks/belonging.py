@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from dicomzarr.masks.frame_places import Found, FramesOfImage
+from dicomzarr.masks.frame_places import FrameLocation, FramesOfImage
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.model import MaskProblem
 from dicomzarr.masks.segmentation import Segmentation, SegmentFrame
@@ -28,7 +28,7 @@ def plane_of(frame: SegmentFrame) -> Hashable:
 
 def belongs_to(
     segmentation: Segmentation, grids: Sequence[ImageGrid], *, by_frame_of_reference: bool = False
-) -> list[dict[int, Found]]:
+) -> list[dict[int, FrameLocation]]:
     """Return which frames belong to which image, and where they lie in it.
 
     A frame belongs to the image that holds the frames it refers to; of several such images, to those on whose voxels it
@@ -46,7 +46,7 @@ def belongs_to(
 
     Returns
     -------
-    list of dict of int to Found
+    list of dict of int to FrameLocation
         One for each grid: by frame of the segmentation. Each frame is in one at least.
 
     Raises
@@ -55,31 +55,31 @@ def belongs_to(
         ``no_image``, ``ambiguous_volume`` or ``no_position``.
     """
     images = [FramesOfImage(segmentation, grid) for grid in grids]
-    homes: list[dict[int, Found]] = [{} for _ in images]
+    members: list[dict[int, FrameLocation]] = [{} for _ in images]
     pending: dict[int, list[int]] = {}  # images on whose voxels a frame lies, if none or several
     candidates = _candidates(images, by_frame_of_reference)
     for index, frame in enumerate(segmentation.frames):
-        named = [number for number, image in enumerate(images) if image.named(frame)]
-        if len(named) > 1:
-            found = {number: images[number].find(frame) for number in named}
-            most = max(named, key=lambda number: len(images[number].named(frame)))
-            named = [number for number in named if found[number].touches] or [most]
-        if named and not by_frame_of_reference:
-            for number in named:
-                homes[number][index] = images[number].find(frame)
+        referenced = [number for number, image in enumerate(images) if image.references(frame).number]
+        if len(referenced) > 1:
+            most = max(referenced, key=lambda number: images[number].references(frame).number)
+            referenced = [number for number in referenced if images[number].locate(frame).touches] or [most]
+        if referenced and not by_frame_of_reference:
+            for number in referenced:
+                members[number][index] = images[number].locate(frame)
             continue
-        fitting = [number for number in candidates if _fits(images[number].find(frame), by_frame_of_reference)]
+        fitting = [number for number in candidates if _fits(images[number].locate(frame), by_frame_of_reference)]
         if len(fitting) == 1:
-            homes[fitting[0]][index] = images[fitting[0]].find(frame)
+            members[fitting[0]][index] = images[fitting[0]].locate(frame)
         else:
             pending[index] = fitting
-    if by_frame_of_reference and any(not fitting for fitting in pending.values()):
-        raise MaskProblem("no_image", found=len(segmentation.frames) - len(pending), needed=len(segmentation.frames))
-    _settle(segmentation, images, homes, pending, candidates)
-    unknown = sum(found.is_unknown for home in homes for found in home.values())
+    count = len(segmentation.frames)
+    if by_frame_of_reference and not all(pending.values()):
+        raise MaskProblem("no_image", found=count - len(pending), needed=count)
+    _settle(segmentation, images, members, pending, candidates)
+    unknown = sum(location.is_unknown for locations in members for location in locations.values())
     if unknown:
-        raise MaskProblem("no_position", found=len(segmentation.frames) - unknown, needed=len(segmentation.frames))
-    return homes
+        raise MaskProblem("no_position", found=count - unknown, needed=count)
+    return members
 
 
 def _candidates(images: Sequence[FramesOfImage], by_frame_of_reference: bool) -> list[int]:
@@ -90,35 +90,34 @@ def _candidates(images: Sequence[FramesOfImage], by_frame_of_reference: bool) ->
             for number, image in enumerate(images)
             if image.same_space and image.grid.frame_of_reference and image.segmentation.frame_of_reference
         ]
-    held = [number for number, image in enumerate(images) if image.holds_instances()]
-    return held or [number for number, image in enumerate(images) if image.same_space]
+    referenced = [number for number, image in enumerate(images) if image.holds_instances()]
+    return referenced or [number for number, image in enumerate(images) if image.same_space]
 
 
-def _fits(found: Found, whole: bool) -> bool:
-    return found.is_inside if whole else found.touches
+def _fits(location: FrameLocation, is_whole: bool) -> bool:
+    return location.is_inside if is_whole else location.touches
 
 
 def _settle(
     segmentation: Segmentation,
     images: Sequence[FramesOfImage],
-    homes: list[dict[int, Found]],
+    members: list[dict[int, FrameLocation]],
     pending: dict[int, list[int]],
     candidates: Sequence[int],
 ) -> None:
-    """Find the image of frames that lie on voxels of none, or of several: that of the other frames of their stack."""
-    stacks = {index: plane_of(segmentation.frames[index]) for home in homes for index in home}
-    of_stack: dict[Hashable, set[int]] = {}
-    for number, home in enumerate(homes):
-        for index in home:
-            of_stack.setdefault(stacks[index], set()).add(number)
+    """Add the frames that lie on voxels of no image, or of several, to the image of the other frames of their stack."""
+    images_of_stack: dict[Hashable, set[int]] = {}
+    for number, locations in enumerate(members):
+        for index in locations:
+            images_of_stack.setdefault(plane_of(segmentation.frames[index]), set()).add(number)
     for index, fitting in pending.items():
         frame = segmentation.frames[index]
-        known = of_stack.get(plane_of(frame), set())
-        choice = [number for number in fitting if number in known] or fitting
+        of_stack = images_of_stack.get(plane_of(frame), set())
+        choice = [number for number in fitting if number in of_stack] or fitting
         if not fitting:
-            choice = sorted(known) or list(candidates)
+            choice = sorted(of_stack) or list(candidates)
             if len(choice) > 1:
-                choice = [number for number in choice if images[number].find(frame).is_outside] or choice
+                choice = [number for number in choice if images[number].locate(frame).is_outside] or choice
         if len(choice) != 1:
             raise MaskProblem("ambiguous_volume" if choice else "no_image", found=len(choice), needed=1)
-        homes[choice[0]][index] = images[choice[0]].find(frame)
+        members[choice[0]][index] = images[choice[0]].locate(frame)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from dicomzarr.masks.grid import FramePlace, ImageGrid
-from dicomzarr.masks.lattice import Lattice, Place, shifted, whole
-from dicomzarr.masks.segmentation import Segmentation, SegmentFrame
+from dicomzarr.masks.lattice import Lattice, Place, X, Y, shifted, whole
+from dicomzarr.masks.segmentation import Segmentation, SegmentFrame, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FrameLocation:
     """Where a frame lies.
 
     Attributes
@@ -23,13 +24,13 @@ class Found:
         Of a slide: the t of the tiles at one offset, and the part of the frame that lies on them. Else one place, with
         `times`.
     times : tuple of int
-        The t of the images that it refers to; empty if it names none.
+        The t of the images that it refers to; empty if it refers to none.
     has_own_grid : bool
         Its pixels are not voxels of the image; there are no places.
     references_differ : bool
         The images that it refers to lie elsewhere.
     is_unknown : bool
-        Nothing says where it lies.
+        Neither a position nor a reference places it.
     """
 
     places: tuple[tuple[tuple[int, ...], Place], ...] = ()
@@ -56,8 +57,19 @@ class Found:
         return bool(self.places) and bool(np.any([place.covered() for _, place in self.places], axis=0).all())
 
 
+class ReferencedFrames(NamedTuple):
+    """The frames of an image that a frame of a segmentation refers to: how many, and all their indices on t and z.
+
+    An image without z has one slice, 0.
+    """
+
+    number: int
+    times: tuple[int, ...]
+    slices: tuple[int, ...]
+
+
 class FramesOfImage:
-    """Finds frames of one segmentation in one image.
+    """Locates the frames of one segmentation in one image.
 
     Parameters
     ----------
@@ -73,14 +85,15 @@ class FramesOfImage:
             self._by_file.setdefault(uid, {})[number] = place
         self._lattice = Lattice(grid)
         self._places: dict[Hashable, Place | None] = {}
+        self._references: dict[tuple[Source, ...], ReferencedFrames] = {}
         self.same_space = not (
             grid.frame_of_reference
             and segmentation.frame_of_reference
             and grid.frame_of_reference != segmentation.frame_of_reference
         )
 
-    def named(self, frame: SegmentFrame) -> list[FramePlace]:
-        """Return t and z of the frames of the image that a frame refers to.
+    def references(self, frame: SegmentFrame) -> ReferencedFrames:
+        """Return which frames of the image a frame refers to.
 
         Parameters
         ----------
@@ -88,16 +101,18 @@ class FramesOfImage:
 
         Returns
         -------
-        list of (int or None, int or None)
+        ReferencedFrames
         """
-        found: list[FramePlace] = []
-        for uid, number in frame.sources:
-            frames = self._by_file.get(uid, {})
-            if number is None:
-                found += frames.values()
-            elif number in frames:
-                found.append(frames[number])
-        return found
+        if frame.sources not in self._references:
+            places: list[FramePlace] = []
+            for uid, number in frame.sources:
+                frames = self._by_file.get(uid, {})
+                if number is None:
+                    places += frames.values()
+                elif number in frames:
+                    places.append(frames[number])
+            self._references[frame.sources] = _references_to(places)
+        return self._references[frame.sources]
 
     def holds_instances(self) -> bool:
         """Return whether the segmentation, as a whole, refers to files of which the image has frames.
@@ -108,7 +123,7 @@ class FramesOfImage:
         """
         return any(uid in self._by_file for uid in self.segmentation.instances)
 
-    def find(self, frame: SegmentFrame) -> Found:
+    def locate(self, frame: SegmentFrame) -> FrameLocation:
         """Return where a frame lies.
 
         Parameters
@@ -117,24 +132,24 @@ class FramesOfImage:
 
         Returns
         -------
-        Found
+        FrameLocation
         """
-        named = self.named(frame)
+        references = self.references(frame)
         if self.grid.tile_offsets:
-            return self._on_tiles(frame, named)
-        times = tuple(sorted({t for t, _ in named if t is not None}))
+            return self._on_tiles(frame, references)
         if not (frame.has_geometry and self._lattice.is_known):
-            return self._by_reference(frame, named, times)
+            return self._by_reference(frame, references)
         place = self._place(frame)
-        if not self.same_space:
-            # Positions in two spaces cannot be compared; where they agree with the references, they are right.
-            agrees = place is not None and place.fixed in {z or 0 for _, z in named} and place.down + place.across == 3
-            if not agrees:
-                return self._by_reference(frame, named, times)
-        differ = self._differ(frame, named)
+        # Positions in two spaces cannot be compared; where they agree with the references, they are right.
+        is_certain = self.same_space or (
+            place is not None and place.down + place.across == Y + X and place.fixed in references.slices
+        )
+        if not is_certain:
+            return self._by_reference(frame, references)
+        differ = self._references_differ(frame, references)
         if place is None:
-            return Found(times=times, has_own_grid=True, references_differ=differ)
-        return Found(((times, place),), times, references_differ=differ)
+            return FrameLocation(times=references.times, has_own_grid=True, references_differ=differ)
+        return FrameLocation(((references.times, place),), references.times, references_differ=differ)
 
     def _place(self, frame: SegmentFrame) -> Place | None:
         key = (frame.position, frame.orientation, frame.spacing)
@@ -142,22 +157,22 @@ class FramesOfImage:
             self._places[key] = self._lattice.place(frame, *self._size)
         return self._places[key]
 
-    def _differ(self, frame: SegmentFrame, named: Sequence[FramePlace]) -> bool:
+    def _references_differ(self, frame: SegmentFrame, references: ReferencedFrames) -> bool:
         """Return whether a frame lies farther than half a slice from all slices that it refers to."""
-        if not named:
+        if not references.number:
             return False
         depth = self._lattice.depth(frame, *self._size)
-        depths = self._lattice.depths[sorted({z or 0 for _, z in named})]
-        return depth is not None and bool(np.min(np.abs(depths - depth)) > self._lattice.step / 2)
+        distances = None if depth is None else np.abs(self._lattice.depths[list(references.slices)] - depth)
+        return distances is not None and bool(distances.min() > self._lattice.step / 2)
 
-    def _by_reference(self, frame: SegmentFrame, named: Sequence[FramePlace], times: tuple[int, ...]) -> Found:
-        """Return the place of a frame that is as large as the slice that it refers to."""
-        if not named and len(self.grid.frames) == 1 and self.holds_instances():
-            named = list(self.grid.frames.values())
-        slices = {z or 0 for _, z in named}
-        if len(slices) == 1 and self._size == (self.grid.size("y"), self.grid.size("x")):
-            return Found(((times, whole(*self._size, slices.pop())),), times)
-        return Found(times=times, has_own_grid=True) if frame.has_geometry else Found(is_unknown=True)
+    def _by_reference(self, frame: SegmentFrame, references: ReferencedFrames) -> FrameLocation:
+        """Return the location of a frame that is as large as the one slice that it refers to."""
+        if not references.number and len(self.grid.frames) == 1 and self.holds_instances():
+            references = _references_to(list(self.grid.frames.values()))
+        if len(references.slices) == 1 and self._size == (self.grid.size("y"), self.grid.size("x")):
+            place = whole(*self._size, references.slices[0])
+            return FrameLocation(((references.times, place),), references.times)
+        return FrameLocation(times=references.times, has_own_grid=frame.has_geometry, is_unknown=not frame.has_geometry)
 
     # ------------------------------------------------------------------------------------------------------- slides
 
@@ -175,8 +190,8 @@ class FramesOfImage:
         tile = (self.grid.size("y"), self.grid.size("x"))
         return all(last[axis] < total[axis] <= last[axis] + tile[axis] for axis in (0, 1))
 
-    def _on_tiles(self, frame: SegmentFrame, named: Sequence[FramePlace]) -> Found:
-        times = {t for t, _ in named if t is not None}
+    def _on_tiles(self, frame: SegmentFrame, references: ReferencedFrames) -> FrameLocation:
+        times = set(references.times)
         if frame.tile is not None and self._is_same_matrix and self._is_same_spacing(frame):
             tile = (self.grid.size("y"), self.grid.size("x"))
             overlaps = [
@@ -193,15 +208,20 @@ class FramesOfImage:
                 # Several focal planes or optical paths: those that the frame refers to, or all.
                 chosen = tuple(t for t in here if t in times) or tuple(here)
                 rows = shifted(self._size[0], frame.tile[0] - row, tile[0])
-                places.append((chosen, Place(1, 2, rows, shifted(self._size[1], frame.tile[1] - column, tile[1]), 0)))
+                places.append((chosen, Place(Y, X, rows, shifted(self._size[1], frame.tile[1] - column, tile[1]), 0)))
             overlapping = {t for here in by_offset.values() for t in here}
-            return Found(tuple(places), references_differ=bool(times) and not times & overlapping)
+            return FrameLocation(tuple(places), references_differ=bool(times) and not times & overlapping)
         if times and self._size == (self.grid.size("y"), self.grid.size("x")):
-            return Found(((tuple(sorted(times)), whole(*self._size, 0)),))
-        return Found(has_own_grid=True)
+            return FrameLocation(((references.times, whole(*self._size, 0)),))
+        return FrameLocation(has_own_grid=True)
 
     def _is_same_spacing(self, frame: SegmentFrame) -> bool:
         spacing = self.grid.spacing_mm
         if frame.spacing is None or "y" not in spacing or "x" not in spacing:
             return True
         return bool(np.allclose(frame.spacing, (spacing["y"], spacing["x"]), rtol=1e-3, atol=0))
+
+
+def _references_to(places: Sequence[FramePlace]) -> ReferencedFrames:
+    times = {t for t, _ in places if t is not None}
+    return ReferencedFrames(len(places), tuple(sorted(times)), tuple(sorted({z or 0 for _, z in places})))

@@ -37,6 +37,8 @@ class ImageGrid:
         Steps from one column to the next (x), and from one row to the next (y), mm, LPS. Zero without `origins`.
     frames : mapping of (str, int) to (int or None, int or None)
         Index on t and z of each source frame, by its SOP Instance UID and its 0-based number in that file.
+    residual_mm : float
+        Largest distance of a written position from `origins`, where the affine was fitted to rounded positions.
     tile_offsets : tuple of (int, int)
         Of a whole slide image: row and column of the first pixel of each t in the total pixel matrix, from 0. Else
         empty.
@@ -52,6 +54,7 @@ class ImageGrid:
     down: tuple[float, float, float] = (0.0, 0.0, 0.0)
     frames: Mapping[FrameKey, FramePlace] = field(default_factory=dict)
     tile_offsets: tuple[tuple[int, int], ...] = ()
+    residual_mm: float = 0.0
 
     def size(self, axis: str) -> int:
         """Return the size along an axis; 1 if the image has no such axis.

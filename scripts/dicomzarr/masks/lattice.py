@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,8 @@ Indices = NDArray[np.intp]
 # spacings in headers are rounded: six decimals of a spacing or a cosine are up to 0.0005 voxels over 512 columns. Which
 # voxel is meant is certain up to 0.5; this is a tenth of it, so that another grid does not pass for that of the image.
 TOLERANCE: Final = 0.05
+# Where the image's positions are rounded so coarsely that its affine was fitted, the error of the fit is added; up to:
+_LARGEST_TOLERANCE: Final = 0.45
 _FARTHEST: Final = 1e9  # voxels
 Z, Y, X = 0, 1, 2
 
@@ -145,8 +148,10 @@ class Lattice:
 
     def __init__(self, grid: ImageGrid) -> None:
         self._shape = (grid.size("z"), grid.size("y"), grid.size("x"))
-        normal = grid.normal
-        axes = np.array([grid.across, grid.down, normal], float).T
+        across, down = (
+            _directed(vector, grid.spacing_mm.get(axis)) for vector, axis in ((grid.across, "x"), (grid.down, "y"))
+        )
+        axes = np.stack([across, down, grid.normal], axis=1)
         origins = np.zeros((0, 3)) if grid.origins is None else np.asarray(grid.origins, float).reshape(-1, 3)
         self.is_known = (
             len(origins) == self._shape[Z]
@@ -160,25 +165,27 @@ class Lattice:
         self.depths = self._origins[:, 2]
         gaps = np.diff(np.sort(self.depths))
         gaps = gaps[gaps > 0]
-        in_plane = min(float(np.linalg.norm(grid.across)), float(np.linalg.norm(grid.down)))
+        sizes = np.array([np.linalg.norm(across), np.linalg.norm(down)])
         # A single slice without a thickness is as thick as its pixels are wide.
-        self.step = float(gaps.min()) if len(gaps) else float(grid.spacing_mm.get("z") or in_plane)
+        self.step = float(gaps.min()) if len(gaps) else float(grid.spacing_mm.get("z") or sizes.min())
+        self._tolerances = np.minimum(TOLERANCE + grid.residual_mm / np.append(sizes, self.step), _LARGEST_TOLERANCE)
         self._order = np.argsort(self.depths, kind="stable")
 
     def _slices_at(self, depths: Points) -> Indices | None:
         """Return the slice at each depth, -1 where the image has none; None where a depth is between the two.
 
-        A depth counts as that of a slice within `TOLERANCE` of the distance to the next slice. It is outside of the
-        image if a whole further slice would fit: behind the ends, and where slices are missing. Anything else belongs
-        to another grid.
+        A depth counts as that of a slice within the tolerance, a share of the distance to the next slice. It is outside
+        of the image if a whole further slice would fit: behind the ends, and where slices are missing. Anything else
+        belongs to another grid.
         """
         ordered = self.depths[self._order]
         above = np.clip(np.searchsorted(ordered, depths), 0, len(ordered) - 1)
         below = np.clip(above - 1, 0, None)
         nearest = np.where(np.abs(ordered[above] - depths) < np.abs(ordered[below] - depths), above, below)
         distances = np.abs(ordered[nearest] - depths)
-        is_slice = distances <= TOLERANCE * self.step
-        if not (is_slice | (distances >= (1 - TOLERANCE) * self.step)).all():
+        tolerance = self._tolerances[2]
+        is_slice = distances <= tolerance * self.step
+        if not (is_slice | (distances >= (1 - tolerance) * self.step)).all():
             return None
         return np.where(is_slice, self._order[nearest], -1)
 
@@ -203,8 +210,8 @@ class Lattice:
         """Return the first pixel, the step to the next column and to the next row: columns, rows, mm of depth."""
         assert frame.position is not None and frame.orientation is not None and frame.spacing is not None
         between_rows, between_columns = frame.spacing
-        row, column = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
-        parts = (np.array(frame.position), row * between_columns, column * between_rows)
+        row, column = frame.orientation[:3], frame.orientation[3:]
+        parts = (np.array(frame.position), _directed(row, between_columns), _directed(column, between_rows))
         start, right, below = (self._to_voxels @ part for part in parts)
         return start, right, below
 
@@ -242,7 +249,10 @@ class Lattice:
         }
         for i, j in ((0, 0), (-1, 0), (0, -1), (-1, -1)):
             corner = first + (i * -1) * right[:2] * (columns - 1) + (j * -1) * below[:2] * (rows - 1)
-            if not _is_at(corner[across], x_or_y[across][i]) or not _is_at(corner[down], x_or_y[down][j]):
+            if not (
+                self._is_at(corner[across], x_or_y[across][i], across)
+                and self._is_at(corner[down], x_or_y[down][j], down)
+            ):
                 return None
         sizes = (self._shape[X], self._shape[Y])
         return Place(
@@ -271,13 +281,26 @@ class Lattice:
         lines = start[:2] + inside[:, None] * deep[:2] - self._origins[slices[inside]][:, :2]
         indices, fixed = _indices(lines[0], flat, others, axis), np.array([_nearest(lines[0, 1 - axis])])
         for end, line in ((0, lines), (-1, lines + flat[:2] * (others - 1))):
-            if not (_is_at(line[:, axis], indices[end]) and _is_at(line[:, 1 - axis], fixed[0])):
+            if not (
+                self._is_at(line[:, axis], indices[end], axis) and self._is_at(line[:, 1 - axis], fixed[0], 1 - axis)
+            ):
                 return None
         sizes = (self._shape[X], self._shape[Y])
         third, flat_indices = int(_within(fixed, sizes[1 - axis])[0]), _within(indices, sizes[axis])
         if columns_run_deep:
             return Place(2 - axis, Z, flat_indices, slices, third)
         return Place(Z, 2 - axis, slices, flat_indices, third)
+
+    def _is_at(self, coordinates: Points | float, index: int, axis: int) -> bool:
+        """Return whether coordinates along x (axis 0) or y (axis 1) are that of a voxel."""
+        return bool(np.max(np.abs(np.asarray(coordinates) - index)) <= self._tolerances[axis])
+
+
+def _directed(vector: Sequence[float], length: float | None) -> Points:
+    """Return a vector with another length: cosines with few decimals have not exactly the length 1."""
+    step = np.asarray(vector, float)
+    norm = float(np.linalg.norm(step))
+    return step * (length / norm) if length and norm else step
 
 
 def _indices(first: Points, step: Points, count: int, axis: int) -> Indices:
@@ -292,7 +315,3 @@ def _nearest(coordinate: float) -> int:
 
 def _within(indices: Indices, size: int) -> Indices:
     return np.where((indices >= 0) & (indices < size), indices, -1)
-
-
-def _is_at(coordinates: Points | float, index: int) -> bool:
-    return bool(np.max(np.abs(np.asarray(coordinates) - index)) <= TOLERANCE)

@@ -5,6 +5,7 @@ A number that cannot be read counts as absent. What cannot be used at all is a `
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import warnings
@@ -150,6 +151,9 @@ def read_segmentation(source: str | os.PathLike[str] | BinaryIO) -> Segmentation
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from pydicom import dcmread
+
+            # Messages quote header values.
+            logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
             header = dcmread(source, stop_before_pixels=True, force=True)
             return segmentation_of(header)
@@ -429,14 +433,17 @@ def _segment_number(value: Any) -> int | None:
 
 
 def _plane(cosines: Cosines | None) -> Cosines | None:
-    """Return cosines that are two orthogonal unit vectors, else None."""
+    """Return cosines that are two orthogonal unit vectors, as far as their decimals allow, else None."""
     if cosines is None:
         return None
     row, column = cosines[:3], cosines[3:]
     lengths = (math.hypot(*row), math.hypot(*column))
     skew = math.fsum(a * b for a, b in zip(row, column, strict=True))
-    usable = max(abs(length - 1) for length in lengths) <= _COSINE_TOLERANCE and abs(skew) <= _COSINE_TOLERANCE
-    return cosines if usable else None
+    decimals = max(len(repr(cosine).partition(".")[2]) if cosine % 1 else 0 for cosine in cosines)
+    digit = 10.0**-decimals if 1 <= decimals <= 3 else 0.0
+    # Three numbers that are each off by half a digit: sqrt(3) / 2 in length, twice as much in the product.
+    is_unit = max(abs(length - 1) for length in lengths) <= max(_COSINE_TOLERANCE, 0.87 * digit)
+    return cosines if is_unit and abs(skew) <= max(_COSINE_TOLERANCE, 1.74 * digit) else None
 
 
 def names_frame(source: Source, key: FrameKey) -> bool:

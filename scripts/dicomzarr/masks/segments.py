@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.masks.belonging import belongs_to, plane_of
-from dicomzarr.masks.frame_places import Found
+from dicomzarr.masks.frame_places import FrameLocation
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.lattice import Place
 from dicomzarr.masks.model import Description, MaskProblem, PlacedMask
@@ -59,10 +59,11 @@ def masks_of_segmentation(
     Raises
     ------
     MaskProblem
-        Before the first mask: ``no_image``, ``ambiguous_volume``, ``no_position`` or ``too_large``. With a mask:
-        ``invalid_attribute``, if a frame has another shape, or values that its form cannot have.
+        Before the first mask: ``no_image``, ``ambiguous_volume`` or ``no_position``; ``too_large``, if there are too
+        many segments. With a mask: ``too_large``; ``invalid_attribute``, if a frame has another shape, or values that
+        its form cannot have.
     """
-    homes = belongs_to(segmentation, grids, by_frame_of_reference=by_frame_of_reference)
+    members = belongs_to(segmentation, grids, by_frame_of_reference=by_frame_of_reference)
     frames = _Frames(segmentation, read_frame)
     by_segment: dict[int, list[int]] = {}
     for index in range(len(segmentation.frames)):
@@ -72,13 +73,13 @@ def masks_of_segmentation(
     described |= {number: Description("SEG", number) for number in by_segment.keys() - described.keys()}
     if len(described) > MAX_SEGMENTS:
         raise MaskProblem("too_large", found=len(described), needed=MAX_SEGMENTS)
-    for grid, home in zip(grids, homes, strict=True):
-        if not home:
+    for grid, locations in zip(grids, members, strict=True):
+        if not locations:
             continue
-        image = _Image(segmentation, grid, home, frames)
+        image = _Image(segmentation, grid, locations, frames)
         for number in sorted(described):
             indices = by_segment.get(number, [])
-            here = [index for index in indices if index in home]
+            here = [index for index in indices if index in locations]
             if here or not indices:
                 for mask in image.masks(described[number], here):
                     flags = {"by_frame_of_reference"} if by_frame_of_reference else set()
@@ -119,8 +120,8 @@ class _Frames:
             # Large areas of one number: a hundredth of the size, in a millisecond.
             self._kept[index] = bytes([pixels.itemsize]) + zlib.compress(pixels.tobytes(), 1)
             self._size += len(self._kept[index])
-        found: list[int] = np.flatnonzero(np.bincount(pixels.ravel())).tolist()
-        return [number for number in found if number not in self._segmentation.background]
+        numbers: list[int] = np.flatnonzero(np.bincount(pixels.ravel())).tolist()
+        return [number for number in numbers if number not in self._segmentation.background]
 
     def mask(self, index: int, number: int) -> NDArray[np.uint8]:
         """Return the part of a frame that belongs to a segment."""
@@ -166,13 +167,15 @@ class _Image:
     ----------
     segmentation : Segmentation
     grid : ImageGrid
-    home : mapping of int to Found
+    locations : mapping of int to FrameLocation
         The frames that belong to the image.
     frames : _Frames
     """
 
-    def __init__(self, segmentation: Segmentation, grid: ImageGrid, home: Mapping[int, Found], frames: _Frames) -> None:
-        self._segmentation, self._grid, self._home, self._frames = segmentation, grid, home, frames
+    def __init__(
+        self, segmentation: Segmentation, grid: ImageGrid, locations: Mapping[int, FrameLocation], frames: _Frames
+    ) -> None:
+        self._segmentation, self._grid, self._locations, self._frames = segmentation, grid, locations, frames
         self._shape = (grid.size("z"), grid.size("y"), grid.size("x"))
         self._own: dict[Hashable, OwnGrid] = {}
 
@@ -190,41 +193,41 @@ class _Image:
 
     def _is_own(self, stack: Sequence[int]) -> bool:
         """Return whether frames are kept on their own grid: one lies on another, or all lie outside of the image."""
-        found = [self._home[index] for index in stack]
-        return any(one.has_own_grid for one in found) or all(one.is_outside for one in found)
+        locations = [self._locations[index] for index in stack]
+        return any(place.has_own_grid for place in locations) or all(place.is_outside for place in locations)
 
     def _times(self, indices: Sequence[int], *, is_own: bool) -> _Times:
         """Return whether a mask has the axis t; see decision 0070."""
-        if "t" not in self._grid.axes or not indices:
-            return _Times()
         if self._grid.tile_offsets:
             return _Times(has_axis=not is_own)
+        if "t" not in self._grid.axes or not indices:
+            return _Times()
         every = self._grid.size("t")
-        named = [self._home[index].times for index in indices]
-        flags = frozenset() if all(named) else frozenset({"no_t_reference"})
-        some = {t for times in named if len(times) < every for t in times}
-        if not some:
+        of_frames = [self._locations[index].times for index in indices]
+        flags = frozenset() if all(of_frames) else frozenset({"no_t_reference"})
+        single = {t for times in of_frames if len(times) < every for t in times}
+        if not single:
             return _Times(flags=flags)
-        if len(some) == 1 and "z" in self._grid.axes and all(len(times) < every for times in named):
-            return _Times(flags=flags | {"one_t"}, only=some.pop())
+        if len(single) == 1 and "z" in self._grid.axes and all(len(times) < every for times in of_frames):
+            return _Times(flags=flags | {"one_t"}, only=single.pop())
         return _Times(has_axis=True, flags=flags)
 
     def _on_image(self, segment: Description, indices: Sequence[int]) -> PlacedMask:
         times = self._times(indices, is_own=False)
         axes = "".join(axis for axis in self._grid.axes if axis in ("tzyx" if times.has_axis else "zyx"))
-        targets = [(index, self._home[index].places) for index in indices]
+        targets = [(index, self._locations[index].places) for index in indices]
         mask = self._painted(segment, targets, self._shape, times, axes)
         return mask if "z" in axes else replace(mask, values=mask.values[..., 0, :, :])
 
     def _on_own_grid(self, segment: Description, indices: Sequence[int], plane: Hashable) -> PlacedMask:
         if plane not in self._own:
-            stack = [index for index in self._home if plane_of(self._segmentation.frames[index]) == plane]
+            stack = [index for index in self._locations if plane_of(self._segmentation.frames[index]) == plane]
             self._own[plane] = own_grid_of(self._segmentation, stack)
         grid = self._own[plane]
         times = self._times(indices, is_own=True)
         times = times if grid.has_depth else _Times()
         axes = ("t" if times.has_axis else "") + ("zyx" if grid.has_depth else "tyx")
-        targets = [(index, ((self._home[index].times, grid.places[index]),)) for index in indices]
+        targets = [(index, ((self._locations[index].times, grid.places[index]),)) for index in indices]
         mask = self._painted(segment, targets, grid.shape, times, axes)
         return replace(mask, flags=tuple(sorted({*mask.flags, "own_grid"})), own_affine_lps=grid.affine_lps)
 
@@ -246,21 +249,23 @@ class _Image:
         structure = outside = frames_outside = 0
         for index, places in targets:
             pixels = self._frames.mask(index, segment.number)
-            for named, place in places:
-                for t in (named or every) if times.has_axis else (0,):
+            for of_place, place in places:
+                for t in (of_place or every) if times.has_axis else (0,):
                     if (t, *place.key) in taken and not place.is_outside:
                         flags.add("duplicate_frames")
                     taken.add((t, *place.key))
                     place.paint(values[t], pixels)
-            found = int(np.count_nonzero(pixels))
-            structure += found
+            count = int(np.count_nonzero(pixels))
+            structure += count
             if len(places) != 1 or not places[0][1].is_inside:
                 covered = np.zeros(pixels.shape, bool)
                 for _, place in places:
                     covered |= place.covered()
-                outside += found - int(np.count_nonzero(pixels[covered]))
+                outside += count - int(np.count_nonzero(pixels[covered]))
                 frames_outside += not covered.any()
-        flags |= {"references_differ"} if any(self._home[index].references_differ for index, _ in targets) else set()
+        flags |= (
+            {"references_differ"} if any(self._locations[index].references_differ for index, _ in targets) else set()
+        )
         flags |= {"outside_image"} if outside else set()
         flags |= {"empty_mask"} if not values.any() else set()
         counts = {"frames": len(targets)}

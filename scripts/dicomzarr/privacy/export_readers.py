@@ -22,7 +22,7 @@ import numpy as np
 EXPORTS = "results/exports/"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 24  # bytes of voxels that are searched at once
-_VOLUME = re.compile(r"[0-9a-f]{8}\.npy")
+_VOLUME = re.compile(r"[0-9a-f]{8}(__[a-z][a-z0-9_]*)?\.npy")
 _NUMBERS = re.compile(rb"'descr': '[<|][iuf]\d'")
 _NIFTI_START = 352
 Reader = Callable[[Path, bool], Iterator["Part"]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,19 +38,32 @@ class Kind:
         File name suffix, if a series becomes one file; empty if it becomes a folder.
     lossy : bool
         Values differ from those of the array.
+    by_case : bool
+        The files of a series lie among those of others, in ``<dataset>/<part>/``; each name begins with the series id.
+    index : tuple of str
+        Patterns of the files that list all series, below the folder: they are absent while the export is incomplete.
+    source : str
+        Rule of the export to whose files it refers; empty if there is none.
     """
 
     rule: str
     folder: str
     suffix: str = ""
     lossy: bool = False
+    by_case: bool = False
+    index: tuple[str, ...] = ()
+    source: str = ""
 
 
 PNG = Kind("export_png", "png")
 PREVIEW = Kind("export_preview", "preview_lossy", lossy=True)
 NPZ = Kind("export_npz", "npz", ".npz")
 NIFTI = Kind("export_nifti", "nifti")
-KINDS = (PNG, PREVIEW, NPZ, NIFTI)
+NNUNET = Kind("export_nnunet", "nnunet", by_case=True, index=("*/dataset.json", "*/splits_final.json"))
+MONAI = Kind("export_monai", "monai", index=("datalist.json",), source="export_nnunet")
+KINDS = (PNG, PREVIEW, NPZ, NIFTI, NNUNET, MONAI)
+
+_CASE = re.compile(r"([0-9a-f]{16})_[0-9a-f]{8}[_.]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +92,7 @@ class ArrayRow:
     dtype: str
     bits_stored: int
     photometric: str
-    outcome: str  # exported or refused
+    outcome: str  # exported, refused or left_out
     reason: str
     files: int
     bit_depth: int | None
@@ -141,7 +155,7 @@ def folder_of(results: Results, kind: Kind) -> Path:
 
 
 def series_path(results: Results, kind: Kind, series_id: str) -> Path:
-    """Return the folder or file of a series in an export.
+    """Return the folder or file of a series in an export that is not by case.
 
     Parameters
     ----------
@@ -150,6 +164,60 @@ def series_path(results: Results, kind: Kind, series_id: str) -> Path:
     series_id : str
     """
     return folder_of(results, kind) / f"{series_id}{kind.suffix}"
+
+
+def exported(folder: Path, kind: Kind, series_id: str = "") -> Iterator[tuple[Path, str]]:
+    """Yield the files and folders of series below the folder of an export, each with its series id.
+
+    Parameters
+    ----------
+    folder : Path
+    kind : Kind
+    series_id : str
+        Only those of this series; empty for all.
+    """
+    ours = _CASE if kind.by_case else re.compile(r"([0-9a-f]{16})" + re.escape(kind.suffix) + "$")
+    for path in sorted(folder.glob(f"*/*/{series_id}*" if kind.by_case else f"{series_id}*")):
+        if match := ours.match(path.name):
+            yield path, match[1]
+
+
+def published_names(kind: Kind, record: ExportRecord) -> list[str]:
+    """Return what is renamed to publish a series: its files, or its one folder or file; below the folder.
+
+    Parameters
+    ----------
+    kind : Kind
+    record : ExportRecord
+    """
+    if kind.by_case:
+        return [file.file for file in record.files]
+    return [f"{record.series_id}{kind.suffix}"] if record.files else []
+
+
+def remove_empty_folders(folder: Path) -> None:
+    """Remove the empty folders below the folder of an export.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+    for parent, _, _ in os.walk(folder, topdown=False):
+        if Path(parent) != folder and not os.listdir(parent):
+            os.rmdir(parent)
+
+
+def series_of(kind: Kind, file: str) -> str:
+    """Return the id of the series of an exported file.
+
+    Parameters
+    ----------
+    kind : Kind
+    file : str
+        Its path below the folder of the export.
+    """
+    match = _CASE.match(file.rsplit("/", maxsplit=1)[-1]) if kind.by_case else None
+    return match[1] if match else file.split("/", maxsplit=1)[0].removesuffix(kind.suffix)
 
 
 def record_of(results: Results, kind: Kind) -> Path:
@@ -163,8 +231,10 @@ def series_records(results: Results, kind: Kind) -> Iterator[Path]:
 
 
 def requested_kinds(arguments: Sequence[str]) -> list[Kind]:
-    """Return the kinds of export that a command line names."""
-    return [kind for kind in KINDS if any(kind.rule in argument for argument in arguments)]
+    """Return the kinds of export that a command line names, with those to whose files they refer."""
+    rules = {kind.rule for kind in KINDS if any(kind.rule in argument for argument in arguments)}
+    needed = rules | {kind.source for kind in KINDS if kind.rule in rules}
+    return [kind for kind in KINDS if kind.rule in needed]
 
 
 def incomplete_records(results: Results, kind: Kind) -> list[Path]:
@@ -181,7 +251,7 @@ def incomplete_records(results: Results, kind: Kind) -> list[Path]:
 
 
 def mark_incomplete(results: Results, kind: Kind, why: Revocation = Revocation.FILE_MISSING) -> None:
-    """Mark an export as incomplete: remove its summary and revoke the record of its rule.
+    """Mark an export, and those that refer to it, as incomplete: remove its summary and its lists, revoke its record.
 
     Parameters
     ----------
@@ -189,8 +259,37 @@ def mark_incomplete(results: Results, kind: Kind, why: Revocation = Revocation.F
     kind : Kind
     why : Revocation
     """
-    (folder_of(results, kind) / SUMMARY).unlink(missing_ok=True)
+    for other in KINDS:
+        if other.source == kind.rule:
+            mark_incomplete(results, other, why)
+    folder = folder_of(results, kind)
+    (folder / SUMMARY).unlink(missing_ok=True)
+    for pattern in kind.index:
+        for path in folder.glob(pattern):
+            path.unlink()
     revoke(results, record_of(results, kind), why)
+
+
+def remove_files(results: Results, kind: Kind, series_id: str) -> None:
+    """Remove the files of a series from an export.
+
+    Parameters
+    ----------
+    results : Results
+    kind : Kind
+    series_id : str
+    """
+    if not kind.by_case:
+        files.remove_tree(series_path(results, kind, series_id))
+        return
+    folder = folder_of(results, kind)
+    try:
+        record = ExportRecord.load(results.series_record(kind.rule, series_id))
+        paths = [folder / file.file for file in record.files]
+    except (OSError, Damaged):
+        paths = [path for path, _ in exported(folder, kind, series_id)]
+    for path in paths:
+        files.remove_tree(path)
 
 
 def remove(results: Results, kind: Kind, series_id: str, why: Revocation) -> bool:
@@ -208,11 +307,11 @@ def remove(results: Results, kind: Kind, series_id: str, why: Revocation) -> boo
     bool
         Whether the export had the series.
     """
-    record, exported = results.series_record(kind.rule, series_id), series_path(results, kind, series_id)
-    if not (record.exists() or exported.exists()):
+    record = results.series_record(kind.rule, series_id)
+    if not (record.exists() or (not kind.by_case and series_path(results, kind, series_id).exists())):
         return False
     mark_incomplete(results, kind, why)
-    files.remove_tree(exported)
+    remove_files(results, kind, series_id)
     revoke(results, record, why)
     return True
 

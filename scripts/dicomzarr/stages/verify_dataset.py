@@ -252,9 +252,9 @@ def verify(results: Results, threads: int = 1) -> Verdict:
 
 def _reopen_export(results: Results, path: str) -> None:
     """Remove the series of an exported file from its export, and mark the export as incomplete."""
-    _, folder, name = path.split("/")[:3]
+    _, folder, file = path.split("/", 2)
     kind = next(kind for kind in export_record.KINDS if kind.folder == folder)
-    series_id = name.removesuffix(kind.suffix)
+    series_id = export_record.series_of(kind, file)
     if results.series_record(kind.rule, series_id).exists():
         export_record.remove(results, kind, series_id, Revocation.REPAIR)
     export_record.mark_incomplete(results, kind, Revocation.REPAIR)

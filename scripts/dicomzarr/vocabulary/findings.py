@@ -18,7 +18,7 @@ OUTCOME_FINDINGS = ("quarantined", "skipped", "ignored")
 VERDICT_FINDINGS = ("depth_warn", "depth_fail", "size_warn", "size_fail")
 
 
-EXPORT_FINDINGS = ("png_refused", "nifti_refused")
+EXPORT_FINDINGS = ("png_refused", "nifti_refused", "nnunet_refused")
 
 
 TIE_FINDING = "twins_across_splits"  # equal pixels of several subjects, in more than one split

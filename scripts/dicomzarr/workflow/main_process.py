@@ -155,6 +155,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
     requested_exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
     with errors_in_one_line():
+        settings.check_exports(started.config["nnunet"], {kind.rule for kind in requested_exports})
         if started.purpose is Purpose.BUILD:
             _prepare_run(started.settings, requested_exports, params)
         else:

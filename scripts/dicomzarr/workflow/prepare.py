@@ -284,8 +284,9 @@ def delete_leftovers(results: Results) -> None:
     for folder in (results.private, results.dataset):
         for path in files.temporaries(folder):
             path.unlink()
-    for path in results.exports.glob(f"*/.*{files.TEMPORARY}"):
-        path.unlink()
+    for depth in ("*", "*/*"):
+        for path in results.exports.glob(f"{depth}/.*{files.TEMPORARY}"):
+            path.unlink()
     records = os.fspath(results.records / "extract_batch")
     for name in os.listdir(results.images) if results.images.is_dir() else ():
         if not re.fullmatch(r"[0-9a-f]{16}", name):

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,49 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
         raise ConfigProblem(f"config key 'splits.fractions': found shares that add up to {total:g}, needed is 1")
 
 
+MOST_REGIONS = 7  # 2**7 - 1, the number of all of them, is the largest that nnU-Net keeps in 8 bits
+
+
+def _check_nnunet(nnunet: Mapping[str, Any]) -> None:
+    missing = [name for name in ("dataset", "modality", "labels") if name not in nnunet]
+    if nnunet and missing:
+        raise ConfigProblem(
+            f"config key 'nnunet.{missing[0]}' is missing; needed are a dataset, such as Dataset001_Liver, the "
+            "modality of its images, and labels, which are names of masks"
+        )
+    if nnunet.get("overlaps", "refuse") != "refuse" and len(nnunet["labels"]) > MOST_REGIONS:
+        raise ConfigProblem(
+            f"config key 'nnunet.labels': found {len(nnunet['labels'])} names, allowed are up to {MOST_REGIONS} with "
+            f"overlaps: {nnunet['overlaps']}"
+        )
+
+
+def check_exports(nnunet: Mapping[str, Any], rules: Collection[str]) -> None:
+    """Check that the configuration has what the requested exports need.
+
+    Parameters
+    ----------
+    nnunet : mapping
+        The config key of this name.
+    rules : collection of str
+        Names of the rules of the exports.
+
+    Raises
+    ------
+    ConfigProblem
+        If something is missing.
+    """
+    if not nnunet and (needy := sorted({"export_nnunet", "export_monai"} & set(rules))):
+        raise ConfigProblem(
+            f"config key 'nnunet' is empty; {needy[-1]} needs its dataset, modality and labels: see config.yaml"
+        )
+    if "export_monai" in rules and nnunet.get("format") == "zarr":
+        raise ConfigProblem(
+            "config key 'nnunet.format': found 'zarr', export_monai needs nifti; docs/reading.md shows how MONAI reads "
+            "the dataset itself"
+        )
+
+
 def _within(inner: Path, outer: Path) -> bool:
     return inner == outer or outer in inner.parents
 
@@ -306,6 +349,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
     _check_labels(config["labels"])
     _check_splits(config["splits"])
     check_masks(config["masks"])
+    _check_nnunet(config["nnunet"])
 
 
 def check(config: Mapping[str, Any]) -> Settings:

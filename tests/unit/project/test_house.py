@@ -79,7 +79,7 @@ def test_package_files_hold_only_a_docstring() -> None:
 def test_each_rule_has_a_script_and_a_stage_of_its_name() -> None:
     rules = {path.stem for path in (ROOT / "rules").glob("*.smk")} - {"common"}
     assert rules <= {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    shared = {"export_png": "export", "export_npz": "export", "export_nifti": "export", "export_preview": "export"}
+    shared = {rule: "export" for rule in rules if rule.startswith("export_")}
     shared |= {"report_depth": "report_tables", "report_size": "report_tables"}
     assert {shared.get(rule, rule) for rule in rules} <= set(STAGES)
 

@@ -10,13 +10,13 @@ import hashlib
 import importlib.metadata
 import logging
 import os
-import re
 import sys
 import zlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from dicomzarr.records import export_record
 from dicomzarr.records.batch_record import EXTRACT, load_extracted
@@ -54,6 +54,12 @@ class Recipe:
         Digest of the code of the rule.
     software : mapping of str to str
         Versions of the packages that determine the bytes.
+    settings : mapping
+        Further configuration, as JSON values.
+    facts : mapping of str to object
+        JSON values that the export of an array depends on beside its files, such as its split; by array.
+    index : callable, optional
+        Writes the lists of all series, from the folder of the export and its records; returns their paths.
     """
 
     kind: Kind
@@ -61,11 +67,15 @@ class Recipe:
     level: int
     code: str
     software: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    index: Callable[[Path, Iterator[ExportRecord]], list[Path]] | None = None
 
     def fingerprint(self, volumes: Sequence[VolumeRecord]) -> str:
         """Return the digest of everything that the export of a series depends on."""
         claims = {volume.array: volume.files for volume in volumes}
-        inputs = [claims, self.level, self.code, dict(self.software)]
+        facts = {volume.array: self.facts.get(volume.array) for volume in volumes}
+        inputs = [claims, self.level, self.code, dict(self.software), dict(self.settings), facts]
         return files.sha256_of_bytes(json_files.canonical_json(inputs))
 
 
@@ -135,11 +145,9 @@ class _Export:
         """Remove series that the dataset no longer has, and exported files without a record; return how many series."""
         others = {path.stem for path in export_record.series_records(self.results, self.kind)} - current
         folder = export_record.folder_of(self.results, self.kind)
-        ours = re.compile(r"([0-9a-f]{16})" + re.escape(self.kind.suffix))
-        for name in os.listdir(folder) if folder.is_dir() else ():
-            match = ours.fullmatch(name)
-            if match and not self.results.series_record(self.kind.rule, match[1]).exists():
-                files.remove_tree(folder / name)
+        for path, series_id in export_record.exported(folder, self.kind):
+            if not self.results.series_record(self.kind.rule, series_id).exists():
+                files.remove_tree(path)
         for series_id in others:
             export_record.remove(self.results, self.kind, series_id, Revocation.REMOVED)
         return len(others)
@@ -177,12 +185,13 @@ class _Export:
                 staged.add(path, record.to_bytes().data)
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
             for record in self.unpublished:
-                target = export_record.series_path(self.results, self.kind, record.series_id)
                 path = self.results.series_record(self.kind.rule, record.series_id)
+                export_record.remove_files(self.results, self.kind, record.series_id)
                 revoke(self.results, path, Revocation.SUPERSEDED)
-                files.remove_tree(target)
-                if record.files:
-                    os.replace(self.store / target.name, target)
+                for name in export_record.published_names(self.kind, record):
+                    target = export_record.folder_of(self.results, self.kind) / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(self.store / name, target)
             self.disk.flush()
             staged.rename()
         finally:
@@ -240,7 +249,8 @@ def export(
             for series_id, fingerprint, outcome in exports:
                 if isinstance(outcome, Failure):
                     failures.append(f"{series_id}: {outcome.error}, {outcome.detail}")
-                    files.remove_tree(store / export_record.series_path(results, kind, series_id).name)
+                    for path, _ in export_record.exported(store, kind, series_id):
+                        files.remove_tree(path)
                 else:
                     work.add(ExportRecord(series_id, fingerprint, tuple(outcome.arrays), tuple(outcome.files)))
                     log.info("series %s exported", series_id)
@@ -250,6 +260,7 @@ def export(
     finally:
         work.disk.close()
         files.remove_tree(store)
+    export_record.remove_empty_folders(folder)
     if failures:
         more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
         raise Failed(
@@ -261,9 +272,10 @@ def export(
     record = _summarise(results, recipe, current)
     counts = {**record.counts, "written": len(changed), "removed": removed}
     refused, finding = counts["refused"], kind.rule.replace("export_", "") + "_refused"
-    if refused:
+    if refused or counts.get("left_out"):
+        left_out = f", {counts['left_out']} left out" if counts.get("left_out") else ""
         print(
-            f"{kind.rule}: {refused} of {counts['arrays']} arrays refused; reasons in "
+            f"{kind.rule}: {refused} of {counts['arrays']} arrays refused{left_out}; reasons in "
             f"exports/{kind.folder}/report.csv below the results",
             file=sys.stderr,
             flush=True,
@@ -326,6 +338,8 @@ def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> Rule
             for row in record.arrays:
                 counts["arrays"] += 1
                 counts["refused"] += row.outcome == "refused"
+                if row.outcome == "left_out":
+                    counts["left_out"] = counts.get("left_out", 0) + 1
                 yield csv_tables.row_of(REPORT, row)
 
     def file_rows() -> Iterator[str]:
@@ -339,7 +353,8 @@ def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> Rule
     csv_tables.write(folder / "report.csv", REPORT, report_rows())
     csv_tables.write(folder / "files.csv", FILES, file_rows())
     claims = {}
-    for name in ("files.csv", "report.csv"):  # their names sort after those of series, which are hexadecimal
+    lists = [] if recipe.index is None else recipe.index(folder, records())
+    for name in sorted(["files.csv", "report.csv", *(path.relative_to(folder).as_posix() for path in lists)]):
         file_digest = files.sha256_of(folder / name)
         claims[f"exports/{kind.folder}/{name}"] = FileClaim((folder / name).stat().st_size, file_digest)
         digest.update(f"{name}\0{file_digest}\n".encode())
@@ -350,7 +365,7 @@ def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> Rule
         "digest": digest.hexdigest(),
         "dataset_digest": json_files.read_json(results.sealed)["digest"],
         "counts": counts,
-        "params": {"export_level": recipe.level, "code": recipe.code},
+        "params": {"export_level": recipe.level, "code": recipe.code, **recipe.settings},
         "software": dict(recipe.software),
     }
     data = json_files.canonical_json(summary)

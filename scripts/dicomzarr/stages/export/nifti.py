@@ -1,4 +1,4 @@
-"""NIfTI-1: each volume is a `.nii.gz` of stored values, with its attributes in a JSON file beside it.
+"""NIfTI-1: each volume is a `.nii.gz` of stored values, with its attributes in a JSON file beside it, and its masks.
 
 Slope and intercept are in the header. Voxels keep the order of the array, x fastest; nothing is flipped, and the affine
 gives their positions. NIfTI coordinates point right, anterior and superior (RAS), DICOM coordinates left, posterior and
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from dicomzarr.stages.export.masks import Mask
+from dicomzarr.stages.export.masks import of_array as masks_of
 from dicomzarr.stages.export.npz import attributes_of
 from dicomzarr.stages.export.refusals import Refused
 from dicomzarr.stages.export.tables import ArrayExport, Exported, array_row, each_array, file_row
@@ -46,6 +48,17 @@ def affine_ras(affine_lps: Any) -> NDArray[np.float64]:
     """
     affine: NDArray[np.float64] = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine_lps, np.float64)
     return affine
+
+
+def is_orthogonal(affine: NDArray[np.float64]) -> bool:
+    """Return whether the axes of an affine are orthogonal, which a `qform` and ITK need.
+
+    Parameters
+    ----------
+    affine : ndarray, shape (4, 4)
+    """
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return np.allclose(directions.T @ directions, np.eye(3), rtol=0, atol=MAX_COSINE)
 
 
 def scaling_of(facts: Mapping[str, Any]) -> tuple[float, float]:
@@ -83,8 +96,6 @@ def header_of(array: Array) -> Any:
     Refused
         If NIfTI-1 cannot represent the array.
     """
-    import nibabel
-
     facts, size = array.facts, dict(zip(array.axes, array.shape, strict=True))
     if "affine_lps" not in facts:
         raise Refused("no_regular_geometry")
@@ -93,19 +104,58 @@ def header_of(array: Array) -> Any:
     shape = [size[axis] for axis in "xyzt" if axis in size]
     if max(shape) > MAX_LENGTH:
         raise Refused("axis_too_long")
-    slope, intercept = scaling_of(facts)
-    affine = affine_ras(facts["affine_lps"])
+    return new_header(
+        RGB if "c" in size else array.dtype,
+        shape,
+        facts["affine_lps"],
+        scaling_of(facts),
+        _time_step(array.ome, array.axes),
+    )
+
+
+def mask_header(mask: Mask) -> Any:
+    """Return the nibabel header of a mask: with the affine of its image, or its own, or none if that is unknown.
+
+    The slope of a fractional mask is 1 / Maximum Fractional Value, so that readers see 0 to 1.
+    """
+    size = dict(zip(mask.axes, mask.shape, strict=True))
+    affine = mask.facts.get("affine_lps") if mask.has_own_grid else mask.image.facts["affine_lps"]
+    step = _time_step(mask.image.ome, mask.image.axes) if "t" in size else None
+    slope = 1.0 / mask.maximum_fraction if mask.maximum_fraction else 1.0
+    return new_header(np.dtype("|u1"), [size[axis] for axis in "xyzt" if axis in size], affine, (slope, 0.0), step)
+
+
+def new_header(
+    dtype: np.dtype[Any], shape: list[int], affine_lps: Any, scaling: tuple[float, float], step: float | None = None
+) -> Any:
+    """Return a nibabel header.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+    shape : list of int
+        Along x, y, z and t.
+    affine_lps : array-like, shape (4, 4), optional
+        None where the position of the voxels is unknown, which the header then says.
+    scaling : (float, float)
+        Slope and intercept.
+    step : float, optional
+        Seconds from one index of t to the next.
+    """
+    import nibabel
+
+    slope, intercept = scaling
+    affine = np.eye(4) if affine_lps is None else affine_ras(affine_lps)
     header: Any = nibabel.Nifti1Header(endianness="<")
-    header.set_data_dtype(RGB if "c" in size else array.dtype)
+    header.set_data_dtype(dtype)
     header.set_data_shape(shape)
-    step = _time_step(array.ome, array.axes)
     zooms = [float(length) for length in np.linalg.norm(affine[:3, :3], axis=0)]
     header.set_zooms((zooms + [1.0 if step is None else step])[: len(shape)])
-    header.set_xyzt_units("mm", "sec" if step is not None else None)
-    header.set_sform(affine, SCANNER)
-    directions = affine[:3, :3] / zooms
-    if np.allclose(directions.T @ directions, np.eye(3), rtol=0, atol=MAX_COSINE):
-        header.set_qform(affine, SCANNER)
+    header.set_xyzt_units(None if affine_lps is None else "mm", "sec" if step is not None else None)
+    if affine_lps is not None:
+        header.set_sform(affine, SCANNER)
+        if is_orthogonal(affine):
+            header.set_qform(affine, SCANNER)
     if not (math.isfinite(slope) and slope):
         slope, intercept = 1.0, 0.0
     header.set_slope_inter(slope, intercept)
@@ -124,13 +174,48 @@ def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
     folder = store / array.name.split("/")[0]
     folder.mkdir(parents=True, exist_ok=True)
     path, sidecar = folder / f"{array.volume_id}.nii.gz", folder / f"{array.volume_id}.json"
+    write_file(path, header, _voxels(array), level, array.name)
+    masks = masks_of(array)
+    for mask in masks:
+        pieces = (block.tobytes() for block in mask.blocks())
+        write_file(folder / f"{mask.stem}.nii.gz", mask_header(mask), pieces, level, array.name)
+    sidecar.write_bytes(json_files.canonical_json(attributes_of(array, masks)))
+    bits = int(header["bitpix"])
+    rows = [
+        file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.record.pixel_digest),
+        file_row(sidecar, store, array.name),
+        *(file_row(folder / f"{mask.stem}.nii.gz", store, array.name, bit_depth=8) for mask in masks),
+    ]
+    size = sum(row.bytes for row in rows)
+    return array_row(array, files=len(rows), exported_bytes=size, bit_depth=bits), rows
+
+
+def write_file(path: Path, header: Any, pieces: Iterable[bytes], level: int, array: str) -> None:
+    """Write a `.nii.gz` without times and names, read it again and compare.
+
+    Parameters
+    ----------
+    path : Path
+    header : nibabel.Nifti1Header
+    pieces : iterable of bytes
+        The voxels, x fastest.
+    level : int
+        Level of compression, 0 to 9.
+    array : str
+        Name of the array, for the message.
+
+    Raises
+    ------
+    DamagedArray
+        If the file does not hold what was written.
+    """
     digest = blake3()
     with (
         open(path, "wb") as raw,
         gzip.GzipFile("", "wb", level, raw, mtime=0) as stream,
     ):
         header.write_to(stream)
-        for piece in _voxels(array):
+        for piece in pieces:
             digest.update(piece)
             stream.write(piece)
     read_digest = blake3()
@@ -140,14 +225,7 @@ def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
         while block := stream.read(_BLOCK):
             read_digest.update(block)
     if read_header != header or read_digest.digest() != digest.digest():
-        raise DamagedArray(array.name)
-    sidecar.write_bytes(json_files.canonical_json(attributes_of(array)))
-    bits = int(header["bitpix"])
-    rows = [
-        file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.record.pixel_digest),
-        file_row(sidecar, store, array.name),
-    ]
-    return array_row(array, files=2, exported_bytes=sum(row.bytes for row in rows), bit_depth=bits), rows
+        raise DamagedArray(array)
 
 
 def export_series(arrays: list[Array], store: Path, level: int) -> Exported:

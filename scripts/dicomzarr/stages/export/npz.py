@@ -1,6 +1,7 @@
 """NPZ: each series is an archive that `numpy.load` reads without pickle. Equal arrays give equal bytes.
 
-It holds for each volume `<id>`, the stored values, and `<id>_attributes`, the attributes as JSON text.
+It holds for each volume `<id>`, the stored values, `<id>_attributes`, the attributes as JSON text, and `<id>__<mask>`
+for each mask.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from blake3 import blake3
 
+from dicomzarr.stages.export.masks import Mask
+from dicomzarr.stages.export.masks import of_array as masks_of
 from dicomzarr.stages.export.tables import Exported, array_row, file_row
 from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
 
@@ -22,8 +25,8 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that ZIP can represent
 _BLOCK = 1 << 22
 
 
-def attributes_of(array: Array) -> dict[str, Any]:
-    """Return the attribute `dicomzarr` of an image as JSON values, with `axes` and the name of the array."""
+def attributes_of(array: Array, masks: Sequence[Mask] = ()) -> dict[str, Any]:
+    """Return the attribute `dicomzarr` of an image as JSON values, with `axes`, the name of the array and the masks."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray):
@@ -31,7 +34,8 @@ def attributes_of(array: Array) -> dict[str, Any]:
         return {key: plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
     attributes: dict[str, Any] = plain(array.facts)
-    return attributes | {"array": array.name, "axes": array.axes}
+    of_masks = {"masks": {mask.folder: mask.attributes() for mask in masks}} if masks else {}
+    return attributes | {"array": array.name, "axes": array.axes} | of_masks
 
 
 def _npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
@@ -45,6 +49,13 @@ def _pieces(array: Array) -> Iterator[bytes]:
     """Yield the volume as a .npy file, block by block."""
     yield _npy_header(array.dtype, array.shape)
     for block, _ in array.blocks():
+        yield block.tobytes()
+
+
+def _pieces_of_mask(mask: Mask) -> Iterator[bytes]:
+    """Yield a mask as a .npy file, block by block."""
+    yield _npy_header(np.dtype("|u1"), mask.shape)
+    for block in mask.blocks():
         yield block.tobytes()
 
 
@@ -78,24 +89,27 @@ def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
     """Write a series as one archive below `store`; the parameters are those of `tables.ExportSeries`."""
     series_id = arrays[0].name.split("/")[0]
     path = store / f"{series_id}.npz"
-    digests = {}
+    digests: dict[str, dict[str, str]] = {}
     with zipfile.ZipFile(path, "w", compresslevel=level or None) as archive:
         for array in arrays:
-            attributes = json.dumps(attributes_of(array), sort_keys=True)
-            for name, pieces in (
-                (f"{array.volume_id}.npy", _pieces(array)),
-                (f"{array.volume_id}_attributes.npy", iter([_text(attributes)])),
-            ):
-                digests[name] = _add(archive, name, pieces, level)
+            masks = masks_of(array)
+            attributes = json.dumps(attributes_of(array, masks), sort_keys=True)
+            digests[array.name] = {
+                name: _add(archive, name, pieces, level)
+                for name, pieces in (
+                    (f"{array.volume_id}.npy", _pieces(array)),
+                    (f"{array.volume_id}_attributes.npy", iter([_text(attributes)])),
+                    *((f"{mask.stem}.npy", _pieces_of_mask(mask)) for mask in masks),
+                )
+            }
     exported = Exported()
     with zipfile.ZipFile(path) as archive:
         for array in arrays:
-            names = (f"{array.volume_id}.npy", f"{array.volume_id}_attributes.npy")
-            for name in names:
+            for name, digest in digests[array.name].items():
                 with archive.open(name) as stream:
-                    if _digest_of(stream) != digests[name]:
+                    if _digest_of(stream) != digest:
                         raise DamagedArray(array.name)
-            size = sum(archive.getinfo(name).compress_size for name in names)
+            size = sum(archive.getinfo(name).compress_size for name in digests[array.name])
             bits = 8 * array.dtype.itemsize
             exported.arrays.append(array_row(array, files=1, exported_bytes=size, bit_depth=bits))
     exported.files.append(file_row(path, store, series_id))

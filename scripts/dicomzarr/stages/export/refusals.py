@@ -10,12 +10,28 @@ REFUSALS = {
     "modality_lut": "NIfTI holds a slope and an intercept; the array has a Modality LUT (0028,3000)",
     "colour_over_8_bits": "NIfTI holds colours of 8 bits; the array has more",
     "axis_too_long": "NIfTI holds axes of up to 32,767 indices; the array has a longer one",
+    "axes_not_zyx": "a case of nnU-Net has the axes z, y and x; the array has others: t, colour, or a single slice",
+    "sheared": "the axes of the affine are not orthogonal (gantry tilt), which ITK, nnU-Net's reader, cannot hold",
+    "nan_values": "nnU-Net refuses images with NaN or infinite values; the array has some",
+    "mask_missing": "the image has masks, but not one that is a label, nor is it listed in `masks_absent`",
+    "mask_on_own_grid": "a mask that is a label lies on a grid of its own, and nothing is resampled here",
+    "masks_overlap": "masks of two labels share voxels; `overlaps: regions` or `overlaps: nested` keeps them",
+    "other_modality": "left out: the array has another modality than `nnunet.modality`",
+    "no_masks": "left out: no mask refers to the image, so that nobody is known to have looked for any",
 }
 
 
 class Refused(Exception):
     """An array that a format cannot hold; `code` is a key of `REFUSALS`."""
 
+    outcome = "refused"
+
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class LeftOut(Refused):
+    """An array that the configuration does not ask for."""
+
+    outcome = "left_out"

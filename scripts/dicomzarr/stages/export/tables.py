@@ -34,7 +34,7 @@ def each_array(arrays: list[Array], write: Callable[[Array], ArrayExport]) -> Ex
         try:
             row, file_rows = write(array)
         except Refused as refused:
-            row, file_rows = array_row(array, reason=refused.code), []
+            row, file_rows = array_row(array, outcome=refused.outcome, reason=refused.code), []
         exported.arrays.append(row)
         exported.files += file_rows
     exported.files.sort(key=lambda row: row.file)
@@ -82,6 +82,7 @@ def file_row(
 def array_row(
     array: Array,
     *,
+    outcome: str = "exported",
     reason: str = "",
     files: int = 0,
     exported_bytes: int = 0,
@@ -93,6 +94,8 @@ def array_row(
     Parameters
     ----------
     array : Array
+    outcome : str
+        ``exported``, ``refused`` or ``left_out``.
     reason : str
         Key of `REFUSALS`; empty if the array was exported.
     files, exported_bytes : int
@@ -109,7 +112,7 @@ def array_row(
         dtype=array.dtype.name,
         bits_stored=record.bits_stored,
         photometric=record.photometric,
-        outcome="refused" if reason else "exported",
+        outcome=outcome,
         reason=reason,
         files=files,
         bit_depth=bit_depth,

@@ -1,0 +1,416 @@
+"""Segments on the voxels of their images: exact, and as highdicom reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CORPUS
+from grids_of_scans import grid_of, grid_of_multi_frame, grid_of_slide
+from made_up_scans import AXIAL, CORONAL, OBLIQUE, SAGITTAL, multi_frame_scan, positions_of, scan, slide
+from made_up_segmentations import MaskFrame, by_hand, by_highdicom, described, reordered
+from placed_segments import (
+    highdicom_by_frame,
+    highdicom_by_instance,
+    highdicom_volume,
+    only,
+    placed,
+)
+from pydicom import Dataset, dcmread
+
+from dicomzarr.masks.model import MaskProblem
+
+
+def noise(seed: int, *shape: int, values: int = 2) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(0, values, shape, dtype="u1")
+
+
+def in_order(images: list[Dataset]) -> list[Dataset]:
+    """Return slices along their normal, by highdicom."""
+    from highdicom import spatial
+
+    return spatial.sort_datasets(images)[::-1]  # its planes run against the normal of rows and columns
+
+
+ORIENTATIONS = {"axial": AXIAL, "coronal": CORONAL, "sagittal": SAGITTAL, "oblique": OBLIQUE}
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
+@pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
+def test_segments_are_what_highdicom_reads(form: str, orientation: tuple[float, ...]) -> None:
+    images = scan("a", orientation=orientation)
+    voxels = noise(1, 5, 16, 12, values=4)
+    voxels[2] = 0  # left out of the file
+    dataset = by_highdicom(images, voxels, form)
+    assert dataset.NumberOfFrames < (13 if form == "BINARY" else 5)
+    masks = placed(dataset, grid_of(images))
+    ordered = in_order(images)
+    expected = highdicom_by_instance(dataset, [image.SOPInstanceUID for image in ordered])
+    source = {image.SOPInstanceUID: index for index, image in enumerate(images)}
+    assert [mask.description.number for _, mask in masks] == [1, 2, 3]
+    for number, (_, mask) in enumerate(masks):
+        assert mask.axes == "zyx" and mask.values.dtype == np.uint8 and mask.flags == ()
+        np.testing.assert_array_equal(mask.values, expected[..., number])
+        written = voxels[[source[image.SOPInstanceUID] for image in ordered]] == number + 1
+        np.testing.assert_array_equal(mask.values, written)
+
+
+def test_overlapping_segments_are_masks_of_their_own() -> None:
+    images = scan("a")
+    voxels = noise(2, 5, 16, 12, 3)
+    assert (voxels.sum(axis=-1) > 1).any()
+    dataset = by_highdicom(images, voxels)
+    expected = highdicom_by_instance(dataset, [image.SOPInstanceUID for image in images])
+    for number, (_, mask) in enumerate(placed(dataset, grid_of(images))):
+        np.testing.assert_array_equal(mask.values, voxels[..., number])
+        np.testing.assert_array_equal(mask.values, expected[..., number])
+        assert mask.outside == 0.0 and mask.flags == () and mask.counts == {"frames": 5}
+
+
+@pytest.mark.parametrize("order", [[7, 6, 5, 4, 3, 2, 1, 0], [3, 0, 7, 4, 1, 6, 2, 5]], ids=["reversed", "shuffled"])
+def test_the_order_of_frames_does_not_matter(order: list[int]) -> None:
+    images = scan("a")
+    voxels = noise(3, 5, 16, 12, values=3)
+    voxels[2] = 0
+    dataset = reordered(by_highdicom(images, voxels), order)
+    for number, (_, mask) in enumerate(placed(dataset, grid_of(images))):
+        np.testing.assert_array_equal(mask.values, voxels == number + 1)
+
+
+@pytest.mark.parametrize("form", ["PROBABILITY", "OCCUPANCY"])
+def test_fractions_keep_their_values(form: str) -> None:
+    images = scan("a")
+    fractions = np.random.default_rng(4).random((5, 16, 12))
+    fractions[3] = 0
+    dataset = by_highdicom(images, fractions, form, max_fractional_value=200)
+    mask = only(dataset, grid_of(images))
+    assert (mask.form, mask.maximum_fraction, mask.values.max() > 150) == (form, 200, True)
+    expected = highdicom_by_instance(dataset, [image.SOPInstanceUID for image in images])
+    np.testing.assert_array_equal(mask.values, expected[..., 0])
+    np.testing.assert_array_equal(mask.values, np.around(fractions * 200))
+
+
+@pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
+@pytest.mark.parametrize("depths", [(0, 2.5, 5, 7.5), (5, 0, 7.5, 2.5)], ids=["in order", "out of order"])
+def test_a_multi_frame_image(depths: tuple[float, ...], form: str) -> None:
+    image = multi_frame_scan("a", depths, orientation=OBLIQUE)
+    voxels = noise(5, 4, 16, 12, values=3)
+    voxels[1] = 0
+    dataset = by_highdicom([image], voxels, form)
+    expected = highdicom_by_frame(dataset, image.SOPInstanceUID, 4)
+    for number, (_, mask) in enumerate(placed(dataset, grid_of_multi_frame(image))):
+        np.testing.assert_array_equal(mask.values, expected[np.argsort(depths)][..., number])
+        np.testing.assert_array_equal(mask.values, voxels[np.argsort(depths)] == number + 1)
+
+
+def test_uneven_slices_and_missing_ones() -> None:
+    images = scan("a", (0, 2.5, 10, 11, 30))
+    voxels = noise(6, 5, 16, 12)
+    mask = only(by_highdicom(images, voxels), grid_of(images))
+    np.testing.assert_array_equal(mask.values, voxels)
+
+
+def test_a_tilted_gantry_shifts_each_slice() -> None:
+    images = scan("a")
+    for index, image in enumerate(images):
+        image.ImagePositionPatient[1] += 0.7 * index
+    voxels = noise(7, 5, 16, 12)
+    dataset = by_highdicom(images, voxels)
+    mask = only(dataset, grid_of(images))
+    np.testing.assert_array_equal(mask.values, voxels)
+    assert mask.flags == ()
+
+
+def test_a_frame_where_a_slice_is_missing_lies_outside() -> None:
+    whole = scan("a", (0, 2.5, 5, 7.5, 10))
+    voxels = noise(8, 5, 16, 12)
+    dataset = by_highdicom(whole, voxels)
+    kept = [0, 1, 3, 4]
+    mask = only(dataset, grid_of([whole[index] for index in kept]))
+    np.testing.assert_array_equal(mask.values, voxels[kept])
+    assert mask.flags == ("outside_image",) and mask.counts == {"frames": 5, "frames_outside": 1}
+    assert mask.outside == pytest.approx(voxels[2].sum() / voxels.sum())
+
+
+def test_a_crop_and_a_larger_frame() -> None:
+    images = scan("a")  # 16 rows of 0.5 mm, 12 columns of 0.75 mm
+    voxels = noise(9, 7, 20)
+    # Two rows below the first one of the image, three columns before its first one.
+    position = [-10 - 3 * 0.75, -20 + 2 * 0.5, 35]
+    mask = only(by_hand([MaskFrame(voxels, position=position)], series="a"), grid_of(images))
+    expected = np.zeros((5, 16, 12), "u1")
+    expected[2, 2:9, :] = voxels[:, 3:15]
+    np.testing.assert_array_equal(mask.values, expected)
+    assert mask.flags == ("outside_image",)
+    assert mask.outside == pytest.approx(1 - expected.sum() / voxels.sum())
+
+
+def test_a_perpendicular_plane_is_placed_voxel_by_voxel() -> None:
+    images = scan("a", (0, 0.5, 1, 1.5, 2, 2.5))
+    # A coronal plane through row 3: columns along x, rows against z, from 1 mm above the last slice.
+    voxels = noise(10, 10, 12)
+    frame = MaskFrame(voxels, position=(-10, -20 + 3 * 0.5, 30 + 3.5))
+    mask = only(by_hand([frame], orientation=CORONAL, series="a"), grid_of(images))
+    expected = np.zeros((6, 16, 12), "u1")
+    expected[:, 3, :] = voxels[2:8][::-1]
+    np.testing.assert_array_equal(mask.values, expected)
+    assert mask.flags == ("outside_image",)
+
+
+def test_decimals_are_rounded_within_a_twentieth_of_a_voxel() -> None:
+    images = scan("a")
+    voxels = noise(11, 16, 12)
+    near, far = [0.02, 0.02, 35.1], [0.0, 0.0, 35.2]  # of 0.75, 0.5 and 2.5 mm
+    for shift, is_own in ((near, False), (far, True)):
+        frame = MaskFrame(voxels, position=(-10 + shift[0], -20 + shift[1], shift[2]))
+        mask = only(by_hand([frame], series="a"), grid_of(images))
+        assert ("own_grid" in mask.flags) is is_own
+        if not is_own:
+            np.testing.assert_array_equal(mask.values[2], voxels)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 3])
+def test_rounded_positions_and_cosines_are_those_of_the_fitted_stack(decimals: int) -> None:
+    """An affine that was fitted to rounded positions lies beside them; a segmentation copies what is written."""
+    angle = np.radians(17)
+    exact = np.array([np.cos(angle), np.sin(angle), 0, 0, 0, -1])
+    orientation = exact.round(decimals).tolist()
+    normal = np.cross(exact[:3], exact[3:])
+    origins = np.array([-10.03, 7.77, 3.19]) + np.arange(12)[:, None] * 0.62 * normal
+    written = origins.round(decimals)
+    voxels = noise(25, 12, 16, 12)
+    frames = [MaskFrame(voxels[z], position=written[z].tolist()) for z in range(12)]
+    dataset = by_hand(frames, orientation=orientation, series="a")
+    unit = np.array(orientation) / np.repeat(np.linalg.norm(np.reshape(orientation, (2, 3)), axis=1), 3)
+    grid = replace(
+        grid_of(scan("a", np.arange(12) * 0.62)),
+        origins=origins,
+        across=tuple(unit[:3] * 0.75),
+        down=tuple(unit[3:] * 0.5),
+    )
+    residual = float(np.linalg.norm(origins - written, axis=1).max())
+    assert residual > 0.2 * 10.0**-decimals
+    mask = only(dataset, replace(grid, residual_mm=residual))
+    assert mask.flags == ()
+    np.testing.assert_array_equal(mask.values, voxels)
+    if decimals == 1:
+        assert "own_grid" in only(dataset, grid).flags
+
+
+@pytest.mark.parametrize("change", ["spacing", "shift", "angle", "step"])
+def test_another_grid_is_kept_as_it_is(change: str) -> None:
+    images = scan("a")
+    voxels = noise(12, 3, 16, 12)
+    depths = {"step": (0.0, 1.0, 2.0)}.get(change, (0.0, 2.5, 5.0))
+    origin = (-10.3, -20, 30) if change == "shift" else (-10, -20, 30)
+    orientation = OBLIQUE if change == "angle" else AXIAL
+    spacing = (1.0, 1.5) if change == "spacing" else (0.5, 0.75)
+    others = scan("b", depths, orientation=orientation, spacing=spacing, origin=origin, series="a")
+    dataset = reordered(by_highdicom(others, voxels), [2, 0, 1])
+    mask = only(dataset, grid_of(images))
+    assert mask.flags == ("own_grid",) and mask.axes == "zyx" and mask.outside == 0
+    np.testing.assert_array_equal(mask.values, voxels)
+    read, affine = highdicom_volume(dataset)  # whose planes run the other way, and whose indices are z, y, x
+    np.testing.assert_array_equal(mask.values, read[::-1, ..., 0])
+    corners = np.array([[0, 0, 0, 1], [2, 3, 1, 1], [11, 15, 2, 1]])
+    theirs = [affine @ (2 - z, y, x, 1) for x, y, z, _ in corners]
+    np.testing.assert_allclose(corners @ np.array(mask.own_affine_lps).T, theirs, atol=1e-6)
+
+
+def test_an_own_grid_fills_what_the_file_leaves_out_and_states_no_affine_for_uneven_planes() -> None:
+    images = scan("a")
+    voxels = noise(13, 3, 4, 5)
+    for depths, shape, planes in (((0, 1, 4), (5, 4, 5), [0, 1, 4]), ((0, 1, 2.7), (3, 4, 5), [0, 1, 2])):
+        positions = positions_of(depths)
+        frames = [MaskFrame(voxels[z], position=positions[z]) for z in range(3)]
+        mask = only(by_hand(frames, series="a"), grid_of(images))
+        assert mask.values.shape == shape and "own_grid" in mask.flags
+        np.testing.assert_array_equal(mask.values[planes], voxels)
+        assert (mask.own_affine_lps is None) == (planes == [0, 1, 2])
+
+
+def test_a_segment_without_frames_is_empty_and_one_without_a_description_keeps_its_number() -> None:
+    images = scan("a")
+    frames = [MaskFrame(noise(14, 16, 12), segment=7, position=images[1].ImagePositionPatient)]
+    dataset = by_hand(frames, segments=[described(2, "liver")], series="a")
+    masks = [mask for _, mask in placed(dataset, grid_of(images))]
+    assert [mask.description.number for mask in masks] == [2, 7]
+    assert masks[0].flags == ("empty_mask",) and not masks[0].values.any() and masks[0].values.shape == (5, 16, 12)
+    assert masks[1].description.label == "" and masks[1].description.codes == ()
+    np.testing.assert_array_equal(masks[1].values[1], frames[0].pixels)
+
+
+def test_several_frames_at_one_place_are_joined() -> None:
+    images = scan("a")
+    first, second = noise(15, 16, 12), noise(16, 16, 12)
+    position = images[3].ImagePositionPatient
+    mask = only(
+        by_hand([MaskFrame(first, position=position), MaskFrame(second, position=position)], series="a"),
+        grid_of(images),
+    )
+    np.testing.assert_array_equal(mask.values[3], first | second)
+    assert mask.flags == ("duplicate_frames",)
+    frames = [MaskFrame(part * 100, position=position) for part in (first, second * 2)]
+    mask = only(by_hand(frames, "OCCUPANCY", series="a"), grid_of(images))
+    np.testing.assert_array_equal(mask.values[3], np.maximum(first * 100, second * 200))
+
+
+def test_the_own_place_of_a_frame_outweighs_its_reference() -> None:
+    images = scan("a")
+    voxels = noise(17, 16, 12)
+    frame = MaskFrame(voxels, position=images[3].ImagePositionPatient, source=(images[1].SOPInstanceUID, None))
+    mask = only(by_hand([frame], series="a"), grid_of(images))
+    np.testing.assert_array_equal(mask.values[3], voxels)
+    assert mask.flags == ("references_differ",) and mask.values.sum() == voxels.sum()
+
+
+def test_without_positions_the_referenced_image_tells() -> None:
+    images = scan("a")
+    voxels = noise(18, 2, 16, 12)
+    frames = [MaskFrame(voxels[n], source=(images[z].SOPInstanceUID, None)) for n, z in ((0, 4), (1, 2))]
+    mask = only(by_hand(frames, orientation=None, spacing=None, series="a"), grid_of(images))
+    np.testing.assert_array_equal(mask.values[[4, 2]], voxels)
+    assert mask.flags == () and mask.values.sum() == voxels.sum()
+    with pytest.raises(MaskProblem, match="no_position"):
+        placed(by_hand([frames[0], MaskFrame(voxels[1])], orientation=None, spacing=None), grid_of(images))
+    small = MaskFrame(voxels[1, 1:], source=(images[0].SOPInstanceUID, None))
+    with pytest.raises(MaskProblem, match="no_position"):
+        placed(by_hand([small], orientation=None, spacing=None), grid_of(images))
+
+
+def test_orientation_and_spacing_of_each_frame() -> None:
+    images = scan("a", orientation=OBLIQUE)
+    voxels = noise(19, 2, 16, 12)
+    frames = [
+        MaskFrame(voxels[n], position=images[n].ImagePositionPatient, orientation=OBLIQUE, spacing=(0.5, 0.75))
+        for n in (0, 1)
+    ]
+    mask = only(by_hand(frames, orientation=None, spacing=None, series="a"), grid_of(images))
+    np.testing.assert_array_equal(mask.values[:2], voxels)
+
+
+def test_two_orientations_of_one_segment_are_two_masks() -> None:
+    images = scan("a")
+    flat, steep = noise(20, 16, 12), noise(21, 16, 12)
+    frames = [
+        MaskFrame(flat, position=images[0].ImagePositionPatient),
+        MaskFrame(steep, position=(0, 0, 40), orientation=OBLIQUE),
+    ]
+    masks = [mask for _, mask in placed(by_hand(frames, series="a"), grid_of(images))]
+    assert [mask.flags for mask in masks] == [(), ("own_grid",)]
+    np.testing.assert_array_equal(masks[0].values[0], flat)
+    np.testing.assert_array_equal(masks[1].values[0], steep)
+    assert masks[1].own_affine_lps is not None
+    np.testing.assert_allclose(np.array(masks[1].own_affine_lps)[:3, 3], (0, 0, 40))
+
+
+# ------------------------------------------------------------------------------------------------------------- slides
+
+
+@pytest.mark.parametrize("organization", ["TILED_FULL", "TILED_SPARSE"])
+@pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
+def test_tiles_of_a_slide(form: str, organization: str) -> None:
+    image = slide("a", organization=organization)
+    voxels = noise(22, 12, 8, 10, values=3)
+    voxels[[1, 5, 6]] = 0
+    dataset = by_highdicom([image], voxels, form)
+    expected = highdicom_by_frame(dataset, image.SOPInstanceUID, 12)
+    for number, (_, mask) in enumerate(placed(dataset, grid_of_slide(image))):
+        assert mask.axes == "tyx" and mask.flags == ()
+        np.testing.assert_array_equal(mask.values, voxels == number + 1)
+        np.testing.assert_array_equal(mask.values, expected[..., number])
+
+
+@pytest.mark.parametrize("options", [{}, {"tile_size": (5, 16)}], ids=["tiles of the slide", "other tiles"])
+@pytest.mark.parametrize("organization", ["TILED_FULL", "TILED_SPARSE"])
+def test_tiles_without_references_by_their_place(organization: str, options: dict[str, Any]) -> None:
+    image = slide("a", organization="TILED_SPARSE")
+    matrix = noise(23, 1, 24, 40, values=3)
+    full: dict[str, Any] = {"dimension_organization_type": organization, "omit_empty_frames": False}
+    dataset = by_highdicom([image], matrix, tile_pixel_array=True, **full, **options)
+    for frame in dataset.get("PerFrameFunctionalGroupsSequence", []):
+        frame.DerivationImageSequence = []
+    tiles = matrix[0].reshape(3, 8, 4, 10).swapaxes(1, 2).reshape(12, 8, 10)
+    for number, (_, mask) in enumerate(placed(dataset, grid_of_slide(image))):
+        np.testing.assert_array_equal(mask.values, tiles == number + 1)
+        assert "own_grid" not in mask.flags and "references_differ" not in mask.flags
+        assert mask.outside == 0
+
+
+def test_tiles_of_another_resolution_keep_their_own_grid() -> None:
+    image = slide("a")
+    tiles = noise(24, 2, 8, 10)
+    frames = [MaskFrame(tiles[n], tile=(1, 1 + 10 * n)) for n in (1, 0)]
+    dataset = by_hand(frames, orientation=None, spacing=(0.02, 0.02), series="a")
+    dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns = 12, 20
+    mask = only(dataset, grid_of_slide(image))
+    assert (mask.axes, mask.flags, mask.own_affine_lps) == ("tyx", ("own_grid",), None)
+    np.testing.assert_array_equal(mask.values, tiles)
+
+
+# ------------------------------------------------------------------------------------------------------------- corpus
+
+IMAGES = {
+    "24x38x3/seg/label.seg": "24x38x3/image",
+    "idc/seg_image_ct_binary_overlap.dcm": "media/77654033/CT2",
+    "idc/seg_image_ct_binary_fractional.dcm": "media/77654033/CT2",
+}
+
+
+@pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
+@pytest.mark.parametrize("name", IMAGES)
+def test_published_segmentations_are_what_highdicom_reads(name: str) -> None:
+    folder = CORPUS / "dicom"
+    dataset = dcmread(folder / name)
+    paths: list[Path] = sorted(path for path in (folder / IMAGES[name]).iterdir() if path.is_file())
+    images = in_order([dcmread(path) for path in paths])
+    expected = highdicom_by_instance(dataset, [image.SOPInstanceUID for image in images])
+    masks = placed(dataset, grid_of(images))
+    assert len(masks) == len(dataset.SegmentSequence) == expected.shape[-1]
+    for number, (_, mask) in enumerate(masks):
+        assert mask.flags == () and mask.values.any()
+        np.testing.assert_array_equal(mask.values, expected[..., number])
+
+
+@pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
+def test_a_published_segmentation_whose_image_is_not_there() -> None:
+    """Its image is made up: the three slices that the segmentation names, at its positions."""
+    dataset = dcmread(CORPUS / "dicom" / "misc" / "liver.dcm")
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    images = scan(
+        "a",
+        (0.0, 1.0, 2.0),
+        rows=512,
+        columns=512,
+        spacing=shared.PixelMeasuresSequence[0].PixelSpacing,
+        FrameOfReferenceUID=dataset.FrameOfReferenceUID,
+    )
+    for image, frame in zip(images, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        image.ImagePositionPatient = frame.PlanePositionSequence[0].ImagePositionPatient
+        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        image.SOPInstanceUID = source.ReferencedSOPInstanceUID
+    expected = highdicom_by_instance(dataset, [image.SOPInstanceUID for image in images])
+    mask = only(dataset, grid_of(images))
+    assert mask.flags == () and mask.values.sum() == dataset.pixel_array.sum() > 0
+    np.testing.assert_array_equal(mask.values, expected[..., 0])
+
+
+@pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
+def test_a_published_segmentation_of_a_slide_that_is_not_there_itself() -> None:
+    """Its 25 tiles are those that the segmentation names, 5 rows of 5."""
+    dataset = dcmread(CORPUS / "dicom" / "idc" / "seg_image_sm_numbers.dcm")
+    (derivation,) = dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
+    image = slide("a", 5, 5, tile=(10, 10))
+    image.SOPInstanceUID = derivation.SourceImageSequence[0].ReferencedSOPInstanceUID
+    image.FrameOfReferenceUID = dataset.FrameOfReferenceUID
+    grid = grid_of_slide(image)
+    expected = highdicom_by_frame(dataset, image.SOPInstanceUID, 25)
+    masks = placed(dataset, grid)
+    assert len(masks) == 20
+    for number, (_, mask) in enumerate(masks):
+        np.testing.assert_array_equal(mask.values, expected[..., number])
+        assert mask.axes == "tyx" and mask.values.any() == ("empty_mask" not in mask.flags)
+    assert sum(int(mask.values.sum()) for _, mask in masks) == int(dataset.pixel_array.sum())
