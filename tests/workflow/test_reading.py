@@ -1,4 +1,4 @@
-"""Reading for training: epochs over the demo with any number of workers, the example, and masks of a run."""
+"""Reading for training: epochs over the demo with any number of workers, the examples, and masks of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dicomzarr.dataset import DicomZarrDataset
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_epochs_over_the_demo_and_the_example(workflow: Workflow) -> None:
+def test_epochs_over_the_demo_and_the_examples(workflow: Workflow) -> None:
     demo.build(workflow.source)
     run = workflow.run()
     volumes = DicomZarrDataset(run.results)
@@ -41,6 +41,13 @@ def test_epochs_over_the_demo_and_the_example(workflow: Workflow) -> None:
     assert losses[-1] < 0.1 * losses[0], trained.stdout + trained.stderr
     accuracy = re.search(r"correct on (\d+)%", trained.stdout)
     assert accuracy and int(accuracy[1]) > 65, trained.stdout
+
+    command[1] = str(ROOT / "examples" / "toy_segmentation.py")
+    trained = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(run.results))
+    losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", trained.stdout)]
+    assert losses[-1] < 0.3 * losses[0], trained.stdout + trained.stderr
+    overlap = re.search(r"Dice ([\d.]+) on 20 slices .*; ([\d.]+) if every", trained.stdout)
+    assert overlap and float(overlap[1]) > 0.9 > 0.2 > float(overlap[2]), trained.stdout
 
 
 def test_masks_of_a_run_are_on_the_region_of_their_image(tmp_path: Path, warm: Forks | None) -> None:

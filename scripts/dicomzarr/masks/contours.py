@@ -29,6 +29,7 @@ _ONE_PLANE_MM: Final = 0.02
 _SAMPLES: Final = 1 << 20  # lattice points of a slice by which the part outside of the image is measured
 
 # Names of counts, which are flags where a contour is not used for that reason.
+_STATED: Final = ("contours", "unused_contours", "t")  # even if they are zero
 _UNUSED: Final = (
     "contours_between_slices",
     "open_contours",
@@ -70,8 +71,8 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     Returns
     -------
     PlacedMask
-        Along the spatial axes of the image; with t in front if the image has t and not all of it has the same mask,
-        because contours refer to images of some t only.
+        Along the spatial axes of the image; with t in front if the image has t and its contours refer to several t, or
+        if it has no z. Contours that all refer to one t hold for all of them: see decision 0070.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
         usable for index, contour in enumerate(roi.contours) if (usable := _closed(index, contour, planes, found))
     ]
     references = _References(roi, grid)
-    groups = _by_time(closed, references, grid.size("t"))
+    groups, only = _by_time(closed, references, grid)
     times = grid.size("t") if len(groups) > 1 else 1
     space = tuple(grid.size(axis) for axis in "zyx")
     if times * int(np.prod(space, dtype=np.float64)) > MAX_VOXELS:
@@ -103,6 +104,8 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     counts["references_differ"] = references.differing(closed, planes)
     flags = {name for name in (*_UNUSED, "slices_without_contour", "references_differ") if counts[name]}
     flags |= {"no_t_reference"} if grid.size("t") > 1 and closed and references.is_any_timeless(closed) else set()
+    flags |= {"one_t"} if only is not None else set()
+    counts.update({} if only is None else {"t": only})
     flags |= {"empty_mask"} if not filled else set()
     flags |= {"outside_image"} if found.outside or counts["contours_outside"] else set()
     return PlacedMask(
@@ -112,9 +115,7 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
         form="CLOSED_PLANAR",
         outside=found.outside / (found.outside + filled) if found.outside else 0.0,
         flags=tuple(sorted(flags)),
-        counts={
-            name: counts[name] for name in sorted(counts) if counts[name] or name in ("contours", "unused_contours")
-        },
+        counts={name: counts[name] for name in sorted(counts) if counts[name] or name in _STATED},
     )
 
 
@@ -181,15 +182,21 @@ class _References:
         return count
 
 
-def _by_time(closed: Sequence[_Closed], references: _References, times: int) -> list[tuple[list[_Closed], list[int]]]:
-    """Return the contours that hold for each t, with the indices on t that have the same ones."""
-    if times == 1:
-        return [(list(closed), [0])]
+def _by_time(
+    closed: Sequence[_Closed], references: _References, grid: ImageGrid
+) -> tuple[list[tuple[list[_Closed], list[int]]], int | None]:
+    """Return the contours of each t, with the indices on t that have the same ones; and the only t, if it is one."""
+    every = grid.size("t")
     held = [references.times(contour.index) for contour in closed]
+    single = {t for only in held if len(only) < every for t in only}
+    if every == 1 or not single:
+        return [(list(closed), list(range(every)))], None
+    if len(single) == 1 and "z" in grid.axes and all(0 < len(only) < every for only in held):
+        return [(list(closed), list(range(every)))], single.pop()
     groups: dict[tuple[int, ...], list[int]] = {}
-    for t in range(times):
+    for t in range(every):
         groups.setdefault(tuple(n for n, only in enumerate(held) if not only or t in only), []).append(t)
-    return [([closed[n] for n in members], indices) for members, indices in groups.items()]
+    return [([closed[n] for n in members], indices) for members, indices in groups.items()], None
 
 
 def _draw(

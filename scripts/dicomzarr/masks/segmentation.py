@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -52,6 +52,9 @@ _CODES: Final = (
     "AnatomicRegionSequence",
     "SegmentedPropertyCategoryCodeSequence",
 )
+# Inside of the items of the above: such as left and right. The standard has one for the type, and one for the region.
+_MODIFIERS: Final = ("SegmentedPropertyTypeModifierCodeSequence", "AnatomicRegionModifierSequence")
+_MAX_CODES: Final = 16  # of one sequence
 _BACKGROUND: Final = Code("DCM", "125040")
 
 # SOP Instance UID and 0-based frame; None for a reference without a frame number: to all frames of the file.
@@ -279,10 +282,17 @@ def _segments(header: Any) -> dict[int, Description]:
         if numbered is None or numbered < 0:
             raise MaskProblem("invalid_attribute" if "SegmentNumber" in item else "missing_attribute")
         algorithm = _ALGORITHMS.get(text_of(value_of(item, "SegmentAlgorithmType")).upper(), "")
-        codes = [code for keyword in _CODES for code in map(_code, items_of(item, keyword)[:16]) if code is not None]
+        codes = [code for keyword in _CODES for code in _codes(item, keyword)]
         label, text = (text_of(value_of(item, word))[:_MAX_TEXT] for word in ("SegmentLabel", "SegmentDescription"))
         described.setdefault(numbered, Description("SEG", numbered, label, text, algorithm, tuple(codes)))
     return described
+
+
+def _codes(item: Any, keyword: str) -> Iterator[Code]:
+    """Yield the codes of a sequence, and after each the codes that modify it."""
+    for concept in items_of(item, keyword)[:_MAX_CODES]:
+        modifiers = (each for modifier in _MODIFIERS for each in items_of(concept, modifier)[:_MAX_CODES])
+        yield from (code for code in map(_code, (concept, *modifiers)) if code is not None)
 
 
 def _code(item: Any) -> Code | None:

@@ -268,8 +268,22 @@ def test_contours_of_one_time_are_a_mask_with_t() -> None:
 
 def test_frames_of_a_multi_frame_image_are_times() -> None:
     grid = grid_of(2, axes="tzyx", times=2, frames={("1.2", 2 * t + z): (t, z) for t in range(2) for z in range(2)})
-    found = mask(Contour(square(3.5, 3.5, 6.5, 6.5, 0), PLANAR, (("1.2", 2),)), grid=grid)
-    assert found.values.sum(axis=(2, 3)).tolist() == [[0, 0], [9, 0]]
+    first, last = (Contour(square(3.5, 3.5, 6.5, 6.5 + n, n), PLANAR, (("1.2", 3 * n),)) for n in range(2))
+    found = mask(first, last, grid=grid)
+    assert found.values.sum(axis=(2, 3)).tolist() == [[9, 0], [0, 12]]
+
+
+def test_contours_that_refer_to_one_time_hold_for_all() -> None:
+    """As masks of segmentations do: where structures rest, such as in echoes, one time is drawn on for all."""
+    grid = grid_of(2, axes="tzyx", times=3, frames={(f"1.{t}.{z}", 0): (t, z) for t in range(3) for z in range(2)})
+    for t in (0, 2):
+        contours = [Contour(square(3.5, 3.5, 6.5, 6.5, z), PLANAR, ((f"1.{t}.{z}", None),)) for z in range(2)]
+        found = mask(*contours, grid=grid)
+        assert found.axes == "zyx" and found.values.sum() == 18
+        assert found.flags == ("one_t",) and found.counts["t"] == t
+    without_z = grid_of(1, axes="tyx", times=3, frames={(f"1.{t}", 0): (t, None) for t in range(3)})
+    found = mask(Contour(square(3.5, 3.5, 6.5, 6.5, 0), PLANAR, (("1.1", None),)), grid=without_z)
+    assert found.axes == "tyx" and found.values.sum(axis=(1, 2)).tolist() == [0, 9, 0]
 
 
 def test_a_contour_in_another_slice_than_the_one_it_refers_to_is_placed_by_its_points() -> None:

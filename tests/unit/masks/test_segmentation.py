@@ -20,6 +20,7 @@ from placed_segments import only, placed, read
 from pydicom import Dataset
 
 from dicomzarr.masks.model import Code, MaskProblem
+from dicomzarr.masks.names import Vocabulary, mask_folder_names
 from dicomzarr.masks.references import read_references
 from dicomzarr.masks.segmentation import MAX_SEGMENTS, SegmentFrame, read_segmentation
 from dicomzarr.masks.segments import masks_of_segmentation
@@ -65,6 +66,23 @@ def test_a_segmentation_of_highdicom(algorithm: str, ours: str) -> None:
     placed_at = {frame.position: frame.sources for frame in segmentation.frames}
     assert placed_at == {tuple(i.ImagePositionPatient): ((i.SOPInstanceUID, None),) for i in IMAGES}
     assert {(frame.spacing, frame.orientation) for frame in segmentation.frames} == {((0.5, 0.75), (1, 0, 0, 0, 1, 0))}
+
+
+@pytest.mark.parametrize("carrier", ["SegmentedPropertyTypeModifierCodeSequence", "AnatomicRegionModifierSequence"])
+def test_a_code_for_the_side_follows_what_it_modifies(carrier: str) -> None:
+    masks = np.stack([np.ones((5, 16, 12), bool)] * 3, axis=-1)
+    dataset = by_highdicom(IMAGES, masks)
+    kidney = dataset.SegmentSequence[2]
+    left = item(CodingSchemeDesignator="SCT", CodeValue="7771000", CodeMeaning="Left")
+    concept = kidney.SegmentedPropertyTypeCodeSequence[0]
+    if carrier == "AnatomicRegionModifierSequence":
+        concept = item(CodingSchemeDesignator="SCT", CodeValue="818983003", CodeMeaning="Abdomen")
+        kidney.AnatomicRegionSequence = [concept]
+    setattr(concept, carrier, [left])
+    liver, _, kidney_of = read(dataset).segments
+    region = (Code("SCT", "818983003"),) if carrier == "AnatomicRegionModifierSequence" else ()
+    assert kidney_of.codes == (Code(*KIDNEY), *region, Code("SCT", "7771000"), Code(*TISSUE))
+    assert [name for _, name in mask_folder_names([liver, kidney_of], Vocabulary())] == ["liver", "left_kidney"]
 
 
 def test_frames_of_a_multi_frame_image_count_from_zero() -> None:

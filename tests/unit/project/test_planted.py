@@ -76,6 +76,20 @@ BUGS = [
         "pixels/test_decoders.py",
     ),
     Bug(
+        "a mask that nobody looked for counts as absent",
+        f"{CORE}/dataset.py",
+        "if all(of_image or word in absent for",
+        "if all(True or word in absent for",
+        "test_dataset_masks.py::test_an_image_that_lacks_a_mask_is_not_selected_unless_it_is_known_to_be_absent",
+    ),
+    Bug(
+        "an image is resampled with an affine of NaN",
+        f"{CORE}/dataset.py",
+        "    if not np.isfinite(affine).all():\n",
+        "    if False:\n",
+        "test_dataset_options.py::test_an_image_without_an_affine_is_not_resampled",
+    ),
+    Bug(
         "ids are hashed without the key",
         f"{CORE}/privacy/pseudonyms.py",
         "hmac.digest(self.key, domain.encode()",

@@ -388,7 +388,7 @@ def _named(
         pixel_digest=found.pixel_digest,
         files=files,
     )
-    codes = " ".join(f"{code.scheme}:{code.value}" for code in description.codes)
+    codes = " ".join("%20".join(f"{code.scheme}:{code.value}".split()) for code in description.codes)
     return record, MaskText(array, mask, name, description.label, description.description, codes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-from made_up_results import BATCH, OBLIQUE, MadeUpCase, MadeUpMask, array_of, write_results
+from made_up_results import BATCH, OBLIQUE, MadeUpCase, MadeUpMask, array_of, export, write_results
 
-from dicomzarr.stages.export import verified_arrays
+from dicomzarr.stages.export import engine, verified_arrays
 
 SHAPE = (5, 7, 9)
 
@@ -138,6 +139,33 @@ def test_names_of_files_are_ids_and_words_of_the_vocabulary(root: Path) -> None:
     names -= {"report.csv", "files.csv", "export.json"}
     form = r"[0-9a-f]{16}\.npz|[0-9a-f]{8}(\.json|(__[a-z][a-z0-9_]*)?\.nii\.gz)"
     assert [name for name in names if not re.fullmatch(form, name)] == [] and len(names) == 13
+
+
+@pytest.mark.parametrize("where", [40, -40])
+def test_a_damaged_mask_is_not_exported(tmp_path: Path, where: int) -> None:
+    """A flipped bit in a chunk, and in the index of chunks."""
+    from export_npz import export_npz
+
+    results = write_results(tmp_path, {0: MadeUpCase(image(), {"liver": MadeUpMask(blob(1))})})
+    shard = tmp_path / "dataset/images.zarr" / array_of(0) / "labels/liver/0/c/0/0/0"
+    data = bytearray(shard.read_bytes())
+    data[where] ^= 1
+    shard.write_bytes(data)
+    for run in (lambda: export_npz(results.root, [BATCH], 1, 1, "code"), lambda: export(results, labels=["liver"])):
+        with pytest.raises(engine.Failed, match=f"damaged, {array_of(0)}"):
+            run()
+    assert not [path for path in (tmp_path / "exports").rglob("*") if path.is_file()]
+
+
+def test_a_mask_with_other_voxels_than_its_record_is_not_exported(tmp_path: Path) -> None:
+    """Bytes that are whole in themselves, such as those of another mask."""
+    masks = {"liver": MadeUpMask(blob(1)), "tumour": MadeUpMask(blob(2))}
+    results = write_results(tmp_path, {0: MadeUpCase(image(), masks)})
+    labels = tmp_path / "dataset/images.zarr" / array_of(0) / "labels"
+    shutil.rmtree(labels / "liver/0")
+    shutil.copytree(labels / "tumour/0", labels / "liver/0")
+    with pytest.raises(engine.Failed, match=f"damaged, {array_of(0)}"):
+        export(results, overlaps="regions")
 
 
 @pytest.mark.parametrize("block", [1, 200, 1 << 20])
