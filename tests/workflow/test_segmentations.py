@@ -120,7 +120,8 @@ def cases() -> list[Case]:
     tiles = noise(6, 12, 8, 10, values=3)
     tiles[4] = 0
     return [
-        highdicom_case("overlap", scan("overlap"), noise(1, 5, 16, 12, 3)),
+        # frames of 35 bits, which do not begin at bytes
+        highdicom_case("overlap", scan("overlap", rows=7, columns=5), noise(1, 5, 7, 5, 3)),
         highdicom_case("label map", scan("label map", orientation=OBLIQUE), sparse, "LABELMAP"),
         highdicom_case(
             *("colours", scan("colours"), sparse, "LABELMAP"),
