@@ -331,18 +331,17 @@ def centres() -> Figure:
     figure.text(40, 22, "the centre is inside", bold=True)
     contour = [(1.2, 1.6), (3.4, 0.3), (6.6, 0.7), (8.3, 2.7), (7.4, 5.1), (4.6, 5.7), (2.7, 4.2), (1.1, 3.9)]
     voxels(figure, 40, 34, 10, 7, 27, contour)
-    figure.text(370, 22, "an edge through voxel centres", bold=True)
-    left: Corners = [(0.4, 0.6), (4, 0.6), (4, 5.4), (0.4, 5.4)]
-    voxels(figure, 370, 34, 10, 7, 27, left)
-    points = [(4, 0.6), (8.6, 0.6), (8.6, 5.4), (4, 5.4)]
-    for row in range(1, 6):
-        for column in range(4, 9):
-            x, y = 370 + 27 * (column + 0.5), 34 + 27 * (row + 0.5)
-            figure.add(f'<circle cx="{x:g}" cy="{y:g}" r="4.5" fill="{GREEN}"/>')
-    corners = " ".join(f"{370 + 27 * (x + 0.5):g},{34 + 27 * (y + 0.5):g}" for x, y in points)
-    figure.add(f'<polygon points="{corners}" fill="none" stroke="{GREEN}" stroke-width="2"/>')
-    figure.text(370, 243, "one contour", ORANGE)
-    figure.text(500, 243, "its neighbour", GREEN)
+    figure.text(370, 22, "or on the outline", bold=True)
+    outline: Corners = [(1, 1), (6, 1), (8, 3), (8, 5), (1, 5)]
+    voxels(
+        figure,
+        370,
+        34,
+        10,
+        7,
+        27,
+        [(x + (0.01 if x > 4 else -0.01), y + (0.01 if y > 2 else -0.01)) for x, y in outline],
+    )
     return figure
 
 

@@ -1,7 +1,7 @@
 """Make a mask of the contours of a region of interest, by one rule.
 
-A voxel belongs to the mask if its centre is inside of an odd number of the contours of its slice. `planes` says which
-contours a slice has, `fill` which centres are inside; docs/masks.md shows both.
+A voxel belongs to the mask if its centre is inside an odd number of the contours of its slice, or on the outline of the
+area that is. `planes` finds the contours of a slice, `fill` the centres inside; docs/masks.md shows both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dicomzarr.masks.model import MaskProblem, PlacedMask
 from dicomzarr.masks.planes import SlicePlanes, slice_planes
 from dicomzarr.masks.structure_set import Contour, Roi
 
-MAX_VOXELS: Final = 1 << 33
+MAX_VOXELS: Final = 1 << 31
 # Points of one contour may differ in depth by this share of the slice distance: coordinates are rounded.
 _TILT: Final = 0.25
 # Contours that are as deep as each other within this share of the slice distance, or within 0.02 mm, are one plane.
@@ -28,8 +28,8 @@ _ONE_PLANE: Final = 0.01
 _ONE_PLANE_MM: Final = 0.02
 _SAMPLES: Final = 1 << 20  # lattice points of a slice by which the part outside of the image is measured
 
+_STATED: Final = ("contours", "unused_contours", "t")  # counts that are stated even if they are zero
 # Names of counts, which are flags where a contour is not used for that reason.
-_STATED: Final = ("contours", "unused_contours", "t")  # even if they are zero
 _UNUSED: Final = (
     "contours_between_slices",
     "open_contours",
@@ -53,11 +53,10 @@ class _Closed:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found: why contours are not used, by index, and the voxels of the mask outside of the image."""
+    """What was found: why contours are not used, by index, and layers without contours."""
 
     unused: dict[int, str] = field(default_factory=dict)
     empty_layers: set[int] = field(default_factory=set)
-    outside: float = 0.0
 
 
 def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
@@ -91,8 +90,9 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     if times * int(np.prod(space, dtype=np.float64)) > MAX_VOXELS:
         raise MaskProblem("too_large", found=times * int(np.prod(space, dtype=np.float64)), needed=MAX_VOXELS)
     values = np.zeros((times, *space), np.uint8)
+    outside = 0.0
     for members, indices in groups:
-        _draw(members, planes, values[indices[0]], found, budget)
+        outside += _draw(members, planes, values[indices[0]], found, budget) * len(indices[:times])
         for other in indices[1:times]:
             values[other] = values[indices[0]]
     filled = int(np.count_nonzero(values))
@@ -107,13 +107,13 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     flags |= {"one_t"} if only is not None else set()
     counts.update({} if only is None else {"t": only})
     flags |= {"empty_mask"} if not filled else set()
-    flags |= {"outside_image"} if found.outside or counts["contours_outside"] else set()
+    flags |= {"outside_image"} if outside or counts["contours_outside"] else set()
     return PlacedMask(
         description=roi.description,
         values=values.reshape([times if axis == "t" else grid.size(axis) for axis in axes]),
         axes=axes,
         form="CLOSED_PLANAR",
-        outside=found.outside / (found.outside + filled) if found.outside else 0.0,
+        outside=outside / (outside + filled) if outside else 0.0,
         flags=tuple(sorted(flags)),
         counts={name: counts[name] for name in sorted(counts) if counts[name] or name in _STATED},
     )
@@ -201,8 +201,9 @@ def _by_time(
 
 def _draw(
     closed: Sequence[_Closed], planes: SlicePlanes, values: NDArray[np.uint8], found: _Found, budget: Budget
-) -> None:
-    """Fill the contours of one t into an array of zeros along z, y and x."""
+) -> float:
+    """Fill the contours of one t into an array of zeros along z, y and x; return the voxels outside of the image."""
+    outside = 0.0
     layers: dict[int, list[_Closed]] = {}
     for contour in closed:
         layers.setdefault(contour.layer, []).append(contour)
@@ -218,17 +219,18 @@ def _draw(
         if not is_inside:
             found.unused.update((contour.index, "contours_outside") for contour in chosen)
             rings = _rings(chosen, planes, planes.origin_of(layer))
-            found.outside += _outside(rings, Window(0, 0, 0, 0), planes.nudge, budget)
+            outside += _outside(rings, Window(0, 0, 0, 0), budget)
             continue
         for z in planes.layers[layer]:
             rings = _rings(chosen, planes, planes.origins[z])
-            reached = _united(rings, planes.nudge)
+            reached = _united(rings)
             part = reached.cut(whole)
             if part.size:
                 lines, columns = slice(part.top, part.bottom), slice(part.left, part.right)
-                values[z, lines, columns] = fill(rings, part, planes.nudge, budget)
+                values[z, lines, columns] = fill(rings, part, budget)
             if part != reached and reached.size:
-                found.outside += _outside(rings, whole, planes.nudge, budget)
+                outside += _outside(rings, whole, budget)
+    return outside
 
 
 def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Found, reason: str) -> Iterator[_Closed]:
@@ -267,9 +269,9 @@ def _rings(closed: Sequence[_Closed], planes: SlicePlanes, origin: NDArray[np.fl
     return [planes.in_voxels(contour.points, origin) for contour in closed]
 
 
-def _united(rings: Sequence[Ring], nudge: tuple[float, float]) -> Window:
+def _united(rings: Sequence[Ring]) -> Window:
     """Return the smallest window that has all lattice points which may lie inside of the polygons."""
-    windows = [window_of(ring, nudge) for ring in rings]
+    windows = [window_of(ring) for ring in rings]
     return Window(
         min(window.top for window in windows),
         max(window.bottom for window in windows),
@@ -278,15 +280,15 @@ def _united(rings: Sequence[Ring], nudge: tuple[float, float]) -> Window:
     )
 
 
-def _outside(rings: Sequence[Ring], image: Window, nudge: tuple[float, float], budget: Budget) -> float:
+def _outside(rings: Sequence[Ring], image: Window, budget: Budget) -> float:
     """Return how many voxels polygons would fill outside of the image; of large ones, an estimate by every n-th."""
     if not rings:
         return 0.0
-    reached = _united(rings, nudge)
+    reached = _united(rings)
     window = reached
     while window.size > _SAMPLES:
         window = window._replace(step=window.step + max(1, window.step // 2))
-    filled = fill(rings, window, nudge, budget)
+    filled = fill(rings, window, budget)
     rows = np.arange(window.top, window.bottom, window.step)
     columns = np.arange(window.left, window.right, window.step)
     in_rows = (rows >= image.top) & (rows < image.bottom)

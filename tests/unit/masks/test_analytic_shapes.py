@@ -74,9 +74,9 @@ SHAPES = {
         ellipse, lambda x, y, z: (1 - np.sqrt((x / 20) ** 2 + (y / 12) ** 2 + (z / 24) ** 2)) * 12, 4 / 3 * np.pi * 5760
     ),
     "box": Shape(
-        lambda z: [square(11.3, 19.7, 51.3, 39.7, z + CENTER[2])] if abs(z) <= 15.75 else [],
-        lambda x, y, z: np.minimum(np.minimum(20 - np.abs(x), 10 - np.abs(y)), 15.75 - np.abs(z)),
-        40 * 20 * 31.5,
+        lambda z: [square(11.5, 19.7, 51.1, 39.7, z + CENTER[2])] if abs(z) <= 15.75 else [],
+        lambda x, y, z: np.minimum(np.minimum(19.8 - np.abs(x), 10 - np.abs(y)), 15.75 - np.abs(z)),
+        39.6 * 20 * 31.5,
     ),
 }
 
