@@ -184,7 +184,12 @@ def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
     rows = [
         file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.record.pixel_digest),
         file_row(sidecar, store, array.name),
-        *(file_row(folder / f"{mask.stem}.nii.gz", store, array.name, bit_depth=8) for mask in masks),
+        *(
+            file_row(
+                folder / f"{mask.stem}.nii.gz", store, array.name, bit_depth=8, pixel_digest=mask.record.pixel_digest
+            )
+            for mask in masks
+        ),
     ]
     size = sum(row.bytes for row in rows)
     return array_row(array, files=len(rows), exported_bytes=size, bit_depth=bits), rows

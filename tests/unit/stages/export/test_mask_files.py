@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -95,6 +96,17 @@ def test_a_mask_of_another_grid_keeps_it_and_its_name_says_so(root: Path) -> Non
     assert np.array_equal(np.asanyarray(mask.dataobj).T, blob(2, (5, 7, 18)))
     assert np.allclose(mask.affine, np.diag([-1.0, -1, 1, 1]) @ own, atol=1e-5)
     assert not Path(f"{folder}__unnamed_1.nii.gz").exists()
+
+
+def test_files_of_masks_are_in_the_table_with_their_digests(root: Path) -> None:
+    from blake3 import blake3
+
+    with open(root / "exports/nifti/files.csv", newline="") as stream:
+        rows = {row["file"]: row for row in csv.DictReader(stream)}
+    row = rows[f"{array_of(0)}__liver.nii.gz"]
+    planes = b"".join(blake3(plane.tobytes()).digest() for plane in blob(1))
+    assert (row["array"], row["bit_depth"]) == (array_of(0), "8")
+    assert row["pixel_digest"] == blake3(planes).hexdigest()
 
 
 def test_a_fractional_mask_is_read_as_shares_and_keeps_its_values(root: Path) -> None:
