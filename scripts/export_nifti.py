@@ -29,7 +29,7 @@ def export_nifti(
         Largest number of refused arrays (`gate`).
     """
     software = engine.software("nibabel", "numpy", "zlib")
-    recipe = engine.Recipe(export_record.NIFTI, nifti.export_series, level, code, software)
+    recipe = engine.Recipe(export_record.NIFTI, nifti.export_series, level, code, software, with_masks=True)
     return engine.export(Results(results), batches, recipe, processes, allowed)
 
 

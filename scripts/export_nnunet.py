@@ -48,6 +48,7 @@ def export_nnunet(
         engine.software("nibabel", "numpy", "zlib"),
         settings=plan.settings(),
         facts=nnunet.facts_of(cases, plan),
+        with_masks=True,
         index=partial(nnunet.write_index, plan=plan, cases=cases),
     )
     return engine.export(folders, batches, recipe, processes, allowed)

@@ -25,7 +25,7 @@ def export_npz(results: Path, batches: list[str], processes: int, level: int, co
         Digest of the code of the rule.
     """
     software = engine.software("numpy", "zlib")
-    recipe = engine.Recipe(export_record.NPZ, npz.export_series, level, code, software)
+    recipe = engine.Recipe(export_record.NPZ, npz.export_series, level, code, software, with_masks=True)
     return engine.export(Results(results), batches, recipe, processes)
 
 

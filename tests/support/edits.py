@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicoms import ct_slice, save, save_series
+from made_up_structure_sets import MadeUpContour, MadeUpRoi, file_of, square, structure_set
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 
@@ -261,6 +262,42 @@ def several(tree: Tree) -> set[str]:
     return new_folder(tree) | changed_older_time(tree) | touched(tree) | moved_folder(tree)
 
 
+def _mask_file(tree: Tree, name: str) -> Path:
+    return tree.source / f"mask of {name}"
+
+
+def _write_mask(tree: Tree, name: str) -> set[str]:
+    """Write a structure set on slice 1 of a series, with a rectangle of random size; nothing else changes."""
+    header = ct_slice(name, 1)
+    x, y, z = (float(value) for value in header.ImagePositionPatient)
+    size = tree.random.randrange(2, 8) * 0.75
+    contour = MadeUpContour(square(x + 0.4, y + 0.3, x + 0.4 + size, y + 3.3, z), images=[header.SOPInstanceUID])
+    uids = {"series": header.SeriesInstanceUID, "study": header.StudyInstanceUID}
+    drawn = structure_set([MadeUpRoi("Liver", [contour])], name=name, PatientID=header.PatientID, **uids)
+    path = _mask_file(tree, name)
+    before = path.read_bytes() if path.exists() else b""
+    path.write_bytes(file_of(drawn))
+    return {name} if path.read_bytes() != before else set()
+
+
+def late_mask(tree: Tree) -> set[str]:
+    return _write_mask(tree, tree.random.choice(sorted(name for name in tree.series if "twin" not in name)))
+
+
+def changed_mask(tree: Tree) -> set[str]:
+    names = sorted(name for name in tree.series if _mask_file(tree, name).exists())
+    return _write_mask(tree, tree.random.choice(names)) if names else set()
+
+
+def deleted_mask(tree: Tree) -> set[str]:
+    names = sorted(name for name in tree.series if _mask_file(tree, name).exists())
+    if not names:
+        return set()
+    name = tree.random.choice(names)
+    _mask_file(tree, name).unlink()
+    return {name}
+
+
 # The order matters for the test that does all in turn: what is broken is completed later.
 EDITS: dict[str, Edit] = {
     edit.__name__: edit
@@ -268,6 +305,6 @@ EDITS: dict[str, Edit] = {
         new_folder, late_slice, changed_newer, changed_equal_time, changed_older_time, changed_future_time,
         changed_size, touched, touched_future, renamed, moved_folder, swapped_names, copied_in_place, deleted_series,
         deleted_slice, broken, half_copied, completed, duplicated, no_dicom, linked, other_name_in_header, shared_uid,
-        made_read_only, made_writable, several,
+        late_mask, changed_mask, deleted_mask, made_read_only, made_writable, several,
     )
 }  # fmt: skip

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dicomzarr.arrays import ome_metadata, shard_writer, write_masks
 from dicomzarr.masks.model import Description, PlacedMask
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, batch_record_path
+from dicomzarr.records.mask_record import MaskRecord, SeriesMasks
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
 from dicomzarr.system import csv_tables
@@ -89,9 +90,9 @@ def _write_image(folder: Path, case: MadeUpCase) -> tuple[dict[str, FileClaim], 
     return {name: FileClaim(*digest) for name, digest in digests.items()}, tuple(frames)
 
 
-def _write_masks(folder: Path, case: MadeUpCase) -> dict[str, FileClaim]:
+def _write_masks(folder: Path, array: str, case: MadeUpCase) -> SeriesMasks:
     image = json.loads((folder / "zarr.json").read_text())["attributes"]
-    digests: dict[str, Any] = {}
+    records, groups = [], {}
     for number, (name, mask) in enumerate(sorted(case.masks.items())):
         own = None if mask.own_affine is None else tuple(map(tuple, mask.own_affine.tolist()))
         placed = PlacedMask(
@@ -102,12 +103,23 @@ def _write_masks(folder: Path, case: MadeUpCase) -> dict[str, FileClaim]:
         group = write_masks.write_mask_group(
             folder / "labels" / name, written, name=mask.name or name, number=number, code=None, image=image
         )
-        digests |= {f"labels/{name}/{path}": digest for path, digest in (dict(written.files) | group).items()}
+        files = {
+            f"labels/{name}/{path}": FileClaim(*claim) for path, claim in sorted((dict(written.files) | group).items())
+        }
+        records.append(
+            MaskRecord(
+                array=array, mask=name, name="" if name.startswith("unnamed") else mask.name or name, kind="SEG",
+                form=placed.form, algorithm="", axes=mask.axes, shape=written.shape,
+                maximum_fraction=mask.maximum_fraction, voxels=written.voxels, largest=written.largest, volume_ml=None,
+                bounding_box=written.box, slices=written.slices, outside=0.0, flags=placed.flags, counts={},
+                pixel_digest=written.pixel_digest, files=files,
+            )
+        )  # fmt: skip
     if case.masks:
         on_grid = [name for name, mask in case.masks.items() if mask.own_affine is None]
         labels = write_masks.write_labels_group(folder / "labels", on_grid)
-        digests |= {f"labels/{path}": digest for path, digest in labels.items()}
-    return {name: FileClaim(*digest) for name, digest in digests.items()}
+        groups = {f"{array}/labels/{path}": FileClaim(*claim) for path, claim in labels.items()}
+    return SeriesMasks(masks=tuple(records), groups=groups)
 
 
 def _volume_record(folder: Path, array: str, case: MadeUpCase) -> VolumeRecord:
@@ -119,7 +131,7 @@ def _volume_record(folder: Path, array: str, case: MadeUpCase) -> VolumeRecord:
         dtype=case.voxels.dtype.newbyteorder("<").str,
         modality=case.modality,
         frame_rows=frames,
-        files=files | _write_masks(folder, case),
+        files=files,
     )
 
 
@@ -140,11 +152,14 @@ def write_results(root: Path, cases: dict[int, MadeUpCase]) -> Results:
         array = array_of(number)
         series_id = array.split("/")[0]
         volume = _volume_record(results.images / array, array, case)
+        masks = _write_masks(results.images / array, array, case)
         check = made_up_records.CHECK.__class__(
             "code", "fingerprint", {}, (made_up_records.depth(array=array),), made_up_records.CHECK.size
         )
         records = {
-            EXTRACT: made_up_records.series(series_id=series_id, subject_id=case.subject, volumes=(volume,)),
+            EXTRACT: made_up_records.series(
+                series_id=series_id, subject_id=case.subject, volumes=(volume,), masks=masks
+            ),
             CHECK: check,
         }
         for rule, record in records.items():

@@ -29,7 +29,10 @@ class NoDataset(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two datasets; `volumes` is None if only its dataset.json is there."""
+    """One of the two datasets; `volumes` is None if only its dataset.json is there.
+
+    A row of volumes.csv has, beside its columns, ``mask NAME`` with the pixel digest of each mask of the volume.
+    """
 
     sealed: dict[str, Any]
     volumes: Rows | None
@@ -56,8 +59,19 @@ def read(path: Path) -> Side:
     table = path.with_name("volumes.csv")
     if path.name != "dataset.json" or not table.is_file():
         return Side(sealed, None)
+    volumes = {row["array"]: row for row in _rows(table)}
+    for mask in _rows(path.with_name("masks.csv")):
+        if mask["array"] in volumes:
+            volumes[mask["array"]][f"mask {mask['mask']}"] = mask["pixel_digest"]
+    return Side(sealed, volumes)
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    """Return the rows of a table; none if it is not there: older datasets have no masks.csv."""
+    if not table.is_file():
+        return []
     with open(table, newline="", encoding="utf-8") as stream:
-        return Side(sealed, {row["array"]: row for row in csv.DictReader(stream)})
+        return list(csv.DictReader(stream))
 
 
 def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -77,7 +91,7 @@ def _matched_by_pixels(old: Rows, new: Rows) -> tuple[Rows, Rows]:
     def by_digest(volumes: Rows) -> dict[str, list[tuple[str, ...]]]:
         groups: dict[str, list[tuple[str, ...]]] = {}
         for array, row in volumes.items():
-            groups.setdefault(row["pixel_digest"], []).append((*(row[column] for column in compared), array))
+            groups.setdefault(row["pixel_digest"], []).append((*(row.get(column, "") for column in compared), array))
         return {digest: sorted(group) for digest, group in groups.items()}
 
     left, right = by_digest(old), by_digest(new)

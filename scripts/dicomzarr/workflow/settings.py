@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.masks import coded_concepts
 from dicomzarr.masks.names import check_masks
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import ConfigProblem
@@ -201,7 +202,8 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
 MOST_REGIONS = 7  # 2**7 - 1, the number of all of them, is the largest that nnU-Net keeps in 8 bits
 
 
-def _check_nnunet(nnunet: Mapping[str, Any]) -> None:
+def _check_nnunet(nnunet: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse an incomplete training set, more regions than fit, and labels that no mask could have."""
     missing = [name for name in ("dataset", "modality", "labels") if name not in nnunet]
     if nnunet and missing:
         raise ConfigProblem(
@@ -213,6 +215,15 @@ def _check_nnunet(nnunet: Mapping[str, Any]) -> None:
             f"config key 'nnunet.labels': found {len(nnunet['labels'])} names, allowed are up to {MOST_REGIONS} with "
             f"overlaps: {nnunet['overlaps']}"
         )
+    known = {*names, *coded_concepts.ALL_NAMES}
+    for number, name in enumerate(nnunet.get("labels", ())):
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigProblem(
+                f"config key 'nnunet.labels.{number}': found {name!r}, which is neither in masks.names nor a coded "
+                f"concept, so that no mask could have it{hint}"
+            )
 
 
 def check_exports(nnunet: Mapping[str, Any], rules: Collection[str]) -> None:
@@ -349,7 +360,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
     _check_labels(config["labels"])
     _check_splits(config["splits"])
     check_masks(config["masks"])
-    _check_nnunet(config["nnunet"])
+    _check_nnunet(config["nnunet"], config["masks"].get("names", {}))
 
 
 def check(config: Mapping[str, Any]) -> Settings:

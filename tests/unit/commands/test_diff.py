@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dicomzarr.commands.diff import Rows, Side, compare
+from dicomzarr.commands.diff import Rows, Side, compare, read
 
 
 def side(key: str, rows: Rows) -> Side:
@@ -47,3 +49,17 @@ def test_a_column_that_only_one_dataset_has_is_a_change_of_every_volume() -> Non
     volumes = [("aa", size) for size in range(4)]
     found = compare(dataset(1, volumes), dataset(2, volumes[::-1], label_kind="benign"))["volumes"]
     assert list(found["changed"].values()) == [{"label_kind": [None, "benign"]}] * 4
+
+
+def test_masks_that_came_went_or_changed_are_named(tmp_path: Path) -> None:
+    sealed = {"digest": "d", "seal": "s", "key_check": "k", "counts": {}, "config": {}, "software": {}}
+    masks = {"old": {"liver": "11", "tumour": "22"}, "new": {"liver": "33", "spleen": "44"}}
+    for name, digests in masks.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text(json.dumps(sealed | {"digest": name}))
+        (tmp_path / name / "volumes.csv").write_text("array,frames,stored_bytes,pixel_digest\na/1,1,9,aa\na/2,1,9,bb\n")
+        rows = "".join(f"a/1,{mask},{digest}\n" for mask, digest in digests.items())
+        (tmp_path / name / "masks.csv").write_text("array,mask,pixel_digest\n" + rows)
+    found = compare(read(tmp_path / "old"), read(tmp_path / "new"))["volumes"]
+    expected = {"mask liver": ["11", "33"], "mask spleen": [None, "44"], "mask tumour": ["22", None]}
+    assert found["changed"] == {"a/1": expected}

@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from dicomzarr.masks.model import Code, MaskProblem
+from dicomzarr.masks.names import name_of_codes
 from dicomzarr.masks.structure_set import StructureSet, points_of, read_structure_set
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
@@ -85,6 +86,23 @@ def test_the_most_specific_code_is_first() -> None:
     observation.RTROIIdentificationCodeSequence.append(item(CodingSchemeDesignator="99X", LongCodeValue="2"))
     codes = read_structure_set(file_of(made)).rois[0].description.codes
     assert codes == (Code("SCT", "1"), Code("99X", "2"), Code("SCT", "3"), Code("SCT", "4"))
+
+
+def test_a_code_for_the_side_follows_what_it_modifies() -> None:
+    made = structure_set([MadeUpRoi("a", codes=[("SCT", "64033007")])])
+    observation = made.RTROIObservationsSequence[0]
+    (kidney,) = observation.RTROIIdentificationCodeSequence
+    kidney.SegmentedPropertyTypeModifierCodeSequence = Sequence([code_item("SCT", "24028007")])
+    observation.SegmentedPropertyCategoryCodeSequence = Sequence([code_item("SCT", "123037004")])
+    codes = read_structure_set(file_of(made)).rois[0].description.codes
+    assert codes == (Code("SCT", "64033007"), Code("SCT", "24028007"), Code("SCT", "123037004"))
+    assert name_of_codes(codes) == "right_kidney"
+
+
+def test_thousands_of_codes_take_no_time() -> None:
+    made = structure_set([MadeUpRoi("a", codes=[("SCT", f"{number}") for number in range(20_000)])])
+    codes = read_structure_set(file_of(made)).rois[0].description.codes
+    assert codes == tuple(Code("SCT", f"{number}") for number in range(64))
 
 
 def test_types_of_contours() -> None:

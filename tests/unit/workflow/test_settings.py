@@ -14,6 +14,7 @@ from conftest import ROOT
 from dicomzarr.vocabulary.errors import ConfigProblem
 from dicomzarr.workflow import settings
 
+NNUNET = {"dataset": "Dataset001_Liver", "modality": "CT", "labels": ["liver"]}
 WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"limits": {"seconds": 0}}, ("'limits.seconds'", "found 0", "from 1")),
     ({"limits": {"seconds": 1.5}}, ("'limits.seconds'", "a whole number")),
@@ -30,6 +31,15 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"export_level": "best"}, ("'export_level'", "'best' (text)")),
     ({"export_levels": 1}, ("'export_levels' is not known", "did you mean 'export_level'")),
     ({"gate": {"png_refuse": 0}}, ("'gate.png_refuse' is not a finding", "did you mean 'png_refused'")),
+    ({"nnunet": {"labels": ["liver"]}}, ("'nnunet.dataset' is missing",)),
+    ({"nnunet": {"dataset": "Dataset1_A"}}, ("'nnunet.dataset'", "three digits")),
+    ({"nnunet": NNUNET | {"modality": "ct"}}, ("'nnunet.modality'", "CT or MR")),
+    ({"nnunet": NNUNET | {"labels": []}}, ("'nnunet.labels'", "names of masks")),
+    ({"nnunet": NNUNET | {"labels": ["ignore"]}}, ("'nnunet.labels.0'", "a name of small letters")),
+    ({"nnunet": NNUNET | {"labels": ["livre"]}}, ("'nnunet.labels.0'", "did you mean 'liver'")),
+    ({"nnunet": NNUNET | {"overlaps": "yes"}}, ("'nnunet.overlaps'", "refuse, regions, nested")),
+    ({"nnunet": NNUNET | {"format": "mha"}}, ("'nnunet.format'", "nifti, zarr")),
+    ({"gate": {"nnunet_refuse": 0}}, ("did you mean 'nnunet_refused'",)),
     ({"cross_check": 2}, ("'cross_check'", "up to 1")),
     ({"cross_check": "all"}, ("'cross_check'", "a number")),
     ({"largest_drop": -0.1}, ("'largest_drop'", "from 0")),

@@ -24,7 +24,7 @@ from dicomzarr.records.export_record import FILES, REPORT, ExportRecord, Kind
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
+from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.export.tables import Exported, ExportSeries
 from dicomzarr.stages.export.verified_arrays import DamagedArray, of_series
 from dicomzarr.system import csv_tables, files, flush, json_files, safe_messages, sandbox
@@ -58,6 +58,8 @@ class Recipe:
         Further configuration, as JSON values.
     facts : mapping of str to object
         JSON values that the export of an array depends on beside its files, such as its split; by array.
+    with_masks : bool
+        Whether it depends on the masks of the images.
     index : callable, optional
         Writes the lists of all series, from the folder of the export and its records; returns their paths.
     """
@@ -69,12 +71,15 @@ class Recipe:
     software: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    with_masks: bool = False
     index: Callable[[Path, Iterator[ExportRecord]], list[Path]] | None = None
 
-    def fingerprint(self, volumes: Sequence[VolumeRecord]) -> str:
+    def fingerprint(self, record: SeriesRecord) -> str:
         """Return the digest of everything that the export of a series depends on."""
-        claims = {volume.array: volume.files for volume in volumes}
-        facts = {volume.array: self.facts.get(volume.array) for volume in volumes}
+        claims: dict[str, Any] = {volume.array: volume.files for volume in record.volumes}
+        if self.with_masks and record.masks.masks:
+            claims["masks"] = record.masks.claimed_files()
+        facts = {volume.array: self.facts.get(volume.array) for volume in record.volumes}
         inputs = [claims, self.level, self.code, dict(self.software), dict(self.settings), facts]
         return files.sha256_of_bytes(json_files.canonical_json(inputs))
 
@@ -156,8 +161,8 @@ class _Export:
         """Return bytes, id and fingerprint of the series to export, the largest first."""
         to_export = []
         for series_id in current:
-            volumes = SeriesRecord.load(self.results.series_record(EXTRACT, series_id)).volumes
-            fingerprint = self.recipe.fingerprint(volumes)
+            extracted = SeriesRecord.load(self.results.series_record(EXTRACT, series_id))
+            volumes, fingerprint = extracted.volumes, self.recipe.fingerprint(extracted)
             if not volumes:
                 export_record.remove(self.results, self.kind, series_id, Revocation.REMOVED)
                 progress.add(1, 0)

@@ -98,13 +98,15 @@ def blocks(array: Array, chosen: Sequence[Sequence[Mask]], labels: Labels) -> It
     Refused
         If masks of two labels share a voxel, and `overlaps` refuses that.
     """
-    for region in regions(array.axes, array.shape, array.volume.chunk):
-        shape = [part.stop - part.start for part in region]
+    parts = list(regions(array.axes, array.shape, array.volume.chunk))
+    values = [[(mask.threshold, mask.blocks(parts)) for mask in found] for found in chosen]
+    for part in parts:
+        shape = [axis.stop - axis.start for axis in part]
         numbers, taken = np.zeros(shape, np.uint8), np.zeros(shape, np.bool_)
-        for value, found in zip(labels.values, chosen, strict=True):
+        for value, found in zip(labels.values, values, strict=True):
             inside = np.zeros(shape, np.bool_)
-            for mask in found:
-                inside |= mask.foreground(region)
+            for threshold, blocks_of_mask in found:
+                inside |= next(blocks_of_mask) >= threshold
             if not labels.has_regions:
                 if (taken & inside).any():
                     raise Refused("masks_overlap")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.dataset import Volume
+from dicomzarr.records.mask_record import MaskRecord
 from dicomzarr.stages.export.verified_arrays import BLOCK, Array, DamagedArray
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+Region = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,11 @@ class Mask:
     Attributes
     ----------
     image : Array
-    folder : str
-        Name of its folder below `labels/`, such as ``tumour_2``.
+    record : MaskRecord
     """
 
     image: Array
-    folder: str
+    record: MaskRecord
 
     @cached_property
     def volume(self) -> Volume:
@@ -45,73 +45,65 @@ class Mask:
         return self.volume.facts
 
     @property
+    def folder(self) -> str:
+        """Name of its folder below `labels`, such as ``tumour_2``."""
+        return self.record.mask
+
+    @property
     def name(self) -> str:
-        """The name of the vocabulary, such as ``tumour``."""
-        return str(self.facts["name"])
+        """The name of the vocabulary, such as ``tumour``; empty if it has none."""
+        return self.record.name
 
     @property
     def axes(self) -> str:
         """The axes, such as ``zyx``."""
-        return self.volume.axes
+        return self.record.axes
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of the axes."""
-        return self.volume.shape
+        return self.record.shape
 
     @property
     def has_own_grid(self) -> bool:
         """Whether its voxels are not those of the image."""
-        return "own_grid" in self.facts.get("flags", ())
-
-    @property
-    def maximum_fraction(self) -> int | None:
-        """The value that stands for 1 in a fractional mask (0062,000E); None of others, whose foreground is 1."""
-        value = self.facts.get("maximum_fraction")
-        return None if value is None else int(value)
+        return "own_grid" in self.record.flags
 
     @property
     def threshold(self) -> int:
         """The smallest value that counts as the structure: half of a fractional mask's maximum, rounded up; else 1."""
-        return 1 if self.maximum_fraction is None else (self.maximum_fraction + 1) // 2
+        return ((self.record.maximum_fraction or 1) + 1) // 2
 
     @property
     def stem(self) -> str:
         """How it is named beside the image: the name of its folder, and whether it has a grid of its own."""
         return f"{self.image.volume_id}__{self.folder}{'_own_grid' if self.has_own_grid else ''}"
 
-    def read(self, region: tuple[slice, ...]) -> NDArray[np.uint8]:
-        """Return the values of a region.
+    def blocks(self, parts: Sequence[Region] | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Yield its values by regions that make up the array in C order.
 
         Parameters
         ----------
-        region : tuple of slice
-            One for each axis.
+        parts : sequence of tuple of slice, optional
+            The regions; as large as is good to read by default.
 
         Raises
         ------
         DamagedArray
-            If it cannot be read.
+            If it cannot be read, or does not have the digest with which it was written: before the last block.
         """
-        try:
-            return self.volume.read(region)
-        except (OSError, ValueError) as error:
-            raise DamagedArray(self.image.name) from error
-
-    def foreground(self, region: tuple[slice, ...]) -> NDArray[np.bool_]:
-        """Return which voxels of a region belong to the structure: of a fractional mask, those of a half and more.
-
-        Parameters
-        ----------
-        region : tuple of slice
-            One for each axis.
-        """
-        return self.read(region) >= self.threshold
-
-    def blocks(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield its values in C order."""
-        for region in regions(self.axes, self.shape, self.volume.chunk):
-            yield self.read(region)
+        parts = list(regions(self.axes, self.shape, self.volume.chunk)) if parts is None else parts
+        digests = []
+        for number, part in enumerate(parts):
+            try:
+                values = self.volume.read(part)
+            except (OSError, ValueError) as error:
+                raise DamagedArray(self.image.name) from error
+            planes = values.reshape(-1, *values.shape[-2:])
+            digests += [blake3(np.ascontiguousarray(plane).data.cast("B")).digest() for plane in planes]
+            if number == len(parts) - 1 and blake3(b"".join(digests)).hexdigest() != self.record.pixel_digest:
+                raise DamagedArray(self.image.name)
+            yield values
 
     def attributes(self) -> dict[str, Any]:
         """Return the attribute `dicomzarr` as JSON values, with the axes."""
@@ -119,7 +111,7 @@ class Mask:
         return plain | {"axes": self.axes}
 
 
-def regions(axes: str, shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+def regions(axes: str, shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[Region]:
     """Yield regions that make up an array in C order, of whole chunks along z where that is possible.
 
     Parameters
@@ -148,6 +140,4 @@ def of_array(array: Array) -> list[Mask]:
     ----------
     array : Array
     """
-    folder = array.results.images / array.name / "labels"
-    names = sorted(path.parent.name for path in folder.glob("*/zarr.json"))
-    return [Mask(array, name) for name in names if _NAME.fullmatch(name)]
+    return [Mask(array, record) for record in sorted(array.masks, key=lambda record: record.mask)]

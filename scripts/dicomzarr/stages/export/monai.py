@@ -11,7 +11,7 @@ from dicomzarr.records import export_record
 from dicomzarr.records.export_record import MONAI, NNUNET, ExportRecord
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.stages.export.nnunet import TEST, Case, Plan, case_name, folds
+from dicomzarr.stages.export.nnunet import Case, Plan, case_name, folds
 from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 
@@ -38,10 +38,10 @@ def datalist(records: Iterable[ExportRecord], plan: Plan, cases: Mapping[str, Ca
     entries: dict[str, dict[str, Any]] = {}
     for record in records:
         for row in record.files:
-            kind = "label" if f"/labels{'Ts' if cases[row.array].split == TEST else 'Tr'}/" in row.file else "image"
+            kind = "label" if row.file.split("/")[1].startswith("labels") else "image"
             entries.setdefault(row.array, {})[kind] = os.path.join("..", NNUNET.folder, row.file)
     arrays = sorted(entries)
-    training = [array for array in arrays if cases[array].split != TEST]
+    training = [array for array in arrays if cases[array].part != "test"]
     splits = folds(training, cases)
     held_out = [set(fold["val"]) for fold in splits]
     if len(splits) > 1:
@@ -54,7 +54,7 @@ def datalist(records: Iterable[ExportRecord], plan: Plan, cases: Mapping[str, Ca
         "labels": plan.labels.numbers(),
         "training": [entries[array] for array in training if case_name(array) not in validation],
         "validation": [entries[array] for array in training if case_name(array) in validation],
-        "test": [entries[array] for array in arrays if cases[array].split == TEST],
+        "test": [entries[array] for array in arrays if cases[array].part == "test"],
     }
 
 

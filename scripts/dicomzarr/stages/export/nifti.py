@@ -121,7 +121,7 @@ def mask_header(mask: Mask) -> Any:
     size = dict(zip(mask.axes, mask.shape, strict=True))
     affine = mask.facts.get("affine_lps") if mask.has_own_grid else mask.image.facts["affine_lps"]
     step = _time_step(mask.image.ome, mask.image.axes) if "t" in size else None
-    slope = 1.0 / mask.maximum_fraction if mask.maximum_fraction else 1.0
+    slope = 1.0 / (mask.record.maximum_fraction or 1)
     return new_header(np.dtype("|u1"), [size[axis] for axis in "xyzt" if axis in size], affine, (slope, 0.0), step)
 
 
@@ -184,7 +184,12 @@ def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
     rows = [
         file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.record.pixel_digest),
         file_row(sidecar, store, array.name),
-        *(file_row(folder / f"{mask.stem}.nii.gz", store, array.name, bit_depth=8) for mask in masks),
+        *(
+            file_row(
+                folder / f"{mask.stem}.nii.gz", store, array.name, bit_depth=8, pixel_digest=mask.record.pixel_digest
+            )
+            for mask in masks
+        ),
     ]
     size = sum(row.bytes for row in rows)
     return array_row(array, files=len(rows), exported_bytes=size, bit_depth=bits), rows

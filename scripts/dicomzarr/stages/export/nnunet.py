@@ -31,7 +31,9 @@ from dicomzarr.system.results_folder import Results
 ENDINGS = {"nifti": ".nii.gz", "zarr": ".dicomzarr"}
 READER = "DicomZarrIO"
 FOLDS = 5  # nnU-Net's own number of folds, for splits without `val`
-TEST, VALIDATION = "test", ("val", "validation")  # names of splits
+# What the names of splits mean; without splits, every case is one of training. Others are left out.
+PARTS = {"": "train", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+PARTS |= {"test": "test", "testing": "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class Case:
     subject_id: str
     split: str
     absent: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> str:
+        """What it is for: ``train``, ``val`` or ``test``; empty if its split has another name."""
+        return PARTS.get(self.split, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ def facts_of(cases: Mapping[str, Case], plan: Plan) -> dict[str, Any]:
     """Return, by array, what its files depend on beside its voxels: which folder, and which labels are absent."""
     names = set(plan.labels.names)
     return {
-        array: [case.split == TEST, sorted(names & set(case.absent)), bool(case.absent)]
+        array: [case.part == "test", not case.part, sorted(names & set(case.absent)), bool(case.absent)]
         for array, case in cases.items()
     }
 
@@ -154,6 +161,8 @@ def _write_case(array: Array, store: Path, level: int, plan: Plan, cases: Mappin
     if array.record.modality != plan.modality:
         raise LeftOut("other_modality")
     case = cases[array.name]
+    if not case.part:
+        raise LeftOut("other_split")
     masks = masks_of(array)
     if not masks and not case.absent:
         raise LeftOut("no_masks")
@@ -163,7 +172,7 @@ def _write_case(array: Array, store: Path, level: int, plan: Plan, cases: Mappin
     if not nifti.is_orthogonal(np.asarray(array.facts["affine_lps"], np.float64)):
         raise Refused("sheared")
     chosen = label_maps.select(masks, plan.labels, case.absent)
-    part = "Ts" if case.split == TEST else "Tr"
+    part = "Ts" if case.part == "test" else "Tr"
     name = case_name(array.name)
     image = store / plan.dataset / f"images{part}" / f"{name}_0000{plan.ending}"
     label = store / plan.dataset / f"labels{part}" / f"{name}{plan.ending}"
@@ -246,7 +255,7 @@ def folds(names: Sequence[str], cases: Mapping[str, Case]) -> list[dict[str, lis
     list of dict
         ``train`` and ``val`` of each fold: names of cases. Empty if there are cases of one patient only.
     """
-    validation = {name for name in names if cases[name].split in VALIDATION}
+    validation = {name for name in names if cases[name].part == "val"}
     if 0 < len(validation) < len(names):
         held_out = [validation]
     else:
@@ -302,7 +311,7 @@ def write_index(folder: Path, records: Iterable[ExportRecord], plan: Plan, cases
     cases : mapping of str to Case
         By array.
     """
-    training = [name for name in exported_cases(records) if cases[name].split != TEST]
+    training = [name for name in exported_cases(records) if cases[name].part != "test"]
     content: dict[str, Any] = {"dataset.json": dataset_json(plan, len(training))}
     if splits := folds(training, cases):
         content["splits_final.json"] = splits

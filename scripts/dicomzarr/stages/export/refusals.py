@@ -17,6 +17,7 @@ REFUSALS = {
     "mask_on_own_grid": "a mask that is a label lies on a grid of its own, and nothing is resampled here",
     "masks_overlap": "masks of two labels share voxels; `overlaps: regions` or `overlaps: nested` keeps them",
     "other_modality": "left out: the array has another modality than `nnunet.modality`",
+    "other_split": "left out: the split has a name that means neither training, validation nor test",
     "no_masks": "left out: no mask refers to the image, so that nobody is known to have looked for any",
 }
 

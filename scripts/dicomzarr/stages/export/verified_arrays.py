@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dicomzarr.dataset import Volume
 from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.check_record import CheckRecord, DepthRow
+from dicomzarr.records.mask_record import MaskRecord
 from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
 from dicomzarr.system.results_folder import Results
 
@@ -54,11 +55,14 @@ class Array:
     record : VolumeRecord
     depth : DepthRow
         Its row of `depth.csv`.
+    masks : tuple of MaskRecord
+        Those of this image.
     """
 
     results: Results
     record: VolumeRecord
     depth: DepthRow
+    masks: tuple[MaskRecord, ...] = ()
 
     @property
     def name(self) -> str:
@@ -178,4 +182,6 @@ def of_series(results: Results, series_id: str) -> list[Array]:
     checked = CheckRecord.load(results.series_record(CHECK, series_id))
     depth = {row.array: row for row in checked.depth}
     volumes = sorted(record.volumes, key=lambda volume: volume.array)
-    return [Array(results, volume, depth[volume.array]) for volume in volumes]
+    return [
+        Array(results, volume, depth[volume.array], tuple(record.masks.of_array(volume.array))) for volume in volumes
+    ]

@@ -114,8 +114,9 @@ def assign_masks(index: Path, lines: Sequence[Line], survey: SurveyColumns, memb
     with open(index, "rb") as stream:
         finder = _Finder(stream.fileno(), survey, membership_of)
         for mask in masks:
-            named = finder.named(mask, mask.references.get("series", ()), by_series)
-            found[mask.path] = named or finder.named(mask, mask.references.get("instances", ()), by_instance)
+            instances = mask.references.get("instances", ())
+            named = finder.named(mask, mask.references.get("series", ()), by_series, by_instance)
+            found[mask.path] = named or finder.named(mask, instances, by_instance, by_instance)
     remaining = [mask for mask in masks if not found[mask.path]]
     boxes = _boxes(
         index, {uid for mask in remaining for uid in mask.references.get("frames_of_reference", ())}, membership_of
@@ -164,16 +165,29 @@ class _Finder:
             self._images[series] = _Image(series, member.subject_id) if member and is_masked else None
         return self._images[series]
 
-    def named(self, mask: _MaskFile, uids: Iterable[str], rows: Mapping[int, list[int]]) -> set[int] | str:
+    def named(
+        self,
+        mask: _MaskFile,
+        uids: Iterable[str],
+        rows: Mapping[int, list[int]],
+        rows_of_instances: Mapping[int, list[int]],
+    ) -> set[int] | str:
         """Return the series with the UIDs that a mask file names, or why it is not known which; or no series.
 
-        One UID may occur under several subjects: then it is the series of the subject of the mask, or none.
+        One UID may occur under several subjects: it is the series of the subject of the mask. A series of another
+        subject counts only if it holds an instance that the file names.
         """
+        instances = {
+            int(self._survey.series[row])
+            for uid in mask.references.get("instances", ())
+            for row in rows_of_instances.get(uid_hash(uid), ())
+        }
         series: set[int] = set()
         is_ambiguous = False
         for uid in uids:
             found = {int(self._survey.series[row]): row for row in rows.get(uid_hash(uid), ())}
             images = [image for image in (self._image(*pair) for pair in found.items()) if image is not None]
+            images = [image for image in images if mask.subject_id == image.subject_id or image.series in instances]
             images = _preferred(images, mask.subject_id)
             is_ambiguous = is_ambiguous or len(images) > 1
             series |= {image.series for image in images} if len(images) == 1 else set()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-from made_up_results import BATCH, OBLIQUE, MadeUpCase, MadeUpMask, array_of, write_results
+from made_up_results import BATCH, OBLIQUE, MadeUpCase, MadeUpMask, array_of, export, write_results
 
-from dicomzarr.stages.export import verified_arrays
+from dicomzarr.stages.export import engine, verified_arrays
 
 SHAPE = (5, 7, 9)
 
@@ -96,6 +98,17 @@ def test_a_mask_of_another_grid_keeps_it_and_its_name_says_so(root: Path) -> Non
     assert not Path(f"{folder}__unnamed_1.nii.gz").exists()
 
 
+def test_files_of_masks_are_in_the_table_with_their_digests(root: Path) -> None:
+    from blake3 import blake3
+
+    with open(root / "exports/nifti/files.csv", newline="") as stream:
+        rows = {row["file"]: row for row in csv.DictReader(stream)}
+    row = rows[f"{array_of(0)}__liver.nii.gz"]
+    planes = b"".join(blake3(plane.tobytes()).digest() for plane in blob(1))
+    assert (row["array"], row["bit_depth"]) == (array_of(0), "8")
+    assert row["pixel_digest"] == blake3(planes).hexdigest()
+
+
 def test_a_fractional_mask_is_read_as_shares_and_keeps_its_values(root: Path) -> None:
     mask: Any = nibabel.load(f"{root / 'exports/nifti' / array_of(0)}__lung.nii.gz")
     fraction = np.random.default_rng(4).integers(0, 201, SHAPE).astype("u1")
@@ -138,6 +151,33 @@ def test_names_of_files_are_ids_and_words_of_the_vocabulary(root: Path) -> None:
     names -= {"report.csv", "files.csv", "export.json"}
     form = r"[0-9a-f]{16}\.npz|[0-9a-f]{8}(\.json|(__[a-z][a-z0-9_]*)?\.nii\.gz)"
     assert [name for name in names if not re.fullmatch(form, name)] == [] and len(names) == 13
+
+
+@pytest.mark.parametrize("where", [40, -40])
+def test_a_damaged_mask_is_not_exported(tmp_path: Path, where: int) -> None:
+    """A flipped bit in a chunk, and in the index of chunks."""
+    from export_npz import export_npz
+
+    results = write_results(tmp_path, {0: MadeUpCase(image(), {"liver": MadeUpMask(blob(1))})})
+    shard = tmp_path / "dataset/images.zarr" / array_of(0) / "labels/liver/0/c/0/0/0"
+    data = bytearray(shard.read_bytes())
+    data[where] ^= 1
+    shard.write_bytes(data)
+    for run in (lambda: export_npz(results.root, [BATCH], 1, 1, "code"), lambda: export(results, labels=["liver"])):
+        with pytest.raises(engine.Failed, match=f"damaged, {array_of(0)}"):
+            run()
+    assert not [path for path in (tmp_path / "exports").rglob("*") if path.is_file()]
+
+
+def test_a_mask_with_other_voxels_than_its_record_is_not_exported(tmp_path: Path) -> None:
+    """Bytes that are whole in themselves, such as those of another mask."""
+    masks = {"liver": MadeUpMask(blob(1)), "tumour": MadeUpMask(blob(2))}
+    results = write_results(tmp_path, {0: MadeUpCase(image(), masks)})
+    labels = tmp_path / "dataset/images.zarr" / array_of(0) / "labels"
+    shutil.rmtree(labels / "liver/0")
+    shutil.copytree(labels / "tumour/0", labels / "liver/0")
+    with pytest.raises(engine.Failed, match=f"damaged, {array_of(0)}"):
+        export(results, overlaps="regions")
 
 
 @pytest.mark.parametrize("block", [1, 200, 1 << 20])

@@ -212,6 +212,19 @@ def test_without_val_there_are_five_folds_in_which_no_patient_is_on_both_sides(t
         assert not patients[0] & patients[1]
 
 
+def test_a_split_of_another_name_is_not_trained_on(tmp_path: Path) -> None:
+    results = write_results(
+        tmp_path, cases_of(("1", "train"), ("2", "external"), ("3", "validation"), ("4", "testing"))
+    )
+    export(results)
+    assert list(report(results).values()) == [("exported", ""), ("left_out", "other_split"), *[("exported", "")] * 2]
+    assert splits(results) == [{"train": names(0), "val": names(2)}]
+    # Its name becomes one of training: it enters.
+    results = write_results(tmp_path, cases_of(("1", "train"), ("2", "train"), ("3", "validation"), ("4", "testing")))
+    assert export(results).counts["written"] == 1
+    assert splits(results) == [{"train": names(0, 1), "val": names(2)}]
+
+
 def test_one_patient_alone_has_no_folds(tmp_path: Path) -> None:
     results = write_results(tmp_path, cases_of(("1", ""), ("1", "")))
     export(results)

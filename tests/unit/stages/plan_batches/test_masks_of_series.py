@@ -120,6 +120,10 @@ def test_one_uid_under_two_patients_means_the_patient_of_the_mask(tmp_path: Path
     found, reasons = planned(tmp_path, [*rows, mask("m", patient="q", series=["1.1"])])
     assert (found, reasons) == ({"1.1": ["m"]}, {})
     found, reasons = planned(tmp_path, [*rows, mask("m", patient="r", series=["1.1"])])
+    assert (found, reasons) == ({}, {"m": "mask_without_image"})
+    found, reasons = planned(tmp_path, [*rows, mask("m", patient="r", series=["1.1"], instances=["2.1"])])
+    assert (found, reasons) == ({"1.1": ["m"]}, {})
+    found, reasons = planned(tmp_path, [*rows, mask("m", patient="r", series=["1.1"], instances=["2.1", "2.2"])])
     assert (found, reasons) == ({}, {"m": "mask_ambiguous"})
 
 
