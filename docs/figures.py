@@ -293,6 +293,110 @@ def lattices() -> Figure:
     return figure
 
 
+Corners = list[tuple[float, float]]
+
+
+def is_inside(x: float, y: float, *polygons: Corners) -> bool:
+    """Return whether a ray from a point to the right crosses the polygons an odd number of times."""
+    crossings = 0
+    for corners in polygons:
+        for (x1, y1), (x2, y2) in zip(corners, [*corners[1:], corners[0]], strict=True):
+            crossings += (y1 > y) != (y2 > y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1)
+    return crossings % 2 == 1
+
+
+def voxels(figure: Figure, x: float, y: float, columns: int, rows: int, size: float, *polygons: Corners) -> None:
+    """Draw voxels with their centres, those inside filled, and contours whose corners are in voxels."""
+    for row in range(rows):
+        for column in range(columns):
+            left, top, filled = x + size * column, y + size * row, is_inside(column, row, *polygons)
+            figure.add(
+                f'<rect x="{left:g}" y="{top:g}" width="{size:g}" height="{size:g}" '
+                f'fill="{"#bee3f8" if filled else "#ffffff"}" stroke="{GREY}" stroke-width="0.5"/>'
+            )
+            figure.add(
+                f'<circle cx="{left + size / 2:g}" cy="{top + size / 2:g}" r="{size / 11:.1f}" '
+                f'fill="{BLUE if filled else GREY}"/>'
+            )
+    for corners in polygons:
+        points = " ".join(f"{x + size * (cx + 0.5):g},{y + size * (cy + 0.5):g}" for cx, cy in corners)
+        figure.add(f'<polygon points="{points}" fill="none" stroke="{ORANGE}" stroke-width="2"/>')
+
+
+def centres() -> Figure:
+    """Return the rule for one contour, and for two that share an edge."""
+    figure = Figure(
+        "A voxel belongs to the mask if its centre is inside; neighbours share no voxel and leave none", 250
+    )
+    figure.text(40, 22, "the centre is inside", bold=True)
+    contour = [(1.2, 1.6), (3.4, 0.3), (6.6, 0.7), (8.3, 2.7), (7.4, 5.1), (4.6, 5.7), (2.7, 4.2), (1.1, 3.9)]
+    voxels(figure, 40, 34, 10, 7, 27, contour)
+    figure.text(370, 22, "or on the outline", bold=True)
+    outline: Corners = [(1, 1), (6, 1), (8, 3), (8, 5), (1, 5)]
+    voxels(
+        figure,
+        370,
+        34,
+        10,
+        7,
+        27,
+        [(x + (0.01 if x > 4 else -0.01), y + (0.01 if y > 2 else -0.01)) for x, y in outline],
+    )
+    return figure
+
+
+def exclusive_or() -> Figure:
+    """Return contours that combine: a hole with an island, a keyhole, and one that crosses itself."""
+    figure = Figure("Contours of a slice combine by exclusive or: a hole with an island, a keyhole, a crossing", 226)
+    outer: Corners = [(0.5, 0.5), (8.5, 0.5), (8.5, 7.5), (0.5, 7.5)]
+    hole: Corners = [(2.5, 1.5), (7.5, 1.5), (7.5, 6.5), (2.5, 6.5)]
+    island: Corners = [(4.5, 3.5), (5.5, 3.5), (5.5, 4.5), (4.5, 4.5)]
+    keyhole: Corners = [
+        *((0.5, 0.5), (8.5, 0.5), (8.5, 7.5), (0.5, 7.5), (0.5, 4.0), (3.5, 4.0)),
+        *((3.5, 6.5), (6.5, 6.5), (6.5, 2.5), (3.5, 2.5), (3.5, 4.0), (0.5, 4.0)),
+    ]
+    bow: Corners = [(0.6, 0.4), (8.4, 7.4), (8.4, 0.6), (0.6, 7.6)]
+    panels = (
+        ("three contours", "a hole, and an island in it", (outer, hole, island)),
+        ("one contour, a keyhole", "the channel is no gap", (keyhole,)),
+        ("a contour that crosses itself", "the even-odd rule", (bow,)),
+    )
+    for number, (title, below, polygons) in enumerate(panels):
+        x = 24 + 220 * number
+        figure.text(x, 22, title, bold=True)
+        voxels(figure, x, 32, 10, 9, 19.5, *polygons)
+        figure.text(x, 222, below)
+    return figure
+
+
+def contour_planes() -> Figure:
+    """Return slices seen from their edge, with planes of contours on them, between them and beyond them."""
+    figure = Figure("A plane of contours belongs to the nearest slice, within half of the slice distance", 310)
+    figure.text(40, 22, "slices, each with its layer", bold=True)
+    figure.text(330, 22, "planes of contours", bold=True)
+    for y in (280, 244, 208, 100, 64):
+        figure.add(f'<rect x="40" y="{y - 17:g}" width="220" height="34" fill="#ebf8ff"/>')
+        figure.slice(40, y, GREY, 220)
+    for y in (172, 136):
+        figure.missing(40, y, 220)
+    figure.text(150, 158, "two slices are missing", GREY, anchor="middle")
+    planes = (
+        (42, RED, "beyond the last slice: counts in outside"),
+        (66, GREEN, "used"),
+        (98, GREEN, "used"),
+        (137, ORANGE, "not used: its slice is missing"),
+        (171, ORANGE, "not used: its slice is missing"),
+        (200, ORANGE, "not used: the next plane is nearer to the slice"),
+        (213, GREEN, "used"),
+        (252, GREEN, "used, on the slice above it"),
+        (280, GREEN, "used"),
+    )
+    for y, color, text in planes:
+        figure.line(150, y, 330, y, color, dashed=color != GREEN)
+        figure.text(338, y + 4, text, color)
+    return figure
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "volumes-interleaved": interleaved,
     "volumes-rounded": rounded,
@@ -304,6 +408,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "volumes-grouped": grouped,
     "masks-segments": segments,
     "masks-lattices": lattices,
+    "masks-centres": centres,
+    "masks-exclusive-or": exclusive_or,
+    "masks-planes": contour_planes,
 }
 
 

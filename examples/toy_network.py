@@ -79,7 +79,10 @@ def main() -> None:
     parser.add_argument("results", help="results folder of the demo, or its dataset folder")
     parser.add_argument("--epochs", type=int, default=10)
     args = parser.parse_args()
-    train, test = patches(args.results, test=False), patches(args.results, test=True)
+    try:
+        train, test = patches(args.results, test=False), patches(args.results, test=True)
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: this example needs the results of the demo: ./run demo ({error})")
     shared = {row["subject_id"] for row in train.rows} & {row["subject_id"] for row in test.rows}
     if shared or not len(train) or not len(test):
         sys.exit("Error: this example needs the results of the demo: ./run demo")

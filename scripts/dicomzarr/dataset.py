@@ -573,15 +573,15 @@ class DicomZarrDataset:
                 "this dataset has no masks.csv, so no masks: a version before masks made it. Run ./run on its source "
                 "again to add them"
             )
-        select, wanted, images = self.select, self.sample.masks, {row["array"]: row for row in every}
-        masks: dict[str, list[_Mask]] = {}
-        for row in read_masks(self.folder):
-            if row["array"] in images:
-                masks.setdefault(row["array"], []).append(_mask_of(row, images[row["array"]]["axes"]))
-        known = [mask for of_image in masks.values() for mask in of_image]
-        names = {mask.name for mask in known} | {name for row in every for name in row.get("masks_absent", "").split()}
-        words = names | {mask.folder for mask in known}
-        _check_known("mask", [*wanted, *select.with_masks], words)
+        select, wanted, axes = self.select, self.sample.masks, {row["array"]: row["axes"] for row in self.rows}
+        rows = read_masks(self.folder)
+        names = {row["name"] for row in rows if row.get("name")}
+        names |= {name for row in every for name in row.get("masks_absent", "").split()}
+        _check_known("mask", [*wanted, *select.with_masks], names | {row["mask"] for row in rows})
+        needed, masks = {*wanted, *select.with_masks}, dict[str, list[_Mask]]()
+        for row in rows:
+            if row["array"] in axes and (not wanted or row["mask"] in needed or row.get("name") in needed):
+                masks.setdefault(row["array"], []).append(_mask_of(row, axes[row["array"]]))
 
         def of_word(row: Mapping[str, str], word: str) -> tuple[_Mask, ...]:
             found = masks.get(row["array"], [])

@@ -1,4 +1,4 @@
-"""Reading for training: epochs over the demo with any number of workers, the example, and masks of a run."""
+"""Reading for training: epochs over the demo with any number of workers, the examples, and masks of a run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Workflow
+import yaml
+from conftest import ROOT, Run, Workflow
 from epochs import epoch
 from forks import Forks
-from scans_with_masks import ScanWithMasks
+from scans_with_masks import ScanWithMasks, read_mask
 
 from dicomzarr.commands import demo_files as demo
+from dicomzarr.commands import demo_masks
 from dicomzarr.dataset import DicomZarrDataset
 
 
+def assert_masks_are_those_of_the_demo(run: Run) -> None:
+    """Compare the masks with the ellipsoids that the demo draws; contours of 48 corners lie a little inside of them."""
+    rows = {row["mask"]: row for row in run.table("dataset/masks.csv")}
+    assert sorted(rows) == ["heart", "lung", "skull", "tumour", "unnamed_1"]
+    lung, heart = demo_masks.segments((40, 128, 128))
+    for name, segment in (("lung", lung), ("heart", heart)):
+        assert np.array_equal(read_mask(run.results, rows[name]), segment.voxels)
+    for name, region in zip(("tumour", "skull", "unnamed_1"), demo_masks.REGIONS, strict=True):
+        ellipsoids = [demo.ellipsoid(demo.axes(24, 96, 96), *each) < 1 for each in region.ellipsoids]
+        truth = np.logical_xor.reduce(ellipsoids)
+        mask = read_mask(run.results, rows[name]) > 0
+        assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.98, name
+        assert rows[name]["flags"] == "" and rows[name]["unused_contours"] == "0"
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_epochs_over_the_demo_and_the_example(workflow: Workflow) -> None:
+def test_epochs_over_the_demo_and_the_examples(workflow: Workflow) -> None:
     demo.build(workflow.source)
-    run = workflow.run()
+    run = workflow.run(**yaml.safe_load(demo_masks.CONFIG))
+    assert_masks_are_those_of_the_demo(run)
     volumes = DicomZarrDataset(run.results)
     assert len(volumes) == len(run.table("dataset/volumes.csv")) > 60
     slices = DicomZarrDataset(run.results, sample="slice", rescale=True, invert=True)
@@ -41,6 +59,13 @@ def test_epochs_over_the_demo_and_the_example(workflow: Workflow) -> None:
     assert losses[-1] < 0.1 * losses[0], trained.stdout + trained.stderr
     accuracy = re.search(r"correct on (\d+)%", trained.stdout)
     assert accuracy and int(accuracy[1]) > 65, trained.stdout
+
+    command[1] = str(ROOT / "examples" / "toy_segmentation.py")
+    trained = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(run.results))
+    losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", trained.stdout)]
+    assert losses[-1] < 0.3 * losses[0], trained.stdout + trained.stderr
+    overlap = re.search(r"Dice ([\d.]+) on 20 slices .*; ([\d.]+) if every", trained.stdout)
+    assert overlap and float(overlap[1]) > 0.9 > 0.2 > float(overlap[2]), trained.stdout
 
 
 def test_masks_of_a_run_are_on_the_region_of_their_image(tmp_path: Path, warm: Forks | None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.masks import coded_concepts
-from dicomzarr.masks.names import SEARCHED
+from dicomzarr.masks.names import CODE, SEARCHED
 
 MOST = 20  # labels that are proposed
 _SIDES = {"l": "left", "lt": "left", "left": "left", "r": "right", "rt": "right", "right": "right"}
@@ -77,7 +77,7 @@ def _unnamed(rows: Iterable[dict[str, str]]) -> Unnamed:
             continue
         label, description = row.get("label") or "", row.get("description") or ""
         codes = (row.get("codes") or "").split()
-        code = next((code for code in codes if not _is_generic(code)), "")
+        code = next((code for code in codes if CODE.fullmatch(code) and not _is_generic(code)), "")
         text = next((text for text in (label, description) if text.strip()), "")
         counts[(text, _pattern(text)) if text else (code, code)] += 1
     known = coded_concepts.ALL_NAMES | used

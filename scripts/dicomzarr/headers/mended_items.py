@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+from dicomzarr.dicom.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
 from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED
-from dicomzarr.headers.fast_reader import Reader, TooLong, Truncated, Unclear, skip_items
+from dicomzarr.headers.fast_reader import BLOCK, Reader, TooLong, Truncated, Unclear, skip_items
+from dicomzarr.headers.file_meta import read_meta
 
 _ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
 _MOST_ELEMENTS = 100_000
 _MOST_BYTES = 64 << 20
+
+
+def mended_file(read: Reader, size: int, syntax: str) -> bytes | None:
+    """Return the bytes of a file up to its pixel data, with right delimiters of items.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(length, offset)`` gives bytes of the file.
+    size : int
+        Of the file.
+    syntax : str
+        Transfer Syntax UID (0002,0010), or the one that was assumed.
+
+    Returns
+    -------
+    bytes or None
+        None where no item has a wrong delimiter, or the header cannot be followed.
+    """
+    if syntax in (DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid, EXPLICIT_VR_BIG_ENDIAN.uid):
+        return None
+    block = read(BLOCK, 0)
+    _, start = read_meta(block, 132 if block[128:132] == b"DICM" else 0, size)
+    return mended(read, size, start, syntax == IMPLICIT_VR_LITTLE_ENDIAN.uid)
 
 
 def mended(read: Reader, size: int, start: int, implicit: bool) -> bytes | None:

@@ -1,7 +1,7 @@
 """Make a mask of the contours of a region of interest, by one rule.
 
-A voxel belongs to the mask if its centre is inside of an odd number of the contours of its slice. `planes` says which
-contours a slice has, `fill` which centres are inside; docs/masks.md shows both.
+A voxel belongs to the mask if its centre is inside an odd number of the contours of its slice, or on the outline of the
+area that is. `planes` finds the contours of a slice, `fill` the centres inside; docs/masks.md shows both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dicomzarr.masks.model import MaskProblem, PlacedMask
 from dicomzarr.masks.planes import SlicePlanes, slice_planes
 from dicomzarr.masks.structure_set import Contour, Roi
 
-MAX_VOXELS: Final = 1 << 33
+MAX_VOXELS: Final = 1 << 31
 # Points of one contour may differ in depth by this share of the slice distance: coordinates are rounded.
 _TILT: Final = 0.25
 # Contours that are as deep as each other within this share of the slice distance, or within 0.02 mm, are one plane.
@@ -28,6 +28,7 @@ _ONE_PLANE: Final = 0.01
 _ONE_PLANE_MM: Final = 0.02
 _SAMPLES: Final = 1 << 20  # lattice points of a slice by which the part outside of the image is measured
 
+_STATED: Final = ("contours", "unused_contours", "t")  # counts that are stated even if they are zero
 # Names of counts, which are flags where a contour is not used for that reason.
 _UNUSED: Final = (
     "contours_between_slices",
@@ -52,11 +53,10 @@ class _Closed:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found: why contours are not used, by index, and the voxels of the mask outside of the image."""
+    """What was found: why contours are not used, by index, and layers without contours."""
 
     unused: dict[int, str] = field(default_factory=dict)
     empty_layers: set[int] = field(default_factory=set)
-    outside: float = 0.0
 
 
 def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
@@ -70,8 +70,8 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     Returns
     -------
     PlacedMask
-        Along the spatial axes of the image; with t in front if the image has t and not all of it has the same mask,
-        because contours refer to images of some t only.
+        Along the spatial axes of the image; with t in front if the image has t and its contours refer to several t, or
+        if it has no z. Contours that all refer to one t hold for all of them: see decision 0070.
 
     Raises
     ------
@@ -84,14 +84,15 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
         usable for index, contour in enumerate(roi.contours) if (usable := _closed(index, contour, planes, found))
     ]
     references = _References(roi, grid)
-    groups = _by_time(closed, references, grid.size("t"))
+    groups, only = _by_time(closed, references, grid)
     times = grid.size("t") if len(groups) > 1 else 1
     space = tuple(grid.size(axis) for axis in "zyx")
     if times * int(np.prod(space, dtype=np.float64)) > MAX_VOXELS:
         raise MaskProblem("too_large", found=times * int(np.prod(space, dtype=np.float64)), needed=MAX_VOXELS)
     values = np.zeros((times, *space), np.uint8)
+    outside = 0.0
     for members, indices in groups:
-        _draw(members, planes, values[indices[0]], found, budget)
+        outside += _draw(members, planes, values[indices[0]], found, budget) * len(indices[:times])
         for other in indices[1:times]:
             values[other] = values[indices[0]]
     filled = int(np.count_nonzero(values))
@@ -103,18 +104,18 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     counts["references_differ"] = references.differing(closed, planes)
     flags = {name for name in (*_UNUSED, "slices_without_contour", "references_differ") if counts[name]}
     flags |= {"no_t_reference"} if grid.size("t") > 1 and closed and references.is_any_timeless(closed) else set()
+    flags |= {"one_t"} if only is not None else set()
+    counts.update({} if only is None else {"t": only})
     flags |= {"empty_mask"} if not filled else set()
-    flags |= {"outside_image"} if found.outside or counts["contours_outside"] else set()
+    flags |= {"outside_image"} if outside or counts["contours_outside"] else set()
     return PlacedMask(
         description=roi.description,
         values=values.reshape([times if axis == "t" else grid.size(axis) for axis in axes]),
         axes=axes,
         form="CLOSED_PLANAR",
-        outside=found.outside / (found.outside + filled) if found.outside else 0.0,
+        outside=outside / (outside + filled) if outside else 0.0,
         flags=tuple(sorted(flags)),
-        counts={
-            name: counts[name] for name in sorted(counts) if counts[name] or name in ("contours", "unused_contours")
-        },
+        counts={name: counts[name] for name in sorted(counts) if counts[name] or name in _STATED},
     )
 
 
@@ -181,21 +182,28 @@ class _References:
         return count
 
 
-def _by_time(closed: Sequence[_Closed], references: _References, times: int) -> list[tuple[list[_Closed], list[int]]]:
-    """Return the contours that hold for each t, with the indices on t that have the same ones."""
-    if times == 1:
-        return [(list(closed), [0])]
+def _by_time(
+    closed: Sequence[_Closed], references: _References, grid: ImageGrid
+) -> tuple[list[tuple[list[_Closed], list[int]]], int | None]:
+    """Return the contours of each t, with the indices on t that have the same ones; and the only t, if it is one."""
+    every = grid.size("t")
     held = [references.times(contour.index) for contour in closed]
+    single = {t for only in held if len(only) < every for t in only}
+    if every == 1 or not single:
+        return [(list(closed), list(range(every)))], None
+    if len(single) == 1 and "z" in grid.axes and all(0 < len(only) < every for only in held):
+        return [(list(closed), list(range(every)))], single.pop()
     groups: dict[tuple[int, ...], list[int]] = {}
-    for t in range(times):
+    for t in range(every):
         groups.setdefault(tuple(n for n, only in enumerate(held) if not only or t in only), []).append(t)
-    return [([closed[n] for n in members], indices) for members, indices in groups.items()]
+    return [([closed[n] for n in members], indices) for members, indices in groups.items()], None
 
 
 def _draw(
     closed: Sequence[_Closed], planes: SlicePlanes, values: NDArray[np.uint8], found: _Found, budget: Budget
-) -> None:
-    """Fill the contours of one t into an array of zeros along z, y and x."""
+) -> float:
+    """Fill the contours of one t into an array of zeros along z, y and x; return the voxels outside of the image."""
+    outside = 0.0
     layers: dict[int, list[_Closed]] = {}
     for contour in closed:
         layers.setdefault(contour.layer, []).append(contour)
@@ -211,17 +219,18 @@ def _draw(
         if not is_inside:
             found.unused.update((contour.index, "contours_outside") for contour in chosen)
             rings = _rings(chosen, planes, planes.origin_of(layer))
-            found.outside += _outside(rings, Window(0, 0, 0, 0), planes.nudge, budget)
+            outside += _outside(rings, Window(0, 0, 0, 0), budget)
             continue
         for z in planes.layers[layer]:
             rings = _rings(chosen, planes, planes.origins[z])
-            reached = _united(rings, planes.nudge)
+            reached = _united(rings)
             part = reached.cut(whole)
             if part.size:
                 lines, columns = slice(part.top, part.bottom), slice(part.left, part.right)
-                values[z, lines, columns] = fill(rings, part, planes.nudge, budget)
+                values[z, lines, columns] = fill(rings, part, budget)
             if part != reached and reached.size:
-                found.outside += _outside(rings, whole, planes.nudge, budget)
+                outside += _outside(rings, whole, budget)
+    return outside
 
 
 def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Found, reason: str) -> Iterator[_Closed]:
@@ -260,9 +269,9 @@ def _rings(closed: Sequence[_Closed], planes: SlicePlanes, origin: NDArray[np.fl
     return [planes.in_voxels(contour.points, origin) for contour in closed]
 
 
-def _united(rings: Sequence[Ring], nudge: tuple[float, float]) -> Window:
+def _united(rings: Sequence[Ring]) -> Window:
     """Return the smallest window that has all lattice points which may lie inside of the polygons."""
-    windows = [window_of(ring, nudge) for ring in rings]
+    windows = [window_of(ring) for ring in rings]
     return Window(
         min(window.top for window in windows),
         max(window.bottom for window in windows),
@@ -271,15 +280,15 @@ def _united(rings: Sequence[Ring], nudge: tuple[float, float]) -> Window:
     )
 
 
-def _outside(rings: Sequence[Ring], image: Window, nudge: tuple[float, float], budget: Budget) -> float:
+def _outside(rings: Sequence[Ring], image: Window, budget: Budget) -> float:
     """Return how many voxels polygons would fill outside of the image; of large ones, an estimate by every n-th."""
     if not rings:
         return 0.0
-    reached = _united(rings, nudge)
+    reached = _united(rings)
     window = reached
     while window.size > _SAMPLES:
         window = window._replace(step=window.step + max(1, window.step // 2))
-    filled = fill(rings, window, nudge, budget)
+    filled = fill(rings, window, budget)
     rows = np.arange(window.top, window.bottom, window.step)
     columns = np.arange(window.left, window.right, window.step)
     in_rows = (rows >= image.top) & (rows < image.bottom)

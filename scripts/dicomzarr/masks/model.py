@@ -48,7 +48,7 @@ class Description:
         ``manual``, ``semi_automatic``, ``automatic``; empty if unknown.
     codes : tuple of Code
         Segmented Property Type (0062,000F) or RT ROI Identification (3006,0086), the most specific first, then
-        Anatomic Region and Segmented Property Category.
+        Anatomic Region and Segmented Property Category. Modifiers, such as left and right, follow what they modify.
     """
 
     kind: Kind

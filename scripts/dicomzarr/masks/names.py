@@ -24,7 +24,7 @@ SEARCHED = 128
 # 100 million a second are tried.
 MOST_WAYS = 2**27
 # SCT:10200004, NCIt:C113842: Coding Scheme Designator and Code Value.
-_CODE = re.compile(r"([A-Z0-9][A-Za-z0-9_]{1,15}):([A-Za-z0-9][A-Za-z0-9._^-]{0,63})")
+CODE = re.compile(r"([A-Z0-9][A-Za-z0-9_]{1,15}):([A-Za-z0-9][A-Za-z0-9._^-]{0,63})")
 # A pattern that matches all of these says nothing about a structure.
 _UNLIKE = ("qx", "Zw 1", "vk-3", "HJ")
 _MANY = 1e100
@@ -56,7 +56,7 @@ class Vocabulary:
                 self._add(name, entry, f"masks.names.{name}.{number}")
 
     def _add(self, name: str, entry: str, key: str) -> None:
-        match = _CODE.fullmatch(entry)
+        match = CODE.fullmatch(entry)
         if match is None:
             self._patterns.append((name, _compiled(entry, key)))
             return

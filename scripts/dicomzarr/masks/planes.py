@@ -15,8 +15,8 @@ from dicomzarr.masks.model import MaskProblem
 
 Points = NDArray[np.float64]
 
-# Voxel centres are taken to lie this share of a voxel further to the left, posterior and superior (LPS), so that a
-# centre on a contour belongs to one side of it. Irrational ratios: hardly an edge of a contour has this direction.
+# Slices are taken to lie this share of a slice distance further to the left, posterior and superior (LPS), so that a
+# plane half-way between two slices belongs to the same one in whatever order they are stored.
 NUDGE: Final = 1e-6
 _DIRECTION: Final = np.array([1.0, math.sqrt(3) - 1, math.sqrt(2) - 1])
 # A slice reaches half-way to its neighbours, but no farther than this share of the usual distance: where slices are
@@ -42,13 +42,11 @@ class SlicePlanes:
     layers : tuple of tuple of int
         Indices on z of the slices of each layer, by depth.
     depths : tuple of float
-        Depth of each layer along the normal, mm, moved by the nudge.
+        Depth of each layer along the normal, mm, moved by `NUDGE`.
     bounds : tuple of float
         Depths at which one layer ends and the next begins: one more than layers.
     reach : tuple of (float, float)
         Farthest distance of a plane of contours below and above each layer, mm.
-    nudge : tuple of 2 float
-        Shift of the voxel centres along columns (x) and rows (y), in voxels.
     """
 
     origins: Points
@@ -59,7 +57,6 @@ class SlicePlanes:
     depths: tuple[float, ...]
     bounds: tuple[float, ...]
     reach: tuple[tuple[float, float], ...]
-    nudge: tuple[float, float]
 
     def thickness(self, layer: int) -> float:
         """Return the extent of space that belongs to a layer, mm; beyond the ends, to the last layer.
@@ -212,7 +209,6 @@ def slice_planes(grid: ImageGrid) -> SlicePlanes:
         depths=tuple(moved),
         bounds=(moved[0] - reach[0][0], *middles, moved[-1] + reach[-1][1]),
         reach=tuple(reach),
-        nudge=(NUDGE * float(across @ _DIRECTION) / columns**0.5, NUDGE * float(down @ _DIRECTION) / rows**0.5),
     )
 
 

@@ -66,6 +66,12 @@ def read_references(file: IO[bytes], sop_class: str) -> MaskReferences:
                 frames.add(_text(item, _FRAME_OF_REFERENCE))
         extent = _Extent()
         (_read_contours if contours else _read_frames)(dataset, instances, frames, extent)
+    except MemoryError:
+        raise
+    except OSError as error:
+        if error.errno is not None:  # of the disk; pydicom raises it for a missing item, without a number
+            raise
+        return {}
     except Exception:  # whatever is wrong with it, extraction says so; the text of the error could quote the header
         return {}
     found = MaskReferences(

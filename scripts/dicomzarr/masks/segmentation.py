@@ -9,9 +9,9 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import Cosines, Vector
@@ -27,6 +27,9 @@ from dicomzarr.dicom.header_values import (
 )
 from dicomzarr.masks.grid import FrameKey
 from dicomzarr.masks.model import Algorithm, Code, Description, MaskProblem
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 # Segments that a file may have, described or named by a frame: each becomes a mask.
 MAX_SEGMENTS: Final = 4096
@@ -49,6 +52,9 @@ _CODES: Final = (
     "AnatomicRegionSequence",
     "SegmentedPropertyCategoryCodeSequence",
 )
+# Inside of the items of the above: such as left and right. The standard has one for the type, and one for the region.
+_MODIFIERS: Final = ("SegmentedPropertyTypeModifierCodeSequence", "AnatomicRegionModifierSequence")
+_MAX_CODES: Final = 16  # of one sequence
 _BACKGROUND: Final = Code("DCM", "125040")
 
 # SOP Instance UID and 0-based frame; None for a reference without a frame number: to all frames of the file.
@@ -115,6 +121,8 @@ class Segmentation:
         Total Pixel Matrix Rows and Columns (0048,0007), (0048,0006), of a tiled segmentation.
     step, thickness : float, optional
         Spacing Between Slices (0018,0088) and Slice Thickness (0018,0050), where all frames share one, mm.
+    is_part : bool
+        The file is one of several that are one segmentation, a concatenation (PS3.3 C.7.6.16.1.1).
     """
 
     segments: tuple[Description, ...]
@@ -129,14 +137,16 @@ class Segmentation:
     total_matrix: tuple[int, int] | None = None
     step: float | None = None
     thickness: float | None = None
+    is_part: bool = False
 
 
-def read_segmentation(source: str | os.PathLike[str] | BinaryIO) -> Segmentation:
+def read_segmentation(source: str | os.PathLike[str] | BinaryIO | Dataset) -> Segmentation:
     """Read a segmentation, without its pixels.
 
     Parameters
     ----------
-    source : path or binary file
+    source : path, binary file or pydicom Dataset
+        The items of a data set's functional groups are emptied.
 
     Returns
     -------
@@ -155,8 +165,8 @@ def read_segmentation(source: str | os.PathLike[str] | BinaryIO) -> Segmentation
             # Messages quote header values.
             logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
-            header = dcmread(source, stop_before_pixels=True, force=True)
-            return segmentation_of(header)
+            is_read = hasattr(source, "keys")
+            return segmentation_of(source if is_read else dcmread(source, stop_before_pixels=True, force=True))
     except MaskProblem:
         raise
     except Exception:  # the messages of pydicom quote header values
@@ -208,18 +218,21 @@ def segmentation_of(header: Any) -> Segmentation:
     segments = tuple(described[numbered] for numbered in sorted(described) if numbered not in background)
     if len(segments) > MAX_SEGMENTS:
         raise MaskProblem("too_large", found=len(segments), needed=MAX_SEGMENTS)
+    step, thickness = (only.pop() if len(only) == 1 else None for only in (reader.steps, reader.thicknesses))
     return Segmentation(
-        segments,
-        form,
-        maximum,
-        rows,
-        columns,
-        frames,
-        text_of(value_of(header, "FrameOfReferenceUID")),
-        _instances(header),
-        background,
-        total,
-        *(only.pop() if len(only) == 1 else None for only in (reader.steps, reader.thicknesses)),
+        segments=segments,
+        form=form,
+        maximum_fraction=maximum,
+        rows=rows,
+        columns=columns,
+        frames=frames,
+        frame_of_reference=text_of(value_of(header, "FrameOfReferenceUID")),
+        instances=_instances(header),
+        background=background,
+        total_matrix=total,
+        step=step,
+        thickness=thickness,
+        is_part=bool(text_of(value_of(header, "ConcatenationUID"))),
     )
 
 
@@ -269,10 +282,17 @@ def _segments(header: Any) -> dict[int, Description]:
         if numbered is None or numbered < 0:
             raise MaskProblem("invalid_attribute" if "SegmentNumber" in item else "missing_attribute")
         algorithm = _ALGORITHMS.get(text_of(value_of(item, "SegmentAlgorithmType")).upper(), "")
-        codes = [code for keyword in _CODES for code in map(_code, items_of(item, keyword)[:16]) if code is not None]
+        codes = [code for keyword in _CODES for code in _codes(item, keyword)]
         label, text = (text_of(value_of(item, word))[:_MAX_TEXT] for word in ("SegmentLabel", "SegmentDescription"))
         described.setdefault(numbered, Description("SEG", numbered, label, text, algorithm, tuple(codes)))
     return described
+
+
+def _codes(item: Any, keyword: str) -> Iterator[Code]:
+    """Yield the codes of a sequence, and after each the codes that modify it."""
+    for concept in items_of(item, keyword)[:_MAX_CODES]:
+        modifiers = (each for modifier in _MODIFIERS for each in items_of(concept, modifier)[:_MAX_CODES])
+        yield from (code for code in map(_code, (concept, *modifiers)) if code is not None)
 
 
 def _code(item: Any) -> Code | None:

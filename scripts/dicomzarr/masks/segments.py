@@ -69,6 +69,8 @@ def masks_of_segmentation(
     for index in range(len(segmentation.frames)):
         for number in frames.segments_of(index):
             by_segment.setdefault(number, []).append(index)
+        if len(by_segment) > MAX_SEGMENTS:
+            raise MaskProblem("too_large", found=len(by_segment), needed=MAX_SEGMENTS)
     described = {segment.number: segment for segment in segmentation.segments}
     described |= {number: Description("SEG", number) for number in by_segment.keys() - described.keys()}
     if len(described) > MAX_SEGMENTS:
@@ -80,7 +82,8 @@ def masks_of_segmentation(
         for number in sorted(described):
             indices = by_segment.get(number, [])
             here = [index for index in indices if index in locations]
-            if here or not indices:
+            # A segment without a frame in one part of a concatenation may have frames in another.
+            if here or not (indices or segmentation.is_part):
                 for mask in image.masks(described[number], here):
                     flags = {"by_frame_of_reference"} if by_frame_of_reference else set()
                     yield grid, replace(mask, flags=tuple(sorted(flags.union(mask.flags))))

@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, get_args
 
 import numpy as np
@@ -51,6 +52,9 @@ _CODE_SEQUENCES: Final = (
     "AnatomicRegionSequence",
     "SegmentedPropertyCategoryCodeSequence",
 )
+# Inside of the items of the above: such as left and right.
+_MODIFIER_SEQUENCES: Final = ("SegmentedPropertyTypeModifierCodeSequence", "AnatomicRegionModifierSequence")
+_MAX_CODES: Final = 64  # of one region; others are not read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -305,21 +309,27 @@ def _description(roi: int, items: list[Any], observations: list[Any]) -> Descrip
         found = {text_of(value_of(entry, keyword)) for entry in entries} - {""}
         return found.pop() if len(found) == 1 else ""
 
-    codes = []
-    for keyword in _CODE_SEQUENCES:
-        for entry in (*observations, *items):
-            for item in items_of(entry, keyword):
-                code = _code(item)
-                if code is not None and code not in codes:
-                    codes.append(code)
+    found = (
+        code
+        for keyword in _CODE_SEQUENCES
+        for entry in (*observations, *items)
+        for concept in items_of(entry, keyword)
+        for code in _codes(concept)
+    )
     return Description(
         kind="RTSTRUCT",
         number=roi,
         label=agreed(items, "ROIName"),
         description=agreed(observations, "ROIObservationLabel"),
         algorithm=_ALGORITHMS.get(agreed(items, "ROIGenerationAlgorithm").upper(), ""),
-        codes=tuple(codes),
+        codes=tuple(dict.fromkeys(islice(found, _MAX_CODES))),
     )
+
+
+def _codes(concept: Any) -> Iterator[Code]:
+    """Yield the code of an item, and the codes that modify it."""
+    modifiers = (item for keyword in _MODIFIER_SEQUENCES for item in items_of(concept, keyword))
+    yield from (code for code in map(_code, (concept, *modifiers)) if code is not None)
 
 
 def _code(item: Any) -> Code | None:

@@ -34,7 +34,7 @@ class MaskText(NamedTuple):
     name: str
     label: str
     description: str
-    codes: str  # scheme:value, joined by a space
+    codes: str  # scheme:value, joined by a space; a space in one of them is %20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

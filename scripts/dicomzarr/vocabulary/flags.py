@@ -81,7 +81,7 @@ MASK_FLAGS = {
     "duplicate_frames": "several frames of the segment lie at one place; the mask holds all of their voxels",
     "empty_mask": "no voxel of the image belongs to the mask",
     "no_t_reference": "nothing says to which t of the image the mask belongs; it holds for all of them",
-    "one_t": "its frames refer to one t of the image, stated in `counts`; it is stored for all of them",
+    "one_t": "its frames or contours refer to one t of the image, stated in `counts`; it is stored for all of them",
     "open_contours": "contours that are not closed enclose no voxel; they were not used",
     "outside_image": "a part of the structure lies outside of the image; see `outside`",
     "own_grid": "its grid is not that of the image, so that it was kept on its own grid, never resampled",

@@ -38,7 +38,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     ("no_pixel_data", "skipped", "DICOM without pixel data", "nothing"),
     ("structured_report", "skipped", "a structured report, no image", "nothing"),
     ("rt_object", "skipped", "a radiotherapy plan or treatment record, no image", "nothing"),
-    ("structure_set", "skipped", "an RT structure set: its contours are masks of an image, see `masks.csv`", "nothing"),
+    ("structure_set", "skipped", "an RT structure set: its contours are masks of an image, see masks.csv", "nothing"),
     (
         "mask_without_image",
         "skipped",

@@ -94,6 +94,13 @@ def test_without_a_label_the_description_or_a_code_is_used(tmp_path: Path) -> No
     assert unnamed_masks(table).masks == 3
 
 
+def test_a_code_that_the_configuration_would_take_for_a_pattern_is_not_proposed(tmp_path: Path) -> None:
+    codes = ("9:x", ":10200004", "SCT:", "\x1b[31m:1", "SCT:(a+)+$", "99MINE:a%20long%20value", "a:#", "x" * 17 + ":1")
+    table = write_table(tmp_path / "t.csv", *[("", "", "", code) for code in codes], ("", "", "", '"]: SCT:1'))
+    assert proposed(table) == {"name_1": ["SCT:1"]}
+    assert unnamed_masks(table).masks == len(codes) + 1
+
+
 def test_the_list_is_cut_at_twenty(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", *[("", f"thing {number:02}", "", "") for number in range(23)])
     lines = lines_of(unnamed_masks(table), table)

@@ -329,7 +329,9 @@ def flags_of_the_code() -> set[str]:
                 holder, values = node.func.value, node.args
             elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
                 holder = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                values = [node.value] if isinstance(node.value, (ast.Set, ast.Tuple, ast.IfExp, ast.BinOp)) else []
+                values = [node.value] if isinstance(node.value, (ast.Set, ast.Tuple, ast.BinOp)) else []
+                if isinstance(node.value, ast.IfExp):
+                    values = [node.value.body, node.value.orelse]  # a flag is not in the condition
             else:
                 continue
             if re.search("flag|marks|odd|astray", ast.unparse(holder)) and path.name != "flags.py":

@@ -92,11 +92,41 @@ def test_the_overlap_of_a_winding_contour_is_empty() -> None:
     assert found[10, 12] == 0 and found[3, 12] == 1
 
 
-def test_touching_neighbours_neither_overlap_nor_leave_a_gap_on_voxel_centres() -> None:
-    left, right = mask(square(2, 2, 7, 9, 1)).values, mask(square(7, 2, 12, 9, 1)).values
-    below = mask(square(2, 9, 12, 14, 1)).values
+def test_neighbours_share_no_voxel_and_leave_none_between_them() -> None:
+    left, right = mask(square(2.5, 2.5, 7.3, 9.5, 1)).values, mask(square(7.3, 2.5, 12.5, 9.5, 1)).values
+    below = mask(square(2.5, 9.5, 12.5, 14.5, 1)).values
     assert not (left & right).any() and not ((left | right) & below).any()
-    assert (left | right | below).sum() == 10 * 12 and left.sum() == right.sum() == 5 * 7
+    assert (left | right | below)[1, 3:15, 3:13].all() and left.sum() == right.sum() == 5 * 7
+
+
+def test_a_centre_on_the_outline_is_inside() -> None:
+    """Contours that were made of masks run through the centres of the outermost voxels."""
+    found = mask(square(2, 3, 7, 9, 1)).values[1]
+    assert found[3:10, 2:8].all() and found.sum() == 7 * 6
+    neighbour = mask(square(7, 3, 12, 9, 1)).values[1]
+    assert (found & neighbour).sum() == 7  # an edge through centres is the outline of both
+    slanted = mask([[2, 2, 0], [10, 4, 0], [2, 6, 0]]).values[0]
+    assert [slanted[row].nonzero()[0].tolist() for row in (2, 3, 4, 5, 6, 7)] == [
+        *([2], [2, 3, 4, 5, 6], list(range(2, 11)), [2, 3, 4, 5, 6], [2], [])
+    ]
+
+
+@pytest.mark.parametrize("off", [1e-9, -1e-9, 1e-7])
+def test_coordinates_may_be_rounded_at_the_seventh_decimal(off: float) -> None:
+    assert mask(square(2 + off, 3 + off, 7 - off, 9 - off, 1)).values.sum() == 42
+    outside = 1e-4
+    assert mask(square(2 + outside, 3 + outside, 7 - outside, 9 - outside, 1)).values.sum() == 4 * 5
+
+
+def test_the_outline_of_a_hole_is_that_of_the_structure() -> None:
+    found = mask(square(2, 2, 12, 12, 1), square(5, 5, 9, 9, 1)).values[1]
+    assert found.sum() == 11 * 11 - 3 * 3 and not found[6:9, 6:9].any()
+
+
+def test_a_line_that_joins_two_parts_holds_no_voxels() -> None:
+    bridge = [[1.5, 1.5], [4.5, 1.5], [4.5, 4], [9.5, 4], [9.5, 1.5], [12.5, 1.5], [12.5, 6.5], [9.5, 6.5], [9.5, 4]]
+    found = mask([[*point, 2] for point in [*bridge, [4.5, 4], [4.5, 6.5], [1.5, 6.5]]]).values[2]
+    assert found[2:7, 2:5].all() and found[2:7, 10:13].all() and found.sum() == 2 * 15
 
 
 def test_a_repeated_contour_is_used_once_and_counted() -> None:
@@ -266,10 +296,33 @@ def test_contours_of_one_time_are_a_mask_with_t() -> None:
     assert mask(every, grid=grid).axes == "zyx" and not mask(every, grid=grid).flags
 
 
+def test_the_share_outside_counts_each_time_once() -> None:
+    grid = grid_of(1, axes="tzyx", times=3, frames={(f"1.{t}", 0): (t, 0) for t in range(3)})
+    for_two = Contour(square(-2.5, 3.5, 2.5, 6.5, 0), PLANAR, (("1.0", None), ("1.1", None)))  # 6 of 15 outside
+    for_one = Contour(square(3.5, 3.5, 8.5, 6.5, 0), PLANAR, (("1.2", None),))
+    found = mask(for_two, for_one, grid=grid)
+    assert found.values.sum(axis=(1, 2, 3)).tolist() == [9, 9, 15]
+    assert found.outside == pytest.approx(12 / 45)
+
+
 def test_frames_of_a_multi_frame_image_are_times() -> None:
     grid = grid_of(2, axes="tzyx", times=2, frames={("1.2", 2 * t + z): (t, z) for t in range(2) for z in range(2)})
-    found = mask(Contour(square(3.5, 3.5, 6.5, 6.5, 0), PLANAR, (("1.2", 2),)), grid=grid)
-    assert found.values.sum(axis=(2, 3)).tolist() == [[0, 0], [9, 0]]
+    first, last = (Contour(square(3.5, 3.5, 6.5, 6.5 + n, n), PLANAR, (("1.2", 3 * n),)) for n in range(2))
+    found = mask(first, last, grid=grid)
+    assert found.values.sum(axis=(2, 3)).tolist() == [[9, 0], [0, 12]]
+
+
+def test_contours_that_refer_to_one_time_hold_for_all() -> None:
+    """As masks of segmentations do: where structures rest, such as in echoes, one time is drawn on for all."""
+    grid = grid_of(2, axes="tzyx", times=3, frames={(f"1.{t}.{z}", 0): (t, z) for t in range(3) for z in range(2)})
+    for t in (0, 2):
+        contours = [Contour(square(3.5, 3.5, 6.5, 6.5, z), PLANAR, ((f"1.{t}.{z}", None),)) for z in range(2)]
+        found = mask(*contours, grid=grid)
+        assert found.axes == "zyx" and found.values.sum() == 18
+        assert found.flags == ("one_t",) and found.counts["t"] == t
+    without_z = grid_of(1, axes="tyx", times=3, frames={(f"1.{t}", 0): (t, None) for t in range(3)})
+    found = mask(Contour(square(3.5, 3.5, 6.5, 6.5, 0), PLANAR, (("1.1", None),)), grid=without_z)
+    assert found.axes == "tyx" and found.values.sum(axis=(1, 2)).tolist() == [0, 9, 0]
 
 
 def test_a_contour_in_another_slice_than_the_one_it_refers_to_is_placed_by_its_points() -> None:
@@ -325,7 +378,7 @@ def test_centres_on_a_contour_are_decided_in_space_not_by_the_order_of_voxels(ax
     else:
         origins[:, 0], across = 11.0, (-1.0, 0.0, 0.0)
     found = mask(*contours, grid=grid_of(6, 10, 12, origins=origins, across=across, down=down)).values
-    assert np.flip(found, axis).tolist() == expected.tolist() and expected.sum() == 2 * 6 * 4
+    assert np.flip(found, axis).tolist() == expected.tolist() and expected.sum() == 2 * 7 * 5
 
 
 def test_a_tilted_gantry_shifts_each_slice() -> None:

@@ -36,24 +36,39 @@ def test_the_start_and_the_direction_of_points_do_not_matter(
     assert (masked(turned[::-1] if reverse else turned) == masked(polygon)).all()
 
 
+def on_edges(*polygons: list[tuple[float, float]]) -> np.ndarray:
+    """Return the voxels whose centres lie within 1e-5 of an edge."""
+    centres = np.stack(np.meshgrid(np.arange(16.0), np.arange(14.0)), axis=-1)
+    near = np.zeros(GRID.shape[1:], bool)
+    for polygon in polygons:
+        for begin, end in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+            along = np.subtract(end, begin)
+            share = np.clip((centres - begin) @ along / max(float(along @ along), 1e-30), 0, 1)
+            near |= np.hypot(*np.moveaxis(centres - begin - share[..., None] * along, -1, 0)) < 1e-5
+    return near
+
+
 @given(corners, corners, corners)
 def test_contours_of_a_slice_combine_by_exclusive_or_in_any_order(
     a: list[tuple[float, float]], b: list[tuple[float, float]], c: list[tuple[float, float]]
 ) -> None:
-    expected = masked(a) ^ masked(b) ^ masked(c)
-    assert (masked(a, b, c) == expected).all() and (masked(c, a, b) == expected).all()
+    expected, certain = masked(a) ^ masked(b) ^ masked(c), ~on_edges(a, b, c)
+    assert (masked(a, b, c) == expected)[certain].all()
+    assert (masked(c, a, b) == masked(a, b, c)).all()
 
 
 @given(corners, st.integers(1, 7), st.lists(st.tuples(coordinate, coordinate), max_size=3))
 def test_two_parts_of_a_polygon_are_the_polygon(
     polygon: list[tuple[float, float]], cut: int, path: list[tuple[float, float]]
 ) -> None:
-    """A cut along any path between two corners: the parts share its edges, and a voxel is in one part or in none."""
+    """A cut along any path between two corners: its edges cancel out, bit for bit."""
     first = min(cut, len(polygon) - 1)
-    one = [*polygon[: first + 1], *path]
-    other = [*polygon[first:], polygon[0], *path[::-1]]
+    one = [*polygon[: first + 1], *path[::-1]]
+    other = [*polygon[first:], polygon[0], *path]
     if len(set(one)) > 2 and len(set(other)) > 2:
-        assert (masked(one) ^ masked(other) == masked(polygon)).all()
+        assert (masked(one, other) == masked(polygon)).all()
+        certain = ~on_edges(one, other)
+        assert (masked(one) ^ masked(other) == masked(polygon))[certain].all()
 
 
 @given(
@@ -61,22 +76,22 @@ def test_two_parts_of_a_polygon_are_the_polygon(
     st.lists(st.integers(0, 28).map(lambda n: n / 2), min_size=2, max_size=4, unique=True),
     st.tuples(coordinate, coordinate),
 )
-def test_neighbours_partition_a_region_even_where_edges_run_through_voxel_centres(
-    xs: list[float], ys: list[float], middle: tuple[float, float]
-) -> None:
+def test_neighbours_partition_a_region(xs: list[float], ys: list[float], middle: tuple[float, float]) -> None:
     """Rectangles side by side, each cut into four triangles that meet in one point."""
     xs, ys = sorted(xs), sorted(ys)
-    total = np.zeros(GRID.shape[1:], int)
+    total, edges = np.zeros(GRID.shape[1:], int), np.zeros(GRID.shape[1:], bool)
     for left, right in zip(xs, xs[1:], strict=False):
         for top, bottom in zip(ys, ys[1:], strict=False):
             inside = (min(max(middle[0], left), right), min(max(middle[1], top), bottom))
             box = [(left, top), (right, top), (right, bottom), (left, bottom)]
             for n in range(4):
-                total += masked([box[n], box[(n + 1) % 4], inside], kind="CLOSED_PLANAR")
-    expected = np.zeros(GRID.shape[1:], int)
+                triangle = [box[n], box[(n + 1) % 4], inside]
+                total += masked(triangle, kind="CLOSED_PLANAR")
+                edges |= on_edges(triangle)
     x, y = np.arange(16), np.arange(14)
-    expected[np.ix_((y >= ys[0]) & (y < ys[-1]), (x >= xs[0]) & (x < xs[-1]))] = 1
-    assert (total == expected).all()
+    region = ((y >= ys[0]) & (y <= ys[-1]))[:, None] & ((x >= xs[0]) & (x <= xs[-1]))[None, :]
+    assert (total == region)[~edges].all()
+    assert (total[region] >= 1).all() and (total[~region] == 0).all()  # no gap where edges run through centres
 
 
 @settings(max_examples=50)
@@ -97,7 +112,6 @@ def test_a_shifted_grid_shifts_the_mask(polygon: list[tuple[float, float]], righ
 def test_a_turned_image_gives_the_same_voxels(polygon: list[tuple[float, float]], angle: float) -> None:
     """Off the voxel centres, where rounding decides."""
     points = np.array([[x, y, 1] for x, y in polygon], float) + [0.003, 0.0017, 0]
-    distance = np.abs(points[:, :2] * 2 - np.round(points[:, :2] * 2)).min()
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     grid = grid_of(
         2,
@@ -109,16 +123,4 @@ def test_a_turned_image_gives_the_same_voxels(polygon: list[tuple[float, float]]
     )
     straight = mask_of_contours(Roi(Description("RTSTRUCT", 1), (Contour(points, "CLOSED_PLANAR"),)), GRID)
     turned = mask_of_contours(Roi(Description("RTSTRUCT", 1), (Contour(points @ turn.T, "CLOSED_PLANAR"),)), grid)
-    if distance > 1e-4:
-        assert np.count_nonzero(straight.values != turned.values) <= _on_an_edge(points)
-
-
-def _on_an_edge(points: np.ndarray) -> int:
-    """Return how many voxel centres lie within 1e-5 mm of an edge."""
-    centres = np.column_stack([axis.ravel() for axis in np.mgrid[0:16, 0:14]]).astype(float)
-    near = np.zeros(len(centres), bool)
-    for begin, end in zip(points[:, :2], np.roll(points[:, :2], -1, axis=0), strict=True):
-        along = end - begin
-        share = np.clip((centres - begin) @ along / max(float(along @ along), 1e-30), 0, 1)
-        near |= np.hypot(*(centres - begin - share[:, None] * along).T) < 1e-5
-    return int(near.sum())
+    assert (straight.values[1] == turned.values[1])[~on_edges([(x, y) for x, y, _ in points.tolist()])].all()

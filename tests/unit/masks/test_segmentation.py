@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from placed_segments import only, placed, read
 from pydicom import Dataset
 
 from dicomzarr.masks.model import Code, MaskProblem
+from dicomzarr.masks.names import Vocabulary, mask_folder_names
+from dicomzarr.masks.references import read_references
 from dicomzarr.masks.segmentation import MAX_SEGMENTS, SegmentFrame, read_segmentation
 from dicomzarr.masks.segments import masks_of_segmentation
 
@@ -65,6 +68,23 @@ def test_a_segmentation_of_highdicom(algorithm: str, ours: str) -> None:
     assert {(frame.spacing, frame.orientation) for frame in segmentation.frames} == {((0.5, 0.75), (1, 0, 0, 0, 1, 0))}
 
 
+@pytest.mark.parametrize("carrier", ["SegmentedPropertyTypeModifierCodeSequence", "AnatomicRegionModifierSequence"])
+def test_a_code_for_the_side_follows_what_it_modifies(carrier: str) -> None:
+    masks = np.stack([np.ones((5, 16, 12), bool)] * 3, axis=-1)
+    dataset = by_highdicom(IMAGES, masks)
+    kidney = dataset.SegmentSequence[2]
+    left = item(CodingSchemeDesignator="SCT", CodeValue="7771000", CodeMeaning="Left")
+    concept = kidney.SegmentedPropertyTypeCodeSequence[0]
+    if carrier == "AnatomicRegionModifierSequence":
+        concept = item(CodingSchemeDesignator="SCT", CodeValue="818983003", CodeMeaning="Abdomen")
+        kidney.AnatomicRegionSequence = [concept]
+    setattr(concept, carrier, [left])
+    liver, _, kidney_of = read(dataset).segments
+    region = (Code("SCT", "818983003"),) if carrier == "AnatomicRegionModifierSequence" else ()
+    assert kidney_of.codes == (Code(*KIDNEY), *region, Code("SCT", "7771000"), Code(*TISSUE))
+    assert [name for _, name in mask_folder_names([liver, kidney_of], Vocabulary())] == ["liver", "left_kidney"]
+
+
 def test_frames_of_a_multi_frame_image_count_from_zero() -> None:
     segmentation = read(by_hand([MaskFrame(ONES, 1, (0, 0, 0), ("1.2.3", 4), tile=(1, 11))]))
     assert segmentation.frames == (
@@ -102,6 +122,21 @@ def test_labels_of_16_bits() -> None:
     for number, (_, mask) in zip((7, 263, 40000), masks, strict=True):
         assert mask.description.number == number
         np.testing.assert_array_equal(mask.values[0], labels == number)
+
+
+def test_a_label_map_of_noise_is_refused_at_its_first_frame() -> None:
+    frames = [MaskFrame(np.zeros((128, 128), "u1"), None, image.ImagePositionPatient) for image in IMAGES]
+    labels = np.arange(128 * 128, dtype="u2").reshape(128, 128)
+    calls: list[int] = []
+
+    def read_frame(index: int) -> Any:
+        calls.append(index)
+        return labels
+
+    dataset = by_hand(frames, "LABELMAP", series="a", segments=[])
+    with pytest.raises(MaskProblem, match="too_large"):
+        next(masks_of_segmentation(read(dataset), [grid_of(IMAGES)], read_frame))
+    assert calls == [0]
 
 
 def test_frames_of_a_label_map_are_decoded_once() -> None:
@@ -277,3 +312,19 @@ def test_changed_bytes_raise_nothing_else(changes: list[tuple[int, int]]) -> Non
 def test_bytes_that_are_no_file(data: bytes) -> None:
     with pytest.raises(MaskProblem):
         read_segmentation(io.BytesIO(data))
+
+
+class _Failing(io.BytesIO):
+    """A file whose disk fails behind the first 200 bytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= 200:
+            raise OSError(errno.EIO, "the disk fails")
+        return super().read(size)
+
+
+def test_a_failing_disk_is_not_taken_for_a_file_without_references() -> None:
+    kind = "1.2.840.10008.5.1.4.1.1.66.4"
+    assert read_references(io.BytesIO(WHOLE), kind)["instances"] == [image.SOPInstanceUID for image in IMAGES[:2]]
+    with pytest.raises(OSError, match="the disk fails"):
+        read_references(_Failing(WHOLE), kind)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CORPUS
-from grids_of_scans import grid_of, grid_of_multi_frame, grid_of_slide
-from made_up_scans import AXIAL, CORONAL, OBLIQUE, SAGITTAL, multi_frame_scan, positions_of, scan, slide
+from grids_of_scans import grid_of, grid_of_multi_frame
+from made_up_scans import AXIAL, CORONAL, OBLIQUE, SAGITTAL, multi_frame_scan, positions_of, scan
 from made_up_segmentations import MaskFrame, by_hand, by_highdicom, described, reordered
 from placed_segments import (
     highdicom_by_frame,
@@ -19,7 +18,7 @@ from placed_segments import (
     only,
     placed,
 )
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from dicomzarr.masks.model import MaskProblem
 
@@ -160,6 +159,33 @@ def test_a_perpendicular_plane_is_placed_voxel_by_voxel() -> None:
     assert mask.flags == ("outside_image",)
 
 
+@pytest.mark.parametrize("step", [1.0, 0.004], ids=["every second slice", "many pixels of one slice"])
+def test_a_perpendicular_plane_with_other_steps_keeps_its_own_grid(step: float) -> None:
+    images = scan("a", (0, 0.5, 1, 1.5, 2, 2.5))
+    frame = MaskFrame(noise(10, 3, 12), position=(-10, -20 + 3 * 0.5, 30 + 2 * step))
+    dataset = by_hand([frame], orientation=CORONAL, spacing=(step, 0.75), series="a")
+    assert only(dataset, grid_of(images)).flags == ("own_grid",)
+
+
+def test_slices_in_falling_order() -> None:
+    images = scan("a", (0, 2.5, 10))
+    voxels = noise(26, 3, 16, 12)
+    grid = grid_of(images)
+    assert grid.origins is not None
+    frames = {key: (None, 2 - (z or 0)) for key, (_, z) in grid.frames.items()}
+    falling = replace(grid, origins=grid.origins[::-1], frames=frames)
+    mask = only(by_highdicom(images, voxels), falling)
+    assert mask.flags == ()
+    np.testing.assert_array_equal(mask.values, voxels[::-1])
+
+
+def test_planes_turned_by_45_degrees_keep_their_own_grid() -> None:
+    half = np.sqrt(0.5)
+    frame = MaskFrame(noise(27, 4, 5), position=(0, 0, 30))
+    dataset = by_hand([frame], orientation=(half, half, 0, -half, half, 0), spacing=(0.6, 0.6), series="a")
+    assert only(dataset, grid_of(scan("a"))).flags == ("own_grid",)
+
+
 def test_decimals_are_rounded_within_a_twentieth_of_a_voxel() -> None:
     images = scan("a")
     voxels = noise(11, 16, 12)
@@ -232,6 +258,41 @@ def test_an_own_grid_fills_what_the_file_leaves_out_and_states_no_affine_for_une
         assert (mask.own_affine_lps is None) == (planes == [0, 1, 2])
 
 
+def test_the_planes_of_an_own_grid_follow_the_stated_distance() -> None:
+    images = scan("a")
+    voxels = noise(28, 2, 4, 5)
+    frames = [MaskFrame(voxels[n], position=(0, 0, 30.3 + 3 * n)) for n in (0, 1)]
+    dataset = by_hand(frames, series="a")
+    dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = 1.5
+    mask = only(dataset, grid_of(images))
+    np.testing.assert_array_equal(mask.values[[0, 2]], voxels)
+    assert mask.values.shape == (3, 4, 5) and not mask.values[1].any()
+    assert mask.own_affine_lps == ((0.75, 0, 0, 0), (0, 0.5, 0, 0), (0, 0, 1.5, 30.3), (0, 0, 0, 1))
+
+
+@pytest.mark.parametrize(("stated", "step"), [("SpacingBetweenSlices", 1.5), ("SliceThickness", 4.0), ("", None)])
+def test_the_depth_of_a_single_plane_is_what_the_file_states(stated: str, step: float | None) -> None:
+    dataset = by_hand([MaskFrame(noise(29, 4, 5), position=(0, 0, 30.3))], series="a")
+    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    if stated != "SpacingBetweenSlices":
+        del measures.SliceThickness
+    if stated:
+        setattr(measures, stated, step)
+    affine = only(dataset, grid_of(scan("a"))).own_affine_lps
+    assert (affine is None) == (step is None)
+    if affine is not None:
+        assert affine[2] == (0, 0, step, 30.3)
+
+
+def test_planes_of_an_own_grid_that_are_shifted_have_no_affine_unless_the_shift_is_even() -> None:
+    for shifts, has_affine in (((0, 0.2, 0.4), True), ((0, 0.2, 0), False)):
+        frames = [MaskFrame(noise(30, 4, 5), position=(shift, 0, 30.3 + n)) for n, shift in enumerate(shifts)]
+        mask = only(by_hand(frames, series="a"), grid_of(scan("a")))
+        assert (mask.own_affine_lps is not None) == has_affine and mask.values.shape == (3, 4, 5)
+        if mask.own_affine_lps is not None:
+            np.testing.assert_allclose(np.array(mask.own_affine_lps)[:3, 2], (0.2, 0, 1))
+
+
 def test_a_segment_without_frames_is_empty_and_one_without_a_description_keeps_its_number() -> None:
     images = scan("a")
     frames = [MaskFrame(noise(14, 16, 12), segment=7, position=images[1].ImagePositionPatient)]
@@ -241,6 +302,13 @@ def test_a_segment_without_frames_is_empty_and_one_without_a_description_keeps_i
     assert masks[0].flags == ("empty_mask",) and not masks[0].values.any() and masks[0].values.shape == (5, 16, 12)
     assert masks[1].description.label == "" and masks[1].description.codes == ()
     np.testing.assert_array_equal(masks[1].values[1], frames[0].pixels)
+
+
+def test_a_part_of_a_concatenation_does_not_state_that_a_segment_is_absent() -> None:
+    images = scan("a")
+    frames = [MaskFrame(noise(14, 16, 12), segment=7, position=images[1].ImagePositionPatient)]
+    part = by_hand(frames, segments=[described(2), described(7)], series="a", ConcatenationUID="1.2.3")
+    assert [mask.description.number for _, mask in placed(part, grid_of(images))] == [7]
 
 
 def test_several_frames_at_one_place_are_joined() -> None:
@@ -276,9 +344,25 @@ def test_without_positions_the_referenced_image_tells() -> None:
     assert mask.flags == () and mask.values.sum() == voxels.sum()
     with pytest.raises(MaskProblem, match="no_position"):
         placed(by_hand([frames[0], MaskFrame(voxels[1])], orientation=None, spacing=None), grid_of(images))
+    dataset = by_hand([frames[0]], orientation=None, spacing=None)
+    (derivation,) = dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
+    derivation.SourceImageSequence.append(deepcopy(derivation.SourceImageSequence[0]))
+    derivation.SourceImageSequence[1].ReferencedSOPInstanceUID = images[1].SOPInstanceUID
+    with pytest.raises(MaskProblem, match="no_position"):  # two slices
+        placed(dataset, grid_of(images))
     small = MaskFrame(voxels[1, 1:], source=(images[0].SOPInstanceUID, None))
     with pytest.raises(MaskProblem, match="no_position"):
         placed(by_hand([small], orientation=None, spacing=None), grid_of(images))
+
+
+def test_a_reference_that_all_frames_share() -> None:
+    images = scan("a", (0.0,))
+    voxels = noise(31, 16, 12)
+    dataset = by_hand([MaskFrame(voxels, source=(images[0].SOPInstanceUID, None))], orientation=None, series="a")
+    (own,), (shared,) = dataset.PerFrameFunctionalGroupsSequence, dataset.SharedFunctionalGroupsSequence
+    shared.DerivationImageSequence = own.DerivationImageSequence
+    del own.DerivationImageSequence
+    np.testing.assert_array_equal(only(dataset, grid_of(images)).values[0], voxels)
 
 
 def test_orientation_and_spacing_of_each_frame() -> None:
@@ -305,112 +389,3 @@ def test_two_orientations_of_one_segment_are_two_masks() -> None:
     np.testing.assert_array_equal(masks[1].values[0], steep)
     assert masks[1].own_affine_lps is not None
     np.testing.assert_allclose(np.array(masks[1].own_affine_lps)[:3, 3], (0, 0, 40))
-
-
-# ------------------------------------------------------------------------------------------------------------- slides
-
-
-@pytest.mark.parametrize("organization", ["TILED_FULL", "TILED_SPARSE"])
-@pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
-def test_tiles_of_a_slide(form: str, organization: str) -> None:
-    image = slide("a", organization=organization)
-    voxels = noise(22, 12, 8, 10, values=3)
-    voxels[[1, 5, 6]] = 0
-    dataset = by_highdicom([image], voxels, form)
-    expected = highdicom_by_frame(dataset, image.SOPInstanceUID, 12)
-    for number, (_, mask) in enumerate(placed(dataset, grid_of_slide(image))):
-        assert mask.axes == "tyx" and mask.flags == ()
-        np.testing.assert_array_equal(mask.values, voxels == number + 1)
-        np.testing.assert_array_equal(mask.values, expected[..., number])
-
-
-@pytest.mark.parametrize("options", [{}, {"tile_size": (5, 16)}], ids=["tiles of the slide", "other tiles"])
-@pytest.mark.parametrize("organization", ["TILED_FULL", "TILED_SPARSE"])
-def test_tiles_without_references_by_their_place(organization: str, options: dict[str, Any]) -> None:
-    image = slide("a", organization="TILED_SPARSE")
-    matrix = noise(23, 1, 24, 40, values=3)
-    full: dict[str, Any] = {"dimension_organization_type": organization, "omit_empty_frames": False}
-    dataset = by_highdicom([image], matrix, tile_pixel_array=True, **full, **options)
-    for frame in dataset.get("PerFrameFunctionalGroupsSequence", []):
-        frame.DerivationImageSequence = []
-    tiles = matrix[0].reshape(3, 8, 4, 10).swapaxes(1, 2).reshape(12, 8, 10)
-    for number, (_, mask) in enumerate(placed(dataset, grid_of_slide(image))):
-        np.testing.assert_array_equal(mask.values, tiles == number + 1)
-        assert "own_grid" not in mask.flags and "references_differ" not in mask.flags
-        assert mask.outside == 0
-
-
-def test_tiles_of_another_resolution_keep_their_own_grid() -> None:
-    image = slide("a")
-    tiles = noise(24, 2, 8, 10)
-    frames = [MaskFrame(tiles[n], tile=(1, 1 + 10 * n)) for n in (1, 0)]
-    dataset = by_hand(frames, orientation=None, spacing=(0.02, 0.02), series="a")
-    dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns = 12, 20
-    mask = only(dataset, grid_of_slide(image))
-    assert (mask.axes, mask.flags, mask.own_affine_lps) == ("tyx", ("own_grid",), None)
-    np.testing.assert_array_equal(mask.values, tiles)
-
-
-# ------------------------------------------------------------------------------------------------------------- corpus
-
-IMAGES = {
-    "24x38x3/seg/label.seg": "24x38x3/image",
-    "idc/seg_image_ct_binary_overlap.dcm": "media/77654033/CT2",
-    "idc/seg_image_ct_binary_fractional.dcm": "media/77654033/CT2",
-}
-
-
-@pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
-@pytest.mark.parametrize("name", IMAGES)
-def test_published_segmentations_are_what_highdicom_reads(name: str) -> None:
-    folder = CORPUS / "dicom"
-    dataset = dcmread(folder / name)
-    paths: list[Path] = sorted(path for path in (folder / IMAGES[name]).iterdir() if path.is_file())
-    images = in_order([dcmread(path) for path in paths])
-    expected = highdicom_by_instance(dataset, [image.SOPInstanceUID for image in images])
-    masks = placed(dataset, grid_of(images))
-    assert len(masks) == len(dataset.SegmentSequence) == expected.shape[-1]
-    for number, (_, mask) in enumerate(masks):
-        assert mask.flags == () and mask.values.any()
-        np.testing.assert_array_equal(mask.values, expected[..., number])
-
-
-@pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
-def test_a_published_segmentation_whose_image_is_not_there() -> None:
-    """Its image is made up: the three slices that the segmentation names, at its positions."""
-    dataset = dcmread(CORPUS / "dicom" / "misc" / "liver.dcm")
-    shared = dataset.SharedFunctionalGroupsSequence[0]
-    images = scan(
-        "a",
-        (0.0, 1.0, 2.0),
-        rows=512,
-        columns=512,
-        spacing=shared.PixelMeasuresSequence[0].PixelSpacing,
-        FrameOfReferenceUID=dataset.FrameOfReferenceUID,
-    )
-    for image, frame in zip(images, dataset.PerFrameFunctionalGroupsSequence, strict=True):
-        image.ImagePositionPatient = frame.PlanePositionSequence[0].ImagePositionPatient
-        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
-        image.SOPInstanceUID = source.ReferencedSOPInstanceUID
-    expected = highdicom_by_instance(dataset, [image.SOPInstanceUID for image in images])
-    mask = only(dataset, grid_of(images))
-    assert mask.flags == () and mask.values.sum() == dataset.pixel_array.sum() > 0
-    np.testing.assert_array_equal(mask.values, expected[..., 0])
-
-
-@pytest.mark.skipif(not (CORPUS / "expected.json").exists(), reason="the open corpus is not there")
-def test_a_published_segmentation_of_a_slide_that_is_not_there_itself() -> None:
-    """Its 25 tiles are those that the segmentation names, 5 rows of 5."""
-    dataset = dcmread(CORPUS / "dicom" / "idc" / "seg_image_sm_numbers.dcm")
-    (derivation,) = dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
-    image = slide("a", 5, 5, tile=(10, 10))
-    image.SOPInstanceUID = derivation.SourceImageSequence[0].ReferencedSOPInstanceUID
-    image.FrameOfReferenceUID = dataset.FrameOfReferenceUID
-    grid = grid_of_slide(image)
-    expected = highdicom_by_frame(dataset, image.SOPInstanceUID, 25)
-    masks = placed(dataset, grid)
-    assert len(masks) == 20
-    for number, (_, mask) in enumerate(masks):
-        np.testing.assert_array_equal(mask.values, expected[..., number])
-        assert mask.axes == "tyx" and mask.values.any() == ("empty_mask" not in mask.flags)
-    assert sum(int(mask.values.sum()) for _, mask in masks) == int(dataset.pixel_array.sum())

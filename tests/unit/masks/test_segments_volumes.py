@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from grids_of_scans import grid_in_time, grid_of
 from made_up_scans import CORONAL, scan
-from made_up_segmentations import MaskFrame, by_hand, by_highdicom
+from made_up_segmentations import MaskFrame, by_hand, by_highdicom, described
 from placed_segments import highdicom_by_instance, only, placed
 from pydicom import Dataset
 
@@ -103,6 +103,49 @@ def test_a_frame_that_refers_to_both_volumes_is_on_both() -> None:
         np.testing.assert_array_equal(mask.values[1], frame.pixels)
 
 
+def test_of_two_referenced_volumes_the_one_on_which_a_frame_lies() -> None:
+    first, second, grids = split()
+    dataset = by_hand([at(first[1], noise(5, 16, 12))], series="a")
+    (derivation,) = dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
+    derivation.SourceImageSequence.append(deepcopy(derivation.SourceImageSequence[0]))
+    derivation.SourceImageSequence[1].ReferencedSOPInstanceUID = second[1].SOPInstanceUID
+    assert [array for array, _ in placed(dataset, *grids)] == ["s/one"]
+
+
+def test_a_reference_of_the_file_as_a_whole() -> None:
+    first, second = scan("one", series="a"), scan("two", series="a")
+    dataset = by_hand([at(first[1], noise(5, 16, 12), named=False)], series="a")
+    instance = Dataset()
+    instance.ReferencedSOPInstanceUID = second[3].SOPInstanceUID
+    dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence = [instance]
+    masks = placed(dataset, grid_of(first, "s/one"), grid_of(second, "s/two"))
+    assert [array for array, _ in masks] == ["s/two"]
+
+
+def test_a_segment_of_the_other_volume_has_no_mask() -> None:
+    first, second, grids = split()
+    frames = [at(first[0], noise(5, 16, 12), segment=1), at(second[0], noise(6, 16, 12), segment=2)]
+    masks = placed(by_hand(frames, segments=[described(n) for n in (1, 2, 3)], series="a"), *grids)
+    assert [(array, mask.description.number, mask.flags) for array, mask in masks] == [
+        ("s/one", 1, ()),
+        ("s/one", 3, ("empty_mask",)),
+        ("s/two", 2, ()),
+        ("s/two", 3, ("empty_mask",)),
+    ]
+
+
+def test_a_lacking_slice_belongs_to_the_volume_whose_lattice_it_fits() -> None:
+    first, second, _ = split()
+    voxels = noise(6, 8, 16, 12)
+    images = [image for pair in zip(first, second, strict=True) for image in pair]
+    dataset = by_hand([at(image, voxels[n]) for n, image in enumerate(images)], series="a")
+    grids = [grid_of([first[n] for n in (0, 2, 3)], "s/one"), grid_of(second, "s/two")]
+    masks = dict(placed(dataset, *grids))
+    np.testing.assert_array_equal(masks["s/one"].values, voxels[[0, 4, 6]])
+    np.testing.assert_array_equal(masks["s/two"].values, voxels[1::2])
+    assert masks["s/one"].flags == ("outside_image",) and masks["s/two"].flags == ()
+
+
 def test_the_slice_that_the_dataset_lacks_counts_as_outside_of_its_own_volume() -> None:
     first, second, _ = split()
     voxels = noise(6, 4, 16, 12)
@@ -181,6 +224,13 @@ def test_a_mask_of_one_t_or_of_none_or_of_all_has_no_t() -> None:
             derivation.SourceImageSequence.append(other)
     mask = only(dataset, grid)
     assert (mask.axes, mask.flags) == ("zyx", ())
+    # One slice for one t, the others for all.
+    dataset.PerFrameFunctionalGroupsSequence[2].DerivationImageSequence[0].SourceImageSequence[1:] = []
+    mask = only(dataset, grid)
+    assert (mask.axes, mask.flags) == ("tzyx", ())
+    expected = np.stack([voxels] * 3)
+    expected[1:, 2] = 0
+    np.testing.assert_array_equal(mask.values, expected)
 
 
 def test_frames_of_a_cine_without_positions() -> None:

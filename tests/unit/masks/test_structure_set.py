@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from dicoms import uid
 from made_up_structure_sets import MadeUpContour, MadeUpRoi, code_item, file_of, item, polygon, square, structure_set
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -20,6 +21,7 @@ from pydicom.uid import (
 )
 
 from dicomzarr.masks.model import Code, MaskProblem
+from dicomzarr.masks.names import name_of_codes
 from dicomzarr.masks.structure_set import StructureSet, points_of, read_structure_set
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
@@ -86,6 +88,23 @@ def test_the_most_specific_code_is_first() -> None:
     assert codes == (Code("SCT", "1"), Code("99X", "2"), Code("SCT", "3"), Code("SCT", "4"))
 
 
+def test_a_code_for_the_side_follows_what_it_modifies() -> None:
+    made = structure_set([MadeUpRoi("a", codes=[("SCT", "64033007")])])
+    observation = made.RTROIObservationsSequence[0]
+    (kidney,) = observation.RTROIIdentificationCodeSequence
+    kidney.SegmentedPropertyTypeModifierCodeSequence = Sequence([code_item("SCT", "24028007")])
+    observation.SegmentedPropertyCategoryCodeSequence = Sequence([code_item("SCT", "123037004")])
+    codes = read_structure_set(file_of(made)).rois[0].description.codes
+    assert codes == (Code("SCT", "64033007"), Code("SCT", "24028007"), Code("SCT", "123037004"))
+    assert name_of_codes(codes) == "right_kidney"
+
+
+def test_thousands_of_codes_take_no_time() -> None:
+    made = structure_set([MadeUpRoi("a", codes=[("SCT", f"{number}") for number in range(20_000)])])
+    codes = read_structure_set(file_of(made)).rois[0].description.codes
+    assert codes == tuple(Code("SCT", f"{number}") for number in range(64))
+
+
 def test_types_of_contours() -> None:
     kinds = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", "CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
     points = square(0, 0, 2, 2, 1)
@@ -112,6 +131,22 @@ def test_names_in_other_characters() -> None:
     made = structure_set([MadeUpRoi("Prostata größer", label="肝")], SpecificCharacterSet="ISO_IR 192")
     description = read_structure_set(file_of(made)).rois[0].description
     assert (description.label, description.description) == ("Prostata größer", "肝")
+
+
+def test_the_structure_set_of_pydicom_has_the_points_that_pydicom_reads() -> None:
+    path = get_testdata_file("rtstruct.dcm", download=False)
+    expected = [
+        [np.array(contour.ContourData, float).reshape(-1, 3).tolist() for contour in region.ContourSequence]
+        for region in dcmread(path, force=True).ROIContourSequence
+    ]
+    with open(path, "rb") as stream:
+        found = read_structure_set(stream)
+    assert [[contour.points.tolist() for contour in roi.contours] for roi in found.rois] == expected
+    assert [[contour.kind for contour in roi.contours] for roi in found.rois] == [
+        ["CLOSED_PLANAR"] * 3,
+        ["POINT"],
+        ["POINT"],
+    ]
 
 
 def test_a_file_object_is_read() -> None:
@@ -256,3 +291,22 @@ def test_a_file_that_inflates_without_end_is_refused(monkeypatch: pytest.MonkeyP
     data = file_of(made, syntax=DeflatedExplicitVRLittleEndian)
     assert len(data) < 1 << 14 and problem_of(data) == "too_large"
     assert problem_of(file_of(made)) == "too_large"
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_damaged_bytes_give_a_structure_set_or_a_code(syntax: str) -> None:
+    """The places of the damage are drawn at random, the same ones each time."""
+    contours = [MadeUpContour(square(0, 0, n, n, 1), images=["1.2.3"]) for n in range(1, 4)]
+    data = file_of(structure_set([MadeUpRoi("a", contours, codes=[("SCT", "1")])], images=["1.2.3"]), syntax=syntax)
+    generator = np.random.default_rng(11)
+    for _ in range(150):
+        damaged = bytearray(data)
+        for place in generator.integers(140, len(data), int(generator.integers(1, 6))).tolist():
+            damaged[place] = int(generator.integers(0, 256))
+        try:
+            found = read_structure_set(bytes(damaged))
+        except MaskProblem as problem:
+            assert problem.code in ("unreadable_header", "missing_attribute")
+            continue
+        for contour in (contour for roi in found.rois for contour in roi.contours):
+            assert contour.points.shape[1:] == (3,) and np.isfinite(contour.points).all()

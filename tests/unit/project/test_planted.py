@@ -76,6 +76,20 @@ BUGS = [
         "pixels/test_decoders.py",
     ),
     Bug(
+        "a mask that nobody looked for counts as absent",
+        f"{CORE}/dataset.py",
+        "if all(of_image or word in absent for",
+        "if all(True or word in absent for",
+        "test_dataset_masks.py::test_an_image_that_lacks_a_mask_is_not_selected_unless_it_is_known_to_be_absent",
+    ),
+    Bug(
+        "an image is resampled with an affine of NaN",
+        f"{CORE}/dataset.py",
+        "    if not np.isfinite(affine).all():\n",
+        "    if False:\n",
+        "test_dataset_options.py::test_an_image_without_an_affine_is_not_resampled",
+    ),
+    Bug(
         "ids are hashed without the key",
         f"{CORE}/privacy/pseudonyms.py",
         "hmac.digest(self.key, domain.encode()",
@@ -179,6 +193,27 @@ BUGS = [
         "if present < tiles:",
         "if False:",
         "pixels/test_decoders.py::test_a_missing_tile_is_not_filled_with_zeros",
+    ),
+    Bug(
+        "a segment on a shifted grid passes for one on the grid of the image",
+        f"{CORE}/masks/lattice.py",
+        "TOLERANCE: Final = 0.05",
+        "TOLERANCE: Final = 0.5",
+        "masks/test_segments.py::test_another_grid_is_kept_as_it_is[shift]",
+    ),
+    Bug(
+        "frames of a segment that run against the slices are not turned",
+        f"{CORE}/masks/lattice.py",
+        "sign = 1 if step[axis] >= 0 else -1",
+        "sign = 1",
+        "masks/test_segments_property.py::test_planes_in_any_direction_order_and_crop",
+    ),
+    Bug(
+        "a segmentation that fits two images goes to the first",
+        f"{CORE}/masks/belonging.py",
+        "if len(choice) != 1:",
+        "if not choice:",
+        "masks/test_segments_volumes.py::test_two_volumes_at_one_place_need_a_reference",
     ),
 ]
 

@@ -31,7 +31,15 @@ from dicomzarr.records.series_record import VolumeRecord
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.source.safe_open import Opener
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, interpret, opened
+from dicomzarr.stages.extract_batch.series_files import (
+    UNREADABLE,
+    Readers,
+    Roots,
+    SourceFile,
+    interpret,
+    opened,
+    read_header,
+)
 from dicomzarr.system import sandbox
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -133,6 +141,7 @@ def _image(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Seque
         down=down,
         frames=frames,
         tile_offsets=_tile_offsets(folder, facts),
+        residual_mm=float(facts.get("affine_residual_mm") or 0.0),
     )
     return _Image(grid, attributes)
 
@@ -275,12 +284,12 @@ def _of_structure_set(
 
 
 def _parse_segmentation(row: HeaderRow, roots: Roots) -> Segmentation | MaskProblem:
-    with Opener(roots.folders) as opener, opened(row, opener) as handle, os.fdopen(os.dup(handle), "rb") as stream:
-        stream.seek(0)
-        try:
-            return read_segmentation(stream)
-        except MaskProblem as problem:
-            return problem
+    with Opener(roots.folders) as opener, opened(row, opener) as handle:
+        header = read_header(handle, row)
+    try:
+        return MaskProblem("unreadable_header") if header is None else read_segmentation(header)
+    except MaskProblem as problem:
+        return problem
 
 
 def _parse_structure_set(row: HeaderRow, roots: Roots) -> StructureSet | MaskProblem:
@@ -379,7 +388,7 @@ def _named(
         pixel_digest=found.pixel_digest,
         files=files,
     )
-    codes = " ".join(f"{code.scheme}:{code.value}" for code in description.codes)
+    codes = " ".join("%20".join(f"{code.scheme}:{code.value}".split()) for code in description.codes)
     return record, MaskText(array, mask, name, description.label, description.description, codes)
 
 

@@ -15,12 +15,8 @@ from blake3 import blake3
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    EXPLICIT_VR_BIG_ENDIAN,
-    IMPLICIT_VR_LITTLE_ENDIAN,
 )
-from dicomzarr.headers import fast_reader
-from dicomzarr.headers.file_meta import read_meta
-from dicomzarr.headers.mended_items import mended
+from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
@@ -258,8 +254,11 @@ class Readers:
         self._stack.close()
 
 
-def _read_header(handle: int, row: HeaderRow) -> Any:
-    """Return the data set without pixels, for attributes that are not in the index; None if it cannot be read."""
+def read_header(handle: int, row: HeaderRow) -> Any:
+    """Return the data set without pixels, for attributes that are not in the index; None if it cannot be read.
+
+    Items that end with the delimiter of a sequence, and elements behind a stray end of an item, are read too.
+    """
     import pydicom
 
     from dicomzarr.headers.pydicom_reader import read_past_item_ends
@@ -286,14 +285,8 @@ def _read_mended(handle: int, row: HeaderRow) -> Any:
 
     import pydicom
 
-    size, syntax = row["stat"][0], row["facts"]["TransferSyntaxUID"]
-    if syntax in (DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid, EXPLICIT_VR_BIG_ENDIAN.uid):
-        return None
-    read = partial(os.pread, handle)
-    block = read(fast_reader.BLOCK, 0)
     try:
-        _, start = read_meta(block, 132 if block[128:132] == b"DICM" else 0, size)
-        data = mended(read, size, start, syntax == IMPLICIT_VR_LITTLE_ENDIAN.uid)
+        data = mended_file(partial(os.pread, handle), row["stat"][0], row["facts"]["TransferSyntaxUID"])
         return None if data is None else pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
     except MemoryError:
         raise
@@ -347,7 +340,7 @@ def _read_tables(
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Frame]]:
     """Return palette, modality LUT and frames of a file; some of their attributes are not in the index."""
     with Opener(roots.folders) as opener, opened(row, opener) as handle:
-        header = _read_header(handle, row)
+        header = read_header(handle, row)
     palette = modality_lut = None
     if header is None and (facts.get("has_palette") or facts.get("has_modality_lut")):
         raise NotExtracted("unreadable_header")

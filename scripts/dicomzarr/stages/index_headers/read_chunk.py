@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TypeAlias
 
-from dicomzarr.dicom.facts import MaskReferences
+from dicomzarr.dicom.facts import ImageFacts, MaskReferences
 from dicomzarr.dicom.sop_classes import MASK_CLASSES
 from dicomzarr.headers.classify import Header, read_header
+from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.source.row import HeaderRow, StatKey
 from dicomzarr.source.safe_open import Opener, stat_key
@@ -109,7 +112,7 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
             facts["content_sha256"] = _sha256(fd)
         is_used = header.outcome == "image" or header.reason == "structure_set"
         if is_used and facts.get("SOPClassUID", "") in MASK_CLASSES:
-            facts["mask_references"] = _references(fd, facts["SOPClassUID"])
+            facts["mask_references"] = _references(fd, key[0], facts)
         # The file was written while it was read: the header cannot be trusted.
         if _key_of(os.fstat(fd)) != key:
             return CHANGED
@@ -124,12 +127,21 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
         os.close(fd)
 
 
-def _references(fd: int, sop_class: str) -> MaskReferences:
+def _references(fd: int, size: int, facts: ImageFacts) -> MaskReferences:
     from dicomzarr.masks.references import read_references
 
     with open(os.dup(fd), "rb") as file:
         file.seek(0)
-        return read_references(file, sop_class)
+        references = read_references(file, facts["SOPClassUID"])
+    if references or "TransferSyntaxUID" not in facts:
+        return references
+    try:
+        data = mended_file(partial(os.pread, fd), size, facts["TransferSyntaxUID"])
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # file meta information that cannot be followed
+        return references
+    return references if data is None else read_references(io.BytesIO(data), facts["SOPClassUID"])
 
 
 def _key_of(status: os.stat_result) -> StatKey | None:
