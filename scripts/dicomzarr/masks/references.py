@@ -28,6 +28,12 @@ _SHARED, _PER_FRAME = BaseTag(0x52009229), BaseTag(0x52009230)
 _DERIVATION_IMAGE, _SOURCE_IMAGE = BaseTag(0x00089124), BaseTag(0x00082112)
 _CONTOURS = BaseTag(0x30060039)
 _CONTOUR_SEQUENCE, _CONTOUR_IMAGE, _CONTOUR_DATA = BaseTag(0x30060040), BaseTag(0x30060016), BaseTag(0x30060050)
+# Of a functional group: macro, attribute, and how many numbers it has.
+_PLANE_MACROS = (
+    (BaseTag(0x00209113), _POSITION, 3),
+    (BaseTag(0x00209116), _ORIENTATION, 6),
+    (BaseTag(0x00289110), _SPACING, 2),
+)
 _READ = [
     *(_REFERENCED_SERIES, _REFERENCED_FRAMES_OF_REFERENCE, _SOURCE_IMAGE, _SHARED, _PER_FRAME, _CONTOURS),
     *(_FRAME_OF_REFERENCE, BaseTag(0x00280010), BaseTag(0x00280011)),
@@ -89,6 +95,10 @@ class _Distinct:
         self.values: list[str] = []
         self._most = most
 
+    @property
+    def is_full(self) -> bool:
+        return len(self.values) >= self._most
+
     def add(self, text: str) -> None:
         if text and len(self.values) < self._most and text not in self.values:
             self.values.append(text)
@@ -141,35 +151,37 @@ def _numbers(dataset: Dataset, tag: BaseTag, count: int) -> np.ndarray[Any, Any]
     return None
 
 
-def _group_value(groups: list[Dataset], tag: BaseTag, count: int) -> np.ndarray[Any, Any] | None:
-    """Return the numbers of an attribute that a macro within functional groups holds."""
-    for group in groups:
-        for macro in group:
-            if macro.VR == "SQ" and macro.value:
-                values = _numbers(macro.value[0], tag, count)
-                if values is not None:
-                    return values
-    return None
+def _in_group(group: Dataset, macro: BaseTag, tag: BaseTag, count: int) -> np.ndarray[Any, Any] | None:
+    """Return the numbers of an attribute in a macro of a functional group."""
+    items = _items(group, macro)
+    return _numbers(items[0], tag, count) if items else None
 
 
 def _read_frames(dataset: Dataset, instances: _Distinct, frames: _Distinct, extent: _Extent) -> None:
     """Read the source images and the extent of the frames of a segmentation."""
     for item in _items(dataset, _SOURCE_IMAGE):
         instances.add(_text(item, _REFERENCED_INSTANCE))
-    shared = _items(dataset, _SHARED)
-    rows, columns = int(dataset.get("Rows", 0) or 0), int(dataset.get("Columns", 0) or 0)
-    corners = np.array([(0, 0), (columns - 1, 0), (0, rows - 1), (columns - 1, rows - 1)], float)
+    shared = [
+        next((values for group in _items(dataset, _SHARED) if (values := _in_group(group, *macro)) is not None), None)
+        for macro in _PLANE_MACROS
+    ]
+    positions: dict[tuple[bytes, bytes], list[np.ndarray[Any, Any]]] = {}  # by orientation and spacing
     for group in _items(dataset, _PER_FRAME):
-        groups = [group, *shared]
-        for derivation in _items(group, _DERIVATION_IMAGE):
+        for derivation in _items(group, _DERIVATION_IMAGE) if not instances.is_full else ():
             for source in _items(derivation, _SOURCE_IMAGE):
                 instances.add(_text(source, _REFERENCED_INSTANCE))
-        position = _group_value(groups, _POSITION, 3)
-        orientation = _group_value(groups, _ORIENTATION, 6)
-        spacing = _group_value(groups, _SPACING, 2)
+        own = (_in_group(group, *macro) for macro in _PLANE_MACROS)
+        position, orientation, spacing = (
+            values if values is not None else common for values, common in zip(own, shared, strict=True)
+        )
         if position is not None and orientation is not None and spacing is not None:
-            axes = np.stack([orientation[:3] * spacing[1], orientation[3:] * spacing[0]])
-            extent.add(position + corners @ axes)
+            positions.setdefault((orientation.tobytes(), spacing.tobytes()), []).append(position)
+    rows, columns = int(dataset.get("Rows", 0) or 0), int(dataset.get("Columns", 0) or 0)
+    corners = np.array([(0, 0), (columns - 1, 0), (0, rows - 1), (columns - 1, rows - 1)], float)
+    for (cosines, steps), origins in positions.items():
+        orientation, spacing = np.frombuffer(cosines), np.frombuffer(steps)
+        axes = np.stack([orientation[:3] * spacing[1], orientation[3:] * spacing[0]])
+        extent.add((np.array(origins)[:, np.newaxis] + corners @ axes).reshape(-1, 3))
 
 
 def _read_contours(dataset: Dataset, instances: _Distinct, frames: _Distinct, extent: _Extent) -> None:

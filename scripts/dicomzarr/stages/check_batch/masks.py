@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.arrays.write_masks import LABELS, digest_of_planes, foreground_step, planes_of
-from dicomzarr.arrays.zarr_reader import open_array
+from dicomzarr.arrays.zarr_reader import StoredArray, open_array
 from dicomzarr.records.check_record import MaskVerdict
 from dicomzarr.records.mask_record import MaskRecord, SeriesMasks
-from dicomzarr.stages.check_batch.read_back import BLOCK
+from dicomzarr.stages.check_batch.read_back import BLOCK, FIRST_FRAMES
 from dicomzarr.system import files
 
 log = logging.getLogger("dicomzarr")
@@ -76,6 +77,18 @@ def check_masks(images: Path, array: str, masks: SeriesMasks, on_disk: Mapping[s
         )
 
 
+def _blocks(array: StoredArray) -> Iterator[NDArray[np.uint8]]:
+    """Yield a mask in blocks of whole planes: the first by zarr-python alone, the others through zarrs, as images."""
+    if len(array.shape) == 2:
+        yield array[(slice(None), slice(None))]
+        return
+    yield array[(slice(0, FIRST_FRAMES),)]
+    through_zarrs = array.through_zarrs()
+    step = max(1, BLOCK // max(math.prod(array.shape[1:]), 1))
+    for start in range(FIRST_FRAMES, array.shape[0], step):
+        yield through_zarrs[(slice(start, start + step),)]
+
+
 def _is_exact(images: Path, mask: MaskRecord) -> bool:
     """Return whether every plane of a mask has the digest of the plane that was placed, and its index fits it."""
     try:
@@ -83,13 +96,12 @@ def _is_exact(images: Path, mask: MaskRecord) -> bool:
         array = open_array(folder / "0")
         if tuple(array.shape) != mask.shape or array.dtype != np.uint8:
             return False
-        rows = max(1, BLOCK // max(int(np.prod(mask.shape[1:])), 1)) if len(mask.shape) > 2 else mask.shape[0]
         digests: list[bytes] = []
         foreground: list[NDArray[np.intp]] = []
-        plane_size = int(np.prod(mask.shape[1:]))
-        for start in range(0, mask.shape[0], rows):
-            block = np.ascontiguousarray(array[(slice(start, start + rows),)])
-            foreground.append(np.flatnonzero(block) + start * plane_size)
+        size = 0
+        for block in _blocks(array):
+            foreground.append(np.flatnonzero(block) + size)
+            size += block.size
             digests += [blake3(np.ascontiguousarray(plane).data.cast("B")).digest() for plane in planes_of(block)]
         found = np.concatenate(foreground)
         index = np.asarray(open_array(folder / "foreground")[(slice(None),)]) if len(found) else found

@@ -24,6 +24,7 @@ from dicomzarr.masks.regions import regions_by_grid
 from dicomzarr.masks.segmentation import Segmentation, read_segmentation
 from dicomzarr.masks.segments import masks_of_segmentation
 from dicomzarr.masks.structure_set import StructureSet, read_structure_set
+from dicomzarr.pixels import reader as pixels
 from dicomzarr.records.mask_record import NO_MASKS, MaskFile, MaskRecord, MaskText, SeriesMasks
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.record_file import FileClaim
@@ -36,7 +37,6 @@ from dicomzarr.stages.extract_batch.series_files import (
     Readers,
     Roots,
     SourceFile,
-    interpret,
     opened,
     read_header,
 )
@@ -254,10 +254,7 @@ def _of_segmentation(
 ) -> Iterator[Found]:
     """Yield the masks of a segmentation; raises `MaskProblem` or `NotExtracted`."""
     segmentation: Segmentation = _checked(sandbox.call(_parse_segmentation, row, roots, fault="unreadable_header"))
-    source = SourceFile(row, file.content)
-    interpret(0, source, roots)
-    if source.reason:
-        raise NotExtracted(source.reason)
+    source = SourceFile(row, file.content, format=pixels.pixel_format(row["facts"]))
     with contextlib.closing(Readers([source], roots)) as readers:
 
         def read_frame(number: int) -> np.ndarray[Any, Any]:
@@ -276,7 +273,7 @@ def _of_structure_set(
             yield grid
             continue
         try:
-            yield grid, _checked(sandbox.call(_fill, region, grid, fault="mask_unreadable"))
+            yield grid, _unpacked(*_checked(sandbox.call(_fill, region, grid, fault="mask_unreadable")))
         except MaskProblem as error:
             yield error.code
         except NotExtracted as error:
@@ -301,13 +298,21 @@ def _parse_structure_set(row: HeaderRow, roots: Roots) -> StructureSet | MaskPro
             return problem
 
 
-def _fill(region: Any, grid: ImageGrid) -> PlacedMask | MaskProblem:
+def _fill(region: Any, grid: ImageGrid) -> tuple[PlacedMask, tuple[int, ...]] | MaskProblem:
+    """Return the mask of contours with eight voxels in a byte, so that the answer takes little memory; its shape."""
     from dicomzarr.masks.contours import mask_of_contours
 
     try:
-        return mask_of_contours(region, grid)
+        placed = mask_of_contours(region, grid)
     except MaskProblem as problem:
         return problem
+    return dataclasses.replace(placed, values=np.packbits(placed.values)), placed.values.shape
+
+
+def _unpacked(packed: PlacedMask, shape: tuple[int, ...]) -> PlacedMask:
+    """Return a mask from what `_fill` returns."""
+    values = np.unpackbits(packed.values, count=int(np.prod(shape))).reshape(shape)
+    return dataclasses.replace(packed, values=values)
 
 
 def _checked(answer: Any) -> Any:
