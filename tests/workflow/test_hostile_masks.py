@@ -15,6 +15,7 @@ from made_up_structure_sets import MadeUpContour, MadeUpRoi, file_of, polygon, s
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.uid import ImplicitVRLittleEndian
 from scans_with_masks import ScanWithMasks, read_mask
 
 Z = 32.5  # mm, of slice 1
@@ -33,7 +34,10 @@ def on_scan(made: ScanWithMasks, name: str, rois: list[MadeUpRoi]) -> Dataset:
 
 
 def a_million_points(made: ScanWithMasks) -> bytes:
-    return file_of(on_scan(made, "million", [MadeUpRoi("million", [polygon((-6, -16), 3, Z, 1_000_000)])]))
+    return file_of(
+        on_scan(made, "million", [MadeUpRoi("million", [polygon((-6, -16), 3, Z, 1_000_000)])]),
+        syntax=ImplicitVRLittleEndian,
+    )
 
 
 def a_saw(made: ScanWithMasks) -> bytes:
@@ -41,7 +45,7 @@ def a_saw(made: ScanWithMasks) -> bytes:
     x = np.linspace(-9.5, -2, 400_001)
     y = np.where(np.arange(400_001) % 2, -19.5, -13.0)
     points = np.column_stack([x, y, np.full(len(x), Z)])
-    return file_of(on_scan(made, "saw", [MadeUpRoi("saw", [points])]))
+    return file_of(on_scan(made, "saw", [MadeUpRoi("saw", [points])]), syntax=ImplicitVRLittleEndian)
 
 
 def no_numbers(made: ScanWithMasks) -> bytes:
