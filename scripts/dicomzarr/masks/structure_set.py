@@ -7,6 +7,7 @@ set they are nearly all, and as objects of pydicom they would take a hundred tim
 from __future__ import annotations
 
 import io
+import logging
 import re
 import warnings
 import zlib
@@ -245,6 +246,7 @@ def _parsed(raw: bytes) -> Dataset:
     """Return the data set; MaskProblem if a value of it is cut off."""
     from pydicom import dcmread
 
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # so do its logs
     dataset = dcmread(io.BytesIO(raw), force=True)
     for tag in list(dataset.keys()):
         _check_length(dataset.get_item(tag))

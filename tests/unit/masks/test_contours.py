@@ -176,6 +176,8 @@ def test_what_belongs_to_missing_slices_does_not_belong_to_their_neighbours() ->
     assert found.values.sum(axis=(1, 2)).tolist() == [0, 0, 9, 9, 0]
     assert found.flags == ("contours_between_slices",)
     assert found.counts == {"contours": 6, "contours_between_slices": 4, "unused_contours": 4}
+    only = mask(*(square(3.5, 3.5, 6.5, 6.5, z) for z in (6, 8)), grid=grid)
+    assert only.flags == ("contours_between_slices", "empty_mask")
 
 
 def test_of_several_planes_on_one_slice_the_nearest_counts() -> None:

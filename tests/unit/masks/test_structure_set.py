@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 from typing import Any
 
@@ -246,6 +247,26 @@ def test_unsound_references_of_a_contour_are_left_out() -> None:
 
 
 # ---- Damage
+
+
+def test_messages_hold_nothing_of_a_file(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    """pydicom quotes values that it does not like, in warnings and logs; the planted name is in all of them."""
+    logging.getLogger("pydicom").setLevel(logging.NOTSET)
+    contour = MadeUpContour(square(0, 0, 2, 2, 1), kind="Planted^Name", images=["Planted^Name"])
+    made = structure_set(
+        [MadeUpRoi("Planted^Name" * 30, [contour], algorithm="Planted^Name", label="Planted^Name" * 9)]
+    )
+    made.SpecificCharacterSet = "ISO_IR 192"
+    data = file_of(made).replace(b"ISO_IR 192", b"Planted^Na")
+    data = data.replace(b"\x22\x00IS\x02\x001 ", b"\x22\x00IS\x02\x00PN")  # ROI Number (3006,0022)
+    caplog.clear()
+    assert read_structure_set(data).rois[0].description.number == 0
+    for length in range(300, len(data), 50):
+        try:
+            read_structure_set(data[:length])
+        except MaskProblem as problem:
+            assert "Planted" not in str(problem)
+    assert "Planted" not in caplog.text and "Planted" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
