@@ -264,6 +264,41 @@ BUGS = [
         "if not choice:",
         "masks/test_segments_volumes.py::test_two_volumes_at_one_place_need_a_reference",
     ),
+    Bug(
+        "voxels of a mask are exported unseen",
+        f"{CORE}/stages/export/masks.py",
+        ".hexdigest() != self.record.pixel_digest",
+        ".hexdigest() == ''",
+        "stages/export/test_mask_files.py::test_a_mask_with_other_voxels_than_its_record_is_not_exported",
+    ),
+    Bug(
+        "a label that nobody looked for is trained as background",
+        f"{CORE}/stages/export/label_maps.py",
+        "if any(not found and name not in absent",
+        "if any(not found and name is None",
+        "stages/export/test_nnunet.py::test_each_case_that_cannot_be_trained_on_has_a_reason",
+    ),
+    Bug(
+        "regions are listed in another order than they are painted in",
+        f"{CORE}/stages/export/nnunet.py",
+        "json.dumps(value, indent=2)",
+        "json.dumps(value, indent=2, sort_keys=True)",
+        "stages/export/test_nnunet.py::test_regions_keep_every_voxel_of_masks_that_overlap",
+    ),
+    Bug(
+        "a patient is in both parts of a fold",
+        f"{CORE}/stages/export/nnunet.py",
+        "fold_of[cases[name].subject_id] == fold}",
+        "names.index(name) % count == fold}",
+        "stages/export/test_nnunet.py::test_without_val_there_are_five_folds_in_which_no_patient_is_on_both_sides",
+    ),
+    Bug(
+        "lists of a training set outlive a withdrawn patient",
+        f"{CORE}/records/export_record.py",
+        "        for path in folder.glob(pattern):\n            path.unlink()\n",
+        "        pass\n",
+        "stages/export/test_nnunet.py::test_a_withdrawn_series_leaves_the_export_and_its_lists_without_a_new_export",
+    ),
 ]
 
 

@@ -72,12 +72,12 @@ def test_labels_without_overlap_are_numbered_in_their_order(tmp_path: Path) -> N
 def test_regions_keep_every_voxel_of_masks_that_overlap(tmp_path: Path, overlaps: str, order: list[int]) -> None:
     sticking_out = box(2, 2, 2)
     results = write_results(tmp_path, {0: case(tumour=sticking_out)})
-    export(results, overlaps=overlaps)
+    export(results, overlaps=overlaps, labels=["tumour", "liver"])
     content = json.loads((tmp_path / DATASET / "dataset.json").read_text())
     numbers = label_map(results, 0)
     assert np.array_equal(np.isin(numbers, content["labels"]["liver"]), LIVER > 0)
     assert np.array_equal(np.isin(numbers, content["labels"]["tumour"]), sticking_out > 0)
-    assert list(content["labels"]) == ["background", "liver", "tumour"]  # the order that regions_class_order means
+    assert list(content["labels"]) == ["background", "tumour", "liver"]  # the order that regions_class_order means
     assert content["regions_class_order"] == order
 
 
