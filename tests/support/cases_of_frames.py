@@ -295,7 +295,7 @@ def _no_images() -> None:
     case = add_case("no images", arrays=0)
     kinds = {
         "structured_report": "88.33",
-        "rt_object": "481.3",
+        "rt_object": "481.5",
         "encapsulated_document": "104.1",
         "waveform": "9.1.1",
         "presentation_state": "11.1",

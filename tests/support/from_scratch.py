@@ -25,7 +25,7 @@ from dicomzarr.stages.extract_batch.batch import extract_batch
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers.index import index_headers
 from dicomzarr.stages.plan_batches.batches import plan_batches
-from dicomzarr.system import csv_tables, files, json_files
+from dicomzarr.system import csv_tables, files, json_files, sandbox
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import settings
 
@@ -87,4 +87,5 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
         outputs("consolidate_dataset", results),
         volume_rows.Joined(expected_masks=sorted(complete["masks"].get("expected", []))),
     )
+    sandbox.end_all()  # a child of this process would keep open the pipes of others that the test started
     return dataset_digest(results.dataset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from canaries import leaks
-from conftest import CHECKER, REASON, Run, Workflow
+from conftest import CHECKER, REASON, ROOT, Run, Workflow
 from forks import Forks
 from from_scratch import dataset_digest, digest_from_scratch
 from scans_with_masks import ScanWithMasks, read_mask
@@ -217,9 +218,8 @@ def test_damage_of_a_mask_is_found_and_repaired(flow: Workflow) -> None:
     data = bytearray(shard.read_bytes())
     data[len(data) // 3] ^= 1  # of equal size: `verify` finds it
     shard.write_bytes(data)
-    code = "from dicomzarr.commands.__main__ import main; import sys; sys.exit(main())"
-    verify = [sys.executable, "-c", code, "verify", "--configfile", "config.yaml"]
-    environment = {**__import__("os").environ, **KEY, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
+    verify = [sys.executable, "-m", "dicomzarr.commands", "verify", "--configfile", "config.yaml"]
+    environment = {**os.environ, **KEY, "PYTHONPATH": str(ROOT / "scripts")}
     found = subprocess.run(verify, cwd=flow.folder, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode and "labels/tumour/0" in found.stdout + found.stderr
     subprocess.run([*verify, "--repair"], cwd=flow.folder, env=environment, capture_output=True, check=False)

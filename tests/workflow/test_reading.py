@@ -17,7 +17,7 @@ from forks import Forks
 from scans_with_masks import ScanWithMasks, read_mask
 
 from dicomzarr.commands import demo_files as demo
-from dicomzarr.commands import demo_masks
+from dicomzarr.commands import demo_masks, summary
 from dicomzarr.dataset import DicomZarrDataset
 
 
@@ -41,6 +41,8 @@ def test_epochs_over_the_demo_and_the_examples(workflow: Workflow) -> None:
     demo.build(workflow.source)
     run = workflow.run(**yaml.safe_load(demo_masks.CONFIG))
     assert_masks_are_those_of_the_demo(run)
+    counts = "\n".join(summary.lines(run.results / "dataset")).partition("\nreport")[0].strip("\n")
+    assert counts.startswith("files found") and counts in (ROOT / "README.md").read_text()
     volumes = DicomZarrDataset(run.results)
     assert len(volumes) == len(run.table("dataset/volumes.csv")) > 60
     slices = DicomZarrDataset(run.results, sample="slice", rescale=True, invert=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dicomzarr.dicom.sop_classes import DETACHED_STUDY_MANAGEMENT
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -220,7 +222,7 @@ def structure_set(stack: Stack) -> Any:
     images = [_reference(stack, z) for z in range(stack.voxels.shape[1])]
     series = _item(SeriesInstanceUID=stack.uid("series"), ContourImageSequence=images)
     study = _item(
-        ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1",  # Detached Study Management, retired, as the standard asks
+        ReferencedSOPClassUID=DETACHED_STUDY_MANAGEMENT,
         ReferencedSOPInstanceUID=stack.uid("study"),
         RTReferencedSeriesSequence=[series],
     )

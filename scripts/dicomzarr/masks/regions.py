@@ -13,7 +13,9 @@ def regions_by_grid(structures: StructureSet, grids: Sequence[ImageGrid]) -> Ite
     """Yield each region with its image, or with the code of a problem; a region with contours on two images twice.
 
     Contours belong to the image that holds the frame they refer to. Those that refer to no frame of these images belong
-    to the image of the other contours, or to the only image with a position in space.
+    to the image of the other contours of their region, or to the only image in their frame of reference. A region that
+    refers to frames elsewhere alone belongs to another series if the structure set has a region that refers to frames
+    of this one.
 
     Parameters
     ----------
@@ -26,26 +28,38 @@ def regions_by_grid(structures: StructureSet, grids: Sequence[ImageGrid]) -> Ite
     roi : Roi
         With the contours of that image alone.
     grid : ImageGrid or str
-        ``ambiguous_volume`` if several images may be meant, ``no_position`` if none has a position in space.
+        ``ambiguous_volume`` if several images may be meant, ``no_position`` if none has a position in space,
+        ``no_image`` if the region lies in another frame of reference, or on another series.
     """
     located = [grid for grid in grids if grid.origins is not None]
     by_frame = {frame: grid.array for grid in located for frame in grid.frames}
     by_instance: dict[str, set[str]] = {}
     for (uid, _), array in by_frame.items():
         by_instance.setdefault(uid, set()).add(array)
+
+    def arrays_of(contour: Contour) -> set[str]:
+        named = set[str]()
+        for uid, number in contour.images:
+            named |= by_instance.get(uid, set()) if number is None else {by_frame.get((uid, number), "")} - {""}
+        return named
+
+    is_named = any(arrays_of(contour) for roi in structures.rois for contour in roi.contours)
     for roi in structures.rois:
         parts: dict[str, list[Contour]] = {}
         unassigned: list[Contour] = []
         for contour in roi.contours:
-            named = set[str]()
-            for uid, number in contour.images:
-                named |= by_instance.get(uid, set()) if number is None else {by_frame.get((uid, number), "")} - {""}
+            named = arrays_of(contour)
             if len(named) == 1:
                 parts.setdefault(named.pop(), []).append(contour)
             else:
                 unassigned.append(contour)
         if unassigned or not roi.contours:
-            only = next(iter(parts), None) if len(parts) == 1 else located[0].array if len(located) == 1 else None
+            near = [grid for grid in located if _may_share_space(roi, grid)]
+            only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
+            is_elsewhere = is_named and any(contour.images for contour in unassigned)
+            if located and not parts and (is_elsewhere and not any(map(arrays_of, unassigned)) or not near):
+                yield roi, "no_image"
+                continue
             if only is None:
                 yield roi, "ambiguous_volume" if located else "no_position"
                 if not parts:
@@ -55,3 +69,10 @@ def regions_by_grid(structures: StructureSet, grids: Sequence[ImageGrid]) -> Ite
         for grid in located:
             if grid.array in parts:
                 yield dataclasses.replace(roi, contours=tuple(parts[grid.array])), grid
+
+
+def _may_share_space(roi: Roi, grid: ImageGrid) -> bool:
+    """Return whether nothing says that a region and an image have different frames of reference."""
+    return (
+        not roi.frame_of_reference or not grid.frame_of_reference or roi.frame_of_reference == grid.frame_of_reference
+    )

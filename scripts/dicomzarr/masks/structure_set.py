@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.header_values import FARTHEST_MM, items_of, number, text_of, value_of
-from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.masks.model import Algorithm, Code, Description, MaskProblem
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _ALGORITHMS: Final[dict[str, Algorithm]] = {
 }
 _BLANK: Final = re.compile(rb"(?:^|\\)\s*(?:\\|$)")
 _DEFLATED: Final = DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid.encode()
-_EXPLICIT: Final = b"1.2.840.10008.1.2.1"
+_EXPLICIT: Final = EXPLICIT_VR_LITTLE_ENDIAN.uid.encode()
 # A structure set says in these which anatomy an ROI is: the most specific first.
 _CODE_SEQUENCES: Final = (
     "RTROIIdentificationCodeSequence",

@@ -21,6 +21,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def _rows_if_any(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table that not every dataset has."""
+    return _rows(path) if path.exists() else []
+
+
 def findings(results: Results) -> Counter[str]:
     """Return how often each finding occurs: outcomes, reason codes, verdicts such as `depth_fail`, labels, ties."""
     counts: Counter[str] = Counter()
@@ -31,13 +36,12 @@ def findings(results: Results) -> Counter[str]:
             counts[row["reason"]] += int(row["files"])
     for kind in ("depth", "size"):
         counts.update(f"{kind}_{row['verdict']}" for row in _rows(reports / f"{kind}.csv"))
-    if (reports / "labels.csv").exists():
-        for row in _rows(reports / "labels.csv"):
-            counts[row["finding"]] += int(row["series"]) if row["finding"] in (*LABEL_FINDINGS, FIXED_FINDING) else 0
-    for row in _rows(results.dataset / "masks.csv"):
+    for row in _rows_if_any(reports / "labels.csv"):
+        counts[row["finding"]] += int(row["series"]) if row["finding"] in (*LABEL_FINDINGS, FIXED_FINDING) else 0
+    for row in _rows_if_any(results.dataset / "masks.csv"):
         counts[f"mask_{row['verdict']}"] += 1
         counts["masks_unnamed"] += not row["name"]
-    for row in _rows(reports / "mask_files.csv"):
+    for row in _rows_if_any(reports / "mask_files.csv"):
         is_counted = row["outcome"] == "not_placed" and row["reason"] != "duplicate"
         counts["masks_not_placed"] += int(row["files"]) * is_counted
     counts[TIE_FINDING] = twins_across_splits(results.dataset / "volumes.csv")

@@ -282,6 +282,7 @@ def test_the_demo_writes_its_files_once_and_prints_a_table(project: Project) -> 
         "outcome,reason,files\nextracted,,1200\nquarantined,a,2\nquarantined,b,3\nskipped,no_pixels,4\n"
     )
     (dataset / "volumes.csv").write_text("array,source_bytes,stored_bytes\na/b,1000,10\na/c,2000000,\n")
+    (dataset / "masks.csv").write_text("array,mask\na/b,liver\na/b,tumour\na/c,liver\n")
     project.with_environment()
     first, again = project.run("demo"), project.run("demo", "-n", cwd=project.elsewhere)
     assert (first.returncode, again.returncode) == (0, 0)
@@ -298,6 +299,7 @@ def test_the_demo_writes_its_files_once_and_prints_a_table(project: Project) -> 
         ["quarantined", "5"],
         ["ignored", "0"],
         ["arrays", "2"],
+        ["masks", "3"],
         ["bytes in", "2,001,000"],
         ["bytes out", "10"],
         ["report", "demo/results/dataset/reports/report.html"],

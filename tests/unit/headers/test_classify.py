@@ -241,7 +241,8 @@ def test_halved_chroma_needs_fewer_bytes() -> None:
     ("suffix", "reason"),
     [
         ("88.33", "structured_report"),
-        ("481.3", "rt_object"),
+        ("481.3", "structure_set"),
+        ("481.5", "rt_object"),
         ("481.2", "rt_object"),
         ("11.1", "presentation_state"),
         ("104.1", "encapsulated_document"),

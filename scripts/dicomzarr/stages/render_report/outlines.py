@@ -15,6 +15,7 @@ from dicomzarr.arrays.zarr_reader import open_array
 from dicomzarr.stages.render_report.masks import Mask
 
 MOST = 8  # masks that are drawn over one preview
+LONGEST = 20_000  # characters of a path: the outline of noise has ten times as many
 _COLOUR = "#ffffff"  # of a mask whose metadata names none
 
 
@@ -29,12 +30,15 @@ class Outline:
     colour : str
         ``#rrggbb``, that of its `image-label`, so that viewers show the same.
     path : str
-        Path in pixels of the preview; empty if the mask has no voxel in the plane.
+        Path in pixels of the preview; empty if there is none to draw.
+    note : str
+        Why there is no path, else empty.
     """
 
     name: str
     colour: str
     path: str
+    note: str = ""
 
 
 def drawable(masks: Sequence[Mask]) -> list[Mask]:
@@ -97,7 +101,11 @@ def outlines(image: Path, masks: Sequence[Mask], plane: Mapping[str, int], width
         values = array[tuple(slice(plane[axis], plane[axis] + 1) if axis in plane else slice(None) for axis in axes)]
         half = float(attributes["dicomzarr"].get("maximum_fraction") or 1) / 2
         inside = np.asarray(values).reshape(values.shape[-2:]) > half - 1e-9
-        drawn.append(Outline(mask.shown_name, _colour(attributes["ome"]), path_of(_resized(inside, width, height))))
+        path = path_of(_resized(inside, width, height))
+        note = "" if path else "not here"
+        if len(path) > LONGEST:
+            path, note = "", "too fine to draw"
+        drawn.append(Outline(mask.shown_name, _colour(attributes["ome"]), path, note))
     return drawn
 
 

@@ -268,6 +268,18 @@ def test_a_fractional_mask_is_drawn_from_half_on_and_a_mask_along_t_at_its_own_t
     assert [line.path for line in shown.outlines] == ["M0 0h1M0 1h1M0 0v1M1 0v1", "M2 2h1M2 3h1M2 2v1M3 2v1"]
 
 
+def test_the_outline_of_noise_is_not_drawn(tmp_path: Path) -> None:
+    """It would make the page larger than the image."""
+    made = array(1, shape=(1, 160, 160))
+    noise = (np.random.default_rng(1).random((1, 160, 160)) < 0.5).astype("uint8")
+    disc = np.hypot(*np.ogrid[-80:80, -80:80])[None] < 60
+    masks = [MadeMask(FIRST, "liver", noise, "liver"), MadeMask(FIRST, "spleen", disc.astype("uint8"), "spleen")]
+    folder = write_masks(write_dataset(tmp_path / "d", [made], OUTCOMES), masks)
+    page = render(folder)
+    assert "liver (too fine to draw) spleen" in plain(Page(page).text) and "spleen (" not in page
+    assert page.count("<path stroke=") == 1 and len(page) < 200_000
+
+
 def test_the_page_shows_outlines_with_a_legend(dataset: Path) -> None:
     page = render(dataset)
     parsed = Page(page)

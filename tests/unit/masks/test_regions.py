@@ -1,0 +1,87 @@
+"""To which image of a series the regions of a structure set belong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from made_up_grids import grid_of
+from made_up_structure_sets import square
+
+from dicomzarr.masks.grid import ImageGrid
+from dicomzarr.masks.model import Description
+from dicomzarr.masks.regions import regions_by_grid
+from dicomzarr.masks.structure_set import Contour, Roi, StructureSet
+
+
+def image(name: str, *instances: str, space: str = "1.1", **more: Any) -> ImageGrid:
+    """Return an image of a slice for each instance."""
+    frames = {(uid, 0): (None, z) for z, uid in enumerate(instances)}
+    return grid_of(len(instances), array=name, frames=frames, frame_of_reference=space, **more)
+
+
+def region(number: int, *images: str, space: str = "1.1") -> Roi:
+    """Return a region with a contour for each instance that one refers to; for an empty text, without a reference."""
+    contours = tuple(
+        Contour(square(1, 1, 5, 5, z), "CLOSED_PLANAR", ((uid, None),) if uid else ()) for z, uid in enumerate(images)
+    )
+    return Roi(Description("RTSTRUCT", number), contours, space)
+
+
+def places(rois: list[Roi], *grids: ImageGrid) -> list[tuple[int, str, int]]:
+    """Return number of region, its image or problem, and its number of contours there."""
+    found = regions_by_grid(StructureSet(tuple(rois)), grids)
+    return [(roi.description.number, g if isinstance(g, str) else g.array, len(roi.contours)) for roi, g in found]
+
+
+CT = image("ct", "1.2.1", "1.2.2", "1.2.3")
+
+
+def test_references_to_frames_decide() -> None:
+    upper, lower = image("upper", "1.2.1", "1.2.2"), image("lower", "1.2.3")
+    assert places([region(1, "1.2.1", "1.2.3", "1.2.2")], upper, lower) == [(1, "upper", 2), (1, "lower", 1)]
+    assert places([region(1, "1.2.3", "")], upper, lower) == [(1, "lower", 2)]
+    assert places([region(1, "")], upper, lower) == [(1, "ambiguous_volume", 1)]
+    assert places([region(1, "1.2.1", "1.2.3", "")], upper, lower) == [
+        *((1, "ambiguous_volume", 3), (1, "upper", 1), (1, "lower", 1))
+    ]
+
+
+def test_without_references_the_only_image_in_space() -> None:
+    nowhere = image("nowhere", "1.2.9", origins=None)
+    assert places([region(1, "", ""), region(2)], CT, nowhere) == [(1, "ct", 2), (2, "ct", 0)]
+    assert places([region(1, "")], nowhere) == [(1, "no_position", 1)]
+    assert places([region(1, "", space="")], CT) == [(1, "ct", 1)]
+    assert places([region(1, "")], image("ct", "1.2.1", space="")) == [(1, "ct", 1)]
+
+
+def test_a_region_of_another_frame_of_reference_is_not_placed() -> None:
+    assert places([region(1, "", space="7.7"), region(2, "")], CT) == [(1, "no_image", 1), (2, "ct", 1)]
+    assert places([region(1, "9.9", space="7.7"), region(2, space="7.7")], CT) == [
+        (1, "no_image", 1),
+        (2, "no_image", 0),
+    ]
+    other = image("other", "1.3.1", space="7.7")
+    assert places([region(1, "", space="7.7")], CT, other) == [(1, "other", 1)]
+
+
+def test_a_reference_to_a_frame_counts_more_than_the_frame_of_reference() -> None:
+    assert places([region(1, "1.2.1", "", space="7.7")], CT) == [(1, "ct", 2)]
+
+
+def test_a_region_that_was_drawn_on_another_series_is_not_placed_on_this_one() -> None:
+    """A structure set of two series in one frame of reference, such as CT and MR."""
+    drawn_on_ct, drawn_on_mr = region(1, "1.2.1", "1.2.2"), region(2, "8.8.1", "8.8.2")
+    assert places([drawn_on_ct, drawn_on_mr], CT) == [(1, "ct", 2), (2, "no_image", 2)]
+    assert places([drawn_on_ct, drawn_on_mr], image("mr", "8.8.1", "8.8.2")) == [(1, "no_image", 2), (2, "mr", 2)]
+    assert places([drawn_on_mr], CT) == [(2, "ct", 2)]  # no image of the file is in the series: placed by space
+
+
+def test_a_contour_on_a_slice_that_is_missing_stays_with_its_region() -> None:
+    assert places([region(1, "1.2.1", "1.2.99")], CT) == [(1, "ct", 2)]
+
+
+def test_points_are_kept_as_they_are() -> None:
+    roi = region(1, "1.2.1")
+    ((found, _),) = regions_by_grid(StructureSet((roi,)), [CT])
+    assert np.array_equal(found.contours[0].points, roi.contours[0].points)
