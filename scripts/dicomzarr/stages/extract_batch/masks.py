@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +14,8 @@ import numpy as np
 
 from dicomzarr.arrays import write_masks
 from dicomzarr.arrays.write_masks import LABELS, WrittenMask
-from dicomzarr.arrays.zarr_reader import open_array
 from dicomzarr.dicom.sop_classes import RT_STRUCTURE_SET
-from dicomzarr.masks.grid import FrameKey, FramePlace, ImageGrid
+from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.model import Kind, MaskProblem, PlacedMask
 from dicomzarr.masks.names import Vocabulary, known_code, mask_folder_names
 from dicomzarr.masks.regions import regions_by_grid
@@ -31,6 +29,7 @@ from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import VolumeRecord
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.source.safe_open import Opener
+from dicomzarr.stages.extract_batch.image_grids import WrittenImage, image_of
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import (
     UNREADABLE,
@@ -49,13 +48,6 @@ log = logging.getLogger("dicomzarr")
 LARGEST_MASK = 2 << 30  # bytes: a mask is in memory while it is placed
 # Reasons of files of which no mask was placed, by what was wrong.
 _REASONS = {"no_image": "mask_without_image", "ambiguous_volume": "mask_ambiguous"}
-
-
-class _Image(NamedTuple):
-    """An image of the series, with the attributes of its group."""
-
-    grid: ImageGrid
-    attributes: Mapping[str, Any]
 
 
 class _Written(NamedTuple):
@@ -102,7 +94,7 @@ def place_masks(
     """
     if not plan.masks:
         return NO_MASKS
-    images = {volume.array: _image(plan, store, volume, instances) for volume in volumes}
+    images = {volume.array: image_of(plan, store, volume, instances) for volume in volumes}
     writer = _Writer(store, options, pool)
     files, seen = [], set[str]()
     for row in sorted(plan.masks, key=lambda row: (contents[row["path"]], row["path"])):
@@ -118,90 +110,11 @@ def place_masks(
     return writer.finish(files, images, Vocabulary(options.mask_names))
 
 
-def _image(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Sequence[str]) -> _Image:
-    """Return an image that was written, with its grid."""
-    folder = store / volume.array.split("/")[1]
-    attributes = json.loads((folder / "zarr.json").read_bytes())["attributes"]
-    frames: dict[FrameKey, FramePlace] = {
-        (instances[frame.source], frame.number): (frame.t, frame.z)
-        for frame in volume.frames
-        if instances[frame.source]
-    }
-    stated = {row["facts"].get("FrameOfReferenceUID", "") for row in plan.files}
-    facts = attributes["dicomzarr"]
-    origins, across, down = _places(folder, facts, volume)
-    grid = ImageGrid(
-        array=volume.array,
-        axes=volume.axes,
-        shape=volume.shape,
-        spacing_mm=volume.spacing_mm,
-        frame_of_reference=stated.pop() if len(stated) == 1 else "",
-        origins=origins,
-        across=across,
-        down=down,
-        frames=frames,
-        tile_offsets=_tile_offsets(folder, facts),
-        residual_mm=float(facts.get("affine_residual_mm") or 0.0),
-    )
-    return _Image(grid, attributes)
-
-
-_Step = tuple[float, float, float]
-
-
-def _places(
-    folder: Path, facts: Mapping[str, Any], volume: VolumeRecord
-) -> tuple[np.ndarray[Any, Any] | None, _Step, _Step]:
-    """Return the first voxel of each slice, and the steps along a row and along a column; see `ImageGrid`."""
-    none: _Step = (0.0, 0.0, 0.0)
-    slices = dict(zip(volume.axes, volume.shape, strict=True)).get("z", 1)
-    if "affine_lps" in facts:
-        affine = np.array(facts["affine_lps"], float)
-        origins = affine[:3, 3] + np.arange(slices)[:, np.newaxis] * affine[:3, 2]
-        return origins, _step(affine[:3, 0]), _step(affine[:3, 1])
-    if "origin_lps" not in facts or "orientation_lps" not in facts or not {"x", "y"} <= volume.spacing_mm.keys():
-        return None, none, none
-    cosines = np.array(facts["orientation_lps"], float)
-    across, down = cosines[:3] * volume.spacing_mm["x"], cosines[3:] * volume.spacing_mm["y"]
-    if (points := _numbers(folder, facts, "positions_lps")) is not None:
-        origins = points.reshape(-1, 3)
-    elif (depths := _numbers(folder, facts, "positions_mm")) is not None:
-        normal = np.cross(cosines[:3], cosines[3:])
-        origins = np.array(facts["origin_lps"], float) + (depths - depths[0])[:, np.newaxis] * normal
-    else:
-        origins = np.array([facts["origin_lps"]], float)
-    return (origins, _step(across), _step(down)) if len(origins) == slices else (None, none, none)
-
-
-def _tile_offsets(folder: Path, facts: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
-    """Return the row and column of the first pixel of each tile, for a whole slide image alone."""
-    axis = facts.get("t_axis", {})
-    means = axis.get("means", [])
-    rows = _numbers(folder, axis, "values")
-    if rows is None or not {"row_offset", "column_offset"} <= set(means):
-        return ()
-    columns = [means.index("row_offset"), means.index("column_offset")]
-    return tuple((int(row), int(column)) for row, column in rows.reshape(len(rows), -1)[:, columns].tolist())
-
-
-def _step(vector: np.ndarray[Any, Any]) -> _Step:
-    x, y, z = vector.tolist()
-    return (x, y, z)
-
-
-def _numbers(folder: Path, facts: Mapping[str, Any], name: str) -> np.ndarray[Any, Any] | None:
-    """Return a list of numbers of an image's attributes, which may lie in an array beside the image."""
-    values = facts.get(name)
-    if isinstance(values, dict):
-        values = open_array(folder / values["array"])[...]  # type: ignore[index]
-    return None if values is None else np.asarray(values, float)
-
-
 def _place_file(
     file: MaskFile,
     row: HeaderRow,
     plan: SeriesPlan,
-    images: Mapping[str, _Image],
+    images: Mapping[str, WrittenImage],
     roots: Roots,
     writer: _Writer,
 ) -> MaskFile:
@@ -339,7 +252,9 @@ class _Writer:
         mask = write_masks.write_mask(folder, placed, compression=compression, layout=layout, pool=self._pool)
         masks.append(_Written(folder, mask))
 
-    def finish(self, files: Sequence[MaskFile], images: Mapping[str, _Image], vocabulary: Vocabulary) -> SeriesMasks:
+    def finish(
+        self, files: Sequence[MaskFile], images: Mapping[str, WrittenImage], vocabulary: Vocabulary
+    ) -> SeriesMasks:
         """Name all masks, write their metadata, and return their records."""
         records: list[tuple[MaskRecord, MaskText]] = []
         groups: dict[str, FileClaim] = {}
@@ -361,7 +276,7 @@ class _Writer:
 
 
 def _named(
-    array: str, written: _Written, mask: str, name: str, number: int, image: _Image
+    array: str, written: _Written, mask: str, name: str, number: int, image: WrittenImage
 ) -> tuple[MaskRecord, MaskText]:
     """Rename the folder of a mask, write its metadata, and return its record and its texts."""
     folder = written.folder.with_name(mask)

@@ -1,0 +1,85 @@
+"""The grid of an image, from what was written of it: the position of every source frame comes out of it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from extracted_series import extract_folder
+from grids_of_scans import grid_of, grid_of_multi_frame
+from made_up_scans import OBLIQUE, SAGITTAL, multi_frame_scan, scan, slide
+from pydicom import Dataset, dcmread, dcmwrite
+
+from dicomzarr.masks.grid import ImageGrid
+from dicomzarr.records.plan import SeriesPlan
+from dicomzarr.stages.extract_batch.image_grids import image_of
+
+
+def grid_from_store(folder: Path, images: list[Dataset]) -> ImageGrid:
+    source = folder / "source"
+    source.mkdir()
+    for number, image in enumerate(images):
+        dcmwrite(source / f"{number}.dcm", image, enforce_file_format=True)
+    extracted = extract_folder(source)
+    paths = [file.path for file in extracted.record.files]
+    headers = [dcmread(source / path, stop_before_pixels=True) for path in paths]
+    rows: Any = [{"facts": {"FrameOfReferenceUID": str(header.FrameOfReferenceUID)}} for header in headers]
+    instances = [str(header.SOPInstanceUID) for header in headers]
+    return image_of(SeriesPlan("s", "t", "u", (), tuple(rows)), extracted.store, extracted.volume, instances).grid
+
+
+SCANS = {
+    "even": scan("even"),
+    "oblique": scan("oblique", orientation=OBLIQUE),
+    "sagittal, reversed files": scan("sagittal", orientation=SAGITTAL)[::-1],
+    "gap": scan("gap", depths=(0.0, 2.5, 5.0, 10.0, 12.5)),
+    "uneven": scan("uneven", depths=(0.0, 2.0, 5.5, 6.25, 11.0), orientation=OBLIQUE),
+    "one slice": scan("one", depths=(5.0,)),
+    "600 uneven slices": scan("many", depths=tuple(0.5 * n + (n > 300) * 0.2 for n in range(600)), rows=4, columns=4),
+}
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_every_slice_is_where_its_file_says(tmp_path: Path, name: str) -> None:
+    images = SCANS[name]
+    found, expected = grid_from_store(tmp_path, images), grid_of(images)
+    assert found.origins is not None and expected.origins is not None
+    assert np.allclose(found.origins, expected.origins, atol=1e-4)
+    assert np.allclose(found.across, expected.across) and np.allclose(found.down, expected.down)
+    assert found.frame_of_reference == str(images[0].FrameOfReferenceUID)
+    if len(images) > 1:
+        assert found.frames == expected.frames
+    else:
+        assert found.frames == {(str(images[0].SOPInstanceUID), 0): (None, None)}
+
+
+def test_a_sheared_stack_keeps_its_shear(tmp_path: Path) -> None:
+    images = scan("tilt")
+    for number, image in enumerate(images):
+        image.ImagePositionPatient = [-10.0, -20.0 + 0.6 * number, 30.0 + 2.5 * number]
+    found = grid_from_store(tmp_path, images)
+    assert found.origins is not None
+    assert np.allclose(found.origins, [image.ImagePositionPatient for image in images], atol=1e-6)
+
+
+def test_frames_of_one_file_are_keys_by_number(tmp_path: Path) -> None:
+    image = multi_frame_scan("enhanced")
+    found, expected = grid_from_store(tmp_path, [image]), grid_of_multi_frame(image)
+    assert found.frames == expected.frames
+    assert found.origins is not None and expected.origins is not None
+    assert np.allclose(found.origins, expected.origins, atol=1e-4)
+
+
+def test_an_image_without_a_position_has_no_origins(tmp_path: Path) -> None:
+    found = grid_from_store(tmp_path, scan("flat", depths=(5.0,), ImagePositionPatient=None))
+    assert found.origins is None and found.shape == (16, 12)
+
+
+def test_tiles_of_a_slide_have_offsets(tmp_path: Path) -> None:
+    image = slide("slide")
+    found = grid_from_store(tmp_path, [image])
+    down, across = (-(-image.TotalPixelMatrixRows // image.Rows), -(-image.TotalPixelMatrixColumns // image.Columns))
+    corners = {(row * image.Rows, column * image.Columns) for row in range(down) for column in range(across)}
+    assert set(found.tile_offsets) <= corners and len(found.tile_offsets) == int(image.NumberOfFrames)
