@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Kind = Literal["SEG", "RTSTRUCT"]
 # Segment Algorithm Type (0062,0008), or ROI Generation Algorithm (3006,0036), from a closed vocabulary.
-Algorithm = Literal["manual", "semi_automatic", "automatic", ""]
+Algorithm = Literal["manual", "semi-automatic", "automatic", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Description:
     description : str
         Segment Description (0062,0006), or ROI Observation Label (3006,0085), or empty.
     algorithm : str
-        ``manual``, ``semi_automatic``, ``automatic``; empty if unknown.
+        ``manual``, ``semi-automatic``, ``automatic``; empty if unknown.
     codes : tuple of Code
         Segmented Property Type (0062,000F) or RT ROI Identification (3006,0086), the most specific first, then
         Anatomic Region and Segmented Property Category. Modifiers, such as left and right, follow what they modify.

@@ -43,7 +43,7 @@ _FORMS: Final = frozenset({"BINARY", "LABELMAP", "FRACTIONAL"})
 _FRACTIONAL: Final = frozenset({"PROBABILITY", "OCCUPANCY"})
 _ALGORITHMS: Final[Mapping[str, Algorithm]] = {
     "MANUAL": "manual",
-    "SEMIAUTOMATIC": "semi_automatic",
+    "SEMIAUTOMATIC": "semi-automatic",
     "AUTOMATIC": "automatic",
 }
 # The most specific first.

@@ -40,7 +40,7 @@ _CONTOUR_DATA: Final = 0x30060050
 _UNDEFINED: Final = 0xFFFFFFFF
 _ALGORITHMS: Final[dict[str, Algorithm]] = {
     "AUTOMATIC": "automatic",
-    "SEMIAUTOMATIC": "semi_automatic",
+    "SEMIAUTOMATIC": "semi-automatic",
     "MANUAL": "manual",
 }
 _BLANK: Final = re.compile(rb"(?:^|\\)\s*(?:\\|$)")

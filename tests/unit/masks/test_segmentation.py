@@ -49,7 +49,7 @@ def test_segments_and_their_codes() -> None:
         3,
         "Left",
         "of Jane",
-        "semi_automatic",
+        "semi-automatic",
     )
     assert second.codes == (Code(*KIDNEY), Code("SCT", "245378000"), Code(*TISSUE))
 

@@ -59,7 +59,7 @@ def test_regions_and_their_contours(syntax: str) -> None:
     description = first.description
     assert (description.kind, description.number) == ("RTSTRUCT", 7)
     assert (description.label, description.description) == ("Liver of Hansen^Eva", "seen by Olsen")
-    assert description.algorithm == "semi_automatic"
+    assert description.algorithm == "semi-automatic"
     assert description.codes == (Code("SCT", "10200004"), Code("SRT", "T-62000"))
     assert first.contours[0].points.tolist() == square(-1.5, 2.25, 3, 4, 10).tolist()
     assert first.contours[1].points == pytest.approx(circle, abs=1e-11)

@@ -105,7 +105,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         MadeMask(
             FIRST, "unnamed_1", box(SHAPE, (4, 5), (0, 1), (0, 1)), flags="own_grid outside_image", verdict="warn"
         ),
-        MadeMask(SECOND, "liver", box(SHAPE, (0, 2), (0, 1), (0, 1)), "liver", algorithm="semi_automatic"),
+        MadeMask(SECOND, "liver", box(SHAPE, (0, 2), (0, 1), (0, 1)), "liver", algorithm="semi-automatic"),
     ]
     files = [
         ("RTSTRUCT", "not_placed", "mask_ambiguous", 2),
