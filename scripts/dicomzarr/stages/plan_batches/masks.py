@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +55,18 @@ class _MaskFile(NamedTuple):
     kind: str
     references: MaskReferences
     subject_id: str
-    series_id: str
+
+    @property
+    def series_uids(self) -> Sequence[str]:
+        return self.references.get("series", ())
+
+    @property
+    def instances(self) -> Sequence[str]:
+        return self.references.get("instances", ())
+
+    @property
+    def frames_of_reference(self) -> Sequence[str]:
+        return self.references.get("frames_of_reference", ())
 
 
 class _Image(NamedTuple):
@@ -103,24 +114,17 @@ def assign_masks(index: Path, lines: Sequence[Line], survey: SurveyColumns, memb
     """
     if not lines:
         return Assigned({}, ())
+    found: dict[str, set[int] | str] = {}
     with open(index, "rb") as stream:
         finder = _Finder(stream.fileno(), survey, membership_of)
         masks = [finder.mask_file(line) for line in lines]
-    found: dict[str, set[int] | str] = {}
-    by_series = _rows_by_hash(survey.series_uid, (uid for mask in masks for uid in mask.references.get("series", ())))
-    by_instance = _rows_by_hash(
-        survey.instance, (uid for mask in masks for uid in mask.references.get("instances", ()))
-    )
-    with open(index, "rb") as stream:
-        finder = _Finder(stream.fileno(), survey, membership_of)
+        by_series = _first_rows(survey.series_uid, survey.series, {uid for mask in masks for uid in mask.series_uids})
+        by_instance = _first_rows(survey.instance, survey.series, {uid for mask in masks for uid in mask.instances})
         for mask in masks:
-            instances = mask.references.get("instances", ())
-            named = finder.named(mask, mask.references.get("series", ()), by_series, by_instance)
-            found[mask.path] = named or finder.named(mask, instances, by_instance, by_instance)
+            series = finder.named(mask, mask.series_uids, by_series, by_instance)
+            found[mask.path] = series or finder.named(mask, mask.instances, by_instance, by_instance)
     remaining = [mask for mask in masks if not found[mask.path]]
-    boxes = _boxes(
-        index, {uid for mask in remaining for uid in mask.references.get("frames_of_reference", ())}, membership_of
-    )
+    boxes = _boxes(index, {uid for mask in remaining for uid in mask.frames_of_reference}, membership_of)
     for mask in remaining:
         found[mask.path] = _by_frame_of_reference(mask, boxes)
     of_series: dict[int, list[Line]] = defaultdict(list)
@@ -131,8 +135,8 @@ def assign_masks(index: Path, lines: Sequence[Line], survey: SurveyColumns, memb
             reason = answer if mask.references else "mask_unreadable"
             unplaced.append(UnplacedMask(mask.path, mask.kind, reason))
         else:
-            for series in sorted(answer):
-                of_series[series].append(mask.line)
+            for number in sorted(answer):
+                of_series[number].append(mask.line)
     return Assigned(of_series, unplaced)
 
 
@@ -153,8 +157,7 @@ class _Finder:
         facts = row["facts"]
         member = self._membership_of(ids_of(facts))
         kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
-        ids = (member.subject_id, member.series_id) if member else ("", "")
-        return _MaskFile(line, row["path"], kind, facts["mask_references"], *ids)
+        return _MaskFile(line, row["path"], kind, facts["mask_references"], member.subject_id if member else "")
 
     def _image(self, series: int, row: int) -> _Image | None:
         """Return a series, of which a row of the survey is given; None if masks do not lie on such images."""
@@ -178,9 +181,7 @@ class _Finder:
         subject counts only if it holds an instance that the file names.
         """
         instances = {
-            int(self._survey.series[row])
-            for uid in mask.references.get("instances", ())
-            for row in rows_of_instances.get(uid_hash(uid), ())
+            int(self._survey.series[row]) for uid in mask.instances for row in rows_of_instances.get(uid_hash(uid), ())
         }
         series: set[int] = set()
         is_ambiguous = False
@@ -199,11 +200,15 @@ def _preferred(images: list[_Image], subject_id: str) -> list[_Image]:
     return [image for image in images if image.subject_id == subject_id] or images
 
 
-def _rows_by_hash(column: NDArray[np.uint64], uids: Iterable[str]) -> dict[int, list[int]]:
-    """Return the rows of the survey in which a column has the hash of one of some UIDs."""
+def _rows_by_hash(column: NDArray[np.uint64], series: NDArray[np.uint64], uids: Iterable[str]) -> dict[int, list[int]]:
+    """Return the rows of the survey in which a column has the hash of one of some UIDs: the first of each series."""
     wanted = np.unique(np.fromiter(map(uid_hash, uids), np.uint64))
+    found = np.flatnonzero(np.isin(column, wanted))
+    found = found[np.lexsort((series[found], column[found]))]
+    is_first = np.ones(len(found), bool)
+    is_first[1:] = np.diff(column[found]).astype(bool) | np.diff(series[found]).astype(bool)
     rows: dict[int, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(np.isin(column, wanted)).tolist():
+    for row in found[is_first].tolist():
         rows[int(column[row])].append(row)
     return rows
 
@@ -270,7 +275,7 @@ def _corners(facts: ImageFacts) -> tuple[NDArray[np.float64], NDArray[np.float64
 def _by_frame_of_reference(mask: _MaskFile, boxes: Mapping[str, list[_Box]]) -> set[int] | str:
     """Return the one series of the mask's frame of reference that contains it, or why there is none."""
     found: dict[int, _Box] = {}
-    for frame in mask.references.get("frames_of_reference", ()):
+    for frame in mask.frames_of_reference:
         found |= {
             box.image.series: box for box in boxes.get(frame, ()) if _contains(box, mask.references.get("extent"))
         }
