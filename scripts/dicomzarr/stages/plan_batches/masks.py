@@ -200,9 +200,9 @@ def _preferred(images: list[_Image], subject_id: str) -> list[_Image]:
     return [image for image in images if image.subject_id == subject_id] or images
 
 
-def _rows_by_hash(column: NDArray[np.uint64], series: NDArray[np.uint64], uids: Iterable[str]) -> dict[int, list[int]]:
-    """Return the rows of the survey in which a column has the hash of one of some UIDs: the first of each series."""
-    wanted = np.unique(np.fromiter(map(uid_hash, uids), np.uint64))
+def _first_rows(column: NDArray[np.uint64], series: NDArray[np.uint64], uids: Collection[str]) -> dict[int, list[int]]:
+    """Return, by hash of a UID, the first row of each series in which a column of the survey has it."""
+    wanted = np.fromiter(map(uid_hash, uids), np.uint64)
     found = np.flatnonzero(np.isin(column, wanted))
     found = found[np.lexsort((series[found], column[found]))]
     is_first = np.ones(len(found), bool)
