@@ -12,6 +12,8 @@ from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import csv_tables, json_files
 from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS
 
+# Flags of masks without a voxel which say that the structure is there all the same.
+_DRAWN = frozenset({"nothing_left", "point_contours"})
 PLACED, NOT_PLACED = "placed", "not_placed"
 # Of a file that refers to several series, the first of these that one of them gave.
 _PRECEDENCE = ("", "mask_ambiguous", "mask_unreadable", "duplicate", "mask_without_image")
@@ -89,7 +91,9 @@ def segmentation_lines(record: SeriesRecord) -> Iterator[bytes]:
 def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[str, str]:
     """Return the cells `masks` and `masks_absent` of an array.
 
-    An image was examined if a mask lies on it, or if it is the only image of a series that a mask file refers to.
+    An image was examined if a mask lies on it, or if it is the only image of a series that a mask file refers to. A
+    name is not absent if a mask of it was drawn and nothing of it is left. If a segment or region could not be placed,
+    or a file, it may have been of any name: then a name is absent only where an empty mask says so.
 
     Parameters
     ----------
@@ -102,7 +106,10 @@ def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[
     masks = record.masks.of_array(array)
     found = {mask.name for mask in masks if mask.voxels} | {mask.mask for mask in masks if mask.voxels}
     is_examined = bool(masks) or (len(record.volumes) == 1 and any(not file.reason for file in record.masks.files))
-    absent = sorted(set(expected) - found) if is_examined else []
+    drawn = {mask.name for mask in masks if mask.voxels or not _DRAWN.isdisjoint(mask.flags)}
+    is_lost = any(file.failed or file.reason not in ("", "duplicate") for file in record.masks.files)
+    sure = {mask.name for mask in masks} if is_lost else set(expected)
+    absent = sorted((sure & set(expected)) - found - drawn) if is_examined else []
     return {"masks": " ".join(sorted(mask.mask for mask in masks)), "masks_absent": " ".join(absent)}
 
 
