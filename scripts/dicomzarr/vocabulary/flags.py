@@ -97,6 +97,8 @@ MASK_FLAGS = {
     "unreadable_contours": "contours of no known type, or whose numbers cannot be read or are no points; they were not "
     "used",
 }
+# Of a mask without voxels: the structure is there all the same, so that the image is no example of its absence.
+NOT_ABSENT = frozenset({"nothing_left", "point_contours"})
 MASK_FILE_FLAGS = {
     "mask_without_image": "a segmentation whose image is not in the dataset: its frames are kept as they are",
     "mask_ambiguous": "a segmentation that several images fit: its frames are kept as they are, on no image's grid",

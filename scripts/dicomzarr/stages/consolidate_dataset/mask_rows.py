@@ -10,10 +10,8 @@ from typing import NamedTuple
 from dicomzarr.records.check_record import CheckRecord
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import csv_tables, json_files
-from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS
+from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS, NOT_ABSENT
 
-# Flags of masks without a voxel which say that the structure is there all the same.
-_DRAWN = frozenset({"nothing_left", "point_contours"})
 PLACED, NOT_PLACED = "placed", "not_placed"
 # Of a file that refers to several series, the first of these that one of them gave.
 _PRECEDENCE = ("", "mask_ambiguous", "mask_unreadable", "duplicate", "mask_without_image")
@@ -106,7 +104,7 @@ def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[
     masks = record.masks.of_array(array)
     found = {mask.name for mask in masks if mask.voxels} | {mask.mask for mask in masks if mask.voxels}
     is_examined = bool(masks) or (len(record.volumes) == 1 and any(not file.reason for file in record.masks.files))
-    drawn = {mask.name for mask in masks if mask.voxels or not _DRAWN.isdisjoint(mask.flags)}
+    drawn = {mask.name for mask in masks if mask.voxels or not NOT_ABSENT.isdisjoint(mask.flags)}
     is_lost = any(file.failed or file.reason not in ("", "duplicate") for file in record.masks.files)
     sure = {mask.name for mask in masks} if is_lost else set(expected)
     absent = sorted((sure & set(expected)) - found - drawn) if is_examined else []
