@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -26,8 +26,12 @@ _TILT: Final = 0.25
 # Contours that are as deep as each other within this share of the slice distance, or within 0.02 mm, are one plane.
 _ONE_PLANE: Final = 0.01
 _ONE_PLANE_MM: Final = 0.02
-# Points that differ by less are the same: a contour may be written a second time with fewer decimals.
+# The same for contours that all refer to this slice: coordinates of one decimal.
+_ONE_REFERENCE: Final = 0.1
+# Points that differ by less, and by less than this share of a voxel, are the same: a contour may be written a second
+# time with fewer decimals.
 _ROUNDED_MM: Final = 0.02
+_ROUNDED: Final = 0.1
 _COMPARED: Final = 16  # contours, and points that one may begin with
 _SAMPLES: Final = 1 << 20  # lattice points of a slice by which the part outside of the image is measured
 
@@ -46,13 +50,17 @@ _UNUSED: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Closed:
-    """A closed contour parallel to the slices: its index among those of the region, depth (mm) and layer."""
+    """A closed contour parallel to the slices: its index among those of the region, depth (mm) and layer.
+
+    `is_named`: it refers to slices of this layer alone.
+    """
 
     index: int
     points: NDArray[np.float64]
     depth: float
     layer: int
     may_repeat: bool
+    is_named: bool = False
 
 
 @dataclass(slots=True)
@@ -88,6 +96,7 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
         usable for index, contour in enumerate(roi.contours) if (usable := _closed(index, contour, planes, found))
     ]
     references = _References(roi, grid)
+    closed = [replace(contour, is_named=references.is_layer(contour, planes)) for contour in closed]
     groups, only = _by_time(closed, references, grid)
     times = grid.size("t") if len(groups) > 1 else 1
     space = tuple(grid.size(axis) for axis in "zyx")
@@ -181,6 +190,11 @@ class _References:
         """Return whether a contour refers to no t."""
         return any(not self.times(contour.index) for contour in closed)
 
+    def is_layer(self, contour: _Closed, planes: SlicePlanes) -> bool:
+        """Return whether a contour refers to slices of the layer that it belongs to, and to no other."""
+        slices = {z or 0 for _, z in self._places(contour.index)}
+        return 0 <= contour.layer < len(planes.layers) and bool(slices) and slices <= set(planes.layers[contour.layer])
+
     def differing(self, closed: Sequence[_Closed], planes: SlicePlanes) -> int:
         """Return the number of contours that refer to slices of the image, but lie in another one."""
         count = 0
@@ -247,18 +261,22 @@ def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Foun
     layer = members[0].layer
     center = planes.depth_of(layer)
     nearest = min(members, key=lambda contour: (abs(contour.depth - center), contour.depth))
-    tolerance = max(_ONE_PLANE_MM, _ONE_PLANE * planes.thickness(layer))
+    tolerances = {
+        is_named: max(_ONE_PLANE_MM, share * planes.thickness(layer))
+        for is_named, share in ((False, _ONE_PLANE), (True, _ONE_REFERENCE))
+    }
+    least = min(_ROUNDED_MM, _ROUNDED / max(float(np.linalg.norm(step)) for step in (planes.to_column, planes.to_row)))
     seen = set[bytes]()
     rounded: dict[int, list[NDArray[np.float64]]] = {}  # the last contours of a number of points
     sizes = Counter(len(contour.points) for contour in members)
     for contour in members:
-        if abs(contour.depth - nearest.depth) > tolerance:
+        if abs(contour.depth - nearest.depth) > tolerances[contour.is_named and nearest.is_named]:
             found.unused[contour.index] = reason
             continue
         if contour.may_repeat and sizes[len(contour.points)] > 1:
             edges = _edges(contour.points)
             others = rounded.setdefault(len(contour.points), [])
-            if edges in seen or any(_is_rounded(contour.points, other) for other in others):
+            if edges in seen or any(_is_rounded(contour.points, other, least) for other in others):
                 found.unused[contour.index] = "repeated_contours"
                 continue
             seen.add(edges)
@@ -267,14 +285,14 @@ def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Foun
         yield contour
 
 
-def _is_rounded(points: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Return whether two polygons of as many points are the same but for the rounding of coordinates."""
-    if np.abs(points.mean(axis=0) - other.mean(axis=0)).max() > _ROUNDED_MM:
+def _is_rounded(points: NDArray[np.float64], other: NDArray[np.float64], least: float) -> bool:
+    """Return whether two polygons of as many points differ by no more than rounded coordinates do, `least` mm."""
+    if np.abs(points.mean(axis=0) - other.mean(axis=0)).max() > least:
         return False
     for ways in (other, other[::-1]):
-        starts = np.flatnonzero(np.abs(ways - points[0]).max(axis=1) <= _ROUNDED_MM)
+        starts = np.flatnonzero(np.abs(ways - points[0]).max(axis=1) <= least)
         for start in starts[:_COMPARED].tolist():
-            if np.abs(np.roll(ways, -start, axis=0) - points).max() <= _ROUNDED_MM:
+            if np.abs(np.roll(ways, -start, axis=0) - points).max() <= least:
                 return True
     return False
 

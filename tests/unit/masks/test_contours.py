@@ -152,6 +152,32 @@ def test_a_contour_that_is_repeated_with_fewer_decimals_is_used_once() -> None:
     assert "repeated_contours" not in exclusive.flags
 
 
+def test_small_contours_beside_each_other_are_not_repeated() -> None:
+    grid = grid_of(spacing=(0.02, 0.01, 0.01))  # mm, of a small animal
+    left, right = (square((x - 0.5) / 100, 0.035, (x + 0.5) / 100, 0.045, 0.04) for x in (4, 5))
+    found = mask(left, right, grid=grid)
+    assert (found.values.sum(), found.flags) == (2, ())
+
+
+def test_contours_that_name_one_slice_are_one_plane_though_their_depths_are_rounded() -> None:
+    grid = grid_of(frames={(f"1.{z}", 0): (None, z) for z in range(5)})
+    outer, hole = square(2.5, 2.5, 12.5, 12.5, 2), square(4.5, 4.5, 8.5, 8.5, 2.08)
+
+    def flags_and_voxels(of_outer: str, of_hole: str) -> tuple[tuple[str, ...], int]:
+        contours = (
+            Contour(outer, "CLOSED_PLANAR", ((of_outer, None),) if of_outer else ()),
+            Contour(hole, "CLOSED_PLANAR", ((of_hole, None),) if of_hole else ()),
+        )
+        found = mask_of_contours(Roi(Description("RTSTRUCT", 1), contours), grid)
+        return found.flags, int(found.values.sum())
+
+    assert flags_and_voxels("1.2", "1.2") == ((), 100 - 16)
+    assert flags_and_voxels("", "1.2") == flags_and_voxels("", "") == (("contours_between_slices",), 100)
+    assert flags_and_voxels("1.2", "1.3") == (("contours_between_slices", "references_differ"), 100)
+    hole[:, 2] = 2.2  # another plane, of contours that are finer than the slices
+    assert flags_and_voxels("1.2", "1.2") == (("contours_between_slices",), 100)
+
+
 def test_points_and_contours_outside_are_no_lost_structure() -> None:
     point = mask(square(3, 3, 4, 4, 2)[:1], kind="POINT")
     assert point.flags == ("empty_mask", "point_contours")

@@ -49,12 +49,25 @@ class Assigned(NamedTuple):
     unplaced: Sequence[UnplacedMask]
 
 
+class _Person(NamedTuple):
+    """Whose a file is: the subject, and the attributes that it follows from."""
+
+    subject_id: str
+    issuer: str
+    patient: str
+
+    def may_be(self, other: _Person) -> bool:
+        """Return whether two files may be of one patient; many masks do not repeat the issuer that an image states."""
+        is_same_id = bool(self.patient) and self.patient == other.patient and not (self.issuer and other.issuer)
+        return self.subject_id == other.subject_id or is_same_id
+
+
 class _MaskFile(NamedTuple):
     line: Line
     path: str
     kind: str
     references: MaskReferences
-    subject_id: str
+    person: _Person
 
     @property
     def series_uids(self) -> Sequence[str]:
@@ -70,10 +83,10 @@ class _MaskFile(NamedTuple):
 
 
 class _Image(NamedTuple):
-    """A series on which masks may lie, with its subject."""
+    """A series on which masks may lie, with its patient."""
 
     series: int
-    subject_id: str
+    person: _Person
 
 
 MembershipOf = Callable[[Ids], Membership | None]
@@ -158,15 +171,17 @@ class _Finder:
         facts = row["facts"]
         member = self._membership_of(ids_of(facts))
         kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
-        return _MaskFile(line, row["path"], kind, facts["mask_references"], member.subject_id if member else "")
+        person = _person(ids_of(facts), member.subject_id if member else "")
+        return _MaskFile(line, row["path"], kind, facts["mask_references"], person)
 
     def _image(self, series: int, row: int) -> _Image | None:
         """Return a series, of which a row of the survey is given; None if masks do not lie on such images."""
         if series not in self._images:
             facts = self._row(Line(int(self._survey.offset[row]), int(self._survey.length[row])))["facts"]
-            member = self._membership_of(ids_of(facts))
+            ids = ids_of(facts)
+            member = self._membership_of(ids)
             is_masked = member is not None and facts.get("SOPClassUID", "") not in NOT_MASKED
-            self._images[series] = _Image(series, member.subject_id) if member and is_masked else None
+            self._images[series] = _Image(series, _person(ids, member.subject_id)) if member and is_masked else None
         return self._images[series]
 
     def named(
@@ -189,8 +204,8 @@ class _Finder:
         for uid in uids:
             found = {int(self._survey.series[row]): row for row in rows.get(uid_hash(uid), ())}
             images = [image for image in (self._image(*pair) for pair in found.items()) if image is not None]
-            images = [image for image in images if mask.subject_id == image.subject_id or image.series in instances]
-            images = _preferred(images, mask.subject_id)
+            images = [image for image in images if image.person.may_be(mask.person) or image.series in instances]
+            images = _preferred(images, mask.person)
             is_ambiguous = is_ambiguous or len(images) > 1
             series |= {image.series for image in images} if len(images) == 1 else set()
         return series or ("mask_ambiguous" if is_ambiguous else set())
@@ -203,9 +218,14 @@ def _contradict(series: set[int] | str, instances: set[int] | str) -> bool:
     return series.isdisjoint(instances)
 
 
-def _preferred(images: list[_Image], subject_id: str) -> list[_Image]:
-    """Return the images of a subject; all, if none is of that subject."""
-    return [image for image in images if image.subject_id == subject_id] or images
+def _person(ids: Ids, subject_id: str) -> _Person:
+    return _Person(subject_id, ids.issuer, ids.patient)
+
+
+def _preferred(images: list[_Image], person: _Person) -> list[_Image]:
+    """Return the images of a subject, else of a patient; all, if none is of that patient."""
+    of_subject = [image for image in images if image.person.subject_id == person.subject_id]
+    return of_subject or [image for image in images if image.person.may_be(person)] or images
 
 
 def _first_rows(column: NDArray[np.uint64], series: NDArray[np.uint64], uids: Collection[str]) -> dict[int, list[int]]:
@@ -241,7 +261,8 @@ def _boxes(index: Path, frames: set[str], membership_of: MembershipOf) -> dict[s
             frame = facts.get("FrameOfReferenceUID", "")
             if row["outcome"] != "image" or frame not in frames or facts.get("SOPClassUID", "") in NOT_MASKED:
                 continue
-            member = membership_of(ids_of(facts))
+            ids = ids_of(facts)
+            member = membership_of(ids)
             if member is None:
                 continue
             series = int(member.series_id, 16)
@@ -251,7 +272,7 @@ def _boxes(index: Path, frames: set[str], membership_of: MembershipOf) -> dict[s
                 is_known = known.low is not None and known.high is not None and low is not None and high is not None
                 low = np.minimum(known.low, low) if is_known else None  # type: ignore[arg-type]
                 high = np.maximum(known.high, high) if is_known else None  # type: ignore[arg-type]
-            boxes[frame, series] = _Box(_Image(series, member.subject_id), low, high)
+            boxes[frame, series] = _Box(_Image(series, _person(ids, member.subject_id)), low, high)
     of_frame = defaultdict(list)
     for (frame, _), box in boxes.items():
         of_frame[frame].append(box)
@@ -287,11 +308,12 @@ def _by_frame_of_reference(mask: _MaskFile, boxes: Mapping[str, list[_Box]]) -> 
         found |= {
             box.image.series: box
             for box in boxes.get(frame, ())
-            if box.image.subject_id == mask.subject_id and _contains(box, mask.references.get("extent"))
+            if box.image.person.may_be(mask.person) and _contains(box, mask.references.get("extent"))
         }
-    if len(found) == 1:
-        return set(found)
-    return "mask_ambiguous" if found else "mask_without_image"
+    images = _preferred([box.image for box in found.values()], mask.person)
+    if len(images) == 1:
+        return {images[0].series}
+    return "mask_ambiguous" if images else "mask_without_image"
 
 
 def _contains(box: _Box, extent: list[float] | None) -> bool:

@@ -162,3 +162,13 @@ def test_instances_count_where_they_contradict_the_series(tmp_path: Path) -> Non
 def test_a_frame_of_reference_does_not_join_two_patients(tmp_path: Path) -> None:
     rows = [*stack("1.1"), mask("a", patient="other", frames_of_reference=["7.7"], extent=[1, 1, 1, 2, 2, 2])]
     assert planned(tmp_path, rows) == ({}, {"a": "mask_without_image"})
+
+
+def test_a_mask_without_the_issuer_that_its_image_states_is_of_the_same_patient(tmp_path: Path) -> None:
+    rows = [*stack("1.1", IssuerOfPatientID="A"), mask("a", series=["1.1"]), mask("b", frames_of_reference=["7.7"])]
+    assert planned(tmp_path, rows) == ({"1.1": ["a", "b"]}, {})
+    rows = [
+        *stack("1.1", IssuerOfPatientID="A"),
+        row("a", "8.a", kind=SEG, mask_references={"series": ["1.1"]}, IssuerOfPatientID="B"),
+    ]
+    assert planned(tmp_path, rows) == ({}, {"a": "mask_without_image"})
