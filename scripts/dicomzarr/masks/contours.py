@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 from dicomzarr.masks.fill import Budget, Ring, Window, fill, window_of
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.model import MaskProblem, PlacedMask
-from dicomzarr.masks.planes import SlicePlanes, slice_planes
+from dicomzarr.masks.planes import TILT, SlicePlanes, slice_planes
 from dicomzarr.masks.structure_set import Contour, Roi
 
 MAX_VOXELS: Final = 1 << 31
-# Points of one contour may differ in depth by this share of the slice distance: coordinates are rounded.
-_TILT: Final = 0.25
 # Contours that are as deep as each other within this share of the slice distance, or within 0.02 mm, are one plane.
 _ONE_PLANE: Final = 0.01
 _ONE_PLANE_MM: Final = 0.02
@@ -149,7 +147,7 @@ def _closed(index: int, contour: Contour, planes: SlicePlanes, found: _Found) ->
     depths = planes.depths_of(points)
     low, high = float(depths.min()), float(depths.max())
     layer = planes.layer_at((low + high) / 2)
-    if high - low > _TILT * planes.thickness(0 if layer is None else layer):
+    if high - low > TILT * planes.thickness(0 if layer is None else layer):
         found.unused[index] = "tilted_contours"
     elif layer is None:
         found.unused[index] = "contours_between_slices"

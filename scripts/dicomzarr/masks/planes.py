@@ -24,6 +24,8 @@ _DIRECTION: Final = np.array([1.0, math.sqrt(3) - 1, math.sqrt(2) - 1])
 _FARTHEST: Final = 0.75
 _SINGLE_MM: Final = 1.0  # thickness of the only slice, if nothing is known
 _SMALLEST_MM: Final = 1e-6  # of a voxel
+# Points of one contour may differ in depth by this share of the slice distance: coordinates are rounded.
+TILT: Final = 0.25
 _SAME: Final = 1e-6  # slices closer than this share of the usual distance lie in one plane
 
 
@@ -162,6 +164,21 @@ class SlicePlanes:
             mm.
         """
         return _dot(points, self.normal)
+
+    def tilt_of(self, points: Points) -> float:
+        """Return by how much points differ in depth, mm.
+
+        Parameters
+        ----------
+        points : ndarray of float64, shape (n, 3)
+            mm, LPS.
+
+        Returns
+        -------
+        float
+        """
+        depths = self.depths_of(points)
+        return float(depths.max() - depths.min())
 
 
 def slice_planes(grid: ImageGrid) -> SlicePlanes:

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 
 from dicomzarr.masks.grid import ImageGrid
+from dicomzarr.masks.model import MaskProblem
+from dicomzarr.masks.planes import TILT, slice_planes
 from dicomzarr.masks.structure_set import Contour, Roi, StructureSet
 
 
@@ -15,9 +17,9 @@ def regions_by_grid(
     """Yield each region with its image, or with the code of a problem; a region with contours on two images twice.
 
     Contours belong to the image that holds the frame they refer to. Those that refer to no frame of these images belong
-    to the image of the other contours of their region, or to the only image in their frame of reference. A contour, or
-    a whole region, that refers to images elsewhere alone belongs to another series if the structure set has a contour
-    that refers to this one: the contour is marked, the region not placed.
+    to the image of the other contours of their region, or to the only image in their frame of reference that has slices
+    parallel to them. A contour, or a whole region, that refers to images elsewhere alone belongs to another series if
+    the structure set has a contour that refers to this one: the contour is marked, the region not placed.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def regions_by_grid(
                 unassigned.append(dataclasses.replace(contour, is_elsewhere=is_elsewhere(contour)))
         if unassigned or not roi.contours:
             near = [grid for grid in located if _may_share_space(roi, grid)]
+            if len(near) > 1 and not parts:
+                near = [grid for grid in near if _is_parallel(unassigned, grid)] or near
             only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
             references = [contour for contour in unassigned if contour.images]
             all_elsewhere = bool(references) and all(contour.is_elsewhere for contour in references)
@@ -83,6 +87,15 @@ def regions_by_grid(
         for grid in located:
             if grid.array in parts:
                 yield dataclasses.replace(roi, contours=tuple(parts[grid.array])), grid
+
+
+def _is_parallel(contours: Sequence[Contour], grid: ImageGrid) -> bool:
+    """Return whether contours lie in planes parallel to the slices of an image, such as not to those of a scout."""
+    try:
+        planes = slice_planes(grid)
+    except MaskProblem:
+        return False
+    return all(planes.tilt_of(contour.points) <= TILT * planes.thickness(0) for contour in contours)
 
 
 def _may_share_space(roi: Roi, grid: ImageGrid) -> bool:

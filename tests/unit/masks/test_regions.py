@@ -106,3 +106,11 @@ def test_a_region_on_a_slice_that_is_not_in_the_image_belongs_to_the_image() -> 
 def test_a_region_with_a_problem_is_not_placed() -> None:
     broken = Roi(Description("RTSTRUCT", 1), region(1, "1.2.1").contours, "1.1", problem="invalid_attribute")
     assert places([broken, region(2, "1.2.1")], CT) == [(1, "invalid_attribute", 1), (2, "ct", 1)]
+
+
+def test_without_references_the_only_image_with_parallel_slices() -> None:
+    scout = image("scout", "1.2.7", across=(0.0, 1.0, 0.0), down=(0.0, 0.0, -1.0))
+    other = image("other", "1.2.8")
+    assert places([region(1, "", "")], CT, scout) == [(1, "ct", 2)]
+    assert places([region(1, "", "")], CT, other) == [(1, "ambiguous_volume", 2)]
+    assert places([region(1)], CT, scout) == [(1, "ambiguous_volume", 0)]
