@@ -416,6 +416,10 @@ def _sizes_along(name: str, sizes: Mapping[str, int] | None, axes: str) -> dict[
 # ---- The dataset
 
 
+# Flags of a mask without voxels which say that the structure is there all the same: no example of its absence.
+_DRAWN = frozenset({"nothing_left", "point_contours"})
+
+
 @dataclass(frozen=True, slots=True)
 class _Mask:
     """One mask of an image, as `masks.csv` describes it."""
@@ -427,6 +431,11 @@ class _Mask:
     maximum: int  # 1, or Maximum Fractional Value (0062,000E)
     box: tuple[tuple[int, int], ...] | None  # where its voxels are, along its axes; None if the table does not say
     flags: frozenset[str]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has no voxel although the structure was drawn."""
+        return not self.voxels and not _DRAWN.isdisjoint(self.flags)
 
 
 class DicomZarrDataset:
@@ -596,8 +605,9 @@ class DicomZarrDataset:
         self.rows, missing = [row for row in self.rows if allowed(row)], []
         for row in self.rows:
             found = tuple(of_word(row, word) for word in wanted)
+            drawn = [not all(mask.is_lost for mask in of_image) for of_image in found]  # False also without a mask
             absent = row.get("masks_absent", "").split()
-            if all(of_image or word in absent for word, of_image in zip(wanted, found, strict=True)):
+            if all(of_image or word in absent for word, of_image in zip(wanted, drawn, strict=True)):
                 self._masks[row["array"]] = found
             else:
                 missing.append(row)

@@ -37,6 +37,7 @@ class MadeUpMask:
     axes: str = "zyx"
     maximum_fraction: int | None = None
     own_affine: NDArray[np.float64] | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass
@@ -97,7 +98,7 @@ def _write_masks(folder: Path, array: str, case: MadeUpCase) -> SeriesMasks:
         own = None if mask.own_affine is None else tuple(map(tuple, mask.own_affine.tolist()))
         placed = PlacedMask(
             Description("SEG", 1), mask.values, mask.axes, "BINARY" if mask.maximum_fraction is None else "OCCUPANCY",
-            maximum_fraction=mask.maximum_fraction, flags=("own_grid",) if own else (), own_affine_lps=own,
+            maximum_fraction=mask.maximum_fraction, flags=("own_grid",) if own else mask.flags, own_affine_lps=own,
         )  # fmt: skip
         written = write_masks.write_mask(folder / "labels" / name, placed, compression="balanced", layout="slice")
         group = write_masks.write_mask_group(

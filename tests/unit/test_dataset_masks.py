@@ -212,6 +212,20 @@ def test_an_image_that_lacks_a_mask_is_not_selected_unless_it_is_known_to_be_abs
         DicomZarrDataset(folder, masks=["liver"], missing_masks="none")
 
 
+def test_a_mask_of_which_nothing_is_left_is_a_missing_one(tmp_path: Path) -> None:
+    dataset = write(tmp_path, [image(), image(), image()])
+    masks = [
+        MadeUpMask(0, "tumour", np.zeros(SHAPE, np.uint8), flags="empty_mask nothing_left"),
+        MadeUpMask(1, "tumour", np.zeros(SHAPE, np.uint8), flags="empty_mask"),
+        MadeUpMask(2, "tumour", np.zeros(SHAPE, np.uint8), flags="empty_mask point_contours"),
+        MadeUpMask(2, "tumour_2", TUMOUR, name="tumour"),
+    ]
+    folder = add_masks(dataset, masks, {})
+    assert numbers(DicomZarrDataset(folder, masks=["tumour"])) == [1, 2]
+    with pytest.raises(ValueError, match="1 images lack a wanted mask"):
+        DicomZarrDataset(folder, masks=["tumour"], missing_masks="error")
+
+
 def test_images_are_selected_by_masks_and_their_flags(folder: Path) -> None:
     assert numbers(DicomZarrDataset(folder, with_masks="liver")) == [0, 1, 2]
     assert numbers(DicomZarrDataset(folder, masks=["liver", "tumour"], with_masks=["tumour"])) == [0]

@@ -26,12 +26,16 @@ _TILT: Final = 0.25
 # Contours that are as deep as each other within this share of the slice distance, or within 0.02 mm, are one plane.
 _ONE_PLANE: Final = 0.01
 _ONE_PLANE_MM: Final = 0.02
+# Points that differ by less are the same: a contour may be written a second time with fewer decimals.
+_ROUNDED_MM: Final = 0.02
+_COMPARED: Final = 16  # contours, and points that one may begin with
 _SAMPLES: Final = 1 << 20  # lattice points of a slice by which the part outside of the image is measured
 
 _STATED: Final = ("contours", "unused_contours", "t")  # counts that are stated even if they are zero
 # Names of counts, which are flags where a contour is not used for that reason.
 _UNUSED: Final = (
     "contours_between_slices",
+    "contours_elsewhere",
     "open_contours",
     "point_contours",
     "repeated_contours",
@@ -107,6 +111,9 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     flags |= {"one_t"} if only is not None else set()
     counts.update({} if only is None else {"t": only})
     flags |= {"empty_mask"} if not filled else set()
+    lost = counts["unused_contours"] - counts["contours_outside"] - counts["point_contours"]
+    used = counts["contours"] - counts["unused_contours"]
+    flags |= {"nothing_left"} if not filled and (lost or used and not outside) else set()
     flags |= {"outside_image"} if outside or counts["contours_outside"] else set()
     return PlacedMask(
         description=roi.description,
@@ -137,6 +144,8 @@ def _closed(index: int, contour: Contour, planes: SlicePlanes, found: _Found) ->
         found.unused[index] = "tilted_contours"
     elif layer is None:
         found.unused[index] = "contours_between_slices"
+    elif contour.is_elsewhere and 0 <= layer < len(planes.layers):
+        found.unused[index] = "contours_elsewhere"
     else:
         return _Closed(index, points, (low + high) / 2, layer, contour.kind == "CLOSED_PLANAR")
     return None
@@ -239,7 +248,8 @@ def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Foun
     center = planes.depth_of(layer)
     nearest = min(members, key=lambda contour: (abs(contour.depth - center), contour.depth))
     tolerance = max(_ONE_PLANE_MM, _ONE_PLANE * planes.thickness(layer))
-    seen: dict[bytes, bool] = {}
+    seen = set[bytes]()
+    rounded: dict[int, list[NDArray[np.float64]]] = {}  # the last contours of a number of points
     sizes = Counter(len(contour.points) for contour in members)
     for contour in members:
         if abs(contour.depth - nearest.depth) > tolerance:
@@ -247,11 +257,26 @@ def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Foun
             continue
         if contour.may_repeat and sizes[len(contour.points)] > 1:
             edges = _edges(contour.points)
-            if edges in seen:
+            others = rounded.setdefault(len(contour.points), [])
+            if edges in seen or any(_is_rounded(contour.points, other) for other in others):
                 found.unused[contour.index] = "repeated_contours"
                 continue
-            seen[edges] = True
+            seen.add(edges)
+            others.append(contour.points)
+            del others[:-_COMPARED]
         yield contour
+
+
+def _is_rounded(points: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Return whether two polygons of as many points are the same but for the rounding of coordinates."""
+    if np.abs(points.mean(axis=0) - other.mean(axis=0)).max() > _ROUNDED_MM:
+        return False
+    for ways in (other, other[::-1]):
+        starts = np.flatnonzero(np.abs(ways - points[0]).max(axis=1) <= _ROUNDED_MM)
+        for start in starts[:_COMPARED].tolist():
+            if np.abs(np.roll(ways, -start, axis=0) - points).max() <= _ROUNDED_MM:
+                return True
+    return False
 
 
 def _edges(points: NDArray[np.float64]) -> bytes:

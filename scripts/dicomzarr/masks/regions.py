@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.structure_set import Contour, Roi, StructureSet
 
 
-def regions_by_grid(structures: StructureSet, grids: Sequence[ImageGrid]) -> Iterator[tuple[Roi, ImageGrid | str]]:
+def regions_by_grid(
+    structures: StructureSet, grids: Sequence[ImageGrid], instances: Collection[str] = ()
+) -> Iterator[tuple[Roi, ImageGrid | str]]:
     """Yield each region with its image, or with the code of a problem; a region with contours on two images twice.
 
     Contours belong to the image that holds the frame they refer to. Those that refer to no frame of these images belong
-    to the image of the other contours of their region, or to the only image in their frame of reference. A region that
-    refers to frames elsewhere alone belongs to another series if the structure set has a region that refers to frames
-    of this one.
+    to the image of the other contours of their region, or to the only image in their frame of reference. A contour, or
+    a whole region, that refers to images elsewhere alone belongs to another series if the structure set has a contour
+    that refers to this one: the contour is marked, the region not placed.
 
     Parameters
     ----------
     structures : StructureSet
     grids : sequence of ImageGrid
         The images of a series.
+    instances : collection of str
+        SOP Instance UIDs of all files of the series, also of those whose frames are in no image: copies, and files that
+        could not be read.
 
     Yields
     ------
@@ -29,7 +34,7 @@ def regions_by_grid(structures: StructureSet, grids: Sequence[ImageGrid]) -> Ite
         With the contours of that image alone.
     grid : ImageGrid or str
         ``ambiguous_volume`` if several images may be meant, ``no_position`` if none has a position in space,
-        ``no_image`` if the region lies in another frame of reference, or on another series.
+        ``no_image`` if the region lies in another frame of reference, or on another series; its own problem.
     """
     located = [grid for grid in grids if grid.origins is not None]
     by_frame = {frame: grid.array for grid in located for frame in grid.frames}
@@ -43,8 +48,16 @@ def regions_by_grid(structures: StructureSet, grids: Sequence[ImageGrid]) -> Ite
             named |= by_instance.get(uid, set()) if number is None else {by_frame.get((uid, number), "")} - {""}
         return named
 
-    is_named = any(arrays_of(contour) for roi in structures.rois for contour in roi.contours)
+    here = {*instances, *by_instance}
+
+    def is_elsewhere(contour: Contour) -> bool:
+        return is_named and bool(contour.images) and all(uid not in here for uid, _ in contour.images)
+
+    is_named = any(uid in here for roi in structures.rois for contour in roi.contours for uid, _ in contour.images)
     for roi in structures.rois:
+        if roi.problem:
+            yield roi, roi.problem
+            continue
         parts: dict[str, list[Contour]] = {}
         unassigned: list[Contour] = []
         for contour in roi.contours:
@@ -52,12 +65,13 @@ def regions_by_grid(structures: StructureSet, grids: Sequence[ImageGrid]) -> Ite
             if len(named) == 1:
                 parts.setdefault(named.pop(), []).append(contour)
             else:
-                unassigned.append(contour)
+                unassigned.append(dataclasses.replace(contour, is_elsewhere=is_elsewhere(contour)))
         if unassigned or not roi.contours:
             near = [grid for grid in located if _may_share_space(roi, grid)]
             only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
-            is_elsewhere = is_named and any(contour.images for contour in unassigned)
-            if located and not parts and (is_elsewhere and not any(map(arrays_of, unassigned)) or not near):
+            references = [contour for contour in unassigned if contour.images]
+            all_elsewhere = bool(references) and all(contour.is_elsewhere for contour in references)
+            if located and not parts and (all_elsewhere or not near):
                 yield roi, "no_image"
                 continue
             if only is None:

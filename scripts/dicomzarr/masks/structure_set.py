@@ -70,11 +70,14 @@ class Contour:
         Contour Geometric Type (3006,0042).
     images : tuple of (str, int or None)
         SOP Instance UID (0008,1155) and 0-based number of each frame that it refers to; None for the whole instance.
+    is_elsewhere : bool
+        It refers to no image of the series on which its region is placed.
     """
 
     points: NDArray[np.float64]
     kind: Geometry
     images: tuple[tuple[str, int | None], ...] = ()
+    is_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,12 +93,15 @@ class Roi:
         Referenced Frame of Reference UID (3006,0024), or that of the structure set; empty if unknown.
     unreadable : int
         Contours that are not in `contours`: their numbers cannot be read or are not points, or their type is unknown.
+    problem : str
+        Code of `MASK_PROBLEMS` if it cannot be used: several regions share its number, and each may have contours.
     """
 
     description: Description
     contours: tuple[Contour, ...] = ()
     frame_of_reference: str = ""
     unreadable: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +131,7 @@ class _Contours:
 
     readable: list[Contour] = field(default_factory=list)
     unreadable: int = 0
+    items: int = 0  # of the ROI Contour Sequence, with contours
 
 
 def read_structure_set(data: bytes | BinaryIO) -> StructureSet:
@@ -283,10 +290,17 @@ def _read(dataset: Dataset) -> StructureSet:
                 tuple(found.readable),
                 frames.pop() if len(frames) == 1 else "" if frames else only,
                 found.unreadable,
+                # Whose contours an item holds is not known; together they would be the exclusive or of two structures.
+                "invalid_attribute" if found.items > 1 and _are_several(items) else "",
             )
         )
     shared = {roi.frame_of_reference for roi in rois} or {only}
     return StructureSet(tuple(rois), shared.pop() if len(shared) == 1 else "")
+
+
+def _are_several(items: list[Any]) -> bool:
+    """Return whether items that share a number describe several regions."""
+    return len({text_of(value_of(item, "ROIName")) for item in items}) > 1
 
 
 def _number_of(item: Any, keyword: str) -> int:
@@ -347,6 +361,7 @@ def _contours_by_number(dataset: Dataset) -> dict[int, _Contours]:
     points = 0
     for region in items_of(dataset, "ROIContourSequence"):
         into = found.setdefault(_number_of(region, "ReferencedROINumber"), _Contours())
+        before = len(into.readable) + into.unreadable
         for item in _contour_items(region):
             contour = _contour(item)
             if contour is None:
@@ -356,6 +371,10 @@ def _contours_by_number(dataset: Dataset) -> dict[int, _Contours]:
                 points += len(contour.points)
             if points > MAX_POINTS:
                 raise MaskProblem("too_large", found=points, needed=MAX_POINTS)
+        if len(into.readable) + into.unreadable > before:
+            into.items += 1
+            if number(value_of(region, "ReferencedROINumber")) is None:
+                raise MaskProblem("missing_attribute")  # nothing says whose contours they are
     return found
 
 

@@ -80,7 +80,10 @@ MASK_FLAGS = {
     "others are nearer to; they were not used",
     "duplicate_frames": "several frames of the segment lie at one place; the mask holds all of their voxels",
     "empty_mask": "no voxel of the image belongs to the mask",
+    "contours_elsewhere": "contours refer to images of another series alone; they were not used",
     "no_t_reference": "nothing says to which t of the image the mask belongs; it holds for all of them",
+    "nothing_left": "it was drawn, but no voxel belongs to it: its contours were not used, cancel each other, or lie "
+    "between voxel centres; it is not an absent structure",
     "one_t": "its frames or contours refer to one t of the image, stated in `counts`; it is stored for all of them",
     "open_contours": "contours that are not closed enclose no voxel; they were not used",
     "outside_image": "a part of the structure lies outside of the image; see `outside`",
@@ -94,6 +97,8 @@ MASK_FLAGS = {
     "unreadable_contours": "contours of no known type, or whose numbers cannot be read or are no points; they were not "
     "used",
 }
+# Of a mask without voxels: the structure is there all the same, so that the image is no example of its absence.
+NOT_ABSENT = frozenset({"nothing_left", "point_contours"})
 MASK_FILE_FLAGS = {
     "mask_without_image": "a segmentation whose image is not in the dataset: its frames are kept as they are",
     "mask_ambiguous": "a segmentation that several images fit: its frames are kept as they are, on no image's grid",

@@ -137,7 +137,34 @@ def test_a_repeated_contour_is_used_once_and_counted() -> None:
     assert found.flags == ("repeated_contours",)
     assert found.counts == {"contours": 3, "repeated_contours": 2, "unused_contours": 2}
     exclusive = mask(points, again, kind="CLOSEDPLANAR_XOR")
-    assert exclusive.values.sum() == 0 and exclusive.flags == ("empty_mask",)
+    assert exclusive.values.sum() == 0 and exclusive.flags == ("empty_mask", "nothing_left")
+
+
+def test_a_contour_that_is_repeated_with_fewer_decimals_is_used_once() -> None:
+    points = square(3.4123, 5.2171, 9.6149, 8.9213, 2)
+    rounded = np.round(points, 2)
+    for again in (rounded, np.roll(rounded, 3, axis=0), np.roll(rounded, 1, axis=0)[::-1]):
+        found = mask(points, again)
+        assert (found.values.sum(), found.flags) == (18, ("repeated_contours",))
+    wider = square(3.0, 5.0, 10.0, 9.0, 2)  # a hole that is not the contour itself
+    assert "repeated_contours" not in mask(points, wider).flags
+    exclusive = mask(points, rounded, kind="CLOSEDPLANAR_XOR")
+    assert "repeated_contours" not in exclusive.flags
+
+
+def test_points_and_contours_outside_are_no_lost_structure() -> None:
+    point = mask(square(3, 3, 4, 4, 2)[:1], kind="POINT")
+    assert point.flags == ("empty_mask", "point_contours")
+    above = mask(square(3, 3, 9, 9, 400))
+    assert above.flags == ("empty_mask", "outside_image")
+
+
+def test_a_contour_that_refers_elsewhere_is_not_used() -> None:
+    here, there = square(3.4, 5.2, 9.6, 8.9, 2), square(4.4, 5.2, 11.6, 8.9, 2)
+    contours = (Contour(here, "CLOSED_PLANAR"), Contour(there, "CLOSED_PLANAR", (("9.9", None),), is_elsewhere=True))
+    found = mask_of_contours(Roi(Description("RTSTRUCT", 1), contours), grid_of())
+    assert found.values.sum() == 18
+    assert found.flags == ("contours_elsewhere",) and found.counts["unused_contours"] == 1
 
 
 def test_the_same_corners_in_another_order_are_another_contour() -> None:
@@ -177,7 +204,7 @@ def test_what_belongs_to_missing_slices_does_not_belong_to_their_neighbours() ->
     assert found.flags == ("contours_between_slices",)
     assert found.counts == {"contours": 6, "contours_between_slices": 4, "unused_contours": 4}
     only = mask(*(square(3.5, 3.5, 6.5, 6.5, z) for z in (6, 8)), grid=grid)
-    assert only.flags == ("contours_between_slices", "empty_mask")
+    assert only.flags == ("contours_between_slices", "empty_mask", "nothing_left")
 
 
 def test_of_several_planes_on_one_slice_the_nearest_counts() -> None:
@@ -254,7 +281,7 @@ def test_contours_that_enclose_nothing_are_counted() -> None:
     point = Contour(np.array([[4.0, 4.0, 0]]), "POINT")
     two = Contour(np.array([[4.0, 4.0, 0], [8.0, 8.0, 0], [4.0, 4.0, 0]]), PLANAR)
     found = mask(line, path, point, two, unreadable=3)
-    assert found.flags == ("empty_mask", "open_contours", "point_contours", "unreadable_contours")
+    assert found.flags == ("empty_mask", "nothing_left", "open_contours", "point_contours", "unreadable_contours")
     assert found.counts == {
         **{"contours": 7, "open_contours": 2, "point_contours": 2},
         **{"unreadable_contours": 3, "unused_contours": 7},
@@ -264,7 +291,7 @@ def test_contours_that_enclose_nothing_are_counted() -> None:
 
 def test_contours_without_area_leave_the_mask_empty() -> None:
     found = mask([[4, 4, 0]] * 5, [[1, 1, 0], [3, 3, 0], [7, 7, 0]], [[2, 2, 1], [5, 2, 1], [2, 2, 1], [9, 2, 1]])
-    assert found.flags == ("empty_mask",) and found.counts == {"contours": 3, "unused_contours": 0}
+    assert found.flags == ("empty_mask", "nothing_left") and found.counts == {"contours": 3, "unused_contours": 0}
     assert mask().flags == ("empty_mask",)
 
 
@@ -272,11 +299,11 @@ def test_a_contour_across_slices_is_not_used() -> None:
     tilted = square(3.5, 3.5, 6.5, 6.5, 2)
     tilted[2:, 2] += 0.3
     found = mask(tilted)
-    assert found.flags == ("empty_mask", "tilted_contours") and found.counts["tilted_contours"] == 1
+    assert found.flags == ("empty_mask", "nothing_left", "tilted_contours") and found.counts["tilted_contours"] == 1
     tilted[2:, 2] -= 0.1  # 0.2 of the slice distance: rounding
     assert mask(tilted).values.sum() == 9 and not mask(tilted).flags
     upright = [[3.5, 2, 0], [3.5, 8, 0], [3.5, 8, 4], [3.5, 2, 4]]
-    assert mask(upright).flags == ("empty_mask", "tilted_contours")
+    assert mask(upright).flags == ("empty_mask", "nothing_left", "tilted_contours")
 
 
 # ---- Time

@@ -85,3 +85,24 @@ def test_points_are_kept_as_they_are() -> None:
     roi = region(1, "1.2.1")
     ((found, _),) = regions_by_grid(StructureSet((roi,)), [CT])
     assert np.array_equal(found.contours[0].points, roi.contours[0].points)
+
+
+def test_a_contour_of_another_series_is_marked() -> None:
+    def marks(*images: str, instances: tuple[str, ...] = ()) -> list[bool]:
+        ((found, _),) = regions_by_grid(StructureSet((region(1, *images),)), [CT], instances)
+        assert len(found.contours) == len(images)
+        return [contour.is_elsewhere for contour in sorted(found.contours, key=lambda c: c.points[0, 2])]
+
+    assert marks("1.2.1", "9.9", "") == [False, True, False]
+    assert marks("1.2.1", "1.2.8", instances=("1.2.8",)) == [False, False]  # a copy, or a file that cannot be read
+    assert marks("9.8", "9.9") == [False, False]  # nothing is known of any instance
+
+
+def test_a_region_on_a_slice_that_is_not_in_the_image_belongs_to_the_image() -> None:
+    found = list(regions_by_grid(StructureSet((region(1, "1.2.1"), region(2, "1.2.8"))), [CT], ["1.2.8"]))
+    assert [(roi.description.number, grid) for roi, grid in found] == [(1, CT), (2, CT)]
+
+
+def test_a_region_with_a_problem_is_not_placed() -> None:
+    broken = Roi(Description("RTSTRUCT", 1), region(1, "1.2.1").contours, "1.1", problem="invalid_attribute")
+    assert places([broken, region(2, "1.2.1")], CT) == [(1, "invalid_attribute", 1), (2, "ct", 1)]

@@ -174,8 +174,19 @@ def test_contours_without_a_region_and_regions_of_one_number() -> None:
 def test_numbers_of_regions_that_are_missing() -> None:
     made = structure_set([MadeUpRoi("a", [square(0, 0, 2, 2, 1)])])
     del made.ROIContourSequence[0].ReferencedROINumber
-    found = read_structure_set(file_of(made))
-    assert [(roi.description.number, len(roi.contours)) for roi in found.rois] == [(1, 0), (0, 1)]
+    assert problem_of(file_of(made)) == "missing_attribute"  # nothing says whose contours they are
+
+
+def test_contours_of_two_regions_with_one_number_are_not_mixed() -> None:
+    made = structure_set(
+        [MadeUpRoi("a", [square(0, 0, 2, 2, 1)], number=1), MadeUpRoi("b", [square(1, 1, 3, 3, 1)], number=1)]
+    )
+    (region,) = read_structure_set(file_of(made)).rois
+    assert region.problem == "invalid_attribute"
+    for item_of_roi in made.StructureSetROISequence:
+        item_of_roi.ROIName = "a"
+    (region,) = read_structure_set(file_of(made)).rois  # one region in two parts
+    assert (region.problem, len(region.contours)) == ("", 2)
 
 
 @pytest.mark.parametrize("keyword", ["StructureSetROISequence", "ROIContourSequence"])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dicomzarr.records.check_record import CheckRecord
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import csv_tables, json_files
-from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS
+from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS, NOT_ABSENT
 
 PLACED, NOT_PLACED = "placed", "not_placed"
 # Of a file that refers to several series, the first of these that one of them gave.
@@ -89,7 +89,9 @@ def segmentation_lines(record: SeriesRecord) -> Iterator[bytes]:
 def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[str, str]:
     """Return the cells `masks` and `masks_absent` of an array.
 
-    An image was examined if a mask lies on it, or if it is the only image of a series that a mask file refers to.
+    An image was examined if a mask lies on it, or if it is the only image of a series that a mask file refers to. A
+    name is not absent if a mask of it was drawn and nothing of it is left. If a segment or region could not be placed,
+    or a file, it may have been of any name: then a name is absent only where an empty mask says so.
 
     Parameters
     ----------
@@ -102,7 +104,10 @@ def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[
     masks = record.masks.of_array(array)
     found = {mask.name for mask in masks if mask.voxels} | {mask.mask for mask in masks if mask.voxels}
     is_examined = bool(masks) or (len(record.volumes) == 1 and any(not file.reason for file in record.masks.files))
-    absent = sorted(set(expected) - found) if is_examined else []
+    drawn = {mask.name for mask in masks if mask.voxels or not NOT_ABSENT.isdisjoint(mask.flags)}
+    is_lost = any(file.failed or file.reason not in ("", "duplicate") for file in record.masks.files)
+    sure = {mask.name for mask in masks} if is_lost else set(expected)
+    absent = sorted((sure & set(expected)) - found - drawn) if is_examined else []
     return {"masks": " ".join(sorted(mask.mask for mask in masks)), "masks_absent": " ".join(absent)}
 
 

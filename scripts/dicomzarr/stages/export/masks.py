@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dicomzarr.dataset import Volume
 from dicomzarr.records.mask_record import MaskRecord
 from dicomzarr.stages.export.verified_arrays import BLOCK, Array, DamagedArray
+from dicomzarr.vocabulary.flags import NOT_ABSENT
 
 Region = tuple[slice, ...]
 
@@ -68,6 +69,11 @@ class Mask:
     def has_own_grid(self) -> bool:
         """Whether its voxels are not those of the image."""
         return "own_grid" in self.record.flags
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has no voxel although the structure was drawn."""
+        return not self.record.voxels and not NOT_ABSENT.isdisjoint(self.record.flags)
 
     @property
     def threshold(self) -> int:

@@ -14,6 +14,7 @@ REFUSALS = {
     "sheared": "the axes of the affine are not orthogonal (gantry tilt), which ITK, nnU-Net's reader, cannot hold",
     "nan_values": "nnU-Net refuses images with NaN or infinite values; the array has some",
     "mask_missing": "the image has masks, but not one that is a label, nor is it listed in `masks_absent`",
+    "mask_lost": "a label was drawn on the image, but nothing of it is left (`nothing_left`, `point_contours`)",
     "mask_on_own_grid": "a mask that is a label lies on a grid of its own, and nothing is resampled here",
     "masks_overlap": "masks of two labels share voxels; `overlaps: regions` or `overlaps: nested` keeps them",
     "other_modality": "left out: the array has another modality than `nnunet.modality`",

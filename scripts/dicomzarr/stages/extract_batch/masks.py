@@ -121,15 +121,14 @@ def _place_file(
     """Place the masks of one file; return it with what became of it."""
     grids = [images[array].grid for array in sorted(images)]
     placed, failed, problem = 0, 0, ""
-    is_named = _names(row, plan)
-    by_frame = [] if is_named else ["by_frame_of_reference"]
+    by_frame = [] if _names(row, plan) else ["by_frame_of_reference"]
     masks = _of_segmentation if file.kind == "SEG" else _of_structure_set
     try:
         if file.content == UNREADABLE:
             raise MaskProblem("unreadable_header")
         if not grids:
             raise MaskProblem("no_image")
-        for found in masks(file, row, grids, roots, is_named):
+        for found in masks(file, row, plan, grids, roots):
             if isinstance(found, str):
                 failed, problem = failed + 1, found
                 continue
@@ -163,7 +162,7 @@ Found = tuple[ImageGrid, PlacedMask] | str  # a mask on an image, or the code of
 
 
 def _of_segmentation(
-    file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid], roots: Roots, is_named: bool
+    file: MaskFile, row: HeaderRow, plan: SeriesPlan, grids: Sequence[ImageGrid], roots: Roots
 ) -> Iterator[Found]:
     """Yield the masks of a segmentation; raises `MaskProblem` or `NotExtracted`."""
     segmentation: Segmentation = _checked(sandbox.call(_parse_segmentation, row, roots, fault="unreadable_header"))
@@ -173,15 +172,16 @@ def _of_segmentation(
         def read_frame(number: int) -> np.ndarray[Any, Any]:
             return readers.frame(0, number).pixels
 
-        yield from masks_of_segmentation(segmentation, grids, read_frame, by_frame_of_reference=not is_named)
+        yield from masks_of_segmentation(segmentation, grids, read_frame, by_frame_of_reference=not _names(row, plan))
 
 
 def _of_structure_set(
-    file: MaskFile, row: HeaderRow, grids: Sequence[ImageGrid], roots: Roots, is_named: bool
+    file: MaskFile, row: HeaderRow, plan: SeriesPlan, grids: Sequence[ImageGrid], roots: Roots
 ) -> Iterator[Found]:
     """Yield the masks of a structure set, or the code of a region's problem; raises `MaskProblem` or `NotExtracted`."""
     structures: StructureSet = _checked(sandbox.call(_parse_structure_set, row, roots, fault="unreadable_header"))
-    for region, grid in regions_by_grid(structures, grids):
+    instances = {image["facts"].get("SOPInstanceUID", "") for image in plan.files} - {""}
+    for region, grid in regions_by_grid(structures, grids, instances):
         if isinstance(grid, str):
             yield grid
             continue

@@ -122,7 +122,8 @@ def assign_masks(index: Path, lines: Sequence[Line], survey: SurveyColumns, memb
         by_instance = _first_rows(survey.instance, survey.series, {uid for mask in masks for uid in mask.instances})
         for mask in masks:
             series = finder.named(mask, mask.series_uids, by_series, by_instance)
-            found[mask.path] = series or finder.named(mask, mask.instances, by_instance, by_instance)
+            instances = finder.named(mask, mask.instances, by_instance, by_instance)
+            found[mask.path] = instances if _contradict(series, instances) else series or instances
     remaining = [mask for mask in masks if not found[mask.path]]
     boxes = _boxes(index, {uid for mask in remaining for uid in mask.frames_of_reference}, membership_of)
     for mask in remaining:
@@ -193,6 +194,13 @@ class _Finder:
             is_ambiguous = is_ambiguous or len(images) > 1
             series |= {image.series for image in images} if len(images) == 1 else set()
         return series or ("mask_ambiguous" if is_ambiguous else set())
+
+
+def _contradict(series: set[int] | str, instances: set[int] | str) -> bool:
+    """Return whether all instances that a file names are in other series than those that it names."""
+    if isinstance(series, str) or isinstance(instances, str) or not series or not instances:
+        return False
+    return series.isdisjoint(instances)
 
 
 def _preferred(images: list[_Image], subject_id: str) -> list[_Image]:
@@ -273,16 +281,17 @@ def _corners(facts: ImageFacts) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 
 def _by_frame_of_reference(mask: _MaskFile, boxes: Mapping[str, list[_Box]]) -> set[int] | str:
-    """Return the one series of the mask's frame of reference that contains it, or why there is none."""
+    """Return the one series of the mask's patient and frame of reference that contains it, or why there is none."""
     found: dict[int, _Box] = {}
     for frame in mask.frames_of_reference:
         found |= {
-            box.image.series: box for box in boxes.get(frame, ()) if _contains(box, mask.references.get("extent"))
+            box.image.series: box
+            for box in boxes.get(frame, ())
+            if box.image.subject_id == mask.subject_id and _contains(box, mask.references.get("extent"))
         }
-    images = _preferred([box.image for box in found.values()], mask.subject_id)
-    if len(images) == 1:
-        return {images[0].series}
-    return "mask_ambiguous" if images else "mask_without_image"
+    if len(found) == 1:
+        return set(found)
+    return "mask_ambiguous" if found else "mask_without_image"
 
 
 def _contains(box: _Box, extent: list[float] | None) -> bool:

@@ -126,6 +126,9 @@ def sheared() -> np.ndarray:
 
 REFUSED = {
     "mask_missing": case(tumour=None),
+    "mask_lost": case(
+        masks={"liver": MadeUpMask(LIVER), "tumour": MadeUpMask(TUMOUR * 0, flags=("empty_mask", "nothing_left"))}
+    ),
     "mask_on_own_grid": case(masks={"liver": MadeUpMask(LIVER, own_affine=OBLIQUE), "tumour": MadeUpMask(TUMOUR)}),
     "masks_overlap": case(tumour=INSIDE),
     "no_regular_geometry": case(affine=None),

@@ -150,3 +150,15 @@ def test_the_order_and_the_names_of_files_decide_nothing(tmp_path_factory: Any, 
     as_named = {series: sorted(by_name[path] for path in paths) for series, paths in found.items()}
     assert as_named == {"1.2": ["x", "z"], "1.3": ["y"]}
     assert {by_name[path]: reason for path, reason in reasons.items()} == {"w": "mask_ambiguous"}
+
+
+def test_instances_count_where_they_contradict_the_series(tmp_path: Path) -> None:
+    rows = [*stack("1.1"), *stack("1.2"), mask("a", RTSTRUCT, series=["1.1"], instances=["1.2.1.2-50"])]
+    assert planned(tmp_path, rows) == ({"1.2": ["a"]}, {})
+    rows[-1] = mask("a", RTSTRUCT, series=["1.1", "1.2"], instances=["1.2.1.2-50"])
+    assert planned(tmp_path, rows) == ({"1.1": ["a"], "1.2": ["a"]}, {})
+
+
+def test_a_frame_of_reference_does_not_join_two_patients(tmp_path: Path) -> None:
+    rows = [*stack("1.1"), mask("a", patient="other", frames_of_reference=["7.7"], extent=[1, 1, 1, 2, 2, 2])]
+    assert planned(tmp_path, rows) == ({}, {"a": "mask_without_image"})
