@@ -266,17 +266,20 @@ def _mask_file(tree: Tree, name: str) -> Path:
     return tree.source / f"mask of {name}"
 
 
-def _write_mask(tree: Tree, name: str) -> set[str]:
-    """Write a structure set on slice 1 of a series, with a rectangle of random size; nothing else changes."""
+def mask_of(name: str, size: float = 3.0) -> bytes:
+    """Return a structure set on slice 1 of a made-up series, with a rectangle of a size in mm."""
     header = ct_slice(name, 1)
     x, y, z = (float(value) for value in header.ImagePositionPatient)
-    size = tree.random.randrange(2, 8) * 0.75
     contour = MadeUpContour(square(x + 0.4, y + 0.3, x + 0.4 + size, y + 3.3, z), images=[header.SOPInstanceUID])
     uids = {"series": header.SeriesInstanceUID, "study": header.StudyInstanceUID}
-    drawn = structure_set([MadeUpRoi("Liver", [contour])], name=name, PatientID=header.PatientID, **uids)
+    return file_of(structure_set([MadeUpRoi("Liver", [contour])], name=name, PatientID=header.PatientID, **uids))
+
+
+def _write_mask(tree: Tree, name: str) -> set[str]:
+    """Write a mask of random size on a series."""
     path = _mask_file(tree, name)
     before = path.read_bytes() if path.exists() else b""
-    path.write_bytes(file_of(drawn))
+    path.write_bytes(mask_of(name, tree.random.randrange(2, 8) * 0.75))
     return {name} if path.read_bytes() != before else set()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import FULL, Workflow, leftovers
 from dicoms import save_series
+from edits import mask_of
 from forks import Forks
 
 BATCH = {"series": 2, "megabytes": 512}
@@ -37,6 +38,7 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     workflow = Workflow(tmp_path_factory.mktemp("baseline"), {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32})
     for number in range(8):
         save_series(workflow.source / str(number), f"series-{number}", 6)
+        (workflow.source / str(number) / "mask").write_bytes(mask_of(f"series-{number}"))
     return workflow.source, workflow.run().sealed["digest"]
 
 

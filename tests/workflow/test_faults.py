@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import FULL, ROOT, Run, Workflow, leftovers
 from dicoms import save_series
-from edits import ids_of
+from edits import ids_of, mask_of
 from forks import Forks
 from from_scratch import dataset_digest, options
 from project_copy import copy_of_the_project, edit
@@ -54,6 +54,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, forks: Forks | None) -
     workflow = Workflow(tmp_path_factory.mktemp("undisturbed"), {}, {"DICOMZARR_KEY": "k" * 32}, forks=forks)
     for number in range(3):
         save_series(workflow.source / str(number), f"series-{number}", 3)
+    (workflow.source / "mask").write_bytes(mask_of("series-1"))
     return workflow.source, workflow.run().sealed["digest"]
 
 

@@ -16,6 +16,7 @@ from canaries import leaks
 from conftest import CHECKER, REASON, ROOT, Run, Workflow
 from forks import Forks
 from from_scratch import dataset_digest, digest_from_scratch
+from made_up_structure_sets import MadeUpRoi, file_of, square, structure_set
 from scans_with_masks import ScanWithMasks, read_mask
 
 NAMES = {"kidney_left": ["(?i)^kidney l"], "tumour": ["(?i)gtv"]}
@@ -204,6 +205,28 @@ def test_a_second_copy_of_a_mask_file_is_no_second_mask(flow: Workflow) -> None:
     assert sorted(masks_of(run)) == ["kidney_left", "liver", "tumour"]
     reasons = sorted(run.outcome()[name] for name in ("rt.dcm", "copy of rt.dcm"))
     assert reasons == [("skipped", "duplicate"), ("skipped", "structure_set")]
+
+
+def test_files_of_one_uid_with_other_masks_are_both_refused(flow: Workflow) -> None:
+    made = ScanWithMasks("one")
+    made.save(flow.source)
+    (flow.source / "only the header differs.dcm").write_bytes(made.structures(StructureSetLabel="again"))
+    run = flow.run()
+    assert sorted(masks_of(run)) == ["kidney_left", "liver", "tumour"]
+    drawn = structure_set(
+        [MadeUpRoi("Kidney L", [square(-8, -18, -4, -14, 35.0)])],
+        frame_of_reference=str(made.slices[0].FrameOfReferenceUID),
+        series=str(made.slices[0].SeriesInstanceUID),
+        study=str(made.slices[0].StudyInstanceUID),
+        name=made.name,
+        PatientID=str(made.slices[0].PatientID),
+    )
+    (flow.source / "other contours.dcm").write_bytes(file_of(drawn))
+    run = flow.run()
+    assert sorted(masks_of(run)) == ["liver", "tumour"]
+    outcomes = {run.outcome()[name] for name in ("rt.dcm", "only the header differs.dcm", "other contours.dcm")}
+    assert outcomes == {("quarantined", "conflicting_instance")}
+    assert run.sealed["digest"] == scratch(flow)
 
 
 def test_damage_of_a_mask_is_found_and_repaired(flow: Workflow) -> None:

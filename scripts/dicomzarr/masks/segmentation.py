@@ -272,7 +272,7 @@ def _form(header: Any) -> tuple[str, int | None]:
 
 
 def _segments(header: Any) -> dict[int, Description]:
-    """Return what Segment Sequence (0062,0002) describes, by segment number; of two with one number the first."""
+    """Return what Segment Sequence (0062,0002) describes, by segment number; of two with one number, nothing but it."""
     items = items_of(header, "SegmentSequence")
     if len(items) > MAX_SEGMENTS:
         raise MaskProblem("too_large", found=len(items), needed=MAX_SEGMENTS)
@@ -284,7 +284,8 @@ def _segments(header: Any) -> dict[int, Description]:
         algorithm = _ALGORITHMS.get(text_of(value_of(item, "SegmentAlgorithmType")).upper(), "")
         codes = [code for keyword in _CODES for code in _codes(item, keyword)]
         label, text = (text_of(value_of(item, word))[:_MAX_TEXT] for word in ("SegmentLabel", "SegmentDescription"))
-        described.setdefault(numbered, Description("SEG", numbered, label, text, algorithm, tuple(codes)))
+        found = Description("SEG", numbered, label, text, algorithm, tuple(codes))
+        described[numbered] = found if described.get(numbered, found) == found else Description("SEG", numbered)
     return described
 
 

@@ -271,6 +271,8 @@ class _Image:
             {"references_differ"} if any(self._locations[index].references_differ for index, _ in targets) else set()
         )
         flags |= {"outside_image"} if outside else set()
+        maximum = self._segmentation.maximum_fraction
+        flags |= {"beyond_maximum"} if maximum is not None and values.max(initial=0) > maximum else set()
         flags |= {"empty_mask"} if not values.any() else set()
         counts = {"frames": len(targets)}
         if frames_outside:

@@ -75,6 +75,7 @@ GEOMETRY_FLAGS = {
     "unplaced_tiles": "frames of a whole slide image whose positions are not known; stored order is kept",
 }
 MASK_FLAGS = {
+    "beyond_maximum": "a value is above Maximum Fractional Value (0062,000E); values were kept",
     "by_frame_of_reference": "the file names no image of the dataset; it was found by its Frame of Reference UID alone",
     "contours_between_slices": "contours lie farther than half a slice distance from every slice, or on a slice that "
     "others are nearer to; they were not used",

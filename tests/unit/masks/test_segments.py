@@ -397,3 +397,22 @@ def test_two_orientations_of_one_segment_are_two_masks() -> None:
     np.testing.assert_array_equal(masks[1].values[0], steep)
     assert masks[1].own_affine_lps is not None
     np.testing.assert_allclose(np.array(masks[1].own_affine_lps)[:3, 3], (0, 0, 40))
+
+
+@pytest.mark.parametrize(("value", "flags"), [(100, ()), (101, ("beyond_maximum",)), (255, ("beyond_maximum",))])
+def test_fractions_above_the_maximum_are_kept_and_flagged(value: int, flags: tuple[str, ...]) -> None:
+    images = scan("beyond")
+    pixels = np.zeros((16, 12), np.uint8)
+    pixels[4, 5] = value
+    frames = [MaskFrame(pixels, position=images[1].ImagePositionPatient)]
+    found = only(by_hand(frames, "PROBABILITY", maximum=100, series="beyond"), grid_of(images))
+    assert (found.values[1, 4, 5], found.flags, found.maximum_fraction) == (value, flags, 100)
+
+
+def test_two_segments_of_one_number_leave_its_description_unknown() -> None:
+    images = scan("shared")
+    frames = [MaskFrame(np.ones((16, 12), np.uint8), segment=3, position=images[0].ImagePositionPatient)]
+    for labels, expected in ((("liver", "spleen"), ""), (("liver", "liver"), "liver")):
+        segments = [described(3, label) for label in labels]
+        found = only(by_hand(frames, segments=segments, series="shared"), grid_of(images))
+        assert (found.description.number, found.description.label) == (3, expected)

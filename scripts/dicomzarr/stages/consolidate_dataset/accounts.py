@@ -64,10 +64,11 @@ def _without_image(index: Path, masks: Mapping[str, MaskFileOutcome]) -> Iterato
                 continue
             header = orjson.loads(line)
             changed += header["outcome"] == "changed"
-            reason = header["reason"]
+            outcome, reason = header["outcome"], header["reason"]
             if reason == "structure_set":
                 reason = mask_rows.reason_of(header["path"], masks)
-            yield file_row(header["path"], header["outcome"], reason, "")
+                outcome = REASONS[reason].outcome
+            yield file_row(header["path"], outcome, reason, "")
     if changed:
         raise SourceChanged(changed)
 

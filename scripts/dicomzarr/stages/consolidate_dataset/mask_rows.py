@@ -14,7 +14,7 @@ from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS, NOT_ABSENT
 
 PLACED, NOT_PLACED = "placed", "not_placed"
 # Of a file that refers to several series, the first of these that one of them gave.
-_PRECEDENCE = ("", "mask_ambiguous", "mask_unreadable", "duplicate", "mask_without_image")
+_PRECEDENCE = ("", "mask_ambiguous", "mask_unreadable", "conflicting_instance", "duplicate", "mask_without_image")
 
 
 class MaskFileOutcome(NamedTuple):

@@ -40,6 +40,7 @@ from dicomzarr.stages.extract_batch.series_files import (
     read_header,
 )
 from dicomzarr.system import sandbox
+from dicomzarr.system.files import remove_tree
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -51,10 +52,11 @@ _REASONS = {"no_image": "mask_without_image", "ambiguous_volume": "mask_ambiguou
 
 
 class _Written(NamedTuple):
-    """A mask in a temporary folder."""
+    """A mask in a temporary folder, and the number of the file that it comes from."""
 
     folder: Path
     mask: WrittenMask
+    file: int
 
 
 def place_masks(
@@ -96,18 +98,35 @@ def place_masks(
         return NO_MASKS
     images = {volume.array: image_of(plan, store, volume, instances) for volume in volumes}
     writer = _Writer(store, options, pool)
-    files, seen = [], set[str]()
+    files: list[MaskFile] = []
+    first: dict[str, int] = {}  # number of the first file of each content
+    instance_files: dict[str, list[int]] = {}  # of each SOP Instance UID, files of different content
     for row in sorted(plan.masks, key=lambda row: (contents[row["path"]], row["path"])):
         content, facts = contents[row["path"]], row["facts"]
         kind: Kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
         file = MaskFile(row["path"], (*row["stat"],), content, kind, "", "", 0, 0)
-        identity = {content, facts.get("SOPInstanceUID") or content}
-        if seen & identity:
+        if content != UNREADABLE and first.setdefault(content, len(files)) != len(files):
             files.append(file._replace(reason="duplicate"))
             continue
-        seen |= identity
+        instance_files.setdefault(facts.get("SOPInstanceUID") or content, []).append(len(files))
+        writer.file = len(files)
         files.append(_place_file(file, row, plan, images, roots, writer))
+    for numbers in instance_files.values():
+        _settle_copies(numbers, files, writer)
     return writer.finish(files, images, Vocabulary(options.mask_names))
+
+
+def _settle_copies(numbers: Sequence[int], files: list[MaskFile], writer: _Writer) -> None:
+    """Keep the first of files with one SOP Instance UID if all have the same masks; else none: none is known right."""
+    placed = [number for number in numbers if not files[number].reason]
+    if len(placed) < 2:
+        return
+    kept, *others = placed
+    agree = all(writer.voxels_of(number) == writer.voxels_of(kept) for number in others)
+    for number in others if agree else placed:
+        writer.remove(number)
+        reason = "duplicate" if agree else "conflicting_instance"
+        files[number] = files[number]._replace(reason=reason, masks=0, failed=0)
 
 
 def _place_file(
@@ -236,21 +255,49 @@ def _checked(answer: Any) -> Any:
 
 
 class _Writer:
-    """Writes masks under temporary names; once all are known, they get their names and metadata."""
+    """Writes masks under temporary names; once all are known, they get their names and metadata.
+
+    Attributes
+    ----------
+    file : int
+        Number of the file whose masks are added.
+    """
 
     def __init__(self, store: Path, options: Options, pool: ThreadPool) -> None:
+        self.file = 0
         self._store, self._options, self._pool = store, options, pool
         self._written: dict[str, list[_Written]] = {}
+        self._count = 0
 
     def add(self, array: str, placed: PlacedMask) -> None:
         """Write the array of a mask of an image."""
         if placed.values.nbytes > LARGEST_MASK:
             raise MaskProblem("too_large", found=placed.values.nbytes, needed=LARGEST_MASK)
         masks = self._written.setdefault(array, [])
-        folder = self._store / array.split("/")[1] / LABELS / f".{len(masks)}"
+        folder = self._store / array.split("/")[1] / LABELS / f".{self._count}"
+        self._count += 1
         compression, layout = self._options.compression, self._options.layout
         mask = write_masks.write_mask(folder, placed, compression=compression, layout=layout, pool=self._pool)
-        masks.append(_Written(folder, mask))
+        masks.append(_Written(folder, mask, self.file))
+
+    def voxels_of(self, file: int) -> list[tuple[str, int, str]]:
+        """Return image, number and pixel digest of each mask of a file."""
+        return [
+            (array, one.mask.placed.description.number, one.mask.pixel_digest)
+            for array, written in sorted(self._written.items())
+            for one in written
+            if one.file == file
+        ]
+
+    def remove(self, file: int) -> None:
+        """Remove the masks of a file."""
+        for array, written in list(self._written.items()):
+            for one in [one for one in written if one.file == file]:
+                remove_tree(one.folder)
+                written.remove(one)
+            if not written:
+                remove_tree(self._store / array.split("/")[1] / LABELS)
+                del self._written[array]
 
     def finish(
         self, files: Sequence[MaskFile], images: Mapping[str, WrittenImage], vocabulary: Vocabulary
