@@ -134,9 +134,8 @@ class _Frames:
         pixels = self._read(index)
         if form == "BINARY":
             return np.asarray(pixels != 0, np.uint8)
-        most = self._segmentation.maximum_fraction or 255
-        if pixels.min() < 0 or pixels.max() > most:
-            raise MaskProblem("invalid_attribute", found=int(pixels.max()), needed=most)
+        if pixels.min() < 0 or pixels.max() > 255:
+            raise MaskProblem("invalid_attribute", found=int(pixels.max()), needed=255)
         return np.asarray(pixels, np.uint8)
 
     def _label_map(self, index: int) -> NDArray[Any]:

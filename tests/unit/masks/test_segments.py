@@ -92,14 +92,6 @@ def test_fractions_keep_their_values(form: str) -> None:
     np.testing.assert_array_equal(mask.values, np.around(fractions * 200))
 
 
-def test_fractions_above_the_maximum_are_refused() -> None:
-    images = scan("a")
-    dataset = by_highdicom(images, np.random.default_rng(4).random((5, 16, 12)), "OCCUPANCY", max_fractional_value=200)
-    dataset.MaximumFractionalValue = 100
-    with pytest.raises(MaskProblem, match="invalid_attribute"):
-        placed(dataset, grid_of(images))
-
-
 @pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
 @pytest.mark.parametrize("depths", [(0, 2.5, 5, 7.5), (5, 0, 7.5, 2.5)], ids=["in order", "out of order"])
 def test_a_multi_frame_image(depths: tuple[float, ...], form: str) -> None:
