@@ -6,6 +6,7 @@ area that is. `planes` finds the contours of a slice, `fill` the centres inside;
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -265,7 +266,7 @@ def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Foun
     }
     least = min(_ROUNDED_MM, _ROUNDED / max(float(np.linalg.norm(step)) for step in (planes.to_column, planes.to_row)))
     seen = set[bytes]()
-    rounded: dict[int, list[NDArray[np.float64]]] = {}  # the last contours of a number of points
+    last: dict[int, list[tuple[list[float], NDArray[np.float64]]]] = {}  # by number of points: middle, and points
     sizes = Counter(len(contour.points) for contour in members)
     for contour in members:
         if abs(contour.depth - nearest.depth) > tolerances[contour.is_named and nearest.is_named]:
@@ -273,20 +274,19 @@ def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Foun
             continue
         if contour.may_repeat and sizes[len(contour.points)] > 1:
             edges = _edges(contour.points)
-            others = rounded.setdefault(len(contour.points), [])
-            if edges in seen or any(_is_rounded(contour.points, other, least) for other in others):
+            others, middle = last.setdefault(len(contour.points), []), contour.points.mean(axis=0).tolist()
+            near = (points for at, points in others if math.dist(at, middle) <= 2 * least)
+            if edges in seen or any(_is_rounded(contour.points, points, least) for points in near):
                 found.unused[contour.index] = "repeated_contours"
                 continue
             seen.add(edges)
-            others.append(contour.points)
+            others.append((middle, contour.points))
             del others[:-_COMPARED]
         yield contour
 
 
 def _is_rounded(points: NDArray[np.float64], other: NDArray[np.float64], least: float) -> bool:
     """Return whether two polygons of as many points differ by no more than rounded coordinates do, `least` mm."""
-    if np.abs(points.mean(axis=0) - other.mean(axis=0)).max() > least:
-        return False
     for ways in (other, other[::-1]):
         starts = np.flatnonzero(np.abs(ways - points[0]).max(axis=1) <= least)
         for start in starts[:_COMPARED].tolist():

@@ -55,6 +55,7 @@ def regions_by_grid(
     def is_elsewhere(contour: Contour) -> bool:
         return is_named and bool(contour.images) and all(uid not in here for uid, _ in contour.images)
 
+    used = {array for roi in structures.rois for contour in roi.contours for array in arrays_of(contour)}
     is_named = any(uid in here for roi in structures.rois for contour in roi.contours for uid, _ in contour.images)
     for roi in structures.rois:
         if roi.problem:
@@ -71,7 +72,11 @@ def regions_by_grid(
         if unassigned or not roi.contours:
             near = [grid for grid in located if _may_share_space(roi, grid)]
             if len(near) > 1 and not parts:
-                near = [grid for grid in near if _is_parallel(unassigned, grid)] or near
+                # Where nothing was drawn, the image was examined on which the other regions were drawn.
+                fits = [
+                    grid for grid in near if _is_parallel(unassigned, grid) and (roi.contours or grid.array in used)
+                ]
+                near = fits or near
             only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
             references = [contour for contour in unassigned if contour.images]
             all_elsewhere = bool(references) and all(contour.is_elsewhere for contour in references)

@@ -114,3 +114,10 @@ def test_without_references_the_only_image_with_parallel_slices() -> None:
     assert places([region(1, "", "")], CT, scout) == [(1, "ct", 2)]
     assert places([region(1, "", "")], CT, other) == [(1, "ambiguous_volume", 2)]
     assert places([region(1)], CT, scout) == [(1, "ambiguous_volume", 0)]
+
+
+def test_a_region_without_contours_belongs_to_the_image_of_the_other_regions() -> None:
+    scout = image("scout", "1.2.7", across=(0.0, 1.0, 0.0), down=(0.0, 0.0, -1.0))
+    assert places([region(1), region(2, "1.2.1")], CT, scout) == [(1, "ct", 0), (2, "ct", 1)]
+    both = places([region(1), region(2, "1.2.1", "1.2.7")], CT, scout)
+    assert both == [(1, "ambiguous_volume", 0), (2, "ct", 1), (2, "scout", 1)]
