@@ -218,8 +218,8 @@ BUGS = [
     Bug(
         "planes of contours on one slice are mixed",
         f"{CORE}/masks/contours.py",
-        "if abs(contour.depth - nearest.depth) > tolerance:",
-        "if abs(contour.depth - nearest.depth) > 1e9 * tolerance:",
+        "if abs(contour.depth - nearest.depth) > tolerances[",
+        "if abs(contour.depth - nearest.depth) > 1e9 * tolerances[",
         "masks/test_contours.py::test_of_several_planes_on_one_slice_the_nearest_counts",
     ),
     Bug(
@@ -239,9 +239,23 @@ BUGS = [
     Bug(
         "a region of another series is placed on this one",
         f"{CORE}/masks/regions.py",
-        "is_elsewhere = is_named and any",
-        "is_elsewhere = False and any",
+        "all_elsewhere = bool(references) and all",
+        "all_elsewhere = False and all",
         "masks/test_regions.py::test_a_region_that_was_drawn_on_another_series_is_not_placed_on_this_one",
+    ),
+    Bug(
+        "contours on another series are mixed with those on this one",
+        f"{CORE}/masks/contours.py",
+        "elif contour.is_elsewhere and",
+        "elif False and",
+        "masks/test_contours.py::test_a_contour_that_refers_elsewhere_is_not_used",
+    ),
+    Bug(
+        "a structure of which nothing is left counts as absent",
+        f"{CORE}/vocabulary/flags.py",
+        'frozenset({"nothing_left", "point_contours"})',
+        "frozenset()",
+        "stages/export/test_nnunet.py::test_each_case_that_cannot_be_trained_on_has_a_reason",
     ),
     Bug(
         "a segment on a shifted grid passes for one on the grid of the image",
