@@ -27,7 +27,7 @@ from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_jso
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.stages.plan_batches.masks import Line, SurveyColumns, assign_masks, uid_hash
+from dicomzarr.stages.plan_batches.masks import Line, SurveyColumns, assign_masks, is_mask_file, uid_hash
 from dicomzarr.stages.plan_batches.membership import Ids, Issuers, Membership, membership
 from dicomzarr.stages.plan_batches.vanished import STATE, labels_now, refuse_vanished
 from dicomzarr.system import files, json_files
@@ -129,7 +129,7 @@ def _parse(line: bytes) -> _IndexedFile:
     sizes = (facts[name] for name in _SIZES if isinstance(facts.get(name), int))
     work = work_of(facts.get("TransferSyntaxUID", ""), size, sizes)
     return _IndexedFile(
-        row["outcome"], row["reason"], size, work, facts.get("SOPInstanceUID", ""), ids, "mask_references" in facts
+        row["outcome"], row["reason"], size, work, facts.get("SOPInstanceUID", ""), ids, is_mask_file(row)
     )
 
 

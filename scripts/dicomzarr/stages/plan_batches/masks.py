@@ -17,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from dicomzarr.dicom.facts import ImageFacts, MaskReferences
-from dicomzarr.dicom.sop_classes import NOT_MASKED, RT_STRUCTURE_SET
+from dicomzarr.dicom.sop_classes import MASK_CLASSES, NOT_MASKED, RT_STRUCTURE_SET
 from dicomzarr.records.plan import UnplacedMask
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.plan_batches.membership import Ids, Membership
@@ -97,6 +97,12 @@ def uid_hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") or 1
 
 
+def is_mask_file(row: HeaderRow) -> bool:
+    """Return whether a line of the index is that of a segmentation or structure set, also of one that is broken."""
+    is_broken = row["outcome"] == "quarantined" and row["facts"].get("SOPClassUID", "") in MASK_CLASSES
+    return is_broken or "mask_references" in row["facts"]
+
+
 def ids_of(facts: ImageFacts) -> Ids:
     """Return the attributes that decide the membership of a file."""
     return Ids(
@@ -172,7 +178,7 @@ class _Finder:
         member = self._membership_of(ids_of(facts))
         kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
         person = _person(ids_of(facts), member.subject_id if member else "")
-        return _MaskFile(line, row["path"], kind, facts["mask_references"], person)
+        return _MaskFile(line, row["path"], kind, facts.get("mask_references", {}), person)
 
     def _image(self, series: int, row: int) -> _Image | None:
         """Return a series, of which a row of the survey is given; None if masks do not lie on such images."""

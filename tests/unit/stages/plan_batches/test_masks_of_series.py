@@ -91,6 +91,13 @@ def test_without_an_image_the_reason_is_stated(tmp_path: Path) -> None:
     assert reasons == {"a": "mask_without_image", "b": "mask_unreadable"}
 
 
+def test_a_broken_mask_file_is_counted(tmp_path: Path) -> None:
+    broken = [row("a", "8.1", kind=SEG), row("b", "8.2", kind=RTSTRUCT), row("c", "1.1")]
+    for line in broken:
+        line |= {"outcome": "quarantined", "reason": "truncated_header"}
+    assert planned(tmp_path, [*stack("1.1"), *broken]) == ({}, {"a": "mask_unreadable", "b": "mask_unreadable"})
+
+
 INSIDE, BEYOND = [10, 10, 0, 90, 90, 100], [10, 10, 0, 90, 90, 200]
 
 
