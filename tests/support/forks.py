@@ -75,6 +75,10 @@ class Forks:
     def __exit__(self, *_: object) -> None:
         assert self._server.stdin and self._server.stdout
         self._server.stdin.close()
+        # A child that a test of this process forked, such as a sandbox, may hold the pipe open: then no end is seen.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._server.wait(timeout=2)
+        self._server.kill()
         self._server.wait()
         self._server.stdout.close()
 
