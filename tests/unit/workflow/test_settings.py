@@ -143,3 +143,17 @@ def test_signs_that_are_no_variables_are_accepted(name: str, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     assert settings.check(config | {"source": "source", "results": name}).results == Path(name)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"masks": {"names": {"Liver!": ["x"]}}},
+        {"masks": {"expected": ["Li ver"]}},
+        {"splits": {"fractions": {"A b": 1}}},
+    ],
+)
+def test_a_name_that_is_not_possible_is_answered_with_what_is(config: dict[str, Any]) -> None:
+    defaults = yaml.safe_load(settings.DEFAULTS.read_text())
+    with pytest.raises(ConfigProblem, match="allowed is a name of small letters, digits and _"):
+        settings.check({**defaults, "source": "x", "results": "y", **config})
