@@ -83,7 +83,7 @@ def croissant(
         "keywords": list(card.keywords),
         "creator": [_creator(author.plain_name, author.is_person, author) for author in card.authors],
         "distribution": [*(_file_object(table, digests[table.path]) for table in tables), _images()],
-        "recordSet": [*_vocabularies(vocabularies), *(_records(t, vocabularies) for t in tables if t.name in _RECORDS)],
+        "recordSet": [*_vocabularies(vocabularies), *(_records(table) for table in tables if table.name in _RECORDS)],
     }
     return {key: value for key, value in described.items() if value}
 
@@ -120,7 +120,7 @@ def _images() -> dict[str, Any]:
     }
 
 
-def _records(table: Table, vocabularies: Vocabularies) -> dict[str, Any]:
+def _records(table: Table) -> dict[str, Any]:
     keys = [{"@id": f"{table.name}/{name}"} for name in table.key]
     return {
         "@type": "cr:RecordSet",
@@ -128,11 +128,11 @@ def _records(table: Table, vocabularies: Vocabularies) -> dict[str, Any]:
         "name": table.name,
         "description": f"{table.title}: one record for each row of {table.path}",
         "key": keys[0] if len(keys) == 1 else keys,
-        "field": [_field(table, column, vocabularies) for column in table.columns],
+        "field": [_field(table, column) for column in table.columns],
     }
 
 
-def _field(table: Table, column: Column, vocabularies: Vocabularies) -> dict[str, Any]:
+def _field(table: Table, column: Column) -> dict[str, Any]:
     is_label = column.name.startswith(LABEL)
     field: dict[str, Any] = {
         "@type": "cr:Field",
@@ -142,17 +142,26 @@ def _field(table: Table, column: Column, vocabularies: Vocabularies) -> dict[str
         "dataType": [_TYPES[column.kind], "cr:Label"] if is_label else _TYPES[column.kind],
         "source": {"fileObject": {"@id": table.path}, "extract": {"column": column.name}},
     }
-    target = ""
     if table.of_array and column.name == "array":
         # The file, not the record set: mlcroissant joins with no record set that is itself joined.
         field["references"] = {"fileObject": {"@id": "volumes.csv"}, "extract": {"column": "array"}}
-    elif column.name == "split" and vocabularies.splits:
-        target = "splits/name"
-    elif is_label and vocabularies.labels.get(column.name.removeprefix(LABEL), {}).get("values"):
-        target = f"{column.name}_values/name"
-    if target:
-        field["references"] = {"field": {"@id": target}}
+    elif (column.name == "split" or is_label) and column.values and joins(column.values):
+        target = f"{column.name}_values" if is_label else "splits"
+        field["references"] = {"field": {"@id": f"{target}/name"}}
     return {key: value for key, value in field.items() if value}
+
+
+def joins(words: Sequence[str]) -> bool:
+    """Return whether a loader that guesses types reads a column of these words as texts, and can look them up."""
+    return not any(word.lower() in ("true", "false") or _is_number(word) for word in words)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _vocabularies(vocabularies: Vocabularies) -> list[dict[str, Any]]:

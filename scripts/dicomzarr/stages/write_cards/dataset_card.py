@@ -12,7 +12,7 @@ from pathlib import Path
 from dicomzarr.stages.render_report.balance import UNDER, WITHHELD, balance, splits_of
 from dicomzarr.stages.render_report.masks import Masks, name_lines, read_masks
 from dicomzarr.stages.render_report.numbers import byte_size, count, grouped
-from dicomzarr.stages.render_report.tables import RARE, Tables, by_modality, flag_counts, read_tables, totals
+from dicomzarr.stages.render_report.tables import RARE, Tables, by_modality, flag_counts, totals
 from dicomzarr.stages.write_cards.card import NO_DESCRIPTION, Card
 from dicomzarr.stages.write_cards.columns import Table
 from dicomzarr.stages.write_cards.front_matter import front_matter
@@ -39,19 +39,20 @@ class Policy:
     small_cells: int = 1
 
 
-def dataset_card(dataset: Path, card: Card, tables: Sequence[Table], policy: Policy) -> str:
+def dataset_card(dataset: Path, read: Tables, card: Card, tables: Sequence[Table], policy: Policy) -> str:
     """Return the content of `DATASET_CARD.md`.
 
     Parameters
     ----------
     dataset : Path
         The folder with the tables.
+    read : Tables
+        What the report reads of them.
     card : Card
     tables : sequence of Table
         Those that the dataset has.
     policy : Policy
     """
-    read = read_tables(dataset, policy.small_cells)
     masks = read_masks(dataset, read.arrays, policy.small_cells)
     shown = [name for name in by_modality(read.arrays) if name not in (RARE, "unknown")]
     loaded = [table for table in tables if {"volumes": read.arrays, "masks": masks.rows}.get(table.name)]

@@ -60,7 +60,7 @@ def _escaped(letter: str) -> str:
 
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&#|~$@!{}^]")
-_AT_START = re.compile(r"^([+=-]|\d+(?=[.)]))")
+_AT_START = re.compile(r"^([:+=-]|\d+(?=[.)]))")
 
 
 def markdown_of(text: str) -> str:
