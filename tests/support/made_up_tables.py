@@ -48,8 +48,8 @@ class Row:
     masks: str = ""
 
     def array(self, number: int) -> str:
-        """Return its path; the id is all digits, which no reader may take for a number."""
-        return f"{number:016d}/2d957980"
+        """Return its path."""
+        return f"{number:08d}c0ffee00/2d957980"
 
 
 def six_and_two() -> list[Row]:
@@ -67,7 +67,8 @@ def write_tables(folder: Path, rows: list[Row]) -> Path:
     for number, row in enumerate(rows):
         array = row.array(number)
         common = {"array": array, "dtype": "uint16", "bits_stored": 12, "photometric": "MONOCHROME2", "verdict": "pass"}
-        ids = {"series_id": array[:16], "study_id": f"beef{row.subject:012d}", "subject_id": f"{row.subject:016d}"}
+        study, subject = f"beef{row.subject:012d}", f"{row.subject:08d}beefbeef"
+        ids = {"series_id": array[:16], "study_id": study, "subject_id": subject}
         sizes = {"source_bytes": 4096, "stored_bytes": 1024}
         volumes.append(
             {**common, **ids, **sizes, "split": row.split, "modality": row.modality, "axes": "zyx", "shape": "2x32x32"}
