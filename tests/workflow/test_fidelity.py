@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import zarr
 from conftest import Run, Workflow
+from forks import Forks
 from made_up_cases import CASES, FlowCase
 from readers import assert_readers_agree
 
@@ -65,7 +66,7 @@ class Results:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+def results(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Results:
     """One run on all cases; the processes of one test session share it."""
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     base = tmp_path_factory.getbasetemp()
@@ -73,7 +74,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder.mkdir(exist_ok=True)
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        workflow = Workflow(folder, environment={"DICOMZARR_KEY": "k" * 32})
+        workflow = Workflow(folder, environment={"DICOMZARR_KEY": "k" * 32}, forks=warm)
         for case in CASES.values() if not workflow.source.exists() else ():
             for name, content in case.files.items():
                 path = workflow.source / case.name / name
