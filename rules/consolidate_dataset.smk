@@ -12,6 +12,7 @@ rule consolidate_dataset:
         outcomes="<results>/dataset/reports/outcomes.csv",
         mask_outcomes="<results>/dataset/reports/mask_files.csv",
         policy="<results>/dataset/reports/policy.csv",
+        pictures="<results>/dataset/reports/pictures.csv",
         group="<results>/dataset/images.zarr/zarr.json",
         files="<results>/private/files.csv",
         frames="<results>/private/frames.csv",

@@ -43,7 +43,7 @@ def consolidate_dataset(
 
 if __name__ == "__main__":
     with job.step(snakemake) as step:
-        tables = ("volumes", "masks", "outcomes", "mask_outcomes", "policy")
+        tables = ("volumes", "masks", "outcomes", "mask_outcomes", "policy", "pictures")
         names = (*tables, "files", "frames", "mask_files", "mask_names", "group")
         step.result = consolidate_dataset(
             results=Path(snakemake.params.results),

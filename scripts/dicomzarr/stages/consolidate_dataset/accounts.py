@@ -5,6 +5,7 @@ Rows are merged as streams, so that memory does not grow with the source.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -143,7 +144,8 @@ def consolidate(
     pseudonyms : Pseudonyms
         Makes keyed digests of source files for the provenance.
     outputs : mapping of str to Path
-        Paths of volumes, masks, outcomes, mask_outcomes, policy, files, frames, mask_files, mask_names and group.
+        Paths of volumes, masks, outcomes, mask_outcomes, policy, pictures, files, frames, mask_files, mask_names and
+        group.
     joined : Joined
         Labels and splits.
     code : str
@@ -171,6 +173,7 @@ def consolidate(
             flags.setdefault(array, set()).add(ties.FLAG)
         arrays = _write(outputs["volumes"], joined.columns, ties.flagged(volumes, joined.columns, flags))
         masks = _write(outputs["masks"], csv_tables.MASKS, _chained(parts, "masks"))
+        _write(outputs["pictures"], csv_tables.PICTURES, _chained(parts, "pictures"))
         _write(outputs["mask_names"], csv_tables.MASK_NAMES, _chained(parts, "mask_names"), private=True)
         _write(outputs["mask_files"], csv_tables.MASK_FILES, mask_rows.private_rows(mask_files), private=True)
         csv_tables.write(outputs["mask_outcomes"], csv_tables.MASK_OUTCOMES, mask_rows.outcome_rows(mask_files))
@@ -193,6 +196,8 @@ def consolidate(
     not_extracted = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
     csv_tables.write(outputs["policy"], csv_tables.POLICY, not_extracted)
     files.write_atomically(outputs["group"], GROUP)
+    with contextlib.suppress(OSError):  # the folder of the pictures, if there are none: it would be surplus
+        results.pictures.rmdir()
     counts = {"entries": entries, "frames": frame_count, "arrays": arrays, "masks": masks}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
     for (outcome, _), count in outcomes.items():

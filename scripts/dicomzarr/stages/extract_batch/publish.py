@@ -140,7 +140,7 @@ def _records_of(results: Results, batch: str) -> Iterator[Path]:
 
 
 def _remove(results: Results, path: Path, *, keep: bool) -> None:
-    """Note the removal, revoke the records, delete the arrays: in this order, so that the next job can finish it."""
+    """Note the removal, revoke the records, delete arrays and pictures: in this order; the next job can finish it."""
     group = results.images / path.stem
     record = _load_or_none(path)
     if group.is_dir():  # else an interrupted job has done this part
@@ -159,3 +159,4 @@ def _remove(results: Results, path: Path, *, keep: bool) -> None:
     revoke(results, results.series_record(CHECK, path.stem), Revocation.REMOVED)
     revoke(results, path, Revocation.REMOVED)
     files.remove_tree(group)
+    files.remove_tree(results.pictures / path.stem)
