@@ -13,6 +13,7 @@ rule consolidate_dataset:
         mask_outcomes="<results>/dataset/reports/mask_files.csv",
         policy="<results>/dataset/reports/policy.csv",
         group="<results>/dataset/images.zarr/zarr.json",
+        root="<results>/dataset/zarr.json",
         files="<results>/private/files.csv",
         frames="<results>/private/frames.csv",
         mask_files="<results>/private/mask_files.csv",

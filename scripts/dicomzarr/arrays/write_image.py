@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.arrays.omero import SeenValues
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 from dicomzarr.volumes.model import Volume
 
@@ -46,7 +47,7 @@ def write_image(
     Parameters
     ----------
     folder : Path
-        The image's folder, made here. If this raises, the caller removes it.
+        The image's folder, ``<series_id>/<volume_id>``, made here. If this raises, the caller removes it.
     volume : Volume
         Axes, shape, places and geometry of the array; the dtype is that of its first frame.
     frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
@@ -73,8 +74,9 @@ def write_image(
     folder.mkdir()
     dtype = volume.places[0].frame.dtype
     grid = shard_writer.chunk_grid(volume.axes, volume.shape, dtype, layout)
-    written = shard_writer.write_array(folder / "0", grid, dtype, compression, frames, pool)
+    seen = SeenValues(len(volume.places))
+    written = shard_writer.write_array(folder / "0", grid, dtype, compression, seen.of(frames), pool)
     flags, pixel_facts = decoded()
     volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
-    group = ome_metadata.write_image_group(folder, volume, pixel_facts)
+    group = ome_metadata.write_image_group(folder, volume, pixel_facts, seen)
     return {f"0/{name}": digest for name, digest in written.items()} | group

@@ -218,11 +218,13 @@ def write_mask_group(
     facts |= {key: value for key, value in optional.items() if value is not None}
     facts |= {"voxels": mask.voxels, "outside": placed.outside, "flags": list(placed.flags)}
     red, green, blue = COLOURS[number % len(COLOURS)]
+    inside = placed.maximum_fraction or 1
     ome = {
         "version": "0.5",
-        "multiscales": [_multiscale(placed, image)],
+        "multiscales": [{"name": folder.name, **_multiscale(placed, image)}],
         "image-label": {
-            "colors": [{"label-value": placed.maximum_fraction or 1, "rgba": [red, green, blue, 160]}],
+            "colors": [{"label-value": inside, "rgba": [red, green, blue, 160]}],
+            "properties": [{"label-value": inside, "name": name or folder.name}],
             "source": {"image": "../../"},
         },
     }
