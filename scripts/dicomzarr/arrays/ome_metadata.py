@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.arrays import shard_writer
+from dicomzarr.arrays import levels, shard_writer
 from dicomzarr.arrays.omero import SeenValues, omero
 from dicomzarr.system import json_files
 from dicomzarr.volumes.model import Frame, Volume
@@ -286,7 +286,11 @@ def _names(dimensions: int) -> list[str]:
 
 
 def write_image_group(
-    folder: Path, volume: Volume, pixel_facts: Mapping[str, Any], seen: SeenValues | None = None
+    folder: Path,
+    volume: Volume,
+    pixel_facts: Mapping[str, Any],
+    seen: SeenValues | None = None,
+    coarser: Sequence[str] = (),
 ) -> shard_writer.Digests:
     """Write the `zarr.json` of an image group, and long lists as small arrays beside it.
 
@@ -299,6 +303,8 @@ def write_image_group(
         See `facts`.
     seen : SeenValues, optional
         The values of the array, for `omero`.
+    coarser : sequence of str
+        The coarser levels, as from `levels.coarser_levels`.
 
     Returns
     -------
@@ -314,7 +320,8 @@ def write_image_group(
     multiscale = {
         "name": f"{folder.parent.name}/{folder.name}",
         "axes": axes(volume),
-        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale(volume)}]}],
+        "datasets": levels.datasets(volume.axes, scale(volume), coarser),
+        **levels.method(coarser),
     }
     ome = {"version": "0.5", "multiscales": [multiscale], "omero": omero(volume, pixel_facts, seen)}
     metadata = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome, "dicomzarr": attributes}}
