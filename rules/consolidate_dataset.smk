@@ -14,6 +14,7 @@ rule consolidate_dataset:
         policy="<results>/dataset/reports/policy.csv",
         pictures="<results>/dataset/reports/pictures.csv",
         group="<results>/dataset/images.zarr/zarr.json",
+        root="<results>/dataset/zarr.json",
         files="<results>/private/files.csv",
         frames="<results>/private/frames.csv",
         mask_files="<results>/private/mask_files.csv",

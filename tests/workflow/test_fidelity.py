@@ -174,3 +174,21 @@ def test_a_false_number_of_frames_is_recorded_with_both_numbers(
 def test_every_array_is_valid_and_three_readers_agree(results: Results) -> None:
     arrays = sorted({array for case in CASES.values() for array in results.arrays(case)})
     assert assert_readers_agree(results.run.results / "dataset/images.zarr", arrays) == len(arrays) > 200
+
+
+def test_ome_zarr_py_lists_the_images_of_a_series_and_how_to_show_them(results: Results) -> None:
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    images = results.run.results / "dataset/images.zarr"
+    by_series = defaultdict(set)
+    for row in results.run.table("dataset/volumes.csv"):
+        by_series[row["series_id"]].add(row["array"])
+    for series_id in sorted(by_series, key=lambda series_id: (-len(by_series[series_id]), series_id))[::20]:
+        nodes = {str(node.zarr.path): node for node in Reader(parse_url(images / series_id))() if node.data}
+        assert set(nodes) == {str(images / array) for array in by_series[series_id]}
+        for array in by_series[series_id]:
+            shown = nodes[str(images / array)].metadata
+            assert shown["name"] == array
+            assert len(shown["contrast_limits"]) == (3 if "c" in results.axes(array) else 1)
+            assert all(start < end for start, end in shown["contrast_limits"])

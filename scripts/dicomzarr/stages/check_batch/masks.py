@@ -15,6 +15,7 @@ from dicomzarr.arrays.write_masks import LABELS, digest_of_planes, foreground_st
 from dicomzarr.arrays.zarr_reader import StoredArray, open_array
 from dicomzarr.records.check_record import MaskVerdict
 from dicomzarr.records.mask_record import MaskRecord, SeriesMasks
+from dicomzarr.stages.check_batch.levels import count_levels, levels_are_exact
 from dicomzarr.stages.check_batch.read_back import BLOCK, FIRST_FRAMES, Watcher
 from dicomzarr.system import files
 
@@ -100,7 +101,7 @@ def _blocks(array: StoredArray) -> Iterator[NDArray[np.uint8]]:
 
 
 def _is_exact(images: Path, mask: MaskRecord, watch: Watcher | None) -> bool:
-    """Return whether every plane of a mask has the digest of the plane that was placed, and its index fits it."""
+    """Return whether every plane of a mask has the digest of the plane that was placed, and index and levels fit."""
     try:
         folder = images / mask.array / LABELS / mask.mask
         array = open_array(folder / "0")
@@ -118,7 +119,8 @@ def _is_exact(images: Path, mask: MaskRecord, watch: Watcher | None) -> bool:
         found = np.concatenate(foreground)
         index = np.asarray(open_array(folder / "foreground")[(slice(None),)]) if len(found) else found
         fits = np.array_equal(index, found[:: foreground_step(len(found))])
-        return fits and len(found) == mask.voxels and digest_of_planes(digests) == mask.pixel_digest
+        exact = fits and len(found) == mask.voxels and digest_of_planes(digests) == mask.pixel_digest
+        return exact and levels_are_exact(folder, mask.axes, count_levels(mask.files, f"{LABELS}/{mask.mask}/"))
     except Exception as error:  # its text may quote a path
         if isinstance(error, OSError) and files.is_disk_error(error):
             log.error("array %s: the disk cannot read a mask of it", mask.array)

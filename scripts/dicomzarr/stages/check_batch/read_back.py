@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.arrays.zarr_reader import StoredArray, open_array
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
+from dicomzarr.stages.check_batch.levels import count_levels, levels_are_exact
 from dicomzarr.system import files
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
@@ -29,7 +30,7 @@ class ReadBack:
     Attributes
     ----------
     exact : bool
-        Every frame has the digest of the decoded frame.
+        Every frame has the digest of the decoded frame, and every coarser level is made of them.
     low, high : float
         Smallest and largest stored value, without NaN; NaN if there is no other value.
     unpadded_low, unpadded_high : float
@@ -134,7 +135,7 @@ def _compare(array: StoredArray, volume: VolumeRecord, run: list[FrameRow], watc
 
 
 def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL, watch: Watcher | None = None) -> ReadBack:
-    """Read an array back and compare every frame with its digest in the record.
+    """Read an array back and compare every frame with its digest in the record, and each level with the one before.
 
     The first frames are read by zarr-python alone, which most users use. The others are read through zarrs, a second
     implementation that shares neither code nor codec library with the writer.
@@ -164,7 +165,7 @@ def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL, wat
         2
     ):  # zarrs gives the same error for a failing disk and a damaged chunk; zarr-python, first, does not
         try:
-            return _read_back(images / volume.array / "0", volume, pool, watch)
+            return _read_back(images / volume.array, volume, pool, watch)
         except Exception as error:  # its text may quote a path
             if isinstance(error, OSError) and files.is_disk_error(error):
                 log.error(
@@ -176,9 +177,9 @@ def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL, wat
     return ReadBack(False, math.nan, math.nan, math.nan, math.nan)
 
 
-def _read_back(path: Path, volume: VolumeRecord, pool: ThreadPool, watch: Watcher | None) -> ReadBack:
-    """Read an array and compare; raises the error of zarr if the array cannot be read."""
-    runs, array = _blocks(volume), open_array(path)
+def _read_back(image: Path, volume: VolumeRecord, pool: ThreadPool, watch: Watcher | None) -> ReadBack:
+    """Read an array and its coarser levels and compare; raises the error of zarr if one cannot be read."""
+    runs, array = _blocks(volume), open_array(image / "0")
     exact = tuple(array.shape) == volume.shape and array.dtype == np.dtype(volume.dtype)
     watch = watch if exact else None
     results = [_compare(array, volume, run, watch) for run in itertools.islice(runs, 1)]
@@ -188,6 +189,7 @@ def _read_back(path: Path, volume: VolumeRecord, pool: ThreadPool, watch: Watche
         rest = itertools.chain([second], runs)
         results += pool.map(lambda run: _compare(through_zarrs, volume, run, watch), rest, BLOCK)
     exact &= all(result.exact for result in results)
+    exact = exact and levels_are_exact(image, volume.axes, count_levels(volume.files), pool)
     extremes = _extremes([result.range for result in results])
     has_padding = volume.padding_value is not None
     unpadded = _extremes([result.unpadded for result in results]) if has_padding else extremes

@@ -18,7 +18,7 @@ import orjson
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.records.series_record import GROUP
+from dicomzarr.records.series_record import GROUP, collection
 from dicomzarr.source.inventory import NOT_FILES
 from dicomzarr.stages.consolidate_dataset import mask_rows, partitions, ties
 from dicomzarr.stages.consolidate_dataset.mask_rows import MaskFileOutcome
@@ -119,6 +119,23 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[bytes], *, private
     return count
 
 
+def _write_collection(path: Path, volumes: Iterable[bytes]) -> None:
+    """Write the `zarr.json` of `images.zarr`, which lists the images; `volumes` are rows of volumes.csv."""
+    before, after = collection([_ARRAY]).split(_ARRAY.encode())
+    with files.replacing(path, private=False) as stream:
+        first = next(iter(volumes := iter(volumes)), None)
+        if first is None:
+            stream.write(collection([]))
+            return
+        stream.write(before + first[: first.index(b",")])
+        for row in volumes:
+            stream.write(b'","' + row[: row.index(b",")])
+        stream.write(after)
+
+
+_ARRAY = "array"  # in place of the list of images
+
+
 def consolidate(
     results: Results,
     batches: Sequence[str],
@@ -144,8 +161,8 @@ def consolidate(
     pseudonyms : Pseudonyms
         Makes keyed digests of source files for the provenance.
     outputs : mapping of str to Path
-        Paths of volumes, masks, outcomes, mask_outcomes, policy, pictures, files, frames, mask_files, mask_names and
-        group.
+        Paths of volumes, masks, outcomes, mask_outcomes, policy, pictures, files, frames, mask_files, mask_names, group
+        and root.
     joined : Joined
         Labels and splits.
     code : str
@@ -195,7 +212,8 @@ def consolidate(
         risks.update(part.risks)
     not_extracted = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
     csv_tables.write(outputs["policy"], csv_tables.POLICY, not_extracted)
-    files.write_atomically(outputs["group"], GROUP)
+    _write_collection(outputs["group"], _chained(parts, "volumes"))
+    files.write_atomically(outputs["root"], GROUP)
     with contextlib.suppress(OSError):  # the folder of the pictures, if there are none: it would be surplus
         results.pictures.rmdir()
     counts = {"entries": entries, "frames": frame_count, "arrays": arrays, "masks": masks}

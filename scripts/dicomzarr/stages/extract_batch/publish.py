@@ -10,7 +10,7 @@ from pathlib import Path
 from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.plan import owned_prefixes
 from dicomzarr.records.revoke import Revocation, revoke
-from dicomzarr.records.series_record import GROUP, SeriesRecord
+from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import files, flush, json_files, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
@@ -101,7 +101,7 @@ class Publisher:
         store = self.store / record.series_id
         if record.volumes:
             # The group is complete when it appears: metadata and volumes move in one rename.
-            (store / "zarr.json").write_bytes(GROUP)
+            (store / "zarr.json").write_bytes(record.group())
             os.replace(store, group)
         else:
             files.remove_tree(store)
