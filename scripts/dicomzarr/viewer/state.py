@@ -65,7 +65,7 @@ def state_of(dataset: Path, image: Image, address: str) -> dict[str, Any]:
     opened = open_array(dataset, image.array)
     axes = opened.volume.axes
     affine, unit = placement.affine_of(axes, opened.facts, spacing(opened.ome))
-    folder = "converted" if image.dtype in CONVERTED else IMAGES
+    folder = "converted" if opened.volume.dtype.name in CONVERTED else IMAGES
     source = {
         "url": f"zarr3://{address}/{folder}/{image.array}/",
         "transform": placement.source_transform(axes, affine, unit),
@@ -167,7 +167,7 @@ def image_layers(image: Image, opened: Opened, source: dict[str, Any]) -> list[d
     """Return the layers of an image: one, or one for each of its windows, of which the first is visible."""
     facts, volume = opened.facts, opened.volume
     name = image.modality or "image"
-    dtype = "float32" if image.dtype in CONVERTED else image.dtype
+    dtype = "float32" if volume.dtype.name in CONVERTED else volume.dtype.name
     layer = {
         "type": "image",
         "source": source,
