@@ -37,6 +37,7 @@ KINDS = [
     ("float64", -1000, 1000, "balanced", "slice"),
     ("int64", -3000, 3000, "fast", "brick"),
 ]
+COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]  # of the quarters of RGB and PALETTE
 
 
 def index(shape: tuple[int, ...], affine: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,7 +61,7 @@ def quarters(low: float, high: float, dtype: str, edge: int = 140) -> NDArray[An
 
 
 def write_viewed(root: Path) -> Path:
-    """Write a results folder and return its dataset: a CT with three masks, and an image of each of `KINDS`."""
+    """Write a results folder and return its dataset: a CT with three masks, an image of each of `KINDS`, others."""
     shape = (20, 40, 60)
     block = inside(shape, OBLIQUE)
     voxels = np.where(block, 2024, 1024).astype("int16")
@@ -75,7 +76,21 @@ def write_viewed(root: Path) -> Path:
     for number, (dtype, low, high, _, _) in enumerate(KINDS, 10):
         plane = quarters(low, high, dtype)
         cases[number] = MadeUpCase(np.repeat(plane[np.newaxis], 3, 0), affine=np.diag([1.0, 1, 2, 1]), modality="MR")
+    fourth, plane = quarters(0, 3, "uint8"), quarters(0, 3000, "uint16")
+    rgb = np.moveaxis(np.array(COLOURS, "uint8")[fourth], -1, 0)
+    others = {"RGB": ("cyx", rgb), "PALETTE COLOR": ("yx", fourth), "MONOCHROME1": ("yx", plane)}
+    others |= {"t": ("tyx", np.stack([plane, 3000 - plane])), "wide": ("yx", plane)}
+    for number, (axes, values) in enumerate(others.values(), 30):
+        cases[number] = MadeUpCase(values, axes=axes, affine=np.eye(4), modality="OT")
     dataset = write_results(root, cases).dataset
+    for number, name in enumerate(others, 30):
+        photometric = name if name.isupper() else "MONOCHROME2"
+        _set(dataset, array_of(number), photometric=photometric, window=[1500.5, 3001])
+    entries = {
+        name: [colour[channel] * 257 for colour in COLOURS] for channel, name in enumerate(("red", "green", "blue"))
+    }
+    _set(dataset, array_of(31), palette={"first": 0, "bits": 16, **entries})
+    _set(dataset, array_of(34), window=[0.5, 6001])  # black at -3000, which uint16 does not have
     _set(dataset, CT, photometric="MONOCHROME2", window=[500.0, 2000.0])
     for number, (_, low, high, compression, layout) in enumerate(KINDS, 10):
         _set(dataset, array_of(number), photometric="MONOCHROME2", window=[(low + high) / 2 + 0.5, high - low + 1])

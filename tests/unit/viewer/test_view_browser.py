@@ -16,7 +16,7 @@ import pytest
 from made_up_results import OBLIQUE, array_of
 from numpy.typing import NDArray
 from PIL import Image
-from viewed_dataset import BLOCK, CT, KINDS, Viewer, viewing, write_viewed
+from viewed_dataset import BLOCK, COLOURS, CT, KINDS, Viewer, viewing, write_viewed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -158,30 +158,53 @@ def test_an_oblique_volume_and_a_mask_of_another_grid_lie_where_their_affines_sa
     seen.until(is_drawn)
 
 
-def test_every_type_compression_and_layout_is_read_by_neuroglancer(seen: Seen) -> None:
-    """Four quarters of a plane that a window spans: black, a third, two thirds, white. Side by side in one picture."""
+def side_by_side(seen: Seen, expected: dict[int, list[tuple[int, int, int]]], t: float | None = None) -> None:
+    """Show planes of 140 x 140 mm beside each other, and wait for the colours of their quarters in one picture."""
     layers, pitch, step = [], 150, 1.6  # mm
-    for number in range(len(KINDS)):
-        layer = seen.state(array_of(10 + number))["layers"][0]
-        assert list(layer["source"]["transform"]["outputDimensions"]) == ["z", "y", "x"]
-        layer["source"]["transform"]["matrix"][2][3] += number * pitch
+    for place, number in enumerate(expected):
+        layer = seen.state(array_of(number))["layers"][0]
+        axes = list(layer["source"]["transform"]["outputDimensions"])
+        layer["source"]["transform"]["matrix"][axes.index("x")][-1] += place * pitch
         layers.append(layer | {"name": str(number)})
-    middle = (len(KINDS) - 1) / 2 * pitch + 69.5
-    place = {"position": [middle, 69.5, 2], "crossSectionOrientation": [0, 0, 0, 1], "crossSectionScale": step}
-    seen.show(array_of(10), layers=layers, **place)
+    middle = (len(expected) - 1) / 2 * pitch + 69.5
+    dimensions = {axis: [0.001, "m"] for axis in "xyz"} | ({"t": [1, ""]} if t else {})
+    seen.show(
+        array_of(next(iter(expected))),
+        layers=layers,
+        dimensions=dimensions,
+        displayDimensions=["x", "y", "z"],
+        position=[middle, 69.5, 2, *([t] if t else [])],
+        crossSectionOrientation=[0, 0, 0, 1],
+        crossSectionScale=step,
+    )
     box = seen.panel()
 
-    def wrong(picture: NDArray[np.uint8]) -> list[str]:
-        found = []
-        for number, kind in enumerate(KINDS):
-            x = box["x"] + box["width"] / 2 + (number * pitch + 69.5 - middle) / step
+    def wrong(picture: NDArray[np.uint8]) -> dict[int, Any]:
+        found = {}
+        for place, (number, colours) in enumerate(expected.items()):
+            x = box["x"] + box["width"] / 2 + (place * pitch + 69.5 - middle) / step
             y = box["y"] + box["height"] / 2
-            points = [int(picture[round(y + dy), round(x + dx), 0]) for dy in (-20, 20) for dx in (-20, 20)]
-            if max(abs(point - grey) for point, grey in zip(points, (0, 85, 170, 255), strict=True)) > 2:
-                found.append(f"{kind}: {points}")
+            points = [picture[round(y + dy), round(x + dx)].tolist() for dy in (-20, 20) for dx in (-20, 20)]
+            if np.abs(np.array(points) - colours).max() > 2:
+                found[number] = points
         return found
 
     seen.until(lambda picture: not wrong(picture), lambda picture: str(wrong(picture)))
+
+
+def greys(*values: int) -> list[tuple[int, int, int]]:
+    return [(value, value, value) for value in values]
+
+
+def test_every_type_compression_and_layout_is_read_by_neuroglancer(seen: Seen) -> None:
+    """Four quarters of a plane that a window spans: black, a third, two thirds, white."""
+    side_by_side(seen, {10 + number: greys(0, 85, 170, 255) for number in range(len(KINDS))})
+
+
+def test_colours_palettes_inversion_and_times_are_shown(seen: Seen) -> None:
+    """The second t holds the mirrored values; the window of the last image begins below the range of its type."""
+    expected = {30: COLOURS, 31: COLOURS, 32: greys(255, 170, 85, 0), 33: greys(255, 170, 85, 0)}
+    side_by_side(seen, expected | {34: greys(128, 170, 212, 255)}, t=1.5)
 
 
 def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
@@ -189,7 +212,7 @@ def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
 
     page = seen.page.context.browser.new_page()
     page.goto(f"{seen.base}/")
-    assert page.locator("tbody tr:visible").count() == 1 + len(KINDS)
+    assert page.locator("tbody tr:visible").count() == 6 + len(KINDS)
     page.fill("#search", "liver CT")
     assert page.locator("tbody tr:visible").count() == 1
     assert page.inner_text("#shown") == "1 shown"

@@ -193,7 +193,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["abc00000000000", "--dataset", "."], "run: 11 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
+        (["abc00000000000", "--dataset", "."], "run: 16 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
         (["abc0000000000002/2d957981", "--dataset", "."], f"the nearest is {CT}"),
         (["--dataset", "missing"], "run: no finished dataset in 'missing'"),
         (["--configfile", "none.yaml"], "run: the configuration file 'none.yaml': No such file or directory"),
