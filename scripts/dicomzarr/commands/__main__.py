@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("status", "run_status"),
     "verify": ("verify", "run_verify"),
     "diff": ("diff", "main"),
+    "view": ("view", "run_view"),
     "test": ("development", "run_tests"),
     "check": ("development", "run_check"),
     "bench": ("development", "run_bench"),

@@ -25,7 +25,7 @@ MINORS = range(11, 15)  # minor versions of supported Pythons; the oldest and ne
 RECIPE = "1"  # increase it if environments must be made in another way: every environment is then rebuilt
 MARK = ".dicomzarr"  # file that marks the folder as made by `run`, which may clear it; also the lock file
 NEED_DEV = ("test", "check")
-LATER = ("view", "report")
+LATER = ("report",)
 OWN_FOLDER = "set DICOMZARR_VENV to a folder of your own, then run the same command again"
 
 

@@ -259,7 +259,7 @@ def test_snakemake_gets_the_environment_and_no_packages_of_the_user(project: Pro
 # ---- Commands
 
 
-@pytest.mark.parametrize("word", ["view", "report"])
+@pytest.mark.parametrize("word", ["report"])
 def test_commands_of_later_versions_are_refused(project: Project, word: str) -> None:
     done = project.run(word)
     assert done.returncode == 2
