@@ -92,8 +92,7 @@ def _export(name: str, what: str, text: str) -> Word:
         name=name,
         usage="[arguments of a run]",
         summary="update the dataset, then export " + what,
-        text=text + " The dataset is updated first. An export is incremental and verified: docs/exports.md. Several "
-        "exports can be named at once.",
+        text=text + " Several exports can be named at once: docs/exports.md.",
         options=FOR_A_RUN,
         exits=OF_A_RUN,
         examples=("./run " + name + " --cores 8 --configfile my.yaml",),
