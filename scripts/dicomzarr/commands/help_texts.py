@@ -16,7 +16,7 @@ Your data   ./run --cores 8 --configfile my.yaml
 
 {words}
 
-  --configfile FILE   your configuration: source, results ...
+  --configfile FILE   your source, results and options
   --cores N           cores to use; all if left out
   -n                  list the jobs of a run, and run none
 

@@ -59,6 +59,7 @@ def refuse_mistakes(arguments: Sequence[str], folder: Path) -> None:
     for path in config_files(arguments):
         if not (folder / path).exists():
             raise UserError(_missing(path, folder))
+    for path in config_files(arguments):
         config_file.read(folder / path, path)
     config_file.read(ROOT / DEFAULTS, str(ROOT / DEFAULTS))
 
@@ -96,7 +97,7 @@ def _refuse_unknown_options(arguments: Sequence[str]) -> None:
 def _refuse_values(arguments: Sequence[str]) -> None:
     """Refuse a number of cores that is none, and options of pairs without ``=``."""
     option = ""
-    for argument, after in zip(arguments, [*arguments[1:], None], strict=True):
+    for argument, after in itertools.zip_longest(arguments, arguments[1:]):
         if argument.startswith("-"):
             option, has_value, value = argument.partition("=")
             if re.fullmatch(r"-c\S+", option) and not has_value:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def opened(url: str) -> bool:
 
     Without a display, a browser of the terminal would take it over; none is started.
     """
-    if not (os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}) and sys.platform != "darwin":
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
         return False
     import webbrowser
 
