@@ -1,4 +1,4 @@
-"""Run Snakemake so that Ctrl-C prints no traceback: `python -P snakemake_process.py` instead of `snakemake`.
+"""Run Snakemake so that a mistake has one line and Ctrl-C no traceback: `python -P snakemake_process.py …`.
 
 SIGINT is blocked at the start, so that it prints no traceback while Python starts. While Snakemake is being imported,
 SIGINT ends the process at once. After that it raises KeyboardInterrupt, as usual, until the Snakefile installs its own
@@ -7,9 +7,17 @@ handler (`workflow/snakemake_quirks/ending.py`).
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
+from typing import NoReturn
+
+
+def refuse_in_one_line(_: argparse.ArgumentParser, message: str) -> NoReturn:
+    """Answer a wrong argument with one line, in place of the usage of all options of Snakemake."""
+    print(f"run: Snakemake: {message}. See ./run help run, or ./run snakemake --help", file=sys.stderr, flush=True)
+    sys.exit(2)
 
 
 def main() -> int:
@@ -17,6 +25,7 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     from snakemake import cli
 
     try:
