@@ -97,13 +97,12 @@ const textOf = (volume) =>
 
 /** Return the volumes that pass the filters and hold every word of the search, in the order of the table. */
 function matching() {
-  const words = form.text.value.toLowerCase().replaceAll("x", "[x\u00d7]").split(/\s+/).filter(Boolean);
-  const patterns = words.map((word) => (word.includes("[x\u00d7]") ? shapeless(word) : word));
+  const patterns = form.text.value.toLowerCase().split(/\s+/).filter(Boolean).map(patternOf);
   const wanted = FILTERS.filter((filter) => chosen.has(filter.key));
   const found = VOLUMES.filter(
     (volume) =>
       wanted.every((filter) => filter.of(volume).includes(chosen.get(filter.key))) &&
-      patterns.every((word) => (typeof word === "string" ? textOf(volume).includes(word) : word.test(textOf(volume)))),
+      patterns.every((pattern) => pattern.test(textOf(volume))),
   );
   if (!sorting.key) return found;
   const value = SORTS[sorting.key] || ((volume) => volume[sorting.key]);
@@ -113,8 +112,8 @@ function matching() {
   return found.sort((a, b) => sign * compared(keys.get(a), keys.get(b)) || a.place - b.place);
 }
 
-/** Return a pattern in which x also stands for the sign between the sizes of a shape. */
-const shapeless = (word) => new RegExp(word.replace(/[.*+?^${}()|\\]/g, "\\$&"));
+/** Return a pattern for a word, in which x also stands for the sign between the sizes of a shape. */
+const patternOf = (word) => new RegExp(word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replaceAll("x", "[x\u00d7]"));
 
 // ---- The two lists
 
@@ -256,11 +255,7 @@ if (table) {
   buildFilters();
   buildSorting();
   form.hidden = false;
-  let waiting = 0;
-  form.text.addEventListener("input", () => {
-    cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(refresh);
-  });
+  form.text.addEventListener("input", refresh);
   for (const radio of form.view) radio.addEventListener("change", refresh);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => {
