@@ -3,6 +3,8 @@
 SIGINT is blocked at the start, so that it prints no traceback while Python starts. While Snakemake is being imported,
 SIGINT ends the process at once. After that it raises KeyboardInterrupt, as usual, until the Snakefile installs its own
 handler (`workflow/snakemake_quirks/ending.py`).
+
+If the launcher wants lines of stages (`dicomzarr.terminal`), Snakemake gets our logger plugin.
 """
 
 from __future__ import annotations
@@ -10,6 +12,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+
+SCRIPTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PLUGIN = "--logger=dicomzarr"  # with `=`, since the option takes all words after it
 
 
 def main() -> int:
@@ -19,6 +24,12 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     from snakemake import cli
 
+    if os.environ.get("DICOMZARR_TERMINAL"):
+        sys.path.insert(0, SCRIPTS)
+        from dicomzarr.workflow.snakemake_quirks.command_line import parse_without_note
+
+        cli.parse_args = parse_without_note(cli.parse_args)
+        sys.argv.insert(1, PLUGIN)
     try:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -24,8 +24,10 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "volumes": {"dicom", "vocabulary"},
     "masks": {"dicom", "vocabulary"},
     "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},
-    "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary", "stages.join_labels"},
+    "terminal": {"system", "vocabulary"},
+    "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
 }
+ALLOWED_IMPORTS["workflow"] |= {"terminal", "stages.join_labels"}
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
 ALLOWED_IMPORTS |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # no stage imports another
 MODULES = sorted(path.relative_to(CORE) for path in CORE.rglob("*.py") if path.name != "__init__.py")
