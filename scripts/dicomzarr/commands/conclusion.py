@@ -34,7 +34,8 @@ class Conclusion:
     """
 
     def __init__(self, results: Results | None, run: Mapping[str, Any], folder: Path) -> None:
-        self.results, self.run, self.folder = results, run, folder
+        self.results, self.folder = results, folder
+        self.run = dict(run)
         self.dataset: dict[str, Any] = {}  # `summary.facts` of a sealed dataset
         self.differences: dict[str, Any] | None = None
         self.is_new_build = False
@@ -54,6 +55,10 @@ class Conclusion:
             self.dataset = self.dataset or summary.facts(self.results.dataset)
         except (diff.NoDataset, OSError, ValueError, LookupError):
             self.dataset = {}  # another run has begun to change the dataset
+
+    def note_failure(self, rule: str) -> None:
+        """Note that a stage failed which is no job of Snakemake."""
+        self.run["failed"] = [*self.run.get("failed", ()), {"rule": rule, "batch": "", "log": ""}]
 
     def keep(self) -> None:
         """After a successful run, make a new build the last one."""

@@ -146,6 +146,8 @@ def _conclude(
             meanwhile=end.gather,
             PYTHONPATH=str(ROOT / "scripts"),
         )
+        if search_status:
+            end.note_failure("check_privacy")
         status = status if status > 128 else search_status or status
     if status == 0:
         end.keep()

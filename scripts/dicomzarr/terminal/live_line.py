@@ -89,12 +89,12 @@ class LiveLine:
         trace = os.environ.get(TRACE)
         next_line = time.monotonic() + pause
         last = ""
-        estimator = estimate.Estimator()
+
         while not self._stop.wait(ON_TERMINAL):
             if not trace and time.monotonic() < next_line:
                 continue
             moment = source.moment()
-            left = estimator.left(moment)
+            left = estimate.left(moment)
             if trace:
                 with open(trace, "a", encoding="utf-8") as stream:
                     stream.write(json.dumps(moment.to_json()) + "\n")

@@ -60,6 +60,9 @@ class Screen:
         """
         room = self.columns - indent - (len(right) + 2 if right else 0)
         parts = textwrap.wrap(text, max(room, 16), break_long_words=False, break_on_hyphens=False) or [""]
+        if max(map(len, parts)) > room and not right:  # a path, which would not be one if it were broken
+            below = textwrap.wrap(text, self.columns - 2, break_long_words=False, break_on_hyphens=False)
+            return [label.rstrip(), *(f"  {part}" for part in below)]
         first = f"{label:<{indent}}{parts[0]}"
         if right:
             first = f"{first:<{self.columns - len(right)}}{right}"
