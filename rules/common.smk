@@ -28,7 +28,9 @@ envvars:
 software = software_versions()
 
 # Config keys that are shown in dataset.json: no paths. burned_in_reason is a sentence of the user.
-shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
+shown_keys = ("compression", "layout", "levels", "burned_in", "spacing_tolerance", "cross_check")
+shown_config = {key: config[key] for key in shown_keys}
+shown_config["pictures"] = config["report"]["pictures"]
 if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
 # Pairs, since the order of names counts, and params are compared without it where they are a mapping.
