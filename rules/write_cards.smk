@@ -7,6 +7,7 @@ rule write_cards:
         outcomes="<results>/dataset/reports/outcomes.csv",
         mask_outcomes="<results>/dataset/reports/mask_files.csv",
         policy="<results>/dataset/reports/policy.csv",
+        pictures="<results>/dataset/reports/pictures.csv",
         labels=label_report,
         card="<results>/private/card.json",
     output:

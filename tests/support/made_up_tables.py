@@ -30,6 +30,8 @@ REPORTS = {
     "SEG,placed,,1,2,0\n",
     "labels": "label,finding,value,series\nkind,images_unlabelled,,1\nkind,matched,benign,6\n"
     "splits.fixed,matched,test,1\n",
+    "pictures": "array,planes,boxes,shown,histogram,outlines,trouble\n00000000c0ffee00/2d957980,z:1/2 y:16/32 x:16/32,"
+    '"0,0,32,32 40,0,32,5",window,_a91,liver=#e6550d,\n',
 }
 LABELS = {"kind": {"values": ["benign", "malignant"]}, "score": {"range": [0, 6]}}
 SPLITS = ["test", "train"]

@@ -172,7 +172,7 @@ def test_changed_cells_are_found(copied: Path) -> None:
 def test_every_column_of_the_code_has_a_type_and_a_meaning() -> None:
     known = {table.name: {column.name for column in table.columns} for table in columns.TABLES}
     assert all(column.meaning for table in columns.TABLES for column in table.columns)
-    for name in ("VOLUMES", "MASKS", "DEPTH", "SIZE", "OUTCOMES", "POLICY"):
+    for name in ("VOLUMES", "MASKS", "DEPTH", "SIZE", "OUTCOMES", "POLICY", "PICTURES"):
         assert set(getattr(csv_tables, name)) <= known[name.lower()]
     assert set(csv_tables.MASK_OUTCOMES) <= known["mask_files"]
 
