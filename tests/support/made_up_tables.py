@@ -110,7 +110,8 @@ def write_tables(folder: Path, rows: list[Row]) -> Path:
     _write(folder / "reports" / "depth.csv", DEPTH, depth)
     _write(folder / "reports" / "size.csv", SIZE, size)
     for name, text in REPORTS.items():
-        (folder / "reports" / f"{name}.csv").write_text(text)
+        head = text.split("\n")[0] + "\n"
+        (folder / "reports" / f"{name}.csv").write_text(text if rows else head)
     return folder
 
 
