@@ -38,7 +38,10 @@ def written(folder: Path, pixels: NDArray[Any], facts: dict[str, Any], **of_fram
     made = dataclasses.replace(volume(frames), axes=axes, shape=shape)
     image = folder / "0123456789abcdef" / "01234567"
     image.parent.mkdir()
-    write_image(image, made, iter(pixels), lambda: Decoded([], facts), compression="none", layout="slice")
+    write_image(
+        image, made, iter(pixels), lambda: Decoded([], facts), name="0123456789abcdef/01234567", compression="none",
+        layout="slice",
+    )  # fmt: skip
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
