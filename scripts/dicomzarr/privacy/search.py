@@ -244,6 +244,8 @@ class Search:
                 leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place))
             elif _SMALL_ARRAY.fullmatch(file.place):
                 leak = scanner.array(Path(path))
+            elif _GROUP_OF_SERIES.fullmatch(file.place):
+                leak = scanner.content(_without_volumes(Path(path)), name)
             elif not _is_voxels(file.place):
                 leak = search_content(scanner, path, "record.json" if file.place.startswith(_RECORDS) else name)
             elif not self._skips_voxels:
@@ -296,6 +298,15 @@ def _below(top: str) -> Iterator[RelativeEntry]:
                 waiting.append(path)
 
 
+def _without_volumes(path: Path) -> bytes:
+    """Return the metadata of a series without the names of its volumes, which may look like a date."""
+    data = path.read_bytes()
+    for entry in _listed(str(path.parent)):
+        if _VOLUME_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            data = data.replace(f'"{entry.name}"'.encode(), b'""')
+    return data
+
+
 def _is_voxels(place: str) -> bool:
     """Whether a file is a shard of an image or a mask: compressed voxels, which are verified against decoded pixels."""
     return bool(_VOXELS.fullmatch(place))
@@ -305,6 +316,8 @@ _IMAGES = "results/dataset/images.zarr"
 _PICTURES = "results/dataset/reports/pictures"
 _GROUPED = {_IMAGES: "", _PICTURES: "pictures "}  # places of the folders of series; prefix of groups in the cache
 _SERIES = re.compile(r"[0-9a-f]{16}")
+_GROUP_OF_SERIES = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/zarr\.json")
+_VOLUME_ID = re.compile(r"[0-9a-f]{8}")
 _VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
 _PICTURE = re.compile(r"results/dataset/reports/pictures/[0-9a-f]{16}/[0-9a-f]{8}(\.thumb)?\.jpg")
 # Series, volume, array (a level of the image has a number, a small array beside it a name), and the index of the chunk;
