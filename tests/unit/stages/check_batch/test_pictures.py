@@ -48,7 +48,7 @@ def drawn(
     records = []
     for number, (name, mask) in enumerate((masks or {}).items()):
         (image / "labels" / name).mkdir(parents=True, exist_ok=True)
-        label = {"colors": [{"rgba": [(200, 30, 60)[number], 40, 220, 160]}]}
+        label = {"colors": [{"rgba": [(200, 30, *range(60, 99))[number], 40, 220, 160]}]}
         ome = {"attributes": {"ome": {"image-label": label}}}
         (image / "labels" / name / "zarr.json").write_text(json.dumps(ome))
         inside = np.nonzero(mask)
@@ -63,8 +63,9 @@ def drawn(
     frames = frames.reshape(-1, *frames.shape[-3 if "c" in axes else -2 :])
     for start, stop in blocks or [(0, len(frames))]:
         picture.watcher(start, frames[start:stop])
-    for name, watch in picture.mask_watchers.items():
-        watch(0, (masks or {})[name].reshape(-1, *frames.shape[1:3]))
+    for name, mask in sorted((masks or {}).items()):
+        if watch := picture.mask_watcher(name):
+            watch(0, mask.reshape(-1, *frames.shape[1:3]))
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
     row, files = picture.finish(ReadBack(exact, low, high, low, high), set(masks or {}))
@@ -155,6 +156,9 @@ def test_masks_decide_the_planes_and_are_outlined(tmp_path: Path) -> None:
         assert not blue[: top - 1].any() and not blue[:, : left - 1].any()
     assert thumb.ndim == 3
     assert drawn(tmp_path, values, "zyx", ALL)[1].ndim == 2  # grey without masks
+    many = {f"m{number:02d}": small for number in range(12)} | {"large": large, "z": elsewhere}
+    named = drawn(tmp_path, values, "zyx", ALL, masks=dict(sorted(many.items())))[0].outlines
+    assert [word.partition("=")[0] for word in named.split()] == ["large", *(f"m{number:02d}" for number in range(7))]
 
 
 @pytest.mark.parametrize(("most", "sample"), [(448, 1 << 15), (7, 100)])
