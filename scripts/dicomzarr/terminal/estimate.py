@@ -8,9 +8,8 @@ each. The rest of the run is what the remaining jobs are expected to take, times
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
-from dicomzarr.terminal.progress import CHECK, EXTRACT, Batch, Ended, Moment, Running
+from dicomzarr.terminal.progress import CHECK, EXTRACT, Batch, Moment, Running
 from dicomzarr.vocabulary.rules import BATCH_RULES, EXPORT_RULES
 
 START = 0.45  # s from the start of a job to its first work, and from its end to the next job
@@ -89,41 +88,32 @@ def left(moment: Moment) -> float | None:
 
 def _left_of_batches(moment: Moment, machine: float) -> float | None:
     """Return the seconds until all batches are extracted and read back; None if too little of it was measured."""
-    waiting: list[tuple[str, float]] = []
-    running: list[tuple[str, float]] = []
-    factors: dict[str, float] = {}
+    remaining: list[float] = []
+    of_running: list[float] = []
     evidence = total = 0.0
+    factor = machine
     for rule in BATCH_RULES:
-        done = seconds = 0.0
-        for job in _of_rule(moment.ended, rule):
-            if job.batch in moment.batches:
-                done += _expected_of_batch(moment, rule, moment.batches[job.batch])
+        costs = {name: _expected_of_batch(moment, rule, batch) for name, batch in moment.batches.items()}
+        ended = [job for job in moment.ended if job.rule == rule and job.batch in costs]
+        running = [job for job in moment.running if job.rule == rule and job.batch in costs]
+        waiting = [costs[batch] for name, batch in moment.waiting if name == rule and batch in costs]
+        done, seconds = sum(costs[job.batch] for job in ended), sum(job.seconds for job in ended)
+        begun: list[float] = []
+        for job in running:
+            share = _share(job, moment.batches[job.batch])
+            begun.append((costs[job.batch] - START) * (1 - share))
+            if share > 0:
+                done += START + (costs[job.batch] - START) * share
                 seconds += job.seconds
-        for job in _of_rule(moment.running, rule):
-            if job.batch in moment.batches:
-                expected = _expected_of_batch(moment, rule, moment.batches[job.batch])
-                share = _share(job, moment.batches[job.batch])
-                running.append((rule, expected * (1 - share)))
-                done += expected * share
-                seconds += job.seconds if share > 0 else 0.0
-        names = [batch for name, batch in moment.waiting if name == rule and batch in moment.batches]
-        expected = [_expected_of_batch(moment, rule, moment.batches[name]) for name in names]
-        waiting += [(rule, each) for each in expected]
-        factors[rule] = _factor(seconds, done, factors.get(EXTRACT, machine))
-        evidence += done
-        total += done + sum(expected)
-    total += sum(each for _, each in running)
-    if not waiting and not running:
+        factor = _factor(seconds, done, factor)  # of reading back, before it was measured: that of extraction
+        remaining += [each * factor for each in (*waiting, *begun)]
+        of_running += [each * factor for each in begun]
+        evidence, total = evidence + done, total + done + sum(waiting) + sum(begun)
+    if not remaining:
         return 0.0
     if evidence < _EVIDENCE * total:
         return None
-    times = [each * factors[rule] for rule, each in (*waiting, *running)]
-    at_once = min(_jobs_at_once(moment), len(times))
-    return max(sum(times) / at_once, max((each * factors[rule] for rule, each in running), default=0.0))
-
-
-def _of_rule(jobs: Iterable[Ended | Running], rule: str) -> list[Ended | Running]:
-    return [job for job in jobs if job.rule == rule]
+    return max(sum(remaining) / min(_jobs_at_once(moment), len(remaining)), *of_running, 0.0)
 
 
 def _jobs_at_once(moment: Moment) -> float:
@@ -143,10 +133,10 @@ def _left_of_rest(moment: Moment, machine: float) -> float:
         expected = _expected(moment, rule) * machine
         if rule in running:
             job = running[rule]
-            share = job.items / moment.items if moment.items else 0.0
+            share = job.bytes / moment.bytes if moment.bytes else 0.0
             if share > _EVIDENCE:
-                expected = job.seconds / share
-            seconds += max(expected - job.seconds, 0.2 * expected)
+                expected = max(job.seconds - START * machine, 0.0) / share
+            seconds += max(expected - job.seconds, 0.1 * expected)
         elif rule != "report_size":  # at the same time as the tables
             seconds += expected
     return seconds
