@@ -120,7 +120,9 @@ class Search:
         A share whose child died or failed is searched in this process.
         """
         shares = _shares(waiting, processes)
-        Progress(self._results.private, f"{_JOB}.all").add(*_size_of(waiting))
+        in_all = Progress(self._results.private, f"{_JOB}.all")
+        in_all.add(*_size_of(waiting))
+        in_all.note()
         if len(shares) == 1:
             yield self._read(shares[0])
             return

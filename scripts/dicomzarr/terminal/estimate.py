@@ -8,8 +8,9 @@ each. The rest of the run is what the remaining jobs are expected to take, times
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from dicomzarr.terminal.progress import CHECK, EXTRACT, Batch, Moment, Running
+from dicomzarr.terminal.progress import CHECK, EXTRACT, SEARCH, Batch, Moment, Running
 from dicomzarr.vocabulary.rules import BATCH_RULES, EXPORT_RULES
 
 START = 0.45  # s from the start of a job to its first work, and from its end to the next job
@@ -22,18 +23,21 @@ _WHOLE: dict[str, tuple[float, float, float]] = {
     "report_size": (0.0, 0.0, 30e-6),
     "join_labels": (0.2, 0.0, 50e-6),
     "consolidate_dataset": (0.2, 15e-6, 200e-6),
-    "render_report": (0.8, 0.0, 200e-6),
-    "check_privacy": (1.0, 0.0, 1e-3),
+    "render_report": (0.4, 0.0, 200e-6),
+    "check_privacy": (0.3, 0.0, 1.5e-3),
     "seal_dataset": (0.1, 5e-6, 50e-6),
     "check_gate": (0.1, 0.0, 20e-6),
 }
 _SHARED = ("index_headers", "check_privacy")  # use all cores
 # Seconds of a job of a batch: for each byte of work, each series, each file.
-_BATCH = {EXTRACT: (3.0e-9, 3.5e-3, 0.2e-3), CHECK: (1.7e-9, 3.5e-3, 0.1e-3)}
-_TRUST = 1.5  # s of expected cost: how long the expectation outweighs what was measured
+_BATCH = {EXTRACT: (3.0e-9, 3.5e-3, 0.2e-3), CHECK: (1.7e-9, 2.6e-3, 0.1e-3)}
+_RECENT = 3  # jobs, on each core, that say how fast the machine is now
+_ERRATIC = 2.0  # jobs of a kind that differ by more than this factor say that the time left is not known
+_TRUST = 0.4  # s of expected cost: how long the expectation outweighs what was measured
 
 SHORTEST = 4.0  # s: less is not shown
-_EVIDENCE = 0.1  # share of a run, and of its batches, that must have been done
+_EVIDENCE = 0.1  # share of a run that must have been done
+_EVIDENCE_OF_BATCHES = 0.2  # and of its batches: series of one batch may differ in what their decoders cost
 
 
 def _expected(moment: Moment, rule: str) -> float:
@@ -75,10 +79,10 @@ def left(moment: Moment) -> float | None:
         return _left_of_exports(moment)
     if not moment.batches or moment.rules == () or any(rule in EXPORT_RULES for rule in moment.rules):
         return None  # headers are read, and what follows is not known; or exports follow, of which nothing is known
-    ended = [job for job in moment.ended if job.rule in _WHOLE]
+    ended = [job for job in moment.ended if job.rule in _WHOLE][-_RECENT:]
     machine = _factor(sum(job.seconds for job in ended), sum(_expected(moment, job.rule) for job in ended))
     batches = _left_of_batches(moment, machine)
-    if batches is None:
+    if batches is None or _is_search_unmeasured(moment):
         return None
     seconds = batches + _left_of_rest(moment, machine)
     if seconds < SHORTEST or moment.seconds < _EVIDENCE * (moment.seconds + seconds):
@@ -97,29 +101,52 @@ def _left_of_batches(moment: Moment, machine: float) -> float | None:
         ended = [job for job in moment.ended if job.rule == rule and job.batch in costs]
         running = [job for job in moment.running if job.rule == rule and job.batch in costs]
         waiting = [costs[batch] for name, batch in moment.waiting if name == rule and batch in costs]
-        done, seconds = sum(costs[job.batch] for job in ended), sum(job.seconds for job in ended)
+        measured = [(job.seconds, costs[job.batch]) for job in ended[-_RECENT * moment.cores :]]
         begun: list[float] = []
+        part: list[tuple[float, float]] = []
         for job in running:
             share = _share(job, moment.batches[job.batch])
             begun.append((costs[job.batch] - START) * (1 - share))
             if share > 0:
-                done += START + (costs[job.batch] - START) * share
-                seconds += job.seconds
-        factor = _factor(seconds, done, factor)  # of reading back, before it was measured: that of extraction
+                part.append((job.seconds, START + (costs[job.batch] - START) * share))
+        done = sum(costs[job.batch] for job in ended) + sum(cost for _, cost in part)
+        measured += part
+        if running and _is_erratic(measured):
+            return None
+        # Of reading back, before it was measured: that of extraction.
+        factor = _factor(sum(seconds for seconds, _ in measured), sum(cost for _, cost in measured), factor)
         remaining += [each * factor for each in (*waiting, *begun)]
         of_running += [each * factor for each in begun]
         evidence, total = evidence + done, total + done + sum(waiting) + sum(begun)
     if not remaining:
         return 0.0
-    if evidence < _EVIDENCE * total:
+    if evidence < _EVIDENCE_OF_BATCHES * total:
         return None
     return max(sum(remaining) / min(_jobs_at_once(moment), len(remaining)), *of_running, 0.0)
+
+
+def _is_erratic(measured: Sequence[tuple[float, float]]) -> bool:
+    """Return whether jobs of a kind differ so much that others use the machine, or that the costs are wrong.
+
+    Parameters
+    ----------
+    measured : sequence of pairs of float
+        Seconds and expected cost of jobs, or of what they have done so far.
+    """
+    factors = [_factor(seconds, cost, seconds / cost) for seconds, cost in measured if cost > 2 * START]
+    return len(factors) > 1 and max(factors) > _ERRATIC * min(factors)
 
 
 def _jobs_at_once(moment: Moment) -> float:
     """Return how many jobs of batches run at the same time: as many as now, since a job may use several cores."""
     now = sum(job.rule in BATCH_RULES for job in moment.running)
     return max(1, now, min(moment.cores, 1))
+
+
+def _is_search_unmeasured(moment: Moment) -> bool:
+    """Return whether the privacy search, which depends on what it finds, runs and has done too little yet."""
+    searches = [job for job in moment.running if job.rule == SEARCH]
+    return any(job.bytes < _EVIDENCE * moment.bytes or not moment.bytes for job in searches)
 
 
 def _left_of_rest(moment: Moment, machine: float) -> float:
@@ -136,7 +163,7 @@ def _left_of_rest(moment: Moment, machine: float) -> float:
             share = job.bytes / moment.bytes if moment.bytes else 0.0
             if share > _EVIDENCE:
                 expected = max(job.seconds - START * machine, 0.0) / share
-            seconds += max(expected - job.seconds, 0.1 * expected)
+            seconds += max(expected - job.seconds, 0.25 * max(expected, job.seconds))
         elif rule != "report_size":  # at the same time as the tables
             seconds += expected
     return seconds
