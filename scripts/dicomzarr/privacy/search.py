@@ -21,12 +21,14 @@ from dicomzarr.privacy.scanner import MIN_WEIGHT_IN_PIXELS, Leak, Scanner
 from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.system import sandbox
+from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
 _RECORDS = ".snakemake/metadata/"  # JSON without the suffix; mostly the same for every job
 MIN_COST = 200.0  # milliseconds of work that justify one more process
+_JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
 _MAX_PIECE = 256 << 20  # bytes of a file that are searched at once
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -120,6 +122,9 @@ class Search:
         A share whose child died or failed is searched in this process.
         """
         shares = _shares(waiting, processes)
+        in_all = Progress(self._results.private, f"{_JOB}.all")
+        in_all.add(*_size_of(waiting))
+        in_all.note()
         if len(shares) == 1:
             yield self._read(shares[0])
             return
@@ -127,7 +132,7 @@ class Search:
 
         def read_in_child(number: int) -> tuple[list[list[Any]], Notes]:
             self._cache.start_in_child()
-            return self._read(shares[number]), self._cache.notes()
+            return self._read(shares[number], number), self._cache.notes()
 
         with closing(
             sandbox.each(read_in_child, [(number,) for number in range(len(shares))], len(shares))
@@ -142,10 +147,12 @@ class Search:
                 yield answer[0]
                 self._cache.merge(answer[1])
 
-    def _read(self, waiting: Iterable[_File | _Series]) -> list[list[Any]]:
-        """Return place, code, line and attribute of the findings in files and groups of series."""
+    def _read(self, waiting: Iterable[_File | _Series], number: int = 0) -> list[list[Any]]:
+        """Return place, code, line and attribute of the findings in files and groups; `number` is that of the share."""
         findings: list[Finding] = []
+        progress = Progress(self._results.private, f"{_JOB}.{number}")
         for item in waiting:
+            progress.add(*_size_of([item]))
             findings += self._read_file(item) if isinstance(item, _File) else self._read_group(item)
         return [[found.place, found.leak.code, found.leak.line, found.leak.attribute] for found in findings]
 
@@ -263,6 +270,12 @@ class Search:
 
     def _scanner_of(self, place: str) -> Scanner:
         return self._scanners["snakemake" if place.startswith(SNAKEMAKE_PLACES) else "dataset"]
+
+
+def _size_of(waiting: Sequence[_File | _Series]) -> tuple[int, int]:
+    """Return how many files and series these are, and their cost in microseconds, for the progress of the job."""
+    items = sum(len(item.entries) if isinstance(item, _Series) else 1 for item in waiting)
+    return items, round(1000 * sum(item.cost for item in waiting))
 
 
 def _shares(waiting: Sequence[_File | _Series], processes: int) -> list[list[_File | _Series]]:
