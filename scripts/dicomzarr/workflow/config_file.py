@@ -72,10 +72,12 @@ def read(path: Path, shown: str) -> dict[str, Any]:
 
 
 def _text(path: Path, shown: str) -> str:
+    if path.is_dir():
+        raise UserError(f"{shown!r} is a folder; name the configuration file in it")
+    if not path.is_file():  # a pipe could be read only once
+        raise UserError(f"{shown!r} is no file; save the configuration in one")
     try:
         data = path.read_bytes()
-    except IsADirectoryError:
-        raise UserError(f"{shown!r} is a folder; name the configuration file in it") from None
     except PermissionError:
         raise UserError(
             f"the configuration file {shown!r} cannot be read by this user; check its permissions"

@@ -107,6 +107,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("mistakes")).with_environment()
     here = project.elsewhere
     (here / "folder.yaml").mkdir()
+    os.mkfifo(here / "pipe.yaml")
     (here / "secret.yaml").write_text("source: a\n")
     (here / "secret.yaml").chmod(0)
     (here / "bad.yaml").write_text("source: a: b\n")
@@ -119,6 +120,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["--configfile", "bda.yaml"], "the configuration file 'bda.yaml' does not exist in "),
         (["--configfile", "bda.yaml"], "; the closest is 'bad.yaml'"),
         (["--configfile", "folder.yaml"], "'folder.yaml' is a folder; name the configuration file in it"),
+        (["--configfile", "pipe.yaml"], "'pipe.yaml' is no file; save the configuration in one"),
         (["demo", "--configfile", "bad.yaml", "--cores", "1"], "bad.yaml"),
         (["--configfile=bad.yaml", "-n"], "bad.yaml, line 1, column 10: a colon where none can be"),
         (["--configfile"], "--configfile: found nothing, needed is a file"),
