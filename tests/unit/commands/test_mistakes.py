@@ -107,6 +107,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("mistakes")).with_environment()
     here = project.elsewhere
     (here / "folder.yaml").mkdir()
+    (here / "a folder").mkdir()
     os.mkfifo(here / "pipe.yaml")
     (here / "secret.yaml").write_text("source: a\n")
     (here / "secret.yaml").chmod(0)
@@ -126,6 +127,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["--configfile"], "--configfile: found nothing, needed is a file"),
         (["--cores", "2", "--configfile", "--config", "a=b"], "--configfile: found nothing"),
         (["--configfile", "bad.yaml", "export_pgn"], "no command or rule 'export_pgn'; the closest is 'export_png'"),
+        (["bad.yaml", "--cores", "2"], "a configuration file needs its option: ./run --configfile bad.yaml"),
+        (["a folder"], "a folder needs its option: ./run --config source='a folder', or a --configfile"),
+        (["\u2013\u2013cores", "2"], "begins with a long dash; type --cores"),
         (["--cores", "2", "status"], "the word comes first: ./run status"),
         (["--configfile", "none.yaml", "files"], "the word comes first: ./run files"),
         (["--cores", "abc"], "--cores: found 'abc', needed is a whole number from 1, or all"),
