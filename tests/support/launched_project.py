@@ -68,7 +68,7 @@ class Project:
         self.bin = folder / "bin"
         for each in (self.elsewhere, self.stand_ins, self.bin):
             each.mkdir(parents=True)
-        for part in ("commands", "dicom", "masks", "system", "vocabulary", "workflow"):
+        for part in ("commands", "dicom", "masks", "system", "terminal", "vocabulary", "workflow"):
             shutil.copytree(ROOT / "scripts/dicomzarr" / part, self.root / "scripts/dicomzarr" / part, ignore=NO_CACHES)
         shutil.copytree(ROOT / "rules", self.root / "rules")
         copied = ("run", "Snakefile", "config.yaml", "requirements.lock", "requirements-dev.lock")

@@ -3,6 +3,8 @@
 SIGINT is blocked at the start, so that it prints no traceback while Python starts. While Snakemake is being imported,
 SIGINT ends the process at once. After that it raises KeyboardInterrupt, as usual, until the Snakefile installs its own
 handler (`workflow/snakemake_quirks/ending.py`).
+
+If the launcher wants lines of stages (`dicomzarr.terminal`), Snakemake gets our logger plugin.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ def refuse_in_one_line(_: argparse.ArgumentParser, message: str) -> NoReturn:
     sys.exit(2)
 
 
+SCRIPTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PLUGIN = "--logger=dicomzarr"  # with `=`, since the option takes all words after it
+
+
 def main() -> int:
     """Run Snakemake with the arguments of this process and return its exit status."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -28,6 +34,12 @@ def main() -> int:
     argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     from snakemake import cli
 
+    if os.environ.get("DICOMZARR_TERMINAL"):
+        sys.path.insert(0, SCRIPTS)
+        from dicomzarr.workflow.snakemake_quirks.command_line import parse_without_note
+
+        cli.parse_args = parse_without_note(cli.parse_args)
+        sys.argv.insert(1, PLUGIN)
     try:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)

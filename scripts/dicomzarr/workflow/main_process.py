@@ -18,9 +18,10 @@ from dicomzarr.system import limits, locks, run_token
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message
+from dicomzarr.terminal import run_view
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES
-from dicomzarr.workflow import config_file, folders, prepare, progress_line, settings, status
+from dicomzarr.workflow import config_file, folders, prepare, settings, status
 from dicomzarr.workflow.snakemake_quirks import (
     assumed_files,
     command_line,
@@ -187,7 +188,8 @@ def _prepare_run(
     results = prepare.acquire(checked)
     preparation = prepare.compare(checked, exports)
     prepare.carry_out(preparation, _records_to_revoke(preparation, params))
-    progress_line.start(results, sum(row[1] == "file" for row in preparation.rows))
+    sizes = [row[2] for row in preparation.rows if row[1] == "file"]
+    run_view.start(results, len(sizes), sum(sizes))
     status.report_results_folder(results)
 
 

@@ -258,14 +258,7 @@ def test_snakemake_gets_the_environment_and_no_packages_of_the_user(project: Pro
 # ---- Commands
 
 
-def test_the_demo_writes_its_files_once_and_prints_a_table(project: Project) -> None:
-    dataset = project.root / "demo" / "results" / "dataset"
-    (dataset / "reports").mkdir(parents=True)
-    (dataset / "reports" / "outcomes.csv").write_text(
-        "outcome,reason,files\nextracted,,1200\nquarantined,a,2\nquarantined,b,3\nskipped,no_pixels,4\n"
-    )
-    (dataset / "volumes.csv").write_text("array,source_bytes,stored_bytes\na/b,1000,10\na/c,2000000,\n")
-    (dataset / "masks.csv").write_text("array,mask\na/b,liver\na/b,tumour\na/c,liver\n")
+def test_the_demo_writes_its_files_once(project: Project) -> None:
     project.with_environment()
     first, again = project.run("demo"), project.run("demo", "-n", cwd=project.elsewhere)
     assert (first.returncode, again.returncode) == (0, 0)
@@ -275,18 +268,6 @@ def test_the_demo_writes_its_files_once_and_prints_a_table(project: Project) -> 
         ["--configfile", "demo/config.yaml", "-n"],
     ]
     assert {call["cwd"] for call in project.called("snakemake")} == {str(project.root)}
-    assert [line.strip().rsplit(maxsplit=1) for line in first.stdout.strip().splitlines()] == [
-        ["files found", "1,209"],
-        ["extracted", "1,200"],
-        ["skipped", "4"],
-        ["quarantined", "5"],
-        ["ignored", "0"],
-        ["arrays", "2"],
-        ["masks", "3"],
-        ["bytes in", "2,001,000"],
-        ["bytes out", "10"],
-        ["report", "demo/results/dataset/reports/report.html"],
-    ]
 
 
 def test_a_failed_demo_returns_the_status_and_prints_no_table(project: Project) -> None:
