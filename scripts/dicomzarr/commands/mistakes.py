@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dicomzarr.commands.help_texts import closest, mistyped
 from dicomzarr.commands.words import BY_NAME, EXPORTS, WORDS
@@ -59,12 +60,24 @@ def refuse_mistakes(arguments: Sequence[str], folder: Path) -> None:
             raise UserError(f"the word comes first: ./run {argument} ...")
     _refuse_unknown_options(arguments)
     _refuse_values(arguments)
-    for path in config_files(arguments):
+    read_configuration(config_files(arguments), folder)
+
+
+def read_configuration(paths: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Return the keys of `config.yaml`, and those of these files in its place, without a check of their values.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, or not what `config_file.read` needs.
+    """
+    for path in paths:
         if not (folder / path).exists():
             raise UserError(_missing(path, folder))
-    for path in config_files(arguments):
-        config_file.read(folder / path, path)
-    config_file.read(ROOT / DEFAULTS, str(ROOT / DEFAULTS))
+    config = config_file.read(ROOT / DEFAULTS, str(ROOT / DEFAULTS))
+    for path in paths:
+        config |= config_file.read(folder / path, path)
+    return config
 
 
 def _refuse_first(arguments: Sequence[str], folder: Path) -> None:

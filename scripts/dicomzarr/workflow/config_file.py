@@ -26,6 +26,7 @@ _ADVICE = (
     ("while scanning an (alias|anchor)", "`*` and `&` have a meaning in YAML; put the value in quotes"),
     ("found character .* that cannot start any token", "a character that begins no value in YAML; put it in quotes"),
     ("unknown escape character", r"a backslash within double quotes; use single quotes"),
+    ("but found '<stream end>'", "the file ends within brackets; close them"),
     ("sequence entries are not allowed here", "`- ` where no list can begin; put the value in quotes"),
     ("unhashable key", "braces or brackets in a key; put the key in quotes"),
     ("could not determine a constructor", "`!` begins a tag in YAML; put the value in quotes"),
