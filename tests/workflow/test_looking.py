@@ -332,6 +332,8 @@ def test_status_verify_and_diff_need_no_write_permission(mine: Workflow, launch:
     assert (status.returncode, status.stdout) == (0, "Nothing to do\n"), status.stderr
     assert good.returncode == 0 and "0 damaged, 0 missing, 0 surplus" in good.stdout, good.stderr
     assert launch(mine, "diff", "results", "results/dataset", config=False, **before).returncode == 0
+    for word in ("files", "report"):
+        assert launch(mine, word, *(["--no-open"] if word == "report" else []), **before).returncode == 0
     refused = launch(mine, "verify", "--repair", **before)
     assert refused.returncode == 1 and "config key 'results': the folder cannot be repaired" in refused.stderr
     shutil.rmtree(mine.source / "folder 1")

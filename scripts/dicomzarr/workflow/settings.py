@@ -309,7 +309,7 @@ def _source_folders(value: str | Mapping[str, str]) -> dict[str, Path]:
         if not folder.exists():
             raise ConfigProblem(
                 f"config key {key!r}: the folder {text!r} does not exist; mount its disk, or name the folder of DICOM "
-                "files"
+                "files in a configuration file: --configfile my.yaml"
             )
         if not folder.is_dir():
             raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
