@@ -28,7 +28,9 @@ envvars:
 software = software_versions()
 
 # Config keys that are shown in dataset.json: no paths. burned_in_reason is a sentence of the user.
-shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
+shown_keys = ("compression", "layout", "levels", "burned_in", "spacing_tolerance", "cross_check")
+shown_config = {key: config[key] for key in shown_keys}
+shown_config["pictures"] = config["report"]["pictures"]
 if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
 # Pairs, since the order of names counts, and params are compared without it where they are a mapping.
@@ -101,12 +103,48 @@ if label_sources:
     )
 
 
+def words_of_labels():
+    """Return of each configured label the values or the range that are allowed, over all sources."""
+    allowed = {}
+    for source in label_sources:
+        for name, values in source.get("columns", {source.get("name"): source}).items():
+            merged = allowed.setdefault(name, {})
+            if "range" in values:
+                ranges = [values["range"], merged.get("range", values["range"])]
+                merged["range"] = [min(low for low, _ in ranges), max(high for _, high in ranges)]
+            else:
+                words = [*merged.get("values", []), *map(str, values["values"])]
+                merged["values"] = list(dict.fromkeys(words))
+    return allowed
+
+
+# What the cards state beside the tables.
+vocabularies = {
+    "labels": words_of_labels(),
+    "splits": sorted({*config["splits"].get("fractions", {}), *config["splits"].get("fixed", {})}),
+}
+card_policy = {
+    "burned_in": config["burned_in"],
+    "reason": config["burned_in_reason"] if config["burned_in"] == "keep" else "",
+    "small_cells": config["small_cells"],
+}
+
+
+def words_of_card(value):
+    """Return all texts of the config key `card`."""
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value
+    return [text for item in items for text in words_of_card(item)]
+
+
 def configured_words(wildcards):
     """Return the words of the configuration that the dataset shows: no leaks, even if a source folder has such a name."""
     vocabularies = [allowed for source in label_sources for allowed in [source, *source.get("columns", {}).values()]]
     words = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
     words |= {*config["masks"].get("names", {}), *config["masks"].get("expected", [])}
     words |= {config["nnunet"].get("dataset", ""), *config["nnunet"].get("labels", [])}
+    words |= {*words_of_card(config["card"])}
     words |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
     return sorted(words - {""})
 

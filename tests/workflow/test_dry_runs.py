@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import REASON, Workflow
 from dicoms import save_series
+from forks import Forks
 from ordinary import WITHOUT_CAPABILITIES
 
 SERIES = 4
@@ -23,10 +24,13 @@ LABELS = {"file": "labels.csv", "by": "folder", "key": "folder", "columns": {"fi
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def made(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Workflow:
     """A finished dataset in several batches, not to be changed."""
     workflow = Workflow(
-        tmp_path_factory.mktemp("made"), {"batch": {"series": 1, "megabytes": 512}}, {"DICOMZARR_KEY": "k" * 32}
+        tmp_path_factory.mktemp("made"),
+        {"batch": {"series": 1, "megabytes": 512}},
+        {"DICOMZARR_KEY": "k" * 32},
+        forks=warm,
     )
     for number in range(SERIES):
         save_series(workflow.source / f"folder-{number}", f"series-{number}", 2)
@@ -38,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 def mine(made: Workflow, tmp_path: Path) -> Workflow:
     """A copy of that dataset, up to date."""
     shutil.copytree(made.folder, tmp_path / "mine", symlinks=True)
-    workflow = Workflow(tmp_path / "mine", dict(made.config), dict(made.environment))
+    workflow = Workflow(tmp_path / "mine", dict(made.config), dict(made.environment), forks=made.forks)
     workflow.run()
     assert workflow.run().nothing_to_do
     return workflow

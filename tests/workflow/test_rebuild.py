@@ -37,7 +37,7 @@ def built(workflow: Workflow, warm: Forks | None) -> Workflow:
 def from_scratch(workflow: Workflow, folder: Path, cores: int = 1) -> Run:
     """Run on a copy of the source with other modification times, into an empty results folder."""
     shutil.copytree(workflow.source, folder / "source", copy_function=shutil.copy, symlinks=True)
-    other = Workflow(folder, dict(workflow.config), workflow.environment)
+    other = Workflow(folder, dict(workflow.config), workflow.environment, forks=workflow.forks)
     return other.run(cores=cores)
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.arrays.levels import coarser_levels, write_levels
+from dicomzarr.arrays.omero import SeenValues
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 from dicomzarr.volumes.model import Volume
 
@@ -39,14 +41,15 @@ def write_image(
     *,
     compression: str,
     layout: str,
+    levels: int = 1,
     pool: ThreadPool = SERIAL,
 ) -> Digests:
-    """Write an OME-Zarr image: the array ``0``, small arrays for long lists, and the metadata of the group.
+    """Write an OME-Zarr image: the array ``0``, coarser levels, small arrays for long lists, and the group's metadata.
 
     Parameters
     ----------
     folder : Path
-        The image's folder, made here. If this raises, the caller removes it.
+        The image's folder, ``<series_id>/<volume_id>``, made here. If this raises, the caller removes it.
     volume : Volume
         Axes, shape, places and geometry of the array; the dtype is that of its first frame.
     frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
@@ -57,6 +60,8 @@ def write_image(
         A key of `shard_writer.PRESETS`.
     layout : str
         ``slice`` (one frame per chunk) or ``brick`` (16 x 128 x 128 voxels).
+    levels : int
+        At most so many resolution levels; see `levels.coarser_levels`.
     pool : ThreadPool
         Compresses; the bytes do not depend on the number of threads.
 
@@ -73,8 +78,12 @@ def write_image(
     folder.mkdir()
     dtype = volume.places[0].frame.dtype
     grid = shard_writer.chunk_grid(volume.axes, volume.shape, dtype, layout)
-    written = shard_writer.write_array(folder / "0", grid, dtype, compression, frames, pool)
+    seen = SeenValues(len(volume.places))
+    written = shard_writer.write_array(folder / "0", grid, dtype, compression, seen.of(frames), pool)
+    coarser = coarser_levels(volume.axes, volume.shape, volume.spacing_mm, levels)
+    written = {f"0/{name}": digest for name, digest in written.items()}
+    written |= write_levels(folder, volume.axes, dtype, coarser, compression=compression, layout=layout, pool=pool)
     flags, pixel_facts = decoded()
     volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
-    group = ome_metadata.write_image_group(folder, volume, pixel_facts)
-    return {f"0/{name}": digest for name, digest in written.items()} | group
+    group = ome_metadata.write_image_group(folder, volume, pixel_facts, seen, coarser)
+    return written | group

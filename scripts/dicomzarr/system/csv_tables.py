@@ -38,6 +38,7 @@ SIZE = (
     "array", "frames_expected", "frames_written", "rows", "columns", "expected_bytes", "source_bytes", "stored_bytes",
     "ratio", "files", "missing_slices", "verdict", "flags",
 )  # fmt: skip
+PICTURES = ("array", "planes", "boxes", "shown", "histogram", "outlines", "trouble")
 
 _QUOTED = re.compile('["\\r\\n]')  # characters besides commas that need quotation marks; few rows have any
 

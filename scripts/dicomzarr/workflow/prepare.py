@@ -279,10 +279,10 @@ def _remove_labels(results: Results) -> None:
 
 
 def delete_leftovers(results: Results) -> None:
-    """Delete what a killed run left: temporary files and arrays, and arrays of series that have no record."""
+    """Delete what a killed run left: temporary files, and arrays and pictures of series that have no record."""
     files.remove_tree(results.temporary)
     for folder in (results.private, results.dataset):
-        for path in files.temporaries(folder):
+        for path in files.temporaries(folder, {results.pictures.name}):
             path.unlink()
     for depth in ("*", "*/*"):
         for path in results.exports.glob(f"{depth}/.*{files.TEMPORARY}"):
@@ -294,3 +294,6 @@ def delete_leftovers(results: Results) -> None:
                 files.remove_tree(results.images / name)
         elif not os.path.exists(f"{records}/{name[:3]}/{name}.json"):
             files.remove_tree(results.images / name)
+    for name in os.listdir(results.pictures) if results.pictures.is_dir() else ():
+        if not os.path.exists(f"{records}/{name[:3]}/{name}.json"):
+            files.remove_tree(results.pictures / name)

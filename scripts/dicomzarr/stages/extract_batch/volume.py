@@ -267,6 +267,7 @@ def write_volume(
             decoded,
             compression=options.compression,
             layout=options.layout,
+            levels=options.levels,
             pool=pool,
         )
     first = volume.places[0].frame
