@@ -216,7 +216,10 @@ class Search:
                 place = f"{group.top}/{name}{path}"
                 if _VOLUME.fullmatch(place) and entry.is_dir(follow_symlinks=False):
                     continue
-                if _PICTURE.fullmatch(place) and entry.is_file(follow_symlinks=False) and is_bare_jpeg(entry.path):
+                if _PICTURE.fullmatch(place) and entry.is_file(follow_symlinks=False):
+                    if not is_bare_jpeg(entry.path):
+                        picture = _File(place, entry.path, entry.stat(follow_symlinks=False), has_clean_blocks=False)
+                        findings += self._read_file(picture, is_cached=False)
                     continue
                 for item in self._search_name(place, entry):
                     findings += [item] if isinstance(item, Finding) else self._read_file(item, is_cached=False)
