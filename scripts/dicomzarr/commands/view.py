@@ -54,8 +54,7 @@ def run_view(arguments: Sequence[str]) -> int:
             reason = error.strerror or type(error).__name__
             raise UserError(f"port {wanted_port} cannot be used ({reason}): name another with --port") from error
         address = f"http://{server.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
-        folder = place if options.has("--dataset") else dataset
-        print(f"{len(images)} arrays in {folder}\n{address}\nCtrl-C ends the viewer", flush=True)
+        print(f"{len(images)} arrays in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
         if not options.has(NO_OPEN.name) and _has_screen():
             threading.Thread(target=_open, args=(address,), daemon=True).start()  # it may last as long as the browser
         received = await stopped
