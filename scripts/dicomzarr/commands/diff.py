@@ -199,7 +199,7 @@ def lines(differences: Mapping[str, Any]) -> list[str]:
         counts = [f"{len(volumes[kind])} {kind}" for kind in ("added", "grown", "changed", "retired")]
         data += ": " + ", ".join([*counts, f"{volumes['rewritten']} stored in other bytes"])
         if not differences["same_data"] and not any(volumes.values()):
-            data = "the same volumes, but different tables of the source"
+            data = "the same volumes, but different tables or pictures"
     return [*text, f"{data}; {seal}"]
 
 
