@@ -12,9 +12,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from viewed_dataset import CT, SCRIPTS, Viewer, start, viewing, write_viewed
+from made_up_results import array_of
+from viewed_dataset import CT, KINDS, SCRIPTS, Viewer, start, viewing, write_viewed
 
 from dicomzarr.viewer import files
 
@@ -155,15 +158,20 @@ def test_it_listens_on_this_machine_alone(viewer: Viewer) -> None:
 
 
 def test_a_reader_of_zarr_opens_the_address(viewer: Viewer, results: Path) -> None:
-    """Tensorstore reads the array over HTTP, by ranges, as from the disk."""
+    """Tensorstore reads arrays over HTTP, by ranges, as from the disk; int64 also as float32, chunk by chunk."""
     tensorstore = pytest.importorskip("tensorstore")
-    address = f"http://127.0.0.1:{viewer.port}{viewer.path}/images.zarr/{CT}/0/"
-    over_http, on_disk = (
-        tensorstore.open({"driver": "zarr3", "kvstore": store}).result().read().result()
-        for store in (address, {"driver": "file", "path": f"{results}/dataset/images.zarr/{CT}/0/"})
-    )
-    assert over_http.shape == (20, 40, 60) and (over_http == on_disk).all()
-    assert sorted(set(over_http.ravel().tolist())) == [1024, 2024]
+
+    def read(store: str) -> np.ndarray[Any, Any]:
+        return tensorstore.open({"driver": "zarr3", "kvstore": store}).result().read().result()
+
+    address, disk = f"http://127.0.0.1:{viewer.port}{viewer.path}", f"file://{results}/dataset/images.zarr"
+    values = read(f"{address}/images.zarr/{CT}/0/")
+    assert sorted(set(values.ravel().tolist())) == [1024, 2024]
+    assert (values == read(f"{disk}/{CT}/0/")).all()
+    int64 = array_of(10 + [kind[0] for kind in KINDS].index("int64"))
+    converted, stored = read(f"{address}/converted/{int64}/0/"), read(f"{disk}/{int64}/0/")
+    assert (converted.dtype, stored.dtype) == ("float32", "int64")
+    assert (converted == stored).all() and len(set(stored.ravel().tolist())) == 4
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
