@@ -54,7 +54,7 @@ def run_view(arguments: Sequence[str]) -> int:
         try:
             listening, port = server.start(served, options.port)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
             raise UserError(f"port {options.port} cannot be used ({reason}): name another with --port") from error
         address = f"http://{server.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
         print(f"{len(images)} arrays in {options.dataset or dataset}\n{address}\nCtrl-C ends the viewer", flush=True)

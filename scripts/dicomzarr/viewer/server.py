@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from types import TracebackType
 from typing import Any
 
 import tornado.httpserver
-import tornado.netutil
 import tornado.web
 from tornado.iostream import StreamClosedError
 
@@ -343,7 +343,8 @@ def start(served: Served, port: int) -> tuple[tornado.httpserver.HTTPServer, int
     logger = logging.getLogger("tornado")  # its messages hold paths
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
-    sockets = tornado.netutil.bind_sockets(port, address=HOST, reuse_port=False)
+    listening = socket.create_server((HOST, port))
+    listening.setblocking(False)
     server = tornado.httpserver.HTTPServer(application(served), max_body_size=1024)
-    server.add_sockets(sockets)
-    return server, int(sockets[0].getsockname()[1])
+    server.add_socket(listening)
+    return server, int(listening.getsockname()[1])

@@ -8,8 +8,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from made_up_results import array_of
-from viewed_dataset import CT, KINDS, SCRIPTS, Viewer, start, viewing, write_viewed
+from viewed_dataset import CT, KINDS, Viewer, start, viewing, write_viewed
 
+from dicomzarr.commands.view import run_view
 from dicomzarr.viewer import files
+from dicomzarr.vocabulary.errors import UserError
 
 SHARD = f"images.zarr/{CT}/0/c/0/0/0"
 
@@ -192,29 +192,31 @@ def configured(results: Path) -> Path:
     return results.parent
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "dicomzarr.commands", "view", "--no-open", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["abc00000000000", "--dataset", "."], "run: 16 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
+        (["abc00000000000", "--dataset", "."], "16 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
         (["abc0000000000002/2d957981", "--dataset", "."], f"the nearest is {CT}"),
-        (["--dataset", "missing"], "run: no finished dataset in 'missing'"),
-        (["--configfile", "none.yaml"], "run: the configuration file 'none.yaml': No such file or directory"),
-        (["--configfile", "bad.yaml"], "run: the configuration file 'bad.yaml' is not YAML, line 2, column 1"),
-        (["--port", "99999"], "a number from 0 to 65535, not '99999'"),
-        (["--port", "{port}", "--dataset", "."], "run: port {port} cannot be used (Address already in use)"),
+        (["--dataset", "missing"], "no finished dataset in 'missing'"),
+        (["--configfile", "none.yaml"], "the configuration file 'none.yaml': No such file or directory"),
+        (["--configfile", "bad.yaml"], "the configuration file 'bad.yaml' is not YAML, line 2, column 1"),
+        (["--port", "{port}", "--dataset", "."], "port {port} cannot be used (Address already in use)"),
     ],
 )
-def test_a_mistake_is_explained(viewer: Viewer, results: Path, arguments: list[str], message: str) -> None:
+def test_a_mistake_is_explained(
+    viewer: Viewer, results: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
     (results / "bad.yaml").write_text("results: [\n")
-    done = run(results, *(word.format(port=viewer.port) for word in arguments))
-    assert done.returncode == 2 and done.stdout == ""
-    assert message.format(port=viewer.port) in done.stderr and "Traceback" not in done.stderr
+    monkeypatch.chdir(results)
+    with pytest.raises(UserError) as error:
+        run_view(["--no-open", *(word.format(port=viewer.port) for word in arguments)])
+    assert message.format(port=viewer.port) in str(error.value)
+
+
+def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_view(["--port", "99999"])
+    assert ended.value.code == 2 and "a number from 0 to 65535, not '99999'" in capsys.readouterr().err
 
 
 def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(results: Path, tmp_path: Path) -> None:
