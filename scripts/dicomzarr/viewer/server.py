@@ -245,11 +245,13 @@ class State(Handler):
     """The state of an image."""
 
     async def get(self, array: str) -> None:
-        """Answer with JSON; a damaged image is an error of the page, not of the server."""
+        """Answer with JSON; whoever started the server is told of an image that cannot be read."""
         image, place = self.image(array), f"http://{self.request.host}/{self.served.token}"
         try:
             self.send_json(await asyncio.to_thread(state.state_of, self.served.dataset, image, place))
         except (OSError, ValueError, KeyError) as error:
+            text = f"an array cannot be read ({type(error).__name__}): ./run verify lists missing and damaged files"
+            print(f"view: {text}", file=sys.stderr, flush=True)
             raise tornado.web.HTTPError(404) from error
 
 

@@ -236,6 +236,8 @@ def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(r
         planted.symlink_to(kept)
         try:
             assert answer(viewer, f"/{token}/state/{CT}.json", token=False)[0].status == 404
+            told = viewer.process.stderr.readline()
+            assert told.startswith("view: an array cannot be read (OSError): ./run verify")
         finally:
             kept.rename(planted)
 
