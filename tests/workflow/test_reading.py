@@ -19,6 +19,7 @@ from scans_with_masks import ScanWithMasks, read_mask
 from dicomzarr.commands import demo_files as demo
 from dicomzarr.commands import demo_masks, summary
 from dicomzarr.dataset import DicomZarrDataset
+from dicomzarr.terminal.screen import Screen
 
 
 def assert_masks_are_those_of_the_demo(run: Run) -> None:
@@ -41,7 +42,8 @@ def test_epochs_over_the_demo_and_the_examples(workflow: Workflow) -> None:
     demo.build(workflow.source)
     run = workflow.run(**yaml.safe_load(demo_masks.CONFIG))
     assert_masks_are_those_of_the_demo(run)
-    counts = "\n".join(summary.lines(run.results / "dataset")).partition("\nreport")[0].strip("\n")
+    table = summary.lines(summary.facts(run.results / "dataset"), Screen(), report="", changes="", following="")
+    counts = "\n".join(table).partition("\n\nset aside")[0].strip("\n")
     assert counts.startswith("files found") and counts in (ROOT / "README.md").read_text()
     volumes = DicomZarrDataset(run.results)
     assert len(volumes) == len(run.table("dataset/volumes.csv")) > 60

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from dicomzarr.commands.conclusion import NOTHING_TO_DO
 from dicomzarr.commands.processes import call, say
 from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
@@ -68,7 +69,7 @@ def check_demo() -> int:
         printed = output.read().decode(errors="replace")
     print(printed, end="", flush=True)
     say(f"The second demo took {time.monotonic() - began:.1f} s")
-    if status == 0 and "Nothing to be done" in printed:
+    if status == 0 and NOTHING_TO_DO in printed:
         return 0
-    say("The second demo did not print: Nothing to be done")
+    say(f"The second demo did not print: {NOTHING_TO_DO}")
     return 1

@@ -94,6 +94,7 @@ def call(
     *,
     output: IO[bytes] | None = None,
     interrupt: Interrupt = Interrupt.REACHES,
+    meanwhile: Callable[[], None] | None = None,
     **changes: str,
 ) -> int:
     """Run a program of the environment and return its exit status.
@@ -111,6 +112,8 @@ def call(
         Receives its standard output and standard error; by default, those of this process are used.
     interrupt : Interrupt
         The effect of SIGINT from the terminal.
+    meanwhile : callable, optional
+        Called while the child runs: work for another core. It must not raise, and signals wait for its end.
     **changes : str
         Environment variables in addition to those of this process, except PYTHONPATH.
 
@@ -145,6 +148,8 @@ def call(
             preexec_fn=prepare,  # noqa: PLW1509
         )
         child_may_have_missed_it = bool(signal.sigpending() & {signal.SIGINT})  # sent just before or after the fork
+        if meanwhile:
+            meanwhile()
         while child.poll() is None:
             received = signal.sigwaitinfo({*STOPPING, signal.SIGCHLD})
             if received.si_signo == signal.SIGCHLD:

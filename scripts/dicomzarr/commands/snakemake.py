@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 import re
 import shlex
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from dicomzarr.commands.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
+from dicomzarr.commands.words import EXPORTS
 from dicomzarr.system.project import ROOT
+from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow.snakemake_quirks import command_line
+from dicomzarr.workflow.config_file import config_files
 
-TARGETS = ("export_png", "export_npz", "export_nifti", "export_preview", "export_nnunet", "export_monai")
+TARGETS = tuple(name for name, _, _ in EXPORTS)
 # Options of Snakemake with which `--cores all` is not added.
 NO_CORES_ADDED = {"-c", "-j", "-h", "-n", "-v", "--cores", "--jobs", "--profile", "--workflow-profile"}
 NO_CORES_ADDED |= {"--lint", "--version", "--help", "--dry-run", "--dryrun", "--unlock"}
-
-
-def names_of_options(arguments: Sequence[str]) -> set[str]:
-    """Return the names of the options among arguments of Snakemake; ``-n`` for ``-np``, ``-c`` for ``-c2``."""
-    names = {argument.split("=")[0] for argument in arguments}
-    return names | {argument[:2] for argument in arguments if not argument.startswith("--")}
+# Options with which Snakemake looks or tidies up, and runs no job; their letters; letters that take a value.
+_LOOKING = (
+    "--dry-run", "--dryrun", "--help", "--version", "--lint", "--list-rules", "--list", "--list-target-rules", "--lt",
+    "--dag", "--rulegraph", "--filegraph", "--d3dag", "--summary", "--detailed-summary", "--report", "--unlock",
+    "--list-changes", "--lc", "--list-input-changes", "--li", "--list-params-changes", "--lp", "--list-untracked",
+    "--lu", "--list-conda-envs", "--conda-create-envs-only", "--conda-cleanup-envs", "--conda-cleanup-pkgs",
+    "--containerize", "--container-cleanup-images", "--print-compilation", "--cleanup-metadata", "--cm",
+    "--cleanup-shadow", "--archive", "--generate-unit-tests", "--export-cwl", "--touch", "--delete-all-output",
+    "--delete-temp-output", "--draft-notebook", "--edit-notebook",
+)  # fmt: skip
+_LOOKING_LETTERS = "nlSDhvt"
+_LETTERS_WITH_VALUE = "scjCdeRPUOwT"
+# Options of a run that ask for what Snakemake itself prints.
+_WORDS_OF_SNAKEMAKE = ("--verbose", "--logger", "--debug", "--debug-dag")
 
 
 def snakemake_command(arguments: Sequence[str], folder: Path) -> list[str]:
@@ -40,36 +52,108 @@ def snakemake_command(arguments: Sequence[str], folder: Path) -> list[str]:
     return command[:1] + targets + command[1:] + [argument for argument in arguments if argument not in TARGETS]
 
 
+def is_a_run(arguments: Sequence[str]) -> bool:
+    """Return whether arguments of Snakemake start a run: no dry run, list, report, help and the like."""
+    return not _has_option(arguments, _LOOKING, _LOOKING_LETTERS)
+
+
+def shows_stages(arguments: Sequence[str]) -> bool:
+    """Return whether a run shows lines of stages: not if its arguments ask for words of Snakemake."""
+    return is_a_run(arguments) and not _has_option(arguments, _WORDS_OF_SNAKEMAKE, "")
+
+
+def _has_option(arguments: Sequence[str], names: Sequence[str], letters: str) -> bool:
+    """Return whether one of these options is given, perhaps abbreviated (``--dry``) or among others (``-Fn``)."""
+    for argument in arguments:
+        if argument == "--":
+            return False
+        given = argument.split("=")[0]
+        if given.startswith("--") and any(name.startswith(given) for name in names):
+            return True
+        if argument[:1] == "-" and argument[1:2] not in ("-", ""):
+            flags = re.match(f"[^{_LETTERS_WITH_VALUE}]*", argument[1:])
+            if flags and {*flags[0]} & {*letters}:
+                return True
+    return False
+
+
 def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
-    """Run Snakemake in a folder, then search the files that it wrote for identities; return the exit status.
+    """Run Snakemake in a folder, search the files that it wrote for identities, and print what there is then.
 
     Parameters
     ----------
     arguments : sequence of str
-        Arguments of Snakemake.
+        Arguments of Snakemake, and ``--json``: then the facts of the run are printed as one JSON object.
     folder : Path, optional
         Working directory; by default, the current folder.
+
+    Returns
+    -------
+    int
+        The exit status.
 
     Raises
     ------
     UserError
-        If an option or a target is unknown, or a configuration file is missing.
+        If an argument or a configuration file cannot be what was meant: see `mistakes.py`.
     """
-    folder = folder or Path.cwd()
-    refuse_mistyped(arguments, folder)
+    folder, as_json = folder or Path.cwd(), "--json" in arguments
+    arguments = [argument for argument in arguments if argument != "--json"]
+    if as_json and not is_a_run(arguments):
+        raise UserError("--json is for runs, status, verify and diff; this command shows what Snakemake prints")
+    refuse_mistakes(arguments, folder)
     command = snakemake_command(arguments, folder)
     say("+ " + shlex.join(command))
     with tempfile.TemporaryDirectory() as answers:
-        answer = Path(answers) / "results"
+        answer, facts = Path(answers) / "results", Path(answers) / "facts"
+        variables = {"DICOMZARR_RESULTS": str(answer), "DICOMZARR_FACTS": str(facts)}
+        variables |= {"DICOMZARR_TERMINAL": "stages"} if shows_stages(arguments) else {}
         try:
-            status = call_snakemake(command, folder, DICOMZARR_RESULTS=str(answer))
+            status = call_snakemake(command, folder, output=_standard_error(as_json), **variables)
         except Stopped as stopped:
             status = stopped.status
-        if not answer.exists():  # Snakemake built no DAG
-            return status
-        search = ["python", "-P", "-m", "dicomzarr.stages.check_privacy", answer.read_text(encoding="utf-8")]
-        search_status = call(search, folder, interrupt=Interrupt.ENDS, PYTHONPATH=str(ROOT / "scripts"))
-        return status if status > 128 else search_status or status
+        results = Path(answer.read_text(encoding="utf-8")) if answer.exists() else None
+        run = json.loads(facts.read_bytes()) if facts.exists() else {}
+    return _conclude(results, run, status, arguments, folder, as_json)
+
+
+def _conclude(
+    results: Path | None,
+    run: Mapping[str, Any],
+    status: int,
+    arguments: Sequence[str],
+    folder: Path,
+    as_json: bool,
+) -> int:
+    """Search the files that a run wrote last for identities, then show its facts; return the exit status."""
+    from dicomzarr.commands.conclusion import Conclusion
+
+    if results is None and not as_json:  # Snakemake built no DAG
+        return status
+    end = Conclusion(Results(results) if results else None, run, folder)
+    if results is not None:
+        search = ["python", "-P", "-m", "dicomzarr.stages.check_privacy", str(results)]
+        search_status = call(
+            search,
+            folder,
+            output=_standard_error(as_json),
+            interrupt=Interrupt.ENDS,
+            meanwhile=end.gather,
+            PYTHONPATH=str(ROOT / "scripts"),
+        )
+        if search_status:
+            end.note_failure("check_privacy")
+        status = status if status > 128 else search_status or status
+    if status == 0:
+        end.keep()
+    named = [word for path in config_files(arguments) for word in ("--configfile", path)]
+    end.show(status, named, as_json)
+    return status
+
+
+def _standard_error(as_json: bool) -> IO[bytes] | None:
+    """Return where a child writes if standard output belongs to a JSON object."""
+    return sys.stderr.buffer if as_json else None
 
 
 def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | None = None, **changes: str) -> int:
@@ -88,59 +172,4 @@ def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | 
     """
     program = str(Path(__file__).with_name("snakemake_process.py"))
     command = ["python", "-P", program, *command[1:]]
-    return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, **changes)
-
-
-# ---- Mistyped arguments: Snakemake prints a traceback, or the usage of all its options
-
-
-def refuse_mistyped(arguments: Sequence[str], folder: Path) -> None:
-    """Refuse a missing configuration file, an unknown option, and an unknown command or rule.
-
-    Raises
-    ------
-    UserError
-        Names the closest known word, if there is one.
-    """
-    for path in config_files(arguments):
-        if not (folder / path).is_file():
-            raise UserError(f"the configuration file {path!r} does not exist in {str(folder)!r}")
-    if arguments and re.fullmatch("[a-z_]+", arguments[0]) and not names_of_options(arguments) & {"--snakefile", "-s"}:
-        rules = names_of_rules()
-        if arguments[0] not in rules and not (folder / arguments[0]).exists():
-            commands = ["demo", "status", "verify", "diff", "test", "check", "bench", "help", *rules]
-            suggestion = closest(arguments[0], commands)
-            raise UserError(f"there is no command or rule {arguments[0]!r}{suggestion}. See ./run help")
-    options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
-    if not {*options} <= command_line.common_options():
-        known = command_line.all_options()
-        for option in options:
-            if known and not any(name.startswith(option) for name in known):
-                raise UserError(
-                    f"Snakemake has no option {option!r}{closest(option, known)}. See ./run --cores 1 --help"
-                )
-
-
-def closest(name: str, known: Sequence[str]) -> str:
-    """Return the end of a message that names the closest known name; empty if none is close."""
-    matches = difflib.get_close_matches(name, known, n=1)
-    return f"; the closest is {matches[0]!r}" if matches else ""
-
-
-def config_files(arguments: Sequence[str]) -> list[str]:
-    """Return the configuration files among arguments of Snakemake."""
-    paths, is_file_next = [], False
-    for argument in arguments:
-        if argument.startswith("-"):
-            name, has_value, value = argument.partition("=")
-            is_file_next = name in ("--configfile", "--configfiles") and not has_value
-            paths += [value] if name in ("--configfile", "--configfiles") and has_value else []
-        elif is_file_next:
-            paths.append(argument)
-    return paths
-
-
-def names_of_rules() -> list[str]:
-    """Return the names of all rules, which are possible targets."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "Snakefile", *ROOT.glob("rules/*.smk")])
-    return re.findall(r"^(?:rule|checkpoint) (\w+):", text, flags=re.MULTILINE)
+    return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, meanwhile=None, **changes)

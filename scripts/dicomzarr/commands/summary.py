@@ -1,24 +1,149 @@
-"""The table at the end of the demo: counts of files, arrays, masks and bytes."""
+"""What a dataset holds, for the table at the end of a run: counts, reasons, findings, and what changed."""
 
 from __future__ import annotations
 
-import csv
-import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal.screen import Screen, counted
+from dicomzarr.vocabulary.reasons import REASONS
+
+OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
+_INDENT = 14  # column of the text of a row
+_SHOWN = 3  # reasons and findings
 
 
-def lines(dataset: Path) -> list[str]:
-    """Return the lines of the table, from `outcomes.csv`, `volumes.csv` and `masks.csv`."""
-    with open(dataset / "reports" / "outcomes.csv", newline="", encoding="utf-8") as file:
-        outcomes = [(row["outcome"], int(row["files"])) for row in csv.DictReader(file)]
-    with open(dataset / "volumes.csv", newline="", encoding="utf-8") as file:
-        volumes = [(int(row["source_bytes"] or 0), int(row["stored_bytes"] or 0)) for row in csv.DictReader(file)]
-    with open(dataset / "masks.csv", newline="", encoding="utf-8") as file:
-        masks = sum(1 for _ in csv.DictReader(file))
-    rows = [("files found", sum(files for _, files in outcomes))]
-    for name in ("extracted", "skipped", "quarantined", "ignored"):
-        rows.append((f"  {name}", sum(files for outcome, files in outcomes if outcome == name)))
-    rows += [("arrays", len(volumes)), ("masks", masks)]
-    rows += [("bytes in", sum(size for size, _ in volumes)), ("bytes out", sum(size for _, size in volumes))]
-    table = [f"{name:<14}{number:>12,}" for name, number in rows]
-    return ["", *table, f"report        {os.path.relpath(dataset / 'reports' / 'report.html')}", ""]
+def facts(dataset: Path) -> dict[str, Any]:
+    """Return what a dataset holds as JSON values, from its tables.
+
+    Parameters
+    ----------
+    dataset : Path
+
+    Returns
+    -------
+    dict
+        `found` and `outcomes` (entries of the source), `set_aside` (their reasons, the most frequent first, with
+        `outcome`, `reason`, `files`, `meaning`, `remedy`), `arrays`, `masks`, `bytes_in`, `bytes_out`, `findings` (as
+        the report has them: `level`, `title`, `advice`), and `gate`: the counts that `gate` may limit, without zeros.
+    """
+    from dicomzarr.stages.check_gate import findings as gate_findings
+    from dicomzarr.stages.render_report.findings import findings
+    from dicomzarr.stages.render_report.masks import read_masks
+    from dicomzarr.stages.render_report.tables import read_tables
+
+    tables = read_tables(dataset)
+    masks = read_masks(dataset, tables.arrays)
+    set_aside = sorted(
+        (row for row in tables.outcomes if row.outcome != "extracted" and row.files),
+        key=lambda row: (-row.files, row.outcome, row.reason),
+    )
+    found = sum(row.files for row in tables.outcomes)
+    return {
+        "found": found,
+        "outcomes": {outcome: tables.files(outcome) for outcome in OUTCOMES},
+        "set_aside": [
+            {"outcome": row.outcome, "reason": row.reason, "files": row.files, **_words_of(row.reason)}
+            for row in set_aside
+        ],
+        "arrays": len(tables.arrays),
+        "masks": len(masks.rows),
+        "bytes_in": sum(array.source_bytes for array in tables.arrays),
+        "bytes_out": sum(array.stored_bytes for array in tables.arrays),
+        "findings": [
+            {"level": finding.level, "title": finding.title, "advice": finding.advice}
+            for finding in findings(tables, masks=masks)
+        ],
+        "gate": {name: count for name, count in sorted(gate_findings(Results(dataset.parent)).items()) if count},
+    }
+
+
+def _words_of(code: str) -> dict[str, str]:
+    reason = REASONS.get(code)
+    return {"meaning": reason.meaning if reason else code, "remedy": reason.remedy if reason else ""}
+
+
+def changes_in_short(differences: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of arrays that differ between two builds, and the keys of what else differs.
+
+    Parameters
+    ----------
+    differences : mapping
+        What `diff.compare` returned.
+    """
+    volumes = differences["volumes"] or {}
+    short: dict[str, Any] = {kind: len(volumes.get(kind, ())) for kind in ("added", "grown", "changed", "retired")}
+    short["rewritten"] = volumes.get("rewritten", 0)
+    return short | {part: sorted(differences[part]) for part in ("counts", "config", "software")}
+
+
+def in_words(short: Mapping[str, Any]) -> str:
+    """Return what changed since the last build as text; `short` is from `changes_in_short`."""
+    kinds = [("added", "added"), ("grown", "grown"), ("changed", "changed"), ("retired", "removed")]
+    kinds.append(("rewritten", "stored in other bytes"))
+    numbers = [f"{counted(short[kind], 'array')} {word}" for kind, word in kinds if short[kind]]
+    others = [
+        word
+        for part, word in (("counts", "numbers of files"), ("config", "configuration"), ("software", "software"))
+        if short[part]
+    ]
+    other = f"other {' and '.join(others)}" if others else ""
+    return ", ".join([*numbers, *([other] if other and (not numbers or "numbers" not in other) else [])]) or (
+        "the same arrays, another report or record"
+    )
+
+
+def lines(
+    content: Mapping[str, Any], screen: Screen, report: str, changes: str, following: str, log: str = ""
+) -> list[str]:
+    """Return the table at the end of a run.
+
+    Parameters
+    ----------
+    content : mapping
+        What `facts` returned.
+    screen : Screen
+    report, changes, following, log : str
+        Path of the page; what changed since the last build; the next step; Snakemake's log. Empty ones are left out.
+    """
+    numbers = [("files found", content["found"])]
+    numbers += [(f"  {outcome}", content["outcomes"][outcome]) for outcome in OUTCOMES]
+    numbers += [("arrays", content["arrays"]), ("masks", content["masks"])]
+    numbers += [("bytes in", content["bytes_in"]), ("bytes out", content["bytes_out"])]
+    table = ["", *(f"{name:<14}{number:>12,}" for name, number in numbers), ""]
+    table += _rows(screen, "set aside", _reasons(content["set_aside"]))
+    table += _rows(screen, "attention", _findings(content["findings"]))
+    for label, text in (("changes", changes), ("report", report), ("next step", following), ("log", log)):
+        table += _rows(screen, label, [text] if text else [])
+    return [*table, ""]
+
+
+def _rows(screen: Screen, label: str, texts: Sequence[str]) -> list[str]:
+    rows: list[str] = []
+    for text in texts:
+        rows += screen.wrapped("" if rows else label, text, _INDENT)
+    return rows
+
+
+def _reasons(set_aside: Sequence[Mapping[str, Any]]) -> list[str]:
+    texts = [f"{row['files']:,} {short_meaning(row['meaning'])}" for row in set_aside[:_SHOWN]]
+    rest = set_aside[_SHOWN:]
+    if rest:
+        files = sum(row["files"] for row in rest)
+        texts.append(f"{files:,} for {counted(len(rest), 'other reason')}")
+    return texts or ["nothing"]
+
+
+def short_meaning(meaning: str) -> str:
+    """Return the first part of the meaning of a reason."""
+    return re.split(r"[:;(]|, and ", meaning)[0].strip()
+
+
+def _findings(found: Sequence[Mapping[str, str]]) -> list[str]:
+    texts = [f"{short_meaning(row['title'])}{' (fail)' * (row['level'] == 'fail')}" for row in found[:_SHOWN]]
+    if len(found) > _SHOWN:
+        texts.append(f"{counted(len(found) - _SHOWN, 'more finding')}, in the report")
+    return texts or ["nothing"]

@@ -20,7 +20,6 @@ import pytest
 from conftest import ROOT
 from launched_project import Project, wait_until
 
-from dicomzarr.commands.__main__ import COMMANDS
 from dicomzarr.commands.environment import DEV, MINORS, PLAIN, stamp_of
 from dicomzarr.commands.snakemake import TARGETS, snakemake_command
 from dicomzarr.records import export_record
@@ -202,7 +201,7 @@ def test_a_failed_install_prints_what_to_do_and_writes_no_stamp(project: Project
 
 def test_arguments_reach_snakemake_unchanged_and_the_printed_command_is_quoted(project: Project) -> None:
     arguments = ["--cores", "8", "--configfile", "my site.yaml", "--config", "x=$(rm -rf)"]
-    (project.root / "my site.yaml").touch()
+    (project.root / "my site.yaml").write_text("source: x\n")
     done = project.with_environment().run(*arguments, SNAKEMAKE_EXITS="7")
     (call,) = project.called("snakemake")
     assert done.returncode == 7
@@ -213,9 +212,9 @@ def test_arguments_reach_snakemake_unchanged_and_the_printed_command_is_quoted(p
 
 
 def test_from_another_folder_the_command_names_the_snakefile(project: Project) -> None:
-    project.with_environment().run(cwd=project.elsewhere)
+    project.with_environment().run("--quiet", cwd=project.elsewhere)
     (call,) = project.called("snakemake")
-    assert call["arguments"] == ["--snakefile", str(project.root / "Snakefile"), "--cores", "all"]
+    assert call["arguments"] == ["--snakefile", str(project.root / "Snakefile"), "--cores", "all", "--quiet"]
     assert call["cwd"] == str(project.elsewhere)
 
 
@@ -259,30 +258,7 @@ def test_snakemake_gets_the_environment_and_no_packages_of_the_user(project: Pro
 # ---- Commands
 
 
-@pytest.mark.parametrize("word", ["report"])
-def test_commands_of_later_versions_are_refused(project: Project, word: str) -> None:
-    done = project.run(word)
-    assert done.returncode == 2
-    assert done.stderr == f"run: This version does not have `{word}` yet; a later one will\n"
-    assert not project.venv.exists()
-
-
-def test_help_names_every_command(project: Project) -> None:
-    done = project.run("help")
-    assert done.returncode == 0
-    assert project.run("--help").stdout == done.stdout
-    assert not project.venv.exists()
-    assert all(f"./run {command}" in done.stdout for command in [*COMMANDS, "help"])
-
-
-def test_the_demo_writes_its_files_once_and_prints_a_table(project: Project) -> None:
-    dataset = project.root / "demo" / "results" / "dataset"
-    (dataset / "reports").mkdir(parents=True)
-    (dataset / "reports" / "outcomes.csv").write_text(
-        "outcome,reason,files\nextracted,,1200\nquarantined,a,2\nquarantined,b,3\nskipped,no_pixels,4\n"
-    )
-    (dataset / "volumes.csv").write_text("array,source_bytes,stored_bytes\na/b,1000,10\na/c,2000000,\n")
-    (dataset / "masks.csv").write_text("array,mask\na/b,liver\na/b,tumour\na/c,liver\n")
+def test_the_demo_writes_its_files_once(project: Project) -> None:
     project.with_environment()
     first, again = project.run("demo"), project.run("demo", "-n", cwd=project.elsewhere)
     assert (first.returncode, again.returncode) == (0, 0)
@@ -292,18 +268,6 @@ def test_the_demo_writes_its_files_once_and_prints_a_table(project: Project) -> 
         ["--configfile", "demo/config.yaml", "-n"],
     ]
     assert {call["cwd"] for call in project.called("snakemake")} == {str(project.root)}
-    assert [line.strip().rsplit(maxsplit=1) for line in first.stdout.strip().splitlines()] == [
-        ["files found", "1,209"],
-        ["extracted", "1,200"],
-        ["skipped", "4"],
-        ["quarantined", "5"],
-        ["ignored", "0"],
-        ["arrays", "2"],
-        ["masks", "3"],
-        ["bytes in", "2,001,000"],
-        ["bytes out", "10"],
-        ["report", "demo/results/dataset/reports/report.html"],
-    ]
 
 
 def test_a_failed_demo_returns_the_status_and_prints_no_table(project: Project) -> None:

@@ -7,7 +7,8 @@ import enum
 import importlib.util
 import io
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,25 @@ def all_options() -> list[str]:
         return [option for action in get_argument_parser()._actions for option in action.option_strings]
     except (ImportError, AttributeError):
         return []
+
+
+def parse_without_note(parse_args: Callable[..., Any]) -> Callable[..., Any]:
+    """Return Snakemake's parser without its note on the profile that it uses.
+
+    Purpose: the note is printed at each start, past Snakemake's logger.
+
+    Tried with 9.27.1. With another version, in which `main` calls another function, the note is printed.
+    """
+
+    def parse(*arguments: Any, **options: Any) -> Any:
+        noted = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(noted):
+                parsed = parse_args(*arguments, **options)
+        except BaseException:
+            sys.stderr.write(noted.getvalue())
+            raise
+        sys.stderr.write("".join(line for line in noted.getvalue().splitlines(True) if " profile " not in line))
+        return parsed
+
+    return parse

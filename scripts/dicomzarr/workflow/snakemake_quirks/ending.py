@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from dicomzarr.system.project import ROOT
+from dicomzarr.terminal import live_line
 from dicomzarr.workflow.snakemake_quirks.tried import is_tried
 
 ENDS_WITHIN = 8.0  # s from a signal to the end of the main process, whatever blocks it
@@ -111,7 +112,7 @@ _end = _End()
 def _write(text: str) -> None:
     """Write to standard error from a signal handler, which may have interrupted a `print`."""
     with contextlib.suppress(OSError):
-        os.write(2, text.encode())
+        os.write(2, (live_line.before_last_words() + text).encode())
 
 
 def _end_children(known: set[Any], *, by_force: bool) -> None:

@@ -1,0 +1,240 @@
+"""How far a run is: the jobs of Snakemake's log events, with the counts that jobs write to files (`heartbeat`)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dicomzarr.system.heartbeat import FOLDER
+from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal import stages
+from dicomzarr.terminal.jobs import Jobs
+from dicomzarr.terminal.screen import amount
+from dicomzarr.vocabulary.rules import BATCH_RULES, EXPORT_RULES
+
+Count = tuple[int, int]  # items and bytes done
+EXTRACT, CHECK = BATCH_RULES
+SEARCH = "check_privacy"
+TOTAL = ".all"  # ends the name of a file that holds the items in all of a job
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch of the plan: its series, their bytes, and their bytes as work of decoding."""
+
+    series: int
+    bytes: int
+    work: int
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job that runs: seconds since its start, items and bytes done."""
+
+    rule: str
+    batch: str
+    seconds: float
+    items: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that has ended: the seconds that it took, and the items that it worked on."""
+
+    rule: str
+    batch: str
+    seconds: float
+    items: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A run at one moment.
+
+    Attributes
+    ----------
+    seconds : float
+        Since Snakemake began.
+    cores : int
+        Most jobs at the same time.
+    files, size : int
+        Number and bytes of the files in the source.
+    running : tuple of Running
+    ended : tuple of Ended
+    batches : mapping of str to Batch
+        All batches of the plan; empty before it is known.
+    waiting : tuple of pairs of str
+        Rule and batch of the jobs of batches that are due and have not started.
+    rules : tuple of str
+        Rules with one job that this run is known to need.
+    items, bytes : int
+        Items and bytes (of the privacy search: cost) in all of the job that runs alone, 0 if not known.
+    """
+
+    seconds: float
+    cores: int
+    files: int
+    size: int
+    running: tuple[Running, ...] = ()
+    ended: tuple[Ended, ...] = ()
+    batches: Mapping[str, Batch] = field(default_factory=dict)
+    waiting: tuple[tuple[str, str], ...] = ()
+    rules: tuple[str, ...] = ()
+    items: int = 0
+    bytes: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the moment as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Moment:
+        """Return a moment from its JSON values."""
+        return cls(
+            **{
+                **raw,
+                "running": tuple(Running(**job) for job in raw["running"]),
+                "ended": tuple(Ended(**job) for job in raw["ended"]),
+                "batches": {name: Batch(**batch) for name, batch in raw["batches"].items()},
+                "waiting": tuple((rule, batch) for rule, batch in raw["waiting"]),
+                "rules": tuple(raw["rules"]),
+            }
+        )
+
+    def text(self) -> str:
+        """Return what runs, with counts; empty if nothing runs."""
+        rules = {job.rule for job in self.running}
+        for rule in BATCH_RULES:
+            if rule in rules:
+                return self._text_of_batches(rule)
+        if not self.running:
+            return ""
+        job = self.running[-1]
+        of_items = self.items or (self.files if job.rule == "index_headers" else 0)
+        if not job.items and not of_items:
+            return stages.doing(job.rule)
+        noun = "series" if job.rule in EXPORT_RULES else "files"
+        total = f" of {of_items:,}" if of_items else ""
+        return f"{stages.doing(job.rule)}: {job.items:,}{total} {noun}"
+
+    def _text_of_batches(self, rule: str) -> str:
+        jobs: list[Ended | Running] = [*self.ended, *self.running]
+        done = [job for job in jobs if job.rule == rule]
+        due = {job.batch for job in done} | {batch for name, batch in self.waiting if name == rule}
+        series = sum(self.batches[name].series for name in due if name in self.batches)
+        size = sum(self.batches[name].bytes for name in due if name in self.batches)
+        text = f"{stages.doing(rule)}: {sum(job.items for job in done):,} of {series:,} series"
+        return f"{text}, {amount(sum(job.bytes for job in done))} of {amount(size)}" if size else text
+
+
+def count_of(results: Results, name: str) -> Count:
+    """Return items and bytes done by a job; zeros if its file is missing or damaged."""
+    try:
+        items, size = (results.private / FOLDER / name).read_text().split()
+        return int(items), int(size)
+    except (OSError, ValueError):
+        return 0, 0
+
+
+def count_of_job(results: Results, name: str) -> Count:
+    """Return items and bytes done by a job; the privacy search counts in each of its processes."""
+    if name != SEARCH:
+        return count_of(results, name)
+    names = [path.name for path in (results.private / FOLDER).glob(f"{SEARCH}.*")]
+    counts = [count_of(results, each) for each in names if not each.endswith(TOTAL)]
+    return sum(items for items, _ in counts), sum(size for _, size in counts)
+
+
+def clear(results: Results) -> None:
+    """Remove the counts of an earlier run."""
+    for path in (results.private / FOLDER).glob("*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def batches_of(results: Results) -> dict[str, Batch]:
+    """Return the batches of the plan; none if there is no plan."""
+    try:
+        raw = json.loads((results.plans / "contents.json").read_bytes())["batches"]
+        return {name: Batch(int(one["series"]), int(one["bytes"]), int(one["work"])) for name, one in raw.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+class Source:
+    """Where moments come from: the jobs of a run, and the files of its results folder.
+
+    Parameters
+    ----------
+    results : Results
+    files, size : int
+        Number and bytes of the files in the source.
+    jobs : Jobs
+    """
+
+    def __init__(self, results: Results, files: int, size: int, jobs: Jobs) -> None:
+        self.results, self.files, self.size, self.jobs = results, files, size, jobs
+        self._counts: dict[str, Count] = {}  # of ended jobs
+        self._batches: dict[str, Batch] = {}
+        self._due: set[tuple[str, str]] = set()
+        self._is_planned = False
+
+    def moment(self) -> Moment:
+        """Return the run as it is now."""
+        self._read_plan()
+        now, ended, running = time.time(), [], []
+        for job in list(self.jobs.by_id.values()):
+            self._due.discard((job.rule, job.batch))
+            if job.ended:
+                if job.name not in self._counts:
+                    self._counts[job.name] = count_of(self.results, job.name)
+                ended.append(Ended(job.rule, job.batch, round(job.ended - job.started, 2), *self._counts[job.name]))
+            else:
+                counts = count_of_job(self.results, job.name)
+                running.append(Running(job.rule, job.batch, round(now - job.started, 2), *counts))
+        items, size = count_of(self.results, running[0].rule + TOTAL) if len(running) == 1 else (0, 0)
+        return Moment(
+            seconds=round(now - (self.jobs.began or now), 2),
+            cores=self.jobs.cores,
+            files=self.files,
+            size=self.size,
+            running=tuple(running),
+            ended=tuple(ended),
+            batches=self._batches,
+            waiting=tuple(sorted(self._due)),
+            rules=tuple(sorted(self.jobs.planned)),
+            items=items,
+            bytes=size,
+        )
+
+    def _read_plan(self) -> None:
+        """Read the plan once it is known which batches this run has to work on."""
+        plans = self.jobs.of_rule("plan_batches")
+        if self._is_planned or not self.jobs.planned or (plans and not plans[-1].ended):
+            return
+        if "plan_batches" in self.jobs.planned and not plans:
+            return
+        self._is_planned = True
+        self._batches = batches_of(self.results)
+        self._due = {
+            (rule, name)
+            for rule in BATCH_RULES
+            for name in self._batches
+            if (rule in self.jobs.planned or plans) and self._is_due(rule, name)
+        }
+
+    def _is_due(self, rule: str, batch: str) -> bool:
+        """Return whether a batch has no record of a rule, or a newer plan."""
+        try:
+            record = os.stat(self.results.records / rule / f"{batch}.json").st_mtime_ns
+            return record < os.stat(self.results.plan(batch)).st_mtime_ns
+        except OSError:
+            return True

@@ -1,0 +1,190 @@
+"""What a run shows: lines of stages as they end, between them the live line, at the end the facts for the launcher."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal import live_line, progress, stages
+from dicomzarr.terminal.jobs import Job, Jobs
+from dicomzarr.terminal.screen import Screen, duration, shown_path
+
+FACTS = "DICOMZARR_FACTS"  # environment variable: path of the file to which the facts of the run are written
+_INDENT = 12  # column of the text of a stage
+
+
+class RunView:
+    """Shows one run of Snakemake; receives its log records.
+
+    Parameters
+    ----------
+    out : text file
+        Where lines are written.
+    quiet : bool
+        Show errors only.
+    """
+
+    def __init__(self, out: TextIO, quiet: bool = False) -> None:
+        self.screen = Screen.of(out)
+        self.jobs = Jobs()
+        self.line = live_line.LiveLine(out, self.screen)
+        self._quiet = quiet
+        self._results: Results | None = None
+        self._shown: set[str] = set()  # batch rules whose line was written
+        self._errors: list[str] = []  # texts of Snakemake
+        self._closed = False
+
+    def start(self, results: Results, files: int, size: int) -> None:
+        """Show the progress of jobs from now on; called when the results folder is known and locked.
+
+        Parameters
+        ----------
+        results : Results
+        files, size : int
+            Number and bytes of the files in the source.
+        """
+        self._results = results
+        if not self._quiet:
+            self.line.start(progress.Source(results, files, size, self.jobs))
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Show a log record of Snakemake, if it is one to be shown."""
+        job = self.jobs.take(record)
+        if job is not None:
+            self._take_job(job)
+        elif record.levelno >= logging.ERROR:
+            self._errors.append(record.getMessage())
+        elif record.levelno == logging.WARNING:
+            self.line.write([record.getMessage()])
+
+    def _take_job(self, job: Job) -> None:
+        if job.failed:
+            self._failure(job)
+        elif not stages.is_batch_rule(job.rule):
+            if not job.ended:
+                self._end_batch_stages()  # all of them have ended when a job of the whole dataset starts
+            else:
+                self._stage(job.rule, stages.did(self._results, job.rule), job.ended - job.started)
+
+    def _end_batch_stages(self) -> None:
+        for rule in ("extract_batch", "check_batch"):
+            jobs = [job for job in self.jobs.of_rule(rule) if job.ended and not job.failed]
+            if jobs and rule not in self._shown:
+                self._shown.add(rule)
+                counts = [progress.count_of(self._results, job.name) for job in jobs] if self._results else []
+                series, size = sum(items for items, _ in counts), sum(size for _, size in counts)
+                seconds = max(job.ended for job in jobs) - min(job.started for job in jobs)
+                self._stage(rule, stages.did_in_batches(rule, len(jobs), series, size), seconds)
+
+    def _stage(self, rule: str, text: str, seconds: float) -> None:
+        if not self._quiet:
+            lines = self.screen.wrapped(stages.name_of(rule), text, _INDENT, duration(seconds))
+            label = stages.name_of(rule)
+            lines[0] = self.screen.coloured_text(label, "bold") + lines[0][len(label) :]
+            self.line.write(lines)
+
+    def _failure(self, job: Job) -> None:
+        label, batch = stages.name_of(job.rule), f" of batch {job.batch}" if job.batch else ""
+        log = f"; its log: {shown_path(job.log)}" if job.log else ""
+        lines = self.screen.wrapped(label, f"failed{batch}{log}", _INDENT, duration(job.ended - job.started))
+        lines[0] = self.screen.coloured_text(label, "red") + lines[0][len(label) :]
+        self.line.write(lines)
+
+    def close(self, *, shown: bool = True) -> None:
+        """End the live line, and write the facts of the run.
+
+        Parameters
+        ----------
+        shown : bool
+            Show what is left to be shown before.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self.line.end()
+        if shown:
+            self._end_batch_stages()
+        if shown and self._errors and not any(job.failed for job in self.jobs.by_id.values()):
+            self.line.write(self._errors)  # Snakemake itself failed
+        path = os.environ.get(FACTS)
+        if path:
+            with contextlib.suppress(OSError):
+                Path(path).write_text(json.dumps(self.facts()), encoding="utf-8")
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the launcher shows of the run: its stages with seconds, failed jobs, and Snakemake's log."""
+        jobs = list(self.jobs.by_id.values())
+        by_rule: dict[str, list[Job]] = {}
+        for job in jobs:
+            by_rule.setdefault(job.rule, []).append(job)
+        return {
+            "log": log_of_snakemake(),
+            "planned": self.jobs.planned,
+            "stages": [
+                {
+                    "rule": rule,
+                    "jobs": len(some),
+                    "failed": sum(job.failed for job in some),
+                    "seconds": round(max(job.ended or job.started for job in some) - some[0].started, 3),
+                }
+                for rule, some in by_rule.items()
+            ],
+            "failed": [{"rule": job.rule, "batch": job.batch, "log": job.log} for job in jobs if job.failed],
+        }
+
+
+def log_of_snakemake() -> str:
+    """Return the path of the file to which Snakemake writes its own words; empty if there is none."""
+    for handler in logging.getLogger("snakemake.logging").handlers:
+        if isinstance(handler, logging.FileHandler):
+            return handler.baseFilename
+    return ""
+
+
+_views: list[RunView] = []  # that of this process, if the launcher chose it
+
+
+def view_of_launcher(quiet: bool) -> RunView:
+    """Return the view of this process for Snakemake's logger."""
+    _views[:] = [RunView(sys.stderr, quiet)]
+    return _views[0]
+
+
+def start(results: Results, files: int, size: int) -> None:
+    """Show the progress of this run until its process ends, in the launcher's view, or alone under plain Snakemake.
+
+    Parameters
+    ----------
+    results : Results
+    files, size : int
+        Number and bytes of the files in the source.
+    """
+    progress.clear(results)
+    if _views:
+        _views[0].start(results, files, size)
+        return
+    view = RunView(sys.stderr)
+    logging.getLogger("snakemake.logging").addHandler(_JobsOnly(view))
+    view.start(results, files, size)
+
+
+class _JobsOnly(logging.Handler):
+    """Notes the jobs of a run for its progress; Snakemake's own handlers show its words."""
+
+    def __init__(self, view: RunView) -> None:
+        super().__init__()
+        self.view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(LookupError, TypeError, ValueError):  # events of another version of Snakemake
+            self.view.jobs.take(record)
+
+    def close(self) -> None:
+        self.view.close(shown=False)
+        super().close()

@@ -1,0 +1,145 @@
+"""The stages of a run in people's words: what each did, from the counts of its record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal.screen import amount, counted
+from dicomzarr.vocabulary.rules import BATCH_RULES, EXPORT_RULES
+
+Counts = Mapping[str, int]
+
+# Name of each stage on the terminal.
+NAMES = {
+    "discover_files": "Manifest",
+    "index_headers": "Headers",
+    "plan_batches": "Plan",
+    "extract_batch": "Extraction",
+    "check_batch": "Read back",
+    "report_depth": "Depth",
+    "report_size": "Size",
+    "join_labels": "Labels",
+    "consolidate_dataset": "Tables",
+    "render_report": "Report",
+    "write_cards": "Cards",
+    "check_privacy": "Privacy",
+    "seal_dataset": "Seal",
+    "check_gate": "Gate",
+    "export_png": "PNG",
+    "export_npz": "NPZ",
+    "export_nifti": "NIfTI",
+    "export_preview": "Previews",
+    "export_nnunet": "nnU-Net",
+    "export_monai": "MONAI",
+}
+# What a stage is doing, for the live line.
+DOING = {
+    "discover_files": "writing the manifest",
+    "index_headers": "reading headers",
+    "plan_batches": "grouping files into series",
+    "extract_batch": "extracting",
+    "check_batch": "reading back",
+    "report_depth": "gathering the verdicts",
+    "report_size": "gathering the verdicts",
+    "join_labels": "joining labels",
+    "consolidate_dataset": "writing the tables",
+    "render_report": "rendering the report",
+    "write_cards": "writing the cards",
+    "check_privacy": "searching for identities",
+    "seal_dataset": "sealing the dataset",
+    "check_gate": "comparing with the gate",
+}
+
+
+def name_of(rule: str) -> str:
+    """Return the name of a stage; a rule that is not ours keeps its own name."""
+    return NAMES.get(rule, rule)
+
+
+def doing(rule: str) -> str:
+    """Return what the jobs of a rule do."""
+    return DOING.get(rule) or (f"exporting {NAMES[rule]}" if rule in EXPORT_RULES else rule)
+
+
+def _verdicts(counts: Counts) -> str:
+    arrays = sum(counts.get(verdict, 0) for verdict in ("pass", "warn", "fail"))
+    others = [f"{counts[verdict]:,} {verdict}" for verdict in ("warn", "fail") if counts.get(verdict)]
+    return ", ".join([f"{counts.get('pass', 0):,} of {counted(arrays, 'array')} pass", *others])
+
+
+def _headers(counts: Counts) -> str:
+    known = counts.get("kept", 0)
+    return counted(counts.get("read", 0), "file") + " read" + (f", {known:,} known already" if known else "")
+
+
+def _export(counts: Counts) -> str:
+    parts = [f"{counts.get('written', 0):,} of {counted(counts.get('series', 0), 'series', 'series')} written"]
+    parts += [f"{counted(counts[key], 'array')} {word}" for key, word in _EXPORTED if counts.get(key)]
+    return ", ".join(parts)
+
+
+_EXPORTED = (("refused", "refused"), ("left_out", "left out"))
+
+# What a stage did, from the counts and the work of its record.
+_DID: dict[str, Callable[[Counts], str]] = {
+    "discover_files": lambda c: counted(c.get("files", 0), "file") + " listed",
+    "index_headers": _headers,
+    "plan_batches": lambda c: (
+        f"{counted(c.get('files', 0), 'file')} in {counted(c.get('series', 0), 'series', 'series')}, "
+        + counted(c.get("batches", 0), "batch", "batches")
+    ),
+    "report_depth": _verdicts,
+    "report_size": _verdicts,
+    "join_labels": lambda c: counted(c.get("labels", 0), "label") + f" for {c.get('series', 0):,} series",
+    "consolidate_dataset": lambda c: (
+        f"{counted(c.get('arrays', 0), 'array')}, {counted(c.get('masks', 0), 'mask')}, "
+        + counted(c.get("frames", 0), "frame")
+    ),
+    "render_report": lambda c: f"report.html, {amount(c.get('bytes', 0))}",
+    "write_cards": lambda c: counted(len(c), "card") + " written",
+    "check_privacy": lambda c: counted(c.get("searched", 0), "file") + " searched, no identity found",
+    "seal_dataset": lambda c: "dataset.json written",
+    "check_gate": lambda c: "nothing exceeds what the configuration allows",
+} | dict.fromkeys(EXPORT_RULES, _export)
+
+
+def did(results: Results | None, rule: str) -> str:
+    """Return what the job of a rule did, from its record; empty if it is not known.
+
+    Parameters
+    ----------
+    results : Results or None
+    rule : str
+        A rule with one job.
+    """
+    if results is None or rule not in _DID:
+        return ""
+    try:
+        record: Any = json.loads((results.records / f"{rule}.json").read_bytes())
+        counts = {**record["counts"], **record["work"]}
+        return _DID[rule](counts)
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def did_in_batches(rule: str, batches: int, series: int, size: int) -> str:
+    """Return what the jobs of a batch rule did.
+
+    Parameters
+    ----------
+    rule : str
+    batches : int
+        Number of finished jobs.
+    series, size : int
+        Series and bytes of the source that they worked on.
+    """
+    text = f"{counted(series, 'series', 'series')}, {amount(size)}" if series else counted(batches, "batch", "batches")
+    return text + (f" in {batches:,} batches" if series and batches > 1 else "")
+
+
+def is_batch_rule(rule: str) -> bool:
+    """Return whether a rule has one job a batch."""
+    return rule in BATCH_RULES
