@@ -4,6 +4,9 @@ from snakemake.utils import min_version
 min_version("9.27.1")
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 
 
@@ -25,6 +28,7 @@ include: "rules/report_size.smk"
 include: "rules/join_labels.smk"
 include: "rules/consolidate_dataset.smk"
 include: "rules/render_report.smk"
+include: "rules/write_cards.smk"
 include: "rules/check_privacy.smk"
 include: "rules/seal_dataset.smk"
 include: "rules/check_gate.smk"

@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: the diagram of the workflow and three tables.
+"""Write the generated parts of the documentation: the diagram of the workflow, three tables and the commands.
 
     python docs/generate.py            write the parts that are out of date
     python docs/generate.py --check    list the parts that are out of date; exit code 1 if there are any
@@ -15,6 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from dicomzarr.commands.help_texts import usage_of  # noqa: E402
+from dicomzarr.commands.json_forms import FORMS  # noqa: E402
+from dicomzarr.commands.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, RUN, WORDS, Word  # noqa: E402
 from dicomzarr.stages.export.refusals import REFUSALS  # noqa: E402
 from dicomzarr.vocabulary.flags import FLAG_TABLES  # noqa: E402
 from dicomzarr.vocabulary.reasons import REASONS  # noqa: E402
@@ -220,6 +223,55 @@ def refusals_table() -> str:
     return "\n".join(lines + [f"| `{code}` | {meaning} |" for code, meaning in REFUSALS.items()])
 
 
+# ---- Commands
+
+
+def commands_text() -> str:
+    """Return every word with its options, exit codes and examples; the exports, which have the same, together."""
+    exports = [BY_NAME[name] for name, _, _ in EXPORTS]
+    parts = []
+    for word in (RUN, *WORDS):
+        if word in exports[1:]:
+            continue
+        group = exports if word in exports else [word]
+        names = ", ".join(f"`{each.name}`" for each in group) if word.name else "A run"
+        parts += [f"## {names}", "", *(f"- `{usage_of(each)}`: {each.text}" for each in group), ""]
+        parts += [*options_table(word), *exits_line(word)]
+        parts += ["```", *word.examples, "```", ""]
+    return "\n".join(parts).rstrip()
+
+
+def options_table(word: Word) -> list[str]:
+    """Return the options of a word as a table."""
+    if not word.options:
+        return []
+    names = [", ".join(filter(None, (o.short, f"{o.name} {o.value}".strip()))) for o in word.options]
+    rows = [f"| `{name}` | {option.text} |" for name, option in zip(names, word.options, strict=True)]
+    return ["| option | meaning |", "|---|---|", *rows, ""]
+
+
+def exits_line(word: Word) -> list[str]:
+    """Return the exit codes of a word, if they are not those of a run, and whose further arguments it takes."""
+    own = [f"Exit codes: {word.exits}", ""] if word.exits not in ("", OF_A_RUN) else []
+    return own + ([f"Further arguments go to {word.passes_on}.", ""] if word.passes_on and word.options else [])
+
+
+def exit_codes_table() -> str:
+    """Return the exit codes of a run, and those of the words that have others."""
+    lines = ["| exit code | meaning |", "|---|---|", *(f"| {code} | {meaning} |" for code, meaning in EXIT_CODES), ""]
+    lines += [f"- `{word.name}`: {word.exits}" for word in WORDS if word.exits != OF_A_RUN]
+    return "\n".join(lines)
+
+
+def json_text() -> str:
+    """Return the fields of each JSON object."""
+    parts = []
+    for name, fields in FORMS.items():
+        rows = [f"| `{field}` | {meaning} |" for field, meaning in fields]
+        parts += [f"**`./run {name} --json`**", "", "| field | meaning |", "|---|---|", *rows, ""]
+    return "\n".join(parts).rstrip()
+
+
 # ---- Pages
 
 PARTS: tuple[tuple[str, str, Callable[[], str]], ...] = (
@@ -227,6 +279,9 @@ PARTS: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("docs/reasons.md", "reasons", reasons_table),
     ("docs/outputs.md", "flags", flags_table),
     ("docs/exports.md", "refusals", refusals_table),
+    ("docs/commands.md", "commands", commands_text),
+    ("docs/commands.md", "exit codes", exit_codes_table),
+    ("docs/commands.md", "json", json_text),
 )
 
 

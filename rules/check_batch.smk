@@ -17,8 +17,9 @@ rule check_batch:
         runtime=720,
     params:
         results=under_results(""),
+        pictures=config["report"]["pictures"],
         code=code_digest("check_batch.py"),
     message:
-        "Reading back the arrays of batch {wildcards.batch}"
+        "Reading back and drawing the arrays of batch {wildcards.batch}"
     script:
         "../scripts/check_batch.py"

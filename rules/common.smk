@@ -28,7 +28,9 @@ envvars:
 software = software_versions()
 
 # Config keys that are shown in dataset.json: no paths. burned_in_reason is a sentence of the user.
-shown_config = {key: config[key] for key in ("compression", "layout", "burned_in", "spacing_tolerance", "cross_check")}
+shown_keys = ("compression", "layout", "levels", "burned_in", "spacing_tolerance", "cross_check")
+shown_config = {key: config[key] for key in shown_keys}
+shown_config["pictures"] = config["report"]["pictures"]
 if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
 # Pairs, since the order of names counts, and params are compared without it where they are a mapping.
@@ -99,6 +101,33 @@ if label_sources:
     shown_config["labels"] = sorted(
         {name for source in label_sources for name in source.get("columns", [source.get("name")])}
     )
+
+
+def words_of_labels():
+    """Return of each configured label the values or the range that are allowed, over all sources."""
+    allowed = {}
+    for source in label_sources:
+        for name, values in source.get("columns", {source.get("name"): source}).items():
+            merged = allowed.setdefault(name, {})
+            if "range" in values:
+                ranges = [values["range"], merged.get("range", values["range"])]
+                merged["range"] = [min(low for low, _ in ranges), max(high for _, high in ranges)]
+            else:
+                words = [*merged.get("values", []), *map(str, values["values"])]
+                merged["values"] = list(dict.fromkeys(words))
+    return allowed
+
+
+# What the cards state beside the tables.
+vocabularies = {
+    "labels": words_of_labels(),
+    "splits": sorted({*config["splits"].get("fractions", {}), *config["splits"].get("fixed", {})}),
+}
+card_policy = {
+    "burned_in": config["burned_in"],
+    "reason": config["burned_in_reason"] if config["burned_in"] == "keep" else "",
+    "small_cells": config["small_cells"],
+}
 
 
 def configured_words(wildcards):

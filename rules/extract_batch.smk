@@ -21,6 +21,7 @@ rule extract_batch:
         plan=plan_digest,
         compression=config["compression"],
         layout=config["layout"],
+        levels=config["levels"],
         tolerance=config["spacing_tolerance"],
         cross_check=config["cross_check"],
         burned_in=config["burned_in"],

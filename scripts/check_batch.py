@@ -1,4 +1,4 @@
-"""Read the arrays of a batch back and give verdicts on their depth and size."""
+"""Read the arrays of a batch back, give verdicts on their depth and size, and draw their pictures."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> CheckBatchRecord:
+def check_batch(results: Path, record: Path, code: str, threads: int = 1, *, draws: bool = True) -> CheckBatchRecord:
     """Return one depth verdict and one size verdict for each array of the batch.
 
     Parameters
@@ -20,8 +20,10 @@ def check_batch(results: Path, record: Path, code: str, threads: int = 1) -> Che
         Digest of the code of this rule: verdicts of other code are not reused.
     threads : int
         Number of threads that read and compare frames.
+    draws : bool
+        Whether to draw pictures.
     """
-    return batch.check_batch(Results(results), record, code, threads)
+    return batch.check_batch(Results(results), record, code, threads, draws=draws)
 
 
 if __name__ == "__main__":
@@ -32,4 +34,5 @@ if __name__ == "__main__":
             record=Path(snakemake.input.extracted),
             code=snakemake.params.code,
             threads=snakemake.threads,
+            draws=snakemake.params.pictures,
         )

@@ -30,7 +30,7 @@ def consolidate_dataset(
     batches : list of str
         Names of all batches.
     outputs : dict of str to Path
-        Paths of the tables and of the group of all images.
+        Paths of the tables and of the two groups above the images.
     joined : Joined
         Labels and splits.
     code : str
@@ -43,8 +43,8 @@ def consolidate_dataset(
 
 if __name__ == "__main__":
     with job.step(snakemake) as step:
-        tables = ("volumes", "masks", "outcomes", "mask_outcomes", "policy")
-        names = (*tables, "files", "frames", "mask_files", "mask_names", "group")
+        tables = ("volumes", "masks", "outcomes", "mask_outcomes", "policy", "pictures")
+        names = (*tables, "files", "frames", "mask_files", "mask_names", "group", "root")
         step.result = consolidate_dataset(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,

@@ -71,6 +71,7 @@ if __name__ == "__main__":
                 burned_in=snakemake.params.burned_in,
                 software=tuple(snakemake.params.software),
                 code=snakemake.params.code,
+                levels=snakemake.params.levels,
                 mask_names=tuple((name, tuple(entries)) for name, entries in snakemake.params.mask_names),
             ),
             threads=snakemake.threads,

@@ -162,9 +162,12 @@ def leftovers(results: Path) -> list[Path]:
 
 
 @pytest.fixture
-def workflow(tmp_path: Path) -> Workflow:
-    """An empty folder for runs of the workflow, with a fixed key, so that ids are equal in all tests."""
-    return Workflow(tmp_path, environment={"DICOMZARR_KEY": "k" * 32})
+def workflow(tmp_path: Path, warm: Forks | None) -> Workflow:
+    """An empty folder for runs of the workflow, with a fixed key, so that ids are equal in all tests.
+
+    Processes are forked from a warm one; tests of the start itself set `forks` to None.
+    """
+    return Workflow(tmp_path, environment={"DICOMZARR_KEY": "k" * 32}, forks=warm)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.stages.render_report.svg import Plot, linear
+from bench.svg import Plot, linear
 
 START, END = "<!-- bench: made by ./run bench --page -->", "<!-- end of bench -->"
 # The chart has no style sheet, unlike the report.

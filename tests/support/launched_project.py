@@ -71,7 +71,8 @@ class Project:
         for part in ("commands", "dicom", "masks", "system", "terminal", "vocabulary", "workflow"):
             shutil.copytree(ROOT / "scripts/dicomzarr" / part, self.root / "scripts/dicomzarr" / part, ignore=NO_CACHES)
         shutil.copytree(ROOT / "rules", self.root / "rules")
-        for name in ("run", "Snakefile", "requirements.lock", "requirements-dev.lock", "scripts/dicomzarr/__init__.py"):
+        copied = ("run", "Snakefile", "config.yaml", "requirements.lock", "requirements-dev.lock")
+        for name in (*copied, "scripts/dicomzarr/__init__.py"):
             shutil.copy(ROOT / name, self.root / name)
         (self.stand_ins / "stand_in.py").write_text(STAND_IN)
         for name in ("uv", "snakemake", "python"):

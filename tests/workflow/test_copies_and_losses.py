@@ -48,7 +48,12 @@ def test_a_copy_that_arrives_later_gives_the_dataset_of_a_run_from_scratch(
     assert not_extracted == dict.fromkeys(("again4.dcm", "s6.dcm"), ("skipped", "duplicate"))
     assert sizes(run) == before and ("8", "8", "pass", "") in before
     assert sorted(row["path"] for row in run.table("private/files.csv")) == sorted(run.outcome())
-    scratch = Workflow(tmp_path / "scratch", {**workflow.config, "source": str(workflow.source)}, workflow.environment)
+    scratch = Workflow(
+        tmp_path / "scratch",
+        {**workflow.config, "source": str(workflow.source)},
+        workflow.environment,
+        forks=workflow.forks,
+    )
     assert bytes_of(scratch.run().results) == bytes_of(run.results)
 
     # A copy takes the place of its original when that leaves.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import REASON, Workflow
 from dicoms import save_series
+from forks import Forks
 from ordinary import WITHOUT_CAPABILITIES
 
 SERIES = 4
@@ -22,10 +24,13 @@ LABELS = {"file": "labels.csv", "by": "folder", "key": "folder", "columns": {"fi
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def made(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Workflow:
     """A finished dataset in several batches, not to be changed."""
     workflow = Workflow(
-        tmp_path_factory.mktemp("made"), {"batch": {"series": 1, "megabytes": 512}}, {"DICOMZARR_KEY": "k" * 32}
+        tmp_path_factory.mktemp("made"),
+        {"batch": {"series": 1, "megabytes": 512}},
+        {"DICOMZARR_KEY": "k" * 32},
+        forks=warm,
     )
     for number in range(SERIES):
         save_series(workflow.source / f"folder-{number}", f"series-{number}", 2)
@@ -37,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 def mine(made: Workflow, tmp_path: Path) -> Workflow:
     """A copy of that dataset, up to date."""
     shutil.copytree(made.folder, tmp_path / "mine", symlinks=True)
-    workflow = Workflow(tmp_path / "mine", dict(made.config), dict(made.environment))
+    workflow = Workflow(tmp_path / "mine", dict(made.config), dict(made.environment), forks=made.forks)
     workflow.run()
     assert workflow.run().nothing_to_do
     return workflow
@@ -75,6 +80,10 @@ def test_read_only_commands_change_no_file_of_a_finished_dataset(mine: Workflow)
         assert done.returncode == expected, (command_line, done.stderr)
         assert "Traceback" not in done.stderr, command_line
         assert snapshot(mine.results) == before, command_line
+    overview = (mine.folder.parent / "report.html").read_text()
+    page = (mine.results / "dataset/reports/report.html").read_bytes()
+    assert base64.b64encode(page).decode() in overview  # the page itself is a result of `--report`
+    assert "The report of the dataset: one page that needs no network" in overview and '"Accounts"' in overview
     assert mine.run().nothing_to_do
 
 

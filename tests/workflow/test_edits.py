@@ -54,7 +54,9 @@ def test_each_edit_extracts_only_its_series_and_gives_the_dataset_of_a_run_from_
 ) -> None:
     workflow, tree = tree_at(tmp_path / "tree", 1, warm)
     run = workflow.run()
-    elsewhere = Workflow(tmp_path / "elsewhere", {"source": str(workflow.source), "batch": BATCH}, workflow.environment)
+    elsewhere = Workflow(
+        tmp_path / "elsewhere", {"source": str(workflow.source), "batch": BATCH}, workflow.environment, forks=warm
+    )
     scratch = scratch_digest(workflow, tmp_path / "scratch")
     assert run.sealed["digest"] == elsewhere.run(cores=1).sealed["digest"] == scratch
     for number, group in enumerate(groups(1 if FULL else TOGETHER)):

@@ -26,6 +26,7 @@ import SimpleITK
 import zarr
 from conftest import Launch, Run, Workflow
 from dicoms import ct_slice, save
+from forks import Forks
 from PIL import Image
 from revocations import revoked
 
@@ -86,9 +87,9 @@ def write_source(source: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def made(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Workflow:
     """A finished dataset with every export, not to be changed."""
-    workflow = Workflow(tmp_path_factory.mktemp("made"), environment={"DICOMZARR_KEY": "k" * 32})
+    workflow = Workflow(tmp_path_factory.mktemp("made"), environment={"DICOMZARR_KEY": "k" * 32}, forks=warm)
     write_source(workflow.source)
     workflow.config = {"source": str(workflow.source)}  # absolute: copies of the results have the same source
     run = export(workflow, *TARGETS)
@@ -100,7 +101,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 def mine(made: Workflow, tmp_path: Path) -> Workflow:
     """A copy of its results, on the same source."""
     shutil.copytree(made.folder, tmp_path / "mine", symlinks=True, ignore=shutil.ignore_patterns("source"))
-    return Workflow(tmp_path / "mine", made.config, made.environment)
+    return Workflow(tmp_path / "mine", made.config, made.environment, forks=made.forks)
 
 
 def export(workflow: Workflow, *targets: str, ok: bool = True, **config: Any) -> Run:
@@ -339,7 +340,7 @@ def test_only_changed_series_are_exported_again(mine: Workflow, tmp_path: Path) 
     export(mine, *TARGETS)
     assert [written(mine, rule) for rule in TARGETS] == [0, 0, 0, 0]
     # From scratch the same bytes come out, whatever the number of cores.
-    other = Workflow(tmp_path / "other", {"source": str(mine.source)}, mine.environment)
+    other = Workflow(tmp_path / "other", {"source": str(mine.source)}, mine.environment, forks=mine.forks)
     other.run("--show-failed-logs", *TARGETS, cores=1)
     assert tree(other) == tree(mine)
 
@@ -404,9 +405,9 @@ def test_a_damaged_array_is_not_exported(mine: Workflow) -> None:
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def many(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Workflow:
     """A finished dataset with more series than one group of publishing, and its export."""
-    workflow = Workflow(tmp_path_factory.mktemp("many"), environment={"DICOMZARR_KEY": "k" * 32})
+    workflow = Workflow(tmp_path_factory.mktemp("many"), environment={"DICOMZARR_KEY": "k" * 32}, forks=warm)
     for number in range(70):
         add(workflow.source, f"series {number}", [noise(str(number), 0, 0, 4095, "<u2", (256, 256))], 12)
     workflow.config = {"source": str(workflow.source)}
@@ -425,7 +426,7 @@ MOMENTS = [
 def test_the_same_command_continues_after_a_kill(many: Workflow, tmp_path: Path, moment: str) -> None:
     whole = tree(many)
     shutil.copytree(many.folder, tmp_path / "mine", symlinks=True, ignore=shutil.ignore_patterns("source"))
-    workflow = Workflow(tmp_path / "mine", many.config, many.environment)
+    workflow = Workflow(tmp_path / "mine", many.config, many.environment, forks=many.forks)
     workflow.write_config()
     shutil.rmtree(workflow.results / "exports")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow.project / "Snakefile"), "export_png"]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import zarr
 from conftest import Run, Workflow
+from forks import Forks
 from made_up_cases import CASES, FlowCase
 from readers import assert_readers_agree
 
@@ -65,7 +66,7 @@ class Results:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+def results(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Results:
     """One run on all cases; the processes of one test session share it."""
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     base = tmp_path_factory.getbasetemp()
@@ -73,7 +74,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder.mkdir(exist_ok=True)
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        workflow = Workflow(folder, environment={"DICOMZARR_KEY": "k" * 32})
+        workflow = Workflow(folder, environment={"DICOMZARR_KEY": "k" * 32}, forks=warm)
         for case in CASES.values() if not workflow.source.exists() else ():
             for name, content in case.files.items():
                 path = workflow.source / case.name / name
@@ -173,3 +174,21 @@ def test_a_false_number_of_frames_is_recorded_with_both_numbers(
 def test_every_array_is_valid_and_three_readers_agree(results: Results) -> None:
     arrays = sorted({array for case in CASES.values() for array in results.arrays(case)})
     assert assert_readers_agree(results.run.results / "dataset/images.zarr", arrays) == len(arrays) > 200
+
+
+def test_ome_zarr_py_lists_the_images_of_a_series_and_how_to_show_them(results: Results) -> None:
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    images = results.run.results / "dataset/images.zarr"
+    by_series = defaultdict(set)
+    for row in results.run.table("dataset/volumes.csv"):
+        by_series[row["series_id"]].add(row["array"])
+    for series_id in sorted(by_series, key=lambda series_id: (-len(by_series[series_id]), series_id))[::20]:
+        nodes = {str(node.zarr.path): node for node in Reader(parse_url(images / series_id))() if node.data}
+        assert set(nodes) == {str(images / array) for array in by_series[series_id]}
+        for array in by_series[series_id]:
+            shown = nodes[str(images / array)].metadata
+            assert shown["name"] == array
+            assert len(shown["contrast_limits"]) == (3 if "c" in results.axes(array) else 1)
+            assert all(start < end for start, end in shown["contrast_limits"])

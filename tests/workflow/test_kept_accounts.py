@@ -71,7 +71,12 @@ def test_a_new_series_costs_one_partition_and_damage_is_rebuilt(
     # Other splits change the rows.
     workflow.config["splits"] = {"fractions": {"test": 0.2, "train": 0.8}, "seed": 2}
     workflow.run()
-    scratch = Workflow(tmp_path / "scratch", {**workflow.config, "source": str(workflow.source)}, workflow.environment)
+    scratch = Workflow(
+        tmp_path / "scratch",
+        {**workflow.config, "source": str(workflow.source)},
+        workflow.environment,
+        forks=workflow.forks,
+    )
     scratch.run()
     found, expected = bytes_of(workflow.results), bytes_of(scratch.results)
     assert {name for name in {*found, *expected} if found.get(name) != expected.get(name)} == set()

@@ -83,7 +83,12 @@ def test_labels_and_splits_change_no_array(labelled: Workflow, launch: Launch, t
     assert [row["split"] for row in third.table("dataset/volumes.csv")].count("holdout") == 1
     assert arrays(labelled) == before
     # A run from scratch gives the same; without labels nothing of them remains.
-    other = Workflow(tmp_path / "other", {**labelled.config, "source": str(labelled.source)}, labelled.environment)
+    other = Workflow(
+        tmp_path / "other",
+        {**labelled.config, "source": str(labelled.source)},
+        labelled.environment,
+        forks=labelled.forks,
+    )
     write(other, (labelled.folder / "labels.csv").read_text())
     assert other.run().sealed["seal"] == labelled.run().sealed["seal"]
     without_labels = labelled.run(labels=[], splits={})

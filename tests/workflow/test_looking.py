@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from conftest import FULL, ROOT, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series
+from forks import Forks
 from ordinary import WITHOUT_CAPABILITIES
 from revocations import revoked
 
@@ -31,9 +32,9 @@ DAMAGES = 200
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def made(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Workflow:
     """A finished dataset, not to be changed."""
-    workflow = Workflow(tmp_path_factory.mktemp("made"), {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32})
+    workflow = Workflow(tmp_path_factory.mktemp("made"), {"batch": BATCH}, {"DICOMZARR_KEY": "k" * 32}, forks=warm)
     for number in range(SERIES):
         save_series(workflow.source / f"folder {number}", f"series-{number}", 3)
     workflow.run()
@@ -44,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 def mine(made: Workflow, tmp_path: Path) -> Workflow:
     """A copy of it, with its times and inodes known to nobody."""
     shutil.copytree(made.folder, tmp_path / "mine", symlinks=True)
-    return Workflow(tmp_path / "mine", made.config, made.environment)
+    return Workflow(tmp_path / "mine", made.config, made.environment, forks=made.forks)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:
@@ -237,7 +238,7 @@ def test_verify_distinguishes_an_unfinished_dataset_from_a_damaged_one(mine: Wor
 
 
 def test_verify_needs_no_source_and_results(made: Workflow, tmp_path: Path, launch: Launch) -> None:
-    other = Workflow(tmp_path / "other", {}, made.environment)
+    other = Workflow(tmp_path / "other", {}, made.environment, forks=made.forks)
     other.write_config()
     done = launch(other, "verify")
     assert done.returncode == 1 and "holds no results yet" in done.stderr
@@ -331,6 +332,8 @@ def test_status_verify_and_diff_need_no_write_permission(mine: Workflow, launch:
     assert (status.returncode, status.stdout) == (0, "Nothing to do\n"), status.stderr
     assert good.returncode == 0 and "0 damaged, 0 missing, 0 surplus" in good.stdout, good.stderr
     assert launch(mine, "diff", "results", "results/dataset", config=False, **before).returncode == 0
+    for word in ("files", "report"):
+        assert launch(mine, word, *(["--no-open"] if word == "report" else []), **before).returncode == 0
     refused = launch(mine, "verify", "--repair", **before)
     assert refused.returncode == 1 and "config key 'results': the folder cannot be repaired" in refused.stderr
     shutil.rmtree(mine.source / "folder 1")
@@ -377,7 +380,7 @@ def test_diff_reports_that_only_the_counts_of_source_files_differ(
     mine.run()
     done = launch(mine, "diff", str(tmp_path / "old"), config=False)
     assert done.returncode == 1 and "counts   skipped: 0 -> 1" in done.stdout
-    assert done.stdout.endswith("the same volumes, but different tables of the source; another seal\n")
+    assert done.stdout.endswith("the same volumes, but different tables of the source or another card; another seal\n")
     (mine.source / "folder 0" / "a copy.dcm").unlink()
     assert launch(mine, "status").stdout.startswith("source: 1 entry is gone\njobs: ")
 

@@ -260,18 +260,28 @@ def test_the_contract_holds_with_masks(flow: Workflow) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_labels_are_valid_ome_zarr(flow: Workflow) -> None:
-    from ome_zarr_models.v05 import Image
+def test_labels_are_valid_ome_zarr(flow: Workflow, capsys: pytest.CaptureFixture[str]) -> None:
+    import zarr
+    from ome_zarr.cli import main
+    from ome_zarr_models.v05 import Image, ImageLabel
 
     ScanWithMasks("one").save(flow.source)
     run = flow.run()
-    import zarr
 
     group = zarr.open_group(str(flow.results / "dataset/images.zarr" / image_row(run)["array"]), mode="r")
     labels: Any = Image.from_zarr(group).labels
     assert labels is not None
     attributes = json.loads((Path(str(group.store_path).removeprefix("file://")) / "labels/zarr.json").read_text())
     assert attributes["attributes"]["ome"]["labels"] == ["kidney_left", "liver", "tumour"]
+    label = ImageLabel.from_zarr(group["labels/kidney_left"]).attributes.ome
+    (properties,) = label.image_label.properties
+    assert properties.model_dump(by_alias=True) == {"label-value": 1, "name": "kidney_left"}
+    assert label.multiscales[0].name == "kidney_left"
+    main(["info", str(flow.results / "dataset/images.zarr")])
+    printed = capsys.readouterr().out
+    images = [row["array"] for row in run.table("dataset/volumes.csv")]
+    assert printed.count("- OMERO") == len(images) == sum(f"images.zarr/{array} [" in printed for array in images)
+    assert printed.count("- Label\n") == 3
 
 
 @pytest.mark.parametrize("after", [1.5, 2.5, 3.5])

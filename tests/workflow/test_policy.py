@@ -7,6 +7,7 @@ import html
 import pytest
 from conftest import Run, Workflow
 from dicoms import ct_slice, save, save_series
+from forks import Forks
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 CASES: dict[str, tuple[dict[str, object], str]] = {
@@ -28,11 +29,11 @@ def build(workflow: Workflow) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+def runs(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> tuple[Run, Run]:
     """Two runs on one source: images at risk are skipped by default, and kept."""
-    workflow = Workflow(tmp_path_factory.mktemp("policy"), environment={"DICOMZARR_KEY": "k" * 32})
+    workflow = Workflow(tmp_path_factory.mktemp("policy"), environment={"DICOMZARR_KEY": "k" * 32}, forks=warm)
     build(workflow)
-    kept = Workflow(workflow.folder, {"results": "kept"}, workflow.environment).run()
+    kept = Workflow(workflow.folder, {"results": "kept"}, workflow.environment, forks=warm).run()
     return workflow.run(burned_in="skip", burned_in_reason=""), kept
 
 

@@ -74,7 +74,9 @@ def test_equal_pixels_of_several_patients(workflow: Workflow, tmp_path: Path, wa
     assert not any(FLAG in json.loads(after[name])["attributes"]["dicomzarr"]["flags"] for name in groups)
 
     # The order of arrival does not matter.
-    scratch = Workflow(tmp_path / "scratch", {**workflow.config, "source": str(source)}, workflow.environment)
+    scratch = Workflow(
+        tmp_path / "scratch", {**workflow.config, "source": str(source)}, workflow.environment, forks=workflow.forks
+    )
     assert bytes_of(scratch.run().results) == after
 
     # Seven patients are in two splits by chance; in one split by decision, nothing is across splits.

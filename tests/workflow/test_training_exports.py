@@ -34,9 +34,9 @@ RAW = "exports/nnunet/Dataset007_Abdomen"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def made(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Workflow:
     """Three scans with their masks and all exports, not to be changed."""
-    workflow = Workflow(tmp_path_factory.mktemp("made"), dict(CONFIG), {"DICOMZARR_KEY": "k" * 32})
+    workflow = Workflow(tmp_path_factory.mktemp("made"), dict(CONFIG), {"DICOMZARR_KEY": "k" * 32}, forks=warm)
     for name in NAMES:
         ScanWithMasks(name).save(workflow.source / name)
     export(workflow, *TARGETS)
@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 def mine(made: Workflow, tmp_path: Path) -> Workflow:
     """A copy of it with its source: the first run reads the files again, since their inodes differ."""
     shutil.copytree(made.folder, tmp_path / "mine", symlinks=True)
-    return Workflow(tmp_path / "mine", dict(made.config), made.environment)
+    return Workflow(tmp_path / "mine", dict(made.config), made.environment, forks=made.forks)
 
 
 def export(workflow: Workflow, *targets: str, ok: bool = True, **config: Any) -> Run:
@@ -151,7 +151,9 @@ def test_a_mask_that_changes_comes_or_goes_touches_its_case_alone(mine: Workflow
     listed = json.loads((mine.results / "exports/monai/datalist.json").read_text())
     assert case(array) not in json.dumps(listed)
     assert export(mine, *TARGETS).nothing_to_do
-    other = Workflow(tmp_path / "other", {**mine.config, "source": str(mine.source)}, mine.environment)
+    other = Workflow(
+        tmp_path / "other", {**mine.config, "source": str(mine.source)}, mine.environment, forks=mine.forks
+    )
     export(other, *TARGETS)
     assert files(other) == files(mine)
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.arrays import shard_writer
+from dicomzarr.arrays import levels, shard_writer
+from dicomzarr.arrays.omero import SeenValues, omero
 from dicomzarr.system import json_files
 from dicomzarr.volumes.model import Frame, Volume
 
@@ -284,7 +285,15 @@ def _names(dimensions: int) -> list[str]:
     return ["index", "component"][:dimensions]
 
 
-def write_image_group(folder: Path, volume: Volume, pixel_facts: Mapping[str, Any]) -> shard_writer.Digests:
+def write_image_group(
+    folder: Path,
+    volume: Volume,
+    pixel_facts: Mapping[str, Any],
+    *,
+    name: str = "",
+    seen: SeenValues | None = None,
+    coarser: Sequence[str] = (),
+) -> shard_writer.Digests:
     """Write the `zarr.json` of an image group, and long lists as small arrays beside it.
 
     Parameters
@@ -294,6 +303,12 @@ def write_image_group(folder: Path, volume: Volume, pixel_facts: Mapping[str, An
     volume : Volume
     pixel_facts : mapping
         See `facts`.
+    name : str
+        Of the array, ``<series_id>/<volume_id>``.
+    seen : SeenValues, optional
+        The values of the array, for `omero`.
+    coarser : sequence of str
+        The coarser levels, as from `levels.coarser_levels`.
 
     Returns
     -------
@@ -302,18 +317,17 @@ def write_image_group(folder: Path, volume: Volume, pixel_facts: Mapping[str, An
 
     References
     ----------
-    OME-Zarr 0.5, `multiscales`.
+    OME-Zarr 0.5, `multiscales` and `omero`.
     """
     attributes = facts(volume, pixel_facts)
     digests = _write_long_lists(folder, attributes)
     multiscale = {
+        **({"name": name} if name else {}),
         "axes": axes(volume),
-        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale(volume)}]}],
+        "datasets": levels.datasets(volume.axes, scale(volume), coarser),
+        **levels.method(coarser),
     }
-    metadata = {
-        "zarr_format": 3,
-        "node_type": "group",
-        "attributes": {"ome": {"version": "0.5", "multiscales": [multiscale]}, "dicomzarr": attributes},
-    }
+    ome = {"version": "0.5", "multiscales": [multiscale], "omero": omero(volume, pixel_facts, seen)}
+    metadata = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome, "dicomzarr": attributes}}
     digests["zarr.json"] = shard_writer.write_file(folder / "zarr.json", json_files.canonical_json(metadata))
     return digests

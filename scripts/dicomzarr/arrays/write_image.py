@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.arrays.levels import coarser_levels, write_levels
+from dicomzarr.arrays.omero import SeenValues
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 from dicomzarr.volumes.model import Volume
 
@@ -37,11 +39,13 @@ def write_image(
     frames: Iterable[NDArray[Any]],
     decoded: Callable[[], Decoded],
     *,
+    name: str,
     compression: str,
     layout: str,
+    levels: int = 1,
     pool: ThreadPool = SERIAL,
 ) -> Digests:
-    """Write an OME-Zarr image: the array ``0``, small arrays for long lists, and the metadata of the group.
+    """Write an OME-Zarr image: the array ``0``, coarser levels, small arrays for long lists, and the group's metadata.
 
     Parameters
     ----------
@@ -53,10 +57,14 @@ def write_image(
         Stored values of the array's dtype, in array order: `t` slowest, then `z`. A frame is taken once it is needed.
     decoded : callable
         Called once, after the last frame.
+    name : str
+        Of the array, ``<series_id>/<volume_id>``.
     compression : str
         A key of `shard_writer.PRESETS`.
     layout : str
         ``slice`` (one frame per chunk) or ``brick`` (16 x 128 x 128 voxels).
+    levels : int
+        At most so many resolution levels; see `levels.coarser_levels`.
     pool : ThreadPool
         Compresses; the bytes do not depend on the number of threads.
 
@@ -73,8 +81,12 @@ def write_image(
     folder.mkdir()
     dtype = volume.places[0].frame.dtype
     grid = shard_writer.chunk_grid(volume.axes, volume.shape, dtype, layout)
-    written = shard_writer.write_array(folder / "0", grid, dtype, compression, frames, pool)
+    seen = SeenValues(len(volume.places))
+    written = shard_writer.write_array(folder / "0", grid, dtype, compression, seen.of(frames), pool)
+    coarser = coarser_levels(volume.axes, volume.shape, volume.spacing_mm, levels)
+    written = {f"0/{name}": digest for name, digest in written.items()}
+    written |= write_levels(folder, volume.axes, dtype, coarser, compression=compression, layout=layout, pool=pool)
     flags, pixel_facts = decoded()
     volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
-    group = ome_metadata.write_image_group(folder, volume, pixel_facts)
-    return {f"0/{name}": digest for name, digest in written.items()} | group
+    group = ome_metadata.write_image_group(folder, volume, pixel_facts, name=name, seen=seen, coarser=coarser)
+    return written | group

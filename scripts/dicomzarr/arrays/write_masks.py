@@ -12,7 +12,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from dicomzarr.arrays import shard_writer
+from dicomzarr.arrays import levels, shard_writer
 from dicomzarr.arrays.ome_metadata import TYPES
 from dicomzarr.masks.model import PlacedMask, bounding_box
 from dicomzarr.system import json_files
@@ -47,6 +47,8 @@ class WrittenMask(NamedTuple):
         Half-open range along each axis; empty without voxels.
     slices : int
         Slices (indices of z, or 1) with voxels.
+    levels : tuple of str
+        Its coarser levels, as from `levels.coarser_levels`.
     foreground_step : int
         The index holds each k-th foreground voxel; 0 without voxels.
     pixel_digest : str
@@ -62,6 +64,7 @@ class WrittenMask(NamedTuple):
     largest: int
     box: tuple[tuple[int, int], ...]
     slices: int
+    levels: tuple[str, ...]
     foreground_step: int
     pixel_digest: str
     files: Digests
@@ -113,10 +116,32 @@ def foreground_step(voxels: int) -> int:
     return max(1, -(-voxels // MOST_FOREGROUND))
 
 
+def levels_of_masks(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the coarser levels that the masks of an image get: its own.
+
+    Parameters
+    ----------
+    image : mapping
+        Attributes of the group of the image.
+
+    Returns
+    -------
+    tuple of str
+        As from `levels.coarser_levels`.
+    """
+    return levels.levels_of(image["ome"]["multiscales"][0])
+
+
 def write_mask(
-    folder: Path, placed: PlacedMask, *, compression: str, layout: str, pool: ThreadPool = SERIAL
+    folder: Path,
+    placed: PlacedMask,
+    *,
+    compression: str,
+    layout: str,
+    coarser: Sequence[str] = (),
+    pool: ThreadPool = SERIAL,
 ) -> WrittenMask:
-    """Write the array of a mask and the index of its foreground.
+    """Write the array of a mask, its coarser levels and the index of its foreground.
 
     Parameters
     ----------
@@ -127,6 +152,8 @@ def write_mask(
         A key of `shard_writer.PRESETS`.
     layout : str
         ``slice`` or ``brick``.
+    coarser : sequence of str
+        The coarser levels of its image; a mask on a grid of its own gets as many.
     pool : ThreadPool
         Compresses.
 
@@ -146,6 +173,15 @@ def write_mask(
 
     written = shard_writer.write_array(folder / "0", grid, "|u1", compression, planes(), pool)
     found = {f"0/{name}": digest for name, digest in written.items()}
+    if coarser and "own_grid" in placed.flags:
+        steps = _own_spacing(placed)
+        coarser = levels.coarser_levels(placed.axes, values.shape, steps, len(coarser) + 1, smallest=1)
+    level = values
+    for number, halved in enumerate(coarser, 1):
+        level = levels.every_second(level, placed.axes, halved)
+        grid = shard_writer.chunk_grid(placed.axes, level.shape, "|u1", layout)
+        written = shard_writer.write_array(folder / str(number), grid, "|u1", compression, planes_of(level), pool)
+        found |= {f"{number}/{name}": digest for name, digest in written.items()}
     flat = np.flatnonzero(values)
     step = foreground_step(len(flat))
     if len(flat):
@@ -159,6 +195,7 @@ def write_mask(
         largest=int(values.max(initial=0)),
         box=bounding_box(values),
         slices=_slices(values, placed.axes),
+        levels=tuple(coarser),
         foreground_step=step if len(flat) else 0,
         pixel_digest=digest_of_planes(digests),
         files=found,
@@ -218,11 +255,13 @@ def write_mask_group(
     facts |= {key: value for key, value in optional.items() if value is not None}
     facts |= {"voxels": mask.voxels, "outside": placed.outside, "flags": list(placed.flags)}
     red, green, blue = COLOURS[number % len(COLOURS)]
+    inside = placed.maximum_fraction or 1
     ome = {
         "version": "0.5",
-        "multiscales": [_multiscale(placed, image)],
+        "multiscales": [{"name": folder.name, **_multiscale(mask, image)}],
         "image-label": {
-            "colors": [{"label-value": placed.maximum_fraction or 1, "rgba": [red, green, blue, 160]}],
+            "colors": [{"label-value": inside, "rgba": [red, green, blue, 160]}],
+            "properties": [{"label-value": inside, "name": name or folder.name}],
             "source": {"image": "../../"},
         },
     }
@@ -237,8 +276,15 @@ def _affine(placed: PlacedMask, image: Mapping[str, Any]) -> Any:
     return None if "own_grid" in placed.flags else image["dicomzarr"].get("affine_lps")
 
 
-def _multiscale(placed: PlacedMask, image: Mapping[str, Any]) -> dict[str, Any]:
-    """Return axes and scale of a mask: those of its image, or of its own grid."""
+def _own_spacing(placed: PlacedMask) -> dict[str, float]:
+    """Return the spacing of a mask's own grid, mm, by axis; empty if it is unknown."""
+    rows = placed.own_affine_lps[:3] if placed.own_affine_lps else ()
+    return {name: math.sqrt(sum(row[column] ** 2 for row in rows)) for column, name in enumerate("xyz") if rows}
+
+
+def _multiscale(mask: WrittenMask, image: Mapping[str, Any]) -> dict[str, Any]:
+    """Return axes, scale and levels of a mask: those of its image, or of its own grid."""
+    placed = mask.placed
     source = image["ome"]["multiscales"][0]
     described = {axis["name"]: axis for axis in source["axes"]}
     scales = source["datasets"][0]["coordinateTransformations"][0]["scale"]
@@ -246,14 +292,12 @@ def _multiscale(placed: PlacedMask, image: Mapping[str, Any]) -> dict[str, Any]:
     axes = [described.get(name, {"name": name, "type": TYPES[name]}) for name in placed.axes]
     if "own_grid" in placed.flags:
         axes = [{"name": name, "type": TYPES[name]} for name in placed.axes]
-        scale = {}
-        if placed.own_affine_lps:
-            for column, name in enumerate("xyz"):
-                scale[name] = math.sqrt(sum(row[column] ** 2 for row in placed.own_affine_lps[:3]))
+        scale = _own_spacing(placed)
+        if scale:
             axes = [axis | ({"unit": "millimeter"} if axis["name"] in "xyz" else {}) for axis in axes]
     factors = [float(scale.get(name, 1.0)) for name in placed.axes]
-    transformation = {"type": "scale", "scale": factors}
-    return {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [transformation]}]}
+    datasets = levels.datasets(placed.axes, factors, mask.levels)
+    return {"axes": axes, "datasets": datasets, **levels.method(mask.levels)}
 
 
 def write_labels_group(folder: Path, names: Sequence[str]) -> Digests:

@@ -9,20 +9,10 @@ import signal
 import sys
 from importlib import import_module
 
+from dicomzarr.commands.help_texts import status_of_failure
 from dicomzarr.commands.processes import STOPPING, Stopped, say, stopped_by_signals
+from dicomzarr.commands.words import BY_NAME, RUN
 from dicomzarr.vocabulary.errors import UserError
-
-# The module and function of each command; a module is imported when its command runs.
-COMMANDS = {
-    "demo": ("demo", "run_demo"),
-    "status": ("status", "run_status"),
-    "verify": ("verify", "run_verify"),
-    "diff": ("diff", "main"),
-    "test": ("development", "run_tests"),
-    "check": ("development", "run_check"),
-    "bench": ("development", "run_bench"),
-}
-ONE_ON_FAILURE = ("status", "verify", "diff")  # exit code of an error, since 2 means something else
 
 
 def main(arguments: list[str]) -> int:
@@ -31,13 +21,14 @@ def main(arguments: list[str]) -> int:
     try:
         with stopped_by_signals():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-            module, function = COMMANDS.get(command, ("snakemake", "run_snakemake"))
-            run = getattr(import_module(f"dicomzarr.commands.{module}"), function)
-            status: int = run(arguments[1:] if command in COMMANDS else arguments)
+            word = BY_NAME.get(command, RUN)  # a module is imported when its command runs
+            run = getattr(import_module(f"dicomzarr.commands.{word.module}"), word.function)
+            is_target = word is RUN or word.name.startswith("export_")  # of Snakemake, which needs its name
+            status: int = run(arguments if is_target else arguments[1:])
             return status
     except (UserError, OSError) as error:
         say(f"run: {error}")
-        return 1 if command in ONE_ON_FAILURE else 2
+        return status_of_failure(arguments)
     except Stopped as stopped:
         return stopped.status
 

@@ -5,7 +5,6 @@ Standard library only; also ``python -m dicomzarr.commands.diff OLD [NEW]``.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -14,6 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from dicomzarr.commands.options import parse
+from dicomzarr.commands.words import BY_NAME
+from dicomzarr.vocabulary.errors import UserError
 
 NEW = Path("results") / "dataset"
 Rows = dict[str, dict[str, str]]
@@ -199,7 +202,7 @@ def lines(differences: Mapping[str, Any]) -> list[str]:
         counts = [f"{len(volumes[kind])} {kind}" for kind in ("added", "grown", "changed", "retired")]
         data += ": " + ", ".join([*counts, f"{volumes['rewritten']} stored in other bytes"])
         if not differences["same_data"] and not any(volumes.values()):
-            data = "the same volumes, but different tables of the source"
+            data = "the same volumes, but different tables of the source or another card"
     return [*text, f"{data}; {seal}"]
 
 
@@ -208,17 +211,16 @@ def main(arguments: list[str]) -> int:
 
     The tables of the source are part of the data: one more skipped file is a difference, even if all volumes are equal.
     """
-    parser = argparse.ArgumentParser(prog="./run diff", description="Compare two datasets.")
-    parser.add_argument("old", type=Path, metavar="OLD", help="a dataset folder, or its dataset.json")
-    parser.add_argument("new", type=Path, metavar="NEW", nargs="?", default=NEW, help=f"likewise; {NEW} by default")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    options = parser.parse_args(arguments)
+    options = parse(BY_NAME["diff"], arguments)
+    old, new = (*map(Path, options.places), NEW)[:2] if options.places else (None, NEW)
+    if old is None:
+        raise UserError("the dataset to compare with is missing: ./run diff OLD. See ./run diff --help")
     try:
-        differences = compare(read(options.old), read(options.new))
+        differences = compare(read(old), read(new))
     except NoDataset as error:
         print(f"diff: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(differences, sort_keys=True) if options.json else "\n".join(lines(differences)))
+    print(json.dumps(differences, sort_keys=True) if options.has("--json") else "\n".join(lines(differences)))
     return 0 if differences["same_data"] else 1
 
 

@@ -25,7 +25,6 @@ MINORS = range(11, 15)  # minor versions of supported Pythons; the oldest and ne
 RECIPE = "1"  # increase it if environments must be made in another way: every environment is then rebuilt
 MARK = ".dicomzarr"  # file that marks the folder as made by `run`, which may clear it; also the lock file
 NEED_DEV = ("test", "check")
-LATER = ("view", "report")
 OWN_FOLDER = "set DICOMZARR_VENV to a folder of your own, then run the same command again"
 
 
@@ -49,13 +48,11 @@ def ready(arguments: list[str]) -> tuple[str, list[str], dict[str, str]]:
     Raises
     ------
     UserError
-        If the command does not exist yet, or the environment cannot be made or used.
+        If the environment cannot be made or used.
     Stopped
         If a signal was received while it was made.
     """
     command = arguments[0] if arguments else ""
-    if command in LATER:
-        raise UserError(f"This version does not have `{command}` yet; a later one will")
     environment = Environment(Path(os.environ.get("DICOMZARR_VENV") or default_folder(ROOT)).absolute())
     environment.make_and_lock(DEV if command in NEED_DEV else PLAIN)
     python = environment.folder / "bin" / "python"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import shlex
@@ -12,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from dicomzarr.commands.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
+from dicomzarr.commands.words import EXPORTS
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow.snakemake_quirks import command_line
+from dicomzarr.workflow.config_file import config_files
 
-TARGETS = ("export_png", "export_npz", "export_nifti", "export_preview", "export_nnunet", "export_monai")
+TARGETS = tuple(name for name, _, _ in EXPORTS)
 # Options of Snakemake with which `--cores all` is not added.
 NO_CORES_ADDED = {"-c", "-j", "-h", "-n", "-v", "--cores", "--jobs", "--profile", "--workflow-profile"}
 NO_CORES_ADDED |= {"--lint", "--version", "--help", "--dry-run", "--dryrun", "--unlock"}
@@ -36,12 +37,6 @@ _LOOKING_LETTERS = "nlSDhvt"
 _LETTERS_WITH_VALUE = "scjCdeRPUOwT"
 # Options of a run that ask for what Snakemake itself prints.
 _WORDS_OF_SNAKEMAKE = ("--verbose", "--logger", "--debug", "--debug-dag")
-
-
-def names_of_options(arguments: Sequence[str]) -> set[str]:
-    """Return the names of the options among arguments of Snakemake; ``-n`` for ``-np``, ``-c`` for ``-c2``."""
-    names = {argument.split("=")[0] for argument in arguments}
-    return names | {argument[:2] for argument in arguments if not argument.startswith("--")}
 
 
 def snakemake_command(arguments: Sequence[str], folder: Path) -> list[str]:
@@ -100,13 +95,13 @@ def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
     Raises
     ------
     UserError
-        If an option or a target is unknown, or a configuration file is missing.
+        If an argument or a configuration file cannot be what was meant: see `mistakes.py`.
     """
     folder, as_json = folder or Path.cwd(), "--json" in arguments
     arguments = [argument for argument in arguments if argument != "--json"]
     if as_json and not is_a_run(arguments):
         raise UserError("--json is for runs, status, verify and diff; this command shows what Snakemake prints")
-    refuse_mistyped(arguments, folder)
+    refuse_mistakes(arguments, folder)
     command = snakemake_command(arguments, folder)
     say("+ " + shlex.join(command))
     with tempfile.TemporaryDirectory() as answers:
@@ -178,58 +173,3 @@ def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | 
     program = str(Path(__file__).with_name("snakemake_process.py"))
     command = ["python", "-P", program, *command[1:]]
     return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, meanwhile=None, **changes)
-
-
-# ---- Mistyped arguments: Snakemake prints a traceback, or the usage of all its options
-
-
-def refuse_mistyped(arguments: Sequence[str], folder: Path) -> None:
-    """Refuse a missing configuration file, an unknown option, and an unknown command or rule.
-
-    Raises
-    ------
-    UserError
-        Names the closest known word, if there is one.
-    """
-    for path in config_files(arguments):
-        if not (folder / path).is_file():
-            raise UserError(f"the configuration file {path!r} does not exist in {str(folder)!r}")
-    if arguments and re.fullmatch("[a-z_]+", arguments[0]) and not names_of_options(arguments) & {"--snakefile", "-s"}:
-        rules = names_of_rules()
-        if arguments[0] not in rules and not (folder / arguments[0]).exists():
-            commands = ["demo", "status", "verify", "diff", "test", "check", "bench", "help", *rules]
-            suggestion = closest(arguments[0], commands)
-            raise UserError(f"there is no command or rule {arguments[0]!r}{suggestion}. See ./run help")
-    options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
-    if not {*options} <= command_line.common_options():
-        known = command_line.all_options()
-        for option in options:
-            if known and not any(name.startswith(option) for name in known):
-                raise UserError(
-                    f"Snakemake has no option {option!r}{closest(option, known)}. See ./run --cores 1 --help"
-                )
-
-
-def closest(name: str, known: Sequence[str]) -> str:
-    """Return the end of a message that names the closest known name; empty if none is close."""
-    matches = difflib.get_close_matches(name, known, n=1)
-    return f"; the closest is {matches[0]!r}" if matches else ""
-
-
-def config_files(arguments: Sequence[str]) -> list[str]:
-    """Return the configuration files among arguments of Snakemake."""
-    paths, is_file_next = [], False
-    for argument in arguments:
-        if argument.startswith("-"):
-            name, has_value, value = argument.partition("=")
-            is_file_next = name in ("--configfile", "--configfiles") and not has_value
-            paths += [value] if name in ("--configfile", "--configfiles") and has_value else []
-        elif is_file_next:
-            paths.append(argument)
-    return paths
-
-
-def names_of_rules() -> list[str]:
-    """Return the names of all rules, which are possible targets."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "Snakefile", *ROOT.glob("rules/*.smk")])
-    return re.findall(r"^(?:rule|checkpoint) (\w+):", text, flags=re.MULTILINE)

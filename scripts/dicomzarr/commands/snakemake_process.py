@@ -1,4 +1,4 @@
-"""Run Snakemake so that Ctrl-C prints no traceback: `python -P snakemake_process.py` instead of `snakemake`.
+"""Run Snakemake so that a mistake has one line and Ctrl-C no traceback: `python -P snakemake_process.py …`.
 
 SIGINT is blocked at the start, so that it prints no traceback while Python starts. While Snakemake is being imported,
 SIGINT ends the process at once. After that it raises KeyboardInterrupt, as usual, until the Snakefile installs its own
@@ -9,9 +9,18 @@ If the launcher wants lines of stages (`dicomzarr.terminal`), Snakemake gets our
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
+from typing import NoReturn
+
+
+def refuse_in_one_line(_: argparse.ArgumentParser, message: str) -> NoReturn:
+    """Answer a wrong argument with one line, in place of the usage of all options of Snakemake."""
+    print(f"run: Snakemake: {message}. See ./run help run, or ./run snakemake --help", file=sys.stderr, flush=True)
+    sys.exit(2)
+
 
 SCRIPTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PLUGIN = "--logger=dicomzarr"  # with `=`, since the option takes all words after it
@@ -22,6 +31,7 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     from snakemake import cli
 
     if os.environ.get("DICOMZARR_TERMINAL"):

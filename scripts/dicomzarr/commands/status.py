@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.commands.mask_names import NO_MASKS, lines_of, unnamed_masks
+from dicomzarr.commands.mistakes import refuse_mistakes
 from dicomzarr.commands.processes import say
-from dicomzarr.commands.snakemake import call_snakemake, refuse_mistyped, snakemake_command
+from dicomzarr.commands.snakemake import call_snakemake, snakemake_command
 from dicomzarr.system.results_folder import Results
 
 # One line per value of `reason`; the other keys of a reason are the fields of its line.
@@ -55,7 +56,7 @@ def run_status(arguments: Sequence[str]) -> int:
     """
     as_json = "--json" in arguments
     arguments = [argument for argument in arguments if argument != "--json"]
-    refuse_mistyped(arguments, Path.cwd())
+    refuse_mistakes(arguments, Path.cwd())
     command = [*snakemake_command(arguments, Path.cwd()), "--dry-run"]
     with tempfile.TemporaryDirectory() as folder:
         answer, printed, place = (Path(folder) / name for name in ("reasons.json", "printed.txt", "results.txt"))

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from dicomzarr.commands.mistakes import refuse_mistakes
 from dicomzarr.commands.processes import say
-from dicomzarr.commands.snakemake import TARGETS, call_snakemake, refuse_mistyped, run_snakemake, snakemake_command
+from dicomzarr.commands.snakemake import TARGETS, call_snakemake, run_snakemake, snakemake_command
 from dicomzarr.system.project import ROOT
 
 
@@ -22,7 +23,7 @@ def run_verify(arguments: Sequence[str]) -> int:
     """
     as_json, repair = "--json" in arguments, "--repair" in arguments
     arguments = [argument for argument in arguments if argument not in ("--json", "--repair")]
-    refuse_mistyped(arguments, Path.cwd())
+    refuse_mistakes(arguments, Path.cwd())
     rule = "repair_dataset" if repair else "verify_dataset"
     command = ["snakemake", rule, "--snakefile", str(ROOT / "verify.smk"), "--quiet", "all"]
     command += snakemake_command([word for word in arguments if word not in TARGETS], ROOT)[1:]

@@ -62,6 +62,17 @@ def _words_of_project(paths: Iterable[Path]) -> Iterable[str]:
     return {word for word in words if len(word) < MIN_WEIGHT or _OWN_WORD.fullmatch(word)} - _NAMES
 
 
+@functools.cache
+def shipped_parts(root: Path) -> tuple[bytes, ...]:
+    """Return what every report page holds as it is: its style, its scripts and Chart.js; longest first.
+
+    Words of these files are no own words: elsewhere they are searched for.
+    """
+    folder = root / "scripts" / "dicomzarr" / "stages" / "render_report"
+    paths = sorted([*folder.glob("*.css"), *folder.glob("*.js"), *folder.glob("vendor/*.js")])
+    return tuple(sorted((path.read_bytes() for path in paths), key=lambda data: (-len(data), data)))
+
+
 _OWN_WORD = re.compile(r"\D+|[a-z]{3,}\d{1,3}|[a-z]\d[a-z_]{3,}")
 
 

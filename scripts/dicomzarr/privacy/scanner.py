@@ -68,7 +68,7 @@ _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of numbers in the tables of the dataset; a number could look like a date.
 _NUMBERS = re.compile(
     r"((source|stored|expected|exported|pixel)_)?bytes|observed_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
-    r"|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours"
+    r"|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes|histogram"
 )
 
 
@@ -94,6 +94,9 @@ class Scanner:
         Texts that are allowed, such as the path of the source as the user typed it.
     with_numbers : bool
         Search numbers in JSON and tables; those of Snakemake are times and sizes.
+    shipped : sequence of bytes
+        Contents of files of this project that HTML pages hold as they are: their style and scripts. Exactly these bytes
+        are left out, and nothing near them.
 
     Notes
     -----
@@ -108,8 +111,10 @@ class Scanner:
         known_places: tuple[str, ...] = (),
         *,
         with_numbers: bool = True,
+        shipped: Sequence[bytes] = (),
     ) -> None:
         self._with_numbers = with_numbers
+        self._shipped = [part for part in shipped if part]
         self._identifiers, self._own_words = identifiers, own_words
         self._clean: set[str] = set()
         self._known_places = sorted((text for text in known_places if len(text) > 1), key=len, reverse=True)
@@ -131,6 +136,9 @@ class Scanner:
         min_weight : int
             Weight of the shortest words to report in content that is not parsed.
         """
+        if name.endswith(".html"):
+            for part in self._shipped:
+                data = data.replace(part, b"\n" * part.count(b"\n") + b" ")  # lines keep their numbers
         text = None if b"\0" in data[:4096] else _decoded(data)
         if text is not None and name.endswith(".csv"):
             code = self._csv(text)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dicomzarr.privacy import export_readers
+from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.identifiers import MIN_WEIGHT
 from dicomzarr.privacy.scanner import MIN_WEIGHT_IN_PIXELS, Leak, Scanner
 from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
@@ -66,8 +67,9 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """A group of series to be searched: folders of the images by name."""
+    """A group of series to be searched: folders of their images, or of their pictures, by name."""
 
+    top: str  # place of these folders
     name: str
     entries: Sequence[os.DirEntry[str]]
 
@@ -168,23 +170,23 @@ class Search:
                     if path == skipped:
                         continue
                     is_folder = entry.is_dir(follow_symlinks=False)
-                    if folder == _IMAGES and is_folder and _SERIES.fullmatch(entry.name):
+                    if folder in _GROUPED and is_folder and _SERIES.fullmatch(entry.name):
                         continue  # searched with its group
                     yield from self._search_name(path, entry)
                     if is_folder:
                         waiting.append(path)
-                    if path == _IMAGES and is_folder:
-                        yield from self._groups(entry.path)
+                    if path in _GROUPED and is_folder:
+                        yield from self._groups(path, entry.path)
 
-    def _groups(self, images: str) -> Iterator[_Series]:
+    def _groups(self, top: str, images: str) -> Iterator[_Series]:
         """Yield the groups of series that are new or changed."""
         groups: dict[str, list[os.DirEntry[str]]] = {}
         for entry in _listed(images):
             if _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 groups.setdefault(entry.name[:GROUP_DIGITS], []).append(entry)
         for name, series in groups.items():
-            if not self._cache.is_clean_group(name, images, [entry.name for entry in series]):
-                yield _Series(name, series)
+            if not self._cache.is_clean_group(_GROUPED[top] + name, images, [entry.name for entry in series]):
+                yield _Series(top, name, series)
 
     def _search_name(self, place: str, entry: os.DirEntry[str]) -> Iterator[Finding | _File]:
         """Yield the finding in a name or in the target of a link, else the file if it has to be read."""
@@ -207,32 +209,38 @@ class Search:
     def _read_group(self, group: _Series) -> list[Finding]:
         """Return the findings in the folders of a group of series.
 
-        The names of volumes are not searched: they may look like a date.
+        The names of volumes and pictures are not searched: they may look like a date.
         """
         below = {series.name: [("", series), *_below(series.path)] for series in group.entries}
-        counted = {name: sort_paths(self._paths_that_count(name, entries)) for name, entries in below.items()}
+        counted = {
+            name: sort_paths(self._paths_that_count(f"{group.top}/{name}", entries)) for name, entries in below.items()
+        }
         images = os.path.dirname(group.entries[0].path)
         state = state_of(images, counted)
         findings: list[Finding] = []
         for name, entries in below.items():
             for path, entry in entries:
-                place = f"{_IMAGES}/{name}{path}"
+                place = f"{group.top}/{name}{path}"
                 if _VOLUME.fullmatch(place) and entry.is_dir(follow_symlinks=False):
+                    continue
+                if _PICTURE.fullmatch(place) and entry.is_file(follow_symlinks=False):
+                    if not is_bare_jpeg(entry.path):
+                        picture = _File(place, entry.path, entry.stat(follow_symlinks=False), has_clean_blocks=False)
+                        findings += self._read_file(picture, is_cached=False)
                     continue
                 for item in self._search_name(place, entry):
                     findings += [item] if isinstance(item, Finding) else self._read_file(item, is_cached=False)
         if not findings:
-            self._cache.add_group(group.name, Group(counted, state))
+            self._cache.add_group(_GROUPED[group.top] + group.name, Group(counted, state))
         return findings
 
     def _paths_that_count(self, series: str, entries: Sequence[RelativeEntry]) -> Iterator[str]:
-        """Yield the paths whose stats decide whether a series is unchanged; of skipped voxels only the folders."""
+        """Yield the paths whose stats decide whether a series is unchanged; of skipped voxels only the folders.
+
+        `series` is the place of its folder.
+        """
         for path, entry in entries:
-            if (
-                not self._skips_voxels
-                or entry.is_dir(follow_symlinks=False)
-                or not _is_voxels(f"{_IMAGES}/{series}{path}")
-            ):
+            if not self._skips_voxels or entry.is_dir(follow_symlinks=False) or not _is_voxels(f"{series}{path}"):
                 yield path
 
     def _read_file(self, file: _File, *, is_cached: bool = True) -> list[Finding]:
@@ -246,6 +254,8 @@ class Search:
                 leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place))
             elif _SMALL_ARRAY.fullmatch(file.place):
                 leak = scanner.array(Path(path))
+            elif _GROUP_OF_SERIES.fullmatch(file.place):
+                leak = scanner.content(_without_volumes(Path(path)), name)
             elif not _is_voxels(file.place):
                 leak = search_content(scanner, path, "record.json" if file.place.startswith(_RECORDS) else name)
             elif not self._skips_voxels:
@@ -304,14 +314,28 @@ def _below(top: str) -> Iterator[RelativeEntry]:
                 waiting.append(path)
 
 
+def _without_volumes(path: Path) -> bytes:
+    """Return the metadata of a series without the names of its volumes, which may look like a date."""
+    data = path.read_bytes()
+    for entry in _listed(str(path.parent)):
+        if _VOLUME_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            data = data.replace(f'"{entry.name}"'.encode(), b'""')
+    return data
+
+
 def _is_voxels(place: str) -> bool:
     """Whether a file is a shard of an image or a mask: compressed voxels, which are verified against decoded pixels."""
     return bool(_VOXELS.fullmatch(place))
 
 
 _IMAGES = "results/dataset/images.zarr"
+_PICTURES = "results/dataset/reports/pictures"
+_GROUPED = {_IMAGES: "", _PICTURES: "pictures "}  # places of the folders of series; prefix of groups in the cache
 _SERIES = re.compile(r"[0-9a-f]{16}")
+_GROUP_OF_SERIES = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/zarr\.json")
+_VOLUME_ID = re.compile(r"[0-9a-f]{8}")
 _VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
+_PICTURE = re.compile(r"results/dataset/reports/pictures/[0-9a-f]{16}/[0-9a-f]{8}(\.thumb)?\.jpg")
 # Series, volume, array (a level of the image has a number, a small array beside it a name), and the index of the chunk;
 # no other file of a Zarr store matches.
 # A mask has its voxels and an index of them, which the check compares with the mask.

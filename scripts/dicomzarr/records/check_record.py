@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from dicomzarr.records import record_file
-from dicomzarr.records.record_file import Record
+from dicomzarr.records.record_file import FileClaim, Record
 
 
 class FileState(NamedTuple):
@@ -60,6 +60,19 @@ class SizeRow:
     flags: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PictureRow:
+    """A row of `pictures.csv`; see docs/outputs.md."""
+
+    array: str
+    planes: str = ""
+    boxes: str = ""
+    shown: str = ""
+    histogram: str = ""
+    outlines: str = ""
+    trouble: str = ""  # one of `vocabulary.pictures.TROUBLES` if there is no picture
+
+
 class MaskVerdict(NamedTuple):
     """Result of reading a mask back."""
 
@@ -87,9 +100,17 @@ class CheckRecord(Record):
         One row per array, in the order of the series' volumes.
     masks : tuple
         One per mask, in the order of the series' masks.
+    pictures : tuple of PictureRow
+        One per array, in the order of the series' volumes.
+    picture_files : mapping of str to FileClaim
+        The pictures, by name in the folder of the series.
+    pictures_on_disk : mapping of str to FileState
+        Their state when they were drawn, by name.
+    draws : bool
+        Whether the configuration asked for pictures.
     """
 
-    SCHEMA: ClassVar[int] = 3
+    SCHEMA: ClassVar[int] = 4
 
     code: str
     fingerprint: str
@@ -97,10 +118,15 @@ class CheckRecord(Record):
     depth: tuple[DepthRow, ...]
     size: tuple[SizeRow, ...]
     masks: tuple[MaskVerdict, ...] = ()
+    pictures: tuple[PictureRow, ...] = ()
+    picture_files: Mapping[str, FileClaim] = dataclasses.field(default_factory=dict)
+    pictures_on_disk: Mapping[str, FileState] = dataclasses.field(default_factory=dict)
+    draws: bool = True
 
     def to_json(self) -> dict[str, object]:
         """Return the fields as JSON values."""
-        return record_file.fields_of(self) | rows_to_json(self.depth, self.size)
+        pictures = list(map(record_file.fields_of, self.pictures))
+        return record_file.fields_of(self) | rows_to_json(self.depth, self.size) | {"pictures": pictures}
 
     @classmethod
     def from_json(cls, raw: Any) -> Self:
@@ -110,6 +136,9 @@ class CheckRecord(Record):
         }
         raw["depth"], raw["size"] = rows_of_json(raw)
         raw["masks"] = tuple(MaskVerdict(*row) for row in raw["masks"])
+        raw["pictures"] = tuple(PictureRow(**row) for row in raw["pictures"])
+        raw["picture_files"] = {name: FileClaim(*claim) for name, claim in raw["picture_files"].items()}
+        raw["pictures_on_disk"] = {name: FileState(*state) for name, state in raw["pictures_on_disk"].items()}
         return cls(**raw)
 
 

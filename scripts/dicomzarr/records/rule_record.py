@@ -23,6 +23,7 @@ PROJECTION_VERSION = 1  # of `dataset/provenance/<rule>.json`
 SHAREABLE = (
     "compression",
     "layout",
+    "levels",
     "tolerance",
     "cross_check",
     "burned_in",

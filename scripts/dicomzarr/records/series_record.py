@@ -13,11 +13,27 @@ from dicomzarr.records.record_file import FileClaim, Record
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import files, json_files
 
-# The `zarr.json` of a group without attributes: that of each series, and of `images.zarr`.
+# The `zarr.json` of a group without attributes.
 GROUP = json_files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
-_GROUP_CLAIM = FileClaim(len(GROUP), files.sha256_of_bytes(GROUP))
 
 OptionValue = str | float | Sequence[str]
+
+
+def collection(images: Sequence[str]) -> bytes:
+    """Return the `zarr.json` of a group that lists images: that of a series, or of `images.zarr`.
+
+    Parameters
+    ----------
+    images : sequence of str
+        Paths of the images below the group.
+
+    Returns
+    -------
+    bytes
+        The key `labels` is the one list of several images that ome-zarr-py follows: docs/decisions/0084.
+    """
+    attributes = {"ome": {"version": "0.5", "labels": list(images)}} if images else {}
+    return json_files.canonical_json({"zarr_format": 3, "node_type": "group", "attributes": attributes})
 
 
 class FrameRow(NamedTuple):
@@ -204,9 +220,15 @@ class SeriesRecord(Record):
         """The source files, sorted by content, so that nothing depends on paths. Computed at each use."""
         return tuple([_file_outcome(*row) for row in self.file_rows])
 
+    def group(self) -> bytes:
+        """Return the `zarr.json` of the group of the series."""
+        return collection([volume.array.split("/")[1] for volume in self.volumes])
+
     def claimed_files(self) -> dict[str, FileClaim]:
         """Return the claims on the files of the series, by path below `images.zarr`."""
-        claims = {f"{self.series_id}/zarr.json": _GROUP_CLAIM} if self.volumes else {}
+        group = self.group()
+        path = f"{self.series_id}/zarr.json"
+        claims = {path: FileClaim(len(group), files.sha256_of_bytes(group))} if self.volumes else {}
         for volume in self.volumes:
             claims.update({f"{volume.array}/{path}": claim for path, claim in volume.files.items()})
         return claims | self.masks.claimed_files()

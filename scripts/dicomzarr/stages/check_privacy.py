@@ -18,11 +18,12 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dicomzarr.privacy import export_readers
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.identifiers import IDENTIFIERS, hash_of_number, identifiers_of, read_identifiers, words_of
-from dicomzarr.privacy.plain_words import own_words, snakemake_words
+from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
 from dicomzarr.privacy.search_cache import SearchCache, version_of
@@ -82,13 +83,14 @@ def check_privacy(
     own |= {word for text in chosen for word in words_of(text)}
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
+    shipped = shipped_parts(ROOT)
     scanners = {
-        "dataset": Scanner(absent_hashes, own),
+        "dataset": Scanner(absent_hashes, own, shipped=shipped),
         "snakemake": Scanner(absent_hashes, snakemakes, _allowed_paths(results, work), with_numbers=False),
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
     version = [code, level, f"{gathered:x}", *chosen]
-    memory = SearchCache(cache, version, (own, snakemakes), whole, absent_hashes, _run_of(results))
+    memory = SearchCache(cache, version, (own, snakemakes, _digests(shipped)), whole, absent_hashes, _run_of(results))
     findings = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
     if findings:
@@ -103,6 +105,13 @@ def check_privacy(
             "else please open an issue with this line, which holds no value. About false alarms: docs/data-policy.md"
         )
     return memory.searched
+
+
+def texts_of(value: Any) -> list[str]:
+    """Return the texts among JSON values: of the config key `card`, which are published as the user wrote them."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [value] if isinstance(value, str) else [text for item in value for text in texts_of(item)]
 
 
 def search_afterwards(results: Results, work: Path) -> None:
@@ -137,6 +146,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 # ---- texts of the run
+
+
+def _digests(parts: Sequence[bytes]) -> frozenset[str]:
+    return frozenset(hashlib.sha256(part).hexdigest() for part in parts)
 
 
 def _run_of(results: Results) -> str:

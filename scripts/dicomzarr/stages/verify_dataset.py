@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dicomzarr.records import digests, export_record, rule_record
-from dicomzarr.records.batch_record import EXTRACT
+from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.export_record import ExportRecord
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
@@ -82,6 +82,8 @@ def _owner(results: Results, record: Path, name: str) -> Path:
     parts = name.split("/")
     if record.parent.name == EXTRACT and parts[0] == "images.zarr" and len(parts) > 2:
         return results.series_record(EXTRACT, parts[1])
+    if record.parent.name == CHECK and parts[:2] == ["reports", "pictures"]:
+        return results.series_record(CHECK, parts[2])
     path = results.root / name
     return path if name.startswith(PRIVATE) and results.records in path.parents else record
 

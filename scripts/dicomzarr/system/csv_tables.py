@@ -19,7 +19,7 @@ POLICY = ("policy", "kind", "files")
 VOLUMES = (
     "array", "series_id", "study_id", "subject_id", "split", "modality", "axes", "shape", "dtype", "bits_stored",
     "photometric", "spacing_mm", "frames", "source_bytes", "stored_bytes", "pixel_digest", "flags",
-    "masks", "masks_absent",
+    "masks", "masks_absent", "kind", "why",
 )  # fmt: skip
 MASKS = (
     "array", "mask", "kind", "algorithm", "voxels", "volume_ml", "bounding_box", "slices", "outside", "flags",
@@ -38,6 +38,7 @@ SIZE = (
     "array", "frames_expected", "frames_written", "rows", "columns", "expected_bytes", "source_bytes", "stored_bytes",
     "ratio", "files", "missing_slices", "verdict", "flags",
 )  # fmt: skip
+PICTURES = ("array", "planes", "boxes", "shown", "histogram", "outlines", "trouble")
 
 _QUOTED = re.compile('["\\r\\n]')  # characters besides commas that need quotation marks; few rows have any
 

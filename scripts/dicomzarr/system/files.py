@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -135,8 +135,8 @@ def sha256_of_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def temporaries(folder: Path) -> Iterator[Path]:
-    """Yield the temporary files that a killed process left below `folder`; `.zarr` folders are not searched."""
+def temporaries(folder: Path, without: Collection[str] = ()) -> Iterator[Path]:
+    """Yield the temporary files that a killed process left below `folder`, not in `.zarr` folders and those named."""
     waiting = [os.fspath(folder)]
     while waiting:
         try:
@@ -146,7 +146,7 @@ def temporaries(folder: Path) -> Iterator[Path]:
         with listing:
             for entry in listing:
                 if entry.is_dir(follow_symlinks=False):
-                    if not entry.name.endswith(".zarr"):
+                    if not (entry.name.endswith(".zarr") or entry.name in without):
                         waiting.append(entry.path)
                 elif entry.name.startswith(".") and entry.name.endswith(TEMPORARY):
                     yield Path(entry.path)

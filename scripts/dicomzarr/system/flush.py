@@ -49,6 +49,10 @@ class Staged:
         if not _holds(path, data):
             self.add(path, data)
 
+    def flush(self) -> None:
+        """Flush the file system, without renaming the files."""
+        self._disk.flush(self._waiting.values())
+
     def rename(self) -> None:
         """Rename the files to their paths; their content must have been flushed."""
         for path, beside in self._waiting.items():
@@ -58,7 +62,7 @@ class Staged:
     def publish(self) -> None:
         """Flush the file system and rename the files to their paths."""
         if self._waiting:
-            self._disk.flush(self._waiting.values())
+            self.flush()
             self.rename()
 
     def abandon(self) -> None:

@@ -33,6 +33,11 @@ class Results:
         return self.dataset / "images.zarr"
 
     @property
+    def pictures(self) -> Path:
+        """Pictures of the arrays, in a folder for each series."""
+        return self.dataset / "reports" / "pictures"
+
+    @property
     def records(self) -> Path:
         """The private records, which decide what is still to be done."""
         return self.private / "records"

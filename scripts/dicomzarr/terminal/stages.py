@@ -99,6 +99,7 @@ _DID: dict[str, Callable[[Counts], str]] = {
         + counted(c.get("frames", 0), "frame")
     ),
     "render_report": lambda c: f"report.html, {amount(c.get('bytes', 0))}",
+    "write_cards": lambda c: counted(len(c), "card") + " written",
     "check_privacy": lambda c: counted(c.get("searched", 0), "file") + " searched, no identity found",
     "seal_dataset": lambda c: "dataset.json written",
     "check_gate": lambda c: "nothing exceeds what the configuration allows",

@@ -37,6 +37,7 @@ RULES = (
     Rule("join_labels", optional=True),
     Rule("consolidate_dataset"),
     Rule("render_report"),
+    Rule("write_cards"),
     Rule("check_privacy"),
     Rule("seal_dataset", sealed=False),
     Rule("check_gate", sealed=False, optional=True),

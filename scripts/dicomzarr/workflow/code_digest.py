@@ -167,7 +167,7 @@ def reached(script: str) -> dict[str, Path]:
 def code_digest(script: str) -> str:
     """Return the digest, 16 hex digits, of the code that ``scripts/<script>`` reaches.
 
-    Templates and style sheets enter by their bytes if a module of their folder is reached.
+    Templates, style sheets and scripts of a page enter by their bytes if a module of their folder is reached.
     """
     digest = hashlib.sha256()
     folders: set[Path] = set()
@@ -175,6 +175,6 @@ def code_digest(script: str) -> str:
         digest.update(name.encode() + b"\0" + _parsed(path, name)[0])
         folders.add(path.parent)
     for folder in sorted(folders):
-        for data in sorted(folder.glob("*.j2")) + sorted(folder.glob("*.css")):
+        for data in sorted(path for ending in ("j2", "css", "js") for path in folder.glob(f"*.{ending}")):
             digest.update(data.name.encode() + b"\0" + data.read_bytes())
     return digest.hexdigest()[:16]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from dicomzarr.system.safe_messages import error_location, os_error_message
 from dicomzarr.terminal import run_view
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES
-from dicomzarr.workflow import folders, prepare, settings, status
+from dicomzarr.workflow import config_file, folders, prepare, settings, status
 from dicomzarr.workflow.snakemake_quirks import (
     assumed_files,
     command_line,
@@ -42,7 +44,7 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        _end(str(error))
+        _end(config_file.with_line(error, sys.argv[1:]))
     except Exception as error:  # its text could hold a path of the source
         _end(f"internal error, {error_location(error)}; please open an issue with this line")
 
@@ -156,11 +158,21 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
     requested_exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
     with errors_in_one_line():
+        _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
         settings.check_exports(started.config["nnunet"], {kind.rule for kind in requested_exports})
         if started.purpose is Purpose.BUILD:
             _prepare_run(started.settings, requested_exports, params)
         else:
             _prepare_dry_run(workflow, started, requested_exports, params)
+
+
+def _refuse_unknown_rules(parsed: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse what looks like the name of a rule and is neither one nor a file; Snakemake would not name the closest."""
+    for option in ("targets", "until", "omit_from", "forcerun", "allowed_rules"):
+        for name in map(str, parsed.get(option) or ()):
+            if re.fullmatch(r"[A-Za-z][\w-]*", name) and name not in known and not os.path.lexists(name):
+                near = difflib.get_close_matches(name, known, 1)
+                raise UserError(f"there is no rule {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
 def _records_to_revoke(

@@ -65,6 +65,11 @@ class Preparation:
     revoked: Mapping[Path, Revocation] = field(default_factory=dict)
     labels: bytes | None = None
 
+    @property
+    def card(self) -> bytes:
+        """The config key `card`. Its words are in a file, not in params, so that Snakemake keeps none of them."""
+        return json_files.canonical_json(self.settings.card)
+
     def state_files(self) -> dict[Path, StateFile]:
         """Return the files of state that a run would write: those that are missing or differ."""
         digest, size = hashlib.sha256(), 0
@@ -72,9 +77,16 @@ class Preparation:
             digest.update(line)
             size += len(line)
         wanted = {self.results.inventory: StateFile(size, digest.hexdigest())}
+        card = self.card
+        wanted[card_path(self.results)] = StateFile(len(card), files.sha256_of_bytes(card))
         if self.labels is not None:
             wanted[label_lines_path(self.results)] = StateFile(len(self.labels), files.sha256_of_bytes(self.labels))
         return {path: state for path, state in wanted.items() if not _is_current(path, state)}
+
+
+def card_path(results: Results) -> Path:
+    """Return the path of the words of the config key `card`."""
+    return results.private / "card.json"
 
 
 def _is_current(path: Path, state: StateFile) -> bool:
@@ -249,6 +261,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
     results, settings = preparation.results, preparation.settings
     try:
         shorten_log(results)
+        files.write_if_changed(card_path(results), preparation.card, private=True)
         if preparation.labels is not None:
             files.write_if_changed(label_lines_path(results), preparation.labels, private=True)
         else:
@@ -279,10 +292,10 @@ def _remove_labels(results: Results) -> None:
 
 
 def delete_leftovers(results: Results) -> None:
-    """Delete what a killed run left: temporary files and arrays, and arrays of series that have no record."""
+    """Delete what a killed run left: temporary files, and arrays and pictures of series that have no record."""
     files.remove_tree(results.temporary)
     for folder in (results.private, results.dataset):
-        for path in files.temporaries(folder):
+        for path in files.temporaries(folder, {results.pictures.name}):
             path.unlink()
     for depth in ("*", "*/*"):
         for path in results.exports.glob(f"{depth}/.*{files.TEMPORARY}"):
@@ -294,3 +307,6 @@ def delete_leftovers(results: Results) -> None:
                 files.remove_tree(results.images / name)
         elif not os.path.exists(f"{records}/{name[:3]}/{name}.json"):
             files.remove_tree(results.images / name)
+    for name in os.listdir(results.pictures) if results.pictures.is_dir() else ():
+        if not os.path.exists(f"{records}/{name[:3]}/{name}.json"):
+            files.remove_tree(results.pictures / name)

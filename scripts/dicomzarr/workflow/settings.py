@@ -30,6 +30,7 @@ from dicomzarr.vocabulary.findings import (
     VERDICT_FINDINGS,
 )
 from dicomzarr.vocabulary.reasons import REASONS
+from dicomzarr.workflow.card_settings import check_card, with_text_date
 
 SCHEMA = ROOT / "schemas" / "config.schema.json"
 DEFAULTS = ROOT / "config.yaml"
@@ -58,6 +59,7 @@ class Settings:
     gate: dict[str, int]
     labels: list[dict[str, Any]]
     splits: dict[str, Any]
+    card: dict[str, Any]
     spacing_tolerance: float
     cross_check: float
     series_per_batch: int
@@ -78,6 +80,8 @@ def _description(value: object) -> str:
     if isinstance(value, bool):
         kind = "true/false"
     elif isinstance(value, str):
+        if len(value) > _SHOWN:
+            return f"{value[:_SHOWN]!r}… (text of {len(value)} characters)"
         kind = "text"
     elif isinstance(value, (int, float)):
         kind = "a number"
@@ -118,6 +122,7 @@ def _explain(error: Any) -> str:
     return f"config key {key!r}: found {_description(error.instance)}, allowed is {allowed}"
 
 
+_SHOWN = 100  # characters of a value in a message
 _BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("minLength", "of length from"))
 
 
@@ -304,7 +309,7 @@ def _source_folders(value: str | Mapping[str, str]) -> dict[str, Path]:
         if not folder.exists():
             raise ConfigProblem(
                 f"config key {key!r}: the folder {text!r} does not exist; mount its disk, or name the folder of DICOM "
-                "files"
+                "files in a configuration file: --configfile my.yaml"
             )
         if not folder.is_dir():
             raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
@@ -326,6 +331,7 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     import yaml  # installed with Snakemake
 
     merged = _merged(yaml.safe_load(DEFAULTS.read_text("utf-8")), config)
+    merged["card"] = with_text_date(merged["card"])
     return merged | {name: is_on(merged[name]) or merged[name] for name in SWITCHES}
 
 
@@ -361,6 +367,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
     _check_splits(config["splits"])
     check_masks(config["masks"])
     _check_nnunet(config["nnunet"], config["masks"].get("names", {}))
+    check_card(config["card"])
 
 
 def check(config: Mapping[str, Any]) -> Settings:
@@ -408,6 +415,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         gate=dict(config["gate"]),
         labels=[dict(label_source) for label_source in config["labels"]],
         splits=dict(config["splits"]),
+        card=dict(config["card"]),
         spacing_tolerance=float(config["spacing_tolerance"]),
         cross_check=float(config["cross_check"]),
         series_per_batch=config["batch"]["series"],

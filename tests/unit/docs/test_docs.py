@@ -24,6 +24,7 @@ from dicomzarr.dicom import transfer_syntaxes
 from dicomzarr.pixels import decoders
 from dicomzarr.records import export_record
 from dicomzarr.system import csv_tables
+from dicomzarr.vocabulary import pictures
 from dicomzarr.vocabulary.flags import FLAGS
 from dicomzarr.vocabulary.reasons import REASONS
 from dicomzarr.volumes import model, t_axis
@@ -66,6 +67,7 @@ def test_the_picture_follows_the_paths(generate: ModuleType) -> None:
     edges = generate.reduced(generate.edges_of(generate.read_rules(ROOT / "rules")), generate.OPTIONAL)
     assert {("scan", "discover_files"), ("plan_batches", "extract_batch"), ("extract_batch", "check_batch")} <= edges
     assert {("check_batch", "report_size"), ("check_batch", "consolidate_dataset")} <= edges
+    assert {("consolidate_dataset", "write_cards"), ("write_cards", "check_privacy")} <= edges
     assert {("render_report", "check_privacy"), ("check_privacy", "seal_dataset")} <= edges
     assert {("report_depth", "join_labels"), ("join_labels", "consolidate_dataset")} <= edges
     assert ("scan", "index_headers") not in edges  # a longer path implies it
@@ -228,6 +230,7 @@ def named_in(text: str) -> set[str]:
         (csv_tables.SIZE, "dataset/reports/size.csv"),
         (csv_tables.OUTCOMES, "dataset/reports/outcomes.csv"),
         (csv_tables.POLICY, "dataset/reports/policy.csv"),
+        (csv_tables.PICTURES, "dataset/reports/pictures/ and pictures.csv"),
         (csv_tables.MANIFEST, "private/"),
         (csv_tables.FILES, "private/"),
         (csv_tables.FRAMES, "private/"),
@@ -262,8 +265,13 @@ def test_exactly_the_columns_of_an_export_are_documented(columns: tuple[str, ...
 
 def test_every_table_of_the_code_is_documented() -> None:
     known = {"MANIFEST", "FILES", "FRAMES", "OUTCOMES", "POLICY", "VOLUMES", "DEPTH", "SIZE"}
-    known |= {"MASKS", "MASK_OUTCOMES", "MASK_FILES", "MASK_NAMES"}
+    known |= {"MASKS", "MASK_OUTCOMES", "MASK_FILES", "MASK_NAMES", "PICTURES"}
     assert {name for name, value in vars(csv_tables).items() if name.isupper() and isinstance(value, tuple)} == known
+
+
+def test_every_trouble_of_a_picture_is_documented() -> None:
+    rows = part("dataset/reports/pictures/ and pictures.csv").partition("| trouble |")[2]
+    assert re.findall(r"^\| `(.*?)` \| (.*?) \|$", rows, re.M) == [*pictures.TROUBLES.items()]
 
 
 def test_every_reason_is_documented() -> None:

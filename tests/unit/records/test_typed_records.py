@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +20,8 @@ from dicomzarr.records.check_record import CheckRecord
 from dicomzarr.records.export_record import ArrayRow, ExportRecord, FileRow
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.records.series_record import GROUP, Disagreement, OtherFile, SeriesRecord
-from dicomzarr.system import digested_json, files
+from dicomzarr.records.series_record import Disagreement, OtherFile, SeriesRecord
+from dicomzarr.system import digested_json
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
@@ -117,8 +119,10 @@ def test_damage_and_another_schema_are_refused(tmp_path: Path, record: Any) -> N
 
 
 def test_a_series_claims_its_files_and_its_group() -> None:
-    group = FileClaim(len(GROUP), files.sha256_of_bytes(GROUP))
     series, array = made_up_records.SERIES, made_up_records.ARRAY
+    ome = json.dumps({"labels": [array.split("/")[1]], "version": "0.5"}, separators=(",", ":"))
+    metadata = f'{{"attributes":{{"ome":{ome}}},"node_type":"group","zarr_format":3}}\n'.encode()
+    group = FileClaim(len(metadata), hashlib.sha256(metadata).hexdigest())
     assert SERIES.claimed_files() == {
         f"{series}/zarr.json": group,
         f"{array}/zarr.json": FileClaim(100, "cd"),

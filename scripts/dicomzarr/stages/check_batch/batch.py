@@ -1,27 +1,31 @@
-"""Check a batch: read back the series whose arrays, record or code changed; reuse the verdicts on the others."""
+"""Check a batch: read back and draw the series of which anything changed; reuse verdicts and pictures of the others."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, CheckBatchRecord
-from dicomzarr.records.check_record import CheckRecord, DepthRow, FileState, MaskVerdict, SizeRow
+from dicomzarr.records.check_record import CheckRecord, DepthRow, FileState, MaskVerdict, PictureRow, SizeRow
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
-from dicomzarr.stages.check_batch.masks import check_masks, files_of_image
+from dicomzarr.stages.check_batch.masks import check_masks, files_of_image, no_watcher
+from dicomzarr.stages.check_batch.picture import Picture
+from dicomzarr.stages.check_batch.publish import Publisher
 from dicomzarr.stages.check_batch.read_back import read_back
 from dicomzarr.stages.check_batch.verdicts import depth_row, size_row
-from dicomzarr.system import flush
+from dicomzarr.system.files import sha256_of_bytes
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import Damaged
+from dicomzarr.vocabulary.pictures import NOT_DRAWN
 
 log = logging.getLogger("dicomzarr")
-
-GROUP_SERIES = 256  # records that are flushed together: a crash loses at most as many
 
 
 def _on_disk(folder: Path) -> dict[str, FileState]:
@@ -35,34 +39,73 @@ def _on_disk(folder: Path) -> dict[str, FileState]:
     return states
 
 
-def _check_series(
-    results: Results, record: SeriesRecord, code: str, staged: flush.Staged, pool: ThreadPool
-) -> tuple[CheckRecord, bool]:
-    """Return the verdicts on a series, and whether it was read; it is read if its files or the code changed."""
-    path = results.series_record(CHECK, record.series_id)
-    disk = {volume.array: _on_disk(results.images / volume.array) for volume in record.volumes}
-    try:
-        last = CheckRecord.load(path)
-        if (last.code, last.fingerprint, last.disk) == (code, record.fingerprint, disk):
-            return last, False
-    except (OSError, Damaged):
-        pass
-    depth: list[DepthRow] = []
-    size: list[SizeRow] = []
-    masks: list[MaskVerdict] = []
-    for volume in record.volumes:
-        on_disk = {name: state.size for name, state in disk[volume.array].items()}
-        has_masks = bool(record.masks.of_array(volume.array))
-        depth.append(depth_row(volume, read_back(results.images, volume, pool)))
-        size.append(size_row(volume, files_of_image(on_disk, has_masks=has_masks)))
-        masks += check_masks(results.images, volume.array, record.masks, on_disk)
-    checked = CheckRecord(code, record.fingerprint, disk, tuple(depth), tuple(size), tuple(masks))
-    staged.add(path, checked.to_bytes().data)
-    return checked, True
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What checking a series needs."""
+
+    results: Results
+    code: str
+    draws: bool
+    publisher: Publisher
+    pool: ThreadPool
+
+    def check(self, record: SeriesRecord) -> tuple[CheckRecord, bool]:
+        """Return the verdicts on a series, and whether it was read: if its files, its pictures or the code changed."""
+        path = self.results.series_record(CHECK, record.series_id)
+        disk = {volume.array: _on_disk(self.results.images / volume.array) for volume in record.volumes}
+        pictures_on_disk = _on_disk(self.results.pictures / record.series_id)
+        try:
+            last = CheckRecord.load(path)
+        except (OSError, Damaged):
+            last = None
+        if last and (last.code, last.fingerprint, last.disk) == (self.code, record.fingerprint, disk):
+            if (last.draws, last.pictures_on_disk) == (self.draws, pictures_on_disk):
+                return last, False
+            if not self.draws:
+                rows = tuple(PictureRow(row.array, trouble=NOT_DRAWN) for row in last.pictures)
+                without = dataclasses.replace(last, pictures=rows, draws=False)
+                return self._publish(record.series_id, without, {}), False
+        return self._read(record, disk), True
+
+    def _read(self, record: SeriesRecord, disk: Mapping[str, Mapping[str, FileState]]) -> CheckRecord:
+        """Read a series back; return the verdicts on it."""
+        depth: list[DepthRow] = []
+        size: list[SizeRow] = []
+        masks: list[MaskVerdict] = []
+        rows: list[PictureRow] = []
+        pictures: dict[str, bytes] = {}
+        for volume in record.volumes:
+            on_disk = {name: state.size for name, state in disk[volume.array].items()}
+            of_array = record.masks.of_array(volume.array)
+            picture = Picture(self.results.images, volume, of_array) if self.draws else None
+            found = read_back(self.results.images, volume, self.pool, picture.watcher if picture else None)
+            depth.append(depth_row(volume, found))
+            size.append(size_row(volume, files_of_image(on_disk, has_masks=bool(of_array))))
+            watcher = picture.mask_watcher if picture else no_watcher
+            verdicts = [*check_masks(self.results.images, volume.array, record.masks, on_disk, watcher)]
+            masks += verdicts
+            if picture:
+                exact_masks = {verdict.mask for verdict in verdicts if verdict.read_back == "exact"}
+                row, files = picture.finish(found, exact_masks)
+                pictures |= files
+                rows.append(row)
+            else:
+                rows.append(PictureRow(volume.array, trouble=NOT_DRAWN))
+        verdicts_of_series = (tuple(depth), tuple(size), tuple(masks), tuple(rows))
+        checked = CheckRecord(self.code, record.fingerprint, disk, *verdicts_of_series, draws=self.draws)
+        return self._publish(record.series_id, checked, pictures)
+
+    def _publish(self, series_id: str, checked: CheckRecord, pictures: Mapping[str, bytes]) -> CheckRecord:
+        """Hand the pictures and the record of a series to the publisher; return the record."""
+        claims = {name: FileClaim(len(data), sha256_of_bytes(data)) for name, data in pictures.items()}
+        states = self.publisher.write_pictures(series_id, pictures)
+        checked = dataclasses.replace(checked, picture_files=claims, pictures_on_disk=states)
+        self.publisher.add(self.results.series_record(CHECK, series_id), checked.to_bytes().data)
+        return checked
 
 
-def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> CheckBatchRecord:
-    """Read back the arrays of a batch; return a depth verdict and a size verdict for each.
+def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, draws: bool = True) -> CheckBatchRecord:
+    """Read back the arrays of a batch; return a depth verdict and a size verdict for each, and draw its pictures.
 
     Parameters
     ----------
@@ -72,44 +115,43 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1) -> 
     code : str
         Digest of this rule's code.
     threads : int
-        Number of threads that read and compare frames.
+        Number of threads that read and compare frames; they do not change the result.
+    draws : bool
+        Whether to draw pictures.
 
     Returns
     -------
     CheckBatchRecord
-        Its counts are `arrays`, `masks`, `read` (arrays read by this job) and `mismatches`.
+        Its counts are `arrays`, `masks`, `pictures`, `read` (arrays read by this job) and `mismatches`.
     """
     extracted = BatchRecord.load(record)
     depth: list[DepthRow] = []
     size: list[SizeRow] = []
-    read = masks = mask_mismatches = 0
-    disk = flush.Disk(results.records)
-    staged, pool = flush.Staged(disk), ThreadPool(threads)
+    read = masks = mask_mismatches = drawn = 0
+    claims: dict[str, FileClaim] = {}
+    publisher = Publisher(results, record.stem)
+    job = _Job(results, code, draws, publisher, ThreadPool(threads))
     progress = Progress(results.private, f"{CHECK}.{record.stem}")
     try:
         for series_id in sorted(extracted.series):
             series = SeriesRecord.load(results.series_record(EXTRACT, series_id))
-            checked, was_read = _check_series(results, series, code, staged, pool)
+            checked, was_read = job.check(series)
             depth += checked.depth
             size += checked.size
             read += len(checked.depth) if was_read else 0
             masks += len(checked.masks)
             mask_mismatches += sum(row.read_back != "exact" for row in checked.masks)
+            drawn += sum(not row.trouble for row in checked.pictures)
+            folder = os.path.relpath(results.pictures / series_id, results.root)
+            claims |= {f"{folder}/{name}": claim for name, claim in checked.picture_files.items()}
             progress.add(1, sum(file.stat[0] for file in series.files))
-            if len(staged) >= GROUP_SERIES:
-                staged.publish()
-        staged.publish()
+        publisher.publish()
         progress.note()
     finally:
-        staged.abandon()
-        disk.close()
+        publisher.close()
     paths = [results.series_record(CHECK, series_id) for series_id in extracted.series]
     mismatches = sum(row.read_back != "exact" for row in depth) + mask_mismatches
-    counts = {"arrays": len(depth), "masks": masks, "read": read, "mismatches": mismatches}
+    counts = {"arrays": len(depth), "masks": masks, "pictures": drawn, "read": read, "mismatches": mismatches}
     log.info("arrays %(arrays)d, read %(read)d, mismatches %(mismatches)d", counts)
-    return CheckBatchRecord(
-        counts=counts,
-        claims={os.path.relpath(path, results.root): FileClaim(path.stat().st_size, "") for path in paths},
-        depth=tuple(depth),
-        size=tuple(size),
-    )
+    claims |= {os.path.relpath(path, results.root): FileClaim(path.stat().st_size, "") for path in paths}
+    return CheckBatchRecord(counts=counts, claims=claims, depth=tuple(depth), size=tuple(size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from dicomzarr.arrays.write_masks import LABELS, digest_of_planes, foreground_st
 from dicomzarr.arrays.zarr_reader import StoredArray, open_array
 from dicomzarr.records.check_record import MaskVerdict
 from dicomzarr.records.mask_record import MaskRecord, SeriesMasks
-from dicomzarr.stages.check_batch.read_back import BLOCK, FIRST_FRAMES
+from dicomzarr.stages.check_batch.levels import count_levels, levels_are_exact
+from dicomzarr.stages.check_batch.read_back import BLOCK, FIRST_FRAMES, Watcher
 from dicomzarr.system import files
 
 log = logging.getLogger("dicomzarr")
@@ -28,6 +29,10 @@ MASK_WARNINGS = frozenset(
         *("references_differ", "slices_without_contour", "tilted_contours", "unreadable_contours"),
     )
 )
+
+
+def no_watcher(mask: str) -> None:
+    """Return no watcher of a mask, for `check_masks`."""
 
 
 def files_of_image(on_disk: Mapping[str, int], *, has_masks: bool) -> dict[str, int]:
@@ -43,7 +48,13 @@ def files_of_image(on_disk: Mapping[str, int], *, has_masks: bool) -> dict[str, 
     return {path: size for path, size in on_disk.items() if not (has_masks and path.startswith(f"{LABELS}/"))}
 
 
-def check_masks(images: Path, array: str, masks: SeriesMasks, on_disk: Mapping[str, int]) -> Iterator[MaskVerdict]:
+def check_masks(
+    images: Path,
+    array: str,
+    masks: SeriesMasks,
+    on_disk: Mapping[str, int],
+    watcher: Callable[[str], Watcher | None] = no_watcher,
+) -> Iterator[MaskVerdict]:
     """Yield the verdict on each mask of an image.
 
     Parameters
@@ -56,6 +67,8 @@ def check_masks(images: Path, array: str, masks: SeriesMasks, on_disk: Mapping[s
         Of its series.
     on_disk : mapping of str to int
         Size of each file below the folder of the image.
+    watcher : callable
+        Called with the name of each mask before it is read; what it returns sees all of its planes, in array order.
     """
     of_array = masks.of_array(array)
     claimed = {path: claim.size for mask in of_array for path, claim in mask.files.items()}
@@ -64,7 +77,7 @@ def check_masks(images: Path, array: str, masks: SeriesMasks, on_disk: Mapping[s
     group_differs = of_array and others != {group: masks.groups[f"{array}/{group}"].size}
     for mask in of_array:
         below = {path: size for path, size in on_disk.items() if path.startswith(f"{LABELS}/{mask.mask}/")}
-        exact = _is_exact(images, mask)
+        exact = _is_exact(images, mask, watcher(mask.mask))
         differs = group_differs or below != {path: claim.size for path, claim in mask.files.items()}
         warned = not MASK_WARNINGS.isdisjoint(mask.flags)
         yield MaskVerdict(
@@ -89,8 +102,8 @@ def _blocks(array: StoredArray) -> Iterator[NDArray[np.uint8]]:
         yield through_zarrs[(slice(start, start + step),)]
 
 
-def _is_exact(images: Path, mask: MaskRecord) -> bool:
-    """Return whether every plane of a mask has the digest of the plane that was placed, and its index fits it."""
+def _is_exact(images: Path, mask: MaskRecord, watch: Watcher | None) -> bool:
+    """Return whether every plane of a mask has the digest of the plane that was placed, and index and levels fit."""
     try:
         folder = images / mask.array / LABELS / mask.mask
         array = open_array(folder / "0")
@@ -102,11 +115,14 @@ def _is_exact(images: Path, mask: MaskRecord) -> bool:
         for block in _blocks(array):
             foreground.append(np.flatnonzero(block) + size)
             size += block.size
+            if watch:
+                watch(len(digests), block.reshape(-1, *block.shape[-2:]))
             digests += [blake3(np.ascontiguousarray(plane).data.cast("B")).digest() for plane in planes_of(block)]
         found = np.concatenate(foreground)
         index = np.asarray(open_array(folder / "foreground")[(slice(None),)]) if len(found) else found
         fits = np.array_equal(index, found[:: foreground_step(len(found))])
-        return fits and len(found) == mask.voxels and digest_of_planes(digests) == mask.pixel_digest
+        exact = fits and len(found) == mask.voxels and digest_of_planes(digests) == mask.pixel_digest
+        return exact and levels_are_exact(folder, mask.axes, count_levels(mask.files, f"{LABELS}/{mask.mask}/"))
     except Exception as error:  # its text may quote a path
         if isinstance(error, OSError) and files.is_disk_error(error):
             log.error("array %s: the disk cannot read a mask of it", mask.array)

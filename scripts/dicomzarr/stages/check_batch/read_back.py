@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.arrays.zarr_reader import StoredArray, open_array
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
+from dicomzarr.stages.check_batch.levels import count_levels, levels_are_exact
 from dicomzarr.system import files
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
@@ -29,7 +30,7 @@ class ReadBack:
     Attributes
     ----------
     exact : bool
-        Every frame has the digest of the decoded frame.
+        Every frame has the digest of the decoded frame, and every coarser level is made of them.
     low, high : float
         Smallest and largest stored value, without NaN; NaN if there is no other value.
     unpadded_low, unpadded_high : float
@@ -42,6 +43,9 @@ class ReadBack:
     unpadded_low: float
     unpadded_high: float
 
+
+# Called with the number of the first of some frames, in array order, and these frames; from several threads.
+Watcher = Callable[[int, NDArray[Any]], None]
 
 BLOCK = 4 << 20  # bytes of frames in one read
 FIRST_FRAMES = 2  # read by zarr-python alone, at half a millisecond each
@@ -117,9 +121,12 @@ class _RunResult:
     unpadded: tuple[float, float] = (math.nan, math.nan)
 
 
-def _compare(array: StoredArray, volume: VolumeRecord, run: list[FrameRow]) -> _RunResult:
+def _compare(array: StoredArray, volume: VolumeRecord, run: list[FrameRow], watch: Watcher | None) -> _RunResult:
     """Read a run of frames and compare their digests with the record."""
     frames = _read(array, volume.axes, run)
+    if watch:
+        slices = volume.shape[volume.axes.index("z")] if "z" in volume.axes else 1
+        watch((run[0].t or 0) * slices + (run[0].z or 0), frames)
     digests = [blake3(np.ascontiguousarray(frame).data.cast("B")).hexdigest() for frame in frames]
     result = _RunResult(digests == [frame.digest for frame in run], _range(frames))
     if volume.padding_value is not None:
@@ -127,8 +134,8 @@ def _compare(array: StoredArray, volume: VolumeRecord, run: list[FrameRow]) -> _
     return result
 
 
-def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL) -> ReadBack:
-    """Read an array back and compare every frame with its digest in the record.
+def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL, watch: Watcher | None = None) -> ReadBack:
+    """Read an array back and compare every frame with its digest in the record, and each level with the one before.
 
     The first frames are read by zarr-python alone, which most users use. The others are read through zarrs, a second
     implementation that shares neither code nor codec library with the writer.
@@ -141,6 +148,8 @@ def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL) -> 
         The record of the volume.
     pool : ThreadPool
         Its threads read and compare.
+    watch : callable, optional
+        Sees every frame, some of them twice if a read is repeated; not called if shape or type differ from the record.
 
     Returns
     -------
@@ -156,7 +165,7 @@ def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL) -> 
         2
     ):  # zarrs gives the same error for a failing disk and a damaged chunk; zarr-python, first, does not
         try:
-            return _read_back(images / volume.array / "0", volume, pool)
+            return _read_back(images / volume.array, volume, pool, watch)
         except Exception as error:  # its text may quote a path
             if isinstance(error, OSError) and files.is_disk_error(error):
                 log.error(
@@ -168,17 +177,19 @@ def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL) -> 
     return ReadBack(False, math.nan, math.nan, math.nan, math.nan)
 
 
-def _read_back(path: Path, volume: VolumeRecord, pool: ThreadPool) -> ReadBack:
-    """Read an array and compare; raises the error of zarr if the array cannot be read."""
-    runs, array = _blocks(volume), open_array(path)
+def _read_back(image: Path, volume: VolumeRecord, pool: ThreadPool, watch: Watcher | None) -> ReadBack:
+    """Read an array and its coarser levels and compare; raises the error of zarr if one cannot be read."""
+    runs, array = _blocks(volume), open_array(image / "0")
     exact = tuple(array.shape) == volume.shape and array.dtype == np.dtype(volume.dtype)
-    results = [_compare(array, volume, run) for run in itertools.islice(runs, 1)]
+    watch = watch if exact else None
+    results = [_compare(array, volume, run, watch) for run in itertools.islice(runs, 1)]
     second = next(runs, None)
     if second:
         through_zarrs = array.through_zarrs()
         rest = itertools.chain([second], runs)
-        results += pool.map(lambda run: _compare(through_zarrs, volume, run), rest, BLOCK)
+        results += pool.map(lambda run: _compare(through_zarrs, volume, run, watch), rest, BLOCK)
     exact &= all(result.exact for result in results)
+    exact = exact and levels_are_exact(image, volume.axes, count_levels(volume.files), pool)
     extremes = _extremes([result.range for result in results])
     has_padding = volume.padding_value is not None
     unpadded = _extremes([result.unpadded for result in results]) if has_padding else extremes

@@ -5,6 +5,7 @@ Rows are merged as streams, so that memory does not grow with the source.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -17,7 +18,7 @@ import orjson
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.records.series_record import GROUP
+from dicomzarr.records.series_record import GROUP, collection
 from dicomzarr.source.inventory import NOT_FILES
 from dicomzarr.stages.consolidate_dataset import mask_rows, partitions, ties
 from dicomzarr.stages.consolidate_dataset.mask_rows import MaskFileOutcome
@@ -118,6 +119,23 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[bytes], *, private
     return count
 
 
+def _write_collection(path: Path, volumes: Iterable[bytes]) -> None:
+    """Write the `zarr.json` of `images.zarr`, which lists the images; `volumes` are rows of volumes.csv."""
+    before, after = collection([_ARRAY]).split(_ARRAY.encode())
+    with files.replacing(path, private=False) as stream:
+        first = next(iter(volumes := iter(volumes)), None)
+        if first is None:
+            stream.write(collection([]))
+            return
+        stream.write(before + first[: first.index(b",")])
+        for row in volumes:
+            stream.write(b'","' + row[: row.index(b",")])
+        stream.write(after)
+
+
+_ARRAY = "array"  # in place of the list of images
+
+
 def consolidate(
     results: Results,
     batches: Sequence[str],
@@ -143,7 +161,8 @@ def consolidate(
     pseudonyms : Pseudonyms
         Makes keyed digests of source files for the provenance.
     outputs : mapping of str to Path
-        Paths of volumes, masks, outcomes, mask_outcomes, policy, files, frames, mask_files, mask_names and group.
+        Paths of volumes, masks, outcomes, mask_outcomes, policy, pictures, files, frames, mask_files, mask_names, group
+        and root.
     joined : Joined
         Labels and splits.
     code : str
@@ -171,6 +190,7 @@ def consolidate(
             flags.setdefault(array, set()).add(ties.FLAG)
         arrays = _write(outputs["volumes"], joined.columns, ties.flagged(volumes, joined.columns, flags))
         masks = _write(outputs["masks"], csv_tables.MASKS, _chained(parts, "masks"))
+        _write(outputs["pictures"], csv_tables.PICTURES, _chained(parts, "pictures"))
         _write(outputs["mask_names"], csv_tables.MASK_NAMES, _chained(parts, "mask_names"), private=True)
         _write(outputs["mask_files"], csv_tables.MASK_FILES, mask_rows.private_rows(mask_files), private=True)
         csv_tables.write(outputs["mask_outcomes"], csv_tables.MASK_OUTCOMES, mask_rows.outcome_rows(mask_files))
@@ -192,7 +212,10 @@ def consolidate(
         risks.update(part.risks)
     not_extracted = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
     csv_tables.write(outputs["policy"], csv_tables.POLICY, not_extracted)
-    files.write_atomically(outputs["group"], GROUP)
+    _write_collection(outputs["group"], _chained(parts, "volumes"))
+    files.write_atomically(outputs["root"], GROUP)
+    with contextlib.suppress(OSError):  # the folder of the pictures, if there are none: it would be surplus
+        results.pictures.rmdir()
     counts = {"entries": entries, "frames": frame_count, "arrays": arrays, "masks": masks}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
     for (outcome, _), count in outcomes.items():

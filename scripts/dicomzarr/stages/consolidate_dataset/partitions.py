@@ -28,7 +28,7 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 
 MAX_PARTITIONS = 256  # the number of pairs of hex digits; that many files can be open at once
-_PARTS = ("volumes", "files", "frames", "digests", "masks", "mask_names", "mask_files", "segmentations")
+_PARTS = ("volumes", "files", "frames", "digests", "masks", "mask_names", "mask_files", "segmentations", "pictures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +234,7 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
         parts["mask_names"] += mask_rows.name_lines(record)
         parts["mask_files"] += mask_rows.file_lines(record)
         parts["segmentations"] += mask_rows.segmentation_lines(record)
+        parts["pictures"] += [csv_tables.row_of(csv_tables.PICTURES, row).encode() for row in checked.pictures]
         parts["digests"] += ties.digest_rows(record.volumes, checked.depth, record.subject_id)
         for volume in record.volumes:
             for frame in volume.frames:
@@ -340,7 +341,9 @@ def _check_projection(checked: CheckRecord) -> dict[str, object]:
         {"array": row.array, "read_back": row.read_back, "depth": row.verdict, "size": sizes[row.array]}
         for row in checked.depth
     ]
-    projection: dict[str, object] = {"params": {"code": checked.code}, "arrays": arrays}
+    projection: dict[str, object] = {"params": {"code": checked.code, "pictures": checked.draws}, "arrays": arrays}
+    if checked.picture_files:
+        projection["pictures"] = {name: claim.digest for name, claim in checked.picture_files.items()}
     if checked.masks:
         projection["masks"] = [[row.array, row.mask, row.read_back, row.verdict] for row in checked.masks]
     return projection

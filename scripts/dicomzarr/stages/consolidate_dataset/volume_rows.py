@@ -92,5 +92,7 @@ def volume_line(record: SeriesRecord, volume: VolumeRecord, joined: Joined) -> s
             "stored_bytes": volume.stored_bytes,
             "pixel_digest": volume.pixel_digest,
             "flags": " ".join(volume.flags),
+            "kind": volume.kind,
+            "why": volume.why,
         },
     )

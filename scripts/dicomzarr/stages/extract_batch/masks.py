@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dicomzarr.arrays import write_masks
-from dicomzarr.arrays.write_masks import LABELS, WrittenMask
+from dicomzarr.arrays.write_masks import LABELS, WrittenMask, levels_of_masks
 from dicomzarr.dicom.sop_classes import RT_STRUCTURE_SET
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.model import Kind, MaskProblem, PlacedMask
@@ -97,7 +97,9 @@ def place_masks(
     if not plan.masks:
         return NO_MASKS
     images = {volume.array: image_of(plan, store, volume, instances) for volume in volumes}
-    writer = _Writer(store, options, pool)
+    writer = _Writer(
+        store, options, pool, {array: levels_of_masks(image.attributes) for array, image in images.items()}
+    )
     files: list[MaskFile] = []
     first: dict[str, int] = {}  # number of the first file of each content
     instance_files: dict[str, list[int]] = {}  # of each SOP Instance UID, files of different content
@@ -263,9 +265,9 @@ class _Writer:
         Number of the file whose masks are added.
     """
 
-    def __init__(self, store: Path, options: Options, pool: ThreadPool) -> None:
+    def __init__(self, store: Path, options: Options, pool: ThreadPool, levels: Mapping[str, Sequence[str]]) -> None:
         self.file = 0
-        self._store, self._options, self._pool = store, options, pool
+        self._store, self._options, self._pool, self._levels = store, options, pool, levels
         self._written: dict[str, list[_Written]] = {}
         self._count = 0
 
@@ -277,7 +279,9 @@ class _Writer:
         folder = self._store / array.split("/")[1] / LABELS / f".{self._count}"
         self._count += 1
         compression, layout = self._options.compression, self._options.layout
-        mask = write_masks.write_mask(folder, placed, compression=compression, layout=layout, pool=self._pool)
+        mask = write_masks.write_mask(
+            folder, placed, compression=compression, layout=layout, coarser=self._levels[array], pool=self._pool
+        )
         masks.append(_Written(folder, mask, self.file))
 
     def voxels_of(self, file: int) -> list[tuple[str, int, str]]:

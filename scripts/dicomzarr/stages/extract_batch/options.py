@@ -21,6 +21,8 @@ class Options:
         Names and versions of the packages that decode and write.
     code : str
         Digest of the code of the rule.
+    levels : int
+        The configuration key of this name.
     mask_names : tuple of (str, tuple of str)
         `masks: names` of the configuration, in its order: name and its patterns or codes. Only the series that have
         masks depend on it.
@@ -33,4 +35,5 @@ class Options:
     burned_in: str
     software: tuple[str, ...]
     code: str
+    levels: int = 1
     mask_names: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -10,7 +10,7 @@ from pathlib import Path
 from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.plan import owned_prefixes
 from dicomzarr.records.revoke import Revocation, revoke
-from dicomzarr.records.series_record import GROUP, SeriesRecord
+from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import files, flush, json_files, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
@@ -101,7 +101,7 @@ class Publisher:
         store = self.store / record.series_id
         if record.volumes:
             # The group is complete when it appears: metadata and volumes move in one rename.
-            (store / "zarr.json").write_bytes(GROUP)
+            (store / "zarr.json").write_bytes(record.group())
             os.replace(store, group)
         else:
             files.remove_tree(store)
@@ -140,7 +140,7 @@ def _records_of(results: Results, batch: str) -> Iterator[Path]:
 
 
 def _remove(results: Results, path: Path, *, keep: bool) -> None:
-    """Note the removal, revoke the records, delete the arrays: in this order, so that the next job can finish it."""
+    """Note the removal, revoke the records, delete arrays and pictures: in this order; the next job can finish it."""
     group = results.images / path.stem
     record = _load_or_none(path)
     if group.is_dir():  # else an interrupted job has done this part
@@ -159,3 +159,4 @@ def _remove(results: Results, path: Path, *, keep: bool) -> None:
     revoke(results, results.series_record(CHECK, path.stem), Revocation.REMOVED)
     revoke(results, path, Revocation.REMOVED)
     files.remove_tree(group)
+    files.remove_tree(results.pictures / path.stem)

@@ -265,8 +265,10 @@ def write_volume(
             volume,
             _decode_all(volume.places, readers, options, pool, decoding),
             decoded,
+            name=name,
             compression=options.compression,
             layout=options.layout,
+            levels=options.levels,
             pool=pool,
         )
     first = volume.places[0].frame

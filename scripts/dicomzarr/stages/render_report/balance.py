@@ -1,15 +1,12 @@
-"""Number of subjects by split, modality and label, with small numbers suppressed."""
+"""Number of subjects by split, modality, label and number of series, with small numbers suppressed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dicomzarr.stages.render_report.tables import Array, by_modality
-
-if TYPE_CHECKING:
-    import pandas
 
 NO_SPLIT, NO_LABEL, OTHERS = "all", "without a label", "other values"
 UNDER, WITHHELD = -1, -2  # in place of suppressed numbers: small ones, and those from which a small one would follow
@@ -39,46 +36,47 @@ def balance(arrays: Sequence[Array], small_cells: int = 1) -> list[BalanceLine]:
         Values of a label with fewer subjects than this are counted as one group. Smaller numbers are suppressed, and
         so are numbers from which they would follow.
     """
-    splits, table = splits_of(arrays), _table(arrays)
+    splits = splits_of(arrays)
     groups: list[tuple[str, str]] = []
     counts: list[list[int]] = []
 
-    def add(kind: str, names: Sequence[str], group: pandas.Series) -> None:
-        """Add a line for each of `names`, of one `kind`; `group` holds for each array the index of its name."""
+    def add(kind: str, names: Sequence[str], group_of: Sequence[int]) -> None:
+        """Add a line for each of `names`, of one `kind`; `group_of` holds for each array the index of its name."""
         groups.extend((name, kind) for name in names)
-        counts.extend(_subjects(table.assign(group=group), len(names), splits))
+        counts.extend(_subjects(arrays, group_of, len(names), splits))
 
-    add("", ["all"], table["modality"].map(lambda _: 0))
-    add("modality", *_numbered(table["modality"], list(by_modality(arrays))))
+    add("", ["all"], [0] * len(arrays))
+    modalities = {name: number for number, name in enumerate(by_modality(arrays))}
+    add("modality", list(modalities), [modalities[array.modality] for array in arrays])
     for label in sorted({name for array in arrays for name, _ in array.labels}):
-        add(label, *_values(table, label, small_cells))
+        add(label, *_values(arrays, label, small_cells))
     shown = _suppressed(counts, [kind for _, kind in groups], small_cells)
     return [BalanceLine(name, kind, tuple(row)) for (name, kind), row in zip(groups, shown, strict=True)]
 
 
-def _subjects(table: pandas.DataFrame, groups: int, splits: Sequence[str]) -> list[list[int]]:
+def by_group(lines: Sequence[BalanceLine]) -> dict[str, list[BalanceLine]]:
+    """Return the lines of each kind."""
+    return {kind: [line for line in lines if line.kind == kind] for kind in dict.fromkeys(line.kind for line in lines)}
+
+
+def open_labels(lines: Sequence[BalanceLine]) -> list[str]:
+    """Return the labels none of whose numbers is suppressed: only these may be shown for each array."""
+    kinds = by_group(lines)
+    return [
+        kind for kind, rows in kinds.items() if kind not in ("", "modality") and min(min(r.subjects) for r in rows) >= 0
+    ]
+
+
+def _subjects(arrays: Sequence[Array], group_of: Sequence[int], groups: int, splits: Sequence[str]) -> list[list[int]]:
     """Return the number of subjects of each group in each split and, if there are several splits, in all."""
-    sizes = table.drop_duplicates(["group", "split", "subject"]).groupby(["group", "split"]).size()
-    by_split = sizes.unstack(fill_value=0).reindex(index=range(groups), columns=splits, fill_value=0)
+    seen: list[dict[str, set[str]]] = [{split: set() for split in splits} for _ in range(groups)]
+    for array, group in zip(arrays, group_of, strict=True):
+        seen[group][array.split or NO_SPLIT].add(array.subject_id)
+    rows = [[len(by_split[split]) for split in splits] for by_split in seen]
     if len(splits) > 1:
-        by_split["in all"] = table.drop_duplicates(["group", "subject"]).groupby("group").size()
-    return [[int(number) for number in row] for row in by_split.to_numpy()]
-
-
-def _numbered(values: pandas.Series, names: Sequence[str]) -> tuple[list[str], pandas.Series]:
-    return list(names), values.map({name: number for number, name in enumerate(names)})
-
-
-def _table(arrays: Sequence[Array]) -> pandas.DataFrame:
-    """Return a row for each array: its subject, split, modality, and its labels as ``label_…``."""
-    import pandas  # slow to import, and needed only for datasets with splits or labels
-
-    facts = [(a.subject_id, a.split or NO_SPLIT, a.modality) for a in arrays]
-    table = pandas.DataFrame(facts, columns=["subject", "split", "modality"], dtype=object)
-    labels = [dict(array.labels) for array in arrays]
-    for label in sorted({name for array_labels in labels for name in array_labels}):
-        table[f"label_{label}"] = [array_labels.get(label) or NO_LABEL for array_labels in labels]
-    return table
+        for row, by_split in zip(rows, seen, strict=True):
+            row.append(len(set().union(*by_split.values())))
+    return rows
 
 
 def _suppressed(counts: list[list[int]], kinds: Sequence[str], small_cells: int) -> list[list[int]]:
@@ -112,19 +110,60 @@ def _suppressed(counts: list[list[int]], kinds: Sequence[str], small_cells: int)
     return shown
 
 
-def _values(table: pandas.DataFrame, label: str, small_cells: int) -> tuple[list[str], pandas.Series]:
+def value_of(array: Array, label: str) -> str:
+    """Return the value of a label of an array, `NO_LABEL` where it has none."""
+    return dict(array.labels).get(label) or NO_LABEL
+
+
+def _values(arrays: Sequence[Array], label: str, small_cells: int) -> tuple[list[str], list[int]]:
     """Return the values of a label as names of groups, and for each array the number of its group.
 
     Common values are sorted; then follow all rare values as one group, then arrays without a label.
     """
-    values = table[f"label_{label}"]
-    subjects = table.groupby(values)["subject"].nunique()
-    common = sorted(value for value, number in subjects.items() if number >= small_cells and value != NO_LABEL)
-    rare = [value for value in subjects.index if value not in {*common, NO_LABEL}]
-    groups = [
-        *([value] for value in common),
-        *([rare] if rare else []),
-        *([[NO_LABEL]] if NO_LABEL in subjects else []),
-    ]
-    names = [*common, *([OTHERS] if rare else []), *([NO_LABEL] if NO_LABEL in subjects else [])]
-    return names, values.map({value: number for number, group in enumerate(groups) for value in group})
+    values = [value_of(array, label) for array in arrays]
+    subjects: dict[str, set[str]] = {}
+    for array, value in zip(arrays, values, strict=True):
+        subjects.setdefault(value, set()).add(array.subject_id)
+    unlabelled = [NO_LABEL] if NO_LABEL in subjects else []
+    common = sorted(name for name, of in subjects.items() if len(of) >= small_cells and name != NO_LABEL)
+    rare = [name for name in subjects if name not in {*common, NO_LABEL}]
+    groups = [*([name] for name in common), *([rare] if rare else []), *([name] for name in unlabelled)]
+    names = [*common, *([OTHERS] if rare else []), *unlabelled]
+    number_of = {value: number for number, group in enumerate(groups) for value in group}
+    return names, [number_of[value] for value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class PatientBar:
+    """Number of patients with `least` to `most` series; both are the same in most bars."""
+
+    least: int
+    most: int
+    patients: int
+
+
+def patients_by_series(arrays: Sequence[Array], small_cells: int = 1) -> list[PatientBar]:
+    """Return a histogram of the patients by their number of series; a bar never stands for fewer than `small_cells`.
+
+    Neighbouring numbers are combined until each bar is large enough. Nothing is returned where all patients together
+    are too few.
+    """
+    series: dict[str, set[str]] = {}
+    for array in arrays:
+        if array.subject_id:
+            series.setdefault(array.subject_id, set()).add(array.series_id)
+    bars: list[PatientBar] = []
+    waiting: list[tuple[int, int]] = []
+    for number, patients in sorted(Counter(len(ids) for ids in series.values()).items()):
+        waiting.append((number, patients))
+        if sum(patients for _, patients in waiting) >= small_cells:
+            bars.append(_bar(waiting))
+            waiting = []
+    if waiting and bars:
+        last = bars.pop()
+        bars.append(PatientBar(last.least, waiting[-1][0], last.patients + sum(patients for _, patients in waiting)))
+    return bars
+
+
+def _bar(numbers: Sequence[tuple[int, int]]) -> PatientBar:
+    return PatientBar(numbers[0][0], numbers[-1][0], sum(patients for _, patients in numbers))

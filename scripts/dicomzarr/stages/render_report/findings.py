@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
 from dicomzarr.stages.render_report.masks import Mask, Masks
 from dicomzarr.stages.render_report.numbers import count
-from dicomzarr.stages.render_report.tables import Array, Joining, Tables, flag_counts
+from dicomzarr.stages.render_report.tables import OUTCOMES, Array, Joining, Tables, flag_counts
 from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_NAMED, MAX_FLAGS = 12, 5
@@ -30,6 +30,10 @@ class Finding:
         The first arrays that have it; `more` is the number of those left out.
     flags : tuple of pairs of str and int
         The most frequent flags of these arrays, with the number of arrays that have each.
+    select : tuple of (str, str)
+        Filter of the table of volumes that shows these arrays, such as ``("flag", "gap")``; empty if there is none.
+    command : str
+        Lists the paths of its files, on site; else empty.
     """
 
     level: str
@@ -38,6 +42,8 @@ class Finding:
     arrays: tuple[str, ...] = ()
     more: int = 0
     flags: tuple[tuple[str, int], ...] = ()
+    select: tuple[str, str] = ("", "")
+    command: str = ""
 
 
 # Level, condition, words after "1 array" and "N arrays", advice. An array may have several findings.
@@ -178,32 +184,17 @@ _MASK_CHECKS: tuple[tuple[str, Callable[[Mask], bool], str, str], ...] = (
 )
 
 
-def findings(tables: Tables, unreadable: Sequence[str] = (), masks: Masks = NO_MASKS) -> list[Finding]:
-    """Return the findings of a dataset, failures first.
-
-    Parameters
-    ----------
-    tables : Tables
-    unreadable : sequence of str
-        Arrays of the contact sheet that could not be opened.
-    masks : Masks
-    """
+def findings(tables: Tables, masks: Masks = NO_MASKS) -> list[Finding]:
+    """Return the findings of a dataset, failures first."""
     found = []
-    if unreadable:
-        title = f"{count(len(unreadable), 'array')} of the contact sheet cannot be opened"
-        advice = "They are in the tables but not readable in images.zarr. Run the same command again to rebuild them."
-        found.append(Finding("fail", title, advice, tuple(unreadable[:MAX_NAMED]), max(0, len(unreadable) - MAX_NAMED)))
     for level, applies, singular, plural, advice in _CHECKS:
         arrays = [array for array in tables.arrays if applies(array)]
         if arrays:
-            title = f"{count(len(arrays), 'array')} {singular if len(arrays) == 1 else plural}"
-            names = tuple(array.array for array in arrays[:MAX_NAMED])
-            flags = tuple(flag_counts(arrays)[:MAX_FLAGS])
-            found.append(Finding(level, title, advice, names, len(arrays) - len(names), flags))
+            found.append(_finding(arrays, singular, plural, advice, level, ("verdict", level)))
     for flag, singular, plural, advice in _FLAGS:
         arrays = [array for array in tables.arrays if flag in array.flags]
         if arrays:
-            found.append(_finding(arrays, singular, plural, advice))
+            found.append(_finding(arrays, singular, plural, advice, select=("flag", flag)))
     found += _ties(tables)
     found += _mask_findings(masks)
     if tables.burned_in:
@@ -211,22 +202,38 @@ def findings(tables: Tables, unreadable: Sequence[str] = (), masks: Masks = NO_M
         title = f"{count(number, 'file')} not extracted because text may be burned into the pixels"
         kinds = "; ".join(f"{files}: {BURNED_IN_KINDS.get(kind, kind)}" for kind, files in tables.burned_in)
         advice = f"{kinds}. To extract them after inspecting them, set burned_in: keep and a burned_in_reason."
-        found.append(Finding("warn", title, advice))
+        found.append(Finding("warn", title, advice, command=files_command(reason="burned_in_risk")))
     found += _label_findings(tables.joinings)
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:
             reason = REASONS.get(row.reason)
             meaning = reason.meaning if reason else f"reason {row.reason or 'unknown'}"
             remedy = f"What you can do: {reason.remedy}." if reason else "See private/files.csv for the paths."
-            found.append(Finding("warn", f"{count(row.files, 'file')} quarantined: {meaning}", remedy))
+            title = f"{count(row.files, 'file')} quarantined: {meaning}"
+            found.append(Finding("warn", title, remedy, command=files_command(reason=row.reason)))
     return sorted(found, key=lambda finding: finding.level != "fail")
 
 
-def _finding(arrays: Sequence[Array], singular: str, plural: str, advice: str) -> Finding:
-    """Return a warning on some arrays, which names the first of them."""
+def files_command(reason: str = "", outcome: str = "") -> str:
+    """Return the command that lists the paths of the files with a reason or an outcome; empty for unknown ones."""
+    if reason in REASONS:
+        return f"./run files --reason {reason}"
+    return f"./run files --outcome {outcome}" if outcome in OUTCOMES and not reason else ""
+
+
+def _finding(
+    arrays: Sequence[Array],
+    singular: str,
+    plural: str,
+    advice: str,
+    level: str = "warn",
+    select: tuple[str, str] = ("", ""),
+) -> Finding:
+    """Return a finding on some arrays, which names the first of them; that of a check names their flags, too."""
     title = f"{count(len(arrays), 'array')} {singular if len(arrays) == 1 else plural}"
     names = tuple(array.array for array in arrays[:MAX_NAMED])
-    return Finding("warn", title, advice, names, len(arrays) - len(names))
+    flags = tuple(flag_counts(arrays)[:MAX_FLAGS]) if select[0] == "verdict" else ()
+    return Finding(level, title, advice, names, len(arrays) - len(names), flags, select)
 
 
 def _ties(tables: Tables) -> list[Finding]:
@@ -247,11 +254,8 @@ def _ties(tables: Tables) -> list[Finding]:
             f"{count(across, 'image')} of them {'stands' if across == 1 else 'stand'} in more than one split: name one "
             "split for all of these patients under splits.fixed."
         )
-    return [
-        _finding(
-            arrays, "has the pixels of another subject's array", "have the pixels of another subject's array", advice
-        )
-    ]
+    words = "the pixels of another subject's array"
+    return [_finding(arrays, f"has {words}", f"have {words}", advice, select=("flag", _TIED))]
 
 
 def _mask_findings(masks: Masks) -> list[Finding]:

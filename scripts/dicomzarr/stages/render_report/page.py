@@ -1,10 +1,8 @@
-"""Render the report: tables, findings, charts and previews in one HTML template."""
+"""Render the report: tables, findings, flow, charts and pictures in one HTML template."""
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +11,24 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from dicomzarr.stages.render_report import charts, numbers
-from dicomzarr.stages.render_report.balance import UNDER, WITHHELD, BalanceLine, balance, splits_of
-from dicomzarr.stages.render_report.contact_sheet import NO_PLANE, previews
-from dicomzarr.stages.render_report.findings import findings
+from dicomzarr.stages.render_report import catalogue, charts, flow, numbers
+from dicomzarr.stages.render_report.assets import assets
+from dicomzarr.stages.render_report.balance import (
+    UNDER,
+    WITHHELD,
+    balance,
+    by_group,
+    open_labels,
+    patients_by_series,
+    splits_of,
+)
+from dicomzarr.stages.render_report.findings import files_command, findings
 from dicomzarr.stages.render_report.masks import mask_flags, name_lines, read_masks
+from dicomzarr.stages.render_report.pictures import embedded, missing, read_pictures
 from dicomzarr.stages.render_report.tables import (
     OUTCOMES,
     RARE,
     Array,
-    Tables,
     Totals,
     by_modality,
     flag_counts,
@@ -32,7 +38,21 @@ from dicomzarr.stages.render_report.tables import (
 from dicomzarr.vocabulary.flags import FLAGS
 from dicomzarr.vocabulary.reasons import REASONS
 
-_POLICY = "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+STATIC_ROWS = 100  # of the table of volumes without a script
+_COLUMNS = (  # of the table of volumes: key in the data, heading, class of its cells
+    ("array", "Array", "code"),
+    ("verdict", "Verdict", ""),
+    ("modality", "Modality", ""),
+    ("axes", "Axes", "code"),
+    ("shape", "Shape", "number"),
+    ("dtype", "Type", "code"),
+    ("bits", "Bits", "number"),
+    ("spacing", "Spacing, mm", "number"),
+    ("frames", "Frames", "number"),
+    ("stored", "Stored", "number"),
+    ("split", "Split", ""),
+    ("flags", "Flags", "marks"),
+)
 _HERE = Path(__file__).resolve().parent
 _BYTECODE = _HERE / "__pycache__"  # compiling the template takes longer than rendering it
 
@@ -51,6 +71,7 @@ class OutcomeLine:
     files: int
     meaning: str
     remedy: str
+    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +109,12 @@ def _environment() -> jinja2.Environment:
 
 def _outcome_line(outcome: str, reason: str, files: int) -> OutcomeLine:
     entry = REASONS.get(reason)
+    command = files_command(reason, outcome)
     if entry:
-        return OutcomeLine(outcome, reason, files, entry.meaning, entry.remedy)
+        return OutcomeLine(outcome, reason, files, entry.meaning, entry.remedy, command)
     meaning = "all its frames are in the dataset" if outcome == "extracted" else "unknown reason code"
-    return OutcomeLine(outcome, reason, files, meaning, "nothing" if outcome == "extracted" else "open an issue")
+    remedy = "nothing" if outcome == "extracted" else "open an issue"
+    return OutcomeLine(outcome, reason, files, meaning, remedy, command)
 
 
 def _modality_line(name: str, members: Sequence[Array]) -> ModalityLine:
@@ -104,86 +127,77 @@ def _has_groups(arrays: Sequence[Array]) -> bool:
     return any(array.split or array.labels for array in arrays)
 
 
-def _by_kind(lines: Sequence[BalanceLine]) -> dict[str, list[BalanceLine]]:
-    return {kind: [line for line in lines if line.kind == kind] for kind in dict.fromkeys(line.kind for line in lines)}
-
-
-def _verdict_first(array: Array) -> tuple[int, str, str]:
-    return (("fail", "warn", "pass").index(array.verdict), array.modality, array.array)
-
-
-def _segments(tables: Tables) -> list[tuple[str, int, float, float]]:
-    """Return name, files, start and width (of 1000) of each part of the bar of outcomes."""
-    total = sum(tables.files(name) for name in OUTCOMES)
-    segments, start = [], 0.0
-    for name in OUTCOMES:
-        width = 1000 * tables.files(name) / total if total else 0.0
-        segments.append((name, tables.files(name), round(start, 2), round(width, 2)))
-        start += width
-    return segments
-
-
-def render(
-    dataset: Path, *, small_cells: int = 1, max_thumbnails: int = 60, max_rows: int = 500, threads: int = 1
-) -> str:
-    """Return the report of a dataset as one self-contained HTML page.
+def render(dataset: Path, *, small_cells: int = 1, max_rows: int = catalogue.MAX_ROWS) -> str:
+    """Return the report of a dataset as one HTML page.
 
     Parameters
     ----------
     dataset : Path
-        The folder with ``volumes.csv``, ``reports/depth.csv``, ``reports/size.csv``, ``reports/outcomes.csv`` and
-        ``images.zarr``, and with ``masks.csv`` and ``reports/mask_files.csv`` if there are masks.
+        The folder with ``volumes.csv``, ``reports/depth.csv``, ``reports/size.csv`` and ``reports/outcomes.csv``, with
+        ``masks.csv`` and ``reports/mask_files.csv`` if there are masks, and with ``reports/pictures.csv`` and
+        ``reports/pictures/`` if there are pictures.
     small_cells : int
         Modalities with fewer subjects than this are shown as one, and so are masks of such names.
-    max_thumbnails : int
-        Largest number of previews on the contact sheet.
     max_rows : int
-        Largest number of lines in the table of volumes; failures and warnings come first.
-    threads : int
-        Number of threads that draw previews.
+        Largest number of arrays in the table of volumes; failures and warnings come first.
 
     Returns
     -------
     str
-        HTML. It depends on the tables and arrays alone, not on time, host or path.
+        HTML. It depends on the tables and pictures alone, not on time, host or path.
     """
     tables = read_tables(dataset, small_cells)
-    style = (_HERE / "style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    masks = read_masks(dataset, tables.arrays, small_cells)
-    shown = previews(dataset, tables.arrays, max_thumbnails, threads, masks.of_arrays())
-    listed = sorted(tables.arrays, key=_verdict_first)[:max_rows]
+    arrays = tables.arrays
+    masks, pictures = read_masks(dataset, arrays, small_cells), read_pictures(dataset)
+    within, mask_names = embedded(dataset, arrays, pictures), name_lines(masks, small_cells)
+    groups = balance(arrays, small_cells) if _has_groups(arrays) else []
+    listed = catalogue.listed(arrays, max_rows)
+    shipped = assets()
+    data = catalogue.catalogue(listed, masks.of_arrays(), pictures, within, open_labels(groups))
+    depth, size = charts.depth_charts(arrays), charts.size_charts(arrays)
+    group_charts = [charts.splits(arrays), charts.patients(patients_by_series(arrays, small_cells))]
+    drawn = [chart for chart in group_charts if chart]
+    mask_charts = [chart for chart in (charts.mask_images(mask_names),) if chart]
+    data["charts"] = {item.name: item.drawing for item in (*depth, *size, *drawn, *mask_charts)}
     return (
         _environment()
         .get_template("template.html.j2")
         .render(
-            style=Markup(style),  # our own file
-            policy=_POLICY.format(digest=digest),
-            totals=totals(tables.arrays),
+            style=Markup(shipped.style),  # our own files
+            library=Markup(shipped.library),
+            scripts=[Markup(script) for script in shipped.scripts],
+            policy=shipped.policy,
+            data=Markup(catalogue.as_json(data)),
+            totals=totals(arrays),
             found=sum(row.files for row in tables.outcomes),
             files={name: tables.files(name) for name in OUTCOMES},
-            segments=_segments(tables),
-            findings=findings(
-                tables, [item.array.array for item in shown if item.trouble not in ("", NO_PLANE)], masks
-            ),
-            exact=sum(1 for a in tables.arrays if a.depth and a.depth.read_back == "exact"),
+            flow_summary=flow.summary(tables),
+            flows=[Markup(flow.wide_flow(tables)), Markup(flow.narrow_flow(tables))],  # their texts are escaped
+            findings=findings(tables, masks),
+            exact=sum(1 for a in arrays if a.depth and a.depth.read_back == "exact"),
             outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
-            modalities=[_modality_line(name, members) for name, members in by_modality(tables.arrays).items()],
-            rare=small_cells if any(array.modality == RARE for array in tables.arrays) else 0,
-            splits=splits_of(tables.arrays),
-            balance=_by_kind(balance(tables.arrays, small_cells)) if _has_groups(tables.arrays) else {},
+            modalities=[_modality_line(name, members) for name, members in by_modality(arrays).items()],
+            rare=small_cells if any(array.modality == RARE for array in arrays) else 0,
+            splits=splits_of(arrays),
+            balance=by_group(groups),
+            group_charts=drawn,
+            hides_labels=len({line.kind for line in groups} - {"", "modality"}) > len(data["labels"]),
             joinings=tables.joinings,
             small_cells=small_cells,
             UNDER=UNDER,
             WITHHELD=WITHHELD,
-            flags=[(name, number, FLAGS.get(name, "")) for name, number in flag_counts(tables.arrays)],
-            previews=shown,
+            flags=[(name, number, FLAGS.get(name, "")) for name, number in flag_counts(arrays)],
             masks=masks,
-            mask_names=name_lines(masks, small_cells),
+            mask_names=mask_names,
+            mask_charts=mask_charts,
             mask_flags=mask_flags(masks),
-            depth_charts=charts.depth_charts(tables.arrays),
-            size_charts=charts.size_charts(tables.arrays),
+            depth_charts=depth,
+            size_charts=size,
             listed=listed,
-            svg=Markup,  # our own drawings; their texts are escaped
+            pictures=pictures,
+            without_picture=missing(pictures),
+            within=within,
+            columns=_COLUMNS,
+            static=listed[:STATIC_ROWS],
         )
     )

@@ -76,6 +76,8 @@ class Array:
     depth: Depth | None
     size: Size | None
     masks_absent: tuple[str, ...] = ()  # names of expected masks that the image lacks although it was examined
+    kind: str = ""
+    why: str = ""  # why its frames are one array
 
     @property
     def verdict(self) -> str:
@@ -106,7 +108,7 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Everything that the page shows, except the pixels of the contact sheet."""
+    """Everything that the page shows, except masks and pictures."""
 
     arrays: tuple[Array, ...]
     outcomes: tuple[Outcome, ...]
@@ -248,6 +250,8 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
                 depth=depth,
                 size=size,
                 masks_absent=interned(tuple(row.get("masks_absent", "").split())),
+                kind=interned(row.get("kind", "")),
+                why=interned(row.get("why", "")),
             )
         )
     lines = rows_of(reports / "outcomes.csv")
@@ -302,6 +306,11 @@ def by_modality(arrays: Iterable[Array]) -> dict[str, list[Array]]:
     for array in arrays:
         groups.setdefault(array.modality, []).append(array)
     return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def attention_first(array: Array) -> tuple[int, str, str]:
+    """Return the key that sorts failures first, then warnings, then modalities by name."""
+    return (_WORST.index(array.verdict), array.modality, array.array)
 
 
 def flag_counts(arrays: Iterable[Array]) -> list[tuple[str, int]]:

@@ -6,28 +6,30 @@ import base64
 import errno
 import hashlib
 import html
-import io
+import json
 import re
 import shutil
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from made_up_dataset import OUTCOMES, Made, ramp, some_arrays, write_dataset
-from PIL import Image
+from made_up_pictures import MadePicture, write_pictures
 
-from dicomzarr.arrays import shard_writer
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.stages.render_report import contact_sheet, numbers
-from dicomzarr.stages.render_report.contact_sheet import choose, preview
+from dicomzarr.stages.render_report import flow, numbers
+from dicomzarr.stages.render_report.assets import assets
 from dicomzarr.stages.render_report.findings import findings
 from dicomzarr.stages.render_report.page import render
+from dicomzarr.stages.render_report.pictures import choose
 from dicomzarr.stages.render_report.tables import read_tables, worst
+from dicomzarr.vocabulary.flags import FLAGS
 
-VOID = {"meta", "img", "br"}
+ROOT = Path(__file__).resolve().parents[4]
+VOID = {"meta", "img", "br", "input"}
 
 
 class Page(HTMLParser):
@@ -66,7 +68,7 @@ class Page(HTMLParser):
         assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
 
     def handle_data(self, data: str) -> None:
-        if "style" in self.open:
+        if "style" in self.open or "script" in self.open:
             return
         self.text += data
         if "td" in self.open or "th" in self.open:
@@ -85,23 +87,34 @@ def plain(text: str) -> str:
     return " ".join(text.replace(numbers.THIN, " ").split())
 
 
+def with_pictures(folder: Path, names: list[str]) -> Path:
+    """Draw a ramp for each array, as `check_batch` draws planes."""
+    return write_pictures(folder, [MadePicture(name, [ramp(8, 12)]) for name in names])
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("made") / "dataset", some_arrays(), OUTCOMES)
+    arrays = some_arrays()
+    folder = write_dataset(tmp_path_factory.mktemp("made") / "dataset", arrays, OUTCOMES)
+    pictures = [MadePicture(array.array, [ramp(8, 12)]) for array in arrays if array.on_disk]
+    pictures.append(MadePicture(arrays[-1].array, trouble="cannot be read"))
+    return write_pictures(folder, pictures)
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """Return the data for the script, one mapping for each array under `arrays`."""
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL).group(1))
+    columns = {
+        name: [column["words"][at] for at in column["at"]] if isinstance(column, dict) else column
+        for name, column in data["columns"].items()
+    }
+    data["arrays"] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return data
 
 
 @pytest.fixture(scope="module")
 def page(dataset: Path) -> str:
     return render(dataset)
-
-
-def pixels(dataset: Path, name: str) -> tuple[np.ndarray, str]:
-    row = next(array for array in read_tables(dataset).arrays if array.array == name)
-    result = preview(dataset / "images.zarr", row)
-    assert not result.trouble
-    picture = Image.open(io.BytesIO(base64.b64decode(result.source.removeprefix("data:image/png;base64,"))))
-    assert picture.size == (result.width, result.height)
-    return np.asarray(picture), result.place
 
 
 # ------------------------------------------------------------------------------------------------ one page, whole
@@ -133,42 +146,60 @@ def test_modalities_with_few_subjects_are_shown_as_one(tmp_path: Path) -> None:
 
 def test_every_reference_within_the_page_has_its_target(page: str) -> None:
     parsed = Page(page)
-    asked = {value[1:] for value in parsed.values("href")}
-    asked |= set(re.findall(r"url\(#([^)]+)\)", page)) | set(parsed.values("aria-labelledby"))
-    assert asked and asked <= set(parsed.ids)
+    targets = set(parsed.ids) | {array["array"] for array in data_of(page)["arrays"]}
+    asked = {value[1:] for value in parsed.values("href")} | set(parsed.values("aria-labelledby"))
+    assert asked and asked <= targets
 
 
 def test_nothing_is_fetched_from_anywhere(page: str) -> None:
     parsed = Page(page)
-    assert re.findall(r"https?://", page) == []
-    assert parsed.tags["script"] == parsed.tags["link"] == parsed.tags["iframe"] == 0
-    assert all(value.startswith("data:image/png;base64,") for value in parsed.values("src"))
+    own = page.replace(assets().library, "")  # Chart.js names its home page in a comment
+    assert set(re.findall(r"https?://[\w./]+", own)) == {"http://www.w3.org/2000/svg"}  # a name, never fetched
+    assert parsed.tags["link"] == parsed.tags["iframe"] == 0
+    assert [value for value in parsed.values("src") if not value.startswith("data:image/jpeg;base64,")] == []
     assert all(value.startswith("#") for value in parsed.values("href"))
-    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
 
 
-def test_the_policy_allows_this_style_sheet_and_no_other_style(page: str) -> None:
+def test_the_policy_allows_our_style_and_scripts_and_no_other(page: str) -> None:
     policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', page).group(1))
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL).group(1)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert policy.startswith("default-src 'none'") and f"style-src 'sha256-{digest}'" in policy
-    assert "unsafe" not in policy and page.count("<style") == 1
-    assert Page(page).values("style") == []
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+
+    def digest(text: str) -> str:
+        return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    assert policy.startswith("default-src 'none'") and f"style-src '{digest(style)}'" in policy
+    assert f"script-src {' '.join(repr(digest(script)) for script in scripts)};" in policy
+    assert len(scripts) == 4 and page.count("<script") == 5 and page.count("<style") == 1
+    assert "unsafe" not in policy and Page(page).values("style") == []
     assert not [name for _, name, _ in Page(page).attributes if name.startswith("on")]
 
 
-def test_charts_take_their_colours_from_the_page(page: str) -> None:
-    drawings = re.findall(r'<svg viewBox="[^"]*" role="img".*?</svg>', page, re.DOTALL)
-    assert len([drawing for drawing in drawings if 'class="chart"' in drawing]) == 5
-    assert not [drawing for drawing in drawings if re.search(r'(fill|stroke)="#|<style|DejaVu', drawing)]
+def test_chart_js_is_the_file_of_the_registry() -> None:
+    """The digest is that of `dist/chart.umd.min.js` in chart.js-4.6.1.tgz, whose own digest npm publishes."""
+    folder = ROOT / "scripts/dicomzarr/stages/render_report/vendor"
+    data = (folder / "chart.umd.min.js").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == "87364cc2b2a76a6684929e7d6b80b18a897794db38400caff1fcf1791c6925d2"
+    assert b"Chart.js v4.6.1" in data[:60] and b"</script" not in data
+    assert "MIT License" in (folder / "chart.js.LICENSE.md").read_text()
+
+
+def test_charts_have_a_table_of_their_values(page: str) -> None:
+    parsed, charts = Page(page), data_of(page)["charts"]
+    assert parsed.tags["canvas"] == len(charts) and set(charts) <= set(parsed.ids)
+    assert {"depth-kinds", "depth-ranges", "depth-bits", "size-ratio", "size-shapes"} <= set(charts)
+    assert {"spacing-within", "spacing-between", "patients", "splits"} <= set(charts)
+    cells = [[plain(cell) for cell in row] for row in parsed.cells]
+    assert ["CT", "2", "0", "0", "671", "1279"] in cells  # smallest, medians of smallest and largest, largest
+    assert ["uint16, 12 bits", "4"] in cells
 
 
 def test_tables_pictures_and_charts_have_descriptions(page: str) -> None:
     parsed = Page(page)
-    assert parsed.tags["h1"] == 1 and parsed.tags["caption"] == parsed.tags["table"] == 4
-    assert (
-        len([v for tag, name, v in parsed.attributes if (tag, name) == ("img", "alt") and v]) == parsed.tags["img"] == 7
-    )
+    assert parsed.tags["h1"] == 1
+    assert parsed.tags["caption"] + page.count(', values">') == parsed.tags["table"]
+    alts = [value for tag, name, value in parsed.attributes if (tag, name) == ("img", "alt") and value]
+    assert len(alts) == parsed.tags["img"] == 7
     assert all(parsed.values("aria-label"))
     assert ("html", "lang", "en") in parsed.attributes
 
@@ -204,13 +235,34 @@ def test_headline_figures(page: str) -> None:
 
 
 def test_outcomes_have_meaning_and_remedy(page: str) -> None:
-    rows = [row for row in Page(page).cells if len(row) == 5]
-    assert (
-        rows[1] == ["extracted", "", "12", "all its frames are in the dataset", numbers.UNKNOWN]
-        or rows[1][1] == numbers.UNKNOWN
-    )
-    assert ["quarantined", "truncated_header", "2", "the file ends inside its header", "copy the file again"] in rows
-    assert [row[0] for row in rows[1:]] == ["extracted", "skipped", "quarantined", "ignored"]
+    outcomes = ("extracted", "skipped", "quarantined", "ignored")
+    rows = [[plain(cell) for cell in row] for row in Page(page).cells if len(row) == 6 and row[0] in outcomes]
+    assert [row[0] for row in rows] == list(outcomes)
+    command = "./run files --outcome extracted"
+    assert rows[0] == ["extracted", "–", "12", "all its frames are in the dataset", "–", f"{command}Copy"]
+    command = "./run files --reason truncated_header"
+    words = ["the file ends inside its header", "copy the file again"]
+    assert rows[2] == ["quarantined", "truncated_header", "2", *words, f"{command}Copy"]
+    assert page.count(f'data-copy="{command}"') == 2  # in the findings, too
+
+
+def test_the_flow_counts_files_series_volumes_and_verdicts(page: str) -> None:
+    wide, narrow = re.findall(r'<svg viewBox="0 0 (?:1000|370) .*?</svg>', page, re.DOTALL)
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", wide)
+    assert {"18 found", "extracted 12", "skipped 1", "quarantined 2", "ignored 3"} <= set(texts)
+    assert {"CT 2 series", "US 2 series", "2 volumes", "6 pass", "1 warning", "1 failed"} <= set(texts)
+    assert {"truncated header 2", "not dicom 3", "dicomdir 1"} <= set(texts)
+    assert {"18", "CT 2 volumes", "truncated header 2"} <= set(re.findall(r"<text[^>]*>(.*?)</text>", narrow))
+    lost = "(1 skipped, 2 quarantined, 3 ignored)"
+    told = f"Of 18 files 12 were extracted {lost}; they are 7 series, which became 8 volumes."
+    assert f'role="img" aria-label="{told}"' in page
+
+
+def test_the_width_of_a_ribbon_is_the_share_of_the_files(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 3), ("ignored", "not_dicom", 1)])
+    wide = flow.wide_flow(read_tables(folder))
+    heights = [float(h) for h in re.findall(r'<path class="ribbon o-\w[\w-]*" d="[^"]*?v([\d.]+)C', wide)]
+    assert heights[:2] == [195.0, 65.0]  # of 260: three quarters and one
 
 
 def test_modalities_are_counted_without_subjects(page: str) -> None:
@@ -272,6 +324,7 @@ def test_a_flag_that_a_user_should_know_of_is_a_finding(tmp_path: Path, flag: st
     arrays = [replace(array, flags=f"face_risk {flag}") for array in some_arrays()[:2]] + some_arrays()[2:3]
     folder = write_dataset(tmp_path / "d", arrays, [("extracted", "", 5)])
     (found,) = findings(read_tables(folder))
+    assert found.select == ("flag", flag)
     assert found.level == "warn" and found.title.startswith("2 arrays ") and found.advice.endswith(".")
     assert found.arrays == tuple(sorted(array.array for array in arrays[:2])) and found.flags == ()
     assert found.title in html.unescape(plain(render(folder)))
@@ -314,13 +367,14 @@ def test_a_dataset_without_findings_needs_no_attention(tmp_path: Path) -> None:
     assert "5 became 1 image array, and every voxel of them was read back" in text
 
 
-def test_long_tables_and_sheets_are_cut_with_a_note(dataset: Path) -> None:
-    parsed = Page(render(dataset, max_rows=3, max_thumbnails=2))
+def test_a_long_list_is_cut_with_a_note_and_keeps_what_needs_attention(dataset: Path) -> None:
+    page = render(dataset, max_rows=3)
+    parsed = Page(page)
     assert len([row for row in parsed.cells if len(row) == 12]) == 4
-    assert parsed.values("class").count("stage") + parsed.values("class").count("stage missing") == 2
-    text = plain(parsed.text)
-    assert "The first 3 of 8 arrays; volumes.csv has them all." in text
-    assert "The middle planes of 2 of 8 arrays" in text
+    assert [array["verdict"] for array in data_of(page)["arrays"]] == ["fail", "warn", "pass"]
+    assert "The 3 of 8 arrays that need attention first are listed here; 5 more are in volumes.csv." in plain(
+        parsed.text
+    )
 
 
 def test_a_verdict_outside_the_vocabulary_is_a_failure() -> None:
@@ -332,104 +386,98 @@ def test_a_verdict_outside_the_vocabulary_is_a_failure() -> None:
     ]
 
 
-# --------------------------------------------------------------------------------------------------- the pictures
+# ------------------------------------------------------------------------------------------- volumes and pictures
 
 
-def test_a_window_applies_after_rescale(dataset: Path) -> None:
-    seen, place = pixels(dataset, "aaaa000000000001/00000001")
-    stored = ramp(5, 16, 16)[2].astype(float)
-    expected = np.clip((stored * 2 - 1000 - 39.5) / 399 + 0.5, 0, 1)
-    assert place == "z 3 of 5"
-    np.testing.assert_array_equal(seen, np.rint(expected * 255).astype("uint8"))
+def test_the_data_of_a_volume(dataset: Path, page: str) -> None:
+    (found,) = [array for array in data_of(page)["arrays"] if array["array"] == "aaaa000000000004/00000001"]
+    expected = {
+        "verdict": "pass", "modality": "MR", "axes": "tzyx", "shape": "3×4×6×6", "dtype": "int16", "bits": 12,
+        "used": 9, "spacing": "2.5×0.5×0.5", "frames": 12, "megabytes": 0.001, "split": "train", "flags": [],
+        "low": "0", "high": "431", "read_back": "exact", "picture": 1, "boxes": ["0,0,12,8"], "trouble": "",
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert len(found["histogram"]) == 48 and found["histogram"].isalpha()
+    levels = [data_of(page)["levels"].index(letter) for letter in found["histogram"]]
+    assert levels == sorted(levels) and levels[0] == 0  # the made-up one rises
 
 
-def test_monochrome1_is_inverted(dataset: Path) -> None:
-    seen, place = pixels(dataset, "aaaa000000000002/00000001")
-    assert place == "" and seen.shape == (20, 10)
-    assert seen[0, 0] == 255 and seen[-1, -1] == 0 and np.all(np.diff(seen.ravel().astype(int)) <= 0)
+def test_kind_and_reason_of_a_volume_are_in_its_data(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 5)])
+    head, row = (folder / "volumes.csv").read_text().splitlines()
+    (folder / "volumes.csv").write_text(f"{head},kind,why\n{row},volume,5 frames at 5 positions 2.5 mm apart\n")
+    (found,) = data_of(render(folder))["arrays"]
+    assert (found["kind"], found["why"]) == ("volume", "5 frames at 5 positions 2.5 mm apart")
 
 
-def test_colour_is_shown_unchanged(dataset: Path) -> None:
-    seen, _ = pixels(dataset, "aaaa000000000003/00000001")
-    assert seen.shape == (8, 12, 3) and np.all(seen == (255, 0, 0))
+def test_flags_that_occur_are_explained(dataset: Path) -> None:
+    arrays = [replace(some_arrays()[0], flags="gap odd_one")]
+    folder = write_dataset(dataset.parent / "flags", arrays, [("extracted", "", 5)])
+    assert data_of(render(folder))["flags"] == {"gap": FLAGS["gap"], "odd_one": ""}
 
 
-def test_the_middle_of_four_axes(dataset: Path) -> None:
-    seen, place = pixels(dataset, "aaaa000000000004/00000001")
-    assert place == "t 2 of 3, z 3 of 4" and seen.shape == (6, 6)
-    assert np.all(np.diff(seen.ravel().astype(int)) >= 0) and (seen.min(), seen.max()) == (0, 255)
+def test_no_number_of_the_data_is_as_long_as_a_date(tmp_path: Path) -> None:
+    """The privacy search takes numbers of eight digits and more seriously, wherever they stand."""
+    arrays = [replace(each, stored_bytes=20_031_117, source_bytes=19_991_231) for each in some_arrays()]
+    page = render(with_pictures(write_dataset(tmp_path / "d", arrays, OUTCOMES), [arrays[0].array]))
+    for asset in (assets().style, assets().library, *assets().scripts):
+        page = page.replace(asset, "")
+    page = re.sub(r"data:image/jpeg;base64,[\w+/=]+|[0-9a-f]{8,16}…?/[0-9a-f]{8}|sha256-[\w+/=]+", "", page)
+    assert re.findall(r"(?<!\w)[\d.]{8,}(?!\w)", page) == []
 
 
-def test_palette_indices_become_colours(dataset: Path) -> None:
-    seen, _ = pixels(dataset, "aaaa000000000004/00000002")
-    assert seen.tolist() == [[[0, 255, 0], [255, 0, 0]]]
+def test_pictures_are_read_as_the_table_describes_them(tmp_path: Path) -> None:
+    name = some_arrays()[3].array
+    folder = write_dataset(tmp_path / "d", some_arrays()[3:4], [("extracted", "", 5)])
+    planes = [ramp(6, 6), ramp(4, 6), ramp(4, 6)]
+    words = "t:1/3 z:2/4 y:3/6 x:3/6"
+    write_pictures(folder, [MadePicture(name, planes, words, "", "liver=#e6550d", shown="1–99 %")])
+    (found,) = data_of(render(folder))["arrays"]
+    assert found["planes"] == ["z 3 of 4", "y 4 of 6", "x 4 of 6"] and found["at"] == "t 2 of 3"
+    assert found["boxes"] == ["0,0,6,6", "6,0,6,4", "12,0,6,4"] and found["shown"] == "1–99 %"
+    assert found["histogram"] == "" and found["outlines"] == [["rare", "#e6550d"]]  # masks.csv does not name it
 
 
-def test_a_constant_plane_is_grey(dataset: Path) -> None:
-    assert np.all(pixels(dataset, "aaaa000000000006/00000001")[0] == 128)
+@pytest.mark.parametrize("harm", ["no table", "trouble", "no file", "name", "cells"])
+def test_an_array_without_a_picture(tmp_path: Path, harm: str) -> None:
+    array = Made("../../secret" if harm == "name" else "aaaa000000000001/00000001", "yx", ramp(4, 4), on_disk=False)
+    folder = write_dataset(tmp_path / "d", [array], [("extracted", "", 1)])
+    made = MadePicture(array.array, [ramp(4, 4)], trouble="cannot be read" if harm == "trouble" else "")
+    if harm == "cells":
+        made = replace(made, planes="z:1/x <b>", histogram="<i>" * 16, outlines="<u>=red")
+    if harm != "no table":
+        write_pictures(folder, [made] if harm != "name" else [])
+    if harm == "no file":
+        shutil.rmtree(folder / "reports" / "pictures")
+    page = render(folder)
+    parsed = Page(page)
+    assert parsed.open == [] and parsed.tags["img"] == (harm == "cells") and "secret.jpg" not in page
+    assert ("1 array: cannot be read" in plain(parsed.text)) is (harm == "trouble")
+    if harm == "cells":
+        (found,) = data_of(page)["arrays"]
+        assert found["planes"] == ["", ""] and found["histogram"] == "" and found["outlines"] == []
 
 
-def test_pixels_are_square_and_large_planes_shrink(tmp_path: Path) -> None:
-    wide = Made("aaaa000000000001/00000001", "yx", ramp(10, 20), spacing={"y": 2.0, "x": 0.5})
-    large = Made("aaaa000000000002/00000001", "yx", ramp(2000, 1000, dtype="uint32"), spacing={})
-    folder = write_dataset(tmp_path / "d", [wide, large], [])
-    assert pixels(folder, wide.array)[0].shape == (40, 20)
-    assert pixels(folder, large.array)[0].shape == (160, 80)
-
-
-def test_attributes_per_frame_and_arrays_beside_the_image(tmp_path: Path) -> None:
-    flat = np.full((3, 4, 4), 10, "uint16")
-    flat[:, 0, 0] = 20
-    windows = [[1.0, 2.0], [20.0, 21.0], [1.0, 2.0]]
-    listed = Made("aaaa000000000001/00000001", "zyx", flat, facts={"window": windows})
-    beside = Made("aaaa000000000002/00000001", "zyx", flat, facts={"window": {"array": "window"}})
-    folder = write_dataset(tmp_path / "d", [listed, beside], [])
-    shard_writer.write_small_array(
-        folder / "images.zarr" / beside.array / "window", np.asarray(windows), ["frame", "value"]
-    )
-    expected = np.full((4, 4), round(((10 - 19.5) / 20 + 0.5) * 255))
-    expected[0, 0] = round(((20 - 19.5) / 20 + 0.5) * 255)
-    for array in (listed, beside):
-        np.testing.assert_array_equal(pixels(folder, array.array)[0], expected)
-
-
-def test_nan_and_infinite_values_are_shown(tmp_path: Path) -> None:
-    odd = np.full((6, 6), np.nan, "float32")
-    odd[:, 3:] = np.inf
-    odd[0] = (0, 1, 2, 3, 4, 5)
-    folder = write_dataset(tmp_path / "d", [Made("aaaa000000000001/00000001", "yx", odd, bits=None)], [])
-    assert pixels(folder, "aaaa000000000001/00000001")[0].shape == (6, 6)
-    assert render(folder)
-
-
-@pytest.mark.parametrize("harm", ["absent", "metadata", "chunk", "name"])
-def test_an_array_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path, harm: str) -> None:
-    array = Made("aaaa000000000001/00000001", "yx", ramp(4, 4), on_disk=harm != "absent")
-    if harm == "name":
-        array = replace(array, array="../../secret", on_disk=False)
-    folder = write_dataset(tmp_path / "d", [array], [])
-    image = folder / "images.zarr" / array.array
-    if harm == "metadata":
-        (image / "0" / "zarr.json").write_text("{")
-    if harm == "chunk":
-        next(path for path in (image / "0").rglob("*") if path.is_file() and path.name != "zarr.json").write_bytes(b"x")
-    parsed = Page(render(folder))
-    assert parsed.tags["img"] == 0 and "No preview: " in parsed.text
-    assert "1 array of the contact sheet cannot be opened" in parsed.text
-
-
-def test_no_page_is_written_if_the_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_dataset(tmp_path / "d", [Made("aaaa000000000001/00000001", "yx", ramp(4, 4))], [])
-
+def test_no_page_is_written_if_the_disk_fails(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def withheld(*args: object) -> None:
         raise OSError(errno.EIO, "the disk")
 
-    monkeypatch.setattr(contact_sheet.Volume, "read", withheld)
+    monkeypatch.setattr(Path, "read_bytes", withheld)
     with pytest.raises(OSError, match="the disk"):
-        render(folder)
+        render(dataset)
 
 
-def test_previews_are_chosen_evenly_over_modalities(dataset: Path) -> None:
+def test_the_page_holds_the_pictures_of_at_most_a_hundred_arrays(tmp_path: Path) -> None:
+    template = some_arrays()[4]
+    arrays = [replace(template, array=f"aaaa{number:012x}/00000001", on_disk=False) for number in range(130)]
+    folder = write_dataset(tmp_path / "d", arrays, [("extracted", "", 130)])
+    page = render(with_pictures(folder, [array.array for array in arrays]))
+    data = data_of(page)
+    assert page.count("<img ") == len(data["large"]) == 100
+    assert sum(array["picture"] for array in data["arrays"]) == 130  # the others are files beside the page
+
+
+def test_embedded_pictures_are_chosen_evenly_over_modalities(dataset: Path) -> None:
     template = read_tables(dataset).arrays[0]
     many = [replace(template, array=f"{n:016x}/00000000", modality="CT") for n in range(1000)]
     few = [replace(template, array=f"{n:016x}/00000001", modality="MR") for n in range(3)]
@@ -459,10 +507,11 @@ def test_markup_in_a_table_stays_text(tmp_path: Path) -> None:
     text = render(folder)
     parsed = Page(text)
     assert parsed.open == []
-    assert parsed.tags["script"] == parsed.tags["b"] == parsed.tags["i"] == parsed.tags["u"] == 0
+    assert parsed.tags["b"] == parsed.tags["i"] == parsed.tags["u"] == 0 and parsed.tags["script"] == 5
     assert not [name for _, name, _ in parsed.attributes if name.startswith("on")]
     assert HOSTILE + "0" in parsed.text and "</td><td onclick=x>" in parsed.text
-    assert all(value.startswith("data:image/png;base64,") for value in parsed.values("src"))
+    assert {array["modality"] for array in data_of(text)["arrays"]} == {HOSTILE + end for end in "012"}
+    assert parsed.values("src") == []
 
 
 def test_an_empty_dataset_has_a_page(tmp_path: Path) -> None:
@@ -470,7 +519,7 @@ def test_an_empty_dataset_has_a_page(tmp_path: Path) -> None:
     parsed = Page(render(folder))
     text = plain(parsed.text)
     assert parsed.open == [] and parsed.tags["img"] == 0
-    assert "none of the 3 files in the source became one" in text and "No images to show." in text
+    assert "none of the 3 files in the source became one" in text and "No volumes." in text
     nothing = write_dataset(tmp_path / "e", [], [])
     assert "the source holds no files" in plain(Page(render(nothing)).text)
 

@@ -1,0 +1,153 @@
+"""The help of `./run` and of its words, and the answer to a mistyped word: see `words.py`.
+
+In the syntax of Python 3.6, without `from __future__ import annotations`.
+"""
+
+import os
+import re
+
+from dicomzarr.commands.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, ONE_ON_FAILURE, RUN, WORDS, Word
+
+OVERVIEW = """\
+./run: from folders of DICOM to a verified OME-Zarr dataset
+
+First try   ./run demo
+Your data   ./run --cores 8 --configfile my.yaml
+
+{words}
+
+  --configfile FILE   your source, results and options
+  --cores N           cores to use; all if left out
+  -n                  list the jobs of a run, and run none
+
+Help of a word: ./run status --help; all: docs/commands.md
+"""
+HELP = ("help", "--help", "-h")
+
+
+def overview() -> str:
+    """Return the help of `./run`: one screen of 24 lines and 60 columns."""
+    lines = []
+    for word in WORDS:
+        if word.name == EXPORTS[0][0]:
+            lines.append("  export_*   " + ", ".join(name[len("export_") :] for name, _, _ in EXPORTS))
+        elif not word.name.startswith("export_"):
+            lines.append(f"  {word.name:<11}{word.summary}")
+    return OVERVIEW.format(words="\n".join(lines))
+
+
+def help_of(word: Word, columns: int) -> str:
+    """Return the help of a word, in lines of at most so many columns."""
+    import textwrap
+
+    def wrapped(text: str, first: str = "", other: str = "") -> "list[str]":
+        return textwrap.wrap(text, columns, initial_indent=first, subsequent_indent=other, break_on_hyphens=False)
+
+    lines = wrapped(usage_of(word), "", "    ")
+    lines += ["", *wrapped(word.text)]
+    if word.options:
+        names = [", ".join(filter(None, (o.short, (o.name + " " + o.value).strip()))) for o in word.options]
+        width = max(map(len, names)) + 4
+        lines.append("")
+        for name, option in zip(names, word.options):  # noqa: B905 (since Python 3.10)
+            lines += wrapped(option.text, "  {:<{}}".format(name, width - 2), " " * width)
+    lines.append("")
+    if word.passes_on and word.name != "snakemake":
+        own = {"Snakemake": "./run snakemake --help", "pytest": "docs.pytest.org"}.get(word.passes_on, "")
+        lines += wrapped("Further arguments go to {}{}".format(word.passes_on, own and ": " + own))
+    if word.exits == OF_A_RUN:
+        lines += wrapped("Exit codes are those of a run: ./run help run")
+    else:
+        lines += wrapped("Exit codes: " + (word.exits or " ".join("{}: {}.".format(*code) for code in EXIT_CODES)))
+    lines += [("Example: " if number == 0 else " " * 9) + text for number, text in enumerate(word.examples)]
+    return "\n".join(lines) + "\n"
+
+
+def usage_of(word: Word) -> str:
+    """Return how a word is called."""
+    return " ".join(filter(None, ("./run", word.name, word.usage)))
+
+
+def asked_help(arguments: "list[str]") -> str:
+    """Return the help that the arguments ask for; empty if they ask for none.
+
+    `./run snakemake --help` asks Snakemake.
+    """
+    first = arguments[0] if arguments else "help"
+    if first in HELP and len(arguments) <= 1:
+        return overview()
+    if first == "help":
+        return help_of(RUN if arguments[1] == "run" else BY_NAME[arguments[1]], columns_of_terminal())
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if first == "snakemake" or not {"--help", "-h"} & set(before):
+        return ""
+    return help_of(BY_NAME.get(first, RUN), columns_of_terminal())
+
+
+def columns_of_terminal() -> int:
+    """Return the columns of the terminal, 40 to 80; 80 if there is none."""
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
+    except (ValueError, OSError):
+        columns = 80
+    return min(max(columns, 40), 80)
+
+
+def mistyped(arguments: "list[str]", folder: str, root: str) -> str:
+    """Return a message if the first argument is no word, and no rule or file that Snakemake could make; else nothing.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Those of `./run`.
+    folder : str
+        The folder in which it was started.
+    root : str
+        The folder of the launcher, where the rules are.
+    """
+    name = arguments[0] if arguments else ""
+    if name == "help" and len(arguments) > 1:
+        if arguments[1] in BY_NAME or arguments[1] == "run":
+            return ""
+        return f"there is no command {arguments[1]!r}{closest(arguments[1], BY_NAME)}. See ./run help"
+    is_word = re.match(r"[A-Za-z][\w-]*$", name) and name != "help"
+    if not is_word or name in BY_NAME or os.path.exists(os.path.join(folder, name)):
+        return ""
+    if any(argument in ("-s", "--snakefile") or argument.startswith("--snakefile=") for argument in arguments):
+        return ""
+    rules = names_of_rules(root)
+    if name in rules:
+        return ""
+    if name == "run":
+        return "a run needs no word: ./run --cores 8 --configfile my.yaml. See ./run help"
+    known = [word.name for word in WORDS] + ["help"] + rules
+    return f"there is no command or rule {name!r}{closest(name, known)}. See ./run help"
+
+
+def closest(name: str, known: "object") -> str:
+    """Return the end of a message that names the closest known names; empty if none is close."""
+    import difflib
+
+    names = sorted(filter(None, set(known)))  # type: ignore[call-overload]
+    wanted = name.lower().replace("-", "_") if name[:1] != "-" else name.lower()
+    near = [each for each in names if len(wanted) > 2 and each.startswith(wanted)]
+    near = near if 0 < len(near) <= len(EXPORTS) else difflib.get_close_matches(wanted, names, n=1)
+    if len(near) > 1:
+        return "; the closest are " + ", ".join(map(repr, near))
+    return f"; the closest is {near[0]!r}" if near else ""
+
+
+def names_of_rules(root: str) -> "list[str]":
+    """Return the names of all rules, which are possible targets."""
+    names = []
+    rules = os.path.join(root, "rules")
+    for path in [os.path.join(root, "Snakefile")] + [os.path.join(rules, name) for name in sorted(os.listdir(rules))]:
+        if path.endswith(("Snakefile", ".smk")):
+            with open(path, encoding="utf-8") as file:
+                names += re.findall(r"^(?:rule|checkpoint) (\w+):", file.read(), flags=re.MULTILINE)
+    return names
+
+
+def status_of_failure(arguments: "list[str]") -> int:
+    """Return the exit code of an error before or instead of a command."""
+    return 1 if arguments[:1] and arguments[0] in ONE_ON_FAILURE else 2

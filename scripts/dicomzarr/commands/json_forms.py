@@ -1,0 +1,52 @@
+"""The fields of what `--json` prints, for docs/commands.md; tests compare them with what the commands print."""
+
+from __future__ import annotations
+
+from dicomzarr.commands import mask_names, status
+
+# By word: each field, with a dot for a field within another and [] for each item of a list, and its meaning.
+FORMS: dict[str, tuple[tuple[str, str], ...]] = {
+    "status": (
+        ("pending", "whether a run would do something"),
+        ("reasons[].reason", "why: one of " + ", ".join(f"`{name}`" for name in status.LINES)),
+        ("reasons[].count", "how many entries, files, records or jobs; where there is a number"),
+        ("reasons[].rule", "the rule whose files, records or jobs are meant, if it is one"),
+        ("reasons[].job", "of `job`: what the jobs do, in words"),
+        ("reasons[].why", "of `job`: one of " + ", ".join(f"`{name}`" for name in status.CAUSES)),
+        ("unnamed_masks.masks", "masks that have no name of the vocabulary"),
+        ("unnamed_masks.labels", "different labels of these"),
+        (
+            "unnamed_masks.proposals[]",
+            f"the {mask_names.MOST} most frequent ones: `label` (**may identify patients**), `name`, `pattern` and "
+            "`masks`, as a line of `masks.names`",
+        ),
+    ),
+    "verify": (
+        ("good", "whether the dataset is finished and every file is as recorded"),
+        ("files", "files read"),
+        ("bytes", "bytes read"),
+        ("findings[]", "pairs of `damaged`, `missing` or `surplus` and a path below `dataset/`; of exports and private "
+         "files, below the results folder"),
+        ("unfinished", "why the dataset is not finished; else empty"),
+    ),
+    "diff": (
+        ("same_data", "whether the digests of the data are equal"),
+        ("same_seal", "whether the seals are equal: data, provenance and report"),
+        ("same_key", "whether both have the same pseudonym key; if not, volumes are matched by their pixels"),
+        ("counts", "for each count that differs, `[old, new]`"),
+        ("config", "for each key of the configuration that differs, `[old, new]`"),
+        ("software", "for each version that differs, `[old, new]`"),
+        ("volumes.added[]", "arrays that only NEW has; `volumes` is null if a volumes.csv is missing"),
+        ("volumes.retired[]", "arrays that only OLD has"),
+        ("volumes.grown", "arrays with more frames: for each, the columns of volumes.csv that differ, `[old, new]`"),
+        ("volumes.changed", "other arrays that differ, likewise"),
+        ("volumes.rewritten", "number of arrays of which only the stored size differs"),
+    ),
+    "files": (
+        ("paths[].path", "relative to the source, written as in `private/files.csv`: percent-encoded where needed"),
+        ("paths[].outcome", "`extracted`, `skipped`, `quarantined` or `ignored`"),
+        ("paths[].reason", "the reason code; empty if extracted"),
+        ("files", "how many files these are; without --reason, --outcome and --array, all, and there are no `paths`"),
+        ("outcomes[]", "`outcome`, `reason` and `files`: how many of them"),
+    ),
+}  # fmt: skip

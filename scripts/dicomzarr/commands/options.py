@@ -1,0 +1,122 @@
+"""Options of words that start no Snakemake, and the results folder that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicomzarr.commands.help_texts import closest, usage_of
+from dicomzarr.commands.mistakes import read_configuration
+from dicomzarr.commands.words import CONFIG, CONFIGFILE, CORES, DRY_RUN, RESULTS, Option, Word
+from dicomzarr.system.project import ROOT
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
+
+# Also understood where a word has --results: somebody puts the word in front of the arguments of a run.
+OF_A_RUN = (
+    CONFIGFILE,
+    CONFIG,
+    CORES,
+    DRY_RUN,
+    Option("--directory", "FOLDER", "", "-d"),
+    Option("--jobs", "N", "", "-j"),
+)
+_SEVERAL = (CONFIGFILE.name, CONFIG.name)  # they take every word up to the next option
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The arguments of a word.
+
+    Attributes
+    ----------
+    values : dict of str to list of str
+        By the long name of each option that was given, its values; an empty list for a switch.
+    places : list of str
+        Arguments that are no options.
+    """
+
+    values: dict[str, list[str]] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
+
+    def has(self, name: str) -> bool:
+        """Return whether an option was given."""
+        return name in self.values
+
+    def last(self, name: str) -> str:
+        """Return the last value of an option; empty if it was not given."""
+        return self.values.get(name, [""])[-1]
+
+
+def parse(word: Word, arguments: Sequence[str]) -> Options:
+    """Return the options of a word that passes nothing on.
+
+    Raises
+    ------
+    UserError
+        If an option is unknown, lacks its value, or has one that it does not take, or an argument is too many.
+    """
+    see = f"See ./run {word.name} --help"
+    known = (*word.options, *(OF_A_RUN if RESULTS in word.options else ()))
+    options, rest = Options(), list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            options.places.extend(rest)
+            break
+        if not argument.startswith("-") or argument == "-":
+            options.places.append(argument)
+            continue
+        name, has_value, value = argument.partition("=")
+        option = next((each for each in known if name in (each.name, each.short)), None)
+        if option is None and not name.startswith("--") and not has_value:  # -c4
+            name, has_value, value = argument[:2], "=", argument[2:]
+            option = next((each for each in known if each.value and name == each.short), None)
+        if option is None:
+            raise UserError(f"unknown option {argument!r}{closest(name, [each.name for each in word.options])}. {see}")
+        values = options.values.setdefault(option.name, [])
+        if not option.value:
+            if has_value:
+                raise UserError(f"{option.name} takes no value. {see}")
+            continue
+        if not has_value and rest and (not rest[0].startswith("-") or rest[0] == "-"):
+            has_value, value = "=", rest.pop(0)
+        if not has_value or not value:
+            raise UserError(f"{option.name}: found nothing, needed is {option.value}. {see}")
+        values.append(value)
+        while option.name in _SEVERAL and not word.places and rest and not rest[0].startswith("-"):
+            values.append(rest.pop(0))
+    if len(options.places) > word.places:
+        raise UserError(f"unexpected argument {options.places[word.places]!r}; usage: {usage_of(word)}")
+    return options
+
+
+def results_of(options: Options) -> Results:
+    """Return the results folder: of `--results`, or of the configuration, as a run would take it.
+
+    Raises
+    ------
+    UserError
+        If a configuration file cannot be read, or names no folder.
+    """
+    folder = Path(options.last("--directory"))
+    if options.has(RESULTS.name):
+        return Results(folder / options.last(RESULTS.name))
+    config = read_configuration(options.values.get(CONFIGFILE.name, []), Path.cwd())
+    config |= dict(pair.split("=", 1) for pair in options.values.get(CONFIG.name, []) if "=" in pair)
+    if not isinstance(config["results"], str) or not config["results"]:
+        raise UserError("config key 'results': needed is a folder, such as results: /data/prepared")
+    return Results(folder / config["results"])
+
+
+def no_dataset(results: Results, options: Options, what: str) -> UserError:
+    """Return the error for a results folder without a dataset: what is missing, and what to do."""
+    text = f"there is no {what} in {str(results.root)!r} yet"
+    if not results.root.is_dir():
+        text = f"there is no folder {str(results.root)!r} yet, and so no {what}"
+    if options.has(RESULTS.name) or options.has(CONFIGFILE.name):
+        return UserError(f"{text}; run the workflow first, with the same configuration: ./run --configfile my.yaml")
+    demo = ROOT / "demo" / "results"
+    example = str(demo) if demo.is_dir() else "FOLDER"
+    return UserError(f"{text}; name its configuration, --configfile my.yaml, or the folder, --results {example}")

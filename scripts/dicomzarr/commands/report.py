@@ -1,0 +1,44 @@
+"""`./run report`: print where the report page is, and open it in a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from dicomzarr.commands.options import no_dataset, parse, results_of
+from dicomzarr.commands.processes import say
+from dicomzarr.commands.words import BY_NAME, NO_OPEN
+
+
+def run_report(arguments: Sequence[str]) -> int:
+    """Print the path and the URL of the report page, and open it where there is a display; return the exit status."""
+    options = parse(BY_NAME["report"], arguments)
+    results = results_of(options)
+    page = Path(os.path.abspath(results.dataset / "reports" / "report.html"))
+    if not page.is_file():
+        say(f"run: {no_dataset(results, options, 'report')}")
+        return 1
+    if not results.sealed.is_file():
+        say("note: the last run did not finish, so this report may be of the one before it")
+    print(f"{page}\n{page.as_uri()}", flush=True)
+    if options.has(NO_OPEN.name):
+        return 0
+    if not opened(page.as_uri()):
+        say("No browser was opened. On another machine: copy the folder reports/, and open report.html in it")
+    return 0
+
+
+def opened(url: str) -> bool:
+    """Try to open a page in a browser of the user's display; return whether one was started.
+
+    Without a display, a browser of the terminal would take it over; none is started.
+    """
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
+        return False
+    import webbrowser
+
+    try:
+        return webbrowser.open(url)
+    except webbrowser.Error:
+        return False

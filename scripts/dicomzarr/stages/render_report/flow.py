@@ -1,0 +1,182 @@
+"""What came in and where it went, as a drawing: files, outcomes, series, volumes, dataset, joined by ribbons.
+
+The width of a ribbon is a share: of the files up to the outcomes, of the source frames from the series on. The drawing
+is SVG without a script. Colours are classes of the style sheet, so that one drawing suits light, dark and print.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dicomzarr.stages.render_report.numbers import count, grouped
+from dicomzarr.stages.render_report.tables import OUTCOMES, Array, Tables, by_modality, totals
+
+_HEIGHT = 260.0  # of all files together
+_LEAST = 2.0  # of a bar, so that one file among thousands is seen
+_GAP = 7.0
+_BAR = 9.0
+_HEADING = 24.0
+_MODALITIES, _REASONS = 7, 3  # more are combined
+# Heading and left edge of each column.
+_WIDE = (("Files", 0), ("Outcome", 180), ("Series, or why not", 400), ("Volumes", 660), ("Dataset", 850))
+_NARROW = (("Files", 0), ("Outcome", 80), ("Volumes, or why not", 205))
+_VERDICTS = {"pass": "pass", "warn": "warning", "fail": "failed"}
+
+
+@dataclass(slots=True)
+class _Node:
+    """A bar: its column, its label, its class, and its share of the height, 0 to 1."""
+
+    column: int
+    label: str
+    look: str
+    share: float
+    top: float = 0.0
+    height: float = 0.0
+    left_used: float = 0.0  # height of the ribbons that are drawn already
+    right_used: float = 0.0
+
+
+@dataclass(slots=True)
+class _Chart:
+    nodes: dict[str, _Node] = field(default_factory=dict)
+    links: list[tuple[str, str, float]] = field(default_factory=list)
+
+    def add(self, name: str, column: int, label: str, look: str, share: float, source: str = "") -> None:
+        """Add a bar, and a ribbon of its whole height from another bar."""
+        self.nodes[name] = _Node(column, label, look, share)
+        if source:
+            self.links.append((source, name, share))
+
+
+def summary(tables: Tables) -> str:
+    """Return the flow in one sentence, for those who do not see the drawing."""
+    of = totals(tables.arrays)
+    lost = [f"{grouped(tables.files(name))} {name}" for name in OUTCOMES[1:] if tables.files(name)]
+    found = sum(row.files for row in tables.outcomes)
+    return (
+        f"Of {count(found, 'file')} {grouped(tables.files('extracted'))} were extracted"
+        f"{' (' + ', '.join(lost) + ')' if lost else ''}; they are {count(of.series, 'series', 'series')}, "
+        f"which became {count(of.arrays, 'volume')}."
+    )
+
+
+def wide_flow(tables: Tables) -> str:
+    """Return the drawing in five columns; empty without files."""
+    return _drawn(_chart(tables, wide=True), _WIDE, 1000, 13)
+
+
+def narrow_flow(tables: Tables) -> str:
+    """Return the drawing in three columns, for a phone; empty without files."""
+    return _drawn(_chart(tables, wide=False), _NARROW, 370, 12.5)
+
+
+def _chart(tables: Tables, *, wide: bool) -> _Chart:
+    chart, found = _Chart(), sum(row.files for row in tables.outcomes)
+    if not found:
+        return chart
+    chart.add("found", 0, f"{grouped(found)} found" if wide else grouped(found), "ink", 1.0)
+    for outcome in OUTCOMES:
+        number = tables.files(outcome)
+        if number:
+            chart.add(outcome, 1, f"{outcome} {grouped(number)}", outcome, number / found, "found")
+    if "extracted" in chart.nodes:
+        _add_volumes(chart, tables.arrays, chart.nodes["extracted"].share, wide=wide)
+    for outcome in OUTCOMES[1:]:
+        rows = [row for row in tables.outcomes if row.outcome == outcome and row.files]
+        reasons = [(row.reason.replace("_", " ") or "unknown", row.files) for row in rows[:_REASONS]]
+        if len(rows) > _REASONS:
+            reasons.append((f"{len(rows) - _REASONS} other reasons", sum(row.files for row in rows[_REASONS:])))
+        for reason, number in reasons:
+            chart.add(f"{outcome}/{reason}", 2, f"{reason} {grouped(number)}", outcome, number / found, outcome)
+    return chart
+
+
+def _add_volumes(chart: _Chart, arrays: Sequence[Array], share: float, *, wide: bool) -> None:
+    """Add series, volumes and verdicts; their shares are those of their source frames."""
+    frames = sum(max(array.frames, 1) for array in arrays) or 1
+    groups = list(by_modality(arrays).items())
+    shown: Mapping[str, Sequence[Array]] = dict(groups if len(groups) <= _MODALITIES + 1 else groups[:_MODALITIES])
+    if len(groups) > _MODALITIES + 1:
+        rest = [array for _, members in groups[_MODALITIES:] for array in members]
+        shown = {**shown, f"{len(groups) - _MODALITIES} others": rest}
+
+    def part(members: Sequence[Array]) -> float:
+        return share * sum(max(array.frames, 1) for array in members) / frames
+
+    for name, members in shown.items():
+        of = totals(members)
+        if wide:
+            label = f"{name} {count(of.series, 'series', 'series')}"
+            chart.add(f"series/{name}", 2, label, "extracted", part(members), "extracted")
+            chart.add(f"volumes/{name}", 3, count(of.arrays, "volume"), "extracted", part(members), f"series/{name}")
+        else:
+            label = f"{name} {count(of.arrays, 'volume')}"
+            chart.add(f"volumes/{name}", 2, label, "extracted", part(members), "extracted")
+    if not wide:
+        return
+    for verdict, word in _VERDICTS.items():
+        members = [array for array in arrays if array.verdict == verdict]
+        if members:
+            chart.add(f"dataset/{verdict}", 4, f"{grouped(len(members))} {word}", f"verdict-{verdict}", part(members))
+            for name, group in shown.items():
+                inside = [array for array in group if array.verdict == verdict]
+                if inside:
+                    chart.links.append((f"volumes/{name}", f"dataset/{verdict}", part(inside)))
+
+
+def _drawn(chart: _Chart, columns: Sequence[tuple[str, float]], width: float, size: float) -> str:
+    """Return the drawing as SVG, its parts hidden from screen readers: `summary` says the same."""
+    if not chart.nodes:
+        return ""
+    line = size * 1.35
+    last = 1 + max(node.column for node in chart.nodes.values())
+    edges = [edge for _, edge in columns]
+    bottom = 0.0
+    for column in range(last):
+        top = _HEADING + line / 2
+        for node in (node for node in chart.nodes.values() if node.column == column):
+            node.height = max(_LEAST, node.share * _HEIGHT)
+            node.top = top + max(0.0, (line - node.height) / 2)
+            top += max(node.height, line) + _GAP
+        bottom = max(bottom, top)
+    ribbons = [_ribbon(chart.nodes[start], chart.nodes[end], share, edges) for start, end, share in chart.links]
+    marks = [_bar(node, edges) for node in chart.nodes.values()]
+    texts = [
+        f'<text class="f-muted" x="{edge:g}" y="{size:g}">{html.escape(text)}</text>' for text, edge in columns[:last]
+    ]
+    texts += [_label(node, edges, size) for node in chart.nodes.values()]
+    return (
+        f'<svg viewBox="0 0 {width:g} {bottom:.0f}" font-size="{size:g}" aria-hidden="true" focusable="false">'
+        + "".join((*ribbons, *marks, *texts))
+        + "</svg>"
+    )
+
+
+def _ribbon(source: _Node, target: _Node, share: float, edges: Sequence[float]) -> str:
+    """Return the ribbon from the right of a bar to the left of another."""
+    height = max(0.8, share * _HEIGHT)
+    start, end = source.top + source.right_used, target.top + target.left_used
+    source.right_used += share * _HEIGHT
+    target.left_used += share * _HEIGHT
+    x0, x1 = edges[source.column] + _BAR, edges[target.column]
+    middle = (x0 + x1) / 2
+    points = (
+        f"M{x0:.0f} {start:.1f}C{middle:.0f} {start:.1f} {middle:.0f} {end:.1f} {x1:.0f} {end:.1f}v{height:.1f}"
+        f"C{middle:.0f} {end + height:.1f} {middle:.0f} {start + height:.1f} {x0:.0f} {start + height:.1f}Z"
+    )
+    return f'<path class="ribbon o-{target.look}" d="{points}"/>'
+
+
+def _bar(node: _Node, edges: Sequence[float]) -> str:
+    return (
+        f'<rect class="o-{node.look}" x="{edges[node.column]:.0f}" y="{node.top:.1f}" width="{_BAR:g}" '
+        f'height="{node.height:.1f}" rx="1.5"/>'
+    )
+
+
+def _label(node: _Node, edges: Sequence[float], size: float) -> str:
+    x, y = edges[node.column] + _BAR + 6, node.top + node.height / 2 + size * 0.35
+    return f'<text class="f-ink" x="{x:.0f}" y="{y:.1f}">{html.escape(node.label)}</text>'

@@ -1,0 +1,152 @@
+"""The images of a dataset folder, from its tables, and the one that a user means by an id."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicomzarr.vocabulary.errors import UserError
+
+IMAGES = "images.zarr"
+# Types of voxels that the client cannot read; the server sends them as float32.
+CONVERTED = frozenset({"float64", "int64", "uint64"})
+_SHOWN = 5  # ids in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A row of masks.csv.
+
+    Attributes
+    ----------
+    name : str
+        Its folder below `labels`.
+    own_grid : bool
+        It lies on a grid of its own, not on that of its image.
+    box : tuple of (int, int)
+        Half-open range of its voxels along each of its axes; empty without voxels.
+    voxels : int
+    """
+
+    name: str
+    own_grid: bool
+    box: tuple[tuple[int, int], ...]
+    voxels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A row of volumes.csv, and its masks.
+
+    Attributes
+    ----------
+    array : str
+        Path inside `images.zarr`.
+    modality, axes, shape, dtype, photometric, spacing : str
+        As in the table.
+    flags : tuple of str
+    masks : tuple of Mask
+    """
+
+    array: str
+    modality: str
+    axes: str
+    shape: str
+    dtype: str
+    photometric: str
+    spacing: str
+    flags: tuple[str, ...]
+    masks: tuple[Mask, ...]
+
+
+def dataset_folder(path: Path) -> Path:
+    """Return the dataset folder at a path: the dataset itself, or a results folder.
+
+    Raises
+    ------
+    UserError
+        If there is no finished dataset.
+    """
+    for folder in (path, path / "dataset"):
+        if (folder / IMAGES).is_dir() and (folder / "volumes.csv").is_file():
+            if (folder / IMAGES).is_symlink():
+                raise UserError(
+                    f"{folder / IMAGES} is a link, which the viewer does not follow: name the folder itself"
+                )
+            return folder.resolve()
+    raise UserError(
+        f"no finished dataset in {str(path)!r}: it needs {IMAGES} and volumes.csv. Name a results folder or a dataset "
+        "folder with --dataset, or run ./run first"
+    )
+
+
+def read_images(dataset: Path) -> list[Image]:
+    """Return the images of a dataset in the order of volumes.csv."""
+    masks: dict[str, list[Mask]] = {}
+    for row in _rows(dataset / "masks.csv"):
+        mask = Mask(row["mask"], "own_grid" in row["flags"].split(), _ranges(row), int(row["voxels"] or 0))
+        masks.setdefault(row["array"], []).append(mask)
+    return [
+        Image(
+            array=row["array"],
+            modality=row["modality"],
+            axes=row["axes"],
+            shape=row["shape"],
+            dtype=row["dtype"],
+            photometric=row["photometric"],
+            spacing=row["spacing_mm"],
+            flags=tuple(row["flags"].split()),
+            masks=tuple(masks.get(row["array"], ())),
+        )
+        for row in _rows(dataset / "volumes.csv")
+    ]
+
+
+def find(images: Sequence[Image], word: str) -> Image:
+    """Return the image that an id names: a whole id, the beginning of one, or the part after its slash.
+
+    Raises
+    ------
+    UserError
+        If none or several have it; the message names them, or the nearest.
+    """
+    word = word.strip("/")
+    matches = [image for image in images if image.array.startswith(word)]
+    matches = matches or [image for image in images if image.array.partition("/")[2] == word]
+    exact = [image for image in matches if image.array == word]
+    if len(exact or matches) == 1:
+        return (exact or matches)[0]
+    if matches:
+        shown = ", ".join(image.array for image in matches[:_SHOWN])
+        more = f" and {len(matches) - _SHOWN} more" if len(matches) > _SHOWN else ""
+        raise UserError(f"{len(matches)} arrays begin with {word!r}: {shown}{more}. Give more of the id")
+    close = difflib.get_close_matches(word, [image.array for image in images], n=1, cutoff=0)
+    nearest = f"; the nearest is {close[0]}" if close else ""
+    raise UserError(f"the dataset has no array {word!r}{nearest}. volumes.csv lists them, and so does ./run view alone")
+
+
+def notes(image: Image) -> list[str]:
+    """Return what the viewer cannot show of an image as it is stored; empty if nothing."""
+    found = []
+    if image.dtype in CONVERTED:
+        found.append(f"{image.dtype} is shown as float32")
+    if {"gap", "uneven_spacing", "irregular_origins"} & set(image.flags):
+        found.append("slices are drawn evenly spaced")
+    return found
+
+
+def _ranges(row: dict[str, str]) -> tuple[tuple[int, int], ...]:
+    """Return the column bounding_box, such as ``0:24 10:86``."""
+    ends = [part.partition(":") for part in row["bounding_box"].split()]
+    return tuple((int(low), int(high)) for low, _, high in ends)
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    """Return the rows of a table; none if it is not there: older datasets have no masks.csv."""
+    if not table.is_file():
+        return []
+    with open(table, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))

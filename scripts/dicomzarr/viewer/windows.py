@@ -1,0 +1,80 @@
+"""Windows of an image, as ranges of stored values: stored values stay as they are, so the window is turned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomzarr.pixels.display import pair_of
+
+# Window presets of CT: center and width, in Hounsfield units.
+CT = {
+    "soft tissue": (40.0, 400.0),
+    "lung": (-600.0, 1500.0),
+    "bone": (400.0, 1800.0),
+    "brain": (40.0, 80.0),
+}
+HEADER, PERCENTILES = "window of the header", "1st to 99th percentile"
+
+
+class Window(NamedTuple):
+    """A range of stored values, shown from black to white.
+
+    Attributes
+    ----------
+    name : str
+    low, high : float
+        Stored values, low < high.
+    inverted : bool
+        `low` is white: a negative slope, or MONOCHROME1.
+    """
+
+    name: str
+    low: float
+    high: float
+    inverted: bool
+
+
+def windows_of(facts: Mapping[str, Any], plane: NDArray[Any], frame: int) -> list[Window]:
+    """Return the windows of a grey image, the one to show first.
+
+    Parameters
+    ----------
+    facts : mapping
+        The attribute `dicomzarr`.
+    plane : ndarray
+        Stored values of a plane through the middle, or of a part of it.
+    frame : int
+        Number of this plane in array order: its rescale and its window are used for all planes.
+
+    Returns
+    -------
+    list of Window
+        That of the header, if it shows anything of the plane; presets of the modality; the percentiles of the plane.
+    """
+    dark = facts.get("photometric") == "MONOCHROME1"
+    slope, intercept = pair_of(facts.get("rescale"), frame) or (1.0, 0.0)
+    values = plane[np.isfinite(plane)].astype(np.float64)
+    found = []
+    header = pair_of(facts.get("window"), frame)
+    if header and header[1] > 1 and slope and "modality_lut" not in facts:
+        window = _stored(HEADER, *header, slope, intercept, dark)
+        if values.size and values.min() < window.high and values.max() > window.low:
+            found.append(window)
+    low, high = (float(value) for value in np.percentile(values, (1, 99))) if values.size else (0.0, 1.0)
+    if not high > low:
+        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    percentiles = Window(PERCENTILES, low, high if high > low else low + 1, dark)
+    found += [percentiles] if not found else []
+    if facts.get("modality") == "CT" and "rescale" in facts and slope:
+        found += [_stored(name, *pair, slope, intercept, dark) for name, pair in CT.items()]
+    return found if percentiles in found else [*found, percentiles]
+
+
+def _stored(name: str, center: float, width: float, slope: float, intercept: float, dark: bool) -> Window:
+    """Return a window of output units as a range of stored values (PS3.3 C.11.2.1.2.1)."""
+    ends = [((center - 0.5 + side * (width - 1) / 2) - intercept) / slope for side in (-1, 1)]
+    return Window(name, min(ends), max(ends), dark ^ (slope < 0))

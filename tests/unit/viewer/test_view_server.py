@@ -1,0 +1,239 @@
+"""`./run view` gives out what the viewer needs: this machine alone, one dataset, read only, in byte ranges."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from viewed_dataset import CT, SCRIPTS, Viewer, start, viewing, write_viewed
+
+from dicomzarr.viewer import files
+
+SHARD = f"images.zarr/{CT}/0/c/0/0/0"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_viewed(tmp_path_factory.mktemp("viewed")).parent
+
+
+@pytest.fixture(scope="module")
+def viewer(results: Path) -> Iterator[Viewer]:
+    with viewing("--dataset", "dataset", "--no-open", folder=results) as viewer:
+        yield viewer
+
+
+def answer(
+    viewer: Viewer, path: str, method: str = "GET", token: bool = True, **headers: str
+) -> tuple[http.client.HTTPResponse, bytes]:
+    """Return the answer to a request whose path is sent as it is."""
+    connection = http.client.HTTPConnection("127.0.0.1", viewer.port, timeout=20)
+    try:
+        connection.request(method, (viewer.path if token else "") + path, headers=headers)
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        (None, 200, slice(None)),
+        ("bytes=0-0", 206, slice(0, 1)),
+        ("bytes=100-299", 206, slice(100, 300)),
+        ("bytes=100-", 206, slice(100, None)),
+        ("bytes=-324", 206, slice(-324, None)),
+        ("bytes=-99999999999", 206, slice(None)),
+        ("bytes=10-99999999999", 206, slice(10, None)),
+        ("bytes=99999999999-", 416, None),
+        ("bytes=-0", 416, None),
+        ("bytes=9-3", 200, slice(None)),  # invalid: ignored (RFC 9110, 14.2)
+        ("lines=0-1", 200, slice(None)),
+        ("bytes=" + ",".join(f"{first}-{first}" for first in range(99)), 416, None),
+        ("bytes=0-,0-,0-", 416, None),
+    ],
+)
+def test_byte_ranges_are_answered(
+    viewer: Viewer, results: Path, asked: str | None, status: int, part: slice | None
+) -> None:
+    content = (results / "dataset" / SHARD).read_bytes()
+    headers = {"Range": asked} if asked else {}
+    for method in ("GET", "HEAD"):
+        response, body = answer(viewer, f"/{SHARD}", method, **headers)
+        assert response.status == status
+        if part is None:
+            assert (response.headers["Content-Range"], body) == (f"bytes */{len(content)}", b"")
+            continue
+        expected = content[part]
+        assert body == (expected if method == "GET" else b"")
+        assert int(response.headers["Content-Length"]) == len(expected)
+        assert response.headers["Content-Type"] == "application/octet-stream"
+        if status == 206:
+            first = len(content) - len(content[part.start :]) if part.start else 0
+            assert response.headers["Content-Range"] == f"bytes {first}-{first + len(expected) - 1}/{len(content)}"
+
+
+def test_several_ranges_are_one_answer_of_several_parts(viewer: Viewer, results: Path) -> None:
+    content = (results / "dataset" / SHARD).read_bytes()
+    response, body = answer(viewer, f"/{SHARD}", Range="bytes=0-3, 10-14, -4")
+    assert response.status == 206
+    mark = re.fullmatch("multipart/byteranges; boundary=(.+)", response.headers["Content-Type"])[1].encode()
+    parts = [part.partition(b"\r\n\r\n")[2][:-2] for part in body.split(b"--" + mark)[1:-1]]
+    assert parts == [content[:4], content[10:15], content[-4:]]
+
+
+def test_nothing_outside_of_the_arrays_is_given_out(viewer: Viewer, results: Path) -> None:
+    """Also not by encoded dots or slashes, links that somebody planted, dotfiles, lists of folders."""
+    (results / "private").mkdir(exist_ok=True)
+    secret = results / "private" / "key"
+    secret.write_text("secret")
+    images = results / "dataset" / "images.zarr"
+    (images / ".hidden").write_text("secret")
+    (images / "planted.json").symlink_to(secret)
+    (images / "planted").symlink_to(secret.parent)
+    os.mkfifo(images / "pipe")
+    up = ["..", "%2e%2e", ".%2E", "%252e%252e", "..%00", "..;", "%c0%ae%c0%ae"]
+    slashes = ["/", "%2f", "%5c", "\\", "//"]
+    paths = [f"images.zarr/{dots}{slash}{dots}{slash}private/key" for dots in up for slash in slashes]
+    paths += [f"v/client/{dots}{slash}main_python.py" for dots in up for slash in slashes]
+    paths += ["images.zarr/.hidden", "images.zarr/planted.json", "images.zarr/planted/key", "images.zarr/pipe"]
+    paths += ["images.zarr", "images.zarr/", f"images.zarr/{CT}", f"images.zarr/{CT}/", "images.zarr//etc/passwd"]
+    paths += ["dataset.json", "volumes.csv", "private/key", "state/../../key.json", "v/client/static/__init__.py"]
+    paths += [f"converted/{CT}/0/c/9/9/9", f"converted/{CT}/0/c/0", "state/abc/def.json", "view/abc/def"]
+    for path in paths:
+        response, body = answer(viewer, f"/{path}")
+        assert response.status in (400, 404), path
+        assert b"secret" not in body and b"root:" not in body and len(body) < 100, path
+    assert answer(viewer, f"/images.zarr/{CT}/zarr.json")[0].headers["Content-Type"] == "application/json"
+
+
+def test_others_are_refused(viewer: Viewer) -> None:
+    """Without the token, for another host (DNS rebinding), or to change something."""
+    for path in ("/", "/images.zarr/zarr.json", f"/wrong{viewer.path}/images.zarr/zarr.json", "/v/client/"):
+        assert answer(viewer, path, token=False)[0].status == 404
+    for host in ("evil.example", f"evil.example:{viewer.port}", "127.0.0.1.evil.example", "0.0.0.0", "[::1]"):
+        assert answer(viewer, "/", Host=host)[0].status == 403
+    assert answer(viewer, "/", Host="localhost:9000")[0].status == 200  # a tunnel of ssh
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        response, _ = answer(viewer, "/images.zarr/zarr.json", method)
+        assert response.status == 405
+
+
+def test_every_answer_forbids_other_hosts(viewer: Viewer) -> None:
+    for path in ("/", "/v/client/", "/v/client/none", f"/{SHARD}", f"/state/{CT}.json", "/page/index.js"):
+        headers = answer(viewer, path)[0].headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "http" not in policy and "*" not in policy, path
+        assert headers["Referrer-Policy"] == "no-referrer" and headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert not [name for name in headers if name.startswith("Access-Control")]
+    for path in ("/", "/v/client/"):  # only the worker of the decoder may make functions of texts
+        assert "'unsafe-eval'" not in answer(viewer, path)[0].headers["Content-Security-Policy"]
+
+
+def test_it_listens_on_this_machine_alone(viewer: Viewer) -> None:
+    """Read from /proc: local address 127.0.0.1 (little-endian), state LISTEN (0A), of sockets of the process."""
+    folder = Path("/proc") / str(viewer.process.pid)
+    inodes = {os.readlink(each) for each in (folder / "fd").iterdir() if each.is_symlink()}
+    listening = []
+    for table in ("tcp", "tcp6"):
+        for line in (folder / "net" / table).read_text().splitlines()[1:]:
+            cells = line.split()
+            if cells[3] == "0A" and f"socket:[{cells[9]}]" in inodes:
+                listening.append(cells[1])
+    assert listening == [f"0100007F:{viewer.port:04X}"]
+
+
+def test_a_reader_of_zarr_opens_the_address(viewer: Viewer, results: Path) -> None:
+    """Tensorstore reads the array over HTTP, by ranges, as from the disk."""
+    tensorstore = pytest.importorskip("tensorstore")
+    address = f"http://127.0.0.1:{viewer.port}{viewer.path}/images.zarr/{CT}/0/"
+    over_http, on_disk = (
+        tensorstore.open({"driver": "zarr3", "kvstore": store}).result().read().result()
+        for store in (address, {"driver": "file", "path": f"{results}/dataset/images.zarr/{CT}/0/"})
+    )
+    assert over_http.shape == (20, 40, 60) and (over_http == on_disk).all()
+    assert sorted(set(over_http.ravel().tolist())) == [1024, 2024]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_quietly(results: Path, number: int, status: int) -> None:
+    """Also while the stream of events of a page is open."""
+    viewer = start("--configfile", "my.yaml", "--no-open", folder=configured(results))
+    with socket.create_connection(("127.0.0.1", viewer.port)) as page:
+        page.sendall(f"GET {viewer.path}/events/client HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert b"text/event-stream" in page.recv(4096)
+        viewer.process.send_signal(number)
+        output, errors = viewer.process.communicate(timeout=10)
+    assert (viewer.process.returncode, output, errors) == (status, "", "")
+
+
+def configured(results: Path) -> Path:
+    """Write a configuration file whose results are a path relative to the folder of the command."""
+    (results.parent / "my.yaml").write_text(f"results: {results.name}\n")
+    return results.parent
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "dicomzarr.commands", "view", "--no-open", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["abc00000000000", "--dataset", "."], "run: 16 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
+        (["abc0000000000002/2d957981", "--dataset", "."], f"the nearest is {CT}"),
+        (["--dataset", "missing"], "run: no finished dataset in 'missing'"),
+        (["--configfile", "none.yaml"], "run: the configuration file 'none.yaml' does not exist in "),
+        (["--configfile", "bad.yaml"], "run: bad.yaml, line 2, column 1: the file ends within brackets"),
+        (["--prot", "1"], "run: unknown option '--prot'; the closest is '--port'. See ./run view --help"),
+        (["--port", "99999"], "a number from 0 to 65535, not '99999'"),
+        (["--port", "{port}", "--dataset", "."], "run: port {port} cannot be used (Address already in use)"),
+    ],
+)
+def test_a_mistake_is_explained(viewer: Viewer, results: Path, arguments: list[str], message: str) -> None:
+    (results / "bad.yaml").write_text("results: [\n")
+    done = run(results, *(word.format(port=viewer.port) for word in arguments))
+    assert done.returncode == 2 and done.stdout == ""
+    assert message.format(port=viewer.port) in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").symlink_to(results / "dataset")
+    with viewing(CT[:16], "--dataset", "elsewhere", "--no-open", folder=tmp_path) as viewer:
+        assert viewer.address.endswith(f"/view/{CT}")
+        token = viewer.address.split("/")[3]
+        response, _ = answer(viewer, f"/{token}/view/{CT}", token=False)
+        place = f"http://127.0.0.1:{viewer.port}/{token}"
+        assert response.headers["Location"] == f"{place}/v/client/#!{place}/state/{CT}.json"
+        state = json.loads(answer(viewer, f"/{token}/state/{CT}.json", token=False)[1])
+        assert [layer["name"] for layer in state["layers"] if layer.get("visible", True)] == [
+            "CT: window of the header", "liver", "likely", "elsewhere",
+        ]  # fmt: skip
+        planted = results / "dataset" / "images.zarr" / CT / "labels" / "liver" / "0" / "zarr.json"
+        kept = planted.rename(planted.with_name("kept.json"))
+        planted.symlink_to(kept)
+        try:
+            assert answer(viewer, f"/{token}/state/{CT}.json", token=False)[0].status == 404
+        finally:
+            kept.rename(planted)
+
+
+def test_the_dataset_may_not_be_a_link_further_down(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "0")
+    (tmp_path / "0" / "file").write_bytes(b"")
+    assert files.is_below(tmp_path, "0/file")
+    assert not files.is_below(tmp_path, "link/file") and not files.is_below(tmp_path, "0")
