@@ -53,10 +53,7 @@ def run_view(arguments: Sequence[str]) -> int:
             reason = error.strerror or type(error).__name__
             raise UserError(f"port {wanted_port} cannot be used ({reason}): name another with --port") from error
         address = f"http://{server.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
-        print(
-            f"{len(images)} arrays in {place if options.has('--dataset') else dataset}\n{address}\nCtrl-C ends the viewer",
-            flush=True,
-        )
+        print(f"{len(images)} arrays in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
         if not options.has(NO_OPEN.name) and _has_screen():
             await asyncio.to_thread(_open, address)
         received = await stopped
