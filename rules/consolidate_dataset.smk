@@ -9,8 +9,18 @@ rule consolidate_dataset:
     output:
         volumes="<results>/dataset/volumes.csv",
         masks="<results>/dataset/masks.csv",
-        outcomes="<results>/dataset/reports/outcomes.csv",
-        mask_outcomes="<results>/dataset/reports/mask_files.csv",
+        outcomes=report(
+            "<results>/dataset/reports/outcomes.csv",
+            caption="../report/outcomes.rst",
+            category="Accounts",
+            labels={"content": "Files by outcome"},
+        ),
+        mask_outcomes=report(
+            "<results>/dataset/reports/mask_files.csv",
+            caption="../report/mask_files.rst",
+            category="Accounts",
+            labels={"content": "Mask files by outcome"},
+        ),
         policy="<results>/dataset/reports/policy.csv",
         pictures="<results>/dataset/reports/pictures.csv",
         group="<results>/dataset/images.zarr/zarr.json",

@@ -9,7 +9,12 @@ rule render_report:
         policy="<results>/dataset/reports/policy.csv",
         labels=label_report,
     output:
-        report="<results>/dataset/reports/report.html",
+        report=report(
+            "<results>/dataset/reports/report.html",
+            caption="../report/render_report.rst",
+            category="Report",
+            labels={"content": "The dataset"},
+        ),
         provenance="<results>/dataset/provenance/render_report.json",
         record="<results>/private/records/render_report.json",
     log:
@@ -18,7 +23,6 @@ rule render_report:
         "<results>/benchmarks/render_report.tsv"
     conda:
         "../envs/dicomzarr.yaml"
-    threads: threads_up_to(4)
     resources:
         mem_mb=2000,
         runtime=60,

@@ -2,7 +2,12 @@ rule report_depth:
     input:
         checked=records_of("check_batch"),
     output:
-        report="<results>/dataset/reports/depth.csv",
+        report=report(
+            "<results>/dataset/reports/depth.csv",
+            caption="../report/depth.rst",
+            category="Checks",
+            labels={"content": "Depth of each array"},
+        ),
         provenance="<results>/dataset/provenance/report_depth.json",
         record="<results>/private/records/report_depth.json",
     log:

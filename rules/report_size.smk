@@ -2,7 +2,12 @@ rule report_size:
     input:
         checked=records_of("check_batch"),
     output:
-        report="<results>/dataset/reports/size.csv",
+        report=report(
+            "<results>/dataset/reports/size.csv",
+            caption="../report/size.rst",
+            category="Checks",
+            labels={"content": "Size of each array"},
+        ),
         provenance="<results>/dataset/provenance/report_size.json",
         record="<results>/private/records/report_size.json",
     log:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -79,6 +80,10 @@ def test_read_only_commands_change_no_file_of_a_finished_dataset(mine: Workflow)
         assert done.returncode == expected, (command_line, done.stderr)
         assert "Traceback" not in done.stderr, command_line
         assert snapshot(mine.results) == before, command_line
+    overview = (mine.folder.parent / "report.html").read_text()
+    page = (mine.results / "dataset/reports/report.html").read_bytes()
+    assert base64.b64encode(page).decode() in overview  # the page itself is a result of `--report`
+    assert "The report of the dataset: one page that needs no network" in overview and '"Accounts"' in overview
     assert mine.run().nothing_to_do
 
 

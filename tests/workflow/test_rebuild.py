@@ -108,7 +108,8 @@ def test_changed_bytes_with_an_older_modification_time_are_extracted(built: Work
 def test_a_deleted_series_is_removed(built: Workflow, tmp_path: Path) -> None:
     shutil.rmtree(built.source / "folder 5")
     run = built.run()
-    assert len(list((run.results / "dataset/images.zarr").glob("*/*/0"))) == MANY - 1
+    for folder in ("images.zarr/*/*/0", "reports/pictures/*"):
+        assert len(list((run.results / "dataset").glob(folder))) == MANY - 1
     assert {("extract_batch", "series", "removed"), ("check_batch", "series", "removed")} <= revoked(run.results)
     assert run.sealed["digest"] == from_scratch(built, tmp_path / "scratch").sealed["digest"]
 
@@ -142,6 +143,7 @@ def restorable(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> 
         "dataset/images.zarr/*",
         "dataset/volumes.csv",
         "dataset/reports/report.html",
+        "dataset/reports/pictures/*/*.jpg",
         "dataset/provenance/extract_batch/*.jsonl",
         "private/plans/*-*.json",
         "private/records/extract_batch/*.json",
@@ -156,6 +158,7 @@ def restorable(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> 
 def test_deleted_files_are_rebuilt(restorable: tuple[Workflow, dict[str, str]], damage: str) -> None:
     workflow, before = restorable
     path = sorted(workflow.results.glob(damage))[0]
+    read_before = read_by_checks(workflow)
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -164,6 +167,16 @@ def test_deleted_files_are_rebuilt(restorable: tuple[Workflow, dict[str, str]], 
     assert (run.sealed["digest"], run.sealed["seal"]) == (before["digest"], before["seal"])
     if damage not in ("private/batches.json", "private/cache"):
         assert path.exists()
+    if path.suffix == ".jpg":  # its series alone is read again
+        assert run.jobs("extract_batch") == 0 and run.jobs("check_batch") == 1
+        after = read_by_checks(workflow)
+        assert [count for batch, (count, inode) in after.items() if (count, inode) != read_before[batch]] == [1]
+
+
+def read_by_checks(workflow: Workflow) -> dict[str, tuple[int, int]]:
+    """Return how many arrays the last check of each batch read, and when."""
+    records = (workflow.results / "private/records/check_batch").glob("*.json")
+    return {path.stem: (json.loads(path.read_text())["counts"]["read"], path.stat().st_ino) for path in records}
 
 
 PLACES = [
@@ -205,7 +218,12 @@ def test_a_changed_configuration_is_detected_without_the_snakemake_folder(workfl
     assert done.returncode == 2 and "extract_batch was made with another configuration or code (1)" in done.stdout
     run = workflow.run(compression="none")
     assert run.extracted_series() == 1 and run.sealed["config"]["compression"] == "none"
-    assert workflow.run(compression="none").nothing_to_do
+    without = {"compression": "none", "report": {"pictures": False}}
+    run = workflow.run(**without)
+    assert run.jobs("extract_batch") == 0 and run.sealed["config"]["pictures"] is False
+    assert [row["trouble"] for row in run.table("dataset/reports/pictures.csv")] == ["not drawn"]
+    assert not (run.results / "dataset/reports/pictures").exists()
+    assert verify_dataset.verify(Results(run.results)).good and workflow.run(**without).nothing_to_do
 
 
 def test_an_edit_of_code_reruns_exactly_the_rules_that_use_it(workflow: Workflow, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def run_view(arguments: Sequence[str]) -> int:
 
     import asyncio
     import secrets
+    import threading
 
     from dicomzarr.viewer import server
 
@@ -55,7 +56,7 @@ def run_view(arguments: Sequence[str]) -> int:
         address = f"http://{server.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
         print(f"{len(images)} arrays in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
         if not options.has(NO_OPEN.name) and _has_screen():
-            await asyncio.to_thread(_open, address)
+            threading.Thread(target=_open, args=(address,), daemon=True).start()  # it may last as long as the browser
         received = await stopped
         listening.stop()
         await asyncio.wait_for(listening.close_all_connections(), 2)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from PIL import Image
 
+from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile, identifiers_of
 from dicomzarr.privacy.scanner import Scanner
 from dicomzarr.stages import check_privacy
@@ -127,6 +129,19 @@ def test_other_files_among_the_arrays_are_searched(results: Results) -> None:
         search(results)
 
 
+def test_a_series_may_list_a_volume_whose_id_reads_as_a_date_and_nothing_else(results: Results) -> None:
+    series = results.images / "0123456789abcdef"
+    (series / "19370203" / "0").mkdir(parents=True)
+    group = {"attributes": {"ome": {"labels": ["19370203"], "version": "0.5"}}, "node_type": "group", "zarr_format": 3}
+    (series / "zarr.json").write_bytes(json_files.canonical_json(group))
+    search(results)
+    for change in ({"labels": ["18370203", "19370203 "]}, {"name": "Zyxwolf"}, {"name": "of 19370203"}):
+        group["attributes"] = {"ome": change}
+        (series / "zarr.json").write_bytes(json_files.canonical_json(group))
+        with pytest.raises(check_privacy.PrivacyProblem, match=r"in results/dataset/images.zarr/"):
+            search(results)
+
+
 def test_paths_of_the_source_are_allowed_only_in_files_of_snakemake(results: Results) -> None:
     root = b"/data/Zyxwolf/archive"
     results.inventory.write_bytes(json_files.canonical_json({"roots": {"": encode_path(root)}}))
@@ -204,4 +219,34 @@ def test_words_of_snakemake_are_no_leaks_where_it_writes(results: Results) -> No
     assert search(results) == 2
     (log / "a.log").write_text("Building DAG of jobs for Zyxwolf")
     with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in .snakemake/log/a.log"):
+        search(results)
+
+
+def test_pictures_hold_pixels_alone(results: Results) -> None:
+    folder = results.dataset / "reports" / "pictures" / "0123456789abcdef"
+    folder.mkdir(parents=True)
+    path = folder / "19370203.jpg"  # the id of a volume, not a date
+    for size in ((40, 30), (40, 30, 3)):
+        pixels = np.random.default_rng(1).integers(0, 255, size, np.uint8)
+        Image.fromarray(pixels).save(path, quality=80, subsampling=0, optimize=True)
+        assert is_bare_jpeg(str(path))
+        search(results)
+        assert search(results) == 0
+    bare = path.read_bytes()
+    text = b"Zyxwolf^Canaria"
+    comment = bare[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + bare[2:]
+    after_header = bare[:20] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + bare[20:]
+    exif = Image.Exif()
+    exif[0x010E] = text.decode()
+    Image.fromarray(pixels).save(folder / "exif.jpg", exif=exif)
+    with_exif = (folder / "exif.jpg").read_bytes()
+    (folder / "exif.jpg").unlink()
+    for data in (comment, after_header, bare + text, with_exif, text):
+        path.write_bytes(data)
+        assert not is_bare_jpeg(str(path))
+        with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/reports/pictures/"):
+            search(results)
+    path.write_bytes(bare)
+    (folder / "Zyxwolf.jpg").write_bytes(bare)
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_name"):
         search(results)

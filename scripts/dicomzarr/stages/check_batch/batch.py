@@ -13,7 +13,7 @@ from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, CheckBat
 from dicomzarr.records.check_record import CheckRecord, DepthRow, FileState, MaskVerdict, PictureRow, SizeRow
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
-from dicomzarr.stages.check_batch.masks import check_masks, files_of_image
+from dicomzarr.stages.check_batch.masks import check_masks, files_of_image, no_watcher
 from dicomzarr.stages.check_batch.picture import Picture
 from dicomzarr.stages.check_batch.publish import Publisher
 from dicomzarr.stages.check_batch.read_back import read_back
@@ -81,8 +81,8 @@ class _Job:
             found = read_back(self.results.images, volume, self.pool, picture.watcher if picture else None)
             depth.append(depth_row(volume, found))
             size.append(size_row(volume, files_of_image(on_disk, has_masks=bool(of_array))))
-            watchers = picture.mask_watchers if picture else {}
-            verdicts = [*check_masks(self.results.images, volume.array, record.masks, on_disk, watchers)]
+            watcher = picture.mask_watcher if picture else no_watcher
+            verdicts = [*check_masks(self.results.images, volume.array, record.masks, on_disk, watcher)]
             masks += verdicts
             if picture:
                 exact_masks = {verdict.mask for verdict in verdicts if verdict.read_back == "exact"}

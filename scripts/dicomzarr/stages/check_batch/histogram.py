@@ -30,9 +30,11 @@ def histogram(sample: NDArray[Any], low: float, high: float) -> str:
     """
     if not (sample.size and high > low and math.isfinite(high - low)):
         return ""
-    values = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
-    counts = np.histogram(values.astype(np.float64), BINS, (low, high))[0]
-    if not counts.any():
+    values = (sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample).astype(np.float64)
+    if not values.size:
         return ""
+    # The division is last, so that a whole number on the edge of a bin is in the bin above it.
+    bins = ((values - low) * BINS / (high - low)).astype(np.intp)
+    counts = np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     levels = np.rint(np.sqrt(counts / counts.max()) * (len(ALPHABET) - 1)).astype(int)
     return "".join(ALPHABET[level] for level in levels.tolist())

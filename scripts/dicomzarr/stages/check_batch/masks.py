@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,9 @@ MASK_WARNINGS = frozenset(
     )
 )
 
-NO_WATCHERS: Mapping[str, Watcher] = {}
+
+def no_watcher(mask: str) -> None:
+    """Return no watcher of a mask, for `check_masks`."""
 
 
 def files_of_image(on_disk: Mapping[str, int], *, has_masks: bool) -> dict[str, int]:
@@ -51,7 +53,7 @@ def check_masks(
     array: str,
     masks: SeriesMasks,
     on_disk: Mapping[str, int],
-    watchers: Mapping[str, Watcher] = NO_WATCHERS,
+    watcher: Callable[[str], Watcher | None] = no_watcher,
 ) -> Iterator[MaskVerdict]:
     """Yield the verdict on each mask of an image.
 
@@ -65,8 +67,8 @@ def check_masks(
         Of its series.
     on_disk : mapping of str to int
         Size of each file below the folder of the image.
-    watchers : mapping of str to callable
-        By mask: sees all of its planes, as frames in array order.
+    watcher : callable
+        Called with the name of each mask before it is read; what it returns sees all of its planes, in array order.
     """
     of_array = masks.of_array(array)
     claimed = {path: claim.size for mask in of_array for path, claim in mask.files.items()}
@@ -75,7 +77,7 @@ def check_masks(
     group_differs = of_array and others != {group: masks.groups[f"{array}/{group}"].size}
     for mask in of_array:
         below = {path: size for path, size in on_disk.items() if path.startswith(f"{LABELS}/{mask.mask}/")}
-        exact = _is_exact(images, mask, watchers.get(mask.mask))
+        exact = _is_exact(images, mask, watcher(mask.mask))
         differs = group_differs or below != {path: claim.size for path, claim in mask.files.items()}
         warned = not MASK_WARNINGS.isdisjoint(mask.flags)
         yield MaskVerdict(

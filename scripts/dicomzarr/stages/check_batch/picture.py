@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dicomzarr.arrays.write_masks import LABELS
 from dicomzarr.records.check_record import PictureRow
 from dicomzarr.records.mask_record import MaskRecord
 from dicomzarr.records.series_record import VolumeRecord
-from dicomzarr.stages.check_batch.drawing import Outline, colour_of, draw, facts_of
+from dicomzarr.stages.check_batch.drawing import MOST_MASKS, Outline, colour_of, draw, facts_of
 from dicomzarr.stages.check_batch.histogram import histogram
 from dicomzarr.stages.check_batch.planes import ImagePlanes, MaskPlanes, cut, drawable
 from dicomzarr.stages.check_batch.read_back import ReadBack, Watcher
@@ -38,17 +38,22 @@ class Picture:
         fitting = drawable(masks, volume.axes, volume.shape)
         self._cut = cut(volume.axes, volume.shape, fitting[0] if fitting else None)
         self._image = ImagePlanes(self._cut, volume.dtype)
-        self._masks = {mask.mask: MaskPlanes(self._cut, mask) for mask in fitting}
+        self._drawable = {mask.mask: mask for mask in fitting}
+        self._masks: dict[str, MaskPlanes] = {}
 
     @property
     def watcher(self) -> Watcher:
         """Sees the frames of the array."""
         return self._image.add
 
-    @property
-    def mask_watchers(self) -> Mapping[str, Watcher]:
-        """See the planes of the masks."""
-        return {name: planes.add for name, planes in self._masks.items()}
+    def mask_watcher(self, name: str) -> Watcher | None:
+        """Return what sees the planes of a mask; None if it is not drawn. An image may have a hundred masks."""
+        self._masks = {other: planes for other, planes in self._masks.items() if planes.any()}
+        is_first = name in self._drawable and name == next(iter(self._drawable))
+        if name not in self._drawable or (len(self._masks) >= MOST_MASKS and not is_first):
+            return None
+        self._masks[name] = MaskPlanes(self._cut, self._drawable[name])
+        return self._masks[name].add
 
     def finish(self, found: ReadBack, exact_masks: Collection[str]) -> tuple[PictureRow, dict[str, bytes]]:
         """Return the row of the array, and the bytes of its pictures by file name: none if there is a trouble.
@@ -69,8 +74,8 @@ class Picture:
             facts = facts_of(self._folder)
             outlines = [
                 Outline(name, colour_of(self._folder / LABELS / name), planes.values)
-                for name, planes in self._masks.items()
-                if name in exact_masks
+                for name in self._drawable
+                if name in exact_masks and (planes := self._masks.get(name))
             ]
             drawing = draw(self._volume, facts, self._image, outlines)
         except Exception as error:  # its text may quote a path

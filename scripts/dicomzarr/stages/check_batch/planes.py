@@ -216,6 +216,10 @@ class MaskPlanes(_Planes):
         super().__init__(cut, cut.first_frame if "t" in mask.axes else 0, np.bool_)
         self._half = (mask.maximum_fraction or 1) / 2 - 1e-9
 
+    def any(self) -> bool:
+        """Return whether the planes have a voxel of the mask."""
+        return any(plane.any() for plane in self.values)
+
     def add(self, first: int, frames: NDArray[Any]) -> None:
         """Take what belongs to the planes from planes of a mask; parameters as for `ImagePlanes.add`."""
         z, part = self._part(first, frames)
