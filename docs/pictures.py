@@ -1,84 +1,111 @@
-"""Make the picture of the report in the README, from the report of the demo.
+"""Make the pictures of the README from the demo: the report page, a volume in it, and the same volume in the viewer.
 
     ./run demo
-    python docs/pictures.py [report.html]
+    python docs/pictures.py
 
-Needs Chromium. The picture shows parts of the page: its head, the previews with masks and four others, and the table of
-masks. It is reduced to a palette of 256 colors to keep the repository small.
+Needs Chromium, and playwright from requirements-dev.lock. The viewer is drawn without a graphics card, so that it looks
+the same on every machine. Pictures are reduced to a palette to keep the repository small.
 """
 
-import re
+import contextlib
+import csv
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageChops
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-REPORT = Path("demo/results/dataset/reports/report.html")
-PICTURE = ROOT / "docs" / "images" / "report.png"
-WIDTH, HEIGHT = 1200, 2000  # browser window in pixels
-OTHERS = 4  # previews without masks, of MR and CT
-MARGIN = 40  # below the last line
-LARGEST = 200_000  # bytes
+DATASET = ROOT / "demo" / "results" / "dataset"
+IMAGES = ROOT / "docs" / "images"
+WIDTH = 1200  # of the browser window, px
+LARGEST = 250_000  # bytes of a picture
+DRAWN = 15_000  # ms after which the viewer has drawn everything, also on a slow machine
+SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--no-sandbox"]
+# Of the report: figures, flow and the first pictures, without findings and the table of reasons.
+SHORTENED = """
+nav, .about { display: none !important }
+section:not([aria-labelledby=figures], [aria-labelledby=files], .explorer) { display: none !important }
+[aria-labelledby=files] > :not(h2):not(figure):not(svg):not(:has(svg)) { display: none !important }
+.explorer > p { display: none !important }
+main > section { padding-block: 0.6rem !important; margin-block: 0 !important }
+header { padding-block: 1.5rem 0 !important }
+"""
 
 
-def parts(page: str) -> str:
-    """Return a page that has only some parts of the report."""
-
-    def part(pattern: str) -> str:
-        found = re.search(pattern, page, re.DOTALL)
-        if found is None:
-            raise ValueError(f"the report has no {pattern!r}")
-        return found[0]
-
-    previews = re.findall(r"<li><figure>.*?</figure></li>", page, re.DOTALL)
-    with_masks = [each for each in previews if 'class="outlines"' in each]
-    others = [each for each in previews if each not in with_masks and re.search("<strong>(CT|MR)</strong>", each)]
-    others.sort(key=len, reverse=True)  # the PNG of a preview is long where there is much to see
-    shown = "".join([*with_masks, *others[:OTHERS]])
-    return "".join(
-        (
-            part(".*<main[^>]*>"),
-            part('<section aria-labelledby="figures">.*?</section>'),
-            f'<section><ul class="sheet">{shown}</ul></section>',
-            part('<section aria-labelledby="masks">.*?</table>\\s*</div>') + "</section>",
-            "</main></body></html>",
-        )
-    )
+def array_with_masks() -> str:
+    """Return the id of the CT with most masks."""
+    with open(DATASET / "volumes.csv", newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["modality"] == "CT"]
+    return max(rows, key=lambda row: len(row["masks"].split()))["array"]
 
 
-def screenshot(browser: str, page: Path, picture: Path) -> None:
-    """Write a screenshot of a page with a headless browser."""
-    command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--screenshot={picture}"]
-    command += ["--blink-settings=preferredColorScheme=1"]  # light
-    command += [f"--window-size={WIDTH},{HEIGHT}", page.resolve().as_uri()]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+def picture_report(browser: Any, picture: Path) -> None:
+    """Write a picture of parts of the report page."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": 1480}, color_scheme="light", bypass_csp=True)
+    page.goto((DATASET / "reports" / "report.html").as_uri())
+    page.add_style_tag(content=SHORTENED)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=picture)
 
 
-def main(arguments: list[str]) -> int:
-    """Make the picture; return the exit code."""
-    page = Path(arguments[0]) if arguments else REPORT
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not page.is_file() or not browser:
-        print(f"pictures.py: needs {page} (./run demo) and Chromium", file=sys.stderr)
+def picture_volume(browser: Any, picture: Path) -> None:
+    """Write a picture of a volume that was opened in the report."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": 1100}, color_scheme="light")
+    page.goto((DATASET / "reports" / "report.html").as_uri() + "#" + array_with_masks())
+    page.wait_for_timeout(1000)
+    page.locator("dialog").screenshot(path=picture)
+
+
+def picture_viewer(browser: Any, picture: Path) -> None:
+    """Write a picture of `./run view ARRAY`."""
+    with viewer(array_with_masks()) as address:
+        page = browser.new_page(viewport={"width": WIDTH, "height": 720})
+        page.goto(address)
+        page.wait_for_timeout(DRAWN)
+        page.screenshot(path=picture)
+
+
+@contextlib.contextmanager
+def viewer(array: str) -> Iterator[str]:
+    """Serve the dataset of the demo; yields the address of an array."""
+    command = [sys.executable, "-P", "-m", "dicomzarr.commands", "view", array, "--dataset", str(DATASET), "--no-open"]
+    variables = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    served = subprocess.Popen(command, stdout=subprocess.PIPE, env=variables, text=True)
+    try:
+        assert served.stdout
+        served.stdout.readline()
+        yield served.stdout.readline().strip()
+    finally:
+        served.terminate()
+        served.wait()
+
+
+def main() -> int:
+    """Make the pictures; return the exit code."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not DATASET.is_dir() or not program:
+        print(f"pictures.py: needs {DATASET} (./run demo) and Chromium", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory() as folder:
-        raw, cut = Path(folder) / "report.png", Path(folder) / "report.html"
-        cut.write_text(parts(page.read_text(encoding="utf-8")), encoding="utf-8")
-        screenshot(browser, cut, raw)
-        whole = Image.open(raw).convert("RGB")
-    blank = Image.new("RGB", whole.size, whole.getpixel((0, 0)))
-    box = ImageChops.difference(whole, blank).getbbox()
-    picture = whole.crop((0, 0, WIDTH, min(HEIGHT, box[3] + MARGIN if box else HEIGHT)))
-    PICTURE.parent.mkdir(exist_ok=True)
-    picture.quantize(256, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
-    size = PICTURE.stat().st_size
-    print(f"{PICTURE.relative_to(ROOT)}: {size:,} bytes")
-    return 0 if size <= LARGEST else 1
+    too_large = 0
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=SOFTWARE_GL)
+        for make, name in ((picture_report, "report"), (picture_volume, "volume"), (picture_viewer, "viewer")):
+            raw, picture = Path(folder) / f"{name}.png", IMAGES / f"{name}.png"
+            make(browser, raw)
+            Image.open(raw).convert("RGB").quantize(192, dither=Image.Dither.NONE).save(picture, optimize=True)
+            print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size:,} bytes")
+            too_large += picture.stat().st_size > LARGEST
+        browser.close()
+    return 1 if too_large else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
