@@ -268,7 +268,8 @@ def json_text() -> str:
     parts = []
     for name, fields in FORMS.items():
         rows = [f"| `{field}` | {meaning} |" for field, meaning in fields]
-        parts += [f"**`./run {name} --json`**", "", "| field | meaning |", "|---|---|", *rows, ""]
+        title = f"`./run {name} --json`" if name else "`./run --json`, at the end of a run or the demo"
+        parts += [f"**{title}**", "", "| field | meaning |", "|---|---|", *rows, ""]
     return "\n".join(parts).rstrip()
 
 

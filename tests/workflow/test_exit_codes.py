@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +13,8 @@ from typing import Any
 
 from conftest import ROOT, Launch, Workflow
 from dicoms import save_series
+
+from dicomzarr.commands.json_forms import FORMS
 
 
 def listing(folder: Path) -> list[tuple[str, int]]:
@@ -29,14 +33,16 @@ def test_exit_codes_of_runs_and_of_words_that_look(workflow: Workflow, launch: L
         ("files", (), {}, 1, "run: there is no folder 'results' yet"),
         ("report", (), {}, 1, "run: there is no folder 'results' yet"),
         ("status", (), {}, 2, "first run: 3 entries in the source"),
-        ("", (), {}, 0, ""),
+        ("--json", (), {}, 0, '"complete": true'),
         ("", (), {"gate": {"quarantined": 0}}, 1, "gate.quarantined: found 1, allowed 0"),
     ]
     for word, arguments, config, status, says in steps:
         workflow.write_config(**config)
         done = launch(workflow, word, *arguments)
         assert (done.returncode, says in done.stdout + done.stderr) == (status, True), (word, config, done.stderr)
-        assert workflow.results.exists() == (says == "" or "gate" in config), word
+        assert workflow.results.exists() == (word == "--json" or "gate" in config), word
+        if word == "--json":
+            assert {*json.loads(done.stdout)} == {re.split(r"[.\[]", name)[0] for name, _ in FORMS[""]}
     before = listing(workflow.results)
     for arguments, says in (
         (("files", "--reason", "truncated_pixel_data"), f"{paths[0].relative_to(workflow.source)}\n"),

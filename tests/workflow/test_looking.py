@@ -22,6 +22,7 @@ from forks import Forks
 from ordinary import WITHOUT_CAPABILITIES
 from revocations import revoked
 
+from dicomzarr.commands.json_forms import FORMS
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
@@ -91,6 +92,7 @@ def test_every_bit_flip_cut_and_deletion_is_found(mine: Workflow) -> None:
 def test_verify_lists_and_repairs_exactly_the_damaged_files(mine: Workflow, launch: Launch) -> None:
     good = launch(mine, "verify", "--json")
     assert good.returncode == 0 and json.loads(good.stdout)["good"], good.stderr
+    assert {*json.loads(good.stdout)} == {name.removesuffix("[]") for name, _ in FORMS["verify"]}
     dataset = mine.results / "dataset"
     before = json.loads((dataset / "dataset.json").read_text())
     images = sorted(dataset.glob("images.zarr/*/*/0/c/0/0/0"))

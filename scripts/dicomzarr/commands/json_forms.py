@@ -4,8 +4,38 @@ from __future__ import annotations
 
 from dicomzarr.commands import mask_names, status
 
-# By word: each field, with a dot for a field within another and [] for each item of a list, and its meaning.
+# By word, empty for a run: each field, with a dot for a field within another and [] for each item of a list, and its
+# meaning.
 FORMS: dict[str, tuple[tuple[str, str], ...]] = {
+    "": (
+        ("status", "the exit code"),
+        ("complete", "whether the dataset is complete"),
+        ("nothing_to_do", "whether everything was up to date"),
+        ("stages[]", "what ran: `rule`, `jobs`, `failed` (jobs) and `seconds`"),
+        ("failed[]", "jobs that failed: `rule`, `batch` (empty for a rule without batches) and `log`"),
+        ("incomplete[]", "stages that are not complete: the rule and, of batches, how many are"),
+        ("found", "entries of the source; this and what follows up to `gate` only if there is a dataset"),
+        ("outcomes", "how many were `extracted`, `skipped`, `quarantined`, `ignored`"),
+        ("set_aside[]", "`outcome`, `reason`, `files`, `meaning` and `remedy`, the most frequent reason first"),
+        ("arrays", "number of arrays"),
+        ("masks", "number of masks"),
+        ("bytes_in", "bytes of the files of these arrays"),
+        ("bytes_out", "bytes of the arrays"),
+        ("findings[]", "what needs attention, as in the report: `level`, `title` and `advice`"),
+        ("gate", "the counts that `gate` can limit, without zeros"),
+        (
+            "changes",
+            "since the last build: arrays `added`, `grown`, `changed`, `retired`, `rewritten`, and keys of `counts`, "
+            "`config` and `software` that differ; null without changes or without a last build",
+        ),
+        ("is_first_build", "whether there was no build to compare with"),
+        ("results", "the results folder"),
+        ("report", "the report page"),
+        ("exports", "the folders of the exports that this run brought up to date, by rule"),
+        ("seal", "the seal of the dataset"),
+        ("log", "what Snakemake printed; empty without a run"),
+        ("next", "the next step, as a command"),
+    ),
     "status": (
         ("pending", "whether a run would do something"),
         ("reasons[].reason", "why: one of " + ", ".join(f"`{name}`" for name in status.LINES)),

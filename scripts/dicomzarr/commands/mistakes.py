@@ -97,8 +97,8 @@ def _missing(path: str, folder: Path) -> str:
     place = (folder / path).parent
     files = [each.name for each in place.iterdir()] if place.is_dir() else []
     files = [name for name in files if name.endswith((".yaml", ".yml", ".json")) and name != Path(path).name]
-    text = f"the configuration file {path!r} does not exist in {str(folder)!r}{closest(Path(path).name, files)}"
-    return _as_word(path) or text
+    near = closest(Path(path).name, files) or "; write one with `source:` and `results:`, as README.md shows"
+    return _as_word(path) or f"the configuration file {path!r} does not exist in {str(folder)!r}{near}"
 
 
 def _as_word(text: str) -> str:

@@ -279,7 +279,7 @@ WORDS = (
     Word(
         name="snakemake",
         usage="[arguments of Snakemake]",
-        summary="the same as a run",
+        summary="a run, but --help is Snakemake's",
         text="The same as a run, but --help and --version are Snakemake's own: `./run snakemake --help` prints all of "
         "its options.",
         options=(),

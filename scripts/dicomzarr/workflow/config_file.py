@@ -63,7 +63,7 @@ def read(path: Path, shown: str) -> dict[str, Any]:
     """
     text = _text(path, shown)
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=lambda pairs: _without_doubles(pairs, shown))
     except (ValueError, RecursionError):
         content = _yaml(text, shown)
     if not isinstance(content, dict):
@@ -91,6 +91,15 @@ def _text(path: Path, shown: str) -> str:
         before = data[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
         raise _problem(shown, before.count(b"\n"), column - 1, "not UTF-8; save the file as UTF-8") from None
+
+
+def _without_doubles(pairs: Sequence[tuple[str, Any]], shown: str) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{shown}: the key {double!r} is there twice; keep one of them")
+    return content
 
 
 def _problem(shown: str, line: int, column: int, text: str) -> UserError:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dicomzarr.commands.diff import Rows, Side, compare, read
+from dicomzarr.commands.json_forms import FORMS
 
 
 def side(key: str, rows: Rows) -> Side:
@@ -35,6 +36,8 @@ def test_arrays_with_equal_pixels_are_matched_by_equal_rows(seed: int) -> None:
     shuffled = random.Random(seed).sample(volumes, len(volumes))
     found = compare(dataset(1, volumes), dataset(2 + seed, shuffled))
     assert found["volumes"] == {"added": [], "retired": [], "grown": {}, "changed": {}, "rewritten": 0}
+    documented = {name.removesuffix("[]") for name, _ in FORMS["diff"]}
+    assert documented == {*found} - {"volumes"} | {f"volumes.{kind}" for kind in found["volumes"]}
 
 
 def test_the_rest_of_equal_pixels_is_changed_added_or_retired() -> None:

@@ -153,6 +153,15 @@ def test_printable_text_is_kept_and_the_rest_escaped() -> None:
     assert printable(b"a\x1b[31m\xc2\x9b\xff") == r"a\x1b[31m\xc2\x9b\xff"
 
 
+def test_whole_paths_with_several_sources(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/files.csv").write_text("path,outcome,reason,series_id\none/a/b,skipped,duplicate,\n")
+    (tmp_path / "private/inventory.jsonl").write_text('{"roots":{"one":"/data/first","two":"/data/second"}}\n')
+    done = project.run("files", "--results", str(tmp_path), "--reason", "duplicate", "--full")
+    assert done.stdout == "/data/first/a/b\n"
+    assert done.stderr.startswith("note: the last run did not finish")
+
+
 # ---- report
 
 

@@ -40,6 +40,7 @@ FILES: list[tuple[bytes, str, str]] = [
     ("source: a\n".encode("utf-16"), "1:1", "this is UTF-16; save the file as UTF-8"),
     (b"source: a\x01b\n", "1:10", "a control character"),
     (b"[" * 1200, "", "too many brackets"),
+    (b'{"source": "a", "source": "b"}', "", "the key 'source' is there twice"),
     (b"- source: a\n", "", "is a list, not keys; a configuration file has lines such as"),
     (b"just words\n", "", "is text, not keys"),
     (b"# nothing\n", "", "is empty"),
@@ -120,6 +121,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     [
         (["--configfile", "bda.yaml"], "the configuration file 'bda.yaml' does not exist in "),
         (["--configfile", "bda.yaml"], "; the closest is 'bad.yaml'"),
+        (["--configfile", "elsewhere/my.json"], "; write one with `source:` and `results:`, as README.md shows"),
         (["--configfile", "folder.yaml"], "'folder.yaml' is a folder; name the configuration file in it"),
         (["--configfile", "pipe.yaml"], "'pipe.yaml' is no file; save the configuration in one"),
         (["demo", "--configfile", "bad.yaml", "--cores", "1"], "bad.yaml"),

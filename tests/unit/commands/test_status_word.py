@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from launched_project import Project
 
+from dicomzarr.commands.json_forms import FORMS
 from dicomzarr.commands.status import CAUSES, LINES, line_of
 from dicomzarr.workflow.snakemake_quirks import planned_jobs
 
@@ -34,6 +36,9 @@ def test_reasons_are_printed_as_text_and_as_json(project: Project) -> None:
     none = {"masks": 0, "labels": 0, "proposals": []}
     expected = {"pending": True, "reasons": reasons, "unnamed_masks": none}
     assert (as_json.returncode, json.loads(as_json.stdout)) == (2, expected)
+    documented = {name for name, _ in FORMS["status"]}
+    assert {re.split(r"[.\[]", name)[0] for name in documented} == {*expected}
+    assert {f"reasons[].{key}" for key in JOB} <= documented
 
 
 def test_read_only_results_are_a_reason_and_not_a_failure(project: Project) -> None:
