@@ -5,6 +5,7 @@ rule check_privacy:
         records=expand("<results>/private/records/{rule}.json", rule=rules_before("check_privacy")),
         batches=batch_records,
         labels=label_record,
+        card="<results>/private/card.json",
     output:
         provenance="<results>/dataset/provenance/check_privacy.json",
         record="<results>/private/records/check_privacy.json",

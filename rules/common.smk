@@ -130,21 +130,12 @@ card_policy = {
 }
 
 
-def words_of_card(value):
-    """Return all texts of the config key `card`."""
-    if isinstance(value, str):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value
-    return [text for item in items for text in words_of_card(item)]
-
-
 def configured_words(wildcards):
     """Return the words of the configuration that the dataset shows: no leaks, even if a source folder has such a name."""
     vocabularies = [allowed for source in label_sources for allowed in [source, *source.get("columns", {}).values()]]
     words = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
     words |= {*config["masks"].get("names", {}), *config["masks"].get("expected", [])}
     words |= {config["nnunet"].get("dataset", ""), *config["nnunet"].get("labels", [])}
-    words |= {*words_of_card(config["card"])}
     words |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
     return sorted(words - {""})
 

@@ -7,7 +7,9 @@ rule write_cards:
         outcomes="<results>/dataset/reports/outcomes.csv",
         mask_outcomes="<results>/dataset/reports/mask_files.csv",
         policy="<results>/dataset/reports/policy.csv",
+        pictures="<results>/dataset/reports/pictures.csv",
         labels=label_report,
+        card="<results>/private/card.json",
     output:
         croissant="<results>/dataset/croissant.json",
         data_package="<results>/dataset/datapackage.json",
@@ -27,7 +29,6 @@ rule write_cards:
         runtime=60,
     params:
         dataset=under_results("dataset"),
-        card=config["card"],
         vocabularies=vocabularies,
         policy=card_policy,
         code=code_digest("write_cards.py"),

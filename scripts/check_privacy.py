@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages import check_privacy as check
+from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
@@ -35,6 +36,6 @@ if __name__ == "__main__":
             work=Path.cwd(),
             level=snakemake.params.level,
             code=snakemake.params.code,
-            chosen=snakemake.params.chosen,
+            chosen=[*snakemake.params.chosen, *check.texts_of(json_files.read_json(Path(snakemake.input.card)))],
             threads=snakemake.threads,
         )

@@ -7,7 +7,7 @@ from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.write_cards.columns import Vocabularies
 from dicomzarr.stages.write_cards.dataset_card import Policy
 from dicomzarr.stages.write_cards.write import cards
-from dicomzarr.system import files
+from dicomzarr.system import files, json_files
 from dicomzarr.workflow import job
 
 
@@ -44,8 +44,8 @@ if __name__ == "__main__":
     with job.step(snakemake) as step:
         step.result = write_cards(
             dataset=Path(snakemake.params.dataset),
-            tables=[Path(path) for path in snakemake.input],
-            card=snakemake.params.card,
+            tables=[Path(path) for path in snakemake.input if path.endswith(".csv")],
+            card=json_files.read_json(Path(snakemake.input.card)),
             vocabularies=snakemake.params.vocabularies,
             policy=snakemake.params.policy,
         )

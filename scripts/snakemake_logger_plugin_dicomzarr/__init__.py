@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -26,7 +27,9 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: logging.LogRecord) -> None:
         """Show a record."""
         if self.view:
-            self.view.take(record)
+            # Events of another version may lack a field. The thread that calls this must not end.
+            with contextlib.suppress(LookupError, TypeError, ValueError):
+                self.view.take(record)
         elif self.plain:
             self.plain.handle(record)
 

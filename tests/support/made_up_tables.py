@@ -30,6 +30,8 @@ REPORTS = {
     "SEG,placed,,1,2,0\n",
     "labels": "label,finding,value,series\nkind,images_unlabelled,,1\nkind,matched,benign,6\n"
     "splits.fixed,matched,test,1\n",
+    "pictures": "array,planes,boxes,shown,histogram,outlines,trouble\n00000000c0ffee00/2d957980,z:1/2 y:16/32 x:16/32,"
+    '"0,0,32,32 40,0,32,5",window,_a91,liver=#e6550d,\n',
 }
 LABELS = {"kind": {"values": ["benign", "malignant"]}, "score": {"range": [0, 6]}}
 SPLITS = ["test", "train"]
@@ -48,8 +50,8 @@ class Row:
     masks: str = ""
 
     def array(self, number: int) -> str:
-        """Return its path; the id is all digits, which no reader may take for a number."""
-        return f"{number:016d}/2d957980"
+        """Return its path."""
+        return f"{number:08d}c0ffee00/2d957980"
 
 
 def six_and_two() -> list[Row]:
@@ -67,7 +69,8 @@ def write_tables(folder: Path, rows: list[Row]) -> Path:
     for number, row in enumerate(rows):
         array = row.array(number)
         common = {"array": array, "dtype": "uint16", "bits_stored": 12, "photometric": "MONOCHROME2", "verdict": "pass"}
-        ids = {"series_id": array[:16], "study_id": f"beef{row.subject:012d}", "subject_id": f"{row.subject:016d}"}
+        study, subject = f"beef{row.subject:012d}", f"{row.subject:08d}beefbeef"
+        ids = {"series_id": array[:16], "study_id": study, "subject_id": subject}
         sizes = {"source_bytes": 4096, "stored_bytes": 1024}
         volumes.append(
             {**common, **ids, **sizes, "split": row.split, "modality": row.modality, "axes": "zyx", "shape": "2x32x32"}
@@ -107,7 +110,8 @@ def write_tables(folder: Path, rows: list[Row]) -> Path:
     _write(folder / "reports" / "depth.csv", DEPTH, depth)
     _write(folder / "reports" / "size.csv", SIZE, size)
     for name, text in REPORTS.items():
-        (folder / "reports" / f"{name}.csv").write_text(text)
+        head = text.split("\n")[0] + "\n"
+        (folder / "reports" / f"{name}.csv").write_text(text if rows else head)
     return folder
 
 

@@ -289,6 +289,8 @@ def write_image_group(
     folder: Path,
     volume: Volume,
     pixel_facts: Mapping[str, Any],
+    *,
+    name: str = "",
     seen: SeenValues | None = None,
     coarser: Sequence[str] = (),
 ) -> shard_writer.Digests:
@@ -297,10 +299,12 @@ def write_image_group(
     Parameters
     ----------
     folder : Path
-        The group's folder, which exists: ``<series_id>/<volume_id>``, the name of the array.
+        The group's folder, which exists.
     volume : Volume
     pixel_facts : mapping
         See `facts`.
+    name : str
+        Of the array, ``<series_id>/<volume_id>``.
     seen : SeenValues, optional
         The values of the array, for `omero`.
     coarser : sequence of str
@@ -318,7 +322,7 @@ def write_image_group(
     attributes = facts(volume, pixel_facts)
     digests = _write_long_lists(folder, attributes)
     multiscale = {
-        "name": f"{folder.parent.name}/{folder.name}",
+        **({"name": name} if name else {}),
         "axes": axes(volume),
         "datasets": levels.datasets(volume.axes, scale(volume), coarser),
         **levels.method(coarser),

@@ -13,6 +13,7 @@ from dicomzarr.volumes.model import Place, Volume
 
 SAMPLED_FRAMES, SAMPLED_EDGE = 64, 64  # at most so many frames, and rows and columns of each, are in the sample
 SHARES = (0.5, 99.5)  # per cent of the sample that lie below the start and the end of a window that no header gives
+LONG = 10**7  # numbers of eight digits are rounded, so that none reads as a date or an id: docs/decisions/0063
 CHANNELS = (("R", "FF0000"), ("G", "00FF00"), ("B", "0000FF"))
 
 
@@ -194,9 +195,20 @@ def _padding(pixel_facts: Mapping[str, Any]) -> tuple[float, float] | None:
 
 def _window(least: float, largest: float, start: float, end: float) -> dict[str, float]:
     """Return a window with whole numbers as such; viewers need an end above the start."""
-    end = end if end > start else start + 1
+    least, largest, start, end = (_rounded(least, -1), _rounded(largest, 1), _rounded(start, -1), _rounded(end, 1))
+    if not end > start:
+        end = start + max(1.0, abs(start) / 100)
     values = {"min": least, "max": max(largest, end), "start": start, "end": end}
-    return {key: int(value) if float(value).is_integer() else value for key, value in values.items()}
+    return {key: int(value) if value.is_integer() and abs(value) < 2**53 else value for key, value in values.items()}
+
+
+def _rounded(value: float, direction: int) -> float:
+    """Return a number; one of eight digits and more with three, not below the value (1) or not above it (-1)."""
+    if abs(value) < LONG:
+        return float(value)
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    rounded = direction * math.ceil(direction * value / unit) * unit
+    return rounded if math.isfinite(rounded) else float(value)
 
 
 def _channel(label: str, color: str, window: Mapping[str, float], *, inverted: bool = False) -> dict[str, Any]:

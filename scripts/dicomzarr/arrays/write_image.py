@@ -39,6 +39,7 @@ def write_image(
     frames: Iterable[NDArray[Any]],
     decoded: Callable[[], Decoded],
     *,
+    name: str,
     compression: str,
     layout: str,
     levels: int = 1,
@@ -49,13 +50,15 @@ def write_image(
     Parameters
     ----------
     folder : Path
-        The image's folder, ``<series_id>/<volume_id>``, made here. If this raises, the caller removes it.
+        The image's folder, made here. If this raises, the caller removes it.
     volume : Volume
         Axes, shape, places and geometry of the array; the dtype is that of its first frame.
     frames : iterable of ndarray, shape (rows, columns) or (rows, columns, 3)
         Stored values of the array's dtype, in array order: `t` slowest, then `z`. A frame is taken once it is needed.
     decoded : callable
         Called once, after the last frame.
+    name : str
+        Of the array, ``<series_id>/<volume_id>``.
     compression : str
         A key of `shard_writer.PRESETS`.
     layout : str
@@ -85,5 +88,5 @@ def write_image(
     written |= write_levels(folder, volume.axes, dtype, coarser, compression=compression, layout=layout, pool=pool)
     flags, pixel_facts = decoded()
     volume = dataclasses.replace(volume, flags=tuple(sorted(flags)))
-    group = ome_metadata.write_image_group(folder, volume, pixel_facts, seen, coarser)
+    group = ome_metadata.write_image_group(folder, volume, pixel_facts, name=name, seen=seen, coarser=coarser)
     return written | group

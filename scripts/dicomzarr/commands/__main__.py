@@ -23,7 +23,8 @@ def main(arguments: list[str]) -> int:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             word = BY_NAME.get(command, RUN)  # a module is imported when its command runs
             run = getattr(import_module(f"dicomzarr.commands.{word.module}"), word.function)
-            status: int = run(arguments if word.function == RUN.function and command != "snakemake" else arguments[1:])
+            is_target = word is RUN or word.name.startswith("export_")  # of Snakemake, which needs its name
+            status: int = run(arguments if is_target else arguments[1:])
             return status
     except (UserError, OSError) as error:
         say(f"run: {error}")

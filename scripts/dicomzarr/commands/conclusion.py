@@ -14,9 +14,10 @@ from dicomzarr.commands import last_build
 from dicomzarr.commands.processes import say
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import stages
-from dicomzarr.terminal.screen import Screen, counted
+from dicomzarr.terminal.screen import Screen, counted, shown_path
 from dicomzarr.vocabulary.rules import BATCH_RULES, DATASET_RULES, RULES
 
+_SIGNALS = 128  # exit statuses above: ended by a signal
 NOTHING_TO_DO = "Nothing to be done: the dataset is up to date"
 
 
@@ -90,10 +91,11 @@ class Conclusion:
         """Return the facts of the run as JSON values; parameters as `show`."""
         from dicomzarr.commands import summary
 
-        incomplete = self._incomplete()
+        was_stopped = status > _SIGNALS or (status != 0 and not self.run)  # by a signal: jobs may be due
+        incomplete = self._incomplete() if was_stopped or not self.dataset else []
         content: dict[str, Any] = {
             "status": status,
-            "complete": bool(self.dataset) and not incomplete,
+            "complete": bool(self.dataset) and not was_stopped,
             "nothing_to_do": status == 0 and not self.run.get("planned") and not self.run.get("stages"),
             "stages": list(self.run.get("stages", ())),
             "failed": list(self.run.get("failed", ())),
@@ -112,12 +114,10 @@ class Conclusion:
         return content
 
     def _shown(self, path: str | Path) -> str:
-        """Return a path as a user in the current folder would type it: relative if it is below that folder."""
+        """Return a path, which may be relative to the folder of the run, as a user would type it."""
         if not str(path):
             return ""
-        absolute = os.path.join(self.folder, path)
-        relative = os.path.relpath(absolute)
-        return absolute if relative.startswith("..") else relative
+        return shown_path(os.path.join(self.folder, path))
 
     def _incomplete(self) -> list[dict[str, Any]]:
         """Return the stages that are not complete: rule, and of batches how many are."""
@@ -173,9 +173,11 @@ class Conclusion:
             + (f" ({stage['done']:,} of {counted(stage['of'], 'batch', 'batches')} done)" if stage.get("of") else "")
             for rule, stage in missing.items()
         ]
+        if self.dataset:
+            complete = ["the dataset of the last build, which was not changed"]
         rows = (
             ("complete", ", ".join(complete) or "nothing"),
-            ("not complete", ", ".join(incomplete) or "nothing"),
+            ("not complete", ", ".join(incomplete) or "this run"),
             ("next step", content["next"]),
             ("log", content["log"]),
         )
@@ -202,13 +204,13 @@ def _next_step(content: Mapping[str, Any], arguments: Sequence[str]) -> str:
     """Return what to do next; `arguments` name the configuration."""
     end = f" {shlex.join(arguments)}" if arguments else ""
     status = content["status"]
-    if status > 128:
+    if status > _SIGNALS:
         return "start the same command again: it continues"
-    if status and content["incomplete"]:
+    if status and not content["complete"]:
         return "do what the lines above say, then start the same command again: it continues"
     if status:
         return "do what the lines above say; the dataset itself is complete"
-    if content["incomplete"]:
+    if not content["complete"]:
         return "start it without --until to build the rest"
     if not content.get("outcomes", {}).get("extracted"):
         return "check `source` in the configuration"

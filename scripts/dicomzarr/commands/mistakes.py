@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dicomzarr.commands.help_texts import closest, mistyped
 from dicomzarr.commands.words import BY_NAME, EXPORTS, WORDS
@@ -19,6 +21,7 @@ from dicomzarr.workflow.config_file import config_files
 from dicomzarr.workflow.snakemake_quirks import command_line
 
 DEFAULTS = "config.yaml"
+DASHES = "-\u2013\u2014\u2212"  # the hyphen, and what looks like it: en dash, em dash, minus sign
 _EXPORTS = {name for name, _, _ in EXPORTS}
 # Options of Snakemake that take NAME=VALUE, one or several.
 _PAIRS = {
@@ -51,17 +54,42 @@ def refuse_mistakes(arguments: Sequence[str], folder: Path) -> None:
     problem = mistyped(list(arguments), str(folder), str(ROOT))
     if problem:
         raise UserError(problem)
+    _refuse_first(arguments, folder)
     for before, argument in itertools.pairwise(arguments):
         if argument in {*BY_NAME} - _EXPORTS and not before.startswith("-") and not (folder / argument).exists():
             raise UserError(f"the word comes first: ./run {argument} ...")
     _refuse_unknown_options(arguments)
     _refuse_values(arguments)
-    for path in config_files(arguments):
+    read_configuration(config_files(arguments), folder)
+
+
+def read_configuration(paths: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Return the keys of `config.yaml`, and those of these files in its place, without a check of their values.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, or not what `config_file.read` needs.
+    """
+    for path in paths:
         if not (folder / path).exists():
             raise UserError(_missing(path, folder))
-    for path in config_files(arguments):
-        config_file.read(folder / path, path)
-    config_file.read(ROOT / DEFAULTS, str(ROOT / DEFAULTS))
+    config = config_file.read(ROOT / DEFAULTS, str(ROOT / DEFAULTS))
+    for path in paths:
+        config |= config_file.read(folder / path, path)
+    return config
+
+
+def _refuse_first(arguments: Sequence[str], folder: Path) -> None:
+    """Refuse a file or folder without its option, and a dash that a text program made of a hyphen."""
+    first = arguments[0] if arguments else "-"
+    if not first.startswith("-") and first.endswith((".yaml", ".yml")):
+        raise UserError(f"a configuration file needs its option: ./run --configfile {shlex.quote(first)}")
+    if not first.startswith("-") and (folder / first).is_dir():
+        raise UserError(f"a folder needs its option: ./run --config source={shlex.quote(first)}, or a --configfile")
+    for argument in arguments:
+        if argument.startswith(tuple(DASHES[1:])):
+            raise UserError(f"{argument!r} begins with a long dash; type --{argument.lstrip(DASHES)}")
 
 
 def _missing(path: str, folder: Path) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomzarr.commands.help_texts import closest, usage_of
+from dicomzarr.commands.mistakes import read_configuration
 from dicomzarr.commands.words import CONFIG, CONFIGFILE, CORES, DRY_RUN, RESULTS, Option, Word
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow import config_file
 
 # Also understood where a word has --results: somebody puts the word in front of the arguments of a run.
 OF_A_RUN = (
@@ -103,9 +103,7 @@ def results_of(options: Options) -> Results:
     folder = Path(options.last("--directory"))
     if options.has(RESULTS.name):
         return Results(folder / options.last(RESULTS.name))
-    config = config_file.read(ROOT / "config.yaml", str(ROOT / "config.yaml"))
-    for shown in options.values.get(CONFIGFILE.name, []):
-        config |= config_file.read(Path(shown), shown)
+    config = read_configuration(options.values.get(CONFIGFILE.name, []), Path.cwd())
     config |= dict(pair.split("=", 1) for pair in options.values.get(CONFIG.name, []) if "=" in pair)
     if not isinstance(config["results"], str) or not config["results"]:
         raise UserError("config key 'results': needed is a folder, such as results: /data/prepared")

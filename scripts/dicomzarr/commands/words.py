@@ -210,15 +210,16 @@ WORDS = (
         name="view",
         usage="[ARRAY] [--port N] [--no-open]",
         summary="look at voxels and masks",
-        text="Serves the dataset to a viewer in your browser, on this machine alone, until Ctrl-C. ARRAY is an array "
-        "of volumes.csv; without it, the first one is shown: docs/viewing.md. Changes nothing.",
+        text="Serves the dataset to a viewer in your browser, on this machine alone, until Ctrl-C. ARRAY is an id of "
+        "volumes.csv or its beginning; without it, a list is shown: docs/viewing.md. Changes nothing.",
         options=(
             Option("--port", "N", "the port on 127.0.0.1; a free one if this is left out"),
             NO_OPEN,
             CONFIGFILE,
             RESULTS,
+            Option("--dataset", "FOLDER", "a dataset folder of its own, such as a copy"),
         ),
-        exits="0: ended by Ctrl-C. 1: there is no dataset yet. 2: an argument is wrong.",
+        exits="130: ended by Ctrl-C. 2: there is no dataset, or an argument is wrong.",
         examples=("./run view --configfile my.yaml",),
         module="view",
         function="run_view",

@@ -21,12 +21,14 @@ from dicomzarr.privacy.scanner import MIN_WEIGHT_IN_PIXELS, Leak, Scanner
 from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.system import sandbox
+from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
 _RECORDS = ".snakemake/metadata/"  # JSON without the suffix; mostly the same for every job
 MIN_COST = 200.0  # milliseconds of work that justify one more process
+_JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
 _MAX_PIECE = 256 << 20  # bytes of a file that are searched at once
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -120,6 +122,9 @@ class Search:
         A share whose child died or failed is searched in this process.
         """
         shares = _shares(waiting, processes)
+        in_all = Progress(self._results.private, f"{_JOB}.all")
+        in_all.add(*_size_of(waiting))
+        in_all.note()
         if len(shares) == 1:
             yield self._read(shares[0])
             return
@@ -127,7 +132,7 @@ class Search:
 
         def read_in_child(number: int) -> tuple[list[list[Any]], Notes]:
             self._cache.start_in_child()
-            return self._read(shares[number]), self._cache.notes()
+            return self._read(shares[number], number), self._cache.notes()
 
         with closing(
             sandbox.each(read_in_child, [(number,) for number in range(len(shares))], len(shares))
@@ -142,10 +147,12 @@ class Search:
                 yield answer[0]
                 self._cache.merge(answer[1])
 
-    def _read(self, waiting: Iterable[_File | _Series]) -> list[list[Any]]:
-        """Return place, code, line and attribute of the findings in files and groups of series."""
+    def _read(self, waiting: Iterable[_File | _Series], number: int = 0) -> list[list[Any]]:
+        """Return place, code, line and attribute of the findings in files and groups; `number` is that of the share."""
         findings: list[Finding] = []
+        progress = Progress(self._results.private, f"{_JOB}.{number}")
         for item in waiting:
+            progress.add(*_size_of([item]))
             findings += self._read_file(item) if isinstance(item, _File) else self._read_group(item)
         return [[found.place, found.leak.code, found.leak.line, found.leak.attribute] for found in findings]
 
@@ -247,6 +254,8 @@ class Search:
                 leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place))
             elif _SMALL_ARRAY.fullmatch(file.place):
                 leak = scanner.array(Path(path))
+            elif _GROUP_OF_SERIES.fullmatch(file.place):
+                leak = scanner.content(_without_volumes(Path(path)), name)
             elif not _is_voxels(file.place):
                 leak = search_content(scanner, path, "record.json" if file.place.startswith(_RECORDS) else name)
             elif not self._skips_voxels:
@@ -261,6 +270,12 @@ class Search:
 
     def _scanner_of(self, place: str) -> Scanner:
         return self._scanners["snakemake" if place.startswith(SNAKEMAKE_PLACES) else "dataset"]
+
+
+def _size_of(waiting: Sequence[_File | _Series]) -> tuple[int, int]:
+    """Return how many files and series these are, and their cost in microseconds, for the progress of the job."""
+    items = sum(len(item.entries) if isinstance(item, _Series) else 1 for item in waiting)
+    return items, round(1000 * sum(item.cost for item in waiting))
 
 
 def _shares(waiting: Sequence[_File | _Series], processes: int) -> list[list[_File | _Series]]:
@@ -299,6 +314,15 @@ def _below(top: str) -> Iterator[RelativeEntry]:
                 waiting.append(path)
 
 
+def _without_volumes(path: Path) -> bytes:
+    """Return the metadata of a series without the names of its volumes, which may look like a date."""
+    data = path.read_bytes()
+    for entry in _listed(str(path.parent)):
+        if _VOLUME_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            data = data.replace(f'"{entry.name}"'.encode(), b'""')
+    return data
+
+
 def _is_voxels(place: str) -> bool:
     """Whether a file is a shard of an image or a mask: compressed voxels, which are verified against decoded pixels."""
     return bool(_VOXELS.fullmatch(place))
@@ -308,6 +332,8 @@ _IMAGES = "results/dataset/images.zarr"
 _PICTURES = "results/dataset/reports/pictures"
 _GROUPED = {_IMAGES: "", _PICTURES: "pictures "}  # places of the folders of series; prefix of groups in the cache
 _SERIES = re.compile(r"[0-9a-f]{16}")
+_GROUP_OF_SERIES = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/zarr\.json")
+_VOLUME_ID = re.compile(r"[0-9a-f]{8}")
 _VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
 _PICTURE = re.compile(r"results/dataset/reports/pictures/[0-9a-f]{16}/[0-9a-f]{8}(\.thumb)?\.jpg")
 # Series, volume, array (a level of the image has a number, a small array beside it a name), and the index of the chunk;

@@ -18,6 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dicomzarr.privacy import export_readers
 from dicomzarr.privacy.absent_hashes import AbsentHashes
@@ -104,6 +105,13 @@ def check_privacy(
             "else please open an issue with this line, which holds no value. About false alarms: docs/data-policy.md"
         )
     return memory.searched
+
+
+def texts_of(value: Any) -> list[str]:
+    """Return the texts among JSON values: of the config key `card`, which are published as the user wrote them."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [value] if isinstance(value, str) else [text for item in value for text in texts_of(item)]
 
 
 def search_afterwards(results: Results, work: Path) -> None:

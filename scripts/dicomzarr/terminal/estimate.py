@@ -8,9 +8,9 @@ each. The rest of the run is what the remaining jobs are expected to take, times
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from dicomzarr.terminal.progress import CHECK, EXTRACT, Batch, Ended, Moment, Running
+from dicomzarr.terminal.progress import CHECK, EXTRACT, SEARCH, Batch, Moment, Running
 from dicomzarr.vocabulary.rules import BATCH_RULES, EXPORT_RULES
 
 START = 0.45  # s from the start of a job to its first work, and from its end to the next job
@@ -23,18 +23,22 @@ _WHOLE: dict[str, tuple[float, float, float]] = {
     "report_size": (0.0, 0.0, 30e-6),
     "join_labels": (0.2, 0.0, 50e-6),
     "consolidate_dataset": (0.2, 15e-6, 200e-6),
-    "render_report": (0.8, 0.0, 200e-6),
-    "check_privacy": (1.0, 0.0, 1e-3),
+    "render_report": (0.4, 0.0, 200e-6),
+    "write_cards": (0.2, 0.0, 20e-6),
+    "check_privacy": (0.3, 0.0, 1.5e-3),
     "seal_dataset": (0.1, 5e-6, 50e-6),
     "check_gate": (0.1, 0.0, 20e-6),
 }
 _SHARED = ("index_headers", "check_privacy")  # use all cores
 # Seconds of a job of a batch: for each byte of work, each series, each file.
-_BATCH = {EXTRACT: (3.0e-9, 3.5e-3, 0.2e-3), CHECK: (1.7e-9, 3.5e-3, 0.1e-3)}
-_TRUST = 1.5  # s of expected cost: how long the expectation outweighs what was measured
+_BATCH = {EXTRACT: (3.0e-9, 3.5e-3, 0.2e-3), CHECK: (1.7e-9, 2.6e-3, 0.1e-3)}
+_RECENT = 3  # jobs, on each core, that say how fast the machine is now
+_ERRATIC = 2.0  # jobs of a kind that differ by more than this factor say that the time left is not known
+_TRUST = 0.4  # s of expected cost: how long the expectation outweighs what was measured
 
 SHORTEST = 4.0  # s: less is not shown
-_EVIDENCE = 0.1  # share of a run, and of its batches, that must have been done
+_EVIDENCE = 0.1  # share of a run that must have been done
+_EVIDENCE_OF_BATCHES = 0.2  # and of its batches: series of one batch may differ in what their decoders cost
 
 
 def _expected(moment: Moment, rule: str) -> float:
@@ -76,10 +80,10 @@ def left(moment: Moment) -> float | None:
         return _left_of_exports(moment)
     if not moment.batches or moment.rules == () or any(rule in EXPORT_RULES for rule in moment.rules):
         return None  # headers are read, and what follows is not known; or exports follow, of which nothing is known
-    ended = [job for job in moment.ended if job.rule in _WHOLE]
+    ended = [job for job in moment.ended if job.rule in _WHOLE][-_RECENT:]
     machine = _factor(sum(job.seconds for job in ended), sum(_expected(moment, job.rule) for job in ended))
     batches = _left_of_batches(moment, machine)
-    if batches is None:
+    if batches is None or _is_search_unmeasured(moment):
         return None
     seconds = batches + _left_of_rest(moment, machine)
     if seconds < SHORTEST or moment.seconds < _EVIDENCE * (moment.seconds + seconds):
@@ -89,47 +93,61 @@ def left(moment: Moment) -> float | None:
 
 def _left_of_batches(moment: Moment, machine: float) -> float | None:
     """Return the seconds until all batches are extracted and read back; None if too little of it was measured."""
-    waiting: list[tuple[str, float]] = []
-    running: list[tuple[str, float]] = []
-    factors: dict[str, float] = {}
+    remaining: list[float] = []
+    of_running: list[float] = []
     evidence = total = 0.0
+    factor = machine
     for rule in BATCH_RULES:
-        done = seconds = 0.0
-        for job in _of_rule(moment.ended, rule):
-            if job.batch in moment.batches:
-                done += _expected_of_batch(moment, rule, moment.batches[job.batch])
-                seconds += job.seconds
-        for job in _of_rule(moment.running, rule):
-            if job.batch in moment.batches:
-                expected = _expected_of_batch(moment, rule, moment.batches[job.batch])
-                share = _share(job, moment.batches[job.batch])
-                running.append((rule, expected * (1 - share)))
-                done += expected * share
-                seconds += job.seconds if share > 0 else 0.0
-        names = [batch for name, batch in moment.waiting if name == rule and batch in moment.batches]
-        expected = [_expected_of_batch(moment, rule, moment.batches[name]) for name in names]
-        waiting += [(rule, each) for each in expected]
-        factors[rule] = _factor(seconds, done, factors.get(EXTRACT, machine))
-        evidence += done
-        total += done + sum(expected)
-    total += sum(each for _, each in running)
-    if not waiting and not running:
+        costs = {name: _expected_of_batch(moment, rule, batch) for name, batch in moment.batches.items()}
+        ended = [job for job in moment.ended if job.rule == rule and job.batch in costs]
+        running = [job for job in moment.running if job.rule == rule and job.batch in costs]
+        waiting = [costs[batch] for name, batch in moment.waiting if name == rule and batch in costs]
+        measured = [(job.seconds, costs[job.batch]) for job in ended[-_RECENT * moment.cores :]]
+        begun: list[float] = []
+        part: list[tuple[float, float]] = []
+        for job in running:
+            share = _share(job, moment.batches[job.batch])
+            begun.append((costs[job.batch] - START) * (1 - share))
+            if share > 0:
+                part.append((job.seconds, START + (costs[job.batch] - START) * share))
+        done = sum(costs[job.batch] for job in ended) + sum(cost for _, cost in part)
+        measured += part
+        if running and _is_erratic(measured):
+            return None
+        # Of reading back, before it was measured: that of extraction.
+        factor = _factor(sum(seconds for seconds, _ in measured), sum(cost for _, cost in measured), factor)
+        remaining += [each * factor for each in (*waiting, *begun)]
+        of_running += [each * factor for each in begun]
+        evidence, total = evidence + done, total + done + sum(waiting) + sum(begun)
+    if not remaining:
         return 0.0
-    if evidence < _EVIDENCE * total:
+    if evidence < _EVIDENCE_OF_BATCHES * total:
         return None
-    times = [each * factors[rule] for rule, each in (*waiting, *running)]
-    at_once = min(_jobs_at_once(moment), len(times))
-    return max(sum(times) / at_once, max((each * factors[rule] for rule, each in running), default=0.0))
+    return max(sum(remaining) / min(_jobs_at_once(moment), len(remaining)), *of_running, 0.0)
 
 
-def _of_rule(jobs: Iterable[Ended | Running], rule: str) -> list[Ended | Running]:
-    return [job for job in jobs if job.rule == rule]
+def _is_erratic(measured: Sequence[tuple[float, float]]) -> bool:
+    """Return whether jobs of a kind differ so much that others use the machine, or that the costs are wrong.
+
+    Parameters
+    ----------
+    measured : sequence of pairs of float
+        Seconds and expected cost of jobs, or of what they have done so far.
+    """
+    factors = [_factor(seconds, cost, seconds / cost) for seconds, cost in measured if cost > 2 * START]
+    return len(factors) > 1 and max(factors) > _ERRATIC * min(factors)
 
 
 def _jobs_at_once(moment: Moment) -> float:
     """Return how many jobs of batches run at the same time: as many as now, since a job may use several cores."""
     now = sum(job.rule in BATCH_RULES for job in moment.running)
     return max(1, now, min(moment.cores, 1))
+
+
+def _is_search_unmeasured(moment: Moment) -> bool:
+    """Return whether the privacy search, which depends on what it finds, runs and has done too little yet."""
+    searches = [job for job in moment.running if job.rule == SEARCH]
+    return any(job.bytes < _EVIDENCE * moment.bytes or not moment.bytes for job in searches)
 
 
 def _left_of_rest(moment: Moment, machine: float) -> float:
@@ -143,10 +161,10 @@ def _left_of_rest(moment: Moment, machine: float) -> float:
         expected = _expected(moment, rule) * machine
         if rule in running:
             job = running[rule]
-            share = job.items / moment.items if moment.items else 0.0
+            share = job.bytes / moment.bytes if moment.bytes else 0.0
             if share > _EVIDENCE:
-                expected = job.seconds / share
-            seconds += max(expected - job.seconds, 0.2 * expected)
+                expected = max(job.seconds - START * machine, 0.0) / share
+            seconds += max(expected - job.seconds, 0.25 * max(expected, job.seconds))
         elif rule != "report_size":  # at the same time as the tables
             seconds += expected
     return seconds

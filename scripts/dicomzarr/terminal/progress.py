@@ -20,6 +20,7 @@ from dicomzarr.vocabulary.rules import BATCH_RULES, EXPORT_RULES
 
 Count = tuple[int, int]  # items and bytes done
 EXTRACT, CHECK = BATCH_RULES
+SEARCH = "check_privacy"
 TOTAL = ".all"  # ends the name of a file that holds the items in all of a job
 
 
@@ -74,8 +75,8 @@ class Moment:
         Rule and batch of the jobs of batches that are due and have not started.
     rules : tuple of str
         Rules with one job that this run is known to need.
-    items : int
-        Items in all of the job that runs alone, 0 if not known.
+    items, bytes : int
+        Items and bytes (of the privacy search: cost) in all of the job that runs alone, 0 if not known.
     """
 
     seconds: float
@@ -88,6 +89,7 @@ class Moment:
     waiting: tuple[tuple[str, str], ...] = ()
     rules: tuple[str, ...] = ()
     items: int = 0
+    bytes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the moment as JSON values."""
@@ -142,6 +144,15 @@ def count_of(results: Results, name: str) -> Count:
         return 0, 0
 
 
+def count_of_job(results: Results, name: str) -> Count:
+    """Return items and bytes done by a job; the privacy search counts in each of its processes."""
+    if name != SEARCH:
+        return count_of(results, name)
+    names = [path.name for path in (results.private / FOLDER).glob(f"{SEARCH}.*")]
+    counts = [count_of(results, each) for each in names if not each.endswith(TOTAL)]
+    return sum(items for items, _ in counts), sum(size for _, size in counts)
+
+
 def clear(results: Results) -> None:
     """Remove the counts of an earlier run."""
     for path in (results.private / FOLDER).glob("*"):
@@ -187,9 +198,9 @@ class Source:
                     self._counts[job.name] = count_of(self.results, job.name)
                 ended.append(Ended(job.rule, job.batch, round(job.ended - job.started, 2), *self._counts[job.name]))
             else:
-                counts = count_of(self.results, job.name)
+                counts = count_of_job(self.results, job.name)
                 running.append(Running(job.rule, job.batch, round(now - job.started, 2), *counts))
-        items = count_of(self.results, running[0].rule + TOTAL)[0] if len(running) == 1 else 0
+        items, size = count_of(self.results, running[0].rule + TOTAL) if len(running) == 1 else (0, 0)
         return Moment(
             seconds=round(now - (self.jobs.began or now), 2),
             cores=self.jobs.cores,
@@ -201,6 +212,7 @@ class Source:
             waiting=tuple(sorted(self._due)),
             rules=tuple(sorted(self.jobs.planned)),
             items=items,
+            bytes=size,
         )
 
     def _read_plan(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import live_line, progress, stages
 from dicomzarr.terminal.jobs import Job, Jobs
-from dicomzarr.terminal.screen import Screen, duration
+from dicomzarr.terminal.screen import Screen, duration, shown_path
 
 FACTS = "DICOMZARR_FACTS"  # environment variable: path of the file to which the facts of the run are written
 _INDENT = 12  # column of the text of a stage
@@ -91,7 +91,7 @@ class RunView:
 
     def _failure(self, job: Job) -> None:
         label, batch = stages.name_of(job.rule), f" of batch {job.batch}" if job.batch else ""
-        log = f"; its log: {os.path.relpath(job.log)}" if job.log else ""
+        log = f"; its log: {shown_path(job.log)}" if job.log else ""
         lines = self.screen.wrapped(label, f"failed{batch}{log}", _INDENT, duration(job.ended - job.started))
         lines[0] = self.screen.coloured_text(label, "red") + lines[0][len(label) :]
         self.line.write(lines)
@@ -143,7 +143,7 @@ def log_of_snakemake() -> str:
     """Return the path of the file to which Snakemake writes its own words; empty if there is none."""
     for handler in logging.getLogger("snakemake.logging").handlers:
         if isinstance(handler, logging.FileHandler):
-            return os.path.relpath(handler.baseFilename)
+            return handler.baseFilename
     return ""
 
 

@@ -96,3 +96,9 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun: `1 array`, `2 arrays`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shown_path(path: str) -> str:
+    """Return a path as a user in the current folder would type it: relative if it is below that folder."""
+    relative = os.path.relpath(path)
+    return os.path.abspath(path) if relative.startswith("..") else relative

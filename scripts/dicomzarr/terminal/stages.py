@@ -24,6 +24,7 @@ NAMES = {
     "join_labels": "Labels",
     "consolidate_dataset": "Tables",
     "render_report": "Report",
+    "write_cards": "Cards",
     "check_privacy": "Privacy",
     "seal_dataset": "Seal",
     "check_gate": "Gate",
@@ -46,6 +47,7 @@ DOING = {
     "join_labels": "joining labels",
     "consolidate_dataset": "writing the tables",
     "render_report": "rendering the report",
+    "write_cards": "writing the cards",
     "check_privacy": "searching for identities",
     "seal_dataset": "sealing the dataset",
     "check_gate": "comparing with the gate",
@@ -97,6 +99,7 @@ _DID: dict[str, Callable[[Counts], str]] = {
         + counted(c.get("frames", 0), "frame")
     ),
     "render_report": lambda c: f"report.html, {amount(c.get('bytes', 0))}",
+    "write_cards": lambda c: counted(len(c), "card") + " written",
     "check_privacy": lambda c: counted(c.get("searched", 0), "file") + " searched, no identity found",
     "seal_dataset": lambda c: "dataset.json written",
     "check_gate": lambda c: "nothing exceeds what the configuration allows",

@@ -16,7 +16,7 @@ from dicomzarr.viewer.catalogue import CONVERTED, IMAGES, Image, Mask
 from dicomzarr.viewer.windows import windows_of
 
 MOST_OF_PLANE = 1024  # rows and columns of a plane whose values decide on a window
-PANELS = {4: 420, 1: 700}  # pixels: about the shorter side of a panel, where there are so many
+PANELS = {4: 420, 1: 600}  # pixels: about the shorter side of a panel, where there are so many
 
 
 class Opened(NamedTuple):

@@ -87,10 +87,12 @@ _COMMON = (
 
 def _spdx(text: str) -> str:
     """Return the SPDX identifier of one licence as SPDX spells it, empty if there is none."""
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression  # installed with Snakemake
-
     if not _IDENTIFIER.fullmatch(text) or text.lower().startswith("licenseref-"):
         return ""
+    try:  # installed with Snakemake
+        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+    except ImportError:  # before packaging 24.2, which a Snakemake of one's own may have: not compared with the list
+        return text
     try:
         return canonicalize_license_expression(text)
     except InvalidLicenseExpression:

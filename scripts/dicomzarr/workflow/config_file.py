@@ -26,6 +26,7 @@ _ADVICE = (
     ("while scanning an (alias|anchor)", "`*` and `&` have a meaning in YAML; put the value in quotes"),
     ("found character .* that cannot start any token", "a character that begins no value in YAML; put it in quotes"),
     ("unknown escape character", r"a backslash within double quotes; use single quotes"),
+    ("but found '<stream end>'", "the file ends within brackets; close them"),
     ("sequence entries are not allowed here", "`- ` where no list can begin; put the value in quotes"),
     ("unhashable key", "braces or brackets in a key; put the key in quotes"),
     ("could not determine a constructor", "`!` begins a tag in YAML; put the value in quotes"),
@@ -72,10 +73,12 @@ def read(path: Path, shown: str) -> dict[str, Any]:
 
 
 def _text(path: Path, shown: str) -> str:
+    if path.is_dir():
+        raise UserError(f"{shown!r} is a folder; name the configuration file in it")
+    if not path.is_file():  # a pipe could be read only once
+        raise UserError(f"{shown!r} is no file; save the configuration in one")
     try:
         data = path.read_bytes()
-    except IsADirectoryError:
-        raise UserError(f"{shown!r} is a folder; name the configuration file in it") from None
     except PermissionError:
         raise UserError(
             f"the configuration file {shown!r} cannot be read by this user; check its permissions"

@@ -65,6 +65,11 @@ class Preparation:
     revoked: Mapping[Path, Revocation] = field(default_factory=dict)
     labels: bytes | None = None
 
+    @property
+    def card(self) -> bytes:
+        """The config key `card`. Its words are in a file, not in params, so that Snakemake keeps none of them."""
+        return json_files.canonical_json(self.settings.card)
+
     def state_files(self) -> dict[Path, StateFile]:
         """Return the files of state that a run would write: those that are missing or differ."""
         digest, size = hashlib.sha256(), 0
@@ -72,9 +77,16 @@ class Preparation:
             digest.update(line)
             size += len(line)
         wanted = {self.results.inventory: StateFile(size, digest.hexdigest())}
+        card = self.card
+        wanted[card_path(self.results)] = StateFile(len(card), files.sha256_of_bytes(card))
         if self.labels is not None:
             wanted[label_lines_path(self.results)] = StateFile(len(self.labels), files.sha256_of_bytes(self.labels))
         return {path: state for path, state in wanted.items() if not _is_current(path, state)}
+
+
+def card_path(results: Results) -> Path:
+    """Return the path of the words of the config key `card`."""
+    return results.private / "card.json"
 
 
 def _is_current(path: Path, state: StateFile) -> bool:
@@ -249,6 +261,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
     results, settings = preparation.results, preparation.settings
     try:
         shorten_log(results)
+        files.write_if_changed(card_path(results), preparation.card, private=True)
         if preparation.labels is not None:
             files.write_if_changed(label_lines_path(results), preparation.labels, private=True)
         else:

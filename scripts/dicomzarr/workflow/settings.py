@@ -59,6 +59,7 @@ class Settings:
     gate: dict[str, int]
     labels: list[dict[str, Any]]
     splits: dict[str, Any]
+    card: dict[str, Any]
     spacing_tolerance: float
     cross_check: float
     series_per_batch: int
@@ -308,7 +309,7 @@ def _source_folders(value: str | Mapping[str, str]) -> dict[str, Path]:
         if not folder.exists():
             raise ConfigProblem(
                 f"config key {key!r}: the folder {text!r} does not exist; mount its disk, or name the folder of DICOM "
-                "files"
+                "files in a configuration file: --configfile my.yaml"
             )
         if not folder.is_dir():
             raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
@@ -414,6 +415,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         gate=dict(config["gate"]),
         labels=[dict(label_source) for label_source in config["labels"]],
         splits=dict(config["splits"]),
+        card=dict(config["card"]),
         spacing_tolerance=float(config["spacing_tolerance"]),
         cross_check=float(config["cross_check"]),
         series_per_batch=config["batch"]["series"],

@@ -95,7 +95,9 @@ def written_image(images: Path, values: np.ndarray[Any, Any], spacing: dict[str,
     folder = images / ARRAY
     folder.parent.mkdir(parents=True)
     decoded = Decoded([], {"modality": "MR", "photometric": "MONOCHROME2", "bits_stored": 16})
-    files = write_image(folder, volume, iter(values), lambda: decoded, compression="fast", layout="slice", levels=most)
+    files = write_image(
+        folder, volume, iter(values), lambda: decoded, name=ARRAY, compression="fast", layout="slice", levels=most
+    )
     on_disk = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert set(files) == on_disk
     rows = tuple(FrameRow(0, z, None, z, blake3(plane.tobytes()).hexdigest()) for z, plane in enumerate(values))

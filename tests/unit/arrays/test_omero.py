@@ -5,18 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dicomzarr.arrays.omero import omero, stored_window
+from dicomzarr.arrays.omero import _window, omero, stored_window
 from dicomzarr.arrays.write_image import Decoded, write_image
+from dicomzarr.dicom.dates_in_numbers import any_date
 from dicomzarr.volumes.model import Frame, Place, Volume
 
 CT = {"modality": "CT", "photometric": "MONOCHROME2", "bits_stored": 12}
+DATES = st.dates(date(1850, 1, 1), date(2099, 12, 31)).map(lambda day: float(f"{day:%Y%m%d}"))
 FRAME = Frame(0, 0, 1, "", "", "", "CT", (), 8, 8, 1, "<i2", "MONOCHROME2", 12)
 
 
@@ -38,7 +43,10 @@ def written(folder: Path, pixels: NDArray[Any], facts: dict[str, Any], **of_fram
     made = dataclasses.replace(volume(frames), axes=axes, shape=shape)
     image = folder / "0123456789abcdef" / "01234567"
     image.parent.mkdir()
-    write_image(image, made, iter(pixels), lambda: Decoded([], facts), compression="none", layout="slice")
+    write_image(
+        image, made, iter(pixels), lambda: Decoded([], facts), name="0123456789abcdef/01234567", compression="none",
+        layout="slice",
+    )  # fmt: skip
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
@@ -109,6 +117,21 @@ def test_without_a_window_the_values_decide_but_for_outliers_and_padding(tmp_pat
 def test_floats_have_a_finite_window(tmp_path: Path, values: list[float], window: dict[str, float]) -> None:
     pixels = np.resize(np.array(values, "<f4"), (1, 5, 5))
     assert written(tmp_path, pixels, {"modality": ""})["omero"]["channels"][0]["window"] == window
+
+
+@example(20031117.0, 20031117.0)
+@example(20031117101530.0, 1.7e308)
+@example(-1.79e308, 1.79e308)
+@given(st.floats(allow_nan=False, allow_infinity=False) | DATES, st.floats(-1e9, 1e9) | DATES)
+def test_no_number_of_a_window_reads_as_a_date(first: float, second: float) -> None:
+    low, high = sorted((float(first), float(second)))
+    window = _window(low, high, low, high)
+    assert not any_date(window.values())
+    assert window["min"] == window["start"] <= low and high <= window["max"]
+    assert window["start"] < window["end"] <= window["max"]
+    json.loads(json.dumps(window), parse_constant=pytest.fail)
+    if max(abs(low), abs(high)) < 1e7 and low < high:
+        assert (window["start"], window["end"]) == (low, high)
 
 
 def test_colour_has_three_channels_with_the_range_of_its_bits(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_digests_match_the_files_of_an_image(tmp_path: Path, layout: str) -> Non
         return Decoded(["tilted", "high_bit_shifted"], {"modality": "CT", "decoder": ["native"]})
 
     folder = tmp_path / "01234567"
-    digests = write_image(folder, volume(), frames(), decoded, compression="balanced", layout=layout)
+    digests = write_image(folder, volume(), frames(), decoded, name="s/v", compression="balanced", layout=layout)
     assert np.array_equal(np.asarray(zarr.open_array(str(folder / "0"), mode="r")[...]), VOXELS)
     facts = json.loads((folder / "zarr.json").read_bytes())["attributes"]["dicomzarr"]
     assert facts["flags"] == ["high_bit_shifted", "tilted"] and facts["decoder"] == ["native"]
@@ -52,5 +52,6 @@ def test_digests_match_the_files_of_an_image(tmp_path: Path, layout: str) -> Non
 def test_frames_that_do_not_fit_are_refused(tmp_path: Path, frames: NDArray[Any]) -> None:
     with pytest.raises(ValueError, match="frame"):
         write_image(
-            tmp_path / "image", volume(), iter(frames), lambda: Decoded([], {}), compression="none", layout="slice"
-        )
+            tmp_path / "image", volume(), iter(frames), lambda: Decoded([], {}), name="s/v", compression="none",
+            layout="slice",
+        )  # fmt: skip

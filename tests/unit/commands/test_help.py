@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import resource
 import subprocess
 from pathlib import Path
@@ -67,10 +68,13 @@ def test_the_help_of_snakemake_is_its_own(tmp_path: Path) -> None:
 
 def test_every_word_can_be_run() -> None:
     for word in words.WORDS:
-        if word.name == "view" and not (COMMANDS / "view.py").exists():
-            continue
         assert callable(getattr(importlib.import_module(f"dicomzarr.commands.{word.module}"), word.function))
     assert {rule.name for rule in RULES if rule.name.startswith("export_")} == {name for name, _, _ in words.EXPORTS}
+
+
+def test_the_readme_has_the_same_exit_codes() -> None:
+    table = (ROOT / "README.md").read_text().split("| exit code |")[1].split("\n\n")[0]
+    assert re.findall(r"\b\d+\b(?=[\d, ]*\|)", table) == [str(code) for code, _ in words.EXIT_CODES]
 
 
 def test_a_reader_that_stops_early_is_no_error(project: Project) -> None:

@@ -107,6 +107,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("mistakes")).with_environment()
     here = project.elsewhere
     (here / "folder.yaml").mkdir()
+    (here / "a folder").mkdir()
+    os.mkfifo(here / "pipe.yaml")
     (here / "secret.yaml").write_text("source: a\n")
     (here / "secret.yaml").chmod(0)
     (here / "bad.yaml").write_text("source: a: b\n")
@@ -119,11 +121,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["--configfile", "bda.yaml"], "the configuration file 'bda.yaml' does not exist in "),
         (["--configfile", "bda.yaml"], "; the closest is 'bad.yaml'"),
         (["--configfile", "folder.yaml"], "'folder.yaml' is a folder; name the configuration file in it"),
+        (["--configfile", "pipe.yaml"], "'pipe.yaml' is no file; save the configuration in one"),
         (["demo", "--configfile", "bad.yaml", "--cores", "1"], "bad.yaml"),
         (["--configfile=bad.yaml", "-n"], "bad.yaml, line 1, column 10: a colon where none can be"),
         (["--configfile"], "--configfile: found nothing, needed is a file"),
         (["--cores", "2", "--configfile", "--config", "a=b"], "--configfile: found nothing"),
         (["--configfile", "bad.yaml", "export_pgn"], "no command or rule 'export_pgn'; the closest is 'export_png'"),
+        (["bad.yaml", "--cores", "2"], "a configuration file needs its option: ./run --configfile bad.yaml"),
+        (["a folder"], "a folder needs its option: ./run --config source='a folder', or a --configfile"),
+        (["\u2013\u2013cores", "2"], "begins with a long dash; type --cores"),
         (["--cores", "2", "status"], "the word comes first: ./run status"),
         (["--configfile", "none.yaml", "files"], "the word comes first: ./run files"),
         (["--cores", "abc"], "--cores: found 'abc', needed is a whole number from 1, or all"),

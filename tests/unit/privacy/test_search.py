@@ -129,6 +129,19 @@ def test_other_files_among_the_arrays_are_searched(results: Results) -> None:
         search(results)
 
 
+def test_a_series_may_list_a_volume_whose_id_reads_as_a_date_and_nothing_else(results: Results) -> None:
+    series = results.images / "0123456789abcdef"
+    (series / "19370203" / "0").mkdir(parents=True)
+    group = {"attributes": {"ome": {"labels": ["19370203"], "version": "0.5"}}, "node_type": "group", "zarr_format": 3}
+    (series / "zarr.json").write_bytes(json_files.canonical_json(group))
+    search(results)
+    for change in ({"labels": ["18370203", "19370203 "]}, {"name": "Zyxwolf"}, {"name": "of 19370203"}):
+        group["attributes"] = {"ome": change}
+        (series / "zarr.json").write_bytes(json_files.canonical_json(group))
+        with pytest.raises(check_privacy.PrivacyProblem, match=r"in results/dataset/images.zarr/"):
+            search(results)
+
+
 def test_paths_of_the_source_are_allowed_only_in_files_of_snakemake(results: Results) -> None:
     root = b"/data/Zyxwolf/archive"
     results.inventory.write_bytes(json_files.canonical_json({"roots": {"": encode_path(root)}}))

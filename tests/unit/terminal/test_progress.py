@@ -1,17 +1,24 @@
-"""Progress: the counts that jobs write, and the line that the main process prints."""
+"""Progress: the counts that jobs write, the jobs of Snakemake's log events, and the live line made of them."""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dicomzarr.system import heartbeat
 from dicomzarr.system.results_folder import Results
-from dicomzarr.workflow import progress_line
+from dicomzarr.terminal import live_line, progress
+from dicomzarr.terminal.jobs import Jobs
 
-BATCHES = {"0002-0000": {"series": 3, "bytes": 3_000_000}, "0002-0001": {"series": 1, "bytes": 1_000_000}}
+BATCHES = {
+    "0002-0000": {"series": 3, "bytes": 3_000_000, "work": 3_000_000},
+    "0002-0001": {"series": 1, "bytes": 1_000_000, "work": 1_000_000},
+}
 
 
 @pytest.fixture
@@ -23,50 +30,82 @@ def results(tmp_path: Path) -> Results:
 
 
 def write_counts(results: Results, job: str, items: int, size: int) -> None:
-    progress = heartbeat.Progress(results.private, job)
-    progress.add(items, size)
-    progress.note()
+    counts = heartbeat.Progress(results.private, job)
+    counts.add(items, size)
+    counts.note()
 
 
-def test_there_is_no_line_before_a_job_has_written_counts(results: Results) -> None:
-    assert progress_line.state(results, 10) is None
+def event(name: str, **fields: Any) -> logging.LogRecord:
+    """Return a log record as Snakemake emits it; see snakemake_interface_logger_plugins."""
+    record = logging.LogRecord("snakemake.logging", logging.INFO, "", 0, "", (), None)
+    record.__dict__.update(event=name, **fields)
+    return record
+
+
+def job_info(jobid: int, rule: str, batch: str = "") -> logging.LogRecord:
+    wildcards = {"batch": batch} if batch else {}
+    return event("job_info", jobid=jobid, rule_name=rule, wildcards=wildcards, log=[f"results/logs/{rule}.log"])
+
+
+def jobs_of(*records: logging.LogRecord) -> Jobs:
+    jobs = Jobs()
+    for record in (event("run_info", stats={"plan_batches": 1, "all": 1, "total": 2}), *records):
+        jobs.take(record)
+    return jobs
+
+
+def text(results: Results, jobs: Jobs) -> str:
+    return live_line.line(progress.Source(results, 10, 4_000_000, jobs).moment(), None)
+
+
+def test_headers_are_counted_before_the_batches_are_known(results: Results) -> None:
+    jobs = jobs_of(job_info(1, "index_headers"))
+    assert text(results, jobs) == "reading headers: 0 of 10 files"
     write_counts(results, "index_headers", 4, 0)
-    assert progress_line.state(results, 10) == progress_line.State("reading headers: files", 4, 10, 0, 0)
+    assert text(results, jobs) == "reading headers: 4 of 10 files"
 
 
-def test_the_total_is_extraction_and_check_of_all_due_batches(results: Results) -> None:
+def test_the_total_is_what_this_run_extracts_not_what_an_earlier_one_did(results: Results) -> None:
+    planned = (job_info(1, "plan_batches"), event("job_finished", job_id=1))
+    jobs = jobs_of(*planned, job_info(2, "extract_batch", "0002-0000"))
     write_counts(results, "extract_batch.0002-0000", 2, 2_000_000)
-    assert progress_line.state(results, 10) == progress_line.State(
-        "extracting and checking: series", 1, 4, 1_000_000, 4_000_000
-    )
-    for rule in ("extract_batch", "check_batch"):  # the other batch was done by an earlier run
+    assert text(results, jobs) == "extracting: 2 of 4 series, 2.0 MB of 4.0 MB"
+    for rule in ("extract_batch", "check_batch"):
         record = results.records / rule / "0002-0001.json"
         record.parent.mkdir(parents=True)
         record.touch()
-    assert progress_line.state(results, 10) == progress_line.State(
-        "extracting and checking: series", 1, 3, 1_000_000, 3_000_000
-    )
+    (results.plans / "0002-0001.json").write_text("an older plan")
+    os.utime(results.plans / "0002-0001.json", (1, 1))
+    assert text(results, jobs) == "extracting: 2 of 3 series, 2.0 MB of 3.0 MB"
+    os.utime(results.plans / "0002-0001.json")  # its series changed: the batch is due again
+    assert text(results, jobs) == "extracting: 2 of 4 series, 2.0 MB of 4.0 MB"
 
 
-def test_the_line_shows_the_rate_of_the_last_half_minute_and_the_time_left(results: Results) -> None:
-    def clock():  # type: ignore[no-untyped-def]
-        for moment, done in ((0.0, 0), (10.0, 1), (20.0, 2)):
-            write_counts(results, "extract_batch.0002-0000", done, done * 1_000_000)
-            yield moment
+def test_the_processes_of_the_privacy_search_are_added_up(results: Results) -> None:
+    jobs = jobs_of(job_info(1, "check_privacy"))
+    for name, items in (("0", 20), ("1", 13), ("all", 50)):
+        write_counts(results, f"check_privacy.{name}", items, 1000 * items)
+    assert text(results, jobs) == "searching for identities: 33 of 50 files"
 
-    first, _, last = progress_line.lines(results, 10, clock())
-    assert first == "extracting and checking: series 0 of 4, 0 kB of 4.0 MB"
-    assert last == "extracting and checking: series 1 of 4, 1.0 MB of 4.0 MB, 50 kB a second, about 1 min 00 s left"
+
+def test_a_failed_job_has_ended_and_keeps_its_log(results: Results) -> None:
+    jobs = jobs_of(job_info(1, "render_report"), event("job_error", jobid=1, rule_name="render_report", log=[]))
+    (job,) = jobs.by_id.values()
+    assert job.failed and job.ended and job.log == "results/logs/render_report.log"
+    assert not jobs.running() and text(results, jobs) == ""
 
 
 def test_a_job_continues_if_its_counts_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "private").write_text("a file where the folder should be")
-    progress = heartbeat.Progress(tmp_path / "private", "index_headers")
-    progress.add(1, 1)
-    progress.note()
+    counts = heartbeat.Progress(tmp_path / "private", "index_headers")
+    counts.add(1, 1)
+    counts.note()
 
 
-def test_damaged_counts_are_ignored(results: Results) -> None:
+def test_damaged_counts_and_plans_are_ignored(results: Results) -> None:
+    jobs = jobs_of(job_info(1, "index_headers"))
     write_counts(results, "index_headers", 4, 0)
     (results.private / "progress" / "index_headers").write_text("half a no")
-    assert progress_line.state(results, 10) is None
+    (results.plans / "contents.json").write_text('{"batches": [')
+    assert text(results, jobs) == "reading headers: 0 of 10 files"
+    assert progress.batches_of(results) == {}

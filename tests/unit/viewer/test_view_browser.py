@@ -44,6 +44,12 @@ class Seen:
     hosts: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
 
+    def watch(self, page: Any) -> None:
+        """Note the requests of a page, and what its console says, but for the state of the stream of events."""
+        page.on("request", lambda request: self.hosts.add(request.url.partition("//")[2].partition("/")[0]))
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda line: "connected" in line.text or self.faults.append(line.text))
+
     @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.viewer.port}{self.viewer.path.partition('/view/')[0]}"
@@ -64,6 +70,12 @@ class Seen:
         while not found(picture := self.picture()):
             assert time.monotonic() < end, f"not in the picture: {explain(picture)}; faults: {self.faults}"
             self.page.wait_for_timeout(200)
+        self.check()
+
+    def check(self) -> None:
+        """Nothing went wrong so far, and nothing was asked of another host."""
+        assert self.faults == []
+        assert self.hosts == {f"127.0.0.1:{self.viewer.port}"}
 
     def state(self, array: str) -> Any:
         """Return the state of an image, as the server gives it."""
@@ -93,9 +105,7 @@ def seen(dataset: Path) -> Iterator[Seen]:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE_GL)
         page = browser.new_page(viewport={"width": 1000, "height": 640})
         seen = Seen(page, viewer)
-        page.on("request", lambda request: seen.hosts.add(request.url.partition("//")[2].partition("/")[0]))
-        page.on("pageerror", lambda error: seen.faults.append(str(error)))
-        page.on("console", lambda line: "connected" in line.text or seen.faults.append(line.text))
+        seen.watch(page)
         page.goto(viewer.address)
         yield seen
         browser.close()
@@ -211,6 +221,7 @@ def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
     from playwright.sync_api import expect
 
     page = seen.page.context.browser.new_page()
+    seen.watch(page)
     page.goto(f"{seen.base}/")
     assert page.locator("tbody tr:visible").count() == 6 + len(KINDS)
     page.fill("#search", "liver CT")
@@ -219,9 +230,4 @@ def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
     page.click("tbody tr:visible a")
     expect(page).to_have_title(re.compile(f"CT {CT}.*"), timeout=WAIT * 1000)
     page.close()
-
-
-def test_no_fault_and_no_other_host(seen: Seen) -> None:
-    """After all of the above."""
-    assert seen.faults == []
-    assert seen.hosts == {f"127.0.0.1:{seen.viewer.port}"}
+    seen.check()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
-from dicomzarr.viewer import shaders
+from dicomzarr.viewer import shaders, windows
 from dicomzarr.viewer.windows import Window, windows_of
 
 PLANE = np.arange(4096, dtype="int16").reshape(64, 64)
@@ -70,6 +72,12 @@ def test_the_ends_of_a_control_are_whole_numbers_of_the_type() -> None:
 def test_a_window_that_leaves_the_type_is_not_cut() -> None:
     program = shaders.grey(Window("", -326, 1173, False), "uint16", 0, 4000)
     assert "invlerp" not in program and "default=-326.000" in program and "default=1173.000" in program
+
+
+def test_the_presets_are_documented() -> None:
+    page = (ROOT / "docs" / "viewing.md").read_text()
+    rows = re.findall(r"^\| (\w[\w ]+) \| (?:CT with `rescale`: )?center (-?\d+), width (\d+) HU \|$", page, re.M)
+    assert {name: (float(center), float(width)) for name, center, width in rows} == windows.CT
 
 
 def test_a_palette_of_too_many_colours_has_no_program() -> None:

@@ -265,6 +265,7 @@ def write_volume(
             volume,
             _decode_all(volume.places, readers, options, pool, decoding),
             decoded,
+            name=name,
             compression=options.compression,
             layout=options.layout,
             levels=options.levels,

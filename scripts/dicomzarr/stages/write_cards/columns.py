@@ -14,6 +14,7 @@ from typing import Any
 from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
 from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.vocabulary.allow_list import MODALITIES, OTHER
+from dicomzarr.vocabulary.pictures import TROUBLES
 from dicomzarr.vocabulary.reasons import REASONS
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
@@ -241,12 +242,12 @@ LABELS = (
 )
 PICTURES = (
     _ONE_PER_ARRAY,
-    _text("planes", "axis, index and length of each plane, joined by a space"),
+    _text("planes", "axis, index and length of each plane in its picture, joined by a space"),
     _text("boxes", "x, y, width and height of each plane in the picture, joined by a space"),
     _text("shown", "how values became grey"),
     _text("histogram", "48 steps of the count of values, each one of 64 characters"),
     _text("outlines", "colour of each mask that is drawn, joined by a space"),
-    _text("trouble", "why there is no picture"),
+    _word("trouble", "why there is no picture", TROUBLES),
 )
 
 TABLES = (

@@ -51,7 +51,7 @@ CONTEXT: Mapping[str, Any] = {
     "transform": "cr:transform",
 }
 _TYPES = {STRING: "sc:Text", INTEGER: "sc:Integer", NUMBER: "sc:Float", BOOLEAN: "sc:Boolean"}
-IMAGES = "images.zarr"
+IMAGES, PICTURES = "images.zarr", "reports/pictures"
 _RECORDS = ("volumes", "masks")  # tables that are record sets
 
 
@@ -82,7 +82,7 @@ def croissant(
         "citeAs": card.citation if card.title else "",
         "keywords": list(card.keywords),
         "creator": [_creator(author.plain_name, author.is_person, author) for author in card.authors],
-        "distribution": [*(_file_object(table, digests[table.path]) for table in tables), _images()],
+        "distribution": [*(_file_object(table, digests[table.path]) for table in tables), *_file_sets(tables)],
         "recordSet": [*_vocabularies(vocabularies), *(_records(table) for table in tables if table.name in _RECORDS)],
     }
     return {key: value for key, value in described.items() if value}
@@ -109,15 +109,24 @@ def _file_object(table: Table, digest: str) -> dict[str, Any]:
     }
 
 
-def _images() -> dict[str, Any]:
-    return {
-        "@type": "cr:FileSet",
-        "@id": IMAGES,
-        "name": IMAGES,
-        "description": "OME-Zarr 0.5 images in a Zarr v3 group; the column array of volumes.csv has their paths",
-        "encodingFormat": "application/vnd.zarr+json",
-        "includes": f"{IMAGES}/**",
-    }
+def _file_sets(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """Return the files that are too many to list."""
+    images = "OME-Zarr 0.5 images in a Zarr v3 group; the column array of volumes.csv has their paths"
+    pictures = "JPEG previews of the images, named after them"
+    sets = [(IMAGES, images, "application/vnd.zarr+json", f"{IMAGES}/**")]
+    if any(table.name == "pictures" for table in tables):
+        sets.append((PICTURES, pictures, "image/jpeg", f"{PICTURES}/**/*.jpg"))
+    return [
+        {
+            "@type": "cr:FileSet",
+            "@id": name,
+            "name": name,
+            "description": description,
+            "encodingFormat": encoding,
+            "includes": pattern,
+        }
+        for name, description, encoding, pattern in sets
+    ]
 
 
 def _records(table: Table) -> dict[str, Any]:

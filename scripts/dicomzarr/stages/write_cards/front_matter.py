@@ -66,9 +66,9 @@ _TYPES = {STRING: "string", NUMBER: "float64", BOOLEAN: "bool"}
 
 
 def _feature(column: Column) -> dict[str, str]:
-    """Return name and type of a column. A whole number that may be missing is a float: pandas has no empty integer.
+    """Return name and type of a column: a column without a value would have no type otherwise.
 
-    Without these types an id of digits would be read as a number, and lose its leading zeros.
+    A whole number that may be missing is a float, since pandas has no empty integer.
     """
     whole = "int64" if column.required else "float64"
     return {"name": column.name, "dtype": whole if column.kind == INTEGER else _TYPES[column.kind]}

@@ -146,8 +146,8 @@ CELLS = [
     ("volumes.csv", ",malignant,", ",unclear,", "constraint-error"),
     ("volumes.csv", ",benign,0.5", ",benign,7", "constraint-error"),
     ("volumes.csv", ",4096,", ",many,", "type-error"),
-    ("volumes.csv", "0000000000000003/2d957980", "0000000000000002/2d957980", "primary-key"),
-    ("masks.csv", "0000000000000000/2d957980", "00000000000000ff/2d957980", "foreign-key"),
+    ("volumes.csv", "00000003c0ffee00/2d957980", "00000002c0ffee00/2d957980", "primary-key"),
+    ("masks.csv", "00000000c0ffee00/2d957980", "000000ffc0ffee00/2d957980", "foreign-key"),
     ("masks.csv", ",tumour_2,", ",Tumour,", "constraint-error"),
     ("reports/depth.csv", ",false,", ",no,", "type-error"),
     ("reports/outcomes.csv", "not_dicom", "not_known", "constraint-error"),
@@ -172,7 +172,7 @@ def test_changed_cells_are_found(copied: Path) -> None:
 def test_every_column_of_the_code_has_a_type_and_a_meaning() -> None:
     known = {table.name: {column.name for column in table.columns} for table in columns.TABLES}
     assert all(column.meaning for table in columns.TABLES for column in table.columns)
-    for name in ("VOLUMES", "MASKS", "DEPTH", "SIZE", "OUTCOMES", "POLICY"):
+    for name in ("VOLUMES", "MASKS", "DEPTH", "SIZE", "OUTCOMES", "POLICY", "PICTURES"):
         assert set(getattr(csv_tables, name)) <= known[name.lower()]
     assert set(csv_tables.MASK_OUTCOMES) <= known["mask_files"]
 

@@ -1,0 +1,37 @@
+"""Which arguments start a run that shows lines of stages, and which are left to Snakemake."""
+
+from __future__ import annotations
+
+import pytest
+
+from dicomzarr.commands.snakemake import is_a_run, shows_stages
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "--cores 8 --configfile my.yaml",
+        "export_png -c2 -k",
+        "--until extract_batch --forcerun check_batch -R seal_dataset",
+        "-j 4 --config note=--dry",
+        "--keep-going --report-stylesheet x.css",
+        "-Rname --executor slurm",
+    ],
+)
+def test_a_run_shows_stages(arguments: str) -> None:
+    assert is_a_run(arguments.split()) and shows_stages(arguments.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["-n", "-np", "-Fn", "--dry", "--dryrun", "--dag", "--list", "-l", "-S", "-D", "--summary", "--report=page.html"]
+    + ["--lint", "-h", "--help", "--version", "-v", "--unlock", "--lu", "--touch", "-t", "--cores 2 --archive x.tar"],
+)
+def test_looking_is_left_to_snakemake(arguments: str) -> None:
+    assert not is_a_run(arguments.split()) and not shows_stages(arguments.split())
+
+
+@pytest.mark.parametrize("arguments", ["--verbose", "--verb", "--logger rich", "--logger=rich", "--debug-dag"])
+def test_words_of_snakemake_can_be_asked_for(arguments: str) -> None:
+    assert is_a_run(arguments.split()) and not shows_stages(arguments.split())
