@@ -1,83 +1,74 @@
-"""Make the picture of the report in the README, from the report of the demo.
+"""Make the pictures of the report in the README, from the report of the demo: its parts, and the view of a volume.
 
     ./run demo
     python docs/pictures.py [report.html]
 
-Needs Chromium. The picture shows parts of the page: its head, the previews with masks and four others, and the table of
-masks. It is reduced to a palette of 256 colors to keep the repository small.
+Needs Chromium and playwright. The first picture shows the head of the page, the flow of the files and volumes with
+large planes; the second a volume with masks. They are reduced to a palette to keep the repository small.
 """
 
-import re
+import io
 import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from PIL import Image, ImageChops
+from PIL import Image
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = Path("demo/results/dataset/reports/report.html")
-PICTURE = ROOT / "docs" / "images" / "report.png"
-WIDTH, HEIGHT = 1200, 2000  # browser window in pixels
-OTHERS = 4  # previews without masks, of MR and CT
-MARGIN = 40  # below the last line
-LARGEST = 200_000  # bytes
+FOLDER = ROOT / "docs" / "images"
+WIDTH, HEIGHT = 1200, 1000  # browser window in pixels
+LARGEST = 200_000  # bytes of a picture
+
+# Leave parts of the page, with the volumes that have most to see; then return the height.
+PARTS = """() => {
+  const hidden = ["attention", "modalities", "groups", "masks", "depth", "size"];
+  for (const id of hidden) document.getElementById(id)?.closest("section").setAttribute("hidden", "");
+  for (const part of document.querySelectorAll("header .about, nav, #files ~ *:not(figure), #volumes ~ p, footer"))
+    part.hidden = true;
+  const pixels = (volume) => volume.shape.split("\\u00d7").reduce((size, length) => size * Number(length), 1);
+  const shown = VOLUMES.filter((volume) => volume.picture && ["CT", "MR", "NM"].includes(volume.modality));
+  lists[0].show(shown.sort((a, b) => b.masks.length - a.masks.length || pixels(b) - pixels(a)).slice(0, 9));
+  return document.body.scrollHeight;
+}"""
+# Open the volume with most masks, in a window that is as high as its view.
+VOLUME = """() => {
+  const volume = [...VOLUMES].sort((a, b) => b.masks.length - a.masks.length)[0];
+  location.hash = `#${volume.array}`;
+}"""
 
 
-def parts(page: str) -> str:
-    """Return a page that has only some parts of the report."""
-
-    def part(pattern: str) -> str:
-        found = re.search(pattern, page, re.DOTALL)
-        if found is None:
-            raise ValueError(f"the report has no {pattern!r}")
-        return found[0]
-
-    previews = re.findall(r"<li><figure>.*?</figure></li>", page, re.DOTALL)
-    with_masks = [each for each in previews if 'class="outlines"' in each]
-    others = [each for each in previews if each not in with_masks and re.search("<strong>(CT|MR)</strong>", each)]
-    others.sort(key=len, reverse=True)  # the PNG of a preview is long where there is much to see
-    shown = "".join([*with_masks, *others[:OTHERS]])
-    return "".join(
-        (
-            part(".*<main[^>]*>"),
-            part('<section aria-labelledby="figures">.*?</section>'),
-            f'<section><ul class="sheet">{shown}</ul></section>',
-            part('<section aria-labelledby="masks">.*?</table>\\s*</div>') + "</section>",
-            "</main></body></html>",
-        )
-    )
-
-
-def screenshot(browser: str, page: Path, picture: Path) -> None:
-    """Write a screenshot of a page with a headless browser."""
-    command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--screenshot={picture}"]
-    command += ["--blink-settings=preferredColorScheme=1"]  # light
-    command += [f"--window-size={WIDTH},{HEIGHT}", page.resolve().as_uri()]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+def save(shot: bytes, name: str) -> bool:
+    """Write a screenshot with a palette; return whether it is small enough."""
+    path = FOLDER / name
+    picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(256, kmeans=1, dither=Image.Dither.NONE)
+    picture.save(path, optimize=True)
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
+    return path.stat().st_size <= LARGEST
 
 
 def main(arguments: list[str]) -> int:
-    """Make the picture; return the exit code."""
-    page = Path(arguments[0]) if arguments else REPORT
+    """Make the pictures; return the exit code."""
+    report = Path(arguments[0]) if arguments else REPORT
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not page.is_file() or not browser:
-        print(f"pictures.py: needs {page} (./run demo) and Chromium", file=sys.stderr)
+    if not report.is_file() or not browser:
+        print(f"pictures.py: needs {report} (./run demo) and Chromium", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory() as folder:
-        raw, cut = Path(folder) / "report.png", Path(folder) / "report.html"
-        cut.write_text(parts(page.read_text(encoding="utf-8")), encoding="utf-8")
-        screenshot(browser, cut, raw)
-        whole = Image.open(raw).convert("RGB")
-    blank = Image.new("RGB", whole.size, whole.getpixel((0, 0)))
-    box = ImageChops.difference(whole, blank).getbbox()
-    picture = whole.crop((0, 0, WIDTH, min(HEIGHT, box[3] + MARGIN if box else HEIGHT)))
-    PICTURE.parent.mkdir(exist_ok=True)
-    picture.quantize(256, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
-    size = PICTURE.stat().st_size
-    print(f"{PICTURE.relative_to(ROOT)}: {size:,} bytes")
-    return 0 if size <= LARGEST else 1
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
+        page.goto(report.resolve().as_uri())
+        page.set_viewport_size({"width": WIDTH, "height": page.evaluate(PARTS)})
+        page.wait_for_timeout(500)
+        fits = save(page.screenshot(), "report.png")
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+        page.evaluate(VOLUME)
+        page.wait_for_timeout(500)
+        fits &= save(page.locator("#viewer").screenshot(), "volume.png")
+        chromium.close()
+    return 0 if fits else 1
 
 
 if __name__ == "__main__":

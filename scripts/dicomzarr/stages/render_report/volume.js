@@ -47,7 +47,7 @@ function histogramOf(volume) {
     { className: "histogram" },
     draw("svg", { viewBox: "0 0 479 100", preserveAspectRatio: "none", role: "img", "aria-label": label }, ...bars),
     make("p", { className: "ends" }, make("span", {}, volume.low), make("span", {}, volume.high)),
-    make("figcaption", {}, "Stored values of all voxels. The height is the square root of the count."),
+    make("figcaption", {}, "Stored values of evenly chosen voxels. The height is the square root of the count."),
   );
 }
 
