@@ -6,7 +6,7 @@ const viewer = document.getElementById("viewer");
 const SVG = "http://www.w3.org/2000/svg";
 let wasOpenedHere = false; // by a click in the page: closing then goes one step back
 
-const volumeInAddress = () => BY_ID.get(decodeURIComponent(location.hash.slice(1)));
+const volumeInAddress = () => BY_ID.get(location.hash.slice(1).replace(/%2f/i, "/"));
 
 function draw(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);

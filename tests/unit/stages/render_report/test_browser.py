@@ -312,6 +312,9 @@ def test_a_link_to_a_volume_opens_it_with_all_that_is_known(opened: Open, report
     assert page.evaluate("location.hash") == ""
     other = opened(report, "#ffff000000000001/00000001")  # of another dataset
     assert not other.locator("#viewer").is_visible()
+    other.evaluate("location.hash = '#%E0%A4'")  # no text in UTF-8
+    other.evaluate(f"location.hash = '#{FIRST.replace('/', '%2F')}'")  # as some programs write it
+    until(other, "viewer.open")
 
 
 # ---- Ten thousand volumes
