@@ -322,6 +322,7 @@ def test_a_link_to_a_volume_opens_it_with_all_that_is_known(opened: Open, report
 MOST = 10_000
 
 
+@pytest.mark.slow
 def test_ten_thousand_volumes(opened: Open, tmp_path: Path) -> None:
     folder = write_many(tmp_path / "dataset", MOST)
     report = folder / "reports" / "report.html"
