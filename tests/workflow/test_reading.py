@@ -42,7 +42,7 @@ def test_epochs_over_the_demo_and_the_examples(workflow: Workflow) -> None:
     demo.build(workflow.source)
     run = workflow.run(**yaml.safe_load(demo_masks.CONFIG))
     assert_masks_are_those_of_the_demo(run)
-    table = summary.lines(summary.facts(run.results / "dataset"), Screen(), report="", changes="", following="")
+    table = summary.lines(summary.facts(run.results / "dataset"), Screen())
     counts = "\n".join(table).partition("\n\nset aside")[0].strip("\n")
     assert counts.startswith("files found") and counts in (ROOT / "README.md").read_text()
     volumes = DicomZarrDataset(run.results)

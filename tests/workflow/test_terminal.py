@@ -139,6 +139,8 @@ def test_a_failed_stage_is_named_with_what_is_complete(built: tuple[Workflow, Sh
     assert re.search(r"^export_png: .+", done.stderr, re.MULTILINE)  # the line of the job
     assert re.search(r"^PNG +failed; its log: results/logs/export_png.log", done.stderr, re.MULTILINE)
     (exports / "png").unlink()
+    exported = json.loads(launch(workflow, "export_png", "--json").stdout)
+    assert (exported["status"], exported["exports"]) == (0, {"export_png": "results/exports/png"})
     workflow.write_config(gate={"quarantined": 0})
     gate = launch(workflow, "")
     assert (gate.returncode, gate.stdout) == (1, "")

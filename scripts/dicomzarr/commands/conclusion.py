@@ -15,7 +15,7 @@ from dicomzarr.commands.processes import say
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import stages
 from dicomzarr.terminal.screen import Screen, counted, shown_path
-from dicomzarr.vocabulary.rules import BATCH_RULES, DATASET_RULES, RULES
+from dicomzarr.vocabulary.rules import BATCH_RULES, DATASET_RULES, EXPORT_RULES, RULES
 
 _SIGNALS = 128  # exit statuses above: ended by a signal
 NOTHING_TO_DO = "Nothing to be done: the dataset is up to date"
@@ -109,9 +109,20 @@ class Conclusion:
             if self.dataset:
                 content["seal"] = last_build.seal_of(self.results.dataset)
                 content["report"] = self._shown(self.results.dataset / "reports" / "report.html")
+            content["exports"] = self._exports(self.results)
         content["is_first_build"] = self.is_new_build and self.differences is None
         content["next"] = _next_step(content, arguments)
         return content
+
+    def _exports(self, results: Results) -> dict[str, str]:
+        """Return the folders of the exports that this run brought up to date, by rule."""
+        done = {stage["rule"] for stage in self.run.get("stages", ()) if not stage["failed"]} & {*EXPORT_RULES}
+        if not done:
+            return {}
+        from dicomzarr.records import export_record
+
+        kinds = [kind for kind in export_record.KINDS if kind.rule in done]
+        return {kind.rule: self._shown(export_record.folder_of(results, kind)) for kind in kinds}
 
     def _shown(self, path: str | Path) -> str:
         """Return a path, which may be relative to the folder of the run, as a user would type it."""
@@ -160,7 +171,9 @@ class Conclusion:
         elif not content["outcomes"]["extracted"]:
             head.append("No DICOM image was found in the source that can be extracted; the reasons are below")
         log = "" if content["nothing_to_do"] else content["log"]
-        table = summary.lines(content, screen, content["report"], changes, content["next"], log)
+        rows = [("changes", changes), ("report", content["report"])]
+        rows += [("export", folder) for folder in content.get("exports", {}).values()]
+        table = summary.lines(content, screen, [*rows, ("next step", content["next"]), ("log", log)])
         return [*head, *table]
 
     def _lines_of_incomplete(self, content: Mapping[str, Any], screen: Screen) -> list[str]:

@@ -31,6 +31,7 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("is_first_build", "whether there was no build to compare with"),
         ("results", "the results folder"),
         ("report", "the report page"),
+        ("exports", "the folders of the exports that this run brought up to date, by rule"),
         ("seal", "the seal of the dataset"),
         ("log", "what Snakemake printed; empty without a run"),
         ("next", "the next step, as a command"),

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dicomzarr.commands.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
@@ -19,6 +19,10 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow.config_file import config_files
 
+if TYPE_CHECKING:  # imported while the privacy search runs
+    from dicomzarr.commands.conclusion import Conclusion
+
+_SIGNALS = 128  # exit statuses above: ended by a signal
 TARGETS = tuple(name for name, _, _ in EXPORTS)
 # Options of Snakemake with which `--cores all` is not added.
 NO_CORES_ADDED = {"-c", "-j", "-h", "-n", "-v", "--cores", "--jobs", "--profile", "--workflow-profile"}
@@ -126,24 +130,33 @@ def _conclude(
     as_json: bool,
 ) -> int:
     """Search the files that a run wrote last for identities, then show its facts; return the exit status."""
-    from dicomzarr.commands.conclusion import Conclusion
-
     if results is None and not as_json:  # Snakemake built no DAG
         return status
-    end = Conclusion(Results(results) if results else None, run, folder)
-    if results is not None:
+    ends: list[Conclusion] = []
+
+    def gather() -> None:
+        from dicomzarr.commands.conclusion import Conclusion
+
+        ends.append(Conclusion(Results(results) if results else None, run, folder))
+        ends[0].gather()
+
+    search_status = 0
+    if results is None:
+        gather()
+    else:
         search = ["python", "-P", "-m", "dicomzarr.stages.check_privacy", str(results)]
         search_status = call(
             search,
             folder,
             output=_standard_error(as_json),
             interrupt=Interrupt.ENDS,
-            meanwhile=end.gather,
+            meanwhile=gather,
             PYTHONPATH=str(ROOT / "scripts"),
         )
-        if search_status:
-            end.note_failure("check_privacy")
-        status = status if status > 128 else search_status or status
+    (end,) = ends
+    if search_status:
+        end.note_failure("check_privacy")
+    status = status if status > _SIGNALS else search_status or status
     if status == 0:
         end.keep()
     named = [word for path in config_files(arguments) for word in ("--configfile", path)]

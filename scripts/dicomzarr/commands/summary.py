@@ -96,9 +96,7 @@ def in_words(short: Mapping[str, Any]) -> str:
     )
 
 
-def lines(
-    content: Mapping[str, Any], screen: Screen, report: str, changes: str, following: str, log: str = ""
-) -> list[str]:
+def lines(content: Mapping[str, Any], screen: Screen, rows: Sequence[tuple[str, str]] = ()) -> list[str]:
     """Return the table at the end of a run.
 
     Parameters
@@ -106,8 +104,8 @@ def lines(
     content : mapping
         What `facts` returned.
     screen : Screen
-    report, changes, following, log : str
-        Path of the page; what changed since the last build; the next step; Snakemake's log. Empty ones are left out.
+    rows : sequence of pairs of str
+        Label and text of the rows that follow; a row without a text is left out.
     """
     numbers = [("files found", content["found"])]
     numbers += [(f"  {outcome}", content["outcomes"][outcome]) for outcome in OUTCOMES]
@@ -116,7 +114,7 @@ def lines(
     table = ["", *(f"{name:<14}{number:>12,}" for name, number in numbers), ""]
     table += _rows(screen, "set aside", _reasons(content["set_aside"]))
     table += _rows(screen, "attention", _findings(content["findings"]))
-    for label, text in (("changes", changes), ("report", report), ("next step", following), ("log", log)):
+    for label, text in rows:
         table += _rows(screen, label, [text] if text else [])
     return [*table, ""]
 

@@ -36,6 +36,7 @@ _RECENT = 3  # jobs, on each core, that say how fast the machine is now
 _ERRATIC = 2.0  # jobs of a kind that differ by more than this factor say that the time left is not known
 _TRUST = 0.4  # s of expected cost: how long the expectation outweighs what was measured
 
+_LAST = "seal_dataset"  # nothing is shown while the last short job runs
 SHORTEST = 4.0  # s: less is not shown
 _EVIDENCE = 0.1  # share of a run that must have been done
 _EVIDENCE_OF_BATCHES = 0.2  # and of its batches: series of one batch may differ in what their decoders cost
@@ -86,7 +87,8 @@ def left(moment: Moment) -> float | None:
     if batches is None or _is_search_unmeasured(moment):
         return None
     seconds = batches + _left_of_rest(moment, machine)
-    if seconds < SHORTEST or moment.seconds < _EVIDENCE * (moment.seconds + seconds):
+    is_last = [job.rule for job in moment.running] == [_LAST]
+    if seconds < SHORTEST or is_last or moment.seconds < _EVIDENCE * (moment.seconds + seconds):
         return None
     return seconds
 
@@ -164,7 +166,9 @@ def _left_of_rest(moment: Moment, machine: float) -> float:
             share = job.bytes / moment.bytes if moment.bytes else 0.0
             if share > _EVIDENCE:
                 expected = max(job.seconds - START * machine, 0.0) / share
-            seconds += max(expected - job.seconds, 0.25 * max(expected, job.seconds))
+                seconds += max(expected - job.seconds, 0.0)
+            else:
+                seconds += max(expected - job.seconds, 0.25 * max(expected, job.seconds))
         elif rule != "report_size":  # at the same time as the tables
             seconds += expected
     return seconds

@@ -77,11 +77,10 @@ class LiveLine:
             if not self._screen.live:
                 self._out.write(f"{text}\n")
             else:
-                shown = text[: self._screen.columns]
-                padding = " " * (_shown_length[0] - len(shown))
+                padding = " " * (_shown_length[0] - len(text))
                 # The cursor returns to the start: what others write, such as the error of a job, replaces the line.
-                self._out.write(f"\r{shown}{padding}\r")
-                _shown_length[0] = len(shown)
+                self._out.write(f"\r{text}{padding}\r")
+                _shown_length[0] = len(text)
             self._out.flush()
 
     def _show(self, source: progress.Source) -> None:
@@ -100,13 +99,13 @@ class LiveLine:
                     stream.write(json.dumps(moment.to_json()) + "\n")
             if time.monotonic() >= next_line:
                 next_line = time.monotonic() + pause
-                text = line(moment, left)
+                text = line(moment, left, self._screen.columns)
                 if text and (self._screen.live or text != last):
                     self._draw(text)
                 last = text
 
 
-def line(moment: progress.Moment, left: float | None) -> str:
+def line(moment: progress.Moment, left: float | None, columns: int) -> str:
     """Return a moment as text.
 
     Parameters
@@ -114,6 +113,13 @@ def line(moment: progress.Moment, left: float | None) -> str:
     moment : Moment
     left : float or None
         Seconds to the end of the run; None if they are not known well enough.
+    columns : int
+        Most characters: bytes are left out if they do not fit.
     """
-    text = moment.text()
-    return f"{text}, about {duration(estimate.rounded(left))} left" if text and left is not None else text
+    text, size = moment.text()
+    time_left = f"about {duration(estimate.rounded(left))} left" if text and left is not None else ""
+    for parts in ((text, size, time_left), (text, time_left)):
+        whole = ", ".join(part for part in parts if part)
+        if len(whole) <= columns:
+            break
+    return whole[:columns]

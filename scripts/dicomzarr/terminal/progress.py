@@ -109,30 +109,30 @@ class Moment:
             }
         )
 
-    def text(self) -> str:
-        """Return what runs, with counts; empty if nothing runs."""
+    def text(self) -> tuple[str, str]:
+        """Return what runs with its counts, and bytes where they are counted; empty if nothing runs."""
         rules = {job.rule for job in self.running}
         for rule in BATCH_RULES:
             if rule in rules:
                 return self._text_of_batches(rule)
         if not self.running:
-            return ""
+            return "", ""
         job = self.running[-1]
         of_items = self.items or (self.files if job.rule == "index_headers" else 0)
         if not job.items and not of_items:
-            return stages.doing(job.rule)
+            return stages.doing(job.rule), ""
         noun = "series" if job.rule in EXPORT_RULES else "files"
         total = f" of {of_items:,}" if of_items else ""
-        return f"{stages.doing(job.rule)}: {job.items:,}{total} {noun}"
+        return f"{stages.doing(job.rule)}: {job.items:,}{total} {noun}", ""
 
-    def _text_of_batches(self, rule: str) -> str:
+    def _text_of_batches(self, rule: str) -> tuple[str, str]:
         jobs: list[Ended | Running] = [*self.ended, *self.running]
         done = [job for job in jobs if job.rule == rule]
         due = {job.batch for job in done} | {batch for name, batch in self.waiting if name == rule}
         series = sum(self.batches[name].series for name in due if name in self.batches)
         size = sum(self.batches[name].bytes for name in due if name in self.batches)
         text = f"{stages.doing(rule)}: {sum(job.items for job in done):,} of {series:,} series"
-        return f"{text}, {amount(sum(job.bytes for job in done))} of {amount(size)}" if size else text
+        return text, f"{amount(sum(job.bytes for job in done))} of {amount(size)}" if size else ""
 
 
 def count_of(results: Results, name: str) -> Count:

@@ -90,9 +90,9 @@ class RunView:
             self.line.write(lines)
 
     def _failure(self, job: Job) -> None:
-        label, batch = stages.name_of(job.rule), f" of batch {job.batch}" if job.batch else ""
+        label, batch = stages.name_of(job.rule), f"batch {job.batch} " if job.batch else ""
         log = f"; its log: {shown_path(job.log)}" if job.log else ""
-        lines = self.screen.wrapped(label, f"failed{batch}{log}", _INDENT, duration(job.ended - job.started))
+        lines = self.screen.wrapped(label, f"{batch}failed{log}", _INDENT, duration(job.ended - job.started))
         lines[0] = self.screen.coloured_text(label, "red") + lines[0][len(label) :]
         self.line.write(lines)
 

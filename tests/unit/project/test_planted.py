@@ -313,6 +313,20 @@ BUGS = [
         "        pass\n",
         "stages/export/test_nnunet.py::test_a_withdrawn_series_leaves_the_export_and_its_lists_without_a_new_export",
     ),
+    Bug(
+        "the time left is that of the batches that are being read back",
+        f"{CORE}/terminal/estimate.py",
+        "        remaining += [each * factor",
+        "        remaining = [each * factor",
+        "terminal/test_estimate.py",
+    ),
+    Bug(
+        "the copy of the last build is deleted before the next one is in its place",
+        f"{CORE}/commands/last_build.py",
+        "    partial.rename(results.private / _NEXT)\n",
+        "    files.remove_tree(folder_of(results))\n    partial.rename(results.private / _NEXT)\n",
+        "commands/test_last_build.py::test_a_kill_at_any_point_loses_neither_copy_nor_differences",
+    ),
 ]
 
 

@@ -55,7 +55,7 @@ def jobs_of(*records: logging.LogRecord) -> Jobs:
 
 
 def text(results: Results, jobs: Jobs) -> str:
-    return live_line.line(progress.Source(results, 10, 4_000_000, jobs).moment(), None)
+    return live_line.line(progress.Source(results, 10, 4_000_000, jobs).moment(), None, 80)
 
 
 def test_headers_are_counted_before_the_batches_are_known(results: Results) -> None:
@@ -79,6 +79,16 @@ def test_the_total_is_what_this_run_extracts_not_what_an_earlier_one_did(results
     assert text(results, jobs) == "extracting: 2 of 3 series, 2.0 MB of 3.0 MB"
     os.utime(results.plans / "0002-0001.json")  # its series changed: the batch is due again
     assert text(results, jobs) == "extracting: 2 of 4 series, 2.0 MB of 4.0 MB"
+
+
+def test_the_line_fits_and_rather_leaves_out_bytes_than_the_time_left(results: Results) -> None:
+    jobs = jobs_of(job_info(1, "plan_batches"), event("job_finished", job_id=1))
+    jobs.take(job_info(2, "extract_batch", "0002-0000"))
+    moment = progress.Source(results, 10, 4_000_000, jobs).moment()
+    wide = "extracting: 0 of 4 series, 0 kB of 4.0 MB, about 1 min 20 s left"
+    assert live_line.line(moment, 77, 80) == wide
+    assert live_line.line(moment, 77, 59) == "extracting: 0 of 4 series, about 1 min 20 s left"
+    assert live_line.line(moment, None, 20) == "extracting: 0 of 4 s"
 
 
 def test_the_processes_of_the_privacy_search_are_added_up(results: Results) -> None:

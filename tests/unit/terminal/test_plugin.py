@@ -1,0 +1,107 @@
+"""The logger plugin: the interface's own tests, and the lines that it makes of events."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
+from snakemake_interface_logger_plugins.tests import TestLogHandlerBase as PluginTests
+
+from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal import stages
+from dicomzarr.terminal.run_view import FACTS, RunView
+from dicomzarr.vocabulary.rules import RULES
+from snakemake_logger_plugin_dicomzarr import LogHandler
+
+
+class TestPlugin(PluginTests):
+    __test__ = True
+
+    def get_log_handler_cls(self) -> type[LogHandler]:
+        return LogHandler
+
+    def get_log_handler_settings(self) -> LogHandlerSettingsBase | None:  # type: ignore[override]
+        return None
+
+
+def event(name: LogEvent | None, level: int = logging.INFO, text: str = "", **fields: Any) -> logging.LogRecord:
+    record = logging.LogRecord("snakemake.logging", level, "", 0, text, (), None)
+    record.__dict__.update({"event": name} if name else {}, **fields)
+    record.created = fields.get("at", 100.0)
+    return record
+
+
+def job(number: int, rule: str, began: float, ended: float = 0.0, batch: str = "") -> list[logging.LogRecord]:
+    wildcards = {"batch": batch} if batch else {}
+    started = event(LogEvent.JOB_INFO, jobid=number, rule_name=rule, wildcards=wildcards, log=["a.log"], at=began)
+    return [started, *([event(LogEvent.JOB_FINISHED, job_id=number, at=ended)] if ended else [])]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    folder = Results(tmp_path)
+    folder.records.mkdir(parents=True)
+    (folder.private / "progress").mkdir()
+    counts = {"counts": {"pass": 3, "warn": 1, "fail": 0}, "work": {}}
+    (folder.records / "report_depth.json").write_text(json.dumps(counts))
+    for batch in ("0001-0000", "0001-0001"):
+        (folder.private / "progress" / f"extract_batch.{batch}").write_text("3 1500000")
+    return folder
+
+
+def shown(results: Results, *records: logging.LogRecord) -> list[str]:
+    out = io.StringIO()
+    view = RunView(out)
+    view._results = results  # what `start` notes, without its thread
+    for record in records:
+        view.take(record)
+    view.close()
+    return out.getvalue().splitlines()
+
+
+def test_batches_are_one_line_once_a_job_of_the_whole_dataset_starts(results: Results) -> None:
+    batches = [*job(1, "extract_batch", 10, 12, "0001-0000"), *job(2, "extract_batch", 11, 16.5, "0001-0001")]
+    lines = shown(results, *batches, *job(3, "report_depth", 17, 17.4))
+    assert [" ".join(line.split()) for line in lines] == [
+        "Extraction 6 series, 3.0 MB in 2 batches 6.5 s",
+        "Depth 3 of 4 arrays pass, 1 warn 0.4 s",
+    ]
+    assert {len(line) for line in lines} == {80}
+
+
+def test_a_failed_batch_is_named_and_words_of_snakemake_are_not_repeated(results: Results) -> None:
+    failed = event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="extract_batch", log=["a.log"], at=13)
+    words = event(None, logging.ERROR, "Exiting because a job execution failed. Look above for error messages")
+    lines = shown(results, *job(1, "extract_batch", 10, batch="0001-0000"), failed, words)
+    (line,) = lines
+    assert line.startswith("Extraction  batch 0001-0000 failed; its log: a.log")
+
+
+def test_words_of_snakemake_are_shown_if_it_fails_itself(results: Results) -> None:
+    warning = event(None, logging.WARNING, "a warning")
+    error = event(LogEvent.ERROR, logging.ERROR, "MissingInputException in line 3", exception="MissingInputException")
+    assert shown(results, event(None, text="Building DAG of jobs..."), warning, error) == [
+        "a warning",
+        "MissingInputException in line 3",
+    ]
+
+
+def test_the_launcher_gets_the_facts(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FACTS, str(tmp_path / "facts.json"))
+    planned = event(LogEvent.RUN_INFO, stats={"report_depth": 1, "all": 1, "total": 2})
+    shown(results, planned, *job(3, "report_depth", 17, 17.4))
+    facts = json.loads((tmp_path / "facts.json").read_bytes())
+    assert facts["planned"] == {"report_depth": 1} and facts["failed"] == []
+    assert facts["stages"] == [{"rule": "report_depth", "jobs": 1, "failed": 0, "seconds": 0.4}]
+
+
+def test_every_rule_has_a_name_and_words_for_what_it_does() -> None:
+    for rule in RULES:
+        assert stages.name_of(rule.name) != rule.name and stages.doing(rule.name) != rule.name, rule.name
+        assert len(stages.name_of(rule.name)) < 12
