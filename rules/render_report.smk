@@ -7,6 +7,7 @@ rule render_report:
         outcomes="<results>/dataset/reports/outcomes.csv",
         mask_outcomes="<results>/dataset/reports/mask_files.csv",
         policy="<results>/dataset/reports/policy.csv",
+        pictures="<results>/dataset/reports/pictures.csv",
         labels=label_report,
     output:
         report=report(

@@ -382,7 +382,7 @@ def test_diff_reports_that_only_the_counts_of_source_files_differ(
     mine.run()
     done = launch(mine, "diff", str(tmp_path / "old"), config=False)
     assert done.returncode == 1 and "counts   skipped: 0 -> 1" in done.stdout
-    assert done.stdout.endswith("the same volumes, but different tables of the source or another card; another seal\n")
+    assert done.stdout.endswith("the same volumes, but different tables, pictures or cards; another seal\n")
     (mine.source / "folder 0" / "a copy.dcm").unlink()
     assert launch(mine, "status").stdout.startswith("source: 1 entry is gone\njobs: ")
 

@@ -180,7 +180,8 @@ def read_by_checks(workflow: Workflow) -> dict[str, tuple[int, int]]:
 
 
 PLACES = [
-    [".snakemake/metadata", "results/private/plans", "results/private/cache", "results/dataset/images.zarr"],
+    [".snakemake/metadata", "results/private/plans", "results/private/cache", "results/dataset/images.zarr",
+     "results/dataset/reports/pictures"],
     [".snakemake", "results/private/records", "results/dataset/reports", "results/logs"],
     ["results/private/records/extract_batch", "results/dataset/provenance/extract_batch"], ["results/dataset"],
 ]  # fmt: skip

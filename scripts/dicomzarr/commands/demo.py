@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dicomzarr.commands import demo_masks
+from dicomzarr.commands.mistakes import refuse_mistakes
 from dicomzarr.commands.processes import Interrupt, call
 from dicomzarr.commands.snakemake import run_snakemake
 from dicomzarr.system.project import ROOT, SCRIPTS
@@ -25,6 +26,7 @@ small_cells: 1
 
 def run_demo(arguments: Sequence[str]) -> int:
     """Run the workflow on the built-in data set, which ends with a table; return the exit status."""
+    refuse_mistakes([argument for argument in arguments if argument != "--json"], ROOT)
     make_files()
     return run_snakemake(["--configfile", str(DEMO / "config.yaml"), *arguments], ROOT)
 

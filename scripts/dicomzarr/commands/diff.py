@@ -202,7 +202,7 @@ def lines(differences: Mapping[str, Any]) -> list[str]:
         counts = [f"{len(volumes[kind])} {kind}" for kind in ("added", "grown", "changed", "retired")]
         data += ": " + ", ".join([*counts, f"{volumes['rewritten']} stored in other bytes"])
         if not differences["same_data"] and not any(volumes.values()):
-            data = "the same volumes, but different tables of the source or another card"
+            data = "the same volumes, but different tables, pictures or cards"
     return [*text, f"{data}; {seal}"]
 
 

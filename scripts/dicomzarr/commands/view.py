@@ -51,7 +51,7 @@ def run_view(arguments: Sequence[str]) -> int:
         try:
             listening, port = server.start(served, wanted_port)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
             raise UserError(f"port {wanted_port} cannot be used ({reason}): name another with --port") from error
         address = f"http://{server.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
         print(f"{len(images)} arrays in {place}\n{address}\nCtrl-C ends the viewer", flush=True)

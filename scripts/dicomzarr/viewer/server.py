@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from types import TracebackType
 from typing import Any
 
 import tornado.httpserver
-import tornado.netutil
 import tornado.web
 from tornado.iostream import StreamClosedError
 
@@ -245,11 +245,13 @@ class State(Handler):
     """The state of an image."""
 
     async def get(self, array: str) -> None:
-        """Answer with JSON; a damaged image is an error of the page, not of the server."""
+        """Answer with JSON; whoever started the server is told of an image that cannot be read."""
         image, place = self.image(array), f"http://{self.request.host}/{self.served.token}"
         try:
             self.send_json(await asyncio.to_thread(state.state_of, self.served.dataset, image, place))
         except (OSError, ValueError, KeyError) as error:
+            text = f"an array cannot be read ({type(error).__name__}): ./run verify lists missing and damaged files"
+            print(f"view: {text}", file=sys.stderr, flush=True)
             raise tornado.web.HTTPError(404) from error
 
 
@@ -343,7 +345,8 @@ def start(served: Served, port: int) -> tuple[tornado.httpserver.HTTPServer, int
     logger = logging.getLogger("tornado")  # its messages hold paths
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
-    sockets = tornado.netutil.bind_sockets(port, address=HOST, reuse_port=False)
+    listening = socket.create_server((HOST, port))
+    listening.setblocking(False)
     server = tornado.httpserver.HTTPServer(application(served), max_body_size=1024)
-    server.add_sockets(sockets)
-    return server, int(sockets[0].getsockname()[1])
+    server.add_socket(listening)
+    return server, int(listening.getsockname()[1])

@@ -16,7 +16,7 @@ from dicomzarr.vocabulary.rules import BATCH_RULES
 FOLDERS = (
     "private", *(f"private/{name}" for name in ("records", "plans", "cache", "attempts", "progress", "labels")),
     *(f"private/{name}" for name in ("retired", "removed", "surplus")), "dataset", "dataset/images.zarr",
-    "dataset/reports", "dataset/provenance", "logs", "benchmarks", "exports",
+    "dataset/reports", "dataset/reports/pictures", "dataset/provenance", "logs", "benchmarks", "exports",
     *(f"{place}/{rule}" for place in ("private/records", "dataset/provenance", "logs", "benchmarks")
       for rule in BATCH_RULES),
 )  # fmt: skip

@@ -99,7 +99,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         run_token.forget()
         until.honour_until(workflow)
     used_as = use_of(workflow, ROOT / "Snakefile")
-    with_defaults = settings.with_defaults(config)
+    with errors_in_one_line():
+        with_defaults = settings.with_defaults(config)
     if not workflow.is_main_process:
         _join_run(workflow, Path(with_defaults["results"]) / "private")
     parsed = command_line.options(arguments) if workflow.is_main_process else {}

@@ -30,6 +30,7 @@ from dicomzarr.vocabulary.findings import (
     VERDICT_FINDINGS,
 )
 from dicomzarr.vocabulary.reasons import REASONS
+from dicomzarr.workflow import config_file
 from dicomzarr.workflow.card_settings import check_card, with_text_date
 
 SCHEMA = ROOT / "schemas" / "config.schema.json"
@@ -328,9 +329,7 @@ def _source_folders(value: str | Mapping[str, str]) -> dict[str, Path]:
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a configuration in which missing keys have their default from `config.yaml`."""
-    import yaml  # installed with Snakemake
-
-    merged = _merged(yaml.safe_load(DEFAULTS.read_text("utf-8")), config)
+    merged = _merged(config_file.read(DEFAULTS, str(DEFAULTS)), config)
     merged["card"] = with_text_date(merged["card"])
     return merged | {name: is_on(merged[name]) or merged[name] for name in SWITCHES}
 

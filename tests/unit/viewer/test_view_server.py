@@ -8,15 +8,18 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from viewed_dataset import CT, SCRIPTS, Viewer, start, viewing, write_viewed
+from made_up_results import array_of
+from viewed_dataset import CT, KINDS, Viewer, start, viewing, write_viewed
 
+from dicomzarr.commands.view import run_view
 from dicomzarr.viewer import files
+from dicomzarr.vocabulary.errors import UserError
 
 SHARD = f"images.zarr/{CT}/0/c/0/0/0"
 
@@ -155,15 +158,20 @@ def test_it_listens_on_this_machine_alone(viewer: Viewer) -> None:
 
 
 def test_a_reader_of_zarr_opens_the_address(viewer: Viewer, results: Path) -> None:
-    """Tensorstore reads the array over HTTP, by ranges, as from the disk."""
+    """Tensorstore reads arrays over HTTP, by ranges, as from the disk; int64 also as float32, chunk by chunk."""
     tensorstore = pytest.importorskip("tensorstore")
-    address = f"http://127.0.0.1:{viewer.port}{viewer.path}/images.zarr/{CT}/0/"
-    over_http, on_disk = (
-        tensorstore.open({"driver": "zarr3", "kvstore": store}).result().read().result()
-        for store in (address, {"driver": "file", "path": f"{results}/dataset/images.zarr/{CT}/0/"})
-    )
-    assert over_http.shape == (20, 40, 60) and (over_http == on_disk).all()
-    assert sorted(set(over_http.ravel().tolist())) == [1024, 2024]
+
+    def read(store: str) -> np.ndarray[Any, Any]:
+        return tensorstore.open({"driver": "zarr3", "kvstore": store}).result().read().result()
+
+    address, disk = f"http://127.0.0.1:{viewer.port}{viewer.path}", f"file://{results}/dataset/images.zarr"
+    values = read(f"{address}/images.zarr/{CT}/0/")
+    assert sorted(set(values.ravel().tolist())) == [1024, 2024]
+    assert (values == read(f"{disk}/{CT}/0/")).all()
+    int64 = array_of(10 + [kind[0] for kind in KINDS].index("int64"))
+    converted, stored = read(f"{address}/converted/{int64}/0/"), read(f"{disk}/{int64}/0/")
+    assert (converted.dtype, stored.dtype) == ("float32", "int64")
+    assert (converted == stored).all() and len(set(stored.ravel().tolist())) == 4
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -184,30 +192,27 @@ def configured(results: Path) -> Path:
     return results.parent
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "dicomzarr.commands", "view", "--no-open", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["abc00000000000", "--dataset", "."], "run: 16 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
+        (["abc00000000000", "--dataset", "."], "16 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
         (["abc0000000000002/2d957981", "--dataset", "."], f"the nearest is {CT}"),
-        (["--dataset", "missing"], "run: no finished dataset in 'missing'"),
-        (["--configfile", "none.yaml"], "run: the configuration file 'none.yaml' does not exist in "),
-        (["--configfile", "bad.yaml"], "run: bad.yaml, line 2, column 1: the file ends within brackets"),
-        (["--prot", "1"], "run: unknown option '--prot'; the closest is '--port'. See ./run view --help"),
+        (["--dataset", "missing"], "no finished dataset in 'missing'"),
+        (["--configfile", "none.yaml"], "the configuration file 'none.yaml' does not exist in "),
+        (["--configfile", "bad.yaml"], "bad.yaml, line 2, column 1: the file ends within brackets"),
+        (["--prot", "1"], "unknown option '--prot'; the closest is '--port'. See ./run view --help"),
         (["--port", "99999"], "a number from 0 to 65535, not '99999'"),
-        (["--port", "{port}", "--dataset", "."], "run: port {port} cannot be used (Address already in use)"),
+        (["--port", "{port}", "--dataset", "."], "port {port} cannot be used (Address already in use)"),
     ],
 )
-def test_a_mistake_is_explained(viewer: Viewer, results: Path, arguments: list[str], message: str) -> None:
+def test_a_mistake_is_explained(
+    viewer: Viewer, results: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
     (results / "bad.yaml").write_text("results: [\n")
-    done = run(results, *(word.format(port=viewer.port) for word in arguments))
-    assert done.returncode == 2 and done.stdout == ""
-    assert message.format(port=viewer.port) in done.stderr and "Traceback" not in done.stderr
+    monkeypatch.chdir(results)
+    with pytest.raises(UserError) as error:
+        run_view(["--no-open", *(word.format(port=viewer.port) for word in arguments)])
+    assert message.format(port=viewer.port) in str(error.value)
 
 
 def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(results: Path, tmp_path: Path) -> None:
@@ -227,6 +232,8 @@ def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(r
         planted.symlink_to(kept)
         try:
             assert answer(viewer, f"/{token}/state/{CT}.json", token=False)[0].status == 404
+            told = viewer.process.stderr.readline()
+            assert told.startswith("view: an array cannot be read (OSError): ./run verify")
         finally:
             kept.rename(planted)
 

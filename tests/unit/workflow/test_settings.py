@@ -40,6 +40,8 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"nnunet": NNUNET | {"overlaps": "yes"}}, ("'nnunet.overlaps'", "refuse, regions, nested")),
     ({"nnunet": NNUNET | {"format": "mha"}}, ("'nnunet.format'", "nifti, zarr")),
     ({"gate": {"nnunet_refuse": 0}}, ("did you mean 'nnunet_refused'",)),
+    ({"levels": 0}, ("'levels'", "from 1")),
+    ({"levels": True}, ("'levels'", "a whole number")),
     ({"cross_check": 2}, ("'cross_check'", "up to 1")),
     ({"cross_check": "all"}, ("'cross_check'", "a number")),
     ({"largest_drop": -0.1}, ("'largest_drop'", "from 0")),

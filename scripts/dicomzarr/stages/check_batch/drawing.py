@@ -154,11 +154,13 @@ def draw(
     sheet = np.zeros((height, width) + ((3,) if drawn or scaled[0].ndim == 3 else ()), np.uint8)
     for number, ((x, y, w, h), picture, view) in enumerate(zip(boxes, scaled, views, strict=True)):
         sheet[y : y + h, x : x + w] = _outlined(picture, drawn, number, view)
+    planes = thumb = _jpeg(sheet, QUALITY)
     small = _view(collected.cut.planes[0], volume, facts, THUMB_SIDE)
-    thumb = _outlined(_resized(scaled[0], small.size), drawn, 0, small)
+    if len(scaled) > 1 or small.size != views[0].size:  # else the picture is as small as its thumbnail
+        thumb = _jpeg(_outlined(_resized(scaled[0], small.size), drawn, 0, small), THUMB_QUALITY)
     return Drawing(
-        planes=_jpeg(sheet, QUALITY),
-        thumb=_jpeg(thumb, THUMB_QUALITY),
+        planes=planes,
+        thumb=thumb,
         boxes=" ".join(",".join(map(str, box)) for box in boxes),
         shown=shown,
         outlines=" ".join(mask.text() for mask in drawn),

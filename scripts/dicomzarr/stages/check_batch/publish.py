@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,21 +29,25 @@ class Publisher:
         self._disk = flush.Disk(results.records)
         self._records = flush.Staged(self._disk)
         self._series: list[str] = []
+        self._has_store = False
 
     def write_pictures(self, series_id: str, pictures: Mapping[str, bytes]) -> dict[str, FileState]:
         """Write the pictures of a series, by name; return their states."""
         self._series.append(series_id)
         states: dict[str, FileState] = {}
-        folder = self._store / series_id
+        if not pictures:
+            return states
+        if not self._has_store:
+            files.make_private(self._store)
+            self._has_store = True
+        folder = f"{self._store}/{series_id}"
+        os.mkdir(folder)
         for name, data in pictures.items():
-            if not states:
-                files.make_private(self._store)
-                folder.mkdir()
-            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, files.SHARED_FILE)
+            path = f"{folder}/{name}"
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, files.SHARED_FILE)
             with open(handle, "wb") as stream:
                 stream.write(data)
-                stream.flush()
-                status = os.fstat(stream.fileno())
+            status = os.lstat(path)  # after the end of writing, when network file systems know the time
             states[name] = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         return states
 
@@ -58,12 +63,12 @@ class Publisher:
             return
         self._records.flush()
         run_token.check(self._results.private)
+        if self._has_store:
+            self._results.pictures.mkdir(parents=True, exist_ok=True)
         for series_id in self._series:
-            target, drawn = self._results.pictures / series_id, self._store / series_id
-            files.remove_tree(target)
-            if drawn.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(drawn, target)
+            files.remove_tree(self._results.pictures / series_id)
+            with contextlib.suppress(FileNotFoundError):  # no picture
+                os.replace(self._store / series_id, self._results.pictures / series_id)
         self._series = []
         self._records.rename()
 

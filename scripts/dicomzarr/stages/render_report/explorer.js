@@ -2,7 +2,7 @@
 "use strict";
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const MOST_AT_ONCE = 120; // lines or pictures added at a time
+const MOST_AT_ONCE = 60; // lines or pictures added at a time
 const UNKNOWN = "\u2013";
 const VERDICTS = { pass: "pass", warn: "warning", fail: "failed" };
 
@@ -106,10 +106,11 @@ function matching() {
   );
   if (!sorting.key) return found;
   const value = SORTS[sorting.key] || ((volume) => volume[sorting.key]);
-  const keys = new Map(found.map((volume) => [volume, value(volume)]));
   const sign = sorting.falling ? -1 : 1;
-  const compared = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-  return found.sort((a, b) => sign * compared(keys.get(a), keys.get(b)) || a.place - b.place);
+  return found
+    .map((volume) => ({ volume, key: value(volume) }))
+    .sort((a, b) => (a.key < b.key ? -sign : a.key > b.key ? sign : a.volume.place - b.volume.place))
+    .map(({ volume }) => volume);
 }
 
 /** Return a pattern for a word, in which x also stands for the sign between the sizes of a shape. */
@@ -258,13 +259,12 @@ if (table) {
   form.text.addEventListener("input", refresh);
   for (const radio of form.view) radio.addEventListener("change", refresh);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => {
+  form.querySelector(".all").addEventListener("click", () => {
     const view = form.view.value;
+    form.reset();
+    form.view.value = view;
     chosen.clear();
-    setTimeout(() => {
-      form.view.value = view;
-      refresh();
-    });
+    refresh();
   });
   table.tBodies[0].addEventListener("click", (event) => {
     const link = event.target.closest("tr")?.querySelector("a");

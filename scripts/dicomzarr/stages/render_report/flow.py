@@ -109,11 +109,11 @@ def _add_volumes(chart: _Chart, arrays: Sequence[Array], share: float, *, wide: 
     for name, members in shown.items():
         of = totals(members)
         if wide:
-            label = f"{name} {count(of.series, 'series', 'series')}"
+            label = f"{name} · {count(of.series, 'series', 'series')}"
             chart.add(f"series/{name}", 2, label, "extracted", part(members), "extracted")
             chart.add(f"volumes/{name}", 3, count(of.arrays, "volume"), "extracted", part(members), f"series/{name}")
         else:
-            label = f"{name} {count(of.arrays, 'volume')}"
+            label = f"{name} · {count(of.arrays, 'volume')}"
             chart.add(f"volumes/{name}", 2, label, "extracted", part(members), "extracted")
     if not wide:
         return

@@ -26,7 +26,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A row of ``masks.csv``. `box` holds the half-open range along each axis of the mask, empty for an empty mask."""
+    """A row of ``masks.csv``."""
 
     array: str
     mask: str
@@ -35,15 +35,13 @@ class Mask:
     algorithm: str
     voxels: int
     volume_ml: float | None
-    box: tuple[tuple[int, int], ...]
-    slices: int
     flags: tuple[str, ...]
     read_back: str
     verdict: str
 
     @property
     def shown_name(self) -> str:
-        """How the contact sheet calls it: its folder, or `RARE`."""
+        """How the page calls it: its folder, or `RARE`."""
         return RARE if self.name == RARE else self.mask
 
     @property
@@ -158,17 +156,10 @@ def _mask(row: dict[str, str]) -> Mask:
         algorithm=row["algorithm"],
         voxels=whole(row["voxels"]) or 0,
         volume_ml=number(row["volume_ml"]),
-        box=tuple(_range(part) for part in row["bounding_box"].split()),
-        slices=whole(row["slices"]) or 0,
         flags=tuple(row["flags"].split()),
         read_back=row["read_back"],
         verdict=worst([row["verdict"]]),
     )
-
-
-def _range(text: str) -> tuple[int, int]:
-    low, _, high = text.partition(":")
-    return whole(low) or 0, whole(high) or 0
 
 
 def _rare(pairs: Iterable[tuple[str, str]], small_cells: int) -> set[str]:

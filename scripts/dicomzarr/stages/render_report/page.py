@@ -194,7 +194,7 @@ def render(dataset: Path, *, small_cells: int = 1, max_rows: int = catalogue.MAX
             depth_charts=depth,
             size_charts=size,
             listed=listed,
-            pictures=pictures,
+            pictures=any(not picture.trouble for picture in pictures.values()),
             without_picture=missing(pictures),
             within=within,
             columns=_COLUMNS,

@@ -15,6 +15,7 @@ Value = TypeVar("Value", bound=Hashable)
 OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
 FIXED = "splits.fixed"  # the lists of splits, in the column `label`
 RARE = "rare"  # replaces modalities with few subjects
+_KINDS_OF_ONE_MODALITY = {"dose", "parametric_map", "segmentation", "tiles"}
 _WORST = ("fail", "warn", "pass")  # any other verdict counts as a failure
 
 
@@ -283,7 +284,13 @@ def _joinings(path: Path) -> tuple[Joining, ...]:
 
 def _without_small_cells(arrays: list[Array], small_cells: int) -> list[Array]:
     rare = {name for name, members in by_modality(arrays).items() if max(totals(members).subjects, 1) < small_cells}
-    return [replace(array, modality=RARE) if array.modality in rare else array for array in arrays]
+    return [_combined(array) if array.modality in rare else array for array in arrays]
+
+
+def _combined(array: Array) -> Array:
+    """Return an array whose modality is `RARE`, without a kind that only one modality has."""
+    tells = array.kind in _KINDS_OF_ONE_MODALITY
+    return replace(array, modality=RARE, kind="" if tells else array.kind, why="" if tells else array.why)
 
 
 def totals(arrays: Iterable[Array]) -> Totals:

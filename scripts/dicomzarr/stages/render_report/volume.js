@@ -6,7 +6,7 @@ const viewer = document.getElementById("viewer");
 const SVG = "http://www.w3.org/2000/svg";
 let wasOpenedHere = false; // by a click in the page: closing then goes one step back
 
-const volumeInAddress = () => BY_ID.get(decodeURIComponent(location.hash.slice(1)));
+const volumeInAddress = () => BY_ID.get(location.hash.slice(1).replace(/%2f/i, "/"));
 
 function draw(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
@@ -47,7 +47,7 @@ function histogramOf(volume) {
     { className: "histogram" },
     draw("svg", { viewBox: "0 0 479 100", preserveAspectRatio: "none", role: "img", "aria-label": label }, ...bars),
     make("p", { className: "ends" }, make("span", {}, volume.low), make("span", {}, volume.high)),
-    make("figcaption", {}, "Stored values of all voxels. The height is the square root of the count."),
+    make("figcaption", {}, "Stored values of evenly chosen voxels. The height is the square root of the count."),
   );
 }
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from made_up_dataset import OUTCOMES, Made, ramp, write_dataset
-from test_page import Page, plain
+from test_page import Page, data_of, plain
 
-from dicomzarr.stages.render_report.balance import UNDER, WITHHELD, balance
+from dicomzarr.stages.render_report.balance import UNDER, WITHHELD, PatientBar, balance, patients_by_series
 from dicomzarr.stages.render_report.findings import findings
 from dicomzarr.stages.render_report.page import render
 from dicomzarr.stages.render_report.tables import read_tables
@@ -120,3 +120,40 @@ def test_small_numbers_are_not_on_the_page(tmp_path: Path) -> None:
 def test_without_labels_and_splits_there_is_no_such_section(tmp_path: Path) -> None:
     page = Page(render(write_dataset(tmp_path / "dataset", [array(1, 1, split="")], OUTCOMES)))
     assert "groups" not in page.ids and "#groups" not in page.values("href")
+
+
+# ---- Each array: labels in the table of volumes, and series of a patient
+
+
+def labels_of(folder: Path, arrays: list[Made], small_cells: int) -> tuple[list[str], set[tuple[str, ...]], str]:
+    """Return the labels that each volume has in the page, their values, and the page."""
+    page = render(write_dataset(folder, arrays, OUTCOMES), small_cells=small_cells)
+    data = data_of(page)
+    return data["labels"], {tuple(array["labels"]) for array in data["arrays"]}, page
+
+
+def test_a_label_is_listed_for_each_array_only_if_none_of_its_numbers_is_suppressed(tmp_path: Path) -> None:
+    enough = many({("train", "a"): 9, ("train", "b"): 12, ("test", "a"): 3, ("test", ""): 6})
+    assert labels_of(tmp_path / "enough", enough, 3)[:2] == (["kind"], {("a",), ("b",), ("",)})
+    few = many({("train", "a"): 9, ("train", "b"): 12, ("test", "a"): 2, ("test", "b"): 6})
+    names, values, page = labels_of(tmp_path / "few", few, 3)
+    assert (names, values) == ([], {()})
+    assert "Labels that distinguish fewer than 3 subjects are not listed" in plain(Page(page).text)
+    names, _, page = labels_of(tmp_path / "all", few, 1)
+    assert names == ["kind"] and "Labels that distinguish" not in plain(Page(page).text)
+
+
+def test_patients_are_counted_by_their_series_in_bars_of_enough_patients(tmp_path: Path) -> None:
+    series_of = {1: 1, 2: 1, 3: 1, 4: 2, 5: 4, 6: 4, 7: 9}  # patient -> series
+    numbers = iter(range(100))
+    arrays = [array(next(numbers), patient) for patient, count in series_of.items() for _ in range(count)]
+    arrays.append(Made(arrays[0].array.replace("/00000001", "/00000002"), "yx", PIXELS, subject=arrays[0].subject))
+    rows = read_tables(write_dataset(tmp_path / "d", arrays, OUTCOMES)).arrays
+    assert patients_by_series(rows) == [
+        PatientBar(1, 1, 3),
+        PatientBar(2, 2, 1),
+        PatientBar(4, 4, 2),
+        PatientBar(9, 9, 1),
+    ]
+    assert patients_by_series(rows, 3) == [PatientBar(1, 1, 3), PatientBar(2, 9, 4)]
+    assert patients_by_series(rows, 4) == [PatientBar(1, 9, 7)] and patients_by_series(rows, 8) == []

@@ -312,6 +312,9 @@ def test_a_link_to_a_volume_opens_it_with_all_that_is_known(opened: Open, report
     assert page.evaluate("location.hash") == ""
     other = opened(report, "#ffff000000000001/00000001")  # of another dataset
     assert not other.locator("#viewer").is_visible()
+    other.evaluate("location.hash = '#%E0%A4'")  # no text in UTF-8
+    other.evaluate(f"location.hash = '#{FIRST.replace('/', '%2F')}'")  # as some programs write it
+    until(other, "viewer.open")
 
 
 # ---- Ten thousand volumes
@@ -319,6 +322,7 @@ def test_a_link_to_a_volume_opens_it_with_all_that_is_known(opened: Open, report
 MOST = 10_000
 
 
+@pytest.mark.slow
 def test_ten_thousand_volumes(opened: Open, tmp_path: Path) -> None:
     folder = write_many(tmp_path / "dataset", MOST)
     report = folder / "reports" / "report.html"
@@ -327,8 +331,16 @@ def test_ten_thousand_volumes(opened: Open, tmp_path: Path) -> None:
     assert report.stat().st_size + thumbnails < 20e6
     asked: list[str] = []
     page = opened(report, asked=asked)
-    assert page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") < 3000
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # processor time: other tests run beside this one
+
+    def seconds() -> float:
+        return {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}[
+            "TaskDuration"
+        ]
+
     page.wait_for_timeout(200)
+    assert seconds() < 3
     assert 0 < len(asked) < 200  # of ten thousand
     table(page)
     for change in (
@@ -338,17 +350,12 @@ def test_ten_thousand_volumes(opened: Open, tmp_path: Path) -> None:
         "() => { form.text.value = ''; chosen.set('flag', 'gap'); refresh(); }",
         "() => { chosen.clear(); refresh(); }",
     ):
-        times = [
-            page.evaluate(
-                f"() => {{ const start = performance.now(); ({change})(); document.body.offsetHeight; "
-                "return performance.now() - start; }"
-            )
-            for _ in range(3)
-        ]
-        assert min(times) < 200, change
-    assert page.locator(".shown").inner_text() == "10\u202f000 volumes" and len(rows(page)) == 120
+        before = seconds()
+        page.evaluate(f"() => {{ ({change})(); return document.body.offsetHeight; }}")
+        assert seconds() - before < 0.2, change
+    assert page.locator(".shown").inner_text() == "10\u202f000 volumes" and len(rows(page)) == 60
     page.locator("#table-box").evaluate("box => box.scrollTo(0, box.scrollHeight)")
-    until(page, "document.querySelectorAll('#table tbody tr').length === 240")
+    until(page, "document.querySelectorAll('#table tbody tr').length === 120")
     page.locator("input[value=sheet]").check()
     box = page.locator("#sheet-box")
     box.scroll_into_view_if_needed()

@@ -250,9 +250,9 @@ def test_the_flow_counts_files_series_volumes_and_verdicts(page: str) -> None:
     wide, narrow = re.findall(r'<svg viewBox="0 0 (?:1000|370) .*?</svg>', page, re.DOTALL)
     texts = re.findall(r"<text[^>]*>(.*?)</text>", wide)
     assert {"18 found", "extracted 12", "skipped 1", "quarantined 2", "ignored 3"} <= set(texts)
-    assert {"CT 2 series", "US 2 series", "2 volumes", "6 pass", "1 warning", "1 failed"} <= set(texts)
+    assert {"CT · 2 series", "US · 2 series", "2 volumes", "6 pass", "1 warning", "1 failed"} <= set(texts)
     assert {"truncated header 2", "not dicom 3", "dicomdir 1"} <= set(texts)
-    assert {"18", "CT 2 volumes", "truncated header 2"} <= set(re.findall(r"<text[^>]*>(.*?)</text>", narrow))
+    assert {"18", "CT · 2 volumes", "truncated header 2"} <= set(re.findall(r"<text[^>]*>(.*?)</text>", narrow))
     lost = "(1 skipped, 2 quarantined, 3 ignored)"
     told = f"Of 18 files 12 were extracted {lost}; they are 7 series, which became 8 volumes."
     assert f'role="img" aria-label="{told}"' in page
@@ -406,8 +406,11 @@ def test_kind_and_reason_of_a_volume_are_in_its_data(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 5)])
     head, row = (folder / "volumes.csv").read_text().splitlines()
     (folder / "volumes.csv").write_text(f"{head},kind,why\n{row},volume,5 frames at 5 positions 2.5 mm apart\n")
-    (found,) = data_of(render(folder))["arrays"]
+    (found,) = data_of(render(folder, small_cells=5))["arrays"]
     assert (found["kind"], found["why"]) == ("volume", "5 frames at 5 positions 2.5 mm apart")
+    (folder / "volumes.csv").write_text(f"{head},kind,why\n{row},dose,a dose\n")
+    (found,) = data_of(render(folder, small_cells=5))["arrays"]
+    assert (found["modality"], found["kind"], found["why"]) == ("rare", "", "")  # a dose is RTDOSE
 
 
 def test_flags_that_occur_are_explained(dataset: Path) -> None:
