@@ -106,8 +106,7 @@ class Workflow:
         options = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
         inherited = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"}
         variables = {**inherited, **self.environment, **environment}
-        if self.forks:
-            assert self.project == ROOT
+        if self.forks and self.project == ROOT:  # a copy of the project has other code than was imported
             output = self.folder / "output.txt"
             self.forks.start(options, self.folder, variables, output)
             return subprocess.CompletedProcess(options, self.forks.wait(), "", output.read_text(errors="replace"))
@@ -126,7 +125,7 @@ class Workflow:
         """Start a run in a new session; after `after` seconds, kill all of its processes."""
         options = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
         environment = os.environ | self.environment
-        if self.forks:
+        if self.forks and self.project == ROOT:
             group = self.forks.start(options, self.folder, environment, self.folder / "output.txt")
             time.sleep(after)
             with contextlib.suppress(ProcessLookupError):

@@ -36,9 +36,11 @@ _RECENT = 3  # jobs, on each core, that say how fast the machine is now
 _ERRATIC = 2.0  # jobs of a kind that differ by more than this factor say that the time left is not known
 _TRUST = 0.4  # s of expected cost: how long the expectation outweighs what was measured
 
-_LAST = "seal_dataset"  # nothing is shown while the last short job runs
-SHORTEST = 4.0  # s: less is not shown
+_LAST = "seal_dataset"
+SHORTEST = 5.0  # s: less is not shown
 _EVIDENCE = 0.1  # share of a run that must have been done
+_EVIDENCE_OF_SEARCH = 0.25  # and of the privacy search
+_MOST_OF_SEARCH = 0.75  # share of the privacy search after which nothing is shown any more
 _EVIDENCE_OF_BATCHES = 0.2  # and of its batches: series of one batch may differ in what their decoders cost
 
 
@@ -87,8 +89,7 @@ def left(moment: Moment) -> float | None:
     if batches is None or _is_search_unmeasured(moment):
         return None
     seconds = batches + _left_of_rest(moment, machine)
-    is_last = [job.rule for job in moment.running] == [_LAST]
-    if seconds < SHORTEST or is_last or moment.seconds < _EVIDENCE * (moment.seconds + seconds):
+    if seconds < SHORTEST or _is_ending(moment) or moment.seconds < _EVIDENCE * (moment.seconds + seconds):
         return None
     return seconds
 
@@ -149,7 +150,14 @@ def _jobs_at_once(moment: Moment) -> float:
 def _is_search_unmeasured(moment: Moment) -> bool:
     """Return whether the privacy search, which depends on what it finds, runs and has done too little yet."""
     searches = [job for job in moment.running if job.rule == SEARCH]
-    return any(job.bytes < _EVIDENCE * moment.bytes or not moment.bytes for job in searches)
+    return any(job.bytes <= _EVIDENCE_OF_SEARCH * moment.bytes for job in searches)
+
+
+def _is_ending(moment: Moment) -> bool:
+    """Return whether only the last short job is left, which takes about as long as it takes to start."""
+    if [job.rule for job in moment.running] == [SEARCH]:
+        return moment.running[0].bytes > _MOST_OF_SEARCH * moment.bytes
+    return [job.rule for job in moment.running] == [_LAST]
 
 
 def _left_of_rest(moment: Moment, machine: float) -> float:
@@ -164,9 +172,9 @@ def _left_of_rest(moment: Moment, machine: float) -> float:
         if rule in running:
             job = running[rule]
             share = job.bytes / moment.bytes if moment.bytes else 0.0
-            if share > _EVIDENCE:
-                expected = max(job.seconds - START * machine, 0.0) / share
-                seconds += max(expected - job.seconds, 0.0)
+            if share > _EVIDENCE_OF_SEARCH:
+                begun = (START + _WHOLE[rule][0]) * machine  # before it reads the first file
+                seconds += max(job.seconds - begun, 0.0) * (1 - share) / share
             else:
                 seconds += max(expected - job.seconds, 0.25 * max(expected, job.seconds))
         elif rule != "report_size":  # at the same time as the tables
