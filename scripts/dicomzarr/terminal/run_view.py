@@ -77,10 +77,13 @@ class RunView:
             jobs = [job for job in self.jobs.of_rule(rule) if job.ended and not job.failed]
             if jobs and rule not in self._shown:
                 self._shown.add(rule)
-                counts = [progress.count_of(self._results, job.name) for job in jobs] if self._results else []
-                series, size = sum(items for items, _ in counts), sum(size for _, size in counts)
+                series = new = size = 0
+                for job in jobs if self._results else []:
+                    series += progress.count_of(self._results, job.name)[0]
+                    counts = progress.new_of(self._results, job.name)
+                    new, size = new + counts[0], size + counts[1]
                 seconds = max(job.ended for job in jobs) - min(job.started for job in jobs)
-                self._stage(rule, stages.did_in_batches(rule, len(jobs), series, size), seconds)
+                self._stage(rule, stages.did_in_batches(len(jobs), series, new, size), seconds)
 
     def _stage(self, rule: str, text: str, seconds: float) -> None:
         if not self._quiet:
