@@ -15,7 +15,7 @@ from snakemake_interface_logger_plugins.tests import TestLogHandlerBase as Plugi
 
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
-from dicomzarr.terminal import stages
+from dicomzarr.terminal import live_line, stages
 from dicomzarr.terminal.run_view import FACTS, RunView
 from dicomzarr.vocabulary.rules import RULES
 from snakemake_logger_plugin_dicomzarr import LogHandler
@@ -91,6 +91,14 @@ def test_a_failed_batch_is_named_and_words_of_snakemake_are_not_repeated(results
     lines = shown(results, *job(1, "extract_batch", 10, batch="0001-0000"), failed, words)
     (line,) = lines
     assert line.startswith("Extraction  batch 0001-0000 failed; its log: a.log")
+
+
+def test_a_job_that_ctrl_c_ended_has_not_failed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_line, "_ending", [False])
+    view_lines = [*job(1, "index_headers", 10), event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, at=12)]
+    live_line.before_last_words()
+    (line,) = shown(results, *view_lines)
+    assert " ".join(line.split()) == "Headers ended before it was done 2.0 s"
 
 
 def test_words_of_snakemake_are_shown_if_it_fails_itself(results: Results) -> None:
