@@ -34,7 +34,7 @@ def test_exit_codes_of_runs_and_of_words_that_look(workflow: Workflow, launch: L
         ("report", (), {}, 1, "run: there is no folder 'results' yet"),
         ("status", (), {}, 2, "first run: 3 entries in the source"),
         ("--json", (), {}, 0, '"complete": true'),
-        ("", (), {"gate": {"quarantined": 0}}, 1, "gate.quarantined: found 1, allowed 0"),
+        ("all", (), {"gate": {"quarantined": 0}}, 1, "gate.quarantined: found 1, allowed 0"),
     ]
     for word, arguments, config, status, says in steps:
         workflow.write_config(**config)

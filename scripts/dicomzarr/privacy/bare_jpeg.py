@@ -8,7 +8,7 @@ from pathlib import Path
 _JFIF = rb"\xff\xe0\x00\x10JFIF\x00.{9}"  # version, density and the size of a preview, which has no place here
 # Quantisation and Huffman tables, and the header of a baseline frame; each with its length.
 _SEGMENT = re.compile(rb"\xff[\xdb\xc4\xc0](..)", re.DOTALL)
-_SCAN = re.compile(rb"\xff\xda\x00[\x08\x0c].*?(?:[^\xff]|\xff\x00)*\xff\xd9", re.DOTALL)
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08.{6}|\x0c.{10})(?:[^\xff]++|\xff\x00)*+\xff\xd9", re.DOTALL)
 _START = re.compile(rb"\xff\xd8" + _JFIF, re.DOTALL)
 
 

@@ -55,6 +55,10 @@ class Pseudonyms:
         """Return the id of a volume from its series and the values that distinguish it within the series."""
         return self.digest("volume", "\0".join((series, *discriminators)))[:SHORT]
 
+    def group_id(self, series: str, shared: tuple[str, ...]) -> str:
+        """Return the id of the volumes of a series that share these values. Eight digits could look like a date."""
+        return self.digest("volume", "\0".join((series, "group", *shared)))[:LONG]
+
     def source_digest(self, content: str) -> str:
         """Return the keyed digest of a source file from the BLAKE3 of its content, safe to share."""
         return self.digest("source", content)

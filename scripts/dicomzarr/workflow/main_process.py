@@ -159,7 +159,8 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
     requested_exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
     with errors_in_one_line():
-        _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
+        if use_of(workflow, ROOT / "Snakefile") is Use.MAIN:
+            _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
         settings.check_exports(started.config["nnunet"], {kind.rule for kind in requested_exports})
         if started.purpose is Purpose.BUILD:
             _prepare_run(started.settings, requested_exports, params)
@@ -168,7 +169,12 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
 
 
 def _refuse_unknown_rules(parsed: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse what looks like the name of a rule and is neither one nor a file; Snakemake would not name the closest."""
+    """Refuse what looks like the name of a rule and is neither one nor a file; Snakemake would not name the closest.
+
+    `known` are the rules so far: those of the Snakefile itself follow.
+    """
+    text = (ROOT / "Snakefile").read_text(encoding="utf-8")
+    known = [*known, *re.findall(r"^rule (\w+):", text, re.MULTILINE)]
     for option in ("targets", "until", "omit_from", "forcerun", "allowed_rules"):
         for name in map(str, parsed.get(option) or ()):
             if re.fullmatch(r"[A-Za-z][\w-]*", name) and name not in known and not os.path.lexists(name):

@@ -40,6 +40,9 @@ def test_ids_depend_on_key_domain_and_value() -> None:
     assert all(re.fullmatch("[0-9a-f]{16}", id_) for id_ in ids)
     assert re.fullmatch("[0-9a-f]{8}", first.volume_id("s", ("a", "b")))
     assert first.volume_id("s", ("a", "b")) != first.volume_id("s", ("ab",))
+    # Not eight digits, since those of one group in 43 could be taken for a date of the source.
+    assert re.fullmatch("[0-9a-f]{16}", first.group_id("s", ("a", "b")))
+    assert first.group_id("s", ("a", "b")) != first.volume_id("s", ("group", "a", "b"))
 
 
 def test_the_first_run_makes_a_private_key_and_later_ones_read_it(tmp_path: Path) -> None:

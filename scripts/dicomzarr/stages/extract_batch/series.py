@@ -134,7 +134,7 @@ def _attempt(
     named = name_volumes(plan.series_id, volumes, pseudonyms)
     records = []
     for volume_id, volume in sorted(named.items()):
-        group_id = pseudonyms.volume_id(plan.series_id, ("group", *volume.group))
+        group_id = pseudonyms.group_id(plan.series_id, volume.group)
         flags = tuple(sorted({*volume.flags, *series_flags}))
         flagged = dataclasses.replace(volume, flags=flags, group_id=group_id)
         name = f"{plan.series_id}/{volume_id}"
