@@ -78,7 +78,7 @@ class Workflow:
     config: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     project: Path = ROOT
-    forks: Forks | None = None  # starts processes quickly, for tests with many runs; it has imported this project
+    forks: Forks | None = None  # starts processes quickly; not used for a copy of the project
     timeout: int = 600  # s
 
     @property

@@ -52,13 +52,11 @@ def _expected(moment: Moment, rule: str) -> float:
     return START + fixed + (varying / max(moment.cores, 1) if rule in _SHARED else varying)
 
 
-def _expected_of_batch(moment: Moment, rule: str, batch: Batch) -> float:
-    """Return the expected seconds of a job of a batch."""
+def _expected_of_batch(rule: str, batch: Batch, files_each: float) -> float:
+    """Return the expected seconds of a job of a batch; `files_each` is the mean number of files of a series."""
     by_byte, by_series, by_file = _BATCH[rule]
-    series = sum(other.series for other in moment.batches.values())
-    files = batch.series * moment.files / max(series, 1)
     size = batch.work if rule == EXTRACT else batch.bytes
-    return START + by_byte * size + by_series * batch.series + by_file * files
+    return START + by_byte * size + (by_series + by_file * files_each) * batch.series
 
 
 def _share(job: Running, batch: Batch) -> float:
@@ -100,8 +98,9 @@ def _left_of_batches(moment: Moment, machine: float) -> float | None:
     of_running: list[float] = []
     evidence = total = 0.0
     factor = machine
+    files_each = moment.files / max(sum(batch.series for batch in moment.batches.values()), 1)
     for rule in BATCH_RULES:
-        costs = {name: _expected_of_batch(moment, rule, batch) for name, batch in moment.batches.items()}
+        costs = {name: _expected_of_batch(rule, batch, files_each) for name, batch in moment.batches.items()}
         ended = [job for job in moment.ended if job.rule == rule and job.batch in costs]
         running = [job for job in moment.running if job.rule == rule and job.batch in costs]
         waiting = [costs[batch] for name, batch in moment.waiting if name == rule and batch in costs]
