@@ -155,19 +155,26 @@ def _paths_of(results: Results, array: str) -> set[bytes]:
     Raises
     ------
     UserError
-        If there is no such array.
+        If there is no such array, or if the beginning of an id is that of several series.
     """
     wanted = array.strip("/").removeprefix("images.zarr/").encode()
-    if not re.fullmatch(rb"[0-9a-f]{16}(/[0-9a-f]{8})?|[0-9a-f]{8}", wanted):
+    if not re.fullmatch(rb"[0-9a-f]{16}(/[0-9a-f]{8})?|[0-9a-f]{1,15}", wanted):
         raise UserError(f"--array: found {array!r}, needed is an array, such as 0123456789abcdef/01234567, or a series")
-    wanted += b"/[0-9a-f]{8}" if len(wanted) == 16 else b""
-    wanted = b"[0-9a-f]{16}/" + wanted if len(wanted) == 8 else wanted
-    pattern = re.compile(rb",%b,\d*,\d*$" % wanted, re.MULTILINE)
+    is_beginning = len(wanted) < 16
+    ids = [wanted] if b"/" in wanted else [wanted + b"[0-9a-f]{%d}/[0-9a-f]{8}" % (16 - len(wanted))]
+    if len(wanted) == 8:
+        ids.append(b"[0-9a-f]{16}/" + wanted)
+    pattern = re.compile(rb",(%b),\d*,\d*$" % b"|".join(ids), re.MULTILINE)
     paths: set[bytes] = set()
+    series: set[bytes] = set()
     with open(results.private / "frames.csv", "rb") as table:
         _skip_header(table, csv_tables.FRAMES)
         for block in _blocks(table):
-            paths.update(_before(block, match.start()).rpartition(b",")[0] for match in pattern.finditer(block))
+            for match in pattern.finditer(block):
+                paths.add(_before(block, match.start()).rpartition(b",")[0])
+                series.add(match[1][:16])
+    if is_beginning and len(series) > 1:
+        raise UserError(f"--array: {array!r} names arrays of {len(series)} series; give more of the id")
     if not paths:
         raise UserError(f"--array: there is no array {array!r} in this dataset; its arrays are in dataset/volumes.csv")
     return paths

@@ -15,11 +15,13 @@ def run_report(arguments: Sequence[str]) -> int:
     """Print the path and the URL of the report page, and open it where there is a display; return the exit status."""
     options = parse(BY_NAME["report"], arguments)
     results = results_of(options)
-    page = Path(os.path.abspath(results.dataset / "reports" / "report.html"))
+    of_copy = results.root / "reports" / "report.html"  # in a dataset folder alone
+    is_copy = of_copy.is_file() and not results.dataset.exists()
+    page = Path(os.path.abspath(of_copy if is_copy else results.dataset / "reports" / "report.html"))
     if not page.is_file():
         say(f"run: {no_dataset(results, options, 'report')}")
         return 1
-    if not results.sealed.is_file():
+    if not is_copy and not results.sealed.is_file():
         say("note: the last run did not finish, so this report may be of the one before it")
     print(f"{page}\n{page.as_uri()}", flush=True)
     if options.has(NO_OPEN.name):

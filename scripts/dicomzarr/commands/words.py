@@ -183,7 +183,9 @@ WORDS = (
         options=(
             Option("--reason", "CODE", "files with this reason: docs/reasons.md"),
             Option("--outcome", "O", "extracted, skipped, quarantined or ignored files"),
-            Option("--array", "ID", "files in this array, or in any array of this series"),
+            Option(
+                "--array", "ID", "files in this array, or in any array of this series; the beginning of an id is enough"
+            ),
             Option("--full", "", "whole paths, with the source folder of the last run"),
             Option("--null", "", "exact bytes, each path ended by NUL, for xargs -0", "-0"),
             JSON,

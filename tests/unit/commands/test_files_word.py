@@ -89,6 +89,8 @@ def test_paths_of_an_array_or_a_series(project: Project) -> None:
     assert lines(project, "--array", f"{SERIES}/89abcdef") == ["a/2.dcm"]
     assert lines(project, "--array", f"images.zarr/{OTHER}/01234567/") == ["b/50 %.dcm"]
     assert lines(project, "--array", SERIES, "--outcome", "skipped") == []
+    assert lines(project, "--array", "0123") == ["a/1.dcm", "a/2.dcm"]  # the beginning of an id
+    assert lines(project, "--array", "89abcdef") == ["a/2.dcm"]  # the part after the slash
 
 
 @pytest.mark.parametrize("reason", ["duplicate", "truncated_header"])
@@ -119,6 +121,7 @@ def test_json_has_the_documented_fields_and_the_paths_of_the_table(project: Proj
             "--outcome: found 'skip', needed is one of extracted, skipped, quarantined, ",
         ),
         (["--array", "0" * 16], 2, "no array '0000000000000000' in this dataset"),
+        (["--array", "01234567"], 2, "--array: '01234567' names arrays of 2 series; give more of the id"),
         (["--array", "0.*"], 2, "--array: found '0.*', needed is an array, such as "),
         (
             ["--results", "none"],
@@ -185,6 +188,8 @@ def test_without_a_display_or_a_report_the_next_step_is_named(project: Project) 
     done = project.run("report", "--results", "kept", cwd=project.elsewhere, **nowhere)
     assert done.returncode == 0 and done.stdout.startswith(str(project.elsewhere))
     assert done.stderr.startswith("No browser was opened.")
+    done = project.run("report", "--results", "kept/dataset", "--no-open", cwd=project.elsewhere)  # as a copy is
+    assert (done.returncode, done.stderr) == (0, "") and "kept/dataset/reports/report.html" in done.stdout
     done = project.run("report", cwd=project.elsewhere)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "there is no folder 'results' yet, and so no report; name its configuration" in done.stderr
