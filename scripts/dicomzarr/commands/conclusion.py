@@ -226,7 +226,7 @@ def _next_step(content: Mapping[str, Any], arguments: Sequence[str]) -> str:
     if not content["complete"]:
         return "start it without --until to build the rest"
     if not content.get("outcomes", {}).get("extracted"):
-        return "check `source` in the configuration"
+        return f"check `source` in the configuration; ./run files{end} counts what is there"
     if content["outcomes"]["quarantined"]:
         return (
             f"./run report{end} opens the report; ./run files --outcome quarantined{end} lists what could not be used"

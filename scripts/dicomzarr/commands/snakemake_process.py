@@ -34,11 +34,12 @@ def main() -> int:
     argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     from snakemake import cli
 
-    if os.environ.get("DICOMZARR_TERMINAL"):
+    if os.environ.get("DICOMZARR_TERMINAL") or os.environ.get("DICOMZARR_VERDICT"):
         sys.path.insert(0, SCRIPTS)
         from dicomzarr.workflow.snakemake_quirks.command_line import parse_without_note
 
         cli.parse_args = parse_without_note(cli.parse_args)
+    if os.environ.get("DICOMZARR_TERMINAL"):
         sys.argv.insert(1, PLUGIN)
     try:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

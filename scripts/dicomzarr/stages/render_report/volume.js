@@ -126,7 +126,8 @@ function show(volume) {
   const commands = [`./run view ${volume.array}`, `./run files --array ${volume.array}`];
   const words = ["Open it in a viewer", "List its source files, on site"];
   const lines = commands.map((command, at) => make("p", {}, `${words[at]}: `, copied(command)));
-  body.append(part("Look closer", ...lines));
+  const note = make("p", { class: "about" }, "With the --configfile of the run, if it had one.");
+  body.append(part("Look closer", ...lines, note));
   viewer.scrollTop = 0;
 }
 
