@@ -157,7 +157,10 @@ def test_status_proposes_unmatched_names_and_changes_nothing(workflow: Workflow,
     said, counted, advice, *lines = plain.stdout.splitlines()
     assert said == "Nothing to do" and advice.startswith("masks: to name them, ")
     shown = names.relative_to(workflow.folder)
-    assert counted.startswith("masks without a name: 3, of 2 labels in ") and f"{shown}; they may identify" in counted
+    assert (
+        counted.startswith("masks unnamed in the last run: 3, of 2 labels in ")
+        and f"{shown}; they may identify" in counted
+    )
     assert lines == [
         '    left_kidney: ["(?i)^Kidney_L$"] # 2 masks',
         '    name_2: ["(?i)^drawn by Qzxwvkcanary$"] # 1 mask',
@@ -186,4 +189,4 @@ def test_status_proposes_unmatched_names_and_changes_nothing(workflow: Workflow,
     workflow.run(masks={"names": merged, "expected": ["tumour"]})
     assert sorted(row["name"] for row in table(names)) == ["", *["left_kidney"] * 2, *["liver"] * 3, *["tumour"] * 3]
     after = launch(workflow, "status").stdout
-    assert "masks without a name: 1, of 1 label in" in after and "Kidney_L" not in after
+    assert "masks unnamed in the last run: 1, of 1 label in" in after and "Kidney_L" not in after

@@ -69,7 +69,7 @@ def test_a_run_shows_one_line_a_stage_and_ends_with_the_table(built: tuple[Workf
         "arrays": "2",
     }
     assert fact(shown.text, "set aside") == "1 not DICOM 1 fewer bytes of pixel data than the header declares"
-    assert "1 file quarantined" in fact(shown.text, "attention")
+    assert "1 file quarantined: fewer bytes of pixel data than the header declares" in fact(shown.text, "attention")
     assert fact(shown.text, "changes") == "the first build"
     assert fact(shown.text, "report") == "results/dataset/reports/report.html"
     assert "./run report --configfile config.yaml" in fact(shown.text, "next step")

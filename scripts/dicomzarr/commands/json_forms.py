@@ -25,8 +25,9 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("gate", "the counts that `gate` can limit, without zeros"),
         (
             "changes",
-            "since the last build: arrays `added`, `grown`, `changed`, `retired`, `rewritten`, and keys of `counts`, "
-            "`config` and `software` that differ; null without changes or without a last build",
+            "since the last build: arrays `added`, `grown`, `changed` (of these, `changed_pixels`), `retired`, "
+            "`rewritten`, and keys of `counts`, `config` and `software` that differ; null without changes or without "
+            "a last build",
         ),
         ("is_first_build", "whether there was no build to compare with"),
         ("results", "the results folder"),

@@ -97,8 +97,8 @@ def lines_of(unnamed: Unnamed, table: Path) -> list[str]:
     if not unnamed.masks:
         return []
     lines = [
-        f"masks without a name: {unnamed.masks}, of {unnamed.labels} {_plural('label', unnamed.labels)} in {table}; "
-        "they may identify people: do not pass this text on"
+        f"masks unnamed in the last run: {unnamed.masks}, of {unnamed.labels} {_plural('label', unnamed.labels)} "
+        f"in {table}; they may identify people: do not pass this text on"
     ]
     by_name: dict[str, list[Proposal]] = {}
     for number, proposal in enumerate(unnamed.proposals, 1):

@@ -77,12 +77,14 @@ def changes_in_short(differences: Mapping[str, Any]) -> dict[str, Any]:
     volumes = differences["volumes"] or {}
     short: dict[str, Any] = {kind: len(volumes.get(kind, ())) for kind in ("added", "grown", "changed", "retired")}
     short["rewritten"] = volumes.get("rewritten", 0)
+    short["changed_pixels"] = sum("pixel_digest" in columns for columns in volumes.get("changed", {}).values())
     return short | {part: sorted(differences[part]) for part in ("counts", "config", "software")}
 
 
 def in_words(short: Mapping[str, Any]) -> str:
     """Return what changed since the last build as text; `short` is from `changes_in_short`."""
-    kinds = [("added", "added"), ("grown", "grown"), ("changed", "changed"), ("retired", "removed")]
+    same_pixels = "" if short["changed_pixels"] else " in volumes.csv, with the same pixels"
+    kinds = [("added", "added"), ("grown", "grown"), ("changed", f"changed{same_pixels}"), ("retired", "removed")]
     kinds.append(("rewritten", "stored in other bytes"))
     numbers = [f"{counted(short[kind], 'array')} {word}" for kind, word in kinds if short[kind]]
     others = [
@@ -141,7 +143,13 @@ def short_meaning(meaning: str) -> str:
 
 
 def _findings(found: Sequence[Mapping[str, str]]) -> list[str]:
-    texts = [f"{short_meaning(row['title'])}{' (fail)' * (row['level'] == 'fail')}" for row in found[:_SHOWN]]
+    texts = [f"{_short_title(row['title'])}{' (fail)' * (row['level'] == 'fail')}" for row in found[:_SHOWN]]
     if len(found) > _SHOWN:
         texts.append(f"{counted(len(found) - _SHOWN, 'more finding')}, in the report")
     return texts or ["nothing"]
+
+
+def _short_title(title: str) -> str:
+    """Return the first part of a title; of quarantined files also the reason, else all of them would read the same."""
+    what, is_quarantined, meaning = title.partition(" quarantined: ")
+    return f"{what}{is_quarantined}{short_meaning(meaning)}" if is_quarantined else short_meaning(title)

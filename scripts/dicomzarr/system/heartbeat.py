@@ -1,4 +1,4 @@
-"""Progress of a job, reported to the main process by a small file of two numbers."""
+"""Progress of a job, reported to the main process by a small file of four numbers."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ class Progress:
 
     def __init__(self, private: Path, job: str) -> None:
         self._path = private / FOLDER / job
-        self._totals = [0, 0]  # items, bytes
+        self._totals = [0, 0, 0, 0]  # items, bytes, and those of them that were not up to date
         self._next = 0.0
         with contextlib.suppress(OSError):
             files.make_private(self._path.parent)
         self.add(0, 0)
 
-    def add(self, items: int, size: int) -> None:
-        """Count finished items (series, or files) and their bytes."""
-        self._totals[0] += items
-        self._totals[1] += size
+    def add(self, items: int, size: int, *, is_new: bool = True) -> None:
+        """Count finished items (series, or files) and their bytes; `is_new` is false for those up to date before."""
+        for place in (0, 2) if is_new else (0,):
+            self._totals[place] += items
+            self._totals[place + 1] += size
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _EVERY
@@ -50,6 +51,6 @@ class Progress:
         with contextlib.suppress(OSError):
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, files.PRIVATE_FILE)
             try:
-                os.pwrite(handle, b"%20d %20d\n" % tuple(self._totals), 0)
+                os.pwrite(handle, b"%20d %20d %20d %20d\n" % tuple(self._totals), 0)
             finally:
                 os.close(handle)

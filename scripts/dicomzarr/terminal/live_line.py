@@ -27,6 +27,11 @@ def before_last_words() -> str:
     return f"\r{' ' * length}\r" if length else ""
 
 
+def is_ending() -> bool:
+    """Return whether a signal ends this process."""
+    return _ending[0]
+
+
 class LiveLine:
     """Writes lines to a stream, and the live line below them.
 

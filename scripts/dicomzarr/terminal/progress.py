@@ -138,7 +138,16 @@ class Moment:
 def count_of(results: Results, name: str) -> Count:
     """Return items and bytes done by a job; zeros if its file is missing or damaged."""
     try:
-        items, size = (results.private / FOLDER / name).read_text().split()
+        items, size = (results.private / FOLDER / name).read_text().split()[:2]
+        return int(items), int(size)
+    except (OSError, ValueError):
+        return 0, 0
+
+
+def new_of(results: Results, name: str) -> Count:
+    """Return those items and bytes of a job that were not up to date before; zeros if they are not known."""
+    try:
+        items, size = (results.private / FOLDER / name).read_text().split()[2:4]
         return int(items), int(size)
     except (OSError, ValueError):
         return 0, 0

@@ -77,10 +77,14 @@ class RunView:
             jobs = [job for job in self.jobs.of_rule(rule) if job.ended and not job.failed]
             if jobs and rule not in self._shown:
                 self._shown.add(rule)
-                counts = [progress.count_of(self._results, job.name) for job in jobs] if self._results else []
-                series, size = sum(items for items, _ in counts), sum(size for _, size in counts)
+                series = new = size = 0
+                for job in jobs:
+                    if self._results:
+                        series += progress.count_of(self._results, job.name)[0]
+                        items, of_bytes = progress.new_of(self._results, job.name)
+                        new, size = new + items, size + of_bytes
                 seconds = max(job.ended for job in jobs) - min(job.started for job in jobs)
-                self._stage(rule, stages.did_in_batches(rule, len(jobs), series, size), seconds)
+                self._stage(rule, stages.did_in_batches(len(jobs), series, new, size), seconds)
 
     def _stage(self, rule: str, text: str, seconds: float) -> None:
         if not self._quiet:
@@ -91,9 +95,10 @@ class RunView:
 
     def _failure(self, job: Job) -> None:
         label, batch = stages.name_of(job.rule), f"batch {job.batch} " if job.batch else ""
-        log = f"; its log: {shown_path(job.log)}" if job.log else ""
-        lines = self.screen.wrapped(label, f"{batch}failed{log}", _INDENT, duration(job.ended - job.started))
-        lines[0] = self.screen.coloured_text(label, "red") + lines[0][len(label) :]
+        log, is_ending = f"; its log: {shown_path(job.log)}" if job.log else "", live_line.is_ending()
+        text = f"{batch}ended before it was done" if is_ending else f"{batch}failed{log}"
+        lines = self.screen.wrapped(label, text, _INDENT, duration(job.ended - job.started))
+        lines[0] = self.screen.coloured_text(label, "bold" if is_ending else "red") + lines[0][len(label) :]
         self.line.write(lines)
 
     def close(self, *, shown: bool = True) -> None:

@@ -125,19 +125,23 @@ def did(results: Results | None, rule: str) -> str:
         return ""
 
 
-def did_in_batches(rule: str, batches: int, series: int, size: int) -> str:
+def did_in_batches(batches: int, series: int, new: int, size: int) -> str:
     """Return what the jobs of a batch rule did.
 
     Parameters
     ----------
-    rule : str
     batches : int
         Number of finished jobs.
-    series, size : int
-        Series and bytes of the source that they worked on.
+    series : int
+        All their series.
+    new, size : int
+        Series that were not up to date before, and their bytes of the source.
     """
-    text = f"{counted(series, 'series', 'series')}, {amount(size)}" if series else counted(batches, "batch", "batches")
-    return text + (f" in {batches:,} batches" if series and batches > 1 else "")
+    if not series:
+        return counted(batches, "batch", "batches")
+    text = f"{counted(new, 'series', 'series')}, {amount(size)}" if new else "no series"
+    text += f" in {batches:,} batches" if batches > 1 else ""
+    return text + (f"; {series - new:,} up to date already" if new < series else "")
 
 
 def is_batch_rule(rule: str) -> bool:

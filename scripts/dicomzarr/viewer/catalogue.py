@@ -78,8 +78,8 @@ def dataset_folder(path: Path) -> Path:
                 )
             return folder.resolve()
     raise UserError(
-        f"no finished dataset in {str(path)!r}: it needs {IMAGES} and volumes.csv. Name a results folder or a dataset "
-        "folder with --dataset, or run ./run first"
+        f"no finished dataset in {str(path)!r}: it needs {IMAGES} and volumes.csv. Name a results or dataset "
+        "folder with --dataset; if there is none yet, run the workflow first: ./run --configfile my.yaml"
     )
 
 

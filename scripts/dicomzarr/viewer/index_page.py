@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from dicomzarr.viewer.catalogue import Image, notes
 
 TEMPLATE = Path(__file__).parent / "page" / "index.html"
+_NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
 
 
 class Row(NamedTuple):
@@ -17,6 +19,8 @@ class Row(NamedTuple):
     Attributes
     ----------
     image : Image
+    spacing : str
+        With four significant digits.
     masks : str
         Names of its masks.
     notes : list of str
@@ -24,6 +28,7 @@ class Row(NamedTuple):
     """
 
     image: Image
+    spacing: str
     masks: str
     notes: list[str]
 
@@ -32,6 +37,14 @@ def render(images: Sequence[Image]) -> str:
     """Return the page."""
     import jinja2
 
-    rows = [Row(image, " ".join(mask.name for mask in image.masks), notes(image)) for image in images]
+    rows = [
+        Row(image, _rounded(image.spacing), " ".join(mask.name for mask in image.masks), notes(image))
+        for image in images
+    ]
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(rows=rows, count=len(rows))
+
+
+def _rounded(spacing: str) -> str:
+    """Return a spacing of volumes.csv with four significant digits; what is no number stays."""
+    return "x".join(f"{float(part):.4g}" if _NUMBER.fullmatch(part) else part for part in spacing.split("x"))

@@ -105,6 +105,8 @@ def _explain(error: Any) -> str:
         unknown = sorted(str(name) for name in error.instance if name not in known)[0]
         near = difflib.get_close_matches(unknown, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+        if key == "splits" and isinstance(error.instance[unknown], (int, float)):
+            hint = f"; shares are given below 'fractions': {{fractions: {{{unknown}: {error.instance[unknown]}, ...}}}}"
         return f"config key {'.'.join(filter(None, (key, unknown)))!r} is not known{hint}"
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))[0]

@@ -36,7 +36,7 @@ def proposed(path: Path) -> dict[str, list[str]]:
 def test_labels_are_counted_and_the_most_frequent_comes_first(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", *[("", "PTV 60", "", "")] * 2, *[("", "Bolus", "", "")] * 3, ("liver",) * 4)
     first, _, *lines = lines_of(unnamed_masks(table), table)
-    assert first.startswith("masks without a name: 5, of 2 labels in ") and "may identify people" in first
+    assert first.startswith("masks unnamed in the last run: 5, of 2 labels in ") and "may identify people" in first
     assert lines == [
         '    name_1: ["(?i)^Bolus$"] # 3 masks',
         '    name_2: ["(?i)^PTV 60$"] # 2 masks',
@@ -122,7 +122,7 @@ def test_status_prints_them_and_they_are_no_reason_for_a_run(tmp_path: Path) -> 
     done = project.run("status", REASONS="[]", RESULTS_ARE=str(results))
     assert (done.returncode, done.stderr) == (0, "")
     said, masks, *lines = done.stdout.splitlines()
-    assert said == "Nothing to do" and masks.startswith(f"masks without a name: 1, of 1 label in {table}; ")
+    assert said == "Nothing to do" and masks.startswith(f"masks unnamed in the last run: 1, of 1 label in {table}; ")
     assert lines[-1] == '    name_1: ["(?i)^GTV Doe$"] # 1 mask'
     as_json = json.loads(project.run("status", "--json", REASONS="[]", RESULTS_ARE=str(results)).stdout)
     proposal = {"label": "GTV Doe", "name": "", "pattern": "(?i)^GTV Doe$", "masks": 1}

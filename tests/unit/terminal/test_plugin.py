@@ -13,8 +13,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from snakemake_interface_logger_plugins.tests import TestLogHandlerBase as PluginTests
 
+from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
-from dicomzarr.terminal import stages
+from dicomzarr.terminal import live_line, stages
 from dicomzarr.terminal.run_view import FACTS, RunView
 from dicomzarr.vocabulary.rules import RULES
 from snakemake_logger_plugin_dicomzarr import LogHandler
@@ -51,7 +52,7 @@ def results(tmp_path: Path) -> Results:
     counts = {"counts": {"pass": 3, "warn": 1, "fail": 0}, "work": {}}
     (folder.records / "report_depth.json").write_text(json.dumps(counts))
     for batch in ("0001-0000", "0001-0001"):
-        (folder.private / "progress" / f"extract_batch.{batch}").write_text("3 1500000")
+        (folder.private / "progress" / f"extract_batch.{batch}").write_text("3 1500000 3 1500000")
     return folder
 
 
@@ -75,12 +76,29 @@ def test_batches_are_one_line_once_a_job_of_the_whole_dataset_starts(results: Re
     assert {len(line) for line in lines} == {80}
 
 
+def test_series_that_were_up_to_date_are_not_counted_as_extracted(results: Results) -> None:
+    progress = Progress(results.private, "extract_batch.0001-0000")
+    progress.add(1, 2_000_000)
+    progress.add(75, 300_000_000, is_new=False)
+    progress.note()
+    (line,) = shown(results, *job(1, "extract_batch", 10, 11, "0001-0000"))
+    assert " ".join(line.split()) == "Extraction 1 series, 2.0 MB; 75 up to date already 1.0 s"
+
+
 def test_a_failed_batch_is_named_and_words_of_snakemake_are_not_repeated(results: Results) -> None:
     failed = event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="extract_batch", log=["a.log"], at=13)
     words = event(None, logging.ERROR, "Exiting because a job execution failed. Look above for error messages")
     lines = shown(results, *job(1, "extract_batch", 10, batch="0001-0000"), failed, words)
     (line,) = lines
     assert line.startswith("Extraction  batch 0001-0000 failed; its log: a.log")
+
+
+def test_a_job_that_ctrl_c_ended_has_not_failed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_line, "_ending", [False])
+    view_lines = [*job(1, "index_headers", 10), event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, at=12)]
+    live_line.before_last_words()
+    (line,) = shown(results, *view_lines)
+    assert " ".join(line.split()) == "Headers ended before it was done 2.0 s"
 
 
 def test_words_of_snakemake_are_shown_if_it_fails_itself(results: Results) -> None:

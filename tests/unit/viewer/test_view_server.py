@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
 import os
@@ -18,7 +19,8 @@ from made_up_results import array_of
 from viewed_dataset import CT, KINDS, Viewer, start, viewing, write_viewed
 
 from dicomzarr.commands.view import run_view
-from dicomzarr.viewer import files
+from dicomzarr.viewer import files, index_page
+from dicomzarr.viewer.catalogue import Image
 from dicomzarr.vocabulary.errors import UserError
 
 SHARD = f"images.zarr/{CT}/0/c/0/0/0"
@@ -244,3 +246,9 @@ def test_the_dataset_may_not_be_a_link_further_down(tmp_path: Path) -> None:
     (tmp_path / "0" / "file").write_bytes(b"")
     assert files.is_below(tmp_path, "0/file")
     assert not files.is_below(tmp_path, "link/file") and not files.is_below(tmp_path, "0")
+
+
+def test_the_list_shows_a_spacing_as_people_read_it() -> None:
+    image = Image("a/b", "MR", "yx", "2x2", "uint16", "MONOCHROME2", "2.4000000953674x0.48828125", (), ())
+    assert "<td>2.4x0.4883</td>" in index_page.render([image])
+    assert "<td>x0.49</td>" in index_page.render([dataclasses.replace(image, spacing="x0.49")])  # one is not known

@@ -21,6 +21,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"limits": {"seconds": "long"}}, ("'limits.seconds'", "'long' (text)")),
     ({"limits": {"megabytes": 1}}, ("'limits.megabytes'", "from 64")),
     ({"limits": {"megabytes": True}}, ("'limits.megabytes'", "true/false")),
+    ({"splits": {"train": 0.8, "val": 0.2}}, ("'splits.train' is not known", "below 'fractions'", "{train: 0.8, ...}")),
     ({"limits": {"second": 5}}, ("'limits.second' is not known", "did you mean 'seconds'")),
     ({"limits": 5}, ("'limits'", "a mapping")),
     ({"limits": None}, ("'limits'", "nothing")),

@@ -144,7 +144,7 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
             drawn += sum(not row.trouble for row in checked.pictures)
             folder = os.path.relpath(results.pictures / series_id, results.root)
             claims |= {f"{folder}/{name}": claim for name, claim in checked.picture_files.items()}
-            progress.add(1, sum(file.stat[0] for file in series.files))
+            progress.add(1, sum(file.stat[0] for file in series.files), is_new=was_read)
         publisher.publish()
         progress.note()
     finally:

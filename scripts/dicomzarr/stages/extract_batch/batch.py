@@ -211,14 +211,15 @@ def _update_all(batch: _Batch, planned: Sequence[PlannedSeries], progress: Progr
     changed = []
     for series in planned:
         try:
-            if batch.update(series):
+            is_new = batch.update(series)
+            if is_new:
                 batch.extracted += 1
                 log.info("series %s extracted", series.series_id)
         except SourceChanged:
             log.warning("series %s: changed_while_reading", series.series_id)
             changed.append(series)
         else:
-            progress.add(1, series.size)
+            progress.add(1, series.size, is_new=is_new)
     return changed
 
 

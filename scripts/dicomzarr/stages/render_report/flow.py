@@ -88,7 +88,9 @@ def _chart(tables: Tables, *, wide: bool) -> _Chart:
         rows = [row for row in tables.outcomes if row.outcome == outcome and row.files]
         reasons = [(row.reason.replace("_", " ") or "unknown", row.files) for row in rows[:_REASONS]]
         if len(rows) > _REASONS:
-            reasons.append((f"{len(rows) - _REASONS} other reasons", sum(row.files for row in rows[_REASONS:])))
+            others = len(rows) - _REASONS
+            words = f"{others} other reason{'s' if others > 1 else ''}"
+            reasons.append((words, sum(row.files for row in rows[_REASONS:])))
         for reason, number in reasons:
             chart.add(f"{outcome}/{reason}", 2, f"{reason} {grouped(number)}", outcome, number / found, outcome)
     return chart
