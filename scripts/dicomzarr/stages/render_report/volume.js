@@ -131,7 +131,15 @@ function show(volume) {
   viewer.scrollTop = 0;
 }
 
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1).replaceAll("_", " ")}.`;
+/** Make a sentence of `why` in volumes.csv, such as "2 frames at one position, distinguished by echo_time_ms x b_value". */
+function sentence(text) {
+  const words = text
+    .replace("b_vector_x x b_vector_y x b_vector_z", "b_vector")
+    .replace(/_(m?s)(?![a-z_])/g, " ($1)")
+    .replaceAll(" x ", " and ")
+    .replaceAll("_", " ");
+  return `${words[0].toUpperCase()}${words.slice(1)}.`;
+}
 
 /** Open, change or close the view as the address says. */
 function follow() {
