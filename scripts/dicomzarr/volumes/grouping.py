@@ -229,5 +229,6 @@ def count_of(number: int, words: str) -> str:
     -------
     str
     """
-    plural = words + ("es" if words.endswith("x") else "s")
+    noun, of, rest = words.partition(" of ")
+    plural = noun + ("es" if noun.endswith("x") else "s") + of + rest
     return f"{number} {words if number == 1 else plural}"

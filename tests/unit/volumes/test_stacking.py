@@ -22,6 +22,7 @@ from made_up_frames import (
     values,
 )
 
+from dicomzarr.volumes import grouping
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.stacking import lay_out
 
@@ -463,3 +464,16 @@ def test_any_orientation_in_any_order(
         assert place.frame.source == (place.t or 0) * slices + slices - 1 - (place.z or 0)
         position = [line[2] * (place.z or 0) + line[3] for line in volume.affine_lps[:3]]
         assert position == pytest.approx(place.frame.position, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (1, "kind of image", "1 kind of image"),
+        (2, "kind of image", "2 kinds of image"),
+        (3, "matrix", "3 matrixes"),
+        (2, "pixel spacing", "2 pixel spacings"),
+    ],
+)
+def test_counts_have_the_right_plural(number: int, words: str, text: str) -> None:
+    assert grouping.count_of(number, words) == text
