@@ -42,7 +42,7 @@ def options(config: Mapping[str, Any]) -> Options:
 def outputs(rule: str, results: Results) -> dict[str, Path]:
     """Return the declared outputs of a rule, from its file."""
     text = (ROOT / "rules" / f"{rule}.smk").read_text().partition("output:")[2].partition("log:")[0]
-    return {name: results.root / path for name, path in re.findall(r'(\w+)="<results>/([^"]+)"', text)}
+    return {name: results.root / path for name, path in re.findall(r'(\w+)=(?:report\(\s*)?"<results>/([^"]+)"', text)}
 
 
 def dataset_digest(dataset: Path) -> str:

@@ -32,7 +32,7 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 
 def test_jobs_on_other_nodes_make_the_same_dataset(workflow: Workflow, local_run: Workflow) -> None:
-    workflow.config = dict(local_run.config, source=str(local_run.source))
+    workflow.config, workflow.forks = dict(local_run.config, source=str(local_run.source)), None
     queue = Queue(workflow.folder)
     run = workflow.run(*queue.options(), cores=0)
     assert run.sealed == local_run.sealed()
@@ -44,7 +44,7 @@ def test_jobs_on_other_nodes_make_the_same_dataset(workflow: Workflow, local_run
 
 def test_no_job_requests_more_threads_than_a_node_may_have(workflow: Workflow, local_run: Workflow) -> None:
     """At most the maximum of the profile; without one, fewer than the 64 that an export could use."""
-    workflow.config = dict(local_run.config, source=str(local_run.source))
+    workflow.config, workflow.forks = dict(local_run.config, source=str(local_run.source)), None
     queue = Queue(workflow.folder)
     workflow.run(*queue.options(), "--max-threads", "3", "results/private/headers.jsonl", cores=0)
     assert max(queue.threads()) == 3

@@ -50,7 +50,7 @@ def own_words(root: Path) -> frozenset[str]:
         paths += root.glob(pattern)
     for pattern in ("*.py", "*.j2", "*.css", "*.json", "*.yaml", "*.lock"):
         for folder in ("scripts", "schemas", "profiles", "envs"):
-            paths += root.glob(f"{folder}/**/{pattern}")
+            paths += (path for path in root.glob(f"{folder}/**/{pattern}") if path.parent.name != "__pycache__")
     return _cached_words("own", paths, _words_of_project)
 
 

@@ -51,6 +51,11 @@ def test_words_are_those_of_the_files(read: Callable[[], frozenset[str]], tmp_pa
     assert read() == first | {"holunder"}
     (tmp_path / "project" / "README.md").unlink()
     assert read() == (first | {"holunder"}) - {"rhabarber", "uint16", "and"}
+    cached = cache.read_bytes()
+    other_cache = tmp_path / "project" / "scripts" / "__pycache__" / "code_digest.json"
+    other_cache.parent.mkdir(parents=True)
+    other_cache.write_text('{"zyxwolf": 1}')
+    assert "zyxwolf" not in read() and cache.read_bytes() == cached
 
 
 def test_the_cache_is_not_a_source_of_own_words() -> None:
