@@ -25,6 +25,9 @@ from dicomzarr.stages.extract_batch.batch import extract_batch
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers.index import index_headers
 from dicomzarr.stages.plan_batches.batches import plan_batches
+from dicomzarr.stages.write_cards.columns import Vocabularies
+from dicomzarr.stages.write_cards.dataset_card import Policy
+from dicomzarr.stages.write_cards.write import cards
 from dicomzarr.system import csv_tables, files, json_files, sandbox
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import settings
@@ -50,6 +53,16 @@ def dataset_digest(dataset: Path) -> str:
     paths = [(str(path.relative_to(dataset)), path) for path in dataset.rglob("*") if path.is_file()]
     data = [(name, path) for name, path in paths if name != "dataset.json" and digests.counts_as_data(name)]
     return digests.digest_of((name, files.sha256_of(path)) for name, path in data)
+
+
+def write_cards(results: Results, config: Mapping[str, Any]) -> None:
+    """Write the cards of a dataset without labels and splits."""
+    text = (ROOT / "rules" / "write_cards.smk").read_text().partition("input:")[2].partition("output:")[0]
+    tables = re.findall(r'"<results>/dataset/([^"]+\.csv)"', text)
+    reason = config["burned_in_reason"] if config["burned_in"] == "keep" else ""
+    policy = Policy(config["burned_in"], reason, config["small_cells"])
+    for name, content in cards(results.dataset, tables, config["card"], Vocabularies(), policy).items():
+        files.write_atomically(results.dataset / name, content)
 
 
 def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
@@ -87,5 +100,6 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
         outputs("consolidate_dataset", results),
         volume_rows.Joined(expected_masks=sorted(complete["masks"].get("expected", []))),
     )
+    write_cards(results, complete)
     sandbox.end_all()  # a child of this process would keep open the pipes of others that the test started
     return dataset_digest(results.dataset)
