@@ -173,7 +173,9 @@ class Conclusion:
         log = "" if content["nothing_to_do"] else content["log"]
         rows = [("changes", changes), ("report", content["report"])]
         rows += [("export", folder) for folder in content.get("exports", {}).values()]
-        table = summary.lines(content, screen, [*rows, ("next step", content["next"]), ("log", log)])
+        first, *others = content["next"].split("; ")
+        rows += [("next step", first), *(("", step) for step in others), ("log", log)]
+        table = summary.lines(content, screen, rows)
         return [*head, *table]
 
     def _lines_of_incomplete(self, content: Mapping[str, Any], screen: Screen) -> list[str]:
@@ -228,7 +230,5 @@ def _next_step(content: Mapping[str, Any], arguments: Sequence[str]) -> str:
     if not content.get("outcomes", {}).get("extracted"):
         return f"check `source` in the configuration; ./run files{end} counts what is there"
     if content["outcomes"]["quarantined"]:
-        return (
-            f"./run report{end} opens the report; ./run files --outcome quarantined{end} lists what could not be used"
-        )
-    return f"./run report{end} opens the report"
+        return f"open the report: ./run report{end}; see what could not be used: ./run files --outcome quarantined{end}"
+    return f"open the report: ./run report{end}"
