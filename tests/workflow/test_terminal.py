@@ -125,6 +125,7 @@ def test_the_next_build_says_what_changed(built: tuple[Workflow, Shown], environ
     assert (copy / "volumes.csv").read_bytes() == (workflow.results / "dataset/volumes.csv").read_bytes()
     assert launch(workflow, "diff", "results/private/last_build", "results", config=False).returncode == 0
     assert {path.stat().st_mode & 0o777 for path in copy.iterdir()} == {0o600}
+    assert "The last build changed: 1 array added" in launch(workflow, "report", "--no-open").stderr
 
 
 def test_a_failed_stage_is_named_with_what_is_complete(built: tuple[Workflow, Shown], launch: Launch) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from dicomzarr.commands import last_build
 from dicomzarr.commands.options import no_dataset, parse, results_of
 from dicomzarr.commands.processes import say
+from dicomzarr.commands.summary import changes_in_short, in_words
 from dicomzarr.commands.words import BY_NAME, NO_OPEN
+from dicomzarr.system import json_files
+from dicomzarr.system.results_folder import Results
 
 
 def run_report(arguments: Sequence[str]) -> int:
@@ -23,12 +28,21 @@ def run_report(arguments: Sequence[str]) -> int:
         return 1
     if not is_copy and not results.sealed.is_file():
         say("note: the last run did not finish, so this report may be of the one before it")
+    if not is_copy:
+        say_what_changed(results)
     print(f"{page}\n{page.as_uri()}", flush=True)
     if options.has(NO_OPEN.name):
         return 0
     if not opened(page.as_uri()):
         say("No browser was opened. On another machine: copy the folder reports/, and open report.html in it")
     return 0
+
+
+def say_what_changed(results: Results) -> None:
+    """Say what the last build changed. The page does not: its bytes depend on the data alone, not on history."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # the first build, or damaged
+        differences = json_files.read_json(last_build.changes_file(results))
+        say(f"The last build changed: {in_words(changes_in_short(differences))}")
 
 
 def opened(url: str) -> bool:
