@@ -201,8 +201,8 @@ WORDS = (
         name="report",
         usage="[--no-open]",
         summary="open the report page",
-        text="Prints where the report page is and what the last build changed, and opens the page in a browser where there is a display. "
-        "Changes nothing.",
+        text="Prints where the report page is and what the last build changed, and opens the page in a browser where "
+        "there is a display. Changes nothing.",
         options=(NO_OPEN, CONFIGFILE, RESULTS),
         exits="0: done. 1: there is no report yet. 2: an argument is wrong.",
         examples=("./run report --configfile my.yaml", "./run report --results demo/results"),
