@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dicomzarr.commands.options import parse, results_of
-from dicomzarr.commands.processes import STOPPING, Stopped
+from dicomzarr.commands.processes import STOPPING, Stopped, say
 from dicomzarr.commands.words import BY_NAME, NO_OPEN
 from dicomzarr.vocabulary.errors import UserError
 
@@ -20,7 +20,7 @@ def run_view(arguments: Sequence[str]) -> int:
     Raises
     ------
     UserError
-        If an argument is wrong, there is no dataset or no such array, or the port is in use.
+        If an argument is wrong, there is no such array, or the port is in use.
     Stopped
         When SIGINT or SIGTERM ends it.
     """
@@ -29,7 +29,11 @@ def run_view(arguments: Sequence[str]) -> int:
     place = Path(options.last("--dataset")) if options.has("--dataset") else results_of(options).root
     from dicomzarr.viewer import catalogue, client
 
-    dataset = catalogue.dataset_folder(place)
+    try:
+        dataset = catalogue.dataset_folder(place)
+    except catalogue.NoDataset as error:
+        say(f"run: {error}")
+        return 1
     place = place if options.has("--dataset") else dataset
     images = catalogue.read_images(dataset)
     image = catalogue.find(images, options.places[0]) if options.places else None

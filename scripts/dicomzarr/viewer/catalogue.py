@@ -62,13 +62,19 @@ class Image:
     masks: tuple[Mask, ...]
 
 
+class NoDataset(UserError):
+    """There is no finished dataset at a path."""
+
+
 def dataset_folder(path: Path) -> Path:
     """Return the dataset folder at a path: the dataset itself, or a results folder.
 
     Raises
     ------
-    UserError
+    NoDataset
         If there is no finished dataset.
+    UserError
+        If its images are a link.
     """
     for folder in (path, path / "dataset"):
         if (folder / IMAGES).is_dir() and (folder / "volumes.csv").is_file():
@@ -77,7 +83,7 @@ def dataset_folder(path: Path) -> Path:
                     f"{folder / IMAGES} is a link, which the viewer does not follow: name the folder itself"
                 )
             return folder.resolve()
-    raise UserError(
+    raise NoDataset(
         f"no finished dataset in {str(path)!r}: it needs {IMAGES} and volumes.csv. Name a results or dataset "
         "folder with --dataset; if there is none yet, run the workflow first: ./run --configfile my.yaml"
     )

@@ -199,7 +199,6 @@ def configured(results: Path) -> Path:
     [
         (["abc00000000000", "--dataset", "."], "16 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
         (["abc0000000000002/2d957981", "--dataset", "."], f"the nearest is {CT}"),
-        (["--dataset", "missing"], "no finished dataset in 'missing'"),
         (["--configfile", "none.yaml"], "the configuration file 'none.yaml' does not exist in "),
         (["--configfile", "bad.yaml"], "bad.yaml, line 2, column 1: the file ends within brackets"),
         (["--prot", "1"], "unknown option '--prot'; the closest is '--port'. See ./run view --help"),
@@ -215,6 +214,14 @@ def test_a_mistake_is_explained(
     with pytest.raises(UserError) as error:
         run_view(["--no-open", *(word.format(port=viewer.port) for word in arguments)])
     assert message.format(port=viewer.port) in str(error.value)
+
+
+def test_without_a_dataset_it_fails_as_the_other_words_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_view(["--no-open", "--dataset", "missing"]) == 1
+    assert "no finished dataset in 'missing'" in capsys.readouterr().err
 
 
 def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(results: Path, tmp_path: Path) -> None:
