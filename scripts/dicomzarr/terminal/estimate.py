@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from dicomzarr.terminal.progress import CHECK, EXTRACT, SEARCH, Batch, Moment, Running
+from dicomzarr.terminal.progress import CHECK, EXTRACT, SEARCH, Batch, JobProgress, Moment
 from dicomzarr.vocabulary.rules import BATCH_RULES, EXPORT_RULES
 
 START = 0.45  # s from the start of a job to its first work, and from its end to the next job
@@ -59,7 +59,7 @@ def _expected_of_batch(rule: str, batch: Batch, files_each: float) -> float:
     return START + by_byte * size + (by_series + by_file * files_each) * batch.series
 
 
-def _share(job: Running, batch: Batch) -> float:
+def _share(job: JobProgress, batch: Batch) -> float:
     """Return which share of its batch a running job has done."""
     done = job.bytes / batch.bytes if batch.bytes else job.items / max(batch.series, 1)
     return min(done, 1.0)

@@ -34,19 +34,8 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A job that runs: seconds since its start, items and bytes done."""
-
-    rule: str
-    batch: str
-    seconds: float
-    items: int = 0
-    bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A job that has ended: the seconds that it took, and the items that it worked on."""
+class JobProgress:
+    """A job that runs or has ended: seconds since its start, or that it took; items and bytes done."""
 
     rule: str
     batch: str
@@ -67,8 +56,8 @@ class Moment:
         Most jobs at the same time.
     files, size : int
         Number and bytes of the files in the source.
-    running : tuple of Running
-    ended : tuple of Ended
+    running : tuple of JobProgress
+    ended : tuple of JobProgress
     batches : mapping of str to Batch
         All batches of the plan; empty before it is known.
     waiting : tuple of pairs of str
@@ -83,8 +72,8 @@ class Moment:
     cores: int
     files: int
     size: int
-    running: tuple[Running, ...] = ()
-    ended: tuple[Ended, ...] = ()
+    running: tuple[JobProgress, ...] = ()
+    ended: tuple[JobProgress, ...] = ()
     batches: Mapping[str, Batch] = field(default_factory=dict)
     waiting: tuple[tuple[str, str], ...] = ()
     rules: tuple[str, ...] = ()
@@ -101,8 +90,8 @@ class Moment:
         return cls(
             **{
                 **raw,
-                "running": tuple(Running(**job) for job in raw["running"]),
-                "ended": tuple(Ended(**job) for job in raw["ended"]),
+                "running": tuple(JobProgress(**job) for job in raw["running"]),
+                "ended": tuple(JobProgress(**job) for job in raw["ended"]),
                 "batches": {name: Batch(**batch) for name, batch in raw["batches"].items()},
                 "waiting": tuple((rule, batch) for rule, batch in raw["waiting"]),
                 "rules": tuple(raw["rules"]),
@@ -126,7 +115,7 @@ class Moment:
         return f"{stages.doing(job.rule)}: {job.items:,}{total} {noun}", ""
 
     def _text_of_batches(self, rule: str) -> tuple[str, str]:
-        jobs: list[Ended | Running] = [*self.ended, *self.running]
+        jobs = [*self.ended, *self.running]
         done = [job for job in jobs if job.rule == rule]
         due = {job.batch for job in done} | {batch for name, batch in self.waiting if name == rule}
         series = sum(self.batches[name].series for name in due if name in self.batches)
@@ -205,10 +194,11 @@ class Source:
             if job.ended:
                 if job.name not in self._counts:
                     self._counts[job.name] = count_of(self.results, job.name)
-                ended.append(Ended(job.rule, job.batch, round(job.ended - job.started, 2), *self._counts[job.name]))
+                took = round(job.ended - job.started, 2)
+                ended.append(JobProgress(job.rule, job.batch, took, *self._counts[job.name]))
             else:
                 counts = count_of_job(self.results, job.name)
-                running.append(Running(job.rule, job.batch, round(now - job.started, 2), *counts))
+                running.append(JobProgress(job.rule, job.batch, round(now - job.started, 2), *counts))
         items, size = count_of(self.results, running[0].rule + TOTAL) if len(running) == 1 else (0, 0)
         return Moment(
             seconds=round(now - (self.jobs.began or now), 2),
