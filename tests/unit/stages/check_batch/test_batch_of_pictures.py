@@ -10,13 +10,14 @@ from pathlib import Path
 import made_up_results
 import numpy as np
 import pytest
+import zarr
 from made_up_results import BATCH, MadeUpCase, MadeUpMask
 
 from dicomzarr.records.batch_record import CHECK, EXTRACT, CheckBatchRecord, batch_record_path
 from dicomzarr.records.check_record import CheckRecord
 from dicomzarr.stages import verify_dataset
 from dicomzarr.stages.check_batch.batch import check_batch
-from dicomzarr.system import files
+from dicomzarr.system import files, json_files, run_token
 from dicomzarr.system.results_folder import Results
 
 MASK = np.zeros((6, 20, 24), np.uint8)
@@ -105,3 +106,28 @@ def test_damage_of_a_picture_is_that_of_the_check_of_its_series(results: Results
     verify_dataset.schedule_repair(results, verify_dataset.Verdict(findings=[finding]))
     assert not owner.exists()
     assert check(results).counts["read"] == 1 and check(results).claims == record.claims
+
+
+def test_a_mask_that_is_not_exact_is_not_outlined(results: Results) -> None:
+    array = made_up_results.array_of(0)
+    path = results.series_record(CHECK, array.split("/")[0])
+    check(results)
+    assert CheckRecord.load(path).pictures[0].outlines.startswith("liver=#")
+    zarr.open_array(results.images / array / "labels" / "liver" / "0", mode="r+")[3, 8, 10] = 0
+    assert check(results).counts["mismatches"] == 1
+    assert (CheckRecord.load(path).pictures[0].outlines, CheckRecord.load(path).pictures[0].trouble) == ("", "")
+
+
+def test_a_job_replaces_no_picture_after_another_run_has_started(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(results)
+    changed = sorted(results.pictures.glob("*/*.jpg"))[0]
+    changed.write_bytes(b"of the newer run")
+    before, record = content(results), results.series_record(CHECK, changed.parent.name).read_bytes()
+    monkeypatch.setenv(run_token.VARIABLE, "1" * 32)
+    (results.private / run_token.FILE).write_bytes(json_files.canonical_json({"token": "2" * 32}))
+    with pytest.raises(run_token.Superseded):
+        check(results)
+    assert content(results) == before
+    assert results.series_record(CHECK, changed.parent.name).read_bytes() == record
