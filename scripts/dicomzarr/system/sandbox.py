@@ -47,12 +47,12 @@ DISK_ERRORS = frozenset(
 ) | {errno.ENOTCONN, errno.ECONNABORTED, errno.ECONNRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN}
 
 
-def is_child() -> bool:
-    """Return whether this process is such a child: what it calls needs no child of its own."""
-    return _is_child[0]
+def is_confined() -> bool:
+    """Return whether this process is a child to which limits apply: what it calls needs no child of its own."""
+    return _is_confined[0]
 
 
-_is_child = [False]
+_is_confined = [False]
 
 
 def end() -> None:
@@ -342,7 +342,7 @@ _forking = threading.Lock()
 def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits | None) -> NoReturn:
     """Serve calls until the parent ends; never returns."""
     try:
-        _is_child[0] = True
+        _is_confined[0] = budget is not None
         _forking.release()  # locked during the fork, by a thread that does not exist here; this child may fork too
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+FOLDER = "archives"  # in private/cache/
 FREE = 64 << 20  # bytes: smaller contents have no bound of their ratio
 IN_MEMORY = 64 << 20  # bytes of a member that are held in memory; a larger one is written to the private cache
+
+FULL = (
+    "the disk of the results is full, so that an archive cannot be decompressed into results/private/cache/archives; "
+    "free some space, lower archives.cache_megabytes or unpack large tar archives, then run the same command again"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,6 +59,11 @@ _in_force: list[Bounds] = []
 def use(bounds: Bounds) -> None:
     """Set the bounds for this process and the processes that it starts from now on."""
     _in_force[:] = [bounds]
+
+
+def use_configured(cache: Path, archives: Mapping[str, Any]) -> None:
+    """Set the bounds of the config key `archives`; `cache` is the private cache of the results."""
+    use(Bounds(cache / FOLDER, **{name: archives[name] for name in ("ratio", "megabytes", "cache_megabytes")}))
 
 
 def current() -> Bounds:

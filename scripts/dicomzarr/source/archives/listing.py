@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,14 +12,17 @@ from typing import Any
 from dicomzarr.source.archives import bounds, names, tar_cache, tar_listing, zip_directory
 from dicomzarr.source.archives.keys import fingerprint, member_key
 from dicomzarr.source.archives.streams import PIECE, Damaged, Inflated, Reader
+from dicomzarr.source.inventory import MEMBER
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import json_files, limits
 from dicomzarr.vocabulary.reasons import NotExtracted
 
-LISTED, MEMBER, ARCHIVE = "archive_listed", "member", "archive"
+LISTED, UNREADABLE = "archive_listed", "unreadable_file"
 CHANGED = "changed"  # in place of a reason: the key of the archive differs from the inventory
+_REFUSED = frozenset((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG))
+_VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO))
 _MAGIC = {
     names.ZIP: (b"PK\3\4", b"PK\5\6", b"PK\7\x08PK\3\4"),
     names.TAR_GZIP: (b"\x1f\x8b\x08",),
@@ -72,15 +76,24 @@ def list_archive(roots: Mapping[str, bytes], path: str, key: StatKey) -> tuple[s
     -------
     reason : str
         `archive_listed`, or why nothing of it, or only its first part, is listed; empty for a file that is no archive
-        of the kind that its name says, such as DICOM; `CHANGED`.
+        of the kind that its name says, such as DICOM; `CHANGED`; `UNREADABLE` if this user may not read it.
     rows : bytes
         ``[path, "file", size, checksum, offset, fingerprint]``, or ``[path, "member", reason]``.
 
     Raises
     ------
     OSError
-        If it cannot be opened or read.
+        If the disk or the network fails, or the disk of the results is full.
     """
+    try:
+        return _list(roots, path, key)
+    except OSError as error:
+        if error.errno in _REFUSED | _VANISHED:
+            return UNREADABLE if error.errno in _REFUSED else CHANGED, b""
+        raise
+
+
+def _list(roots: Mapping[str, bytes], path: str, key: StatKey) -> tuple[str, bytes]:
     with Opener(roots) as opener, contextlib.closing(opener.open(path)) as file, limits.current().budget() as renew:
         if file.key() != key:
             return CHANGED, b""

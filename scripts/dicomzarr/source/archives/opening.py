@@ -69,7 +69,7 @@ def open_member(roots: Mapping[str, bytes], archive: OpenFile, path: str, key: S
         return TarMember(archive, archive, key, folder)
     if kind in names.COMPRESSED_TARS:
         return _CachedTar(archive, _tar_of(roots, archive, archive_key, name, kind), key)
-    if not sandbox.is_child():
+    if not sandbox.is_confined():
         return _received(roots, archive, path, key)
     whole = Bytes(archive, archive_key[0])
     if kind == names.GZIP:
@@ -85,7 +85,7 @@ def _tar_of(roots: Mapping[str, bytes], archive: OpenFile, key: StatKey, path: s
         found = tar_cache.open_cached(in_force.folder, name)
         if found is not None:
             return found[0]
-        if sandbox.is_child():
+        if sandbox.is_confined():
             with limits.current().budget() as renew:
                 tar_cache.decompress(Bytes(archive, key[0]), kind, name, in_force, renew)
         else:

@@ -44,6 +44,18 @@ def _not_files(inventory: Path) -> Iterator[bytes]:
             yield file_row(row[0], reason.outcome, reason.code, "")
 
 
+def _not_read(members: Path | None) -> Iterator[bytes]:
+    """Yield the rows of archives, and of their members that are not read."""
+    if members is None:
+        return
+    with open(members, "rb") as stream:
+        for line in stream:
+            if line.find(_REGULAR) >= 0:
+                continue
+            path, _, reason = orjson.loads(line)[:3]
+            yield file_row(path, REASONS[reason].outcome, reason, "")
+
+
 def _without_image(index: Path, masks: Mapping[str, MaskFileOutcome]) -> Iterator[bytes]:
     """Yield the rows of the files whose header is not that of an image: the index has their outcome.
 
@@ -74,6 +86,7 @@ def _without_image(index: Path, masks: Mapping[str, MaskFileOutcome]) -> Iterato
         raise SourceChanged(changed)
 
 
+_LISTED = b"ignored archive_listed"
 _REGULAR, _OUTCOME, _IMAGE = b'","file",', b',"outcome":"', b',"outcome":"image"'
 
 
@@ -146,6 +159,7 @@ def consolidate(
     outputs: Mapping[str, Path],
     joined: Joined,
     code: str = "",
+    members: Path | None = None,
 ) -> RuleRecord:
     """Write the tables of the dataset, the accounts of the source and the provenance by series; no pixel is read.
 
@@ -167,6 +181,8 @@ def consolidate(
         Labels and splits.
     code : str
         Digest of the code that consolidates; partitions that other code cached are rebuilt.
+    members : Path, optional
+        The rows of archives and of their members.
 
     Returns
     -------
@@ -194,15 +210,19 @@ def consolidate(
         _write(outputs["mask_names"], csv_tables.MASK_NAMES, _chained(parts, "mask_names"), private=True)
         _write(outputs["mask_files"], csv_tables.MASK_FILES, mask_rows.private_rows(mask_files), private=True)
         csv_tables.write(outputs["mask_outcomes"], csv_tables.MASK_OUTCOMES, mask_rows.outcome_rows(mask_files))
-        others = heapq.merge(_not_files(inventory), _without_image(index, mask_files))
+        others = heapq.merge(_not_files(inventory), _not_read(members), _without_image(index, mask_files))
         file_rows = _account(others, [part.rows("files") for part in parts], totals)
         entries = _write(outputs["files"], csv_tables.FILES, file_rows, private=True)
         frame_rows = _frames([part.rows("frames") for part in parts])
         frame_count = _write(outputs["frames"], csv_tables.FRAMES, frame_rows, private=True)
     except SourceChanged:
-        # The next run reads the headers again, even if the source then matches the inventory.
-        revoke(results, results.records / "index_headers.json", Revocation.SOURCE_CHANGED)
+        # The next run reads the headers again, even if the source then matches the inventory. An archive that changed
+        # was not listed.
+        for rule in ("discover_files", "index_headers"):
+            revoke(results, results.records / f"{rule}.json", Revocation.SOURCE_CHANGED)
         raise
+    # An archive that was opened counts as little as a folder: the dataset does not depend on how its files are packed.
+    archives = totals.pop(_LISTED, 0)
     outcomes = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
     csv_tables.write(
         outputs["outcomes"], csv_tables.OUTCOMES, [csv_tables.line((*key, outcomes[key])) for key in sorted(outcomes)]
@@ -216,7 +236,7 @@ def consolidate(
     files.write_atomically(outputs["root"], GROUP)
     with contextlib.suppress(OSError):  # the folder of the pictures, if there are none: it would be surplus
         results.pictures.rmdir()
-    counts = {"entries": entries, "frames": frame_count, "arrays": arrays, "masks": masks}
+    counts = {"entries": entries - archives, "frames": frame_count, "arrays": arrays, "masks": masks}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
     for (outcome, _), count in outcomes.items():
         counts[outcome] += count

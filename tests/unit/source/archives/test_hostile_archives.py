@@ -111,7 +111,7 @@ def test_only_the_start_is_unpacked_where_limits_hold_already(
 ) -> None:
     content = os.urandom(9_000_000)
     archive.list("big.zip", zip_of({"big": content}))
-    monkeypatch.setattr(sandbox, "is_child", lambda: True)
+    monkeypatch.setattr(sandbox, "is_confined", lambda: True)
     with (
         Opener(archive.roots) as opener,
         contextlib.closing(opener.open("big.zip!/big", archive.key_of("big"))) as file,
