@@ -4,6 +4,7 @@ rule discover_files:
     output:
         manifest="<results>/private/manifest.csv",
         members="<results>/private/members.jsonl",
+        archives="<results>/private/archives.csv",
         provenance="<results>/dataset/provenance/discover_files.json",
         record="<results>/private/records/discover_files.json",
     log:

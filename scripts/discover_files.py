@@ -15,6 +15,7 @@ def discover_files(
     inventory: Path,
     manifest: Path,
     members: Path,
+    table: Path,
     cache: Path,
     archives: dict[str, object],
     processes: int = 1,
@@ -25,7 +26,7 @@ def discover_files(
 
     Parameters
     ----------
-    inventory, manifest, members : Path
+    inventory, manifest, members, table : Path
         The listing of the source, and the files to write.
     cache : Path
         Folder of the listings of earlier runs.
@@ -44,6 +45,7 @@ def discover_files(
         manifest,
         members,
         cache if archives["content"] == "read" else None,
+        table,
         processes=processes,
         tag=hashlib.sha256(decisive.encode()).hexdigest(),
         largest_loss=largest_loss,
@@ -60,6 +62,7 @@ if __name__ == "__main__":
             inventory=Path(snakemake.input.inventory),
             manifest=Path(snakemake.output.manifest),
             members=Path(snakemake.output.members),
+            table=Path(snakemake.output.archives),
             cache=Path(snakemake.params.cache),
             archives=snakemake.params.archives,
             processes=snakemake.threads,

@@ -20,6 +20,7 @@ NOT_FILES = {
 }
 
 
+LISTED = "archive_listed"  # reason of an archive whose members are all listed
 # Kinds of row that archives have beside `file`: the archive itself, and a member that is not read. The third column is
 # their reason.
 ARCHIVE, MEMBER = "archive", "member"

@@ -18,7 +18,7 @@ from dicomzarr.system import csv_tables, files, json_files, sandbox
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.reasons import NotExtracted
+from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 LISTINGS = "archives.jsonl"  # in private/cache/
 _TRIES = 2
@@ -52,6 +52,7 @@ def write_manifest(
     manifest: Path,
     members: Path | None = None,
     cache: Path | None = None,
+    table: Path | None = None,
     *,
     processes: int = 1,
     tag: str = "",
@@ -68,6 +69,8 @@ def write_manifest(
         Without it no archive is opened.
     cache : Path, optional
         Folder of the listings of earlier runs. Without it no archive is opened.
+    table : Path, optional
+        The table of archives to write.
     processes : int
         Archives that are listed at once.
     tag : str
@@ -100,6 +103,8 @@ def write_manifest(
     if members is None or cache is None or not archives:
         if members is not None:
             files.write_atomically(members, b"", private=True)
+        if table is not None:
+            csv_tables.write(table, csv_tables.ARCHIVES, [], private=True)
         return result
     survey = _Survey(read_roots(inventory), archives, Progress(manifest.parent, "discover_files"), result)
     with ListingCache(cache / LISTINGS, tag) as known:
@@ -115,6 +120,8 @@ def write_manifest(
     tar_cache.keep_only(bounds.current().folder, {tar_cache.name_of(path, fingerprint(key)) for path, key in archives})
     merged = (csv_tables.line(row[:1]) for row in rows_of(inventory, members) if row[1] in _IN_MANIFEST)
     csv_tables.write(manifest, csv_tables.MANIFEST, merged, private=True)
+    if table is not None:
+        csv_tables.write(table, csv_tables.ARCHIVES, _table_rows(listings), private=True)
     result.counts |= {
         "archives": sum(bool(listing.reason) for listing in listings.values()),
         "members": sum(listing.members for listing in listings.values()),
@@ -199,6 +206,13 @@ class _Survey:
                 reason = UNREADABLE
         self.failed += reason == UNREADABLE
         return reason, b""
+
+
+def _table_rows(listings: Mapping[str, Listing]) -> Iterator[str]:
+    for path, listing in sorted(listings.items()):
+        if listing.reason:
+            outcome = REASONS[listing.reason].outcome
+            yield csv_tables.line((path, outcome, listing.reason, listing.members))
 
 
 def _write_members(members: Path, known: ListingCache, listings: Mapping[str, Listing]) -> None:

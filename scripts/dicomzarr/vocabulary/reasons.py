@@ -36,7 +36,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "archive_listed",
         "ignored",
-        "an archive that was opened: its members have rows of their own; outcomes.csv counts it as little as a folder",
+        "an archive whose members have rows of their own; like a folder it has none, save in private/archives.csv",
         "nothing",
     ),
     # valid, but not an image for the dataset

@@ -12,14 +12,14 @@ from typing import Any
 from dicomzarr.source.archives import bounds, names, tar_cache, tar_listing, zip_directory
 from dicomzarr.source.archives.keys import fingerprint, member_key
 from dicomzarr.source.archives.streams import PIECE, Damaged, Inflated, Reader
-from dicomzarr.source.inventory import MEMBER
+from dicomzarr.source.inventory import LISTED, MEMBER
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import json_files, limits
 from dicomzarr.vocabulary.reasons import NotExtracted
 
-LISTED, UNREADABLE = "archive_listed", "unreadable_file"
+UNREADABLE = "unreadable_file"
 CHANGED = "changed"  # in place of a reason: the key of the archive differs from the inventory
 _REFUSED = frozenset((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG))
 _VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO))

@@ -19,7 +19,7 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.records.series_record import GROUP, collection
-from dicomzarr.source.inventory import NOT_FILES
+from dicomzarr.source.inventory import LISTED, NOT_FILES
 from dicomzarr.stages.consolidate_dataset import mask_rows, partitions, ties
 from dicomzarr.stages.consolidate_dataset.mask_rows import MaskFileOutcome
 from dicomzarr.stages.consolidate_dataset.partitions import file_row
@@ -45,7 +45,10 @@ def _not_files(inventory: Path) -> Iterator[bytes]:
 
 
 def _not_read(members: Path | None) -> Iterator[bytes]:
-    """Yield the rows of archives, and of their members that are not read."""
+    """Yield the rows of archives that could not be listed as a whole, and of members that are not read.
+
+    An archive that was listed has none, as a folder has none: the accounts do not depend on how files are packed.
+    """
     if members is None:
         return
     with open(members, "rb") as stream:
@@ -53,6 +56,8 @@ def _not_read(members: Path | None) -> Iterator[bytes]:
             if line.find(_REGULAR) >= 0:
                 continue
             path, _, reason = orjson.loads(line)[:3]
+            if reason == LISTED:
+                continue
             yield file_row(path, REASONS[reason].outcome, reason, "")
 
 
@@ -86,7 +91,6 @@ def _without_image(index: Path, masks: Mapping[str, MaskFileOutcome]) -> Iterato
         raise SourceChanged(changed)
 
 
-_LISTED = b"ignored archive_listed"
 _REGULAR, _OUTCOME, _IMAGE = b'","file",', b',"outcome":"', b',"outcome":"image"'
 
 
@@ -221,8 +225,6 @@ def consolidate(
         for rule in ("discover_files", "index_headers"):
             revoke(results, results.records / f"{rule}.json", Revocation.SOURCE_CHANGED)
         raise
-    # An archive that was opened counts as little as a folder: the dataset does not depend on how its files are packed.
-    archives = totals.pop(_LISTED, 0)
     outcomes = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
     csv_tables.write(
         outputs["outcomes"], csv_tables.OUTCOMES, [csv_tables.line((*key, outcomes[key])) for key in sorted(outcomes)]
@@ -236,7 +238,7 @@ def consolidate(
     files.write_atomically(outputs["root"], GROUP)
     with contextlib.suppress(OSError):  # the folder of the pictures, if there are none: it would be surplus
         results.pictures.rmdir()
-    counts = {"entries": entries - archives, "frames": frame_count, "arrays": arrays, "masks": masks}
+    counts = {"entries": entries, "frames": frame_count, "arrays": arrays, "masks": masks}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
     for (outcome, _), count in outcomes.items():
         counts[outcome] += count
