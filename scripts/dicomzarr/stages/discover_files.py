@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dicomzarr.source.archives import bounds, names, tar_cache
 from dicomzarr.source.archives.keys import fingerprint
-from dicomzarr.source.archives.listing import CHANGED, UNREADABLE, list_archive
+from dicomzarr.source.archives.listing import CHANGED, UNREADABLE, in_answer, list_archive
 from dicomzarr.source.archives.listing_cache import Listing, ListingCache
 from dicomzarr.source.inventory import ARCHIVE, NOT_FILES, read_roots, rows_of
 from dicomzarr.source.row import StatKey
@@ -192,10 +192,7 @@ class _Survey:
             if self._is_closing:
                 raise CancelledError
             try:
-                answer: tuple[str, bytes] = sandbox.call(
-                    list_archive, self._roots, path, key, fault="unreadable_archive"
-                )
-                return answer
+                return in_answer(sandbox.call(list_archive, self._roots, path, key, fault="unreadable_archive"))
             except NotExtracted as error:
                 reason = error.code
                 if reason != "decoder_died":  # a death may have another cause: try again

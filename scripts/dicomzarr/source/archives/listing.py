@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dicomzarr.source.archives import bounds, names, tar_cache, tar_listing, zip_directory
 from dicomzarr.source.archives.keys import fingerprint, member_key
 from dicomzarr.source.archives.streams import PIECE, Damaged, Inflated, Reader
+from dicomzarr.source.archives.tar_listing import TarEntry
+from dicomzarr.source.archives.zip_directory import ZipEntry
 from dicomzarr.source.inventory import LISTED, MEMBER
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
@@ -30,9 +35,11 @@ _MAGIC = {
     names.TAR_ZSTD: (b"\x28\xb5\x2f\xfd",),
 }
 _HEAD = 512  # bytes
+_OFTEN = 1000  # members between two renewals of the budget of time
+_PARTIAL = frozenset(("truncated_archive", "unreadable_archive"))  # members before the damage are read
 
-# (name, size, CRC, compressed bytes, offset, reason)
-_Entry = tuple[bytes, int, int, int, int, str]
+_Entry = ZipEntry | TarEntry
+_NUMBERS = struct.Struct("<4Q")  # size, CRC, compressed bytes and offset: a zip may have a million members
 
 
 class Bytes:
@@ -60,7 +67,7 @@ class Descriptor:
         return os.pread(self._handle, length, offset)
 
 
-def list_archive(roots: Mapping[str, bytes], path: str, key: StatKey) -> tuple[str, bytes]:
+def list_archive(roots: Mapping[str, bytes], path: str, key: StatKey) -> NDArray[np.uint8]:
     """Return the reason of an archive and the rows of its members, lines of JSON that are sorted by path.
 
     Parameters
@@ -74,11 +81,11 @@ def list_archive(roots: Mapping[str, bytes], path: str, key: StatKey) -> tuple[s
 
     Returns
     -------
-    reason : str
-        `archive_listed`, or why nothing of it, or only its first part, is listed; empty for a file that is no archive
-        of the kind that its name says, such as DICOM; `CHANGED`; `UNREADABLE` if this user may not read it.
-    rows : bytes
-        ``[path, "file", size, checksum, offset, fingerprint]``, or ``[path, "member", reason]``.
+    ndarray of uint8
+        The reason, a line feed and the rows; see `in_answer`. The reason is `archive_listed`, or why nothing of it, or
+        only its first part, is listed; empty for a file that is no archive of the kind that its name says, such as
+        DICOM; `CHANGED`; `UNREADABLE` if this user may not read it.
+        Rows are ``[path, "file", size, checksum, offset, fingerprint]`` or ``[path, "member", reason]``.
 
     Raises
     ------
@@ -89,27 +96,39 @@ def list_archive(roots: Mapping[str, bytes], path: str, key: StatKey) -> tuple[s
         return _list(roots, path, key)
     except OSError as error:
         if error.errno in _REFUSED | _VANISHED:
-            return UNREADABLE if error.errno in _REFUSED else CHANGED, b""
+            return answer(UNREADABLE if error.errno in _REFUSED else CHANGED)
         raise
 
 
-def _list(roots: Mapping[str, bytes], path: str, key: StatKey) -> tuple[str, bytes]:
+def _list(roots: Mapping[str, bytes], path: str, key: StatKey) -> NDArray[np.uint8]:
     with Opener(roots) as opener, contextlib.closing(opener.open(path)) as file, limits.current().budget() as renew:
         if file.key() != key:
-            return CHANGED, b""
+            return answer(CHANGED)
         archive = Bytes(file, key[0])
         kind = _kind(archive, path)
         if not kind:
-            return "", b""
+            return answer("")
+        rows, reason = _Rows(path, fingerprint(key)), LISTED
         try:
-            entries, reason = _entries(archive, kind, path, fingerprint(key), renew)
+            for number, entry in enumerate(_entries(archive, kind, path, fingerprint(key), renew)):
+                rows.add(entry)
+                if number % _OFTEN == 0:
+                    renew()
         except NotExtracted as error:
-            entries, reason = [], error.code
+            reason = error.code
+            if reason not in _PARTIAL:
+                rows = _Rows(path, 0)
         except MemoryError:
-            entries, reason = [], "too_large"
-        if file.key() != key:
-            return CHANGED, b""
-        return reason, b"".join(_rows(path, fingerprint(key), entries))
+            rows, reason = _Rows(path, 0), "too_large"
+        return answer(reason, rows.lines()) if file.key() == key else answer(CHANGED)
+
+
+def answer(reason: str, lines: Iterable[bytes] = ()) -> NDArray[np.uint8]:
+    """Return a reason and rows as an array, the form in which a large answer of a child process is not copied twice."""
+    data = bytearray(reason.encode() + b"\n")
+    for line in lines:
+        data += line
+    return np.frombuffer(data, np.uint8)
 
 
 def _kind(archive: Reader, path: str) -> str:
@@ -125,56 +144,45 @@ def _kind(archive: Reader, path: str) -> str:
 
 def _entries(
     archive: Reader, kind: str, path: str, archive_fingerprint: int, renew: Callable[[], None]
-) -> tuple[list[_Entry], str]:
+) -> Iterator[_Entry]:
+    """Yield the entries of an archive; raises `NotExtracted` where it is malformed, if need be after some of them."""
     if kind == names.ZIP:
-        return [_of_zip(entry) for entry in zip_directory.read_directory(archive)], LISTED
-    if kind == names.TAR:
-        return _of_tar(archive, renew)
-    if kind == names.GZIP:
-        return [_of_single_file(archive, path, renew)], LISTED
-    in_force, name = bounds.current(), tar_cache.name_of(path, archive_fingerprint)
-    tar_cache.decompress(archive, kind, name, in_force, renew)
-    found = tar_cache.open_cached(in_force.folder, name)
-    if found is None:
-        raise NotExtracted("too_large")
-    handle, is_cut = found
-    try:
-        tar = Descriptor(handle)
-        if not tar_listing.is_tar(tar.read(_HEAD, 0)):
-            return [], "truncated_archive" if is_cut else "unreadable_archive"
-        entries, reason = _of_tar(tar, renew)
-        return entries, "truncated_archive" if is_cut else reason
-    finally:
-        os.close(handle)
+        yield from map(_within_bounds, zip_directory.read_directory(archive))
+    elif kind == names.TAR:
+        yield from map(_within_bounds, tar_listing.read_members(archive))
+    elif kind == names.GZIP:
+        yield _single_file(archive, path, renew)
+    else:
+        in_force, name = bounds.current(), tar_cache.name_of(path, archive_fingerprint)
+        tar_cache.decompress(archive, kind, name, in_force, renew)
+        found = tar_cache.open_cached(in_force.folder, name)
+        if found is None:
+            raise NotExtracted("too_large")
+        handle, is_cut = found
+        try:
+            tar = Descriptor(handle)
+            if is_cut:
+                with contextlib.suppress(NotExtracted):
+                    yield from map(_within_bounds, tar_listing.read_members(tar))
+                raise NotExtracted("truncated_archive")
+            if not tar_listing.is_tar(tar.read(_HEAD, 0)):
+                raise NotExtracted("unreadable_archive")
+            yield from map(_within_bounds, tar_listing.read_members(tar))
+        finally:
+            os.close(handle)
 
 
-def _of_zip(entry: zip_directory.ZipEntry) -> _Entry:
-    in_force, reason = bounds.current(), entry.reason
-    if not reason and entry.size > in_force.member:
-        reason = "too_large"
-    if not reason and in_force.is_bomb(entry.size, entry.compressed):
-        reason = "archive_bomb"
-    return entry.name, entry.size, entry.crc, entry.compressed, entry.offset, reason
+def _within_bounds(entry: _Entry) -> _Entry:
+    if entry.reason:
+        return entry
+    in_force = bounds.current()
+    if entry.size > in_force.member:
+        return entry._replace(reason="too_large")
+    is_bomb = isinstance(entry, ZipEntry) and in_force.is_bomb(entry.size, entry.compressed)
+    return entry._replace(reason="archive_bomb") if is_bomb else entry
 
 
-def _of_tar(tar: Reader, renew: Callable[[], None]) -> tuple[list[_Entry], str]:
-    entries: list[_Entry] = []
-    contents: dict[bytes, tuple[int, int]] = {}  # size and offset of the members so far: hard links share them
-    for entry in tar_listing.read_members(tar, renew):
-        if isinstance(entry, str):
-            return entries, entry
-        size, offset, reason = entry.size, entry.offset, entry.reason
-        if entry.link in contents and entry.link:
-            (size, offset), reason = contents[entry.link], ""
-        if not reason and size > bounds.current().member:
-            reason = "too_large"
-        if not reason:
-            contents[entry.name] = size, offset
-        entries.append((entry.name, size, 0, 0, offset, reason))
-    return entries, LISTED
-
-
-def _of_single_file(archive: Reader, path: str, renew: Callable[[], None]) -> _Entry:
+def _single_file(archive: Reader, path: str, renew: Callable[[], None]) -> ZipEntry:
     """Return the only member of a gzipped file; it is decompressed once to find its size and checksum."""
     in_force, stream = bounds.current(), Inflated(archive, 0, is_gzip=True)
     size = crc = 0
@@ -188,26 +196,47 @@ def _of_single_file(archive: Reader, path: str, renew: Callable[[], None]) -> _E
             renew()
     except Damaged as error:
         raise NotExtracted("truncated_archive" if error.cut else "unreadable_archive") from None
-    return names.of_single_file(path), size, crc, 0, 0, ""
+    return ZipEntry(names.of_single_file(path), size, crc, 0, 0, "")
 
 
-def _rows(path: str, archive: int, entries: list[_Entry]) -> Iterator[bytes]:
-    """Yield the lines of the members, sorted by path; of several with one name the last counts, as when unpacked."""
-    rows: dict[str, list[Any]] = {}
-    repeated: list[str] = []
-    for name, size, crc, compressed, offset, reason in entries:
-        checked, is_allowed = names.checked_name(name)
-        text = f"{path}{names.MARK}{names.member_text(checked)}"
-        if text in rows:
-            repeated.append(text)
-        if reason or not is_allowed:
-            rows[text] = [text, MEMBER, reason or "member_name"]
-        else:
-            rows[text] = [text, "file", *member_key(size, crc, compressed, offset, archive)]
-    for text in repeated:
-        number = 1
-        while f"{text}~{number}" in rows:
-            number += 1
-        rows[f"{text}~{number}"] = [f"{text}~{number}", MEMBER, "duplicate_member"]
-    for text in sorted(rows):
-        yield json_files.compact_line(rows[text])
+class _Rows:
+    """The rows of the members of an archive by path; of several with one name the last counts, as when unpacked."""
+
+    def __init__(self, path: str, archive: int) -> None:
+        self._before, self._archive = path + names.MARK, archive
+        self._rows: dict[str, bytes | str] = {}  # numbers, or a reason
+        self._repeated: list[str] = []
+
+    def add(self, entry: _Entry) -> None:
+        """Add a member."""
+        name, is_allowed = names.checked_name(entry.name)
+        text = self._before + names.member_text(name)
+        row: bytes | str = entry.reason or _NUMBERS.pack(*entry[1:5])
+        if isinstance(entry, TarEntry) and entry.link:  # a hard link has the content of a member before it
+            target, _ = names.checked_name(entry.link)
+            row = self._rows.get(self._before + names.member_text(target), row)
+        if text in self._rows:
+            self._repeated.append(text)
+        self._rows[text] = row if is_allowed or entry.reason else "member_name"
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the rows, sorted by path."""
+        for text in self._repeated:
+            number = 1
+            while f"{text}~{number}" in self._rows:
+                number += 1
+            self._rows[f"{text}~{number}"] = "duplicate_member"
+        for text in sorted(self._rows):
+            row = self._rows[text]
+            if isinstance(row, str):
+                yield json_files.compact_line([text, MEMBER, row])
+            else:
+                size, crc, compressed, offset = _NUMBERS.unpack(row)
+                key = member_key(size, crc, compressed, offset, self._archive)
+                yield json_files.compact_line([text, "file", *key])
+
+
+def in_answer(data: NDArray[np.uint8]) -> tuple[str, bytes]:
+    """Return the reason and the rows in an answer of `list_archive`."""
+    reason, _, rows = data.tobytes().partition(b"\n")
+    return reason.decode(), rows

@@ -15,6 +15,8 @@ from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.row import StatKey
 from dicomzarr.vocabulary.reasons import NotExtracted
 
+_LEAST = 1 << 16  # bytes that are unpacked at once
+
 
 class _Reads(Protocol):
     def read(self, length: int, offset: int) -> bytes: ...
@@ -133,7 +135,7 @@ class PackedMember(_Member):
         size, copy = self._key[0], self._copy
         assert copy is not None
         while copy.size < stop:
-            piece = self._stream.read(min(PIECE, size - copy.size))
+            piece = self._stream.read(min(PIECE, size - copy.size, max(stop - copy.size, _LEAST)))
             if not piece:
                 raise Damaged
             self._crc = zlib.crc32(piece, self._crc)

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 PIECE = 1 << 20  # bytes of output of one read
-_INPUT = 1 << 18  # bytes of input of one read
+_INPUT = 1 << 18  # bytes of input of one read; the first ones are smaller, since a header needs little
+_FIRST_INPUT = 1 << 14
 _WINDOW = 1 << 27  # bytes: the largest window of zstd that its own command takes by default
 STORED, DEFLATE, BZIP2, LZMA, ZSTD = 0, 8, 12, 14, 93  # methods of zip (APPNOTE 4.4.5)
 
@@ -37,10 +38,12 @@ class Input:
     """Sequential reads of an archive from an offset."""
 
     def __init__(self, archive: Reader, offset: int) -> None:
-        self._archive, self.offset = archive, offset
+        self._archive, self.offset, self._next = archive, offset, _FIRST_INPUT
 
-    def read(self, length: int = _INPUT) -> bytes:
-        """Return the next bytes; none at the end."""
+    def read(self, length: int = -1) -> bytes:
+        """Return the next bytes, as many as are useful if no length is given; none at the end."""
+        if length < 0:
+            length, self._next = self._next, min(2 * self._next, _INPUT)
         data = self._archive.read(length, self.offset) if self.offset < self._archive.size else b""
         self.offset += len(data)
         return data

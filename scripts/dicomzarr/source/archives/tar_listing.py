@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dicomzarr.source.archives.streams import Reader
+from dicomzarr.vocabulary.reasons import NotExtracted
 
 _BLOCK = 512  # bytes
-_OFTEN = 1000  # members between two renewals of the budget
 
 
 class TarEntry(NamedTuple):
@@ -20,8 +20,8 @@ class TarEntry(NamedTuple):
     ----------
     name : bytes
         As stored.
-    size, offset : int
-        Bytes of its content, and where they begin.
+    size, crc, compressed, offset : int
+        Bytes of its content, 0, 0, and where they begin.
     reason : str
         Why the member cannot be read; empty if it may be.
     link : bytes
@@ -30,6 +30,8 @@ class TarEntry(NamedTuple):
 
     name: bytes
     size: int
+    crc: int
+    compressed: int
     offset: int
     reason: str
     link: bytes = b""
@@ -69,22 +71,24 @@ def is_tar(head: bytes) -> bool:
     return True
 
 
-def read_members(archive: Reader, renew: Callable[[], None]) -> Iterator[TarEntry | str]:
-    """Yield the members but folders, in their order; at last the reason why the archive ends too early, if it does.
+def read_members(archive: Reader) -> Iterator[TarEntry]:
+    """Yield the members but folders, in their order.
 
     Parameters
     ----------
     archive : Reader
-    renew : callable
-        Called from time to time: the work so far was of use.
+
+    Raises
+    ------
+    NotExtracted
+        After the last member: `truncated_archive` or `unreadable_archive`, if the archive does not end there.
     """
     file = _File(archive)
     try:
         tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")  # type: ignore[call-overload]  # noqa: SIM115
     except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
-        yield "unreadable_archive"
-        return
-    number, before = 0, -1
+        raise NotExtracted("unreadable_archive") from None
+    before = -1
     while True:
         try:
             info = tar.next()
@@ -93,39 +97,29 @@ def read_members(archive: Reader, renew: Callable[[], None]) -> Iterator[TarEntr
                 raise tarfile.ReadError
             before = tar.offset
         except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
-            yield "truncated_archive" if tar.offset >= archive.size else "unreadable_archive"
-            return
+            code = "truncated_archive" if tar.offset >= archive.size else "unreadable_archive"
+            raise NotExtracted(code) from None
         if info is None:
             break
         tar.members = []  # it keeps them all
-        number += 1
-        if number % _OFTEN == 0:
-            renew()
         if not info.isdir():
             yield _entry(info, archive.size)
-    if reason := _end(archive, tar.offset):
-        yield reason
-
-
-def _end(archive: Reader, offset: int) -> str:
-    """Return why an archive ends at `offset`: empty if there is the mark of its end, a block of zeros."""
-    block = archive.read(_BLOCK, offset) if offset < archive.size else b""
-    if len(block) < _BLOCK:
-        return "truncated_archive"
-    return "unreadable_archive" if any(block) else ""
+    block = archive.read(_BLOCK, tar.offset) if tar.offset < archive.size else b""
+    if len(block) < _BLOCK or any(block):  # the mark of the end is a block of zeros
+        raise NotExtracted("truncated_archive" if len(block) < _BLOCK else "unreadable_archive")
 
 
 def _entry(info: tarfile.TarInfo, end: int) -> TarEntry:
     name = info.name.encode("utf-8", "surrogateescape")
     if info.islnk():
-        return TarEntry(name, 0, 0, "symbolic_link", info.linkname.encode("utf-8", "surrogateescape"))
+        return TarEntry(name, 0, 0, 0, 0, "symbolic_link", info.linkname.encode("utf-8", "surrogateescape"))
     if info.issym():
-        return TarEntry(name, 0, 0, "symbolic_link")
+        return TarEntry(name, 0, 0, 0, 0, "symbolic_link")
     if not info.isreg():
         is_known = info.type in (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
-        return TarEntry(name, 0, 0, "special_file" if is_known else "unsupported_member")
+        return TarEntry(name, 0, 0, 0, 0, "special_file" if is_known else "unsupported_member")
     if info.sparse is not None:
-        return TarEntry(name, 0, 0, "unsupported_member")
+        return TarEntry(name, 0, 0, 0, 0, "unsupported_member")
     if info.size < 0 or info.offset_data + info.size > end:
-        return TarEntry(name, 0, 0, "damaged_member")
-    return TarEntry(name, info.size, info.offset_data, "")
+        return TarEntry(name, 0, 0, 0, 0, "damaged_member")
+    return TarEntry(name, info.size, 0, 0, info.offset_data, "")

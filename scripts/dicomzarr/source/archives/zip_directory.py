@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import stat
 import struct
+from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dicomzarr.source.archives.streams import BZIP2, DEFLATE, LZMA, STORED, ZSTD, Reader
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -16,7 +20,7 @@ _IS_ENCRYPTED = 0x0001 | 0x0040 | 0x2000  # bits of the flags: encrypted, strong
 _IS_UTF8 = 0x0800
 _SUPPORTED = frozenset((STORED, DEFLATE, BZIP2, LZMA, ZSTD))
 _UNIX, _MACOS = 3, 19  # systems whose mode is in the upper half of the external attributes
-_16_BITS, _32_BITS = 0xFFFF, 0xFFFFFFFF
+_16_BITS, _32_BITS, _63_BITS = 0xFFFF, 0xFFFFFFFF, (1 << 63) - 1
 _LONGEST_COMMENT = 0xFFFF
 
 
@@ -41,8 +45,8 @@ class ZipEntry(NamedTuple):
     reason: str
 
 
-def read_directory(archive: Reader) -> list[ZipEntry]:
-    """Return the entries of files, sorted by their position; folders have none.
+def read_directory(archive: Reader) -> Iterator[ZipEntry]:
+    """Yield the entries of files in the order of the directory; folders have none.
 
     Raises
     ------
@@ -53,11 +57,15 @@ def read_directory(archive: Reader) -> list[ZipEntry]:
     data = archive.read(size, start)
     if len(data) != size:
         raise NotExtracted("unreadable_archive")
-    entries = list(_entries(data, shift))
-    if len(entries) & _16_BITS != count & _16_BITS:
-        raise NotExtracted("unreadable_archive", found=len(entries), needed=count)
-    entries.sort(key=lambda entry: entry.offset)
-    return [entry for entry in _without_overlap(entries, start) if not (entry.name[-1:] == b"/" and not entry.size)]
+    # The directory is parsed twice, since its entries take several times the memory of its bytes.
+    refused = _overlapping(data, shift, start)
+    if len(refused) & _16_BITS != count & _16_BITS:
+        raise NotExtracted("unreadable_archive", found=len(refused), needed=count)
+    for entry, is_refused in zip(_entries(data, shift), refused.tolist(), strict=True):
+        if is_refused and not entry.reason:
+            entry = entry._replace(reason="overlapping_member")
+        if entry.size or entry.name[-1:] != b"/":
+            yield entry
 
 
 def _place(archive: Reader) -> tuple[int, int, int, int]:
@@ -161,20 +169,23 @@ def _as_utf8(name: bytes, flags: int) -> bytes:
         return name.decode("cp437").encode("utf-8")
 
 
-def _without_overlap(entries: list[ZipEntry], end: int) -> Iterator[ZipEntry]:
-    """Yield the entries, sorted by position; those that share bytes with another or with the directory are refused."""
-    last, furthest = -1, 0  # the entry that reaches furthest so far, and where it ends
-    refused: set[int] = set()
-    for number, entry in enumerate(entries):
+def _overlapping(data: bytes, shift: int, end: int) -> NDArray[np.bool_]:
+    """Return which entries share bytes with another one, or with the directory, which begins at `end`."""
+    places = array("Q")
+    for entry in _entries(data, shift):
         stop = entry.offset + _LOCAL.size + entry.compressed
-        if entry.offset < furthest:
-            refused |= {last, number}
-        if stop > furthest:
-            last, furthest = number, stop
-        if stop > end:
-            refused.add(number)
-    for number, entry in enumerate(entries):
-        yield entry._replace(reason=entry.reason or "overlapping_member") if number in refused else entry
+        places.extend((min(entry.offset, _63_BITS), min(stop, _63_BITS)))
+    starts, stops = np.array(places, np.uint64).reshape(-1, 2).T
+    refused = stops > end
+    order = np.argsort(starts, kind="stable")
+    starts, stops = starts[order], stops[order]
+    furthest = np.maximum.accumulate(stops)
+    # For each entry the one that reaches furthest so far.
+    which = np.maximum.accumulate(np.where(stops == furthest, np.arange(len(stops)), 0))
+    later = np.flatnonzero(starts[1:] < furthest[:-1]) + 1
+    refused[order[later]] = True
+    refused[order[which[later - 1]]] = True
+    return refused
 
 
 def data_of(archive: Reader, offset: int) -> tuple[int, int]:

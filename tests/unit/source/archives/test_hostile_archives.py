@@ -48,7 +48,7 @@ class Archive:
         bounds.use(Bounds(self.cache, **limit))
         sandbox.end_all()  # a child has the bounds that were in force when it was forked
         self.key = stat_key((self.source / name).stat())
-        reason, lines = sandbox.call(listing.list_archive, self.roots, name, self.key)
+        reason, lines = listing.in_answer(sandbox.call(listing.list_archive, self.roots, name, self.key))
         self.rows = [orjson.loads(line) for line in lines.splitlines()]
         assert [row[0] for row in self.rows] == sorted(row[0] for row in self.rows)
         return reason, {row[0].removeprefix(f"{name}!/"): "" if row[1] == "file" else row[2] for row in self.rows}
