@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dicomzarr.headers.classify import read_header
@@ -52,7 +53,7 @@ def _read(path: str) -> tuple[str, str, str, bool] | None:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         size = os.fstat(handle).st_size
-        header = read_header(handle, size)
+        header = read_header(partial(os.pread, handle), size)
         facts = header.facts
     finally:
         os.close(handle)
