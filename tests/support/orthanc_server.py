@@ -45,6 +45,7 @@ class Orthanc:
             "IndexDirectory": str(folder),
             "HttpPort": self.port,
             "DicomServerEnabled": False,
+            "MaximumStorageCacheSize": 0,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": True,
             "RegisteredUsers": {USER: PASSWORD},
@@ -86,6 +87,17 @@ class Orthanc:
     def upload(self, paths: Iterable[Path]) -> None:
         for path in paths:
             self._session.post(f"{self.root}/instances", data=path.read_bytes()).raise_for_status()
+
+    def signal(self, number: int) -> None:
+        assert self._process
+        self._process.send_signal(number)
+
+    def lose(self, content: bytes) -> None:
+        """Remove a file from the disk of the server, which goes on listing its instance."""
+        stored = [path for path in self.folder.glob("*/*/*") if path.read_bytes() == content]
+        assert stored
+        for path in stored:
+            path.unlink()
 
     def delete(self, sop_instance_uid: str) -> None:
         (found,) = self._session.post(f"{self.root}/tools/lookup", data=sop_instance_uid).json()

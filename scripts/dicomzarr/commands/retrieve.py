@@ -235,6 +235,7 @@ def _notes(summary: Summary) -> list[tuple[int, str]]:
         (summary.changed, "files changed on the server and were replaced"),
         (summary.grown_studies, "studies of earlier runs have grown"),
         (summary.lines_without_match, "lines of the list match nothing on the server"),
+        (summary.lines_failed, "lines of the list led to a query at which the server failed"),
         (summary.not_matching, "studies named by the server have other values than the list, and were left out"),
         (summary.missing, "instances are missing"),
         (summary.refused, "instances were refused by the server"),

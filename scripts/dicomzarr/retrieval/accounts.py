@@ -77,13 +77,21 @@ class Instance:
 
 @dataclass(slots=True)
 class Series:
-    """A row of `retrieval_series.csv`: `stated` is the server's number of instances, `listed` those that it names."""
+    """A row of `retrieval_series.csv`.
+
+    Attributes
+    ----------
+    stated : int or None
+        The server's number of instances.
+    listed : int or None
+        The instances that it names; None if that query failed.
+    """
 
     study: str
     uid: str
     modality: str
     stated: int | None
-    listed: int
+    listed: int | None
     duplicates: int = 0
     set_aside: int = 0
     counts: dict[str, int] = field(default_factory=dict)
@@ -92,6 +100,8 @@ class Series:
     def is_complete(self) -> bool:
         """Whether all is there that the server lists, and as many as it states."""
         there = self.counts.get(RETRIEVED, 0)
+        if self.listed is None and self.stated is None:
+            return False
         return there == sum(self.counts.values()) and (self.stated is None or there >= self.stated)
 
 

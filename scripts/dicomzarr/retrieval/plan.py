@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dicomzarr.retrieval.accounts import LEFT, Instance, Series, Study
+from dicomzarr.retrieval.accounts import Instance, Series, Study
 from dicomzarr.retrieval.folder import relative_path
-from dicomzarr.retrieval.server import SeriesFound, Server
+from dicomzarr.retrieval.server import QueryFailed, SeriesFound, Server
 from dicomzarr.retrieval.wanted import Line
 
 
@@ -34,10 +34,15 @@ class Asked:
         By Study Instance UID.
     not_matching : dict of int to int
         By line, studies that the server named although they do not have the values of the line.
+    failed_lines : set of int
+    failed_studies : set of str
+        Those at whose query the server failed.
     """
 
     studies: dict[str, list[Selection]] = field(default_factory=dict)
     not_matching: dict[int, int] = field(default_factory=dict)
+    failed_lines: set[int] = field(default_factory=set)
+    failed_studies: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -75,8 +80,11 @@ def ask(server: Server, lines: Sequence[Line], report: Callable[[str], None]) ->
         report(f"line {number} of {len(lines)} of the list")
         studies = [line.study]
         if not line.study or line.accession or line.patient or line.dates:
-            studies, others = server.studies(line)
-            asked.not_matching[line.number] = others
+            try:
+                studies, asked.not_matching[line.number] = server.studies(line)
+            except QueryFailed:
+                asked.failed_lines.add(line.number)
+                continue
         for study in studies:
             asked.studies.setdefault(study, []).append(Selection(line.number, line.series, line.modalities))
     return asked
@@ -118,8 +126,12 @@ def plan_study(
             plan.lines[line] += 1
         if not lines:
             continue
-        uids = server.instances(study, series.uid, series.stated)
-        account = Series(study, series.uid, series.modality, series.stated, len(uids))
+        try:
+            uids = server.instances(study, series.uid, series.stated)
+            listed_uids: int | None = len(uids)
+        except QueryFailed:
+            uids, listed_uids = [], None
+        account = Series(study, series.uid, series.modality, series.stated, listed_uids)
         if series.uid in known_series:
             before = known_series[series.uid]
             account.duplicates, account.set_aside = before.duplicates, before.set_aside
@@ -133,17 +145,19 @@ def plan_study(
             there = is_there(row)
             if not there:
                 row.reason, row.size, row.sha256 = "interrupted", -1, ""
-            elif not row.is_there or row.reason in LEFT:
+            elif row.reason != "cut_short":
                 row.reason = ""
             if again or not there:
                 wanted.add(uid)
-    _keep_earlier(plan, {series.uid for series in listed}, known, is_there)
+    unlisted = {series.uid for series in plan.account.series if series.listed is None}
+    _keep_earlier(plan, {series.uid for series in listed}, unlisted, known, is_there)
     return plan
 
 
 def _keep_earlier(
     plan: StudyPlan,
     listed: set[str],
+    unlisted: set[str],
     earlier: dict[tuple[str, str], Instance],
     is_there: Callable[[Instance], bool],
 ) -> None:
@@ -151,7 +165,7 @@ def _keep_earlier(
     for row in earlier.values():
         if not is_there(row):
             continue
-        if row.series in plan.rows and row.reason == "not_listed":
+        if row.series in unlisted or row.series in plan.rows and row.reason == "not_listed":
             plan.rows[row.series][row.uid] = row
             continue
         row.reason = "no_longer_asked" if row.series in listed and row.series not in plan.rows else "gone_from_server"

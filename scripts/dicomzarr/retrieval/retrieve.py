@@ -12,7 +12,7 @@ from typing import Any
 from dicomzarr.retrieval import identity, plan
 from dicomzarr.retrieval.accounts import LEFT, MISMATCH, MISSING, REFUSED, RETRIEVED, Accounts, Instance
 from dicomzarr.retrieval.folder import Folder, sha256_of
-from dicomzarr.retrieval.server import Patience, Server
+from dicomzarr.retrieval.server import Patience, QueryFailed, Server
 from dicomzarr.retrieval.transfer import Transfer
 from dicomzarr.retrieval.wanted import Line
 
@@ -23,8 +23,8 @@ class Summary:
 
     Attributes
     ----------
-    lines, lines_without_match : int
-        Of the list; and those of which the server has nothing.
+    lines, lines_without_match, lines_failed : int
+        Of the list; those of which the server has nothing; those with a query at which it failed.
     studies, series, instances : int
         What the server lists of what is asked for, and what it sent beside it.
     retrieved, missing, refused, mismatch : int
@@ -49,6 +49,7 @@ class Summary:
 
     lines: int = 0
     lines_without_match: int = 0
+    lines_failed: int = 0
     studies: int = 0
     series: int = 0
     instances: int = 0
@@ -72,8 +73,8 @@ class Summary:
     @property
     def is_complete(self) -> bool:
         """Whether all that the list asks for is there."""
-        wrong = self.missing + self.refused + self.mismatch + self.incomplete_series + self.lines_without_match
-        return wrong == 0
+        wrong = self.missing + self.refused + self.mismatch + self.incomplete_series
+        return wrong + self.lines_without_match + self.lines_failed == 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers by name."""
@@ -105,10 +106,14 @@ def look(
 
     for number, study in enumerate(sorted(asked.studies), 1):
         report(f"study {number:,} of {len(asked.studies):,}")
-        planned = plan.plan_study(server, study, asked.studies[study], accounts.read(study), is_there, again=False)
+        try:
+            planned = plan.plan_study(server, study, asked.studies[study], accounts.read(study), is_there, again=False)
+        except QueryFailed:
+            asked.failed_studies.add(study)
+            continue
         _count(summary, planned)
         selected.update(planned.lines)
-    _count_lines(summary, asked, lines, selected)
+    _rows_of_list(summary, lines, asked, selected, set(asked.studies))
     return summary
 
 
@@ -154,7 +159,11 @@ def retrieve(
             state["study"] = number
             report_file()
             earlier = accounts.read(study)
-            planned = plan.plan_study(server, study, asked.studies[study], earlier, is_there, again=again)
+            try:
+                planned = plan.plan_study(server, study, asked.studies[study], earlier, is_there, again=again)
+            except QueryFailed:
+                asked.failed_studies.add(study)
+                continue
             selected.update(planned.lines)
             planned_studies.add(study)
             _count(summary, planned)
@@ -166,8 +175,7 @@ def retrieve(
     finally:
         for name, value in dataclasses.asdict(transfer.tally).items():
             setattr(summary, name, value)
-        _count_lines(summary, asked, lines, selected)
-        rows = _rows_of_list(lines, asked, selected, planned_studies)
+        rows = _rows_of_list(summary, lines, asked, selected, planned_studies)
         summary.left_over, summary.left_over_bytes = accounts.write_tables(set(asked.studies), rows)
     return summary
 
@@ -198,7 +206,7 @@ class _Checked:
 def _count(summary: Summary, planned: plan.StudyPlan) -> None:
     summary.studies += bool(planned.account.series)
     summary.series += len(planned.account.series)
-    summary.instances += sum(series.listed for series in planned.account.series)
+    summary.instances += sum(series.listed or 0 for series in planned.account.series)
     summary.to_retrieve += sum(map(len, planned.wanted.values()))
     summary.grown_studies += planned.is_known and planned.new > 0
 
@@ -212,7 +220,7 @@ def _close_study(planned: plan.StudyPlan, folder: Folder, accounts: Accounts, su
         rows = [row for row in planned.rows[series.uid].values() if row.reason not in LEFT]
         series.counts = dict(Counter(row.outcome for row in rows))
         summary.incomplete_series += not series.is_complete
-        summary.instances += len(rows) - series.listed
+        summary.instances += len(rows) - (series.listed or 0)
         summary.retrieved += series.counts.get(RETRIEVED, 0)
         summary.missing += series.counts.get(MISSING, 0)
         summary.refused += series.counts.get(REFUSED, 0)
@@ -220,22 +228,22 @@ def _close_study(planned: plan.StudyPlan, folder: Folder, accounts: Accounts, su
     accounts.write(account)
 
 
-def _count_lines(summary: Summary, asked: plan.Asked, lines: Sequence[Line], selected: Counter[int]) -> None:
-    summary.lines_without_match = sum(not selected[line.number] for line in lines)
-    summary.not_matching = sum(asked.not_matching.values())
-
-
 def _rows_of_list(
-    lines: Sequence[Line], asked: plan.Asked, selected: Counter[int], planned: set[str]
+    summary: Summary, lines: Sequence[Line], asked: plan.Asked, selected: Counter[int], planned: set[str]
 ) -> list[tuple[Any, ...]]:
-    """Return the rows of the table of the list: its lines by number, without what they ask for."""
-    studies, waiting = Counter[int](), set[int]()
+    """Return the rows of the table of the list, its lines by number without what they ask for, and count them."""
+    studies, waiting, failed = Counter[int](), set[int](), {*asked.failed_lines}
     for study, selections in asked.studies.items():
         numbers = {each.line for each in selections}
         studies.update(numbers)
+        failed |= numbers if study in asked.failed_studies else set()
         waiting |= set() if study in planned else numbers
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for number in (line.number for line in lines):
-        outcome = "not_asked" if number in waiting else "found" if selected[number] else "nothing_found"
+        outcome = "found" if selected[number] else "nothing_found"
+        outcome = "query_failed" if number in failed else "not_asked" if number in waiting else outcome
         rows.append((number, outcome, studies[number], selected[number], asked.not_matching.get(number, 0)))
+    outcomes = Counter(row[1] for row in rows)
+    summary.lines_without_match, summary.lines_failed = outcomes["nothing_found"], outcomes["query_failed"]
+    summary.not_matching = sum(asked.not_matching.values())
     return rows

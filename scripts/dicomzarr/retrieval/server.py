@@ -30,10 +30,15 @@ TIMEOUTS = (20.0, 300.0)  # s to connect, and without a byte: an archive may fet
 BUSY = (408, 429, 502, 503, 504)  # HTTP statuses after which a request is repeated
 # As stored: without `transfer-syntax=*`, a server decodes compressed images (PS3.18 8.7.3.5.2).
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+FAILURES = 3  # requests in a row without an answer, after which the server counts as down
 _PAGES = 10_000  # the most pages of an answer
 
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
 _ACCESSION, _PATIENT, _DATE, _MODALITY = "00080050", "00100020", "00080020", "00080060"
+_TEXTS = ("AccessionNumber", "PatientID")
+# Orthanc 1.10 does not decode addresses: it finds no value with a character that must be encoded there. It finds one by
+# a pattern (PS3.4 C.2.2.2.4); what then comes is compared with the line as always.
+_ENCODED, _FOREIGN = re.compile(r"[^A-Za-z0-9._~*-]"), re.compile(r"[^\x00-\x7f]+")
 _INSTANCES_OF_SERIES = "NumberOfSeriesRelatedInstances", "00201209"
 
 
@@ -62,6 +67,10 @@ class ServerProblem(UserError):
 
 class NoAnswer(ServerProblem):
     """The server did not answer this request; the next one may go well."""
+
+
+class QueryFailed(ServerProblem):
+    """The server failed at this query; the next one may go well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +112,9 @@ class _Credentials(requests.auth.AuthBase):
         self._headers = headers
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        # dicomweb-client sets it to the host without the port.
-        request.headers.pop("Host", None)
+        request.headers.pop("Host", None)  # dicomweb-client leaves out the port
+        path, mark, query = (request.url or "").partition("?")
+        request.url = path + mark + query.replace("%3F", "?").replace("%2A", "*")  # of patterns, see `_ENCODED`
         request.headers.update(self._headers)
         return request
 
@@ -175,6 +185,7 @@ class Server:
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
         self._client = DICOMwebClient(self._url, self._session, timeout=TIMEOUTS, permissive_uid=True)
         self._client.set_http_retry_params(retry=False)  # the adapter retries, and knows Retry-After
+        self._failures = 0
 
     # ---- Queries
 
@@ -200,6 +211,13 @@ class Server:
         return self._studies(filters, line, line.study)
 
     def _studies(self, filters: Mapping[str, str], line: Line, study: str) -> tuple[list[str], int]:
+        matching, others = self._studies_with(filters, line, study)
+        loose = {name: _pattern(value) if name in _TEXTS else value for name, value in filters.items()}
+        if not matching and loose != filters:
+            return self._studies_with(loose, line, study)
+        return matching, others
+
+    def _studies_with(self, filters: Mapping[str, str], line: Line, study: str) -> tuple[list[str], int]:
         listed = self._listed(STUDY, self._client.search_for_studies, search_filters=dict(filters))
         matching = [item for item in listed if _matches(item, line, study)]
         return [_value(item, STUDY) for item in matching], len(listed) - len(matching)
@@ -243,10 +261,11 @@ class Server:
         for _ in range(_PAGES):
             try:
                 page = search(offset=offset or None, **arguments)
+                self._failures = 0
             except requests.HTTPError as error:
                 if offset and error.response is not None and error.response.status_code in (400, 404, 501):
                     break  # it does not know `offset`; the number of instances shows whether some are missing
-                raise _problem(error) from None
+                raise self._failed(_problem(error)) from None
             except (requests.RequestException, ValueError, OSError, urllib3.exceptions.HTTPError) as error:
                 raise _problem(error) from None
             if not isinstance(page, list) or not all(isinstance(item, dict) for item in page):
@@ -259,6 +278,11 @@ class Server:
             if not new or enough is not None and len(found) == enough:
                 break
         return [*found.values()]
+
+    def _failed(self, problem: ServerProblem) -> ServerProblem:
+        """Count a failed query; after several in a row, the server counts as down."""
+        self._failures += isinstance(problem, QueryFailed)
+        return ServerProblem(str(problem)) if self._failures >= FAILURES else problem
 
     # ---- Retrieval
 
@@ -298,6 +322,10 @@ def _value(item: Mapping[str, Any], tag: str) -> str:
     return str(first).strip(" \0") if isinstance(first, (str, int)) else ""
 
 
+def _pattern(text: str) -> str:
+    return _ENCODED.sub("?", _FOREIGN.sub("*", text))
+
+
 def _number(item: Mapping[str, Any], tag: str) -> int | None:
     text = _value(item, tag)
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
@@ -327,8 +355,9 @@ def _problem(error: Exception) -> ServerProblem:
     response = getattr(error, "response", None)
     if isinstance(error, requests.HTTPError) and response is not None:
         status = response.status_code
-        text = "the server failed" if status >= 500 else "the server refused a query"
-        return ServerProblem(_STATUSES.get(status, f"{text} (HTTP {status}); run the same command again later"))
+        if status >= 500:
+            return QueryFailed(f"the server failed at a query (HTTP {status}); run the same command again later")
+        return ServerProblem(_STATUSES.get(status, f"the server refused a query (HTTP {status})"))
     if isinstance(error, requests.exceptions.SSLError):
         return ServerProblem(
             "the certificate of the server is not trusted: set REQUESTS_CA_BUNDLE to the file of your site's CA"

@@ -17,12 +17,11 @@ from dicomzarr.retrieval.accounts import Accounts, Instance, Series, Study
 from dicomzarr.retrieval.folder import Folder, Received, relative_path
 from dicomzarr.retrieval.identity import Identity, identity_of
 from dicomzarr.retrieval.multipart import BrokenOff, boundary_of, media_type_of, split
-from dicomzarr.retrieval.server import BUSY, Answer, NoAnswer, Patience, Server
+from dicomzarr.retrieval.server import BUSY, FAILURES, Answer, NoAnswer, Patience, Server
 from dicomzarr.retrieval.wanted import UID
 from dicomzarr.system import files
 
 ATTEMPTS = 3  # for an instance alone
-FAILURES = 3  # requests in a row without an answer, after which the server counts as down
 MOST_ASIDE = 1000  # files that a run sets aside; of further ones the accounts have a row only
 DICOM = "application/dicom"
 _REASONS = {204: "not_sent", 403: "forbidden", 404: "not_found", 406: "not_as_stored", 410: "not_found"}
@@ -102,7 +101,8 @@ class Transfer:
             If the server is down, or refuses the credentials.
         """
         work = Work(study, account, rows, wanted)
-        if len(wanted) > 1 and len(wanted) == len(rows):  # where some are there, only the others are asked for
+        # Where some are there, only the others are asked for.
+        if account.listed is None or len(wanted) > 1 and len(wanted) == len(rows):
             self._ask(work)
         for uid in sorted(wanted):
             self._retrieve_alone(work, uid)
@@ -175,13 +175,17 @@ class Transfer:
     def _take_instance(self, work: Work, received: Received, found: Identity) -> None:
         """Give a file its name that is what was asked for."""
         uid = found.instance
-        earlier = work.sha256.setdefault(uid, received.sha256)
-        if uid in work.conflicts or earlier != received.sha256:
+        earlier = work.sha256.get(uid)
+        if uid in work.conflicts or earlier not in (None, received.sha256):
             self._note_conflict(work, received, found)
             return
-        if uid not in work.wanted and uid in work.rows:  # twice in this answer
+        if earlier:
             work.account.duplicates += 1
             self.tally.duplicates += 1
+            self._folder.discard(received)
+            return
+        work.sha256[uid] = received.sha256
+        if uid in work.rows and uid not in work.wanted:  # it was there before
             self._folder.discard(received)
             return
         if found.is_cut and work.cut.get(uid) != received.sha256:
