@@ -198,7 +198,7 @@ def _log(results: Results, text: str) -> None:
 
 def _show_plan(summary: Summary, options: Options) -> int:
     if options.has(JSON.name):
-        print(json.dumps({"complete": summary.to_retrieve == 0 and summary.is_complete, **summary.as_dict()}))
+        print(json.dumps(summary.as_dict()))
     else:
         print(_asked(summary))
         print(f"{summary.to_retrieve:,} would be retrieved")
