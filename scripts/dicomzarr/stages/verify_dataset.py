@@ -20,12 +20,11 @@ from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.export_record import ExportRecord
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
-from dicomzarr.system import digested_json, files, json_files, signatures
+from dicomzarr.system import digested_json, files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
 PRIVATE = "private/"
-SIGNATURE = "dataset.json" + signatures.SUFFIX  # no record claims it: `./run sign` writes it
 EXPORTS = "exports/"  # prefix of the paths of exports, below the results folder
 DAMAGED, MISSING, SURPLUS = "damaged", "missing", "surplus"
 _BLOCK = 1 << 20
@@ -146,7 +145,7 @@ def _surplus(results: Results, claimed: Mapping[str, Claim], *, unfinished: bool
             places.append((f"{EXPORTS}{kind.folder}/", export_record.folder_of(results, kind)))
     for prefix, folder in places:
         for path in _entries(folder):
-            if prefix + path not in claimed and prefix + path not in folders and prefix + path != SIGNATURE:
+            if prefix + path not in claimed and prefix + path not in folders and prefix + path != digests.SIGNATURE:
                 yield prefix + path
 
 

@@ -69,8 +69,10 @@ def read(signed: Path) -> bytes | None:
         return None
     except OSError:
         return b""
-    with open(handle, "rb") as stream:
-        return stream.read(_LARGEST) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+    try:
+        return os.read(handle, _LARGEST) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+    finally:
+        os.close(handle)
 
 
 def sign(content: bytes, key: Path) -> bytes:
