@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
+from dicomzarr.system.files import sha256_of
+from dicomzarr.system.project import ROOT
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.vocabulary.rules import DATASET_RULES, rules_before
@@ -93,6 +95,10 @@ def batch_records(wildcards):
 def plan_digest(wildcards):
     """Return the digest of a batch's plan. It is a param, since modification times are wrong if a clock is set back."""
     return planned_batches()[wildcards.batch]["digest"]
+
+
+# The crate holds the Snakefile, which no code digest covers.
+snakefile_digest = sha256_of(ROOT / "Snakefile")
 
 
 # The configured labels without the paths of their files.
