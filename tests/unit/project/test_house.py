@@ -13,7 +13,8 @@ LIBRARIES = {"vocabulary", "dicom", "system", "source", "records", "privacy", "h
 LIBRARIES.add("masks")
 ALLOWED_IMPORTS: dict[str, set[str]] = {
     "vocabulary": set(),
-    "dataset": set(),
+    "remote": set(),
+    "dataset": {"remote"},
     "dicom": {"vocabulary"},
     "system": {"vocabulary"},
     "source": {"dicom", "system", "vocabulary"},
