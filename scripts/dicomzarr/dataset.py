@@ -901,6 +901,10 @@ def open_dataset(
     sample : Sample or str, optional
     **options
         As for `DicomZarrDataset`.
+
+    Returns
+    -------
+    DicomZarrDataset
     """
     return DicomZarrDataset(dataset, select, sample, **options)
 

@@ -123,7 +123,7 @@ class RemoteFile:
         etag = answer.headers.get("ETag", "")
         if etag.startswith('"'):  # a weak one compares no bytes
             self._unchanged = {"If-Match": etag}
-        return self._of_range(answer, length)
+        return self._of_range(answer, length)[-length:]  # some servers send a byte too many
 
     def read(self, length: int, offset: int) -> bytes:
         """Return bytes from an offset.
@@ -136,20 +136,22 @@ class RemoteFile:
         if not length:
             return b""
         wanted = {"Range": f"bytes={offset}-{offset + length - 1}", **self._unchanged}
-        return self._of_range(_request("GET", self._url, wanted), length)
+        return self._of_range(_request("GET", self._url, wanted), length)[:length]
 
     def _of_range(self, answer: _Answer, length: int) -> bytes:
-        if len(answer.data) != length:
+        if len(answer.data) < length:
             raise ServerError(f"{self._url}: found {len(answer.data)} bytes, needed are {length}; the file is cut off")
         return answer.data
 
 
-def published(url: str) -> RemotePath:
+def published(url: str, sought: str = "volumes.csv") -> RemotePath:
     """Return the dataset at a URL: that folder, the version that its pointer names, or its folder `dataset`.
 
     Parameters
     ----------
     url : str
+    sought : str
+        A file of each dataset.
 
     Raises
     ------
@@ -167,22 +169,22 @@ def published(url: str) -> RemotePath:
         raise ValueError("a URL of a dataset names a folder, and ends before any ? and #")
     path = RemotePath(f"{parts.scheme.lower()}://{parts.netloc}{parts.path.rstrip('/')}")
     refusal: PermissionError | None = None  # also the answer to what does not exist, where nothing may be listed
-    for find, folder in ((_existing, path), (_by_pointer, path), (_existing, path / "dataset")):
+    for folder in (path, None, path / "dataset"):
         try:
-            dataset = find(folder)
+            dataset = _existing(folder, sought) if folder else _by_pointer(path)
         except PermissionError as error:
             refusal, dataset = error, None
         if dataset is not None:
             return dataset
     raise refusal or FileNotFoundError(
-        f"{path}: no dataset: it has neither volumes.csv nor {POINTER}. Give the folder with volumes.csv, or the one "
-        "that ./run publish wrote to"
+        f"{path}: no dataset: it has neither {sought} nor {POINTER}. Give the folder with {sought}, or the one that "
+        "./run publish wrote to"
     )
 
 
-def _existing(folder: RemotePath) -> RemotePath | None:
+def _existing(folder: RemotePath, sought: str) -> RemotePath | None:
     try:
-        _request("HEAD", (folder / "volumes.csv").url)
+        _request("HEAD", (folder / sought).url)
     except FileNotFoundError:
         return None
     return folder

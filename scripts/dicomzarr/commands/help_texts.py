@@ -29,11 +29,15 @@ HELP = ("help", "--help", "-h")
 def overview() -> str:
     """Return the help of `./run`: one screen of 24 lines and 60 columns."""
     lines = []
+    developing = []
     for word in WORDS:
         if word.name == EXPORTS[0][0]:
             lines.append("  export_*   " + ", ".join(name[len("export_") :] for name, _, _ in EXPORTS))
+        elif word.module == "development" or word.name == "snakemake":
+            developing.append(word.name)
         elif not word.name.startswith("export_"):
             lines.append(f"  {word.name:<11}{word.summary}")
+    lines.append("  develop    " + ", ".join(developing))
     return OVERVIEW.format(words="\n".join(lines))
 
 

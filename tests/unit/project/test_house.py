@@ -10,7 +10,7 @@ from conftest import ROOT
 
 CORE = ROOT / "scripts" / "dicomzarr"
 LIBRARIES = {"vocabulary", "dicom", "system", "source", "records", "privacy", "headers", "pixels", "volumes", "arrays"}
-LIBRARIES.add("masks")
+LIBRARIES |= {"masks", "publishing"}
 ALLOWED_IMPORTS: dict[str, set[str]] = {
     "vocabulary": set(),
     "remote": set(),
@@ -25,6 +25,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "volumes": {"dicom", "vocabulary"},
     "masks": {"dicom", "vocabulary"},
     "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},
+    "publishing": {"remote", "records", "system", "vocabulary"},
     "terminal": {"system", "vocabulary"},
     "viewer": {"pixels", "dataset", "vocabulary"},
     "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
