@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _TRY_AGAIN = (408, 429, 500, 502, 503, 504)
 _NOT_FOUND, _REFUSED = (404, 410), (401, 403)
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _BLOCK = 1 << 20
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _REDIRECTS = 5
 _pools: dict[int, Any] = {}
 
@@ -123,7 +125,10 @@ class RemoteFile:
         etag = answer.headers.get("ETag", "")
         if etag.startswith('"'):  # a weak one compares no bytes
             self._unchanged = {"If-Match": etag}
-        return self._of_range(answer, length)[-length:]  # some servers send a byte too many
+        place = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if place and int(place[2]) + 1 != int(place[3]):  # a server that counts from the beginning all the same
+            return self.read(length, max(int(place[3]) - length, 0))
+        return self._of_range(answer, length)
 
     def read(self, length: int, offset: int) -> bytes:
         """Return bytes from an offset.
@@ -136,10 +141,10 @@ class RemoteFile:
         if not length:
             return b""
         wanted = {"Range": f"bytes={offset}-{offset + length - 1}", **self._unchanged}
-        return self._of_range(_request("GET", self._url, wanted), length)[:length]
+        return self._of_range(_request("GET", self._url, wanted), length)
 
     def _of_range(self, answer: _Answer, length: int) -> bytes:
-        if len(answer.data) < length:
+        if len(answer.data) != length:
             raise ServerError(f"{self._url}: found {len(answer.data)} bytes, needed are {length}; the file is cut off")
         return answer.data
 
