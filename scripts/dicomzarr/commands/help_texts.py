@@ -24,20 +24,19 @@ Your data   ./run --cores 8 --configfile my.yaml
 Help of a word: ./run status --help; all: docs/commands.md
 """
 HELP = ("help", "--help", "-h")
+OF_THE_PROJECT = ("bench", "test", "check", "snakemake")  # words that share a line of the overview
 
 
 def overview() -> str:
     """Return the help of `./run`: one screen of 24 lines and 60 columns."""
     lines = []
-    developing = []
     for word in WORDS:
         if word.name == EXPORTS[0][0]:
             lines.append("  export_*   " + ", ".join(name[len("export_") :] for name, _, _ in EXPORTS))
-        elif word.module == "development" or word.name == "snakemake":
-            developing.append(word.name)
-        elif not word.name.startswith("export_"):
+        elif word.name == OF_THE_PROJECT[0]:
+            lines.append("  {:<11}{} (to work on the project)".format(word.name, ", ".join(OF_THE_PROJECT[1:])))
+        elif not word.name.startswith("export_") and word.name not in OF_THE_PROJECT:
             lines.append(f"  {word.name:<11}{word.summary}")
-    lines.append("  develop    " + ", ".join(developing))
     return OVERVIEW.format(words="\n".join(lines))
 
 

@@ -21,10 +21,13 @@ from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
+from dicomzarr.source.archives.bounds import FULL
+from dicomzarr.source.archives.names import is_member
+from dicomzarr.source.open_file import OpenFile
+from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.system import sandbox
-from dicomzarr.vocabulary.errors import SourceChanged
+from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.model import Frame
@@ -36,9 +39,9 @@ _SMALL_TOTAL = 64 << 20  # bytes: small files of one series that are held in mem
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Roots:
-    """The absolute source folders by label, as bytes."""
+    """The roots of the source by label: absolute folders."""
 
-    folders: Mapping[str, bytes]
+    by_label: Mapping[str, bytes]
 
 
 # Errors of opening a file that was deleted, became a link or a socket, or may no longer be read.
@@ -46,21 +49,21 @@ _CHANGED = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, err
 
 
 class opened:
-    """Open a source file read-only, following no link; a context manager that gives its file descriptor.
+    """Open a source file; a context manager that gives the open file.
 
-    The stat of the file must be that of the inventory when it is opened and when it is closed. A class, not a
+    The key of the file must be that of the inventory when it is opened and when it is closed. A class, not a
     generator, because it is entered for every file.
 
     Parameters
     ----------
     row : HeaderRow
     opener : Opener
-        Opens paths below the source folders.
+        Opens paths below the roots of the source.
 
     Raises
     ------
     SourceChanged
-        If the file is missing or its stat differs. Replaces an error of the block: what was read cannot be trusted.
+        If the file is missing or its key differs. Replaces an error of the block: what was read cannot be trusted.
     OSError
         If the disk or the network fails.
     """
@@ -68,33 +71,51 @@ class opened:
     def __init__(self, row: HeaderRow, opener: Opener) -> None:
         self._row, self._opener = row, opener
 
-    def __enter__(self) -> int:
+    def __enter__(self) -> OpenFile:
         try:
-            self._handle = self._opener.open(self._row["path"])
+            self._file = self._opener.open(self._row["path"], (*self._row["stat"],))
         except OSError as error:
             if error.errno in _CHANGED:
                 raise SourceChanged(1) from None
             raise
         try:
-            _refuse_change(self._handle, self._row)
+            _refuse_change(self._file, self._row)
         except BaseException:
-            os.close(self._handle)
+            self._file.close()
             raise
-        return self._handle
+        return self._file
 
     def __exit__(self, *_: object) -> None:
         try:
-            _refuse_change(self._handle, self._row)
+            _refuse_change(self._file, self._row)
         finally:
-            os.close(self._handle)
+            self._file.close()
 
 
-def _refuse_change(handle: int, row: HeaderRow) -> None:
-    if stat_key(os.fstat(handle)) != tuple(row["stat"]):
+def _refuse_change(file: OpenFile, row: HeaderRow) -> None:
+    if file.key() != tuple(row["stat"]):
         raise SourceChanged(1)
 
 
 UNREADABLE = "0" * 64  # in place of the digest of a file that could not be read
+# In place of the digest of a member of an archive that could not be unpacked, by the reason. Unlike UNREADABLE it stays
+# until the archive, or what it may cost, changes.
+_REFUSED = {
+    "damaged_member": "1" * 64,
+    "encrypted_member": "2" * 64,
+    "unsupported_member": "3" * 64,
+    "too_large": "4" * 64,
+    "timeout": "5" * 64,
+    "decoder_died": "6" * 64,
+    "unreadable_archive": "7" * 64,
+    "archive_bomb": "8" * 64,
+}
+_REASONS = {content: reason for reason, content in _REFUSED.items()} | {UNREADABLE: "unreadable_file"}
+
+
+def reason_of_content(content: str) -> str:
+    """Return why a file has no digest of its content; empty if it has one."""
+    return _REASONS.get(content, "")
 
 
 class Contents:
@@ -114,7 +135,7 @@ class Contents:
 
     def __init__(self, roots: Roots, threads: int = 1) -> None:
         self.small_files: dict[str, bytes] = {}
-        self._opener, self._threads = Opener(roots.folders), threads
+        self._opener, self._threads = Opener(roots.by_label), threads
         self._room = _SMALL_TOTAL
 
     def digest(self, row: HeaderRow) -> str:
@@ -124,24 +145,32 @@ class Contents:
         ------
         SourceChanged
             If the stat of the file differs from the inventory.
+        UserError
+            If an archive cannot be decompressed since the disk of the results is full.
         """
         for _ in range(2):
-            with contextlib.suppress(OSError):
+            try:
                 return self._digest(row)
+            except NotExtracted as error:  # a member that cannot be unpacked
+                return _REFUSED.get(error.code, _REFUSED["damaged_member"])
+            except OSError as error:
+                if error.errno in sandbox.DISK_FULL:
+                    raise UserError(FULL) from None
         return UNREADABLE
 
     def _digest(self, row: HeaderRow) -> str:
         size = row["stat"][0]
-        with opened(row, self._opener) as handle:
-            block = os.pread(handle, min(size + 1, _BLOCK), 0)
+        with opened(row, self._opener) as file:
+            block = file.read(min(size + 1, _BLOCK), 0)
             digest = blake3(block, max_threads=self._threads)
             offset = len(block)
-            while offset < size and (more := os.pread(handle, _BLOCK, offset)):
+            while offset < size and (more := file.read(_BLOCK, offset)):
                 digest.update(more)
                 offset += len(more)
         if offset != size:
             raise SourceChanged(1)
-        if len(block) == size <= min(_SMALL, self._room):
+        # A member takes longer to unpack than to hold.
+        if len(block) == size <= min(_BLOCK if is_member(row["path"]) else _SMALL, self._room):
             self.small_files[row["path"]] = block
             self._room -= size
         return digest.hexdigest()
@@ -215,7 +244,7 @@ class Readers:
 
     def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
         self._files = files
-        self._opener = Opener(roots.folders)
+        self._opener = Opener(roots.by_label)
         self._stack = contextlib.ExitStack()
         self._current: int | None = None
         self._reader: pixels.FrameReader | None = None
@@ -236,7 +265,8 @@ class Readers:
         facts, size = file.row["facts"], file.row["stat"][0]
         if file.data is not None and facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid:
             return byte_source.MemorySource(file.data)
-        return byte_source.open_source(self._stack.enter_context(opened(file.row, self._opener)), size, facts)
+        open_file = self._stack.enter_context(opened(file.row, self._opener))
+        return byte_source.open_source(open_file.descriptor(), size, facts)
 
     def frame(self, source: int, number: int) -> pixels.DecodedFrame:
         """Return one frame of a file."""
@@ -307,7 +337,7 @@ def interpret(index: int, file: SourceFile, roots: Roots) -> None:
         Number of the file in its series; its frames refer to it.
     file : SourceFile
     roots : Roots
-        The source folders: some attributes are not in the index and are read from the file.
+        The roots of the source: some attributes are not in the index and are read from the file.
     """
     facts = file.row["facts"]
     try:
@@ -339,8 +369,8 @@ def _read_tables(
     row: HeaderRow, roots: Roots, index: int, content: str, facts: ImageFacts, form: pixels.PixelFormat
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Frame]]:
     """Return palette, modality LUT and frames of a file; some of their attributes are not in the index."""
-    with Opener(roots.folders) as opener, opened(row, opener) as handle:
-        header = read_header(handle, row)
+    with Opener(roots.by_label) as opener, opened(row, opener) as file:
+        header = read_header(file.descriptor(), row)
     palette = modality_lut = None
     if header is None and (facts.get("has_palette") or facts.get("has_modality_lut")):
         raise NotExtracted("unreadable_header")
