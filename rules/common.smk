@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
-from dicomzarr.system.files import sha256_of
+from dicomzarr.system.files import sha256_of, sha256_of_bytes
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
@@ -218,6 +218,16 @@ def dataset_records(wildcards):
     """Return all records of a sealed dataset: see `rule all`."""
     records = [in_results(f"private/records/{rule}.json") for rule in DATASET_RULES]
     return records + batch_records(wildcards) + label_record(wildcards)
+
+
+# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/.
+publish_digest = sha256_of_bytes(json.dumps(["publish", config["publish"]], sort_keys=True).encode())[:16]
+
+
+def signature_digest(wildcards):
+    """Return the digest of the signature of the dataset, empty without one: a new signature is published too."""
+    path = Path(in_results("dataset/dataset.json.sig"))
+    return sha256_of(path) if path.is_file() else ""
 
 
 def export_megabytes(wildcards, threads):

@@ -157,11 +157,12 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         return
     names = [rule.name for rule in RULES if hasattr(rules, rule.name)]
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
-    requested_exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
+    targets = {*map(str, started.parsed.get("targets") or ())}
+    requested_exports = export_record.requested_kinds([*targets, *sys.argv[1:]])
     with errors_in_one_line():
         if use_of(workflow, ROOT / "Snakefile") is Use.MAIN:
             _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
-        settings.check_exports(started.config["nnunet"], {kind.rule for kind in requested_exports})
+        settings.check_exports(started.config, {kind.rule for kind in requested_exports} | (targets & {"publish"}))
         if started.purpose is Purpose.BUILD:
             _prepare_run(started.settings, requested_exports, params)
         else:

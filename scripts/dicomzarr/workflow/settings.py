@@ -235,21 +235,26 @@ def _check_nnunet(nnunet: Mapping[str, Any], names: Collection[str]) -> None:
             )
 
 
-def check_exports(nnunet: Mapping[str, Any], rules: Collection[str]) -> None:
-    """Check that the configuration has what the requested exports need.
+def check_exports(config: Mapping[str, Any], rules: Collection[str]) -> None:
+    """Check that the configuration has what the requested exports and `publish` need.
 
     Parameters
     ----------
-    nnunet : mapping
-        The config key of this name.
+    config : mapping
+        With the keys `nnunet` and `publish`.
     rules : collection of str
-        Names of the rules of the exports.
+        Names of the rules that were requested.
 
     Raises
     ------
     ConfigProblem
         If something is missing.
     """
+    nnunet, publish = config["nnunet"], config["publish"]
+    if "publish" in rules and not publish:
+        raise ConfigProblem(
+            "config key 'publish' is empty; ./run publish needs its target, such as s3://bucket/prefix: see config.yaml"
+        )
     if not nnunet and (needy := sorted({"export_nnunet", "export_monai"} & set(rules))):
         raise ConfigProblem(
             f"config key 'nnunet' is empty; {needy[-1]} needs its dataset, modality and labels: see config.yaml"
@@ -369,6 +374,10 @@ def check_keys(config: Mapping[str, Any]) -> None:
     _check_labels(config["labels"])
     _check_splits(config["splits"])
     check_masks(config["masks"])
+    if config["publish"] and "target" not in config["publish"]:
+        raise ConfigProblem(
+            "config key 'publish.target' is missing; needed is s3://bucket/prefix or an absolute folder"
+        )
     _check_nnunet(config["nnunet"], config["masks"].get("names", {}))
     check_card(config["card"])
 
