@@ -103,6 +103,16 @@ def test_each_template_says_that_the_state_identifies_patients() -> None:
         assert "private" in text and ("rebuild.sh" in text or path.name == "rebuild.sh")
 
 
+def test_the_workflow_catalog_finds_what_its_settings_say() -> None:
+    settings = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())
+    assert set(settings["usage"]) == {"mandatory-flags", "software-stack-deployment", "report"}
+    assert settings["usage"]["mandatory-flags"]["flags"] in (ROOT / "config/README.md").read_text()
+    readme = (ROOT / "README.md").read_text().lower()
+    assert "snakemake" in readme and "workflow" in readme and (ROOT / "Snakefile").is_file()
+    assert {path.suffix for path in (ROOT / "rules").iterdir()} == {".smk"}
+    assert not (ROOT / "workflow").exists()  # the page says that it is not listed under standardized usage
+
+
 def test_the_script_passes_shellcheck() -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("no shellcheck")
