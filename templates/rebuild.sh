@@ -34,15 +34,22 @@ work=$(mktemp -d)
 say() { printf '== %s\n' "$*"; }
 
 # gpg starts a daemon, which ends with the folder of its own that it gets here.
-encrypt() { mkdir -p "$work/gpg" && GNUPGHOME=$work/gpg gpg --batch --quiet --pinentry-mode loopback "$@"; }
+encrypt() {
+    mkdir -p "$work/gpg" && GNUPGHOME=$work/gpg gpg --batch --quiet --pinentry-mode loopback --no-symkey-cache "$@"
+}
 
 restore() {
     say "restore state"
+    rm -rf .restore.partial
+    mkdir .restore.partial
     if [ -n "${STATE_PASSPHRASE:-}" ]; then
-        encrypt --passphrase-fd 3 --decrypt "$state" 3<<<"$STATE_PASSPHRASE" | tar -xpf -
+        encrypt --passphrase-fd 3 --decrypt "$state" 3<<<"$STATE_PASSPHRASE" | tar -xpf - -C .restore.partial
     else
-        tar -xpf "$state"
+        tar -xpf "$state" -C .restore.partial
     fi
+    rm -rf .snakemake
+    if [ -d .restore.partial/.snakemake ]; then mv .restore.partial/.snakemake .; fi
+    mv ".restore.partial/$results" "$results" # last: its presence means that the state is restored
 }
 
 save() {
@@ -50,13 +57,13 @@ save() {
     local folders=("$results")
     [ ! -d .snakemake ] || folders+=(.snakemake)
     umask 077
+    rm -f "$state.partial"
     if [ -n "${STATE_PASSPHRASE:-}" ]; then
         tar -cf - "${folders[@]}" | encrypt --passphrase-fd 3 --symmetric --cipher-algo AES256 --compress-algo none \
-            --output "$state.partial" 3<<<"$STATE_PASSPHRASE"
+            --s2k-count 65011712 --output "$state.partial" 3<<<"$STATE_PASSPHRASE"
     else
         tar -cf "$state.partial" "${folders[@]}"
-    fi
-    mv "$state.partial" "$state" # whole or not at all
+    fi && mv "$state.partial" "$state" # whole or not at all
 }
 
 # What was extracted is kept even if a later step fails.
@@ -64,11 +71,10 @@ finish() {
     local status=$?
     trap - EXIT
     if [ -n "$state" ] && [ -d "$results/private" ]; then
-        rm -f "$state.partial"
         save || status=1
     fi
-    if [ -d "$work/gpg" ]; then GNUPGHOME=$work/gpg gpgconf --kill all || true; fi
-    rm -rf "$work"
+    if [ -d "$work/gpg" ]; then GNUPGHOME=$work/gpg gpgconf --kill gpg-agent || true; fi
+    rm -rf "$work" .restore.partial
     exit "$status"
 }
 trap finish EXIT
