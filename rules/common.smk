@@ -5,6 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+if not workflow.current_basedir.is_local:  # github(…) and the like: Snakemake fetches the files of rules one by one
+    raise WorkflowError(
+        "The rules of dicomzarr need its whole folder: clone the repository at the version that you want, and name the "
+        "Snakefile in the clone: config/README.md"
+    )
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
 from dicomzarr.system.files import sha256_of, sha256_of_bytes

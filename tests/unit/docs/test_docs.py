@@ -31,7 +31,7 @@ from dicomzarr.volumes import model, t_axis
 from dicomzarr.workflow import settings
 
 CORE = ROOT / "scripts" / "dicomzarr"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("config/*.md"), *(ROOT / "docs").rglob("*.md")])
 OUTPUTS = (ROOT / "docs" / "outputs.md").read_text()
 README = (ROOT / "README.md").read_text()
 
