@@ -8,6 +8,7 @@ here: the lists of `obstore` itself end at the first key that is no path, such a
 from __future__ import annotations
 
 import datetime
+import http.client
 import random
 import re
 import time
@@ -98,7 +99,9 @@ def _page(root: ObjectRoot, token: str, key: str) -> ElementTree.Element:
             failure = f"it answers with status {error.code}" + (f", {code[1]}" if code else "")
             if error.code < 500 and error.code != 429:
                 raise _refusal(key, error, code[1] if code else "") from None
-        except OSError:  # with URLError; its text holds the URL
+        except ElementTree.ParseError:
+            failure = "its answer is damaged"
+        except (OSError, http.client.HTTPException):  # with URLError; its text holds the URL
             failure = "it does not answer"
     raise UserError(
         f"config key {key!r}: the object storage cannot be listed: {failure}, in {RETRIES + 1} attempts; {_CHECK}"
@@ -138,12 +141,9 @@ def _list_url(root: ObjectRoot, token: str, key: str) -> str:
 
 def _parsed(answer: IO[bytes], key: str) -> ElementTree.Element:
     body = answer.read(_MAX_ANSWER)
-    try:
-        page = ElementTree.fromstring(body) if b"<!DOCTYPE" not in body[:1000] else None
-    except ElementTree.ParseError:
-        page = None
-    if page is None:
+    if b"<!DOCTYPE" in body[:1000]:
         raise _no_list(key)
+    page = ElementTree.fromstring(body)
     for element in page.iter():
         element.tag = element.tag.rpartition("}")[2]
     if page.tag != "ListBucketResult":
@@ -156,7 +156,7 @@ def _refusal(key: str, error: urllib.error.HTTPError, code: str) -> UserError:
     shown = f"status {error.code}" + (f", {code}" if code else "")
     if error.code == 404:
         what = f"the bucket does not exist at this endpoint ({shown}): check its name and object_store.endpoint"
-    elif error.code in (301, 307, 308) or code in ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
+    elif error.code in (301, 307, 308) or code == "AuthorizationHeaderMalformed":
         what = f"the bucket is in another region ({shown}): set object_store.region"
     elif error.code in (401, 403):
         what = (

@@ -8,6 +8,7 @@ its environment.
 from __future__ import annotations
 
 import datetime
+import errno
 import hashlib
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from dicomzarr.source.row import StatKey
 from dicomzarr.vocabulary.errors import ConfigProblem
 
 SCHEME = "s3://"
+UNREACHABLE = errno.ENETDOWN
 DEFAULT_REGION = "us-east-1"
 _63_BITS = 2**63 - 1
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -33,6 +35,10 @@ _CREDENTIALS = (
 )
 # A part of a key that the client cannot request as it is: empty, `.` or `..`, or with a control character.
 _NO_NAME = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f]")
+
+
+class Unreachable(OSError):
+    """Object storage does not answer, or no longer accepts the credentials: its error number is `UNREACHABLE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +124,17 @@ class ObjectRoot:
         )
 
 
+NOT_REACHED = (
+    "config key 'source': the object storage cannot be read: it does not answer, no longer accepts the credentials of "
+    "the environment (AWS_…), or there is no room for a private copy of an object (TMPDIR). No object was taken for "
+    "deleted or damaged: check this, then run the same command again"
+)
 RETRIES = 5  # of a request that failed on its way, or that the service could not serve
 
 
 def is_object_store(root: bytes) -> bool:
     """Return whether a root is object storage, not a folder."""
     return root.startswith(SCHEME.encode())
-
-
-def has_scheme(text: str) -> bool:
-    """Return whether a configured source is a URL, not a folder."""
-    return _OTHER_SCHEME.match(text) is not None
 
 
 def can_be_requested(key: str) -> bool:
@@ -153,8 +159,24 @@ def stat_key(size: int, modified: datetime.datetime, etag: str) -> StatKey:
     StatKey
         Size, time in ns, 0, and 63 bits of the hash of the etag.
     """
+    return stat_key_of_seconds(size, int(modified.timestamp()), etag)
+
+
+def stat_key_of_seconds(size: int, modified: int, etag: str) -> StatKey:
+    """Return the key of an object as `stat_key` does, from a time in seconds.
+
+    Parameters
+    ----------
+    size, modified : int
+        In bytes, and in seconds since 1970.
+    etag : str
+
+    Returns
+    -------
+    StatKey
+    """
     digest = hashlib.blake2b(etag.removeprefix("W/").strip('"').encode(), digest_size=8).digest()
-    return size, int(modified.timestamp()) * 10**9 & _63_BITS, 0, int.from_bytes(digest, "big") & _63_BITS
+    return size, modified * 10**9 & _63_BITS, 0, int.from_bytes(digest, "big") & _63_BITS
 
 
 def configured_root(key: str, text: str, options: Mapping[str, Any], environment: Mapping[str, str]) -> bytes:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
+from dicomzarr.source.object_store import is_object_store
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.safe_open import FolderDoor
 from dicomzarr.system.path_text import decode_path
+
+if TYPE_CHECKING:
+    from dicomzarr.source.object_door import ObjectDoor
 
 
 class Door(Protocol):
@@ -29,13 +33,15 @@ class Opener:
     Parameters
     ----------
     roots : mapping of str to bytes
-        Label to root: an absolute folder. The label is "" if there is one source only.
+        Label to root: an absolute folder, or the URL of object storage. The label is "" if there is one source only.
+    whole : bool
+        Request objects as a whole; else by ranges, for their headers.
     """
 
-    def __init__(self, roots: Mapping[str, bytes]) -> None:
+    def __init__(self, roots: Mapping[str, bytes], *, whole: bool = True) -> None:
         self._roots = {os.fsencode(label): root for label, root in roots.items()}
-        self._last: bytes | None = None
-        self._door: Door | None = None
+        self._whole = whole
+        self._doors: dict[bytes, Door] = {}
 
     def __enter__(self) -> Opener:
         return self
@@ -53,16 +59,49 @@ class Opener:
         LookupError
             If no source has the label of the path.
         """
-        raw, label = decode_path(path), b""
-        if b"" not in self._roots:
-            label, _, raw = raw.partition(b"/")
-        if self._door is None or self._last != label:
-            self.close()
-            self._door, self._last = FolderDoor(self._roots[label]), label
-        return self._door.open(raw)
+        label, below = self._split(path)
+        return self._door(label).open(below)
+
+    def ahead(self, files: Sequence[tuple[str, int]]) -> None:
+        """Announce which files will be opened next, in order: objects are requested ahead.
+
+        Parameters
+        ----------
+        files : sequence of (str, int)
+            Paths and sizes in bytes.
+        """
+        if not any(map(is_object_store, self._roots.values())):
+            return
+        announced: dict[bytes, list[tuple[bytes, int]]] = {}
+        for path, size in files:
+            label, below = self._split(path)
+            announced.setdefault(label, []).append((below, size))
+        for label, of_label in announced.items():
+            if is_object_store(self._roots[label]):
+                cast("ObjectDoor", self._door(label)).ahead(of_label)
+
+    def _split(self, path: str) -> tuple[bytes, bytes]:
+        """Return the label of a path, and the path below the root."""
+        raw = decode_path(path)
+        if b"" in self._roots:
+            return b"", raw
+        label, _, below = raw.partition(b"/")
+        return label, below
+
+    def _door(self, label: bytes) -> Door:
+        if label not in self._doors:
+            root = self._roots[label]
+            self._doors[label] = _object_door(root, whole=self._whole) if is_object_store(root) else FolderDoor(root)
+        return self._doors[label]
 
     def close(self) -> None:
         """Close what stays open between two files."""
-        if self._door is not None:
-            self._door.close()
-        self._last, self._door = None, None
+        for door in self._doors.values():
+            door.close()
+        self._doors = {}
+
+
+def _object_door(root: bytes, *, whole: bool) -> ObjectDoor:
+    from dicomzarr.source.object_door import ObjectDoor  # imports that a source of folders does not need
+
+    return ObjectDoor(root, whole=whole)

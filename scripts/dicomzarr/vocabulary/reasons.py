@@ -83,6 +83,12 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     ),
     # an image that could not be extracted
     (
+        "object_name",
+        "quarantined",
+        "an object whose key cannot be requested as it is: with an empty part, . or .., or a control character",
+        "give the object another key",
+    ),
+    (
         "unreadable_folder",
         "quarantined",
         "the folder cannot be listed",

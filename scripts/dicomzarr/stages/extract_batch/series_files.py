@@ -21,6 +21,7 @@ from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
+from dicomzarr.source.object_store import Unreachable
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
@@ -118,6 +119,10 @@ class Contents:
         self._opener, self._threads = Opener(roots.by_label), threads
         self._room = _SMALL_TOTAL
 
+    def ahead(self, rows: Sequence[HeaderRow]) -> None:
+        """Announce the files that will be read, in order: objects are requested ahead, and their copies retained."""
+        self._opener.ahead([(row["path"], row["stat"][0]) for row in rows])
+
     def digest(self, row: HeaderRow) -> str:
         """Return the BLAKE3 of a source file, hex; `UNREADABLE` if reading fails twice.
 
@@ -125,10 +130,16 @@ class Contents:
         ------
         SourceChanged
             If the stat of the file differs from the inventory.
+        Unreachable
+            If object storage does not answer: no property of the file.
         """
         for _ in range(2):
-            with contextlib.suppress(OSError):
+            try:
                 return self._digest(row)
+            except Unreachable:
+                raise
+            except OSError:
+                continue
         return UNREADABLE
 
     def _digest(self, row: HeaderRow) -> str:

@@ -24,11 +24,13 @@ from typing import IO
 import orjson
 
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile
+from dicomzarr.source.object_store import NOT_REACHED, is_object_store
 from dicomzarr.stages.index_headers import read_chunk
 from dicomzarr.stages.index_headers.read_chunk import CHANGED, FAILED, Entry
 from dicomzarr.system import sandbox
 from dicomzarr.system.files import make_private, remove_tree, sync_folder
 from dicomzarr.system.heartbeat import Progress
+from dicomzarr.system.path_text import decode_path
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -214,6 +216,10 @@ class _Readers:
         self.failed = 0  # files that could not be read because the disk or the network failed
 
     def __enter__(self) -> _Readers:
+        if any(is_object_store(decode_path(root)) for root in self._roots.values()):
+            from dicomzarr.source import object_door
+
+            object_door.start()  # the children that are forked from now on share it
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
@@ -268,6 +274,8 @@ class _Readers:
                 rows[number] = read_chunk.changed(*entries[number])
             elif row == FAILED:
                 rows[number] = read_chunk.quarantined(*entries[number], "unreadable_file")
+                if is_object_store(read_chunk.root_of(self._roots, entries[number][0])):
+                    raise UserError(NOT_REACHED)
                 with self._lock:
                     self.failed += 1
         return rows
