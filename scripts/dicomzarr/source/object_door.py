@@ -47,7 +47,11 @@ def stop() -> None:
     while _started:
         door, process = _started.pop()
         door.close()
-        process.wait()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # a child of this process still has the door open
+            process.kill()
+            process.wait()
 
 
 class _Connection:
