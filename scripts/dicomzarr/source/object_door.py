@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ _WINDOW = 256 << 10  # bytes of a further request: headers are read on in small 
 
 
 _started: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []  # at most one
+_starting = threading.Lock()
 
 
 def start() -> None:
@@ -26,8 +28,12 @@ def start() -> None:
 
     Called before children are forked, so that they share it. It ends with the last process that can use it.
     """
-    if _started:
-        return
+    with _starting:
+        if not _started:
+            _started.append(_start())
+
+
+def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         command = [sys.executable, "-P", "-m", object_fetcher.__name__, str(theirs.fileno())]
@@ -39,7 +45,7 @@ def start() -> None:
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
         )
-    _started.append((door, process))
+    return door, process
 
 
 def stop() -> None:
