@@ -15,6 +15,7 @@ from object_storage import CREDENTIALS, ObjectStorage, next_second, serve
 from dicomzarr.source import listing, object_door, object_fetcher, object_listing
 from dicomzarr.source.object_store import ObjectRoot, Unreachable, configured_root, stat_key
 from dicomzarr.source.opener import Opener
+from dicomzarr.stages.index_headers import read_chunk
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 
@@ -111,10 +112,11 @@ def test_signature_of_the_list_is_that_of_botocore(storage: ObjectStorage, monke
     from botocore.credentials import Credentials
 
     monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary/+=")
-    storage.put("scans/a b", b"x")
+    storage.put("scans of+/a b", b"x")
     storage.requests.clear()
-    rows_of(storage)
+    assert list(rows_of(storage, "scans of+")) == ["a b"]
     (request,) = storage.requests
+    assert "&prefix=scans%20of%2B%2F&" in request.query
     pairs = dict(parse_qsl(request.query, keep_blank_values=True))
     when = datetime.datetime.strptime(pairs["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
     monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: when)
@@ -227,10 +229,20 @@ def test_a_network_that_is_down_deletes_nothing(storage: ObjectStorage, monkeypa
     assert BUCKET not in str(down.value) and "scans" not in str(down.value)
     storage.fail = None
     with Opener({"": root_of(storage, "scans")}) as opener:
-        storage.fail = lambda *_: 0
+        attempts = []
+        storage.fail = lambda *_: attempts.append(1) or 0  # type: ignore[func-returns-value]
         for path in ("0", "1", "2"):  # only the first is tried again and again
             with pytest.raises(Unreachable):
                 opener.open(path)
+        assert len(attempts) == 6
+
+
+@pytest.mark.parametrize("end", ["", "<NextContinuationToken>again</NextContinuationToken>"])
+def test_a_list_without_an_end_is_no_list(storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    page = f"<ListBucketResult><IsTruncated>true</IsTruncated>{end}</ListBucketResult>"
+    monkeypatch.setattr(object_listing, "_page", lambda *_: object_listing.ElementTree.fromstring(page))
+    with pytest.raises(UserError, match="no list of objects"):
+        rows_of(storage)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +315,13 @@ def test_a_root_holds_no_credentials_and_is_parsed_as_it_was() -> None:
         "bucket", "a b?c#d%/\u00fc/", "https://s3.eu-west-1.amazonaws.com", "eu-west-1", anonymous=False
     )
     assert not any(value.encode() in root for value in [*CREDENTIALS.values(), "starling"])
+
+
+def test_words_of_bucket_and_prefix_are_identifiers() -> None:
+    roots = {"cloud": configured_root("source", f"s3://{BUCKET}/wagtail-ward", {}, CREDENTIALS).decode()}
+    assert read_chunk.below_source(roots, "cloud/Siskin%0AAnna/1.dcm") == b"heronclinic/wagtail-ward/Siskin\nAnna/1.dcm"
+    assert read_chunk.below_source({"": "/data"}, "a/1.dcm") == b"a/1.dcm"
+    assert read_chunk.below_source({"disk": "/data"}, "disk/a/1.dcm") == b"a/1.dcm"
 
 
 def test_a_time_with_a_fraction_is_the_time_without() -> None:
