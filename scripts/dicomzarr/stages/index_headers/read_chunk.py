@@ -68,7 +68,7 @@ def below_source(roots: Mapping[str, str], path: str) -> bytes:
 
 def root_of(roots: Mapping[str, str], path: str) -> bytes:
     """Return the root below which a path is."""
-    return decode_path(roots["" if "" in roots else path.partition("/")[0]])
+    return decode_path(roots["" if "" in roots else decode_path(path).partition(b"/")[0].decode()])
 
 
 def read_within_limits(roots: Mapping[str, str], entries: list[Entry]) -> tuple[list[str], list[int]]:
