@@ -50,7 +50,8 @@ class ObjectStorage:
     requests : list of Request
         What passed the proxy.
     fail : callable or None
-        Returns the status with which a request fails, 0 to close the connection without an answer, None to pass it on.
+        Returns the status with which a request fails, None to pass it on; 0 to close the connection without an answer,
+        -1 to close it in the middle of the answer.
     """
 
     endpoint: str
@@ -92,7 +93,8 @@ def _handler(storage: ObjectStorage) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             status = storage.fail(parts.path, parts.query) if storage.fail else None
             headers = {name.lower(): value for name, value in self.headers.items()}
-            if status is None:
+            breaks_off = status == -1
+            if status is None or breaks_off:
                 connection = http.client.HTTPConnection(*storage.backend, timeout=30)
                 with contextlib.closing(connection):
                     connection.request(self.command, self.path, headers=dict(self.headers.items()))
@@ -110,7 +112,8 @@ def _handler(storage: ObjectStorage) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if breaks_off else body)
+            self.close_connection = self.close_connection or breaks_off
 
         do_HEAD = do_GET
 
@@ -118,6 +121,11 @@ def _handler(storage: ObjectStorage) -> type[BaseHTTPRequestHandler]:
             return None
 
     return Handler
+
+
+class _Proxy(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        return None  # a client that was ended in the middle of an answer
 
 
 @contextmanager
@@ -134,7 +142,7 @@ def serve(bucket: str) -> Iterator[ObjectStorage]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     storage = ObjectStorage("", bucket, server.get_host_and_port())
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), _handler(storage))
+    proxy = _Proxy(("127.0.0.1", 0), _handler(storage))
     proxy.daemon_threads = True
     storage.endpoint = f"http://127.0.0.1:{proxy.server_address[1]}"
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)

@@ -147,11 +147,12 @@ class Client:
             if error.errno != errno.ERANGE:
                 raise
             answer = self._get(item)  # an empty object has no range
-        return self._answer(answer)._replace(data=self._bytes(answer))
+        meta = self._answer(answer)
+        return meta._replace(data=self._bytes(answer, min(meta.size, FIRST)))
 
     def part(self, item: Item, etag: str, offset: int, length: int) -> bytes:
         """Return a range of an object that has this etag."""
-        return self._bytes(self._get(item, range=(offset, offset + length), if_match=etag or None))
+        return self._bytes(self._get(item, range=(offset, offset + length), if_match=etag or None), length)
 
     def whole(self, item: Item, expected: int | None = None, *, in_memory: bool | None = None) -> Answer:
         """Return a copy of an object; an empty one if its size is not the expected one, since it changed then.
@@ -206,11 +207,15 @@ class Client:
         meta = answer.meta
         return Answer(meta["size"], int(meta["last_modified"].timestamp()), meta["e_tag"] or "")
 
-    def _bytes(self, answer: Any) -> bytes:
+    def _bytes(self, answer: Any, length: int) -> bytes:
+        """Return the bytes of an answer; fewer than were requested would look like a file that is cut off."""
         try:
-            return bytes(answer.bytes())
+            data = bytes(answer.bytes())
         except Exception as error:
             raise self._failed(error) from None
+        if len(data) != length:
+            raise self._down()
+        return data
 
 
 def _new_copy(in_memory: bool) -> int:

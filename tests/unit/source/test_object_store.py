@@ -66,6 +66,7 @@ NAMES = [
     "u\u0308 is not \u00fc",
     "\u00fc",
     "\U0001f9b4",
+    "\x85\x9f\u2028\ufeff\ufffe\xad",
     "...",
     "k" * 1000,
     ".hidden/..b/c..",
@@ -208,13 +209,14 @@ def test_an_empty_object_is_read(storage: ObjectStorage) -> None:
 
 
 def test_a_service_that_is_busy_is_asked_again(storage: ObjectStorage) -> None:
-    storage.put("scans/1", b"patience")
-    failures = iter([503, 0, 500])
+    storage.put("scans/1", b"patience" * 9999)
+    failures = iter([503, -1, 500])
     storage.fail = lambda *_: next(failures, None)
     assert list(rows_of(storage)) == ["1"]
-    failures = iter([503, 0, 503])
-    with Opener({"": root_of(storage, "scans")}) as opener:
-        assert content(opener, "1") == b"patience"
+    for whole in (True, False):
+        failures = iter([503, -1, 0])
+        with Opener({"": root_of(storage, "scans")}, whole=whole) as opener:
+            assert content(opener, "1") == b"patience" * 9999
 
 
 def test_a_network_that_is_down_deletes_nothing(storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> None:
