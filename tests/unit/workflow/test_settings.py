@@ -27,6 +27,10 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"limits": None}, ("'limits'", "nothing")),
     ({"object_store": {"secret_access_key": "wren"}}, ("'object_store.secret_access_key' is not known; known keys: ",)),
     ({"object_store": {"anonymous": "yes"}}, ("'object_store.anonymous'", "true, false")),
+    (
+        {"source": {"a": "s3://bucket/x", "b": "s3://bucket/x/y"}, "object_store": {"anonymous": True}},
+        ("'source'", "one prefix lies inside another"),
+    ),
     ({"source": "gs://bucket"}, ("'source'", "gs://", "s3://bucket/prefix")),
     ({"follow_links": "yes"}, ("'follow_links'", "'yes'", "true, false")),
     ({"follow_link": True}, ("'follow_link' is not known", "did you mean 'follow_links'")),
