@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
+from dicomzarr.system.files import sha256_of
+from dicomzarr.system.project import ROOT
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.vocabulary.rules import DATASET_RULES, rules_before
@@ -35,6 +37,10 @@ if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
 # Pairs, since the order of names counts, and params are compared without it where they are a mapping.
 mask_names = [[name, list(entries)] for name, entries in config["masks"].get("names", {}).items()]
+
+
+# What decides how archives are listed; the size of their cache changes no result.
+listed_archives = {key: value for key, value in config["archives"].items() if key != "cache_megabytes"}
 
 
 def in_results(path):
@@ -89,6 +95,10 @@ def batch_records(wildcards):
 def plan_digest(wildcards):
     """Return the digest of a batch's plan. It is a param, since modification times are wrong if a clock is set back."""
     return planned_batches()[wildcards.batch]["digest"]
+
+
+# The crate holds the Snakefile, which no code digest covers.
+snakefile_digest = sha256_of(ROOT / "Snakefile")
 
 
 # The configured labels without the paths of their files.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,13 +27,18 @@ def storage() -> Iterator[ObjectStorage]:
 
 
 def write_source(folder: Path) -> None:
-    """Write four series, a scan with masks, an image of 2 MB, and a file that is not DICOM, below a named folder."""
+    """Write four series, a scan with masks, an image of 2 MB, an archive and a file that is not DICOM."""
     for name in SERIES:
         save_series(folder / FOLDER / name, name, 3)
     ScanWithMasks("masked").save(folder / FOLDER / "masked")
     pixels = np.arange(1024 * 1024, dtype="<u4").astype("<i2").reshape(1024, 1024)
     save(ct_slice("large", 0, pixels=pixels), folder / FOLDER / "large.dcm")
     (folder / "notes.txt").write_text("no image")
+    with zipfile.ZipFile(folder / FOLDER / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for index in range(3):
+            packed = io.BytesIO()
+            ct_slice("packed", index).save_as(packed, enforce_file_format=True)
+            archive.writestr(f"{index}.dcm", packed.getvalue())
 
 
 def upload(storage: ObjectStorage, folder: Path) -> None:
@@ -76,7 +83,7 @@ def test_a_bucket_gives_what_a_folder_gives(workflow: Workflow, storage: ObjectS
             return 0 if budget[0] < 0 else None
 
     storage.fail = after_some
-    for objects, rule in ((files // 2, "index_headers"), (files + 6, "extract_batch")):
+    for objects, rule in ((0, "discover_files"), (files // 2, "index_headers"), (files + 16, "extract_batch")):
         budget[0] = objects
         failed = workflow.run(ok=False, **settings)
         assert failed.process.returncode == 1 and "Traceback" not in failed.output
@@ -95,7 +102,8 @@ def test_a_bucket_gives_what_a_folder_gives(workflow: Workflow, storage: ObjectS
         assert private[0].read_bytes() == private[1].read_bytes()
     assert places_of_names(workflow) == set()
     answered = [request for request in storage.gets() if request.status < 300]
-    assert len(answered) <= 2 * files + (files // 2 + 6) + 4  # what failed jobs had read, and of masks the contours
+    # Beside a header and a whole object: what failed jobs had read, contours of masks, members of the archive.
+    assert len(answered) <= 2 * files + (files // 2 + 16) + 4 + 12
 
     # Nothing changed: one list and no object.
     storage.requests.clear()

@@ -10,7 +10,9 @@ from pathlib import Path
 from dicomzarr.commands.mistakes import refuse_mistakes
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.snakemake import TARGETS, call_snakemake, run_snakemake, snakemake_command
+from dicomzarr.system import signatures
 from dicomzarr.system.project import ROOT
+from dicomzarr.vocabulary.errors import UserError
 
 
 def run_verify(arguments: Sequence[str]) -> int:
@@ -19,17 +21,21 @@ def run_verify(arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        0 if all files are as recorded, else 1; with --repair, the exit status of the run that rebuilds the others.
+        0 if all files are as recorded, and the signature holds where --signers asks for it; else 1. With --repair, the
+        exit status of the run that rebuilds the others.
     """
     as_json, repair = "--json" in arguments, "--repair" in arguments
     arguments = [argument for argument in arguments if argument not in ("--json", "--repair")]
+    signers, arguments = signers_of(arguments)
+    if repair and signers:
+        raise UserError("--repair and --signers exclude each other: a repair may change what is signed")
     refuse_mistakes(arguments, Path.cwd())
     rule = "repair_dataset" if repair else "verify_dataset"
     command = ["snakemake", rule, "--snakefile", str(ROOT / "verify.smk"), "--quiet", "all"]
     command += snakemake_command([word for word in arguments if word not in TARGETS], ROOT)[1:]
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "verdict.json"
-        status = call_snakemake(command, Path.cwd(), DICOMZARR_VERDICT=str(answer))
+        status = call_snakemake(command, Path.cwd(), DICOMZARR_VERDICT=str(answer), DICOMZARR_SIGNERS=signers)
         if status or not answer.exists():
             return status or 1
         verdict = json.loads(answer.read_text(encoding="utf-8"))
@@ -38,6 +44,29 @@ def run_verify(arguments: Sequence[str]) -> int:
     if verdict["good"]:
         return 0
     if not repair:
-        say("To rebuild only the damaged or missing files: ./run verify --repair, with the same arguments")
+        if verdict["findings"] or verdict["unfinished"]:
+            say("To rebuild only the damaged or missing files: ./run verify --repair, with the same arguments")
         return 1
     return run_snakemake(arguments)
+
+
+def signers_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the absolute path that --signers names (empty without it), and the other arguments.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or no `ssh-keygen`: found before a large dataset is read.
+    """
+    rest, signers = list(arguments), ""
+    for place, argument in enumerate(rest):
+        name, has_value, value = argument.partition("=")
+        if name == "--signers":
+            following = [] if has_value else [word for word in rest[place + 1 : place + 2] if not word.startswith("-")]
+            signers = value or "".join(following)
+            if not signers:
+                raise UserError("--signers: found nothing, needed is a FILE of allowed signers: docs/provenance.md")
+            del rest[place : place + 1 + len(following)]
+            signatures.check(b"", b"", Path(signers))
+            return str(Path(signers).absolute()), rest
+    return "", rest

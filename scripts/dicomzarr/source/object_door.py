@@ -17,6 +17,7 @@ from dicomzarr.source.row import StatKey
 from dicomzarr.system.project import SCRIPTS
 
 _WINDOW = 256 << 10  # bytes of a further request: headers are read on in small steps
+_LARGEST_WINDOW = 4 << 20  # each request that reads on from the last one is twice as large: archives are long
 
 
 _started: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []  # at most one
@@ -141,8 +142,14 @@ class ObjectDoor:
         keys = [(self._key(path), size) for path, size in files]
         self._connected().ask({"ahead": keys, "root": self._root, "whole": self._whole})
 
-    def open(self, path: bytes) -> ObjectFile:
+    def open(self, path: bytes, *, whole: bool | None = None) -> ObjectFile:
         """Return an object by its path below the root, not encoded.
+
+        Parameters
+        ----------
+        path : bytes
+        whole : bool, optional
+            Request it as a whole; by default as the door does.
 
         Raises
         ------
@@ -150,7 +157,7 @@ class ObjectDoor:
             FileNotFoundError if there is none, PermissionError if the service refuses it, `Unreachable`.
         """
         request = {"root": self._root, "key": self._key(path)}
-        return ObjectFile(self._connected(), request, whole=self._whole)
+        return ObjectFile(self._connected(), request, whole=self._whole if whole is None else whole)
 
     def close(self) -> None:
         """End the connection."""
@@ -197,7 +204,9 @@ class ObjectFile:
         if offset >= end:
             return b""
         if not self._start <= offset <= end <= self._start + len(self._data):
-            count = min(max(end - offset, _WINDOW), self._size - offset)
+            reads_on = self._start + len(self._data) == offset and len(self._data) >= _WINDOW
+            window = min(2 * len(self._data), _LARGEST_WINDOW) if reads_on else _WINDOW
+            count = min(max(end - offset, window), self._size - offset)
             request = {**self._request, "etag": self._etag, "offset": offset, "length": count}
             try:
                 self._start, self._data = offset, self._connection.ask(request)[1]
