@@ -27,6 +27,7 @@ from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_wo
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
 from dicomzarr.privacy.search_cache import SearchCache, version_of
+from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
 from dicomzarr.system import files, locks, safe_messages
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.project import ROOT
@@ -167,10 +168,15 @@ def _allowed_paths(results: Results, work: Path) -> tuple[str, ...]:
     try:
         with open(results.inventory, "rb") as stream:
             roots = json.loads(stream.readline())["roots"]
-        paths += [os.fsdecode(decode_path(root)) for root in roots.values()]
+        for root in map(decode_path, roots.values()):
+            paths.append(_as_typed(ObjectRoot.parse(root)) if is_object_store(root) else os.fsdecode(root))
     except (OSError, ValueError, KeyError):
         pass
     return tuple(path for path in paths if len(path) > 2)
+
+
+def _as_typed(root: ObjectRoot) -> str:
+    return f"{SCHEME}{root.bucket}/{root.prefix}".rstrip("/")
 
 
 # ---- self-test
