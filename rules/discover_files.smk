@@ -9,6 +9,7 @@ rule discover_files:
         "<results>/logs/discover_files.log",
     benchmark:
         "<results>/benchmarks/discover_files.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1
