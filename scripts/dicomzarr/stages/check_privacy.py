@@ -27,7 +27,7 @@ from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_wo
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
 from dicomzarr.privacy.search_cache import SearchCache, version_of
-from dicomzarr.system import files, locks, safe_messages
+from dicomzarr.system import files, locks, other_hosts, safe_messages
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
@@ -153,11 +153,9 @@ def _digests(parts: Sequence[bytes]) -> frozenset[str]:
 
 
 def _run_of(results: Results) -> str:
-    """Return what identifies this run of the workflow: the content of the lock of its main process."""
-    try:
-        return (results.private / locks.RUN).read_text("utf-8")
-    except (OSError, ValueError):
-        return ""
+    """Return what identifies this run of the workflow: the process that has, or had, its lock, and since when."""
+    owner = other_hosts.read_owner(results.private / locks.RUN)
+    return other_hosts.in_words(owner) if owner else ""
 
 
 def _allowed_paths(results: Results, work: Path) -> tuple[str, ...]:
