@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -158,7 +159,7 @@ def write(folder: Path, kind: str, syntax: str, count: int, seed: int) -> list[b
 
 def by_index(path: bytes) -> tuple[object, ...]:
     fd = os.open(path, os.O_RDONLY)
-    facts = read_header(fd, os.fstat(fd).st_size).facts
+    facts = read_header(partial(os.pread, fd), os.fstat(fd).st_size).facts
     os.close(fd)
     return facts["SOPInstanceUID"], facts["Rows"], tuple(facts["ImagePositionPatient"]), facts["RescaleIntercept"]
 

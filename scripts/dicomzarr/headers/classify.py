@@ -5,7 +5,6 @@ The policy is here, for both readers: `fast_reader` and `pydicom_reader`.
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, cast
 
@@ -85,13 +84,13 @@ class Header(NamedTuple):
     facts: ImageFacts
 
 
-def read_header(fd: int, size: int, texts: list[tuple[str, bytes]] | None = None) -> Header:
-    """Classify an open file by its header and return the attributes that the dataset needs.
+def read_header(read: Reader, size: int, texts: list[tuple[str, bytes]] | None = None) -> Header:
+    """Classify a file by its header and return the attributes that the dataset needs.
 
     Parameters
     ----------
-    fd : int
-        Descriptor of a regular file, open for reading; its position is neither used nor moved.
+    read : callable
+        Returns up to so many bytes (first argument) from an offset on (second argument).
     size : int
         Size of the file in bytes.
     texts : list, optional
@@ -105,13 +104,13 @@ def read_header(fd: int, size: int, texts: list[tuple[str, bytes]] | None = None
     Raises
     ------
     OSError
-        If the operating system cannot read the file.
+        As raised by `read`.
 
     References
     ----------
     DICOM PS3.10 7.1 (file format), PS3.5 7.1 (data elements), PS3.3 C.7.6.3 (image pixel).
     """
-    return _read_header(partial(os.pread, fd), size, texts)
+    return _read_header(read, size, texts)
 
 
 def _read_header(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from dicomzarr.records import rule_record
 from dicomzarr.records.record_file import OtherSchema
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.source.safe_open import Opener
+from dicomzarr.source.opener import Opener
 from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
@@ -54,7 +55,7 @@ class Claims:
             if any(record.params.get(name) != digest for name, digest in params.get(record.rule, {}).items())
         ]
 
-    def readable_again(self, sources: Mapping[str, Path]) -> list[Path]:
+    def readable_again(self, sources: Mapping[str, bytes]) -> list[Path]:
         """Return the true records that name an unreadable source file which can now be read to its end.
 
         A permission or a disk may be repaired without a change in the file's stat. The whole file is read, because one
@@ -62,11 +63,10 @@ class Claims:
 
         Parameters
         ----------
-        sources : mapping of str to Path
-            Absolute source folders by label.
+        sources : mapping of str to bytes
+            Roots by label: absolute source folders.
         """
-        folders = {label: os.fsencode(folder) for label, folder in sources.items()}
-        with Opener(folders) as opener:
+        with Opener(sources) as opener:
             return [
                 path
                 for path, record in sorted(self.true.items())
@@ -109,9 +109,10 @@ def _content_matches(results: Results, record: RuleRecord) -> bool:
 
 def _is_readable(name: str, opener: Opener) -> bool:
     try:
-        with open(opener.open(name), "rb", buffering=0) as stream:
-            while stream.read(_BLOCK):
-                pass
+        with contextlib.closing(opener.open(name)) as file:
+            offset = 0
+            while block := file.read(_BLOCK, offset):
+                offset += len(block)
         return True
     except (OSError, LookupError):  # LookupError: the source is no longer configured
         return False

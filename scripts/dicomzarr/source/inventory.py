@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,18 +40,18 @@ def previous_rows(inventory: Path) -> Iterator[list[Any]]:
         yield from map(json_files.loads, stream)
 
 
-def roots_of(sources: Mapping[str, Path]) -> dict[str, str]:
-    """Return the source folders by label, percent-encoded, as in the first line of the inventory."""
-    return {label: encode_path(os.fsencode(folder)) for label, folder in sources.items()}
+def roots_of(sources: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the roots of the source by label, percent-encoded, as in the first line of the inventory."""
+    return {label: encode_path(root) for label, root in sources.items()}
 
 
-def lines(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]]) -> Iterator[bytes]:
-    """Yield the lines of the inventory: the source folders by label, then one line per entry.
+def lines(sources: Mapping[str, bytes], rows: Sequence[Sequence[Any]]) -> Iterator[bytes]:
+    """Yield the lines of the inventory: the roots by label, then one line per entry.
 
     Parameters
     ----------
-    sources : mapping of str to Path
-        Absolute source folders by label.
+    sources : mapping of str to bytes
+        Roots by label: absolute source folders.
     rows : sequence
         Rows of `listing.list_sources`.
     """
@@ -60,13 +59,13 @@ def lines(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]]) -> Iterato
     yield from map(json_files.compact_line, rows)
 
 
-def write(sources: Mapping[str, Path], rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
+def write(sources: Mapping[str, bytes], rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
     """Write the inventory if it changed.
 
     Parameters
     ----------
-    sources : mapping of str to Path
-        Absolute source folders by label.
+    sources : mapping of str to bytes
+        Roots by label: absolute source folders.
     rows : sequence
         Rows of `listing.list_sources`.
     inventory : Path

@@ -6,10 +6,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from dicomzarr.source.safe_open import stat_key
+from dicomzarr.source.open_file import stat_key
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.errors import UserError
 
@@ -175,14 +174,14 @@ def _kind_of_link(link: bytes, within: Sequence[bytes]) -> list[str]:
 
 
 def list_sources(
-    sources: Mapping[str, Path], *, follow_links: bool = False, largest_loss: float = 1.0
+    sources: Mapping[str, bytes], *, follow_links: bool = False, largest_loss: float = 1.0
 ) -> list[list[Any]]:
     """Return the entries of all source folders, sorted by path.
 
     Parameters
     ----------
-    sources : mapping of str to Path
-        Absolute folders by label; the label is empty if there is one folder only.
+    sources : mapping of str to bytes
+        Roots by label, absolute folders; the label is empty if there is one folder only.
     follow_links : bool
         A link into one of the folders is a `linked` entry, not a `link`.
     largest_loss : float
@@ -194,9 +193,8 @@ def list_sources(
         If it fails for more entries, or a folder cannot be listed.
     """
     rows: list[list[Any]] = []
-    folders = {label: os.fsencode(folder) for label, folder in sources.items()}
-    within = [os.path.realpath(folder) for folder in folders.values()] if follow_links else []
-    for label, folder in folders.items():
+    within = [os.path.realpath(folder) for folder in sources.values()] if follow_links else []
+    for label, folder in sources.items():
         rows.extend(entries(folder, f"{label}/".encode() if label else b"", within))
     failed = sum(len(row) == 3 for row in rows)
     if failed > largest_loss * len(rows):

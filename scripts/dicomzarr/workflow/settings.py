@@ -45,13 +45,13 @@ class Settings:
 
     Attributes
     ----------
-    sources : dict of str to Path
-        Absolute source folders by label; the label is empty if there is one source only.
+    sources : dict of str to bytes
+        Roots of the source by label: absolute folders. The label is empty if there is one source only.
     results : Path
         As the user wrote it.
     """
 
-    sources: dict[str, Path]
+    sources: dict[str, bytes]
     results: Path
     compression: str
     layout: str
@@ -390,7 +390,7 @@ def check(config: Mapping[str, Any]) -> Settings:
             "config key 'burned_in_reason' is empty; "
             "burned_in: keep needs a sentence that says why these images may be kept"
         )
-    sources = _source_folders(config["source"])
+    folders = _source_folders(config["source"])
     _refuse_unexpanded_files(config["labels"], config["splits"].get("fixed", {}))
     _refuse_unusable(config["results"])
     results = Path(config["results"])
@@ -399,7 +399,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         is_usable = results.is_dir() or not results.exists()
     except OSError as error:
         raise ConfigProblem(f"config key 'results': it cannot be a folder: {os.strerror(error.errno or 0)}") from None
-    for folder in sources.values():
+    for folder in folders.values():
         if _within(place, folder.resolve()):
             raise ConfigProblem("config key 'results': it lies inside the source; choose a folder outside of it")
         if _within(folder.resolve(), place):
@@ -407,7 +407,7 @@ def check(config: Mapping[str, Any]) -> Settings:
     if not is_usable:
         raise ConfigProblem(f"config key 'results': {config['results']!r} is not a folder")
     return Settings(
-        sources=sources,
+        sources={label: os.fsencode(folder) for label, folder in folders.items()},
         results=results,
         compression=config["compression"],
         layout=config["layout"],

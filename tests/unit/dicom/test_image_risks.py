@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,8 @@ def facts_of(folder: Path, **changes: Element | None) -> ImageFacts:
     """Return the attributes of an image that the header index holds."""
     path = folder / "image"
     path.write_bytes(file(image(**changes)))
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        header = read_header(handle, path.stat().st_size)
-    finally:
-        os.close(handle)
+    with open(path, "rb") as stream:
+        header = read_header(partial(os.pread, stream.fileno()), path.stat().st_size)
     assert header.outcome == "image"
     return header.facts
 

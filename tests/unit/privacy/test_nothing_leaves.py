@@ -38,7 +38,7 @@ class Extraction:
 
 
 def sources_of(source: Path) -> Settings:
-    return Settings(**dict.fromkeys(Settings.__slots__) | {"sources": {"": source}, "follow_links": False})
+    return Settings(**dict.fromkeys(Settings.__slots__) | {"sources": {"": bytes(source)}, "follow_links": False})
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ordinary import bound_by_permissions
 
-from dicomzarr.source import listing, safe_open
+from dicomzarr.source import listing
+from dicomzarr.source.opener import Opener
 from dicomzarr.vocabulary.errors import UserError
 
 
@@ -92,9 +93,9 @@ def test_entries_of_a_folder_without_search_permission_have_rows(source: Path) -
 
 def test_a_folder_that_becomes_a_link_is_no_way_out(source: Path) -> None:
     outside = source.parent / "source-beside"
-    with safe_open.Opener({"": os.fsencode(source)}) as opener:
-        os.close(opener.open("folder/file"))
-        os.close(opener.open("file"))
+    with Opener({"": os.fsencode(source)}) as opener:
+        opener.open("folder/file").close()
+        opener.open("file").close()
         (source / "folder").rename(source / "was")
         (source / "folder").symlink_to(outside)
         (outside / "file").write_bytes(b"secret")
@@ -108,8 +109,8 @@ def test_the_source_itself_may_be_a_link(source: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(source)
     assert kinds(link) == kinds(source)
-    with safe_open.Opener({"label": os.fsencode(link)}) as opener:
-        os.close(opener.open("label/folder/file"))
+    with Opener({"label": os.fsencode(link)}) as opener:
+        opener.open("label/folder/file").close()
 
 
 class Disk:
@@ -238,10 +239,10 @@ def test_no_error_of_the_disk_drops_an_entry_silently(
 
 def test_a_few_errors_of_the_disk_are_listed_and_many_are_refused(tree: Path) -> None:
     with Disk("stat", tree / "folder/one", errno.EIO):
-        rows = listing.list_sources({"": tree}, largest_loss=0.5)
+        rows = listing.list_sources({"": os.fsencode(tree)}, largest_loss=0.5)
     assert {row[0]: row[1:] for row in rows}["folder/one"] == ["unreadable_file", "EIO"] and len(rows) == 5
     with Disk("stat", tree / "folder/one", errno.EIO), pytest.raises(UserError, match="1 of 5 entries"):
-        listing.list_sources({"": tree}, largest_loss=0.1)
+        listing.list_sources({"": os.fsencode(tree)}, largest_loss=0.1)
 
 
 def test_a_folder_whose_stat_fails_is_not_taken_for_a_file(tree: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_folder_with_such_a_name_is_accepted_if_it_exists(
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     checked = settings.check(config | {"source": f"{name}/below", "results": "results"})
-    assert checked.sources == {"": tmp_path / name / "below"}
+    assert checked.sources == {"": bytes(tmp_path / name / "below")}
     if "{" not in name:
         assert settings.check(config | {"source": str(tmp_path / name / "below"), "results": f"{name}/new"})
 

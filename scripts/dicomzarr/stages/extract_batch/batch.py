@@ -40,10 +40,10 @@ log = logging.getLogger("dicomzarr")
 
 
 def read_roots(inventory: Path) -> Roots:
-    """Return the source folders from the first line of the inventory."""
+    """Return the roots of the source from the first line of the inventory."""
     with open(inventory, "rb") as stream:
-        folders = json.loads(stream.readline())["roots"]
-    return Roots({label: decode_path(path) for label, path in folders.items()})
+        roots = json.loads(stream.readline())["roots"]
+    return Roots({label: decode_path(root) for label, root in roots.items()})
 
 
 def _with_paths_of(record: SeriesRecord, plan: SeriesPlan, contents: SeriesContents) -> SeriesRecord:

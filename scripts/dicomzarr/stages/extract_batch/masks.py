@@ -27,8 +27,8 @@ from dicomzarr.records.mask_record import NO_MASKS, MaskFile, MaskRecord, MaskTe
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import VolumeRecord
+from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.source.safe_open import Opener
 from dicomzarr.stages.extract_batch.image_grids import WrittenImage, image_of
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import (
@@ -215,8 +215,8 @@ def _of_structure_set(
 
 
 def _parse_segmentation(row: HeaderRow, roots: Roots) -> Segmentation | MaskProblem:
-    with Opener(roots.folders) as opener, opened(row, opener) as handle:
-        header = read_header(handle, row)
+    with Opener(roots.by_label) as opener, opened(row, opener) as file:
+        header = read_header(file.descriptor(), row)
     try:
         return MaskProblem("unreadable_header") if header is None else read_segmentation(header)
     except MaskProblem as problem:
@@ -224,7 +224,9 @@ def _parse_segmentation(row: HeaderRow, roots: Roots) -> Segmentation | MaskProb
 
 
 def _parse_structure_set(row: HeaderRow, roots: Roots) -> StructureSet | MaskProblem:
-    with Opener(roots.folders) as opener, opened(row, opener) as handle, os.fdopen(os.dup(handle), "rb") as stream:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(opened(row, stack.enter_context(Opener(roots.by_label))))
+        stream = stack.enter_context(open(file.descriptor(), "rb", closefd=False))
         stream.seek(0)
         try:
             return read_structure_set(stream)

@@ -21,8 +21,9 @@ from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
+from dicomzarr.source.open_file import OpenFile
+from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -36,9 +37,9 @@ _SMALL_TOTAL = 64 << 20  # bytes: small files of one series that are held in mem
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Roots:
-    """The absolute source folders by label, as bytes."""
+    """The roots of the source by label: absolute folders."""
 
-    folders: Mapping[str, bytes]
+    by_label: Mapping[str, bytes]
 
 
 # Errors of opening a file that was deleted, became a link or a socket, or may no longer be read.
@@ -46,21 +47,21 @@ _CHANGED = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, err
 
 
 class opened:
-    """Open a source file read-only, following no link; a context manager that gives its file descriptor.
+    """Open a source file; a context manager that gives the open file.
 
-    The stat of the file must be that of the inventory when it is opened and when it is closed. A class, not a
+    The key of the file must be that of the inventory when it is opened and when it is closed. A class, not a
     generator, because it is entered for every file.
 
     Parameters
     ----------
     row : HeaderRow
     opener : Opener
-        Opens paths below the source folders.
+        Opens paths below the roots of the source.
 
     Raises
     ------
     SourceChanged
-        If the file is missing or its stat differs. Replaces an error of the block: what was read cannot be trusted.
+        If the file is missing or its key differs. Replaces an error of the block: what was read cannot be trusted.
     OSError
         If the disk or the network fails.
     """
@@ -68,29 +69,29 @@ class opened:
     def __init__(self, row: HeaderRow, opener: Opener) -> None:
         self._row, self._opener = row, opener
 
-    def __enter__(self) -> int:
+    def __enter__(self) -> OpenFile:
         try:
-            self._handle = self._opener.open(self._row["path"])
+            self._file = self._opener.open(self._row["path"])
         except OSError as error:
             if error.errno in _CHANGED:
                 raise SourceChanged(1) from None
             raise
         try:
-            _refuse_change(self._handle, self._row)
+            _refuse_change(self._file, self._row)
         except BaseException:
-            os.close(self._handle)
+            self._file.close()
             raise
-        return self._handle
+        return self._file
 
     def __exit__(self, *_: object) -> None:
         try:
-            _refuse_change(self._handle, self._row)
+            _refuse_change(self._file, self._row)
         finally:
-            os.close(self._handle)
+            self._file.close()
 
 
-def _refuse_change(handle: int, row: HeaderRow) -> None:
-    if stat_key(os.fstat(handle)) != tuple(row["stat"]):
+def _refuse_change(file: OpenFile, row: HeaderRow) -> None:
+    if file.key() != tuple(row["stat"]):
         raise SourceChanged(1)
 
 
@@ -114,7 +115,7 @@ class Contents:
 
     def __init__(self, roots: Roots, threads: int = 1) -> None:
         self.small_files: dict[str, bytes] = {}
-        self._opener, self._threads = Opener(roots.folders), threads
+        self._opener, self._threads = Opener(roots.by_label), threads
         self._room = _SMALL_TOTAL
 
     def digest(self, row: HeaderRow) -> str:
@@ -132,11 +133,11 @@ class Contents:
 
     def _digest(self, row: HeaderRow) -> str:
         size = row["stat"][0]
-        with opened(row, self._opener) as handle:
-            block = os.pread(handle, min(size + 1, _BLOCK), 0)
+        with opened(row, self._opener) as file:
+            block = file.read(min(size + 1, _BLOCK), 0)
             digest = blake3(block, max_threads=self._threads)
             offset = len(block)
-            while offset < size and (more := os.pread(handle, _BLOCK, offset)):
+            while offset < size and (more := file.read(_BLOCK, offset)):
                 digest.update(more)
                 offset += len(more)
         if offset != size:
@@ -215,7 +216,7 @@ class Readers:
 
     def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
         self._files = files
-        self._opener = Opener(roots.folders)
+        self._opener = Opener(roots.by_label)
         self._stack = contextlib.ExitStack()
         self._current: int | None = None
         self._reader: pixels.FrameReader | None = None
@@ -236,7 +237,8 @@ class Readers:
         facts, size = file.row["facts"], file.row["stat"][0]
         if file.data is not None and facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid:
             return byte_source.MemorySource(file.data)
-        return byte_source.open_source(self._stack.enter_context(opened(file.row, self._opener)), size, facts)
+        open_file = self._stack.enter_context(opened(file.row, self._opener))
+        return byte_source.open_source(open_file.descriptor(), size, facts)
 
     def frame(self, source: int, number: int) -> pixels.DecodedFrame:
         """Return one frame of a file."""
@@ -307,7 +309,7 @@ def interpret(index: int, file: SourceFile, roots: Roots) -> None:
         Number of the file in its series; its frames refer to it.
     file : SourceFile
     roots : Roots
-        The source folders: some attributes are not in the index and are read from the file.
+        The roots of the source: some attributes are not in the index and are read from the file.
     """
     facts = file.row["facts"]
     try:
@@ -339,8 +341,8 @@ def _read_tables(
     row: HeaderRow, roots: Roots, index: int, content: str, facts: ImageFacts, form: pixels.PixelFormat
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Frame]]:
     """Return palette, modality LUT and frames of a file; some of their attributes are not in the index."""
-    with Opener(roots.folders) as opener, opened(row, opener) as handle:
-        header = read_header(handle, row)
+    with Opener(roots.by_label) as opener, opened(row, opener) as file:
+        header = read_header(file.descriptor(), row)
     palette = modality_lut = None
     if header is None and (facts.get("has_palette") or facts.get("has_modality_lut")):
         raise NotExtracted("unreadable_header")

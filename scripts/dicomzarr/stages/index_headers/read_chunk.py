@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
-import os
-import stat
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TypeAlias
 
 from dicomzarr.dicom.facts import ImageFacts, MaskReferences
@@ -15,8 +12,9 @@ from dicomzarr.dicom.sop_classes import MASK_CLASSES
 from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.privacy.identifiers import Gatherer
+from dicomzarr.source.open_file import OpenFile
+from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow, StatKey
-from dicomzarr.source.safe_open import Opener, stat_key
 from dicomzarr.system import json_files, limits
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.vocabulary.reasons import REASONS
@@ -39,7 +37,7 @@ def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gathere
     Parameters
     ----------
     roots : mapping of str to str
-        Label (not encoded) to absolute folder (percent-encoded); the label of a single source without labels is "".
+        Label (not encoded) to root (percent-encoded); the label of a single source without labels is "".
     entries : list of (path, stat)
         Percent-encoded paths below the roots, each with its size, mtime_ns, ctime_ns and inode in the inventory.
     gatherer : Gatherer
@@ -98,23 +96,23 @@ def _unreadable(path: str, key: StatKey, error: OSError) -> str:
 
 def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, bytes]]) -> str:
     try:
-        fd = opener.open(path)
+        file = opener.open(path)
     except OSError as error:
         return CHANGED if error.errno in _NOT_A_FILE else _unreadable(path, key, error)
     except MemoryError:
         return quarantined(path, key, "too_large")
     try:
-        if _key_of(os.fstat(fd)) != key:
+        if file.key() != key:
             return CHANGED
-        header = read_header(fd, key[0], texts)
+        header = read_header(file.read, key[0], texts)
         facts = header.facts
         if header.outcome == "image" and not ("SeriesInstanceUID" in facts and "SOPInstanceUID" in facts):
-            facts["content_sha256"] = _sha256(fd)
+            facts["content_sha256"] = _sha256(file)
         is_used = header.outcome == "image" or header.reason == "structure_set"
         if is_used and facts.get("SOPClassUID", "") in MASK_CLASSES:
-            facts["mask_references"] = _references(fd, key[0], facts)
+            facts["mask_references"] = _references(file, key[0], facts)
         # The file was written while it was read: the header cannot be trusted.
-        if _key_of(os.fstat(fd)) != key:
+        if file.key() != key:
             return CHANGED
         return _line(path, key, header)
     except OSError as error:
@@ -124,19 +122,19 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
     except Exception:  # a bug costs this file alone; the text of the error could quote the header
         return quarantined(path, key, "unreadable_header")
     finally:
-        os.close(fd)
+        file.close()
 
 
-def _references(fd: int, size: int, facts: ImageFacts) -> MaskReferences:
+def _references(opened: OpenFile, size: int, facts: ImageFacts) -> MaskReferences:
     from dicomzarr.masks.references import read_references
 
-    with open(os.dup(fd), "rb") as file:
+    with open(opened.descriptor(), "rb", closefd=False) as file:
         file.seek(0)
         references = read_references(file, facts["SOPClassUID"])
     if references or "TransferSyntaxUID" not in facts:
         return references
     try:
-        data = mended_file(partial(os.pread, fd), size, facts["TransferSyntaxUID"])
+        data = mended_file(opened.read, size, facts["TransferSyntaxUID"])
     except (OSError, MemoryError):
         raise
     except Exception:  # file meta information that cannot be followed
@@ -144,19 +142,12 @@ def _references(fd: int, size: int, facts: ImageFacts) -> MaskReferences:
     return references if data is None else read_references(io.BytesIO(data), facts["SOPClassUID"])
 
 
-def _key_of(status: os.stat_result) -> StatKey | None:
-    """Return the stat key of a regular file; None for anything else, which the inventory does not list as a file."""
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return stat_key(status)
-
-
-def _sha256(fd: int) -> str:
+def _sha256(file: OpenFile) -> str:
     import hashlib
 
     digest = hashlib.sha256()
     offset = 0
-    while block := os.pread(fd, _BLOCK, offset):
+    while block := file.read(_BLOCK, offset):
         digest.update(block)
         offset += len(block)
     return digest.hexdigest()

@@ -27,7 +27,7 @@ OPTIONS = Options("balanced", "slice", 1e-3, 0.0, "keep", ("a 1",), "c")
 
 def extract(results: Results, **switches: bool) -> BatchRecord:
     """Bring the one batch up to date with the source."""
-    sources = {"": results.root.parent / "source"}
+    sources = {"": bytes(results.root.parent / "source")}
     headers = results.private / "headers.jsonl"
     inventory.write(sources, listing.list_sources(sources), results.inventory)
     index.index_headers(results.inventory, headers, results.private / "cache", 1)

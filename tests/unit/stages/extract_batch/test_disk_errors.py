@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from dicoms import ct_slice
 
 from dicomzarr.headers.classify import read_header
-from dicomzarr.source.safe_open import stat_key
+from dicomzarr.source.open_file import stat_key
 from dicomzarr.stages.extract_batch import series_files
 from dicomzarr.system import sandbox
 
@@ -24,7 +25,7 @@ def test_a_failure_of_the_disk_is_not_taken_for_a_missing_palette(
     image: Any = ct_slice("s", 0)
     image.save_as(path, enforce_file_format=True)
     with open(path, "rb") as stream:
-        facts = read_header(stream.fileno(), path.stat().st_size, []).facts
+        facts = read_header(partial(os.pread, stream.fileno()), path.stat().st_size, []).facts
     facts["has_palette"] = True  # so that the header is read from the file
     row: Any = {
         "path": "file",

@@ -11,7 +11,7 @@ import pytest
 from headers_of_bytes import both, deflated
 from made_up_headers import EXPLICIT, IMPLICIT, Element, encode, head, image, meta, text
 
-from dicomzarr.source.safe_open import stat_key
+from dicomzarr.source.open_file import stat_key
 from dicomzarr.stages.extract_batch import series_files
 
 OPEN_ITEM, ITEM_END, SEQUENCE_END = (

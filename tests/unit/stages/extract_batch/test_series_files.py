@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from dicoms import ct_slice, save
 
+from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.source.safe_open import Opener
 from dicomzarr.stages.extract_batch import series_files
 from dicomzarr.stages.extract_batch.series_files import Contents, Roots, content_of, opened
 from dicomzarr.vocabulary.errors import SourceChanged
