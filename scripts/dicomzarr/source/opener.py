@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
+from dicomzarr.source import restored
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.safe_open import FolderDoor
 from dicomzarr.system.path_text import decode_path
@@ -59,7 +60,7 @@ class Opener:
         if self._door is None or self._last != label:
             self.close()
             self._door, self._last = FolderDoor(self._roots[label]), label
-        return self._door.open(raw)
+        return restored.as_verified(path, self._door.open(raw))
 
     def close(self) -> None:
         """Close what stays open between two files."""

@@ -53,6 +53,11 @@ class Results:
         return self.private / "inventory.jsonl"
 
     @property
+    def restored(self) -> Path:
+        """Files of a source that was copied back, with the keys under which they were verified."""
+        return self.private / "restored.jsonl"
+
+    @property
     def plans(self) -> Path:
         """One plan per batch, and their table of contents."""
         return self.private / "plans"

@@ -193,7 +193,7 @@ def _prepare_run(
     checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     results = prepare.acquire(checked)
-    preparation = prepare.compare(checked, exports)
+    preparation = prepare.compare(checked, exports, asks=True)
     prepare.carry_out(preparation, _records_to_revoke(preparation, params))
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
     run_view.start(results, len(sizes), sum(sizes))
