@@ -1,7 +1,7 @@
-"""Compare a bounded random sample of files with their recorded digests: of a restored source, of restored results.
+"""Compare a bounded random sample of files with their recorded digests: of a restored source, or of restored results.
 
-A sample is drawn at random, but the same one is drawn while nothing changes, so that a dry run says what a run would.
-All files of a small source or dataset are in it.
+All files of a small source or dataset are in it. A sample of the source is the same one while nothing changes: a dry
+run says what a run would.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 
 from dicomzarr.records.batch_record import EXTRACT
+from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import StatKey
+from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
@@ -90,3 +93,30 @@ def _content(opener: Opener, path: str) -> str:
     except (OSError, LookupError):
         return ""
     return digest.hexdigest()
+
+
+def compare_claims(claims: Mapping[Path, FileClaim], *, most_files: int = FILES, most_bytes: int = BYTES) -> Sample:
+    """Compare a sample of files that records claim with the digests in these claims.
+
+    Parameters
+    ----------
+    claims : mapping of Path to FileClaim
+        The files to draw from, with their digests.
+    most_files, most_bytes : int
+        No further file is drawn once the sample has so many.
+
+    Returns
+    -------
+    Sample
+    """
+    size, count = 0, 0
+    for path in random.sample(sorted(claims), min(most_files, len(claims))):
+        if count and size >= most_bytes:
+            break
+        count, size = count + 1, size + claims[path].size
+        try:
+            if files.sha256_of(path) != claims[path].digest:
+                return Sample(count, is_equal=False)
+        except OSError:
+            return Sample(count, is_equal=False)
+    return Sample(count, is_equal=True)

@@ -17,6 +17,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_wo
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
 from dicomzarr.privacy.search_cache import SearchCache, version_of
+from dicomzarr.records import digests, samples
 from dicomzarr.system import files, locks, other_hosts, safe_messages
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.project import ROOT
@@ -90,7 +92,11 @@ def check_privacy(
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
     version = [code, level, f"{gathered:x}", *chosen]
-    memory = SearchCache(cache, version, (own, snakemakes, _digests(shipped)), whole, absent_hashes, _run_of(results))
+    words = (own, snakemakes, _digests(shipped))
+    place = [os.stat(folder).st_ino for folder in (results.private, cache)]
+    memory = SearchCache(
+        cache, version, words, whole, absent_hashes, _run_of(results), place, partial(_is_intact, results)
+    )
     findings = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
     if findings:
@@ -146,6 +152,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 # ---- texts of the run
+
+
+def _is_intact(results: Results) -> bool:
+    """Return whether a random sample of the dataset has the recorded contents."""
+    claims = {results.dataset / path: claim for path, claim in digests.recorded_claims(results).items()}
+    return samples.compare_claims(claims).is_equal
 
 
 def _digests(parts: Sequence[bytes]) -> frozenset[str]:
