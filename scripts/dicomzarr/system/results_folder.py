@@ -82,6 +82,11 @@ class Results:
         """The last file of a complete dataset."""
         return self.dataset / "dataset.json"
 
+    @property
+    def checksums(self) -> Path:
+        """Sizes and digests of the files of a complete dataset."""
+        return self.dataset / "checksums"
+
     def series_record(self, rule: str, series_id: str) -> Path:
         """Return the path of a rule's record of a series, in a folder named by the first three digits of the id."""
         return self.records / rule / series_id[:3] / f"{series_id}.json"

@@ -126,6 +126,7 @@ def step(snakemake: Any) -> Iterator[Step]:
             if rule in SEALED:
                 revoke(results, results.records / "seal_dataset.json", Revocation.SEAL_BROKEN)
                 revoke(results, results.sealed, Revocation.SEAL_BROKEN)
+                files.remove_tree(results.checksums)
                 _refuse_damage(snakemake, results)
             yield current
             run_token.check(results.private)
