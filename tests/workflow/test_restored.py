@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,24 @@ def test_restored_files_are_read_on_request(mine: Workflow, config: dict[str, ob
     assert run.jobs("index_headers") == 1 and run.extracted_series() == 0 and run.sealed["digest"] == digest
     assert not (mine.results / "private/restored.jsonl").exists()
     assert mine.run().nothing_to_do
+
+
+@pytest.mark.parametrize("copy", [shutil.copy2, shutil.copy], ids=["cp -a", "cp -r"])
+def test_results_that_were_copied_back_are_not_read_back(
+    mine: Workflow, launch: Launch, copy: Callable[[str, str], object]
+) -> None:
+    digest = mine.sealed()["digest"]
+    shutil.copytree(mine.results, mine.folder / "copy", copy_function=copy)
+    shutil.rmtree(mine.results)
+    (mine.folder / "copy").rename(mine.results)
+    assert launch(mine, "").returncode == 0
+    status = launch(mine, "status")
+    assert (status.returncode, status.stdout) == (0, "Nothing to do\n") and mine.sealed()["digest"] == digest
+    save_series(mine.source / "folder 4", "series-4", 2)
+    run = mine.run()
+    assert (run.extracted_series(), run.sealed["counts"]["arrays"]) == (1, 4)
+    checked = (mine.results / "private/records/check_batch").glob("*.json")
+    assert [json.loads(path.read_text())["counts"]["read"] for path in checked] == [1]
 
 
 def test_a_person_at_a_terminal_is_asked(mine: Workflow, environment: Path) -> None:

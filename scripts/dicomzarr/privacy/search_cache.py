@@ -2,8 +2,9 @@
 
 Files are cached by their stat, tables by the digests of their blocks, and arrays by groups of series: one digest over
 the stats of all their files, and one over their sizes and times in seconds. The second counts if the results were
-copied back and the caller has compared a sample of their contents. The cache is not used, and everything is searched again, if it is damaged, was written by
-other code or for other words, or if a new identifier may occur in a cached file (`absent_hashes`).
+copied back and a sample of their contents is as recorded. The cache is not used, and everything is searched again, if
+it is damaged, was written by other code or for other words, or if a new identifier may occur in a cached file
+(`absent_hashes`).
 """
 
 from __future__ import annotations

@@ -156,8 +156,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _is_intact(results: Results) -> bool:
     """Return whether a random sample of the dataset has the recorded contents."""
-    claims = {results.dataset / path: claim for path, claim in digests.recorded_claims(results).items()}
-    return samples.compare_claims(claims).is_equal
+    claims = {results.dataset / path: claim for path, claim in digests.recorded_files(results).items()}
+    sample = samples.compare_claims(claims)
+    return sample.files > 0 and sample.is_equal
 
 
 def _digests(parts: Sequence[bytes]) -> frozenset[str]:
