@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms
 from dicomzarr.records import export_record
+from dicomzarr.source.archives import bounds
 from dicomzarr.stages import seal_dataset as seal
 from dicomzarr.system import files, json_files, run_token
 from dicomzarr.system.results_folder import Results
@@ -26,6 +27,7 @@ def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], s
     run_token.check(folders.private)
     files.write_atomically(checksums, listed)
     files.write_atomically(sealed, json_files.canonical_json(content))
+    files.remove_tree(folders.private / "cache" / bounds.FOLDER)  # decompressed archives: nothing reads them any more
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ CONFIG = Option("--config", "KEY=VALUE", "single values, instead of those in the
 RESULTS = Option("--results", "FOLDER", "the results folder, instead of the one that the configuration names")
 JSON = Option("--json", "", "print one JSON object, for programs")
 NO_OPEN = Option("--no-open", "", "print only, and open no browser")
+AGAIN = Option("--again", "", "retrieve also what is there, and replace what the server has changed")
 RUN_JSON = Option("--json", "", "print one JSON object about the run at its end, for programs")
 VERBOSE = Option("--verbose", "", "print all that Snakemake says too")
 FOR_A_RUN = (CONFIGFILE, CORES, DRY_RUN, CONFIG, VERBOSE, RUN_JSON)
@@ -128,6 +129,26 @@ WORDS = (
         module="demo",
         function="run_demo",
         passes_on="Snakemake",
+    ),
+    Word(
+        name="retrieve",
+        usage="[-n] [--again] [--json] [--configfile FILE]",
+        summary="fill the source from a DICOMweb server",
+        text="Asks the server of `dicomweb` for what a list names, and retrieves into the source folder what is not "
+        "there yet, each file compared with what was asked for. After an interruption, start the same command again. "
+        "Credentials come from the environment: docs/dicomweb.md.",
+        options=(
+            CONFIGFILE,
+            CONFIG,
+            Option("--dry-run", "", "ask the server what there is, and retrieve nothing", "-n"),
+            AGAIN,
+            JSON,
+        ),
+        exits="0: all that the list asks for is in the source. 1: it is not, or the server failed. 2: an argument, the "
+        "configuration, the list or an environment variable is wrong.",
+        examples=("./run retrieve --configfile my.yaml",),
+        module="retrieve",
+        function="run_retrieve",
     ),
     Word(
         name="status",

@@ -58,6 +58,11 @@ class Results:
         return self.private / "restored.jsonl"
 
     @property
+    def members(self) -> Path:
+        """The archives of the source and their members: rows like those of the inventory."""
+        return self.private / "members.jsonl"
+
+    @property
     def plans(self) -> Path:
         """One plan per batch, and their table of contents."""
         return self.private / "plans"

@@ -70,6 +70,13 @@ def _verdicts(counts: Counts) -> str:
     return ", ".join([f"{counts.get('pass', 0):,} of {counted(arrays, 'array')} pass", *others])
 
 
+def _discovered(counts: Counts) -> str:
+    text = counted(counts.get("files", 0), "file") + " listed"
+    if not counts.get("archives"):
+        return text
+    return f"{text}, {counted(counts.get('members', 0), 'member')} in {counted(counts['archives'], 'archive')}"
+
+
 def _headers(counts: Counts) -> str:
     known = counts.get("kept", 0)
     return counted(counts.get("read", 0), "file") + " read" + (f", {known:,} known already" if known else "")
@@ -85,7 +92,7 @@ _EXPORTED = (("refused", "refused"), ("left_out", "left out"))
 
 # What a stage did, from the counts and the work of its record.
 _DID: dict[str, Callable[[Counts], str]] = {
-    "discover_files": lambda c: counted(c.get("files", 0), "file") + " listed",
+    "discover_files": _discovered,
     "index_headers": _headers,
     "plan_batches": lambda c: (
         f"{counted(c.get('files', 0), 'file')} in {counted(c.get('series', 0), 'series', 'series')}, "

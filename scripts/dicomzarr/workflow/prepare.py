@@ -99,7 +99,7 @@ def _is_current(path: Path, state: StateFile) -> bool:
 def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_inventory: Path) -> None:
     """Refuse a source that lost all of its files, or more than `largest_drop`, since the last run.
 
-    Folders that were removed from the configuration are not compared.
+    Folders that were removed from the configuration are not compared. A missing archive counts with its members.
 
     Parameters
     ----------
@@ -122,6 +122,12 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_invento
     except (OSError, ValueError, LookupError, TypeError):
         return  # the first run, or a damaged inventory
     counts = _files_by_label(rows, settings.sources)
+    if any(counts[label] < before for label, before in counts_before.items()):
+        labels, paths = list(settings.sources), {row[0] for row in rows}
+        for archive, members in _members_of_archives(known_inventory.with_name("members.jsonl")).items():
+            label = _label_of(archive, has_labels="" not in labels)
+            counts_before[label] += members
+            counts[label] += members if archive in paths else 0
     for label in sorted(set(counts_before) & set(settings.sources)):
         before, now = counts_before[label], counts[label]
         if not now or before - now > settings.largest_drop * before:
@@ -134,7 +140,23 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_invento
 
 def _files_by_label(rows: Iterable[Sequence[Any]], labels: Iterable[str]) -> Counter[str]:
     has_labels = "" not in set(labels)
-    return Counter(row[0].partition("/")[0] if has_labels else "" for row in rows if row[1] == "file")
+    return Counter(_label_of(row[0], has_labels=has_labels) for row in rows if row[1] == "file")
+
+
+def _label_of(path: str, *, has_labels: bool) -> str:
+    return path.partition("/")[0] if has_labels else ""
+
+
+def _members_of_archives(members: Path) -> Counter[str]:
+    """Return how many members of each archive the last run found; empty if that is not known."""
+    beginnings: Counter[bytes] = Counter()
+    with contextlib.suppress(OSError), open(members, "rb") as stream:
+        beginnings.update(line.partition(b"!/")[0] for line in stream if b'","file",' in line)
+    counts: Counter[str] = Counter()
+    with contextlib.suppress(ValueError, LookupError):
+        for beginning, count in beginnings.items():
+            counts[json_files.loads(beginning + b'"]')[0]] = count
+    return counts
 
 
 def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, asks: bool = False) -> Preparation:

@@ -32,6 +32,7 @@ from dicomzarr.vocabulary.findings import (
 from dicomzarr.vocabulary.reasons import REASONS
 from dicomzarr.workflow import config_file
 from dicomzarr.workflow.card_settings import check_card, with_text_date
+from dicomzarr.workflow.dicomweb_settings import check_dicomweb
 
 SCHEMA = ROOT / "schemas" / "config.schema.json"
 DEFAULTS = ROOT / "config.yaml"
@@ -362,6 +363,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
     ConfigProblem
         If a key is unknown, or has a wrong type or value; the first one is named.
     """
+    check_dicomweb(config.get("dicomweb", {}))  # before the schema, whose messages quote a value
     _check_schema(config)
     _refuse_not_finite(dict(config), "")
     _check_gate(config["gate"])

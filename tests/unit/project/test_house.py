@@ -28,6 +28,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "viewer": {"pixels", "dataset", "vocabulary"},
     "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
 }
+ALLOWED_IMPORTS["retrieval"] = {"headers", "system", "vocabulary"}
 ALLOWED_IMPORTS["workflow"] |= {"terminal", "stages.join_labels"}
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
 ALLOWED_IMPORTS |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # no stage imports another

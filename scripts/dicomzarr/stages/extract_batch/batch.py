@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from dicomzarr.records.plan import PlannedSeries, SeriesPlan, read_plan
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.source import inventory as source_inventory
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.publish import Publisher, files_exist, remove_unplanned
@@ -31,7 +31,6 @@ from dicomzarr.stages.extract_batch.series import (
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.system import digested_json, files, flush, limits, safe_messages, sandbox
 from dicomzarr.system.heartbeat import Progress
-from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import Damaged, SourceChanged, UserError
@@ -41,9 +40,7 @@ log = logging.getLogger("dicomzarr")
 
 def read_roots(inventory: Path) -> Roots:
     """Return the roots of the source from the first line of the inventory."""
-    with open(inventory, "rb") as stream:
-        roots = json.loads(stream.readline())["roots"]
-    return Roots({label: decode_path(root) for label, root in roots.items()})
+    return Roots(source_inventory.read_roots(inventory))
 
 
 def _with_paths_of(record: SeriesRecord, plan: SeriesPlan, contents: SeriesContents) -> SeriesRecord:

@@ -12,12 +12,14 @@ from dicomzarr.dicom.sop_classes import MASK_CLASSES
 from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.privacy.identifiers import Gatherer
+from dicomzarr.source.archives.names import is_member
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow, StatKey
 from dicomzarr.system import json_files, limits
 from dicomzarr.system.path_text import decode_path
-from dicomzarr.vocabulary.reasons import REASONS
+from dicomzarr.system.sandbox import DISK_FULL
+from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 # A path and its stat in the inventory.
 Entry: TypeAlias = tuple[str, StatKey]
@@ -91,20 +93,28 @@ def changed(path: str, key: StatKey) -> str:
 
 def _unreadable(path: str, key: StatKey, error: OSError) -> str:
     """Return the line of a file that the system refuses to open, or `FAILED` for any other error."""
+    if error.errno in DISK_FULL:
+        raise error
     return quarantined(path, key, "unreadable_file") if error.errno in _REFUSED else FAILED
 
 
 def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, bytes]]) -> str:
     try:
-        file = opener.open(path)
+        file = opener.open(path, key)
     except OSError as error:
         return CHANGED if error.errno in _NOT_A_FILE else _unreadable(path, key, error)
+    except NotExtracted as error:  # a member that cannot be unpacked
+        return quarantined(path, key, error.code)
     except MemoryError:
         return quarantined(path, key, "too_large")
     try:
         if file.key() != key:
             return CHANGED
         header = read_header(file.read, key[0], texts)
+        if fault := getattr(file, "fault", ""):  # a library that reads headers may have hidden it
+            return quarantined(path, key, fault)
+        if header.reason == "archive" and is_member(path):
+            header = header._replace(reason="nested_archive")
         facts = header.facts
         if header.outcome == "image" and not ("SeriesInstanceUID" in facts and "SOPInstanceUID" in facts):
             facts["content_sha256"] = _sha256(file)
@@ -115,6 +125,8 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
         if file.key() != key:
             return CHANGED
         return _line(path, key, header)
+    except NotExtracted as error:
+        return quarantined(path, key, error.code)
     except OSError as error:
         return _unreadable(path, key, error)
     except MemoryError:
