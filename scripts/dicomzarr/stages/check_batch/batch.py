@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, CheckBatchRecord
@@ -19,6 +20,7 @@ from dicomzarr.stages.check_batch.picture import Picture
 from dicomzarr.stages.check_batch.publish import Publisher
 from dicomzarr.stages.check_batch.read_back import read_back
 from dicomzarr.stages.check_batch.verdicts import depth_row, size_row
+from dicomzarr.system import shared_files
 from dicomzarr.system.files import sha256_of_bytes
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
@@ -93,6 +95,10 @@ class _Job:
         return checked
 
 
+def _arrays_of(results: Results, record: SeriesRecord) -> list[Path]:
+    return [results.images / name for name in record.claimed_files()]
+
+
 def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, draws: bool = True) -> CheckBatchRecord:
     """Read back the arrays of a batch; return a depth verdict and a size verdict for each, and draw its pictures.
 
@@ -113,7 +119,7 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
     CheckBatchRecord
         Its counts are `arrays`, `masks`, `pictures`, `read` (arrays read by this job) and `mismatches`.
     """
-    extracted = BatchRecord.load(record)
+    extracted = BatchRecord.load(record, must_exist=True)
     depth: list[DepthRow] = []
     size: list[SizeRow] = []
     read = masks = mask_mismatches = drawn = 0
@@ -124,7 +130,8 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
     progress = Progress(results.private, f"{CHECK}.{record.stem}")
     try:
         for series_id in sorted(extracted.series):
-            series = SeriesRecord.load(results.series_record(EXTRACT, series_id))
+            series = SeriesRecord.load(results.series_record(EXTRACT, series_id), must_exist=True)
+            shared_files.await_files(partial(_arrays_of, results, series))
             checked, was_read = job.check(series)
             depth += checked.depth
             size += checked.size
