@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import string
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -282,6 +283,20 @@ def test_a_refused_object_is_unreadable_and_refused_credentials_are_not(storage:
     storage.fail = lambda *_: 403  # with a code that concerns no object
     with Opener(root) as opener, pytest.raises(Unreachable):
         opener.open("1")
+
+
+def test_a_job_without_credentials_asks_nobody_for_them(
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client would ask the address where a virtual machine has its role, and wait for an answer."""
+    storage.put("scans/1", b"x")
+    root = {"": root_of(storage, "scans")}
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name)
+    began = time.monotonic()
+    with Opener(root) as opener, pytest.raises(Unreachable):
+        opener.open("1")
+    assert time.monotonic() - began < 5 and not storage.requests
 
 
 def test_an_empty_prefix_is_refused_unless_confirmed(storage: ObjectStorage) -> None:
