@@ -6,12 +6,14 @@ rule seal_dataset:
         labels=label_record,
         searched="<results>/private/records/check_privacy.json",
     output:
+        checksums="<results>/dataset/checksums",
         sealed="<results>/dataset/dataset.json",
         record="<results>/private/records/seal_dataset.json",
     log:
         "<results>/logs/seal_dataset.log",
     benchmark:
         "<results>/benchmarks/seal_dataset.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

@@ -19,13 +19,15 @@ from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.identifiers import MIN_WEIGHT
 from dicomzarr.privacy.scanner import MIN_WEIGHT_IN_PIXELS, Leak, Scanner
 from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
-from dicomzarr.privacy.table_blocks import NoTable, search_table
+from dicomzarr.privacy.table_blocks import CHECKSUMS, NoTable, search_table
 from dicomzarr.system import sandbox
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
+# Logs and scripts of jobs on other nodes: other people of a site can often read them, and no job is told the source.
+EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxiliary/")
 _RECORDS = ".snakemake/metadata/"  # JSON without the suffix; mostly the same for every job
 MIN_COST = 200.0  # milliseconds of work that justify one more process
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
@@ -85,7 +87,7 @@ class Search:
     Parameters
     ----------
     scanners : mapping of str to Scanner
-        ``dataset``, and ``snakemake`` for files that Snakemake writes.
+        ``dataset``, ``snakemake`` for files that Snakemake writes, and ``executor`` for those of jobs on other nodes.
     results : Results
         The results folder.
     work : Path
@@ -216,7 +218,10 @@ class Search:
             name: sort_paths(self._paths_that_count(f"{group.top}/{name}", entries)) for name, entries in below.items()
         }
         images = os.path.dirname(group.entries[0].path)
-        state = state_of(images, counted)
+        searched = Group(counted, state_of(images, counted))
+        if self._cache.is_copied_group(_GROUPED[group.top] + group.name, searched):
+            self._cache.add_group(_GROUPED[group.top] + group.name, searched)
+            return []
         findings: list[Finding] = []
         for name, entries in below.items():
             for path, entry in entries:
@@ -231,7 +236,7 @@ class Search:
                 for item in self._search_name(place, entry):
                     findings += [item] if isinstance(item, Finding) else self._read_file(item, is_cached=False)
         if not findings:
-            self._cache.add_group(_GROUPED[group.top] + group.name, Group(counted, state))
+            self._cache.add_group(_GROUPED[group.top] + group.name, searched)
         return findings
 
     def _paths_that_count(self, series: str, entries: Sequence[RelativeEntry]) -> Iterator[str]:
@@ -250,8 +255,8 @@ class Search:
         try:
             if read := export_readers.reader_of(file.place):
                 leak = search_parts(scanner, read(Path(path), not self._skips_voxels))
-            elif name.endswith(".csv"):
-                leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place))
+            elif name.endswith(".csv") or file.place == CHECKSUMS:
+                leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place), file.place == CHECKSUMS)
             elif _SMALL_ARRAY.fullmatch(file.place):
                 leak = scanner.array(Path(path))
             elif _GROUP_OF_SERIES.fullmatch(file.place):
@@ -269,6 +274,8 @@ class Search:
         return []
 
     def _scanner_of(self, place: str) -> Scanner:
+        if place.startswith(EXECUTOR_PLACES):
+            return self._scanners["executor"]
         return self._scanners["snakemake" if place.startswith(SNAKEMAKE_PLACES) else "dataset"]
 
 
@@ -345,10 +352,12 @@ _VOXELS = re.compile(
 _SMALL_ARRAY = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/[a-z_]+/c(/\d+)*")
 
 
-def _search_rows(scanner: Scanner, path: str, clean_blocks: frozenset[str]) -> tuple[Leak | None, list[str] | None]:
+def _search_rows(
+    scanner: Scanner, path: str, clean_blocks: frozenset[str], checksums: bool
+) -> tuple[Leak | None, list[str] | None]:
     """Search the new or changed blocks of a table; where one has a finding, search all, for the number of its line."""
     try:
-        has_leak, blocks = search_table(scanner, Path(path), clean_blocks)
+        has_leak, blocks = search_table(scanner, Path(path), clean_blocks, checksums=checksums)
     except NoTable:
         return search_content(scanner, path, os.path.basename(path)), None
     if has_leak:

@@ -129,6 +129,17 @@ def test_other_files_among_the_arrays_are_searched(results: Results) -> None:
         search(results)
 
 
+def test_a_size_in_checksums_may_read_as_a_date_and_nothing_else_there_may(results: Results) -> None:
+    row = "images.zarr/0123456789abcdef/19370203/{}/zarr.json\0{}\0" + "ab" * 32 + "\n"
+    checksums = results.dataset / "checksums"
+    checksums.write_text("".join(row.format(number, 19370203) for number in range(300)))
+    assert search(results) == 2
+    with checksums.open("a") as stream:
+        stream.write(row.format("Zyxwolf", 7))
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/checksums"):
+        search(results)
+
+
 def test_a_series_may_list_a_volume_whose_id_reads_as_a_date_and_nothing_else(results: Results) -> None:
     series = results.images / "0123456789abcdef"
     (series / "19370203" / "0").mkdir(parents=True)
@@ -149,6 +160,15 @@ def test_paths_of_the_source_are_allowed_only_in_files_of_snakemake(results: Res
     log.mkdir(parents=True)
     (log / "a.log").write_text(f"config: {root.decode()}")
     assert search(results) == 2
+    # No job on another node is told the source.
+    for place in ("slurm_logs/rule_check_privacy/7.log", "tmp.abc/snakejob.index_headers.3.sh"):
+        path = log.parent / place
+        path.parent.mkdir(parents=True)
+        path.write_text(f"snakemake --config source={root.decode()}")
+        with pytest.raises(check_privacy.PrivacyProblem, match=rf"value_in_file in .snakemake/{place}"):
+            search(results)
+        path.write_text(f"snakemake --directory {results.root.parent}")
+        assert search(results) == 1
     (results.dataset / "a.log").write_text(f"config: {root.decode()}")
     with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in results/dataset/a.log"):
         search(results)
