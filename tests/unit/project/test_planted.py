@@ -27,6 +27,13 @@ class Bug:
 CORE = "scripts/dicomzarr"
 BUGS = [
     Bug(
+        "a slice of another series is taken for one that was asked for",
+        f"{CORE}/retrieval/transfer.py",
+        "if not has_uids or",
+        "if",
+        "retrieval/test_faulty_answers.py::test_slices_of_another_series_are_set_aside_and_the_missing_asked_for_alone",
+    ),
+    Bug(
         "the text of an exception is logged",
         f"{CORE}/system/safe_messages.py",
         'return f"{type(error).__name__} at',
