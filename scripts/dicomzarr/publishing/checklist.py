@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dicomzarr.records.digests import CHECKSUMS, SEALED, counts_as_data, digest_of
+from dicomzarr.records.digests import CHECKSUMS, SEALED, SIGNATURE, counts_as_data, digest_of
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.system import files
 
-SIGNATURE = "dataset.json.sig"  # of `dataset.json`, if there is one: in no checksum, since it may come later
-UNLISTED = (CHECKSUMS, SEALED, SIGNATURE)
+UNLISTED = (CHECKSUMS, SEALED, SIGNATURE)  # in no checksum: a signature may come later
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.publishing import checklist, stores
-from dicomzarr.publishing.checklist import SIGNATURE, Checklist, NotSealed
+from dicomzarr.publishing.checklist import Checklist, NotSealed
 from dicomzarr.publishing.ledger import Ledger
 from dicomzarr.publishing.stores import Stored
-from dicomzarr.records.digests import CHECKSUMS, SEALED
+from dicomzarr.records.digests import CHECKSUMS, SEALED, SIGNATURE
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.remote import POINTER
 from dicomzarr.system import files, json_files

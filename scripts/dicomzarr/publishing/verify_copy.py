@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dicomzarr.publishing import checklist
 from dicomzarr.publishing.checklist import NotSealed
 from dicomzarr.publishing.places import Place
-from dicomzarr.records.digests import CHECKSUMS, SEALED
+from dicomzarr.records.digests import CHECKSUMS, SEALED, SIGNATURE
 from dicomzarr.records.record_file import FileClaim
+from dicomzarr.system import signatures
+from dicomzarr.system.signatures import Signature
 from dicomzarr.vocabulary.errors import UserError
 
 DAMAGED, MISSING, SURPLUS = "damaged", "missing", "surplus"
@@ -33,6 +36,8 @@ class CopyVerdict:
         Why `dataset.json` and `checksums` do not belong together, else empty.
     is_listed : bool
         Whether the place could be searched for surplus files.
+    signature : Signature
+        Of `dataset.json`.
     """
 
     seal: str = ""
@@ -41,11 +46,12 @@ class CopyVerdict:
     findings: list[tuple[str, str]] = field(default_factory=list)
     unfinished: str = ""
     is_listed: bool = True
+    signature: Signature = field(default_factory=Signature)
 
     @property
     def good(self) -> bool:
-        """Return whether every file is as the seal states."""
-        return not self.findings and not self.unfinished
+        """Return whether every file is as the seal states, and the signature holds if that was asked for."""
+        return not self.findings and not self.unfinished and not self.signature.fails
 
     def lines(self) -> list[str]:
         """Return the verdict as text: a line for each finding, then the totals."""
@@ -53,10 +59,11 @@ class CopyVerdict:
         text += [f"damaged  {self.unfinished}"] if self.unfinished else []
         counts = {kind: sum(finding == kind for finding, _ in self.findings) for kind in (DAMAGED, MISSING, SURPLUS)}
         totals = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        text += [self.signature.text] if self.signature.text else []
         return [*text, f"{self.files} files, {self.bytes} bytes read: {totals}"]
 
 
-def verify(place: Place, threads: int) -> CopyVerdict:
+def verify(place: Place, threads: int, signers: Path | None = None) -> CopyVerdict:
     """Read every file of a copy and compare it with what the copy says about itself.
 
     Parameters
@@ -64,6 +71,8 @@ def verify(place: Place, threads: int) -> CopyVerdict:
     place : Folder or Remote
     threads : int
         Number of files read at once.
+    signers : Path, optional
+        A file of allowed signers, by one of which `dataset.json` must be signed.
 
     Raises
     ------
@@ -72,7 +81,7 @@ def verify(place: Place, threads: int) -> CopyVerdict:
     """
     sealed = _read(place, SEALED, "needed is the folder of a finished dataset")
     checksums = _read(place, CHECKSUMS, "an older version made this dataset; the next ./run adds the file")
-    verdict = CopyVerdict()
+    verdict = CopyVerdict(signature=signatures.check(sealed, _signature(place), signers))
     try:
         expected = checklist.read(sealed, checksums)
         verdict.seal, claims = expected.seal, dict(expected.claims)
@@ -94,6 +103,16 @@ def verify(place: Place, threads: int) -> CopyVerdict:
     verdict.findings += [(SURPLUS, path) for path in (names or set()) - {*claims, *checklist.UNLISTED}]
     verdict.findings.sort(key=lambda finding: finding[1])
     return verdict
+
+
+def _signature(place: Place) -> bytes | None:
+    """Return the signature of a copy, None if there is none; one that cannot be read is an empty one."""
+    try:
+        return place.read(SIGNATURE)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return b""
 
 
 def _read(place: Place, name: str, advice: str) -> bytes:

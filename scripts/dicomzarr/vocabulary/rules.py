@@ -38,6 +38,7 @@ RULES = (
     Rule("consolidate_dataset"),
     Rule("render_report"),
     Rule("write_cards"),
+    Rule("write_crate"),
     Rule("check_privacy"),
     Rule("seal_dataset", sealed=False),
     Rule("check_gate", sealed=False, optional=True),

@@ -18,6 +18,7 @@ from conftest import FULL, ROOT
 from made_up_volumes import MadeUp, write
 from s3_servers import BUCKET, REGION, S3, VARIABLES, moto, s3rver
 from sealed_dataset import files_of, seal
+from signing_keys import allowed, key_pair, signed_by_hand
 
 from dicomzarr.dataset import open_dataset
 from dicomzarr.publishing import places, upload, verify_copy
@@ -225,6 +226,24 @@ def test_a_signature_is_published_and_goes_with_its_file(s3: S3, results: Result
     (results.dataset / "dataset.json.sig").unlink()
     publish(results, config(s3))
     assert check_signature not in s3.objects()
+
+
+def test_the_signature_of_a_copy_is_checked(s3: S3, results: Results, tmp_path: Path) -> None:
+    curator, signers = key_pair(tmp_path, "curator"), tmp_path / "signers"
+    signers.write_text(allowed(curator, "curator"))
+
+    def state() -> tuple[str, bool]:
+        verdict = verify_copy.verify(places.find(f"s3://{BUCKET}/{PREFIX}"), 8, signers)
+        return verdict.signature.state, verdict.good
+
+    publish(results, config(s3))
+    assert state() == ("none", False)
+    signed_by_hand(results.sealed, curator)
+    publish(results, config(s3))
+    assert state() == ("good", True)
+    signers.write_text(allowed(key_pair(tmp_path, "stranger"), "curator"))
+    assert state() == ("bad", False)
+    assert verify_copy.verify(places.find(f"s3://{BUCKET}/{PREFIX}"), 8).good
 
 
 def test_old_versions_are_deleted_on_request(s3: S3, results: Results) -> None:
