@@ -218,7 +218,10 @@ class Search:
             name: sort_paths(self._paths_that_count(f"{group.top}/{name}", entries)) for name, entries in below.items()
         }
         images = os.path.dirname(group.entries[0].path)
-        state = state_of(images, counted)
+        searched = Group(counted, state_of(images, counted))
+        if self._cache.is_copied_group(_GROUPED[group.top] + group.name, searched):
+            self._cache.add_group(_GROUPED[group.top] + group.name, searched)
+            return []
         findings: list[Finding] = []
         for name, entries in below.items():
             for path, entry in entries:
@@ -233,7 +236,7 @@ class Search:
                 for item in self._search_name(place, entry):
                     findings += [item] if isinstance(item, Finding) else self._read_file(item, is_cached=False)
         if not findings:
-            self._cache.add_group(_GROUPED[group.top] + group.name, Group(counted, state))
+            self._cache.add_group(_GROUPED[group.top] + group.name, searched)
         return findings
 
     def _paths_that_count(self, series: str, entries: Sequence[RelativeEntry]) -> Iterator[str]:

@@ -6,10 +6,12 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from dicomzarr.source.object_store import ObjectRoot, is_object_store
 from dicomzarr.source.open_file import stat_key
+from dicomzarr.system import shared_files
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.errors import UserError
 
@@ -54,7 +56,8 @@ def entries(root: bytes, prefix: bytes = b"", within: Sequence[bytes] = ()) -> I
     while waiting:
         folder, before = waiting.pop()
         try:
-            listing = _listing(folder, may_be_link=folder == root)
+            read = partial(_listing, folder, may_be_link=folder == root)
+            listing = shared_files.again(read, os.path.dirname(folder))
         except OSError as error:
             if folder != root and error.errno == errno.ENOENT:
                 continue  # deleted after its parent was listed

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
+from dicomzarr.source import restored
 from dicomzarr.source.archives import names
 from dicomzarr.source.object_store import is_object_store
 from dicomzarr.source.open_file import OpenFile
@@ -75,7 +76,7 @@ class Opener:
         if names.MARK in path and key is not None:
             return self._open_member(path, key)
         label, below = self._split(path)
-        return self._door(label).open(below)
+        return restored.as_verified(path, self._door(label).open(below))
 
     def ahead(self, files: Sequence[tuple[str, int]]) -> None:
         """Announce which files will be opened next, in order: objects are requested ahead.

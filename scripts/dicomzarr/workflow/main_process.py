@@ -14,7 +14,7 @@ from typing import Any
 
 from dicomzarr.records import export_record, rule_record
 from dicomzarr.records.revoke import Revocation
-from dicomzarr.system import limits, locks, run_token
+from dicomzarr.system import limits, locks, run_token, shared_files
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message
@@ -97,6 +97,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     ending.end_on_signals(workflow)
     if workflow.is_main_process:
         run_token.forget()
+        if not workflow.local_exec:
+            shared_files.expect_other_nodes()
         until.honour_until(workflow)
     used_as = use_of(workflow, ROOT / "Snakefile")
     with errors_in_one_line():
@@ -134,6 +136,8 @@ def _prepare_other_nodes(
 def _join_run(workflow: Any, private: Path) -> None:
     """End the process of a job unless its run is the current one."""
     other_nodes.leave_outputs_to_main_process(workflow)
+    if getattr(workflow, "remote_exec", False):
+        shared_files.expect_other_nodes()
     try:
         locks.lock_job(private)
         run_token.check(private, run_token.LATENCY)
@@ -205,7 +209,7 @@ def _prepare_run(
     checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     results = prepare.acquire(checked)
-    preparation = prepare.compare(checked, exports)
+    preparation = prepare.compare(checked, exports, asks=True)
     prepare.carry_out(preparation, _records_to_revoke(preparation, params))
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
     run_view.start(results, len(sizes), sum(sizes))

@@ -71,6 +71,7 @@ class Settings:
     largest_drop: float
     confirm_drop: bool
     paranoid: bool
+    restored: str
     keep_removed: bool
     follow_links: bool
 
@@ -463,6 +464,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         largest_drop=float(config["largest_drop"]),
         confirm_drop=is_on(config["confirm_drop"]),
         paranoid=is_on(config["paranoid"]),
+        restored={"true": "yes", "false": "no"}.get(str(config["restored"]).lower(), str(config["restored"])),
         keep_removed=is_on(config["keep_removed"]),
         follow_links=is_on(config["follow_links"]),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
-from dicomzarr.records.batch_record import EXTRACT, BatchRecord
+from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord
 from dicomzarr.records.plan import PlannedSeries, SeriesPlan, read_plan
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
@@ -147,6 +147,8 @@ class _Batch:
         if record and not must_extract:
             images = image_fingerprint(plan, contents.digests, self.options)
             base = _with_paths_of(record, plan, contents) if record.image_fingerprint == images else None
+        # The arrays that are written now must be read back, also if all their bytes are those of before.
+        revoke(self.results, self.results.series_record(CHECK, planned.series_id), Revocation.SUPERSEDED)
         revoke(self.results, path, reason)
         suspect = plan.series_id == self.suspect or bool(record and record.failed)
         new = dataclasses.replace(self._extract(plan, contents, base, suspect=suspect), plan_digest=digest_of_plan)
