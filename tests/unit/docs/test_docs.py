@@ -31,7 +31,7 @@ from dicomzarr.volumes import model, t_axis
 from dicomzarr.workflow import settings
 
 CORE = ROOT / "scripts" / "dicomzarr"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("config/*.md"), *(ROOT / "docs").rglob("*.md")])
 OUTPUTS = (ROOT / "docs" / "outputs.md").read_text()
 README = (ROOT / "README.md").read_text()
 
@@ -67,8 +67,12 @@ def test_the_picture_follows_the_paths(generate: ModuleType) -> None:
     edges = generate.reduced(generate.edges_of(generate.read_rules(ROOT / "rules")), generate.OPTIONAL)
     assert {("scan", "discover_files"), ("plan_batches", "extract_batch"), ("extract_batch", "check_batch")} <= edges
     assert {("check_batch", "report_size"), ("check_batch", "consolidate_dataset")} <= edges
-    assert {("consolidate_dataset", "write_cards"), ("write_cards", "check_privacy")} <= edges
-    assert {("render_report", "check_privacy"), ("check_privacy", "seal_dataset")} <= edges
+    assert {("consolidate_dataset", "write_cards"), ("write_cards", "write_crate")} <= edges
+    assert {
+        ("render_report", "write_crate"),
+        ("write_crate", "check_privacy"),
+        ("check_privacy", "seal_dataset"),
+    } <= edges
     assert {("report_depth", "join_labels"), ("join_labels", "consolidate_dataset")} <= edges
     assert ("scan", "index_headers") not in edges  # a longer path implies it
     assert "plan_batches ==> extract_batch" in README and "join_labels -.-> consolidate_dataset" in README
