@@ -99,6 +99,10 @@ def test_only_what_changed_in_an_archive_is_extracted(sources: Sources) -> None:
     digest = run.sealed["digest"]
     assert digest == sources.digest_unpacked()
 
+    paranoid = workflow.run("--config", "paranoid=true")
+    assert paranoid.extracted_series() == 0 and paranoid.sealed["digest"] == digest
+    assert paranoid.jobs("discover_files") == 1
+
     save_series(plain / "zeta", "zeta", SLICES)
     with zipfile.ZipFile(source / "beta.zip", "a") as archive:
         for path, data in contents(plain / "zeta").items():
