@@ -10,10 +10,11 @@ from conftest import ROOT
 
 CORE = ROOT / "scripts" / "dicomzarr"
 LIBRARIES = {"vocabulary", "dicom", "system", "source", "records", "privacy", "headers", "pixels", "volumes", "arrays"}
-LIBRARIES.add("masks")
+LIBRARIES |= {"masks", "publishing"}
 ALLOWED_IMPORTS: dict[str, set[str]] = {
     "vocabulary": set(),
-    "dataset": set(),
+    "remote": set(),
+    "dataset": {"remote"},
     "dicom": {"vocabulary"},
     "system": {"vocabulary"},
     "source": {"dicom", "system", "vocabulary"},
@@ -24,6 +25,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "volumes": {"dicom", "vocabulary"},
     "masks": {"dicom", "vocabulary"},
     "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},
+    "publishing": {"remote", "records", "system", "vocabulary"},
     "terminal": {"system", "vocabulary"},
     "viewer": {"pixels", "dataset", "vocabulary"},
     "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
