@@ -125,9 +125,9 @@ class ObjectRoot:
 
 
 NOT_REACHED = (
-    "config key 'source': the object storage cannot be read: it does not answer, does not accept the credentials in the "
-    "environment of the job (AWS_…), or there is no room for a private copy of an object (TMPDIR). No object was taken for "
-    "deleted or damaged: check this, then run the same command again"
+    "config key 'source': the object storage cannot be read: it does not answer, does not accept the credentials in "
+    "the environment of the job (AWS_…), or there is no room for a private copy of an object (TMPDIR). No object was "
+    "taken for deleted or damaged: check this, then run the same command again"
 )
 RETRIES = 5  # of a request that failed on its way, or that the service could not serve
 

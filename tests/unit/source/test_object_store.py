@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import string
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -293,10 +292,10 @@ def test_a_job_without_credentials_asks_nobody_for_them(
     root = {"": root_of(storage, "scans")}
     for name in CREDENTIALS:
         monkeypatch.delenv(name)
-    began = time.monotonic()
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", storage.endpoint)
     with Opener(root) as opener, pytest.raises(Unreachable):
         opener.open("1")
-    assert time.monotonic() - began < 5 and not storage.requests
+    assert not storage.requests
 
 
 def test_an_empty_prefix_is_refused_unless_confirmed(storage: ObjectStorage) -> None:
