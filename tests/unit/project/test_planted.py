@@ -27,6 +27,13 @@ class Bug:
 CORE = "scripts/dicomzarr"
 BUGS = [
     Bug(
+        "a slice of another series is taken for one that was asked for",
+        f"{CORE}/retrieval/transfer.py",
+        "if not has_uids or",
+        "if",
+        "retrieval/test_faulty_answers.py::test_slices_of_another_series_are_set_aside_and_the_missing_asked_for_alone",
+    ),
+    Bug(
         "the text of an exception is logged",
         f"{CORE}/system/safe_messages.py",
         'return f"{type(error).__name__} at',
@@ -319,6 +326,13 @@ BUGS = [
         "        remaining += [each * factor",
         "        remaining = [each * factor",
         "terminal/test_estimate.py",
+    ),
+    Bug(
+        "a signature stays beside a dataset for which it does not hold",
+        f"{CORE}/stages/seal_dataset.py",
+        "    if not holds:\n",
+        "    if False:\n",
+        "stages/test_seal_signature.py::test_the_same_bytes_keep_it_and_others_remove_it",
     ),
     Bug(
         "the copy of the last build is deleted before the next one is in its place",
