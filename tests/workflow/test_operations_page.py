@@ -182,7 +182,7 @@ def test_the_page(tmp_path: Path, warm: Forks | None, environment: Path) -> None
         printed = folder.do("Rotate the key")
         after = folder.rows()
         assert "made with different keys" in printed and "the same volumes, but" in printed
-        assert not before.keys() & after.keys()
+        assert not any(folder.holding(array.split("/")[0].encode()) for array in before)  # published versions included
         assert sorted(row["pixel_digest"] for row in before.values()) == sorted(
             row["pixel_digest"] for row in after.values()
         )
