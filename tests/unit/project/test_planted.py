@@ -90,6 +90,13 @@ BUGS = [
         "test_dataset_masks.py::test_an_image_that_lacks_a_mask_is_not_selected_unless_it_is_known_to_be_absent",
     ),
     Bug(
+        "readers see a version before it is whole",
+        f"{CORE}/publishing/upload.py",
+        "        self._check_all(claims)\n",
+        "        self._point(pointer)\n        self._check_all(claims)\n",
+        "publishing/test_publish.py::test_readers_see_the_old_version_until_the_new_one_is_whole[dataset.json]",
+    ),
+    Bug(
         "an image is resampled with an affine of NaN",
         f"{CORE}/dataset.py",
         "    if not np.isfinite(affine).all():\n",
