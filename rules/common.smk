@@ -190,6 +190,11 @@ def batch_threads(wildcards):
     return min(max(largest // BYTES_PER_THREAD, spare, 1), 8)
 
 
+def group_of(name):
+    """Return the name of a group of jobs that one job of a cluster runs; None for a local run."""
+    return name if started.has_groups else None
+
+
 def batch_megabytes(wildcards, threads, attempt):
     """Return the memory of the extraction or the check of a batch, by its plan."""
     batch = planned_batches()[wildcards.batch]

@@ -79,10 +79,11 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     second = start(workflow)
     try:
         cluster.wait(lambda: in_state(cluster, "batch", "RUNNING") and in_state(cluster, "batch", "PENDING"))
+        late = in_state(cluster, "batch", "PENDING")[0].number
+        cluster.control("hold", str(late))
     finally:
         kill(second)
-    late = in_state(cluster, "batch", "PENDING")[0].number
-    cluster.control("hold", str(late))
+    assert in_state(cluster, "batch", "RUNNING") and in_state(cluster, "batch", "PENDING")[0].number == late
     cluster.use("n2", is_used=True)
     before = {job.number for job in cluster.jobs()}
 

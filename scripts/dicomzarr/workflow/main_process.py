@@ -69,12 +69,16 @@ class Start:
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
         The parsed options of the command line.
+    has_groups : bool
+        Whether jobs run on other nodes, so that several of them start as one. Groups of a dry run would only cost
+        time: each job that is ready is compared with all others.
     """
 
     purpose: Purpose
     config: dict[str, Any]
     settings: settings.Settings | None
     parsed: Mapping[str, Any]
+    has_groups: bool = False
 
 
 def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) -> Start:
@@ -118,7 +122,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         _note_missing_settings(parsed)
     if used_as is Use.MAIN:
         with_defaults.pop("source", None)
-    return Start(purpose, with_defaults, checked, parsed)
+    has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
+    return Start(purpose, with_defaults, checked, parsed, has_groups)
 
 
 def _prepare_other_nodes(
