@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from dicomzarr.commands.help_texts import usage_of  # noqa: E402
 from dicomzarr.commands.json_forms import FORMS  # noqa: E402
 from dicomzarr.commands.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, RUN, WORDS, Word  # noqa: E402
+from dicomzarr.retrieval.accounts import REASONS as RETRIEVAL_REASONS  # noqa: E402
 from dicomzarr.stages.export.refusals import REFUSALS  # noqa: E402
 from dicomzarr.vocabulary.flags import FLAG_TABLES  # noqa: E402
 from dicomzarr.vocabulary.reasons import REASONS  # noqa: E402
@@ -223,6 +224,13 @@ def refusals_table() -> str:
     return "\n".join(lines + [f"| `{code}` | {meaning} |" for code, meaning in REFUSALS.items()])
 
 
+def retrieval_table() -> str:
+    """Return every outcome of a retrieval with its reasons."""
+    lines = ["| outcome | reason | meaning |", "|---|---|---|"]
+    rows = [(outcome, code, meaning) for code, (outcome, meaning) in RETRIEVAL_REASONS.items()]
+    return "\n".join(lines + [f"| `{o}` | {f'`{code}`' if code else ''} | {meaning} |" for o, code, meaning in rows])
+
+
 # ---- Commands
 
 
@@ -280,6 +288,7 @@ PARTS: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("docs/reasons.md", "reasons", reasons_table),
     ("docs/outputs.md", "flags", flags_table),
     ("docs/exports.md", "refusals", refusals_table),
+    ("docs/dicomweb.md", "outcomes of retrieval", retrieval_table),
     ("docs/commands.md", "commands", commands_text),
     ("docs/commands.md", "exit codes", exit_codes_table),
     ("docs/commands.md", "json", json_text),

@@ -5,8 +5,15 @@ import os
 import sys
 from pathlib import Path
 
+if not workflow.current_basedir.is_local:  # github(…) and the like: Snakemake fetches the files of rules one by one
+    raise WorkflowError(
+        "The rules of dicomzarr need its whole folder: clone the repository at the version that you want, and name the "
+        "Snakefile in the clone: config/README.md"
+    )
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
+from dicomzarr.system.files import sha256_of, sha256_of_bytes
+from dicomzarr.system.project import ROOT
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.vocabulary.rules import DATASET_RULES, rules_before
@@ -35,6 +42,10 @@ if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
 # Pairs, since the order of names counts, and params are compared without it where they are a mapping.
 mask_names = [[name, list(entries)] for name, entries in config["masks"].get("names", {}).items()]
+
+
+# What decides how archives are listed; the size of their cache changes no result.
+listed_archives = {key: value for key, value in config["archives"].items() if key != "cache_megabytes"}
 
 
 def in_results(path):
@@ -89,6 +100,10 @@ def batch_records(wildcards):
 def plan_digest(wildcards):
     """Return the digest of a batch's plan. It is a param, since modification times are wrong if a clock is set back."""
     return planned_batches()[wildcards.batch]["digest"]
+
+
+# The crate holds the Snakefile, which no code digest covers.
+snakefile_digest = sha256_of(ROOT / "Snakefile")
 
 
 # The configured labels without the paths of their files.
@@ -251,6 +266,16 @@ def dataset_records(wildcards):
     """Return all records of a sealed dataset: see `rule all`."""
     records = [in_results(f"private/records/{rule}.json") for rule in DATASET_RULES]
     return records + batch_records(wildcards) + label_record(wildcards)
+
+
+# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/.
+publish_digest = sha256_of_bytes(json.dumps(["publish", config["publish"]], sort_keys=True).encode())[:16]
+
+
+def signature_digest(wildcards):
+    """Return the digest of the signature of the dataset, empty without one: a new signature is published too."""
+    path = Path(in_results("dataset/dataset.json.sig"))
+    return sha256_of(path) if path.is_file() else ""
 
 
 def export_megabytes(wildcards, threads):

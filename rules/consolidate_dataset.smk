@@ -1,6 +1,7 @@
 rule consolidate_dataset:
     input:
         inventory="<results>/private/inventory.jsonl",
+        members="<results>/private/members.jsonl",
         index="<results>/private/headers.jsonl",
         unplaced_masks="<results>/private/plans/unplaced_masks.json",
         extracted=records_of("extract_batch"),

@@ -3,6 +3,8 @@ rule discover_files:
         inventory="<results>/private/inventory.jsonl",
     output:
         manifest="<results>/private/manifest.csv",
+        members="<results>/private/members.jsonl",
+        archives="<results>/private/archives.csv",
         provenance="<results>/dataset/provenance/discover_files.json",
         record="<results>/private/records/discover_files.json",
     log:
@@ -12,13 +14,16 @@ rule discover_files:
     localrule: True
     conda:
         "../envs/dicomzarr.yaml"
-    threads: 1
+    threads: threads_up_to(16)
     resources:
-        mem_mb=500,
-        runtime=60,
+        mem_mb=2000,
+        runtime=720,
     params:
+        archives=listed_archives,
+        limits=config["limits"],
+        cache=under_results("private/cache"),
         code=code_digest("discover_files.py"),
     message:
-        "Writing the manifest of all source files"
+        "Writing the manifest of all source files and members of archives"
     script:
         "../scripts/discover_files.py"

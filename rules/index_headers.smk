@@ -1,6 +1,7 @@
 rule index_headers:
     input:
         inventory="<results>/private/inventory.jsonl",
+        members="<results>/private/members.jsonl",
         manifest="<results>/private/manifest.csv",
     output:
         index="<results>/private/headers.jsonl",

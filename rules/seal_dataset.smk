@@ -6,6 +6,7 @@ rule seal_dataset:
         labels=label_record,
         searched="<results>/private/records/check_privacy.json",
     output:
+        checksums="<results>/dataset/checksums",
         sealed="<results>/dataset/dataset.json",
         record="<results>/private/records/seal_dataset.json",
     log:

@@ -20,6 +20,7 @@ def consolidate_dataset(
     outputs: dict[str, Path],
     joined: Joined,
     code: str,
+    members: Path | None = None,
 ) -> RuleRecord:
     """Bring tables, accounts and provenance up to date.
 
@@ -35,10 +36,12 @@ def consolidate_dataset(
         Labels and splits.
     code : str
         Digest of the code that consolidates.
+    members : Path, optional
+        The rows of archives and of their members.
     """
     folders = Results(results)
     key = pseudonyms.load(folders.private)
-    return accounts.consolidate(folders, batches, inventory, index, unplaced_masks, key, outputs, joined, code)
+    return accounts.consolidate(folders, batches, inventory, index, unplaced_masks, key, outputs, joined, code, members)
 
 
 if __name__ == "__main__":
@@ -59,4 +62,5 @@ if __name__ == "__main__":
                 series=json_files.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
             ),
             code=snakemake.params.code,
+            members=Path(snakemake.input.members),
         )

@@ -1,17 +1,72 @@
-"""Write the manifest: the paths of all regular files below the source, and nothing else."""
+"""Write the manifest: the paths of all regular files of the source and of the members of its archives."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.source.archives import bounds
 from dicomzarr.stages.discover_files import write_manifest
+from dicomzarr.system import limits
 from dicomzarr.workflow import job
 
 
-def discover_files(inventory: Path, manifest: Path) -> RuleRecord:
-    """Write the manifest from the inventory; the counts are the number of entries of each kind."""
-    return RuleRecord(counts=write_manifest(inventory, manifest))
+def discover_files(
+    inventory: Path,
+    manifest: Path,
+    members: Path,
+    table: Path,
+    cache: Path,
+    archives: dict[str, object],
+    processes: int = 1,
+    code: str = "",
+    largest_loss: float = 1.0,
+) -> RuleRecord:
+    """Write the manifest and the members of archives; the counts are the number of entries of each kind.
+
+    Parameters
+    ----------
+    inventory, manifest, members, table : Path
+        The listing of the source, and the files to write.
+    cache : Path
+        Folder of the listings of earlier runs.
+    archives : dict
+        The config key of this name, as far as it decides what is read.
+    processes : int
+        Archives that are listed at once.
+    code : str
+        Digest of the code of this rule.
+    largest_loss : float
+        Largest share of the archives that may be unreadable because the disk or the network failed.
+    """
+    decisive = json.dumps([archives, str(limits.current()), code], sort_keys=True)
+    found = write_manifest(
+        inventory,
+        manifest,
+        members,
+        cache if archives["content"] == "read" else None,
+        table,
+        processes=processes,
+        tag=hashlib.sha256(decisive.encode()).hexdigest(),
+        largest_loss=largest_loss,
+    )
+    work = {"listed": found.listed, "known": found.known}
+    return RuleRecord(counts=found.counts, work=work, unreadable=tuple(found.unreadable))
 
 
 if __name__ == "__main__":
     with job.step(snakemake) as step:
-        step.result = discover_files(Path(snakemake.input.inventory), Path(snakemake.output.manifest))
+        limits.use(limits.Limits(**snakemake.params.limits))
+        bounds.use_configured(Path(snakemake.params.cache), snakemake.config["archives"])
+        step.result = discover_files(
+            inventory=Path(snakemake.input.inventory),
+            manifest=Path(snakemake.output.manifest),
+            members=Path(snakemake.output.members),
+            table=Path(snakemake.output.archives),
+            cache=Path(snakemake.params.cache),
+            archives=snakemake.params.archives,
+            processes=snakemake.threads,
+            code=snakemake.params.code,
+            # From config, not params: they change no result, so a new value must not rerun the rule.
+            largest_loss=1.0 if snakemake.config["confirm_drop"] else snakemake.config["largest_drop"],
+        )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms
 from dicomzarr.records.batch_record import BatchRecord
+from dicomzarr.source.archives import bounds
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.system import files, limits
@@ -57,6 +58,7 @@ if __name__ == "__main__":
     with job.step(snakemake) as step:
         limits.use(limits.Limits(**snakemake.params.limits))
         limits.current().confine_job()
+        bounds.use_configured(Path(snakemake.params.results) / "private" / "cache", snakemake.config["archives"])
         limits.keep_freed_memory()
         step.result = extract_batch(
             results=Path(snakemake.params.results),

@@ -1,30 +1,34 @@
-"""Write `dataset.json`, the last file of the dataset: its digest and its seal."""
+"""Write `checksums`, then `dataset.json`, the last file of the dataset: its digest and its seal."""
 
 from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms
 from dicomzarr.records import export_record
+from dicomzarr.source.archives import bounds
 from dicomzarr.stages import seal_dataset as seal
 from dicomzarr.system import files, json_files, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path) -> None:
+def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path, checksums: Path) -> None:
     """Write the seal of the dataset, after removing from the exports the series that it no longer has.
 
     Parameters
     ----------
-    results, consolidated, sealed : Path
-        The results folder, the record of consolidation, and the file to write.
+    results, consolidated, sealed, checksums : Path
+        The results folder, the record of consolidation, and the files to write.
     config : dict
         The keys of the configuration that may be published.
     """
     folders = Results(results)
     export_record.remove_deleted(folders)
-    content = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))
+    content, listed = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))
     run_token.check(folders.private)
+    files.write_atomically(checksums, listed)
+    seal.remove_stale_signature(folders, json_files.canonical_json(content))
     files.write_atomically(sealed, json_files.canonical_json(content))
+    files.remove_tree(folders.private / "cache" / bounds.FOLDER)  # decompressed archives: nothing reads them any more
 
 
 if __name__ == "__main__":
@@ -34,4 +38,5 @@ if __name__ == "__main__":
             consolidated=Path(snakemake.input.consolidated),
             config=snakemake.params.shown,
             sealed=Path(snakemake.output.sealed),
+            checksums=Path(snakemake.output.checksums),
         )

@@ -18,6 +18,7 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records import digests
 from dicomzarr.records.batch_record import batch_record_path
 from dicomzarr.source import inventory, listing
+from dicomzarr.source.archives import bounds
 from dicomzarr.stages import discover_files, report_tables
 from dicomzarr.stages.check_batch.batch import check_batch
 from dicomzarr.stages.consolidate_dataset import accounts, volume_rows
@@ -75,8 +76,10 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
     pseudonyms = Pseudonyms(KEY.encode())
     inventory.write(checked.sources, listing.list_sources(checked.sources), results.inventory)
     headers = results.private / "headers.jsonl"
-    discover_files.write_manifest(results.inventory, results.private / "manifest.csv")
-    index_headers(results.inventory, headers, results.private / "cache", 1)
+    cache = results.private / "cache"
+    bounds.use_configured(cache, complete["archives"])
+    discover_files.write_manifest(results.inventory, results.private / "manifest.csv", results.members, cache)
+    index_headers(results.inventory, headers, cache, 1, members=results.members)
     contents = results.plans / "contents.json"
     size = complete["batch"]["megabytes"] * 1_000_000
     plan_batches(results, headers, contents, pseudonyms, series_each=complete["batch"]["series"], bytes_each=size)
@@ -99,6 +102,7 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
         pseudonyms,
         outputs("consolidate_dataset", results),
         volume_rows.Joined(expected_masks=sorted(complete["masks"].get("expected", []))),
+        members=results.members,
     )
     write_cards(results, complete)
     sandbox.end_all()  # a child of this process would keep open the pipes of others that the test started

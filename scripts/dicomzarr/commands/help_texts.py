@@ -24,6 +24,7 @@ Your data   ./run --cores 8 --configfile my.yaml
 Help of a word: ./run status --help; all: docs/commands.md
 """
 HELP = ("help", "--help", "-h")
+OF_THE_PROJECT = ("bench", "test", "check", "snakemake")  # words that share a line of the overview
 
 
 def overview() -> str:
@@ -32,7 +33,9 @@ def overview() -> str:
     for word in WORDS:
         if word.name == EXPORTS[0][0]:
             lines.append("  export_*   " + ", ".join(name[len("export_") :] for name, _, _ in EXPORTS))
-        elif not word.name.startswith("export_"):
+        elif word.name == OF_THE_PROJECT[0]:
+            lines.append("  {:<11}{} (to work on the project)".format(word.name, ", ".join(OF_THE_PROJECT[1:])))
+        elif not word.name.startswith("export_") and word.name not in OF_THE_PROJECT:
             lines.append(f"  {word.name:<11}{word.summary}")
     return OVERVIEW.format(words="\n".join(lines))
 

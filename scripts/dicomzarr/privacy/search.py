@@ -19,7 +19,7 @@ from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.identifiers import MIN_WEIGHT
 from dicomzarr.privacy.scanner import MIN_WEIGHT_IN_PIXELS, Leak, Scanner
 from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
-from dicomzarr.privacy.table_blocks import NoTable, search_table
+from dicomzarr.privacy.table_blocks import CHECKSUMS, NoTable, search_table
 from dicomzarr.system import sandbox
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
@@ -218,7 +218,10 @@ class Search:
             name: sort_paths(self._paths_that_count(f"{group.top}/{name}", entries)) for name, entries in below.items()
         }
         images = os.path.dirname(group.entries[0].path)
-        state = state_of(images, counted)
+        searched = Group(counted, state_of(images, counted))
+        if self._cache.is_copied_group(_GROUPED[group.top] + group.name, searched):
+            self._cache.add_group(_GROUPED[group.top] + group.name, searched)
+            return []
         findings: list[Finding] = []
         for name, entries in below.items():
             for path, entry in entries:
@@ -233,7 +236,7 @@ class Search:
                 for item in self._search_name(place, entry):
                     findings += [item] if isinstance(item, Finding) else self._read_file(item, is_cached=False)
         if not findings:
-            self._cache.add_group(_GROUPED[group.top] + group.name, Group(counted, state))
+            self._cache.add_group(_GROUPED[group.top] + group.name, searched)
         return findings
 
     def _paths_that_count(self, series: str, entries: Sequence[RelativeEntry]) -> Iterator[str]:
@@ -252,8 +255,8 @@ class Search:
         try:
             if read := export_readers.reader_of(file.place):
                 leak = search_parts(scanner, read(Path(path), not self._skips_voxels))
-            elif name.endswith(".csv"):
-                leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place))
+            elif name.endswith(".csv") or file.place == CHECKSUMS:
+                leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place), file.place == CHECKSUMS)
             elif _SMALL_ARRAY.fullmatch(file.place):
                 leak = scanner.array(Path(path))
             elif _GROUP_OF_SERIES.fullmatch(file.place):
@@ -349,10 +352,12 @@ _VOXELS = re.compile(
 _SMALL_ARRAY = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/[a-z_]+/c(/\d+)*")
 
 
-def _search_rows(scanner: Scanner, path: str, clean_blocks: frozenset[str]) -> tuple[Leak | None, list[str] | None]:
+def _search_rows(
+    scanner: Scanner, path: str, clean_blocks: frozenset[str], checksums: bool
+) -> tuple[Leak | None, list[str] | None]:
     """Search the new or changed blocks of a table; where one has a finding, search all, for the number of its line."""
     try:
-        has_leak, blocks = search_table(scanner, Path(path), clean_blocks)
+        has_leak, blocks = search_table(scanner, Path(path), clean_blocks, checksums=checksums)
     except NoTable:
         return search_content(scanner, path, os.path.basename(path)), None
     if has_leak:

@@ -23,11 +23,25 @@ _MAX_ROWS = 1024
 _MAX_ROW = 1 << 20  # bytes
 
 
+CHECKSUMS = "results/dataset/checksums"
+_HEAD_OF_CHECKSUMS = b"path,bytes,sha256\n"
+
+
+class _Checksums(io.BufferedReader):
+    """The lines ``path NUL size NUL sha256`` of `checksums` as a table: a size could look like a date."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return the next line, with commas in place of NUL."""
+        return super().readline(-1 if size is None else size).replace(b"\0", b",")
+
+
 class NoTable(ValueError):
     """The file cannot be split into blocks and must be searched as a whole: not UTF-8, or rows without an end."""
 
 
-def search_table(scanner: Scanner, path: Path, clean_blocks: Container[str]) -> tuple[bool, list[str]]:
+def search_table(
+    scanner: Scanner, path: Path, clean_blocks: Container[str], *, checksums: bool = False
+) -> tuple[bool, list[str]]:
     """Search a table.
 
     Parameters
@@ -38,6 +52,8 @@ def search_table(scanner: Scanner, path: Path, clean_blocks: Container[str]) -> 
         A CSV file.
     clean_blocks : container of str
         Digests of blocks that are clean and not searched again.
+    checksums : bool
+        The file is `CHECKSUMS`, a table of another form.
 
     Returns
     -------
@@ -52,8 +68,8 @@ def search_table(scanner: Scanner, path: Path, clean_blocks: Container[str]) -> 
         If the file cannot be split into blocks.
     """
     digests = []
-    with open(path, "rb") as stream:
-        head = _line(stream)
+    with open(path, "rb") if not checksums else _Checksums(io.FileIO(path)) as stream:
+        head = _HEAD_OF_CHECKSUMS if checksums else _line(stream)
         columns = (_rows([head]) or [[]])[0]
         before: list[bytes] = []
         for block in _blocks(stream):

@@ -12,6 +12,7 @@ from dicomzarr.records import rule_record
 from dicomzarr.records.record_file import OtherSchema
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.source.archives import names as archive_names
 from dicomzarr.source.opener import Opener
 from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
@@ -108,8 +109,10 @@ def _content_matches(results: Results, record: RuleRecord) -> bool:
 
 
 def _is_readable(name: str, opener: Opener) -> bool:
+    """Return whether a file can be read to its end; for a member, the archive: it is not opened as one here."""
+    archive, _ = archive_names.split(name)
     try:
-        with contextlib.closing(opener.open(name)) as file:
+        with contextlib.closing(opener.open(archive)) as file:
             offset = 0
             while block := file.read(_BLOCK, offset):
                 offset += len(block)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.system import files, json_files
-from dicomzarr.system.path_text import encode_path
+from dicomzarr.system.path_text import decode_path, encode_path
 
 # Kinds of entry in the inventory that are not regular files, and their reason codes.
 NOT_FILES = {
@@ -17,14 +17,61 @@ NOT_FILES = {
     "special": "special_file",
     "unreadable_file": "unreadable_file",
     "unreadable_folder": "unreadable_folder",
+    "object_name": "object_name",
 }
 
 
-def rows_of(inventory: Path) -> Iterator[list[Any]]:
-    """Yield the entries of the inventory, sorted by path."""
+LISTED = "archive_listed"  # reason of an archive whose members are all listed
+# Kinds of row that archives have beside `file`: the archive itself, and a member that is not read. The third column is
+# their reason.
+ARCHIVE, MEMBER = "archive", "member"
+
+
+def rows_of(inventory: Path, members: Path | None = None) -> Iterator[list[Any]]:
+    """Yield the entries of the inventory, sorted by path, and those of archives.
+
+    Parameters
+    ----------
+    inventory : Path
+    members : Path, optional
+        Rows of archives and members, sorted by path: ``[path, "file", size, checksum, offset, fingerprint]``,
+        ``[path, "member", reason]`` and, in place of the archive's row in the inventory,
+        ``[path, "archive", reason, size, mtime_ns, ctime_ns, inode]``.
+
+    Yields
+    ------
+    list
+    """
     with open(inventory, "rb") as stream:
         next(stream)
-        yield from map(json_files.loads, stream)
+        rows = map(json_files.loads, stream)
+        if members is None or not members.stat().st_size:
+            yield from rows
+            return
+        with open(members, "rb") as others:
+            yield from _merged(rows, map(json_files.loads, others))
+
+
+def _merged(rows: Iterator[list[Any]], others: Iterator[list[Any]]) -> Iterator[list[Any]]:
+    other = next(others, None)
+    for row in rows:
+        while other is not None and other[0] < row[0]:
+            yield other
+            other = next(others, None)
+        if other is not None and other[0] == row[0]:
+            yield other
+            other = next(others, None)
+        else:
+            yield row
+    if other is not None:
+        yield other
+        yield from others
+
+
+def read_roots(inventory: Path) -> dict[str, bytes]:
+    """Return the roots of the source by label, from the first line of the inventory."""
+    with open(inventory, "rb") as stream:
+        return {label: decode_path(root) for label, root in json.loads(stream.readline())["roots"].items()}
 
 
 def previous_rows(inventory: Path) -> Iterator[list[Any]]:

@@ -1,24 +1,233 @@
-"""The manifest: the paths of all regular files of the source."""
+"""The manifest: the paths of all regular files of the source, and of the members of its archives."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
-from dicomzarr.source.inventory import NOT_FILES, rows_of
-from dicomzarr.system import csv_tables
+from dicomzarr.source.archives import bounds, names, tar_cache
+from dicomzarr.source.archives.keys import fingerprint
+from dicomzarr.source.archives.listing import CHANGED, UNREADABLE, in_answer, list_archive
+from dicomzarr.source.archives.listing_cache import Listing, ListingCache
+from dicomzarr.source.inventory import ARCHIVE, NOT_FILES, read_roots, rows_of
+from dicomzarr.source.object_store import NOT_REACHED, UNREACHABLE, is_object_store
+from dicomzarr.source.row import StatKey
+from dicomzarr.system import csv_tables, files, json_files, sandbox
+from dicomzarr.system.heartbeat import Progress
+from dicomzarr.system.thread_pool import ThreadPool
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
+
+LISTINGS = "archives.jsonl"  # in private/cache/
+_TRIES = 2
+_AHEAD = 4  # archives for each process that are listed ahead
+
+_Archive = tuple[str, StatKey]
 
 
-def write_manifest(inventory: Path, manifest: Path) -> dict[str, int]:
-    """Write `manifest.csv`, the paths of all regular files; return the number of entries of each kind."""
+@dataclasses.dataclass(slots=True)
+class Discovered:
+    """What the rule found.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        Number of entries of each kind, and of members of archives, if there are any.
+    listed, known : int
+        Archives that were opened, and those that did not change since an earlier run.
+    unreadable : list of str
+        Paths of archives that could not be read.
+    """
+
+    counts: dict[str, int]
+    listed: int = 0
+    known: int = 0
+    unreadable: list[str] = dataclasses.field(default_factory=list)
+
+
+def write_manifest(
+    inventory: Path,
+    manifest: Path,
+    members: Path | None = None,
+    cache: Path | None = None,
+    table: Path | None = None,
+    *,
+    processes: int = 1,
+    tag: str = "",
+    largest_loss: float = 1.0,
+) -> Discovered:
+    """Write `manifest.csv`, and the members of archives.
+
+    Parameters
+    ----------
+    inventory, manifest : Path
+        The listing of the source, and the table to write.
+    members : Path, optional
+        The rows of archives and members, to write; sorted by path as the inventory is, empty if there are no archives.
+        Without it no archive is opened.
+    cache : Path, optional
+        Folder of the listings of earlier runs. Without it no archive is opened.
+    table : Path, optional
+        The table of archives to write.
+    processes : int
+        Archives that are listed at once.
+    tag : str
+        Digest of what decides how archives are listed.
+    largest_loss : float
+        Largest share of the archives that may be unreadable because the disk or the network failed; from 0 to 1.
+
+    Returns
+    -------
+    Discovered
+
+    Raises
+    ------
+    UserError
+        If a larger share is unreadable, or the disk of the results is full.
+    """
     kinds: Counter[str] = Counter()
+    archives: list[_Archive] = []
 
     def lines() -> Iterator[str]:
         for row in rows_of(inventory):
             kinds[row[1]] += 1
             if row[1] == "file":
+                if row[0][-4:].lower().endswith(_ENDS) and names.kind_by_name(row[0]):
+                    archives.append((row[0], (row[2], row[3], row[4], row[5])))
                 yield csv_tables.line(row[:1])
 
     csv_tables.write(manifest, csv_tables.MANIFEST, lines(), private=True)
-    return {"files": kinds["file"], **{f"{kind}s": kinds[kind] for kind in NOT_FILES}}
+    result = Discovered({"files": kinds["file"], **{f"{kind}s": kinds[kind] for kind in NOT_FILES}})
+    if members is None or cache is None or not archives:
+        if members is not None:
+            files.write_atomically(members, b"", private=True)
+        if table is not None:
+            csv_tables.write(table, csv_tables.ARCHIVES, [], private=True)
+        return result
+    survey = _Survey(read_roots(inventory), archives, Progress(manifest.parent, "discover_files"), result)
+    with ListingCache(cache / LISTINGS, tag) as known:
+        listings = survey.run(known, processes)
+        if survey.failed > largest_loss * len(archives):
+            raise UserError(
+                f"config key 'source': {survey.failed} of {len(archives)} archives could not be read because the disk "
+                "or the network failed; nothing was changed. Check the disk or the mount. To go on and quarantine "
+                "them, add: --config confirm_drop=true"
+            )
+        _write_members(members, known, listings)
+        known.keep_only(listings)
+    tar_cache.keep_only(bounds.current().folder, {tar_cache.name_of(path, fingerprint(key)) for path, key in archives})
+    merged = (csv_tables.line(row[:1]) for row in rows_of(inventory, members) if row[1] in _IN_MANIFEST)
+    csv_tables.write(manifest, csv_tables.MANIFEST, merged, private=True)
+    if table is not None:
+        csv_tables.write(table, csv_tables.ARCHIVES, _table_rows(listings), private=True)
+    result.counts |= {
+        "archives": sum(bool(listing.reason) for listing in listings.values()),
+        "members": sum(listing.members for listing in listings.values()),
+    }
+    return result
+
+
+_ENDS = tuple({suffix[-3:] for suffix in names.SUFFIXES})
+_IN_MANIFEST = frozenset(("file", ARCHIVE))
+
+
+class _Survey:
+    """Lists archives in child processes (`dicomzarr.system.sandbox`), one for each thread."""
+
+    def __init__(
+        self, roots: Mapping[str, bytes], archives: list[_Archive], progress: Progress, result: Discovered
+    ) -> None:
+        self._roots, self._archives, self._progress, self._result = roots, archives, progress, result
+        self._is_closing = False
+        self.failed = 0  # archives that could not be read because the disk or the network failed
+
+    def run(self, known: ListingCache, processes: int) -> dict[str, Listing]:
+        """Return the listing of each archive that did not change while it was listed."""
+        listings: dict[str, Listing] = {}
+        if any(map(is_object_store, self._roots.values())):
+            from dicomzarr.source import object_door
+
+            object_door.start()  # the children that are forked from now on share it
+        pool = ThreadPool(max(processes, 1))
+        waiting: deque[tuple[_Archive, Future[tuple[str, bytes]]]] = deque()
+        try:
+            for path, key in self._archives:
+                found = known.find(path, key)
+                if found is not None and found.reason != UNREADABLE:
+                    listings[path] = found
+                    self._result.known += 1
+                    self._progress.add(1, 0, is_new=False)
+                    continue
+                waiting.append(((path, key), pool.submit(self._list, path, key)))
+                if len(waiting) > _AHEAD * pool.threads:
+                    self._take(known, listings, *waiting.popleft())
+            while waiting:
+                self._take(known, listings, *waiting.popleft())
+        except BaseException:
+            self._is_closing = True
+            sandbox.kill_all()
+            raise
+        finally:
+            pool.close()
+            sandbox.end_all()
+        return listings
+
+    def _take(
+        self,
+        known: ListingCache,
+        listings: dict[str, Listing],
+        archive: _Archive,
+        future: Future[tuple[str, bytes]],
+    ) -> None:
+        path, key = archive
+        reason, rows = future.result()
+        self._result.listed += 1
+        self._progress.add(1, key[0])
+        if reason == UNREADABLE:
+            self._result.unreadable.append(path)
+        if reason != CHANGED:  # the header stage finds that the file changed
+            listings[path] = known.add(path, key, reason, rows)
+
+    def _list(self, path: str, key: StatKey) -> tuple[str, bytes]:
+        reason = ""
+        for _ in range(_TRIES):
+            if self._is_closing:
+                raise CancelledError
+            try:
+                return in_answer(sandbox.call(list_archive, self._roots, path, key, fault="unreadable_archive"))
+            except NotExtracted as error:
+                reason = error.code
+                if reason != "decoder_died":  # a death may have another cause: try again
+                    return reason, b""
+            except OSError as error:
+                if error.errno in sandbox.DISK_FULL:
+                    raise UserError(bounds.FULL) from None
+                if error.errno == UNREACHABLE and any(map(is_object_store, self._roots.values())):
+                    raise UserError(NOT_REACHED) from None
+                reason = UNREADABLE
+        self.failed += reason == UNREADABLE
+        return reason, b""
+
+
+def _table_rows(listings: Mapping[str, Listing]) -> Iterator[str]:
+    for path, listing in sorted(listings.items()):
+        if listing.reason:
+            outcome = REASONS[listing.reason].outcome
+            yield csv_tables.line((path, outcome, listing.reason, listing.members))
+
+
+def _write_members(members: Path, known: ListingCache, listings: Mapping[str, Listing]) -> None:
+    """Write the rows of archives and members, sorted by path: the members of an archive follow each other."""
+    parts: list[tuple[str, str]] = [(path, path) for path, listing in listings.items() if listing.reason]
+    parts += [(path + names.MARK, path) for path, listing in listings.items() if listing.length]
+    parts.sort()
+    with files.replacing(members, private=True) as out:
+        for place, path in parts:
+            listing = listings[path]
+            if place == path:
+                out.write(json_files.compact_line([path, ARCHIVE, listing.reason, *listing.key]))
+            else:
+                known.copy(listing, out)

@@ -1,23 +1,26 @@
-"""Seal the dataset: compute its digests from the recorded digests of files, without reading them again."""
+"""Seal the dataset: its digests and checksums, from the recorded digests of files, without reading them again."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
-from dicomzarr.records.digests import counts_as_data, digest_of, recorded_files
+from dicomzarr.records.digests import CHECKSUMS, checksums_of, counts_as_data, digest_of, recorded_files
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.system import software
+from dicomzarr.system import files, signatures, software
 from dicomzarr.system.results_folder import Results
+
+log = logging.getLogger("dicomzarr")
 
 SCHEMA_VERSION = 1
 
 
 def seal(
     results: Results, consolidated: Path, config: Mapping[str, object], pseudonyms: Pseudonyms
-) -> dict[str, object]:
-    """Return the content of `dataset.json`.
+) -> tuple[dict[str, object], bytes]:
+    """Return the content of `dataset.json`, and that of `checksums`.
 
     Parameters
     ----------
@@ -31,11 +34,16 @@ def seal(
 
     Returns
     -------
-    dict
+    sealed : dict
         See dataset.json in docs/outputs.md.
+    checksums : bytes
+        Size and digest of every file but these two.
     """
-    file_digests = recorded_files(results)
-    return {
+    claims = recorded_files(results)
+    checksums = checksums_of(claims)
+    file_digests = {path: claim.digest for path, claim in claims.items()}
+    file_digests[CHECKSUMS] = files.sha256_of_bytes(checksums)
+    sealed = {
         "schema_version": SCHEMA_VERSION,
         "digest": digest_of((path, digest) for path, digest in file_digests.items() if counts_as_data(path)),
         "seal": digest_of(file_digests.items()),
@@ -44,3 +52,25 @@ def seal(
         "config": dict(config),
         "software": software.software(),
     }
+    return sealed, checksums
+
+
+def remove_stale_signature(results: Results, content: bytes) -> None:
+    """Remove the signature of `dataset.json` unless it is one of the content that it will have.
+
+    Parameters
+    ----------
+    results : Results
+    content : bytes
+        Of `dataset.json`, before it is written: a signature never lies beside a file for which it does not hold.
+    """
+    path, signature = signatures.path_of(results.sealed), signatures.read(results.sealed)
+    if signature is None:
+        return
+    try:
+        holds, why = signatures.holds(content, signature), "it is not one of these bytes"
+    except signatures.NoProgram:
+        holds, why = False, "without ssh-keygen, nothing shows whether it holds"
+    if not holds:
+        files.remove_tree(path)
+        log.warning("the signature was removed: %s; ./run sign makes a new one", why)

@@ -12,6 +12,7 @@ from typing import Any
 from dicomzarr.system import files
 
 MANIFEST = ("path",)
+ARCHIVES = ("archive", "outcome", "reason", "members")
 FILES = ("path", "outcome", "reason", "series_id")
 FRAMES = ("path", "frame", "array", "t", "z")
 OUTCOMES = ("outcome", "reason", "files")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-# %, control characters (C0, DEL, C1), line separators, and a leading character that a spreadsheet takes for a formula.
-_UNSAFE = re.compile("[%\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]|^[=+\\-@]")
+# %, control characters (C0, DEL, C1), line separators, a leading character that a spreadsheet takes for a formula, and
+# the ! of a folder whose name ends with it: `!/` stands between the path of an archive and that of a member.
+_UNSAFE = re.compile("[%\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]|^[=+\\-@]|!(?=/)")
 
 
 def encode_path(raw: bytes) -> str:
     """Return a path as text that is safe in a spreadsheet; `decode_path` reverses it.
 
-    Percent-encoded are `%`, control characters, bytes that are not UTF-8 and a leading ``= + - @``. Everything else
-    stays readable.
+    Percent-encoded are `%`, control characters, bytes that are not UTF-8, a leading ``= + - @`` and the ``!`` of a
+    folder whose name ends with it. Everything else stays readable.
     """
     text = raw.decode("utf-8", "surrogateescape")
 

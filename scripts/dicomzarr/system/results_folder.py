@@ -53,6 +53,16 @@ class Results:
         return self.private / "inventory.jsonl"
 
     @property
+    def restored(self) -> Path:
+        """Files of a source that was copied back, with the keys under which they were verified."""
+        return self.private / "restored.jsonl"
+
+    @property
+    def members(self) -> Path:
+        """The archives of the source and their members: rows like those of the inventory."""
+        return self.private / "members.jsonl"
+
+    @property
     def plans(self) -> Path:
         """One plan per batch, and their table of contents."""
         return self.private / "plans"
@@ -76,6 +86,11 @@ class Results:
     def sealed(self) -> Path:
         """The last file of a complete dataset."""
         return self.dataset / "dataset.json"
+
+    @property
+    def checksums(self) -> Path:
+        """Sizes and digests of the files of a complete dataset."""
+        return self.dataset / "checksums"
 
     def series_record(self, rule: str, series_id: str) -> Path:
         """Return the path of a rule's record of a series, in a folder named by the first three digits of the id."""

@@ -39,10 +39,20 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 # Kinds of answer.
 _VALUE, _REASON, _CHANGED, _STOPPED, _DISK, _FAULT = range(6)
+# The disk of the results is full: no property of the file that is read.
+DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 # Errors of a disk or a network that does not return its data. Libraries that read data do not raise these themselves.
 DISK_ERRORS = frozenset(
     (errno.EIO, errno.EREMOTEIO, errno.ENODATA, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENOMEDIUM)
 ) | {errno.ENOTCONN, errno.ECONNABORTED, errno.ECONNRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN}
+
+
+def is_confined() -> bool:
+    """Return whether this process is a child to which limits apply: what it calls needs no child of its own."""
+    return _is_confined[0]
+
+
+_is_confined = [False]
 
 
 def end() -> None:
@@ -89,7 +99,7 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
     SourceChanged
         As raised by the function.
     OSError
-        As raised by the function, if it is one of `DISK_ERRORS`: those are not caused by the data.
+        As raised by the function, if it is one of `DISK_ERRORS` or `DISK_FULL`: those are not caused by the data.
     """
     return _value_of(*_ask(limits.current(), function, arguments), fault)
 
@@ -332,6 +342,7 @@ _forking = threading.Lock()
 def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits | None) -> NoReturn:
     """Serve calls until the parent ends; never returns."""
     try:
+        _is_confined[0] = budget is not None
         _forking.release()  # locked during the fork, by a thread that does not exist here; this child may fork too
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides
@@ -374,7 +385,7 @@ def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
     except SourceChanged:
         return pickle.dumps((_CHANGED, None)), []
     except OSError as error:
-        is_disk_error = error.errno in DISK_ERRORS
+        is_disk_error = error.errno in DISK_ERRORS | DISK_FULL
         return pickle.dumps((_DISK, error.errno) if is_disk_error else (_FAULT, None)), []
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         return pickle.dumps((_STOPPED, None)), []

@@ -33,6 +33,12 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "add the folder it points to as a source",
     ),
     ("special_file", "ignored", "a FIFO, socket or device; never opened", "nothing"),
+    (
+        "archive_listed",
+        "ignored",
+        "an archive whose members have rows of their own; like a folder it has none, save in private/archives.csv",
+        "nothing",
+    ),
     # valid, but not an image for the dataset
     ("dicomdir", "skipped", "a DICOMDIR: an index of files, not an image", "nothing"),
     ("no_pixel_data", "skipped", "DICOM without pixel data", "nothing"),
@@ -67,7 +73,20 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "a symbolic link to a file or folder of the source, which is read by its own path (follow_links: true)",
         "nothing",
     ),
-    ("archive", "skipped", "an archive or a compressed file (zip, tar, gzip …); its content is not read", "unpack it"),
+    (
+        "archive",
+        "skipped",
+        "an archive or a compressed file whose content is not read: of another kind than zip, tar, tar.gz, tar.zst and "
+        "gz, or without the suffix of its kind, or with archives.content: ignore",
+        "unpack it, or give it the suffix of its kind",
+    ),
+    ("nested_archive", "skipped", "an archive within an archive; it is not opened", "unpack the outer archive"),
+    (
+        "duplicate_member",
+        "skipped",
+        "a member whose name occurs again later in its archive: the last one counts, as when the archive is unpacked",
+        "nothing",
+    ),
     (
         "duplicate",
         "skipped",
@@ -81,7 +100,52 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "a header without pixel data: it has Rows and Columns, and the file is not cut off",
         "ask the sender for the image, if it should be one",
     ),
+    # an archive or a member that cannot be read
+    (
+        "truncated_archive",
+        "quarantined",
+        "the archive ends too early; members before its end are read",
+        "copy it again",
+    ),
+    (
+        "unreadable_archive",
+        "quarantined",
+        "the list of members, or the compressed data of a whole tar or gzipped file, is malformed",
+        "copy the archive again",
+    ),
+    (
+        "archive_bomb",
+        "quarantined",
+        "a member, or a compressed tar, inflates to more than archives.ratio times its compressed size",
+        "raise archives.ratio if it is right",
+    ),
+    ("encrypted_member", "quarantined", "a member of an archive that is encrypted", "unpack it with its password"),
+    (
+        "member_name",
+        "quarantined",
+        "a member whose name leads out of its folder (.., an absolute path, a drive letter), or that no file can have",
+        "find out who made the archive; unpack it with care",
+    ),
+    (
+        "damaged_member",
+        "quarantined",
+        "a member whose content differs from the size or checksum in its archive, or cannot be inflated",
+        "copy the archive again",
+    ),
+    (
+        "overlapping_member",
+        "quarantined",
+        "a member of a zip that shares bytes with another one, or with the list of members",
+        "ask the sender",
+    ),
+    ("unsupported_member", "quarantined", "a member stored in a way that is not supported", "unpack the archive"),
     # an image that could not be extracted
+    (
+        "object_name",
+        "quarantined",
+        "an object whose key cannot be requested as it is: with an empty part, . or .., or a control character",
+        "give the object another key",
+    ),
     (
         "unreadable_folder",
         "quarantined",
@@ -170,7 +234,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "too_large",
         "quarantined",
         "its declared or inflated size, or the memory it needs, exceeds limits.megabytes or another limit",
-        "raise limits.megabytes if the file is right",
+        "raise limits.megabytes, or for archives the limits of archives, if the file is right",
     ),
     (
         "conflicting_instance",

@@ -14,7 +14,7 @@ from typing import Any
 
 from dicomzarr.records import export_record, rule_record
 from dicomzarr.records.revoke import Revocation
-from dicomzarr.system import limits, locks, run_token
+from dicomzarr.system import limits, locks, run_token, shared_files
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message
@@ -101,6 +101,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     ending.end_on_signals(workflow)
     if workflow.is_main_process:
         run_token.forget()
+        if not workflow.local_exec:
+            shared_files.expect_other_nodes()
         until.honour_until(workflow)
     used_as = use_of(workflow, ROOT / "Snakefile")
     with errors_in_one_line():
@@ -139,6 +141,8 @@ def _prepare_other_nodes(
 def _join_run(workflow: Any, private: Path) -> None:
     """End the process of a job unless its run is the current one."""
     other_nodes.leave_outputs_to_main_process(workflow)
+    if getattr(workflow, "remote_exec", False):
+        shared_files.expect_other_nodes()
     try:
         locks.lock_job(private)
         run_token.check(private, run_token.LATENCY)
@@ -173,11 +177,12 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         return
     names = [rule.name for rule in RULES if hasattr(rules, rule.name)]
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
-    requested_exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
+    targets = {*map(str, started.parsed.get("targets") or ())}
+    requested_exports = export_record.requested_kinds([*targets, *sys.argv[1:]])
     with errors_in_one_line():
         if use_of(workflow, ROOT / "Snakefile") is Use.MAIN:
             _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
-        settings.check_exports(started.config["nnunet"], {kind.rule for kind in requested_exports})
+        settings.check_exports(started.config, {kind.rule for kind in requested_exports} | (targets & {"publish"}))
         if started.purpose is Purpose.BUILD:
             _prepare_run(started.settings, requested_exports, params)
         else:
@@ -209,7 +214,7 @@ def _prepare_run(
     checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     results = prepare.acquire(checked)
-    preparation = prepare.compare(checked, exports)
+    preparation = prepare.compare(checked, exports, asks=True)
     prepare.carry_out(preparation, _records_to_revoke(preparation, params))
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
     run_view.start(results, len(sizes), sum(sizes))

@@ -28,7 +28,7 @@ from dicomzarr.system import digested_json, files, json_files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import BATCH_RULES
-from dicomzarr.workflow import folders
+from dicomzarr.workflow import folders, restored_source
 from dicomzarr.workflow.settings import Settings
 
 
@@ -56,6 +56,8 @@ class Preparation:
         Records to revoke, with the reason.
     labels : bytes or None
         The lines of the label files, checked; None if none are configured.
+    restored : bytes
+        The keys of files of a restored source; see `source.restored`.
     """
 
     results: Results
@@ -64,6 +66,7 @@ class Preparation:
     claims: Claims = field(default_factory=Claims)
     revoked: Mapping[Path, Revocation] = field(default_factory=dict)
     labels: bytes | None = None
+    restored: bytes = b""
 
     @property
     def card(self) -> bytes:
@@ -96,7 +99,7 @@ def _is_current(path: Path, state: StateFile) -> bool:
 def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_inventory: Path) -> None:
     """Refuse a source that lost all of its files, or more than `largest_drop`, since the last run.
 
-    Folders that were removed from the configuration are not compared.
+    Folders that were removed from the configuration are not compared. A missing archive counts with its members.
 
     Parameters
     ----------
@@ -119,6 +122,12 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_invento
     except (OSError, ValueError, LookupError, TypeError):
         return  # the first run, or a damaged inventory
     counts = _files_by_label(rows, settings.sources)
+    if any(counts[label] < before for label, before in counts_before.items()):
+        labels, paths = list(settings.sources), {row[0] for row in rows}
+        for archive, members in _members_of_archives(known_inventory.with_name("members.jsonl")).items():
+            label = _label_of(archive, has_labels="" not in labels)
+            counts_before[label] += members
+            counts[label] += members if archive in paths else 0
     for label in sorted(set(counts_before) & set(settings.sources)):
         before, now = counts_before[label], counts[label]
         if not now or before - now > settings.largest_drop * before:
@@ -131,10 +140,26 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_invento
 
 def _files_by_label(rows: Iterable[Sequence[Any]], labels: Iterable[str]) -> Counter[str]:
     has_labels = "" not in set(labels)
-    return Counter(row[0].partition("/")[0] if has_labels else "" for row in rows if row[1] == "file")
+    return Counter(_label_of(row[0], has_labels=has_labels) for row in rows if row[1] == "file")
 
 
-def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> Preparation:
+def _label_of(path: str, *, has_labels: bool) -> str:
+    return path.partition("/")[0] if has_labels else ""
+
+
+def _members_of_archives(members: Path) -> Counter[str]:
+    """Return how many members of each archive the last run found; empty if that is not known."""
+    beginnings: Counter[bytes] = Counter()
+    with contextlib.suppress(OSError), open(members, "rb") as stream:
+        beginnings.update(line.partition(b"!/")[0] for line in stream if b'","file",' in line)
+    counts: Counter[str] = Counter()
+    with contextlib.suppress(ValueError, LookupError):
+        for beginning, count in beginnings.items():
+            counts[json_files.loads(beginning + b'"]')[0]] = count
+    return counts
+
+
+def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, asks: bool = False) -> Preparation:
     """Return what a run would change before its DAG is built; read-only, without a lock.
 
     Parameters
@@ -143,6 +168,8 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> P
         The checked configuration.
     exports : sequence of Kind
         The exports that are requested.
+    asks : bool
+        Whether the user may be asked about a restored source.
 
     Returns
     -------
@@ -157,6 +184,7 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> P
     results = Results(settings.results)
     rows = listing.list_sources(settings.sources, **settings.listing)
     refuse_drop(settings, rows, results.inventory)
+    rows, restored = restored_source.settle(settings, results, rows, asks=asks)
     fixed = settings.splits.get("fixed", {})
     labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None
     checked_claims = claims.check(results)
@@ -172,7 +200,7 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> P
         revoked |= {path: Revocation.PARANOID for path in readers if path.exists()}
     if labels is None and (results.records / "join_labels.json").exists():
         revoked[results.records / "join_labels.json"] = Revocation.NOT_CONFIGURED
-    return Preparation(results, settings, rows, checked_claims, revoked, labels)
+    return Preparation(results, settings, rows, checked_claims, revoked, labels, restored)
 
 
 def known_key_checks(results: Results) -> set[str]:
@@ -272,6 +300,11 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
         for kind in export_record.KINDS:
             if any(record.is_relative_to(results.records / kind.rule) for record in revoked):
                 export_record.mark_incomplete(results, kind)
+        # Before the inventory: a restored file must not be taken for another one after a crash between the two.
+        if preparation.restored:
+            files.write_if_changed(results.restored, preparation.restored, private=True)
+        else:
+            files.remove_tree(results.restored)
         inventory.write(settings.sources, preparation.rows, results.inventory)
     except OSError as error:
         raise _unusable(error) from None

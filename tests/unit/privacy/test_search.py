@@ -129,6 +129,17 @@ def test_other_files_among_the_arrays_are_searched(results: Results) -> None:
         search(results)
 
 
+def test_a_size_in_checksums_may_read_as_a_date_and_nothing_else_there_may(results: Results) -> None:
+    row = "images.zarr/0123456789abcdef/19370203/{}/zarr.json\0{}\0" + "ab" * 32 + "\n"
+    checksums = results.dataset / "checksums"
+    checksums.write_text("".join(row.format(number, 19370203) for number in range(300)))
+    assert search(results) == 2
+    with checksums.open("a") as stream:
+        stream.write(row.format("Zyxwolf", 7))
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/checksums"):
+        search(results)
+
+
 def test_a_series_may_list_a_volume_whose_id_reads_as_a_date_and_nothing_else(results: Results) -> None:
     series = results.images / "0123456789abcdef"
     (series / "19370203" / "0").mkdir(parents=True)

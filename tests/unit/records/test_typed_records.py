@@ -138,7 +138,7 @@ def test_common_fields_of_any_rule_record_are_read(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(record.to_bytes().data)
         assert rule_record.load_common(path) == RuleRecord(**COMMON)
-    assert digests.recorded_files(results) == {"volumes.csv": "ab"}
+    assert digests.recorded_files(results) == {"volumes.csv": COMMON["claims"]["dataset/volumes.csv"]}
 
 
 def test_rows_are_read_into_their_types(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.records.series_record import GROUP, collection
-from dicomzarr.source.inventory import NOT_FILES
+from dicomzarr.source.inventory import LISTED, NOT_FILES
 from dicomzarr.stages.consolidate_dataset import mask_rows, partitions, ties
 from dicomzarr.stages.consolidate_dataset.mask_rows import MaskFileOutcome
 from dicomzarr.stages.consolidate_dataset.partitions import file_row
@@ -42,6 +42,23 @@ def _not_files(inventory: Path) -> Iterator[bytes]:
             row = orjson.loads(line)
             reason = REASONS[NOT_FILES[row[1]]]
             yield file_row(row[0], reason.outcome, reason.code, "")
+
+
+def _not_read(members: Path | None) -> Iterator[bytes]:
+    """Yield the rows of archives that could not be listed as a whole, and of members that are not read.
+
+    An archive that was listed has none, as a folder has none: the accounts do not depend on how files are packed.
+    """
+    if members is None:
+        return
+    with open(members, "rb") as stream:
+        for line in stream:
+            if line.find(_REGULAR) >= 0:
+                continue
+            path, _, reason = orjson.loads(line)[:3]
+            if reason == LISTED:
+                continue
+            yield file_row(path, REASONS[reason].outcome, reason, "")
 
 
 def _without_image(index: Path, masks: Mapping[str, MaskFileOutcome]) -> Iterator[bytes]:
@@ -146,6 +163,7 @@ def consolidate(
     outputs: Mapping[str, Path],
     joined: Joined,
     code: str = "",
+    members: Path | None = None,
 ) -> RuleRecord:
     """Write the tables of the dataset, the accounts of the source and the provenance by series; no pixel is read.
 
@@ -167,6 +185,8 @@ def consolidate(
         Labels and splits.
     code : str
         Digest of the code that consolidates; partitions that other code cached are rebuilt.
+    members : Path, optional
+        The rows of archives and of their members.
 
     Returns
     -------
@@ -194,14 +214,16 @@ def consolidate(
         _write(outputs["mask_names"], csv_tables.MASK_NAMES, _chained(parts, "mask_names"), private=True)
         _write(outputs["mask_files"], csv_tables.MASK_FILES, mask_rows.private_rows(mask_files), private=True)
         csv_tables.write(outputs["mask_outcomes"], csv_tables.MASK_OUTCOMES, mask_rows.outcome_rows(mask_files))
-        others = heapq.merge(_not_files(inventory), _without_image(index, mask_files))
+        others = heapq.merge(_not_files(inventory), _not_read(members), _without_image(index, mask_files))
         file_rows = _account(others, [part.rows("files") for part in parts], totals)
         entries = _write(outputs["files"], csv_tables.FILES, file_rows, private=True)
         frame_rows = _frames([part.rows("frames") for part in parts])
         frame_count = _write(outputs["frames"], csv_tables.FRAMES, frame_rows, private=True)
     except SourceChanged:
-        # The next run reads the headers again, even if the source then matches the inventory.
-        revoke(results, results.records / "index_headers.json", Revocation.SOURCE_CHANGED)
+        # The next run reads the headers again, even if the source then matches the inventory. An archive that changed
+        # was not listed.
+        for rule in ("discover_files", "index_headers"):
+            revoke(results, results.records / f"{rule}.json", Revocation.SOURCE_CHANGED)
         raise
     outcomes = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
     csv_tables.write(

@@ -295,19 +295,22 @@ def _records(results: Results, batches: Sequence[str]) -> Iterator[tuple[SeriesR
         extracted = batch_record.load_extracted(results, batch)
         digests = []
         for series_id in sorted(extracted.series):
-            record, _, digest = SeriesRecord.read(results.series_record(EXTRACT, series_id))
+            record, _, digest = SeriesRecord.read(results.series_record(EXTRACT, series_id), must_exist=True)
             digests.append(digest)
-            yield record, CheckRecord.load(results.series_record(CHECK, series_id))
+            yield record, CheckRecord.load(results.series_record(CHECK, series_id), must_exist=True)
         if digested_json.digest_of_digests(digests) != extracted.records_digest:
             raise errors.Damaged(batch_record.batch_record_path(results, EXTRACT, batch))
 
 
 def _extraction_projection(record: SeriesRecord, pseudonyms: Pseudonyms) -> dict[str, object]:
     """Return the part of the extraction record of a series that may be shared."""
-    inputs = sorted([pseudonyms.source_digest(file.content), file.outcome, file.reason] for file in record.files)
+    files = [[pseudonyms.source_digest(file.content), file.outcome, file.reason] for file in record.files]
+    order = sorted(range(len(files)), key=files.__getitem__)
+    place = {index: number for number, index in enumerate(order)}
     volumes = [
         {
             "array": volume.array,
+            "inputs": sorted({place[frame.source] for frame in volume.frames}),
             "kind": volume.kind,
             "why": volume.why,
             "pixel_digest": volume.pixel_digest,
@@ -316,7 +319,11 @@ def _extraction_projection(record: SeriesRecord, pseudonyms: Pseudonyms) -> dict
         }
         for volume in record.volumes
     ]
-    projection: dict[str, object] = {"params": record.options, "inputs": inputs, "volumes": volumes}
+    projection: dict[str, object] = {
+        "params": record.options,
+        "inputs": [files[index] for index in order],
+        "volumes": volumes,
+    }
     if record.masks.files:
         projection["mask_inputs"] = sorted(
             [pseudonyms.source_digest(file.content), file.kind, file.reason, file.masks] for file in record.masks.files

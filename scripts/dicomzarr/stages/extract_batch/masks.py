@@ -32,12 +32,12 @@ from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch.image_grids import WrittenImage, image_of
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import (
-    UNREADABLE,
     Readers,
     Roots,
     SourceFile,
     opened,
     read_header,
+    reason_of_content,
 )
 from dicomzarr.system import sandbox
 from dicomzarr.system.files import remove_tree
@@ -107,7 +107,7 @@ def place_masks(
         content, facts = contents[row["path"]], row["facts"]
         kind: Kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
         file = MaskFile(row["path"], (*row["stat"],), content, kind, "", "", 0, 0)
-        if content != UNREADABLE and first.setdefault(content, len(files)) != len(files):
+        if not reason_of_content(content) and first.setdefault(content, len(files)) != len(files):
             files.append(file._replace(reason="duplicate"))
             continue
         instance_files.setdefault(facts.get("SOPInstanceUID") or content, []).append(len(files))
@@ -145,7 +145,7 @@ def _place_file(
     by_frame = [] if _names(row, plan) else ["by_frame_of_reference"]
     masks = _of_segmentation if file.kind == "SEG" else _of_structure_set
     try:
-        if file.content == UNREADABLE:
+        if reason_of_content(file.content):
             raise MaskProblem("unreadable_header")
         if not grids:
             raise MaskProblem("no_image")

@@ -26,7 +26,7 @@ from dicomzarr.stages.extract_batch.duplicates import mark_copies, mark_instance
 from dicomzarr.stages.extract_batch.expected import expected_frames
 from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Readers, Roots, SourceFile, interpret
+from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, interpret, reason_of_content
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import json_files
 from dicomzarr.system.files import link_or_copy, remove_tree, sha256_of_bytes
@@ -184,8 +184,7 @@ def extract(
     files = sorted([*own, *others], key=lambda f: (not f.own, f.content, f.row["path"]))
     for index, file in enumerate(files):
         file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
-        if file.content == UNREADABLE:
-            file.reason = "unreadable_file"
+        file.reason = reason_of_content(file.content) or file.reason
         if not file.reason and options.burned_in == "skip":
             file.risk = image_risks.burned_in(file.row["facts"])
             file.reason = "burned_in_risk" if file.risk else ""

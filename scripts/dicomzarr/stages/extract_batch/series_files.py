@@ -21,11 +21,14 @@ from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
+from dicomzarr.source.archives.bounds import FULL
+from dicomzarr.source.archives.names import is_member
+from dicomzarr.source.object_store import UNREACHABLE, Unreachable, is_object_store
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.system import sandbox
-from dicomzarr.vocabulary.errors import SourceChanged
+from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.model import Frame
@@ -71,7 +74,7 @@ class opened:
 
     def __enter__(self) -> OpenFile:
         try:
-            self._file = self._opener.open(self._row["path"])
+            self._file = self._opener.open(self._row["path"], (*self._row["stat"],))
         except OSError as error:
             if error.errno in _CHANGED:
                 raise SourceChanged(1) from None
@@ -96,6 +99,24 @@ def _refuse_change(file: OpenFile, row: HeaderRow) -> None:
 
 
 UNREADABLE = "0" * 64  # in place of the digest of a file that could not be read
+# In place of the digest of a member of an archive that could not be unpacked, by the reason. Unlike UNREADABLE it stays
+# until the archive, or what it may cost, changes.
+_REFUSED = {
+    "damaged_member": "1" * 64,
+    "encrypted_member": "2" * 64,
+    "unsupported_member": "3" * 64,
+    "too_large": "4" * 64,
+    "timeout": "5" * 64,
+    "decoder_died": "6" * 64,
+    "unreadable_archive": "7" * 64,
+    "archive_bomb": "8" * 64,
+}
+_REASONS = {content: reason for reason, content in _REFUSED.items()} | {UNREADABLE: "unreadable_file"}
+
+
+def reason_of_content(content: str) -> str:
+    """Return why a file has no digest of its content; empty if it has one."""
+    return _REASONS.get(content, "")
 
 
 class Contents:
@@ -117,6 +138,11 @@ class Contents:
         self.small_files: dict[str, bytes] = {}
         self._opener, self._threads = Opener(roots.by_label), threads
         self._room = _SMALL_TOTAL
+        self._is_remote = any(map(is_object_store, roots.by_label.values()))
+
+    def ahead(self, rows: Sequence[HeaderRow]) -> None:
+        """Announce the files that will be read, in order: objects are requested ahead, and their copies retained."""
+        self._opener.ahead([(row["path"], row["stat"][0]) for row in rows])
 
     def digest(self, row: HeaderRow) -> str:
         """Return the BLAKE3 of a source file, hex; `UNREADABLE` if reading fails twice.
@@ -125,10 +151,21 @@ class Contents:
         ------
         SourceChanged
             If the stat of the file differs from the inventory.
+        UserError
+            If an archive cannot be decompressed since the disk of the results is full.
+        Unreachable
+            If object storage does not answer: no property of the file.
         """
         for _ in range(2):
-            with contextlib.suppress(OSError):
+            try:
                 return self._digest(row)
+            except NotExtracted as error:  # a member that cannot be unpacked
+                return _REFUSED.get(error.code, _REFUSED["damaged_member"])
+            except OSError as error:
+                if error.errno in sandbox.DISK_FULL:
+                    raise UserError(FULL) from None
+                if self._is_remote and error.errno == UNREACHABLE:
+                    raise Unreachable(error.errno, os.strerror(error.errno)) from None
         return UNREADABLE
 
     def _digest(self, row: HeaderRow) -> str:
@@ -142,7 +179,8 @@ class Contents:
                 offset += len(more)
         if offset != size:
             raise SourceChanged(1)
-        if len(block) == size <= min(_SMALL, self._room):
+        # A member takes longer to unpack than to hold.
+        if len(block) == size <= min(_BLOCK if is_member(row["path"]) else _SMALL, self._room):
             self.small_files[row["path"]] = block
             self._room -= size
         return digest.hexdigest()

@@ -19,16 +19,18 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
-
-import orjson
+from typing import IO, Any
 
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile
+from dicomzarr.source.archives.bounds import FULL
+from dicomzarr.source.inventory import ARCHIVE, MEMBER, read_roots, rows_of
+from dicomzarr.source.object_store import NOT_REACHED, is_object_store
 from dicomzarr.stages.index_headers import read_chunk
 from dicomzarr.stages.index_headers.read_chunk import CHANGED, FAILED, Entry
 from dicomzarr.system import sandbox
 from dicomzarr.system.files import make_private, remove_tree, sync_folder
 from dicomzarr.system.heartbeat import Progress
+from dicomzarr.system.path_text import decode_path, encode_path
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -66,6 +68,7 @@ def index_headers(
     processes: int,
     code: str = "",
     *,
+    members: Path | None = None,
     trust: bool = True,
     largest_loss: float = 1.0,
 ) -> IndexCounts:
@@ -84,6 +87,8 @@ def index_headers(
         Number of processes that read headers.
     code : str
         Digest of the code that reads headers: lines read by other code are not taken from the cache.
+    members : Path, optional
+        The rows of archives and of their members, which are read as files are.
     trust : bool
         Take the line of a file from the cache if its stat is the same; if false, read every file.
     largest_loss : float
@@ -108,19 +113,19 @@ def index_headers(
     identifiers = IdentifierFile(cache / IDENTIFIERS, code)
     state = _Cache(cache, code, identifiers.load() and trust)
     partial = index.with_name(f".{index.name}.partial")
-    with open(inventory, encoding="utf-8", newline="\n") as lines:
-        roots = json.loads(lines.readline())["roots"]
-        with _create(partial) as out, state.journal() as journal, _Readers(roots, processes, identifiers) as readers:
-            tally, progress = _Tally(), Progress(index.parent, "index_headers")
-            for row, is_new in _rows(_entries(lines), state, readers):
-                line = row if row.endswith("\n") else row + "\n"  # cached lines end with it
-                if is_new:
-                    journal.write(line)
-                out.write(line)
-                tally.add(line, is_new)
-                progress.add(1, 0)
-            out.flush()
-            os.fsync(out.fileno())
+    roots = {label: encode_path(root) for label, root in read_roots(inventory).items()}
+    with _create(partial) as out, state.journal() as journal, _Readers(roots, processes, identifiers) as readers:
+        tally, progress = _Tally(), Progress(index.parent, "index_headers")
+        entries = _entries(rows_of(inventory, members), readers)
+        for row, is_new in _rows(entries, state, readers):
+            line = row if row.endswith("\n") else row + "\n"  # cached lines end with it
+            if is_new:
+                journal.write(line)
+            out.write(line)
+            tally.add(line, is_new)
+            progress.add(1, 0)
+        out.flush()
+        os.fsync(out.fileno())
     identifiers.save()
     counts = tally.counts()
     if readers.failed > largest_loss * counts.files:
@@ -157,12 +162,14 @@ class _Tally:
         return IndexCounts(files=files, read=self._new, cached=files - self._new, outcomes=outcomes)
 
 
-def _entries(lines: IO[str]) -> Iterator[Entry]:
-    """Yield path and stat of each regular file of an inventory."""
-    for line in lines:
-        row = orjson.loads(line)
+def _entries(rows: Iterator[list[Any]], readers: _Readers) -> Iterator[Entry]:
+    """Yield path and key of each regular file and member; the names of archives, and of other members, are gathered."""
+    for row in rows:
         if row[1] == "file":
             yield row[0], (row[2], row[3], row[4], row[5])
+        elif row[1] in (ARCHIVE, MEMBER):
+            readers.gather(row[0])
+    readers.gather_rest()
 
 
 def _rows(entries: Iterator[Entry], state: _Cache, readers: _Readers) -> Iterator[tuple[str, bool]]:
@@ -212,8 +219,13 @@ class _Readers:
         self._lock = threading.Lock()
         self._closing = False
         self.failed = 0  # files that could not be read because the disk or the network failed
+        self._names = Gatherer()  # of paths that are not read
 
     def __enter__(self) -> _Readers:
+        if any(is_object_store(decode_path(root)) for root in self._roots.values()):
+            from dicomzarr.source import object_door
+
+            object_door.start()  # the children that are forked from now on share it
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
@@ -222,6 +234,15 @@ class _Readers:
             sandbox.kill_all()
         self._threads.shutdown(wait=True, cancel_futures=True)
         sandbox.end_all()
+
+    def gather(self, path: str) -> None:
+        """Take the words of a path for identifiers, although what it names is not read."""
+        self._names.add(read_chunk.below_source(self._roots, path), [])
+
+    def gather_rest(self) -> None:
+        """Store the identifiers of such paths."""
+        with self._lock:
+            self._identifiers.add(self._names.take())
 
     def read(self, entries: list[Entry]) -> Future[list[str]]:
         """Return the index lines of these files, in order, as a future."""
@@ -260,7 +281,12 @@ class _Readers:
             raise CancelledError
         rows: list[str]
         fault = "unreadable_header"
-        rows, hashes = sandbox.call(read_chunk.read_within_limits, self._roots, entries, fault=fault)
+        try:
+            rows, hashes = sandbox.call(read_chunk.read_within_limits, self._roots, entries, fault=fault)
+        except OSError as error:
+            if error.errno in sandbox.DISK_FULL:
+                raise UserError(FULL) from None
+            raise
         with self._lock:
             self._identifiers.add(hashes)
         for number, row in enumerate(rows):
@@ -268,6 +294,8 @@ class _Readers:
                 rows[number] = read_chunk.changed(*entries[number])
             elif row == FAILED:
                 rows[number] = read_chunk.quarantined(*entries[number], "unreadable_file")
+                if is_object_store(read_chunk.root_of(self._roots, entries[number][0])):
+                    raise UserError(NOT_REACHED)
                 with self._lock:
                     self.failed += 1
         return rows

@@ -12,12 +12,15 @@ from dicomzarr.dicom.sop_classes import MASK_CLASSES
 from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.privacy.identifiers import Gatherer
+from dicomzarr.source.archives.names import is_member
+from dicomzarr.source.object_store import ObjectRoot, is_object_store
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow, StatKey
 from dicomzarr.system import json_files, limits
 from dicomzarr.system.path_text import decode_path
-from dicomzarr.vocabulary.reasons import REASONS
+from dicomzarr.system.sandbox import DISK_FULL
+from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 # A path and its stat in the inventory.
 Entry: TypeAlias = tuple[str, StatKey]
@@ -47,7 +50,8 @@ def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gathere
     ------
     str
     """
-    with Opener({label: decode_path(folder) for label, folder in roots.items()}) as opener:
+    with Opener({label: decode_path(root) for label, root in roots.items()}, whole=False) as opener:
+        opener.ahead([(path, key[0]) for path, key in entries])
         for path, key in entries:
             texts: list[tuple[str, bytes]] = []
             row = _read_file(opener, path, key, texts)
@@ -58,9 +62,15 @@ def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gathere
 
 
 def below_source(roots: Mapping[str, str], path: str) -> bytes:
-    """Return a path relative to its source folder: without the label."""
-    raw = decode_path(path)
-    return raw if "" in roots else raw.partition(b"/")[2]
+    """Return a path relative to its source folder: without the label; for object storage with bucket and prefix."""
+    root, raw = root_of(roots, path), decode_path(path)
+    below = raw if "" in roots else raw.partition(b"/")[2]
+    return ObjectRoot.parse(root).location + below if is_object_store(root) else below
+
+
+def root_of(roots: Mapping[str, str], path: str) -> bytes:
+    """Return the root below which a path is."""
+    return decode_path(roots["" if "" in roots else decode_path(path).partition(b"/")[0].decode()])
 
 
 def read_within_limits(roots: Mapping[str, str], entries: list[Entry]) -> tuple[list[str], list[int]]:
@@ -91,20 +101,28 @@ def changed(path: str, key: StatKey) -> str:
 
 def _unreadable(path: str, key: StatKey, error: OSError) -> str:
     """Return the line of a file that the system refuses to open, or `FAILED` for any other error."""
+    if error.errno in DISK_FULL:
+        raise error
     return quarantined(path, key, "unreadable_file") if error.errno in _REFUSED else FAILED
 
 
 def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, bytes]]) -> str:
     try:
-        file = opener.open(path)
+        file = opener.open(path, key)
     except OSError as error:
         return CHANGED if error.errno in _NOT_A_FILE else _unreadable(path, key, error)
+    except NotExtracted as error:  # a member that cannot be unpacked
+        return quarantined(path, key, error.code)
     except MemoryError:
         return quarantined(path, key, "too_large")
     try:
         if file.key() != key:
             return CHANGED
         header = read_header(file.read, key[0], texts)
+        if fault := getattr(file, "fault", ""):  # a library that reads headers may have hidden it
+            return quarantined(path, key, fault)
+        if header.reason == "archive" and is_member(path):
+            header = header._replace(reason="nested_archive")
         facts = header.facts
         if header.outcome == "image" and not ("SeriesInstanceUID" in facts and "SOPInstanceUID" in facts):
             facts["content_sha256"] = _sha256(file)
@@ -115,6 +133,8 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
         if file.key() != key:
             return CHANGED
         return _line(path, key, header)
+    except NotExtracted as error:
+        return quarantined(path, key, error.code)
     except OSError as error:
         return _unreadable(path, key, error)
     except MemoryError:

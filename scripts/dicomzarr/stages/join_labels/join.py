@@ -92,7 +92,7 @@ def _keys_of(row: HeaderRow) -> Iterator[tuple[str, ...]]:
     yield "path", path
     parent = path.rpartition("/")[0]
     while parent:
-        yield "folder", parent
+        yield "folder", parent.removesuffix("!")  # an archive counts as a folder of its name
         parent = parent.rpartition("/")[0]
     yield "series", facts.get("SeriesInstanceUID", "")
     yield "study", facts.get("StudyInstanceUID", "")
@@ -114,7 +114,7 @@ def _as_text(value: str) -> str:
 
 def _folder_values(plan: SeriesPlan, source: Mapping[str, Any]) -> set[str]:
     """Return the labels that a series gets from the n-th folder of its paths: names that the configuration lists."""
-    folders = [row["path"].split("/")[:-1] for row in plan.files]
+    folders = [[part.removesuffix("!") for part in row["path"].split("/")[:-1]] for row in plan.files]
     words = {str(word) for word in source["values"]}
     depth = source["folder"]
     return {parts[depth - 1] for parts in folders if len(parts) >= depth} & words

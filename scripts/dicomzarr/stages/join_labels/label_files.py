@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dicomzarr.source.archives import names as archive_names
 from dicomzarr.stages.join_labels.join import LabelLine
 from dicomzarr.system import json_files
 from dicomzarr.system.path_text import decode_path, encode_path
@@ -127,12 +128,24 @@ def _key(by: str, identifier: str, issuer: str) -> tuple[str, ...]:
     if by == "patient":
         return identifier, issuer if identifier else ""
     if by in ("path", "folder"):
-        return (_path_key(identifier.removeprefix("./").rstrip("/")),)
+        return (_path_key(identifier.removeprefix("./").rstrip("/"), is_folder=by == "folder"),)
     return (identifier,)
 
 
-def _path_key(text: str) -> str:
-    """Return a path as the manifest has it, from a cell that holds it plain or already percent-encoded."""
+def _path_key(text: str, *, is_folder: bool) -> str:
+    """Return a path as the manifest has it, from a cell that holds it plain or already percent-encoded.
+
+    The path of a member is that of its archive, ``!/`` and its name. As a folder, an archive has its own path.
+    """
+    archive, member = archive_names.split(text)
+    if member and archive_names.kind_by_name(archive):
+        return f"{_encoded(archive)}{archive_names.MARK}{_encoded('/' + member)[1:]}"
+    if is_folder and text.endswith("!") and archive_names.kind_by_name(text[:-1]):
+        return _encoded(text[:-1])
+    return _encoded(text + "/")[:-1] if is_folder else _encoded(text)
+
+
+def _encoded(text: str) -> str:
     as_in_manifest = encode_path(decode_path(text)) == text
     return text if as_in_manifest else encode_path(text.encode())
 

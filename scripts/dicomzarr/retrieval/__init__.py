@@ -1,0 +1,1 @@
+"""Fill a source folder from a DICOMweb server: `./run retrieve`."""

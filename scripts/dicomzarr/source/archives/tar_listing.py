@@ -1,0 +1,125 @@
+"""The members of a tar archive."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dicomzarr.source.archives.streams import Reader
+from dicomzarr.vocabulary.reasons import NotExtracted
+
+_BLOCK = 512  # bytes
+
+
+class TarEntry(NamedTuple):
+    """One member.
+
+    Attributes
+    ----------
+    name : bytes
+        As stored.
+    size, crc, compressed, offset : int
+        Bytes of its content, 0, 0, and where they begin.
+    reason : str
+        Why the member cannot be read; empty if it may be.
+    link : bytes
+        For a hard link, the name of the member whose content it shares.
+    """
+
+    name: bytes
+    size: int
+    crc: int
+    compressed: int
+    offset: int
+    reason: str
+    link: bytes = b""
+
+
+class _File:
+    """The part of a file object that `tarfile` needs."""
+
+    def __init__(self, archive: Reader) -> None:
+        self._archive, self._position = archive, 0
+
+    def read(self, length: int = -1) -> bytes:
+        left = max(self._archive.size - self._position, 0)
+        data = self._archive.read(left if length < 0 else min(length, left), self._position) if left else b""
+        self._position += len(data)
+        return data
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._archive.size}[whence]
+        self._position = max(base + position, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
+def is_tar(head: bytes) -> bool:
+    """Return whether a file begins with the header of a member, whose checksum is right, or with the end of a tar."""
+    if len(head) < _BLOCK:
+        return False
+    if not any(head[:_BLOCK]):
+        return True
+    try:
+        tarfile.TarInfo.frombuf(head[:_BLOCK], "utf-8", "surrogateescape")
+    except (tarfile.TarError, ValueError):
+        return False
+    return True
+
+
+def read_members(archive: Reader) -> Iterator[TarEntry]:
+    """Yield the members but folders, in their order.
+
+    Parameters
+    ----------
+    archive : Reader
+
+    Raises
+    ------
+    NotExtracted
+        After the last member: `truncated_archive` or `unreadable_archive`, if the archive does not end there.
+    """
+    file = _File(archive)
+    try:
+        tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")  # type: ignore[call-overload]  # noqa: SIM115
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
+        raise NotExtracted("unreadable_archive") from None
+    before = -1
+    while True:
+        try:
+            info = tar.next()
+            # Some versions follow a negative size back to where they came from.
+            if info is not None and tar.offset <= before:
+                raise tarfile.ReadError
+            before = tar.offset
+        except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
+            code = "truncated_archive" if tar.offset >= archive.size else "unreadable_archive"
+            raise NotExtracted(code) from None
+        if info is None:
+            break
+        tar.members = []  # it keeps them all
+        if not info.isdir():
+            yield _entry(info, archive.size)
+    block = archive.read(_BLOCK, tar.offset) if tar.offset < archive.size else b""
+    if len(block) < _BLOCK or any(block):  # the mark of the end is a block of zeros
+        raise NotExtracted("truncated_archive" if len(block) < _BLOCK else "unreadable_archive")
+
+
+def _entry(info: tarfile.TarInfo, end: int) -> TarEntry:
+    name = info.name.encode("utf-8", "surrogateescape")
+    if info.islnk():
+        return TarEntry(name, 0, 0, 0, 0, "symbolic_link", info.linkname.encode("utf-8", "surrogateescape"))
+    if info.issym():
+        return TarEntry(name, 0, 0, 0, 0, "symbolic_link")
+    if not info.isreg():
+        is_known = info.type in (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
+        return TarEntry(name, 0, 0, 0, 0, "special_file" if is_known else "unsupported_member")
+    if info.sparse is not None:
+        return TarEntry(name, 0, 0, 0, 0, "unsupported_member")
+    if info.size < 0 or info.offset_data + info.size > end:
+        return TarEntry(name, 0, 0, 0, 0, "damaged_member")
+    return TarEntry(name, info.size, 0, 0, info.offset_data, "")
