@@ -223,9 +223,16 @@ def batch_minutes(wildcards, attempt):
 
 
 def inventory_size():
-    """Return the size of the inventory in bytes; 0 before the first run, for a dry run."""
-    path = Path(config["results"]) / "private" / "inventory.jsonl"
-    return path.stat().st_size if path.exists() else 0
+    """Return the size of the inventory in bytes, with members of archives that are known; 0 before the first run."""
+    private = Path(config["results"]) / "private"
+    paths = [private / name for name in ("inventory.jsonl", "members.jsonl")]
+    return sum(path.stat().st_size for path in paths if path.exists())
+
+
+def archive_minutes(wildcards, attempt):
+    """Return the time of listing the archives, by their bytes; for a local run, which has no use for it, a bound."""
+    inventory = Path(config["results"]) / "private" / "inventory.jsonl"
+    return job_resources.archive_minutes(inventory, attempt) if started.has_groups else 720
 
 
 def index_megabytes(wildcards, threads, attempt):
