@@ -213,8 +213,8 @@ def group_of(name):
 def batch_megabytes(wildcards, threads, attempt):
     """Return the memory of the extraction or the check of a batch, by its plan."""
     batch = planned_batches()[wildcards.batch]
-    objects = "s3://" in str(config["source"])
-    return job_resources.batch_megabytes(batch, threads, config["limits"]["megabytes"], attempt, objects=objects)
+    limit = config["limits"]["megabytes"]
+    return job_resources.batch_megabytes(batch, threads, limit, attempt, objects=started.has_objects)
 
 
 def batch_minutes(wildcards, attempt):

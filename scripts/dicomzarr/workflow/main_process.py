@@ -73,6 +73,8 @@ class Start:
     has_groups : bool
         Whether jobs run on other nodes, so that several of them start as one. Groups of a dry run would only cost
         time: each job that is ready is compared with all others.
+    has_objects : bool
+        Whether a source is object storage.
     """
 
     purpose: Purpose
@@ -80,6 +82,7 @@ class Start:
     settings: settings.Settings | None
     parsed: Mapping[str, Any]
     has_groups: bool = False
+    has_objects: bool = False
 
 
 def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) -> Start:
@@ -123,10 +126,11 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             checked = settings.check(known)
         tried.note_if_untried()
         _note_missing_settings(parsed)
+    has_objects = "s3://" in str(with_defaults.get("source"))
     if used_as is Use.MAIN:
         with_defaults.pop("source", None)
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
-    return Start(purpose, with_defaults, checked, parsed, has_groups)
+    return Start(purpose, with_defaults, checked, parsed, has_groups, has_objects)
 
 
 def _prepare_other_nodes(
