@@ -39,6 +39,7 @@ include: "rules/export_nifti.smk"
 include: "rules/export_preview.smk"
 include: "rules/export_nnunet.smk"
 include: "rules/export_monai.smk"
+include: "rules/publish.smk"
 
 
 main_process.finish(workflow, started, rules)

@@ -5,14 +5,19 @@ import os
 import sys
 from pathlib import Path
 
+if not workflow.current_basedir.is_local:  # github(…) and the like: Snakemake fetches the files of rules one by one
+    raise WorkflowError(
+        "The rules of dicomzarr need its whole folder: clone the repository at the version that you want, and name the "
+        "Snakefile in the clone: config/README.md"
+    )
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
-from dicomzarr.system.files import sha256_of
+from dicomzarr.system.files import sha256_of, sha256_of_bytes
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.vocabulary.rules import DATASET_RULES, rules_before
-from dicomzarr.workflow import main_process
+from dicomzarr.workflow import job_resources, main_process
 from dicomzarr.workflow.code_digest import code_digest
 from dicomzarr.workflow.snakemake_quirks import other_nodes
 from dicomzarr.workflow.snakemake_quirks.ending import end_without_waiting
@@ -200,6 +205,62 @@ def batch_threads(wildcards):
     return min(max(largest // BYTES_PER_THREAD, spare, 1), 8)
 
 
+def group_of(name):
+    """Return the name of a group of jobs that one job of a cluster runs; None for a local run."""
+    return name if started.has_groups else None
+
+
+def batch_megabytes(wildcards, threads, attempt):
+    """Return the memory of the extraction or the check of a batch, by its plan."""
+    batch = planned_batches()[wildcards.batch]
+<<<<<<< HEAD
+    limit = config["limits"]["megabytes"]
+    return job_resources.batch_megabytes(batch, threads, limit, attempt, objects=started.has_objects)
+=======
+    objects = started.settings is not None and started.settings.has_objects
+    return job_resources.batch_megabytes(batch, threads, config["limits"]["megabytes"], attempt, objects=objects)
+>>>>>>> main
+
+
+def batch_minutes(wildcards, attempt):
+    """Return the time of the extraction or the check of a batch, by its plan."""
+    batch = planned_batches()[wildcards.batch]
+    return job_resources.batch_minutes(batch, config["compression"], config["cross_check"], attempt)
+
+
+def inventory_size():
+    """Return the size of the inventory in bytes, with members of archives that are known; 0 before the first run."""
+    private = Path(config["results"]) / "private"
+    paths = [private / name for name in ("inventory.jsonl", "members.jsonl")]
+    return sum(path.stat().st_size for path in paths if path.exists())
+
+
+def archive_minutes(wildcards, attempt):
+    """Return the time of listing the archives, by their bytes; for a local run, which has no use for it, a bound."""
+    inventory = Path(config["results"]) / "private" / "inventory.jsonl"
+    return job_resources.archive_minutes(inventory, attempt) if started.has_groups else 720
+
+
+def index_megabytes(wildcards, threads, attempt):
+    """Return the memory of reading the headers, or of planning, by the number of files."""
+    return job_resources.index_megabytes(inventory_size(), threads, attempt)
+
+
+def index_minutes(wildcards, threads, attempt):
+    """Return the time of reading the headers, by the number of files."""
+    return job_resources.index_minutes(inventory_size(), threads, attempt)
+
+
+def tables_megabytes(wildcards, threads, attempt):
+    """Return the memory of a job that reads the records of all batches, by the number of files."""
+    return job_resources.tables_megabytes(inventory_size(), threads, attempt)
+
+
+def tables_minutes(wildcards, attempt):
+    """Return the time of a job that reads the records of all batches, by the number of files."""
+    return job_resources.tables_minutes(inventory_size(), attempt)
+
+
 def threads_up_to(most):
     """Return a function for `threads:`: Snakemake scales it down to local cores; on other nodes it is limited."""
     return other_nodes.threads_up_to(workflow, most)
@@ -218,6 +279,16 @@ def dataset_records(wildcards):
     """Return all records of a sealed dataset: see `rule all`."""
     records = [in_results(f"private/records/{rule}.json") for rule in DATASET_RULES]
     return records + batch_records(wildcards) + label_record(wildcards)
+
+
+# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/.
+publish_digest = sha256_of_bytes(json.dumps(["publish", config["publish"]], sort_keys=True).encode())[:16]
+
+
+def signature_digest(wildcards):
+    """Return the digest of the signature of the dataset, empty without one: a new signature is published too."""
+    path = Path(in_results("dataset/dataset.json.sig"))
+    return sha256_of(path) if path.is_file() else ""
 
 
 def export_megabytes(wildcards, threads):

@@ -55,6 +55,7 @@ def run_on_terminal(
     *arguments: str,
     columns: int = 80,
     until: Callable[[str], bool] | None = None,
+    keys: bytes = b"\x03",
     **variables: str,
 ) -> Shown:
     """Run `./run` on a terminal of its own.
@@ -68,7 +69,9 @@ def run_on_terminal(
     columns : int
         Width of the terminal.
     until : callable, optional
-        Press Ctrl-C once it is true of what was shown so far.
+        Press the keys once it is true of what was shown so far.
+    keys : bytes
+        By default Ctrl-C.
     **variables : str
         Environment variables.
     """
@@ -94,7 +97,7 @@ def run_on_terminal(
                 break
             received += data
             if until and until(received.decode(errors="replace")):
-                os.write(keyboard, b"\x03")
+                os.write(keyboard, keys)
                 until = None
         status = running.wait(timeout=30)
     finally:

@@ -17,10 +17,12 @@ import pytest
 from conftest import ROOT, Launch, Workflow
 from dicoms import ct_slice, save, save_series
 from faulty_pacs import HASTY
+from forks import Forks
 from orthanc_server import HOST, NO_PROXY, PASSWORD, USER, Orthanc
 from pydicom.data import get_testdata_file
 from test_privacy import hits
 
+from dicomzarr.commands.json_forms import FORMS
 from dicomzarr.retrieval.accounts import Accounts
 from dicomzarr.retrieval.folder import Folder
 from dicomzarr.retrieval.retrieve import Summary, retrieve
@@ -84,11 +86,10 @@ def run_word(launch: Launch, workflow: Workflow, *arguments: str) -> subprocess.
 @pytest.mark.slow
 @pytest.mark.snakemake
 def test_the_dataset_is_that_of_the_files_and_nothing_leaks(
-    tmp_path: Path, originals: Path, orthanc: Orthanc, launch: Launch
+    tmp_path: Path, originals: Path, orthanc: Orthanc, launch: Launch, warm: Forks | None
 ) -> None:
     workflow = configure(tmp_path / "retrieved", orthanc, list_of(originals))
     refused = launch(workflow, "", "-n")  # the source does not exist yet
-    print(refused.stdout, refused.stderr)
     assert refused.returncode == 1 and "Traceback" not in refused.stderr
     done = run_word(launch, workflow)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -99,7 +100,7 @@ def test_the_dataset_is_that_of_the_files_and_nothing_leaks(
     assert {path.stat().st_mode & 0o777 for path in (workflow.source, *workflow.source.rglob("*/"))} >= {0o700}
     run = launch(workflow, "")
     assert run.returncode == 0, run.stderr
-    local = Workflow(tmp_path / "local", {"source": str(originals)}, {"DICOMZARR_KEY": "k" * 32}).run()
+    local = Workflow(tmp_path / "local", {"source": str(originals)}, {"DICOMZARR_KEY": "k" * 32}, forks=warm).run()
     assert workflow.sealed()["digest"] == local.sealed["digest"]
     assert workflow.sealed()["counts"]["extracted"] >= SERIES * SLICES
 
@@ -142,8 +143,9 @@ def test_after_a_kill_and_a_restart_of_the_server_the_rest_is_retrieved(
     assert done.returncode == 0 and summary["new"] == total - len(kept) and summary["retrieved"] == total
     after = {path: path.stat().st_ino for path in workflow.source.rglob("*") if path.is_file()}
     assert len(after) == total and kept.items() <= after.items()
-    lost = run_word(launch, workflow, "--json")
-    assert (lost.returncode, json.loads(lost.stdout)["new"]) == (0, 0)
+    assert {*summary} == {name for names, _ in FORMS["retrieve"] for name in names.split(", ")}
+    again = run_word(launch, workflow, "--json")
+    assert (again.returncode, json.loads(again.stdout)["new"]) == (0, 0)
 
 
 def test_a_wrong_password_is_one_line(tmp_path: Path, originals: Path, orthanc: Orthanc, launch: Launch) -> None:

@@ -14,6 +14,7 @@ from dicomzarr.commands.mistakes import refuse_mistakes
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.snakemake import call_snakemake, snakemake_command
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.notes import RESTORED
 
 # One line per value of `reason`; the other keys of a reason are the fields of its line.
 LINES = {
@@ -68,6 +69,8 @@ def run_status(arguments: Sequence[str]) -> int:
             text = printed.read_text(encoding="utf-8", errors="replace")
             say("\n".join(line for line in text.splitlines() if line.startswith("Error: ")) or text)
             return 1
+        notes = [line for line in printed.read_text("utf-8", "replace").splitlines() if line.startswith(RESTORED)]
+        say("\n".join(notes)) if notes else None
         results = Path(place.read_text(encoding="utf-8")) if place.exists() else None
     table = Results(results or Path()).mask_names
     unnamed = unnamed_masks(table) if results else NO_MASKS

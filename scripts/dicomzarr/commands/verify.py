@@ -1,4 +1,4 @@
-"""`./run verify`: read every byte of the dataset again; with --repair, rebuild damaged files."""
+"""`./run verify`: read every byte of the dataset again; with --repair, rebuild damage; with --dataset, read a copy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dicomzarr.commands.mistakes import refuse_mistakes
+from dicomzarr.commands.options import parse
 from dicomzarr.commands.processes import say
-from dicomzarr.commands.snakemake import TARGETS, call_snakemake, run_snakemake, snakemake_command
+from dicomzarr.commands.snakemake import call_snakemake, run_snakemake, snakemake_command
+from dicomzarr.commands.words import BY_NAME, COPY, CORES, JSON, TARGETS
 from dicomzarr.system import signatures
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
+
+_THREADS = 16  # requests at once to a server, which takes its time to answer each
 
 
 def run_verify(arguments: Sequence[str]) -> int:
@@ -24,6 +28,8 @@ def run_verify(arguments: Sequence[str]) -> int:
         0 if all files are as recorded, and the signature holds where --signers asks for it; else 1. With --repair, the
         exit status of the run that rebuilds the others.
     """
+    if any(argument.split("=")[0] == COPY.name for argument in arguments):
+        return verify_copy(arguments)
     as_json, repair = "--json" in arguments, "--repair" in arguments
     arguments = [argument for argument in arguments if argument not in ("--json", "--repair")]
     signers, arguments = signers_of(arguments)
@@ -70,3 +76,32 @@ def signers_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
             signatures.check(b"", b"", Path(signers))
             return str(Path(signers).absolute()), rest
     return "", rest
+
+
+def verify_copy(arguments: Sequence[str]) -> int:
+    """Read every byte of a copy of a dataset and compare it with its own `checksums`; no configuration is read.
+
+    Returns
+    -------
+    int
+        0 if all files are as its seal states, else 1.
+    """
+    from dicomzarr.publishing import places, verify_copy
+
+    signers, arguments = signers_of(arguments)
+    options = parse(BY_NAME["verify"], arguments)
+    for name in options.values:
+        if name not in (COPY.name, CORES.name, JSON.name):
+            raise UserError(f"--dataset reads a copy alone, without configuration: leave out {name}")
+    cores = options.last(CORES.name)
+    if cores not in ("", "all") and not cores.isdigit():
+        raise UserError(f"--cores: found {cores!r}, needed is a whole number from 1, or all")
+    place = places.find(options.last(COPY.name))
+    threads = int(cores) if cores.isdigit() else _THREADS
+    verdict = verify_copy.verify(place, threads, Path(signers) if signers else None)
+    content = {name: getattr(verdict, name) for name in ("good", "files", "bytes", "findings", "unfinished")}
+    content |= {"signature": verdict.signature.state, "signer": verdict.signature.signer}
+    print(json.dumps(content, sort_keys=True) if options.has(JSON.name) else "\n".join(verdict.lines()), flush=True)
+    if not verdict.is_listed:
+        say("note: this place lists no files, so that surplus files were not looked for")
+    return 0 if verdict.good else 1

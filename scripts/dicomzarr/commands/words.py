@@ -62,6 +62,7 @@ DRY_RUN = Option("--dry-run", "", "list the jobs of a run, and run none", "-n")
 CONFIG = Option("--config", "KEY=VALUE", "single values, instead of those in the configuration file")
 RESULTS = Option("--results", "FOLDER", "the results folder, instead of the one that the configuration names")
 JSON = Option("--json", "", "print one JSON object, for programs")
+COPY = Option("--dataset", "PLACE", "a dataset folder, https://... or s3://...; without private/ and configuration")
 NO_OPEN = Option("--no-open", "", "print only, and open no browser")
 AGAIN = Option("--again", "", "retrieve also what is there, and replace what the server has changed")
 RUN_JSON = Option("--json", "", "print one JSON object about the run at its end, for programs")
@@ -86,6 +87,9 @@ EXPORTS = (
     ("export_nnunet", "a training set for nnU-Net", "Images, label maps and splits for nnU-Net v2; needs `nnunet`."),
     ("export_monai", "a datalist for MONAI", "A MONAI datalist of what export_nnunet writes; needs `nnunet`."),
 )
+
+PUBLISH = "publish"
+TARGETS = (*(name for name, _, _ in EXPORTS), PUBLISH)  # words that are rules: they may stand among others
 
 
 def _export(name: str, what: str, text: str) -> Word:
@@ -144,8 +148,8 @@ WORDS = (
             AGAIN,
             JSON,
         ),
-        exits="0: all that the list asks for is in the source. 1: it is not, or the server failed. 2: an argument, the "
-        "configuration, the list or an environment variable is wrong.",
+        exits="0: all that the list asks for is in the source; with --dry-run, the server has answered. 1: it is not, "
+        "or the server failed. 2: an argument, the configuration, the list or an environment variable is wrong.",
         examples=("./run retrieve --configfile my.yaml",),
         module="retrieve",
         function="run_retrieve",
@@ -165,20 +169,21 @@ WORDS = (
     ),
     Word(
         name="verify",
-        usage="[--repair | --signers FILE] [--json] [arguments of a run]",
+        usage="[--repair | --dataset PLACE] [--signers FILE] [--json] [arguments of a run]",
         summary="read every byte again; --repair",
         text="Reads every file of the dataset and its exports again, and compares it with what was recorded. Changes "
-        "nothing, unless --repair is given.",
+        "nothing, unless --repair is given. With --dataset, compares a copy anywhere with the checksums that it holds.",
         options=(
             *LIKE_A_RUN,
             CORES,
             Option("--repair", "", "rebuild what is damaged or missing, and nothing else"),
+            COPY,
             Option("--signers", "FILE", "check the signature too: by a key of this file of allowed signers"),
             JSON,
         ),
         exits="0: every file is as recorded, and the signature holds if --signers asks. 1: not so, or an argument is "
         "wrong. With --repair as a run.",
-        examples=("./run verify --configfile my.yaml",),
+        examples=("./run verify --configfile my.yaml", "./run verify --dataset https://example.org/study"),
         module="verify",
         function="run_verify",
         passes_on="Snakemake",
@@ -290,6 +295,19 @@ WORDS = (
         places=1,
     ),
     *(_export(*export) for export in EXPORTS),
+    Word(
+        name=PUBLISH,
+        usage="[arguments of a run]",
+        summary="update the dataset, then a copy elsewhere",
+        text="Sends what changed to a bucket or folder, `publish` in the configuration; readers see one whole version "
+        "or another. Credentials come from the environment alone: docs/publishing.md.",
+        options=FOR_A_RUN,
+        exits=OF_A_RUN,
+        examples=("./run publish --configfile my.yaml",),
+        module="snakemake",
+        function="run_snakemake",
+        passes_on="Snakemake",
+    ),
     Word(
         name="bench",
         usage="[--preset small|full] [options]",

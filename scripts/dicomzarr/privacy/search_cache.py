@@ -1,15 +1,18 @@
 """Cache of clean files, so that the privacy search reads only new and changed ones.
 
 Files are cached by their stat, tables by the digests of their blocks, and arrays by groups of series: one digest over
-the stats of all their files. The cache is not used, and everything is searched again, if it is damaged, was written by
-other code or for other words, or if a new identifier may occur in a cached file (`absent_hashes`).
+the stats of all their files, and one over their sizes and times in seconds. The second counts if the results were
+copied back and a sample of their contents is as recorded. The cache is not used, and everything is searched again, if
+it is damaged, was written by other code or for other words, or if a new identifier may occur in a cached file
+(`absent_hashes`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -22,7 +25,9 @@ from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.system import digested_json, files
 
+_CLAIMED = "results/dataset/"  # places of files whose digests are recorded
 SEARCH_CACHE = "searched.json"  # in the folder of caches
+_DIGEST = 24  # hex digits of a digest of stats
 GROUP_DIGITS = 3  # first digits of a series id, which the series of a group share
 
 
@@ -35,7 +40,7 @@ class Group:
     series : mapping of str to list of str
         Series id to the paths below its folder whose stats count, "" for the folder itself; sorted by `sort_paths`.
     state : str
-        Digest of the stats.
+        What `state_of` returns.
     """
 
     series: Mapping[str, Sequence[str]]
@@ -53,17 +58,26 @@ def sort_paths(paths: Iterable[str]) -> list[str]:
 
 
 def state_of(images: str, series: Mapping[str, Sequence[str]]) -> str:
-    """Return a digest of the stats of these paths in the folders of series; empty where one does not exist."""
-    lstat, stats = os.lstat, []
+    """Return two digests of the stats of these paths in the folders of series; empty where one does not exist.
+
+    The second is the same for a copy: it has the sizes and times of files alone, in seconds, which is what archives
+    keep of them.
+    """
+    lstat, stats, of_copy = os.lstat, [], []
     try:
         for name, paths in series.items():
             home = f"{images}/{name}"
             for path in paths:
                 status = lstat(home + path)
                 stats.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+                of_copy.append(() if stat.S_ISDIR(status.st_mode) else (status.st_size, int(status.st_mtime)))
     except OSError:
         return ""
-    return hashlib.blake2b(repr(stats).encode(), digest_size=12).hexdigest()
+    return _digest(stats) + _digest(of_copy)
+
+
+def _digest(stats: Sequence[tuple[int, ...]]) -> str:
+    return hashlib.blake2b(repr(stats).encode(), digest_size=_DIGEST // 2).hexdigest()
 
 
 def key_of(status: os.stat_result) -> list[int]:
@@ -111,6 +125,10 @@ class SearchCache:
         Records the hashes that were looked up.
     run : str
         Identifies the run of the workflow.
+    place : list of int
+        Changes if the results are copied to another place, or back.
+    is_intact : callable
+        Called if the place changed: whether a sample of the files has the recorded contents.
     """
 
     def __init__(
@@ -121,13 +139,15 @@ class SearchCache:
         identifiers: NDArray[np.uint64],
         absent_hashes: AbsentHashes,
         run: str,
+        place: Sequence[int] = (),
+        is_intact: Callable[[], bool] = lambda: False,
     ) -> None:
         self._path, self._absent_hashes = folder / SEARCH_CACHE, absent_hashes
         self._leaks_of_names: dict[tuple[Scanner, str], Leak | None] = {}
         digest = blake3(np.ascontiguousarray(identifiers).data.cast("B")).hexdigest(length=16)
         words_digest = hashlib.blake2b(repr([sorted(each) for each in words]).encode(), digest_size=12).hexdigest()
         self._conditions: dict[str, Any] = {"version": version, "words": words_digest}
-        self._identifiers, self._run = digest, run
+        self._identifiers, self._run, self._place = digest, run, [*place]
         self._files: dict[str, list[int]] = {}
         self._tables: dict[str, list[str]] = {}
         self._groups: dict[str, list[Any]] = {}
@@ -147,6 +167,7 @@ class SearchCache:
         self._layouts = {tuple(paths): number for number, paths in enumerate(self._cached_layouts)}
         # Whether this run has searched the arrays already, after its last job that writes arrays.
         self._is_fresh = bool(run) and cached.get("run") == run
+        self._is_copy = bool(cached) and cached.get("place") != self._place and is_intact()
 
     def name(self, name: str, scanner: Scanner) -> Leak | None:
         """Search the name of a file or folder; cached, since the names repeat in every series."""
@@ -158,13 +179,20 @@ class SearchCache:
 
     def is_clean(self, place: str, status: os.stat_result) -> bool:
         """Return whether the file is clean and unchanged since its search."""
-        if self._cached["files"].get(place) != key_of(status):
+        if self._cached["files"].get(place) != key_of(status) and not self._is_copied(place, status):
             self.searched += 1
             return False
         self._files[place] = key_of(status)
         if place in self._cached["tables"]:
             self._tables[place] = self._cached["tables"][place]
         return True
+
+    def _is_copied(self, place: str, status: os.stat_result) -> bool:
+        """Return whether a file of the dataset has the size and time, in seconds, of the one that was searched."""
+        if not self._is_copy or not place.startswith(_CLAIMED):
+            return False
+        size, mtime_ns, *_ = self._cached["files"].get(place, (-1, 0))
+        return (size, mtime_ns // 10**9) == (status.st_size, int(status.st_mtime))
 
     def add_file(self, place: str, status: os.stat_result, blocks: list[str] | None) -> None:
         """Record a clean file.
@@ -209,6 +237,17 @@ class SearchCache:
             return False
         self._groups[name] = self._cached["groups"][name]
         return True
+
+    def is_copied_group(self, name: str, group: Group) -> bool:
+        """Return whether a group has the names, sizes and times of a clean one, in results that were copied back."""
+        if not self._is_copy or not group.state:
+            return False
+        try:
+            state, *rows = self._cached["groups"][name]
+            paths = {row[0]: self._paths(row) for row in rows}
+        except (KeyError, IndexError, TypeError, ValueError):
+            return False
+        return paths == {**group.series} and state[_DIGEST:] == group.state[_DIGEST:]
 
     def _paths(self, row: Sequence[Any]) -> list[str]:
         _, rest, *volumes = row
@@ -274,6 +313,7 @@ class SearchCache:
             "identifiers": self._identifiers,
             "absent_hashes": self._absent_hashes.save(),
             "run": self._run,
+            "place": self._place,
             "files": self._files,
             "tables": self._tables,
             "groups": self._groups,

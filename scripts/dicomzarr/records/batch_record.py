@@ -63,9 +63,9 @@ class CheckBatchRecord(RuleRecord):
 
 def load_extracted(results: Results, batch: str) -> BatchRecord:
     """Return the record of the extraction of a batch; errors as `RuleRecord.load`."""
-    return BatchRecord.load(batch_record_path(results, EXTRACT, batch))
+    return BatchRecord.load(batch_record_path(results, EXTRACT, batch), must_exist=True)
 
 
 def load_checked(results: Results, batch: str) -> CheckBatchRecord:
     """Return the record of reading back a batch; errors as `RuleRecord.load`."""
-    return CheckBatchRecord.load(batch_record_path(results, CHECK, batch))
+    return CheckBatchRecord.load(batch_record_path(results, CHECK, batch), must_exist=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.system import json_files
+from dicomzarr.system import json_files, shared_files
 from dicomzarr.vocabulary import errors
 
 PREFIX_BITS = 12  # three hex digits of a series id: a batch owns whole prefixes
@@ -151,7 +151,7 @@ def read_plan(plan: Path) -> tuple[str, list[PlannedSeries]]:
     Damaged
         If it is not a complete plan file.
     """
-    head, *lines = plan.read_bytes().split(b"\n")
+    head, *lines = shared_files.read_bytes(plan, must_exist=True).split(b"\n")
     name = re.fullmatch(rb'\{"batch":"(\d{4}-\d{4})","series":\[', head)
     if name is None or lines[-2:] != [b"]}", b""]:
         raise errors.Damaged(plan)

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from dicomzarr.system import digested_json
+from dicomzarr.system import digested_json, shared_files
 from dicomzarr.vocabulary.errors import Damaged
 
 
@@ -56,8 +56,8 @@ def to_bytes(schema: int, fields: dict[str, object]) -> Bytes:
     return Bytes(data, digested_json.digest_in(data))
 
 
-def read(path: Path, schema: int) -> Raw:
-    """Return the content of a record file.
+def read(path: Path, schema: int, *, must_exist: bool = False) -> Raw:
+    """Return the content of a record file; `must_exist`: another job has written it, perhaps on another node.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def read(path: Path, schema: int) -> Raw:
     Damaged
         If its digest does not match; `OtherSchema` if it does, but the schema is another one.
     """
-    data = path.read_bytes()
+    data = shared_files.read_bytes(path, must_exist=must_exist)
     fields, digest = digested_json.parse_record(path, data)
     if fields.pop("schema_version", None) != schema:
         raise OtherSchema(path)
@@ -102,17 +102,23 @@ class Record:
         return to_bytes(self.SCHEMA, self.to_json())
 
     @classmethod
-    def read(cls, path: Path) -> tuple[Self, int, str]:
+    def read(cls, path: Path, *, must_exist: bool = False) -> tuple[Self, int, str]:
         """Return a record, its size in bytes and its digest; errors as `load`."""
-        fields, size, digest = read(path, cls.SCHEMA)
+        fields, size, digest = read(path, cls.SCHEMA, must_exist=must_exist)
         try:
             return cls.from_json(fields), size, digest
         except (KeyError, TypeError, ValueError, AttributeError):
             raise Damaged(path) from None
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, *, must_exist: bool = False) -> Self:
         """Return the record in a file.
+
+        Parameters
+        ----------
+        path : Path
+        must_exist : bool
+            Another job has written it, perhaps on another node: it is waited for.
 
         Raises
         ------
@@ -121,4 +127,4 @@ class Record:
         Damaged
             If its digest does not match, or it has another schema.
         """
-        return cls.read(path)[0]
+        return cls.read(path, must_exist=must_exist)[0]

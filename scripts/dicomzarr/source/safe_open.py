@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from functools import partial
 
 from dicomzarr.source.open_file import LocalFile
+from dicomzarr.system import shared_files
 
 FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not be waited for
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -33,6 +36,18 @@ class FolderDoor:
         OSError
             As open(2); NotADirectoryError or ELOOP if the file, or a folder of its path, is a link.
         """
+        try:
+            return self._open(path)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+        return shared_files.again(partial(self._open_from_root, path), self._root)
+
+    def _open_from_root(self, path: bytes) -> LocalFile:
+        self.close()  # the folder that is open may be the stale one
+        return self._open(path)
+
+    def _open(self, path: bytes) -> LocalFile:
         folder, _, name = path.rpartition(b"/")
         if self._last != folder:
             self.close()

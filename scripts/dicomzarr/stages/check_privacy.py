@@ -17,6 +17,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_wo
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
 from dicomzarr.privacy.search_cache import SearchCache, version_of
-from dicomzarr.system import files, locks, safe_messages
+from dicomzarr.records import digests, samples
+from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
+from dicomzarr.system import files, locks, other_hosts, safe_messages
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
@@ -84,13 +87,20 @@ def check_privacy(
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
     shipped = shipped_parts(ROOT)
+    folders = _known_folders(results, work)
+    with_source = folders + _source_folders(results)
     scanners = {
         "dataset": Scanner(absent_hashes, own, shipped=shipped),
-        "snakemake": Scanner(absent_hashes, snakemakes, _allowed_paths(results, work), with_numbers=False),
+        "snakemake": Scanner(absent_hashes, snakemakes, with_source, with_numbers=False),
+        "executor": Scanner(absent_hashes, snakemakes, folders, with_numbers=False),
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
     version = [code, level, f"{gathered:x}", *chosen]
-    memory = SearchCache(cache, version, (own, snakemakes, _digests(shipped)), whole, absent_hashes, _run_of(results))
+    words = (own, snakemakes, _digests(shipped))
+    place = [os.stat(folder).st_ino for folder in (results.private, cache)]
+    memory = SearchCache(
+        cache, version, words, whole, absent_hashes, _run_of(results), place, partial(_is_intact, results)
+    )
     findings = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
     if findings:
@@ -148,29 +158,44 @@ def main(arguments: Sequence[str]) -> int:
 # ---- texts of the run
 
 
+def _is_intact(results: Results) -> bool:
+    """Return whether a random sample of the dataset has the recorded contents."""
+    claims = {results.dataset / path: claim for path, claim in digests.recorded_files(results).items()}
+    sample = samples.compare_claims(claims)
+    return sample.files > 0 and sample.is_equal
+
+
 def _digests(parts: Sequence[bytes]) -> frozenset[str]:
     return frozenset(hashlib.sha256(part).hexdigest() for part in parts)
 
 
 def _run_of(results: Results) -> str:
-    """Return what identifies this run of the workflow: the content of the lock of its main process."""
-    try:
-        return (results.private / locks.RUN).read_text("utf-8")
-    except (OSError, ValueError):
-        return ""
+    """Return what identifies this run of the workflow: the process that has, or had, its lock, and since when."""
+    owner = other_hosts.read_owner(results.private / locks.RUN)
+    return other_hosts.in_words(owner) if owner else ""
 
 
-def _allowed_paths(results: Results, work: Path) -> tuple[str, ...]:
+def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
     """Return folders whose paths may occur in `.snakemake/` and nowhere else, as typed and resolved."""
     folders = (work, results.root, results.root.absolute(), ROOT, Path.home(), sys.prefix)
-    paths = [str(folder) for folder in folders]
+    return tuple(str(folder) for folder in folders if len(str(folder)) > 2)
+
+
+def _source_folders(results: Results) -> tuple[str, ...]:
+    """Return the paths of the source, which may occur in `.snakemake/`, but not in what jobs on other nodes show."""
+    paths: list[str] = []
     try:
         with open(results.inventory, "rb") as stream:
             roots = json.loads(stream.readline())["roots"]
-        paths += [os.fsdecode(decode_path(root)) for root in roots.values()]
+        for root in map(decode_path, roots.values()):
+            paths.append(_as_typed(ObjectRoot.parse(root)) if is_object_store(root) else os.fsdecode(root))
     except (OSError, ValueError, KeyError):
         pass
     return tuple(path for path in paths if len(path) > 2)
+
+
+def _as_typed(root: ObjectRoot) -> str:
+    return f"{SCHEME}{root.bucket}/{root.prefix}".rstrip("/")
 
 
 # ---- self-test

@@ -64,7 +64,7 @@ def remove_stale_signature(results: Results, content: bytes) -> None:
     content : bytes
         Of `dataset.json`, before it is written: a signature never lies beside a file for which it does not hold.
     """
-    signature = signatures.read(results.sealed)
+    path, signature = signatures.path_of(results.sealed), signatures.read(results.sealed)
     if signature is None:
         return
     try:
@@ -72,5 +72,5 @@ def remove_stale_signature(results: Results, content: bytes) -> None:
     except signatures.NoProgram:
         holds, why = False, "without ssh-keygen, nothing shows whether it holds"
     if not holds:
-        files.remove_tree(signatures.path_of(results.sealed))
+        files.remove_tree(path)
         log.warning("the signature was removed: %s; ./run sign makes a new one", why)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.system import shared_files
 from dicomzarr.system.files import sha256_of_bytes
 from dicomzarr.system.json_files import canonical_json, loads
 from dicomzarr.vocabulary.errors import Damaged
@@ -37,7 +38,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Damaged
         If its digest does not match.
     """
-    return parse_record(path, path.read_bytes())[0]
+    return parse_record(path, shared_files.read_bytes(path))[0]
 
 
 def parse_record(path: Path, data: bytes) -> tuple[dict[str, Any], str]:
@@ -61,7 +62,7 @@ def digest_in(data: bytes) -> str:
 
 def digest_of_record(path: Path) -> str:
     """Return the digest of a record without parsing it; errors as `read_record`."""
-    return _digest_of(path, path.read_bytes())
+    return _digest_of(path, shared_files.read_bytes(path))
 
 
 def digest_of_digests(digests: Iterable[str]) -> str:

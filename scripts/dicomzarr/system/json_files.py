@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.system import shared_files
+
 try:
     import orjson
 except ImportError:  # in the main process only
@@ -45,4 +47,4 @@ def json_line(value: object) -> str:
 
 def read_json(path: Path) -> Any:
     """Return the JSON value in the file."""
-    return loads(path.read_bytes())
+    return loads(shared_files.read_bytes(path))

@@ -2,22 +2,23 @@
 
 They are advisory (`flock`): the kernel releases them when their process dies, so that nothing needs cleaning up after a
 crash. The main process has an exclusive lock on `run.lock`. Jobs share a lock on `jobs.lock`; the scan waits until it
-can take that one exclusively.
+can take that one exclusively. A run of another host whose lock is not visible here is noticed by
+`dicomzarr.system.other_hosts`.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from dicomzarr.system import files
+from dicomzarr.system import files, other_hosts
 from dicomzarr.vocabulary.errors import UserError
 
 RUN, JOBS = "run.lock", "jobs.lock"
@@ -85,57 +86,60 @@ def lock_run(private: Path, now: str, *, shared: bool = False) -> int:
     Raises
     ------
     Locked
-        If another process has the lock; the message names it and since when.
+        If another process has the lock, or a run of another host lives; the message names it and since when.
     OSError
         If it cannot be opened; see `_open`.
     """
-    handle = _open(private / RUN, read_only=shared)
+    lock, has_locks = private / RUN, True
+    handle = _open(lock, read_only=shared)
     try:
         _lock_soon(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     except BlockingIOError:
-        content = os.pread(handle, 200, 0)
         os.close(handle)
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            owner = json.loads(content)
-            raise Locked(
-                f"another run uses this results folder: process {int(owner['pid'])} since {owner['since']}; "
-                "wait for it to end, or choose another results folder"
-            ) from None
-        raise Locked("another run uses this results folder; wait for it to end, or choose another one") from None
+        owner = other_hosts.read_owner(lock)
+        by = f": {other_hosts.in_words(owner)}" if owner else ""
+        raise _in_use(by) from None
     except OSError as error:
+        has_locks = False
         print(f"note: {NO_LOCKS} ({os.strerror(error.errno or 0)}); start one run at a time", file=sys.stderr)
+    if alive := other_hosts.alive_elsewhere(lock, has_locks=has_locks, shared=shared):
+        os.close(handle)
+        raise _in_use(f": {alive}, whose lock this host does not see")
     if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": now}).encode(), 0)
+        other_hosts.write_owner(handle, other_hosts.owner_now(now, shared=shared))
     return handle
+
+
+def _in_use(by: str) -> Locked:
+    return Locked(f"another run uses this results folder{by}; wait for it to end, or choose another results folder")
 
 
 _until_exit: list[int] = []  # descriptors of locks that stay open until this process ends
 
 
-def lock_run_until_exit(private: Path, now: str) -> None:
-    """Take the run lock until this process ends; parameters and errors as `lock_run`."""
-    _until_exit.append(lock_run(private, now))
+def lock_run_until_exit(private: Path, now: str, *, shared: bool = False) -> None:
+    """Take the run lock until this process ends, and show other hosts that it lives; see `lock_run`."""
+    _until_exit.append(lock_run(private, now, shared=shared))
+    atexit.register(other_hosts.Touching(private / RUN).end)
 
 
 def holder(private: Path) -> str:
     """Return which process has the run lock and since when; empty if none has. No file is changed or created."""
+    lock, has_locks = private / RUN, True
     try:
-        handle = os.open(private / RUN, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        handle = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return ""
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return ""
     except BlockingIOError:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            owner = json.loads(os.pread(handle, 200, 0))
-            return f"process {int(owner['pid'])} since {owner['since']}"
-        return "another process"
+        owner = other_hosts.read_owner(lock)
+        return other_hosts.in_words(owner) if owner else "another process"
     except OSError:
-        return ""
+        has_locks = False
     finally:
         os.close(handle)
+    return other_hosts.alive_elsewhere(lock, has_locks=has_locks)
 
 
 def wait_for_orphans(private: Path, *, read_only: bool = False) -> None:

@@ -53,6 +53,11 @@ class Results:
         return self.private / "inventory.jsonl"
 
     @property
+    def restored(self) -> Path:
+        """Files of a source that was copied back, with the keys under which they were verified."""
+        return self.private / "restored.jsonl"
+
+    @property
     def members(self) -> Path:
         """The archives of the source and their members: rows like those of the inventory."""
         return self.private / "members.jsonl"

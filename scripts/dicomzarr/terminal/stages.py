@@ -35,6 +35,7 @@ NAMES = {
     "export_preview": "Previews",
     "export_nnunet": "nnU-Net",
     "export_monai": "MONAI",
+    "publish": "Publication",
 }
 # What a stage is doing, for the live line.
 DOING = {
@@ -53,6 +54,7 @@ DOING = {
     "check_privacy": "searching for identities",
     "seal_dataset": "sealing the dataset",
     "check_gate": "comparing with the gate",
+    "publish": "publishing",
 }
 
 
@@ -113,6 +115,10 @@ _DID: dict[str, Callable[[Counts], str]] = {
     "check_privacy": lambda c: counted(c.get("searched", 0), "file") + " searched, no identity found",
     "seal_dataset": lambda c: "dataset.json written",
     "check_gate": lambda c: "nothing exceeds what the configuration allows",
+    "publish": lambda c: (
+        f"{c.get('uploaded', 0):,} of {counted(c.get('objects', 0), 'object')} sent, {amount(c.get('bytes', 0))}; "
+        f"{c.get('copied', 0):,} copied there"
+    ),
 } | dict.fromkeys(EXPORT_RULES, _export)
 
 

@@ -48,6 +48,7 @@ RULES = (
     Rule("export_preview", sealed=False, optional=True),
     Rule("export_nnunet", sealed=False, optional=True),
     Rule("export_monai", sealed=False, optional=True),
+    Rule("publish", sealed=False, optional=True),
 )
 SEALED = tuple(rule.name for rule in RULES if rule.sealed)
 BATCH_RULES = tuple(rule.name for rule in RULES if rule.unit == "batch")

@@ -18,6 +18,7 @@ from typing import Any
 
 from dicomzarr.records import rule_record
 from dicomzarr.records.revoke import Revocation, revoke
+from dicomzarr.source import restored
 from dicomzarr.system import digested_json, files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message, silence_libraries
@@ -120,6 +121,7 @@ def step(snakemake: Any) -> Iterator[Step]:
             handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
             log.addHandler(handler)
             log.info("%s starts", rule)
+            restored.use(results.restored)
             current = Step()
             if rule in SEALED:
                 revoke(results, results.records / "seal_dataset.json", Revocation.SEAL_BROKEN)

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.publishing import stores
 from dicomzarr.records import export_record, rule_record
 from dicomzarr.records.revoke import Revocation
-from dicomzarr.system import limits, locks, run_token
+from dicomzarr.system import limits, locks, run_token, shared_files
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message
 from dicomzarr.terminal import run_view
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES
-from dicomzarr.workflow import config_file, folders, prepare, settings, status
+from dicomzarr.workflow import config_file, folders, prepare, remote_config, settings, status
 from dicomzarr.workflow.snakemake_quirks import (
     assumed_files,
     command_line,
@@ -63,18 +64,26 @@ class Start:
     purpose : Purpose
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
-        The configuration with its defaults; without `source` unless another Snakefile shares it. The paths of the
-        source are in the private inventory, and must not appear in the preambles of jobs.
+        The configuration with its defaults; without `source`, and the URLs of `object_store` and `dicomweb`, unless
+        another Snakefile shares it. Paths and URLs of the source are in the private inventory, and must not appear in
+        the preambles of jobs.
     settings : Settings or None
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
         The parsed options of the command line.
+    has_groups : bool
+        Whether jobs run on other nodes, so that several of them start as one. Groups of a dry run would only cost
+        time: each job that is ready is compared with all others.
+    has_objects : bool
+        Whether a source is object storage.
     """
 
     purpose: Purpose
     config: dict[str, Any]
     settings: settings.Settings | None
     parsed: Mapping[str, Any]
+    has_groups: bool = False
+    has_objects: bool = False
 
 
 def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) -> Start:
@@ -97,6 +106,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     ending.end_on_signals(workflow)
     if workflow.is_main_process:
         run_token.forget()
+        if not workflow.local_exec:
+            shared_files.expect_other_nodes()
         until.honour_until(workflow)
     used_as = use_of(workflow, ROOT / "Snakefile")
     with errors_in_one_line():
@@ -109,20 +120,36 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     if purpose is not Purpose.OTHER:
         with errors_in_one_line():
             if purpose is Purpose.BUILD:
+                _prepare_other_nodes(workflow, parsed, with_defaults, is_module=used_as is Use.MODULE)
                 folders.clear_paths_of_snakemake()
             # A Snakefile that includes this one has config keys of its own.
             known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
             checked = settings.check(known)
         tried.note_if_untried()
         _note_missing_settings(parsed)
+    has_objects = "s3://" in str(with_defaults.get("source"))
     if used_as is Use.MAIN:
-        with_defaults.pop("source", None)
-    return Start(purpose, with_defaults, checked, parsed)
+        for key in ("source", "object_store", "dicomweb"):
+            with_defaults.pop(key, None)
+    has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
+    return Start(purpose, with_defaults, checked, parsed, has_groups, has_objects)
+
+
+def _prepare_other_nodes(
+    workflow: Any, parsed: Mapping[str, Any], config: Mapping[str, Any], *, is_module: bool
+) -> None:
+    """Before jobs go to other nodes: refuse what would show values of the site, and limit threads."""
+    executor = other_nodes.executor_of(parsed)
+    remote_config.refuse_private_values(workflow.config_settings.config, config, executor, is_module=is_module)
+    remote_config.refuse_key_in_commands(parsed.get("envvars"), executor)
+    other_nodes.limit_threads_to_nodes(workflow, executor)
 
 
 def _join_run(workflow: Any, private: Path) -> None:
     """End the process of a job unless its run is the current one."""
     other_nodes.leave_outputs_to_main_process(workflow)
+    if getattr(workflow, "remote_exec", False):
+        shared_files.expect_other_nodes()
     try:
         locks.lock_job(private)
         run_token.check(private, run_token.LATENCY)
@@ -157,12 +184,15 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         return
     names = [rule.name for rule in RULES if hasattr(rules, rule.name)]
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
-    requested_exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
+    targets = {*map(str, started.parsed.get("targets") or ())}
+    requested_exports = export_record.requested_kinds([*targets, *sys.argv[1:]])
     with errors_in_one_line():
         if use_of(workflow, ROOT / "Snakefile") is Use.MAIN:
             _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
-        settings.check_exports(started.config["nnunet"], {kind.rule for kind in requested_exports})
+        settings.check_exports(started.config, {kind.rule for kind in requested_exports} | (targets & {"publish"}))
         if started.purpose is Purpose.BUILD:
+            if "publish" in targets:  # before hours of work, not after
+                stores.check(started.config["publish"], os.environ)
             _prepare_run(started.settings, requested_exports, params)
         else:
             _prepare_dry_run(workflow, started, requested_exports, params)
@@ -193,7 +223,7 @@ def _prepare_run(
     checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     results = prepare.acquire(checked)
-    preparation = prepare.compare(checked, exports)
+    preparation = prepare.compare(checked, exports, asks=True)
     prepare.carry_out(preparation, _records_to_revoke(preparation, params))
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
     run_view.start(results, len(sizes), sum(sizes))

@@ -28,7 +28,7 @@ from dicomzarr.system import digested_json, files, json_files, locks, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import BATCH_RULES
-from dicomzarr.workflow import folders
+from dicomzarr.workflow import folders, restored_source
 from dicomzarr.workflow.settings import Settings
 
 
@@ -56,6 +56,8 @@ class Preparation:
         Records to revoke, with the reason.
     labels : bytes or None
         The lines of the label files, checked; None if none are configured.
+    restored : bytes
+        The keys of files of a restored source; see `source.restored`.
     """
 
     results: Results
@@ -64,6 +66,7 @@ class Preparation:
     claims: Claims = field(default_factory=Claims)
     revoked: Mapping[Path, Revocation] = field(default_factory=dict)
     labels: bytes | None = None
+    restored: bytes = b""
 
     @property
     def card(self) -> bytes:
@@ -156,7 +159,7 @@ def _members_of_archives(members: Path) -> Counter[str]:
     return counts
 
 
-def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> Preparation:
+def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, asks: bool = False) -> Preparation:
     """Return what a run would change before its DAG is built; read-only, without a lock.
 
     Parameters
@@ -165,6 +168,8 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> P
         The checked configuration.
     exports : sequence of Kind
         The exports that are requested.
+    asks : bool
+        Whether the user may be asked about a restored source.
 
     Returns
     -------
@@ -179,6 +184,7 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> P
     results = Results(settings.results)
     rows = listing.list_sources(settings.sources, **settings.listing)
     refuse_drop(settings, rows, results.inventory)
+    rows, restored = restored_source.settle(settings, results, rows, asks=asks)
     fixed = settings.splits.get("fixed", {})
     labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None
     checked_claims = claims.check(results)
@@ -190,11 +196,20 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = ()) -> P
         if incomplete and export_record.record_of(results, kind).exists():
             revoked[export_record.record_of(results, kind)] = Revocation.FILE_MISSING
     if settings.paranoid:
-        readers = [results.records / "index_headers.json", *(results.records / "extract_batch").glob("*.json")]
+        discovery = [results.records / "discover_files.json"] if _has_archives(results) else []
+        readers = [
+            *discovery,
+            results.records / "index_headers.json",
+            *(results.records / "extract_batch").glob("*.json"),
+        ]
         revoked |= {path: Revocation.PARANOID for path in readers if path.exists()}
     if labels is None and (results.records / "join_labels.json").exists():
         revoked[results.records / "join_labels.json"] = Revocation.NOT_CONFIGURED
-    return Preparation(results, settings, rows, checked_claims, revoked, labels)
+    return Preparation(results, settings, rows, checked_claims, revoked, labels, restored)
+
+
+def _has_archives(results: Results) -> bool:
+    return results.members.is_file() and results.members.stat().st_size > 0
 
 
 def known_key_checks(results: Results) -> set[str]:
@@ -294,6 +309,11 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
         for kind in export_record.KINDS:
             if any(record.is_relative_to(results.records / kind.rule) for record in revoked):
                 export_record.mark_incomplete(results, kind)
+        # Before the inventory: a restored file must not be taken for another one after a crash between the two.
+        if preparation.restored:
+            files.write_if_changed(results.restored, preparation.restored, private=True)
+        else:
+            files.remove_tree(results.restored)
         inventory.write(settings.sources, preparation.rows, results.inventory)
     except OSError as error:
         raise _unusable(error) from None

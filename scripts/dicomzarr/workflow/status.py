@@ -23,8 +23,6 @@ from dicomzarr.workflow.prepare import Preparation
 STATUS = "DICOMZARR_STATUS"  # environment variable: path of the file to which reasons are written for `./run status`
 RESULTS = "DICOMZARR_RESULTS"  # environment variable: path of the file to which the path of the results is written
 
-_locks: list[int] = []  # file descriptors, open for the life of the process
-
 
 def lock(folder: Path, *, exclusive: bool) -> Results:
     """Lock a results folder against runs for the life of this process.
@@ -47,7 +45,7 @@ def lock(folder: Path, *, exclusive: bool) -> Results:
         if not results.private.is_dir():
             raise UserError(f"config key 'results': {str(folder)!r} holds no results yet; run the workflow first")
         with contextlib.suppress(FileNotFoundError):  # no lock file, and the folder is read-only: no run here
-            _locks.append(locks.lock_run(results.private, now, shared=not exclusive))
+            locks.lock_run_until_exit(results.private, now, shared=not exclusive)
             locks.wait_for_orphans(results.private, read_only=not exclusive)
     except OSError as error:
         action = "repaired" if exclusive else "read"

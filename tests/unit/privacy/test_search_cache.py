@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +144,68 @@ def test_arrays_are_searched_once_per_run(results: Results) -> None:
         search(results)
     (results.private / locks.RUN).write_text('{"pid": 8, "since": "now"}')
     with pytest.raises(check_privacy.PrivacyProblem, match=rf"value_in_file in .*{SERIES[0]}/zarr.json"):
+        search(results)
+
+
+# ---- results that were copied back
+
+
+def copy_back(results: Results) -> None:
+    shutil.copytree(results.root, results.root.with_name("copy"))
+    shutil.rmtree(results.root)
+    results.root.with_name("copy").rename(results.root)
+
+
+def in_whole_seconds(results: Results) -> None:
+    for path in results.root.rglob("*"):
+        os.utime(path, ns=(path.stat().st_mtime_ns // 10**9 * 10**9,) * 2)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_copy_with_the_recorded_contents_is_not_searched(
+    results: Results, monkeypatch: pytest.MonkeyPatch, *, cut: bool
+) -> None:
+    whole = search(results)
+    copy_back(results)
+    (results.root / "logs").mkdir()
+    (results.root / "logs" / "log").write_text("of no record")
+    monkeypatch.setattr(check_privacy, "_is_intact", lambda _: True)
+    if cut:
+        in_whole_seconds(results)
+    assert search(results) == 1  # the log
+    assert search(results) == 0
+    monkeypatch.undo()
+    (results.images / SERIES[2] / "zarr.json").write_text('{"kind": "zyxwolf xx am ponyhof"}')
+    with pytest.raises(check_privacy.PrivacyProblem, match="zarr.json"):
+        search(results)
+    (results.images / SERIES[2] / "zarr.json").write_text('{"kind": "pferdekopf am ponyhof"}')
+    copy_back(results)
+    assert search(results) == whole + 1  # no records, so that no content can be compared
+
+
+CHANGES: dict[str, Callable[[Results], object]] = {
+    "another time": lambda results: (results.images / SERIES[0] / "zarr.json").write_text(
+        '{"kind": "zyxwolf am pony"}'
+    ),
+    "a new file": lambda results: (results.images / SERIES[1] / "note").write_text("zyxwolf"),
+    "a new folder": lambda results: (results.images / SERIES[1] / "zyxwolf").mkdir(),
+    "another name": lambda results: (results.images / SERIES[0] / "zarr.json").rename(
+        results.images / SERIES[0] / "zyxwolf.json"
+    ),
+    "a file of the dataset": lambda results: (results.dataset / "rhabarber.txt").write_text("zyxwolf"),
+    "a link": lambda results: (results.images / SERIES[2] / "01234567" / "0" / "link").symlink_to("zyxwolf"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_differs_in_a_copy_is_searched(
+    results: Results, monkeypatch: pytest.MonkeyPatch, change: Callable[[Results], object]
+) -> None:
+    search(results)
+    copy_back(results)
+    change(results)
+    monkeypatch.setattr(check_privacy, "_is_intact", lambda _: True)
+    with pytest.raises(check_privacy.PrivacyProblem):
         search(results)
 
 

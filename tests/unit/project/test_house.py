@@ -10,10 +10,11 @@ from conftest import ROOT
 
 CORE = ROOT / "scripts" / "dicomzarr"
 LIBRARIES = {"vocabulary", "dicom", "system", "source", "records", "privacy", "headers", "pixels", "volumes", "arrays"}
-LIBRARIES.add("masks")
+LIBRARIES |= {"masks", "publishing"}
 ALLOWED_IMPORTS: dict[str, set[str]] = {
     "vocabulary": set(),
-    "dataset": set(),
+    "remote": set(),
+    "dataset": {"remote"},
     "dicom": {"vocabulary"},
     "system": {"vocabulary"},
     "source": {"dicom", "system", "vocabulary"},
@@ -24,12 +25,13 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "volumes": {"dicom", "vocabulary"},
     "masks": {"dicom", "vocabulary"},
     "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},
+    "publishing": {"remote", "records", "system", "vocabulary"},
     "terminal": {"system", "vocabulary"},
     "viewer": {"pixels", "dataset", "vocabulary"},
     "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
 }
 ALLOWED_IMPORTS["retrieval"] = {"headers", "system", "vocabulary"}
-ALLOWED_IMPORTS["workflow"] |= {"terminal", "stages.join_labels"}
+ALLOWED_IMPORTS["workflow"] |= {"publishing", "terminal", "stages.join_labels"}
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
 ALLOWED_IMPORTS |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # no stage imports another
 ALLOWED_IMPORTS["stages.write_cards"].add("stages.render_report")  # but the card has the numbers of the report

@@ -27,6 +27,13 @@ class Bug:
 CORE = "scripts/dicomzarr"
 BUGS = [
     Bug(
+        "a slice of another series is taken for one that was asked for",
+        f"{CORE}/retrieval/transfer.py",
+        "if not has_uids or",
+        "if",
+        "retrieval/test_faulty_answers.py::test_slices_of_another_series_are_set_aside_and_the_missing_asked_for_alone",
+    ),
+    Bug(
         "the text of an exception is logged",
         f"{CORE}/system/safe_messages.py",
         'return f"{type(error).__name__} at',
@@ -62,6 +69,20 @@ BUGS = [
         "source/test_listing.py::test_links_are_not_followed",
     ),
     Bug(
+        "a member of an archive may lead out of its folder",
+        f"{CORE}/source/archives/names.py",
+        'if refused or b".." in re.split(',
+        "if refused or False and re.split(",
+        "source/archives/test_hostile_archives.py::test_names_that_lead_elsewhere_are_never_read",
+    ),
+    Bug(
+        "the checksum of a member is not compared",
+        f"{CORE}/source/archives/members.py",
+        "if is_longer or self._crc != crc_of(self._key) or",
+        "if is_longer or",
+        "source/archives/test_hostile_archives.py::test_declared_sizes_and_checksums_are_not_trusted",
+    ),
+    Bug(
         "bits above Bits Stored are kept",
         f"{CORE}/pixels/unpack_bits.py",
         "if form.is_float or not spare or form.bits_allocated in (1,):",
@@ -81,6 +102,13 @@ BUGS = [
         "if all(of_image or word in absent for",
         "if all(True or word in absent for",
         "test_dataset_masks.py::test_an_image_that_lacks_a_mask_is_not_selected_unless_it_is_known_to_be_absent",
+    ),
+    Bug(
+        "readers see a version before it is whole",
+        f"{CORE}/publishing/upload.py",
+        "        self._check_all(claims)\n",
+        "        self._point(pointer)\n        self._check_all(claims)\n",
+        "publishing/test_publish.py::test_readers_see_the_old_version_until_the_new_one_is_whole[dataset.json]",
     ),
     Bug(
         "an image is resampled with an affine of NaN",
@@ -321,11 +349,25 @@ BUGS = [
         "terminal/test_estimate.py",
     ),
     Bug(
+        "a signature stays beside a dataset for which it does not hold",
+        f"{CORE}/stages/seal_dataset.py",
+        "    if not holds:\n",
+        "    if False:\n",
+        "stages/test_seal_signature.py::test_the_same_bytes_keep_it_and_others_remove_it",
+    ),
+    Bug(
         "the copy of the last build is deleted before the next one is in its place",
         f"{CORE}/commands/last_build.py",
         "    partial.rename(results.private / _NEXT)\n",
         "    files.remove_tree(folder_of(results))\n    partial.rename(results.private / _NEXT)\n",
         "commands/test_last_build.py::test_a_kill_at_any_point_loses_neither_copy_nor_differences",
+    ),
+    Bug(
+        "a file is put together from two versions of an object",
+        f"{CORE}/source/object_fetcher.py",
+        "if_match=etag or None",
+        "if_match=None",
+        "source/test_object_store.py::test_an_object_that_is_overwritten_is_another_one",
     ),
 ]
 

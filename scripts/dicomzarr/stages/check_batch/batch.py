@@ -7,36 +7,27 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, CheckBatchRecord
 from dicomzarr.records.check_record import CheckRecord, DepthRow, FileState, MaskVerdict, PictureRow, SizeRow
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.stages.check_batch.copies import Copies, SeriesState
 from dicomzarr.stages.check_batch.masks import check_masks, files_of_image, no_watcher
 from dicomzarr.stages.check_batch.picture import Picture
 from dicomzarr.stages.check_batch.publish import Publisher
 from dicomzarr.stages.check_batch.read_back import read_back
 from dicomzarr.stages.check_batch.verdicts import depth_row, size_row
+from dicomzarr.system import shared_files
 from dicomzarr.system.files import sha256_of_bytes
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import ThreadPool
-from dicomzarr.vocabulary.errors import Damaged
 from dicomzarr.vocabulary.pictures import NOT_DRAWN
 
 log = logging.getLogger("dicomzarr")
-
-
-def _on_disk(folder: Path) -> dict[str, FileState]:
-    """Return the state of the files below an image, by path."""
-    states = {}
-    for base, _, names in os.walk(folder):
-        for name in names:
-            status = os.lstat(os.path.join(base, name))
-            relative = os.path.relpath(os.path.join(base, name), folder)
-            states[relative] = FileState(status.st_size, status.st_mtime_ns, status.st_ino)
-    return states
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +39,24 @@ class _Job:
     draws: bool
     publisher: Publisher
     pool: ThreadPool
+    copies: Copies
 
     def check(self, record: SeriesRecord) -> tuple[CheckRecord, bool]:
         """Return the verdicts on a series, and whether it was read: if its files, its pictures or the code changed."""
-        path = self.results.series_record(CHECK, record.series_id)
-        disk = {volume.array: _on_disk(self.results.images / volume.array) for volume in record.volumes}
-        pictures_on_disk = _on_disk(self.results.pictures / record.series_id)
-        try:
-            last = CheckRecord.load(path)
-        except (OSError, Damaged):
-            last = None
-        if last and (last.code, last.fingerprint, last.disk) == (self.code, record.fingerprint, disk):
-            if (last.draws, last.pictures_on_disk) == (self.draws, pictures_on_disk):
+        state = SeriesState.of(self.results, record, self.code)
+        last = state.last
+        if last and last.disk == state.arrays:
+            if (last.draws, last.pictures_on_disk) == (self.draws, state.pictures):
                 return last, False
             if not self.draws:
                 rows = tuple(PictureRow(row.array, trouble=NOT_DRAWN) for row in last.pictures)
                 without = dataclasses.replace(last, pictures=rows, draws=False)
                 return self._publish(record.series_id, without, {}), False
-        return self._read(record, disk), True
+        if last and last.draws == self.draws and state.moved(self.results) and self.copies.are_intact():
+            renewed = dataclasses.replace(last, disk=state.arrays, pictures_on_disk=state.pictures)
+            self.publisher.add(self.results.series_record(CHECK, record.series_id), renewed.to_bytes().data)
+            return renewed, False
+        return self._read(record, state.arrays), True
 
     def _read(self, record: SeriesRecord, disk: Mapping[str, Mapping[str, FileState]]) -> CheckRecord:
         """Read a series back; return the verdicts on it."""
@@ -104,6 +95,10 @@ class _Job:
         return checked
 
 
+def _arrays_of(results: Results, record: SeriesRecord) -> list[Path]:
+    return [results.images / name for name in record.claimed_files()]
+
+
 def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, draws: bool = True) -> CheckBatchRecord:
     """Read back the arrays of a batch; return a depth verdict and a size verdict for each, and draw its pictures.
 
@@ -124,17 +119,19 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
     CheckBatchRecord
         Its counts are `arrays`, `masks`, `pictures`, `read` (arrays read by this job) and `mismatches`.
     """
-    extracted = BatchRecord.load(record)
+    extracted = BatchRecord.load(record, must_exist=True)
     depth: list[DepthRow] = []
     size: list[SizeRow] = []
     read = masks = mask_mismatches = drawn = 0
     claims: dict[str, FileClaim] = {}
     publisher = Publisher(results, record.stem)
-    job = _Job(results, code, draws, publisher, ThreadPool(threads))
+    copies = Copies(results, code, sorted(extracted.series))
+    job = _Job(results, code, draws, publisher, ThreadPool(threads), copies)
     progress = Progress(results.private, f"{CHECK}.{record.stem}")
     try:
         for series_id in sorted(extracted.series):
-            series = SeriesRecord.load(results.series_record(EXTRACT, series_id))
+            series = SeriesRecord.load(results.series_record(EXTRACT, series_id), must_exist=True)
+            shared_files.await_files(partial(_arrays_of, results, series))
             checked, was_read = job.check(series)
             depth += checked.depth
             size += checked.size

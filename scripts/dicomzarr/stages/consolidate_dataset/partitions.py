@@ -295,9 +295,9 @@ def _records(results: Results, batches: Sequence[str]) -> Iterator[tuple[SeriesR
         extracted = batch_record.load_extracted(results, batch)
         digests = []
         for series_id in sorted(extracted.series):
-            record, _, digest = SeriesRecord.read(results.series_record(EXTRACT, series_id))
+            record, _, digest = SeriesRecord.read(results.series_record(EXTRACT, series_id), must_exist=True)
             digests.append(digest)
-            yield record, CheckRecord.load(results.series_record(CHECK, series_id))
+            yield record, CheckRecord.load(results.series_record(CHECK, series_id), must_exist=True)
         if digested_json.digest_of_digests(digests) != extracted.records_digest:
             raise errors.Damaged(batch_record.batch_record_path(results, EXTRACT, batch))
 

@@ -176,10 +176,10 @@ def _step(most: int, chunk: int) -> int:
 
 def of_series(results: Results, series_id: str) -> list[Array]:
     """Return the arrays of a series, sorted by name."""
-    record = SeriesRecord.load(results.series_record(EXTRACT, series_id))
+    record = SeriesRecord.load(results.series_record(EXTRACT, series_id), must_exist=True)
     if not record.volumes:
         return []
-    checked = CheckRecord.load(results.series_record(CHECK, series_id))
+    checked = CheckRecord.load(results.series_record(CHECK, series_id), must_exist=True)
     depth = {row.array: row for row in checked.depth}
     volumes = sorted(record.volumes, key=lambda volume: volume.array)
     return [

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
-from dicomzarr.records.batch_record import EXTRACT, BatchRecord
+from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord
 from dicomzarr.records.plan import PlannedSeries, SeriesPlan, read_plan
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source import inventory as source_inventory
+from dicomzarr.source.object_store import NOT_REACHED, UNREACHABLE, is_object_store
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.publish import Publisher, files_exist, remove_unplanned
@@ -146,6 +147,8 @@ class _Batch:
         if record and not must_extract:
             images = image_fingerprint(plan, contents.digests, self.options)
             base = _with_paths_of(record, plan, contents) if record.image_fingerprint == images else None
+        # The arrays that are written now must be read back, also if all their bytes are those of before.
+        revoke(self.results, self.results.series_record(CHECK, planned.series_id), Revocation.SUPERSEDED)
         revoke(self.results, path, reason)
         suspect = plan.series_id == self.suspect or bool(record and record.failed)
         new = dataclasses.replace(self._extract(plan, contents, base, suspect=suspect), plan_digest=digest_of_plan)
@@ -276,6 +279,11 @@ def extract_batch(
         changed = _update_all(batch, to_retry, progress)
         batch.publisher.publish()
         progress.note()
+    except OSError as error:
+        is_remote = any(map(is_object_store, batch.roots.by_label.values()))
+        if is_remote and error.errno == UNREACHABLE:
+            raise UserError(NOT_REACHED) from None
+        raise
     finally:
         notes.end()
         files.remove_tree(store)

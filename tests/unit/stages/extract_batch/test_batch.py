@@ -83,6 +83,8 @@ def test_a_series_with_a_damaged_record_or_a_missing_file_is_extracted_again(
 ) -> None:
     first = records(results)[0]
     whole = first.read_bytes()
+    checked = results.series_record("check_batch", first.stem)
+    files.write_atomically(checked, b"{}")
     if damage == "record":
         first.write_bytes(whole[:-9])
     elif damage == "folder":
@@ -91,7 +93,9 @@ def test_a_series_with_a_damaged_record_or_a_missing_file_is_extracted_again(
     else:
         next((results.images / first.stem).rglob("c/*/*/*")).unlink()
     assert extract(results).counts["extracted"] == 1
-    assert first.read_bytes() == whole and revoked(results.root) == {("extract_batch", "series", reason)}
+    because = {("extract_batch", "series", reason), ("check_batch", "series", "superseded")}
+    assert first.read_bytes() == whole and revoked(results.root) == because
+    assert not checked.exists()  # although all bytes are those of before, they must be read back
 
 
 def test_a_changed_series_supersedes_its_record(results: Results, tmp_path: Path) -> None:

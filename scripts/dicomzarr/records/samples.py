@@ -1,0 +1,122 @@
+"""Compare a bounded random sample of files with their recorded digests: of a restored source, or of restored results.
+
+All files of a small source or dataset are in it. A sample of the source is the same one while nothing changes: a dry
+run says what a run would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from dicomzarr.records.batch_record import EXTRACT
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.source.opener import Opener
+from dicomzarr.source.row import StatKey
+from dicomzarr.system import files
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import Damaged
+
+FILES = 1000  # of the largest sample; at most so many records of series are read for it
+BYTES = 2 << 30  # no further file is drawn once the sample has so many
+_BLOCK = 1 << 22
+_UNREADABLE = "0" * 64  # recorded in place of the digest of a file that could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The result of comparing a sample: files compared, and whether all had the recorded content."""
+
+    files: int
+    is_equal: bool
+
+
+def compare_source(results: Results, roots: Mapping[str, bytes], verified: Mapping[str, StatKey], seed: str) -> Sample:
+    """Compare a sample of source files with the digests that extraction recorded of them.
+
+    Parameters
+    ----------
+    results : Results
+    roots : mapping of str to bytes
+        Roots of the source by label.
+    verified : mapping of str to tuple
+        The files to draw from, by path, with the keys under which they were verified.
+    seed : str
+        Decides the sample: the same as long as nothing changes.
+
+    Returns
+    -------
+    Sample
+        Without files if none of them has a recorded digest: only images and masks have one.
+    """
+    draw = random.Random(seed)
+    recorded: list[list[tuple[str, str]]] = []
+    paths = sorted((results.records / EXTRACT).glob("*/*.json"))
+    for path in draw.sample(paths, min(FILES, len(paths))):
+        with contextlib.suppress(OSError, Damaged):
+            record = SeriesRecord.load(path)
+            known = [
+                (file.path, file.content)
+                for file in record.read_files()
+                if verified.get(file.path) == file.stat and file.content != _UNREADABLE
+            ]
+            draw.shuffle(known)
+            recorded.append(known)
+    # One of each series, then the next of each: series lie in folders of their own.
+    in_turn = dict(file for turn in zip_longest(*recorded) for file in turn if file)
+    size, count = 0, 0
+    with Opener(roots) as opener:
+        for name, content in [*in_turn.items()][:FILES]:
+            if count and size >= BYTES:
+                break
+            count, size = count + 1, size + verified[name][0]
+            if _content(opener, name) != content:
+                return Sample(count, is_equal=False)
+    return Sample(count, is_equal=True)
+
+
+def _content(opener: Opener, path: str) -> str:
+    """Return the BLAKE3 of a source file, hex; empty if it cannot be read."""
+    from blake3 import blake3
+
+    digest, offset = blake3(), 0
+    try:
+        with contextlib.closing(opener.open(path)) as file:
+            while block := file.read(_BLOCK, offset):
+                digest.update(block)
+                offset += len(block)
+    except (OSError, LookupError):
+        return ""
+    return digest.hexdigest()
+
+
+def compare_claims(claims: Mapping[Path, FileClaim], *, most_files: int = FILES, most_bytes: int = BYTES) -> Sample:
+    """Compare a sample of files that records claim with the digests in these claims.
+
+    Parameters
+    ----------
+    claims : mapping of Path to FileClaim
+        The files to draw from, with their digests.
+    most_files, most_bytes : int
+        No further file is drawn once the sample has so many.
+
+    Returns
+    -------
+    Sample
+    """
+    size, count = 0, 0
+    for path in random.sample(sorted(claims), min(most_files, len(claims))):
+        if count and size >= most_bytes:
+            break
+        count, size = count + 1, size + claims[path].size
+        try:
+            if files.sha256_of(path) != claims[path].digest:
+                return Sample(count, is_equal=False)
+        except OSError:
+            return Sample(count, is_equal=False)
+    return Sample(count, is_equal=True)
