@@ -16,6 +16,7 @@ from dicoms import save_series
 from slurm_cluster import SlurmCluster, SlurmJob, running
 from test_late_jobs import state
 
+from dicomzarr.commands.environment import SLURM, options
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system.results_folder import Results
 
@@ -29,8 +30,14 @@ PROFILE = (
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[SlurmCluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A cluster, and the executor for it where `./run` would have it: in a folder of its own."""
     with running() as started:
+        folder = tmp_path_factory.mktemp("executor")
+        install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(folder), *options(SLURM)]
+        if subprocess.run(install, check=False).returncode:
+            pytest.skip("the packages of envs/slurm.lock cannot be installed: see above")
+        started.environment["PYTHONPATH"] = str(folder)
         yield started
 
 

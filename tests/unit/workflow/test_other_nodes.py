@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import types
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 from dicomzarr.workflow import job_resources
 from dicomzarr.workflow.remote_config import refuse_key_in_commands, refuse_private_values
 from dicomzarr.workflow.snakemake_quirks import other_nodes
-from dicomzarr.workflow.snakemake_quirks.unused_plugins import may_use_slurm
 
 CT = {"bytes": 1_000_000_000, "work": 1_000_000_000, "largest": 10**8, "frame": 524_288, "files": 1900, "series": 10}
 CT |= {"masks": 0}
@@ -138,42 +134,3 @@ def test_the_key_is_never_written_into_commands() -> None:
         refuse_key_in_commands({"DICOMZARR_KEY"}, "cluster-generic")
     with pytest.raises(UserError, match="--envvars AWS_SECRET_ACCESS_KEY: .* would write the credentials into job"):
         refuse_key_in_commands({"AWS_SECRET_ACCESS_KEY", "HOME"}, "cluster-generic")
-
-
-# ---- starting without the plugin
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ("--cores 2 --configfile /work/slurm/my.yaml", False),
-        ("--executor slurm", True),
-        ("-e slurm", True),
-        ("-eslurm", True),
-        ("--exec=slurm", True),
-        ("--slurm-no-account", True),
-        ("--profile cluster", True),
-        ("--workflow-profile=cluster", True),
-        ("--help", True),
-    ],
-)
-def test_the_plugin_is_loaded_where_an_option_may_ask_for_it(arguments: str, expected: bool, tmp_path: Path) -> None:
-    assert may_use_slurm(arguments.split(), {}, tmp_path) is expected
-    assert may_use_slurm(arguments.split(), {"SNAKEMAKE_PROFILE": "cluster"}, tmp_path)
-    profile = tmp_path / "profiles" / "default" / "config.yaml"
-    profile.parent.mkdir(parents=True)
-    profile.write_text("executor: slurm\n")
-    assert may_use_slurm(arguments.split(), {}, tmp_path)
-
-
-def test_a_local_run_does_not_import_what_the_plugin_needs() -> None:
-    code = """
-import sys
-from dicomzarr.workflow.snakemake_quirks.unused_plugins import without_slurm
-with without_slurm():
-    from snakemake.cli import get_argument_parser
-assert "pandas" not in sys.modules and "snakemake_executor_plugin_slurm" not in sys.modules
-assert get_argument_parser().parse_args(["--executor", "local"]).executor == "local"
-"""
-    environment = {"PYTHONPATH": str(ROOT / "scripts"), "PATH": "/usr/bin:/bin"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
