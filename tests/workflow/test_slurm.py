@@ -16,9 +16,10 @@ from dicoms import save_series
 from slurm_cluster import SlurmCluster, SlurmJob, running
 from test_late_jobs import state
 
-from dicomzarr.commands.environment import SLURM, options
+from dicomzarr.commands.environment import Environment
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
 
 PLANTED = "quetzalwren"  # in names of files, and of the patient
 KEY = "k" * 32
@@ -30,14 +31,15 @@ PROFILE = (
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
-    """A cluster, and the executor for it where `./run` would have it: in a folder of its own."""
+def cluster() -> Iterator[SlurmCluster]:
+    """A cluster, and the executor for it, as `./run` adds it."""
     with running() as started:
-        folder = tmp_path_factory.mktemp("executor")
-        install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(folder), *options(SLURM)]
-        if subprocess.run(install, check=False).returncode:
-            pytest.skip("the packages of envs/slurm.lock cannot be installed: see above")
-        started.environment["PYTHONPATH"] = str(folder)
+        environment = Environment(Path(sys.prefix))
+        try:
+            environment.add_slurm()
+        except UserError as error:
+            pytest.skip(str(error))
+        started.environment["PYTHONPATH"] = str(environment.slurm)
         yield started
 
 

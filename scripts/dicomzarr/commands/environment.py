@@ -149,6 +149,8 @@ class Environment:
         first = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
         try:
             with stopped_by_signals():
+                if not (uv or (self.folder / "bin" / "pip").exists()):  # uv made the environment, and is gone
+                    install([python, "-m", "ensurepip"])
                 status = install([*first, "--no-deps", "--target", str(beside), *options(SLURM)])
             if status != 0:
                 raise UserError(
