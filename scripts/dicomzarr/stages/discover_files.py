@@ -112,7 +112,9 @@ def write_manifest(
         return result
     if not trust:
         files.remove_tree(bounds.current().folder)
-    survey = _Survey(read_roots(inventory), archives, Progress(manifest.parent, "discover_files"), result)
+    progress = Progress(manifest.parent, "discover_files")
+    Progress(manifest.parent, "discover_files.all").put(len(archives))
+    survey = _Survey(read_roots(inventory), archives, progress, result)
     with ListingCache(cache / LISTINGS, tag) as known:
         listings = survey.run(known, processes, trust=trust)
         if survey.failed > largest_loss * len(archives):
@@ -132,6 +134,9 @@ def write_manifest(
         "archives": sum(bool(listing.reason) for listing in listings.values()),
         "members": sum(listing.members for listing in listings.values()),
     }
+    # The header stage has the members to read, too.
+    read = sum(listing.members - bool(listing.reason) for listing in listings.values())
+    Progress(manifest.parent, "index_headers.all").put(kinds["file"] + read)
     return result
 
 

@@ -58,6 +58,9 @@ def test_members_are_sorted_among_the_files_whatever_the_names(found: Discovery)
     (found.source / "b.zip!").mkdir()
     (found.source / "b.zip!" / "m").write_bytes(b"in a folder")
     result = found.run(processes=3)
+    progress = found.private / "progress"
+    assert (progress / "discover_files.all").read_text().split()[0] == "3"
+    assert (progress / "index_headers.all").read_text().split()[0] == str(3 + 9)  # two files, one in a folder; members
     assert result.counts["members"] == 9 and result.counts["archives"] == 3 and result.listed == 3
     assert found.paths() == sorted(found.paths()) == found.manifest()
     assert len(found.paths()) == len(set(found.paths())) == 6 + 9
