@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.publishing import stores
 from dicomzarr.records import export_record, rule_record
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.system import limits, locks, run_token, shared_files
@@ -63,8 +64,9 @@ class Start:
     purpose : Purpose
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
-        The configuration with its defaults; without `source` unless another Snakefile shares it. The paths of the
-        source are in the private inventory, and must not appear in the preambles of jobs.
+        The configuration with its defaults; without `source`, and the URLs of `object_store` and `dicomweb`, unless
+        another Snakefile shares it. Paths and URLs of the source are in the private inventory, and must not appear in
+        the preambles of jobs.
     settings : Settings or None
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
@@ -119,7 +121,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         tried.note_if_untried()
         _note_missing_settings(parsed)
     if used_as is Use.MAIN:
-        with_defaults.pop("source", None)
+        for key in ("source", "object_store", "dicomweb"):
+            with_defaults.pop(key, None)
     return Start(purpose, with_defaults, checked, parsed)
 
 
@@ -179,6 +182,8 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
             _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
         settings.check_exports(started.config, {kind.rule for kind in requested_exports} | (targets & {"publish"}))
         if started.purpose is Purpose.BUILD:
+            if "publish" in targets:  # before hours of work, not after
+                stores.check(started.config["publish"], os.environ)
             _prepare_run(started.settings, requested_exports, params)
         else:
             _prepare_dry_run(workflow, started, requested_exports, params)
