@@ -131,6 +131,22 @@ def test_a_full_disk_is_no_property_of_an_archive(found: Discovery, monkeypatch:
     assert not list((found.cache / bounds.FOLDER).glob("*.partial"))
 
 
+def test_the_names_of_members_that_are_gone_are_forgotten(found: Discovery) -> None:
+    archive = found.source / "a.zip"
+    archive.write_bytes(zip_of({"withdrawn": b"x", "other": b"x"}))
+    found.run()
+    archive.write_bytes(zip_of({"other": b"x"}))
+    found.run()
+    private = b"".join(path.read_bytes() for path in found.private.rglob("*") if path.is_file())
+    assert b"other" in private and b"withdrawn" not in private
+    archive.unlink()
+    (found.source / "b.tgz").write_bytes(gz(tar_of({"b": b"x"})))
+    found.run()
+    (found.source / "b.tgz").unlink()
+    found.run()
+    assert not (found.cache / "archives.jsonl").exists() and not (found.cache / bounds.FOLDER).exists()
+
+
 def test_tars_of_archives_that_are_gone_are_deleted(found: Discovery) -> None:
     for name in ("a.tgz", "b.tgz"):
         (found.source / name).write_bytes(gz(tar_of({name: b"x"})))
