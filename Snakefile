@@ -29,6 +29,7 @@ include: "rules/join_labels.smk"
 include: "rules/consolidate_dataset.smk"
 include: "rules/render_report.smk"
 include: "rules/write_cards.smk"
+include: "rules/write_crate.smk"
 include: "rules/check_privacy.smk"
 include: "rules/seal_dataset.smk"
 include: "rules/check_gate.smk"
@@ -38,6 +39,7 @@ include: "rules/export_nifti.smk"
 include: "rules/export_preview.smk"
 include: "rules/export_nnunet.smk"
 include: "rules/export_monai.smk"
+include: "rules/publish.smk"
 
 
 main_process.finish(workflow, started, rules)

@@ -9,12 +9,14 @@ rule check_batch:
     benchmark:
         "<results>/benchmarks/check_batch/{batch}.tsv"
     priority: batch_priority
+    group:
+        "batch"
     conda:
         "../envs/dicomzarr.yaml"
     threads: batch_threads
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=batch_megabytes,
+        runtime=batch_minutes,
     params:
         results=under_results(""),
         pictures=config["report"]["pictures"],

@@ -8,6 +8,7 @@ rule check_gate:
         "<results>/logs/check_gate.log",
     benchmark:
         "<results>/benchmarks/check_gate.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

@@ -17,8 +17,8 @@ rule check_privacy:
         "../envs/dicomzarr.yaml"
     threads: threads_up_to(16)
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=tables_megabytes,
+        runtime=tables_minutes,
     params:
         results=under_results(""),
         level=config["check_privacy"],

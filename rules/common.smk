@@ -5,12 +5,19 @@ import os
 import sys
 from pathlib import Path
 
+if not workflow.current_basedir.is_local:  # github(…) and the like: Snakemake fetches the files of rules one by one
+    raise WorkflowError(
+        "The rules of dicomzarr need its whole folder: clone the repository at the version that you want, and name the "
+        "Snakefile in the clone: config/README.md"
+    )
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
+from dicomzarr.system.files import sha256_of, sha256_of_bytes
+from dicomzarr.system.project import ROOT
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.vocabulary.rules import DATASET_RULES, rules_before
-from dicomzarr.workflow import main_process
+from dicomzarr.workflow import job_resources, main_process
 from dicomzarr.workflow.code_digest import code_digest
 from dicomzarr.workflow.snakemake_quirks import other_nodes
 from dicomzarr.workflow.snakemake_quirks.ending import end_without_waiting
@@ -93,6 +100,10 @@ def batch_records(wildcards):
 def plan_digest(wildcards):
     """Return the digest of a batch's plan. It is a param, since modification times are wrong if a clock is set back."""
     return planned_batches()[wildcards.batch]["digest"]
+
+
+# The crate holds the Snakefile, which no code digest covers.
+snakefile_digest = sha256_of(ROOT / "Snakefile")
 
 
 # The configured labels without the paths of their files.
@@ -194,6 +205,44 @@ def batch_threads(wildcards):
     return min(max(largest // BYTES_PER_THREAD, spare, 1), 8)
 
 
+def batch_megabytes(wildcards, threads, attempt):
+    """Return the memory of the extraction or the check of a batch, by its plan."""
+    batch = planned_batches()[wildcards.batch]
+    return job_resources.batch_megabytes(batch, threads, config["limits"]["megabytes"], attempt)
+
+
+def batch_minutes(wildcards, attempt):
+    """Return the time of the extraction or the check of a batch, by its plan."""
+    batch = planned_batches()[wildcards.batch]
+    return job_resources.batch_minutes(batch, config["compression"], config["cross_check"], attempt)
+
+
+def inventory_size():
+    """Return the size of the inventory in bytes; 0 before the first run, for a dry run."""
+    path = Path(config["results"]) / "private" / "inventory.jsonl"
+    return path.stat().st_size if path.exists() else 0
+
+
+def index_megabytes(wildcards, threads, attempt):
+    """Return the memory of reading the headers, or of planning, by the number of files."""
+    return job_resources.index_megabytes(inventory_size(), threads, attempt)
+
+
+def index_minutes(wildcards, threads, attempt):
+    """Return the time of reading the headers, by the number of files."""
+    return job_resources.index_minutes(inventory_size(), threads, attempt)
+
+
+def tables_megabytes(wildcards, threads, attempt):
+    """Return the memory of a job that reads the records of all batches, by the number of files."""
+    return job_resources.tables_megabytes(inventory_size(), threads, attempt)
+
+
+def tables_minutes(wildcards, attempt):
+    """Return the time of a job that reads the records of all batches, by the number of files."""
+    return job_resources.tables_minutes(inventory_size(), attempt)
+
+
 def threads_up_to(most):
     """Return a function for `threads:`: Snakemake scales it down to local cores; on other nodes it is limited."""
     return other_nodes.threads_up_to(workflow, most)
@@ -212,6 +261,16 @@ def dataset_records(wildcards):
     """Return all records of a sealed dataset: see `rule all`."""
     records = [in_results(f"private/records/{rule}.json") for rule in DATASET_RULES]
     return records + batch_records(wildcards) + label_record(wildcards)
+
+
+# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/.
+publish_digest = sha256_of_bytes(json.dumps(["publish", config["publish"]], sort_keys=True).encode())[:16]
+
+
+def signature_digest(wildcards):
+    """Return the digest of the signature of the dataset, empty without one: a new signature is published too."""
+    path = Path(in_results("dataset/dataset.json.sig"))
+    return sha256_of(path) if path.is_file() else ""
 
 
 def export_megabytes(wildcards, threads):

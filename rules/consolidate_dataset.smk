@@ -36,12 +36,14 @@ rule consolidate_dataset:
         "<results>/logs/consolidate_dataset.log",
     benchmark:
         "<results>/benchmarks/consolidate_dataset.tsv"
+    group:
+        "tables"
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=tables_megabytes,
+        runtime=tables_minutes,
     params:
         results=under_results(""),
         batches=batch_names,

@@ -11,6 +11,7 @@ rule discover_files:
         "<results>/logs/discover_files.log",
     benchmark:
         "<results>/benchmarks/discover_files.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: threads_up_to(16)

@@ -9,6 +9,7 @@ rule export_monai:
         "<results>/logs/export_monai.log",
     benchmark:
         "<results>/benchmarks/export_monai.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     resources:

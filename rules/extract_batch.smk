@@ -9,12 +9,14 @@ rule extract_batch:
     benchmark:
         "<results>/benchmarks/extract_batch/{batch}.tsv"
     priority: extraction_priority
+    group:
+        "batch"
     conda:
         "../envs/dicomzarr.yaml"
     threads: batch_threads
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=batch_megabytes,
+        runtime=batch_minutes,
     params:
         results=under_results(""),
         inventory=under_results("private/inventory.jsonl"),

@@ -11,12 +11,14 @@ rule index_headers:
         "<results>/logs/index_headers.log",
     benchmark:
         "<results>/benchmarks/index_headers.tsv"
+    group:
+        "index"
     conda:
         "../envs/dicomzarr.yaml"
     threads: threads_up_to(16)
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=index_megabytes,
+        runtime=index_minutes,
     params:
         limits=config["limits"],
         cache=under_results("private/cache"),

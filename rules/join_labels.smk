@@ -14,12 +14,14 @@ rule join_labels:
         "<results>/logs/join_labels.log",
     benchmark:
         "<results>/benchmarks/join_labels.tsv"
+    group:
+        "tables"
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=tables_megabytes,
+        runtime=tables_minutes,
     params:
         results=under_results(""),
         batches=batch_names,

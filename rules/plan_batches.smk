@@ -10,12 +10,14 @@ checkpoint plan_batches:
         "<results>/logs/plan_batches.log",
     benchmark:
         "<results>/benchmarks/plan_batches.tsv"
+    group:
+        "index"
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=index_megabytes,
+        runtime=tables_minutes,
     params:
         results=under_results(""),
         batch=config["batch"],

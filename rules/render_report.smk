@@ -22,6 +22,7 @@ rule render_report:
         "<results>/logs/render_report.log",
     benchmark:
         "<results>/benchmarks/render_report.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     resources:

@@ -14,6 +14,7 @@ rule report_depth:
         "<results>/logs/report_depth.log",
     benchmark:
         "<results>/benchmarks/report_depth.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

@@ -14,6 +14,7 @@ rule report_size:
         "<results>/logs/report_size.log",
     benchmark:
         "<results>/benchmarks/report_size.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

@@ -13,6 +13,7 @@ rule seal_dataset:
         "<results>/logs/seal_dataset.log",
     benchmark:
         "<results>/benchmarks/seal_dataset.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

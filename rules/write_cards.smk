@@ -21,6 +21,7 @@ rule write_cards:
         "<results>/logs/write_cards.log",
     benchmark:
         "<results>/benchmarks/write_cards.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

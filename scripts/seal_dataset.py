@@ -26,6 +26,7 @@ def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], s
     content, listed = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))
     run_token.check(folders.private)
     files.write_atomically(checksums, listed)
+    seal.remove_stale_signature(folders, json_files.canonical_json(content))
     files.write_atomically(sealed, json_files.canonical_json(content))
     files.remove_tree(folders.private / "cache" / bounds.FOLDER)  # decompressed archives: nothing reads them any more
 

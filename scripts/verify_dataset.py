@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from dicomzarr.stages import verify_dataset as verify
-from dicomzarr.system import files
+from dicomzarr.system import files, signatures
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import job
@@ -30,21 +30,39 @@ def verify_dataset(results: Path, threads: int, repair: bool) -> verify.Verdict:
     return verdict
 
 
+def check_signature(results: Path, signers: str) -> signatures.Signature:
+    """Check the signature of `dataset.json`; without a file of allowed signers, only say whether there is one.
+
+    Parameters
+    ----------
+    results : Path
+    signers : str
+        Path of a file of allowed signers; empty for none.
+    """
+    sealed = Results(results).sealed
+    content = sealed.read_bytes() if sealed.is_file() else b""
+    return signatures.check(content, signatures.read(sealed), Path(signers) if signers else None)
+
+
 if __name__ == "__main__":
     with job.step(snakemake):
         verdict = verify_dataset(Path(snakemake.params.results), snakemake.threads, snakemake.params.repair)
+        signature = check_signature(Path(snakemake.params.results), os.environ.get("DICOMZARR_SIGNERS", ""))
+        good, lines = verdict.good and not signature.fails, [*verdict.lines(), *filter(None, [signature.text])]
         answer = os.environ.get("DICOMZARR_VERDICT")  # the launcher's file; without it, standard output
         if answer:
             content = {
-                "good": verdict.good,
+                "good": good,
                 "files": verdict.files,
                 "bytes": verdict.bytes,
                 "findings": verdict.findings,
                 "unfinished": verdict.unfinished,
-                "lines": verdict.lines(),
+                "signature": signature.state,
+                "signer": signature.signer,
+                "lines": lines,
             }
             files.write_atomically(Path(answer), json.dumps(content).encode())
         else:
-            print("\n".join(verdict.lines()), file=sys.stdout, flush=True)
-            if not verdict.good:
+            print("\n".join(lines), file=sys.stdout, flush=True)
+            if not good:
                 raise UserError("the dataset is not as recorded")

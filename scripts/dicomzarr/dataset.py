@@ -1,8 +1,9 @@
 """Read a dataset for training: whole volumes, slices or random patches, in any number of worker processes.
 
-Masks come with the images, on the same region. This file depends on no other module of dicomzarr. Import it as
-`dicomzarr.dataset`, or copy it into your project: it needs numpy and the codecs that zarr installs (numcodecs,
-google-crc32c). docs/reading.md shows how PyTorch, MONAI and others use its samples.
+Masks come with the images, on the same region. A dataset is a folder, or a URL: that of a copy on a web server or in a
+bucket. Import this file as `dicomzarr.dataset`, or copy it into your project: it needs numpy and the codecs that zarr
+installs (numcodecs, google-crc32c), and no other module of dicomzarr for a folder; for URLs copy `remote.py` too.
+docs/reading.md shows how PyTorch, MONAI and others use its samples.
 
 No array is opened before the first sample is read, and each process opens its own files: safe under fork and spawn.
 """
@@ -12,25 +13,105 @@ from __future__ import annotations
 import csv
 import difflib
 import functools
+import importlib
+import io
 import itertools
 import json
 import math
 import operator
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # what reads a folder needs no other module
+    from dicomzarr.remote import RemoteFile, RemotePath
 
 OPEN_VOLUMES = 64  # images per process, and as many of each mask; a dataset may have more than a process may open files
 OPEN_FILES = 512  # per process, however many masks are wanted
 MISSING = 2**64 - 1  # offset of a chunk that a shard does not hold (ZEP 2)
 VALUES_SHOWN = 20  # in a message that lists the values of a column
 Region = tuple[slice, ...]
+Place: TypeAlias = "Path | RemotePath"  # a file or folder, on a disk or below a URL
+
+
+# ---- Files
+
+
+class _LocalFile:
+    """A file on a disk that is read by ranges of bytes, as `RemoteFile` reads one below a URL."""
+
+    longest_run = 0  # bytes of adjacent chunks that are read at once: one chunk
+
+    def __init__(self, path: Path) -> None:
+        self._handle = -1
+        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+
+    def tail(self, length: int) -> bytes:
+        """Return the last bytes of the file."""
+        return os.pread(self._handle, length, max(os.fstat(self._handle).st_size - length, 0))
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Return bytes from an offset."""
+        return os.pread(self._handle, length, offset)
+
+
+def _remote() -> Any:
+    """Return the module that reads URLs; it may have been copied beside this file."""
+    package = f"{__package__}." if __package__ else ""
+    try:
+        return importlib.import_module(f"{package}remote")
+    except ModuleNotFoundError as error:
+        if error.name == f"{package}remote":
+            raise ImportError("a URL needs remote.py of dicomzarr beside this file: copy it too") from None
+        raise
+
+
+def _opened_file(path: Place) -> _LocalFile | RemoteFile:
+    """Return a file whose bytes are read by ranges."""
+    if isinstance(path, Path):
+        return _LocalFile(path)
+    file: RemoteFile = _remote().RemoteFile(path)
+    return file
+
+
+def place_of(dataset: str | os.PathLike[str]) -> Place:
+    """Return the folder of a dataset, with `volumes.csv` and `images.zarr`.
+
+    Parameters
+    ----------
+    dataset : path or str
+        That folder; a results folder, that holds it as `dataset`; the folder that `./run publish` wrote to, of which
+        it is the latest version. Or the URL of one of these: ``https://…``, ``http://…``, ``s3://bucket/prefix``.
+
+    Returns
+    -------
+    Path or RemotePath
+
+    Raises
+    ------
+    OSError
+        If there is no dataset at a URL, or it cannot be read. A folder is not looked into for what is missing.
+    """
+    if isinstance(dataset, str) and "://" in dataset and not dataset.startswith("file://"):
+        place: Place = _remote().published(dataset)
+        return place
+    folder = Path(dataset.removeprefix("file://") if isinstance(dataset, str) else dataset)
+    if (folder / "dataset" / "volumes.csv").is_file():
+        return folder / "dataset"
+    if not (folder / "volumes.csv").is_file() and (folder / "latest.json").is_file():
+        version: Path = _remote().pointed_to(folder)
+        return version
+    return folder
 
 
 # ---- One volume
@@ -41,7 +122,7 @@ class Volume:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or RemotePath
         Folder of the image, `images.zarr/<series>/<volume>`, or of the mask, `labels/<mask>` in it.
 
     Attributes
@@ -66,8 +147,7 @@ class Volume:
         If a file is missing.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._handle = -1
+    def __init__(self, folder: Place) -> None:
         self._folder = folder
         metadata = json.loads((folder / "0" / "zarr.json").read_bytes())
         self.axes = "".join(metadata["dimension_names"])
@@ -85,12 +165,8 @@ class Volume:
         self._compressed = any(inner_codec["name"] == "blosc" for inner_codec in inner)
         self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
         self.facts = self._read_facts()
-        self._handle = os.open(folder.joinpath("0", "c", *("0" for _ in self.shape)), os.O_RDONLY | os.O_CLOEXEC)
+        self._file = _opened_file(folder.joinpath("0", "c", *("0" for _ in self.shape)))
         self._index = self._read_index()
-
-    def __del__(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
 
     def _read_facts(self) -> dict[str, Any]:
         """Return the attribute `dicomzarr`, with the arrays that it refers to."""
@@ -157,7 +233,7 @@ class Volume:
     @functools.cached_property
     def foreground(self) -> NDArray[np.int64]:
         """Of a mask: flat indices (C order) of every k-th voxel that is not 0, from its index; empty if all are 0."""
-        if not (self._folder / "foreground").is_dir():
+        if not (self._folder / "foreground" / "zarr.json").is_file():
             if self.facts.get("voxels", 1):
                 raise ValueError(
                     "a mask has no index of its foreground: ./run verify lists missing files, ./run verify --repair "
@@ -168,18 +244,34 @@ class Volume:
 
     def _read_index(self) -> NDArray[np.uint64]:
         """Return offset and length of each chunk, shape (chunks, 2), from the index at the end of the shard."""
-        length = 16 * math.prod(self._counts) + 4
-        data = os.pread(self._handle, length, os.fstat(self._handle).st_size - length)
+        data = self._file.tail(16 * math.prod(self._counts) + 4)
         return np.frombuffer(_checked(data), "<u8").reshape(-1, 2)
 
-    def _read_chunk(self, number: int, out: NDArray[Any]) -> None:
+    def _read_chunks(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        """Yield the bytes of chunks; those that lie one behind the other in the file are read at once."""
+        run: list[tuple[int, int]] = []  # offset and length of each chunk
+        for number in numbers:
+            offset, length = (int(value) for value in self._index[number])
+            if offset == MISSING:
+                raise ValueError(
+                    "a chunk is missing: ./run verify lists damaged files, ./run verify --repair rebuilds them"
+                )
+            if run and (sum(run[-1]) != offset or offset + length - run[0][0] > self._file.longest_run):
+                yield from self._read_run(run)
+                run = []
+            run.append((offset, length))
+        yield from self._read_run(run)
+
+    def _read_run(self, run: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        """Yield the bytes of adjacent chunks."""
+        if run:
+            first = run[0][0]
+            data = self._file.read(sum(run[-1]) - first, first)
+            yield from (data[offset - first : offset - first + length] for offset, length in run)
+
+    def _decode(self, chunk: bytes, out: NDArray[Any]) -> None:
         """Decode a chunk into `out`, C-contiguous, of the chunk's shape."""
-        offset, length = (int(value) for value in self._index[number])
-        if offset == MISSING:
-            raise ValueError(
-                "a chunk is missing: ./run verify lists damaged files, ./run verify --repair rebuilds them"
-            )
-        data = _checked(os.pread(self._handle, length, offset))
+        data = _checked(chunk)
         if self._compressed:
             _decompress(data, out)
         else:
@@ -208,8 +300,9 @@ class Volume:
         out = np.empty([stop - start for start, stop, _ in bounds], self.dtype)
         spans = [range(lo // c, math.ceil(hi / c)) for (lo, hi, _), c in zip(bounds, self.chunk, strict=True)]
         scratch = np.empty(self.chunk, self.dtype)
-        for position in itertools.product(*spans):
-            number = int(np.ravel_multi_index(position, self._counts))
+        positions = list(itertools.product(*spans))
+        chunks = self._read_chunks(int(np.ravel_multi_index(position, self._counts)) for position in positions)
+        for position, chunk in zip(positions, chunks, strict=True):
             target, source = [], []
             for at, edge, (lo, hi, _) in zip(position, self.chunk, bounds, strict=True):
                 first, last = max(lo, at * edge), min(hi, (at + 1) * edge)
@@ -217,9 +310,9 @@ class Volume:
                 source.append(slice(first - at * edge, last - at * edge))
             view = out[tuple(target)]
             if view.shape == self.chunk and view.flags.c_contiguous:
-                self._read_chunk(number, view)
+                self._decode(chunk, view)
             else:
-                self._read_chunk(number, scratch)
+                self._decode(chunk, scratch)
                 view[...] = scratch[tuple(source)]
         return out
 
@@ -234,7 +327,7 @@ def _checked(data: bytes) -> bytes:
     return content
 
 
-def _read_small_array(folder: Path) -> NDArray[Any]:
+def _read_small_array(folder: Place) -> NDArray[Any]:
     """Return an uncompressed array of one chunk; long lists are stored like this beside an image."""
     metadata = json.loads((folder / "zarr.json").read_bytes())
     if [codec["name"] for codec in metadata["codecs"]] != ["bytes", "crc32c"]:
@@ -456,8 +549,9 @@ class DicomZarrDataset:
 
     Parameters
     ----------
-    dataset : path
-        The folder with `volumes.csv` and `images.zarr`, or a results folder that holds it as `dataset`.
+    dataset : path or URL
+        The folder with `volumes.csv` and `images.zarr`, or a results folder that holds it as `dataset`; or the URL of
+        either, or of what `./run publish` wrote: ``https://…`` or ``s3://bucket/prefix``.
     select : Select, optional
         Which images to read; all by default.
     sample : Sample or str, optional
@@ -468,8 +562,8 @@ class DicomZarrDataset:
 
     Attributes
     ----------
-    folder : Path
-        The dataset folder.
+    folder : Path or RemotePath
+        The dataset folder. Of a published dataset it is that of the version that was the latest when it was opened.
     select : Select
     sample : Sample
     rows : list of dict of str to str
@@ -495,7 +589,7 @@ class DicomZarrDataset:
         **options: Any,
     ) -> None:
         self.select, self.sample = _options(select, sample, options)
-        self.folder, self.epoch = _dataset_folder(Path(dataset)), 0
+        self.folder, self.epoch = place_of(dataset), 0
         rows = read_rows(self.folder)
         self.rows = _selected(rows, self.select)
         self.left_out: list[dict[str, str]] = []
@@ -515,7 +609,7 @@ class DicomZarrDataset:
         counts = [_frames(row) if self.sample.kind == "slice" else samples_per_volume for row in self.rows]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._process = -1
-        self._volume: Callable[[Path], Volume] = Volume
+        self._volume: Callable[[Place], Volume] = Volume
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -546,7 +640,7 @@ class DicomZarrDataset:
         """
         return self._opened(self.folder / "images.zarr" / self.rows[number]["array"])
 
-    def _opened(self, folder: Path) -> Volume:
+    def _opened(self, folder: Place) -> Volume:
         """Return an image or a mask, opened by this process."""
         if self._process != os.getpid():  # after a fork: close the files that the parent opened, do not read them
             self._volume = functools.lru_cache(min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES))(Volume)
@@ -795,28 +889,52 @@ class DicomZarrDataset:
         return windowed.astype(values.dtype, copy=False)
 
 
-def read_rows(dataset: Path) -> list[dict[str, str]]:
+def open_dataset(
+    dataset: str | os.PathLike[str], select: Select | None = None, sample: Sample | str | None = None, **options: Any
+) -> DicomZarrDataset:
+    """Return ``DicomZarrDataset(dataset, select, sample, **options)``: of a folder, or of a URL.
+
+    Parameters
+    ----------
+    dataset : path or URL
+    select : Select, optional
+    sample : Sample or str, optional
+    **options
+        As for `DicomZarrDataset`.
+
+    Returns
+    -------
+    DicomZarrDataset
+    """
+    return DicomZarrDataset(dataset, select, sample, **options)
+
+
+def _table(path: Place) -> io.StringIO:
+    """Return the text of a table."""
+    return io.StringIO(path.read_bytes().decode("utf-8"), newline="")
+
+
+def read_rows(dataset: Place) -> list[dict[str, str]]:
     """Return the rows of `volumes.csv` as text.
 
     Parameters
     ----------
-    dataset : Path
+    dataset : Path or RemotePath
         The dataset folder itself.
 
     Returns
     -------
     list of dict of str to str
     """
-    with open(dataset / "volumes.csv", newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    return list(csv.DictReader(_table(dataset / "volumes.csv")))
 
 
-def read_masks(dataset: Path) -> list[dict[str, str]]:
+def read_masks(dataset: Place) -> list[dict[str, str]]:
     """Return the rows of `masks.csv` as text.
 
     Parameters
     ----------
-    dataset : Path
+    dataset : Path or RemotePath
         The dataset folder itself.
 
     Returns
@@ -827,8 +945,7 @@ def read_masks(dataset: Path) -> list[dict[str, str]]:
     path = dataset / "masks.csv"
     if not path.is_file():
         return []
-    with open(path, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    return list(csv.DictReader(_table(path)))
 
 
 _INTEGER_COLUMNS = ("bits_stored", "frames", "source_bytes", "stored_bytes")
@@ -842,8 +959,8 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
 
     Parameters
     ----------
-    dataset : path
-        The folder with `volumes.csv`, or a results folder that holds it as `dataset`.
+    dataset : path or URL
+        The folder with `volumes.csv`, or a results folder that holds it as `dataset`; or a URL.
 
     Returns
     -------
@@ -861,8 +978,8 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     """
     import pandas
 
-    path = _dataset_folder(Path(dataset)) / "volumes.csv"
-    table = pandas.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], encoding="utf-8")
+    path = place_of(dataset) / "volumes.csv"
+    table = pandas.read_csv(_table(path), dtype="string", keep_default_na=False, na_values=[""])
     for column in _INTEGER_COLUMNS:
         table[column] = table[column].astype("Int64")
     table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
@@ -877,8 +994,8 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
 
     Parameters
     ----------
-    dataset : path
-        The folder with `masks.csv`, or a results folder that holds it as `dataset`.
+    dataset : path or URL
+        The folder with `masks.csv`, or a results folder that holds it as `dataset`; or a URL.
 
     Returns
     -------
@@ -895,8 +1012,8 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
     """
     import pandas
 
-    path = _dataset_folder(Path(dataset)) / "masks.csv"
-    table = pandas.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], encoding="utf-8")
+    path = place_of(dataset) / "masks.csv"
+    table = pandas.read_csv(_table(path), dtype="string", keep_default_na=False, na_values=[""])
     for column, kind in _MASK_NUMBERS.items():
         if column in table:
             table[column] = table[column].astype(kind)
@@ -918,12 +1035,6 @@ def _ranges(text: str) -> tuple[tuple[int, int], ...]:
     """Return the ranges of a bounding box, such as ``3:9 10:20 0:5``."""
     pairs = (part.split(":") for part in text.split())
     return tuple((int(first), int(end)) for first, end in pairs)
-
-
-def _dataset_folder(folder: Path) -> Path:
-    """Return the dataset folder of a results folder, or the folder itself."""
-    inner = folder / "dataset"
-    return inner if (inner / "volumes.csv").is_file() else folder
 
 
 def _options(select: Select | None, sample: Sample | str | None, options: Mapping[str, Any]) -> tuple[Select, Sample]:
@@ -1172,7 +1283,7 @@ def load_images(folder: str | os.PathLike[str], source: Any = None) -> list[NDAr
 
     Parameters
     ----------
-    folder : path
+    folder : path or URL
         A results folder with `private/frames.csv`: one array for each extracted file, in the order of the paths in the
         manifest. Or a dataset folder alone, in its own order: a volume that is all of one multi-frame file is one
         array, with frames in the order of that file; every other frame is an array.
@@ -1191,8 +1302,8 @@ def load_images(folder: str | os.PathLike[str], source: Any = None) -> list[NDAr
     ValueError
         If `source` is given without `private/frames.csv`, or lacks files that the dataset was made from.
     """
-    folder = Path(folder)
-    dataset, table = _dataset_folder(folder), folder / "private" / "frames.csv"
+    dataset = place_of(folder)
+    table = Path(folder) / "private" / "frames.csv"  # of a URL there is no such file
     frames = {row["array"]: _as_frames(Volume(dataset / "images.zarr" / row["array"])) for row in read_rows(dataset)}
     if not table.is_file():
         if source is not None:

@@ -44,9 +44,7 @@ class Reply:
     content: bytes = b""
 
 
-def multipart(
-    files: Sequence[bytes], *, closed: bool = True, headers: str = "Content-Type: application/dicom"
-) -> Reply:
+def multipart(files: Sequence[bytes], headers: str = "Content-Type: application/dicom") -> Reply:
     """Return files as a multipart message."""
     parts = [b"--%s\r\n%s\r\n\r\n%s\r\n" % (BOUNDARY.encode(), headers.encode(), data) for data in files]
     content = b"".join(parts) + b"--%s--\r\n" % BOUNDARY.encode()

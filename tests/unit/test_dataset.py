@@ -388,7 +388,7 @@ def test_any_number_of_workers_gives_the_same_samples(patches: DicomZarrDataset,
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_no_file_opened_before_a_fork_is_read_after_it(patches: DicomZarrDataset) -> None:
     expected = [digest(patches[i]) for i in range(len(patches))]
-    handles = [patches.volume(number)._handle for number in range(3)]
+    handles = [patches.volume(number)._file._handle for number in range(3)]
     child = os.fork()
     if child == 0:
         nothing = os.open(os.devnull, os.O_RDONLY)

@@ -39,7 +39,19 @@ def test_jobs_on_other_nodes_make_the_same_dataset(workflow: Workflow, local_run
     assert run.jobs("extract_batch") == run.jobs("check_batch") > 1 and run.jobs("join_labels") == 1
     assert workflow.run().nothing_to_do
     scripts = queue.scripts()
-    assert len(scripts) >= 12 and all(str(local_run.source) not in script for script in scripts)
+    # A job reads headers and plans, one extracts and checks a batch, one joins labels and writes tables, one searches.
+    assert len(scripts) == run.jobs("extract_batch") + 3
+    assert all(str(local_run.source) not in script for script in scripts)
+
+
+def test_a_path_on_the_command_line_stops_the_run_before_it_submits_a_job(
+    workflow: Workflow, local_run: Workflow
+) -> None:
+    workflow.config, workflow.forks = local_run.config, None
+    queue = Queue(workflow.folder)
+    run = workflow.run(*queue.options(), "--config", f"source={local_run.source}", cores=0, ok=False)
+    assert run.process.returncode == 1 and "config key 'source': given with --config" in run.output
+    assert not queue.scripts() and str(local_run.source) not in run.output and not workflow.results.exists()
 
 
 def test_no_job_requests_more_threads_than_a_node_may_have(workflow: Workflow, local_run: Workflow) -> None:

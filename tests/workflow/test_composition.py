@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -91,6 +92,35 @@ def test_another_workflow_uses_the_rules(workflow: Workflow, statement: str) -> 
     assert by_itself.sealed["digest"] == json.loads((folder / "out/dataset/dataset.json").read_text())["digest"]
 
 
+def test_a_clone_is_used_as_a_module_and_a_hosted_repository_is_refused(tmp_path: Path) -> None:
+    """As in config/README.md. GitHub is a local repository here, by a setting of git that gives its address."""
+    statement = re.findall(r"^```python\n(.*?)^```", (ROOT / "config/README.md").read_text(), re.M | re.S)[0]
+    (tmp_path / "dicomzarr").symlink_to(ROOT)
+    (tmp_path / "config.yaml").write_text("images: {source: source, results: out}")
+    (tmp_path / "Snakefile").write_text(statement)
+    save_series(tmp_path / "source", "alpha", 2)
+    assert re.search(r"^train +1$", snakemake(tmp_path, "-n"), re.M)
+    hosted = 'snakefile: github("OWNER/dicomzarr", path="Snakefile", tag="VERSION")'
+    assert hosted in (ROOT / "config/README.md").read_text()
+    (tmp_path / "Snakefile").write_text(statement.replace('snakefile: "dicomzarr/Snakefile"', hosted))
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-C", str(tmp_path / "repository")]
+    shutil.copytree(ROOT / "rules", tmp_path / "repository/rules")
+    shutil.copy(ROOT / "Snakefile", tmp_path / "repository/Snakefile")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"], ["tag", "VERSION"]):
+        subprocess.run([*git, *command], check=True)
+    address = {"KEY_0": f"url.{tmp_path}/repository.insteadOf", "VALUE_0": "https://github.com/OWNER/dicomzarr"}
+    variables = {f"GIT_CONFIG_{name}": value for name, value in {**address, "COUNT": "1"}.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n"],
+        cwd=tmp_path,
+        env=os.environ | variables | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "clone the repository" in done.stdout and "ModuleNotFound" not in done.stdout
+
+
 def test_one_workflow_can_build_two_datasets(workflow: Workflow) -> None:
     folder, modules = workflow.folder, []
     for name in ("one", "two"):
@@ -107,9 +137,13 @@ def test_one_workflow_can_build_two_datasets(workflow: Workflow) -> None:
 
 # ---- Snakemake alone
 
-# Blocks imports of packages that `pip install snakemake` does not install, and starts Snakemake.
+# Blocks imports of packages that `pip install snakemake` does not install, and starts Snakemake without the executor
+# plugin for Slurm, which imports pandas.
 ALONE = """
-import json, os, runpy, sys
+import json, os, pkgutil, runpy, sys
+
+usual = pkgutil.iter_modules
+pkgutil.iter_modules = lambda *paths: [module for module in usual(*paths) if "plugin_slurm" not in module.name]
 
 blocked = set(json.loads(os.environ["BLOCKED"]))
 

@@ -21,6 +21,7 @@ from orthanc_server import HOST, NO_PROXY, PASSWORD, USER, Orthanc
 from pydicom.data import get_testdata_file
 from test_privacy import hits
 
+from dicomzarr.commands.json_forms import FORMS
 from dicomzarr.retrieval.accounts import Accounts
 from dicomzarr.retrieval.folder import Folder
 from dicomzarr.retrieval.retrieve import Summary, retrieve
@@ -88,7 +89,6 @@ def test_the_dataset_is_that_of_the_files_and_nothing_leaks(
 ) -> None:
     workflow = configure(tmp_path / "retrieved", orthanc, list_of(originals))
     refused = launch(workflow, "", "-n")  # the source does not exist yet
-    print(refused.stdout, refused.stderr)
     assert refused.returncode == 1 and "Traceback" not in refused.stderr
     done = run_word(launch, workflow)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -142,8 +142,9 @@ def test_after_a_kill_and_a_restart_of_the_server_the_rest_is_retrieved(
     assert done.returncode == 0 and summary["new"] == total - len(kept) and summary["retrieved"] == total
     after = {path: path.stat().st_ino for path in workflow.source.rglob("*") if path.is_file()}
     assert len(after) == total and kept.items() <= after.items()
-    lost = run_word(launch, workflow, "--json")
-    assert (lost.returncode, json.loads(lost.stdout)["new"]) == (0, 0)
+    assert {*summary} == {name for names, _ in FORMS["retrieve"] for name in names.split(", ")}
+    again = run_word(launch, workflow, "--json")
+    assert (again.returncode, json.loads(again.stdout)["new"]) == (0, 0)
 
 
 def test_a_wrong_password_is_one_line(tmp_path: Path, originals: Path, orthanc: Orthanc, launch: Launch) -> None:

@@ -11,7 +11,7 @@ from importlib import import_module
 
 from dicomzarr.commands.help_texts import status_of_failure
 from dicomzarr.commands.processes import STOPPING, Stopped, say, stopped_by_signals
-from dicomzarr.commands.words import BY_NAME, RUN
+from dicomzarr.commands.words import BY_NAME, RUN, TARGETS
 from dicomzarr.vocabulary.errors import UserError
 
 
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             word = BY_NAME.get(command, RUN)  # a module is imported when its command runs
             run = getattr(import_module(f"dicomzarr.commands.{word.module}"), word.function)
-            is_target = word is RUN or word.name.startswith("export_")  # of Snakemake, which needs its name
+            is_target = word is RUN or word.name in TARGETS  # of Snakemake, which needs its name
             status: int = run(arguments if is_target else arguments[1:])
             return status
     except (UserError, OSError) as error:

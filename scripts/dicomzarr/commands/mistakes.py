@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.commands.help_texts import closest, mistyped
-from dicomzarr.commands.words import BY_NAME, EXPORTS, WORDS
+from dicomzarr.commands.words import BY_NAME, TARGETS, WORDS
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import config_file
@@ -22,7 +22,6 @@ from dicomzarr.workflow.snakemake_quirks import command_line
 
 DEFAULTS = "config.yaml"
 DASHES = "-\u2013\u2014\u2212"  # the hyphen, and what looks like it: en dash, em dash, minus sign
-_EXPORTS = {name for name, _, _ in EXPORTS}
 # Options of Snakemake that take NAME=VALUE, one or several.
 _PAIRS = {
     "--config", "-C", "--set-threads", "--set-resources", "--set-resource-scopes", "--set-scatter", "--resources",
@@ -56,7 +55,7 @@ def refuse_mistakes(arguments: Sequence[str], folder: Path) -> None:
         raise UserError(problem)
     _refuse_first(arguments, folder)
     for before, argument in itertools.pairwise(arguments):
-        if argument in {*BY_NAME} - _EXPORTS and not before.startswith("-") and not (folder / argument).exists():
+        if argument in {*BY_NAME} - {*TARGETS} and not before.startswith("-") and not (folder / argument).exists():
             raise UserError(f"the word comes first: ./run {argument} ...")
     _refuse_unknown_options(arguments)
     _refuse_values(arguments)
@@ -138,7 +137,7 @@ def _refuse_values(arguments: Sequence[str]) -> None:
                 raise UserError(f"{option}: found nothing, needed is a file, as in --configfile my.yaml")
             if option in _PAIRS and has_value and "=" not in value:
                 raise _no_pair(option, value)
-        elif option in _PAIRS and "=" not in argument and argument not in _EXPORTS:
+        elif option in _PAIRS and "=" not in argument and argument not in TARGETS:
             raise _no_pair(option, argument)
 
 

@@ -99,10 +99,13 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
             os.close(lock)
         return _show(summary, options, place)
     except server.ServerProblem as problem:
-        _log(place.results, str(problem))
+        if not options.has(DRY_RUN.name):
+            _log(place.results, str(problem))
         say(f"run: {problem}. What has come is kept")
     except OSError as error:
         say(FULL + safe_messages.os_error_message(error))
+    except locks.Locked as problem:
+        say(f"run: {problem}")
     except UserError:
         raise
     except Exception as error:
@@ -186,11 +189,8 @@ def _now() -> str:
 
 
 def _log(results: Results, text: str) -> None:
-    """Add a line to the log: numbers and fixed words."""
-    folder = results.root / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "retrieve.log", "a", encoding="utf-8") as stream:
-        stream.write(f"{_now()} {text}\n")
+    """Add a line to the private log: a number in it may be that of a patient by chance."""
+    files.append_private(results.private / "retrieval" / "retrieve.log", f"{_now()} {text}\n".encode())
 
 
 # ---- What is shown

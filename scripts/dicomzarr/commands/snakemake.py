@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from dicomzarr.commands.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
-from dicomzarr.commands.words import EXPORTS
+from dicomzarr.commands.words import TARGETS
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # imported while the privacy search runs
     from dicomzarr.commands.conclusion import Conclusion
 
 _SIGNALS = 128  # exit statuses above: ended by a signal
-TARGETS = tuple(name for name, _, _ in EXPORTS)
 # Options of Snakemake with which `--cores all` is not added.
 NO_CORES_ADDED = {"-c", "-j", "-h", "-n", "-v", "--cores", "--jobs", "--profile", "--workflow-profile"}
 NO_CORES_ADDED |= {"--lint", "--version", "--help", "--dry-run", "--dryrun", "--unlock"}

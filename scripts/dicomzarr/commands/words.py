@@ -62,6 +62,7 @@ DRY_RUN = Option("--dry-run", "", "list the jobs of a run, and run none", "-n")
 CONFIG = Option("--config", "KEY=VALUE", "single values, instead of those in the configuration file")
 RESULTS = Option("--results", "FOLDER", "the results folder, instead of the one that the configuration names")
 JSON = Option("--json", "", "print one JSON object, for programs")
+COPY = Option("--dataset", "PLACE", "a dataset folder, https://... or s3://...; without private/ and configuration")
 NO_OPEN = Option("--no-open", "", "print only, and open no browser")
 AGAIN = Option("--again", "", "retrieve also what is there, and replace what the server has changed")
 RUN_JSON = Option("--json", "", "print one JSON object about the run at its end, for programs")
@@ -86,6 +87,9 @@ EXPORTS = (
     ("export_nnunet", "a training set for nnU-Net", "Images, label maps and splits for nnU-Net v2; needs `nnunet`."),
     ("export_monai", "a datalist for MONAI", "A MONAI datalist of what export_nnunet writes; needs `nnunet`."),
 )
+
+PUBLISH = "publish"
+TARGETS = (*(name for name, _, _ in EXPORTS), PUBLISH)  # words that are rules: they may stand among others
 
 
 def _export(name: str, what: str, text: str) -> Word:
@@ -165,18 +169,21 @@ WORDS = (
     ),
     Word(
         name="verify",
-        usage="[--repair] [--json] [arguments of a run]",
+        usage="[--repair | --dataset PLACE] [--signers FILE] [--json] [arguments of a run]",
         summary="read every byte again; --repair",
         text="Reads every file of the dataset and its exports again, and compares it with what was recorded. Changes "
-        "nothing, unless --repair is given.",
+        "nothing, unless --repair is given. With --dataset, compares a copy anywhere with the checksums that it holds.",
         options=(
             *LIKE_A_RUN,
             CORES,
             Option("--repair", "", "rebuild what is damaged or missing, and nothing else"),
+            COPY,
+            Option("--signers", "FILE", "check the signature too: by a key of this file of allowed signers"),
             JSON,
         ),
-        exits="0: every file is as recorded. 1: one is not, or an argument is wrong. With --repair as a run.",
-        examples=("./run verify --configfile my.yaml",),
+        exits="0: every file is as recorded, and the signature holds if --signers asks. 1: not so, or an argument is "
+        "wrong. With --repair as a run.",
+        examples=("./run verify --configfile my.yaml", "./run verify --dataset https://example.org/study"),
         module="verify",
         function="run_verify",
         passes_on="Snakemake",
@@ -249,7 +256,58 @@ WORDS = (
         function="run_view",
         places=1,
     ),
+    Word(
+        name="explain",
+        usage="ARRAY [--private] [--json]",
+        summary="how an array, or a mask, was made",
+        text="Prints of one array which files it was made from, why they are one array, how they were decoded and "
+        "checked, by which code and configuration, and what each step read and wrote. ARRAY is an id of volumes.csv or "
+        "its beginning; ARRAY/labels/MASK is a mask: docs/provenance.md. Changes nothing.",
+        options=(
+            Option("--private", "", "also paths of source files, which may identify patients: keep them on site"),
+            JSON,
+            CONFIGFILE,
+            RESULTS,
+            Option("--dataset", "FOLDER", "a dataset folder of its own, such as a copy"),
+        ),
+        exits="0: done. 1: there is no dataset yet. 2: there is no such array, or an argument is wrong.",
+        examples=("./run explain 043bd196322912be/2d957980 --configfile my.yaml",),
+        module="explain",
+        function="run_explain",
+        places=1,
+    ),
+    Word(
+        name="sign",
+        usage="KEY [--identity NAME]",
+        summary="sign the dataset with a key of OpenSSH",
+        text="Signs dataset.json, which holds the digest and the seal of all other files, with a key of OpenSSH, and "
+        "writes dataset.json.sig beside it. Prints the line by which ./run verify --signers knows the key: "
+        "docs/provenance.md.",
+        options=(
+            Option("--identity", "NAME", "the name in the printed line, such as curator@example.org; it is not signed"),
+            CONFIGFILE,
+            RESULTS,
+        ),
+        exits="0: signed. 1: there is no finished dataset. 2: it was not signed, or an argument is wrong.",
+        examples=("./run sign signing_key --identity curator@example.org",),
+        module="sign",
+        function="run_sign",
+        places=1,
+    ),
     *(_export(*export) for export in EXPORTS),
+    Word(
+        name=PUBLISH,
+        usage="[arguments of a run]",
+        summary="update the dataset, then a copy elsewhere",
+        text="Sends what changed to a bucket or folder, `publish` in the configuration; readers see one whole version "
+        "or another. Credentials come from the environment alone: docs/publishing.md.",
+        options=FOR_A_RUN,
+        exits=OF_A_RUN,
+        examples=("./run publish --configfile my.yaml",),
+        module="snakemake",
+        function="run_snakemake",
+        passes_on="Snakemake",
+    ),
     Word(
         name="bench",
         usage="[--preset small|full] [options]",

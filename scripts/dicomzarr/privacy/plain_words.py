@@ -25,7 +25,7 @@ WORD_LISTS = Path(__file__).parent / "__pycache__"
 def snakemake_words() -> frozenset[str]:
     """Return the words of Snakemake's own modules, which occur in its logs and metadata."""
     paths: list[Path] = []
-    for name in ("snakemake", "snakemake_executor_plugin_local", "snakemake_interface_logger_plugins"):
+    for name in ("snakemake", *_PLUGINS):
         spec = importlib.util.find_spec(name)
         for folder in (spec.submodule_search_locations or []) if spec else []:
             paths += Path(folder).rglob("*.py")
@@ -39,6 +39,11 @@ def _words_of_modules(paths: Iterable[Path]) -> Iterable[str]:
         yield from (word for word in words if word.isalpha())
 
 
+_PLUGINS = (
+    *("snakemake_interface_executor_plugins", "snakemake_interface_logger_plugins"),
+    *("snakemake_executor_plugin_local", "snakemake_executor_plugin_cluster_generic"),
+    *("snakemake_executor_plugin_slurm", "snakemake_executor_plugin_slurm_jobstep"),
+)
 _CREDITS = re.compile("author|copyright|@|email", re.IGNORECASE)
 
 

@@ -26,6 +26,8 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
+# Logs and scripts of jobs on other nodes: other people of a site can often read them, and no job is told the source.
+EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxiliary/")
 _RECORDS = ".snakemake/metadata/"  # JSON without the suffix; mostly the same for every job
 MIN_COST = 200.0  # milliseconds of work that justify one more process
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
@@ -85,7 +87,7 @@ class Search:
     Parameters
     ----------
     scanners : mapping of str to Scanner
-        ``dataset``, and ``snakemake`` for files that Snakemake writes.
+        ``dataset``, ``snakemake`` for files that Snakemake writes, and ``executor`` for those of jobs on other nodes.
     results : Results
         The results folder.
     work : Path
@@ -272,6 +274,8 @@ class Search:
         return []
 
     def _scanner_of(self, place: str) -> Scanner:
+        if place.startswith(EXECUTOR_PLACES):
+            return self._scanners["executor"]
         return self._scanners["snakemake" if place.startswith(SNAKEMAKE_PLACES) else "dataset"]
 
 

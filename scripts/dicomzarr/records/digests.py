@@ -10,12 +10,14 @@ from dicomzarr.records.record_file import FileClaim
 from dicomzarr.system.results_folder import Results
 
 DATASET = "dataset/"
+CRATE = "ro-crate-metadata.json"  # describes the run too, as the provenance does
+SIGNATURE = "dataset.json.sig"  # not recorded: `./run sign` writes it
 SEALED, CHECKSUMS = "dataset.json", "checksums"  # written by `seal_dataset`, from what is recorded of all other files
 
 
 def counts_as_data(path: str) -> bool:
     """Return whether a file below `dataset/` is part of `digest`: data are, reports and provenance are not."""
-    return not (path in ("reports/report.html", CHECKSUMS) or path.startswith("provenance/"))
+    return not (path in ("reports/report.html", CHECKSUMS, CRATE, SIGNATURE) or path.startswith("provenance/"))
 
 
 def digest_of(files: Iterable[tuple[str, str]]) -> str:

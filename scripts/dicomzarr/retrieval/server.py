@@ -26,7 +26,7 @@ from dicomzarr.vocabulary.errors import UserError
 
 TOKEN, USER, PASSWORD, HEADER = "DICOMWEB_TOKEN", "DICOMWEB_USER", "DICOMWEB_PASSWORD", "DICOMWEB_HEADER"
 BLOCK = 1 << 20  # bytes of an answer that are in memory
-TIMEOUTS = (20.0, 300.0)  # s to connect, and without a byte: an archive may fetch a study from tape first
+TIMEOUTS = (20.0, 120.0)  # s to connect, and without a byte: an archive may fetch a study from tape first
 BUSY = (408, 429, 502, 503, 504)  # HTTP statuses after which a request is repeated
 # As stored: without `transfer-syntax=*`, a server decodes compressed images (PS3.18 8.7.3.5.2).
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -171,7 +171,7 @@ class Server:
         retry = urllib3.Retry(
             total=None,
             connect=patience.repeats,
-            read=patience.repeats,
+            read=1,
             status=patience.repeats,
             other=0,
             backoff_factor=patience.seconds,

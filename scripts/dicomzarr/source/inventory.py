@@ -17,6 +17,7 @@ NOT_FILES = {
     "special": "special_file",
     "unreadable_file": "unreadable_file",
     "unreadable_folder": "unreadable_folder",
+    "object_name": "object_name",
 }
 
 

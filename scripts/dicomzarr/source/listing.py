@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
+from dicomzarr.source.object_store import ObjectRoot, is_object_store
 from dicomzarr.source.open_file import stat_key
 from dicomzarr.system import shared_files
 from dicomzarr.system.path_text import encode_path
@@ -176,6 +177,19 @@ def _kind_of_link(link: bytes, within: Sequence[bytes]) -> list[str]:
     return ["linked" if is_within and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) else "link"]
 
 
+def _objects(root: bytes, before: bytes, key: str, largest_loss: float) -> list[list[Any]]:
+    """Return a row for each object of a root; a prefix that no object has is refused, as a folder that is missing."""
+    from dicomzarr.source import object_listing  # parsers and clients that a source of folders does not need
+
+    rows = list(object_listing.entries(ObjectRoot.parse(root), before, key))
+    if not rows and largest_loss < 1.0:
+        raise UserError(
+            f"config key {key!r}: no object of the bucket has this prefix; nothing was changed. If they were removed "
+            "on purpose, add: --config confirm_drop=true"
+        )
+    return rows
+
+
 def list_sources(
     sources: Mapping[str, bytes], *, follow_links: bool = False, largest_loss: float = 1.0
 ) -> list[list[Any]]:
@@ -184,7 +198,7 @@ def list_sources(
     Parameters
     ----------
     sources : mapping of str to bytes
-        Roots by label, absolute folders; the label is empty if there is one folder only.
+        Roots by label, absolute folders or URLs of object storage; the label is empty if there is one folder only.
     follow_links : bool
         A link into one of the folders is a `linked` entry, not a `link`.
     largest_loss : float
@@ -196,9 +210,13 @@ def list_sources(
         If it fails for more entries, or a folder cannot be listed.
     """
     rows: list[list[Any]] = []
-    within = [os.path.realpath(folder) for folder in sources.values()] if follow_links else []
-    for label, folder in sources.items():
-        rows.extend(entries(folder, f"{label}/".encode() if label else b"", within))
+    within = [os.path.realpath(root) for root in sources.values() if not is_object_store(root)] if follow_links else []
+    for label, root in sources.items():
+        before = f"{label}/".encode() if label else b""
+        if is_object_store(root):
+            rows.extend(_objects(root, before, f"source.{label}" if label else "source", largest_loss))
+        else:
+            rows.extend(entries(root, before, within))
     failed = sum(len(row) == 3 for row in rows)
     if failed > largest_loss * len(rows):
         raise UserError(

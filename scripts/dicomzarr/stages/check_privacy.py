@@ -29,6 +29,7 @@ from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search, search_content, search_parts
 from dicomzarr.privacy.search_cache import SearchCache, version_of
 from dicomzarr.records import digests, samples
+from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
 from dicomzarr.system import files, locks, other_hosts, safe_messages
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.project import ROOT
@@ -86,9 +87,12 @@ def check_privacy(
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
     shipped = shipped_parts(ROOT)
+    folders = _known_folders(results, work)
+    with_source = folders + _source_folders(results)
     scanners = {
         "dataset": Scanner(absent_hashes, own, shipped=shipped),
-        "snakemake": Scanner(absent_hashes, snakemakes, _allowed_paths(results, work), with_numbers=False),
+        "snakemake": Scanner(absent_hashes, snakemakes, with_source, with_numbers=False),
+        "executor": Scanner(absent_hashes, snakemakes, folders, with_numbers=False),
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
     version = [code, level, f"{gathered:x}", *chosen]
@@ -171,17 +175,27 @@ def _run_of(results: Results) -> str:
     return other_hosts.in_words(owner) if owner else ""
 
 
-def _allowed_paths(results: Results, work: Path) -> tuple[str, ...]:
+def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
     """Return folders whose paths may occur in `.snakemake/` and nowhere else, as typed and resolved."""
     folders = (work, results.root, results.root.absolute(), ROOT, Path.home(), sys.prefix)
-    paths = [str(folder) for folder in folders]
+    return tuple(str(folder) for folder in folders if len(str(folder)) > 2)
+
+
+def _source_folders(results: Results) -> tuple[str, ...]:
+    """Return the paths of the source, which may occur in `.snakemake/`, but not in what jobs on other nodes show."""
+    paths: list[str] = []
     try:
         with open(results.inventory, "rb") as stream:
             roots = json.loads(stream.readline())["roots"]
-        paths += [os.fsdecode(decode_path(root)) for root in roots.values()]
+        for root in map(decode_path, roots.values()):
+            paths.append(_as_typed(ObjectRoot.parse(root)) if is_object_store(root) else os.fsdecode(root))
     except (OSError, ValueError, KeyError):
         pass
     return tuple(path for path in paths if len(path) > 2)
+
+
+def _as_typed(root: ObjectRoot) -> str:
+    return f"{SCHEME}{root.bucket}/{root.prefix}".rstrip("/")
 
 
 # ---- self-test

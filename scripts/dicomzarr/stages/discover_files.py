@@ -13,6 +13,7 @@ from dicomzarr.source.archives.keys import fingerprint
 from dicomzarr.source.archives.listing import CHANGED, UNREADABLE, in_answer, list_archive
 from dicomzarr.source.archives.listing_cache import Listing, ListingCache
 from dicomzarr.source.inventory import ARCHIVE, NOT_FILES, read_roots, rows_of
+from dicomzarr.source.object_store import NOT_REACHED, UNREACHABLE, is_object_store
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import csv_tables, files, json_files, sandbox
 from dicomzarr.system.heartbeat import Progress
@@ -146,6 +147,10 @@ class _Survey:
     def run(self, known: ListingCache, processes: int) -> dict[str, Listing]:
         """Return the listing of each archive that did not change while it was listed."""
         listings: dict[str, Listing] = {}
+        if any(map(is_object_store, self._roots.values())):
+            from dicomzarr.source import object_door
+
+            object_door.start()  # the children that are forked from now on share it
         pool = ThreadPool(max(processes, 1))
         waiting: deque[tuple[_Archive, Future[tuple[str, bytes]]]] = deque()
         try:
@@ -200,6 +205,8 @@ class _Survey:
             except OSError as error:
                 if error.errno in sandbox.DISK_FULL:
                     raise UserError(bounds.FULL) from None
+                if error.errno == UNREACHABLE and any(map(is_object_store, self._roots.values())):
+                    raise UserError(NOT_REACHED) from None
                 reason = UNREADABLE
         self.failed += reason == UNREADABLE
         return reason, b""

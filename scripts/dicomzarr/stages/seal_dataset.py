@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.digests import CHECKSUMS, checksums_of, counts_as_data, digest_of, recorded_files
 from dicomzarr.records.rule_record import RuleRecord
-from dicomzarr.system import files, software
+from dicomzarr.system import files, signatures, software
 from dicomzarr.system.results_folder import Results
+
+log = logging.getLogger("dicomzarr")
 
 SCHEMA_VERSION = 1
 
@@ -50,3 +53,24 @@ def seal(
         "software": software.software(),
     }
     return sealed, checksums
+
+
+def remove_stale_signature(results: Results, content: bytes) -> None:
+    """Remove the signature of `dataset.json` unless it is one of the content that it will have.
+
+    Parameters
+    ----------
+    results : Results
+    content : bytes
+        Of `dataset.json`, before it is written: a signature never lies beside a file for which it does not hold.
+    """
+    path, signature = signatures.path_of(results.sealed), signatures.read(results.sealed)
+    if signature is None:
+        return
+    try:
+        holds, why = signatures.holds(content, signature), "it is not one of these bytes"
+    except signatures.NoProgram:
+        holds, why = False, "without ssh-keygen, nothing shows whether it holds"
+    if not holds:
+        files.remove_tree(path)
+        log.warning("the signature was removed: %s; ./run sign makes a new one", why)

@@ -145,7 +145,7 @@ def _surplus(results: Results, claimed: Mapping[str, Claim], *, unfinished: bool
             places.append((f"{EXPORTS}{kind.folder}/", export_record.folder_of(results, kind)))
     for prefix, folder in places:
         for path in _entries(folder):
-            if prefix + path not in claimed and prefix + path not in folders:
+            if prefix + path not in claimed and prefix + path not in folders and prefix + path != digests.SIGNATURE:
                 yield prefix + path
 
 

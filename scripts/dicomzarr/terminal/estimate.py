@@ -25,6 +25,7 @@ _WHOLE: dict[str, tuple[float, float, float]] = {
     "consolidate_dataset": (0.2, 15e-6, 200e-6),
     "render_report": (0.4, 0.0, 200e-6),
     "write_cards": (0.2, 0.0, 20e-6),
+    "write_crate": (0.1, 0.0, 5e-6),
     "check_privacy": (0.3, 0.0, 1.5e-3),
     "seal_dataset": (0.1, 5e-6, 50e-6),
     "check_gate": (0.1, 0.0, 20e-6),

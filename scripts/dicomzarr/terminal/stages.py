@@ -25,6 +25,7 @@ NAMES = {
     "consolidate_dataset": "Tables",
     "render_report": "Report",
     "write_cards": "Cards",
+    "write_crate": "RO-Crate",
     "check_privacy": "Privacy",
     "seal_dataset": "Seal",
     "check_gate": "Gate",
@@ -34,6 +35,7 @@ NAMES = {
     "export_preview": "Previews",
     "export_nnunet": "nnU-Net",
     "export_monai": "MONAI",
+    "publish": "Published",
 }
 # What a stage is doing, for the live line.
 DOING = {
@@ -48,9 +50,11 @@ DOING = {
     "consolidate_dataset": "writing the tables",
     "render_report": "rendering the report",
     "write_cards": "writing the cards",
+    "write_crate": "describing the run",
     "check_privacy": "searching for identities",
     "seal_dataset": "sealing the dataset",
     "check_gate": "comparing with the gate",
+    "publish": "publishing",
 }
 
 
@@ -107,9 +111,14 @@ _DID: dict[str, Callable[[Counts], str]] = {
     ),
     "render_report": lambda c: f"report.html, {amount(c.get('bytes', 0))}",
     "write_cards": lambda c: counted(len(c), "card") + " written",
+    "write_crate": lambda c: counted(c.get("steps", 0), "step") + " described",
     "check_privacy": lambda c: counted(c.get("searched", 0), "file") + " searched, no identity found",
     "seal_dataset": lambda c: "dataset.json written",
     "check_gate": lambda c: "nothing exceeds what the configuration allows",
+    "publish": lambda c: (
+        f"{c.get('uploaded', 0):,} of {counted(c.get('objects', 0), 'object')} sent, {amount(c.get('bytes', 0))}; "
+        f"{c.get('copied', 0):,} copied there"
+    ),
 } | dict.fromkeys(EXPORT_RULES, _export)
 
 

@@ -141,6 +141,12 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     ("unsupported_member", "quarantined", "a member stored in a way that is not supported", "unpack the archive"),
     # an image that could not be extracted
     (
+        "object_name",
+        "quarantined",
+        "an object whose key cannot be requested as it is: with an empty part, . or .., or a control character",
+        "give the object another key",
+    ),
+    (
         "unreadable_folder",
         "quarantined",
         "the folder cannot be listed",

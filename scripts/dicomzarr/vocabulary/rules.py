@@ -38,6 +38,7 @@ RULES = (
     Rule("consolidate_dataset"),
     Rule("render_report"),
     Rule("write_cards"),
+    Rule("write_crate"),
     Rule("check_privacy"),
     Rule("seal_dataset", sealed=False),
     Rule("check_gate", sealed=False, optional=True),
@@ -47,6 +48,7 @@ RULES = (
     Rule("export_preview", sealed=False, optional=True),
     Rule("export_nnunet", sealed=False, optional=True),
     Rule("export_monai", sealed=False, optional=True),
+    Rule("publish", sealed=False, optional=True),
 )
 SEALED = tuple(rule.name for rule in RULES if rule.sealed)
 BATCH_RULES = tuple(rule.name for rule in RULES if rule.unit == "batch")

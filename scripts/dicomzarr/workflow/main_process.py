@@ -21,7 +21,7 @@ from dicomzarr.system.safe_messages import error_location, os_error_message
 from dicomzarr.terminal import run_view
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES
-from dicomzarr.workflow import config_file, folders, prepare, settings, status
+from dicomzarr.workflow import config_file, folders, prepare, remote_config, settings, status
 from dicomzarr.workflow.snakemake_quirks import (
     assumed_files,
     command_line,
@@ -111,6 +111,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     if purpose is not Purpose.OTHER:
         with errors_in_one_line():
             if purpose is Purpose.BUILD:
+                _prepare_other_nodes(workflow, parsed, with_defaults, is_module=used_as is Use.MODULE)
                 folders.clear_paths_of_snakemake()
             # A Snakefile that includes this one has config keys of its own.
             known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
@@ -120,6 +121,16 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     if used_as is Use.MAIN:
         with_defaults.pop("source", None)
     return Start(purpose, with_defaults, checked, parsed)
+
+
+def _prepare_other_nodes(
+    workflow: Any, parsed: Mapping[str, Any], config: Mapping[str, Any], *, is_module: bool
+) -> None:
+    """Before jobs go to other nodes: refuse what would show values of the site, and limit threads."""
+    executor = other_nodes.executor_of(parsed)
+    remote_config.refuse_private_values(workflow.config_settings.config, config, executor, is_module=is_module)
+    remote_config.refuse_key_in_commands(parsed.get("envvars"), executor)
+    other_nodes.limit_threads_to_nodes(workflow, executor)
 
 
 def _join_run(workflow: Any, private: Path) -> None:
@@ -161,11 +172,12 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         return
     names = [rule.name for rule in RULES if hasattr(rules, rule.name)]
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
-    requested_exports = export_record.requested_kinds([*map(str, started.parsed.get("targets") or ()), *sys.argv[1:]])
+    targets = {*map(str, started.parsed.get("targets") or ())}
+    requested_exports = export_record.requested_kinds([*targets, *sys.argv[1:]])
     with errors_in_one_line():
         if use_of(workflow, ROOT / "Snakefile") is Use.MAIN:
             _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
-        settings.check_exports(started.config["nnunet"], {kind.rule for kind in requested_exports})
+        settings.check_exports(started.config, {kind.rule for kind in requested_exports} | (targets & {"publish"}))
         if started.purpose is Purpose.BUILD:
             _prepare_run(started.settings, requested_exports, params)
         else:

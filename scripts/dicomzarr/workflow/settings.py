@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import itertools
 import json
 import math
 import os
@@ -47,7 +48,8 @@ class Settings:
     Attributes
     ----------
     sources : dict of str to bytes
-        Roots of the source by label: absolute folders. The label is empty if there is one source only.
+        Roots of the source by label: absolute folders, URLs of object storage. The label is empty if there is one
+        source only.
     results : Path
         As the user wrote it.
     """
@@ -236,21 +238,26 @@ def _check_nnunet(nnunet: Mapping[str, Any], names: Collection[str]) -> None:
             )
 
 
-def check_exports(nnunet: Mapping[str, Any], rules: Collection[str]) -> None:
-    """Check that the configuration has what the requested exports need.
+def check_exports(config: Mapping[str, Any], rules: Collection[str]) -> None:
+    """Check that the configuration has what the requested exports and `publish` need.
 
     Parameters
     ----------
-    nnunet : mapping
-        The config key of this name.
+    config : mapping
+        With the keys `nnunet` and `publish`.
     rules : collection of str
-        Names of the rules of the exports.
+        Names of the rules that were requested.
 
     Raises
     ------
     ConfigProblem
         If something is missing.
     """
+    nnunet, publish = config["nnunet"], config["publish"]
+    if "publish" in rules and not publish:
+        raise ConfigProblem(
+            "config key 'publish' is empty; ./run publish needs its target, such as s3://bucket/prefix: see config.yaml"
+        )
     if not nnunet and (needy := sorted({"export_nnunet", "export_monai"} & set(rules))):
         raise ConfigProblem(
             f"config key 'nnunet' is empty; {needy[-1]} needs its dataset, modality and labels: see config.yaml"
@@ -304,10 +311,35 @@ def _refuse_unexpanded_files(labels: Sequence[Mapping[str, Any]], fixed: Mapping
         _refuse_unexpanded(f"splits.fixed.{split}", name)
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # of a URL: any other source is a folder
+
+
+def _object_roots(value: str | Mapping[str, str], options: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the roots of the sources that are URLs, by label."""
+    urls = {label: text for label, text in _by_label(value).items() if _SCHEME.match(text)}
+    if not urls:
+        return {}
+    from dicomzarr.source.object_store import configured_root
+
+    roots = {
+        label: configured_root(f"source.{label}" if label else "source", text, options, os.environ)
+        for label, text in urls.items()
+    }
+    locations = sorted(root.partition(b"?")[0] for root in roots.values())
+    if any(second.startswith(first) for first, second in itertools.pairwise(locations)):
+        raise ConfigProblem("config key 'source': one prefix lies inside another; each object may be listed only once")
+    return roots
+
+
+def _by_label(value: str | Mapping[str, str]) -> dict[str, str]:
+    return {"": value} if isinstance(value, str) else dict(value)
+
+
 def _source_folders(value: str | Mapping[str, str]) -> dict[str, Path]:
-    by_label = {"": value} if isinstance(value, str) else dict(value)
     folders: dict[str, Path] = {}
-    for label, text in by_label.items():
+    for label, text in _by_label(value).items():
+        if _SCHEME.match(text):
+            continue
         key = f"source.{label}" if label else "source"
         _refuse_unexpanded(key, text)
         folder = Path(os.path.abspath(text))
@@ -370,6 +402,10 @@ def check_keys(config: Mapping[str, Any]) -> None:
     _check_labels(config["labels"])
     _check_splits(config["splits"])
     check_masks(config["masks"])
+    if config["publish"] and "target" not in config["publish"]:
+        raise ConfigProblem(
+            "config key 'publish.target' is missing; needed is s3://bucket/prefix or an absolute folder"
+        )
     _check_nnunet(config["nnunet"], config["masks"].get("names", {}))
     check_card(config["card"])
 
@@ -393,6 +429,7 @@ def check(config: Mapping[str, Any]) -> Settings:
             "config key 'burned_in_reason' is empty; "
             "burned_in: keep needs a sentence that says why these images may be kept"
         )
+    object_roots = _object_roots(config["source"], config["object_store"])
     folders = _source_folders(config["source"])
     _refuse_unexpanded_files(config["labels"], config["splits"].get("fixed", {}))
     _refuse_unusable(config["results"])
@@ -410,7 +447,7 @@ def check(config: Mapping[str, Any]) -> Settings:
     if not is_usable:
         raise ConfigProblem(f"config key 'results': {config['results']!r} is not a folder")
     return Settings(
-        sources={label: os.fsencode(folder) for label, folder in folders.items()},
+        sources={label: os.fsencode(folder) for label, folder in folders.items()} | object_roots,
         results=results,
         compression=config["compression"],
         layout=config["layout"],

@@ -31,7 +31,7 @@ from dicomzarr.volumes import model, t_axis
 from dicomzarr.workflow import settings
 
 CORE = ROOT / "scripts" / "dicomzarr"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("config/*.md"), *(ROOT / "docs").rglob("*.md")])
 OUTPUTS = (ROOT / "docs" / "outputs.md").read_text()
 README = (ROOT / "README.md").read_text()
 
@@ -67,8 +67,12 @@ def test_the_picture_follows_the_paths(generate: ModuleType) -> None:
     edges = generate.reduced(generate.edges_of(generate.read_rules(ROOT / "rules")), generate.OPTIONAL)
     assert {("scan", "discover_files"), ("plan_batches", "extract_batch"), ("extract_batch", "check_batch")} <= edges
     assert {("check_batch", "report_size"), ("check_batch", "consolidate_dataset")} <= edges
-    assert {("consolidate_dataset", "write_cards"), ("write_cards", "check_privacy")} <= edges
-    assert {("render_report", "check_privacy"), ("check_privacy", "seal_dataset")} <= edges
+    assert {("consolidate_dataset", "write_cards"), ("write_cards", "write_crate")} <= edges
+    assert {
+        ("render_report", "write_crate"),
+        ("write_crate", "check_privacy"),
+        ("check_privacy", "seal_dataset"),
+    } <= edges
     assert {("report_depth", "join_labels"), ("join_labels", "consolidate_dataset")} <= edges
     assert ("scan", "index_headers") not in edges  # a longer path implies it
     assert "plan_batches ==> extract_batch" in README and "join_labels -.-> consolidate_dataset" in README
@@ -232,6 +236,7 @@ def named_in(text: str) -> set[str]:
         (csv_tables.POLICY, "dataset/reports/policy.csv"),
         (csv_tables.PICTURES, "dataset/reports/pictures/ and pictures.csv"),
         (csv_tables.MANIFEST, "private/"),
+        (csv_tables.ARCHIVES, "private/"),
         (csv_tables.FILES, "private/"),
         (csv_tables.FRAMES, "private/"),
         (csv_tables.MASKS, "dataset/masks.csv"),
@@ -264,7 +269,7 @@ def test_exactly_the_columns_of_an_export_are_documented(columns: tuple[str, ...
 
 
 def test_every_table_of_the_code_is_documented() -> None:
-    known = {"MANIFEST", "FILES", "FRAMES", "OUTCOMES", "POLICY", "VOLUMES", "DEPTH", "SIZE"}
+    known = {"MANIFEST", "ARCHIVES", "FILES", "FRAMES", "OUTCOMES", "POLICY", "VOLUMES", "DEPTH", "SIZE"}
     known |= {"MASKS", "MASK_OUTCOMES", "MASK_FILES", "MASK_NAMES", "PICTURES"}
     assert {name for name, value in vars(csv_tables).items() if name.isupper() and isinstance(value, tuple)} == known
 

@@ -160,6 +160,15 @@ def test_paths_of_the_source_are_allowed_only_in_files_of_snakemake(results: Res
     log.mkdir(parents=True)
     (log / "a.log").write_text(f"config: {root.decode()}")
     assert search(results) == 2
+    # No job on another node is told the source.
+    for place in ("slurm_logs/rule_check_privacy/7.log", "tmp.abc/snakejob.index_headers.3.sh"):
+        path = log.parent / place
+        path.parent.mkdir(parents=True)
+        path.write_text(f"snakemake --config source={root.decode()}")
+        with pytest.raises(check_privacy.PrivacyProblem, match=rf"value_in_file in .snakemake/{place}"):
+            search(results)
+        path.write_text(f"snakemake --directory {results.root.parent}")
+        assert search(results) == 1
     (results.dataset / "a.log").write_text(f"config: {root.decode()}")
     with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in results/dataset/a.log"):
         search(results)

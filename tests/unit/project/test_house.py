@@ -10,10 +10,11 @@ from conftest import ROOT
 
 CORE = ROOT / "scripts" / "dicomzarr"
 LIBRARIES = {"vocabulary", "dicom", "system", "source", "records", "privacy", "headers", "pixels", "volumes", "arrays"}
-LIBRARIES.add("masks")
+LIBRARIES |= {"masks", "publishing"}
 ALLOWED_IMPORTS: dict[str, set[str]] = {
     "vocabulary": set(),
-    "dataset": set(),
+    "remote": set(),
+    "dataset": {"remote"},
     "dicom": {"vocabulary"},
     "system": {"vocabulary"},
     "source": {"dicom", "system", "vocabulary"},
@@ -24,6 +25,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "volumes": {"dicom", "vocabulary"},
     "masks": {"dicom", "vocabulary"},
     "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},
+    "publishing": {"remote", "records", "system", "vocabulary"},
     "terminal": {"system", "vocabulary"},
     "viewer": {"pixels", "dataset", "vocabulary"},
     "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
@@ -33,6 +35,7 @@ ALLOWED_IMPORTS["workflow"] |= {"terminal", "stages.join_labels"}
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
 ALLOWED_IMPORTS |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # no stage imports another
 ALLOWED_IMPORTS["stages.write_cards"].add("stages.render_report")  # but the card has the numbers of the report
+ALLOWED_IMPORTS["stages.write_crate"].add("stages.write_cards")  # and the crate the words of the cards
 MODULES = sorted(path.relative_to(CORE) for path in CORE.rglob("*.py") if path.name != "__init__.py")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from dicoms import ct_slice
 from faulty_pacs import HASTY, HTML, FaultyPacs, Reply, as_file, multipart, serving
 from pydicom.dataset import Dataset
 
+from dicomzarr.retrieval import folder
 from dicomzarr.retrieval.accounts import Accounts
 from dicomzarr.retrieval.folder import Folder
 from dicomzarr.retrieval.retrieve import Summary, look, retrieve
 from dicomzarr.retrieval.server import Server, ServerProblem
 from dicomzarr.retrieval.wanted import Line
 from dicomzarr.system import sandbox
+from dicomzarr.system.flush import Disk
 from dicomzarr.vocabulary.errors import UserError
 
 A, B = ([ct_slice(name, index) for index in range(4)] for name in "ab")
@@ -26,17 +29,17 @@ LINES = [Line(2, study=A[0].StudyInstanceUID), Line(3, study=B[0].StudyInstanceU
 class Retrieval:
     """A source folder, accounts, and a server with two studies of one series each."""
 
-    def __init__(self, folder: Path, pacs: FaultyPacs) -> None:
-        self.source, self.private, self.pacs = folder / "source", folder / "private", pacs
+    def __init__(self, place: Path, pacs: FaultyPacs) -> None:
+        self.source, self.private, self.pacs = place / "source", place / "private", pacs
 
     def run(self, lines: list[Line] = LINES, *, again: bool = False) -> Summary:
         self.pacs.requests.clear()
-        folder = Folder(self.source)
+        target = Folder(self.source)
         try:
             server = Server(self.pacs.url, {}, HASTY)
-            return retrieve(server, folder, Accounts(self.private), lines, HASTY, lambda _: None, again=again)
+            return retrieve(server, target, Accounts(self.private), lines, HASTY, lambda _: None, again=again)
         finally:
-            folder.close()
+            target.close()
 
     def table(self, name: str) -> list[dict[str, str]]:
         with open(self.private / name, newline="") as stream:
@@ -130,10 +133,11 @@ def test_answers_that_always_break_off_leave_nothing(retrieval: Retrieval) -> No
     assert {retrieval.outcomes()[uid_of(each)] for each in A} == {"missing broken_off"}
 
 
-def test_a_part_that_is_shorter_than_its_length_is_not_taken(retrieval: Retrieval) -> None:
-    short = multipart([as_file(A[0])[:-40]], headers="Content-Type: application/dicom\r\nContent-Length: 9999")
-    retrieval.pacs.wrong["series"] = [short]
+def test_a_part_that_has_another_length_than_it_says_is_not_taken(retrieval: Retrieval) -> None:
+    headers = "Content-Type: application/dicom\r\nContent-Length: 9999"
+    retrieval.pacs.wrong["series"] = [multipart([as_file(each) for each in A], headers=headers)]
     assert retrieval.run().is_complete and retrieval.holds(*A, *B)
+    assert retrieval.pacs.requests.count("alone") == 4
 
 
 def test_a_file_that_the_server_always_sends_cut_is_taken_as_it_is_stored(retrieval: Retrieval) -> None:
@@ -162,9 +166,11 @@ def test_a_page_of_html_is_no_image(retrieval: Retrieval) -> None:
 
 def test_a_busy_server_is_asked_again_as_it_says(retrieval: Retrieval) -> None:
     busy = Reply(503, {"Retry-After": "0"})
-    retrieval.pacs.wrong["query"] = [Reply(429, {"Retry-After": "1"})]  # more than `HASTY.most`: cut to 0
+    retrieval.pacs.wrong["query"] = [Reply(429, {"Retry-After": "60"})]  # more than `HASTY.most`
+    began = time.monotonic()
     retrieval.pacs.wrong["series"] = [busy, Reply(503), None, Reply(502)]
     assert retrieval.run().is_complete and retrieval.holds(*A, *B)
+    assert time.monotonic() - began < 50
     assert retrieval.pacs.requests.count("series") == 2 + 3 and "alone" not in retrieval.pacs.requests
 
 
@@ -239,6 +245,9 @@ def test_a_series_that_the_server_cannot_list_is_retrieved_as_a_whole(retrieval:
     assert [row["outcome"] for row in retrieval.table("retrieval_list.csv")] == ["query_failed", "found"]
     assert {outcome.split()[0] for outcome in retrieval.outcomes().values()} == {"retrieved"}
     assert retrieval.run().is_complete and [*retrieval.outcomes().values()] == ["retrieved"] * 8
+    retrieval.pacs.wrong["query"] = [Reply(500)]
+    summary = retrieval.run([Line(2, accession="x"), LINES[1]])
+    assert (summary.lines_failed, summary.retrieved) == (1, 4)
     retrieval.pacs.wrong["query"] = [Reply(500)] * 9
     with pytest.raises(ServerProblem, match=r"failed at a query \(HTTP 500\)"):
         retrieval.run([*LINES, Line(4, accession="x")])
@@ -306,13 +315,23 @@ def test_a_file_that_is_gone_or_shorter_is_retrieved_again(retrieval: Retrieval)
 
 def test_after_a_kill_files_without_accounts_are_checked_not_retrieved(retrieval: Retrieval) -> None:
     retrieval.run()
-    left, wrong, *_ = sorted(path for path in retrieval.source.rglob("*.dcm"))
+    left, wrong, short, *_ = sorted(path for path in retrieval.source.rglob("*.dcm"))
     wrong.write_bytes(left.read_bytes())
+    short.write_bytes(short.read_bytes()[:-9])
     (retrieval.source / ".123.4.partial").write_bytes(b"half a file")
     for path in (retrieval.private / "retrieval" / "studies").iterdir():
         path.unlink()
     summary = retrieval.run()
-    assert (summary.new, retrieval.pacs.requests.count("alone")) == (1, 1) and retrieval.holds(*A, *B)
+    assert retrieval.pacs.requests.count("alone") == 2 and retrieval.holds(*A, *B)
+    assert summary.is_complete
+
+
+def test_a_file_has_its_name_only_when_it_is_durable(retrieval: Retrieval, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = []
+    monkeypatch.setattr(folder, "GROUP_FILES", 2)
+    monkeypatch.setattr(Disk, "flush", lambda *_: named.append(len([*retrieval.source.rglob("*/*.dcm")])))
+    retrieval.run(LINES[:1])
+    assert named == [0, 2, 4] and retrieval.holds(*A)  # before each group, and once the last has its names
 
 
 def test_looking_writes_nothing(retrieval: Retrieval) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -45,6 +47,17 @@ def test_a_message_that_ends_early_is_noticed_wherever_it_ends() -> None:
 def test_what_is_not_read_of_a_part_is_skipped() -> None:
     message = blocks(MESSAGE + END, 11)
     assert sum(1 for _ in split(message, b"b")) == len(PARTS)
+
+
+def test_a_long_part_passes_through_little_memory() -> None:
+    megabyte = b"\r\n--".ljust(1 << 20, b"x")
+    message = itertools.chain([b"--b\r\n\r\n"], itertools.repeat(megabyte, 64), [b"\r\n--b--"])
+    tracemalloc.start()
+    try:
+        assert [sum(map(len, content)) for _, content in split(message, b"b")] == [64 << 20]
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_page_without_a_boundary_is_no_message() -> None:

@@ -25,6 +25,13 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"limits": {"second": 5}}, ("'limits.second' is not known", "did you mean 'seconds'")),
     ({"limits": 5}, ("'limits'", "a mapping")),
     ({"limits": None}, ("'limits'", "nothing")),
+    ({"object_store": {"secret_access_key": "wren"}}, ("'object_store.secret_access_key' is not known; known keys: ",)),
+    ({"object_store": {"anonymous": "yes"}}, ("'object_store.anonymous'", "true, false")),
+    (
+        {"source": {"a": "s3://bucket/x", "b": "s3://bucket/x/y"}, "object_store": {"anonymous": True}},
+        ("'source'", "one prefix lies inside another"),
+    ),
+    ({"source": "gs://bucket"}, ("'source'", "gs://", "s3://bucket/prefix")),
     ({"follow_links": "yes"}, ("'follow_links'", "'yes'", "true, false")),
     ({"follow_link": True}, ("'follow_link' is not known", "did you mean 'follow_links'")),
     ({"export_level": 10}, ("'export_level'", "found 10", "a whole number from 0 up to 9")),

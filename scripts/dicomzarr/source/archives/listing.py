@@ -101,7 +101,8 @@ def list_archive(roots: Mapping[str, bytes], path: str, key: StatKey) -> NDArray
 
 
 def _list(roots: Mapping[str, bytes], path: str, key: StatKey) -> NDArray[np.uint8]:
-    with Opener(roots) as opener, contextlib.closing(opener.open(path)) as file, limits.current().budget() as renew:
+    opened = Opener(roots, whole=False)
+    with opened as opener, contextlib.closing(opener.open(path)) as file, limits.current().budget() as renew:
         if file.key() != key:
             return answer(CHANGED)
         archive = Bytes(file, key[0])

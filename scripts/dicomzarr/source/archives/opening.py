@@ -96,7 +96,7 @@ def _tar_of(roots: Mapping[str, bytes], archive: OpenFile, key: StatKey, path: s
 def _decompress(roots: Mapping[str, bytes], path: str, key: StatKey) -> None:
     from dicomzarr.source.opener import Opener
 
-    with Opener(roots) as opener, contextlib.closing(opener.open(path)) as archive:
+    with Opener(roots, whole=False) as opener, contextlib.closing(opener.open(path)) as archive:
         if archive.key() != key:
             raise SourceChanged(1)
         os.close(_tar_of(roots, archive, key, path, names.kind_by_name(path)))

@@ -304,10 +304,13 @@ def _records(results: Results, batches: Sequence[str]) -> Iterator[tuple[SeriesR
 
 def _extraction_projection(record: SeriesRecord, pseudonyms: Pseudonyms) -> dict[str, object]:
     """Return the part of the extraction record of a series that may be shared."""
-    inputs = sorted([pseudonyms.source_digest(file.content), file.outcome, file.reason] for file in record.files)
+    files = [[pseudonyms.source_digest(file.content), file.outcome, file.reason] for file in record.files]
+    order = sorted(range(len(files)), key=files.__getitem__)
+    place = {index: number for number, index in enumerate(order)}
     volumes = [
         {
             "array": volume.array,
+            "inputs": sorted({place[frame.source] for frame in volume.frames}),
             "kind": volume.kind,
             "why": volume.why,
             "pixel_digest": volume.pixel_digest,
@@ -316,7 +319,11 @@ def _extraction_projection(record: SeriesRecord, pseudonyms: Pseudonyms) -> dict
         }
         for volume in record.volumes
     ]
-    projection: dict[str, object] = {"params": record.options, "inputs": inputs, "volumes": volumes}
+    projection: dict[str, object] = {
+        "params": record.options,
+        "inputs": [files[index] for index in order],
+        "volumes": volumes,
+    }
     if record.masks.files:
         projection["mask_inputs"] = sorted(
             [pseudonyms.source_digest(file.content), file.kind, file.reason, file.masks] for file in record.masks.files

@@ -16,6 +16,7 @@ from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source import inventory as source_inventory
+from dicomzarr.source.object_store import NOT_REACHED, UNREACHABLE, is_object_store
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.publish import Publisher, files_exist, remove_unplanned
@@ -278,6 +279,11 @@ def extract_batch(
         changed = _update_all(batch, to_retry, progress)
         batch.publisher.publish()
         progress.note()
+    except OSError as error:
+        is_remote = any(map(is_object_store, batch.roots.by_label.values()))
+        if is_remote and error.errno == UNREACHABLE:
+            raise UserError(NOT_REACHED) from None
+        raise
     finally:
         notes.end()
         files.remove_tree(store)

@@ -74,10 +74,11 @@ def read_contents(plan: SeriesPlan, record: SeriesRecord | None, roots: Roots, p
     digests = {row["path"]: recorded.get(_key(row), "") for row in plan.all_files()}
     unread: Sequence[HeaderRow] = [row for row in plan.all_files() if not digests[row["path"]]]
     mean_size = sum(row["stat"][0] for row in unread) // max(len(unread), 1)
-    if pool.is_parallel(mean_size):
-        digests_read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, mean_size)
-        digests |= zip((row["path"] for row in unread), digests_read, strict=True)
-        return SeriesContents(digests, {}, len(unread))
     with contextlib.closing(Contents(roots)) as contents:
+        contents.ahead(plan.all_files())  # extraction reads all of them, whether their digests are recorded or not
+        if pool.is_parallel(mean_size):
+            digests_read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, mean_size)
+            digests |= zip((row["path"] for row in unread), digests_read, strict=True)
+            return SeriesContents(digests, {}, len(unread))
         digests |= {row["path"]: contents.digest(row) for row in unread}
         return SeriesContents(digests, contents.small_files, len(unread))

@@ -23,6 +23,7 @@ from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
 from dicomzarr.source.archives.bounds import FULL
 from dicomzarr.source.archives.names import is_member
+from dicomzarr.source.object_store import UNREACHABLE, Unreachable, is_object_store
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
@@ -137,6 +138,11 @@ class Contents:
         self.small_files: dict[str, bytes] = {}
         self._opener, self._threads = Opener(roots.by_label), threads
         self._room = _SMALL_TOTAL
+        self._is_remote = any(map(is_object_store, roots.by_label.values()))
+
+    def ahead(self, rows: Sequence[HeaderRow]) -> None:
+        """Announce the files that will be read, in order: objects are requested ahead, and their copies retained."""
+        self._opener.ahead([(row["path"], row["stat"][0]) for row in rows])
 
     def digest(self, row: HeaderRow) -> str:
         """Return the BLAKE3 of a source file, hex; `UNREADABLE` if reading fails twice.
@@ -147,6 +153,8 @@ class Contents:
             If the stat of the file differs from the inventory.
         UserError
             If an archive cannot be decompressed since the disk of the results is full.
+        Unreachable
+            If object storage does not answer: no property of the file.
         """
         for _ in range(2):
             try:
@@ -156,6 +164,8 @@ class Contents:
             except OSError as error:
                 if error.errno in sandbox.DISK_FULL:
                     raise UserError(FULL) from None
+                if self._is_remote and error.errno == UNREACHABLE:
+                    raise Unreachable(error.errno, os.strerror(error.errno)) from None
         return UNREADABLE
 
     def _digest(self, row: HeaderRow) -> str:

@@ -24,12 +24,13 @@ from typing import IO, Any
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile
 from dicomzarr.source.archives.bounds import FULL
 from dicomzarr.source.inventory import ARCHIVE, MEMBER, read_roots, rows_of
+from dicomzarr.source.object_store import NOT_REACHED, is_object_store
 from dicomzarr.stages.index_headers import read_chunk
 from dicomzarr.stages.index_headers.read_chunk import CHANGED, FAILED, Entry
 from dicomzarr.system import sandbox
 from dicomzarr.system.files import make_private, remove_tree, sync_folder
 from dicomzarr.system.heartbeat import Progress
-from dicomzarr.system.path_text import encode_path
+from dicomzarr.system.path_text import decode_path, encode_path
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -221,6 +222,10 @@ class _Readers:
         self._names = Gatherer()  # of paths that are not read
 
     def __enter__(self) -> _Readers:
+        if any(is_object_store(decode_path(root)) for root in self._roots.values()):
+            from dicomzarr.source import object_door
+
+            object_door.start()  # the children that are forked from now on share it
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
@@ -289,6 +294,8 @@ class _Readers:
                 rows[number] = read_chunk.changed(*entries[number])
             elif row == FAILED:
                 rows[number] = read_chunk.quarantined(*entries[number], "unreadable_file")
+                if is_object_store(read_chunk.root_of(self._roots, entries[number][0])):
+                    raise UserError(NOT_REACHED)
                 with self._lock:
                     self.failed += 1
         return rows

@@ -13,6 +13,7 @@ from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.source.archives.names import is_member
+from dicomzarr.source.object_store import ObjectRoot, is_object_store
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow, StatKey
@@ -49,7 +50,8 @@ def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gathere
     ------
     str
     """
-    with Opener({label: decode_path(folder) for label, folder in roots.items()}) as opener:
+    with Opener({label: decode_path(root) for label, root in roots.items()}, whole=False) as opener:
+        opener.ahead([(path, key[0]) for path, key in entries])
         for path, key in entries:
             texts: list[tuple[str, bytes]] = []
             row = _read_file(opener, path, key, texts)
@@ -60,9 +62,15 @@ def read_files(roots: Mapping[str, str], entries: list[Entry], gatherer: Gathere
 
 
 def below_source(roots: Mapping[str, str], path: str) -> bytes:
-    """Return a path relative to its source folder: without the label."""
-    raw = decode_path(path)
-    return raw if "" in roots else raw.partition(b"/")[2]
+    """Return a path relative to its source folder: without the label; for object storage with bucket and prefix."""
+    root, raw = root_of(roots, path), decode_path(path)
+    below = raw if "" in roots else raw.partition(b"/")[2]
+    return ObjectRoot.parse(root).location + below if is_object_store(root) else below
+
+
+def root_of(roots: Mapping[str, str], path: str) -> bytes:
+    """Return the root below which a path is."""
+    return decode_path(roots["" if "" in roots else decode_path(path).partition(b"/")[0].decode()])
 
 
 def read_within_limits(roots: Mapping[str, str], entries: list[Entry]) -> tuple[list[str], list[int]]:

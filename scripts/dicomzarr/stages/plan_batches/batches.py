@@ -87,6 +87,7 @@ class _IndexedFile(NamedTuple):
     reason: str
     size: int
     work: int
+    frame: int
     instance: str
     ids: Ids
     is_mask: bool
@@ -94,7 +95,8 @@ class _IndexedFile(NamedTuple):
 
 # A header may claim any size: decoded bytes per byte of the file, and work per file, are limited to these.
 LARGEST_RATIO, LARGEST_WORK = 32, 1 << 44
-_SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames")
+_FRAME_SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+_SIZES = (*_FRAME_SIZES, "NumberOfFrames")
 
 
 def work_of(syntax: str, size: int, sizes: Iterable[int]) -> int:
@@ -114,6 +116,19 @@ def work_of(syntax: str, size: int, sizes: Iterable[int]) -> int:
     return min(max(size, decoded), LARGEST_WORK)
 
 
+def frame_of(size: int, sizes: Iterable[int]) -> int:
+    """Return the bytes of a decoded frame, as far as the header can be believed.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the file.
+    sizes : iterable of int
+        The known factors of a frame in bits: rows, columns, samples, bits.
+    """
+    return min(math.prod(sizes) // 8, LARGEST_RATIO * size, LARGEST_WORK)
+
+
 def _parse(line: bytes) -> _IndexedFile:
     """Parse a line of the index."""
     row: HeaderRow = orjson.loads(line)
@@ -126,10 +141,11 @@ def _parse(line: bytes) -> _IndexedFile:
         series=facts.get("SeriesInstanceUID", ""),
         content=facts.get("content_sha256", ""),
     )
-    sizes = (facts[name] for name in _SIZES if isinstance(facts.get(name), int))
-    work = work_of(facts.get("TransferSyntaxUID", ""), size, sizes)
+    known = {name: facts[name] for name in _SIZES if isinstance(facts.get(name), int)}
+    work = work_of(facts.get("TransferSyntaxUID", ""), size, known.values())
+    frame = frame_of(size, (known[name] for name in _FRAME_SIZES if name in known))
     return _IndexedFile(
-        row["outcome"], row["reason"], size, work, facts.get("SOPInstanceUID", ""), ids, is_mask_file(row)
+        row["outcome"], row["reason"], size, work, frame, facts.get("SOPInstanceUID", ""), ids, is_mask_file(row)
     )
 
 
@@ -151,6 +167,7 @@ class _Survey:
     length: NDArray[np.uint64]  # of the line, in bytes
     size: NDArray[np.uint64]  # bytes of the source file
     work: NDArray[np.uint64]  # bytes of native pixels that take as long
+    frame: NDArray[np.uint64]  # bytes of a decoded frame
     series_uid: NDArray[np.uint64]  # hash of the Series Instance UID
     mask_files: list[Line]  # segmentations and structure sets
     shared: set[int]  # series with the SeriesInstanceUID of another series, of another patient
@@ -175,12 +192,14 @@ def _survey(index: Path, membership_of: MembershipOf, issuers: Issuers) -> _Surv
                 instance = uid_hash(file.instance) if file.instance else _NO_UID
                 uid = hash_of_uid(file.ids.series) if file.ids.series else _NO_UID
                 member_ids, place = hash(file.ids) & _ALL_BITS, (offset, len(line))
-                numbers.extend((int(member.series_id, 16), instance, member_ids, *place, file.size, file.work, uid))
+                sizes = (file.size, file.work, file.frame)
+                numbers.extend((int(member.series_id, 16), instance, member_ids, *place, *sizes, uid))
             offset += len(line)
-    table = (np.frombuffer(numbers, np.uint64) if numbers else np.zeros(0, np.uint64)).reshape(-1, 8)
-    series, instances, ids, offsets, lengths, sizes, work, uids = (table[:, column] for column in range(8))
+    table = (np.frombuffer(numbers, np.uint64) if numbers else np.zeros(0, np.uint64)).reshape(-1, 9)
+    series, instances, ids, offsets, lengths, size, work, frame, uids = (table[:, column] for column in range(9))
     series = _with_issuers(index, series, offsets, lengths, issuers, membership_of)
-    return _Survey(series, instances, ids, offsets, lengths, sizes, work, uids, mask_files, _shared(uids, series))
+    shared = _shared(uids, series)
+    return _Survey(series, instances, ids, offsets, lengths, size, work, frame, uids, mask_files, shared)
 
 
 def _with_issuers(
@@ -287,9 +306,10 @@ def plan_batches(
     index : Path
         The header index, one JSON line for each file, sorted by path.
     contents : Path
-        The table of contents to write, ``{"batches": {name: {digest, bytes, work, largest, series}}}``: the digest of
-        the plan, the size of its files in bytes, their work and that of the largest series in bytes of native pixels,
-        and the number of series.
+        The table of contents to write: ``{"batches": {name: {…}}}`` with digest, bytes, work, largest, frame, files,
+        masks and series: the digest of the plan, the size of its files in bytes, their work and that of the largest
+        series in bytes of native pixels, the bytes of the largest decoded frame, and the numbers of files, of mask
+        files and of series.
     pseudonyms : Pseudonyms
         Computes the ids.
     series_each, bytes_each : int
@@ -347,7 +367,7 @@ def plan_batches(
 
         for number in range(batches):
             of_batch = order[bounds[number] : bounds[number + 1]]
-            planned = []
+            planned, mask_files = [], 0
             for rows in _runs(of_batch, survey.series[of_batch]):
                 series = int(survey.series[rows[0]])
                 examples = rows[np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
@@ -355,6 +375,7 @@ def plan_batches(
                 others = others[np.argsort(survey.offset[others])]
                 texts = (lines_of(rows), lines_of(examples), lines_of(others))
                 mask_lines = [read_line(*line) for line in masks.of_series.get(series, ())]
+                mask_files += len(mask_lines)
                 planned.append(_series(*texts, mask_lines, series in survey.shared, membership_of))
             name = batch_name(number, batches)
             plan = plan_json(name, planned)
@@ -368,6 +389,9 @@ def plan_batches(
                 "largest": max(
                     (int(survey.work[rows].sum()) for rows in _runs(of_batch, survey.series[of_batch])), default=0
                 ),
+                "frame": int(survey.frame[of_batch].max(initial=0)),
+                "files": len(of_batch),
+                "masks": mask_files,
                 "series": len(planned),
             }
     _remove_other_numberings(results, set(batch_entries))

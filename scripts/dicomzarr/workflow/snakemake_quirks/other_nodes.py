@@ -1,12 +1,53 @@
-"""Jobs on other nodes: their threads, and their outputs after a failure."""
+"""Jobs on other nodes: whether there are any, their threads, and their outputs after a failure."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from typing import Any
 
 THREADS_ELSEWHERE = 8  # of a job on a node with an unknown number of cores
+
+
+def executor_of(parsed: Mapping[str, Any]) -> str:
+    """Return the executor plugin that runs jobs elsewhere; empty if jobs run on this machine.
+
+    Parameters
+    ----------
+    parsed : mapping
+        What `command_line.options` returned. While the rules are read, the workflow does not know its executor yet.
+    """
+    executor = str(parsed.get("executor") or "")
+    return "" if executor in ("local", "dryrun", "touch") else executor
+
+
+def limit_threads_to_nodes(workflow: Any, executor: str) -> None:
+    """Let no job on Slurm ask for more cores than the smallest node has, unless the user gave `--max-threads`.
+
+    Purpose: Slurm refuses a job that no node can run, or lets it wait for ever. Snakemake hands `--max-threads` to the
+    jobs, so that they come to the same number. Sets `ResourceSettings.max_threads`; nodes are those of the partition
+    `slurm_partition` among the default resources, else of Slurm's default partition, else all.
+    """
+    settings = workflow.resource_settings
+    if executor != "slurm" or settings.max_threads is not None:
+        return
+    partition = getattr((settings.default_resources or {}).get("slurm_partition"), "raw", "")
+    cores = _cores_of_nodes(str(partition or "").strip("'\""))
+    if cores:
+        settings.max_threads = min(cores, THREADS_ELSEWHERE)
+
+
+def _cores_of_nodes(partition: str) -> int:
+    """Return the cores of the smallest node of a partition; 0 if Slurm does not answer."""
+    command = ["sinfo", "--noheader", "--Node", "--format=%P %c"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        nodes = [(name, int(cores)) for name, cores in map(str.split, answer.splitlines())]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0
+    of_partition = [cores for name, cores in nodes if (name.rstrip("*") == partition if partition else "*" in name)]
+    return min(of_partition or [cores for _, cores in nodes], default=0)
 
 
 def local_cores(workflow: Any) -> int:

@@ -191,11 +191,29 @@ def test_identifiers_with_umlauts_match(results: Results, tmp_path: Path, encodi
         ("a%20b", "a%2520b"),  # the manifest has no %20: plain
         ("=two/z", "%3Dtwo/z"),
         ("%3Dtwo/z", "%3Dtwo/z"),
+        ("=a.zip!/=x!/ä,1.dcm", "%3Da.zip!/=x%21/ä,1.dcm"),  # of an archive, plain
+        ("%3Da.zip!/=x%21/1.dcm", "%3Da.zip!/=x%21/1.dcm"),
+        ("folder!/1.dcm", "folder%21/1.dcm"),
     ],
 )
 def test_paths_are_plain_or_as_in_the_manifest(tmp_path: Path, cell: str, key: str) -> None:
-    label_source = source(tmp_path / "l.csv", f"id,kind\n{cell},benign\n", "path")
+    label_source = source(tmp_path / "l.csv", f'id,kind\n"{cell}",benign\n', "path")
     assert [line.key for line in label_files.read_sources([label_source])] == [(key,)]
+
+
+@pytest.mark.parametrize("cell", ["export.zip", "export.zip!/", "./export.zip!", "export.zip!/in", "export.zip!/in/"])
+def test_an_archive_is_a_folder_and_so_are_those_in_it(results: Results, tmp_path: Path, cell: str) -> None:
+    series = {
+        "a" * 16: [row("export.zip!/in/1.dcm")],
+        "b" * 16: [row("real%21/1.dcm", "p2", "1.3")],
+        "c" * 16: [row("two/z.tgz!/1.dcm", "p3", "1.4")],
+    }
+    write_plan(results, [{"series_id": name, "files": rows} for name, rows in series.items()])
+    of_archive = source(tmp_path / "l.csv", f"id,kind\n{cell},benign\nreal!/,malignant\n", "folder")
+    joined, report, _ = join(results, [of_archive])
+    assert {name: entry["labels"]["kind"] for name, entry in joined.items()} == {"a": "benign", "b": "malignant"}
+    joined, _, _ = join(results, [{"folder": 2, "name": "organ", "values": ["in", "z.tgz"]}])
+    assert {name: entry["labels"]["organ"] for name, entry in joined.items()} == {"a": "in", "c": "z.tgz"}
 
 
 def test_the_name_of_a_folder_is_a_class(results: Results) -> None:

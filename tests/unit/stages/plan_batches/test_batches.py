@@ -245,6 +245,20 @@ def test_the_work_of_a_compressed_file_is_its_decoded_size_times_the_decoding_co
     plan(tmp_path, [compressed, row("b", "1.1", "2.2")])
     batch = json.loads((Results(tmp_path).plans / "contents.json").read_text())["batches"]["0001-0000"]
     assert (batch["bytes"], batch["work"], batch["largest"]) == (size + 100, expected + 100, expected + 100)
+    assert (batch["files"], batch["series"], batch["masks"]) == (2, 1, 0)
+
+
+def test_the_largest_frame_of_a_batch_is_believed_as_far_as_the_file_allows(tmp_path: Path) -> None:
+    rows = [
+        row("a", "1.1", "2.1", **FRAME, NumberOfFrames=10) | {"stat": [600_000, 1, 1, 1]},
+        row("b", "1.1", "2.2", Rows=64, Columns=64, BitsAllocated=8, SamplesPerPixel=1) | {"stat": [5000, 1, 1, 1]},
+    ]
+    plan(tmp_path, rows)
+    contents = Results(tmp_path).plans / "contents.json"
+    assert json.loads(contents.read_text())["batches"]["0001-0000"]["frame"] == 131_072
+    claimed = row("c", "1.1", "2.3", **FRAME | {"Rows": 65535, "Columns": 65535}) | {"stat": [6000, 1, 1, 1]}
+    plan(tmp_path, [*rows, claimed])
+    assert json.loads(contents.read_text())["batches"]["0001-0000"]["frame"] == 32 * 6000
 
 
 def test_compressed_series_get_more_batches_than_their_bytes_alone_would(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""`./run explain`: how an array, or a mask, was made, from the provenance of the dataset."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dicomzarr.commands import array_ids, explained_lines, explanation
+from dicomzarr.commands.files import WARNING
+from dicomzarr.commands.options import Options, no_dataset, parse, results_of
+from dicomzarr.commands.processes import say
+from dicomzarr.commands.words import BY_NAME
+from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal.screen import Screen
+from dicomzarr.vocabulary.errors import UserError
+
+TABLE = "volumes.csv"
+
+
+def run_explain(arguments: Sequence[str]) -> int:
+    """Print how an array was made.
+
+    Returns
+    -------
+    int
+        0 if it is explained; 1 if there is no dataset.
+    """
+    options = parse(BY_NAME["explain"], arguments)
+    if not options.places:
+        raise UserError(f"the array is missing: ./run explain ARRAY, an id of {TABLE}. See ./run explain --help")
+    results, dataset = _places(options)
+    if not (dataset / TABLE).is_file():
+        if options.has("--dataset"):
+            say(f"run: no dataset in {options.last('--dataset')!r}: it has no {TABLE}")
+        else:
+            say(f"run: {no_dataset(results, options, f'dataset/{TABLE}')}")
+        return 1
+    array, mask = array_ids.find(dataset, options.places[0])
+    found = explanation.explain(dataset, array, mask)
+    if options.has("--private"):
+        explanation.add_paths(found, results)
+        say(WARNING)
+    if not found["sealed"]:
+        say("note: the last run did not finish, so a part of this may be of the one before it")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as in `./run explain … | head -3`
+    if options.has("--json"):
+        print(json.dumps(found, sort_keys=True), flush=True)
+    else:
+        print("\n".join(explained_lines.lines_of(found, Screen.of(sys.stdout))), flush=True)
+    return 0
+
+
+def _places(options: Options) -> tuple[Results, Path]:
+    """Return the results folder and the dataset; with --dataset, the folder that it names, or the dataset in it."""
+    if not options.has("--dataset"):
+        results = results_of(options)
+        return results, results.dataset
+    folder = Path(options.last("--dataset"))
+    if (folder / TABLE).is_file() or not (folder / "dataset" / TABLE).is_file():
+        return Results(folder.parent), folder
+    return Results(folder), folder / "dataset"

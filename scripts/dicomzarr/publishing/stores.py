@@ -1,0 +1,210 @@
+"""The store that a dataset is published to: S3 and what speaks its protocol, or a folder; by `obstore`.
+
+No message holds an address: it may stand in a log. Credentials come from the environment alone, and only `obstore`
+reads them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from dicomzarr.vocabulary.errors import UserError
+
+ATTEMPTS = 6  # of a request
+_LONGEST = datetime.timedelta(seconds=120)  # of a request with all its attempts
+_S3 = re.compile(r"s3://([a-zA-Z0-9][a-zA-Z0-9._-]{1,61}[a-zA-Z0-9])(?:/(.*))?")
+# Ways to state credentials in the environment: each needs all of its variables.
+CREDENTIALS = (
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
+    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",),
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI",),
+)
+PROBLEM = "config key 'publish.target'"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to publish.
+
+    Attributes
+    ----------
+    bucket : str
+        Empty for a folder.
+    prefix : str
+        Below the bucket, without slashes at its ends; or the absolute path of the folder.
+    endpoint, region : str
+        Empty if they are not given.
+    """
+
+    bucket: str
+    prefix: str
+    endpoint: str = ""
+    region: str = ""
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Target:
+        """Return the target that the config key `publish` names.
+
+        Raises
+        ------
+        UserError
+            If there is none, or it has another form.
+        """
+        text = str(config.get("target", ""))
+        endpoint, region = str(config.get("endpoint", "")), str(config.get("region", ""))
+        if not text:
+            raise UserError(
+                f"{PROBLEM} is missing; needed is s3://bucket/prefix, or an absolute folder: see config.yaml"
+            )
+        if match := _S3.fullmatch(text):
+            parts = [part for part in (match[2] or "").split("/") if part]
+            if {".", ".."} & {*parts}:
+                raise UserError(f"{PROBLEM}: its prefix has a part . or ..; needed are names")
+            return cls(match[1], "/".join(parts), endpoint, region)
+        folder = unquote(text.removeprefix("file://")) if text.startswith("file://") else text
+        if "://" in folder or not folder.startswith("/"):
+            raise UserError(f"{PROBLEM} is neither s3://bucket/prefix nor an absolute folder such as /mnt/share/study")
+        return cls("", folder)
+
+
+def open_store(target: Target, variables: Mapping[str, str], *, anonymous: bool = False) -> Any:
+    """Return the store of a target.
+
+    Parameters
+    ----------
+    target : Target
+    variables : mapping of str to str
+        The environment, which may hold credentials, a region and an endpoint.
+    anonymous : bool
+        Read without credentials if there are none.
+
+    Returns
+    -------
+    obstore.store.S3Store or obstore.store.LocalStore
+
+    Raises
+    ------
+    UserError
+        If credentials are missing, or the target cannot be opened.
+    """
+    from obstore.store import LocalStore, S3Store
+
+    if not target.bucket:
+        if not Path(target.prefix).parent.is_dir():
+            raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
+        with errors("open the target"):
+            return LocalStore(target.prefix, automatic_cleanup=True, mkdir=True)
+    has_credentials = any(all(variables.get(name) for name in names) for names in CREDENTIALS)
+    if not has_credentials and not anonymous:
+        raise UserError(
+            "no credentials in the environment: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN "
+            'for temporary ones). Of a profile or a role: eval "$(aws configure export-credentials --format env)"'
+        )
+    endpoint = target.endpoint or variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or ""
+    config: Any = {"checksum_algorithm": "SHA256"}
+    config["region"] = target.region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION", "us-east-1")
+    config |= {"endpoint": endpoint} if endpoint else {}
+    config |= {} if has_credentials else {"skip_signature": True}
+    with errors("open the target"):
+        return S3Store(
+            target.bucket,
+            prefix=target.prefix or None,
+            config=config,
+            client_options={"allow_http": endpoint.startswith("http://"), "timeout": _LONGEST},
+            retry_config={"max_retries": ATTEMPTS - 1, "retry_timeout": _LONGEST},
+        )
+
+
+@contextmanager
+def errors(doing: str) -> Iterator[None]:
+    """Replace an error of the store by one that says what to do, without an address.
+
+    Parameters
+    ----------
+    doing : str
+        What failed, after "could not".
+    """
+    from obstore import exceptions
+
+    try:
+        yield
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+        raise UserError(
+            f"could not {doing}: the credentials in the environment do not allow it; publishing needs to list, read, "
+            "write and, with `keep`, delete objects"
+        ) from None
+    except exceptions.BaseError as error:
+        status = re.search(r"(?:status|HTTP)\D{0,20}([45]\d\d)\b", str(error))
+        kind = f"status {status[1]}" if status else type(error).__name__
+        if isinstance(error, exceptions.NotFoundError) or kind == "status 404":
+            raise UserError(f"could not {doing}: the bucket, or an object in it, does not exist") from None
+        raise UserError(
+            f"could not {doing}: the target does not answer as it should ({kind}); run the same command again to "
+            "continue"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object in a store: its size, and the tag that changes with its bytes (empty if the store has none)."""
+
+    size: int
+    etag: str
+
+
+def listed(store: Any, prefix: str) -> dict[str, Stored]:
+    """Return the objects below a prefix, by their paths from there.
+
+    Parameters
+    ----------
+    store : obstore store
+    prefix : str
+        Empty, or ending with a slash.
+    """
+    import obstore
+
+    found: dict[str, Stored] = {}
+    with errors("list the target"):
+        for page in obstore.list(store, prefix or None, chunk_size=1000):
+            for item in page:
+                found[item["path"].removeprefix(prefix)] = Stored(item["size"], plain(item["e_tag"]))
+    return found
+
+
+def plain(etag: str | None) -> str:
+    """Return an ETag without its quotation marks."""
+    return (etag or "").strip('"')
+
+
+def read(store: Any, path: str) -> bytes | None:
+    """Return the content of an object; None if there is none."""
+    import obstore
+    from obstore import exceptions
+
+    with errors("read from the target"):
+        try:
+            return bytes(obstore.get(store, path).bytes())
+        except (exceptions.NotFoundError, FileNotFoundError):
+            return None
+
+
+def has_attributes(store: Any) -> bool:
+    """Return whether objects of a store have a content type and the like."""
+    from obstore.store import S3Store
+
+    return isinstance(store, S3Store)
+
+
+def not_copied() -> tuple[type[Exception], ...]:
+    """Return the errors of a copy within a store after which an object is sent: too large for it, or gone."""
+    from obstore import exceptions
+
+    return exceptions.NotFoundError, exceptions.GenericError, exceptions.NotSupportedError

@@ -1,0 +1,77 @@
+"""Publish the sealed dataset to the target of the config key `publish`; no log, record or message names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dicomzarr.publishing import stores, upload
+from dicomzarr.publishing.ledger import Ledger
+from dicomzarr.records.digests import DATASET, SEALED
+from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.system import files
+from dicomzarr.system.heartbeat import Progress
+from dicomzarr.system.path_text import decode_path
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
+
+log = logging.getLogger("dicomzarr")
+
+
+def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
+    """Bring the target up to date with the dataset.
+
+    Parameters
+    ----------
+    results : Results
+    config : mapping
+        The config key `publish`: target, endpoint, region and keep.
+
+    Returns
+    -------
+    RuleRecord
+        With the numbers of objects of the version, and what was done.
+
+    Raises
+    ------
+    UserError
+        If the dataset is not sealed or not as recorded, or the target cannot be written.
+    """
+    target = stores.Target.of(config)
+    _refuse_own_folders(results, target)
+    recorded = RuleRecord.load(results.records / "seal_dataset.json").claims[DATASET + SEALED]
+    if not results.sealed.is_file() or files.sha256_of(results.sealed) != recorded.digest:
+        raise UserError("the dataset is not sealed, or its seal is damaged: run ./run verify; nothing was published")
+    store = stores.open_store(target, os.environ)
+    ledger = Ledger(results.private / "published.jsonl", json.dumps(dataclasses.astuple(target)[:3]))
+    publication = upload.Publication(results.dataset, store, ledger, Progress(results.private, "publish"))
+    try:
+        publication.publish(config.get("keep"))
+    finally:
+        ledger.flush()
+    work = publication.work
+    objects = len(publication.expected.claims)
+    log.info(
+        "version %s: %d objects, %d sent, %d copied, %d there already; the tags of %d are the MD5 of what was sent, of "
+        "the others sizes and tags are as after sending",
+        publication.version, objects, work.uploaded, work.copied, work.unchanged, work.proven,
+    )  # fmt: skip
+    return RuleRecord(counts={"objects": objects}, work=dataclasses.asdict(work))
+
+
+def _refuse_own_folders(results: Results, target: stores.Target) -> None:
+    """Refuse a folder in the results or the source, or around them."""
+    if target.bucket:
+        return
+    folder = Path(target.prefix).resolve()
+    with open(results.inventory, "rb") as stream:
+        sources = json.loads(stream.readline())["roots"].values()
+    for other in (results.root, *(Path(os.fsdecode(decode_path(root))) for root in sources)):
+        place = other.resolve()
+        if folder == place or folder in place.parents or place in folder.parents:
+            raise UserError(f"{stores.PROBLEM}: it lies in the results or the source, or around them; choose another")

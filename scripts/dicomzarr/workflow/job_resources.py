@@ -1,0 +1,86 @@
+"""Memory and time that a job asks a cluster for, from the plan of its batch and the size of the inventory.
+
+A queue ends a job that takes more than it asked for. So these are bounds, not expectations: several times what was
+measured (docs/scaling.md), and that times the attempt. They decide nothing on one machine, unless a run is limited by
+`--resources mem_mb=…`. They are no params: other values rerun nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MEGABYTE = 1_000_000
+OF_PROCESSES = 700  # MB of Snakemake, which starts itself twice for a job on another node, and of Python with libraries
+OF_A_THREAD = 64  # MB beside its frames
+FRAMES_OF_A_THREAD = 6  # encoded, decoded, converted, checked by a second decoder, compressed, waiting
+LARGEST_MASK = 2 << 30  # bytes; a mask is in memory as a whole (0070)
+BYTES_OF_A_ROW = 150  # of the inventory: bytes per file, roughly
+# Bytes of native pixels per second that a slow disk or network still reads or writes; a core alone does twenty times as
+# much. `small` compresses at 12 MB/s.
+SLOW = 10 * MEGABYTE
+TIMES_FOR_SMALL = 4
+FILES_PER_SECOND = 100  # opened on a slow network share, by each thread
+OTHER_FILES_PER_SECOND = 5_000  # planned, or written into tables
+SERIES_PER_SECOND = 10
+
+
+def batch_megabytes(batch: Mapping[str, Any], threads: int, limit: int, attempt: int) -> int:
+    """Return the memory of the extraction or the check of a batch, in MB.
+
+    Parameters
+    ----------
+    batch : mapping
+        The batch in `contents.json`: its bytes, largest frame, mask files and largest series.
+    threads : int
+        Threads of the job.
+    limit : int
+        The config key `limits.megabytes`: a decoded frame takes a third of it at most.
+    attempt : int
+        1 for the first.
+    """
+    frame = min(batch["frame"] / MEGABYTE, limit / 3)
+    tables = batch["bytes"] / MEGABYTE / 50 + batch["files"] / 250  # 4 kB a file
+    mask = min(batch["largest"], LARGEST_MASK) / MEGABYTE if batch["masks"] else 0
+    needed = OF_PROCESSES + threads * (OF_A_THREAD + FRAMES_OF_A_THREAD * frame) + tables + mask
+    return attempt * math.ceil(float(needed))
+
+
+def batch_minutes(batch: Mapping[str, Any], compression: str, cross_check: float, attempt: int) -> int:
+    """Return the time of the extraction or the check of a batch, in minutes.
+
+    Parameters
+    ----------
+    batch : mapping
+        The batch in `contents.json`: its work, files and series.
+    compression : str
+        The config key `compression`.
+    cross_check : float
+        The share of compressed frames that are decoded twice.
+    attempt : int
+        1 for the first.
+    """
+    seconds = batch["work"] * (1 + cross_check) / SLOW + batch["files"] / FILES_PER_SECOND
+    seconds += batch["series"] / SERIES_PER_SECOND
+    return attempt * (10 + math.ceil(float(seconds) * (TIMES_FOR_SMALL if compression == "small" else 1) / 60))
+
+
+def index_megabytes(inventory: int, threads: int, attempt: int) -> int:
+    """Return the memory of reading the headers and of planning, in MB; `inventory` is its size in bytes."""
+    return attempt * math.ceil(OF_PROCESSES + threads * 150 + 3 * inventory / MEGABYTE)
+
+
+def index_minutes(inventory: int, threads: int, attempt: int) -> int:
+    """Return the time of reading all headers, in minutes; `inventory` is its size in bytes."""
+    return attempt * (30 + math.ceil(inventory / BYTES_OF_A_ROW / FILES_PER_SECOND / threads / 60))
+
+
+def tables_megabytes(inventory: int, threads: int, attempt: int) -> int:
+    """Return the memory of writing the tables, of joining labels and of the privacy search, in MB."""
+    return attempt * math.ceil(2 * OF_PROCESSES + threads * 150 + 2 * inventory / MEGABYTE)
+
+
+def tables_minutes(inventory: int, attempt: int) -> int:
+    """Return the time of planning, of writing the tables, of joining labels and of the privacy search, in minutes."""
+    return attempt * (30 + math.ceil(inventory / BYTES_OF_A_ROW / OTHER_FILES_PER_SECOND / 60))

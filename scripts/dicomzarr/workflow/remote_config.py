@@ -1,0 +1,113 @@
+"""Values of the command line that jobs on other nodes would show: refused before anything is submitted.
+
+Snakemake writes what follows `--config` into the command of each job: into job scripts, the logs of jobs, the list of
+processes, and the records of the queue. A config file is named there, and read by each job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dicomzarr.vocabulary.errors import ConfigProblem, UserError
+from dicomzarr.workflow.settings import SCHEMA
+
+KEY = "DICOMZARR_KEY"
+# Paths of results are the targets of all jobs anyway.
+_SHOWN_ANYWAY = {"results"}
+
+
+def refuse_private_values(
+    given: Mapping[str, Any], config: Mapping[str, Any], executor: str, *, is_module: bool
+) -> None:
+    """Refuse texts of the configuration that were given with `--config`, if jobs run on other nodes.
+
+    Numbers, switches and words of a closed list may be given there: they hold no path, name or text of a site.
+
+    Parameters
+    ----------
+    given : mapping
+        The values of `--config`.
+    config : mapping
+        The whole configuration.
+    executor : str
+        The executor plugin; empty if jobs run on this machine.
+    is_module : bool
+        Whether another workflow uses this one: it may have keys of the same names, so that values count.
+
+    Raises
+    ------
+    ConfigProblem
+        If such a value was given; the message names its key.
+    """
+    if not executor or not given:
+        return
+    keys = json.loads(SCHEMA.read_text("utf-8"))["properties"]
+    for key, value in _entries(given) if is_module else given.items():
+        if key not in keys or key in _SHOWN_ANYWAY or _is_closed(keys[key]):
+            continue
+        if not is_module or set(_texts(value)) & set(_texts(config.get(key))):
+            raise ConfigProblem(
+                f"config key {key!r}: given with --config, it would stand in the scripts and logs of all jobs of the "
+                f"executor {executor!r}; nothing was started. Write it into a config file, and give that with "
+                "--configfile"
+            )
+
+
+def refuse_key_in_commands(variables: Any, executor: str) -> None:
+    """Refuse `--envvars DICOMZARR_KEY` for an executor that writes variables into commands.
+
+    Parameters
+    ----------
+    variables : collection of str
+        The names after `--envvars`.
+    executor : str
+        The executor plugin; empty if jobs run on this machine.
+
+    Raises
+    ------
+    UserError
+        If the key would be written.
+    """
+    if not executor or KEY not in (variables or ()):
+        return
+    from snakemake_interface_executor_plugins.registry import (  # type: ignore[import-untyped]
+        ExecutorPluginRegistry,
+    )
+
+    if ExecutorPluginRegistry().get_plugin(executor).common_settings.pass_envvar_declarations_to_cmd:
+        raise UserError(
+            f"--envvars {KEY}: the executor {executor!r} would write the key into job scripts; nothing was started. "
+            "Let the queue copy the variable, or use the key in private/key"
+        )
+
+
+def _entries(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield all keys of nested mappings, with their values."""
+    for key, value in values.items():
+        yield str(key), value
+        if isinstance(value, Mapping):
+            yield from _entries(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts in nested mappings and lists, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
+def _is_closed(schema: Mapping[str, Any]) -> bool:
+    """Return whether a schema allows numbers, switches and words of a list alone."""
+    if "enum" in schema or schema.get("type") in ("integer", "number", "boolean"):
+        return True
+    properties = schema.get("properties", {})
+    is_complete = bool(properties) and schema.get("additionalProperties") is False
+    return is_complete and all(map(_is_closed, properties.values()))

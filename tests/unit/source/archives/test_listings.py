@@ -1,0 +1,146 @@
+"""Listings of archives from run to run: what is known is not opened again, what is damaged is, and rows stay sorted."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_archives import gz, tar_of, zip_of
+
+from dicomzarr.source import inventory, listing
+from dicomzarr.source.archives import bounds, tar_cache
+from dicomzarr.stages import discover_files
+from dicomzarr.stages.index_headers import index
+from dicomzarr.system import sandbox
+from dicomzarr.vocabulary.errors import UserError
+
+
+class Discovery:
+    """A source folder, and what the first rule finds in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source, self.private = folder / "source", folder / "private"
+        self.cache = self.private / "cache"
+        self.source.mkdir()
+        bounds.use(bounds.Bounds(self.cache / bounds.FOLDER))
+
+    def run(self, tag: str = "", **options: Any) -> discover_files.Discovered:
+        sources = {"": os.fsencode(self.source)}
+        self.inventory, self.members = self.private / "inventory.jsonl", self.private / "members.jsonl"
+        inventory.write(sources, listing.list_sources(sources), self.inventory)
+        tables = self.private / "manifest.csv", self.members, self.cache, self.private / "archives.csv"
+        return discover_files.write_manifest(self.inventory, *tables, tag=tag, **options)
+
+    def paths(self) -> list[str]:
+        return [row[0] for row in inventory.rows_of(self.inventory, self.members)]
+
+    def manifest(self) -> list[str]:
+        with open(self.private / "manifest.csv", newline="", encoding="utf-8") as stream:
+            return [row["path"] for row in csv.DictReader(stream)]
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Iterator[Discovery]:
+    yield Discovery(tmp_path)
+    sandbox.end_all()
+
+
+def test_members_are_sorted_among_the_files_whatever_the_names(found: Discovery) -> None:
+    for name in ("a.zip", "a.zip!-b.zip", "a.zip!a.zip", "a.zip0"):
+        (found.source / name).write_bytes(zip_of({"m/2": b"2", "m/1": b"1", "~": b"x"}))
+    (found.source / "a.zip!").write_bytes(b"a file")
+    (found.source / "b.zip!").mkdir()
+    (found.source / "b.zip!" / "m").write_bytes(b"in a folder")
+    result = found.run(processes=3)
+    assert result.counts["members"] == 9 and result.counts["archives"] == 3 and result.listed == 3
+    assert found.paths() == sorted(found.paths()) == found.manifest()
+    assert len(found.paths()) == len(set(found.paths())) == 6 + 9
+    assert "b.zip%21/m" in found.paths() and "a.zip!/m/1" in found.paths()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (found.members, found.cache / "archives.jsonl")} == {0o600}
+
+
+def test_known_archives_are_not_opened_again(found: Discovery, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (found.source / f"{number}.zip").write_bytes(zip_of({f"m{number}": b"x" * 99}))
+    (found.source / "text.zip").write_bytes(b"no archive\n")
+    assert (found.run().listed, found.run().known) == (6, 6)
+    before = found.members.read_bytes()
+    cached = found.cache / "archives.jsonl"
+    whole = cached.read_bytes()
+
+    os.utime(found.source / "0.zip", ns=(1, 1))
+    os.unlink(found.source / "1.zip")
+    result = found.run()
+    assert (result.listed, result.known) == (1, 4)
+    assert b"m1" not in found.members.read_bytes() and before != found.members.read_bytes()
+    assert found.run(tag="other bounds").listed == 5
+
+    cached.write_bytes(whole[: whole.index(b"m3")])  # a run was killed while it wrote
+    assert found.run().known == 1  # 2 comes before it; 0 has changed, and 1 is gone
+    flipped = whole.replace(b"m4", b"m9")
+    cached.write_bytes(flipped)  # a fault of the disk
+    found.run()
+    assert "4.zip!/m4" in found.paths() and "4.zip!/m9" not in found.paths()
+
+
+def test_an_archive_that_this_user_may_not_read_is_tried_again(
+    found: Discovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (found.source / "a.zip").write_bytes(zip_of({"m": b"x"}))
+    (found.source / "b.zip").write_bytes(zip_of({"m": b"x"}))
+
+    def refused(*_: Any) -> Any:
+        raise OSError(errno.EIO if refused.__doc__ else errno.EACCES, "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dicomzarr.source.archives.listing._list", refused)
+        assert found.run().unreadable == ["a.zip", "b.zip"]
+        assert found.paths() == ["a.zip", "b.zip"]
+        refused.__doc__ = "the disk fails"
+        sandbox.end_all()
+        assert found.run().unreadable == ["a.zip", "b.zip"]
+        with pytest.raises(UserError, match="2 of 2 archives could not be read"):
+            found.run(largest_loss=0.5)
+    assert found.run().unreadable == [] and "a.zip!/m" in found.paths()
+
+
+def test_a_full_disk_is_no_property_of_an_archive(found: Discovery, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found.source / "a.tgz").write_bytes(gz(tar_of({"m": b"x" * 5000})))
+    found.run()
+
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr(tar_cache, "_write", full)
+    for tar in (found.cache / bounds.FOLDER).glob("*.tar"):
+        tar.unlink()
+    with pytest.raises(UserError, match="the disk of the results is full"):
+        found.run(tag="again")
+    with pytest.raises(UserError, match="the disk of the results is full"):
+        index.index_headers(found.inventory, found.private / "headers.jsonl", found.cache, 1, members=found.members)
+    assert not list((found.cache / bounds.FOLDER).glob("*.partial"))
+
+
+def test_tars_of_archives_that_are_gone_are_deleted(found: Discovery) -> None:
+    for name in ("a.tgz", "b.tgz"):
+        (found.source / name).write_bytes(gz(tar_of({name: b"x"})))
+    found.run()
+    assert len(list((found.cache / bounds.FOLDER).glob("*.tar"))) == 2
+    os.unlink(found.source / "a.tgz")
+    found.run()
+    assert len(list((found.cache / bounds.FOLDER).glob("*.tar"))) == 1
+
+
+def test_a_source_without_archives_is_read_once(found: Discovery, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found.source / "scan.dcm").write_bytes(b"x")
+    passes = []
+    monkeypatch.setattr(discover_files, "rows_of", lambda *a: passes.append(a) or inventory.rows_of(*a))
+    monkeypatch.setattr(sandbox, "call", None)
+    assert found.run().counts["files"] == 1
+    assert len(passes) == 1 and found.members.read_bytes() == b"" and not (found.cache / "archives.jsonl").exists()

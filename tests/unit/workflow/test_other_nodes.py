@@ -1,0 +1,166 @@
+"""Jobs on other nodes: what they ask for, and what they must not be told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from dicomzarr.vocabulary.errors import ConfigProblem, UserError
+from dicomzarr.workflow import job_resources
+from dicomzarr.workflow.remote_config import refuse_key_in_commands, refuse_private_values
+from dicomzarr.workflow.snakemake_quirks import other_nodes
+from dicomzarr.workflow.snakemake_quirks.unused_plugins import may_use_slurm
+
+CT = {"bytes": 1_000_000_000, "work": 1_000_000_000, "largest": 10**8, "frame": 524_288, "files": 1900, "series": 10}
+CT |= {"masks": 0}
+SLIDE = CT | {"frame": 200_000_000}
+
+
+def test_memory_grows_with_the_largest_frame_the_threads_the_masks_and_the_attempt() -> None:
+    memory = job_resources.batch_megabytes
+    assert memory(CT, 1, 768, 1) < 1000  # 130 MiB and two frames were measured, and Snakemake twice
+    assert memory(SLIDE, 1, 768, 1) > memory(CT, 1, 768, 1) + 6 * 199
+    assert memory(SLIDE, 4, 768, 1) - memory(SLIDE, 1, 768, 1) > 3 * 6 * 199
+    assert memory(SLIDE | {"frame": 10**12}, 1, 768, 1) < 700 + 64 + 6 * 256 + 100  # no larger frame is decoded
+    assert memory(CT | {"masks": 1}, 1, 768, 1) == memory(CT, 1, 768, 1) + 100
+    assert [memory(CT, 1, 768, attempt) // memory(CT, 1, 768, 1) for attempt in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_time_grows_with_the_work_of_decoding_and_the_attempt() -> None:
+    minutes = job_resources.batch_minutes
+    measured = 5  # s of one core for 1 GB of CT, extracted and checked (docs/scaling.md)
+    assert minutes(CT, "balanced", 0.01, 1) * 60 > 20 * measured
+    assert minutes(CT | {"work": 13 * 10**9}, "balanced", 0.01, 1) >= minutes(CT, "balanced", 0.01, 1) + 20
+    assert minutes(CT, "balanced", 1.0, 1) > minutes(CT, "balanced", 0.0, 1)
+    assert minutes(CT, "small", 0.01, 1) > minutes(CT, "balanced", 0.01, 1) + 5
+    assert minutes(CT, "balanced", 0.01, 3) == 3 * minutes(CT, "balanced", 0.01, 1)
+
+
+def test_jobs_over_all_files_grow_with_the_inventory() -> None:
+    ten_million = 10**7 * job_resources.BYTES_OF_A_ROW
+    # 1.1 GiB were measured for a plan of ten million files.
+    assert 2000 < job_resources.index_megabytes(ten_million, 8, 1) < 16_000
+    assert job_resources.index_megabytes(0, 1, 2) == 2 * job_resources.index_megabytes(0, 1, 1) < 2000
+    assert 60 < job_resources.index_minutes(ten_million, 8, 1) < 24 * 60
+    assert job_resources.tables_minutes(0, 1) == 30 < job_resources.tables_minutes(ten_million, 1) < 24 * 60
+    assert job_resources.tables_megabytes(0, 8, 1) < job_resources.tables_megabytes(ten_million, 8, 1)
+
+
+# ---- threads
+
+
+@pytest.mark.parametrize(
+    ("nodes", "partition", "given", "expected"),
+    [
+        ("all* 4\nall* 64\nfat 2", "", None, 4),
+        ("all* 4\nfat 2\nfat 3", "'fat'", None, 2),
+        ("all* 64\nall* 96", "", None, 8),
+        ("all 3\nfat 64", "", None, 3),
+        ("all* 4", "", 16, 16),
+        ("slurm_load_partitions: Unable to contact", "", None, None),
+    ],
+)
+def test_no_job_asks_for_more_cores_than_the_smallest_node_has(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    nodes: str,
+    partition: str,
+    given: int | None,
+    expected: int | None,
+) -> None:
+    sinfo = tmp_path / "sinfo"
+    sinfo.write_text(f"#!/bin/sh\ncat <<END\n{nodes}\nEND\n")
+    sinfo.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    defaults = {"slurm_partition": types.SimpleNamespace(raw=partition)} if partition else None
+    settings = types.SimpleNamespace(max_threads=given, default_resources=defaults)
+    workflow = types.SimpleNamespace(resource_settings=settings)
+    other_nodes.limit_threads_to_nodes(workflow, "")
+    assert settings.max_threads == given
+    other_nodes.limit_threads_to_nodes(workflow, "slurm")
+    assert settings.max_threads == expected
+
+
+# ---- the configuration
+
+
+@pytest.mark.parametrize(
+    ("given", "is_module", "refused"),
+    [
+        ({"source": "/data/wren"}, False, "source"),
+        ({"labels": [{"file": "wren.csv"}]}, False, "labels"),
+        ({"splits": {"fixed": {"test": "wren.csv"}}}, False, "splits"),
+        ({"masks": {"names": {"liver": ["wren"]}}}, False, "masks"),
+        ({"card": {"title": "wren"}}, False, "card"),
+        ({"burned_in_reason": "wren"}, False, "burned_in_reason"),
+        ({"nnunet": {"dataset": "Dataset001_Wren"}}, False, "nnunet"),
+        ({"compression": "fast", "levels": 2, "confirm_drop": "true", "limits": {"seconds": 9}}, False, ""),
+        ({"batch": {"series": 2}, "report": {"pictures": False}, "results": "out"}, False, ""),
+        ({"images": {"source": "/data/wren"}}, True, "source"),
+        ({"source": "of the other workflow"}, True, ""),
+    ],
+)
+def test_a_text_on_the_command_line_is_refused_for_jobs_elsewhere(
+    given: dict[str, Any], is_module: bool, refused: str
+) -> None:
+    config = {"source": "/data/wren", "labels": [], "results": "out"}
+    refuse_private_values(given, config, "", is_module=is_module)
+    if not refused:
+        refuse_private_values(given, config, "slurm", is_module=is_module)
+        return
+    with pytest.raises(ConfigProblem, match=f"{refused!r}.*--configfile") as problem:
+        refuse_private_values(given, config, "slurm", is_module=is_module)
+    assert "wren" not in str(problem.value).lower()
+
+
+def test_the_key_is_never_written_into_commands() -> None:
+    refuse_key_in_commands({"DICOMZARR_KEY"}, "")
+    refuse_key_in_commands({"HOME"}, "cluster-generic")
+    refuse_key_in_commands({"DICOMZARR_KEY"}, "slurm")  # it lets the queue copy the environment
+    with pytest.raises(UserError, match="would write the key into job scripts"):
+        refuse_key_in_commands({"DICOMZARR_KEY"}, "cluster-generic")
+
+
+# ---- starting without the plugin
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--cores 2 --configfile /work/slurm/my.yaml", False),
+        ("--executor slurm", True),
+        ("-e slurm", True),
+        ("-eslurm", True),
+        ("--exec=slurm", True),
+        ("--slurm-no-account", True),
+        ("--profile cluster", True),
+        ("--workflow-profile=cluster", True),
+        ("--help", True),
+    ],
+)
+def test_the_plugin_is_loaded_where_an_option_may_ask_for_it(arguments: str, expected: bool, tmp_path: Path) -> None:
+    assert may_use_slurm(arguments.split(), {}, tmp_path) is expected
+    assert may_use_slurm(arguments.split(), {"SNAKEMAKE_PROFILE": "cluster"}, tmp_path)
+    profile = tmp_path / "profiles" / "default" / "config.yaml"
+    profile.parent.mkdir(parents=True)
+    profile.write_text("executor: slurm\n")
+    assert may_use_slurm(arguments.split(), {}, tmp_path)
+
+
+def test_a_local_run_does_not_import_what_the_plugin_needs() -> None:
+    code = """
+import sys
+from dicomzarr.workflow.snakemake_quirks.unused_plugins import without_slurm
+with without_slurm():
+    from snakemake.cli import get_argument_parser
+assert "pandas" not in sys.modules and "snakemake_executor_plugin_slurm" not in sys.modules
+assert get_argument_parser().parse_args(["--executor", "local"]).executor == "local"
+"""
+    environment = {"PYTHONPATH": str(ROOT / "scripts"), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
