@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,19 +37,20 @@ class Moved:
 
     Attributes
     ----------
-    compared : int
-        Files of the root that have the size and modification time of the last run.
+    compared, moved : int
+        Files of the root that have the size and modification time of the last run, and those of them that moved.
     keys : dict of str to tuple
-        By path: index of the row, and the key under which the file was verified.
+        Of those that moved, by path: index of the row, and the key under which the file was verified. Not of archives.
     """
 
     compared: int = 0
+    moved: int = 0
     keys: dict[str, tuple[int, StatKey]] = field(default_factory=dict)
 
     @property
     def looks_restored(self) -> bool:
         """Whether these are nearly all files of the root."""
-        return bool(self.keys) and OF * len(self.keys) >= MOVED * self.compared
+        return bool(self.keys) and OF * self.moved >= MOVED * self.compared
 
 
 @dataclass(slots=True)
@@ -65,21 +67,21 @@ class Comparison:
 
     rows: list[list[Any]]
     moved: dict[str, Moved] = field(default_factory=dict)
-    _lines: list[tuple[str, StatKey, StatKey]] = field(default_factory=list)
+    _lines: list[tuple[str, bytes]] = field(default_factory=list)  # path and line
 
     def accept(self, label: str) -> None:
         """Give the moved files of a root the key under which they were verified."""
         for path, (number, verified) in self.moved[label].keys.items():
-            self._keep(number, path, verified)
+            row = self.rows[number]
+            self._keep(number, path, verified, json_files.compact_line([path, key_of(row), verified]))
 
-    def _keep(self, number: int, path: str, verified: StatKey) -> None:
-        row = self.rows[number]
-        self._lines.append((path, key_of(row), verified))
-        self.rows[number] = [*row[:2], *verified]
+    def _keep(self, number: int, path: str, verified: Sequence[int], line: bytes) -> None:
+        self._lines.append((path, line))
+        self.rows[number] = [path, "file", *verified]
 
     def lines(self) -> bytes:
         """Return the content of `restored.jsonl`; empty if no file is restored."""
-        return b"".join(map(json_files.compact_line, sorted(self._lines)))
+        return b"".join(line for _, line in sorted(self._lines))
 
 
 def key_of(row: Sequence[Any]) -> StatKey:
@@ -106,28 +108,39 @@ def compare(rows: list[list[Any]], known: Path, restored: Path, labels: Iterable
     Comparison
         Without moved files if there is no inventory, or it is damaged.
     """
-    comparison, has_labels = Comparison(list(rows)), "" not in set(labels)
+    comparison, has_labels, unmoved = Comparison(list(rows)), "" not in set(labels), Counter[str]()
     try:
         known_rows = inventory.previous_rows(known)
         next(known_rows)  # the roots: a root may have moved
-        verified_files = _Ascending(row for row in known_rows if row[1] == "file")
+        verified_files = _Ascending(known_rows)
         restored_files = _Ascending(_lines_of(restored))
         for number, row in enumerate(rows):
-            before = verified_files.at(row[0]) if row[1] == "file" else None
-            if before is None:
+            before = verified_files.at(row[0])
+            if before is None or before[1] != "file" or row[1] != "file":
+                continue
+            label = row[0].partition("/")[0] if has_labels else ""
+            if row == before:
+                unmoved[label] += 1
                 continue
             key, verified = key_of(row), key_of(before)
-            line = restored_files.at(row[0])
-            last = (*line[1],) if line and (*line[2],) == verified else verified
-            label = row[0].partition("/")[0] if has_labels else ""
-            if key[:2] == verified[:2] and not kind_by_name(row[0]):
+            if key[:2] != verified[:2]:
+                continue
+            last, line = verified, restored_files.at(row[0])
+            if line is not None and (*line[2],) == verified:
+                last = (*line[1],)
+            if line is not None and key == last:
+                unmoved[label] += 1
+                comparison._keep(number, row[0], verified, line[3])
+            elif key[3] == last[3]:
+                unmoved[label] += 1
+            else:
                 moved = comparison.moved.setdefault(label, Moved())
                 moved.compared += 1
-                if key == last:
-                    if last != verified:
-                        comparison._keep(number, row[0], verified)
-                elif key[3] != last[3]:
+                moved.moved += 1
+                if not kind_by_name(row[0]):
                     moved.keys[row[0]] = number, verified
+        for label, moved in comparison.moved.items():
+            moved.compared += unmoved[label]
     except (OSError, ValueError, LookupError, TypeError):
         return Comparison(list(rows))
     return comparison
@@ -136,7 +149,7 @@ def compare(rows: list[list[Any]], known: Path, restored: Path, labels: Iterable
 def _lines_of(restored: Path) -> Iterator[Sequence[Any]]:
     try:
         with open(restored, "rb") as stream:
-            yield from map(json_files.loads, stream)
+            yield from ([*json_files.loads(line), line] for line in stream)
     except FileNotFoundError:
         return
 

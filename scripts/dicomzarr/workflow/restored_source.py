@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -60,8 +61,16 @@ def _is_accepted(
         print(f"{words}; but the content of one is not as recorded, so that they are read again", file=sys.stderr)
         return False
     words += f"; the contents of {sample.files}, drawn at random, are as recorded"
-    if asks and settings.restored == "ask" and sys.stdin.isatty() and sys.stderr.isatty():
+    if asks and settings.restored == "ask" and _has_terminal():
         print(f"{words}\nTake all as unchanged (y), or read all again (n)? [y] ", end="", file=sys.stderr, flush=True)
         return not sys.stdin.readline().strip().lower().startswith("n")
     print(f"{words}, so that they count as unchanged (--config restored=no reads all again)", file=sys.stderr)
     return True
+
+
+def _has_terminal() -> bool:
+    """Return whether a person can answer: a process in the background would be stopped when it reads."""
+    try:
+        return sys.stderr.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError, AttributeError):  # no terminal, or none of this session; no standard input
+        return False
