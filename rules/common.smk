@@ -208,7 +208,8 @@ def batch_threads(wildcards):
 def batch_megabytes(wildcards, threads, attempt):
     """Return the memory of the extraction or the check of a batch, by its plan."""
     batch = planned_batches()[wildcards.batch]
-    return job_resources.batch_megabytes(batch, threads, config["limits"]["megabytes"], attempt)
+    objects = "s3://" in str(config["source"])
+    return job_resources.batch_megabytes(batch, threads, config["limits"]["megabytes"], attempt, objects=objects)
 
 
 def batch_minutes(wildcards, attempt):

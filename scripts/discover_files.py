@@ -20,6 +20,7 @@ def discover_files(
     archives: dict[str, object],
     processes: int = 1,
     code: str = "",
+    paranoid: bool = False,
     largest_loss: float = 1.0,
 ) -> RuleRecord:
     """Write the manifest and the members of archives; the counts are the number of entries of each kind.
@@ -36,6 +37,8 @@ def discover_files(
         Archives that are listed at once.
     code : str
         Digest of the code of this rule.
+    paranoid : bool
+        List every archive, even if it did not change.
     largest_loss : float
         Largest share of the archives that may be unreadable because the disk or the network failed.
     """
@@ -48,6 +51,7 @@ def discover_files(
         table,
         processes=processes,
         tag=hashlib.sha256(decisive.encode()).hexdigest(),
+        trust=not paranoid,
         largest_loss=largest_loss,
     )
     work = {"listed": found.listed, "known": found.known}
@@ -68,5 +72,6 @@ if __name__ == "__main__":
             processes=snakemake.threads,
             code=snakemake.params.code,
             # From config, not params: they change no result, so a new value must not rerun the rule.
+            paranoid=snakemake.config["paranoid"],
             largest_loss=1.0 if snakemake.config["confirm_drop"] else snakemake.config["largest_drop"],
         )

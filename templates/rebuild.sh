@@ -11,6 +11,8 @@
 #   RELEASED          folder for the tables of the last release, which `./run diff` compares with (released)
 #   REPORTS           folder for what people look at: the report page, and what was found and changed (rebuild)
 #   ALLOW             what a release may do beside adding and growing volumes: any of retired, changed, key (nothing)
+#   RETRIEVE          1: first retrieve what the PACS has, as `dicomweb` of the configuration says (no)
+#   SIGN_KEY          a key of OpenSSH that signs the release (it is not signed)
 #   PUBLISH           1: publish to the storage that the configuration names (no)
 #   PUSH_TO, BRANCH   git remote and branch that get the commit and the tag of a release (none; main)
 #   STATE             archive of the results folder, for a runner that keeps no files between jobs (none)
@@ -35,7 +37,8 @@ say() { printf '== %s\n' "$*"; }
 
 # gpg starts a daemon, which ends with the folder of its own that it gets here.
 encrypt() {
-    mkdir -p "$work/gpg" && GNUPGHOME=$work/gpg gpg --batch --quiet --pinentry-mode loopback --no-symkey-cache "$@"
+    [ -d "$work/gpg" ] || mkdir -m 700 "$work/gpg"
+    GNUPGHOME=$work/gpg gpg --batch --quiet --pinentry-mode loopback --no-symkey-cache "$@"
 }
 
 restore() {
@@ -114,6 +117,11 @@ fi
 rm -rf "$reports"
 mkdir -p "$reports"
 
+if [ "${RETRIEVE:-}" = 1 ]; then
+    say "retrieve"
+    "$run" retrieve --configfile "$config"
+fi
+
 say "status"
 # Proposals for names of masks hold labels of the source: they stay here.
 answer 2 "$run" status --json --configfile "$config" >"$work/status.json"
@@ -160,6 +168,10 @@ PYTHON
     )
 fi
 
+if [ -n "${SIGN_KEY:-}" ]; then
+    say "sign"
+    "$run" sign "$SIGN_KEY" --configfile "$config" >"$reports/allowed_signers"
+fi
 if [ "${PUBLISH:-}" = 1 ]; then
     say "publish"
     "$run" publish --cores "$cores" --configfile "$config"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicoms import ct_slice, save, save_series
+from made_up_archives import PACKERS, pack, unpacked
 from made_up_structure_sets import MadeUpContour, MadeUpRoi, file_of, square, structure_set
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
@@ -244,6 +245,32 @@ def shared_uid(tree: Tree) -> set[str]:
     return {name, other}
 
 
+def packed(tree: Tree) -> set[str]:
+    """Replace the folder of a series by an archive, which no other edit then touches but `packed_otherwise`."""
+    if len(tree.series) > 3:
+        name = tree.pick()
+        folder = tree.series.pop(name)
+        pack({path.name: path.read_bytes() for path in folder.iterdir()}, tree.source / f"{name}{_any_kind(tree)}")
+        shutil.rmtree(folder)
+    return set()
+
+
+def packed_otherwise(tree: Tree) -> set[str]:
+    """Replace an archive by one of another kind with the same files, or pack a first one."""
+    archives = [path for path in sorted(tree.source.iterdir()) if path.name.endswith(tuple(PACKERS))]
+    if not archives:
+        return packed(tree)
+    path = tree.random.choice(archives)
+    members = unpacked(path)
+    path.unlink()
+    pack(members, path.with_name(path.name.partition(".")[0] + _any_kind(tree)))
+    return set()
+
+
+def _any_kind(tree: Tree) -> str:
+    return tree.random.choice(sorted(PACKERS))
+
+
 def made_read_only(tree: Tree) -> set[str]:
     for path in [*tree.source.rglob("*"), tree.source]:
         if not path.is_symlink():
@@ -308,6 +335,6 @@ EDITS: dict[str, Edit] = {
         new_folder, late_slice, changed_newer, changed_equal_time, changed_older_time, changed_future_time,
         changed_size, touched, touched_future, renamed, moved_folder, swapped_names, copied_in_place, deleted_series,
         deleted_slice, broken, half_copied, completed, duplicated, no_dicom, linked, other_name_in_header, shared_uid,
-        late_mask, changed_mask, deleted_mask, made_read_only, made_writable, several,
+        late_mask, changed_mask, deleted_mask, packed, packed_otherwise, made_read_only, made_writable, several,
     )
 }  # fmt: skip

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import zstandard
 
@@ -76,6 +77,31 @@ def gz(content: bytes) -> bytes:
 def zst(content: bytes) -> bytes:
     """Return bytes compressed by zstd."""
     return zstandard.ZstdCompressor().compress(content)
+
+
+PACKERS = {
+    ".zip": zip_of,
+    ".tar": tar_of,
+    ".tgz": lambda files: gz(tar_of(files)),
+    ".tar.zst": lambda files: zst(tar_of(files)),
+}
+
+
+def pack(files: Mapping[str, bytes], target: Path) -> None:
+    """Write an archive of the kind that its name says."""
+    target.write_bytes(PACKERS[target.name[target.name.index(".") :]](files))
+
+
+def unpacked(archive: Path) -> dict[str, bytes]:
+    """Return the files in an archive that `pack` wrote."""
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as opened:
+            return {name: opened.read(name) for name in opened.namelist()}
+    data = archive.read_bytes()
+    if archive.suffix == ".zst":
+        data = zstandard.ZstdDecompressor().decompress(data)
+    with tarfile.open(fileobj=io.BytesIO(data)) as opened:
+        return {info.name: opened.extractfile(info).read() for info in opened}  # type: ignore[union-attr]
 
 
 class RawZip:

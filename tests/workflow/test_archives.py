@@ -14,24 +14,14 @@ from conftest import REASON, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series, slice_pixels
 from forks import Forks
 from from_scratch import digest_from_scratch
-from made_up_archives import RawZip, gz, tar_of, zip_of, zst
+from made_up_archives import RawZip, gz, pack, zip_of
 
 SLICES = 4
 KIND_OF = {"beta": "beta.zip", "gamma": "gamma.tgz", "delta": "delta.tar", "epsilon": "epsilon.tar.zst"}
-MAKERS = {
-    ".zip": zip_of,
-    ".tgz": lambda files: gz(tar_of(files)),
-    ".tar": tar_of,
-    ".zst": lambda files: zst(tar_of(files)),
-}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def pack(files: dict[str, bytes], target: Path) -> None:
-    target.write_bytes(MAKERS[target.suffix](files))
 
 
 def digest_of(source: Path, folder: Path) -> str:
@@ -108,6 +98,10 @@ def test_only_what_changed_in_an_archive_is_extracted(sources: Sources) -> None:
     assert run.extracted_series() == 0 and "moved/other name.tgz!/gamma/02-3.dcm" in run.outcome()
     digest = run.sealed["digest"]
     assert digest == sources.digest_unpacked()
+
+    paranoid = workflow.run("--config", "paranoid=true")
+    assert paranoid.extracted_series() == 0 and paranoid.sealed["digest"] == digest
+    assert paranoid.jobs("discover_files") == 1
 
     save_series(plain / "zeta", "zeta", SLICES)
     with zipfile.ZipFile(source / "beta.zip", "a") as archive:

@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT, Launch, Workflow
 from dicoms import ct_slice, save, save_series
 from faulty_pacs import HASTY
+from forks import Forks
 from orthanc_server import HOST, NO_PROXY, PASSWORD, USER, Orthanc
 from pydicom.data import get_testdata_file
 from test_privacy import hits
@@ -85,7 +86,7 @@ def run_word(launch: Launch, workflow: Workflow, *arguments: str) -> subprocess.
 @pytest.mark.slow
 @pytest.mark.snakemake
 def test_the_dataset_is_that_of_the_files_and_nothing_leaks(
-    tmp_path: Path, originals: Path, orthanc: Orthanc, launch: Launch
+    tmp_path: Path, originals: Path, orthanc: Orthanc, launch: Launch, warm: Forks | None
 ) -> None:
     workflow = configure(tmp_path / "retrieved", orthanc, list_of(originals))
     refused = launch(workflow, "", "-n")  # the source does not exist yet
@@ -99,7 +100,7 @@ def test_the_dataset_is_that_of_the_files_and_nothing_leaks(
     assert {path.stat().st_mode & 0o777 for path in (workflow.source, *workflow.source.rglob("*/"))} >= {0o700}
     run = launch(workflow, "")
     assert run.returncode == 0, run.stderr
-    local = Workflow(tmp_path / "local", {"source": str(originals)}, {"DICOMZARR_KEY": "k" * 32}).run()
+    local = Workflow(tmp_path / "local", {"source": str(originals)}, {"DICOMZARR_KEY": "k" * 32}, forks=warm).run()
     assert workflow.sealed()["digest"] == local.sealed["digest"]
     assert workflow.sealed()["counts"]["extracted"] >= SERIES * SLICES
 

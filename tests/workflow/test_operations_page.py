@@ -28,7 +28,7 @@ PAGE = (ROOT / "docs" / "operations.md").read_text()
 RUN = """#!{python} -IS
 import json, os, socket, sys
 arguments = sys.argv[1:]
-if not os.environ.get("RUNS") or not arguments[0].startswith("-"):
+if not os.environ.get("RUNS") or not (arguments[0].startswith("-") or arguments[0] == "publish"):
     os.execv({python!r}, [{python!r}, {launcher!r}, *arguments])
 link = socket.socket(socket.AF_UNIX)
 link.connect(os.environ["RUNS"])
@@ -82,12 +82,16 @@ class Folder:
     """The folder in which the commands of the page are run."""
 
     def __init__(self, folder: Path, environment: Path, runs: dict[str, str]) -> None:
-        self.folder = folder
+        self.folder, self.published = folder, folder / "published"
+        self.published.mkdir()
         self.variables = {**PLAIN, "DICOMZARR_VENV": str(environment), **runs}
         (folder / "run").write_text(RUN.format(python=sys.executable, launcher=str(ROOT / "run")))
         (folder / "run").chmod(0o755)
         (configuration,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)
-        (folder / "my.yaml").write_text(configuration)
+        (folder / "my.yaml").write_text(self.here(configuration))
+
+    def here(self, text: str) -> str:
+        return text.replace("/PUBLISHED", str(self.published))
 
     def do(self, heading: str) -> str:
         """Run the commands of a section and return what they printed; each must end as the page says."""
@@ -95,7 +99,7 @@ class Folder:
         for command in SECTIONS[heading]:
             expected = re.search(r"# .*\bexit code (\d)", command)
             done = subprocess.run(
-                ["bash", "-c", command],
+                ["bash", "-c", self.here(command)],
                 cwd=self.folder,
                 env=self.variables,
                 capture_output=True,
@@ -112,9 +116,8 @@ class Folder:
 
     def holding(self, text: bytes) -> set[str]:
         """Return the files of the results and of Snakemake's folder that hold a text or have it in their path."""
-        files = [
-            path for name in ("results", ".snakemake") for path in (self.folder / name).rglob("*") if path.is_file()
-        ]
+        folders = [self.folder / "results", self.folder / ".snakemake", self.published]
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         named = {path.relative_to(self.folder).as_posix(): path for path in files}
         return {name for name, path in named.items() if text in name.encode() + b"\n" + path.read_bytes()}
 
@@ -131,7 +134,8 @@ def test_the_page(tmp_path: Path, warm: Forks | None, environment: Path) -> None
         folder.do("Run")
         first = folder.rows()
         assert len(first) == 3
-        assert "0 damaged, 0 missing, 0 surplus" in folder.do("Release")
+        assert folder.do("Release").count("0 damaged, 0 missing, 0 surplus") == 2  # the results, and what was published
+        assert [name for name in folder.holding(min(first).encode()) if name.startswith("published/")]
 
         save_series(tmp_path / "incoming/delta", "delta", 3)
         printed = folder.do("Run again when files came")

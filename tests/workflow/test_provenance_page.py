@@ -88,6 +88,9 @@ def test_the_page_and_the_life_of_a_signature(workflow: Workflow, environment: P
             if "explain" in command and "--json" not in command:
                 assert array in done.stdout and ("Wolf^Anna" in done.stdout) == ("--private" in command)
     assert b"curator" not in (dataset / "dataset.json.sig").read_bytes()
+    shutil.copy(dataset / "dataset.json.sig", workflow.folder / "copy" / "dataset")
+    done = shell("./run verify --dataset copy/dataset --signers allowed_signers")
+    assert done.returncode == 0 and "signature good: of curator@example.org" in done.stdout
 
     # A run with nothing to do keeps the signature, and so does one that seals the same bytes again.
     signature = (dataset / "dataset.json.sig").read_bytes()

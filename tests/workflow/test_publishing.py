@@ -34,6 +34,10 @@ def test_a_run_publishes_and_nothing_outside_of_private_names_the_bucket(
     target = {"target": f"s3://{BUCKET}/{PREFIX}", "endpoint": s3.endpoint}
     save_series(workflow.source / "alpha", "alpha", 4)
     assert "config key 'publish' is empty" in workflow.run("publish", ok=False).output
+    workflow.environment["AWS_SECRET_ACCESS_KEY"] = ""
+    refused = workflow.run("publish", ok=False, publish=target)
+    assert "no credentials in the environment" in refused.output and refused.jobs("discover_files") == 0
+    workflow.environment["AWS_SECRET_ACCESS_KEY"] = SECRET
     output = workflow.run("publish", publish=target).output
     output += (again := workflow.run("publish", publish=target)).output
     assert again.nothing_to_do

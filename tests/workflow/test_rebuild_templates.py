@@ -20,6 +20,9 @@ import yaml
 import zarr
 from conftest import ROOT
 from dicoms import save_series, slice_pixels, uid
+from s3_servers import BUCKET, VARIABLES, moto
+
+from dicomzarr.dataset import open_dataset
 
 TEMPLATES = ROOT / "templates"
 KEY, TOKEN = "k" * 32, "token-of-the-test"
@@ -152,27 +155,31 @@ def commands_of_cron(folder: Path, project: Path) -> tuple[str, dict[str, str]]:
 
 
 def with_options(path: Path) -> str:
-    """Return a template in which the settings that are comments are in force, but for publishing."""
-    text = re.sub(r"^( +)# (STATE\w*: )", r"\1\2", path.read_text(), flags=re.M)
-    assert "STATE: /mnt/STATE/dicomzarr.tar.gpg" in text
+    """Return a template in which the settings that are comments are in force."""
+    text = re.sub(r"^( +)# ((STATE|SIGN|PUBLISH|AWS)\w*: )", r"\1\2", path.read_text(), flags=re.M)
+    assert len(re.findall(r"^ +(?:STATE|STATE_PASSPHRASE|SIGN_KEY|PUBLISH): ", text, re.M)) == 4
     return text
 
 
-def commands_of_github(state: Path) -> tuple[str, dict[str, str]]:
+def commands_of_github(state: Path, key: Path) -> tuple[str, dict[str, str]]:
     """Return the commands of the steps, in order, with the settings that GitHub would give them."""
     values = {
+        "secrets.DICOMWEB_TOKEN": "",
         "inputs.allow": "",
-        "github.event.repository.default_branch": "main",
+        "github.ref_name": "main",
         "secrets.DICOMZARR_KEY": KEY,
         "secrets.STATE_PASSPHRASE": PASSPHRASE,
+        **{f"secrets.{name}": value for name, value in VARIABLES.items()},
     }
-    text = re.sub(
-        r"\$\{\{ ([\w.]+) \}\}", lambda match: values.get(match[1], ""), with_options(TEMPLATES / "github.yml")
-    )
+    text = re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda match: values[match[1]], with_options(TEMPLATES / "github.yml"))
     (job,) = yaml.safe_load(text)["jobs"].values()
     steps = [step for step in job["steps"] if "run" in step]
-    settings = {name: value or "" for step in steps for name, value in step["env"].items()}
-    return "\n".join(step["run"] for step in steps), {**settings, "STATE": str(state)}
+    settings = {name: str(value or "") for step in steps for name, value in step["env"].items()}
+    return "\n".join(step["run"] for step in steps), {
+        **settings,
+        "STATE": str(state),
+        "SIGN_KEY": str(key) if key.exists() else "",
+    }
 
 
 def commands_of_gitlab() -> tuple[str, dict[str, str]]:
@@ -196,7 +203,12 @@ def runner_of(environment: Path, tmp_path: Path) -> Any:
 
 
 def test_the_drill(tmp_path: Path, runner_of: Any) -> None:
-    """The first release by cron; a new folder arrives; another runner restores the state and releases it."""
+    """The first release by cron; a new folder arrives; another runner restores the state, publishes and releases."""
+    with moto() as server:
+        drill(tmp_path, runner_of, server.endpoint)
+
+
+def drill(tmp_path: Path, runner_of: Any, endpoint: str) -> None:
     for series in BEFORE:
         save_series(tmp_path / "a/incoming" / series, series, 3)
     origin, state = tmp_path / "origin.git", tmp_path / "mnt/state.tar.gpg"
@@ -204,7 +216,8 @@ def test_the_drill(tmp_path: Path, runner_of: Any) -> None:
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
     first = tmp_path / "a/dataset"
     subprocess.run(["git", "clone", "-q", str(origin), str(first)], check=True, capture_output=True)
-    (first / "my.yaml").write_text("source: ../incoming\nresults: results\n")
+    configuration = f"{{source: ../incoming, results: results, publish: {{target: 's3://{BUCKET}/ct'}}}}"
+    (first / "my.yaml").write_text(configuration)
     (first / ".gitignore").write_text("/results/\n/.snakemake/\n/rebuild/\n/dicomzarr/\n/rebuild.log\n")
     git(first, "checkout", "-q", "-b", "main")
     git(first, "add", ".")
@@ -238,28 +251,48 @@ def test_the_drill(tmp_path: Path, runner_of: Any) -> None:
     subprocess.run(["git", "clone", "-q", str(origin), str(second)], check=True)
     clean_clone(second / "dicomzarr")
     assert not (second / "results").exists()
-    command, settings = commands_of_github(state)
-    done = runner_of(second).run(command, **settings)
+    key = tmp_path / "signing_key"
+    if shutil.which("ssh-keygen"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    command, settings = commands_of_github(state, key)
+    done = runner_of(second).run(command, **settings, AWS_ENDPOINT_URL=endpoint)
     assert done.returncode == 0, done.stdout + done.stderr
     steps = printed(done)
-    expected = ["restore state", "status", "run", "verify", "diff", "gate", "release"]
-    assert steps[:7] == expected and steps[-1] == "save state"
+    signed = ["sign"] if key.exists() else []
+    expected = ["restore state", "status", "run", "verify", "diff", "gate", *signed, "publish", "release"]
+    assert steps[: len(expected)] == expected and steps[-1] == "save state"
     reports = {path.name: path.read_text() for path in (second / "rebuild").iterdir()}
-    assert set(reports) == {"status.json", "run.json", "report.html", "verify.json", "diff.json", "diff.txt"}
+    signers = ["allowed_signers"] * len(signed)
+    assert {*reports} == {"status.json", "run.json", "report.html", "verify.json", "diff.json", "diff.txt", *signers}
     status = json.loads(reports["status.json"])
     assert status["pending"] and {"reason": "source_new", "count": 6} in status["reasons"]
+    assert not [reason for reason in status["reasons"] if reason["reason"] in ("source_changed", "lost")]
     assert json.loads(reports["verify.json"])["good"] is True
     volumes = json.loads(reports["diff.json"])["volumes"]
     assert [array.split("/")[0] for array in volumes["added"]] == sorted(map(series_id, NEW))
     assert {**volumes, "added": []} == {**NO_CHANGES, "rewritten": volumes["rewritten"]}
     assert volumes["rewritten"] == 0
-    # Only what is new was extracted; the arrays of the restored state are those of the first runner.
+    # Only what is new was read, extracted and read back, but for a sample of contents. The arrays of the restored
+    # state are as the archive had them, with times in whole seconds.
+    assert re.search(r"^Headers +6 files read, 6 known already ", done.stderr, re.M)
+    for stage in ("Extraction", "Read back"):
+        assert re.search(rf"^{stage} +2 series, \S+ kB; 2 up to date already ", done.stderr, re.M)
+    assert "this looks like a remount or a restored copy" in done.stderr
+    for series in BEFORE:
+        arrays = (second / "results/dataset/images.zarr" / series_id(series)).rglob("c/*/*/*")
+        assert {path.stat().st_mtime_ns % 10**9 for path in arrays} == {0}
     records = [*(second / "results/private/records/extract_batch").glob("*.json")]
     assert sum(json.loads(path.read_text())["counts"]["extracted"] for path in records) == len(NEW)
     for array, series in zip(volumes["added"], sorted(NEW, key=series_id), strict=True):
         voxels = zarr.open_array(second / "results/dataset/images.zarr" / array / "0", mode="r")
         for index in range(3):
             assert np.array_equal(voxels[index], slice_pixels(series, index))
+    # What was published, over HTTP: one slice of one new series.
+    assert git(origin, "show", "main:released/dataset.json") == (second / "results/dataset/dataset.json").read_text()
+    published = open_dataset(f"{endpoint}/{BUCKET}/ct", sample="slice")
+    wanted = [sample for sample in published if sample["array"] == volumes["added"][0]]
+    known = slice_pixels(sorted(NEW, key=series_id)[0], 1)
+    assert len(published) == 4 * 3 and np.array_equal(wanted[1]["image"].squeeze(), known)
     assert len(git(origin, "tag").split()) == 2
     assert git(origin, "log", "-1", "--format=%b", "main").strip() == "2 added, 0 grown, 0 changed, 0 retired"
 
@@ -276,9 +309,9 @@ def test_the_drill(tmp_path: Path, runner_of: Any) -> None:
     # Nothing that others see holds an identity, the key, or where the source is.
     history = git(origin, "log", "--all", "-p", "--format=%B%an%ae")
     shown = [*reports.values(), history, log, done.stdout, done.stderr, again.stdout, again.stderr]
-    secrets = ("patient-", "Made^Up", uid("series", "alpha"), "of today", "incoming", KEY, PASSPHRASE, TOKEN)
+    secrets = ("patient-", "Made^Up", uid("series", "alpha"), "of today", "incoming", KEY, PASSPHRASE, TOKEN, BUCKET)
     for secret in filter(None, secrets):
-        assert not any(secret in text.replace("source: ../incoming", "") for text in shown), secret
+        assert not any(secret in text.replace(configuration, "") for text in shown), secret
 
 
 # ---- The script by itself, with a stand-in for ./run that answers as a test says
@@ -292,7 +325,7 @@ case $1 in
           printf '{"results": "%s"}' "$(cat results.is)"; exit "$(cat run.code)" ;;
   verify) echo '{}'; exit "$(cat verify.code)" ;;
   diff) cat diff.json; exit 1 ;;
-  publish) exit 0 ;;
+  publish | retrieve | sign) ;;
 esac
 """
 
@@ -415,3 +448,8 @@ def test_an_archive_that_cannot_be_written_replaces_no_good_one(script: Runner, 
     full.chmod(0o755)
     done = rebuild(script, **settings, PATH=f"{full.parent}:{os.environ['PATH']}")
     assert done.returncode == 1 and (script.folder / "state.tar").read_bytes() == before
+
+
+def test_what_is_optional_comes_in_its_place(script: Runner) -> None:
+    assert rebuild(script, RETRIEVE="1", SIGN_KEY="key", PUBLISH="1").returncode == 0
+    assert calls(script) == ["retrieve", "status", "--json", "verify", "diff", "diff", "sign", "publish"]

@@ -202,6 +202,7 @@ def _show_plan(summary: Summary, options: Options) -> int:
     else:
         print(_asked(summary))
         print(f"{summary.to_retrieve:,} would be retrieved")
+        _print_notes(summary)
     return 0
 
 
@@ -219,9 +220,7 @@ def _show(summary: Summary, options: Options, place: Place) -> int:
     print(_asked(summary))
     megabytes = f"{summary.bytes / 1e6:,.1f} MB"
     print(f"{summary.retrieved:,} instances are in the source; {summary.new:,} files are new, {megabytes} were written")
-    for number, text in _notes(summary):
-        if number:
-            print(f"{number:,} {text}")
+    _print_notes(summary)
     if status:
         say(
             f"run: not complete: retrieval.csv, retrieval_series.csv and retrieval_list.csv in {place.results.private} "
@@ -230,8 +229,9 @@ def _show(summary: Summary, options: Options, place: Place) -> int:
     return status
 
 
-def _notes(summary: Summary) -> list[tuple[int, str]]:
-    return [
+def _print_notes(summary: Summary) -> None:
+    """Print the numbers that are not zero."""
+    notes = (
         (summary.changed, "files changed on the server and were replaced"),
         (summary.grown_studies, "studies of earlier runs have grown"),
         (summary.lines_without_match, "lines of the list match nothing on the server"),
@@ -244,4 +244,7 @@ def _notes(summary: Summary) -> list[tuple[int, str]]:
         (summary.set_aside, "files were not what was asked for, and were set aside: private/retrieval_aside.csv"),
         (summary.duplicates, "files came twice"),
         (summary.left_over, "files in the source are no longer asked for or no longer on the server, and stay"),
-    ]
+    )
+    for number, text in notes:
+        if number:
+            print(f"{number:,} {text}")

@@ -148,8 +148,8 @@ WORDS = (
             AGAIN,
             JSON,
         ),
-        exits="0: all that the list asks for is in the source. 1: it is not, or the server failed. 2: an argument, the "
-        "configuration, the list or an environment variable is wrong.",
+        exits="0: all that the list asks for is in the source; with --dry-run, the server has answered. 1: it is not, "
+        "or the server failed. 2: an argument, the configuration, the list or an environment variable is wrong.",
         examples=("./run retrieve --configfile my.yaml",),
         module="retrieve",
         function="run_retrieve",

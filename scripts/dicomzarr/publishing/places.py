@@ -79,7 +79,7 @@ class Remote:
             return None
         target = stores.Target.of({"target": self.path.url})
         try:
-            return {*stores.listed(stores.open_store(target, os.environ, anonymous=True), "")}
+            return {*stores.listed(stores.open_store(target, os.environ), "")}
         except UserError:
             return None
 

@@ -75,16 +75,43 @@ class Target:
         return cls("", folder)
 
 
-def open_store(target: Target, variables: Mapping[str, str], *, anonymous: bool = False) -> Any:
+def has_credentials(variables: Mapping[str, str]) -> bool:
+    """Return whether the environment states credentials."""
+    return any(all(variables.get(name) for name in names) for names in CREDENTIALS)
+
+
+def check(config: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+    """Check what a publication needs before the run that precedes it, without asking the target.
+
+    Parameters
+    ----------
+    config : mapping
+        The config key `publish`.
+    variables : mapping of str to str
+        The environment.
+
+    Raises
+    ------
+    UserError
+        If the target has another form, or there are no credentials for it.
+    """
+    if Target.of(config).bucket and not has_credentials(variables):
+        raise UserError(
+            "no credentials in the environment for publish: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and "
+            'AWS_SESSION_TOKEN for temporary ones). Of a profile or a role: eval "$(aws configure export-credentials '
+            '--format env)"'
+        )
+
+
+def open_store(target: Target, variables: Mapping[str, str]) -> Any:
     """Return the store of a target.
 
     Parameters
     ----------
     target : Target
     variables : mapping of str to str
-        The environment, which may hold credentials, a region and an endpoint.
-    anonymous : bool
-        Read without credentials if there are none.
+        The environment, which may hold credentials, a region and an endpoint. Without credentials, requests are
+        anonymous.
 
     Returns
     -------
@@ -93,7 +120,7 @@ def open_store(target: Target, variables: Mapping[str, str], *, anonymous: bool 
     Raises
     ------
     UserError
-        If credentials are missing, or the target cannot be opened.
+        If the target cannot be opened.
     """
     from obstore.store import LocalStore, S3Store
 
@@ -102,17 +129,12 @@ def open_store(target: Target, variables: Mapping[str, str], *, anonymous: bool 
             raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
         with errors("open the target"):
             return LocalStore(target.prefix, automatic_cleanup=True, mkdir=True)
-    has_credentials = any(all(variables.get(name) for name in names) for names in CREDENTIALS)
-    if not has_credentials and not anonymous:
-        raise UserError(
-            "no credentials in the environment: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN "
-            'for temporary ones). Of a profile or a role: eval "$(aws configure export-credentials --format env)"'
-        )
+    is_known = has_credentials(variables)
     endpoint = target.endpoint or variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or ""
     config: Any = {"checksum_algorithm": "SHA256"}
     config["region"] = target.region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION", "us-east-1")
     config |= {"endpoint": endpoint} if endpoint else {}
-    config |= {} if has_credentials else {"skip_signature": True}
+    config |= {} if is_known else {"skip_signature": True}
     with errors("open the target"):
         return S3Store(
             target.bucket,

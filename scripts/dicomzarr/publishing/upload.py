@@ -32,7 +32,7 @@ log = logging.getLogger("dicomzarr")
 
 VERSIONS = "versions/"
 PART = 16 << 20  # bytes of a part of a large object; smaller ones are sent at once
-_THREADS = 16
+_THREADS, _AT_ONCE = 16, 4096  # requests at the same time; objects whose sending is planned at once
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MD5 = 32  # hex digits
 _TYPES = {
@@ -256,13 +256,15 @@ class Publication:
     def _send_all(self, paths: Sequence[str], claims: Mapping[str, FileClaim]) -> None:
         with ThreadPoolExecutor(_THREADS) as pool:
             try:
-                answers = pool.map(lambda path: self._send(path, claims[path]), paths)
-                for path, (how, etag, is_md5) in zip(paths, answers, strict=True):
-                    self._progress.add(1, claims[path].size)
-                    self._ledger.add(self.version, path, claims[path], etag, is_md5=is_md5)
-                    self.work.copied += how == "copied"
-                    self.work.uploaded += how == "uploaded"
-                    self.work.bytes += claims[path].size if how == "uploaded" else 0
+                for start in range(0, len(paths), _AT_ONCE):
+                    part = paths[start : start + _AT_ONCE]
+                    answers = pool.map(lambda path: self._send(path, claims[path]), part)
+                    for path, (how, etag, is_md5) in zip(part, answers, strict=True):
+                        self._progress.add(1, claims[path].size)
+                        self._ledger.add(self.version, path, claims[path], etag, is_md5=is_md5)
+                        self.work.copied += how == "copied"
+                        self.work.uploaded += how == "uploaded"
+                        self.work.bytes += claims[path].size if how == "uploaded" else 0
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dicomzarr.publishing import checklist
 from dicomzarr.publishing.checklist import NotSealed
-from dicomzarr.publishing.places import Place
+from dicomzarr.publishing.places import Place, Remote
 from dicomzarr.records.digests import CHECKSUMS, SEALED, SIGNATURE
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.system import signatures
@@ -77,7 +77,7 @@ def verify(place: Place, threads: int, signers: Path | None = None) -> CopyVerdi
     Raises
     ------
     UserError
-        If `dataset.json` or `checksums` cannot be read.
+        If `dataset.json` or `checksums` cannot be read, or a server does not answer.
     """
     sealed = _read(place, SEALED, "needed is the folder of a finished dataset")
     checksums = _read(place, CHECKSUMS, "an older version made this dataset; the next ./run adds the file")
@@ -111,6 +111,8 @@ def _signature(place: Place) -> bytes | None:
         return place.read(SIGNATURE)
     except FileNotFoundError:
         return None
+    except PermissionError:
+        return None if isinstance(place, Remote) else b""  # a bucket that may not be listed answers so if there is none
     except OSError:
         return b""
 
@@ -126,16 +128,21 @@ def _read(place: Place, name: str, advice: str) -> bytes:
 
 def _compared(place: Place, path: str, claim: FileClaim) -> tuple[str, int]:
     """Return `DAMAGED`, `MISSING` or nothing, and how many bytes of the file were read."""
-    size = 0
+    size, problem = 0, ""
     for _ in range(_ATTEMPTS):
         digest, size = hashlib.sha256(), 0
         try:
             for block in place.blocks(path):
                 digest.update(block)
                 size += len(block)
+                if size > claim.size:
+                    return DAMAGED, size
         except (FileNotFoundError, NotADirectoryError):
             return MISSING, 0
-        except OSError:
-            continue  # the connection broke off, or the disk is damaged
+        except OSError as error:  # the connection broke off, or the disk is damaged
+            problem = str(error)
+            continue
         return "" if (size, digest.hexdigest()) == claim else DAMAGED, size
+    if isinstance(place, Remote):
+        raise UserError(f"not verified: {problem}")  # which says nothing about the file
     return DAMAGED, size

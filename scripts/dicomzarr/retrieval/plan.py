@@ -162,11 +162,12 @@ def _keep_earlier(
     is_there: Callable[[Instance], bool],
 ) -> None:
     """Keep the rows of files that earlier runs retrieved and this one does not ask for."""
+    asked = set(plan.rows)
     for row in earlier.values():
         if not is_there(row):
             continue
-        if row.series in unlisted or row.series in plan.rows and row.reason == "not_listed":
+        if row.series in unlisted or row.series in asked and row.reason == "not_listed":
             plan.rows[row.series][row.uid] = row
             continue
-        row.reason = "no_longer_asked" if row.series in listed and row.series not in plan.rows else "gone_from_server"
+        row.reason = "no_longer_asked" if row.series in listed - asked else "gone_from_server"
         plan.rows.setdefault(row.series, {})[row.uid] = row

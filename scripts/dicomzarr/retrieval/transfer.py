@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dicomzarr.retrieval.accounts import Accounts, Instance, Series, Study
 from dicomzarr.retrieval.folder import Folder, Received, relative_path
@@ -44,8 +45,14 @@ class Work:
         The one that is asked for by itself; empty for all.
     sha256 : dict of str to str
         Of what came in this answer, by UID.
+    conflicts : set of str
+        UIDs of which this answer had several different files.
+    cut : dict of str to str
+        SHA-256 of files that end early, by UID: the same once more is what the server has.
     problem : str
         Reason why something in this answer was not used.
+    aside : set of tuple
+        The rows of the study for files that were set aside.
     """
 
     study: Study
@@ -57,6 +64,7 @@ class Work:
     conflicts: set[str] = field(default_factory=set)
     cut: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    aside: set[tuple[Any, ...]] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -100,9 +108,9 @@ class Transfer:
         ServerProblem
             If the server is down, or refuses the credentials.
         """
-        work = Work(study, account, rows, wanted)
+        work = Work(study, account, rows, wanted, aside=set(study.aside))
         # Where some are there, only the others are asked for.
-        if account.listed is None or len(wanted) > 1 and len(wanted) == len(rows):
+        if account.listed is None or len(wanted) > 1 and len(wanted) == account.listed:
             self._ask(work)
         for uid in sorted(wanted):
             self._retrieve_alone(work, uid)
@@ -243,7 +251,8 @@ class Transfer:
         uids = (found.study, found.series, found.instance) if found else ("", "", "")
         asked = (work.study.uid, work.account.uid, work.instance)
         row = (*asked, *uids, reason, name, received.size, received.sha256)
-        if row not in work.study.aside:
+        if row not in work.aside:
+            work.aside.add(row)
             work.study.aside.append(row)
 
 

@@ -134,7 +134,7 @@ class Opener:
         label, below = self._split(path)
         if is_object_store(self._roots[label]):
             return self._object_door(label).open(below, whole=False)
-        return self._door(label).open(below)
+        return self.open(path)
 
     def _object_door(self, label: bytes) -> ObjectDoor:
         return cast("ObjectDoor", self._door(label))

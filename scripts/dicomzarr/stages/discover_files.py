@@ -57,6 +57,7 @@ def write_manifest(
     *,
     processes: int = 1,
     tag: str = "",
+    trust: bool = True,
     largest_loss: float = 1.0,
 ) -> Discovered:
     """Write `manifest.csv`, and the members of archives.
@@ -76,6 +77,8 @@ def write_manifest(
         Archives that are listed at once.
     tag : str
         Digest of what decides how archives are listed.
+    trust : bool
+        Take the listing of an archive from an earlier run if its key is the same; if false, list every archive.
     largest_loss : float
         Largest share of the archives that may be unreadable because the disk or the network failed; from 0 to 1.
 
@@ -95,7 +98,7 @@ def write_manifest(
         for row in rows_of(inventory):
             kinds[row[1]] += 1
             if row[1] == "file":
-                if row[0][-4:].lower().endswith(_ENDS) and names.kind_by_name(row[0]):
+                if row[0][-2:] in _ENDS and names.kind_by_name(row[0]):
                     archives.append((row[0], (row[2], row[3], row[4], row[5])))
                 yield csv_tables.line(row[:1])
 
@@ -107,9 +110,11 @@ def write_manifest(
         if table is not None:
             csv_tables.write(table, csv_tables.ARCHIVES, [], private=True)
         return result
+    if not trust:
+        files.remove_tree(bounds.current().folder)
     survey = _Survey(read_roots(inventory), archives, Progress(manifest.parent, "discover_files"), result)
     with ListingCache(cache / LISTINGS, tag) as known:
-        listings = survey.run(known, processes)
+        listings = survey.run(known, processes, trust=trust)
         if survey.failed > largest_loss * len(archives):
             raise UserError(
                 f"config key 'source': {survey.failed} of {len(archives)} archives could not be read because the disk "
@@ -130,7 +135,13 @@ def write_manifest(
     return result
 
 
-_ENDS = tuple({suffix[-3:] for suffix in names.SUFFIXES})
+# The last two letters of suffixes, in any case: the rest is looked at only where they fit.
+_ENDS = frozenset(
+    first + last
+    for suffix in names.SUFFIXES
+    for first in (suffix[-2], suffix[-2].upper())
+    for last in (suffix[-1], suffix[-1].upper())
+)
 _IN_MANIFEST = frozenset(("file", ARCHIVE))
 
 
@@ -144,7 +155,7 @@ class _Survey:
         self._is_closing = False
         self.failed = 0  # archives that could not be read because the disk or the network failed
 
-    def run(self, known: ListingCache, processes: int) -> dict[str, Listing]:
+    def run(self, known: ListingCache, processes: int, *, trust: bool) -> dict[str, Listing]:
         """Return the listing of each archive that did not change while it was listed."""
         listings: dict[str, Listing] = {}
         if any(map(is_object_store, self._roots.values())):
@@ -155,7 +166,7 @@ class _Survey:
         waiting: deque[tuple[_Archive, Future[tuple[str, bytes]]]] = deque()
         try:
             for path, key in self._archives:
-                found = known.find(path, key)
+                found = known.find(path, key) if trust else None
                 if found is not None and found.reason != UNREADABLE:
                     listings[path] = found
                     self._result.known += 1

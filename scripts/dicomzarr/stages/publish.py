@@ -42,6 +42,7 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     UserError
         If the dataset is not sealed or not as recorded, or the target cannot be written.
     """
+    stores.check(config, os.environ)
     target = stores.Target.of(config)
     _refuse_own_folders(results, target)
     recorded = RuleRecord.load(results.records / "seal_dataset.json").claims[DATASET + SEALED]

@@ -35,7 +35,7 @@ NAMES = {
     "export_preview": "Previews",
     "export_nnunet": "nnU-Net",
     "export_monai": "MONAI",
-    "publish": "Published",
+    "publish": "Publication",
 }
 # What a stage is doing, for the live line.
 DOING = {

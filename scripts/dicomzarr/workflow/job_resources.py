@@ -13,6 +13,7 @@ from typing import Any
 
 MEGABYTE = 1_000_000
 OF_PROCESSES = 700  # MB of Snakemake, which starts itself twice for a job on another node, and of Python with libraries
+OF_OBJECTS = 400  # MB of the process that requests objects: copies of 256 MiB, and what is on its way
 OF_A_THREAD = 64  # MB beside its frames
 FRAMES_OF_A_THREAD = 6  # encoded, decoded, converted, checked by a second decoder, compressed, waiting
 LARGEST_MASK = 2 << 30  # bytes; a mask is in memory as a whole (0070)
@@ -26,7 +27,7 @@ OTHER_FILES_PER_SECOND = 5_000  # planned, or written into tables
 SERIES_PER_SECOND = 10
 
 
-def batch_megabytes(batch: Mapping[str, Any], threads: int, limit: int, attempt: int) -> int:
+def batch_megabytes(batch: Mapping[str, Any], threads: int, limit: int, attempt: int, *, objects: bool = False) -> int:
     """Return the memory of the extraction or the check of a batch, in MB.
 
     Parameters
@@ -39,11 +40,13 @@ def batch_megabytes(batch: Mapping[str, Any], threads: int, limit: int, attempt:
         The config key `limits.megabytes`: a decoded frame takes a third of it at most.
     attempt : int
         1 for the first.
+    objects : bool
+        A source is object storage: a process beside the job retains copies of the objects of a series.
     """
     frame = min(batch["frame"] / MEGABYTE, limit / 3)
     tables = batch["bytes"] / MEGABYTE / 50 + batch["files"] / 250  # 4 kB a file
     mask = min(batch["largest"], LARGEST_MASK) / MEGABYTE if batch["masks"] else 0
-    needed = OF_PROCESSES + threads * (OF_A_THREAD + FRAMES_OF_A_THREAD * frame) + tables + mask
+    needed = OF_PROCESSES + objects * OF_OBJECTS + threads * (OF_A_THREAD + FRAMES_OF_A_THREAD * frame) + tables + mask
     return attempt * math.ceil(float(needed))
 
 

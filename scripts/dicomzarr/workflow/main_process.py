@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.publishing import stores
 from dicomzarr.records import export_record, rule_record
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.system import limits, locks, run_token, shared_files
@@ -179,6 +180,8 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
             _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
         settings.check_exports(started.config, {kind.rule for kind in requested_exports} | (targets & {"publish"}))
         if started.purpose is Purpose.BUILD:
+            if "publish" in targets:  # before hours of work, not after
+                stores.check(started.config["publish"], os.environ)
             _prepare_run(started.settings, requested_exports, params)
         else:
             _prepare_dry_run(workflow, started, requested_exports, params)

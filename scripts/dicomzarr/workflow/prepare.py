@@ -196,11 +196,20 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
         if incomplete and export_record.record_of(results, kind).exists():
             revoked[export_record.record_of(results, kind)] = Revocation.FILE_MISSING
     if settings.paranoid:
-        readers = [results.records / "index_headers.json", *(results.records / "extract_batch").glob("*.json")]
+        discovery = [results.records / "discover_files.json"] if _has_archives(results) else []
+        readers = [
+            *discovery,
+            results.records / "index_headers.json",
+            *(results.records / "extract_batch").glob("*.json"),
+        ]
         revoked |= {path: Revocation.PARANOID for path in readers if path.exists()}
     if labels is None and (results.records / "join_labels.json").exists():
         revoked[results.records / "join_labels.json"] = Revocation.NOT_CONFIGURED
     return Preparation(results, settings, rows, checked_claims, revoked, labels, restored)
+
+
+def _has_archives(results: Results) -> bool:
+    return results.members.is_file() and results.members.stat().st_size > 0
 
 
 def known_key_checks(results: Results) -> set[str]:

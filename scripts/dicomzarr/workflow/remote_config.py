@@ -56,7 +56,7 @@ def refuse_private_values(
 
 
 def refuse_key_in_commands(variables: Any, executor: str) -> None:
-    """Refuse `--envvars DICOMZARR_KEY` for an executor that writes variables into commands.
+    """Refuse `--envvars` with the key or credentials (AWS_…) for an executor that writes variables into commands.
 
     Parameters
     ----------
@@ -68,18 +68,23 @@ def refuse_key_in_commands(variables: Any, executor: str) -> None:
     Raises
     ------
     UserError
-        If the key would be written.
+        If one of them would be written.
     """
-    if not executor or KEY not in (variables or ()):
+    secret = next(
+        (name for name in sorted(variables or (), reverse=True) if name == KEY or name.startswith("AWS_")), ""
+    )
+    if not executor or not secret:
         return
     from snakemake_interface_executor_plugins.registry import (  # type: ignore[import-untyped]
         ExecutorPluginRegistry,
     )
 
     if ExecutorPluginRegistry().get_plugin(executor).common_settings.pass_envvar_declarations_to_cmd:
+        what = "key" if secret == KEY else "credentials"
         raise UserError(
-            f"--envvars {KEY}: the executor {executor!r} would write the key into job scripts; nothing was started. "
-            "Let the queue copy the variable, or use the key in private/key"
+            f"--envvars {secret}: the executor {executor!r} would write the {what} "
+            "into job scripts; nothing was started. Let the queue copy the variable"
+            + (", or use the key in private/key" if secret == KEY else "")
         )
 
 

@@ -15,6 +15,7 @@ from conftest import ROOT
 from epochs import digest
 from made_up_masks import MadeUpMask, add_masks
 from made_up_volumes import MadeUp, write
+from range_server import serve
 
 from dicomzarr.dataset import DicomZarrDataset, Volume, channel_xyz
 
@@ -51,6 +52,14 @@ def run(heading: str) -> dict[str, Any]:
     for code in snippets:
         exec(compile(code, f"docs/reading.md, {heading}", "exec"), names)
     return names
+
+
+def test_a_url(voxels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(Path("results/dataset")) as served:
+        monkeypatch.setitem(globals(), "PAGE", PAGE.replace("https://data.example.org/liver", served.url))
+        names = run("From a URL")
+        assert np.array_equal(names["array"][...], names["train"].volume(0).read())
+        assert len(names["train"]) == 4 * SIZE[0]
 
 
 def test_every_snippet_is_run() -> None:

@@ -31,7 +31,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
 }
 ALLOWED_IMPORTS["retrieval"] = {"headers", "system", "vocabulary"}
-ALLOWED_IMPORTS["workflow"] |= {"terminal", "stages.join_labels"}
+ALLOWED_IMPORTS["workflow"] |= {"publishing", "terminal", "stages.join_labels"}
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
 ALLOWED_IMPORTS |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # no stage imports another
 ALLOWED_IMPORTS["stages.write_cards"].add("stages.render_report")  # but the card has the numbers of the report

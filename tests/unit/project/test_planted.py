@@ -27,6 +27,13 @@ class Bug:
 CORE = "scripts/dicomzarr"
 BUGS = [
     Bug(
+        "a slice of another series is taken for one that was asked for",
+        f"{CORE}/retrieval/transfer.py",
+        "if not has_uids or",
+        "if",
+        "retrieval/test_faulty_answers.py::test_slices_of_another_series_are_set_aside_and_the_missing_asked_for_alone",
+    ),
+    Bug(
         "the text of an exception is logged",
         f"{CORE}/system/safe_messages.py",
         'return f"{type(error).__name__} at',
@@ -81,6 +88,13 @@ BUGS = [
         "if all(of_image or word in absent for",
         "if all(True or word in absent for",
         "test_dataset_masks.py::test_an_image_that_lacks_a_mask_is_not_selected_unless_it_is_known_to_be_absent",
+    ),
+    Bug(
+        "readers see a version before it is whole",
+        f"{CORE}/publishing/upload.py",
+        "        self._check_all(claims)\n",
+        "        self._point(pointer)\n        self._check_all(claims)\n",
+        "publishing/test_publish.py::test_readers_see_the_old_version_until_the_new_one_is_whole[dataset.json]",
     ),
     Bug(
         "an image is resampled with an affine of NaN",
@@ -319,6 +333,13 @@ BUGS = [
         "        remaining += [each * factor",
         "        remaining = [each * factor",
         "terminal/test_estimate.py",
+    ),
+    Bug(
+        "a signature stays beside a dataset for which it does not hold",
+        f"{CORE}/stages/seal_dataset.py",
+        "    if not holds:\n",
+        "    if False:\n",
+        "stages/test_seal_signature.py::test_the_same_bytes_keep_it_and_others_remove_it",
     ),
     Bug(
         "the copy of the last build is deleted before the next one is in its place",

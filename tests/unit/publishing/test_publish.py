@@ -271,7 +271,12 @@ def test_what_cannot_be_published_is_refused(s3: S3, results: Results, monkeypat
     with monkeypatch.context() as patch:
         patch.delenv("AWS_SECRET_ACCESS_KEY")
         refused("no credentials in the environment")
+    version = json.loads(results.sealed.read_bytes())["seal"][:16]
+    s3.client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/versions/{version}/stray", Body=b"")
+    refused("did not write: remove them")
+    s3.client.delete_object(Bucket=BUCKET, Key=f"{PREFIX}/versions/{version}/stray")
     table = results.dataset / "volumes.csv"
+    s3.client.delete_object(Bucket=BUCKET, Key=f"{PREFIX}/versions/{version}/volumes.csv")
     table.write_bytes(table.read_bytes().swapcase())
     refused("differs from its record")
     results.sealed.write_bytes(results.sealed.read_bytes() + b" ")

@@ -288,9 +288,10 @@ def test_new_instances_are_new_work_and_those_that_are_gone_stay(retrieval: Retr
     assert (summary.new, summary.grown_studies, summary.left_over) == (1, 1, 1) and summary.is_complete
     assert retrieval.outcomes()[uid_of(gone)] == "retrieved gone_from_server" and retrieval.holds(*A, new, *B)
     summary = retrieval.run(LINES[:1])
-    assert {retrieval.outcomes()[uid_of(each)] for each in B} == {
-        "retrieved no_longer_asked"
-    } and summary.left_over == 5
+    assert {retrieval.outcomes()[uid_of(each)] for each in B} == {"retrieved no_longer_asked"}
+    assert summary.left_over == 5
+    assert retrieval.run([Line(2, study=A[0].StudyInstanceUID, modalities=frozenset({"MR"}))]).left_over == 9
+    assert {*retrieval.outcomes().values()} == {"retrieved no_longer_asked"}
     retrieval.pacs.datasets = [*A, new, *B]
     assert retrieval.run().new == 0 and set(retrieval.outcomes().values()) == {"retrieved"}
 

@@ -29,6 +29,7 @@ def test_memory_grows_with_the_largest_frame_the_threads_the_masks_and_the_attem
     assert memory(SLIDE, 4, 768, 1) - memory(SLIDE, 1, 768, 1) > 3 * 6 * 199
     assert memory(SLIDE | {"frame": 10**12}, 1, 768, 1) < 700 + 64 + 6 * 256 + 100  # no larger frame is decoded
     assert memory(CT | {"masks": 1}, 1, 768, 1) == memory(CT, 1, 768, 1) + 100
+    assert memory(CT, 1, 768, 1, objects=True) > memory(CT, 1, 768, 1) + 256 * 1.05  # MiB of copies are retained
     assert [memory(CT, 1, 768, attempt) // memory(CT, 1, 768, 1) for attempt in (1, 2, 3)] == [1, 2, 3]
 
 
@@ -125,6 +126,8 @@ def test_the_key_is_never_written_into_commands() -> None:
     refuse_key_in_commands({"DICOMZARR_KEY"}, "slurm")  # it lets the queue copy the environment
     with pytest.raises(UserError, match="would write the key into job scripts"):
         refuse_key_in_commands({"DICOMZARR_KEY"}, "cluster-generic")
+    with pytest.raises(UserError, match="--envvars AWS_SECRET_ACCESS_KEY: .* would write the credentials into job"):
+        refuse_key_in_commands({"AWS_SECRET_ACCESS_KEY", "HOME"}, "cluster-generic")
 
 
 # ---- starting without the plugin

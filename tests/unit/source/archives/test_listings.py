@@ -79,6 +79,7 @@ def test_known_archives_are_not_opened_again(found: Discovery, monkeypatch: pyte
     result = found.run()
     assert (result.listed, result.known) == (1, 4)
     assert b"m1" not in found.members.read_bytes() and before != found.members.read_bytes()
+    assert found.run(trust=False).listed == 5
     assert found.run(tag="other bounds").listed == 5
 
     cached.write_bytes(whole[: whole.index(b"m3")])  # a run was killed while it wrote

@@ -1,0 +1,46 @@
+"""A copy below a URL: what is damaged, and what only was not answered."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_volumes import MadeUp, write
+from range_server import serve
+from sealed_dataset import seal
+
+from dicomzarr import remote
+from dicomzarr.publishing import places, verify_copy
+from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
+
+
+def test_a_server_that_fails_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.001)
+    results = Results(tmp_path)
+    results.private.mkdir()
+    write(results.dataset, [MadeUp("zyx", np.arange(600, dtype="<i2").reshape(6, 10, 10))])
+    seal(results)
+    with serve(results.dataset) as served:
+        place = places.find(served.url)
+        good = verify_copy.verify(place, 1)
+        assert good.good and not good.is_listed
+        assert good.files == sum(path.is_file() for path in results.dataset.rglob("*")) == 6
+        paths = [path for _, path, _ in served.taken()]
+        before = [0] * (len(paths) - 1 - paths[::-1].index("checksums"))  # requests before the files are read
+        served.failures += [*before, "cut", "drop"]
+        assert verify_copy.verify(place, 1).good
+        served.failures += [*before, *[503] * 100]
+        with pytest.raises(UserError, match="not verified: .*status 503"):
+            verify_copy.verify(place, 1)
+        served.failures.clear()
+        (shard,) = results.dataset.glob("images.zarr/*/*/0/c/0/0/0")
+        shutil.copy(shard, tmp_path / "shard")
+        for data in (shard.read_bytes()[:-1], shard.read_bytes() + b"more", shard.read_bytes()[::-1]):
+            shard.write_bytes(data)
+            name = str(shard.relative_to(results.dataset))
+            assert verify_copy.verify(place, 2).findings == [("damaged", name)]
+        shard.unlink()
+        assert verify_copy.verify(place, 2).findings == [("missing", name)]
