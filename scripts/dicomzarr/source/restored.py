@@ -5,8 +5,6 @@ Its files keep the key under which they were verified, so that inventory, plans 
 the key under which it was verified. A file that changes afterwards has another key in the file system than its line, so
 that it is noticed as any other.
 
-Archives are read again: no digest of their own bytes is recorded that a sample could be compared with.
-
 Inventory and lines are sorted by path, and are read beside the rows of a new listing, in one pass.
 """
 
@@ -21,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.source import inventory
-from dicomzarr.source.archives.names import kind_by_name
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import json_files
@@ -37,20 +34,19 @@ class Moved:
 
     Attributes
     ----------
-    compared, moved : int
-        Files of the root that have the size and modification time of the last run, and those of them that moved.
+    compared : int
+        Files of the root that have the size and modification time of the last run.
     keys : dict of str to tuple
-        Of those that moved, by path: index of the row, and the key under which the file was verified. Not of archives.
+        By path: index of the row, and the key under which the file was verified.
     """
 
     compared: int = 0
-    moved: int = 0
     keys: dict[str, tuple[int, StatKey]] = field(default_factory=dict)
 
     @property
     def looks_restored(self) -> bool:
         """Whether these are nearly all files of the root."""
-        return bool(self.keys) and OF * self.moved >= MOVED * self.compared
+        return bool(self.keys) and OF * len(self.keys) >= MOVED * self.compared
 
 
 @dataclass(slots=True)
@@ -136,9 +132,7 @@ def compare(rows: list[list[Any]], known: Path, restored: Path, labels: Iterable
             else:
                 moved = comparison.moved.setdefault(label, Moved())
                 moved.compared += 1
-                moved.moved += 1
-                if not kind_by_name(row[0]):
-                    moved.keys[row[0]] = number, verified
+                moved.keys[row[0]] = number, verified
         for label, moved in comparison.moved.items():
             moved.compared += unmoved[label]
     except (OSError, ValueError, LookupError, TypeError):

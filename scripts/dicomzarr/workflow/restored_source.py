@@ -6,7 +6,6 @@ import os
 import sys
 from typing import Any
 
-from dicomzarr.records import samples
 from dicomzarr.source import restored
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.notes import RESTORED
@@ -50,11 +49,13 @@ def _is_accepted(
     words = f"{RESTORED}: config key {key!r}: {counts} have the size and time of the last run, but another inode"
     first = next(iter(moved.keys.values()))[0]
     try:
-        verified = {path: key for path, (_, key) in moved.keys.items()}
-        sample = samples.compare_source(results, settings.sources, verified, repr(rows[first]))
+        from dicomzarr.records import samples
+
+        keys = {path: samples.Keys(verified, restored.key_of(rows[at])) for path, (at, verified) in moved.keys.items()}
+        sample = samples.compare_source(results, settings.sources, keys, repr(rows[first]))
     except ImportError:  # an environment with Snakemake alone cannot compare contents
-        sample = samples.Sample(0, is_equal=True)
-    if not sample.files:
+        sample = None
+    if sample is None or not sample.files:
         print(f"{words}; no content could be compared, so that they are read again", file=sys.stderr)
         return False
     if not sample.is_equal:
