@@ -208,7 +208,7 @@ def batch_threads(wildcards):
 def batch_megabytes(wildcards, threads, attempt):
     """Return the memory of the extraction or the check of a batch, by its plan."""
     batch = planned_batches()[wildcards.batch]
-    objects = "s3://" in str(config["source"])
+    objects = started.settings is not None and started.settings.has_objects
     return job_resources.batch_megabytes(batch, threads, config["limits"]["megabytes"], attempt, objects=objects)
 
 

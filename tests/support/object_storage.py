@@ -115,7 +115,7 @@ def _handler(storage: ObjectStorage) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body[: len(body) // 2] if breaks_off else body)
             self.close_connection = self.close_connection or breaks_off
 
-        do_HEAD = do_GET
+        do_HEAD = do_PUT = do_GET
 
         def log_message(self, *_: Any) -> None:
             return None

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 from dicoms import save_series
 from forks import Forks
@@ -126,6 +127,7 @@ SECTIONS = sections()
 PLAIN = {name: value for name, value in os.environ.items() if name not in ("DICOMZARR_KEY", "FORKS_SOCKET")}
 
 
+@pytest.mark.slow
 def test_the_page(tmp_path: Path, warm: Forks | None, environment: Path) -> None:
     for series in ("alpha", "beta", "gamma"):
         save_series(tmp_path / "incoming" / series, series, 3)
@@ -180,7 +182,7 @@ def test_the_page(tmp_path: Path, warm: Forks | None, environment: Path) -> None
         printed = folder.do("Rotate the key")
         after = folder.rows()
         assert "made with different keys" in printed and "the same volumes, but" in printed
-        assert not before.keys() & after.keys()
+        assert not any(folder.holding(array.split("/")[0].encode()) for array in before)  # published versions included
         assert sorted(row["pixel_digest"] for row in before.values()) == sorted(
             row["pixel_digest"] for row in after.values()
         )

@@ -202,6 +202,7 @@ def runner_of(environment: Path, tmp_path: Path) -> Any:
     return lambda folder: Runner(folder, inherited)
 
 
+@pytest.mark.slow
 def test_the_drill(tmp_path: Path, runner_of: Any) -> None:
     """The first release by cron; a new folder arrives; another runner restores the state, publishes and releases."""
     with moto() as server:

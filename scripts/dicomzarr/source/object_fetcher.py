@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from dicomzarr.source.object_store import UNREACHABLE, ObjectRoot
+from dicomzarr.source.object_store import UNREACHABLE, ObjectRoot, has_credentials
 from dicomzarr.system.limits import dump_no_core
 
 FIRST = 64 << 10  # bytes with which an object is opened: most headers fit
@@ -118,7 +118,10 @@ class Client:
     def _store(self, root: str) -> Any:
         with self._lock:
             if root not in self._stores:
-                self._stores[root] = ObjectRoot.parse(root.encode("ascii")).store()
+                parsed = ObjectRoot.parse(root.encode("ascii"))
+                if not parsed.anonymous and not has_credentials(os.environ):
+                    raise self._down()  # a node whose jobs lack what the main process has
+                self._stores[root] = parsed.store()
             return self._stores[root]
 
     def _get(self, item: Item, **options: Any) -> Any:
@@ -127,6 +130,8 @@ class Client:
             raise Failed(UNREACHABLE)
         try:
             return self._store(item.root).get(item.key, options=options)
+        except Failed:
+            raise
         except Exception as error:
             raise self._failed(error) from None
 

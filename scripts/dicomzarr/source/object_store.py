@@ -125,11 +125,16 @@ class ObjectRoot:
 
 
 NOT_REACHED = (
-    "config key 'source': the object storage cannot be read: it does not answer, no longer accepts the credentials of "
-    "the environment (AWS_…), or there is no room for a private copy of an object (TMPDIR). No object was taken for "
-    "deleted or damaged: check this, then run the same command again"
+    "config key 'source': the object storage cannot be read: it does not answer, does not accept the credentials in "
+    "the environment of the job (AWS_…), or there is no room for a private copy of an object (TMPDIR). No object was "
+    "taken for deleted or damaged: check this, then run the same command again"
 )
 RETRIES = 5  # of a request that failed on its way, or that the service could not serve
+
+
+def has_credentials(environment: Mapping[str, str]) -> bool:
+    """Return whether an environment has credentials; without any, the client would look for those of a machine."""
+    return any(environment.get(name) for name in _CREDENTIALS)
 
 
 def is_object_store(root: bytes) -> bool:
@@ -221,7 +226,7 @@ def configured_root(key: str, text: str, options: Mapping[str, Any], environment
             "the keys of the bucket have it"
         )
     anonymous = bool(options.get("anonymous"))
-    if not anonymous and not any(environment.get(name) for name in _CREDENTIALS):
+    if not anonymous and not has_credentials(environment):
         raise ConfigProblem(
             f"config key {key!r}: the environment has no credentials for object storage; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN for temporary ones), or, for a public bucket, "

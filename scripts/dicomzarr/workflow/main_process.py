@@ -64,8 +64,9 @@ class Start:
     purpose : Purpose
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
-        The configuration with its defaults; without `source` unless another Snakefile shares it. The paths of the
-        source are in the private inventory, and must not appear in the preambles of jobs.
+        The configuration with its defaults; without `source`, and the URLs of `object_store` and `dicomweb`, unless
+        another Snakefile shares it. Paths and URLs of the source are in the private inventory, and must not appear in
+        the preambles of jobs.
     settings : Settings or None
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
@@ -120,7 +121,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         tried.note_if_untried()
         _note_missing_settings(parsed)
     if used_as is Use.MAIN:
-        with_defaults.pop("source", None)
+        for key in ("source", "object_store", "dicomweb"):
+            with_defaults.pop(key, None)
     return Start(purpose, with_defaults, checked, parsed)
 
 

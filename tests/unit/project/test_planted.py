@@ -69,6 +69,20 @@ BUGS = [
         "source/test_listing.py::test_links_are_not_followed",
     ),
     Bug(
+        "a member of an archive may lead out of its folder",
+        f"{CORE}/source/archives/names.py",
+        'if refused or b".." in re.split(',
+        "if refused or False and re.split(",
+        "source/archives/test_hostile_archives.py::test_names_that_lead_elsewhere_are_never_read",
+    ),
+    Bug(
+        "the checksum of a member is not compared",
+        f"{CORE}/source/archives/members.py",
+        "if is_longer or self._crc != crc_of(self._key) or",
+        "if is_longer or",
+        "source/archives/test_hostile_archives.py::test_declared_sizes_and_checksums_are_not_trusted",
+    ),
+    Bug(
         "bits above Bits Stored are kept",
         f"{CORE}/pixels/unpack_bits.py",
         "if form.is_float or not spare or form.bits_allocated in (1,):",

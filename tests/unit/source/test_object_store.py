@@ -284,6 +284,20 @@ def test_a_refused_object_is_unreadable_and_refused_credentials_are_not(storage:
         opener.open("1")
 
 
+def test_a_job_without_credentials_asks_nobody_for_them(
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client would ask the address where a virtual machine has its role, and wait for an answer."""
+    storage.put("scans/1", b"x")
+    root = {"": root_of(storage, "scans")}
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", storage.endpoint)
+    with Opener(root) as opener, pytest.raises(Unreachable):
+        opener.open("1")
+    assert not storage.requests
+
+
 def test_an_empty_prefix_is_refused_unless_confirmed(storage: ObjectStorage) -> None:
     root = {"": root_of(storage, "scanz")}
     with pytest.raises(UserError, match="no object of the bucket has this prefix"):
