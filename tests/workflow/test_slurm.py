@@ -78,11 +78,17 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     cluster.use("n2", is_used=False)
     second = start(workflow)
     try:
-        cluster.wait(lambda: in_state(cluster, "batch", "RUNNING") and in_state(cluster, "batch", "PENDING"))
+        cluster.wait(
+            lambda: in_state(cluster, "extract_batch", "RUNNING") and in_state(cluster, "extract_batch", "PENDING")
+        )
+        late = in_state(cluster, "extract_batch", "PENDING")[0].number
+        cluster.control("hold", str(late))
     finally:
         kill(second)
-    late = in_state(cluster, "batch", "PENDING")[0].number
-    cluster.control("hold", str(late))
+    assert (
+        in_state(cluster, "extract_batch", "RUNNING")
+        and in_state(cluster, "extract_batch", "PENDING")[0].number == late
+    )
     cluster.use("n2", is_used=True)
     before = {job.number for job in cluster.jobs()}
 
@@ -95,7 +101,7 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     sealed = workflow.sealed()
     assert sealed["digest"] == local["digest"] and sealed["seal"] == local["seal"]
     done = [job for job in cluster.jobs() if job.number not in before]
-    batches = [job for job in done if "batch" in job.what]
+    batches = [job for job in done if "extract_batch" in job.what]
     assert {job.node for job in batches} == {"n1", "n2"} and len(batches) == 2
     # One job for a batch, none for what is small, and none that asks for more cores than a node has.
     assert len(done) == 4 and {job.cores for job in cluster.jobs()} == {1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import types
@@ -51,6 +52,15 @@ def test_jobs_over_all_files_grow_with_the_inventory() -> None:
     assert 60 < job_resources.index_minutes(ten_million, 8, 1) < 24 * 60
     assert job_resources.tables_minutes(0, 1) == 30 < job_resources.tables_minutes(ten_million, 1) < 24 * 60
     assert job_resources.tables_megabytes(0, 8, 1) < job_resources.tables_megabytes(ten_million, 8, 1)
+
+
+def test_listing_archives_counts_by_their_bytes(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.jsonl"
+    assert job_resources.archive_minutes(inventory, 1) == 30
+    rows = [["a/export.TAR.gz", "file", 3 * 10**12], ["a/b.dcm", "file", 10**13], ["c.zip", "file", 3 * 10**9]]
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(["{}", *(json.dumps([*row, 1, 2, 3], separators=(",", ":")) for row in rows)]))
+    assert job_resources.archive_minutes(other, 1) == 30 + 1001
 
 
 # ---- threads
