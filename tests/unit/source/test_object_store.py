@@ -189,9 +189,12 @@ def test_an_object_that_is_overwritten_is_another_one(storage: ObjectStorage) ->
         with contextlib.closing(opener.open("1")) as again:
             assert again.key() != tuple(before[1:]) and again.read(1, 0) == b"b"
     (changed,) = rows_of(storage).values()
-    next_second()
-    storage.put("scans/1", b"b" * 300_000)
-    (touched,) = rows_of(storage).values()
+    touched = changed
+    for _ in range(3):  # the server's clock may lag behind
+        if touched[2] == changed[2]:
+            next_second()
+            storage.put("scans/1", b"b" * 300_000)
+            (touched,) = rows_of(storage).values()
     assert touched[2] > changed[2] and touched[4] == changed[4] != before[4]
     storage.delete("scans/1")
     with Opener(root) as opener, pytest.raises(FileNotFoundError):
