@@ -23,6 +23,7 @@ from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 LISTINGS = "archives.jsonl"  # in private/cache/
 _TRIES = 2
+_NO_INODE = -1
 _AHEAD = 4  # archives for each process that are listed ahead
 
 _Archive = tuple[str, StatKey]
@@ -121,7 +122,7 @@ def write_manifest(
                 "or the network failed; nothing was changed. Check the disk or the mount. To go on and quarantine "
                 "them, add: --config confirm_drop=true"
             )
-        _write_members(members, known, listings)
+        _write_members(members, known, listings, {path: key for path, key in archives if path not in listings})
         known.keep_only(listings)
     tar_cache.keep_only(bounds.current().folder, {tar_cache.name_of(path, fingerprint(key)) for path, key in archives})
     merged = (csv_tables.line(row[:1]) for row in rows_of(inventory, members) if row[1] in _IN_MANIFEST)
@@ -199,7 +200,7 @@ class _Survey:
         self._progress.add(1, key[0])
         if reason == UNREADABLE:
             self._result.unreadable.append(path)
-        if reason != CHANGED:  # the header stage finds that the file changed
+        if reason != CHANGED:
             listings[path] = known.add(path, key, reason, rows)
 
     def _list(self, path: str, key: StatKey) -> tuple[str, bytes]:
@@ -230,13 +231,23 @@ def _table_rows(listings: Mapping[str, Listing]) -> Iterator[str]:
             yield csv_tables.line((path, outcome, listing.reason, listing.members))
 
 
-def _write_members(members: Path, known: ListingCache, listings: Mapping[str, Listing]) -> None:
-    """Write the rows of archives and members, sorted by path: the members of an archive follow each other."""
+def _write_members(
+    members: Path, known: ListingCache, listings: Mapping[str, Listing], changed: Mapping[str, StatKey]
+) -> None:
+    """Write the rows of archives and members, sorted by path: the members of an archive follow each other.
+
+    An archive that changed while it was listed gets a key that no file has, so that the header stage calls it changed
+    even if it is back by then, as after a folder was renamed there and back: its members are not known.
+    """
     parts: list[tuple[str, str]] = [(path, path) for path, listing in listings.items() if listing.reason]
     parts += [(path + names.MARK, path) for path, listing in listings.items() if listing.length]
+    parts += [(path, path) for path in changed]
     parts.sort()
     with files.replacing(members, private=True) as out:
         for place, path in parts:
+            if path in changed:
+                out.write(json_files.compact_line([path, "file", *changed[path][:3], _NO_INODE]))
+                continue
             listing = listings[path]
             if place == path:
                 out.write(json_files.compact_line([path, ARCHIVE, listing.reason, *listing.key]))

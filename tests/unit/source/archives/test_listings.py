@@ -30,10 +30,10 @@ class Discovery:
         self.source.mkdir()
         bounds.use(bounds.Bounds(self.cache / bounds.FOLDER))
 
-    def run(self, tag: str = "", **options: Any) -> discover_files.Discovered:
+    def run(self, tag: str = "", rows: list[Any] | None = None, **options: Any) -> discover_files.Discovered:
         sources = {"": os.fsencode(self.source)}
         self.inventory, self.members = self.private / "inventory.jsonl", self.private / "members.jsonl"
-        inventory.write(sources, listing.list_sources(sources), self.inventory)
+        inventory.write(sources, rows or listing.list_sources(sources), self.inventory)
         tables = self.private / "manifest.csv", self.members, self.cache, self.private / "archives.csv"
         return discover_files.write_manifest(self.inventory, *tables, tag=tag, **options)
 
@@ -126,6 +126,23 @@ def test_a_full_disk_is_no_property_of_an_archive(found: Discovery, monkeypatch:
     with pytest.raises(UserError, match="the disk of the results is full"):
         index.index_headers(found.inventory, found.private / "headers.jsonl", found.cache, 1, members=found.members)
     assert not list((found.cache / bounds.FOLDER).glob("*.partial"))
+
+
+def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(found: Discovery) -> None:
+    for name in ("a", "b"):
+        (found.source / name).mkdir()
+        (found.source / name / "c.zip").write_bytes(zip_of({"m": b"x" * 99}))
+    sources = {"": os.fsencode(found.source)}
+    rows = listing.list_sources(sources)
+    os.rename(found.source / "b", found.source / "away")  # no time or inode of the archive in it changes
+    listed = found.run(rows=rows)
+    os.rename(found.source / "away", found.source / "b")
+    assert listed.listed == 2 and "a/c.zip!/m" in found.paths()
+    headers = found.private / "headers.jsonl"
+    counts = index.index_headers(found.inventory, headers, found.cache, 1, members=found.members)
+    assert counts.outcomes == {"ignored not_dicom": 1, "changed": 1}
+    found.run()
+    assert found.paths() == ["a/c.zip", "a/c.zip!/m", "b/c.zip", "b/c.zip!/m"]
 
 
 def test_tars_of_archives_that_are_gone_are_deleted(found: Discovery) -> None:
