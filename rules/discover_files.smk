@@ -19,7 +19,7 @@ rule discover_files:
         mem_mb=2000,
         runtime=720,
     params:
-        archives=listed_archives,
+        archives=config["archives"],
         limits=config["limits"],
         cache=under_results("private/cache"),
         code=code_digest("discover_files.py"),

@@ -24,6 +24,7 @@ from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 LISTINGS = "archives.jsonl"  # in private/cache/
 _TRIES = 2
 _NO_INODE = -1
+_TOO_LARGE = "too_large"
 _AHEAD = 4  # archives for each process that are listed ahead
 
 _Archive = tuple[str, StatKey]
@@ -123,7 +124,7 @@ def write_manifest(
                 "them, add: --config confirm_drop=true"
             )
         _write_members(members, known, listings, {path: key for path, key in archives if path not in listings})
-        known.keep_only(listings)
+        known.keep_only({_known_as(path, listing.reason) for path, listing in listings.items()})
     tar_cache.keep_only(bounds.current().folder, {tar_cache.name_of(path, fingerprint(key)) for path, key in archives})
     merged = (csv_tables.line(row[:1]) for row in rows_of(inventory, members) if row[1] in _IN_MANIFEST)
     csv_tables.write(manifest, csv_tables.MANIFEST, merged, private=True)
@@ -167,7 +168,7 @@ class _Survey:
         waiting: deque[tuple[_Archive, Future[tuple[str, bytes]]]] = deque()
         try:
             for path, key in self._archives:
-                found = known.find(path, key) if trust else None
+                found = known.find(path, key) or known.find(_known_as(path, _TOO_LARGE), key) if trust else None
                 if found is not None and found.reason != UNREADABLE:
                     listings[path] = found
                     self._result.known += 1
@@ -201,7 +202,7 @@ class _Survey:
         if reason == UNREADABLE:
             self._result.unreadable.append(path)
         if reason != CHANGED:
-            listings[path] = known.add(path, key, reason, rows)
+            listings[path] = known.add(_known_as(path, reason), key, reason, rows)
 
     def _list(self, path: str, key: StatKey) -> tuple[str, bytes]:
         reason = ""
@@ -222,6 +223,11 @@ class _Survey:
                 reason = UNREADABLE
         self.failed += reason == UNREADABLE
         return reason, b""
+
+
+def _known_as(path: str, reason: str) -> str:
+    """Return the name of an archive in the cache of listings: one too large is listed again at another bound."""
+    return f"{path}\0{bounds.current().cache}" if reason == _TOO_LARGE else path
 
 
 def _table_rows(listings: Mapping[str, Listing]) -> Iterator[str]:

@@ -128,6 +128,20 @@ def test_a_full_disk_is_no_property_of_an_archive(found: Discovery, monkeypatch:
     assert not list((found.cache / bounds.FOLDER).glob("*.partial"))
 
 
+def test_a_tar_that_is_too_large_is_tried_again_at_a_higher_bound(found: Discovery) -> None:
+    (found.source / "a.tgz").write_bytes(gz(tar_of({"m": os.urandom(3_000_000)})))
+    (found.source / "b.tgz").write_bytes(gz(tar_of({"m": b"x"})))
+    for megabytes, opened, paths in (
+        (2, 2, ["a.tgz", "b.tgz", "b.tgz!/m"]),
+        (2, 0, ["a.tgz", "b.tgz", "b.tgz!/m"]),
+        (9, 1, ["a.tgz", "a.tgz!/m", "b.tgz", "b.tgz!/m"]),
+        (9, 0, ["a.tgz", "a.tgz!/m", "b.tgz", "b.tgz!/m"]),
+    ):
+        sandbox.end_all()
+        bounds.use(bounds.Bounds(found.cache / bounds.FOLDER, cache_megabytes=megabytes))
+        assert (found.run().listed, found.paths()) == (opened, paths)
+
+
 def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(found: Discovery) -> None:
     for name in ("a", "b"):
         (found.source / name).mkdir()
