@@ -373,6 +373,18 @@ def test_an_archive_that_changes_changes_the_keys_of_its_members(archive: Archiv
         sandbox.call(opening._unpack, archive.roots, "a.zip!/a/one.dcm", key, "")
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tgz"])
+def test_an_archive_that_changes_while_a_member_is_open_is_noticed(archive: Archive, name: str) -> None:
+    packed = {"a.zip": zip_of(GOOD), "a.tar": tar_of(GOOD), "a.tgz": gz(tar_of(GOOD))}[name]
+    archive.list(name, packed)
+    key = archive.key_of("a/two.dcm")
+    with Opener(archive.roots) as opener, contextlib.closing(opener.open(archive.path_of("a/two.dcm"), key)) as file:
+        assert file.read(9, 0) == GOOD["a/two.dcm"][:9] and file.key() == key
+        with open(archive.source / name, "r+b") as written:
+            written.write(packed[:1])  # the same bytes: only its times tell
+        assert file.key() != key
+
+
 def test_the_cache_keeps_the_tars_used_last_within_its_bound(archive: Archive) -> None:
     for name in ("one.tgz", "two.tgz", "three.tgz"):
         archive.list(name, gz(tar_of({name: os.urandom(900_000)})), cache_megabytes=2)

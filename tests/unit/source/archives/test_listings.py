@@ -15,6 +15,7 @@ from made_up_archives import gz, tar_of, zip_of
 
 from dicomzarr.source import inventory, listing
 from dicomzarr.source.archives import bounds, tar_cache
+from dicomzarr.source.archives import listing as archive_listing
 from dicomzarr.stages import discover_files
 from dicomzarr.stages.index_headers import index
 from dicomzarr.system import sandbox
@@ -157,6 +158,31 @@ def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(found: D
     assert counts.outcomes == {"ignored not_dicom": 1, "changed": 1}
     found.run()
     assert found.paths() == ["a/c.zip", "a/c.zip!/m", "b/c.zip", "b/c.zip!/m"]
+
+
+def test_an_archive_that_changes_before_or_while_it_is_listed_has_no_members(
+    found: Discovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = found.source / "a.zip"
+    path.write_bytes(zip_of({"m": b"1" * 99}))
+    rows = listing.list_sources({"": os.fsencode(found.source)})
+    path.write_bytes(zip_of({"m": b"2" * 99}))
+    found.run(rows=rows)
+    assert found.paths() == ["a.zip"]
+    within_bounds = archive_listing._within_bounds
+
+    def written(entry: Any) -> Any:
+        os.utime(path)
+        return within_bounds(entry)
+
+    sandbox.end_all()
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_listing, "_within_bounds", written)
+        found.run()
+    assert found.paths() == ["a.zip"]
+    sandbox.end_all()
+    found.run()
+    assert found.paths() == ["a.zip", "a.zip!/m"]
 
 
 def test_tars_of_archives_that_are_gone_are_deleted(found: Discovery) -> None:
