@@ -385,6 +385,19 @@ def test_an_archive_that_changes_while_a_member_is_open_is_noticed(archive: Arch
         assert file.key() != key
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_tar_with_other_content_at_the_same_size_and_time_has_other_keys(archive: Archive, in_place: bool) -> None:
+    path = archive.source / "a.tar"
+    archive.list("a.tar", tar_of({"m": b"1" * 700}))
+    key, status = archive.key_of("m"), path.stat()
+    written = path if in_place else path.with_name("new")
+    written.write_bytes(tar_of({"m": b"2" * 700}))
+    os.utime(written, ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.replace(written, path)
+    archive.list_again("a.tar")
+    assert archive.key_of("m")[:3] == key[:3] and archive.key_of("m") != key
+
+
 def test_the_cache_keeps_the_tars_used_last_within_its_bound(archive: Archive) -> None:
     for name in ("one.tgz", "two.tgz", "three.tgz"):
         archive.list(name, gz(tar_of({name: os.urandom(900_000)})), cache_megabytes=2)
