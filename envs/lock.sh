@@ -10,6 +10,9 @@ compile() { # one set of pins for all Pythons and platforms
 }
 compile --group dev --output-file requirements-dev.lock "${@}"
 compile --constraint requirements-dev.lock --output-file requirements.lock "${@}"
+# The executor for Slurm without what is in the environment: a test holds that nothing is missing there.
+uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-deps --group slurm \
+    --output-file envs/slurm.lock "${@}"
 
 {
     cat <<'END'

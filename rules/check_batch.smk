@@ -10,7 +10,7 @@ rule check_batch:
         "<results>/benchmarks/check_batch/{batch}.tsv"
     priority: batch_priority
     group:
-        "batch"
+        group_of("batch")
     conda:
         "../envs/dicomzarr.yaml"
     threads: batch_threads

@@ -201,11 +201,16 @@ def batch_threads(wildcards):
     return min(max(largest // BYTES_PER_THREAD, spare, 1), 8)
 
 
+def group_of(name):
+    """Return the name of a group of jobs that one job of a cluster runs; None for a local run."""
+    return name if started.has_groups else None
+
+
 def batch_megabytes(wildcards, threads, attempt):
     """Return the memory of the extraction or the check of a batch, by its plan."""
     batch = planned_batches()[wildcards.batch]
-    objects = started.settings is not None and started.settings.has_objects
-    return job_resources.batch_megabytes(batch, threads, config["limits"]["megabytes"], attempt, objects=objects)
+    limit = config["limits"]["megabytes"]
+    return job_resources.batch_megabytes(batch, threads, limit, attempt, objects=started.has_objects)
 
 
 def batch_minutes(wildcards, attempt):
@@ -215,9 +220,16 @@ def batch_minutes(wildcards, attempt):
 
 
 def inventory_size():
-    """Return the size of the inventory in bytes; 0 before the first run, for a dry run."""
-    path = Path(config["results"]) / "private" / "inventory.jsonl"
-    return path.stat().st_size if path.exists() else 0
+    """Return the size of the inventory in bytes, with members of archives that are known; 0 before the first run."""
+    private = Path(config["results"]) / "private"
+    paths = [private / name for name in ("inventory.jsonl", "members.jsonl")]
+    return sum(path.stat().st_size for path in paths if path.exists())
+
+
+def archive_minutes(wildcards, attempt):
+    """Return the time of listing the archives, by their bytes; for a local run, which has no use for it, a bound."""
+    inventory = Path(config["results"]) / "private" / "inventory.jsonl"
+    return job_resources.archive_minutes(inventory, attempt) if started.has_groups else 720
 
 
 def index_megabytes(wildcards, threads, attempt):

@@ -37,7 +37,7 @@ rule consolidate_dataset:
     benchmark:
         "<results>/benchmarks/consolidate_dataset.tsv"
     group:
-        "tables"
+        group_of("tables")
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

@@ -11,13 +11,14 @@ rule discover_files:
         "<results>/logs/discover_files.log",
     benchmark:
         "<results>/benchmarks/discover_files.tsv"
-    localrule: True
+    group:
+        group_of("index")
     conda:
         "../envs/dicomzarr.yaml"
     threads: threads_up_to(16)
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=index_megabytes,
+        runtime=archive_minutes,
     params:
         archives=config["archives"],
         limits=config["limits"],

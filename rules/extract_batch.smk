@@ -10,7 +10,7 @@ rule extract_batch:
         "<results>/benchmarks/extract_batch/{batch}.tsv"
     priority: extraction_priority
     group:
-        "batch"
+        group_of("batch")
     conda:
         "../envs/dicomzarr.yaml"
     threads: batch_threads

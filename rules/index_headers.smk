@@ -12,7 +12,7 @@ rule index_headers:
     benchmark:
         "<results>/benchmarks/index_headers.tsv"
     group:
-        "index"
+        group_of("index")
     conda:
         "../envs/dicomzarr.yaml"
     threads: threads_up_to(16)

@@ -15,7 +15,7 @@ rule join_labels:
     benchmark:
         "<results>/benchmarks/join_labels.tsv"
     group:
-        "tables"
+        group_of("tables")
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

@@ -11,7 +11,7 @@ checkpoint plan_batches:
     benchmark:
         "<results>/benchmarks/plan_batches.tsv"
     group:
-        "index"
+        group_of("index")
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

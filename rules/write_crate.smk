@@ -13,6 +13,7 @@ rule write_crate:
         "<results>/logs/write_crate.log",
     benchmark:
         "<results>/benchmarks/write_crate.tsv"
+    localrule: True
     conda:
         "../envs/dicomzarr.yaml"
     threads: 1

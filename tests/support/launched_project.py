@@ -30,7 +30,9 @@ if name == "uv":
         sys.exit("uv: no route to host")
     if arguments[0] == "venv":
         pathlib.Path(arguments[-1], "bin").mkdir(exist_ok=True)
-    for program in ("snakemake", "python") if arguments[0] == "pip" else ():
+    if "--target" in arguments:
+        pathlib.Path(arguments[arguments.index("--target") + 1]).mkdir()
+    for program in ("snakemake", "python") if arguments[0] == "pip" and "--target" not in arguments else ():
         path = pathlib.Path(arguments[arguments.index("--python") + 1]).with_name(program)
         path.write_text(pathlib.Path(os.environ["STAND_IN"], program).read_text())
         path.chmod(0o755)
@@ -71,7 +73,9 @@ class Project:
         for part in ("commands", "dicom", "masks", "system", "terminal", "vocabulary", "workflow"):
             shutil.copytree(ROOT / "scripts/dicomzarr" / part, self.root / "scripts/dicomzarr" / part, ignore=NO_CACHES)
         shutil.copytree(ROOT / "rules", self.root / "rules")
-        copied = ("run", "Snakefile", "config.yaml", "requirements.lock", "requirements-dev.lock")
+        shutil.copytree(ROOT / "profiles", self.root / "profiles")
+        (self.root / "envs").mkdir()
+        copied = ("run", "Snakefile", "config.yaml", "requirements.lock", "requirements-dev.lock", "envs/slurm.lock")
         for name in (*copied, "scripts/dicomzarr/__init__.py"):
             shutil.copy(ROOT / name, self.root / name)
         (self.stand_ins / "stand_in.py").write_text(STAND_IN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,30 @@ def test_restored_files_are_read_on_request(mine: Workflow, config: dict[str, ob
     assert run.jobs("index_headers") == 1 and run.extracted_series() == 0 and run.sealed["digest"] == digest
     assert not (mine.results / "private/restored.jsonl").exists()
     assert mine.run().nothing_to_do
+
+
+def test_of_archives_members_are_compared(workflow: Workflow) -> None:
+    workflow.source.mkdir()
+    for number in range(2):
+        with zipfile.ZipFile(workflow.source / f"export {number}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in save_series(workflow.folder / f"packed {number}", f"series-{number}", 2):
+                archive.write(path, path.name)
+    workflow.run()
+    copy_back(workflow.source)
+    run = workflow.run()
+    assert run.nothing_to_do and "the contents of 4, drawn at random, are as recorded" in run.output
+    with zipfile.ZipFile(workflow.source / "export 1.zip") as archive:
+        start = archive.infolist()[0].header_offset + 400
+    data, status = bytearray((workflow.source / "export 1.zip").read_bytes()), (workflow.source / "export 1.zip").stat()
+    data[start] ^= 255
+    (workflow.source / "export 1.zip").write_bytes(data)
+    os.utime(workflow.source / "export 1.zip", ns=(status.st_atime_ns, status.st_mtime_ns))
+    copy_back(workflow.source)
+    run = workflow.run()
+    assert "the content of one is not as recorded" in run.output and run.jobs("index_headers") == 1
+    save_series(workflow.source / "beside", "series-0", 3)  # another one of a series in a restored archive
+    copy_back(workflow.source)
+    assert workflow.run().extracted_series() == 1 and workflow.run().nothing_to_do
 
 
 @pytest.mark.parametrize("copy", [shutil.copy2, shutil.copy], ids=["cp -a", "cp -r"])

@@ -16,8 +16,10 @@ from dicoms import save_series
 from slurm_cluster import SlurmCluster, SlurmJob, running
 from test_late_jobs import state
 
+from dicomzarr.commands.environment import Environment
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
 
 PLANTED = "quetzalwren"  # in names of files, and of the patient
 KEY = "k" * 32
@@ -30,7 +32,14 @@ PROFILE = (
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[SlurmCluster]:
+    """A cluster, and the executor for it, as `./run` adds it."""
     with running() as started:
+        environment = Environment(Path(sys.prefix))
+        try:
+            environment.add_slurm()
+        except UserError as error:
+            pytest.skip(str(error))
+        started.environment["PYTHONPATH"] = str(environment.slurm)
         yield started
 
 
@@ -78,11 +87,17 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     cluster.use("n2", is_used=False)
     second = start(workflow)
     try:
-        cluster.wait(lambda: in_state(cluster, "batch", "RUNNING") and in_state(cluster, "batch", "PENDING"))
+        cluster.wait(
+            lambda: in_state(cluster, "extract_batch", "RUNNING") and in_state(cluster, "extract_batch", "PENDING")
+        )
+        late = in_state(cluster, "extract_batch", "PENDING")[0].number
+        cluster.control("hold", str(late))
     finally:
         kill(second)
-    late = in_state(cluster, "batch", "PENDING")[0].number
-    cluster.control("hold", str(late))
+    assert (
+        in_state(cluster, "extract_batch", "RUNNING")
+        and in_state(cluster, "extract_batch", "PENDING")[0].number == late
+    )
     cluster.use("n2", is_used=True)
     before = {job.number for job in cluster.jobs()}
 
@@ -95,7 +110,7 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     sealed = workflow.sealed()
     assert sealed["digest"] == local["digest"] and sealed["seal"] == local["seal"]
     done = [job for job in cluster.jobs() if job.number not in before]
-    batches = [job for job in done if "batch" in job.what]
+    batches = [job for job in done if "extract_batch" in job.what]
     assert {job.node for job in batches} == {"n1", "n2"} and len(batches) == 2
     # One job for a batch, none for what is small, and none that asks for more cores than a node has.
     assert len(done) == 4 and {job.cores for job in cluster.jobs()} == {1}

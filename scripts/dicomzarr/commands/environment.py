@@ -8,11 +8,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
 
 PLAIN, DEV = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+PLUGINS = "DICOMZARR_PLUGINS"  # environment variable: a folder of plugins for Snakemake
+SLURM = ROOT / "envs" / "slurm.lock"  # packages in a folder of their own, for commands that ask for Slurm
 MINORS = range(11, 15)  # minor versions of supported Pythons; the oldest and newest are in `run`
 RECIPE = "1"  # increase it if environments must be made in another way: every environment is then rebuilt
 MARK = ".dicomzarr"  # file that marks the folder as made by `run`, which may clear it; also the lock file
@@ -62,7 +66,34 @@ def ready(arguments: list[str]) -> tuple[str, list[str], dict[str, str]]:
     variables = {name: value for name, value in os.environ.items() if name not in removed}
     variables["PATH"] = str(python.parent) + os.pathsep + variables.get("PATH", os.defpath)
     variables |= {"VIRTUAL_ENV": str(environment.folder), "PYTHONNOUSERSITE": "1", "PYTHONPATH": str(SCRIPTS)}
+    if asks_for_slurm(arguments, os.environ, Path()):
+        environment.add_slurm()
+        variables[PLUGINS] = str(environment.slurm)
     return str(python), ["-P", "-m", "dicomzarr.commands", *arguments], variables
+
+
+def asks_for_slurm(arguments: list[str], variables: Mapping[str, str], folder: Path) -> bool:
+    """Return whether a command asks for Slurm: an option names it, or its profile, or the default profile, does.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Of Snakemake.
+    variables : mapping of str to str
+        `SNAKEMAKE_PROFILE` names a profile.
+    folder : Path
+        Where Snakemake starts: it looks for profiles there.
+    """
+    if any(re.match(r"(-e=?|--executor=)?slurm$|--slurm", argument) for argument in arguments):
+        return True
+    named = [value for argument in arguments for value in argument.split("=")]
+    profiles = [folder / name for name in [*named, variables.get("SNAKEMAKE_PROFILE", "")] if name]
+    for profile in [*profiles, folder / "profiles" / "default", ROOT / "profiles" / "default"]:
+        with suppress(OSError, ValueError):  # not every argument can be a path
+            for file in profile.glob("config*.yaml") if profile.is_dir() else ():
+                if re.search(r"^executor: *slurm", file.read_text("utf-8", "replace"), re.MULTILINE):
+                    return True
+    return False
 
 
 def default_folder(root: Path) -> Path:
@@ -95,6 +126,43 @@ class Environment:
             if self.is_current(lock):  # another process may have rebuilt it between the two locks
                 return
             os.close(handle)
+
+    @property
+    def slurm(self) -> Path:
+        """The folder of the packages for Slurm."""
+        return self.folder / "slurm"
+
+    def add_slurm(self) -> None:
+        """Install the packages for Slurm unless they are there; the caller has a lock on the environment."""
+        stamp = self.slurm / f"{SLURM.name}.stamp"
+        with suppress(OSError):
+            if stamp.read_text() == stamp_of(SLURM):
+                return
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise UserError(
+                f"The environment {self.folder} lacks the executor for Slurm, and this user cannot write there: "
+                f"{OWN_FOLDER}"
+            )
+        say("Adding the executor for Slurm to the environment (once)")
+        beside, python = self.folder / f"slurm.{os.getpid()}", str(self.folder / "bin" / "python")
+        uv = shutil.which("uv")
+        first = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+        try:
+            with stopped_by_signals():
+                if not (uv or (self.folder / "bin" / "pip").exists()):  # uv made the environment, and is gone
+                    install([python, "-m", "ensurepip"])
+                status = install([*first, "--no-deps", "--target", str(beside), *options(SLURM)])
+            if status != 0:
+                raise UserError(
+                    f"{SLURM.name} could not be installed (see above): check the network, the proxy and pip's package "
+                    "index, then run the same command again"
+                )
+            (beside / stamp.name).write_text(stamp_of(SLURM))
+            shutil.rmtree(self.slurm, ignore_errors=True)  # of another lock file
+            with suppress(OSError):  # another process was faster
+                beside.rename(self.slurm)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
     def is_current(self, lock: Path) -> bool:
         """Return whether the environment was made completely from this lock file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from dicomzarr.commands.environment import PLUGINS
 from dicomzarr.commands.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
 from dicomzarr.commands.words import TARGETS
@@ -184,4 +186,6 @@ def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | 
     """
     program = str(Path(__file__).with_name("snakemake_process.py"))
     command = ["python", "-P", program, *command[1:]]
+    if plugins := os.environ.get(PLUGINS):
+        changes["PYTHONPATH"] = plugins  # jobs on other nodes get it too
     return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, meanwhile=None, **changes)

@@ -10,11 +10,9 @@ If the launcher wants lines of stages (`dicomzarr.terminal`), Snakemake gets our
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 
@@ -35,11 +33,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     sys.path.insert(0, SCRIPTS)
-    from dicomzarr.workflow.snakemake_quirks.unused_plugins import may_use_slurm, without_slurm
-
-    is_needed = may_use_slurm(sys.argv[1:], os.environ, Path())
-    with contextlib.nullcontext() if is_needed else without_slurm():
-        from snakemake import cli
+    from snakemake import cli
 
     if os.environ.get("DICOMZARR_TERMINAL") or os.environ.get("DICOMZARR_VERDICT"):
         from dicomzarr.workflow.snakemake_quirks.command_line import parse_without_note

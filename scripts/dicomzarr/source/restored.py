@@ -5,8 +5,6 @@ Its files keep the key under which they were verified, so that inventory, plans 
 the key under which it was verified. A file that changes afterwards has another key in the file system than its line, so
 that it is noticed as any other.
 
-Archives are read again: no digest of their own bytes is recorded that a sample could be compared with.
-
 Inventory and lines are sorted by path, and are read beside the rows of a new listing, in one pass.
 """
 
@@ -14,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dicomzarr.source import inventory
-from dicomzarr.source.archives.names import kind_by_name
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import json_files
@@ -65,21 +63,21 @@ class Comparison:
 
     rows: list[list[Any]]
     moved: dict[str, Moved] = field(default_factory=dict)
-    _lines: list[tuple[str, StatKey, StatKey]] = field(default_factory=list)
+    _lines: list[tuple[str, bytes]] = field(default_factory=list)  # path and line
 
     def accept(self, label: str) -> None:
         """Give the moved files of a root the key under which they were verified."""
         for path, (number, verified) in self.moved[label].keys.items():
-            self._keep(number, path, verified)
+            row = self.rows[number]
+            self._keep(number, path, verified, json_files.compact_line([path, key_of(row), verified]))
 
-    def _keep(self, number: int, path: str, verified: StatKey) -> None:
-        row = self.rows[number]
-        self._lines.append((path, key_of(row), verified))
-        self.rows[number] = [*row[:2], *verified]
+    def _keep(self, number: int, path: str, verified: Sequence[int], line: bytes) -> None:
+        self._lines.append((path, line))
+        self.rows[number] = [path, "file", *verified]
 
     def lines(self) -> bytes:
         """Return the content of `restored.jsonl`; empty if no file is restored."""
-        return b"".join(map(json_files.compact_line, sorted(self._lines)))
+        return b"".join(line for _, line in sorted(self._lines))
 
 
 def key_of(row: Sequence[Any]) -> StatKey:
@@ -106,28 +104,37 @@ def compare(rows: list[list[Any]], known: Path, restored: Path, labels: Iterable
     Comparison
         Without moved files if there is no inventory, or it is damaged.
     """
-    comparison, has_labels = Comparison(list(rows)), "" not in set(labels)
+    comparison, has_labels, unmoved = Comparison(list(rows)), "" not in set(labels), Counter[str]()
     try:
         known_rows = inventory.previous_rows(known)
         next(known_rows)  # the roots: a root may have moved
-        verified_files = _Ascending(row for row in known_rows if row[1] == "file")
+        verified_files = _Ascending(known_rows)
         restored_files = _Ascending(_lines_of(restored))
         for number, row in enumerate(rows):
-            before = verified_files.at(row[0]) if row[1] == "file" else None
-            if before is None:
+            before = verified_files.at(row[0])
+            if before is None or before[1] != "file" or row[1] != "file":
+                continue
+            label = row[0].partition("/")[0] if has_labels else ""
+            if row == before:
+                unmoved[label] += 1
                 continue
             key, verified = key_of(row), key_of(before)
-            line = restored_files.at(row[0])
-            last = (*line[1],) if line and (*line[2],) == verified else verified
-            label = row[0].partition("/")[0] if has_labels else ""
-            if key[:2] == verified[:2] and not kind_by_name(row[0]):
+            if key[:2] != verified[:2]:
+                continue
+            last, line = verified, restored_files.at(row[0])
+            if line is not None and (*line[2],) == verified:
+                last = (*line[1],)
+            if line is not None and key == last:
+                unmoved[label] += 1
+                comparison._keep(number, row[0], verified, line[3])
+            elif key[3] == last[3]:
+                unmoved[label] += 1
+            else:
                 moved = comparison.moved.setdefault(label, Moved())
                 moved.compared += 1
-                if key == last:
-                    if last != verified:
-                        comparison._keep(number, row[0], verified)
-                elif key[3] != last[3]:
-                    moved.keys[row[0]] = number, verified
+                moved.keys[row[0]] = number, verified
+        for label, moved in comparison.moved.items():
+            moved.compared += unmoved[label]
     except (OSError, ValueError, LookupError, TypeError):
         return Comparison(list(rows))
     return comparison
@@ -136,7 +143,7 @@ def compare(rows: list[list[Any]], known: Path, restored: Path, labels: Iterable
 def _lines_of(restored: Path) -> Iterator[Sequence[Any]]:
     try:
         with open(restored, "rb") as stream:
-            yield from map(json_files.loads, stream)
+            yield from ([*json_files.loads(line), line] for line in stream)
     except FileNotFoundError:
         return
 

@@ -57,6 +57,7 @@ def write_manifest(
     cache: Path | None = None,
     table: Path | None = None,
     *,
+    is_read: bool = True,
     processes: int = 1,
     tag: str = "",
     trust: bool = True,
@@ -72,9 +73,11 @@ def write_manifest(
         The rows of archives and members, to write; sorted by path as the inventory is, empty if there are no archives.
         Without it no archive is opened.
     cache : Path, optional
-        Folder of the listings of earlier runs. Without it no archive is opened.
+        Folder of the listings of earlier runs; needed with `members`.
     table : Path, optional
         The table of archives to write.
+    is_read : bool
+        If false, no archive is opened.
     processes : int
         Archives that are listed at once.
     tag : str
@@ -106,15 +109,20 @@ def write_manifest(
 
     csv_tables.write(manifest, csv_tables.MANIFEST, lines(), private=True)
     result = Discovered({"files": kinds["file"], **{f"{kind}s": kinds[kind] for kind in NOT_FILES}})
-    if members is None or cache is None or not archives:
+    if members is None or cache is None or not archives or not is_read:
         if members is not None:
             files.write_atomically(members, b"", private=True)
         if table is not None:
             csv_tables.write(table, csv_tables.ARCHIVES, [], private=True)
+        if cache is not None:  # names of members of archives that are gone
+            (cache / LISTINGS).unlink(missing_ok=True)
+            files.remove_tree(cache / bounds.FOLDER)
         return result
     if not trust:
         files.remove_tree(bounds.current().folder)
-    survey = _Survey(read_roots(inventory), archives, Progress(manifest.parent, "discover_files"), result)
+    progress = Progress(manifest.parent, "discover_files")
+    Progress(manifest.parent, "discover_files.all").put(len(archives))
+    survey = _Survey(read_roots(inventory), archives, progress, result)
     with ListingCache(cache / LISTINGS, tag) as known:
         listings = survey.run(known, processes, trust=trust)
         if survey.failed > largest_loss * len(archives):
@@ -134,6 +142,9 @@ def write_manifest(
         "archives": sum(bool(listing.reason) for listing in listings.values()),
         "members": sum(listing.members for listing in listings.values()),
     }
+    # The header stage has the members to read, too.
+    read = sum(listing.members - bool(listing.reason) for listing in listings.values())
+    Progress(manifest.parent, "index_headers.all").put(kinds["file"] + read)
     return result
 
 

@@ -46,6 +46,11 @@ class Progress:
             self._next = now + _EVERY
             self.note()
 
+    def put(self, items: int) -> None:
+        """Report a number of items that does not change, such as that of all."""
+        self._totals[0] = items
+        self.note()
+
     def note(self) -> None:
         """Write the report."""
         with contextlib.suppress(OSError):

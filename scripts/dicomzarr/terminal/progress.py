@@ -21,6 +21,7 @@ from dicomzarr.vocabulary.rules import BATCH_RULES, EXPORT_RULES
 Count = tuple[int, int]  # items and bytes done
 EXTRACT, CHECK = BATCH_RULES
 SEARCH = "check_privacy"
+HEADERS = "index_headers"  # with archives, the rule before it counts their members
 TOTAL = ".all"  # ends the name of a file that holds the items in all of a job
 
 
@@ -55,7 +56,7 @@ class Moment:
     cores : int
         Most jobs at the same time.
     files, size : int
-        Number and bytes of the files in the source.
+        Number of the files in the source, with the members of archives; bytes of the files.
     running : tuple of JobProgress
     ended : tuple of JobProgress
     batches : mapping of str to Batch
@@ -107,10 +108,10 @@ class Moment:
         if not self.running:
             return "", ""
         job = self.running[-1]
-        of_items = self.items or (self.files if job.rule == "index_headers" else 0)
+        of_items = self.items or (self.files if job.rule == HEADERS else 0)
         if not job.items and not of_items:
             return stages.doing(job.rule), ""
-        noun = "series" if job.rule in EXPORT_RULES else "files"
+        noun = "series" if job.rule in EXPORT_RULES else "archives" if job.rule == "discover_files" else "files"
         total = f" of {of_items:,}" if of_items else ""
         return f"{stages.doing(job.rule)}: {job.items:,}{total} {noun}", ""
 
@@ -203,7 +204,7 @@ class Source:
         return Moment(
             seconds=round(now - (self.jobs.began or now), 2),
             cores=self.jobs.cores,
-            files=self.files,
+            files=count_of(self.results, HEADERS + TOTAL)[0] or self.files,
             size=self.size,
             running=tuple(running),
             ended=tuple(ended),

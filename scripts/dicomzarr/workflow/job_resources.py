@@ -7,9 +7,14 @@ measured (docs/scaling.md), and that times the attempt. They decide nothing on o
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from dicomzarr.source.archives import names
 
 MEGABYTE = 1_000_000
 OF_PROCESSES = 700  # MB of Snakemake, which starts itself twice for a job on another node, and of Python with libraries
@@ -22,6 +27,7 @@ BYTES_OF_A_ROW = 150  # of the inventory: bytes per file, roughly
 # much. `small` compresses at 12 MB/s.
 SLOW = 10 * MEGABYTE
 TIMES_FOR_SMALL = 4
+SLOW_INFLATING = 50 * MEGABYTE  # bytes of an archive per second; of a zip file only the directory is read
 FILES_PER_SECOND = 100  # opened on a slow network share, by each thread
 OTHER_FILES_PER_SECOND = 5_000  # planned, or written into tables
 SERIES_PER_SECOND = 10
@@ -67,6 +73,38 @@ def batch_minutes(batch: Mapping[str, Any], compression: str, cross_check: float
     seconds = batch["work"] * (1 + cross_check) / SLOW + batch["files"] / FILES_PER_SECOND
     seconds += batch["series"] / SERIES_PER_SECOND
     return attempt * (10 + math.ceil(float(seconds) * (TIMES_FOR_SMALL if compression == "small" else 1) / 60))
+
+
+def archive_minutes(inventory: Path, attempt: int) -> int:
+    """Return the time of listing all archives, in minutes.
+
+    Parameters
+    ----------
+    inventory : Path
+        The inventory of the source; it may not exist yet.
+    attempt : int
+        1 for the first.
+    """
+    return attempt * (30 + math.ceil(_bytes_of_archives(inventory) / SLOW_INFLATING / 60))
+
+
+@functools.cache
+def _bytes_of_archives(inventory: Path) -> int:
+    """Return the bytes of the files of a source that are archives by their names."""
+    total = 0
+    try:
+        with open(inventory, "rb", buffering=1 << 20) as stream:
+            next(stream, None)  # the folders of the source
+            for line in stream:
+                path = line[2 : line.find(b'"', 2)].lower()
+                if path.endswith(_SUFFIXES):
+                    total += int(json.loads(line)[2])
+    except FileNotFoundError:
+        pass
+    return total
+
+
+_SUFFIXES = tuple(suffix.encode() for suffix in names.SUFFIXES)
 
 
 def index_megabytes(inventory: int, threads: int, attempt: int) -> int:

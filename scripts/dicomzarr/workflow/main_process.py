@@ -71,12 +71,19 @@ class Start:
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
         The parsed options of the command line.
+    has_groups : bool
+        Whether jobs run on other nodes, so that several of them start as one. Groups of a dry run would only cost
+        time: each job that is ready is compared with all others.
+    has_objects : bool
+        Whether a source is object storage.
     """
 
     purpose: Purpose
     config: dict[str, Any]
     settings: settings.Settings | None
     parsed: Mapping[str, Any]
+    has_groups: bool = False
+    has_objects: bool = False
 
 
 def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) -> Start:
@@ -120,10 +127,12 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             checked = settings.check(known)
         tried.note_if_untried()
         _note_missing_settings(parsed)
+    has_objects = "s3://" in str(with_defaults.get("source"))
     if used_as is Use.MAIN:
         for key in ("source", "object_store", "dicomweb"):
             with_defaults.pop(key, None)
-    return Start(purpose, with_defaults, checked, parsed)
+    has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
+    return Start(purpose, with_defaults, checked, parsed, has_groups, has_objects)
 
 
 def _prepare_other_nodes(

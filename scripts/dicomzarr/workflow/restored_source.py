@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
-from dicomzarr.records import samples
 from dicomzarr.source import restored
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.notes import RESTORED
@@ -49,19 +49,29 @@ def _is_accepted(
     words = f"{RESTORED}: config key {key!r}: {counts} have the size and time of the last run, but another inode"
     first = next(iter(moved.keys.values()))[0]
     try:
-        verified = {path: key for path, (_, key) in moved.keys.items()}
-        sample = samples.compare_source(results, settings.sources, verified, repr(rows[first]))
+        from dicomzarr.records import samples
+
+        keys = {path: samples.Keys(verified, restored.key_of(rows[at])) for path, (at, verified) in moved.keys.items()}
+        sample = samples.compare_source(results, settings.sources, keys, repr(rows[first]))
     except ImportError:  # an environment with Snakemake alone cannot compare contents
-        sample = samples.Sample(0, is_equal=True)
-    if not sample.files:
+        sample = None
+    if sample is None or not sample.files:
         print(f"{words}; no content could be compared, so that they are read again", file=sys.stderr)
         return False
     if not sample.is_equal:
         print(f"{words}; but the content of one is not as recorded, so that they are read again", file=sys.stderr)
         return False
     words += f"; the contents of {sample.files}, drawn at random, are as recorded"
-    if asks and settings.restored == "ask" and sys.stdin.isatty() and sys.stderr.isatty():
+    if asks and settings.restored == "ask" and _has_terminal():
         print(f"{words}\nTake all as unchanged (y), or read all again (n)? [y] ", end="", file=sys.stderr, flush=True)
         return not sys.stdin.readline().strip().lower().startswith("n")
     print(f"{words}, so that they count as unchanged (--config restored=no reads all again)", file=sys.stderr)
     return True
+
+
+def _has_terminal() -> bool:
+    """Return whether a person can answer: a process in the background would be stopped when it reads."""
+    try:
+        return sys.stderr.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError, AttributeError):  # no terminal, or none of this session; no standard input
+        return False

@@ -76,11 +76,6 @@ class Settings:
     follow_links: bool
 
     @property
-    def has_objects(self) -> bool:
-        """Whether a source is object storage."""
-        return any(root.startswith(b"s3://") for root in self.sources.values())
-
-    @property
     def listing(self) -> dict[str, Any]:
         """Keyword arguments of `listing.list_sources`."""
         return {"follow_links": self.follow_links, "largest_loss": 1.0 if self.confirm_drop else self.largest_drop}

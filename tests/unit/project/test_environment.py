@@ -41,6 +41,13 @@ def test_direct_dependencies_are_locked_as_pyproject_pins_them() -> None:
         assert dev[pin.split("==")[0]] == pin
 
 
+def test_the_executor_for_slurm_is_locked_beside_the_environment() -> None:
+    pins = [requirement.split(" ")[0] for requirement in pins_of("envs/slurm.lock").values()]
+    assert pins == project()["dependency-groups"]["slurm"]  # type: ignore[index]
+    assert "--hash=sha256:" in (ROOT / "envs" / "slurm.lock").read_text(encoding="utf-8")
+    assert not {*pins} & {*map(str.strip, pins_of("requirements-dev.lock").values())}
+
+
 def test_dev_lock_holds_the_plain_lock_version_for_version() -> None:
     plain, dev = pins_of("requirements.lock"), pins_of("requirements-dev.lock")
     versions = {name: pin.partition(" ")[0] for name, pin in plain.items()}

@@ -116,15 +116,6 @@ def test_each_root_is_judged_alone(tmp_path: Path) -> None:
     assert {label: moved.looks_restored for label, moved in comparison.moved.items()} == {"a": True, "b": False}
 
 
-def test_archives_are_read_again(tmp_path: Path) -> None:
-    world = World({path: [next(_ids) for _ in range(4)] for path in ("a.dcm", "b.zip", "c.tar.gz")})
-    listed(world, tmp_path)
-    for path in world.now:
-        world.happens(path, "copied back")
-    keys = listed(world, tmp_path)
-    assert {path for path in world.now if keys[path] == (*world.now[path],)} == {"b.zip", "c.tar.gz"}
-
-
 @pytest.mark.parametrize("content", [b"", b'{"roots":{"":"/source"}}\n["a"', b"[]\n", None])
 def test_a_damaged_inventory_restores_nothing(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 import types
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 from dicomzarr.workflow import job_resources
 from dicomzarr.workflow.remote_config import refuse_key_in_commands, refuse_private_values
 from dicomzarr.workflow.snakemake_quirks import other_nodes
-from dicomzarr.workflow.snakemake_quirks.unused_plugins import may_use_slurm
 
 CT = {"bytes": 1_000_000_000, "work": 1_000_000_000, "largest": 10**8, "frame": 524_288, "files": 1900, "series": 10}
 CT |= {"masks": 0}
@@ -51,6 +48,15 @@ def test_jobs_over_all_files_grow_with_the_inventory() -> None:
     assert 60 < job_resources.index_minutes(ten_million, 8, 1) < 24 * 60
     assert job_resources.tables_minutes(0, 1) == 30 < job_resources.tables_minutes(ten_million, 1) < 24 * 60
     assert job_resources.tables_megabytes(0, 8, 1) < job_resources.tables_megabytes(ten_million, 8, 1)
+
+
+def test_listing_archives_counts_by_their_bytes(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.jsonl"
+    assert job_resources.archive_minutes(inventory, 1) == 30
+    rows = [["a/export.TAR.gz", "file", 3 * 10**12], ["a/b.dcm", "file", 10**13], ["c.zip", "file", 3 * 10**9]]
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(["{}", *(json.dumps([*row, 1, 2, 3], separators=(",", ":")) for row in rows)]))
+    assert job_resources.archive_minutes(other, 1) == 30 + 1001
 
 
 # ---- threads
@@ -123,47 +129,7 @@ def test_a_text_on_the_command_line_is_refused_for_jobs_elsewhere(
 def test_the_key_is_never_written_into_commands() -> None:
     refuse_key_in_commands({"DICOMZARR_KEY"}, "")
     refuse_key_in_commands({"HOME"}, "cluster-generic")
-    refuse_key_in_commands({"DICOMZARR_KEY"}, "slurm")  # it lets the queue copy the environment
     with pytest.raises(UserError, match="would write the key into job scripts"):
         refuse_key_in_commands({"DICOMZARR_KEY"}, "cluster-generic")
     with pytest.raises(UserError, match="--envvars AWS_SECRET_ACCESS_KEY: .* would write the credentials into job"):
         refuse_key_in_commands({"AWS_SECRET_ACCESS_KEY", "HOME"}, "cluster-generic")
-
-
-# ---- starting without the plugin
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ("--cores 2 --configfile /work/slurm/my.yaml", False),
-        ("--executor slurm", True),
-        ("-e slurm", True),
-        ("-eslurm", True),
-        ("--exec=slurm", True),
-        ("--slurm-no-account", True),
-        ("--profile cluster", True),
-        ("--workflow-profile=cluster", True),
-        ("--help", True),
-    ],
-)
-def test_the_plugin_is_loaded_where_an_option_may_ask_for_it(arguments: str, expected: bool, tmp_path: Path) -> None:
-    assert may_use_slurm(arguments.split(), {}, tmp_path) is expected
-    assert may_use_slurm(arguments.split(), {"SNAKEMAKE_PROFILE": "cluster"}, tmp_path)
-    profile = tmp_path / "profiles" / "default" / "config.yaml"
-    profile.parent.mkdir(parents=True)
-    profile.write_text("executor: slurm\n")
-    assert may_use_slurm(arguments.split(), {}, tmp_path)
-
-
-def test_a_local_run_does_not_import_what_the_plugin_needs() -> None:
-    code = """
-import sys
-from dicomzarr.workflow.snakemake_quirks.unused_plugins import without_slurm
-with without_slurm():
-    from snakemake.cli import get_argument_parser
-assert "pandas" not in sys.modules and "snakemake_executor_plugin_slurm" not in sys.modules
-assert get_argument_parser().parse_args(["--executor", "local"]).executor == "local"
-"""
-    environment = {"PYTHONPATH": str(ROOT / "scripts"), "PATH": "/usr/bin:/bin"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -49,6 +49,7 @@ class ListingCache:
     def __init__(self, path: Path, tag: str) -> None:
         self._path, self._tag = path, tag
         self._listings: dict[str, Listing] = {}
+        self._is_stale = False  # the file holds a listing that another one has replaced
         self._stream = self._open()
 
     def __enter__(self) -> ListingCache:
@@ -69,6 +70,7 @@ class ListingCache:
         end = stream.tell()
         while found := _next(stream):
             path, listing = found
+            self._is_stale |= path in self._listings
             self._listings[path] = listing
             end = stream.tell()
         stream.seek(end)
@@ -87,6 +89,7 @@ class ListingCache:
         self._stream.write(line + rows)
         self._stream.flush()
         listing = Listing(key, reason, offset, len(rows), rows.count(b"\n"))
+        self._is_stale |= path in self._listings
         self._listings[path] = listing
         return listing
 
@@ -99,12 +102,9 @@ class ListingCache:
             left -= len(block)
 
     def keep_only(self, paths: Collection[str]) -> None:
-        """Rewrite the file without the listings of archives that are gone, if there are any."""
+        """Rewrite the file if it holds listings of archives that are gone or have changed: names of their members."""
         listings = {path: listing for path, listing in self._listings.items() if path in paths}
-        size = self._stream.seek(0, os.SEEK_END)
-        if len(listings) == len(self._listings) and size < 2 * sum(item.length for item in listings.values()) + (
-            1 << 20
-        ):
+        if len(listings) == len(self._listings) and not self._is_stale:
             return
         with files.replacing(self._path, private=True) as out:
             out.write(json_files.canonical_json({"tag": self._tag}))

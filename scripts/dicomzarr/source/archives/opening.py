@@ -131,7 +131,7 @@ def _unpack(roots: Mapping[str, bytes], path: str, key: StatKey, target: str) ->
         offset = 0
         with contextlib.ExitStack() as stack:
             renew = stack.enter_context(limits.current().budget())
-            out = stack.enter_context(open(target, "r+b", buffering=0)) if target else None
+            out = stack.enter_context(open(target, "r+b", buffering=_BLOCK)) if target else None
             while offset < key[0]:
                 block = member.read(_BLOCK, offset)
                 if out is None:

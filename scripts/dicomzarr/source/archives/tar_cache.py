@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -75,7 +76,8 @@ def decompress(archive: Reader, kind: str, name: str, bounds: Bounds, renew: Cal
         found = open_cached(bounds.folder, name)
         if found is not None:
             return found
-        beside = bounds.folder / f".{name}.{os.getpid()}{files.TEMPORARY}"
+        # A lock may not hold between nodes: then both decompress, each into a file of its own.
+        beside = bounds.folder / f".{name}.{secrets.token_hex(8)}{files.TEMPORARY}"
         try:
             is_cut = _write(archive, kind, beside, bounds, renew)
             handle = os.open(beside, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -92,11 +94,14 @@ def decompress(archive: Reader, kind: str, name: str, bounds: Bounds, renew: Cal
 
 
 def _locked(lock: int) -> bool:
+    """Return whether no other process holds the lock; also on file systems that know none."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     except BlockingIOError:
         return False
+    except OSError:
+        return True
 
 
 def _write(archive: Reader, kind: str, path: Path, bounds: Bounds, renew: Callable[[], None]) -> bool:
@@ -104,7 +109,7 @@ def _write(archive: Reader, kind: str, path: Path, bounds: Bounds, renew: Callab
     stream = Zstandard(archive, 0) if kind == TAR_ZSTD else Inflated(archive, 0, is_gzip=True)
     size, room, is_cut = 0, 0, False
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, files.PRIVATE_FILE)
-    with open(handle, "wb", buffering=0) as out:
+    with open(handle, "wb", buffering=PIECE) as out:
         while True:
             try:
                 piece = stream.read(PIECE)

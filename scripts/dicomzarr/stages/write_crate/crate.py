@@ -100,7 +100,9 @@ def crate(
         _whole_run(steps, claims, folders, [entity["@id"] for entity in settings if not _is_parameter(entity)]),
         *actions,
     ]
-    return (json.dumps({"@context": CONTEXT, "@graph": graph}, indent=2, ensure_ascii=False) + "\n").encode()
+    entities = {entity["@id"]: entity for entity in graph}  # an author may be named twice
+    content = {"@context": CONTEXT, "@graph": list(entities.values())}
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _ref(address: str) -> dict[str, str]:
@@ -183,7 +185,7 @@ def _file(path: str, claim: FileClaim) -> Entity:
         "@id": path,
         "@type": "File",
         "name": PurePosixPath(path).name,
-        "encodingFormat": _FORMATS[PurePosixPath(path).suffix],
+        "encodingFormat": _FORMATS.get(PurePosixPath(path).suffix, "application/octet-stream"),
         "sha256": claim.digest,
     }
 

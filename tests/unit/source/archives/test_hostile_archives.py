@@ -9,7 +9,9 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import orjson
 import pytest
@@ -22,7 +24,7 @@ from dicomzarr.source.opener import Opener
 from dicomzarr.system import limits, sandbox
 from dicomzarr.system.limits import Limits
 from dicomzarr.vocabulary.errors import SourceChanged
-from dicomzarr.vocabulary.reasons import NotExtracted
+from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 GOOD = {"a/one.dcm": b"one" * 5000, "a/two.dcm": os.urandom(70_000), "empty": b""}
 ZEROS = bytes(80_000_000)
@@ -421,3 +423,45 @@ def test_a_tar_that_another_process_deletes_at_once_is_listed_and_read(
     assert archive.list("a.tgz", gz(tar_of(GOOD))) == ("archive_listed", dict.fromkeys(GOOD, ""))
     monkeypatch.setattr(sandbox, "_is_confined", [True])  # as in the child that reads headers
     assert archive.read("a/two.dcm") == GOOD["a/two.dcm"]
+
+
+def mutated(content: bytes, random: Random) -> bytes:
+    """Return an archive with changed, inserted or missing bytes."""
+    data = bytearray(content)
+    for _ in range(random.choice((1, 1, 2, 5, 30))):
+        at, kind = random.randrange(len(data) + 1), random.random()
+        if kind < 0.6:
+            data[at : at + 1] = bytes([random.choice((0, 255, random.randrange(256)))])
+        elif kind < 0.85:
+            data[at : at + 4] = random.choice((b"\xff" * 4, b"\0" * 4, b"", b"\xff\xff\xff\x7f", b"PK\1\2"))
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+def test_mutated_archives_have_a_reason_or_are_read(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "is_confined", lambda: True)  # here, not in a child that would hide an error
+    bounds.use(Bounds(archive.cache))
+    files = {name: content[:2000] for name, content in GOOD.items()}
+    packed = {name: pack(files) for name, pack in KINDS.items()} | {"a.gz": gz(GOOD["a/two.dcm"][:3000])}
+    random, read = Random(7), Counter[str]()
+    for number in range(600):
+        name = random.choice(sorted(packed))
+        (archive.source / name).write_bytes(mutated(packed[name], random))
+        key = stat_key((archive.source / name).stat())
+        reason, lines = listing.in_answer(listing.list_archive(archive.roots, name, key))
+        assert reason in {"", *REASONS}, (number, name)
+        rows = [orjson.loads(line) for line in lines.splitlines()]
+        assert [row[0] for row in rows] == sorted({row[0] for row in rows})
+        with Opener(archive.roots) as opener:
+            for path, kind, *rest in rows:
+                if kind != "file":
+                    assert rest[0] in REASONS
+                    continue
+                try:
+                    with contextlib.closing(opener.open(path, (*rest,))) as member:
+                        assert os.fstat(member.descriptor()).st_size == rest[0]
+                    read["whole"] += 1
+                except NotExtracted as error:
+                    read[error.code] += 1
+    assert read["whole"] > 300 and read["damaged_member"] > 100

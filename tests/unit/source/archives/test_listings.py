@@ -59,6 +59,9 @@ def test_members_are_sorted_among_the_files_whatever_the_names(found: Discovery)
     (found.source / "b.zip!").mkdir()
     (found.source / "b.zip!" / "m").write_bytes(b"in a folder")
     result = found.run(processes=3)
+    progress = found.private / "progress"
+    assert (progress / "discover_files.all").read_text().split()[0] == "3"
+    assert (progress / "index_headers.all").read_text().split()[0] == str(3 + 9)  # two files, one in a folder; members
     assert result.counts["members"] == 9 and result.counts["archives"] == 3 and result.listed == 3
     assert found.paths() == sorted(found.paths()) == found.manifest()
     assert len(found.paths()) == len(set(found.paths())) == 6 + 9
@@ -183,6 +186,22 @@ def test_an_archive_that_changes_before_or_while_it_is_listed_has_no_members(
     sandbox.end_all()
     found.run()
     assert found.paths() == ["a.zip", "a.zip!/m"]
+
+
+def test_the_names_of_members_that_are_gone_are_forgotten(found: Discovery) -> None:
+    archive = found.source / "a.zip"
+    archive.write_bytes(zip_of({"withdrawn": b"x", "other": b"x"}))
+    found.run()
+    archive.write_bytes(zip_of({"other": b"x"}))
+    found.run()
+    private = b"".join(path.read_bytes() for path in found.private.rglob("*") if path.is_file())
+    assert b"other" in private and b"withdrawn" not in private
+    archive.unlink()
+    (found.source / "b.tgz").write_bytes(gz(tar_of({"b": b"x"})))
+    found.run()
+    (found.source / "b.tgz").unlink()
+    found.run()
+    assert not (found.cache / "archives.jsonl").exists() and not (found.cache / bounds.FOLDER).exists()
 
 
 def test_tars_of_archives_that_are_gone_are_deleted(found: Discovery) -> None:
