@@ -263,6 +263,17 @@ def test_old_versions_are_deleted_on_request(s3: S3, results: Results) -> None:
     check(s3, results)
 
 
+def test_an_object_that_was_changed_in_the_target_is_not_copied_to_the_next_version(s3: S3, results: Results) -> None:
+    first = remake(results)[:16]
+    publish(results, config(s3))
+    key = next(key for key in s3.objects() if f"/{first}/images.zarr/0000000000000000/" in key and "/c/" in key)
+    content = s3.objects()[key]
+    s3.client.put_object(Bucket=BUCKET, Key=key, Body=content[::-1])
+    second = remake(results, 70)[:16]
+    publish(results, config(s3))
+    assert s3.objects()[key.replace(first, second)] == content != content[::-1]
+
+
 def test_what_cannot_be_published_is_refused(s3: S3, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(match: str, **others: Any) -> None:
         with pytest.raises(UserError, match=match) as error:
