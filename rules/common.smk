@@ -44,10 +44,6 @@ if config["burned_in"] == "keep":
 mask_names = [[name, list(entries)] for name, entries in config["masks"].get("names", {}).items()]
 
 
-# What decides how archives are listed; the size of their cache changes no result.
-listed_archives = {key: value for key, value in config["archives"].items() if key != "cache_megabytes"}
-
-
 def in_results(path):
     """Return a path below the results folder. `<results>` in a returned path would be that of an including workflow."""
     return f"{config['results']}/{path}"

@@ -20,7 +20,7 @@ rule discover_files:
         mem_mb=index_megabytes,
         runtime=archive_minutes,
     params:
-        archives=listed_archives,
+        archives=config["archives"],
         limits=config["limits"],
         cache=under_results("private/cache"),
         code=code_digest("discover_files.py"),

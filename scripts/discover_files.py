@@ -32,7 +32,7 @@ def discover_files(
     cache : Path
         Folder of the listings of earlier runs.
     archives : dict
-        The config key of this name, as far as it decides what is read.
+        The config key of this name.
     processes : int
         Archives that are listed at once.
     code : str
@@ -42,7 +42,8 @@ def discover_files(
     largest_loss : float
         Largest share of the archives that may be unreadable because the disk or the network failed.
     """
-    decisive = json.dumps([archives, str(limits.current()), code], sort_keys=True)
+    kept = {name: value for name, value in archives.items() if name != "cache_megabytes"}  # what is listed stays so
+    decisive = json.dumps([kept, str(limits.current()), code], sort_keys=True)
     found = write_manifest(
         inventory,
         manifest,

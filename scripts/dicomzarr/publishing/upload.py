@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ PART = 16 << 20  # bytes of a part of a large object; smaller ones are sent at o
 _THREADS, _AT_ONCE = 16, 4096  # requests at the same time; objects whose sending is planned at once
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MD5 = 32  # hex digits
+_VERSION = re.compile(r"[0-9a-f]{16}")  # other folders there are of somebody else, and stay
 _TYPES = {
     "html": "text/html; charset=utf-8", "json": "application/json", "csv": "text/csv; charset=utf-8",
     "jpg": "image/jpeg", "md": "text/markdown; charset=utf-8", "jsonl": "application/x-ndjson",
@@ -367,7 +369,8 @@ class Publication:
         kept = pointer.versions[:keep]
         if kept != pointer.versions:
             self._write_pointer(Pointer(self.version, kept))
-        paths = [path for path in stores.listed(self._store, VERSIONS) if path.partition("/")[0] not in kept]
+        folders = ((path, path.partition("/")[0]) for path in stores.listed(self._store, VERSIONS))
+        paths = [path for path, name in folders if name not in kept and _VERSION.fullmatch(name)]
         paths.sort(key=lambda path: not path.endswith(f"/{SEALED}"))  # what marks a version as whole goes first
         self._delete([VERSIONS + path for path in paths])
         self.work.removed = len(paths)

@@ -23,6 +23,8 @@ from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 LISTINGS = "archives.jsonl"  # in private/cache/
 _TRIES = 2
+_NO_INODE = -1
+_TOO_LARGE = "too_large"
 _AHEAD = 4  # archives for each process that are listed ahead
 
 _Archive = tuple[str, StatKey]
@@ -129,8 +131,8 @@ def write_manifest(
                 "or the network failed; nothing was changed. Check the disk or the mount. To go on and quarantine "
                 "them, add: --config confirm_drop=true"
             )
-        _write_members(members, known, listings)
-        known.keep_only(listings)
+        _write_members(members, known, listings, {path: key for path, key in archives if path not in listings})
+        known.keep_only({_known_as(path, listing.reason) for path, listing in listings.items()})
     tar_cache.keep_only(bounds.current().folder, {tar_cache.name_of(path, fingerprint(key)) for path, key in archives})
     merged = (csv_tables.line(row[:1]) for row in rows_of(inventory, members) if row[1] in _IN_MANIFEST)
     csv_tables.write(manifest, csv_tables.MANIFEST, merged, private=True)
@@ -177,7 +179,7 @@ class _Survey:
         waiting: deque[tuple[_Archive, Future[tuple[str, bytes]]]] = deque()
         try:
             for path, key in self._archives:
-                found = known.find(path, key) if trust else None
+                found = known.find(path, key) or known.find(_known_as(path, _TOO_LARGE), key) if trust else None
                 if found is not None and found.reason != UNREADABLE:
                     listings[path] = found
                     self._result.known += 1
@@ -210,8 +212,8 @@ class _Survey:
         self._progress.add(1, key[0])
         if reason == UNREADABLE:
             self._result.unreadable.append(path)
-        if reason != CHANGED:  # the header stage finds that the file changed
-            listings[path] = known.add(path, key, reason, rows)
+        if reason != CHANGED:
+            listings[path] = known.add(_known_as(path, reason), key, reason, rows)
 
     def _list(self, path: str, key: StatKey) -> tuple[str, bytes]:
         reason = ""
@@ -234,6 +236,11 @@ class _Survey:
         return reason, b""
 
 
+def _known_as(path: str, reason: str) -> str:
+    """Return the name of an archive in the cache of listings: one too large is listed again at another bound."""
+    return f"{path}\0{bounds.current().cache}" if reason == _TOO_LARGE else path
+
+
 def _table_rows(listings: Mapping[str, Listing]) -> Iterator[str]:
     for path, listing in sorted(listings.items()):
         if listing.reason:
@@ -241,13 +248,23 @@ def _table_rows(listings: Mapping[str, Listing]) -> Iterator[str]:
             yield csv_tables.line((path, outcome, listing.reason, listing.members))
 
 
-def _write_members(members: Path, known: ListingCache, listings: Mapping[str, Listing]) -> None:
-    """Write the rows of archives and members, sorted by path: the members of an archive follow each other."""
+def _write_members(
+    members: Path, known: ListingCache, listings: Mapping[str, Listing], changed: Mapping[str, StatKey]
+) -> None:
+    """Write the rows of archives and members, sorted by path: the members of an archive follow each other.
+
+    An archive that changed while it was listed gets a key that no file has, so that the header stage calls it changed
+    even if it is back by then, as after a folder was renamed there and back: its members are not known.
+    """
     parts: list[tuple[str, str]] = [(path, path) for path, listing in listings.items() if listing.reason]
     parts += [(path + names.MARK, path) for path, listing in listings.items() if listing.length]
+    parts += [(path, path) for path in changed]
     parts.sort()
     with files.replacing(members, private=True) as out:
         for place, path in parts:
+            if path in changed:
+                out.write(json_files.compact_line([path, "file", *changed[path][:3], _NO_INODE]))
+                continue
             listing = listings[path]
             if place == path:
                 out.write(json_files.compact_line([path, ARCHIVE, listing.reason, *listing.key]))

@@ -251,11 +251,27 @@ def test_old_versions_are_deleted_on_request(s3: S3, results: Results) -> None:
     for changed in (0, 40, 50):
         seals.append(remake(results, changed)[:16])
         publish(results, config(s3))
-    s3.client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/versions/half/volumes.csv", Body=b"interrupted")
-    s3.client.put_object(Bucket=BUCKET, Key="studies/liver2/other", Body=b"of somebody else")
+    s3.client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/versions/{'5e' * 8}/volumes.csv", Body=b"interrupted")
+    others = {f"{PREFIX}/versions/v1/model.bin", f"{PREFIX}/versions/notes.txt", "studies/liver2/other"}
+    for key in others:
+        s3.client.put_object(Bucket=BUCKET, Key=key, Body=b"of somebody else")
     assert publish(results, config(s3, keep=2)).work["removed"] == len(versions(s3)[seals[2]]) + 1
-    assert {*versions(s3)} == {*seals[1:]} and "studies/liver2/other" in s3.objects()
+    assert others <= {*s3.objects()}
+    for key in others:
+        s3.client.delete_object(Bucket=BUCKET, Key=key)
+    assert {*versions(s3)} == {*seals[1:]}
     check(s3, results)
+
+
+def test_an_object_that_was_changed_in_the_target_is_not_copied_to_the_next_version(s3: S3, results: Results) -> None:
+    first = remake(results)[:16]
+    publish(results, config(s3))
+    key = next(key for key in s3.objects() if f"/{first}/images.zarr/0000000000000000/" in key and "/c/" in key)
+    content = s3.objects()[key]
+    s3.client.put_object(Bucket=BUCKET, Key=key, Body=content[::-1])
+    second = remake(results, 70)[:16]
+    publish(results, config(s3))
+    assert s3.objects()[key.replace(first, second)] == content != content[::-1]
 
 
 def test_what_cannot_be_published_is_refused(s3: S3, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:

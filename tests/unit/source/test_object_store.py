@@ -188,6 +188,12 @@ def test_an_object_that_is_overwritten_is_another_one(storage: ObjectStorage) ->
         assert stale.value.errno == errno.ESTALE and file.key() is None
         with contextlib.closing(opener.open("1")) as again:
             assert again.key() != tuple(before[1:]) and again.read(1, 0) == b"b"
+        with contextlib.closing(opener.open("1")) as file:  # a copy of the whole is of the same content, too
+            storage.put("scans/1", b"c" * 300_000)
+            with pytest.raises(OSError) as stale:
+                file.descriptor()
+            assert stale.value.errno == errno.ESTALE and file.key() is None
+        storage.put("scans/1", b"b" * 300_000)
     (changed,) = rows_of(storage).values()
     touched = changed
     for _ in range(3):  # the server's clock may lag behind
@@ -246,6 +252,18 @@ def test_a_network_that_is_down_deletes_nothing(storage: ObjectStorage, monkeypa
 def test_a_list_without_an_end_is_no_list(storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     page = f"<ListBucketResult><IsTruncated>true</IsTruncated>{end}</ListBucketResult>"
     monkeypatch.setattr(object_listing, "_page", lambda *_: object_listing.ElementTree.fromstring(page))
+    with pytest.raises(UserError, match="no list of objects"):
+        rows_of(storage)
+
+
+def test_a_list_of_other_keys_than_those_asked_for_is_no_list(
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.put("another/secret.dcm", b"x")
+    page = object_listing._page
+    everything = configured_root("source", f"s3://{BUCKET}", {"endpoint": storage.endpoint}, os.environ)
+    asked = ObjectRoot.parse(everything)
+    monkeypatch.setattr(object_listing, "_page", lambda _, *others: page(asked, *others))  # it ignores the prefix
     with pytest.raises(UserError, match="no list of objects"):
         rows_of(storage)
 

@@ -155,11 +155,7 @@ def _entries(
         yield _single_file(archive, path, renew)
     else:
         in_force, name = bounds.current(), tar_cache.name_of(path, archive_fingerprint)
-        tar_cache.decompress(archive, kind, name, in_force, renew)
-        found = tar_cache.open_cached(in_force.folder, name)
-        if found is None:
-            raise NotExtracted("too_large")
-        handle, is_cut = found
+        handle, is_cut = tar_cache.decompress(archive, kind, name, in_force, renew)
         try:
             tar = Descriptor(handle)
             if is_cut:

@@ -87,7 +87,7 @@ def _tar_of(roots: Mapping[str, bytes], archive: OpenFile, key: StatKey, path: s
             return found[0]
         if sandbox.is_confined():
             with limits.current().budget() as renew:
-                tar_cache.decompress(Bytes(archive, key[0]), kind, name, in_force, renew)
+                return tar_cache.decompress(Bytes(archive, key[0]), kind, name, in_force, renew)[0]
         else:
             sandbox.call(_decompress, roots, path, key, fault="unreadable_archive")
     raise NotExtracted("too_large")

@@ -41,7 +41,7 @@ def open_cached(folder: Path, name: str) -> tuple[int, bool] | None:
     return None
 
 
-def decompress(archive: Reader, kind: str, name: str, bounds: Bounds, renew: Callable[[], None]) -> None:
+def decompress(archive: Reader, kind: str, name: str, bounds: Bounds, renew: Callable[[], None]) -> tuple[int, bool]:
     """Decompress a tar into the folder, unless another process has just done so; runs in a child process.
 
     Parameters
@@ -54,6 +54,11 @@ def decompress(archive: Reader, kind: str, name: str, bounds: Bounds, renew: Cal
     bounds : Bounds
     renew : callable
         Restarts the budget of processor time, after each piece.
+
+    Returns
+    -------
+    tuple of int and bool
+        As `open_cached` returns it. The descriptor stays whole if another process deletes the tar to make room.
 
     Raises
     ------
@@ -70,13 +75,18 @@ def decompress(archive: Reader, kind: str, name: str, bounds: Bounds, renew: Cal
             time.sleep(_WAIT)
         found = open_cached(bounds.folder, name)
         if found is not None:
-            os.close(found[0])
-            return
+            return found
         # A lock may not hold between nodes: then both decompress, each into a file of its own.
         beside = bounds.folder / f".{name}.{secrets.token_hex(8)}{files.TEMPORARY}"
         try:
             is_cut = _write(archive, kind, beside, bounds, renew)
-            os.replace(beside, bounds.folder / (name + (CUT if is_cut else WHOLE)))
+            handle = os.open(beside, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.replace(beside, bounds.folder / (name + (CUT if is_cut else WHOLE)))
+            except BaseException:
+                os.close(handle)
+                raise
+            return handle, is_cut
         finally:
             beside.unlink(missing_ok=True)
     finally:
@@ -119,6 +129,7 @@ def _write(archive: Reader, kind: str, path: Path, bounds: Bounds, renew: Callab
                 make_room(bounds, min(room, bounds.cache))
             out.write(piece)
             renew()
+        os.fsync(out.fileno())  # a later run trusts a tar of this name, also after a crash of the machine
     return is_cut
 
 

@@ -11,6 +11,7 @@ from dicomzarr.source.archives.streams import Reader
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 _BLOCK = 512  # bytes
+_LONGEST_PADDING = 16 << 20  # bytes of zeros at the end; records of 10 KiB are usual
 
 
 class TarEntry(NamedTuple):
@@ -81,7 +82,8 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
     Raises
     ------
     NotExtracted
-        After the last member: `truncated_archive` or `unreadable_archive`, if the archive does not end there.
+        After the last member: `truncated_archive` or `unreadable_archive`, if the archive does not end there as a tar
+        does, with zeros.
     """
     file = _File(archive)
     try:
@@ -104,9 +106,15 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
         tar.members = []  # it keeps them all
         if not info.isdir():
             yield _entry(info, archive.size)
-    block = archive.read(_BLOCK, tar.offset) if tar.offset < archive.size else b""
-    if len(block) < _BLOCK or any(block):  # the mark of the end is a block of zeros
-        raise NotExtracted("truncated_archive" if len(block) < _BLOCK else "unreadable_archive")
+    padding = (
+        archive.read(min(_LONGEST_PADDING, archive.size - tar.offset), tar.offset) if tar.offset < archive.size else b""
+    )
+    if len(padding) < _BLOCK:  # the mark of the end is a block of zeros
+        raise NotExtracted("truncated_archive")
+    if padding.count(0) < len(padding):  # such as a second tar, of which nothing would be read
+        raise NotExtracted("unreadable_archive")
+    if archive.size - tar.offset > _LONGEST_PADDING:  # a place for a download that did not come to its end
+        raise NotExtracted("truncated_archive")
 
 
 def _entry(info: tarfile.TarInfo, end: int) -> TarEntry:

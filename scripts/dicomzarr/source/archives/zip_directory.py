@@ -51,7 +51,8 @@ def read_directory(archive: Reader) -> Iterator[ZipEntry]:
     Raises
     ------
     NotExtracted
-        `truncated_archive` without an end of the directory, `unreadable_archive` where it is malformed.
+        `truncated_archive` without an end of the directory, `unreadable_archive` where it is malformed; after the last
+        entry `unreadable_archive`, if bytes stand before the archive.
     """
     start, size, count, shift = _place(archive)
     data = archive.read(size, start)
@@ -66,6 +67,8 @@ def read_directory(archive: Reader) -> Iterator[ZipEntry]:
             entry = entry._replace(reason="overlapping_member")
         if entry.size or entry.name[-1:] != b"/":
             yield entry
+    if shift:  # another zip stands before this one, of which nothing would be read
+        raise NotExtracted("unreadable_archive", found=shift, needed=0)
 
 
 def _place(archive: Reader) -> tuple[int, int, int, int]:

@@ -310,6 +310,20 @@ def test_what_comes_before_the_end_of_a_cut_tar_is_read(archive: Archive) -> Non
     assert archive.list("cut.dcm.gz", gz(b"x" * 5000)[:-9]) == ("truncated_archive", {})
 
 
+def test_members_behind_the_end_are_not_lost_in_silence(archive: Archive) -> None:
+    first, second = tar_of({"one": b"1" * 3000}), tar_of({"two": b"2"})
+    assert archive.list("padded.tar", first + bytes(1 << 20)) == ("archive_listed", {"one": ""})
+    assert archive.list("joined.tar", first + second) == ("unreadable_archive", {"one": ""})
+    assert archive.list("joined.tgz", gz(first) + gz(second)) == ("unreadable_archive", {"one": ""})
+    assert archive.list("place.tar", first + bytes(20 << 20)) == ("truncated_archive", {"one": ""})
+    assert archive.list("nothing.tar", bytes(20 << 20)) == ("truncated_archive", {})
+    assert archive.list("joined.zip", zip_of({"one": b"1"}) + zip_of({"two": b"2"})) == (
+        "unreadable_archive",
+        {"two": ""},
+    )
+    assert archive.read("two") == b"2"
+
+
 def test_a_negative_size_does_not_send_the_listing_round_in_circles(archive: Archive) -> None:
     info = tarfile.TarInfo("loop")
     block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
@@ -361,6 +375,31 @@ def test_an_archive_that_changes_changes_the_keys_of_its_members(archive: Archiv
         sandbox.call(opening._unpack, archive.roots, "a.zip!/a/one.dcm", key, "")
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tgz"])
+def test_an_archive_that_changes_while_a_member_is_open_is_noticed(archive: Archive, name: str) -> None:
+    packed = {"a.zip": zip_of(GOOD), "a.tar": tar_of(GOOD), "a.tgz": gz(tar_of(GOOD))}[name]
+    archive.list(name, packed)
+    key = archive.key_of("a/two.dcm")
+    with Opener(archive.roots) as opener, contextlib.closing(opener.open(archive.path_of("a/two.dcm"), key)) as file:
+        assert file.read(9, 0) == GOOD["a/two.dcm"][:9] and file.key() == key
+        with open(archive.source / name, "r+b") as written:
+            written.write(packed[:1])  # the same bytes: only its times tell
+        assert file.key() != key
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_tar_with_other_content_at_the_same_size_and_time_has_other_keys(archive: Archive, in_place: bool) -> None:
+    path = archive.source / "a.tar"
+    archive.list("a.tar", tar_of({"m": b"1" * 700}))
+    key, status = archive.key_of("m"), path.stat()
+    written = path if in_place else path.with_name("new")
+    written.write_bytes(tar_of({"m": b"2" * 700}))
+    os.utime(written, ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.replace(written, path)
+    archive.list_again("a.tar")
+    assert archive.key_of("m")[:3] == key[:3] and archive.key_of("m") != key
+
+
 def test_the_cache_keeps_the_tars_used_last_within_its_bound(archive: Archive) -> None:
     for name in ("one.tgz", "two.tgz", "three.tgz"):
         archive.list(name, gz(tar_of({name: os.urandom(900_000)})), cache_megabytes=2)
@@ -369,6 +408,21 @@ def test_the_cache_keeps_the_tars_used_last_within_its_bound(archive: Archive) -
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     archive.list_again("one.tgz", cache_megabytes=2)  # decompressed again
     assert len(archive.read("one.tgz")) == 900_000
+
+
+def test_a_tar_that_another_process_deletes_at_once_is_listed_and_read(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def replace_and_delete(source: Path, target: Path) -> None:  # the cache is too small for two tars
+        replace(source, target)
+        os.unlink(target)
+
+    monkeypatch.setattr(os, "replace", replace_and_delete)
+    assert archive.list("a.tgz", gz(tar_of(GOOD))) == ("archive_listed", dict.fromkeys(GOOD, ""))
+    monkeypatch.setattr(sandbox, "_is_confined", [True])  # as in the child that reads headers
+    assert archive.read("a/two.dcm") == GOOD["a/two.dcm"]
 
 
 def mutated(content: bytes, random: Random) -> bytes:

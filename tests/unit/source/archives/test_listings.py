@@ -15,6 +15,7 @@ from made_up_archives import gz, tar_of, zip_of
 
 from dicomzarr.source import inventory, listing
 from dicomzarr.source.archives import bounds, tar_cache
+from dicomzarr.source.archives import listing as archive_listing
 from dicomzarr.stages import discover_files
 from dicomzarr.stages.index_headers import index
 from dicomzarr.system import sandbox
@@ -30,10 +31,10 @@ class Discovery:
         self.source.mkdir()
         bounds.use(bounds.Bounds(self.cache / bounds.FOLDER))
 
-    def run(self, tag: str = "", **options: Any) -> discover_files.Discovered:
+    def run(self, tag: str = "", rows: list[Any] | None = None, **options: Any) -> discover_files.Discovered:
         sources = {"": os.fsencode(self.source)}
         self.inventory, self.members = self.private / "inventory.jsonl", self.private / "members.jsonl"
-        inventory.write(sources, listing.list_sources(sources), self.inventory)
+        inventory.write(sources, rows or listing.list_sources(sources), self.inventory)
         tables = self.private / "manifest.csv", self.members, self.cache, self.private / "archives.csv"
         return discover_files.write_manifest(self.inventory, *tables, tag=tag, **options)
 
@@ -129,6 +130,62 @@ def test_a_full_disk_is_no_property_of_an_archive(found: Discovery, monkeypatch:
     with pytest.raises(UserError, match="the disk of the results is full"):
         index.index_headers(found.inventory, found.private / "headers.jsonl", found.cache, 1, members=found.members)
     assert not list((found.cache / bounds.FOLDER).glob("*.partial"))
+
+
+def test_a_tar_that_is_too_large_is_tried_again_at_a_higher_bound(found: Discovery) -> None:
+    (found.source / "a.tgz").write_bytes(gz(tar_of({"m": os.urandom(3_000_000)})))
+    (found.source / "b.tgz").write_bytes(gz(tar_of({"m": b"x"})))
+    for megabytes, opened, paths in (
+        (2, 2, ["a.tgz", "b.tgz", "b.tgz!/m"]),
+        (2, 0, ["a.tgz", "b.tgz", "b.tgz!/m"]),
+        (9, 1, ["a.tgz", "a.tgz!/m", "b.tgz", "b.tgz!/m"]),
+        (9, 0, ["a.tgz", "a.tgz!/m", "b.tgz", "b.tgz!/m"]),
+    ):
+        sandbox.end_all()
+        bounds.use(bounds.Bounds(found.cache / bounds.FOLDER, cache_megabytes=megabytes))
+        assert (found.run().listed, found.paths()) == (opened, paths)
+
+
+def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(found: Discovery) -> None:
+    for name in ("a", "b"):
+        (found.source / name).mkdir()
+        (found.source / name / "c.zip").write_bytes(zip_of({"m": b"x" * 99}))
+    sources = {"": os.fsencode(found.source)}
+    rows = listing.list_sources(sources)
+    os.rename(found.source / "b", found.source / "away")  # no time or inode of the archive in it changes
+    listed = found.run(rows=rows)
+    os.rename(found.source / "away", found.source / "b")
+    assert listed.listed == 2 and "a/c.zip!/m" in found.paths()
+    headers = found.private / "headers.jsonl"
+    counts = index.index_headers(found.inventory, headers, found.cache, 1, members=found.members)
+    assert counts.outcomes == {"ignored not_dicom": 1, "changed": 1}
+    found.run()
+    assert found.paths() == ["a/c.zip", "a/c.zip!/m", "b/c.zip", "b/c.zip!/m"]
+
+
+def test_an_archive_that_changes_before_or_while_it_is_listed_has_no_members(
+    found: Discovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = found.source / "a.zip"
+    path.write_bytes(zip_of({"m": b"1" * 99}))
+    rows = listing.list_sources({"": os.fsencode(found.source)})
+    path.write_bytes(zip_of({"m": b"2" * 99}))
+    found.run(rows=rows)
+    assert found.paths() == ["a.zip"]
+    within_bounds = archive_listing._within_bounds
+
+    def written(entry: Any) -> Any:
+        os.utime(path)
+        return within_bounds(entry)
+
+    sandbox.end_all()
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_listing, "_within_bounds", written)
+        found.run()
+    assert found.paths() == ["a.zip"]
+    sandbox.end_all()
+    found.run()
+    assert found.paths() == ["a.zip", "a.zip!/m"]
 
 
 def test_the_names_of_members_that_are_gone_are_forgotten(found: Discovery) -> None:
