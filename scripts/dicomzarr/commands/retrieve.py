@@ -73,7 +73,7 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     report = _Report()
     try:
         identity.start_reader()
-        connection = server.Server(place.url, headers, patience)
+        connection = server.Server(place.url, headers, patience, report.waiting)
         from dicomzarr.retrieval import retrieve
 
         if options.has(DRY_RUN.name):
@@ -177,11 +177,18 @@ class _Report:
 
     def __init__(self) -> None:
         self._next = time.monotonic() + REPORT_EVERY
+        self._next_waiting = 0.0
 
     def __call__(self, text: str) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + REPORT_EVERY
             say(text)
+
+    def waiting(self) -> None:
+        """Say that the server does not answer, and is asked again: that takes a minute or more."""
+        if time.monotonic() >= self._next_waiting:
+            self._next_waiting = time.monotonic() + REPORT_EVERY
+            say("the server does not answer, or is busy; trying again")
 
 
 def _now() -> str:
