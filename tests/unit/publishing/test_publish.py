@@ -221,7 +221,8 @@ def test_large_objects_go_in_parts(s3: S3, results: Results, monkeypatch: pytest
 def test_a_signature_is_published_and_goes_with_its_file(s3: S3, results: Results) -> None:
     publish(results, config(s3))
     (results.dataset / "dataset.json.sig").write_text("a signature")
-    assert publish(results, config(s3)).work["uploaded"] == 1
+    signed = publish(results, config(s3))
+    assert signed.work["uploaded"] == 1 and signed.counts["objects"] == len(files_of(results.dataset))
     check_signature = next(key for key in s3.objects() if key.endswith("dataset.json.sig"))
     (results.dataset / "dataset.json.sig").unlink()
     publish(results, config(s3))
