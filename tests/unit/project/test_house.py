@@ -26,11 +26,11 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "masks": {"dicom", "vocabulary"},
     "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},
     "publishing": {"remote", "records", "system", "vocabulary"},
+    "retrieval": {"headers", "system", "vocabulary"},
     "terminal": {"system", "vocabulary"},
     "viewer": {"pixels", "dataset", "vocabulary"},
     "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
 }
-ALLOWED_IMPORTS["retrieval"] = {"headers", "system", "vocabulary"}
 ALLOWED_IMPORTS["workflow"] |= {"publishing", "terminal", "stages.join_labels"}
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
 ALLOWED_IMPORTS |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # no stage imports another
