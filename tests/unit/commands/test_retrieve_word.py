@@ -13,12 +13,14 @@ from faulty_pacs import HASTY, FaultyPacs, serving
 from dicomzarr.commands.options import parse
 from dicomzarr.commands.retrieve import _place, run_retrieve
 from dicomzarr.commands.words import BY_NAME
+from dicomzarr.system import safe_messages
 from dicomzarr.vocabulary.errors import UserError
 
 
 @pytest.fixture(autouse=True)
-def _logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logging, which the word disables, as it was before."""
+def _process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the word changes in its process for good, left as it was for other tests: logging, and core dumps."""
+    monkeypatch.setattr(safe_messages, "silence_libraries", lambda: None)
     monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
 
 
