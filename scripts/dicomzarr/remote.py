@@ -281,7 +281,10 @@ def _open(method: str, url: str, headers: Mapping[str, str], attempt: int = ATTE
             raise ServerError(f"{url}: more than {_REDIRECTS} redirections") from None
         if attempt < ATTEMPTS:
             raise _TryAgain(0) from None
-        raise ServerError(f"{url}: no connection to the server ({type(error.reason).__name__})") from None
+        advice = ""
+        if url.startswith("s3://") and not _endpoint():
+            advice = "; for storage that is not Amazon's, set AWS_ENDPOINT_URL"
+        raise ServerError(f"{url}: no connection to the server ({type(error.reason).__name__}){advice}") from None
     status = response.status
     if status == (206 if "Range" in headers else 200):
         return response
@@ -297,7 +300,7 @@ def _open(method: str, url: str, headers: Mapping[str, str], attempt: int = ATTE
         raise FileNotFoundError(2, "No such file", url)
     if status in _REFUSED:
         advice = "is AWS_ACCESS_KEY_ID the right one?" if signed else "it may need credentials: docs/reading.md"
-        raise PermissionError(13, f"The server refuses to show it (status {status}); {advice}", url)
+        raise PermissionError(13, f"the server refuses access (status {status}); {advice}", url)
     if status == 412:
         raise ValueError(f"{url}: the file was replaced while it was read: open the dataset again")
     if status == 416:
@@ -335,7 +338,7 @@ def _address(url: str, method: str) -> tuple[str, dict[str, str]]:
         return f"{parts.scheme}://{parts.netloc}{path}", {}
     bucket, key = parts.netloc, quote(url.split("://", 1)[1].partition("/")[2], safe="/~")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    endpoint = _endpoint()
     if endpoint:
         address = f"{endpoint.rstrip('/')}/{bucket}/{key}"
     elif "." in bucket:  # no certificate covers it as a host
@@ -343,6 +346,10 @@ def _address(url: str, method: str) -> tuple[str, dict[str, str]]:
     else:
         address = f"https://{bucket}.s3.{region}.amazonaws.com/{key}"
     return address, signature(method, address, region, os.environ)
+
+
+def _endpoint() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
 
 
 def signature(method: str, address: str, region: str, variables: Mapping[str, str]) -> dict[str, str]:

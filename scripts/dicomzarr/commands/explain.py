@@ -34,7 +34,10 @@ def run_explain(arguments: Sequence[str]) -> int:
     results, dataset = _places(options)
     if not (dataset / TABLE).is_file():
         if options.has("--dataset"):
-            say(f"run: no dataset in {options.last('--dataset')!r}: it has no {TABLE}")
+            say(
+                f"run: no dataset in {options.last('--dataset')!r}: it has no {TABLE}. Give the folder with it, or the "
+                "one that ./run publish wrote to"
+            )
         else:
             say(f"run: {no_dataset(results, options, f'dataset/{TABLE}')}")
         return 1
@@ -54,11 +57,22 @@ def run_explain(arguments: Sequence[str]) -> int:
 
 
 def _places(options: Options) -> tuple[Results, Path]:
-    """Return the results folder and the dataset; with --dataset, the folder that it names, or the dataset in it."""
+    """Return the results folder and the dataset; with --dataset, what it names.
+
+    That is a dataset folder, a results folder, or one that ./run publish wrote to: then its latest version.
+    """
     if not options.has("--dataset"):
         results = results_of(options)
         return results, results.dataset
+    from dicomzarr import remote
+
+    if remote.is_url(options.last("--dataset")):
+        raise UserError("--dataset: needed is a folder; copy the dataset to one first")
     folder = Path(options.last("--dataset"))
+    try:
+        folder = remote.pointed_to(folder) or folder
+    except (OSError, ValueError) as error:
+        raise UserError(f"--dataset: {error}") from None
     if (folder / TABLE).is_file() or not (folder / "dataset" / TABLE).is_file():
         return Results(folder.parent), folder
     return Results(folder), folder / "dataset"

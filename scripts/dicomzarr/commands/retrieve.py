@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import logging
@@ -18,6 +19,7 @@ from dicomzarr.commands.processes import say
 from dicomzarr.commands.words import AGAIN, BY_NAME, CONFIG, CONFIGFILE, DRY_RUN, JSON
 from dicomzarr.system import files, locks, safe_messages
 from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal.screen import counted
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 
 if TYPE_CHECKING:
@@ -73,13 +75,14 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     report = _Report()
     try:
         identity.start_reader()
-        connection = server.Server(place.url, headers, patience)
+        connection = server.Server(place.url, headers, patience, report.waiting)
         from dicomzarr.retrieval import retrieve
 
         if options.has(DRY_RUN.name):
             account = accounts.Accounts(place.results.private)
             return _show_plan(retrieve.look(connection, place.source, account, lines, report), options)
         lock = locks.lock_run(files.make_private(place.results.private), _now())
+        is_new = not place.source.exists()
         try:
             target = folder.Folder(place.source)
             try:
@@ -94,14 +97,19 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
                 )
             finally:
                 target.close()
+                if is_new:  # an empty source would be taken for one that has been filled
+                    with contextlib.suppress(OSError):
+                        place.source.rmdir()
             _log(place.results, json.dumps(summary.as_dict()))
         finally:
             os.close(lock)
         return _show(summary, options, place)
     except server.ServerProblem as problem:
+        kept = ""
         if not options.has(DRY_RUN.name):
             _log(place.results, str(problem))
-        say(f"run: {problem}. What has come is kept")
+            kept = " Files that were retrieved are kept"
+        say(f"run: {problem}{'' if str(problem).endswith('?') else '.'}{kept}")
     except OSError as error:
         say(FULL + safe_messages.os_error_message(error))
     except locks.Locked as problem:
@@ -177,11 +185,18 @@ class _Report:
 
     def __init__(self) -> None:
         self._next = time.monotonic() + REPORT_EVERY
+        self._next_waiting = 0.0
 
     def __call__(self, text: str) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + REPORT_EVERY
             say(text)
+
+    def waiting(self) -> None:
+        """Say that the server does not answer, and is asked again: that takes a minute or more."""
+        if time.monotonic() >= self._next_waiting:
+            self._next_waiting = time.monotonic() + REPORT_EVERY
+            say("the server does not answer, or is busy; trying again")
 
 
 def _now() -> str:
@@ -207,9 +222,12 @@ def _show_plan(summary: Summary, options: Options) -> int:
 
 
 def _asked(summary: Summary) -> str:
-    numbers = ((summary.studies, "studies"), (summary.series, "series"), (summary.instances, "instances"))
-    listed = ", ".join(f"{number:,} {name}" for number, name in numbers)
-    return f"{summary.lines:,} lines of the list: {listed} on the server"
+    listed = (
+        counted(summary.studies, "study", "studies"),
+        counted(summary.series, "series", "series"),
+        counted(summary.instances, "instance"),
+    )
+    return f"{counted(summary.lines, 'line')} of the list: {', '.join(listed)} on the server"
 
 
 def _show(summary: Summary, options: Options, place: Place) -> int:
@@ -219,7 +237,7 @@ def _show(summary: Summary, options: Options, place: Place) -> int:
         return status
     print(_asked(summary))
     megabytes = f"{summary.bytes / 1e6:,.1f} MB"
-    print(f"{summary.retrieved:,} instances are in the source; {summary.new:,} files are new, {megabytes} were written")
+    print(f"in the source: {counted(summary.retrieved, 'instance')}; new: {counted(summary.new, 'file')}, {megabytes}")
     _print_notes(summary)
     if status:
         say(
@@ -232,19 +250,19 @@ def _show(summary: Summary, options: Options, place: Place) -> int:
 def _print_notes(summary: Summary) -> None:
     """Print the numbers that are not zero."""
     notes = (
-        (summary.changed, "files changed on the server and were replaced"),
-        (summary.grown_studies, "studies of earlier runs have grown"),
-        (summary.lines_without_match, "lines of the list match nothing on the server"),
-        (summary.lines_failed, "lines of the list led to a query at which the server failed"),
-        (summary.not_matching, "studies named by the server have other values than the list, and were left out"),
-        (summary.missing, "instances are missing"),
-        (summary.refused, "instances were refused by the server"),
-        (summary.mismatch, "instances came as something else"),
-        (summary.incomplete_series, "series are not complete"),
-        (summary.set_aside, "files were not what was asked for, and were set aside: private/retrieval_aside.csv"),
-        (summary.duplicates, "files came twice"),
-        (summary.left_over, "files in the source are no longer asked for or no longer on the server, and stay"),
+        (summary.changed, "files that changed on the server, and were replaced"),
+        (summary.grown_studies, "studies of earlier runs that have grown"),
+        (summary.lines_without_match, "lines of the list that match nothing on the server"),
+        (summary.lines_failed, "lines of the list whose query failed on the server"),
+        (summary.not_matching, "studies named by the server with other values than the list, and left out"),
+        (summary.missing, "instances that are missing"),
+        (summary.refused, "instances that the server refused"),
+        (summary.mismatch, "instances that came as something else"),
+        (summary.incomplete_series, "series that are not complete"),
+        (summary.set_aside, "files that were not asked for, set aside and listed in private/retrieval_aside.csv"),
+        (summary.duplicates, "files that came twice"),
+        (summary.left_over, "files that are no longer asked for or no longer on the server, and stay"),
     )
     for number, text in notes:
         if number:
-            print(f"{number:,} {text}")
+            print(f"{text}: {number:,}")

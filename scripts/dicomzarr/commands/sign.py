@@ -45,7 +45,7 @@ def run_sign(arguments: Sequence[str]) -> int:
         signature = signatures.sign(content, key)
         path = signatures.path_of(results.sealed)
         files.write_atomically(path, signature)
-    say(f"Signed: {path}\nTo check it: ./run verify --signers FILE, where FILE holds this line:")
+    say(f"Signed: {path}\nTo check it: ./run verify --signers FILE, where FILE holds the line that this prints:")
     print(signatures.allowed_signer(identity, signature), flush=True)
     return 0
 

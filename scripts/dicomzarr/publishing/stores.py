@@ -7,6 +7,7 @@ reads them.
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -164,13 +165,18 @@ def errors(doing: str) -> Iterator[None]:
             "write and, with `keep`, delete objects"
         ) from None
     except exceptions.BaseError as error:
+        system = re.search(r"\(os error (\d+)\)", str(error))
         status = re.search(r"(?:status|HTTP)\D{0,20}([45]\d\d)\b", str(error))
         kind = f"status {status[1]}" if status else type(error).__name__
         if isinstance(error, exceptions.NotFoundError) or kind == "status 404":
-            raise UserError(f"could not {doing}: the bucket, or an object in it, does not exist") from None
+            raise UserError(
+                f"could not {doing}: the bucket, or an object in it, does not exist: check publish.target"
+            ) from None
+        if system:
+            kind = os.strerror(int(system[1]))  # the disk is full, the connection is refused
         raise UserError(
-            f"could not {doing}: the target does not answer as it should ({kind}); run the same command again to "
-            "continue"
+            f"could not {doing}: the target does not answer as it should ({kind}): check publish.target and its "
+            "endpoint, the network or the disk, then run the same command again to continue"
         ) from None
 
 

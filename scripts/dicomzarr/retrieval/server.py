@@ -152,6 +152,21 @@ def credentials(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     return headers
 
 
+class _Retry(urllib3.Retry):
+    """Repetitions of a request; before each pause, `waiting` is called."""
+
+    def __init__(self, *arguments: Any, waiting: Callable[[], None], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._waiting = waiting
+
+    def new(self, **changed: Any) -> _Retry:
+        return super().new(waiting=self._waiting, **changed)
+
+    def sleep(self, response: Any = None) -> None:
+        self._waiting()
+        super().sleep(response)
+
+
 class Server:
     """A DICOMweb server.
 
@@ -162,13 +177,22 @@ class Server:
     headers : mapping of str to str
         As `credentials` returns them.
     patience : Patience
+    waiting : callable, optional
+        Called before each pause in which the server gets time to recover.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], patience: Patience) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        patience: Patience,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._session = session_utils.create_session_from_auth(_Credentials(headers))
         self._session.max_redirects = 0  # credentials go nowhere else
-        retry = urllib3.Retry(
+        retry = _Retry(
+            waiting=waiting,
             total=None,
             connect=patience.repeats,
             read=1,
@@ -369,7 +393,7 @@ def _problem(error: Exception) -> ServerProblem:
     if isinstance(error, (requests.exceptions.ProxyError,)):
         return ServerProblem("the proxy does not answer: check HTTPS_PROXY, or exempt the server by NO_PROXY")
     if isinstance(error, requests.Timeout | requests.ConnectionError | requests.exceptions.RetryError):
-        return NoAnswer("the server does not answer; check the network, and run the same command again")
+        return NoAnswer("the server does not answer; check dicomweb.url and the network, and repeat the command")
     if isinstance(error, requests.exceptions.ChunkedEncodingError | urllib3.exceptions.HTTPError):
         return NoAnswer("the server broke off an answer; run the same command again")
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):

@@ -184,8 +184,8 @@ def _objects(root: bytes, before: bytes, key: str, largest_loss: float) -> list[
     rows = list(object_listing.entries(ObjectRoot.parse(root), before, key))
     if not rows and largest_loss < 1.0:
         raise UserError(
-            f"config key {key!r}: no object of the bucket has this prefix; nothing was changed. If they were removed "
-            "on purpose, add: --config confirm_drop=true"
+            f"config key {key!r}: no object of the bucket has this prefix: check it; nothing was changed. If the "
+            "objects were removed on purpose, add: --config confirm_drop=true"
         )
     return rows
 

@@ -30,7 +30,7 @@ _TIMEOUT = 60.0  # s without an answer
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # s between attempts; each pause is twice the one before
 _MAX_ANSWER = 64 << 20  # bytes; a page has some hundred kilobytes
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
-_CHECK = "nothing was changed: check the network and the service, then run the same command again"
+_CHECK = "nothing was changed: check object_store.endpoint, the network and the service, then repeat the command"
 
 
 def entries(root: ObjectRoot, before: bytes, key: str) -> Iterator[list[Any]]:

@@ -56,7 +56,7 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     finally:
         ledger.flush()
     work = publication.work
-    objects = len(publication.expected.claims)
+    objects = work.uploaded + work.copied + work.unchanged  # with the signature, if there is one
     log.info(
         "version %s: %d objects, %d sent, %d copied, %d there already; the tags of %d are the MD5 of what was sent, of "
         "the others sizes and tags are as after sending",

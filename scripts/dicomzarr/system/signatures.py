@@ -129,7 +129,7 @@ def check(content: bytes, signature: bytes | None, signers: Path | None) -> Sign
             return Signature()
         return Signature(UNCHECKED, text="signature there, and not checked: name who may sign with --signers FILE")
     try:
-        signers.read_bytes()
+        listed = signers.read_bytes()
     except OSError as error:
         raise UserError(f"--signers: {str(signers)!r} cannot be read: {os.strerror(error.errno or 0)}") from None
     if signature is None:
@@ -143,6 +143,10 @@ def check(content: bytes, signature: bytes | None, signers: Path | None) -> Sign
             if _ssh_keygen("verify", *options, content=content).returncode == 0:
                 return Signature(GOOD, name, text=f"signature good: of {name}")
     key = public_key(signature)
+    if key and key.encode() in listed:
+        line = 'NAME namespaces="dicomzarr" and the key'
+        text = f"signature bad: its key is in that file, but not allowed for dicomzarr now; needed is a line of {line}"
+        return Signature(BAD, fails=True, text=text)
     return Signature(BAD, fails=True, text=f"signature bad: no allowed signer has its key, {key}")
 
 

@@ -335,7 +335,8 @@ def _by_label(value: str | Mapping[str, str]) -> dict[str, str]:
     return {"": value} if isinstance(value, str) else dict(value)
 
 
-def _source_folders(value: str | Mapping[str, str]) -> dict[str, Path]:
+def _source_folders(value: str | Mapping[str, str], retrieved: str | None) -> dict[str, Path]:
+    """Return the folders by label; `retrieved` is the label of the one that ./run retrieve fills, if it does."""
     folders: dict[str, Path] = {}
     for label, text in _by_label(value).items():
         if _SCHEME.match(text):
@@ -344,10 +345,10 @@ def _source_folders(value: str | Mapping[str, str]) -> dict[str, Path]:
         _refuse_unexpanded(key, text)
         folder = Path(os.path.abspath(text))
         if not folder.exists():
-            raise ConfigProblem(
-                f"config key {key!r}: the folder {text!r} does not exist; mount its disk, or name the folder of DICOM "
-                "files in a configuration file: --configfile my.yaml"
-            )
+            advice = "mount its disk, or name the folder of DICOM files in a configuration file: --configfile my.yaml"
+            if label == retrieved:
+                advice = "./run retrieve, with the same configuration, fills it: docs/dicomweb.md; or mount its disk"
+            raise ConfigProblem(f"config key {key!r}: the folder {text!r} does not exist; {advice}")
         if not folder.is_dir():
             raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
         if not os.access(folder, os.R_OK | os.X_OK):
@@ -430,7 +431,7 @@ def check(config: Mapping[str, Any]) -> Settings:
             "burned_in: keep needs a sentence that says why these images may be kept"
         )
     object_roots = _object_roots(config["source"], config["object_store"])
-    folders = _source_folders(config["source"])
+    folders = _source_folders(config["source"], config["dicomweb"].get("label", "") if config["dicomweb"] else None)
     _refuse_unexpanded_files(config["labels"], config["splits"].get("fixed", {}))
     _refuse_unusable(config["results"])
     results = Path(config["results"])

@@ -142,6 +142,10 @@ def test_looking_changes_nothing_and_works_on_a_copy(root: Path, tmp_path: Path)
     refused = run(root, array, "--dataset", str(copy), "--private")
     assert refused.returncode == 2 and "there is no private/" in refused.stderr
     assert state(root) == before
+    published = tmp_path / "published"  # as ./run publish writes it
+    shutil.copytree(copy, published / "versions" / "0123456789abcdef")
+    (published / "latest.json").write_text('{"path": "versions/0123456789abcdef"}')
+    assert json.loads(run(root, array, "--dataset", str(published), "--json").stdout) == of_copy
 
 
 def test_ids_and_the_nearest(root: Path) -> None:
@@ -165,6 +169,11 @@ def test_without_a_dataset_or_an_array(root: Path, tmp_path: Path) -> None:
     assert done.returncode == 1 and "run the workflow first" in done.stderr
     done = run(root, "abc", "--dataset", str(tmp_path))
     assert done.returncode == 1 and "it has no volumes.csv" in done.stderr
+    done = run(root, "abc", "--dataset", "https://data.example.org/liver")
+    assert done.returncode == 2 and "--dataset: needed is a folder" in done.stderr
+    (tmp_path / "latest.json").write_text("[]")
+    done = run(root, "abc", "--dataset", str(tmp_path))
+    assert done.returncode == 2 and "latest.json names no version" in done.stderr
     assert (run(root).returncode, "the array is missing" in run(root).stderr) == (2, True)
 
 

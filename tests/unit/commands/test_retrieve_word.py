@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from faulty_pacs import HASTY, FaultyPacs, serving
 
 from dicomzarr.commands.options import parse
 from dicomzarr.commands.retrieve import _place, run_retrieve
 from dicomzarr.commands.words import BY_NAME
+from dicomzarr.system import safe_messages
 from dicomzarr.vocabulary.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the word changes in its process for good, left as it was for other tests: logging, and core dumps."""
+    monkeypatch.setattr(safe_messages, "silence_libraries", lambda: None)
+    monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
+
 
 DICOMWEB = {"url": "https://zyxpacs.example.org/dicom-web", "studies": "wanted.csv"}
 
@@ -54,3 +65,18 @@ def test_what_is_wrong_is_said_in_one_line(
     text = str(caught.value)
     assert says in text and "\n" not in text and "zyxpacs" not in text
     assert {path.name for path in tmp_path.iterdir()} == {"my.yaml"}
+
+
+def test_a_server_that_is_down_leaves_no_source_that_looks_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wanted.csv").write_text("StudyInstanceUID\n1.2.3\n")
+    with serving(FaultyPacs([])) as pacs:
+        pass  # nobody listens there any more
+    arguments = configure(tmp_path, dicomweb={"url": pacs.url, "studies": "wanted.csv"})
+    assert run_retrieve(arguments, HASTY) == 1 and not (tmp_path / "pacs").exists()
+    told = capfd.readouterr().err
+    assert "trying again" in told and "repeat the command. Files that" in told and "127.0.0.1" not in told
+    (tmp_path / "pacs").mkdir()
+    assert run_retrieve(arguments, HASTY) == 1 and (tmp_path / "pacs").is_dir()  # it was the user's

@@ -21,7 +21,7 @@ from sealed_dataset import files_of, seal
 from signing_keys import allowed, key_pair, signed_by_hand
 
 from dicomzarr.dataset import open_dataset
-from dicomzarr.publishing import places, upload, verify_copy
+from dicomzarr.publishing import places, stores, upload, verify_copy
 from dicomzarr.stages.publish import publish
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -221,7 +221,8 @@ def test_large_objects_go_in_parts(s3: S3, results: Results, monkeypatch: pytest
 def test_a_signature_is_published_and_goes_with_its_file(s3: S3, results: Results) -> None:
     publish(results, config(s3))
     (results.dataset / "dataset.json.sig").write_text("a signature")
-    assert publish(results, config(s3)).work["uploaded"] == 1
+    signed = publish(results, config(s3))
+    assert signed.work["uploaded"] == 1 and signed.counts["objects"] == len(files_of(results.dataset))
     check_signature = next(key for key in s3.objects() if key.endswith("dataset.json.sig"))
     (results.dataset / "dataset.json.sig").unlink()
     publish(results, config(s3))
@@ -301,6 +302,19 @@ def test_what_cannot_be_published_is_refused(s3: S3, results: Results, monkeypat
     refused("not sealed")
     assert not versions(s3) or not any("dataset.json" in objects for objects in versions(s3).values())
     assert f"{PREFIX}/latest.json" not in s3.objects()
+
+
+def test_the_reason_of_a_failure_is_told_without_an_address() -> None:
+    from obstore.exceptions import GenericError
+
+    for text, says in (
+        ("Unable to write to /mnt/wolf/x: No space left on device (os error 28)", "No space left on device"),
+        ("error sending request for url (http://wolf:1/b): Connection refused (os error 111)", "Connection refused"),
+        ("Server returned non-2xx status code: 503 Slow Down: wolf", "status 503"),
+    ):
+        with pytest.raises(UserError, match=f"as it should .{says}.: check") as error, stores.errors("write"):
+            raise GenericError(text)
+        assert "wolf" not in str(error.value)
 
 
 def test_a_folder_is_a_target_too(results: Results, tmp_path: Path) -> None:

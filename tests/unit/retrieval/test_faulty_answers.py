@@ -379,3 +379,7 @@ def test_a_server_that_is_not_there_is_explained(tmp_path: Path) -> None:
     with pytest.raises(ServerProblem, match="does not answer") as caught:
         Retrieval(tmp_path, pacs).run()
     assert "127.0.0.1" not in str(caught.value)
+    pauses: list[None] = []  # in each of which a user who sees nothing would wonder
+    with pytest.raises(ServerProblem):
+        Server(pacs.url, {}, HASTY, lambda: pauses.append(None)).studies(LINES[0])
+    assert len(pauses) == HASTY.repeats > 0

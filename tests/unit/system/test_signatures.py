@@ -50,6 +50,10 @@ def test_what_a_signature_must_be_to_be_good(keys: tuple[Path, Path], tmp_path: 
     assert state() == ("bad", "", True)
     signers.write_text(allowed(curator, "curator", 'namespaces="git"'))
     assert state() == ("bad", "", True)
+    signers.write_bytes(curator.with_suffix(".pub").read_bytes())
+    assert (
+        "its key is in that file, but not allowed" in signatures.check(CONTENT, signatures.read(signed), signers).text
+    )
     signers.write_text(allowed(curator, "curator", 'valid-before="20200101"'))
     assert state() == ("bad", "", True)
     signers.write_text(allowed(curator, "curator"))

@@ -69,6 +69,14 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"source": None}, ("'source'", "nothing")),
     ({"source": "file"}, ("'source'", "'file' is not a folder")),
     ({"source": {"one": "source", "two": "nowhere"}}, ("'source.two'", "does not exist")),
+    (
+        {"source": "gone", "dicomweb": {"url": "https://pacs.example.org"}},
+        ("'source'", "does not exist; ./run retrieve"),
+    ),
+    (
+        {"source": {"one": "gone"}, "dicomweb": {"url": "https://pacs.example.org", "label": "two"}},
+        ("'source.one'", "does not exist; mount"),
+    ),
     ({"source": {"one": 5}}, ("'source",)),
     ({"source": {"": "source"}}, ("'source",)),
     ({"source": {"../x": "source"}}, ("'source",)),
