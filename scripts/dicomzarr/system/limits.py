@@ -77,7 +77,7 @@ class Limits:
             Restarts the budget, for the next of many small pieces of work. It does so once a second at most, so that a
             piece may take a second more.
         """
-        began = 0.0
+        began, before = 0.0, resource.getrlimit(resource.RLIMIT_CPU)
 
         def renew() -> None:
             nonlocal began
@@ -94,6 +94,7 @@ class Limits:
             yield renew
         finally:
             signal.alarm(0)
+            resource.setrlimit(resource.RLIMIT_CPU, before)  # this process may live for long after the block
 
 
 def dump_no_core() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +76,10 @@ def test_more_frames_than_fit_into_memory_are_refused(results: Results, tmp_path
     row = ["many.dcm", "file", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     results.inventory.write_bytes(results.inventory.read_bytes() + json_files.canonical_json(row))
     assert run(results, megabytes=64)[1]["many.dcm"] == "too_large"
+
+
+def test_a_budget_ends_with_its_block() -> None:
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    with Limits(seconds=7, megabytes=64).budget():
+        assert resource.getrlimit(resource.RLIMIT_CPU)[0] != before[0]
+    assert resource.getrlimit(resource.RLIMIT_CPU) == before
