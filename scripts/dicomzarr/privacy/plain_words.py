@@ -24,12 +24,21 @@ WORD_LISTS = Path(__file__).parent / "__pycache__"
 @functools.cache
 def snakemake_words() -> frozenset[str]:
     """Return the words of Snakemake's own modules, which occur in its logs and metadata."""
+    words = _cached_words("snakemake", _modules("snakemake", *_PLUGINS), _words_of_modules)
+    for name in _EXECUTORS:  # each with a list of its own: not every run sees every one
+        if modules := _modules(name):
+            words |= _cached_words(name, modules, _words_of_modules)
+    return words
+
+
+def _modules(*names: str) -> list[Path]:
+    """Return the modules of packages, as far as they are installed."""
     paths: list[Path] = []
-    for name in ("snakemake", *_PLUGINS):
+    for name in names:
         spec = importlib.util.find_spec(name)
         for folder in (spec.submodule_search_locations or []) if spec else []:
             paths += Path(folder).rglob("*.py")
-    return _cached_words("snakemake", paths, _words_of_modules)
+    return paths
 
 
 def _words_of_modules(paths: Iterable[Path]) -> Iterable[str]:
@@ -39,10 +48,9 @@ def _words_of_modules(paths: Iterable[Path]) -> Iterable[str]:
         yield from (word for word in words if word.isalpha())
 
 
-_PLUGINS = (
-    *("snakemake_interface_executor_plugins", "snakemake_interface_logger_plugins"),
-    *("snakemake_executor_plugin_local", "snakemake_executor_plugin_cluster_generic"),
-    *("snakemake_executor_plugin_slurm", "snakemake_executor_plugin_slurm_jobstep"),
+_PLUGINS = ("snakemake_interface_executor_plugins", "snakemake_interface_logger_plugins")
+_EXECUTORS = tuple(
+    f"snakemake_executor_plugin_{name}" for name in ("local", "cluster_generic", "slurm", "slurm_jobstep")
 )
 _CREDITS = re.compile("author|copyright|@|email", re.IGNORECASE)
 

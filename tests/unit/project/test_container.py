@@ -112,10 +112,11 @@ def command(account: Path, *arguments: str) -> str:
     jobs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(jobs)
     jobs.ACCOUNT = account
-    jobs.time.sleep = lambda _: None
-    if arguments[0] in ("submit", "status"):
-        return str(getattr(jobs, arguments[0])(*arguments[1:]))
-    jobs.delete(list(arguments))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs.time, "sleep", lambda _: None)
+        if arguments[0] in ("submit", "status"):
+            return str(getattr(jobs, arguments[0])(*arguments[1:]))
+        jobs.delete(list(arguments))
     return ""
 
 

@@ -126,7 +126,7 @@ def frame_of(size: int, sizes: Iterable[int]) -> int:
     sizes : iterable of int
         The known factors of a frame in bits: rows, columns, samples, bits.
     """
-    return min(math.prod(sizes) // 8, LARGEST_RATIO * size, LARGEST_WORK)
+    return max(min(math.prod(sizes) // 8, LARGEST_RATIO * size, LARGEST_WORK), 0)
 
 
 def _parse(line: bytes) -> _IndexedFile:

@@ -261,6 +261,12 @@ def test_the_largest_frame_of_a_batch_is_believed_as_far_as_the_file_allows(tmp_
     assert json.loads(contents.read_text())["batches"]["0001-0000"]["frame"] == 32 * 6000
 
 
+def test_a_header_may_claim_any_size_of_a_frame() -> None:
+    assert batches.frame_of(4_096, (64, 64, 8)) == 4_096
+    assert batches.frame_of(32, (1 << 40, 1 << 40)) == 32 * 32
+    assert batches.frame_of(4_096, (512, -512, 1, 16)) == 0
+
+
 def test_compressed_series_get_more_batches_than_their_bytes_alone_would(tmp_path: Path) -> None:
     rows = [
         row(f"{n}", f"1.{n % 50}", f"2.{n}", TransferSyntaxUID=J2K, **FRAME) | {"stat": [60_000, 1, 1, 1]}
