@@ -37,7 +37,7 @@ def _modules(*names: str) -> list[Path]:
     for name in names:
         spec = importlib.util.find_spec(name)
         for folder in (spec.submodule_search_locations or []) if spec else []:
-            paths += Path(folder).rglob("*.py")
+            paths += Path(folder).resolve().rglob("*.py")  # an environment may be reached by several paths
     return paths
 
 
