@@ -35,7 +35,7 @@ def storage(server: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     server.fail = None
-    for row in listing.list_sources({"": root_of(server, "")}) if server.requests else ():
+    for row in listing.list_sources({"": root_of(server, "")}):
         server.delete(decode_path(row[0]).decode())
     server.requests.clear()
     yield server
