@@ -272,8 +272,8 @@ def dataset_records(wildcards):
     return records + batch_records(wildcards) + label_record(wildcards)
 
 
-# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/.
-publish_digest = sha256_of_bytes(json.dumps(["publish", config["publish"]], sort_keys=True).encode())[:16]
+# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/publish.json.
+publish_digest = sha256_of_bytes(json.dumps(["publish", started.publish], sort_keys=True).encode())[:16]
 
 
 def signature_digest(wildcards):

@@ -38,7 +38,12 @@ def test_a_run_publishes_and_nothing_outside_of_private_names_the_bucket(
     refused = workflow.run("publish", ok=False, publish=target)
     assert "no credentials in the environment" in refused.output and refused.jobs("discover_files") == 0
     workflow.environment["AWS_SECRET_ACCESS_KEY"] = SECRET
-    output = workflow.run("publish", publish=target).output
+    for folder, words in ((workflow.results / "copy", "it lies in"), (tmp_path / "none" / "copy", "does not exist")):
+        refused = workflow.run("publish", ok=False, publish={"target": str(folder)})
+        assert words in refused.output and refused.jobs("discover_files") == 0
+    # As after a kill, scripts stay in .snakemake/: they hold the configuration of jobs.
+    output = workflow.run("publish", "--skip-script-cleanup", publish=target).output
+    assert [*workflow.folder.glob(".snakemake/scripts/*.publish.py")]
     output += (again := workflow.run("publish", publish=target)).output
     assert again.nothing_to_do
     old = {key for key in s3.objects() if key.startswith(f"{PREFIX}/versions/")}

@@ -71,7 +71,7 @@ class Ledger:
             self._new = []
 
     def keep(self, versions: Collection[str]) -> None:
-        """Write the file anew, of this target with the lines of these versions alone."""
+        """Replace the file by one of this target with the lines of these versions alone."""
         lines = [self._line(*key) for key in sorted(self._rows) if key[0] in versions]
         text = "".join(f"{line}\n" for line in [*self._others, *lines])
         files.write_atomically(self._path, text.encode(), private=True)

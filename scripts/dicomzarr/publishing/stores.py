@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +81,8 @@ def has_credentials(variables: Mapping[str, str]) -> bool:
     return any(all(variables.get(name) for name in names) for names in CREDENTIALS)
 
 
-def check(config: Mapping[str, Any], variables: Mapping[str, str]) -> None:
-    """Check what a publication needs before the run that precedes it, without asking the target.
+def check(config: Mapping[str, Any], variables: Mapping[str, str], own: Iterable[Path]) -> Target:
+    """Check what a publication needs before the run that precedes it, without asking a bucket; return the target.
 
     Parameters
     ----------
@@ -90,18 +90,33 @@ def check(config: Mapping[str, Any], variables: Mapping[str, str]) -> None:
         The config key `publish`.
     variables : mapping of str to str
         The environment.
+    own : iterable of Path
+        The folders of results and source, in and around which nothing is published.
 
     Raises
     ------
     UserError
-        If the target has another form, or there are no credentials for it.
+        If the target has another form, there are no credentials for it, or it is a folder that cannot be one.
     """
-    if Target.of(config).bucket and not has_credentials(variables):
+    target = Target.of(config)
+    if not target.bucket:
+        _check_folder(Path(target.prefix), own)
+    elif not has_credentials(variables):
         raise UserError(
             "no credentials in the environment for publish: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and "
             'AWS_SESSION_TOKEN for temporary ones). Of a profile or a role: eval "$(aws configure export-credentials '
             '--format env)"'
         )
+    return target
+
+
+def _check_folder(folder: Path, own: Iterable[Path]) -> None:
+    place = folder.resolve()
+    for other in (path.resolve() for path in own):
+        if place == other or place in other.parents or other in place.parents:
+            raise UserError(f"{PROBLEM}: it lies in the results or the source, or around them; choose another")
+    if not folder.parent.is_dir():
+        raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
 
 
 def open_store(target: Target, variables: Mapping[str, str]) -> Any:
@@ -126,8 +141,6 @@ def open_store(target: Target, variables: Mapping[str, str]) -> Any:
     from obstore.store import LocalStore, S3Store
 
     if not target.bucket:
-        if not Path(target.prefix).parent.is_dir():
-            raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
         with errors("open the target"):
             return LocalStore(target.prefix, automatic_cleanup=True, mkdir=True)
     is_known = has_credentials(variables)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from dicomzarr.source import restored
 from dicomzarr.source.archives import names
+from dicomzarr.source.folder_door import FolderDoor
 from dicomzarr.source.object_store import is_object_store
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.row import StatKey
-from dicomzarr.source.safe_open import FolderDoor
 from dicomzarr.system.path_text import decode_path
 
 if TYPE_CHECKING:

@@ -42,9 +42,7 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     UserError
         If the dataset is not sealed or not as recorded, or the target cannot be written.
     """
-    stores.check(config, os.environ)
-    target = stores.Target.of(config)
-    _refuse_own_folders(results, target)
+    target = stores.check(config, os.environ, _own_folders(results))
     recorded = RuleRecord.load(results.records / "seal_dataset.json").claims[DATASET + SEALED]
     if not results.sealed.is_file() or files.sha256_of(results.sealed) != recorded.digest:
         raise UserError("the dataset is not sealed, or its seal is damaged: run ./run verify; nothing was published")
@@ -65,14 +63,8 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     return RuleRecord(counts={"objects": objects}, work=dataclasses.asdict(work))
 
 
-def _refuse_own_folders(results: Results, target: stores.Target) -> None:
-    """Refuse a folder in the results or the source, or around them."""
-    if target.bucket:
-        return
-    folder = Path(target.prefix).resolve()
+def _own_folders(results: Results) -> list[Path]:
+    """Return the folders of the results and of the source."""
     with open(results.inventory, "rb") as stream:
         sources = json.loads(stream.readline())["roots"].values()
-    for other in (results.root, *(Path(os.fsdecode(decode_path(root))) for root in sources)):
-        place = other.resolve()
-        if folder == place or folder in place.parents or place in folder.parents:
-            raise UserError(f"{stores.PROBLEM}: it lies in the results or the source, or around them; choose another")
+    return [results.root, *(Path(os.fsdecode(decode_path(root))) for root in sources)]

@@ -58,6 +58,11 @@ class Results:
         return self.private / "restored.jsonl"
 
     @property
+    def publish_config(self) -> Path:
+        """The config key `publish`: it names a bucket or folder, so that it is in no config of a job."""
+        return self.private / "publish.json"
+
+    @property
     def members(self) -> Path:
         """The archives of the source and their members: rows like those of the inventory."""
         return self.private / "members.jsonl"

@@ -1,6 +1,6 @@
 """Read files that another host may be writing: retry what a network file system gets wrong for a moment.
 
-- A file that was replaced on the server while it was open or known here gives ESTALE: it is read anew.
+- A file that was replaced on the server while it was open or known here gives ESTALE: it is read again.
 - A file that a job has just written on another node may not be visible yet. In a run whose jobs go to other nodes, a
   file that must exist is waited for.
 

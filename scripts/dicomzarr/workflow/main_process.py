@@ -64,13 +64,15 @@ class Start:
     purpose : Purpose
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
-        The configuration with its defaults; without `source`, and the URLs of `object_store` and `dicomweb`, unless
+        The configuration with its defaults; without `source`, `object_store`, `dicomweb` and `publish`, unless
         another Snakefile shares it. Paths and URLs of the source are in the private inventory, and must not appear in
         the preambles of jobs.
     settings : Settings or None
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
         The parsed options of the command line.
+    publish : mapping
+        The config key of this name.
     has_groups : bool
         Whether jobs run on other nodes, so that several of them start as one. Groups of a dry run would only cost
         time: each job that is ready is compared with all others.
@@ -82,6 +84,7 @@ class Start:
     config: dict[str, Any]
     settings: settings.Settings | None
     parsed: Mapping[str, Any]
+    publish: Mapping[str, Any]
     has_groups: bool = False
     has_objects: bool = False
 
@@ -127,12 +130,12 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             checked = settings.check(known)
         tried.note_if_untried()
         _note_missing_settings(parsed)
-    has_objects = "s3://" in str(with_defaults.get("source"))
+    has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
     if used_as is Use.MAIN:
-        for key in ("source", "object_store", "dicomweb"):
+        for key in ("source", "object_store", "dicomweb", "publish"):
             with_defaults.pop(key, None)
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
-    return Start(purpose, with_defaults, checked, parsed, has_groups, has_objects)
+    return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
 
 
 def _prepare_other_nodes(
@@ -189,10 +192,12 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     with errors_in_one_line():
         if use_of(workflow, ROOT / "Snakefile") is Use.MAIN:
             _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
-        settings.check_exports(started.config, {kind.rule for kind in requested_exports} | (targets & {"publish"}))
+        requested_rules = {kind.rule for kind in requested_exports} | (targets & {"publish"})
+        settings.check_exports(started.config["nnunet"], started.publish, requested_rules)
         if started.purpose is Purpose.BUILD:
             if "publish" in targets:  # before hours of work, not after
-                stores.check(started.config["publish"], os.environ)
+                folders = [started.settings.results, *(Path(os.fsdecode(r)) for r in started.settings.sources.values())]
+                stores.check(started.publish, os.environ, folders)
             _prepare_run(started.settings, requested_exports, params)
         else:
             _prepare_dry_run(workflow, started, requested_exports, params)

@@ -299,6 +299,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
     try:
         shorten_log(results)
         files.write_if_changed(card_path(results), preparation.card, private=True)
+        files.write_if_changed(results.publish_config, json_files.canonical_json(settings.publish), private=True)
         if preparation.labels is not None:
             files.write_if_changed(label_lines_path(results), preparation.labels, private=True)
         else:

@@ -64,6 +64,7 @@ class Settings:
     labels: list[dict[str, Any]]
     splits: dict[str, Any]
     card: dict[str, Any]
+    publish: dict[str, Any]
     spacing_tolerance: float
     cross_check: float
     series_per_batch: int
@@ -238,13 +239,13 @@ def _check_nnunet(nnunet: Mapping[str, Any], names: Collection[str]) -> None:
             )
 
 
-def check_exports(config: Mapping[str, Any], rules: Collection[str]) -> None:
+def check_exports(nnunet: Mapping[str, Any], publish: Mapping[str, Any], rules: Collection[str]) -> None:
     """Check that the configuration has what the requested exports and `publish` need.
 
     Parameters
     ----------
-    config : mapping
-        With the keys `nnunet` and `publish`.
+    nnunet, publish : mapping
+        The config keys of these names.
     rules : collection of str
         Names of the rules that were requested.
 
@@ -253,7 +254,6 @@ def check_exports(config: Mapping[str, Any], rules: Collection[str]) -> None:
     ConfigProblem
         If something is missing.
     """
-    nnunet, publish = config["nnunet"], config["publish"]
     if "publish" in rules and not publish:
         raise ConfigProblem(
             "config key 'publish' is empty; ./run publish needs its target, such as s3://bucket/prefix: see config.yaml"
@@ -458,6 +458,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         labels=[dict(label_source) for label_source in config["labels"]],
         splits=dict(config["splits"]),
         card=dict(config["card"]),
+        publish=dict(config["publish"]),
         spacing_tolerance=float(config["spacing_tolerance"]),
         cross_check=float(config["cross_check"]),
         series_per_batch=config["batch"]["series"],

@@ -49,14 +49,14 @@ BUGS = [
     ),
     Bug(
         "a link is followed to a file",
-        f"{CORE}/source/safe_open.py",
+        f"{CORE}/source/folder_door.py",
         "FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW",
         "FILE = os.O_RDONLY | os.O_CLOEXEC",
         "source/test_listing.py::test_a_folder_that_becomes_a_link_is_no_way_out",
     ),
     Bug(
         "a link is followed to a folder",
-        f"{CORE}/source/safe_open.py",
+        f"{CORE}/source/folder_door.py",
         "FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW",
         "FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC",
         "source/test_listing.py::test_a_folder_that_becomes_a_link_is_no_way_out",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 import zlib
 from pathlib import Path
@@ -22,7 +23,7 @@ class _Reads(Protocol):
     def read(self, length: int, offset: int) -> bytes: ...
 
 
-class _Member:
+class _Member(abc.ABC):
     """What all members share: a key that follows that of the archive, and a private copy for a descriptor."""
 
     def __init__(self, archive: OpenFile, key: StatKey, folder: Path) -> None:
@@ -34,9 +35,9 @@ class _Member:
         archive = self._archive.key()
         return None if archive is None else (*self._key[:3], fingerprint(archive))
 
+    @abc.abstractmethod
     def read(self, length: int, offset: int) -> bytes:
         """Return up to `length` bytes from `offset` on."""
-        raise NotImplementedError
 
     def descriptor(self) -> int:
         """Return a descriptor of a private copy of the whole content."""

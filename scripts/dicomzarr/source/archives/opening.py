@@ -79,7 +79,7 @@ def open_member(roots: Mapping[str, bytes], archive: OpenFile, path: str, key: S
 
 
 def _tar_of(roots: Mapping[str, bytes], archive: OpenFile, key: StatKey, path: str, kind: str) -> int:
-    """Return a descriptor of a decompressed tar, from the cache or decompressed anew."""
+    """Return a descriptor of a decompressed tar, from the cache or decompressed now."""
     in_force, name = bounds.current(), tar_cache.name_of(path, fingerprint(key))
     for _ in range(_ATTEMPTS):
         found = tar_cache.open_cached(in_force.folder, name)
