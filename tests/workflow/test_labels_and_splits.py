@@ -116,8 +116,18 @@ def test_only_label_values_leave_the_private_folder_and_findings_can_be_gated(la
     assert "zyxwolf" not in run.output.lower()
     page = (labelled.results / "dataset/reports/report.html").read_text()
     assert "Subjects by split" in page and ">benign<" not in page  # one subject: fewer than small_cells
-    page = labelled.run(small_cells=1).results / "dataset/reports/report.html"
+    (labelled.folder / "patients-of-anna.csv").write_text("PatientID\npatient-series-3\n")
+    (labelled.folder / "labels.csv").rename(labelled.folder / "labels-of-anna.csv")
+    of_file, of_folder = labelled.config["labels"]
+    changed = {
+        "labels": [of_file | {"file": "labels-of-anna.csv"}, of_folder],
+        "splits": {"fractions": FRACTIONS, "fixed": {"holdout": "patients-of-anna.csv"}},
+    }
+    page = labelled.run("--skip-script-cleanup", small_cells=1, **changed).results / "dataset/reports/report.html"
     assert ">benign<" in page.read_text()
+    # As after a kill, scripts stay: they hold the configuration of jobs, without paths.
+    scripts = [path.read_bytes() for path in (labelled.folder / ".snakemake" / "scripts").glob("*.py")]
+    assert len(scripts) > 3 and not any(b"of-anna" in text for text in scripts)
 
 
 def test_a_value_that_is_not_allowed_stops_the_run_before_any_work(labelled: Workflow) -> None:

@@ -64,9 +64,8 @@ class Start:
     purpose : Purpose
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
-        The configuration with its defaults; without `source`, `object_store`, `dicomweb` and `publish`, unless
-        another Snakefile shares it. Paths and URLs of the source are in the private inventory, and must not appear in
-        the preambles of jobs.
+        The configuration with its defaults; without `source`, `object_store`, `dicomweb`, `publish` and the paths of
+        label files, unless another Snakefile shares it: scripts of jobs hold a copy of it.
     settings : Settings or None
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
@@ -132,10 +131,18 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         _note_missing_settings(parsed)
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
     if used_as is Use.MAIN:
-        for key in ("source", "object_store", "dicomweb", "publish"):
-            with_defaults.pop(key, None)
+        with_defaults = _without_places(with_defaults)
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
     return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
+
+
+def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without paths and URLs, but that of the results."""
+    kept = {key: config[key] for key in config if key not in ("source", "object_store", "dicomweb", "publish")}
+    kept["labels"] = [{key: label[key] for key in label if key != "file"} for label in config["labels"]]
+    if "fixed" in config["splits"]:
+        kept["splits"] = {**config["splits"], "fixed": dict.fromkeys(config["splits"]["fixed"], "")}
+    return kept
 
 
 def _prepare_other_nodes(
