@@ -23,7 +23,7 @@ if workflow.is_main_process:
         settings.check_keys(config)
         status.lock(Path(config["results"]), exclusive="repair_dataset" in sys.argv)
 
-config.pop("source", None)
+config = main_process.without_places(config)
 
 
 pathvars:

@@ -59,6 +59,8 @@ def test_a_run_publishes_and_nothing_outside_of_private_names_the_bucket(
     made = [slice_pixels(series, number) for series, count in (("alpha", 4), ("beta", 3)) for number in range(count)]
     assert sorted(sample["image"].tobytes() for sample in published) == sorted(image.tobytes() for image in made)
 
+    assert launch(workflow, "verify", "--skip-script-cleanup").returncode == 0
+    assert [*workflow.folder.glob(".snakemake/scripts/*.verify_dataset.py")]
     private = workflow.results / "private"
     read = [path for path in workflow.folder.rglob("*") if path.is_file() and private not in path.parents]
     read.remove(workflow.folder / "config.yaml")

@@ -131,12 +131,12 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         _note_missing_settings(parsed)
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
     if used_as is Use.MAIN:
-        with_defaults = _without_places(with_defaults)
+        with_defaults = without_places(with_defaults)
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
     return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
 
 
-def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration without paths and URLs, but that of the results."""
     kept = {key: config[key] for key in config if key not in ("source", "object_store", "dicomweb", "publish")}
     kept["labels"] = [{key: label[key] for key in label if key != "file"} for label in config["labels"]]
