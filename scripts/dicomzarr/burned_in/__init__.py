@@ -1,0 +1,1 @@
+"""Text in the pixels: find it in a frame."""
