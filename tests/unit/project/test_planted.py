@@ -168,10 +168,24 @@ BUGS = [
     ),
     Bug(
         "the search for leaks takes all among the arrays for voxels",
-        f"{CORE}/privacy/search.py",
+        f"{CORE}/privacy/file_contents.py",
         "return bool(_VOXELS.fullmatch(place))",
         'return "images.zarr/" in place',
         "privacy/test_search.py::test_other_files_among_the_arrays_are_searched",
+    ),
+    Bug(
+        "a folder whose name is a finding is named in the message",
+        f"{CORE}/privacy/search.py",
+        "return f\"{'/'.join(parts[:number])}/ (below",
+        'return f"{place} (below',
+        "privacy/test_search.py::test_a_folder_whose_name_is_a_finding_is_in_no_place",
+    ),
+    Bug(
+        "a run goes on although its search finds no planted value",
+        f"{CORE}/stages/check_privacy.py",
+        "    if control.missed:",
+        "    if not control.found:",
+        "privacy/test_positive_control.py::test_a_search_that_misses_a_form_ends_the_run",
     ),
     Bug(
         "ultrasound is recognized by its modality only",
