@@ -138,7 +138,7 @@ def _search_pixels(scanner: Scanner, path: str) -> Leak | None:
             *(slice(axis.start, axis.stop) for axis in rest),
         )
         if leak := scanner.content(array[region].tobytes(), "", MIN_WEIGHT_IN_PIXELS):
-            return leak
+            return Leak(leak.code)  # voxels have no lines
     return None
 
 

@@ -124,9 +124,11 @@ def _planted(value: bytes) -> dict[str, tuple[str, bytes]]:
     from blake3 import blake3
 
     text = b"The value is " + value + b", in a sentence.\n"
+    # A short text stays readable within xz, zstd and blosc: then it would be found without being decompressed.
+    long = text + "".join(secrets.choice("etaoin ") for _ in range(4096)).encode()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("inside.txt", text)
+        packed.writestr("inside.txt", long)
     plain = {
         "plain": text,
         "upper": text.upper(),
@@ -137,12 +139,12 @@ def _planted(value: bytes) -> dict[str, tuple[str, bytes]]:
         "path": b"".join(b"%%%02X" % byte for byte in value),
         "escaped": b"".join(b"\\x%02x" % byte for byte in value),
         "html": "".join(f"&#{byte};" for byte in value).encode(),
-        "gzip": gzip.compress(text, mtime=0),
-        "zlib": b"\0\1\2" + zlib.compress(text),
-        "bzip2": bz2.compress(text),
-        "xz": lzma.compress(text),
-        "zstd": bytes(imagecodecs.zstd_encode(text)),
-        "blosc": bytes(imagecodecs.blosc_encode(text * 8, typesize=1)),
+        "gzip": gzip.compress(long, mtime=0),
+        "zlib": b"\0\1\2" + zlib.compress(long),
+        "bzip2": bz2.compress(long),
+        "xz": lzma.compress(long),
+        "zstd": bytes(imagecodecs.zstd_encode(long)),
+        "blosc": bytes(imagecodecs.blosc_encode(long, typesize=8, shuffle=1, compressor="zstd")),
         "zip": archive.getvalue(),
         "nested": gzip.compress(base64.b64encode(text), mtime=0),
         "md5": b'{"id":"' + hashlib.md5(value).hexdigest().encode() + b'"}',

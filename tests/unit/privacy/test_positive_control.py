@@ -27,6 +27,11 @@ def test_every_form_is_found_and_nothing_is_left_behind(tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_compressed_form_does_not_hold_the_value_as_it_is() -> None:
+    planted = positive_control._planted(b"Canary0123456789ab^Wren01234567")
+    assert not [form for form in COMPRESSED if b"Wren01234567" in planted[form][1]]
+
+
 def test_a_form_that_is_no_longer_read_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner, "inflated", nothing)
     control = positive_control.run(frozenset(), tmp_path / "control", with_voxels=False)
