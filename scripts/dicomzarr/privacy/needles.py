@@ -43,7 +43,8 @@ class Needle:
 class Hit:
     """A finding: a key of `scanner.CODES`, its place below the folder, its line there (0 where unknown), its needle.
 
-    `needle` is the number of a line of the list. `own_word`: the needle is made of words of this project alone, which its pages and tables use themselves.
+    `needle` is the number of a line of the list. `own_word`: the needle is made of words
+    of this project alone, which its pages and tables use themselves.
     """
 
     place: str
