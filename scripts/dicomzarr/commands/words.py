@@ -247,7 +247,7 @@ WORDS = (
         options=(
             Option("--needles", "FILE", "search for these names, one a line, as texts, encoded, compressed, as hashes"),
             Option("--dataset", "FOLDER", "with --needles: a folder of its own, such as a copy; no private/ is needed"),
-            Option("--without-voxels", "", "with --needles: leave out compressed voxels, which take longest"),
+            Option("--without-voxels", "", "with --needles: leave out voxels, the slow part"),
             JSON,
             CONFIGFILE,
             RESULTS,

@@ -20,8 +20,6 @@ from dicomzarr.system import csv_tables
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.attributes import OF_IMAGES, OF_MASKS
 
-OUTPUTS = (ROOT / "docs" / "outputs.md").read_text()
-
 
 def row(number: int, **cells: str) -> str:
     fixed = {"array": f"{number:016x}/{number:08x}", "subject_id": f"{number:016x}", "modality": "CT"} | cells
@@ -117,7 +115,8 @@ def test_texts_of_the_configuration_are_escaped(results: Results) -> None:
 
 def table_after(words: str) -> set[str]:
     """Return the names in the first column of the first table after some words of docs/outputs.md."""
-    rows = re.search(r"\n\|.*?\n\|[-|]+\n((?:\|.*\n)+)", OUTPUTS[OUTPUTS.index(words) :])
+    page = (ROOT / "docs" / "outputs.md").read_text()
+    rows = re.search(r"\n\|.*?\n\|[-|]+\n((?:\|.*\n)+)", page[page.index(words) :])
     assert rows
     return {name for line in rows[1].splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[1])}
 
