@@ -18,6 +18,7 @@ from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
 from dicomzarr.privacy.identifiers import hash_of_words, identifiers_of, words_of
 from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.errors import UserError
 
 # Why a line of the list is not searched for as text.
@@ -166,13 +167,12 @@ class NeedleSearch:
                 continue
             folders += 1
             for number, entry in enumerate(entries, 1):
-                below, name = f"{place}{entry.name}", self._shown(entry.name, number)
+                below, numbered = f"{place}{entry.name}", f"(entry {number} by name)"
                 if below == "results/private":
                     continue
-                if not has_id_as_name(below):
-                    named = f"{shown}/ (entry {number} by name)".lstrip("/ ")
-                    hits += self._hits(named, lambda scanner, text=entry.name: scanner.name(text))  # type: ignore[misc]
-                where = f"{shown}/{name}".lstrip("/")
+                named = [] if has_id_as_name(below) else self._hits_in_name(f"{shown}/ {numbered}", entry.name)
+                hits += named
+                where = f"{shown}/{numbered if named else self._shown(entry.name, number)}".lstrip("/")
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, f"{below}/", where))
                     continue
@@ -190,11 +190,16 @@ class NeedleSearch:
         if stat.S_ISLNK(mode):
             target = os.readlink(entry.path)
             return self._hits(shown, lambda scanner: scanner.name(target))
-        if not stat.S_ISREG(mode) or (PICTURE.fullmatch(place) and is_bare_jpeg(entry.path)):
+        if not stat.S_ISREG(mode):
+            raise OSError  # a pipe or a device: nothing is known about what it holds
+        if PICTURE.fullmatch(place) and is_bare_jpeg(entry.path):
             return []
         return self._hits(
             shown, lambda scanner: search_file(scanner, entry.path, place, with_voxels=self._with_voxels)[0]
         )
+
+    def _hits_in_name(self, place: str, name: str) -> list[Hit]:
+        return self._hits(place.lstrip("/ "), lambda scanner: scanner.name(name))
 
     def _hits(self, place: str, search: Search) -> list[Hit]:
         """Return the hits of each needle: the whole list first, then halves of it while they have one."""
@@ -224,8 +229,10 @@ class NeedleSearch:
         return self._scanners[key]
 
     def _shown(self, name: str, number: int) -> str:
-        """Return the name of an entry, or its number if it shares a word with the list."""
-        return f"(entry {number} by name)" if self._words.intersection(words_of(name)) else name
+        """Return the name of an entry in printable characters, or its number if it shares a word with the list."""
+        return (
+            f"(entry {number} by name)" if self._words.intersection(words_of(name)) else encode_path(os.fsencode(name))
+        )
 
 
 Search = Callable[[Scanner], Leak | None]

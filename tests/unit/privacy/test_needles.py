@@ -135,6 +135,18 @@ def test_a_file_that_cannot_be_read_is_not_passed_over(
     assert f"not read: {IMAGE}/0/c/0/0/0" in capsys.readouterr().out
 
 
+def test_a_pipe_is_not_opened_and_odd_names_are_printable(names: Path, copy: Path) -> None:
+    os.mkfifo(copy / "pipe")
+    (copy / os.fsdecode(b"a\n\x1b[2J\xff.txt")).write_text(NAME)
+    found = search(names, copy)
+    encoded = copy / base64.b16encode(b"Quastenflosser").decode()
+    encoded.mkdir()
+    (encoded / "note").write_text(NAME)
+    assert ("(entry 1 by name)/note", "value_in_file", 1, 3) in hits(names, copy)
+    assert found.unread == ("pipe",)
+    assert [hit.place for hit in found.hits] == ["a%0A%1B[2J%FF.txt"]
+
+
 def test_exit_codes_and_no_name_in_what_is_printed(names: Path, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call = ["--needles", str(names), "--dataset", str(copy)]
     assert audit.run_audit(call) == 0

@@ -190,8 +190,8 @@ BUGS = [
     Bug(
         "the place of a finding holds a name of the list",
         f"{CORE}/privacy/needles.py",
-        "if self._words.intersection(words_of(name)) else name",
-        "if not name else name",
+        "if self._words.intersection(words_of(name)):",
+        "if not name:",
         "privacy/test_needles.py::test_names_of_files_folders_and_targets_of_links_are_searched_and_not_shown",
     ),
     Bug(
