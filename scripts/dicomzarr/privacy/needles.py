@@ -230,9 +230,9 @@ class NeedleSearch:
 
     def _shown(self, name: str, number: int) -> str:
         """Return the name of an entry in printable characters, or its number if it shares a word with the list."""
-        return (
-            f"(entry {number} by name)" if self._words.intersection(words_of(name)) else encode_path(os.fsencode(name))
-        )
+        if self._words.intersection(words_of(name)):
+            return f"(entry {number} by name)"
+        return encode_path(os.fsencode(name))
 
 
 Search = Callable[[Scanner], Leak | None]
