@@ -10,7 +10,6 @@ from dicomzarr.commands.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, ONE
 
 OVERVIEW = """\
 ./run: from folders of DICOM to a verified OME-Zarr dataset
-
 First try   ./run demo
 Your data   ./run --cores 8 --configfile my.yaml
 

@@ -127,6 +127,25 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("chain[].outputs", "SHA-256 of what it wrote: of a batch rule, the files of this array"),
         ("chain[].counts", "what it counted in the whole dataset; `verdicts`, on this array"),
     ),
+    "audit": (
+        ("good", "whether all is as listed and the positive control holds; this and what follows up to `small_groups` "
+         "without --needles"),
+        ("page", "the page"),
+        ("unlisted[]", "attributes and columns that are not on the list"),
+        ("values", "values of the source that were searched for; 0 if the record is lost, like `searched`"),
+        ("searched", "files and folders that were searched"),
+        ("control", "forms in which the planted value was `found` and `missed`"),
+        ("face_risk", "arrays with this flag"),
+        ("burned_in_skipped", "images that were skipped since they may have text in their pixels"),
+        ("small_groups", "groups of fewer subjects than `small_cells`"),
+        ("found", "whether a name was found; this and what follows only with --needles"),
+        ("hits[]", "`code`, `place`, `line` of the file (0 where unknown), `needle`, the line of the list, "
+         "and `own_word`: a word of this project too"),
+        ("not_searched[]", "`line` of the list, and `reason`: `too_short`, `no_words` or `standard_uid`"),
+        ("names", "names of the list"),
+        ("files", "files searched"),
+        ("unread[]", "places that could not be read"),
+    ),
     "files": (
         ("paths[].path", "relative to the source, written as in `private/files.csv`: percent-encoded where needed"),
         ("paths[].outcome", "`extracted`, `skipped`, `quarantined` or `ignored`"),

@@ -238,6 +238,27 @@ WORDS = (
         function="run_report",
     ),
     Word(
+        name="audit",
+        usage="[--needles FILE [--dataset FOLDER] [--without-voxels]] [--json]",
+        summary="a page for data protection; search names",
+        text="Writes private/audit.html, a page for a data protection officer: what the dataset can hold, what was "
+        "searched for, and what is not covered. With --needles, searches a dataset for the names of your own list, and "
+        "prints places and numbers of lines, never a name: docs/privacy-audit.md. Changes nothing in the dataset.",
+        options=(
+            Option("--needles", "FILE", "search for these names, one a line, as texts, encoded, compressed, as hashes"),
+            Option("--dataset", "FOLDER", "with --needles: a folder of its own, such as a copy; no private/ is needed"),
+            Option("--without-voxels", "", "with --needles: leave out voxels, the slow part"),
+            JSON,
+            CONFIGFILE,
+            RESULTS,
+        ),
+        exits="0: all is as listed; with --needles, nothing was found. 1: not so, or there is no finished dataset; "
+        "with --needles, a name was found. 2: an argument or the list is wrong, or a file could not be read.",
+        examples=("./run audit --configfile my.yaml", "./run audit --needles names.txt --dataset copy"),
+        module="audit",
+        function="run_audit",
+    ),
+    Word(
         name="view",
         usage="[ARRAY] [--port N] [--no-open]",
         summary="look at voxels and masks",

@@ -44,7 +44,9 @@ def in_text(text: str, identifiers: Container[int]) -> bool:
     return any(is_identifier(int(match[1] or float(match[2])), identifiers) for match in _IN_TEXT.finditer(text))
 
 
-def in_json(text: str, rest: str, identifiers: Container[int], own_words: Container[str]) -> tuple[Found, int] | None:
+def in_json(
+    text: str, rest: str, identifiers: Container[int], own_words: Container[str], *, with_dates: bool = True
+) -> tuple[Found, int] | None:
     """Return the first finding among the numbers of JSON, or of lines of JSON.
 
     Parameters
@@ -55,6 +57,8 @@ def in_json(text: str, rest: str, identifiers: Container[int], own_words: Contai
         With the hashes of numbers.
     own_words : container of str
         Words of this project: only they are used to name an attribute.
+    with_dates : bool
+        A number that reads as a date is a finding.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def in_json(text: str, rest: str, identifiers: Container[int], own_words: Contai
     for number, (document, is_line) in enumerate(documents, 1):
         for path, value in _numbers(document, ()):
             code = _code_of(path, value, identifiers)
-            if code:
+            if code and (with_dates or code != DATE):
                 return (code, _name(path, own_words)), number if is_line else 0
     return None
 
@@ -108,7 +112,7 @@ def _name(path: tuple[str, ...], own_words: Container[str]) -> str:
     return ".".join(known)
 
 
-def in_array(chunk: Path, identifiers: Container[int]) -> str | None:
+def in_array(chunk: Path, identifiers: Container[int], *, with_dates: bool = True) -> str | None:
     """Return the finding in a small array beside an image: a list of numbers that was too long for its attribute.
 
     Parameters
@@ -117,6 +121,8 @@ def in_array(chunk: Path, identifiers: Container[int]) -> str | None:
         The only chunk of the array, not compressed.
     identifiers : container of int
         With the hashes of numbers.
+    with_dates : bool
+        A number that reads as a date is a finding.
 
     Returns
     -------
@@ -142,6 +148,6 @@ def in_array(chunk: Path, identifiers: Container[int]) -> str | None:
         long = np.unique(values[(np.abs(values.astype(float)) >= MIN_NUMBER) & np.isfinite(values)]).tolist()
     checks: tuple[tuple[str, Callable[[float], bool]], ...] = (
         (IN_FILE, lambda number: is_identifier(number, identifiers)),
-        (DATE, may_be_date),
+        (DATE, lambda number: with_dates and may_be_date(number)),
     )
     return next((code for code, is_found in checks if any(map(is_found, long))), None)

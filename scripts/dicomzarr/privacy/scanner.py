@@ -97,6 +97,8 @@ class Scanner:
     shipped : sequence of bytes
         Contents of files of this project that HTML pages hold as they are: their style and scripts. Exactly these bytes
         are left out, and nothing near them.
+    with_dates : bool
+        A number that reads as a date is a finding, whatever the identifiers are.
 
     Notes
     -----
@@ -112,8 +114,9 @@ class Scanner:
         *,
         with_numbers: bool = True,
         shipped: Sequence[bytes] = (),
+        with_dates: bool = True,
     ) -> None:
-        self._with_numbers = with_numbers
+        self._with_numbers, self._with_dates = with_numbers, with_dates
         self._shipped = [part for part in shipped if part]
         self._identifiers, self._own_words = identifiers, own_words
         self._clean: set[str] = set()
@@ -146,7 +149,7 @@ class Scanner:
             rest = _STRING.sub("", text)
             code = self._json(text, rest)
             if code is None and self._with_numbers:
-                found = numbers.in_json(text, rest, self._identifiers, self._own_words)
+                found = numbers.in_json(text, rest, self._identifiers, self._own_words, with_dates=self._with_dates)
                 return found and Leak(found[0][0], found[1], found[0][1])
         else:
             code = self._bytes(data, 0, min_weight)
@@ -157,7 +160,7 @@ class Scanner:
     def array(self, chunk: Path) -> Leak | None:
         """Search the numbers of a small array beside an image, which is one file."""
         try:
-            found = numbers.in_array(chunk, self._identifiers)
+            found = numbers.in_array(chunk, self._identifiers, with_dates=self._with_dates)
         except (ValueError, KeyError, TypeError):
             return self.content(chunk.read_bytes())
         return None if found is None else Leak(found)

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dicomzarr.privacy import export_readers
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
-from dicomzarr.privacy.identifiers import MIN_WEIGHT
-from dicomzarr.privacy.scanner import MIN_WEIGHT_IN_PIXELS, Leak, Scanner
+from dicomzarr.privacy.file_contents import PICTURE, RECORDS, VOLUME, has_id_as_name, is_voxels, search_file
+from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
-from dicomzarr.privacy.table_blocks import CHECKSUMS, NoTable, search_table
 from dicomzarr.system import sandbox
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
@@ -28,11 +26,8 @@ from dicomzarr.vocabulary.reasons import NotExtracted
 SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
 # Logs and scripts of jobs on other nodes: other people of a site can often read them, and no job is told the source.
 EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxiliary/")
-_RECORDS = ".snakemake/metadata/"  # JSON without the suffix; mostly the same for every job
 MIN_COST = 200.0  # milliseconds of work that justify one more process
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
-_MAX_PIECE = 256 << 20  # bytes of a file that are searched at once
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +58,7 @@ class _File:
     @property
     def cost(self) -> float:
         """Milliseconds, roughly; repeated texts of JSON are searched once."""
-        is_json = self.place.endswith((".json", ".jsonl")) or self.place.startswith(_RECORDS)
+        is_json = self.place.endswith((".json", ".jsonl")) or self.place.startswith(RECORDS)
         return self.status.st_size * (1e-5 if self.has_clean_blocks else 3e-4 if is_json else 1e-3)
 
 
@@ -116,7 +111,17 @@ class Search:
                 waiting.append(item)
         for rows in self._shared(waiting, processes):
             findings += [Finding(place, Leak(*leak)) for place, *leak in rows]
+        findings = [Finding(self._shown(finding.place), finding.leak) for finding in findings]
         return sorted(findings, key=lambda finding: (finding.place, finding.leak.line))
+
+    def _shown(self, place: str) -> str:
+        """Return a place without the names of folders that are findings themselves."""
+        parts = place.split("/")
+        for number in range(1, len(parts) - 1):
+            above = "/".join(parts[: number + 1])
+            if not has_id_as_name(above) and self._scanner_of(above).name(parts[number]):
+                return f"{'/'.join(parts[:number])}/ (below a name that is a finding)"
+        return place
 
     def _shared(self, waiting: Sequence[_File | _Series], processes: int) -> Iterator[list[list[Any]]]:
         """Yield the findings in each share of the work, and add what the children recorded to the cache.
@@ -226,9 +231,9 @@ class Search:
         for name, entries in below.items():
             for path, entry in entries:
                 place = f"{group.top}/{name}{path}"
-                if _VOLUME.fullmatch(place) and entry.is_dir(follow_symlinks=False):
+                if VOLUME.fullmatch(place) and entry.is_dir(follow_symlinks=False):
                     continue
-                if _PICTURE.fullmatch(place) and entry.is_file(follow_symlinks=False):
+                if PICTURE.fullmatch(place) and entry.is_file(follow_symlinks=False):
                     if not is_bare_jpeg(entry.path):
                         picture = _File(place, entry.path, entry.stat(follow_symlinks=False), has_clean_blocks=False)
                         findings += self._read_file(picture, is_cached=False)
@@ -245,26 +250,16 @@ class Search:
         `series` is the place of its folder.
         """
         for path, entry in entries:
-            if not self._skips_voxels or entry.is_dir(follow_symlinks=False) or not _is_voxels(f"{series}{path}"):
+            if not self._skips_voxels or entry.is_dir(follow_symlinks=False) or not is_voxels(f"{series}{path}"):
                 yield path
 
     def _read_file(self, file: _File, *, is_cached: bool = True) -> list[Finding]:
         """Search the content of a file; cache a clean one unless it is cached with its group."""
-        scanner, path, name = self._scanner_of(file.place), file.path, os.path.basename(file.path)
-        leak, blocks = None, None
+        scanner = self._scanner_of(file.place)
         try:
-            if read := export_readers.reader_of(file.place):
-                leak = search_parts(scanner, read(Path(path), not self._skips_voxels))
-            elif name.endswith(".csv") or file.place == CHECKSUMS:
-                leak, blocks = _search_rows(scanner, path, self._cache.blocks(file.place), file.place == CHECKSUMS)
-            elif _SMALL_ARRAY.fullmatch(file.place):
-                leak = scanner.array(Path(path))
-            elif _GROUP_OF_SERIES.fullmatch(file.place):
-                leak = scanner.content(_without_volumes(Path(path)), name)
-            elif not _is_voxels(file.place):
-                leak = search_content(scanner, path, "record.json" if file.place.startswith(_RECORDS) else name)
-            elif not self._skips_voxels:
-                leak = _search_pixels(scanner, path)
+            leak, blocks = search_file(
+                scanner, file.path, file.place, self._cache.blocks(file.place), with_voxels=not self._skips_voxels
+            )
         except FileNotFoundError:
             return []
         if leak:
@@ -321,100 +316,7 @@ def _below(top: str) -> Iterator[RelativeEntry]:
                 waiting.append(path)
 
 
-def _without_volumes(path: Path) -> bytes:
-    """Return the metadata of a series without the names of its volumes, which may look like a date."""
-    data = path.read_bytes()
-    for entry in _listed(str(path.parent)):
-        if _VOLUME_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-            data = data.replace(f'"{entry.name}"'.encode(), b'""')
-    return data
-
-
-def _is_voxels(place: str) -> bool:
-    """Whether a file is a shard of an image or a mask: compressed voxels, which are verified against decoded pixels."""
-    return bool(_VOXELS.fullmatch(place))
-
-
 _IMAGES = "results/dataset/images.zarr"
 _PICTURES = "results/dataset/reports/pictures"
 _GROUPED = {_IMAGES: "", _PICTURES: "pictures "}  # places of the folders of series; prefix of groups in the cache
 _SERIES = re.compile(r"[0-9a-f]{16}")
-_GROUP_OF_SERIES = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/zarr\.json")
-_VOLUME_ID = re.compile(r"[0-9a-f]{8}")
-_VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
-_PICTURE = re.compile(r"results/dataset/reports/pictures/[0-9a-f]{16}/[0-9a-f]{8}(\.thumb)?\.jpg")
-# Series, volume, array (a level of the image has a number, a small array beside it a name), and the index of the chunk;
-# no other file of a Zarr store matches.
-# A mask has its voxels and an index of them, which the check compares with the mask.
-_VOXELS = re.compile(
-    r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/(\d+|labels/[a-z0-9_]+/(\d+|foreground))/c(/\d+)*"
-)
-_SMALL_ARRAY = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}/[a-z_]+/c(/\d+)*")
-
-
-def _search_rows(
-    scanner: Scanner, path: str, clean_blocks: frozenset[str], checksums: bool
-) -> tuple[Leak | None, list[str] | None]:
-    """Search the new or changed blocks of a table; where one has a finding, search all, for the number of its line."""
-    try:
-        has_leak, blocks = search_table(scanner, Path(path), clean_blocks, checksums=checksums)
-    except NoTable:
-        return search_content(scanner, path, os.path.basename(path)), None
-    if has_leak:
-        return search_content(scanner, path, os.path.basename(path)) or Leak("value_in_file"), None
-    return None, blocks
-
-
-def search_content(scanner: Scanner, path: str, name: str) -> Leak | None:
-    """Search the content of a file, in pieces.
-
-    Parameters
-    ----------
-    scanner : Scanner
-        With the identifiers.
-    path : str
-        Of the file; a link is not followed.
-    name : str
-        Decides how the content is parsed, see `Scanner.content`.
-
-    Returns
-    -------
-    Leak or None
-        The first finding.
-    """
-    with open(os.open(path, _OPEN), "rb") as stream:
-        while data := stream.read(_MAX_PIECE):
-            if leak := scanner.content(data, name):
-                return leak
-    return None
-
-
-def search_parts(scanner: Scanner, parts: Iterator[export_readers.Part]) -> Leak | None:
-    """Search the parts of an exported file; voxels need a longer finding, as in the arrays."""
-    for part in parts:
-        for start in range(0, len(part.data), _MAX_PIECE):
-            data = part.data[start : start + _MAX_PIECE]
-            if leak := scanner.content(data, "", MIN_WEIGHT_IN_PIXELS if part.voxels else MIN_WEIGHT):
-                return Leak(leak.code)  # a binary file has no lines
-    return None
-
-
-def _search_pixels(scanner: Scanner, path: str) -> Leak | None:
-    """Search the voxels of a shard, chunk by chunk, as its array decodes them."""
-    import zarr
-
-    parts = Path(path).parts
-    depth = len(parts) - 1 - parts[::-1].index("c")
-    array: Any = zarr.open_array(str(Path(*parts[:depth])), mode="r")
-    sizes = array.shards or array.chunks
-    starts = [int(part) * size for part, size in zip(parts[depth + 1 :], sizes, strict=True)]
-    ends = [min(start + size, whole) for start, size, whole in zip(starts, sizes, array.shape, strict=True)]
-    first, *rest = map(range, starts, ends)
-    for begin in first[:: array.chunks[0]]:
-        region = (
-            slice(begin, min(begin + array.chunks[0], first.stop)),
-            *(slice(axis.start, axis.stop) for axis in rest),
-        )
-        if leak := scanner.content(array[region].tobytes(), "", MIN_WEIGHT_IN_PIXELS):
-            return leak
-    return None

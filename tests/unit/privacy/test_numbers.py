@@ -251,7 +251,7 @@ def test_the_finding_names_the_attribute_and_not_the_value(results: Results) -> 
 
 def test_lists_that_are_written_beside_an_image_are_searched_as_small_arrays() -> None:
     """Every list that may become an array has a name that the search takes for one."""
-    from dicomzarr.privacy.search import _SMALL_ARRAY
+    from dicomzarr.privacy.file_contents import _SMALL_ARRAY
 
     names = {*SMALL, "one_file", "modality_lut", "palette_green", "palette_blue"}
     assert ome_metadata.MANY > 0

@@ -270,3 +270,14 @@ def test_pictures_hold_pixels_alone(results: Results) -> None:
     (folder / "Zyxwolf.jpg").write_bytes(bare)
     with pytest.raises(check_privacy.PrivacyProblem, match="value_in_name"):
         search(results)
+
+
+def test_a_folder_whose_name_is_a_finding_is_in_no_place(results: Results) -> None:
+    for folder in (results.dataset / "Zyxwolf" / "deep", results.images / "0123456789abcdef" / "Zyxwolf"):
+        folder.mkdir(parents=True)
+        (folder / "note.txt").write_text("CANPID7719")
+    with pytest.raises(check_privacy.PrivacyProblem) as caught:
+        search(results)
+    assert "zyxwolf" not in str(caught.value).lower()
+    assert "value_in_file in results/dataset/ (below a name that is a finding)" in str(caught.value)
+    assert "value_in_file in results/dataset/images.zarr/0123456789abcdef/ (below" in str(caught.value)

@@ -1,0 +1,247 @@
+"""Search any folder for the names of a list, with the scanner of the privacy search; no record of the run is needed.
+
+A finding is a code, a place and the number of a line of the list. It never holds the name.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import stat
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicomzarr.dicom.standard_uids import is_standard_uid
+from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
+from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
+from dicomzarr.privacy.identifiers import hash_of_words, identifiers_of, words_of
+from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.system.path_text import encode_path
+from dicomzarr.vocabulary.errors import UserError
+
+# Why a line of the list is not searched for as text.
+NOT_SEARCHED = {
+    "too_short": "fewer than five letters or eight digits, which occur everywhere; plain hashes of it are searched for",
+    "no_words": "it has neither letters nor digits",
+    "standard_uid": "a UID of the DICOM standard, which identifies nobody",
+}
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A name of the list: the number of its line from 1, its identifiers, and its words in lower case."""
+
+    line: int
+    identifiers: frozenset[int]
+    words: frozenset[str]
+    not_searched: str = ""  # a key of `NOT_SEARCHED`
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A finding: a key of `scanner.CODES`, its place below the folder, its line there (0 where unknown), its needle.
+
+    `needle` is the number of a line of the list. `own_word`: the needle is made of words
+    of this project alone, which its pages and tables use themselves.
+    """
+
+    place: str
+    code: str
+    line: int
+    needle: int
+    own_word: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, and the places that it could not read."""
+
+    hits: tuple[Hit, ...]
+    unread: tuple[str, ...]
+    files: int
+    folders: int
+
+
+def read_needles(path: Path, own_words: Container[str] = frozenset()) -> list[Needle]:
+    """Read a list of names, one a line, in UTF-8, or UTF-16 with its mark; empty lines are left out.
+
+    Parameters
+    ----------
+    path : Path
+        Of the list.
+    own_words : container of str
+        Words of this project: they do not count alone where a name has other words too.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is no text, or holds no name.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"--needles: {path.name!r} cannot be read ({os.strerror(error.errno or 0)})") from None
+    try:
+        text = data.decode("utf-16" if data.startswith(_MARKS) else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise UserError("--needles: needed is a text in UTF-8, one name a line")
+    needles = [_needle(number, line.strip(), own_words) for number, line in enumerate(re.split("\r\n|\n|\r", text), 1)]
+    found = [needle for needle in needles if needle]
+    if not found:
+        raise UserError("--needles: the list holds no name; needed is one a line")
+    return found
+
+
+def _needle(line: int, name: str, own_words: Container[str]) -> Needle | None:
+    """Return the needle of a line; None if it is empty.
+
+    A name is searched for if the search finds it in a text that holds nothing else.
+    """
+    if not name:
+        return None
+    forms = dict.fromkeys((name, name.upper(), name.lower()))
+    identifiers = frozenset(number for form in forms for number in identifiers_of("PN", form.encode()))
+    words = frozenset(words_of(name))
+    own = {word for word in words if word in own_words}
+    if own != words:
+        identifiers -= {hash_of_words([word]) for word in own}
+    reason = ""
+    if not words:
+        reason = "no_words"
+    elif all(is_standard_uid(word) for word in words):
+        reason = "standard_uid"
+    elif Scanner(identifiers, frozenset()).name(name) is None:
+        reason = "too_short"
+    return Needle(line, identifiers, words, reason)
+
+
+class NeedleSearch:
+    """A search of a folder for needles.
+
+    Parameters
+    ----------
+    needles : sequence of Needle
+    own_words : container of str
+        Words of this project: a needle of such words alone is searched too, and its hits are marked.
+    shipped : sequence of bytes
+        As of `Scanner`.
+    with_voxels : bool
+        Search compressed voxels too.
+    """
+
+    def __init__(
+        self,
+        needles: Sequence[Needle],
+        own_words: Container[str],
+        shipped: Sequence[bytes] = (),
+        *,
+        with_voxels: bool,
+    ) -> None:
+        self._needles, self._shipped, self._with_voxels = needles, shipped, with_voxels
+        self._words = frozenset(word for needle in needles for word in needle.words)
+        self._own = {needle.line for needle in needles if all(word in own_words for word in needle.words)}
+        self._scanners: dict[tuple[int, ...], Scanner] = {}
+
+    def run(self, folder: Path) -> Found:
+        """Search all names and files below a folder; of a results folder, all but `private/`.
+
+        Links are not followed: their targets are searched as texts.
+        """
+        top = _place_of(folder)
+        hits: list[Hit] = []
+        unread: list[str] = []
+        files = folders = 0
+        waiting = [(str(folder), top, "")]
+        while waiting:
+            path, place, shown = waiting.pop()
+            try:
+                with os.scandir(path) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except OSError:
+                unread.append(shown or ".")
+                continue
+            folders += 1
+            for number, entry in enumerate(entries, 1):
+                below, numbered = f"{place}{entry.name}", f"(entry {number} by name)"
+                if below == "results/private":
+                    continue
+                named = [] if has_id_as_name(below) else self._hits_in_name(f"{shown}/ {numbered}", entry.name)
+                hits += named
+                where = f"{shown}/{numbered if named else self._shown(entry.name, number)}".lstrip("/")
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, f"{below}/", where))
+                    continue
+                try:
+                    files += 1
+                    hits += self._file(entry, below, where)
+                except Exception:  # of any decoder; its message may quote the file
+                    unread.append(where)
+        order = sorted(hits, key=lambda hit: (hit.place, hit.line, hit.needle, hit.code))
+        return Found(tuple(order), tuple(sorted(unread)), files, folders)
+
+    def _file(self, entry: os.DirEntry[str], place: str, shown: str) -> list[Hit]:
+        """Return the hits in the content of a file, or in the target of a link."""
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISLNK(mode):
+            target = os.readlink(entry.path)
+            return self._hits(shown, lambda scanner: scanner.name(target))
+        if not stat.S_ISREG(mode):
+            raise OSError  # a pipe or a device: nothing is known about what it holds
+        if PICTURE.fullmatch(place) and is_bare_jpeg(entry.path):
+            return []
+        return self._hits(
+            shown, lambda scanner: search_file(scanner, entry.path, place, with_voxels=self._with_voxels)[0]
+        )
+
+    def _hits_in_name(self, place: str, name: str) -> list[Hit]:
+        return self._hits(place.lstrip("/ "), lambda scanner: scanner.name(name))
+
+    def _hits(self, place: str, search: Search) -> list[Hit]:
+        """Return the hits of each needle: the whole list first, then halves of it while they have one."""
+        hits = []
+        waiting: list[Sequence[Needle]] = [self._needles]
+        while waiting:
+            needles = waiting.pop()
+            leak = search(self._scanner(needles))
+            if leak is None:
+                continue
+            if len(needles) > 1:
+                middle = len(needles) // 2
+                waiting += [needles[middle:], needles[:middle]]
+                continue
+            needle = needles[0].line
+            hits.append(Hit(place, leak.code, leak.line, needle, needle in self._own))
+        return hits
+
+    def _scanner(self, needles: Sequence[Needle]) -> Scanner:
+        """Return a scanner for some needles; of the whole list, always the same one, which remembers clean texts."""
+        key = tuple(needle.line for needle in needles)
+        if key not in self._scanners:
+            if len(self._scanners) > _MAX_SCANNERS:
+                self._scanners.clear()
+            identifiers = frozenset().union(*(needle.identifiers for needle in needles))
+            self._scanners[key] = Scanner(identifiers, frozenset(), shipped=self._shipped, with_dates=False)
+        return self._scanners[key]
+
+    def _shown(self, name: str, number: int) -> str:
+        """Return the name of an entry in printable characters, or its number if it shares a word with the list."""
+        if self._words.intersection(words_of(name)):
+            return f"(entry {number} by name)"
+        return encode_path(os.fsencode(name))
+
+
+Search = Callable[[Scanner], Leak | None]
+_MAX_SCANNERS = 256
+
+
+def _place_of(folder: Path) -> str:
+    """Return the place of a folder as a run has it, which decides how its files are read."""
+    if (folder / "dataset").is_dir():
+        return "results/"
+    is_dataset = any((folder / name).exists() for name in ("images.zarr", "volumes.csv", "dataset.json"))
+    return "results/dataset/" if is_dataset else f"{folder.name}/"
