@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from blake3 import blake3
-from conftest import Workflow, tree_digest
+from conftest import Workflow
 from dicoms import save_series
+from forks import Forks
 
 
 def decide(workflow: Workflow, decision: str, results: str = "results") -> None:
@@ -14,10 +17,12 @@ def decide(workflow: Workflow, decision: str, results: str = "results") -> None:
     table.write_text(f"content,decision\n{content},{decision}\n")
 
 
-def test_a_file_is_set_aside_and_kept_by_decision_as_from_scratch(workflow: Workflow) -> None:
+def test_a_file_is_set_aside_and_kept_by_decision_as_from_scratch(tmp_path: Path, warm: Forks | None) -> None:
+    workflow = Workflow(tmp_path, environment={"DICOMZARR_KEY": "k" * 32}, forks=warm)
     save_series(workflow.source / "chest", "chest", 3)
     scan = {"burned_in": "scan", "burned_in_reason": ""}
-    assert workflow.run(**scan).outcomes == {"extracted": 3}
+    first = workflow.run(**scan)
+    assert {outcome for outcome, _ in first.outcome().values()} == {"extracted"}
     decide(workflow, "set_aside")
     aside = workflow.run(**scan)
     assert sorted(aside.outcome().values()) == [("extracted", ""), ("extracted", ""), ("skipped", "text_in_pixels")]
@@ -28,6 +33,9 @@ def test_a_file_is_set_aside_and_kept_by_decision_as_from_scratch(workflow: Work
     again = workflow.run(**scan)
     assert again.nothing_to_do
     decide(workflow, "keep")
+    digest = first.sealed["digest"]
+    assert aside.sealed["digest"] != digest
     kept = workflow.run(**scan)
+    assert kept.sealed["digest"] == digest
     assert {outcome for outcome, _ in kept.outcome().values()} == {"extracted"}
     assert not list(kept.results.glob("private/text/*/*.jpg"))

@@ -172,8 +172,8 @@ def reached(script: str, without: str = "") -> dict[str, Path]:
 def code_digest(script: str, without: str = "") -> str:
     """Return the digest, 16 hex digits, of the code that ``scripts/<script>`` reaches.
 
-    Templates, style sheets and scripts of a page enter by their bytes if a module of their folder is reached. Modules of the
-    package `without` are left out.
+    Templates, style sheets and scripts of a page enter by their bytes if a module of their folder is reached. Modules
+    of the package `without` are left out.
     """
     digest = hashlib.sha256()
     folders: set[Path] = set()

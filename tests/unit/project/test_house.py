@@ -22,6 +22,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "privacy": {"system", "dicom", "vocabulary"},
     "headers": {"source", "privacy", "dicom", "system", "vocabulary"},
     "pixels": {"dicom", "system", "vocabulary"},
+    "burned_in": {"pixels", "dicom", "system", "vocabulary"},
     "volumes": {"dicom", "vocabulary"},
     "masks": {"dicom", "vocabulary"},
     "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},

@@ -27,6 +27,7 @@ from dicomzarr.stages.extract_batch.series import (
     failed,
     fingerprint,
     image_fingerprint,
+    look_again,
     other_files,
     pictures_of,
     plan_digest,
@@ -83,11 +84,12 @@ class _Claims:
         for file, claim in record.claimed_files().items():
             self.claims[f"dataset/images.zarr/{file}"] = claim
 
-    def record(self, counts: dict[str, int]) -> BatchRecord:
+    def record(self, counts: dict[str, int], work: dict[str, int]) -> BatchRecord:
         """Return the record of the batch."""
         digests = (self.record_digests[series_id] for series_id in sorted(self.record_digests))
         return BatchRecord(
             counts=counts,
+            work=work,
             claims=self.claims,
             unreadable=tuple(sorted(self.unreadable)),
             series=self.fingerprints,
@@ -134,15 +136,22 @@ class _Batch:
         digest_of_plan = plan_digest(planned, self.options)
         must_extract = not record or not is_complete or record.failed or record.limits not in ((), self.limits)
         is_looked = not record or record.looked.get("code", "") == self.options.detector
-        # ASSUME a new detector is rare: its series are extracted again, see NEXT.md.
-        must_extract = must_extract or not is_looked
-        must_read = must_extract or self.paranoid or not record or record.plan_digest != digest_of_plan
+        must_read = must_extract or not is_looked or self.paranoid or not record or record.plan_digest != digest_of_plan
         if record and not (must_read or unreadable_in(record)):
             self.claims.add(record, size, digest)
             return False
         plan = planned.parse()
         contents = read_contents(plan, None if self.paranoid else record, self.roots, self.pool)
         self.hashed += contents.hashed
+        if (
+            record
+            and not (must_extract or is_looked)
+            and record.fingerprint == fingerprint(plan, contents.digests, self.options)
+        ):
+            record = look_again(plan, contents.digests, self.roots, self.options, record) or record
+            must_extract = record.looked.get("code") != self.options.detector  # a verdict changed
+        elif record and not is_looked:
+            must_extract = True
         if record and not must_extract and record.fingerprint == fingerprint(plan, contents.digests, self.options):
             others = other_files(plan, contents.digests)
             updated = _with_mask_paths_of(_with_paths_of(record, plan, contents), plan, contents)
@@ -310,5 +319,6 @@ def extract_batch(
             "unchanged": total - extracted,
             "removed": removed,
             "hashed": batch.hashed,
-        }
+        },
+        {"control": 1} if options.burned_in == "scan" else {},
     )

@@ -256,6 +256,41 @@ def extract(
     return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
 
 
+def look_again(
+    plan: SeriesPlan, contents: Mapping[str, str], roots: Roots, options: Options, record: SeriesRecord
+) -> SeriesRecord | None:
+    """Look at the files of a series with a new detector; nothing is written.
+
+    Parameters
+    ----------
+    plan, contents, roots, options
+        As for `extract`.
+    record : SeriesRecord
+        Of the last extraction; its fingerprint is the current one.
+
+    Returns
+    -------
+    SeriesRecord, optional
+        The record with the new detector; None if a verdict changed, and the series must be extracted again.
+    """
+    rows = sorted(plan.files, key=lambda row: (contents[row["path"]], row["path"]))
+    decisions = dict(options.decisions)
+    files = [SourceFile(row, contents[row["path"]], decision=decisions.get(contents[row["path"]], "")) for row in rows]
+    for index, (file, last) in enumerate(zip(files, record.files, strict=True)):
+        file.reason = last.reason
+        if file.reason == TEXT and file.decision != "set_aside":
+            file.reason = ""
+        if not file.reason:
+            interpret(index, file, roots)
+    looker = Looker(files, roots, options)
+    looker.look_at_rest()
+    before = {content: [tuple(row) for row in rows] for content, rows in record.text.items()}
+    found = {content: [tuple(row) for row in rows] for content, rows in looker.findings().items()}
+    if before != found or [file.reason for file in files] != [file.reason for file in record.files]:
+        return None
+    return dataclasses.replace(record, looked=looker.looked())
+
+
 def extract_masks(
     plan: SeriesPlan,
     contents: Mapping[str, str],
