@@ -191,7 +191,7 @@ def _guarantees(tables: Tables, policy: Policy) -> Iterator[str]:
     )
     if policy.burned_in == "scan":
         burned_in = (
-            "Frames were **searched for text** in their pixels; images in which some was found, unless a person decided to "
+            "Frames were **searched for text** in their pixels; images with text, unless a person decided to "
             "keep them, were left out. No search finds every text."
         )
     if policy.burned_in == "keep":
