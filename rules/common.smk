@@ -98,6 +98,11 @@ def plan_digest(wildcards):
     return planned_batches()[wildcards.batch]["digest"]
 
 
+# The code that looks for text in pixels; arrays do not depend on it.
+detector_digest = code_digest("dicomzarr/burned_in/scan.py") if config["burned_in"] == "scan" else ""
+decisions_file = Path(config["results"]) / "private" / "decisions.csv"
+decisions_digest = sha256_of(decisions_file) if decisions_file.is_file() else ""
+
 # The crate holds the Snakefile, which no code digest covers.
 snakefile_digest = sha256_of(ROOT / "Snakefile")
 

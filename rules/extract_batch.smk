@@ -30,7 +30,10 @@ rule extract_batch:
         limits=config["limits"],
         mask_names=mask_names,
         software=software,
-        code=code_digest("extract_batch.py"),
+        code=code_digest("extract_batch.py", without="dicomzarr.burned_in"),
+        allow_short=config["allow_short"] if config["burned_in"] == "scan" else 2,
+        detector=detector_digest,
+        decisions=decisions_digest,
     message:
         "Extracting the pixels of batch {wildcards.batch}"
     script:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms
+from dicomzarr.records import decisions
 from dicomzarr.records.batch_record import BatchRecord
 from dicomzarr.source.archives import bounds
 from dicomzarr.stages.extract_batch import batch
@@ -74,6 +75,11 @@ if __name__ == "__main__":
                 software=tuple(snakemake.params.software),
                 code=snakemake.params.code,
                 levels=snakemake.params.levels,
+                allow_short=snakemake.params.allow_short,
+                detector=snakemake.params.detector,
+                decisions=tuple(
+                    sorted(decisions.read(Path(snakemake.params.results) / "private" / "decisions.csv").items())
+                ),
                 mask_names=tuple((name, tuple(entries)) for name, entries in snakemake.params.mask_names),
             ),
             threads=snakemake.threads,

@@ -24,7 +24,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"source": "~/dicom"}, ("'source'", "not expanded")),
     ({"compression": "gzip"}, ("'compression'", "'gzip'", "balanced, fast, small, none")),
     ({"layout": 3}, ("'layout'", "slice, brick")),
-    ({"burned_in": "maybe"}, ("'burned_in'", "skip, keep")),
+    ({"burned_in": "maybe"}, ("'burned_in'", "skip, scan, keep")),
     ({"burned_in_reason": " "}, ("'burned_in_reason' is empty",)),
     ({"gate": {"quarantined": -1}}, ("'gate.quarantined'", "-1", "from 0")),
     ({"gate": {"quarantine": 0}}, ("'gate.quarantine' is not a finding", "did you mean 'quarantined'")),

@@ -20,6 +20,7 @@ BURNED_IN_KINDS: dict[str, str] = {
     "ultrasound": "ultrasound, where the scanner writes into the image",
     "photograph": "a photograph or video of the patient",
     "slide_label": "the label of a slide, or an overview with the label in it",
+    "text_in_pixels": "text was found in the pixels, or somebody decided to set the image aside",
 }
 # PS3.3 C.7.3.1.1.1: ultrasound, intravascular ultrasound; external camera and the visible-light modalities beside it.
 _ULTRASOUND = frozenset({"US", "IVUS", "BDUS"})

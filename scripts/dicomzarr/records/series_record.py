@@ -195,6 +195,11 @@ class SeriesRecord(Record):
         Limits of time and memory, if an outcome depends on them; else empty.
     failed : bool
         The extraction itself failed: it is retried whenever its batch has work.
+    looked : mapping
+        Who looked for text in the pixels: detector, its code, thresholds, `allow_short`, number of frames; or empty.
+    text : mapping of str to sequence
+        By content of a file that was set aside: number of the frame (-1: what does not move), top, left, bottom,
+        right in pixels, and what found it.
     """
 
     SCHEMA: ClassVar[int] = 3
@@ -214,6 +219,8 @@ class SeriesRecord(Record):
     same_uid_elsewhere: tuple[OtherFile, ...] = ()
     limits: tuple[int, ...] = ()
     failed: bool = False
+    looked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    text: Mapping[str, Rows] = dataclasses.field(default_factory=dict)
 
     @property
     def files(self) -> tuple[FileOutcome, ...]:

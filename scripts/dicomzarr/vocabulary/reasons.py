@@ -68,6 +68,12 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "review them on site; if no text identifies anybody, set burned_in: keep with a burned_in_reason",
     ),
     (
+        "text_in_pixels",
+        "skipped",
+        "text was found in the pixels (burned_in: scan), or somebody decided to set the image aside",
+        "look at its picture in private/text/; decide keep in private/decisions.csv if the text identifies nobody",
+    ),
+    (
         "linked",
         "skipped",
         "a symbolic link to a file or folder of the source, which is read by its own path (follow_links: true)",

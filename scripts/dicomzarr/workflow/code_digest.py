@@ -149,14 +149,19 @@ def _parsed(path: Path, module: str) -> tuple[bytes, tuple[str, ...]]:
     return bytes.fromhex(digest), tuple(imports)
 
 
-def reached(script: str) -> dict[str, Path]:
-    """Return the paths of the core modules that a script reaches, by dotted name, and of the script itself."""
+def reached(script: str, without: str = "") -> dict[str, Path]:
+    """Return the paths of the core modules that a script reaches, by dotted name, and of the script itself.
+
+    Modules of the package `without` are left out, and what they alone reach.
+    """
     paths: dict[str, Path] = {script: SCRIPTS / script}
     to_visit = [script]
     while to_visit:
         name = to_visit.pop()
         for module in _parsed(paths[name], name)[1]:
             path = _file_of(module)
+            if without and f"{module}.".startswith(f"{without}."):
+                continue
             if path is not None and module not in paths:
                 paths[module] = path
                 to_visit.append(module)
@@ -164,14 +169,15 @@ def reached(script: str) -> dict[str, Path]:
 
 
 @functools.cache
-def code_digest(script: str) -> str:
+def code_digest(script: str, without: str = "") -> str:
     """Return the digest, 16 hex digits, of the code that ``scripts/<script>`` reaches.
 
-    Templates, style sheets and scripts of a page enter by their bytes if a module of their folder is reached.
+    Templates, style sheets and scripts of a page enter by their bytes if a module of their folder is reached. Modules
+    of the package `without` are left out.
     """
     digest = hashlib.sha256()
     folders: set[Path] = set()
-    for name, path in sorted(reached(script).items()):
+    for name, path in sorted(reached(script, without).items()):
         digest.update(name.encode() + b"\0" + _parsed(path, name)[0])
         folders.add(path.parent)
     for folder in sorted(folders):

@@ -22,6 +22,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "privacy": {"system", "dicom", "vocabulary"},
     "headers": {"source", "privacy", "dicom", "system", "vocabulary"},
     "pixels": {"dicom", "system", "vocabulary"},
+    "burned_in": {"pixels", "dicom", "system", "vocabulary"},
     "volumes": {"dicom", "vocabulary"},
     "masks": {"dicom", "vocabulary"},
     "arrays": {"volumes", "masks", "system", "dicom", "vocabulary", "dataset"},
@@ -34,6 +35,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
 ALLOWED_IMPORTS["workflow"] |= {"publishing", "terminal", "stages.join_labels"}
 STAGES = sorted(path.stem for path in (CORE / "stages").iterdir() if path.stem not in ("__init__", "__pycache__"))
 ALLOWED_IMPORTS |= {f"stages.{stage}": {*LIBRARIES, "dataset"} for stage in STAGES}  # no stage imports another
+ALLOWED_IMPORTS["stages.extract_batch"].add("burned_in")
 ALLOWED_IMPORTS["stages.write_cards"].add("stages.render_report")  # but the card has the numbers of the report
 ALLOWED_IMPORTS["stages.write_crate"].add("stages.write_cards")  # and the crate the words of the cards
 MODULES = sorted(path.relative_to(CORE) for path in CORE.rglob("*.py") if path.name != "__init__.py")

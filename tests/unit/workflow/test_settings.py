@@ -86,7 +86,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"results": "file"}, ("'results'", "is not a folder")),
     ({"results": "a\nb"}, ("'results'",)),
     ({"results": "source/link/results"}, ("'results'", "inside the source")),
-    ({"burned_in": True}, ("'burned_in'", "skip, keep")),
+    ({"burned_in": True}, ("'burned_in'", "skip, scan, keep")),
     ({"burned_in": "keep", "burned_in_reason": ""}, ("'burned_in_reason' is empty",)),
     ({"burned_in_reason": 5}, ("'burned_in_reason'", "a sentence")),
     ({"burned_in_reason": "x" * 501}, ("'burned_in_reason'",)),

@@ -230,6 +230,8 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
             parts["files"].append(file_row(file.path, file.outcome, file.reason, series_id))
             if file.reason == "burned_in_risk":
                 risks[file.risk] += 1
+            elif file.reason == "text_in_pixels":
+                risks[file.reason] += 1
         parts["masks"] += mask_rows.mask_lines(record, checked)
         parts["mask_names"] += mask_rows.name_lines(record)
         parts["mask_files"] += mask_rows.file_lines(record)
@@ -324,6 +326,8 @@ def _extraction_projection(record: SeriesRecord, pseudonyms: Pseudonyms) -> dict
         "inputs": [files[index] for index in order],
         "volumes": volumes,
     }
+    if record.looked:
+        projection["looked"] = record.looked
     if record.masks.files:
         projection["mask_inputs"] = sorted(
             [pseudonyms.source_digest(file.content), file.kind, file.reason, file.masks] for file in record.masks.files

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dicomzarr.burned_in import scan
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord
 from dicomzarr.records.plan import PlannedSeries, SeriesPlan, read_plan
@@ -26,7 +27,9 @@ from dicomzarr.stages.extract_batch.series import (
     failed,
     fingerprint,
     image_fingerprint,
+    look_again,
     other_files,
+    pictures_of,
     plan_digest,
 )
 from dicomzarr.stages.extract_batch.series_files import Roots
@@ -81,11 +84,12 @@ class _Claims:
         for file, claim in record.claimed_files().items():
             self.claims[f"dataset/images.zarr/{file}"] = claim
 
-    def record(self, counts: dict[str, int]) -> BatchRecord:
+    def record(self, counts: dict[str, int], work: dict[str, int]) -> BatchRecord:
         """Return the record of the batch."""
         digests = (self.record_digests[series_id] for series_id in sorted(self.record_digests))
         return BatchRecord(
             counts=counts,
+            work=work,
             claims=self.claims,
             unreadable=tuple(sorted(self.unreadable)),
             series=self.fingerprints,
@@ -131,13 +135,23 @@ class _Batch:
         is_complete = record is not None and reason is not Revocation.FILE_MISSING
         digest_of_plan = plan_digest(planned, self.options)
         must_extract = not record or not is_complete or record.failed or record.limits not in ((), self.limits)
-        must_read = must_extract or self.paranoid or not record or record.plan_digest != digest_of_plan
+        is_looked = not record or record.looked.get("code", "") == self.options.detector
+        must_read = must_extract or not is_looked or self.paranoid or not record or record.plan_digest != digest_of_plan
         if record and not (must_read or unreadable_in(record)):
             self.claims.add(record, size, digest)
             return False
         plan = planned.parse()
         contents = read_contents(plan, None if self.paranoid else record, self.roots, self.pool)
         self.hashed += contents.hashed
+        if (
+            record
+            and not (must_extract or is_looked)
+            and record.fingerprint == fingerprint(plan, contents.digests, self.options)
+        ):
+            record = look_again(plan, contents.digests, self.roots, self.options, record) or record
+            must_extract = record.looked.get("code") != self.options.detector  # a verdict changed
+        elif record and not is_looked:
+            must_extract = True
         if record and not must_extract and record.fingerprint == fingerprint(plan, contents.digests, self.options):
             others = other_files(plan, contents.digests)
             updated = _with_mask_paths_of(_with_paths_of(record, plan, contents), plan, contents)
@@ -203,6 +217,7 @@ class _Batch:
                 "series %s: %s, %s; please open an issue", plan.series_id, reason, safe_messages.error_location(error)
             )
         files.remove_tree(store)
+        files.remove_tree(pictures_of(store))
         return failed(plan, digests, self.options, reason)
 
 
@@ -264,6 +279,11 @@ def extract_batch(
     SourceChanged
         If files changed or vanished while they were read, in two attempts; all other series are published first.
     """
+    if options.burned_in == "scan" and not scan.control():
+        raise UserError(
+            "the control of the search for text in pixels failed: made-up text was not found, or a clean image was "
+            "doubted; nothing was extracted. Run ./run check, or set burned_in: skip"
+        )
     name, planned = read_plan(plan)
     results.images.mkdir(parents=True, exist_ok=True)
     store = files.make_private(results.temporary / f"{name}.{os.getpid()}")
@@ -299,5 +319,6 @@ def extract_batch(
             "unchanged": total - extracted,
             "removed": removed,
             "hashed": batch.hashed,
-        }
+        },
+        {"control": 1} if options.burned_in == "scan" else {},
     )

@@ -21,8 +21,12 @@ class Options:
         Names and versions of the packages that decode and write.
     code : str
         Digest of the code of the rule.
-    levels : int
-        The configuration key of this name.
+    levels, allow_short : int
+        The configuration keys of these names; only `burned_in: scan` depends on the second.
+    detector : str
+        Digest of the code that looks for text. Arrays do not depend on it: a new one looks again.
+    decisions : tuple of (str, str)
+        Content of a file and what was decided for it, sorted.
     mask_names : tuple of (str, tuple of str)
         `masks: names` of the configuration, in its order: name and its patterns or codes. Only the series that have
         masks depend on it.
@@ -37,3 +41,6 @@ class Options:
     code: str
     levels: int = 1
     mask_names: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    allow_short: int = 2
+    detector: str = ""
+    decisions: tuple[tuple[str, str], ...] = ()

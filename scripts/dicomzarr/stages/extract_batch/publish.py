@@ -42,6 +42,11 @@ def removal_note(results: Results, series_id: str) -> Path:
     return results.private / "retired" / f"{series_id}.json"
 
 
+def text_pictures(results: Results, series_id: str) -> Path:
+    """Return the folder with the pictures of the files of a series that were set aside for text in their pixels."""
+    return results.private / "text" / series_id
+
+
 @dataclass(slots=True)
 class Publisher:
     """Moves extracted series into the dataset.
@@ -99,6 +104,13 @@ class Publisher:
         group = self.results.images / record.series_id
         files.remove_tree(group)
         store = self.store / record.series_id
+        pictures = store.with_name(f"{store.name}.text")
+        target = text_pictures(self.results, record.series_id)
+        if pictures.is_dir() or not any(file.reason == "text_in_pixels" for file in record.files):
+            files.remove_tree(target)
+        if pictures.is_dir():
+            files.make_private(target.parent)
+            os.replace(pictures, target)
         if record.volumes:
             # The group is complete when it appears: metadata and volumes move in one rename.
             (store / "zarr.json").write_bytes(record.group())
@@ -159,4 +171,5 @@ def _remove(results: Results, path: Path, *, keep: bool) -> None:
     revoke(results, results.series_record(CHECK, path.stem), Revocation.REMOVED)
     revoke(results, path, Revocation.REMOVED)
     files.remove_tree(group)
+    files.remove_tree(text_pictures(results, path.stem))
     files.remove_tree(results.pictures / path.stem)

@@ -24,6 +24,7 @@ from dicomzarr.records.series_record import (
 )
 from dicomzarr.stages.extract_batch.duplicates import mark_copies, mark_instances, pixel_digest, quarantine_copies
 from dicomzarr.stages.extract_batch.expected import expected_frames
+from dicomzarr.stages.extract_batch.looking import TEXT, Looker
 from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, interpret, reason_of_content
@@ -31,7 +32,7 @@ from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import json_files
 from dicomzarr.system.files import link_or_copy, remove_tree, sha256_of_bytes
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
-from dicomzarr.vocabulary.reasons import REASONS
+from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 from dicomzarr.volumes import stacking
 from dicomzarr.volumes.model import Volume
 
@@ -41,12 +42,16 @@ def options_of(options: Options, *, has_masks: bool = False) -> Mapping[str, Opt
     """Return the options as a record contains them; of the names of masks, which are the user's own, a digest."""
     shown = dataclasses.asdict(options)
     names = json_files.canonical_json(shown.pop("mask_names"))
+    for name in ("detector", "decisions", *(("allow_short",) if options.burned_in != "scan" else ())):
+        del shown[name]
     return shown | ({"mask_names": sha256_of_bytes(names)} if has_masks else {})
 
 
 def plan_digest(plan: PlannedSeries, options: Options) -> str:
     """Return the digest of the planned series and the options; if it did not change, no source file is opened."""
-    return sha256_of_bytes(plan.raw + json_files.canonical_json(options_of(options, has_masks=plan.has_masks)))
+    shown = options_of(options, has_masks=plan.has_masks)
+    looks = [options.detector, options.decisions] if options.detector or options.decisions else []
+    return sha256_of_bytes(plan.raw + json_files.canonical_json([shown, looks]))
 
 
 def image_fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> str:
@@ -67,7 +72,9 @@ def image_fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Op
     files = sorted((contents[row["path"]], row["outcome"], row["reason"]) for row in plan.files)
     others = sorted(contents[row["path"]] for row in plan.same_uid_elsewhere)
     ids = [plan.series_id, plan.study_id, plan.subject_id, plan.flags]
-    return sha256_of_bytes(json_files.canonical_json([files, others, ids, options_of(options)]))
+    own = {content for content, _, _ in files}
+    decided = [[content, decision] for content, decision in options.decisions if content in own]
+    return sha256_of_bytes(json_files.canonical_json([files, others, ids, options_of(options), decided]))
 
 
 def fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> str:
@@ -123,6 +130,7 @@ def _attempt(
     pseudonyms: Pseudonyms,
     options: Options,
     pool: ThreadPool,
+    looker: Looker,
 ) -> tuple[VolumeRecord, ...]:
     """Stack and write the frames of the files without a reason; raises `BadFile` at the first file that fails."""
     remaining = [frame for file in files if file.own and not file.reason for frame in file.frames]
@@ -139,8 +147,23 @@ def _attempt(
         flagged = dataclasses.replace(volume, flags=flags, group_id=group_id)
         name = f"{plan.series_id}/{volume_id}"
         frames = expected.frames[volume.discriminators]
-        records.append(write_volume(flagged, store, name, files, roots, options, frames, pool))
+        records.append(write_volume(flagged, store, name, files, roots, options, frames, pool, looker))
+    if (still := looker.text_that_stays()) is not None:
+        raise BadFile(still, NotExtracted(TEXT))
     return tuple(records)
+
+
+def pictures_of(store: Path) -> Path:
+    """Return the folder beside the temporary store of a series with the pictures of its files that were set aside."""
+    return store.with_name(f"{store.name}.text")
+
+
+def _risk(file: SourceFile, options: Options) -> str:
+    """Return the kind of risk that sets a file aside without a look: all with `skip`, two with `scan`."""
+    if options.burned_in == "keep":
+        return ""
+    risk = image_risks.burned_in(file.row["facts"])
+    return risk if options.burned_in == "skip" or risk in ("declared", "slide_label") else ""
 
 
 def extract(
@@ -182,23 +205,30 @@ def extract(
     )
     # Sorted by content: equal inputs give equal bytes, whatever the names and folders of the files.
     files = sorted([*own, *others], key=lambda f: (not f.own, f.content, f.row["path"]))
+    pictures = pictures_of(store)
+    remove_tree(pictures)
+    decisions = dict(options.decisions)
     for index, file in enumerate(files):
+        file.decision = decisions.get(file.content, "")
         file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
         file.reason = reason_of_content(file.content) or file.reason
-        if not file.reason and options.burned_in == "skip":
-            file.risk = image_risks.burned_in(file.row["facts"])
+        if not file.reason and file.decision != "keep":
+            file.risk = _risk(file, options)
             file.reason = "burned_in_risk" if file.risk else ""
+        if not file.reason and options.burned_in == "scan" and file.decision == "set_aside":
+            file.reason = TEXT
         interpret(index, file, roots)
     readers = Readers(files, roots)
     mark_instances(files, readers)
     mark_copies(files, readers)
     readers.close()
+    looker = Looker(files, roots, options)
     disagreement: Disagreement | None = None
     for is_repeated in (False, True, True):
         remove_tree(store)
         store.mkdir(parents=True)
         try:
-            volumes = _attempt(plan, files, store, roots, pseudonyms, options, pool)
+            volumes = _attempt(plan, files, store, roots, pseudonyms, options, pool, looker)
             break
         except BadFile as bad:
             if is_repeated and not bad.digests:
@@ -209,6 +239,11 @@ def extract(
                 for file in files:
                     file.reason = file.reason or bad.reason
                 continue
+            if options.burned_in == "scan":
+                if bad.reason != TEXT:
+                    quarantine_copies(files, files[bad.source].content, bad.reason, bad.numbers)
+                looker.look_at_rest()
+                continue
             quarantine_copies(files, files[bad.source].content, bad.reason, bad.numbers)
             readers = Readers(files, roots)
             _decode_remaining(files, readers)
@@ -216,7 +251,44 @@ def extract(
     own = [file for file in files if file.own]
     instances = [file.row["facts"].get("SOPInstanceUID", "") for file in own]
     masks = place_masks(plan, contents, store, volumes, instances, roots, options, pool)
-    return _record(plan, contents, options, own, volumes, masks, disagreement)
+    looker.draw(pictures)
+    record = _record(plan, contents, options, own, volumes, masks, disagreement)
+    return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
+
+
+def look_again(
+    plan: SeriesPlan, contents: Mapping[str, str], roots: Roots, options: Options, record: SeriesRecord
+) -> SeriesRecord | None:
+    """Look at the files of a series with a new detector; nothing is written.
+
+    Parameters
+    ----------
+    plan, contents, roots, options
+        As for `extract`.
+    record : SeriesRecord
+        Of the last extraction; its fingerprint is the current one.
+
+    Returns
+    -------
+    SeriesRecord, optional
+        The record with the new detector; None if a verdict changed, and the series must be extracted again.
+    """
+    rows = sorted(plan.files, key=lambda row: (contents[row["path"]], row["path"]))
+    decisions = dict(options.decisions)
+    files = [SourceFile(row, contents[row["path"]], decision=decisions.get(contents[row["path"]], "")) for row in rows]
+    for index, (file, last) in enumerate(zip(files, record.files, strict=True)):
+        file.reason = last.reason
+        if file.reason == TEXT and file.decision != "set_aside":
+            file.reason = ""
+        if not file.reason:
+            interpret(index, file, roots)
+    looker = Looker(files, roots, options)
+    looker.look_at_rest()
+    before = {content: [tuple(row) for row in rows] for content, rows in record.text.items()}
+    found = {content: [tuple(row) for row in rows] for content, rows in looker.findings().items()}
+    if before != found or [file.reason for file in files] != [file.reason for file in record.files]:
+        return None
+    return dataclasses.replace(record, looked=looker.looked())
 
 
 def extract_masks(

@@ -229,6 +229,8 @@ class SourceFile:
         `found` and `needed`, if the reason has numbers.
     format, frames, palette, modality_lut
         Pixel format, frames and lookup tables of its header, set by `interpret`.
+    decision : str
+        `keep` or `set_aside` if somebody decided about its text; else empty.
     """
 
     row: HeaderRow
@@ -242,6 +244,7 @@ class SourceFile:
     frames: list[Frame] = dataclasses.field(default_factory=list)
     palette: dict[str, Any] | None = None
     modality_lut: dict[str, Any] | None = None
+    decision: str = ""
 
     @property
     def instance(self) -> str:

@@ -20,6 +20,7 @@ from dicomzarr.dicom.transfer_syntaxes import known_transfer_syntax
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
+from dicomzarr.stages.extract_batch.looking import TEXT, Looker
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
 from dicomzarr.system.thread_pool import ThreadPool
@@ -90,8 +91,8 @@ class _Frame(NamedTuple):
     cross_check: str
 
 
-def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: bool = False) -> _Frame:
-    """Decode one frame; cross-check it if it is in the sample, or always."""
+def _decode(place: Place, readers: _ReaderPool, options: Options, looker: Looker, *, always: bool = False) -> _Frame:
+    """Decode one frame and look for text in it; cross-check it if it is in the sample, or always."""
     cross_check, flags = "", set[str]()
     source, number = place.frame.source, place.frame.number
 
@@ -112,20 +113,27 @@ def _decode(place: Place, readers: _ReaderPool, options: Options, *, always: boo
         raise BadFile(source, error, error.digests) from None
     except NotExtracted as error:
         raise BadFile(source, error) from None
+    if looker.add(source, number, decoded.pixels):
+        raise BadFile(source, NotExtracted(TEXT))
     digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
     return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), decoded.lossy, cross_check)
 
 
 def _decode_all(
-    places: Sequence[Place], readers: _ReaderPool, options: Options, pool: ThreadPool, decoding: _Decoding
+    places: Sequence[Place],
+    readers: _ReaderPool,
+    options: Options,
+    pool: ThreadPool,
+    decoding: _Decoding,
+    looker: Looker,
 ) -> Iterator[NDArray[Any]]:
     """Yield the frames of a volume in array order."""
     first, *others = places
     # The first frame by itself: it is always cross-checked, and one thread imports the decoders.
-    first_frame = _decode(first, readers, options, always=True)
+    first_frame = _decode(first, readers, options, looker, always=True)
     size = first_frame.pixels.nbytes
     yield decoding.add(first_frame)
-    for frame in pool.map(lambda place: _decode(place, readers, options), others, size):
+    for frame in pool.map(lambda place: _decode(place, readers, options, looker), others, size):
         yield decoding.add(frame)
 
 
@@ -218,6 +226,7 @@ def write_volume(
     options: Options,
     expected: int,
     pool: ThreadPool,
+    looker: Looker,
 ) -> VolumeRecord:
     """Write one volume and return its record.
 
@@ -238,6 +247,8 @@ def write_volume(
         Number of frames if no file had failed.
     pool : ThreadPool
         Its threads decode and compress.
+    looker : Looker
+        Looks for text in each frame.
 
     Returns
     -------
@@ -246,7 +257,7 @@ def write_volume(
     Raises
     ------
     BadFile
-        At the first file with a frame that cannot be decoded, or on which two decoders disagree.
+        At the first file with a frame that cannot be decoded, that has text, or on which two decoders disagree.
     """
     sources = sorted({place.frame.source for place in volume.places})
     decoding = _Decoding()
@@ -263,7 +274,7 @@ def write_volume(
         digests = write_image(
             store / name.split("/")[1],
             volume,
-            _decode_all(volume.places, readers, options, pool, decoding),
+            _decode_all(volume.places, readers, options, pool, decoding, looker),
             decoded,
             name=name,
             compression=options.compression,

@@ -189,6 +189,11 @@ def _guarantees(tables: Tables, policy: Policy) -> Iterator[str]:
         "Images that may have text burned into their pixels, by their headers, were **left out**. Pixels were not "
         "searched for text."
     )
+    if policy.burned_in == "scan":
+        burned_in = (
+            "Frames were **searched for text** in their pixels; images with text, unless a person decided to "
+            "keep them, were left out. No search finds every text."
+        )
     if policy.burned_in == "keep":
         burned_in = (
             "Images that may have **text burned into their pixels were kept**. The reason given: "
