@@ -10,7 +10,6 @@ from dicomzarr.commands.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, ONE
 
 OVERVIEW = """\
 ./run: from folders of DICOM to a verified OME-Zarr dataset
-
 First try   ./run demo
 Your data   ./run --cores 8 --configfile my.yaml
 
@@ -19,7 +18,6 @@ Your data   ./run --cores 8 --configfile my.yaml
   --configfile FILE   your source, results and options
   --cores N           cores to use; all if left out
   -n                  list the jobs of a run, and run none
-
 Help of a word: ./run status --help; all: docs/commands.md
 """
 HELP = ("help", "--help", "-h")
