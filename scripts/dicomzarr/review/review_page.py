@@ -34,4 +34,4 @@ def places(boxes: Sequence[Box]) -> list[str]:
     """Return places in words, the first few of them."""
     lines = [box.in_words() for box in boxes[:MOST_BOXES]]
     more = len(boxes) - MOST_BOXES
-    return [*lines, f"and {more} more"] if more > 0 else lines or ["no place: set aside by decision"]
+    return [*lines, f"and {more} more"] if more > 0 else lines or ["no place is recorded"]

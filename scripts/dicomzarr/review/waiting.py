@@ -54,7 +54,7 @@ class Reviewed(NamedTuple):
     modality : str
         From the closed vocabulary; empty if it is unknown.
     boxes : tuple of Box
-        Empty where somebody decided to set it aside.
+        Empty where it was set aside by decision, not by a detector.
     has_picture : bool
     decision : str
         `keep`, `set_aside`, or empty while it waits for one.

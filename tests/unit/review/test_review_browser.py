@@ -203,8 +203,9 @@ def test_filters_hide_and_what_is_hidden_is_not_decided(opened: Open, results: R
     page.get_by_role("group", name="Selected images").get_by_role("button", name="Set aside").click()
     until(results, {1: "keep", 2: "set_aside"})
     expect(card(page, 2)).to_be_visible()  # until the filter changes
-    page.get_by_label("undecided only").uncheck()
-    page.get_by_label("undecided only").check()
+    page.locator("#modality").select_option(label="all")
+    expect(page.get_by_role("group", name="Selected images")).to_be_hidden()  # those that were hidden in between
+    page.locator("#modality").select_option(label="CT (2)")
     expect(page.locator("#nothing")).to_be_visible()
 
 

@@ -118,7 +118,7 @@ def test_places_in_words() -> None:
         *(f"frame {frame}: rows 1 to 3, columns 2 to 4" for frame in (1, 2, 3)),
         "and 2 more",
     ]
-    assert review_page.places([]) == ["no place: set aside by decision"]
+    assert review_page.places([]) == ["no place is recorded"]
 
 
 def test_the_page_escapes_what_it_is_given() -> None:
