@@ -243,6 +243,25 @@ WORDS = (
         function="run_report",
     ),
     Word(
+        name="view",
+        usage="[ARRAY] [--port N] [--no-open]",
+        summary="look at voxels and masks",
+        text="Serves the dataset to a viewer in your browser, on this machine alone, until Ctrl-C. ARRAY is an id of "
+        "volumes.csv or its beginning; without it, a list is shown: docs/viewing.md. Changes nothing.",
+        options=(
+            Option("--port", "N", "the port on 127.0.0.1; a free one if this is left out"),
+            NO_OPEN,
+            CONFIGFILE,
+            RESULTS,
+            Option("--dataset", "FOLDER", "a dataset folder of its own, such as a copy"),
+        ),
+        exits="130: ended by Ctrl-C. 2: there is no dataset, or an argument is wrong.",
+        examples=("./run view --configfile my.yaml",),
+        module="view",
+        function="run_view",
+        places=1,
+    ),
+    Word(
         name="review",
         usage="[--list | --keep | --set-aside | --undo CONTENT...] [--json]",
         summary="decide about text in the pixels",
@@ -263,25 +282,6 @@ WORDS = (
         examples=("./run review --configfile my.yaml",),
         module="review",
         function="run_review",
-    ),
-    Word(
-        name="view",
-        usage="[ARRAY] [--port N] [--no-open]",
-        summary="look at voxels and masks",
-        text="Serves the dataset to a viewer in your browser, on this machine alone, until Ctrl-C. ARRAY is an id of "
-        "volumes.csv or its beginning; without it, a list is shown: docs/viewing.md. Changes nothing.",
-        options=(
-            Option("--port", "N", "the port on 127.0.0.1; a free one if this is left out"),
-            NO_OPEN,
-            CONFIGFILE,
-            RESULTS,
-            Option("--dataset", "FOLDER", "a dataset folder of its own, such as a copy"),
-        ),
-        exits="130: ended by Ctrl-C. 2: there is no dataset, or an argument is wrong.",
-        examples=("./run view --configfile my.yaml",),
-        module="view",
-        function="run_view",
-        places=1,
     ),
     Word(
         name="explain",
