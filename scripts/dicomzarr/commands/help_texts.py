@@ -18,7 +18,6 @@ Your data   ./run --cores 8 --configfile my.yaml
   --configfile FILE   your source, results and options
   --cores N           cores to use; all if left out
   -n                  list the jobs of a run, and run none
-
 Help of a word: ./run status --help; all: docs/commands.md
 """
 HELP = ("help", "--help", "-h")

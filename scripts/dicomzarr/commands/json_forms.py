@@ -91,6 +91,19 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("volumes.changed", "other arrays that differ, likewise"),
         ("volumes.rewritten", "number of arrays of which only the stored size differs"),
     ),
+    "review": (
+        ("images[].content", "BLAKE3 of the bytes of the file, which identifies it: keep it on site"),
+        ("images[].series_id", "its series"),
+        ("images[].modality", "Modality (0008,0060); `OTHER` if it is no defined term, empty if it is unknown"),
+        ("images[].decision", "`keep`, `set_aside`, or empty while it waits for one"),
+        ("images[].boxes[]", "`frame` (from 0; -1: what does not move), `top`, `left`, `bottom`, `right` in pixels of "
+         "the stored frame, half-open, and `by`, what found it"),
+        ("images[].picture", "its picture below `private/`; empty if there is none"),
+        ("undecided", "how many of them wait for a decision"),
+        ("elsewhere[]", "decisions about files that are not set aside now: `content` and `decision`"),
+        ("damaged_records", "records that cannot be read, whose images are missing here; the next run repairs them"),
+        ("changed", "decisions that this call changed"),
+    ),
     "explain": (
         ("array", "the array"),
         ("mask", "the mask, if one was named; else empty"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dicomzarr.commands.help_texts import closest, usage_of
 from dicomzarr.commands.mistakes import read_configuration
-from dicomzarr.commands.words import CONFIG, CONFIGFILE, CORES, DRY_RUN, RESULTS, Option, Word
+from dicomzarr.commands.words import CONFIG, CONFIGFILE, CORES, DECIDE, DRY_RUN, RESULTS, Option, Word
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -22,7 +22,11 @@ OF_A_RUN = (
     Option("--directory", "FOLDER", "", "-d"),
     Option("--jobs", "N", "", "-j"),
 )
-_SEVERAL = (CONFIGFILE.name, CONFIG.name)  # they take every word up to the next option
+_SEVERAL = (
+    CONFIGFILE.name,
+    CONFIG.name,
+    *(option.name for option in DECIDE),
+)  # they take every word up to the next option
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from dicomzarr.commands.options import parse, results_of
-from dicomzarr.commands.processes import STOPPING, Stopped, say
+from dicomzarr.commands.processes import Stopped, say
 from dicomzarr.commands.words import BY_NAME, NO_OPEN
-from dicomzarr.vocabulary.errors import UserError
 
 
 def run_view(arguments: Sequence[str]) -> int:
@@ -24,8 +21,10 @@ def run_view(arguments: Sequence[str]) -> int:
     Stopped
         When SIGINT or SIGTERM ends it.
     """
+    from dicomzarr.commands import serving
+
     options = parse(BY_NAME["view"], arguments)
-    wanted_port = _port(options.last("--port") or "0")
+    wanted_port = serving.port_of(options.last("--port") or "0")
     place = Path(options.last("--dataset")) if options.has("--dataset") else results_of(options).root
     from dicomzarr.viewer import catalogue, client
 
@@ -38,60 +37,16 @@ def run_view(arguments: Sequence[str]) -> int:
     images = catalogue.read_images(dataset)
     image = catalogue.find(images, options.places[0]) if options.places else None
     folder = client.client_folder()
-
-    import asyncio
-    import secrets
-    import threading
-
-    from dicomzarr.viewer import server
+    from dicomzarr.viewer import guards, server
 
     served = server.Served(dataset, {each.array: each for each in images}, folder, secrets.token_urlsafe(12))
 
-    async def serve() -> int:
-        stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        for number in STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup
-                asyncio.get_running_loop().add_signal_handler(number, _end, stopped, number)
-        try:
-            listening, port = server.start(served, wanted_port)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else type(error).__name__
-            raise UserError(f"port {wanted_port} cannot be used ({reason}): name another with --port") from error
-        address = f"http://{server.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
+    def announce(port: int) -> str:
+        address = f"http://{guards.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
         print(f"{len(images)} arrays in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
-        if not options.has(NO_OPEN.name) and _has_screen():
-            threading.Thread(target=_open, args=(address,), daemon=True).start()  # it may last as long as the browser
-        received = await stopped
-        listening.stop()
-        await asyncio.wait_for(listening.close_all_connections(), 2)
-        return received
+        return address
 
-    raise Stopped(asyncio.run(serve()))
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise UserError(f"--port: needed is a number from 0 to 65535, not {text!r}")
-    return int(text)
-
-
-def _end(stopped: object, number: int) -> None:
-    """Let the server end, at the first signal."""
-    import asyncio
-
-    if isinstance(stopped, asyncio.Future) and not stopped.done():
-        stopped.set_result(number)
-
-
-def _has_screen() -> bool:
-    """Return whether a browser with a window can be opened from here."""
-    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _open(address: str) -> None:
-    """Open an address in the browser of the user, if there is one; what it prints is of no use here."""
-    import webbrowser
-    from contextlib import suppress
-
-    with suppress(webbrowser.Error, OSError):
-        webbrowser.open(address)
+    number = serving.serve(
+        lambda port: server.start(served, port), wanted_port, announce, opens=not options.has(NO_OPEN.name)
+    )
+    raise Stopped(number)

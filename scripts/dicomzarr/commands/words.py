@@ -67,6 +67,11 @@ NO_OPEN = Option("--no-open", "", "print only, and open no browser")
 AGAIN = Option("--again", "", "retrieve also what is there, and replace what the server has changed")
 RUN_JSON = Option("--json", "", "print one JSON object about the run at its end, for programs")
 VERBOSE = Option("--verbose", "", "print all that Snakemake says too")
+DECIDE = (
+    Option("--keep", "CONTENT...", "extract these images: their text identifies nobody"),
+    Option("--set-aside", "CONTENT...", "leave these images out, whatever is found in them"),
+    Option("--undo", "CONTENT...", "remove what was decided about these images"),
+)
 FOR_A_RUN = (CONFIGFILE, CORES, DRY_RUN, CONFIG, VERBOSE, RUN_JSON)
 LIKE_A_RUN = (CONFIGFILE, CONFIG)
 
@@ -276,6 +281,28 @@ WORDS = (
         module="view",
         function="run_view",
         places=1,
+    ),
+    Word(
+        name="review",
+        usage="[--list | --keep | --set-aside | --undo CONTENT...] [--json]",
+        summary="decide about text in the pixels",
+        text="Shows the images that were set aside for text, in your browser, on this machine alone, until Ctrl-C. "
+        "Decisions are in private/decisions.csv at once; the next run applies them. CONTENT is a digest, or its first "
+        "8 digits: docs/review.md. Looking changes nothing.",
+        options=(
+            Option("--list", "", "print images and decisions, and serve no page"),
+            *DECIDE,
+            JSON,
+            Option("--port", "N", "the port on 127.0.0.1; a free one if this is left out"),
+            NO_OPEN,
+            CONFIGFILE,
+            RESULTS,
+        ),
+        exits="0: printed, or decided, or no image is set aside. 1: there are no results yet. 2: an argument or the "
+        "table of decisions is wrong. 130: ended by Ctrl-C.",
+        examples=("./run review --configfile my.yaml",),
+        module="review",
+        function="run_review",
     ),
     Word(
         name="explain",

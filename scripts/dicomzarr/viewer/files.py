@@ -18,6 +18,7 @@ CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".wasm": "application/wasm",
     ".map": "application/json",
+    ".jpg": "image/jpeg",
 }
 
 

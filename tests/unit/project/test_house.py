@@ -30,6 +30,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "retrieval": {"headers", "system", "vocabulary"},
     "terminal": {"system", "vocabulary"},
     "viewer": {"pixels", "dataset", "vocabulary"},
+    "review": {"viewer", "records", "system", "vocabulary"},
     "workflow": {"records", "source", "system", "privacy", "dicom", "masks", "vocabulary"},
 }
 ALLOWED_IMPORTS["workflow"] |= {"publishing", "terminal", "stages.join_labels"}

@@ -1,0 +1,98 @@
+"""Serve pages to the browser of this machine until Ctrl-C: what `./run view` and `./run review` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dicomzarr.commands.processes import STOPPING
+from dicomzarr.vocabulary.errors import UserError
+
+if TYPE_CHECKING:
+    import tornado.httpserver
+
+
+def port_of(text: str) -> int:
+    """Return the port that an option names.
+
+    Raises
+    ------
+    UserError
+        If it is none.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise UserError(f"--port: needed is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def serve(
+    start: Callable[[int], tuple[tornado.httpserver.HTTPServer, int]],
+    wanted_port: int,
+    announce: Callable[[int], str],
+    *,
+    opens: bool,
+) -> int:
+    """Serve until a signal ends it, and return the number of the signal.
+
+    Parameters
+    ----------
+    start : callable
+        Starts to listen on a port, and returns the server and the port that it got.
+    wanted_port : int
+        0 for any free one.
+    announce : callable
+        Called with the port: prints what there is, and returns the address.
+    opens : bool
+        Open the address in a browser where there is a screen.
+
+    Raises
+    ------
+    UserError
+        If the port cannot be used.
+    """
+
+    async def serve_until_stopped() -> int:
+        stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        for number in STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup
+                asyncio.get_running_loop().add_signal_handler(number, _end, stopped, number)
+        try:
+            listening, port = start(wanted_port)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
+            raise UserError(f"port {wanted_port} cannot be used ({reason}): name another with --port") from error
+        address = announce(port)
+        if opens and _has_screen():
+            import threading
+
+            threading.Thread(target=_open, args=(address,), daemon=True).start()  # it may last as long as the browser
+        received = await stopped
+        listening.stop()
+        await asyncio.wait_for(listening.close_all_connections(), 2)
+        return received
+
+    return asyncio.run(serve_until_stopped())
+
+
+def _end(stopped: asyncio.Future[int], number: int) -> None:
+    """Let the server end, at the first signal."""
+    if not stopped.done():
+        stopped.set_result(number)
+
+
+def _has_screen() -> bool:
+    """Return whether a browser with a window can be opened from here."""
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _open(address: str) -> None:
+    """Open an address in the browser of the user, if there is one; what it prints is of no use here."""
+    import webbrowser
+    from contextlib import suppress
+
+    with suppress(webbrowser.Error, OSError):
+        webbrowser.open(address)

@@ -1,0 +1,166 @@
+"""The server of `./run review`: pictures of listed images, and decisions about them.
+
+Who is answered: `viewer/guards.py`. A decision is a POST of JSON from the page itself: a form of another page cannot
+send JSON, and the browser names the page that sends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tornado.httpserver
+import tornado.web
+
+from dicomzarr.records import decisions
+from dicomzarr.review import found, review_page
+from dicomzarr.review.found import Found
+from dicomzarr.system.results_folder import Results
+from dicomzarr.viewer import guards
+from dicomzarr.vocabulary.errors import UserError
+
+PAGE = Path(__file__).with_name("page")
+MOST_BYTES = 1 << 20  # of a request
+MOST_DECISIONS = 5000  # in one request
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the server gives out and takes.
+
+    Attributes
+    ----------
+    results : Results
+    found : Found
+        What there was when it started; decisions are read again each time.
+    token : str
+        First part of every path.
+    series : dict of str to str
+        Series of the images that are listed, by content.
+    """
+
+    results: Results
+    found: Found
+    token: str
+    series: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Index the images."""
+        self.series.update({image.content: image.series_id for image in self.found.images})
+
+
+class Handler(guards.Guarded):
+    """What all answers have in common."""
+
+    WORD = "review"
+
+    def initialize(self, served: Served) -> None:
+        """Keep what the server gives out."""
+        self.served = served
+
+    def send_problem(self, status: int, text: str) -> None:
+        """Answer with an error that the page shows."""
+        self.set_status(status)
+        self.send_json({"problem": text})
+
+
+class Page(Handler):
+    """The page."""
+
+    async def get(self) -> None:
+        """Answer with the page, with the decisions as they are now."""
+        try:
+            decided = await asyncio.to_thread(decisions.read, found.decisions_file(self.served.results))
+        except UserError as error:
+            self.set_status(409)
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.finish(f"{error}\n")
+            return
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        images = [image._replace(decision=decided.get(image.content, "")) for image in self.served.found.images]
+        self.finish(review_page.render(images))
+
+
+class PageFiles(Handler):
+    """Script and style of the page."""
+
+    async def get(self, path: str) -> None:
+        """Answer with the file."""
+        await self.send_file(PAGE, path)
+
+
+class Pictures(Handler):
+    """The picture of an image that is listed."""
+
+    async def get(self, content: str) -> None:
+        """Answer with the picture."""
+        series_id = self.served.series.get(content)
+        if series_id is None:
+            raise tornado.web.HTTPError(404)
+        await self.send_file(found.pictures_folder(self.served.results), f"{series_id}/{content}.jpg")
+
+
+class Decisions(Handler):
+    """Takes decisions."""
+
+    SUPPORTED_METHODS = ("POST",)
+
+    def prepare(self) -> None:
+        """Refuse what another page may have sent."""
+        super().prepare()
+        if self.request.method != "POST":
+            return
+        origin = self.request.headers.get("Origin")
+        site = self.request.headers.get("Sec-Fetch-Site", "same-origin")
+        if origin not in (None, f"http://{self.request.host}") or site != "same-origin":
+            raise tornado.web.HTTPError(403)
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip() != "application/json":
+            raise tornado.web.HTTPError(415)
+
+    async def post(self) -> None:
+        """Write decisions, each `keep`, `set_aside` or empty, by content; answer with those of the request."""
+        changes = self._changes()
+        try:
+            decided = await asyncio.to_thread(decisions.change, found.decisions_file(self.served.results), changes)
+        except UserError as error:
+            self.send_problem(409, str(error))
+            return
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
+            self.send_problem(500, f"private/decisions.csv could not be written ({reason})")
+            return
+        self.send_json(
+            {
+                "decisions": {content: decided.get(content, "") for content in changes},
+                "undecided": sum(content not in decided for content in self.served.series),
+            }
+        )
+
+    def _changes(self) -> dict[str, str]:
+        """Return the decisions of the request; 400 if it has another form, 404 for a content that is not listed."""
+        try:
+            changes: Any = json.loads(self.request.body)["decisions"]
+            is_good = isinstance(changes, dict) and 0 < len(changes) <= MOST_DECISIONS
+            is_good = is_good and all(decision in ("", *decisions.DECISIONS) for decision in changes.values())
+        except (ValueError, KeyError, TypeError, RecursionError):
+            is_good = False
+        if not is_good:
+            raise tornado.web.HTTPError(400)
+        if not changes.keys() <= self.served.series.keys():
+            raise tornado.web.HTTPError(404)
+        return dict(changes)
+
+
+def start(served: Served, port: int) -> tuple[tornado.httpserver.HTTPServer, int]:
+    """Start to listen within a running event loop; see `guards.start`."""
+    routes: list[guards.Route] = [
+        (r"/", Page),
+        (r"/page/(review\.css|review\.js)", PageFiles),
+        (r"/picture/([0-9a-f]{64})\.jpg", Pictures),
+        (r"/decisions", Decisions),
+    ]
+    return guards.start(guards.application(served.token, routes, {"served": served}, Handler), port, MOST_BYTES)
