@@ -22,7 +22,7 @@ class Box(NamedTuple):
     by: str  # "strokes", "network", or "still": in what does not move
 
 
-def look(frame: NDArray[Any], *, allow_short: int = 2, thorough: bool = False) -> tuple[Box, ...]:
+def look(frame: NDArray[Any], *, allow_short: int = 2) -> tuple[Box, ...]:
     """Return the boxes of text in a frame of stored values, shape (rows, columns) or (rows, columns, samples).
 
     Parameters
@@ -31,8 +31,6 @@ def look(frame: NDArray[Any], *, allow_short: int = 2, thorough: bool = False) -
         Stored values; of a palette image, the colours.
     allow_short : int
         Texts of this many characters or fewer are no finding.
-    thorough : bool
-        Let the network look at the whole frame, as for a sample of the frames without a sign of text.
     """
     return ()
 

@@ -26,7 +26,7 @@ from dicomzarr.system.thread_pool import ThreadPool
 TEXT_VALUE = 3000
 
 
-def bright_block(frame: np.ndarray, *, allow_short: int = 2, thorough: bool = False) -> tuple[scan.Box, ...]:
+def bright_block(frame: np.ndarray, *, allow_short: int = 2) -> tuple[scan.Box, ...]:
     return (scan.Box(1, 2, 3, 4, "strokes"),) if (frame == TEXT_VALUE).any() else ()
 
 
