@@ -47,9 +47,9 @@ def bright_block(frame: np.ndarray, *, allow_short: int = 2) -> tuple[scan.Box, 
 @pytest.fixture(autouse=True)
 def _bright_blocks_are_text(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(scan, "look", bright_block)
-    sandbox.end()  # a child has the detector that was there when it was forked
+    sandbox.end_all()  # a child has the detector that was there when it was forked
     yield
-    sandbox.end()
+    sandbox.end_all()
 
 
 def frame(*, text: bool) -> np.ndarray:
@@ -160,7 +160,7 @@ def test_a_palette_image_is_looked_at_in_its_colours() -> None:
 def test_the_control_fails_with_whatever_goes_wrong(detector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert control()
     monkeypatch.setattr(scan, "control", detector)
-    sandbox.end()
+    sandbox.end_all()
     assert not control()
 
 
