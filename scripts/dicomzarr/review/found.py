@@ -43,7 +43,7 @@ class Found(NamedTuple):
 
 def decisions_file(results: Results) -> Path:
     """Return the path of the decisions."""
-    return results.private / "decisions.csv"
+    return decisions.path_in(results.private)
 
 
 def pictures_folder(results: Results) -> Path:
