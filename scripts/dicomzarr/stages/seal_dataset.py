@@ -75,8 +75,8 @@ def refuse_unlooked(batches: Iterable[Path], detector: str) -> None:
     others = sum(BatchRecord.load(path).detector != detector for path in batches) if detector else 0
     if others:
         raise UserError(
-            f"burned_in: scan: in {others} {'batch' if others == 1 else 'batches'} the search for text in pixels of this "
-            "version did not look, so that the dataset is not sealed; run once with --forcerun extract_batch"
+            f"burned_in: scan: in {others} {'batch' if others == 1 else 'batches'} the search for text in pixels of "
+            "this version did not look, so that the dataset is not sealed; run once with --forcerun extract_batch"
         )
 
 
