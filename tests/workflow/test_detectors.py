@@ -98,7 +98,7 @@ def test_a_new_detector_looks_again_and_extracts_only_where_a_verdict_changed(sc
     assert {*re.findall('"detector":"([^"]*)"', "".join(path.read_text() for path in provenance))} == {"2"}
     assert scanning.run().nothing_to_do
 
-    use(scanning, value_detector("3", finds=-1))
+    use(scanning, value_detector("3", finds=-9999))
     third = scanning.run()
     assert reasons(third) == {} and third.extracted_series() == 1
     assert not list(third.results.glob("private/text/*/*"))
