@@ -2,7 +2,8 @@ rule seal_dataset:
     input:
         consolidated="<results>/private/records/consolidate_dataset.json",
         records=expand("<results>/private/records/{rule}.json", rule=rules_before("check_privacy")),
-        batches=batch_records,
+        extracted=records_of("extract_batch"),
+        checked=records_of("check_batch"),
         labels=label_record,
         searched="<results>/private/records/check_privacy.json",
     output:
@@ -23,6 +24,7 @@ rule seal_dataset:
     params:
         results=under_results(""),
         shown=shown_config,
+        detector=detector_digest,
         code=code_digest("seal_dataset.py"),
     message:
         "Sealing the dataset"

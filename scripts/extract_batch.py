@@ -55,6 +55,11 @@ def extract_batch(
     )
 
 
+def decided(results: Path) -> tuple[tuple[str, str], ...]:
+    """Return what was decided about text in pixels, by content, sorted."""
+    return tuple(sorted(decisions.read(decisions.path_in(results / "private")).items()))
+
+
 if __name__ == "__main__":
     with job.step(snakemake) as step:
         limits.use(limits.Limits(**snakemake.params.limits))
@@ -77,9 +82,7 @@ if __name__ == "__main__":
                 levels=snakemake.params.levels,
                 allow_short=snakemake.params.allow_short,
                 detector=snakemake.params.detector,
-                decisions=tuple(
-                    sorted(decisions.read(Path(snakemake.params.results) / "private" / "decisions.csv").items())
-                ),
+                decisions=decided(Path(snakemake.params.results)),
                 mask_names=tuple((name, tuple(entries)) for name, entries in snakemake.params.mask_names),
             ),
             threads=snakemake.threads,

@@ -1,5 +1,6 @@
 """Write `checksums`, then `dataset.json`, the last file of the dataset: its digest and its seal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms
@@ -11,17 +12,30 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import job
 
 
-def seal_dataset(results: Path, consolidated: Path, config: dict[str, object], sealed: Path, checksums: Path) -> None:
+def seal_dataset(
+    results: Path,
+    consolidated: Path,
+    batches: Sequence[Path],
+    detector: str,
+    config: dict[str, object],
+    sealed: Path,
+    checksums: Path,
+) -> None:
     """Write the seal of the dataset, after removing from the exports the series that it no longer has.
 
     Parameters
     ----------
     results, consolidated, sealed, checksums : Path
         The results folder, the record of consolidation, and the files to write.
+    batches : sequence of Path
+        The records of the extraction of all batches.
+    detector : str
+        Digest of the code that looks for text in the pixels; empty without `burned_in: scan`.
     config : dict
         The keys of the configuration that may be published.
     """
     folders = Results(results)
+    seal.refuse_unlooked(batches, detector)
     export_record.remove_deleted(folders)
     content, listed = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))
     run_token.check(folders.private)
@@ -36,6 +50,8 @@ if __name__ == "__main__":
         step.result = seal_dataset(
             results=Path(snakemake.params.results),
             consolidated=Path(snakemake.input.consolidated),
+            batches=[Path(path) for path in snakemake.input.extracted],
+            detector=snakemake.params.detector,
             config=snakemake.params.shown,
             sealed=Path(snakemake.output.sealed),
             checksums=Path(snakemake.output.checksums),

@@ -32,14 +32,17 @@ from dicomzarr.stages.write_cards.write import cards
 from dicomzarr.system import csv_tables, files, json_files, sandbox
 from dicomzarr.system.results_folder import Results
 from dicomzarr.workflow import settings
+from dicomzarr.workflow.code_digest import code_digest
 
 KEY = "k" * 32
 
 
-def options(config: Mapping[str, Any]) -> Options:
-    """Return the options of extraction of a configuration."""
+def options(config: Mapping[str, Any], decided: Mapping[str, str] = {}) -> Options:
+    """Return the options of extraction of a configuration and of decisions about text in pixels."""
     names = tuple((name, tuple(entries)) for name, entries in config["masks"].get("names", {}).items())
     values = {**config, "tolerance": config["spacing_tolerance"], "software": (), "code": "", "mask_names": names}
+    values |= {"detector": code_digest("dicomzarr/burned_in/scan.py") if config["burned_in"] == "scan" else ""}
+    values |= {"decisions": tuple(sorted(decided.items()))}
     return Options(**{field.name: values[field.name] for field in dataclasses.fields(Options)})
 
 
@@ -66,8 +69,18 @@ def write_cards(results: Results, config: Mapping[str, Any]) -> None:
         files.write_atomically(results.dataset / name, content)
 
 
-def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
-    """Build a dataset in an empty folder and return its digest; `config` holds absolute source folders."""
+def digest_from_scratch(config: Mapping[str, Any], folder: Path, decided: Mapping[str, str] = {}) -> str:
+    """Build a dataset in an empty folder and return its digest.
+
+    Parameters
+    ----------
+    config : mapping
+        With absolute source folders.
+    folder : Path
+        The results.
+    decided : mapping of str to str
+        Decisions about text in pixels, by content.
+    """
     complete = {**yaml.safe_load((ROOT / "config.yaml").read_text()), **config, "results": str(folder)}
     checked = settings.check(complete)
     results = Results(folder)
@@ -85,7 +98,8 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path) -> str:
     plan_batches(results, headers, contents, pseudonyms, series_each=complete["batch"]["series"], bytes_each=size)
     batches = sorted(json_files.read_json(contents)["batches"])
     for batch in batches:
-        extracted = extract_batch(results.plan(batch), results.inventory, results, pseudonyms, options(complete))
+        decisive = options(complete, decided)
+        extracted = extract_batch(results.plan(batch), results.inventory, results, pseudonyms, decisive)
         record = batch_record_path(results, "extract_batch", batch)
         files.write_atomically(record, extracted.to_bytes().data)
         checks = check_batch(results, record, "")

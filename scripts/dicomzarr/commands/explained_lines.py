@@ -33,7 +33,7 @@ def lines_of(found: Mapping[str, Any], screen: Screen) -> list[str]:
         ("Made from", _files(found, screen)),
         ("Why it is one array", () if found["mask"] else _grouping(found["grouping"], screen)),
         ("Decoded by", () if found["mask"] else _decoding(found["decoding"], screen)),
-        ("Checked", _checks(found["checks"], screen)),
+        ("Checked", [*_checks(found["checks"], screen), *(() if found["mask"] else _looked(found["looked"], screen))]),
         ("Configuration and software", _made_by(found["made_by"], screen)),
         ("Steps", _chain(found["chain"], screen)),
     )
@@ -185,6 +185,13 @@ def _checks(checks: Mapping[str, Any], screen: Screen) -> Iterator[str]:
     for mask in checks["masks"]:
         text = f"{mask['mask']} ({mask['kind']}), read back {mask['read_back']}"
         yield from _judged(screen, "Mask", mask["verdict"], text + _flags(mask))
+
+
+def _looked(looked: Mapping[str, Any], screen: Screen) -> Iterator[str]:
+    if looked:
+        frames = counted(looked["frames"], "frame")
+        text = f"{frames} of the series, those with text included; detector {looked['detector']}, burned_in: scan"
+        yield from _entry(screen, "Searched for text", text)
 
 
 def _flags(row: Mapping[str, str]) -> str:

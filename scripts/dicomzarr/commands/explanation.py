@@ -55,6 +55,7 @@ def explain(dataset: Path, array: str, mask: str = "") -> Explanation:
         "grouping": _grouping(dataset, row, attributes),
         "decoding": _decoding(array, attributes, extracted),
         "checks": _checks(dataset, array, mask),
+        "looked": extracted.get("looked", {}),
         "made_by": {
             "config": sealed.get("config", {}),
             "software": sealed.get("software", {}),

@@ -130,6 +130,8 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("checks.depth", "its row of `reports/depth.csv`, without empty cells; of a mask, empty, like `size`"),
         ("checks.size", "its row of `reports/size.csv`"),
         ("checks.masks[]", "its masks: `mask`, `kind`, `read_back`, `verdict` and `flags`"),
+        ("looked", "who looked for text in the pixels of the series (`burned_in: scan`): `detector`, `code`, "
+         "`thresholds`, `allow_short` and the number of `frames`; or empty"),
         ("made_by.config", "`config` of `dataset.json`"),
         ("made_by.software", "`software` of `dataset.json`"),
         ("made_by.options", "what the extraction depended on: configuration, code and versions"),

@@ -30,10 +30,14 @@ class BatchRecord(RuleRecord):
         Fingerprint of each series, by id.
     records_digest : str
         Digest of the digests of the records of the series, by increasing id.
+    detector : str
+        Digest of the code that looked for text in the pixels, whose control succeeded in this job; empty without
+        `burned_in: scan`.
     """
 
     series: Mapping[str, str]
     records_digest: str
+    detector: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

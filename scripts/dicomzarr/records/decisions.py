@@ -18,6 +18,11 @@ DECISIONS = ("keep", "set_aside")
 CONTENT = re.compile("[0-9a-f]{64}")  # BLAKE3 of the bytes of a file
 
 
+def path_in(private: Path) -> Path:
+    """Return the path of the table in the private folder of the results."""
+    return private / "decisions.csv"
+
+
 def read(path: Path) -> dict[str, str]:
     """Return the decision, one of `DECISIONS`, for each content; empty if there is no such file.
 

@@ -16,11 +16,12 @@ from dicomzarr.review import waiting
 from dicomzarr.review.waiting import SERIES, Picture, Reviewed, SetAside
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
+from dicomzarr.vocabulary.reasons import REVIEWED
 
 EXTRACT = "extract_batch"
 _BLOCK = 1 << 20  # bytes
 # The end of a row of files.csv: no path holds a line break, and no later column a comma.
-_ROW = re.compile(rf",{waiting.REASON},([0-9a-f]{{16}})$".encode(), re.MULTILINE)
+_ROW = re.compile(rf",(?:{'|'.join(REVIEWED)}),([0-9a-f]{{16}})$".encode(), re.MULTILINE)
 
 
 class Found(NamedTuple):
@@ -42,7 +43,7 @@ class Found(NamedTuple):
 
 def decisions_file(results: Results) -> Path:
     """Return the path of the decisions."""
-    return results.private / "decisions.csv"
+    return decisions.path_in(results.private)
 
 
 def pictures_folder(results: Results) -> Path:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from dicomzarr.records.decisions import CONTENT
 from dicomzarr.vocabulary import allow_list
+from dicomzarr.vocabulary.reasons import REVIEWED
 
-REASON = "text_in_pixels"
 STILL = -1  # in place of the number of a frame: found in what does not move
 SERIES = re.compile("[0-9a-f]{16}")
 _BY = re.compile("[a-z_]{1,40}")
@@ -35,7 +35,7 @@ class Box(NamedTuple):
 
 
 class SetAside(NamedTuple):
-    """A file that the record of a series names with the reason `text_in_pixels`."""
+    """A file that the record of a series names with a reason of `REVIEWED`."""
 
     series_id: str
     path: str  # percent-encoded as in manifest.csv; may identify a patient, and is shown to nobody
@@ -54,7 +54,7 @@ class Reviewed(NamedTuple):
     modality : str
         From the closed vocabulary; empty if it is unknown.
     boxes : tuple of Box
-        Empty where it was set aside by decision, not by a detector.
+        Empty where it was set aside by decision, not by a detector, or where the detector failed.
     has_picture : bool
     decision : str
         `keep`, `set_aside`, or empty while it waits for one.
@@ -69,7 +69,7 @@ class Reviewed(NamedTuple):
 
 
 def set_aside(record: Mapping[str, Any]) -> Iterator[SetAside]:
-    """Yield the files that a series record names with the reason `text_in_pixels`.
+    """Yield the files that a series record names with a reason of `REVIEWED`.
 
     The one place that knows the form: rows of `file_rows`, and `text` with the boxes by content.
 
@@ -86,7 +86,7 @@ def set_aside(record: Mapping[str, Any]) -> Iterator[SetAside]:
     series_id = _matching(SERIES, record["series_id"])
     text = record.get("text", {})
     for path, _, content, _, reason, *_ in record["file_rows"]:
-        if reason == REASON:
+        if reason in REVIEWED:
             boxes = tuple(_box(*row) for row in text.get(content, ()))
             yield SetAside(
                 series_id,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records.batch_record import BatchRecord
 from dicomzarr.records.digests import CHECKSUMS, checksums_of, counts_as_data, digest_of, recorded_files
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.system import files, signatures, software
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
 
 log = logging.getLogger("dicomzarr")
 
@@ -53,6 +55,29 @@ def seal(
         "software": software.software(),
     }
     return sealed, checksums
+
+
+def refuse_unlooked(batches: Iterable[Path], detector: str) -> None:
+    """Refuse to seal a dataset in whose pixels this detector did not look for text.
+
+    Parameters
+    ----------
+    batches : iterable of Path
+        The records of the extraction of all batches.
+    detector : str
+        Digest of its code; empty without `burned_in: scan`.
+
+    Raises
+    ------
+    UserError
+        If a record names no detector, or another one. Each is written after the control of its job succeeded.
+    """
+    others = sum(BatchRecord.load(path).detector != detector for path in batches) if detector else 0
+    if others:
+        raise UserError(
+            f"burned_in: scan: in {others} {'batch' if others == 1 else 'batches'} the search for text in pixels of "
+            "this version did not look, so that the dataset is not sealed; run once with --forcerun extract_batch"
+        )
 
 
 def remove_stale_signature(results: Results, content: bytes) -> None:

@@ -24,7 +24,7 @@ _BYTES_OF_A_FRAME = 2048
 # A job may take the memory of this many files: it reads the files of a series one after the other.
 _JOB = 8
 # Reasons that may not occur under other limits.
-LIMITED = frozenset({"timeout", "too_large", "decoder_died"})
+LIMITED = frozenset({"timeout", "too_large", "decoder_died", "text_search_failed"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "text_in_pixels",
         "skipped",
         "text was found in the pixels (burned_in: scan), or somebody decided to set the image aside",
-        "look at its picture in private/text/; decide keep in private/decisions.csv if the text identifies nobody",
+        "look at it with ./run review, and keep it if the text identifies nobody",
     ),
     (
         "linked",
@@ -105,6 +105,12 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "skipped",
         "a header without pixel data: it has Rows and Columns, and the file is not cut off",
         "ask the sender for the image, if it should be one",
+    ),
+    (
+        "text_search_failed",
+        "quarantined",
+        "the search for text in its pixels (burned_in: scan) failed at it, so that nobody knows whether it has text",
+        "look at it with ./run review, and keep it if no text identifies anybody; or raise limits.seconds",
     ),
     # an archive or a member that cannot be read
     (
@@ -251,6 +257,9 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
 )
 
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _TABLE}
+
+# Reasons of the images that `./run review` shows.
+REVIEWED = ("text_in_pixels", "text_search_failed")
 
 
 class NotExtracted(Exception):

@@ -22,6 +22,7 @@ from dicomzarr.vocabulary import errors
 PACKAGE = "dicomzarr"
 # Digests and imports of modules by the digest of their bytes; beside the bytecode, which is made from the same files.
 CACHE = Path(__file__).resolve().parent / "__pycache__" / "code_digest.json"
+_DATA = ("j2", "css", "js", "onnx", "npz")  # endings of files that a module of their folder reads
 # Fields that differ between Python versions or carry no behaviour.
 _IGNORED = {"type_comment", "type_ignores", "kind", "type_params", "ctx"}
 
@@ -172,8 +173,8 @@ def reached(script: str, without: str = "") -> dict[str, Path]:
 def code_digest(script: str, without: str = "") -> str:
     """Return the digest, 16 hex digits, of the code that ``scripts/<script>`` reaches.
 
-    Templates, style sheets and scripts of a page enter by their bytes if a module of their folder is reached. Modules
-    of the package `without` are left out.
+    Templates, style sheets and scripts of a page, and weights of a network, enter by their bytes if a module of their
+    folder is reached. Modules of the package `without` are left out.
     """
     digest = hashlib.sha256()
     folders: set[Path] = set()
@@ -181,6 +182,6 @@ def code_digest(script: str, without: str = "") -> str:
         digest.update(name.encode() + b"\0" + _parsed(path, name)[0])
         folders.add(path.parent)
     for folder in sorted(folders):
-        for data in sorted(path for ending in ("j2", "css", "js") for path in folder.glob(f"*.{ending}")):
+        for data in sorted(path for ending in _DATA for path in folder.glob(f"*.{ending}")):
             digest.update(data.name.encode() + b"\0" + data.read_bytes())
     return digest.hexdigest()[:16]

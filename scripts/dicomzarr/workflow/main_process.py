@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.publishing import stores
-from dicomzarr.records import export_record, rule_record
+from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.system import limits, locks, run_token, shared_files
 from dicomzarr.system.project import ROOT
@@ -127,6 +127,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             # A Snakefile that includes this one has config keys of its own.
             known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
             checked = settings.check(known)
+            decisions.read(decisions.path_in(Path(with_defaults["results"]) / "private"))  # before any job
         tried.note_if_untried()
         _note_missing_settings(parsed)
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]

@@ -418,6 +418,41 @@ BUGS = [
         "if_match=None",
         "source/test_object_store.py::test_an_object_that_is_overwritten_is_another_one",
     ),
+    Bug(
+        "pictures of images with text are for everybody to read",
+        f"{CORE}/stages/extract_batch/looking.py",
+        "encoded.getvalue(), private=True)",
+        "encoded.getvalue())",
+        "stages/extract_batch/test_extract_with_scan.py::test_an_image_with_text_is_set_aside_with_place_and_picture",
+    ),
+    Bug(
+        "the places of text are in the provenance",
+        f"{CORE}/stages/consolidate_dataset/partitions.py",
+        'projection["looked"] = record.looked',
+        'projection["looked"] = {**record.looked, "text": record.text}',
+        "stages/consolidate_dataset/test_looked.py",
+    ),
+    Bug(
+        "a wrong decision is quoted",
+        f"{CORE}/records/decisions.py",
+        "column decision: needed is",
+        "column decision: found {decision}, needed is",
+        "records/test_decisions_table.py",
+    ),
+    Bug(
+        "a file at which the detector fails is extracted",
+        f"{CORE}/stages/extract_batch/looking.py",
+        "            self._failed.add(source)\n",
+        "",
+        "stages/extract_batch/test_looking.py::test_a_detector_that_fails_costs_the_file_alone",
+    ),
+    Bug(
+        "a dataset is sealed whoever looked for text",
+        f"{CORE}/stages/seal_dataset.py",
+        "    if others:\n",
+        "    if False:\n",
+        "stages/test_seal_detector.py",
+    ),
 ]
 
 

@@ -155,7 +155,7 @@ def test_rows_are_read_into_their_types(tmp_path: Path) -> None:
 
 
 def test_fields_of_a_subclass_include_the_common_ones() -> None:
-    assert set(record_file.fields_of(RECORDS[-2])) == {*COMMON, "series", "records_digest"}
+    assert set(record_file.fields_of(RECORDS[-2])) == {*COMMON, "series", "records_digest", "detector"}
 
 
 REVOKE = "scripts/dicomzarr/records/revoke.py"

@@ -17,8 +17,8 @@ def scripts(tmp_path: Path) -> Path:
     return tmp_path / "scripts"
 
 
-def digest(scripts: Path, script: str, python: str = sys.executable) -> str:
-    code = f"from dicomzarr.workflow.code_digest import code_digest; print(code_digest({script!r}))"
+def digest(scripts: Path, script: str, python: str = sys.executable, without: str = "") -> str:
+    code = f"from dicomzarr.workflow.code_digest import code_digest; print(code_digest({script!r}, {without!r}))"
     return subprocess.run([python, "-c", code], cwd=scripts, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -51,6 +51,27 @@ def test_an_edit_changes_the_digests_of_its_scripts(scripts: Path, module: str, 
     with (scripts / "dicomzarr" / module).open("a") as stream:
         stream.write("\nb { color: red }\n" if module.endswith(".css") else "\nNEW_BEHAVIOUR = 1\n")
     assert (digest(scripts, script) != before) is changes
+
+
+@pytest.mark.parametrize(
+    ("name", "of_arrays", "of_detector"),
+    [
+        ("burned_in/scan.py", False, True),
+        ("burned_in/weights.onnx", False, True),
+        ("stages/extract_batch/looking.py", True, False),
+        ("burned_in_other.py", False, False),
+    ],
+)
+def test_the_detector_has_a_digest_of_its_own(scripts: Path, name: str, of_arrays: bool, of_detector: bool) -> None:
+    def digests() -> list[str]:
+        arrays = digest(scripts, "extract_batch.py", without="dicomzarr.burned_in")
+        return [arrays, digest(scripts, "dicomzarr/burned_in/scan.py")]
+
+    before = digests()
+    assert before[0] != digest(scripts, "extract_batch.py")
+    with (scripts / "dicomzarr" / name).open("a") as stream:
+        stream.write("\nNEW_BEHAVIOUR = 1\n")
+    assert [old != new for old, new in zip(before, digests(), strict=True)] == [of_arrays, of_detector]
 
 
 def test_the_digest_does_not_depend_on_the_python(scripts: Path) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dicomzarr.burned_in import scan
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord
 from dicomzarr.records.plan import PlannedSeries, SeriesPlan, read_plan
@@ -19,8 +18,15 @@ from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source import inventory as source_inventory
 from dicomzarr.source.object_store import NOT_REACHED, UNREACHABLE, is_object_store
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
+from dicomzarr.stages.extract_batch.looking import control
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.publish import Publisher, files_exist, remove_unplanned
+from dicomzarr.stages.extract_batch.publish import (
+    Publisher,
+    files_exist,
+    move_pictures,
+    pictures_of,
+    remove_unplanned,
+)
 from dicomzarr.stages.extract_batch.series import (
     extract,
     extract_masks,
@@ -29,7 +35,6 @@ from dicomzarr.stages.extract_batch.series import (
     image_fingerprint,
     look_again,
     other_files,
-    pictures_of,
     plan_digest,
 )
 from dicomzarr.stages.extract_batch.series_files import Roots
@@ -84,16 +89,16 @@ class _Claims:
         for file, claim in record.claimed_files().items():
             self.claims[f"dataset/images.zarr/{file}"] = claim
 
-    def record(self, counts: dict[str, int], work: dict[str, int]) -> BatchRecord:
+    def record(self, counts: dict[str, int], detector: str) -> BatchRecord:
         """Return the record of the batch."""
         digests = (self.record_digests[series_id] for series_id in sorted(self.record_digests))
         return BatchRecord(
             counts=counts,
-            work=work,
             claims=self.claims,
             unreadable=tuple(sorted(self.unreadable)),
             series=self.fingerprints,
             records_digest=digested_json.digest_of_digests(digests),
+            detector=detector,
         )
 
 
@@ -143,15 +148,9 @@ class _Batch:
         plan = planned.parse()
         contents = read_contents(plan, None if self.paranoid else record, self.roots, self.pool)
         self.hashed += contents.hashed
-        if (
-            record
-            and not (must_extract or is_looked)
-            and record.fingerprint == fingerprint(plan, contents.digests, self.options)
-        ):
-            record = look_again(plan, contents.digests, self.roots, self.options, record) or record
-            must_extract = record.looked.get("code") != self.options.detector  # a verdict changed
-        elif record and not is_looked:
-            must_extract = True
+        if record and not (must_extract or is_looked):
+            looked = self._look_again(plan, contents, record)
+            record, must_extract = looked or record, looked is None
         if record and not must_extract and record.fingerprint == fingerprint(plan, contents.digests, self.options):
             others = other_files(plan, contents.digests)
             updated = _with_mask_paths_of(_with_paths_of(record, plan, contents), plan, contents)
@@ -175,6 +174,22 @@ class _Batch:
             new = dataclasses.replace(new, limits=self.limits)
         self.publisher.add(new)
         return True
+
+    def _look_again(self, plan: SeriesPlan, contents: SeriesContents, record: SeriesRecord) -> SeriesRecord | None:
+        """Look at a series with a new detector; return its new record, or None if the series must be extracted."""
+        if plan.series_id == self.suspect or record.fingerprint != fingerprint(plan, contents.digests, self.options):
+            return None
+        self.notes.begin(plan.series_id)
+        store = self.store / plan.series_id
+        try:
+            looked = look_again(plan, contents.digests, store, self.roots, self.options, record, self.pool)
+        except (UserError, OSError):
+            raise
+        except Exception:  # the extraction meets it again, and says what it is
+            looked = None
+        if looked:
+            move_pictures(self.results, looked, pictures_of(store))
+        return looked
 
     def _save(self, record: SeriesRecord) -> None:
         """Write the record of a series whose arrays did not change."""
@@ -279,10 +294,11 @@ def extract_batch(
     SourceChanged
         If files changed or vanished while they were read, in two attempts; all other series are published first.
     """
-    if options.burned_in == "scan" and not scan.control():
+    if options.burned_in == "scan" and not control():
         raise UserError(
-            "the control of the search for text in pixels failed: made-up text was not found, or a clean image was "
-            "doubted; nothing was extracted. Run ./run check, or set burned_in: skip"
+            "the search for text in pixels does not work here: its control failed, in which it looks at a made-up "
+            "image with text and at one without; nothing was extracted. Raise limits.megabytes or limits.seconds if "
+            "they are low, run ./run check, or set burned_in: skip"
         )
     name, planned = read_plan(plan)
     results.images.mkdir(parents=True, exist_ok=True)
@@ -320,5 +336,5 @@ def extract_batch(
             "removed": removed,
             "hashed": batch.hashed,
         },
-        {"control": 1} if options.burned_in == "scan" else {},
+        options.detector if options.burned_in == "scan" else "",
     )

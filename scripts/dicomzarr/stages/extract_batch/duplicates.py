@@ -39,6 +39,19 @@ def quarantine_copies(files: Sequence[SourceFile], content: str, reason: str, nu
             file.reason, file.numbers = reason, numbers
 
 
+def set_aside_as_decided(files: Sequence[SourceFile], reason: str) -> None:
+    """Set the reason of the files that somebody decided to set aside, and of those with the same pixels."""
+    decided = {file.same_as for file in files if file.decision == "set_aside" and file.same_as is not None}
+    decided |= {index for index, file in enumerate(files) if file.decision == "set_aside"}
+    for index, file in enumerate(files):
+        if (
+            file.reason in ("", "duplicate")
+            and file.decision != "keep"
+            and not decided.isdisjoint({index, file.same_as})
+        ):
+            file.reason = reason
+
+
 def mark_instances(files: Sequence[SourceFile], readers: Readers) -> None:
     """Mark all files but one of each SOP Instance UID as duplicates; if their pixels differ, refuse them all."""
     groups: dict[str, list[int]] = defaultdict(list)
@@ -55,8 +68,9 @@ def mark_instances(files: Sequence[SourceFile], readers: Readers) -> None:
                 for i in members:
                     files[i].reason = "conflicting_instance"
                 continue
-        for duplicate in sorted(members, key=lambda i: (files[i].content, i))[1:]:
-            files[duplicate].reason = "duplicate"
+        first, *others = sorted(members, key=lambda i: (files[i].content, i))
+        for duplicate in others:
+            files[duplicate].reason, files[duplicate].same_as = "duplicate", first
 
 
 def mark_copies(files: Sequence[SourceFile], readers: Readers) -> None:
@@ -72,8 +86,10 @@ def mark_copies(files: Sequence[SourceFile], readers: Readers) -> None:
         return read[index]
 
     images = {index: file.frames for index, file in enumerate(files) if file.own and not file.reason}
-    for copy in duplicates.copies(images, lambda index: _facts(files[index]), pixels):
-        files[copy].reason = "duplicate"
+    found = duplicates.copies(images, lambda index: _facts(files[index]), pixels)
+    stays = {read[index]: index for index in sorted(images.keys() & read.keys(), reverse=True) if index not in found}
+    for copy in found:
+        files[copy].reason, files[copy].same_as = "duplicate", stays.get(read.get(copy))
 
 
 def _pixels(files: Sequence[SourceFile], index: int, readers: Readers) -> Pixels | None:

@@ -1,7 +1,12 @@
-"""Look for text in the pixels of a series: each frame where it is decoded, and what does not move in a file."""
+"""Look for text in the pixels of a series: each frame where it is decoded, and what does not move in a file.
+
+The detector is called in a child process with limits: a file at which it fails is set aside by itself.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +14,42 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from dicomzarr.burned_in import scan
 from dicomzarr.pixels.display import coloured
 from dicomzarr.stages.extract_batch.duplicates import quarantine_copies
 from dicomzarr.stages.extract_batch.options import Options
+from dicomzarr.stages.extract_batch.reader_pool import ReaderPool
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
-from dicomzarr.vocabulary.reasons import NotExtracted
+from dicomzarr.stages.extract_batch.text_picture import QUALITY, picture
+from dicomzarr.system import files, sandbox
+from dicomzarr.system.thread_pool import MIN_PARALLEL_BYTES, SERIAL, ThreadPool
+from dicomzarr.vocabulary.reasons import REVIEWED, NotExtracted
 
-TEXT = "text_in_pixels"
+TEXT, FAILED = REVIEWED
 STILL = -1  # number of the frame of a box in what does not move
-PICTURE_SIZE = 512  # pixels of the longer side
 Finding = tuple[int, int, int, int, int, str]  # number of the frame, top, left, bottom, right, by
+
+
+# Functions of this module, since the child is asked by the name of a function.
+def _look(frame: NDArray[Any], allow_short: int) -> tuple[scan.Box, ...]:
+    return scan.look(frame, allow_short=allow_short)
+
+
+def _look_at_still(still: scan.Still, allow_short: int) -> tuple[scan.Box, ...]:
+    return still.look(allow_short=allow_short)
+
+
+def _control() -> bool:
+    return scan.control()
+
+
+def control() -> bool:
+    """Return whether the detector works: it finds made-up text, and none where there is none, within the limits."""
+    try:
+        return sandbox.call(_control, fault=FAILED) is True
+    except (NotExtracted, MemoryError):
+        return False
 
 
 class Looker:
@@ -29,23 +57,26 @@ class Looker:
 
     Parameters
     ----------
-    files : sequence of SourceFile
+    series : sequence of SourceFile
+        Its files.
     roots : Roots
     options : Options
     """
 
-    def __init__(self, files: Sequence[SourceFile], roots: Roots, options: Options) -> None:
-        self._files, self._roots, self._options = files, roots, options
+    def __init__(self, series: Sequence[SourceFile], roots: Roots, options: Options) -> None:
+        self._files, self._roots, self._options = series, roots, options
         self._found: dict[tuple[int, int], tuple[scan.Box, ...]] = {}
         self._still: dict[int, scan.Still] = {}
+        self._in_still: dict[tuple[int, int], tuple[scan.Box, ...]] = {}  # by file and its frames until then
+        self._failed: set[int] = set()
         self._lock = threading.Lock()
 
     def must_look(self, source: int) -> bool:
         """Return whether a file is looked at: with `burned_in: scan`, unless somebody decided to keep it."""
         return self._options.burned_in == "scan" and self._files[source].decision != "keep"
 
-    def add(self, source: int, number: int, frame: NDArray[Any]) -> bool:
-        """Look at a frame; return whether it has text. Threads may call this at the same time.
+    def add(self, source: int, number: int, frame: NDArray[Any]) -> str:
+        """Look at a frame; return why its file is set aside, or an empty text. Threads may call this at the same time.
 
         Parameters
         ----------
@@ -53,47 +84,87 @@ class Looker:
             Of the file in its series, and of the frame in the file.
         frame : ndarray
             Stored values, shape (rows, columns) or (rows, columns, samples).
+
+        Returns
+        -------
+        str
+            `text_in_pixels`, or `text_search_failed` where the detector failed at this frame.
         """
         if not self.must_look(source):
-            return False
+            return ""
         if (source, number) not in self._found:
             file = self._files[source]
-            shown = coloured(frame, file.palette) if file.palette and frame.ndim == 2 else frame
-            found = scan.look(shown, allow_short=self._options.allow_short)
+            shown = _colours(file, frame)
+            found = self._call(source, _look, shown)
             with self._lock:
                 self._found[source, number] = found
                 if len(file.frames) > 1:
                     self._still.setdefault(source, scan.Still()).add(shown)
-        return bool(self._found[source, number])
+        if self._found[source, number]:
+            return TEXT
+        return FAILED if source in self._failed else ""
 
-    def text_that_stays(self) -> int | None:
-        """Return the first file without a reason that has text in what does not move; all its frames were looked at."""
+    def _call(self, source: int, look: Any, shown: Any) -> tuple[scan.Box, ...]:
+        """Return what the detector finds, in a child; note the file at which it fails."""
+        try:
+            found: tuple[scan.Box, ...] = sandbox.call(look, shown, self._options.allow_short, fault=FAILED)
+            return found
+        except (NotExtracted, MemoryError):
+            self._failed.add(source)
+            return ()
+
+    def verdict(self, source: int) -> str:
+        """Return why a file is set aside, or an empty text; all its frames were looked at."""
+        if self._findings_of(source):
+            return TEXT
+        return FAILED if source in self._failed else ""
+
+    def set_aside(self) -> tuple[int, str] | None:
+        """Return the first file without a reason that is to be set aside, and why; all files were looked at."""
         for source, file in enumerate(self._files):
-            if file.own and not file.reason and self._findings_of(source):
-                return source
+            if file.own and not file.reason and (reason := self.verdict(source)):
+                return source, reason
         return None
 
-    def look_at_rest(self) -> None:
+    def look_at_rest(self, pool: ThreadPool = SERIAL) -> None:
         """Decode all files without a reason and look at them; set the reason of each that fails or has text."""
-        readers = Readers(self._files, self._roots)
-        for source, file in enumerate(self._files):
-            if not file.own or file.reason:
-                continue
-            try:
-                for frame in file.frames:
-                    self.add(source, frame.number, readers.frame(source, frame.number).pixels)
-            except NotExtracted as error:
-                quarantine_copies(self._files, file.content, error.code, numbers_of(error))
-                continue
-            if self._findings_of(source):
-                quarantine_copies(self._files, file.content, TEXT, {})
-        readers.close()
+        sources = [source for source, file in enumerate(self._files) if file.own and not file.reason]
+        frames = [(source, frame.number) for source in sources for frame in self._files[source].frames]
+        errors: dict[int, NotExtracted] = {}
+        with contextlib.closing(ReaderPool(self._files, self._roots)) as readers:
+
+            def look(frame: tuple[int, int]) -> NotExtracted | None:
+                if frame in self._found:
+                    return None
+                try:
+                    self.add(*frame, readers.use(lambda readers: readers.frame(*frame).pixels))
+                except NotExtracted as error:
+                    return error
+                return None
+
+            # A frame takes longer to look at than to hand over, however small it is.
+            for (source, _), error in zip(frames, pool.map(look, frames, MIN_PARALLEL_BYTES), strict=True):
+                if error:
+                    errors.setdefault(source, error)
+        for source in sources:
+            content = self._files[source].content
+            if error := errors.get(source):
+                quarantine_copies(self._files, content, error.code, numbers_of(error))
+            elif reason := self.verdict(source):
+                quarantine_copies(self._files, content, reason, {})
 
     def _findings_of(self, source: int) -> list[Finding]:
         frames = [(frame.number, self._found.get((source, frame.number), ())) for frame in self._files[source].frames]
-        if source in self._still:
-            frames.append((STILL, self._still[source].look(allow_short=self._options.allow_short)))
-        return [(number, *box) for number, boxes in frames for box in boxes]
+        if still := self._still.get(source):
+            key = (source, still.frames)
+            if key not in self._in_still:
+                self._in_still[key] = self._call(source, _look_at_still, still)
+            frames.append((STILL, self._in_still[key]))
+        return [
+            (number, int(box.top), int(box.left), int(box.bottom), int(box.right), box.by)
+            for number, boxes in frames
+            for box in boxes
+        ]
 
     def findings(self) -> dict[str, tuple[Finding, ...]]:
         """Return what was found in the files that were set aside, by content."""
@@ -102,7 +173,7 @@ class Looker:
         return {content: boxes for content, boxes in sorted(found.items()) if boxes}
 
     def looked(self) -> dict[str, Any]:
-        """Return who looked with what thresholds, and at how many frames of files that are extracted or set aside."""
+        """Return who looked with what thresholds, and at how many frames of files that are extracted or have text."""
         if self._options.burned_in != "scan":
             return {}
         counted = [source for source, _ in self._found if self._files[source].reason in ("", TEXT)]
@@ -115,36 +186,26 @@ class Looker:
         }
 
     def draw(self, folder: Path) -> None:
-        """Draw a picture of each file that is set aside, with its boxes: `<content>.jpg`."""
-        aside = {file.content: source for source, file in enumerate(self._files) if file.own and file.reason == TEXT}
-        readers = Readers(self._files, self._roots)
-        for content, source in sorted(aside.items()):
-            boxes = self._findings_of(source)
-            number = max(boxes[0][0], 0) if boxes else 0
-            try:
-                pixels = readers.frame(source, number).pixels
-            except NotExtracted:
-                continue
-            palette = self._files[source].palette
-            shown = coloured(pixels, palette) if palette and pixels.ndim == 2 else pixels
-            folder.mkdir(parents=True, exist_ok=True)
-            _picture(shown, [box[1:5] for box in boxes if box[0] in (number, STILL)]).save(
-                folder / f"{content}.jpg", quality=85
-            )
-        readers.close()
+        """Draw a picture of each file that is set aside, with its boxes: `<content>.jpg`; without one, no folder."""
+        # In reverse: of equal files the first, which is the one that was looked at.
+        numbered = reversed([*enumerate(self._files)])
+        aside = {file.content: source for source, file in numbered if file.own and file.reason in REVIEWED}
+        if aside:
+            files.make_private(folder)
+        with contextlib.closing(Readers(self._files, self._roots)) as readers:
+            for content, source in sorted(aside.items()):
+                boxes = self._findings_of(source)
+                number = max(boxes[0][0], 0) if boxes else 0
+                try:
+                    shown = _colours(self._files[source], readers.frame(source, number).pixels)
+                    drawn = picture(shown, [box[1:5] for box in boxes if box[0] in (number, STILL)])
+                except (NotExtracted, MemoryError):
+                    continue  # the file is listed without a picture
+                encoded = io.BytesIO()
+                drawn.save(encoded, "JPEG", quality=QUALITY)
+                files.write_atomically(folder / f"{content}.jpg", encoded.getvalue(), private=True)
 
 
-def _picture(frame: NDArray[Any], boxes: Sequence[tuple[int, int, int, int]]) -> Image.Image:
-    """Return a frame in 8 bits, at most `PICTURE_SIZE` pixels a side, its boxes (top, left, bottom, right) in red."""
-    values = np.nan_to_num(frame.astype(np.float64))
-    low, high = (float(value) for value in (values.min(), values.max()))
-    grey = ((values - low) * (255 / (high - low)) if high > low else values * 0).astype(np.uint8)
-    image = Image.fromarray(grey[..., :3] if grey.ndim == 3 and grey.shape[-1] >= 3 else grey.reshape(grey.shape[:2]))
-    image = image.convert("RGB")
-    scale = min(1.0, PICTURE_SIZE / max(image.size))
-    image = image.resize([max(1, round(side * scale)) for side in image.size])
-    draw = ImageDraw.Draw(image)
-    for top, left, bottom, right in boxes:
-        corners = (left * scale - 2, top * scale - 2, right * scale + 1, bottom * scale + 1)
-        draw.rectangle(corners, outline=(255, 0, 0))
-    return image
+def _colours(file: SourceFile, frame: NDArray[Any]) -> NDArray[Any]:
+    """Return a frame as people see it: of a palette image its colours, else the stored values."""
+    return np.asarray(coloured(frame, file.palette)) if file.palette and frame.ndim == 2 else frame

@@ -14,6 +14,7 @@ from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import files, flush, json_files, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
+from dicomzarr.vocabulary.reasons import REVIEWED
 
 # Series become durable in groups: two flushes of the file system for each group, instead of several for each series.
 GROUP_BYTES, GROUP_SERIES = 256 << 20, 64
@@ -45,6 +46,31 @@ def removal_note(results: Results, series_id: str) -> Path:
 def text_pictures(results: Results, series_id: str) -> Path:
     """Return the folder with the pictures of the files of a series that were set aside for text in their pixels."""
     return results.private / "text" / series_id
+
+
+def pictures_of(store: Path) -> Path:
+    """Return the folder beside the temporary store of a series with the pictures of its files that were set aside."""
+    return store.with_name(f"{store.name}.text")
+
+
+def move_pictures(results: Results, record: SeriesRecord, drawn: Path) -> None:
+    """Replace the pictures of a series by those that were drawn; if none were, those of files set aside stay.
+
+    Parameters
+    ----------
+    results : Results
+    record : SeriesRecord
+        Of the series.
+    drawn : Path
+        A folder that is missing if no file is set aside, or if the masks alone were extracted.
+    """
+    target = text_pictures(results, record.series_id)
+    if drawn.is_dir() or not any(file.reason in REVIEWED for file in record.files):
+        files.remove_tree(target)
+    if drawn.is_dir() and any(drawn.iterdir()):
+        files.make_private(target.parent)
+        os.replace(drawn, target)
+        files.sync_folder(target.parent)
 
 
 @dataclass(slots=True)
@@ -104,13 +130,7 @@ class Publisher:
         group = self.results.images / record.series_id
         files.remove_tree(group)
         store = self.store / record.series_id
-        pictures = store.with_name(f"{store.name}.text")
-        target = text_pictures(self.results, record.series_id)
-        if pictures.is_dir() or not any(file.reason == "text_in_pixels" for file in record.files):
-            files.remove_tree(target)
-        if pictures.is_dir():
-            files.make_private(target.parent)
-            os.replace(pictures, target)
+        move_pictures(self.results, record, pictures_of(store))
         if record.volumes:
             # The group is complete when it appears: metadata and volumes move in one rename.
             (store / "zarr.json").write_bytes(record.group())

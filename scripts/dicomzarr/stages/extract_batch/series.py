@@ -22,17 +22,24 @@ from dicomzarr.records.series_record import (
     SeriesRecord,
     VolumeRecord,
 )
-from dicomzarr.stages.extract_batch.duplicates import mark_copies, mark_instances, pixel_digest, quarantine_copies
+from dicomzarr.stages.extract_batch.duplicates import (
+    mark_copies,
+    mark_instances,
+    pixel_digest,
+    quarantine_copies,
+    set_aside_as_decided,
+)
 from dicomzarr.stages.extract_batch.expected import expected_frames
-from dicomzarr.stages.extract_batch.looking import TEXT, Looker
+from dicomzarr.stages.extract_batch.looking import FAILED, TEXT, Looker
 from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
+from dicomzarr.stages.extract_batch.publish import pictures_of
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, interpret, reason_of_content
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import json_files
 from dicomzarr.system.files import link_or_copy, remove_tree, sha256_of_bytes
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
-from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
+from dicomzarr.vocabulary.reasons import REASONS, REVIEWED, NotExtracted
 from dicomzarr.volumes import stacking
 from dicomzarr.volumes.model import Volume
 
@@ -148,14 +155,9 @@ def _attempt(
         name = f"{plan.series_id}/{volume_id}"
         frames = expected.frames[volume.discriminators]
         records.append(write_volume(flagged, store, name, files, roots, options, frames, pool, looker))
-    if (still := looker.text_that_stays()) is not None:
-        raise BadFile(still, NotExtracted(TEXT))
+    if aside := looker.set_aside():  # for what does not move
+        raise BadFile(aside[0], NotExtracted(aside[1]))
     return tuple(records)
-
-
-def pictures_of(store: Path) -> Path:
-    """Return the folder beside the temporary store of a series with the pictures of its files that were set aside."""
-    return store.with_name(f"{store.name}.text")
 
 
 def _risk(file: SourceFile, options: Options) -> str:
@@ -215,13 +217,13 @@ def extract(
         if not file.reason and file.decision != "keep":
             file.risk = _risk(file, options)
             file.reason = "burned_in_risk" if file.risk else ""
-        if not file.reason and options.burned_in == "scan" and file.decision == "set_aside":
-            file.reason = TEXT
         interpret(index, file, roots)
     readers = Readers(files, roots)
     mark_instances(files, readers)
     mark_copies(files, readers)
     readers.close()
+    if options.burned_in == "scan":
+        set_aside_as_decided(files, TEXT)
     looker = Looker(files, roots, options)
     disagreement: Disagreement | None = None
     for is_repeated in (False, True, True):
@@ -240,9 +242,9 @@ def extract(
                     file.reason = file.reason or bad.reason
                 continue
             if options.burned_in == "scan":
-                if bad.reason != TEXT:
+                if bad.reason not in (TEXT, FAILED):
                     quarantine_copies(files, files[bad.source].content, bad.reason, bad.numbers)
-                looker.look_at_rest()
+                looker.look_at_rest(pool)
                 continue
             quarantine_copies(files, files[bad.source].content, bad.reason, bad.numbers)
             readers = Readers(files, roots)
@@ -257,38 +259,46 @@ def extract(
 
 
 def look_again(
-    plan: SeriesPlan, contents: Mapping[str, str], roots: Roots, options: Options, record: SeriesRecord
+    plan: SeriesPlan,
+    contents: Mapping[str, str],
+    store: Path,
+    roots: Roots,
+    options: Options,
+    record: SeriesRecord,
+    pool: ThreadPool = SERIAL,
 ) -> SeriesRecord | None:
-    """Look at the files of a series with a new detector; nothing is written.
+    """Look at the files of a series with a new detector; of the dataset nothing is written.
 
     Parameters
     ----------
-    plan, contents, roots, options
-        As for `extract`.
+    plan, contents, store, roots, options, pool
+        As for `extract`; only the pictures beside `store` are written.
     record : SeriesRecord
         Of the last extraction; its fingerprint is the current one.
 
     Returns
     -------
     SeriesRecord, optional
-        The record with the new detector; None if a verdict changed, and the series must be extracted again.
+        The record with the new detector and the places it found; None if another file is set aside now, or for another
+        reason, and the series must be extracted again.
     """
     rows = sorted(plan.files, key=lambda row: (contents[row["path"]], row["path"]))
     decisions = dict(options.decisions)
     files = [SourceFile(row, contents[row["path"]], decision=decisions.get(contents[row["path"]], "")) for row in rows]
     for index, (file, last) in enumerate(zip(files, record.files, strict=True)):
         file.reason = last.reason
-        if file.reason == TEXT and file.decision != "set_aside":
+        if file.reason in REVIEWED and file.decision != "set_aside":
             file.reason = ""
-        if not file.reason:
+        if file.reason in ("", *REVIEWED):
             interpret(index, file, roots)
     looker = Looker(files, roots, options)
-    looker.look_at_rest()
-    before = {content: [tuple(row) for row in rows] for content, rows in record.text.items()}
-    found = {content: [tuple(row) for row in rows] for content, rows in looker.findings().items()}
-    if before != found or [file.reason for file in files] != [file.reason for file in record.files]:
+    looker.look_at_rest(pool)
+    if [file.reason for file in files] != [file.reason for file in record.files]:
         return None
-    return dataclasses.replace(record, looked=looker.looked())
+    pictures = pictures_of(store)
+    remove_tree(pictures)
+    looker.draw(pictures)
+    return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
 
 
 def extract_masks(

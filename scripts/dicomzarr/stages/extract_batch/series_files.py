@@ -231,6 +231,8 @@ class SourceFile:
         Pixel format, frames and lookup tables of its header, set by `interpret`.
     decision : str
         `keep` or `set_aside` if somebody decided about its text; else empty.
+    same_as : int, optional
+        Of a duplicate, the number of the file that stands for it.
     """
 
     row: HeaderRow
@@ -245,6 +247,7 @@ class SourceFile:
     palette: dict[str, Any] | None = None
     modality_lut: dict[str, Any] | None = None
     decision: str = ""
+    same_as: int | None = None
 
     @property
     def instance(self) -> str:

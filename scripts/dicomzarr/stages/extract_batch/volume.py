@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 from numpy.typing import NDArray
@@ -20,15 +20,14 @@ from dicomzarr.dicom.transfer_syntaxes import known_transfer_syntax
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
-from dicomzarr.stages.extract_batch.looking import TEXT, Looker
+from dicomzarr.stages.extract_batch.looking import Looker
 from dicomzarr.stages.extract_batch.options import Options
+from dicomzarr.stages.extract_batch.reader_pool import ReaderPool
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary import allow_list
 from dicomzarr.vocabulary.reasons import NotExtracted
 from dicomzarr.volumes.model import Place, Volume
-
-Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(slots=True)
@@ -52,34 +51,6 @@ class _Decoding:
         return frame.pixels
 
 
-class _ReaderPool:
-    """Readers of the same files for several threads: one for each thread that reads at the same time."""
-
-    def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
-        self._files, self._roots = files, roots
-        self._idle: list[Readers] = []
-
-    def use(self, work: Callable[[Readers], Result]) -> Result:
-        """Call `work` with readers that no other thread uses; their file stays open for the next call."""
-        try:
-            readers = self._idle.pop()
-        except IndexError:
-            readers = Readers(self._files, self._roots)
-        try:
-            result = work(readers)
-        except BaseException:
-            readers.close()
-            raise
-        self._idle.append(readers)
-        return result
-
-    def close(self) -> None:
-        """Close all files; raises `SourceChanged` if one changed while it was open."""
-        with contextlib.ExitStack() as stack:
-            for readers in self._idle:
-                stack.callback(readers.close)
-
-
 class _Frame(NamedTuple):
     """A decoded frame with its digest (BLAKE3, hex), decoder, flags, loss, and the outcome of its cross-check."""
 
@@ -91,7 +62,7 @@ class _Frame(NamedTuple):
     cross_check: str
 
 
-def _decode(place: Place, readers: _ReaderPool, options: Options, looker: Looker, *, always: bool = False) -> _Frame:
+def _decode(place: Place, readers: ReaderPool, options: Options, looker: Looker, *, always: bool = False) -> _Frame:
     """Decode one frame and look for text in it; cross-check it if it is in the sample, or always."""
     cross_check, flags = "", set[str]()
     source, number = place.frame.source, place.frame.number
@@ -113,15 +84,15 @@ def _decode(place: Place, readers: _ReaderPool, options: Options, looker: Looker
         raise BadFile(source, error, error.digests) from None
     except NotExtracted as error:
         raise BadFile(source, error) from None
-    if looker.add(source, number, decoded.pixels):
-        raise BadFile(source, NotExtracted(TEXT))
+    if reason := looker.add(source, number, decoded.pixels):
+        raise BadFile(source, NotExtracted(reason))
     digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
     return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), decoded.lossy, cross_check)
 
 
 def _decode_all(
     places: Sequence[Place],
-    readers: _ReaderPool,
+    readers: ReaderPool,
     options: Options,
     pool: ThreadPool,
     decoding: _Decoding,
@@ -257,7 +228,8 @@ def write_volume(
     Raises
     ------
     BadFile
-        At the first file with a frame that cannot be decoded, that has text, or on which two decoders disagree.
+        At the first file with a frame that cannot be decoded or looked at, that has text, or on which two decoders
+        disagree.
     """
     sources = sorted({place.frame.source for place in volume.places})
     decoding = _Decoding()
@@ -270,7 +242,7 @@ def write_volume(
         flags.update({"incomplete"} if expected > len(volume.places) else ())
         return Decoded(sorted(flags), pixel_facts)
 
-    with contextlib.closing(_ReaderPool(files, roots)) as readers:
+    with contextlib.closing(ReaderPool(files, roots)) as readers:
         digests = write_image(
             store / name.split("/")[1],
             volume,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
@@ -159,6 +159,7 @@ _FLAGS: tuple[tuple[str, str, str, str], ...] = (
     ),
 )
 _TIED = "same_pixels_elsewhere"
+_TEXT = "text_in_pixels"
 NO_MASKS = Masks()
 # Level, condition, words after "1 mask has" and "N masks have", advice.
 _MASK_CHECKS: tuple[tuple[str, Callable[[Mask], bool], str, str], ...] = (
@@ -197,12 +198,7 @@ def findings(tables: Tables, masks: Masks = NO_MASKS) -> list[Finding]:
             found.append(_finding(arrays, singular, plural, advice, select=("flag", flag)))
     found += _ties(tables)
     found += _mask_findings(masks)
-    if tables.burned_in:
-        number = sum(files for _, files in tables.burned_in)
-        title = f"{count(number, 'file')} not extracted because text may be burned into the pixels"
-        kinds = "; ".join(f"{files}: {BURNED_IN_KINDS.get(kind, kind)}" for kind, files in tables.burned_in)
-        advice = f"{kinds}. To extract them after inspecting them, set burned_in: keep and a burned_in_reason."
-        found.append(Finding("warn", title, advice, command=files_command(reason="burned_in_risk")))
+    found += _text_in_pixels(tables)
     found += _label_findings(tables.joinings)
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:
@@ -212,6 +208,25 @@ def findings(tables: Tables, masks: Masks = NO_MASKS) -> list[Finding]:
             title = f"{count(row.files, 'file')} quarantined: {meaning}"
             found.append(Finding("warn", title, remedy, command=files_command(reason=row.reason)))
     return sorted(found, key=lambda finding: finding.level != "fail")
+
+
+def _text_in_pixels(tables: Tables) -> Iterator[Finding]:
+    """Yield what was left out for text in the pixels: by kind, and where text was found or somebody decided so."""
+    kinds = [(kind, files) for kind, files in tables.burned_in if kind != _TEXT]
+    if kinds:
+        number = sum(files for _, files in kinds)
+        title = f"{count(number, 'file')} not extracted because text may be burned into the pixels"
+        advice = "; ".join(f"{files}: {BURNED_IN_KINDS.get(kind, kind)}" for kind, files in kinds)
+        advice += ". To extract them after inspecting them, set burned_in: keep and a burned_in_reason."
+        yield Finding("warn", title, advice, command=files_command(reason="burned_in_risk"))
+    number = sum(files for kind, files in tables.burned_in if kind == _TEXT)
+    if number:
+        title = f"{count(number, 'file')} not extracted because of text in the pixels"
+        advice = (
+            "Text was found in them, or somebody decided to set them aside. Look at each and decide: the next run "
+            "extracts what you keep."
+        )
+        yield Finding("warn", title, advice, command="./run review")
 
 
 def files_command(reason: str = "", outcome: str = "") -> str:

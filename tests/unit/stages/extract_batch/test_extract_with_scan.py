@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,40 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.series import extract, look_again, pictures_of
+from dicomzarr.stages.extract_batch.publish import pictures_of
+from dicomzarr.stages.extract_batch.series import extract, look_again
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.stages.index_headers.read_chunk import read_files
+from dicomzarr.system import sandbox
 from dicomzarr.system.thread_pool import ThreadPool
 
-TEXT_VALUE = 3000
+TEXT_VALUE, BAD_VALUE, STILL_VALUE = 3000, 2999, 2998
+FOUND = scan.Box(1, 2, 3, 4, "network")
 
 
-def bright_block(frame: np.ndarray, *, allow_short: int = 2, thorough: bool = False) -> tuple[scan.Box, ...]:
-    return (scan.Box(1, 2, 3, 4, "strokes"),) if (frame == TEXT_VALUE).any() else ()
+def bright_block(frame: np.ndarray, *, allow_short: int = 2) -> tuple[scan.Box, ...]:
+    if (frame == BAD_VALUE).any():
+        raise ValueError("a bug")
+    return (FOUND,) if (frame == TEXT_VALUE).any() else ()
 
 
-def series(folder: Path, slices: int = 4, text: int = 1) -> tuple[SeriesPlan, dict[str, str], Roots]:
+@pytest.fixture(autouse=True)
+def _detector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(scan, "look", bright_block)
+    sandbox.end_all()  # a child has the detector that was there when it was forked
+    yield
+    sandbox.end_all()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, detector: Any) -> None:
+    monkeypatch.setattr(scan, "look", detector)
+    sandbox.end_all()
+
+
+def read(folder: Path) -> tuple[SeriesPlan, dict[str, str], Roots]:
+    """Return the plan of a series of all files of a folder."""
     rows, contents = [], {}
-    for index in range(slices):
-        pixels = np.full((16, 16), index, np.int16)
-        pixels[1:3, 2:4] = TEXT_VALUE if index == text else index
-        path = save(ct_slice("scan", index, pixels=pixels), folder / f"{index}.dcm")
+    for path in sorted(folder.glob("*.dcm")):
         status = os.stat(path)
         key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         (line,) = read_files({"": str(folder)}, [(path.name, key)], Gatherer())
@@ -44,41 +61,162 @@ def series(folder: Path, slices: int = 4, text: int = 1) -> tuple[SeriesPlan, di
     return SeriesPlan("s", "t", "u", (), tuple(rows)), contents, Roots({"": os.fsencode(folder)})
 
 
+def slices(folder: Path, *values: int) -> None:
+    """Write one slice for each value, which it has in a few pixels."""
+    for index, value in enumerate(values):
+        pixels = np.full((16, 16), index, np.int16)
+        pixels[1:3, 2:4] = value
+        save(ct_slice("scan", index, pixels=pixels), folder / f"{index}.dcm")
+
+
 def options(**changes: Any) -> Options:
     values: dict[str, Any] = {"compression": "balanced", "layout": "slice", "tolerance": 1e-3, "cross_check": 0.0}
     values |= {"burned_in": "scan", "software": ("a 1",), "code": "c", "detector": "d"}
     return Options(**(values | changes))
 
 
+def store(folder: Path) -> Path:
+    return folder / "out" / "s"
+
+
+def pictures(folder: Path) -> set[str]:
+    drawn = pictures_of(store(folder))
+    return {path.stem for path in drawn.iterdir()} if drawn.exists() else set()
+
+
 def extracted(folder: Path, threads: int = 1, **changes: Any) -> SeriesRecord:
-    plan, contents, roots = series(folder)
-    pseudonyms = Pseudonyms(b"k" * 32)
-    store = folder / "out" / "s"
-    return extract(plan, contents, store, roots, pseudonyms, options(**changes), ThreadPool(threads))
+    plan, contents, roots = read(folder)
+    pool = ThreadPool(threads)
+    try:
+        return extract(plan, contents, store(folder), roots, Pseudonyms(b"k" * 32), options(**changes), pool)
+    finally:
+        pool.close()
 
 
-def test_an_image_with_text_is_set_aside_with_place_and_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scan, "look", bright_block)
+def reasons(record: SeriesRecord) -> dict[str, str]:
+    return {file.path: file.reason for file in record.files if file.reason}
+
+
+def content_of(folder: Path, name: str) -> str:
+    return blake3((folder / name).read_bytes()).hexdigest()
+
+
+def test_an_image_with_text_is_set_aside_with_place_and_picture(tmp_path: Path) -> None:
+    slices(tmp_path, 0, TEXT_VALUE, 2, 3)
     record = extracted(tmp_path)
-    assert sorted(file.reason for file in record.files) == ["", "", "", "text_in_pixels"]
-    (content,) = [file.content for file in record.files if file.reason]
-    assert record.text == {content: ((0, 1, 2, 3, 4, "strokes"),)} and record.looked["frames"] == 4
-    assert [path.stem for path in pictures_of(tmp_path / "out" / "s").iterdir()] == [content]
+    content = content_of(tmp_path, "1.dcm")
+    assert reasons(record) == {"1.dcm": "text_in_pixels"}
+    assert record.text == {content: ((0, *FOUND),)} and record.looked["frames"] == 4
+    assert pictures(tmp_path) == {content}
+    picture = pictures_of(store(tmp_path)) / f"{content}.jpg"
+    assert (picture.parent.stat().st_mode & 0o777, picture.stat().st_mode & 0o777) == (0o700, 0o600)
     assert SeriesRecord.from_json(json.loads(json.dumps(record.to_json()))).looked == record.looked
     kept = extracted(tmp_path, decisions=((content, "keep"),))
-    assert {file.reason for file in kept.files} == {""} and not pictures_of(tmp_path / "out" / "s").exists()
+    assert reasons(kept) == {} and not pictures_of(store(tmp_path)).exists()
+    assert kept.looked["frames"] == 3
 
 
-def test_a_new_detector_looks_again_and_asks_for_extraction_where_a_verdict_changed(
+def test_a_detector_that_fails_at_a_file_costs_this_file_alone(tmp_path: Path) -> None:
+    slices(tmp_path, 0, BAD_VALUE, 2, TEXT_VALUE)
+    one, two = extracted(tmp_path), extracted(tmp_path, threads=2)
+    assert one == two
+    assert reasons(one) == {"1.dcm": "text_search_failed", "3.dcm": "text_in_pixels"}
+    assert one.looked["frames"] == 3 and len(one.volumes[0].frames) == 2
+    assert "incomplete" in one.volumes[0].flags
+    assert pictures(tmp_path) == {content_of(tmp_path, "1.dcm"), content_of(tmp_path, "3.dcm")}
+    kept = extracted(tmp_path, decisions=((content_of(tmp_path, "1.dcm"), "keep"),))
+    assert reasons(kept) == {"3.dcm": "text_in_pixels"}
+
+
+def test_a_new_detector_extracts_again_only_where_a_verdict_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "look", bright_block)
-    record = extracted(tmp_path)
-    plan, contents, roots = series(tmp_path)
-    new = options(detector="e")
-    same = look_again(plan, contents, roots, new, record)
+    slices(tmp_path, 0, TEXT_VALUE, 2, 3)
+    record, new = extracted(tmp_path), options(detector="e")
+    again = (*read(tmp_path)[:2], store(tmp_path), read(tmp_path)[2], new, record)
+    same = look_again(*again)
     assert same and same.looked == {**record.looked, "code": "e"} and same.volumes == record.volumes
-    monkeypatch.setattr(scan, "look", lambda frame, **_: ())
-    assert look_again(plan, contents, roots, new, record) is None
+    before = {path: path.read_bytes() for path in pictures_of(store(tmp_path)).iterdir()}
+    moved = scan.Box(5, 6, 9, 9, "network")
+    use(monkeypatch, lambda frame, **_: (moved,) if (frame == TEXT_VALUE).any() else ())
+    same = look_again(*again, pool=ThreadPool(2))
+    assert same and same.text == {content_of(tmp_path, "1.dcm"): ((0, *moved),)} and same.volumes == record.volumes
+    after = {path: path.read_bytes() for path in pictures_of(store(tmp_path)).iterdir()}
+    assert after.keys() == before.keys() and after != before
+    use(monkeypatch, lambda frame, **_: ())
+    assert look_again(*again) is None
+    use(monkeypatch, lambda frame, **_: (FOUND,) if (frame >= 2).any() else ())
+    assert look_again(*again) is None
+
+
+def test_a_new_detector_looks_again_at_files_at_which_the_last_one_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices(tmp_path, 0, BAD_VALUE, 2)
+    record, new = extracted(tmp_path), options(detector="e")
+    again = (*read(tmp_path)[:2], store(tmp_path), read(tmp_path)[2], new, record)
+    same = look_again(*again)
+    assert same and same.looked["code"] == "e"
+    use(monkeypatch, lambda frame, **_: ())
+    assert look_again(*again) is None
+
+
+def test_equal_bytes_have_one_verdict_and_one_picture(tmp_path: Path) -> None:
+    slices(tmp_path, 0, TEXT_VALUE, 2)
+    (tmp_path / "copy.dcm").write_bytes((tmp_path / "1.dcm").read_bytes())
+    record = extracted(tmp_path)
+    assert reasons(record) == {"1.dcm": "text_in_pixels", "copy.dcm": "text_in_pixels"}
+    assert pictures(tmp_path) == {content_of(tmp_path, "1.dcm")} and len(record.text) == 1
+    same = look_again(*read(tmp_path)[:2], store(tmp_path), read(tmp_path)[2], options(detector="e"), record)
+    assert same and same.text == record.text
+
+
+@pytest.mark.parametrize("uid", ["same", "other"])
+def test_a_file_with_the_same_pixels_follows_a_decision_to_set_aside(tmp_path: Path, uid: str) -> None:
+    slices(tmp_path, 0, 1, 2)
+    changes = {} if uid == "same" else {"SOPInstanceUID": "1.2.3"}
+    pixels = np.full((16, 16), 1, np.int16)
+    save(ct_slice("scan", 1, pixels=pixels, PatientName="Other", **changes), tmp_path / "copy.dcm")
+    assert [*reasons(extracted(tmp_path)).values()] == ["duplicate"]
+    for name in ("1.dcm", "copy.dcm"):
+        content = content_of(tmp_path, name)
+        record = extracted(tmp_path, decisions=((content, "set_aside"),))
+        assert reasons(record)[name] == "text_in_pixels" and {*reasons(record)} == {"1.dcm", "copy.dcm"}
+        assert len(record.volumes[0].frames) == 2
+
+
+def several_frames(folder: Path, *frames: np.ndarray) -> None:
+    data = np.stack(frames).astype("<i2")
+    dataset = ct_slice("scan", 0, pixels=frames[0], NumberOfFrames=len(frames), PixelData=data.tobytes())
+    save(dataset, folder / "frames.dcm")
+
+
+def test_text_in_one_frame_sets_the_whole_file_aside(tmp_path: Path) -> None:
+    clean, text = np.zeros((16, 16), np.int16), np.full((16, 16), TEXT_VALUE, np.int16)
+    several_frames(tmp_path, clean, clean + 1, text, clean + 3)
+    record = extracted(tmp_path)
+    assert reasons(record) == {"frames.dcm": "text_in_pixels"} and not record.volumes
+    assert [row[0] for rows in record.text.values() for row in rows] == [2] and record.looked["frames"] == 4
+
+
+def test_text_in_what_does_not_move_sets_a_file_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(self: scan.Still, *, allow_short: int = 2) -> tuple[scan.Box, ...]:
+        same = self._low is not None and bool(((self._low == self._high) & (self._low == STILL_VALUE)).any())
+        return (scan.Box(0, 0, 2, 2, "still"),) if same and self.frames > 1 else ()
+
+    monkeypatch.setattr(scan.Still, "look", look)
+    sandbox.end_all()
+    frames = [np.full((16, 16), number, np.int16) for number in range(3)]
+    for number, frame in enumerate(frames):
+        frame[5, 5] = STILL_VALUE + 10 * number
+    several_frames(tmp_path, *frames)
+    assert reasons(extracted(tmp_path)) == {}
+    for frame in frames:
+        frame[5, 5] = STILL_VALUE
+    several_frames(tmp_path, *frames)
+    one, two = extracted(tmp_path), extracted(tmp_path, threads=2)
+    assert one == two and reasons(one) == {"frames.dcm": "text_in_pixels"}
+    assert [row for rows in one.text.values() for row in rows] == [(-1, 0, 0, 2, 2, "still")]
+    assert pictures(tmp_path) == {content_of(tmp_path, "frames.dcm")}
+    same = look_again(*read(tmp_path)[:2], store(tmp_path), read(tmp_path)[2], options(detector="e"), one)
+    assert same and same.text == one.text
