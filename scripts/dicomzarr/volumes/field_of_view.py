@@ -1,0 +1,98 @@
+"""Whether the field of view of a volume is large enough for a face, and its voxels small enough to recognise one.
+
+Headers often lack the part of the body, or state a wrong one. The size of a volume does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.model import Volume
+
+# Smaller than a face: those of adults are 98 to 139 mm long and 120 to 159 mm wide (the NIOSH panel for respirators;
+# Zhuang et al. 2007), and the head of a newborn is some 93 mm wide and 115 mm long.
+FACE_MM = 90.0
+# The third direction: less than lies between the pupils of nearly all adults (50 to 75 mm; Dodgson 2004), or from the
+# brows to below the nose, without which a face still is recognised (Budin et al. 2008).
+THIRD_MM = 50.0
+# A face 140 mm wide has 16 samples then, in which people still recognise it (Harmon 1973). A program matched a third of
+# the faces rendered from axial FLAIR, whose slices are some 5 mm apart, to photographs (Schwarz et al., Mayo Clinic).
+VOXEL_MM = 9.0
+# Longer than the trunk of a tall adult: from the eyes to the thighs, whatever part of the body the header states.
+TRUNK_MM = 800.0
+
+
+def extents_mm(volume: Volume) -> tuple[tuple[float, float], ...]:
+    """Return of each direction of a volume its extent and the distance of its samples.
+
+    The directions are those of the volume (slices, rows, columns) and not of the patient: a thin slab stays thin,
+    however it is tilted. An unknown distance counts as `VOXEL_MM`, the largest that matters: it excludes nothing.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    tuple of (float, float)
+        Extent, and distance between neighbours; mm. Empty if the volume has no depth.
+    """
+    sizes = dict(zip(volume.axes, volume.shape, strict=True))
+    mosaic = volume.places[0].frame.mosaic
+    if volume.kind == "mosaic" and mosaic is None:  # of a sheet whose tiles are not known nothing is known but its size
+        slices, depth = sizes["y"], VOXEL_MM
+    elif mosaic is not None:
+        sizes |= {axis: _number(mosaic[name]) for axis, name in (("y", "rows"), ("x", "columns"))}
+        slices = _number(mosaic.get("tiles", _number(mosaic["across"]) * _number(mosaic["down"])))
+        depth = float(_number(mosaic.get("spacing_mm", VOXEL_MM)))
+    elif "z" in sizes:
+        slices, depth = sizes["z"], _distance_of_slices(volume, sizes["z"])
+    elif "t" in sizes and volume.origin_lps is None:  # slices without a position lie along t, in the order of files
+        slices, depth = sizes["t"], VOXEL_MM
+    else:
+        return ()
+    plane = [(sizes[axis], volume.spacing_mm.get(axis, VOXEL_MM)) for axis in "yx"]
+    return tuple((number * distance, distance) for number, distance in [(slices, depth), *plane])
+
+
+def _number(value: object) -> int:
+    return math.ceil(value) if isinstance(value, (int, float)) else 1
+
+
+def _distance_of_slices(volume: Volume, slices: int) -> float:
+    """Return the mean distance between slices, mm."""
+    if "z" in volume.spacing_mm:
+        return volume.spacing_mm["z"]
+    depths: Sequence[float] = volume.positions_mm or ()
+    if not depths and volume.positions_lps and volume.orientation_lps:
+        normal = geometry.slice_normal(volume.orientation_lps)
+        depths = [geometry.dot(position, normal) for position in volume.positions_lps]
+    if len(depths) < 2:
+        return VOXEL_MM
+    return (max(depths) - min(depths)) / (slices - 1)
+
+
+def can_hold_face(volume: Volume) -> bool:
+    """Return whether a volume is large enough for a face, and its voxels are small enough to recognise one.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    bool
+        False for an image without depth. One that is large enough may show any part of the body.
+    """
+    directions = extents_mm(volume)
+    if not directions or any(distance > VOXEL_MM for _, distance in directions):
+        return False
+    third, second, _ = sorted(extent for extent, _ in directions)
+    return third >= THIRD_MM and second >= FACE_MM
+
+
+def is_longer_than_trunk(volume: Volume) -> bool:
+    """Return whether a volume is longer in a direction than the trunk of a person."""
+    return any(extent > TRUNK_MM for extent, _ in extents_mm(volume))
