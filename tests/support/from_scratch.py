@@ -40,7 +40,7 @@ def options(config: Mapping[str, Any]) -> Options:
     """Return the options of extraction of a configuration."""
     names = tuple((name, tuple(entries)) for name, entries in config["masks"].get("names", {}).items())
     values = {**config, "tolerance": config["spacing_tolerance"], "software": (), "code": "", "mask_names": names}
-    return Options(**{field.name: values[field.name] for field in dataclasses.fields(Options)})
+    return Options(**{field.name: values[field.name] for field in dataclasses.fields(Options) if field.name in values})
 
 
 def outputs(rule: str, results: Results) -> dict[str, Path]:

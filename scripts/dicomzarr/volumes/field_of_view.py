@@ -5,7 +5,6 @@ Headers often lack the part of the body, or state a wrong one. The size of a vol
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from dicomzarr.volumes import geometry
@@ -39,14 +38,14 @@ def extents_mm(volume: Volume) -> tuple[tuple[float, float], ...]:
     tuple of (float, float)
         Extent, and distance between neighbours; mm. Empty if the volume has no depth.
     """
-    sizes = dict(zip(volume.axes, volume.shape, strict=True))
+    sizes = dict(zip(volume.axes, map(float, volume.shape), strict=True))
     mosaic = volume.places[0].frame.mosaic
-    if volume.kind == "mosaic" and mosaic is None:  # of a sheet whose tiles are not known nothing is known but its size
+    if mosaic is not None:
+        sizes |= {"y": _number(mosaic["rows"]), "x": _number(mosaic["columns"])}
+        cells = _number(mosaic["across"]) * _number(mosaic["down"])
+        slices, depth = _number(mosaic.get("tiles", cells)), _number(mosaic.get("spacing_mm", VOXEL_MM))
+    elif volume.kind == "mosaic":  # its tiles are not known: as many as the sheet has rows exclude nothing
         slices, depth = sizes["y"], VOXEL_MM
-    elif mosaic is not None:
-        sizes |= {axis: _number(mosaic[name]) for axis, name in (("y", "rows"), ("x", "columns"))}
-        slices = _number(mosaic.get("tiles", _number(mosaic["across"]) * _number(mosaic["down"])))
-        depth = float(_number(mosaic.get("spacing_mm", VOXEL_MM)))
     elif "z" in sizes:
         slices, depth = sizes["z"], _distance_of_slices(volume, sizes["z"])
     elif "t" in sizes and volume.origin_lps is None:  # slices without a position lie along t, in the order of files
@@ -57,11 +56,11 @@ def extents_mm(volume: Volume) -> tuple[tuple[float, float], ...]:
     return tuple((number * distance, distance) for number, distance in [(slices, depth), *plane])
 
 
-def _number(value: object) -> int:
-    return math.ceil(value) if isinstance(value, (int, float)) else 1
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 1.0
 
 
-def _distance_of_slices(volume: Volume, slices: int) -> float:
+def _distance_of_slices(volume: Volume, slices: float) -> float:
     """Return the mean distance between slices, mm."""
     if "z" in volume.spacing_mm:
         return volume.spacing_mm["z"]
