@@ -260,7 +260,7 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
     outcomes = [Outcome(row["outcome"], row["reason"], whole(row["files"]) or 0) for row in lines]
     rank = {name: place for place, name in enumerate(OUTCOMES)}
     outcomes.sort(key=lambda row: (rank.get(row.outcome, len(rank)), -row.files, row.reason))
-    policy = rows_of(reports / "policy.csv")
+    policy = [*rows_of(reports / "policy.csv")]
     burned_in, faces = (
         tuple((row["kind"], whole(row["files"]) or 0) for row in policy if row["policy"] == name)
         for name in ("burned_in", "faces")
