@@ -19,7 +19,7 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("set_aside[]", "`outcome`, `reason`, `files`, `meaning` and `remedy`, the most frequent reason first"),
         ("arrays", "number of arrays"),
         ("masks", "number of masks"),
-        ("bytes_in", "bytes of the files of these arrays"),
+        ("bytes_in", "bytes of the files of these arrays, for each array rounded up to whole kB (1,000 bytes)"),
         ("bytes_out", "bytes of the arrays"),
         ("findings[]", "what needs attention, as in the report: `level`, `title` and `advice`"),
         ("gate", "the counts that `gate` can limit, without zeros"),
