@@ -5,7 +5,9 @@ Headers often lack the part of the body, or state a wrong one. The size of a vol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from itertools import pairwise
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Volume
@@ -73,6 +75,14 @@ def _distance_of_slices(volume: Volume, slices: float) -> float:
     return (max(depths) - min(depths)) / (slices - 1)
 
 
+def _is_large(directions: Sequence[tuple[float, float]]) -> bool:
+    """Return whether extents and distances, mm, are those of a volume that can hold a face."""
+    if not directions or any(distance > VOXEL_MM for _, distance in directions):
+        return False
+    third, second, _ = sorted(extent for extent, _ in directions)
+    return third >= THIRD_MM and second >= FACE_MM
+
+
 def can_hold_face(volume: Volume) -> bool:
     """Return whether a volume is large enough for a face, and its voxels are small enough to recognise one.
 
@@ -85,11 +95,53 @@ def can_hold_face(volume: Volume) -> bool:
     bool
         False for an image without depth. One that is large enough may show any part of the body.
     """
-    directions = extents_mm(volume)
-    if not directions or any(distance > VOXEL_MM for _, distance in directions):
-        return False
-    third, second, _ = sorted(extent for extent, _ in directions)
-    return third >= THIRD_MM and second >= FACE_MM
+    return _is_large(extents_mm(volume))
+
+
+def holding_face_together(volumes: Sequence[Volume]) -> frozenset[tuple[str, ...]]:
+    """Return which volumes of a series are parts of a stack of slices that can hold a face.
+
+    The slices of a head may be several arrays: the base of the skull thinner than the rest, or each slice by itself.
+    Slices of one orientation, size and spacing form a stack here, whatever else distinguishes them; where the next one
+    is more than `VOXEL_MM` away, another stack begins.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        All of the series.
+
+    Returns
+    -------
+    frozenset of tuple of str
+        Their discriminators.
+    """
+    stacks: dict[Hashable, list[tuple[float, tuple[str, ...]]]] = defaultdict(list)
+    planes: dict[Hashable, list[tuple[float, float]]] = {}
+    for volume in volumes:
+        for place in volume.places:
+            frame = place.frame
+            if frame.position is None or frame.orientation is None or frame.mosaic is not None:
+                continue
+            spacing = frame.pixel_spacing or (VOXEL_MM, VOXEL_MM)
+            cosines = tuple(round(cosine, 2) for cosine in frame.orientation)
+            key: Hashable = (cosines, frame.rows, frame.columns, spacing)
+            sizes = zip((frame.rows, frame.columns), spacing, strict=True)
+            planes[key] = [(number * distance, distance) for number, distance in sizes]
+            depth = geometry.dot(frame.position, geometry.slice_normal(frame.orientation))
+            stacks[key].append((depth, volume.discriminators))
+    found: set[tuple[str, ...]] = set()
+    for kind, slices in stacks.items():
+        slices.sort()
+        starts = [0, *(i for i in range(1, len(slices)) if slices[i][0] - slices[i - 1][0] > VOXEL_MM), len(slices)]
+        for start, end in pairwise(starts):
+            stack = slices[start:end]
+            places = len({round(depth, 1) for depth, _ in stack})
+            if places < 2:
+                continue
+            step = (stack[-1][0] - stack[0][0]) / (places - 1)
+            if _is_large([(places * step, step), *planes[kind]]):
+                found.update(name for _, name in stack)
+    return frozenset(found)
 
 
 def is_longer_than_trunk(volume: Volume) -> bool:

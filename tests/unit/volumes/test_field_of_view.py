@@ -79,6 +79,27 @@ def test_a_mosaic_counts_by_its_tiles() -> None:
     assert field_of_view.can_hold_face(head) and not field_of_view.can_hold_face(thin)
 
 
+def test_parts_of_a_head_count_together() -> None:
+    """A skull base of 24 mm in 3 mm steps and the rest in 8 mm steps; no part is large enough by itself."""
+    plane = {"rows": 512, "columns": 512, "pixel_spacing": (0.45, 0.45)}
+    base = only_volume(stack(*range(0, 24, 3), **plane))
+    rest = only_volume(stack(*range(29, 70, 8), start=100, constants={"slice_thickness_mm": 8.0}, **plane))
+    rest = replace(rest, discriminators=("rest",))
+    far = only_volume(stack(200.0, 203.0, 206.0, start=300, **plane))
+    far = replace(far, discriminators=("far",))
+    assert not field_of_view.can_hold_face(base) and not field_of_view.can_hold_face(rest)
+    assert field_of_view.holding_face_together([base, rest, far]) == {base.discriminators, ("rest",)}
+    assert field_of_view.holding_face_together([base, far]) == set()
+
+
+def test_slices_that_are_arrays_each_count_together() -> None:
+    plane = {"rows": 256, "columns": 256, "pixel_spacing": (0.9, 0.9)}
+    slices = [replace(only_volume(stack(6.0 * i, start=i, **plane)), discriminators=(f"{i}",)) for i in range(20)]
+    assert field_of_view.holding_face_together(slices) == {(f"{i}",) for i in range(20)}
+    assert field_of_view.holding_face_together(slices[::3]) == set()  # 18 mm apart
+    assert field_of_view.holding_face_together(slices[:8]) == set()  # 48 mm
+
+
 def test_longer_than_a_trunk() -> None:
     assert field_of_view.is_longer_than_trunk(volume(300, 3.27, (192, 192), (3.6, 3.6)))
     assert not field_of_view.is_longer_than_trunk(volume(130, 5.0, (512, 512), (0.8, 0.8)))

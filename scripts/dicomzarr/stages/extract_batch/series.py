@@ -141,7 +141,8 @@ def _attempt(
     if not remaining:
         return ()
     volumes = stacking.lay_out(remaining, tolerance=options.tolerance)
-    if options.faces == "skip" and faces.set_aside(volumes, files):
+    risks = faces.face_risks(volumes, files)
+    if options.faces == "skip" and faces.set_aside(risks.values(), files):
         return ()
     expected = expected_frames(volumes, files, options.tolerance)
     series_flags = {*plan.flags, *({"series_incomplete"} if expected.lost_elsewhere else ())}
@@ -149,7 +150,7 @@ def _attempt(
     records = []
     for volume_id, volume in sorted(named.items()):
         group_id = pseudonyms.group_id(plan.series_id, volume.group)
-        flags = tuple(sorted({*volume.flags, *series_flags}))
+        flags = tuple(sorted({*volume.flags, *series_flags, *faces.flags_of(risks[volume.discriminators])}))
         flagged = dataclasses.replace(volume, flags=flags, group_id=group_id)
         name = f"{plan.series_id}/{volume_id}"
         frames = expected.frames[volume.discriminators]

@@ -20,7 +20,6 @@ from dicomzarr.pixels import reader as pixels
 from dicomzarr.privacy.source_sizes import shared_size
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
-from dicomzarr.stages.extract_batch import faces
 from dicomzarr.stages.extract_batch.looking import TEXT, Looker
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
@@ -214,7 +213,6 @@ def _declared(files: Sequence[SourceFile], sources: Sequence[int], key: str, pic
 def _flags(volume: Volume, files: Sequence[SourceFile], sources: Sequence[int]) -> set[str]:
     """Return the flags of the geometry, the headers and the pixel formats."""
     flags = set(volume.flags).union(*(files[i].row["flags"] for i in sources))
-    flags |= faces.flags_of(faces.face_risk(volume, files))
     return flags.union(*(form.flags for i in sources if (form := files[i].format)))
 
 
