@@ -145,5 +145,14 @@ def holding_face_together(volumes: Sequence[Volume]) -> frozenset[tuple[str, ...
 
 
 def is_longer_than_trunk(volume: Volume) -> bool:
-    """Return whether a volume is longer in a direction than the trunk of a person."""
+    """Return whether a volume is longer in a direction than the trunk of a person.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    bool
+    """
     return any(extent > TRUNK_MM for extent, _ in extents_mm(volume))
