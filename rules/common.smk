@@ -35,11 +35,13 @@ envvars:
 software = software_versions()
 
 # Config keys that are shown in dataset.json: no paths. burned_in_reason is a sentence of the user.
-shown_keys = ("compression", "layout", "levels", "burned_in", "spacing_tolerance", "cross_check")
+shown_keys = ("compression", "layout", "levels", "burned_in", "faces", "spacing_tolerance", "cross_check")
 shown_config = {key: config[key] for key in shown_keys}
 shown_config["pictures"] = config["report"]["pictures"]
 if config["burned_in"] == "keep":
     shown_config["burned_in_reason"] = config["burned_in_reason"]
+if config["faces"] == "keep":
+    shown_config["faces_reason"] = config["faces_reason"]
 # Pairs, since the order of names counts, and params are compared without it where they are a mapping.
 mask_names = [[name, list(entries)] for name, entries in config["masks"].get("names", {}).items()]
 
@@ -143,6 +145,8 @@ card_policy = {
     "burned_in": config["burned_in"],
     "reason": config["burned_in_reason"] if config["burned_in"] == "keep" else "",
     "small_cells": config["small_cells"],
+    "faces": config["faces"],
+    "faces_reason": config["faces_reason"] if config["faces"] == "keep" else "",
 }
 
 

@@ -27,6 +27,7 @@ rule extract_batch:
         tolerance=config["spacing_tolerance"],
         cross_check=config["cross_check"],
         burned_in=config["burned_in"],
+        faces=config["faces"],
         limits=config["limits"],
         mask_names=mask_names,
         software=software,

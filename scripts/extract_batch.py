@@ -77,6 +77,7 @@ if __name__ == "__main__":
                 tolerance=snakemake.params.tolerance,
                 cross_check=snakemake.params.cross_check,
                 burned_in=snakemake.params.burned_in,
+                faces=snakemake.params.faces,
                 software=tuple(snakemake.params.software),
                 code=snakemake.params.code,
                 levels=snakemake.params.levels,

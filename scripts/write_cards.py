@@ -31,7 +31,7 @@ def write_cards(
     vocabularies : dict
         ``labels`` and ``splits``: the values that the configuration allows.
     policy : dict
-        ``burned_in``, ``reason`` and ``small_cells`` of the configuration.
+        ``burned_in``, ``reason``, ``small_cells``, ``faces`` and ``faces_reason`` of the configuration.
     """
     paths = [path.relative_to(dataset).as_posix() for path in tables]
     written = cards(dataset, paths, card, Vocabularies(**vocabularies), Policy(**policy))

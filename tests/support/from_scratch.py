@@ -43,7 +43,7 @@ def options(config: Mapping[str, Any], decided: Mapping[str, str] = {}) -> Optio
     values = {**config, "tolerance": config["spacing_tolerance"], "software": (), "code": "", "mask_names": names}
     values |= {"detector": code_digest("dicomzarr/burned_in/scan.py") if config["burned_in"] == "scan" else ""}
     values |= {"decisions": tuple(sorted(decided.items()))}
-    return Options(**{field.name: values[field.name] for field in dataclasses.fields(Options)})
+    return Options(**{field.name: values[field.name] for field in dataclasses.fields(Options) if field.name in values})
 
 
 def outputs(rule: str, results: Results) -> dict[str, Path]:
@@ -64,7 +64,8 @@ def write_cards(results: Results, config: Mapping[str, Any]) -> None:
     text = (ROOT / "rules" / "write_cards.smk").read_text().partition("input:")[2].partition("output:")[0]
     tables = re.findall(r'"<results>/dataset/([^"]+\.csv)"', text)
     reason = config["burned_in_reason"] if config["burned_in"] == "keep" else ""
-    policy = Policy(config["burned_in"], reason, config["small_cells"])
+    faces_reason = config["faces_reason"] if config["faces"] == "keep" else ""
+    policy = Policy(config["burned_in"], reason, config["small_cells"], config["faces"], faces_reason)
     for name, content in cards(results.dataset, tables, config["card"], Vocabularies(), policy).items():
         files.write_atomically(results.dataset / name, content)
 

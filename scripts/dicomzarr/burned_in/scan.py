@@ -109,7 +109,8 @@ def _scaled(frame: NDArray[Any]) -> Grey:
     """Return stored values so that nearly all of them are between 0 and 1, and none below -0.5 or above 2."""
     values = frame.astype(np.float32)
     if frame.dtype.kind == "f":
-        np.nan_to_num(values, copy=False, nan=0.0, posinf=np.finfo(np.float32).max / 4, neginf=-np.finfo(np.float32).max / 4)
+        values[np.isnan(values)] = 0
+        np.clip(values, -1e37, 1e37, out=values)  # differences of these are still finite
     step = max(1, math.isqrt(values.size) // 160)
     low, high = (float(value) for value in np.percentile(values[::step, ::step], (0.5, 99.8)))
     if not high > low:

@@ -63,6 +63,8 @@ def _write_page(options: Options) -> int:
     if options.has("--json"):
         content = {"good": is_good, "page": str(page), "unlisted": facts.unlisted, "values": facts.values}
         content |= {"searched": facts.searched, "control": asdict(control), "face_risk": facts.faces}
+        content |= {"face_by_geometry": facts.faces_by_geometry, "faces": facts.face_policy}
+        content |= {"faces_reason": facts.face_reason, "faces_skipped": facts.faces_skipped}
         content |= {"burned_in_skipped": sum(files for *_, files in facts.skipped), "small_groups": len(facts.small)}
         print(json.dumps(content, sort_keys=True), flush=True)
         return 0 if is_good else 1

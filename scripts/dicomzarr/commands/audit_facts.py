@@ -68,6 +68,12 @@ class Facts:
         Images that were skipped since they may have text in their pixels.
     faces, face_subjects, arrays, subjects : int
         Arrays with the flag `face_risk` and their subjects; all arrays and subjects.
+    faces_by_geometry : int
+        Those of these arrays with the flag `face_by_geometry`.
+    face_policy, face_reason : str
+        ``faces`` and ``faces_reason`` of the configuration; the second is empty with ``skip``.
+    faces_skipped : int
+        Images that were left out since their series may show a face.
     small_cells : int
         Groups of fewer subjects are small.
     small : sequence of Group
@@ -90,6 +96,10 @@ class Facts:
     small_cells: int
     small: tuple[Group, ...]
     unlisted: tuple[str, ...] = field(default=())
+    faces_by_geometry: int = 0
+    face_policy: str = "keep"
+    face_reason: str = "not_assessed"
+    faces_skipped: int = 0
 
 
 def gather(results: Results, small_cells: int, control: Control) -> Facts:
@@ -129,6 +139,10 @@ def gather(results: Results, small_cells: int, control: Control) -> Facts:
         small_cells=small_cells,
         small=_small(volumes, small_cells),
         unlisted=tuple(unlisted),
+        faces_by_geometry=sum("face_by_geometry" in row["flags"].split() for row in with_face),
+        face_policy=str(config.get("faces", "keep")),
+        face_reason=str(config.get("faces_reason", "")),
+        faces_skipped=sum(int(row["files"]) for row in _policy(dataset) if row["policy"] == "faces"),
     )
 
 
@@ -254,11 +268,14 @@ def _of_search(cache: Path) -> tuple[int, int, str]:
 # ---- Risks that are left
 
 
+def _policy(dataset: Path) -> list[dict[str, str]]:
+    return rows_of(dataset / "reports" / "policy.csv")
+
+
 def _skipped(dataset: Path) -> tuple[tuple[str, str, int], ...]:
-    rows = rows_of(dataset / "reports" / "policy.csv")
     return tuple(
         (row["kind"], BURNED_IN_KINDS.get(row["kind"], ""), int(row["files"]))
-        for row in rows
+        for row in _policy(dataset)
         if row["policy"] == "burned_in"
     )
 

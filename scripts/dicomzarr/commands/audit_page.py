@@ -13,6 +13,7 @@ from dicomzarr.privacy.positive_control import FORMS
 from dicomzarr.privacy.scanner import CODES
 from dicomzarr.stages.render_report import numbers
 from dicomzarr.stages.render_report.assets import assets
+from dicomzarr.vocabulary.faces import FACES_REASONS
 
 _HERE = Path(__file__).resolve().parent
 _TITLES = {
@@ -42,4 +43,5 @@ def render(facts: Facts) -> str:
         forms=FORMS,
         codes=CODES,
         not_searched=NOT_SEARCHED,
+        face_reasons=FACES_REASONS,
     )

@@ -22,13 +22,18 @@ BURNED_IN_KINDS: dict[str, str] = {
     "slide_label": "the label of a slide, or an overview with the label in it",
     "text_in_pixels": "text was found in the pixels, or somebody decided to set the image aside",
 }
+# By what a series may show a face: kind -> text for the report.
+FACE_KINDS: dict[str, str] = {
+    "header": "a header names the head, or says that a face can be recognised",
+    "geometry": "a CT, MR or PET is large and fine enough for a face, and no header says that it shows another part",
+}
 # PS3.3 C.7.3.1.1.1: ultrasound, intravascular ultrasound; external camera and the visible-light modalities beside it.
 _ULTRASOUND = frozenset({"US", "IVUS", "BDUS"})
 _PHOTOGRAPH = frozenset({"XC", "ES", "GM", "DMS"})
 _SCREEN_SAVES = ("SCREENSAVE", "SCREENSHOT", "SCREENCAPTURE")
 _SLIDE_LABELS = frozenset({"LABEL", "OVERVIEW"})  # PS3.3 C.8.12.4.1.1, value 3 of Image Type
 
-_FACE_MODALITIES = frozenset({"CT", "MR", "PT"})
+FACE_MODALITIES = frozenset({"CT", "MR", "PT"})
 # Beginnings of words for body parts that include the face or lie next to it: PS3.16 CID 4031, and what people write.
 _HEAD = re.compile(
     r"(?<![a-z])(head|brain|skull|fac(e\b|ial)|orbit|eyes?\b|sinus|jaw|maxill|mandib|crani|cereb|neck|nose\b|nasal|"
@@ -108,7 +113,7 @@ def shows_face(facts: Sequence[ImageFacts]) -> bool:
     """
     return any(
         image.get("RecognizableVisualFeatures", "").strip().upper() == "YES"
-        or image.get("Modality") in _FACE_MODALITIES
+        or image.get("Modality") in FACE_MODALITIES
         and (image.get("describes_head", False) or names_head(image.get("BodyPartExamined", "")))
         for image in facts
     )

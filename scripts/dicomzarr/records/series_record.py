@@ -54,7 +54,7 @@ class FileOutcome(NamedTuple):
     content: str  # BLAKE3 of its bytes, in hex
     outcome: str
     reason: str  # empty if it is extracted
-    risk: str  # kind of risk, for `burned_in_risk`
+    risk: str  # kind of risk, for `burned_in_risk` and `face_risk`
     found: int | None  # numbers that explain the reason, found and needed: bytes, frames, rows …
     needed: int | None
 
@@ -111,7 +111,7 @@ class VolumeRecord:
     declared_min, declared_max : int, optional
         Smallest (0028,0106) and Largest Image Pixel Value (0028,0107) over all frames.
     source_bytes, stored_bytes : int
-        Total size of its source files, and of its own files, bytes.
+        Total size of its source files, rounded up to whole kB of 1,000 bytes, and of its own files; bytes.
     pixel_digest : str
         BLAKE3 of the digests of its frames.
     modality, photometric : str

@@ -7,7 +7,9 @@ SERIES_FLAGS = {
     "no_series_uid": "Series Instance UID (0020,000E) is missing: each file is a series of its own",
     "shared_series_uid": "the same Series Instance UID occurs under another subject; they are separate series",
     "several_studies": "files of the series name different studies; `study_id` is the first in order",
-    "face_risk": "a scan of the head: the face may be rendered from it",
+    "face_risk": "the face may be rendered from it: a scan of the head, or one that may hold it",
+    "face_by_geometry": "`face_risk` was set by modality and field of view; no header names the head, or another part "
+    "of the body for certain",
     "same_pixels_elsewhere": "the same pixels occur under another subject; see the report",
     "incomplete": "files of this volume were quarantined, so it has fewer frames than its source",
     "series_incomplete": "other images of the series were quarantined that would be arrays of their own",

@@ -74,6 +74,13 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
         "look at it with ./run review, and keep it if the text identifies nobody",
     ),
     (
+        "face_risk",
+        "skipped",
+        "an image of its series may show a face, or one may be rendered from it, and the configuration says to skip "
+        "such series",
+        "if faces may be in the dataset, set faces: keep, and say why in faces_reason",
+    ),
+    (
         "linked",
         "skipped",
         "a symbolic link to a file or folder of the source, which is read by its own path (follow_links: true)",

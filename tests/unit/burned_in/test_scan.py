@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
 from dicomzarr.burned_in import control, networks, scan
 from dicomzarr.burned_in.scan import Box, Still, look
 from dicomzarr.vocabulary.errors import UserError
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 NAME = "MUSTER ERIKA"
 
@@ -71,7 +72,12 @@ def test_text_across_the_edge_of_a_tile(place: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(
     ("ink", "paper"),
-    [((255, 0, 0), (255, 255, 255)), ((0, 0, 255), (0, 0, 0)), ((255, 255, 0), (90, 90, 90)), ((200, 0, 0), (0, 0, 200))],
+    [
+        ((255, 0, 0), (255, 255, 255)),
+        ((0, 0, 255), (0, 0, 0)),
+        ((255, 255, 0), (90, 90, 90)),
+        ((200, 0, 0), (0, 0, 200)),
+    ],
 )
 def test_coloured_text(ink: tuple[int, int, int], paper: tuple[int, int, int]) -> None:
     mask = text((200, 300), (80, 60), 18)[..., None]

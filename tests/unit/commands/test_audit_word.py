@@ -39,7 +39,14 @@ def results(tmp_path: Path) -> Results:
     (group / "zarr.json").write_text(json.dumps({"node_type": "group", "attributes": attributes}))
     (folders.images / "0123456789abcdef" / "zarr.json").write_text('{"node_type": "group", "attributes": {}}')
     (folders.images / "zarr.json").write_text('{"node_type": "group", "attributes": {}}')
-    rows = [row(n, flags="face_risk gap" if n < 3 else "", modality="MR" if n < 2 else "CT") for n in range(8)]
+    rows = [
+        row(
+            n,
+            flags="face_by_geometry face_risk" if n < 1 else "face_risk gap" if n < 3 else "",
+            modality="MR" if n < 2 else "CT",
+        )
+        for n in range(8)
+    ]
     (folders.dataset / "volumes.csv").write_text(csv_tables.line(csv_tables.VOLUMES) + "".join(rows))
     (folders.dataset / "reports").mkdir()
     (folders.dataset / "reports/policy.csv").write_text("policy,kind,files\nburned_in,ultrasound,12\n")
@@ -60,6 +67,7 @@ def test_what_the_page_states(results: Results, capsys: pytest.CaptureFixture[st
     for words in (
         "8 image arrays of 8 subjects", "5ea1" * 16, "12 images that may have text", "12 ultrasound, where the scanner",
         "3 arrays of 3 subjects are flagged", "1 group of fewer than 5 subjects", '<th scope="row">modality</th><td>MR',
+        "2 by what headers state and 1 by modality and field of view", "no reason is recorded", "Linkage.",
         "<code>[40.0, 400.0]</code>", "Columns of reports/policy.csv",
         "./run audit --needles names.txt --dataset FOLDER", "Voxels were not searched",
     ):  # fmt: skip
@@ -111,6 +119,17 @@ def test_texts_of_the_configuration_are_escaped(results: Results) -> None:
     facts = audit_facts.gather(results, 5, audit._control(frozenset()))
     text = audit_page.render(replace(facts, burned_in="keep", burned_in_reason="<script>alert(1)</script>"))
     assert "&lt;script&gt;" in text and "<script>" not in text
+
+
+def test_the_policy_on_faces(results: Results) -> None:
+    config = {"burned_in": "skip", "faces": "keep", "faces_reason": "consent"}
+    results.sealed.write_text(json.dumps({"seal": "5ea1" * 16, "config": config}))
+    control = audit._control(frozenset())
+    assert "agreed to it (<code>consent</code>)" in audit_page.render(audit_facts.gather(results, 5, control))
+    results.sealed.write_text(json.dumps({"seal": "5ea1" * 16, "config": {"burned_in": "skip", "faces": "skip"}}))
+    (results.dataset / "reports/policy.csv").write_text("policy,kind,files\nfaces,geometry,4\nfaces,header,3\n")
+    text = audit_page.render(audit_facts.gather(results, 5, control))
+    assert "7 images of series that may show a face are not in it" in text and "Why they were kept" not in text
 
 
 def table_after(words: str) -> set[str]:

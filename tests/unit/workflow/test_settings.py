@@ -90,6 +90,8 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"burned_in": "keep", "burned_in_reason": ""}, ("'burned_in_reason' is empty",)),
     ({"burned_in_reason": 5}, ("'burned_in_reason'", "a sentence")),
     ({"burned_in_reason": "x" * 501}, ("'burned_in_reason'",)),
+    ({"faces": True}, ("'faces'", "keep, skip")),
+    ({"faces_reason": "because"}, ("'faces_reason'", "not_assessed, consent, defaced, research_needs_faces")),
     ({"gate": {"depth_fail": "none"}}, ("'gate.depth_fail'", "'none'")),
     ({"gate": {"timeouts": 0}}, ("'gate.timeouts' is not a finding", "did you mean 'timeout'")),
     ({"compression": None}, ("'compression'", "balanced, fast, small, none")),

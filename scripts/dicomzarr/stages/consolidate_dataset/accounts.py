@@ -232,7 +232,7 @@ def consolidate(
     risks: Counter[str] = Counter()
     for part in parts:
         risks.update(part.risks)
-    not_extracted = [csv_tables.line(("burned_in", kind, count)) for kind, count in sorted(risks.items())]
+    not_extracted = [csv_tables.line((*kind.split(" "), count)) for kind, count in sorted(risks.items())]
     csv_tables.write(outputs["policy"], csv_tables.POLICY, not_extracted)
     _write_collection(outputs["group"], _chained(parts, "volumes"))
     files.write_atomically(outputs["root"], GROUP)

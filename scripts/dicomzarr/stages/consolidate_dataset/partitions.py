@@ -28,6 +28,8 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 
 MAX_PARTITIONS = 256  # the number of pairs of hex digits; that many files can be open at once
+# Reasons that a policy of the configuration gives, and its key.
+POLICIES = {"burned_in_risk": "burned_in", "text_in_pixels": "burned_in", "face_risk": "faces"}
 _PARTS = ("volumes", "files", "frames", "digests", "masks", "mask_names", "mask_files", "segmentations", "pictures")
 
 
@@ -51,7 +53,8 @@ class Partition:
         Of all cached partitions.
     name : str
     risks : mapping of str to int
-        Files that are not extracted because of `burned_in`, by kind.
+        Files that are not extracted because of a policy, by the key of the configuration and the kind, with a space
+        between them.
     claims : mapping of str to FileClaim
         Its files of the provenance, by path below the results folder.
     """
@@ -228,10 +231,8 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
             provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
         for file in record.files:
             parts["files"].append(file_row(file.path, file.outcome, file.reason, series_id))
-            if file.reason == "burned_in_risk":
-                risks[file.risk] += 1
-            elif file.reason == "text_in_pixels":
-                risks[file.reason] += 1
+            if file.reason in POLICIES:
+                risks[f"{POLICIES[file.reason]} {file.risk or file.reason}"] += 1
         parts["masks"] += mask_rows.mask_lines(record, checked)
         parts["mask_names"] += mask_rows.name_lines(record)
         parts["mask_files"] += mask_rows.file_lines(record)

@@ -17,6 +17,7 @@ from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source import inventory as source_inventory
 from dicomzarr.source.object_store import NOT_REACHED, UNREACHABLE, is_object_store
+from dicomzarr.stages.extract_batch import faces
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
 from dicomzarr.stages.extract_batch.looking import control
 from dicomzarr.stages.extract_batch.options import Options
@@ -140,6 +141,7 @@ class _Batch:
         is_complete = record is not None and reason is not Revocation.FILE_MISSING
         digest_of_plan = plan_digest(planned, self.options)
         must_extract = not record or not is_complete or record.failed or record.limits not in ((), self.limits)
+        must_extract = must_extract or bool(record and faces.is_outdated(record, self.options.faces))
         is_looked = not record or record.looked.get("code", "") == self.options.detector
         must_read = must_extract or not is_looked or self.paranoid or not record or record.plan_digest != digest_of_plan
         if record and not (must_read or unreadable_in(record)):

@@ -16,7 +16,7 @@ from dicomzarr.volumes.image_type import kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
 
 # Reasons that do not make a volume incomplete: the frame is in it already, or is left out on purpose.
-DELIBERATE = frozenset({"duplicate", "burned_in_risk", "text_in_pixels"})
+DELIBERATE = frozenset({"duplicate", "burned_in_risk", "text_in_pixels", "face_risk"})
 
 Name = tuple[str, ...]  # discriminators of a volume
 

@@ -27,6 +27,9 @@ class Options:
         Digest of the code that looks for text. Arrays do not depend on it: a new one looks again.
     decisions : tuple of (str, str)
         Content of a file and what was decided for it, sorted.
+    faces : str
+        The configuration key of this name: ``keep``, or ``skip`` for series that may show a face. Only the outcome of
+        those depends on it.
     mask_names : tuple of (str, tuple of str)
         `masks: names` of the configuration, in its order: name and its patterns or codes. Only the series that have
         masks depend on it.
@@ -44,3 +47,4 @@ class Options:
     allow_short: int = 2
     detector: str = ""
     decisions: tuple[tuple[str, str], ...] = ()
+    faces: str = "keep"

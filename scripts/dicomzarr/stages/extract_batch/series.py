@@ -22,6 +22,7 @@ from dicomzarr.records.series_record import (
     SeriesRecord,
     VolumeRecord,
 )
+from dicomzarr.stages.extract_batch import faces
 from dicomzarr.stages.extract_batch.duplicates import (
     mark_copies,
     mark_instances,
@@ -46,10 +47,13 @@ from dicomzarr.volumes.model import Volume
 
 @functools.lru_cache(maxsize=4)
 def options_of(options: Options, *, has_masks: bool = False) -> Mapping[str, OptionValue]:
-    """Return the options as a record contains them; of the names of masks, which are the user's own, a digest."""
+    """Return the options as a record contains them; of the names of masks, which are the user's own, a digest.
+
+    `faces` is not among them: a series without a face has the same record under both policies.
+    """
     shown = dataclasses.asdict(options)
     names = json_files.canonical_json(shown.pop("mask_names"))
-    for name in ("detector", "decisions", *(("allow_short",) if options.burned_in != "scan" else ())):
+    for name in ("detector", "decisions", "faces", *(("allow_short",) if options.burned_in != "scan" else ())):
         del shown[name]
     return shown | ({"mask_names": sha256_of_bytes(names)} if has_masks else {})
 
@@ -144,13 +148,16 @@ def _attempt(
     if not remaining:
         return ()
     volumes = stacking.lay_out(remaining, tolerance=options.tolerance)
+    risks = faces.face_risks(volumes, files)
+    if options.faces == "skip" and faces.set_aside(risks.values(), files):
+        return ()
     expected = expected_frames(volumes, files, options.tolerance)
     series_flags = {*plan.flags, *({"series_incomplete"} if expected.lost_elsewhere else ())}
     named = name_volumes(plan.series_id, volumes, pseudonyms)
     records = []
     for volume_id, volume in sorted(named.items()):
         group_id = pseudonyms.group_id(plan.series_id, volume.group)
-        flags = tuple(sorted({*volume.flags, *series_flags}))
+        flags = tuple(sorted({*volume.flags, *series_flags, *faces.flags_of(risks[volume.discriminators])}))
         flagged = dataclasses.replace(volume, flags=flags, group_id=group_id)
         name = f"{plan.series_id}/{volume_id}"
         frames = expected.frames[volume.discriminators]

@@ -13,11 +13,11 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.arrays.write_image import Decoded, write_image
-from dicomzarr.dicom import image_risks
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.photometric import known_photometric
 from dicomzarr.dicom.transfer_syntaxes import known_transfer_syntax
 from dicomzarr.pixels import reader as pixels
+from dicomzarr.privacy.source_sizes import shared_size
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
 from dicomzarr.stages.extract_batch.looking import Looker
@@ -184,7 +184,6 @@ def _declared(files: Sequence[SourceFile], sources: Sequence[int], key: str, pic
 def _flags(volume: Volume, files: Sequence[SourceFile], sources: Sequence[int]) -> set[str]:
     """Return the flags of the geometry, the headers and the pixel formats."""
     flags = set(volume.flags).union(*(files[i].row["flags"] for i in sources))
-    flags |= {"face_risk"} if image_risks.shows_face([files[i].row["facts"] for i in sources]) else set()
     return flags.union(*(form.flags for i in sources if (form := files[i].format)))
 
 
@@ -270,7 +269,7 @@ def write_volume(
         frames_expected=expected,
         declared_min=_declared(files, sources, "SmallestImagePixelValue", min),
         declared_max=_declared(files, sources, "LargestImagePixelValue", max),
-        source_bytes=sum(files[i].row["stat"][0] for i in sources),
+        source_bytes=shared_size(sum(files[i].row["stat"][0] for i in sources)),
         stored_bytes=sum(size for size, _ in digests.values()),
         pixel_digest=blake3(bytes.fromhex("".join(decoding.digests))).hexdigest(),
         modality=pixel_facts["modality"],

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
+from dicomzarr.dicom.image_risks import BURNED_IN_KINDS, FACE_KINDS
 from dicomzarr.stages.render_report.masks import Mask, Masks
 from dicomzarr.stages.render_report.numbers import count
 from dicomzarr.stages.render_report.tables import OUTCOMES, Array, Joining, Tables, flag_counts
@@ -199,6 +199,11 @@ def findings(tables: Tables, masks: Masks = NO_MASKS) -> list[Finding]:
     found += _ties(tables)
     found += _mask_findings(masks)
     found += _text_in_pixels(tables)
+    if tables.faces:
+        title = f"{count(sum(files for _, files in tables.faces), 'file')} not extracted because a face may be seen"
+        kinds = "; ".join(f"{files}: {FACE_KINDS.get(kind, kind)}" for kind, files in tables.faces)
+        advice = f"{kinds}. To extract them, set faces: keep and a faces_reason."
+        found.append(Finding("warn", title, advice, command=files_command(reason="face_risk")))
     found += _label_findings(tables.joinings)
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:

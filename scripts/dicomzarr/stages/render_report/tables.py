@@ -115,6 +115,7 @@ class Tables:
     outcomes: tuple[Outcome, ...]
     burned_in: tuple[tuple[str, int], ...] = ()  # files not extracted by policy: kind of risk, count
     joinings: tuple[Joining, ...] = ()
+    faces: tuple[tuple[str, int], ...] = ()  # the same of `faces: skip`
 
     def files(self, outcome: str) -> int:
         """Return how many entries of the source ended with `outcome`."""
@@ -259,11 +260,14 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
     outcomes = [Outcome(row["outcome"], row["reason"], whole(row["files"]) or 0) for row in lines]
     rank = {name: place for place, name in enumerate(OUTCOMES)}
     outcomes.sort(key=lambda row: (rank.get(row.outcome, len(rank)), -row.files, row.reason))
-    policy = rows_of(reports / "policy.csv")
-    burned_in = tuple((row["kind"], whole(row["files"]) or 0) for row in policy if row["policy"] == "burned_in")
+    policy = [*rows_of(reports / "policy.csv")]
+    burned_in, faces = (
+        tuple((row["kind"], whole(row["files"]) or 0) for row in policy if row["policy"] == name)
+        for name in ("burned_in", "faces")
+    )
     arrays = _without_small_cells(arrays, small_cells)
     joinings = _joinings(reports / "labels.csv")
-    return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes), burned_in, joinings)
+    return Tables(tuple(sorted(arrays, key=lambda array: array.array)), tuple(outcomes), burned_in, joinings, faces)
 
 
 def _joinings(path: Path) -> tuple[Joining, ...]:

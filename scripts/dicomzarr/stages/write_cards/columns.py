@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
+from dicomzarr.dicom.image_risks import BURNED_IN_KINDS, FACE_KINDS
 from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.vocabulary.allow_list import MODALITIES, OTHER
 from dicomzarr.vocabulary.pictures import TROUBLES
@@ -125,6 +125,7 @@ _PHOTOMETRIC = _word("photometric", "Photometric Interpretation of the array", (
 _FLAGS = _text("flags", "peculiarities, joined by a space; docs/outputs.md of dicomzarr has their meanings", _WORDS)
 _BITS = _count("bits_stored", "Bits Stored (0028,0101), the largest where files differ", required=False)
 _VERDICT = _word("verdict", "pass, warn or fail", _VERDICTS, required=True)
+_SOURCE_BYTES = "bytes of the source files of its frames, rounded up to whole kB of 1,000 bytes"
 _PIXELS = _text("pixel_digest", "BLAKE3 of the BLAKE3 digests of all planes", _DIGEST, required=True)
 _IN_IMAGES = _text("array", "path of the array inside images.zarr", ARRAY, required=True)
 _ONE_PER_ARRAY = replace(_IN_IMAGES, unique=True)
@@ -144,7 +145,7 @@ VOLUMES = (
     _PHOTOMETRIC,
     _text("spacing_mm", "millimetres on z, y and x, joined by x; an unknown one is empty", "[0-9.e+-]*(x[0-9.e+-]*)*"),
     _count("frames", "source frames in the array"),
-    _count("source_bytes", "bytes of the source files of its frames"),
+    _count("source_bytes", _SOURCE_BYTES),
     _count("stored_bytes", "bytes of all files of the array"),
     _PIXELS,
     _FLAGS,
@@ -208,7 +209,7 @@ SIZE = (
     _count("rows", "rows of a frame", required=False),
     _count("columns", "columns of a frame", required=False),
     _count("expected_bytes", "voxels times bytes of a voxel", required=False),
-    _count("source_bytes", "bytes of the source files of its frames", required=False),
+    _count("source_bytes", _SOURCE_BYTES, required=False),
     _count("stored_bytes", "bytes of all files of the array", required=False),
     _number("ratio", "expected_bytes divided by stored_bytes", 0),
     _count("files", "files of the array", required=False),
@@ -230,8 +231,8 @@ MASK_FILES = (
     _count("failed", "segments and regions that could not be placed"),
 )
 POLICY = (
-    _word("policy", "key of the configuration", ("burned_in",), required=True),
-    _word("kind", "why", BURNED_IN_KINDS, required=True),
+    _word("policy", "key of the configuration", ("burned_in", "faces"), required=True),
+    _word("kind", "why", (*BURNED_IN_KINDS, *FACE_KINDS), required=True),
     _count("files", "images that were skipped"),
 )
 LABELS = (

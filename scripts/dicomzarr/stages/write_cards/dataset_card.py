@@ -17,8 +17,9 @@ from dicomzarr.stages.write_cards.card import NO_DESCRIPTION, Card
 from dicomzarr.stages.write_cards.columns import Table
 from dicomzarr.stages.write_cards.front_matter import front_matter
 from dicomzarr.stages.write_cards.texts import markdown_of, yaml_of
+from dicomzarr.vocabulary.faces import FACES_REASONS
 
-_FACE = "face_risk"
+_FACE, _BY_GEOMETRY = "face_risk", "face_by_geometry"
 _READING = """```python
 import csv
 import zarr
@@ -32,11 +33,13 @@ facts = image.attrs["dicomzarr"]  # rescale, affine_lps, window ... where the so
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the configuration decided: images with text in their pixels (``skip`` or ``keep``), and why."""
+    """What the configuration decided: images with text in their pixels and images with faces, and why they are kept."""
 
     burned_in: str = "skip"
     reason: str = ""
     small_cells: int = 1
+    faces: str = "keep"
+    faces_reason: str = "not_assessed"
 
 
 def dataset_card(dataset: Path, read: Tables, card: Card, tables: Sequence[Table], policy: Policy) -> str:
@@ -181,7 +184,6 @@ def _reading(masks: Masks) -> Iterator[str]:
 
 def _guarantees(tables: Tables, policy: Policy) -> Iterator[str]:
     exact = sum(1 for array in tables.arrays if array.depth and array.depth.read_back == "exact")
-    faces = dict(flag_counts(tables.arrays)).get(_FACE, 0)
     failed = sum(array.verdict == "fail" for array in tables.arrays)
     warned = sum(array.verdict == "warn" for array in tables.arrays)
     yield "## What is guaranteed, and what is not"
@@ -199,7 +201,7 @@ def _guarantees(tables: Tables, policy: Policy) -> Iterator[str]:
             "Images that may have **text burned into their pixels were kept**. The reason given: "
             f"{markdown_of(' '.join(policy.reason.split()))}"
         )
-    arrays, them = count(len(tables.arrays), "array"), "it" if faces == 1 else "them"
+    arrays = count(len(tables.arrays), "array")
     lines = (
         f"Of {arrays}, {grouped(exact)} were read back and equal, voxel by voxel, what was decoded.",
         f"The checks of depth and size failed for {grouped(failed)} and warn of {grouped(warned)}: `reports/depth.csv` "
@@ -207,12 +209,28 @@ def _guarantees(tables: Tables, policy: Policy) -> Iterator[str]:
         "Everything but voxels was searched for texts of the source headers, and for names of its files and folders, "
         "before the dataset was sealed. Words of the configuration, such as names of authors, are here on purpose.",
         burned_in,
-        f"{count(faces, 'array')} may show a **face**, or one can be rendered from {them} (flag `{_FACE}`, by what the "
-        "headers state). No face was removed.",
+        _faces(tables, policy),
         "Labels and masks are as they were given; nobody checked them here.",
         "Keyed codes are pseudonyms. Whether the dataset may be shared is for those to decide who know its source.",
     )
     yield "\n".join(f"- {line}" for line in lines)
+
+
+def _faces(tables: Tables, policy: Policy) -> str:
+    """Return what the card states of faces: how many, by what they were found, and why they are here or not."""
+    if policy.faces == "skip":
+        return (
+            "Series of images that may show a **face** were left out: by their headers, or by modality and field of "
+            "view where no header names another part of the body. Pixels were not looked at."
+        )
+    flags = dict(flag_counts(tables.arrays))
+    faces, by_geometry = flags.get(_FACE, 0), flags.get(_BY_GEOMETRY, 0)
+    return (
+        f"{count(faces, 'array')} may show a **face**, or one may be rendered from {'it' if faces == 1 else 'them'} "
+        f"(flag `{_FACE}`): {grouped(faces - by_geometry)} by what the headers state, {grouped(by_geometry)} by "
+        f"modality and field of view (`{_BY_GEOMETRY}`). No face was removed. Why they were kept: "
+        f"{FACES_REASONS[policy.faces_reason]} (`{policy.faces_reason}`)."
+    )
 
 
 def _terms(card: Card) -> Iterator[str]:

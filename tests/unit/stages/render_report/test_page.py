@@ -333,6 +333,15 @@ def test_a_flag_that_a_user_should_know_of_is_a_finding(tmp_path: Path, flag: st
     assert found.title.startswith("1 array ") and " have " not in found.title
 
 
+def test_series_left_out_for_their_faces_are_a_finding(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 5), ("skipped", "face_risk", 7)])
+    table = "policy,kind,files\nburned_in,ultrasound,2\nfaces,geometry,4\nfaces,header,3\n"
+    (folder / "reports" / "policy.csv").write_text(table)
+    text = plain(render(folder))
+    assert "7 files not extracted because a face may be seen" in text and "set faces: keep" in text
+    assert "2 files not extracted because text may be burned into the pixels" in text
+
+
 def test_equal_pixels_of_several_subjects_are_a_finding_that_counts_splits(tmp_path: Path) -> None:
     def found(*splits: str) -> tuple[str, str]:
         arrays = [

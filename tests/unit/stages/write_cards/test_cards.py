@@ -17,6 +17,7 @@ from made_up_tables import LABELS, SPLITS, Row, six_and_two, write_tables
 from dicomzarr.stages.write_cards import columns
 from dicomzarr.stages.write_cards.front_matter import size_category
 from dicomzarr.system import csv_tables
+from dicomzarr.vocabulary.faces import FACES_REASONS
 from write_cards import write_cards
 
 assert offline  # a fixture of every test here
@@ -252,6 +253,19 @@ def test_the_card_states_text_in_pixels_and_faces(made: Path, tmp_path: Path) ->
     assert "**left out**" in text and "1 array may show a **face**" in text
     kept = write(write_tables(tmp_path / "dataset", six_and_two()), burned_in="keep", reason="checked\nby *hand*")
     assert r"kept**. The reason given: checked by \*hand\*" in (kept / "DATASET_CARD.md").read_text()
+
+
+def test_the_card_states_why_faces_were_kept_or_that_they_were_left_out(made: Path, tmp_path: Path) -> None:
+    text = (made / "DATASET_CARD.md").read_text()
+    assert "1 by what the headers state, 0 by modality and field of view" in text and "(`not_assessed`)" in text
+    tables = write_tables(tmp_path / "dataset", six_and_two())
+    for reason, words in FACES_REASONS.items():
+        kept = write(tables, faces="keep", faces_reason=reason)
+        assert f"Why they were kept: {words} (`{reason}`)." in (kept / "DATASET_CARD.md").read_text()
+    left_out = (write(tables, faces="skip", faces_reason="") / "DATASET_CARD.md").read_text()
+    assert (
+        "Series of images that may show a **face** were left out" in left_out and "Why they were kept" not in left_out
+    )
 
 
 def test_equal_tables_give_equal_bytes_and_no_digest_of_the_whole(made: Path, tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""Volumes that may show a face: by header, by geometry; and series that are left out for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import extracted_series
+import numpy as np
+import pytest
+from dicoms import ct_slice, save
+from extracted_series import extract_folder
+
+from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.stages.extract_batch import faces
+
+
+def scan(folder: Path, slices: int = 12, **attributes: Any) -> SeriesRecord:
+    """Extract a CT of 120 x 120 mm and 5 mm a slice, and return its record."""
+    for index in range(slices):
+        pixels = np.full((24, 24), index, np.int16)
+        place = {"ImagePositionPatient": [0, 0, 5.0 * index], "PixelSpacing": [5.0, 5.0]}
+        save(ct_slice("scan", index, pixels=pixels, **place | attributes), folder / f"{index}.dcm")
+    return extract_folder(folder).record
+
+
+@pytest.mark.parametrize(
+    ("attributes", "risk"),
+    [
+        ({}, "geometry"),
+        ({"BodyPartExamined": "HEAD"}, "header"),
+        ({"BodyPartExamined": "CHEST"}, ""),
+        ({"BodyPartExamined": "SHOULDER"}, "geometry"),
+        ({"BodyPartExamined": "CHEST", "RecognizableVisualFeatures": "YES"}, "header"),
+        ({"BodyPartExamined": "CHEST", "StudyDescription": "CT Hals"}, "header"),
+        ({"Modality": "NM"}, ""),
+        ({"slices": 9}, ""),
+        ({"slices": 1, "BodyPartExamined": "BRAIN"}, "header"),
+        ({"slices": 170, "BodyPartExamined": "CHEST"}, "geometry"),
+    ],
+)
+def test_flags(tmp_path: Path, attributes: dict[str, Any], risk: str) -> None:
+    (volume,) = scan(tmp_path / "source", **attributes).volumes
+    expected = {"": set(), "header": {faces.FACE}, "geometry": {faces.FACE, faces.BY_GEOMETRY}}[risk]
+    assert {faces.FACE, faces.BY_GEOMETRY} & set(volume.flags) == expected
+    assert faces.flags_of(risk) == expected
+
+
+@pytest.mark.parametrize(("part", "risk"), [("", "geometry"), ("HEAD", "header"), ("CHEST", "")])
+def test_with_skip_no_file_of_the_series_is_extracted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, risk: str
+) -> None:
+    """A duplicate gets the reason of its image; a file that cannot be used keeps its own."""
+    source = tmp_path / "source"
+    kept = scan(source, BodyPartExamined=part)
+    monkeypatch.setattr(extracted_series, "OPTIONS", replace(extracted_series.OPTIONS, faces="skip"))
+    (source / "again.dcm").write_bytes((source / "3.dcm").read_bytes())
+    cut = save(ct_slice("scan", 50, ImagePositionPatient=[0, 0, 250.0]), tmp_path / "cut").read_bytes()
+    (source / "cut.dcm").write_bytes(cut[:-100])
+    record = extract_folder(source).record
+    reasons = {file.path: (file.outcome, file.reason, file.risk) for file in record.files}
+    assert reasons.pop("cut.dcm") == ("quarantined", "truncated_pixel_data", "")
+    if not risk:
+        assert sorted(reasons.values())[-1] == ("skipped", "duplicate", "") and len(record.volumes) == 1
+        return
+    assert set(reasons.values()) == {("skipped", "face_risk", risk)} and len(reasons) == 13 and record.volumes == ()
+    assert record.options == kept.options  # the policy is not among them
+
+
+def test_a_record_is_outdated_only_if_its_series_may_show_a_face(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, chest = scan(tmp_path / "head"), scan(tmp_path / "chest", BodyPartExamined="CHEST")
+    monkeypatch.setattr(extracted_series, "OPTIONS", replace(extracted_series.OPTIONS, faces="skip"))
+    skipped = extract_folder(tmp_path / "head").record
+    assert extract_folder(tmp_path / "chest").record == chest
+    for record, keep, skip in ((head, False, True), (skipped, True, False), (chest, False, False)):
+        assert faces.is_outdated(record, "keep") is keep and faces.is_outdated(record, "skip") is skip
