@@ -59,7 +59,9 @@ class Answers:
 
 
 def _run(command: Sequence[str], what: str, environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
+    )
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise Unavailable(f"{what}: {(lines or ['no output'])[-1].strip()[:150]}")
@@ -89,13 +91,10 @@ def tesseract_of_debian(folder: Path) -> dict[str, str]:
         _run(command, "tesseract-ocr of Debian")
         for package in sorted(archives.glob("*.deb")):
             _run(["dpkg", "-x", str(package), str(root)], "tesseract-ocr of Debian")
-    libraries = next(path.parent for path in root.rglob("libtesseract.so*"))
+    libraries = sorted({str(path.parent) for path in root.rglob("lib*.so*")})
     data = next(path.parent for path in root.rglob("eng.traineddata"))
-    return {
-        "PATH": f"{root / 'usr/bin'}:{os.environ['PATH']}",
-        "LD_LIBRARY_PATH": str(libraries),
-        "TESSDATA_PREFIX": str(data),
-    }
+    variables = {"PATH": f"{root / 'usr/bin'}:{os.environ['PATH']}", "TESSDATA_PREFIX": str(data)}
+    return variables | ({"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {})
 
 
 def environment(tool: str, folder: Path) -> tuple[Path, dict[str, str]]:

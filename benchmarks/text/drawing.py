@@ -200,4 +200,3 @@ def samples(pictures: Sequence[Picture], per_cell: int, seed: int) -> Iterator[S
                 made = sample(kinds, size, contrast, number, seed, known)
                 if made is not None:
                     yield made
-

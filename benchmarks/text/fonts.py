@@ -43,13 +43,21 @@ SCRIPTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("ΠΑΠΑΔΟΠΟΥΛΟΣ", "Γεώργιος Νίκου", "Μαρία Ζαχαρία", "Νοσοκομείο", "ΔΗΜΗΤΡΑ ΚΟΚΚΙΝΟΥ"),
         ("Ημερομηνία", "Ηλικία", "Κωδ"),
     ),
-    "Chinese": ("王小明市医院李", ("王小明", "李建国", "张伟丽", "上海市医院", "陈美玲医生"), ("姓名", "出生日期", "编号")),
+    "Chinese": (
+        "王小明市医院李",
+        ("王小明", "李建国", "张伟丽", "上海市医院", "陈美玲医生"),
+        ("姓名", "出生日期", "编号"),
+    ),
     "Japanese": (
         "山田太郎さくらエックス",
         ("山田太郎", "さくら花子", "ヤマダタロウ", "佐藤さくら", "大学病院"),
         ("生年月日", "患者番号", "エックス線"),
     ),
-    "Korean": ("김민수서울병원", ("김민수", "박서연", "이지훈님", "서울대병원", "최영희 환자"), ("생년월일", "환자번호", "성명")),
+    "Korean": (
+        "김민수서울병원",
+        ("김민수", "박서연", "이지훈님", "서울대병원", "최영희 환자"),
+        ("생년월일", "환자번호", "성명"),
+    ),
     "digits": ("0123456789:./-", (), ("",)),
     "Arabic digits": ("٠١٢٣٤٥٦٧٨٩", (), ("",)),  # those of the Arabic script, U+0660 to U+0669
 }
@@ -196,4 +204,6 @@ def made_up_text(script: str, random: np.random.Generator) -> str:
     if script == "Arabic digits":
         number = "".join(chr(0x660 + int(character)) if character.isdigit() else character for character in number)
     word = str(random.choice(words))
-    return f"{word} {number}" if word and random.random() < 0.5 and len(number) < 9 else word if len(word) > 3 else number
+    return (
+        f"{word} {number}" if word and random.random() < 0.5 and len(number) < 9 else word if len(word) > 3 else number
+    )

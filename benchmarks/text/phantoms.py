@@ -82,7 +82,9 @@ def ct(random: np.random.Generator, side: int = 512) -> NDArray[np.int16]:
     image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.5, 0.9))
     image += random.uniform(8, 40) * noise(random, shape, random.uniform(0, 1.0))
     if random.random() < 0.5:  # padding outside of the field of view
-        image[~ellipse(shape, (side / 2, side / 2), (side / 2, side / 2), 0)] = -2000 if random.random() < 0.5 else -1024
+        image[~ellipse(shape, (side / 2, side / 2), (side / 2, side / 2), 0)] = (
+            -2000 if random.random() < 0.5 else -1024
+        )
     return image.clip(-2000, 3071).round().astype(np.int16)
 
 

@@ -45,7 +45,9 @@ def tesseract():
     def look(frame, script, text):
         image, boxes = Image.fromarray(grey(frame)), []
         for scale in (1, 2):
-            larger = image if scale == 1 else image.resize((image.width * 2, image.height * 2), Image.Resampling.BICUBIC)
+            larger = (
+                image if scale == 1 else image.resize((image.width * 2, image.height * 2), Image.Resampling.BICUBIC)
+            )
             read = pytesseract.image_to_data(
                 larger,
                 lang=LANGUAGES.get(script, "eng"),
@@ -116,9 +118,7 @@ def presidio():
         dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
         language = {"lang": LANGUAGES.get(script, "eng")}
         _, boxes = engine.redact_and_return_bbox(dataset, use_metadata=True, ocr_kwargs=language)
-        return [
-            [box["top"], box["left"], box["top"] + box["height"], box["left"] + box["width"]] for box in boxes
-        ]
+        return [[box["top"], box["left"], box["top"] + box["height"], box["left"] + box["width"]] for box in boxes]
 
     return look, version("presidio-image-redactor")
 
