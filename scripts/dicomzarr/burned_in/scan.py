@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.burned_in.control import clean, written
+from dicomzarr.burned_in.networks import CELL, STEP, WEIGHTS, Grey, Name, probabilities
+
 # Everything a verdict depends on besides the pixels; a new value means that images are looked at again.
-DETECTOR = "0"
-THRESHOLDS: dict[str, int | float] = {}
+DETECTOR = f"1-{WEIGHTS['first'][:8]}-{WEIGHTS['second'][:8]}"
+THRESHOLDS: dict[str, int | float] = {
+    "first": 0.3,  # probability from which the first network hands a place on
+    "second": 0.8,  # probability from which the second network's answer is text
+}
+SMALLEST = 8  # pixels: nothing legible fits into a frame with a side below this
+HALVED_FROM = 400  # pixels of the shorter side: larger frames are looked at in half size too, and so on
+TILE, MARGIN = 1024, 96  # pixels: of a large frame, how much is looked at in one go, and how far one looks around it
+WIDTH = 0.6  # of a character, as a share of its height
 
 
 class Box(NamedTuple):
@@ -19,22 +31,26 @@ class Box(NamedTuple):
     left: int
     bottom: int
     right: int
-    by: str  # "strokes", "network", or "still": in what does not move
+    by: str  # "network", or "still": in what does not move
 
 
-def look(frame: NDArray[Any], *, allow_short: int = 2, thorough: bool = False) -> tuple[Box, ...]:
-    """Return the boxes of text in a frame of stored values, shape (rows, columns) or (rows, columns, samples).
+def look(frame: NDArray[Any], *, allow_short: int = 2) -> tuple[Box, ...]:
+    """Return the boxes of text in a frame of stored values.
 
     Parameters
     ----------
-    frame : ndarray
+    frame : ndarray, shape (rows, columns) or (rows, columns, samples)
         Stored values; of a palette image, the colours.
     allow_short : int
-        Texts of this many characters or fewer are no finding.
-    thorough : bool
-        Let the network look at the whole frame, as for a sample of the frames without a sign of text.
+        Texts of this many characters or fewer are no finding. Two is what the networks have learned; another number
+        compares length and height of a text, so that it holds about.
+
+    Returns
+    -------
+    tuple of Box
+        From top to bottom. Empty if nothing was found.
     """
-    return ()
+    return _look(frame, allow_short, "network")
 
 
 class Still:
@@ -53,9 +69,134 @@ class Still:
 
     def look(self, *, allow_short: int = 2) -> tuple[Box, ...]:
         """Return the boxes of text in what does not move; none for a single frame."""
-        return ()
+        if self.frames < 2 or self._low is None or self._high is None:
+            return ()
+        return tuple(sorted({*_look(self._low, allow_short, "still"), *_look(self._high, allow_short, "still")}))
+
+
+def _look(frame: NDArray[Any], allow_short: int, by: str) -> tuple[Box, ...]:
+    found: list[Box] = []
+    for grey in _greys(frame):
+        rows, columns = grey.shape
+        factor = 1
+        while min(grey.shape) >= SMALLEST:
+            for top, left, bottom, right in _texts(grey, allow_short):
+                edges = (top * factor, left * factor, min(bottom * factor, rows), min(right * factor, columns))
+                found.append(Box(*edges, by))
+            if min(grey.shape) < HALVED_FROM:
+                break
+            grey, factor = _halved(grey), factor * 2
+    return tuple(sorted({box for box in found if not any(_inside(box, other) for other in found)}))
+
+
+def _inside(box: Box, other: Box) -> bool:
+    """Return whether another box holds all of a box."""
+    return box != other and other[0] <= box[0] and other[1] <= box[1] and other[2] >= box[2] and other[3] >= box[3]
+
+
+def _greys(frame: NDArray[Any]) -> Iterator[Grey]:
+    """Yield a frame in grey; of colours the brightest sample and the luma, since each hides some pairs of colours."""
+    if frame.ndim == 2 or frame.shape[2] == 1:
+        yield _scaled(frame.reshape(frame.shape[:2]))
+        return
+    colours = frame[..., :3]
+    yield _scaled(colours.max(axis=2))
+    if colours.shape[2] == 3 and (colours != colours[..., :1]).any():
+        yield _scaled(colours.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32))
+
+
+def _scaled(frame: NDArray[Any]) -> Grey:
+    """Return stored values so that nearly all of them are between 0 and 1, and none below -0.5 or above 2."""
+    values = frame.astype(np.float32)
+    if frame.dtype.kind == "f":
+        np.nan_to_num(values, copy=False, nan=0.0, posinf=np.finfo(np.float32).max / 4, neginf=-np.finfo(np.float32).max / 4)
+    step = max(1, math.isqrt(values.size) // 160)
+    low, high = (float(value) for value in np.percentile(values[::step, ::step], (0.5, 99.8)))
+    if not high > low:
+        low, high = float(values.min()), float(values.max())
+    if not high > low:
+        return np.zeros(values.shape, np.float32)
+    values -= np.float32(low)
+    values *= np.float32(1 / (high - low))
+    return np.clip(values, -0.5, 2, out=values)
+
+
+def _halved(grey: Grey) -> Grey:
+    """Return the means of blocks of 2 by 2 pixels."""
+    rows, columns = (side // 2 * 2 for side in grey.shape)
+    pairs = grey[:rows:2] + grey[1:rows:2]
+    return (pairs[:, :columns:2] + pairs[:, 1:columns:2]) * np.float32(0.25)
+
+
+Edges = tuple[int, int, int, int]  # top, left, bottom, right
+
+
+def _texts(grey: Grey, allow_short: int) -> Iterator[Edges]:
+    """Yield the edges, in pixels, of the texts in a grey image, tile by tile."""
+    rows, columns = grey.shape
+    for top in range(0, rows, TILE):
+        for left in range(0, columns, TILE):
+            up, before = max(0, top - MARGIN), max(0, left - MARGIN)
+            tile = grey[up : top + TILE + MARGIN, before : left + TILE + MARGIN]
+            for edges in _texts_of(tile, allow_short):
+                yield edges[0] + up, edges[1] + before, edges[2] + up, edges[3] + before
+
+
+def _texts_of(tile: Grey, allow_short: int) -> Iterator[Edges]:
+    """Yield the edges of the texts in a tile: where the first network sees something, the second one decides."""
+    seen = _lines("first", tile, allow_short)
+    if not seen.any():
+        return
+    cells = np.argwhere(seen) * CELL
+    up, before = (max(0, int(start) - MARGIN) // STEP * STEP for start in cells.min(axis=0))
+    down, behind = (int(end) + CELL + MARGIN for end in cells.max(axis=0))
+    window = tile[up:down, before:behind]
+    for top, left, bottom, right in _regions(_lines("second", window, allow_short)):
+        sides = sorted((bottom - top, right - left))
+        if allow_short == 2 or not allow_short or sides[1] * CELL > allow_short * WIDTH * sides[0] * CELL:
+            edges = (up + top * CELL, before + left * CELL, up + bottom * CELL, before + right * CELL)
+            yield (edges[0], edges[1], min(edges[2], tile.shape[0]), min(edges[3], tile.shape[1]))
+
+
+def _lines(name: Name, image: Grey, allow_short: int) -> NDArray[np.bool_]:
+    """Return the cells where a network sees text.
+
+    A line of three characters fills three cells in a row or column: their mean must reach the threshold. Of shorter
+    texts, if they are asked for, two cells must.
+    """
+    channel, run = (1, 3) if allow_short >= 2 else (0, 2)
+    text = probabilities(name, image)[channel]
+    found = np.zeros(text.shape, np.bool_)
+    for along, marked in ((text, found), (text.T, found.T)):
+        if along.shape[1] < run:
+            continue
+        ends = [slice(start, along.shape[1] - run + 1 + start) for start in range(run)]
+        runs = np.add.reduce([along[:, end] for end in ends]) >= run * THRESHOLDS[name]
+        for end in ends:
+            marked[:, end] |= runs
+    return found
+
+
+def _regions(cells: NDArray[np.bool_]) -> Iterator[Edges]:
+    """Yield the edges of each group of cells that touch, corners included."""
+    left_over = {(int(row), int(column)) for row, column in np.argwhere(cells)}
+    while left_over:
+        todo = [left_over.pop()]
+        rows, columns = [todo[0][0]], [todo[0][1]]
+        while todo:
+            row, column = todo.pop()
+            for near in [(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]:
+                if near in left_over:
+                    left_over.remove(near)
+                    todo.append(near)
+                    rows.append(near[0])
+                    columns.append(near[1])
+        yield min(rows), min(columns), max(rows) + 1, max(columns) + 1
 
 
 def control() -> bool:
-    """Return whether made-up text on a made-up image is found, and a made-up image without text is clean."""
-    return True
+    """Return whether made-up text is found at its place, and nothing in the same image without text."""
+    image, (top, left, bottom, right) = written()
+    found = look(image)
+    there = any(box.top < bottom and box.bottom > top and box.left < right and box.right > left for box in found)
+    return there and not look(clean())
