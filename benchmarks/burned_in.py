@@ -28,9 +28,9 @@ from typing import Any
 import cv2
 import numpy as np
 from benchmarks.bench.measure import machine
-from benchmarks.text import beside, drawing, figures, fonts, images, phantoms
-from benchmarks.text.drawing import Sample
-from benchmarks.text.images import Picture
+from benchmarks.text_in_pixels import beside, drawing, figures, fonts, images, phantoms
+from benchmarks.text_in_pixels.drawing import Sample
+from benchmarks.text_in_pixels.images import Picture
 
 Boxes = Sequence[tuple[int, int, int, int]]  # top, left, bottom, right
 Look = Callable[[Any], Boxes]

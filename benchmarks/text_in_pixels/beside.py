@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from benchmarks.text.drawing import Sample
-from benchmarks.text.images import Picture
+from benchmarks.text_in_pixels.drawing import Sample
+from benchmarks.text_in_pixels.images import Picture
 
 WORKER = Path(__file__).with_name("worker.py")
 PACKAGES = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.text import phantoms
+from benchmarks.text_in_pixels import phantoms
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from benchmarks.text.drawing import CONTRASTS, SIZES
+from benchmarks.text_in_pixels.drawing import CONTRASTS, SIZES
 
 BEGIN = "<!-- text in pixels: made by benchmarks/burned_in.py -->"
 END = "<!-- end of text in pixels -->"

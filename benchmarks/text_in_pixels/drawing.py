@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.text.fonts import SCRIPTS, Font, fonts_of, made_up_text
-from benchmarks.text.images import Picture
+from benchmarks.text_in_pixels.fonts import SCRIPTS, Font, fonts_of, made_up_text
+from benchmarks.text_in_pixels.images import Picture
 from numpy.typing import NDArray
 
 SIZES = (8, 10, 12, 16, 24, 36)  # font size in pixels; capitals are about 0.7 as high
