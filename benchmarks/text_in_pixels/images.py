@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus"
 FRAMES = 8  # of one file
+TINY = 32  # pixels: frames with a shorter side are counted by themselves
 LEAST_SIDE = 100  # pixels of an image that text is drawn on
 # Files whose pixels have text, seen by eye: ultrasound of pydicom, test patterns of the corpus.
 WITH_TEXT = (
@@ -37,7 +38,7 @@ class Picture:
     Attributes
     ----------
     kind : str
-        Modality (0008,0060), with `, pixels replaced` if the pixels are noise without structure.
+        Modality (0008,0060); `, pixels replaced` if the pixels are noise, `, tiny` below 32 pixels.
     source : str
         `real` or `made up`.
     has_text : bool
@@ -52,7 +53,7 @@ class Picture:
     @property
     def carries_text(self) -> bool:
         """Return whether text can be drawn on it."""
-        plain = self.kind not in NO_BACKGROUND and not self.kind.endswith("replaced") and not self.has_text
+        plain = self.kind not in NO_BACKGROUND and "," not in self.kind and not self.has_text
         return plain and min(self.frame.shape[:2]) >= LEAST_SIDE and bool(self.frame.max() > self.frame.min())
 
 
@@ -109,7 +110,8 @@ def real(folders: list[Path]) -> tuple[list[Picture], Counter[str]]:
                 left_out["pictures that are there already"] += 1
                 continue
             seen.add(digest)
-            kind = f"{modality}, pixels replaced" if is_noise(frame) else modality
+            tiny = f"{modality}, tiny" if min(frame.shape[:2]) < TINY else modality
+            kind = f"{modality}, pixels replaced" if is_noise(frame) else tiny
             pictures.append(Picture(kind, "real", frame, path.name in WITH_TEXT))
     return pictures, left_out
 
