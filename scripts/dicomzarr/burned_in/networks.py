@@ -15,8 +15,8 @@ from dicomzarr.vocabulary.errors import UserError
 CELL = 4  # pixels a side of what one number of the answer stands for
 STEP = 8  # sides of an image must be a multiple of this
 WEIGHTS = {  # SHA-256 of weights/<name>.onnx: made by benchmarks/text_network, see docs/decisions/0102
-    "first": "",
-    "second": "",
+    "first": "9a80e03b5ec357b82a604d0c31b90c0e2dfe59623b3849f5e527f5ab24e1fc06",
+    "second": "2dd130c62fcab3377ed7c7328e57b2cda1a644a5e9617a177fc2ffd7d4bdc0b7",
 }
 Name = Literal["first", "second"]
 Grey = NDArray[np.float32]
