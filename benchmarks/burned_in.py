@@ -25,19 +25,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import cv2
 import numpy as np
 from benchmarks.bench.measure import machine
 from benchmarks.text_in_pixels import beside, drawing, figures, fonts, images, phantoms
 from benchmarks.text_in_pixels.drawing import Sample
 from benchmarks.text_in_pixels.images import Picture
+from PIL import Image, ImageDraw
 
 Boxes = Sequence[tuple[int, int, int, int]]  # top, left, bottom, right
 Look = Callable[[Any], Boxes]
 CPU_SIDES = (256, 512, 1024, 2048)
 CPU_FRAMES = 3  # of each modality and size
 BACKGROUNDS = 40  # made-up images of each modality that text is drawn on, and that are no clean images
-PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "rapidocr", "pillow", "pydicom")
+PACKAGES = ("numpy", "onnxruntime", "pillow", "pydicom", "scipy")
 
 
 def detector() -> ModuleType:
@@ -95,17 +95,19 @@ def draw(folder: Path, number: int, item: Sample | Picture, boxes: Boxes) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     values = item.frame.astype(np.float64)
     grey = ((values - values.min()) * (255 / (np.ptp(values) or 1))).astype(np.uint8)
-    shown = cv2.cvtColor(grey, cv2.COLOR_RGB2BGR if grey.ndim == 3 else cv2.COLOR_GRAY2BGR)
+    shown = Image.fromarray(grey.reshape(grey.shape[:2]) if grey.size == grey.shape[0] * grey.shape[1] else grey)
+    shown = shown.convert("RGB")
+    pen = ImageDraw.Draw(shown)
     for top, left, bottom, right in boxes:
-        cv2.rectangle(shown, (left, top), (right, bottom), (0, 0, 255), 1)
+        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline="red")
     if isinstance(item, Sample):
         top, left, bottom, right = item.box
-        cv2.rectangle(shown, (left - 3, top - 3), (right + 2, bottom + 2), (0, 255, 0), 1)
+        pen.rectangle((left - 3, top - 3, right + 2, bottom + 2), outline="lime")
         facts = item.factors
         name = f"missed {facts.size}px {facts.contrast}% {facts.script} {facts.rotation} {facts.polarity} {facts.kind}"
     else:
         name = f"false alarm {item.kind} {item.source}"
-    cv2.imwrite(str(folder / f"{name} {number:05}.png".replace(" ", "_")), shown)
+    shown.save(folder / f"{name} {number:05}.png".replace(" ", "_"))
 
 
 def cpu_rows(look: Look, seed: int, sides: Sequence[int]) -> list[dict[str, Any]]:
@@ -159,7 +161,6 @@ def _split(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def results(options: argparse.Namespace) -> dict[str, Any]:
     """Run the benchmark; return all rows and facts."""
-    cv2.setNumThreads(1)
     scan = detector()
     folders = images.folders(options.corpus)
     real, left_out = images.real(folders)

@@ -9,12 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-
-CAPITALS = 0.72  # height of capitals as a part of the font size, in most fonts
 
 # Of each script: the characters that a font must have, the names, and the words that stand with numbers.
 LATIN = (
@@ -68,7 +65,7 @@ FAMILIES = 12  # of each script, evenly over all that have it
 
 @dataclass(frozen=True, slots=True)
 class Font:
-    """A font: of a file, of Pillow, or of OpenCV.
+    """A font: of a file, or of Pillow.
 
     Attributes
     ----------
@@ -122,26 +119,11 @@ def _bitmap(text: str, size: int, smooth: bool) -> NDArray[np.float32]:
     return np.kron(_drawn(ImageFont.load_default_imagefont(), text, False), np.ones((size // 12,) * 2, np.float32))
 
 
-def _opencv(face: int) -> Callable[[str, int, bool], NDArray[np.float32]]:
-    def draw(text: str, size: int, smooth: bool) -> NDArray[np.float32]:
-        (_, height), _ = cv2.getTextSize("H", face, 1, 1)
-        scale = CAPITALS * size / max(1, height)
-        (width, height), below = cv2.getTextSize(text, face, scale, 1)
-        canvas = np.zeros((2 * height + below + 8, width + size + 8), np.uint8)
-        thickness = max(1, size // 16)
-        cv2.putText(canvas, text, (4, height + 4), face, scale, 255, thickness, cv2.LINE_AA if smooth else cv2.LINE_8)
-        return cropped(canvas.astype(np.float32) / 255)
-
-    return draw
-
-
 def built_in() -> list[Font]:
-    """Return the fonts that come with Pillow and OpenCV; they have Latin letters and digits."""
-    names = ("SIMPLEX", "DUPLEX", "SCRIPT_SIMPLEX")
+    """Return the fonts that come with Pillow; they have Latin letters and digits."""
     return [
         Font("Pillow default", lambda text, size, smooth: _drawn(_default(size), text, smooth)),
         Font("Pillow bitmap", _bitmap, (12, 24, 36)),
-        *(Font(f"OpenCV {name}", _opencv(getattr(cv2, f"FONT_HERSHEY_{name}"))) for name in names),
     ]
 
 

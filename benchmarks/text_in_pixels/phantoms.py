@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy.ndimage import binary_erosion, gaussian_filter, laplace
 
 Floats = NDArray[np.float32]
 
@@ -18,30 +19,47 @@ def noise(random: np.random.Generator, shape: tuple[int, int], sigma: float = 0.
     coarse = -(-shape[0] // step), -(-shape[1] // step)
     values = random.standard_normal(coarse, np.float32)
     if sigma:
-        values = cv2.GaussianBlur(values, (0, 0), sigma / step)
+        values = gaussian_filter(values, sigma / step)
     if step > 1:
-        values = cv2.resize(values, shape[::-1], interpolation=cv2.INTER_CUBIC)
+        values = np.asarray(Image.fromarray(values).resize(shape[::-1], Image.Resampling.BICUBIC))
     return np.asarray(values / values.std(), np.float32)
 
 
 def ellipse(shape: tuple[int, int], centre: tuple[float, float], axes: tuple[float, float], angle: float) -> Any:
     """Return the inside of an ellipse: centre and half axes in pixels (row, column), angle in degrees."""
-    mask = np.zeros(shape, np.uint8)
-    middle, size = (round(centre[1]), round(centre[0])), (max(1, round(axes[1])), max(1, round(axes[0])))
-    cv2.ellipse(mask, middle, size, angle, 0, 360, 1, -1)
-    return mask.astype(bool)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    y, x, turn = y - centre[0], x - centre[1], np.deg2rad(angle)
+    along, across = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+    return (along / max(1.0, axes[1])) ** 2 + (across / max(1.0, axes[0])) ** 2 <= 1
 
 
-def curves(random: np.random.Generator, shape: tuple[int, int], count: int, width: int) -> NDArray[np.uint8]:
-    """Return curved lines, as vessels and wires are, as a mask of 0 and 1."""
-    mask = np.zeros(shape, np.uint8)
+def lines(shape: tuple[int, int], courses: list[tuple[Any, int]]) -> NDArray[np.bool_]:
+    """Return polygonal lines as a mask; of each its points, shape (n, 2) (row, column), and its width in pixels."""
+    canvas = Image.new("1", shape[::-1])
+    draw = ImageDraw.Draw(canvas)
+    for points, width in courses:
+        draw.line([(float(x), float(y)) for y, x in points], fill=1, width=width, joint="curve")
+    return np.asarray(canvas).copy()
+
+
+def arc(centre: tuple[float, float], axes: tuple[float, float], tilt: float, start: float, end: float) -> Any:
+    """Return points of an arc: centre and half axes in pixels (row, column), angles in degrees."""
+    angle, turn = np.deg2rad(np.linspace(start, end, 60)), np.deg2rad(tilt)
+    x, y = axes[1] * np.cos(angle), axes[0] * np.sin(angle)
+    rows, columns = np.sin(turn) * x + np.cos(turn) * y, np.cos(turn) * x - np.sin(turn) * y
+    return np.stack([centre[0] + rows, centre[1] + columns], 1)
+
+
+def curves(random: np.random.Generator, shape: tuple[int, int], count: int, width: int) -> NDArray[np.bool_]:
+    """Return curved lines, as vessels and wires are, as a mask."""
+    courses = []
     for _ in range(count):
         steps = random.normal(0, 0.25, 24).cumsum() + random.uniform(0, 2 * np.pi)
         length = random.uniform(0.003, 0.02) * min(shape)
         start = random.uniform(0.2, 0.8, 2) * shape
         points = start + np.cumsum(np.stack([np.sin(steps), np.cos(steps)], 1) * length, 0)
-        cv2.polylines(mask, [points[:, ::-1].round().astype(np.int32)], False, 1, int(random.integers(1, width + 1)))
-    return mask
+        courses.append((points, int(random.integers(1, width + 1))))
+    return lines(shape, courses)
 
 
 def ct(random: np.random.Generator, side: int = 512) -> NDArray[np.int16]:
@@ -58,7 +76,7 @@ def ct(random: np.random.Generator, side: int = 512) -> NDArray[np.int16]:
         if random.random() < 0.6:  # lungs; otherwise bowel with gas
             lung = ellipse(shape, (centre[0], centre[1] + sign * axes[1] * 0.45), (axes[0] * 0.65, axes[1] * 0.3), 0)
             image[lung] = -860
-            vessels = curves(random, shape, 40, 3).astype(bool) & lung
+            vessels = curves(random, shape, 40, 3) & lung
             image[vessels] = random.uniform(-200, 50)
     for _ in range(random.integers(0, 6)):
         place = centre[0] + random.normal(0, axes[0] / 4), centre[1] + random.normal(0, axes[1] / 3)
@@ -71,15 +89,15 @@ def ct(random: np.random.Generator, side: int = 512) -> NDArray[np.int16]:
     spine = centre[0] + 0.62 * axes[0], centre[1]
     bone |= ellipse(shape, spine, (side * 0.05, side * 0.06), 0)
     bone |= ellipse(shape, (spine[0] + side * 0.07, spine[1]), (side * 0.05, side * 0.012), 0)
-    marrow = cv2.erode(bone.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    marrow = binary_erosion(bone, np.ones((5, 5)))
     image[bone] = random.uniform(700, 1200)
     image[marrow] = (250 + 130 * noise(random, shape, 1.2))[marrow]  # trabecular texture
     image[ellipse(shape, (spine[0] + side * 0.035, spine[1]), (side * 0.018, side * 0.02), 0)] = 30
     table = side * random.uniform(0.86, 0.93)
-    cv2.ellipse(image, (side // 2, int(table - side)), (side, side), 0, 72, 108, -300.0, 2)
+    image[lines(shape, [(arc((table - side, side / 2), (side, side), 0, 72, 108), 2)])] = -300
     if random.random() < 0.2:  # a catheter or electrodes
-        image[curves(random, shape, 2, 3).astype(bool)] = 2500
-    image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.5, 0.9))
+        image[curves(random, shape, 2, 3)] = 2500
+    image = gaussian_filter(image, random.uniform(0.5, 0.9))
     image += random.uniform(8, 40) * noise(random, shape, random.uniform(0, 1.0))
     if random.random() < 0.5:  # padding outside of the field of view
         image[~ellipse(shape, (side / 2, side / 2), (side / 2, side / 2), 0)] = (
@@ -108,8 +126,8 @@ def mr(random: np.random.Generator, side: int = 0) -> NDArray[np.uint16]:
     for sign in (-1, 1):
         place = centre[0], centre[1] + sign * axes[1] * 0.12
         image[ellipse(shape, place, (axes[0] * 0.25, axes[1] * 0.06), angle + 8 * sign)] = liquid
-    image[curves(random, shape, 12, 2).astype(bool) & brain] = random.choice([0.0, 1.0])  # vessels
-    image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 0.9))
+    image[curves(random, shape, 12, 2) & brain] = random.choice([0.0, 1.0])  # vessels
+    image = gaussian_filter(image, random.uniform(0.4, 0.9))
     coil = noise(random, shape, side / 5)
     image *= 1 + 0.25 * coil
     if random.random() < 0.3:
@@ -132,21 +150,22 @@ def cr(random: np.random.Generator, rows: int = 0, columns: int = 0) -> NDArray[
     strokes = np.zeros(shape, np.float32)
     for number in range(9):  # ribs: pairs of arcs with bright rims
         for sign in (-1, 1):
-            middle = (round(columns * (0.5 + sign * 0.2)), round(rows * (0.22 + 0.07 * number)))
-            size = (round(columns * 0.22), round(rows * random.uniform(0.09, 0.13)))
-            band = np.zeros(shape, np.float32)
-            cv2.ellipse(band, middle, size, sign * random.uniform(8, 20), 190, 350, 1.0, max(2, rows // 60))
-            strokes += 0.10 * band + 0.08 * np.abs(cv2.Laplacian(band, cv2.CV_32F, ksize=3)).clip(0, 1)
+            middle = rows * (0.22 + 0.07 * number), columns * (0.5 + sign * 0.2)
+            size = rows * random.uniform(0.09, 0.13), columns * 0.22
+            course = arc(middle, size, sign * random.uniform(8, 20), 190, 350)
+            band = lines(shape, [(course, max(2, rows // 60))]).astype(np.float32)
+            strokes += 0.10 * band + 0.08 * np.abs(laplace(band)).clip(0, 1)
     for number in range(12):  # vertebrae
         top = round(rows * (0.1 + 0.07 * number))
-        corner = (round(columns * 0.46), top), (round(columns * 0.54), top + round(rows * 0.055))
-        cv2.rectangle(strokes, *corner, 0.12, -1)
-        cv2.rectangle(strokes, *corner, 0.22, max(1, rows // 300))
-    image += cv2.GaussianBlur(strokes, (0, 0), rows / 500)
+        left, bottom, right = round(columns * 0.46), top + round(rows * 0.055), round(columns * 0.54)
+        rim = max(1, rows // 300)
+        strokes[top:bottom, left:right] = 0.22
+        strokes[top + rim : bottom - rim, left + rim : right - rim] = 0.12
+    image += gaussian_filter(strokes, rows / 500)
     grain = noise(random, shape, 1.5) * noise(random, shape, 6.0)
     image += 0.02 * grain * (strokes > 0.05)  # trabecular texture
     if random.random() < 0.4:
-        image[curves(random, shape, int(random.integers(1, 6)), 4).astype(bool)] = 1.6  # wires, lines, clips
+        image[curves(random, shape, int(random.integers(1, 6)), 4)] = 1.6  # wires, lines, clips
     image += random.uniform(0.01, 0.03) * noise(random, shape, random.uniform(0, 0.8)) * np.sqrt(np.abs(image))
     values = 4095 * (image - image.min()) / np.ptp(image)
     if random.random() < 0.6:  # collimation
@@ -167,7 +186,7 @@ def us(random: np.random.Generator, rows: int = 600, columns: int = 800) -> NDAr
     radius, angle = np.hypot(y - top, x - columns / 2), np.arctan2(x - columns / 2, y - top)
     half = random.uniform(0.5, 0.8)
     cone = (np.abs(angle) < half) & (radius < rows * 0.93) & (radius > rows * random.uniform(0.08, 0.18))
-    speckle = np.hypot(cv2.GaussianBlur(noise(random, shape), (0, 0), 2.2, None, 1.1), noise(random, shape, 1.4) * 0.3)
+    speckle = np.hypot(gaussian_filter(noise(random, shape), (1.1, 2.2)), noise(random, shape, 1.4) * 0.3)
     depth = radius / rows
     level = 0.55 - 0.4 * depth + 0.15 * noise(random, shape, rows / 25)
     level += 0.3 * (np.sin(depth * random.uniform(20, 60)) > 0.93)  # layers
