@@ -109,7 +109,7 @@ def grid(rows: Sequence[Row]) -> dict[tuple[int, int], Rate]:
 
 def by_factor(rows: Sequence[Row], factor: str) -> dict[str, tuple[Rate, ...]]:
     """Return the recall by the values of a factor, in both zones."""
-    groups = sorted(grouped(rows, value_of(factor)).items())
+    groups = sorted(grouped(rows, value_of(factor)).items(), key=lambda pair: pair[0].rjust(3))
     return {value: tuple(rate(row for row in group if zone(row) == name) for name in ZONES) for value, group in groups}
 
 
