@@ -16,7 +16,8 @@ def clean() -> NDArray[np.int16]:
     rows, columns = np.mgrid[:SIDE, :SIDE] - SIDE / 2
     disc = 900 / (1 + np.exp((np.hypot(rows, 1.3 * columns) - 80) / 2))
     noise = np.random.Generator(np.random.PCG64(19)).normal(0, 25, (SIDE, SIDE))
-    return np.clip(disc + noise + 200, 0, 4095).astype(np.int16)
+    image: NDArray[np.int16] = np.clip(disc + noise + 200, 0, 4095).astype(np.int16)
+    return image
 
 
 def written() -> tuple[NDArray[np.int16], tuple[int, int, int, int]]:
