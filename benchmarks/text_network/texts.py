@@ -17,10 +17,7 @@ from benchmarks.text_network.drawings import Generator, chance, integer, uniform
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SMALL = CAPITALS.lower()
 DIGITS = "0123456789"
-ACCENTED = (
-    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
-    "ŁłŃńŚśŹźŻżČčŠšŽžĞğİıŞşŐőŰű"
-)
+ACCENTED = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŁłŃńŚśŹźŻżČčŠšŽžĞğİıŞşŐőŰű"
 CYRILLIC = "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ"  # noqa: RUF001 - it is what it looks like
 CYRILLIC_SMALL = CYRILLIC.lower()
 GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"  # noqa: RUF001
@@ -238,7 +235,9 @@ def fonts(held_back: bool = False) -> Fonts:
         points = " ".join(f"{ord(letter):x}" for letter in letters)
         command = ["fc-list", "-f", "%{file}|%{index}\n", f":charset={points}"]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        every = [Font(path, int(index or 0) & 0xFFFF) for path, _, index in (li.partition("|") for li in sorted(set(lines)))]
+        every = [
+            Font(path, int(index or 0) & 0xFFFF) for path, _, index in (li.partition("|") for li in sorted(set(lines)))
+        ]
         every = [font for font in every if font.path.endswith(FORMATS) and not any(n in font.path for n in NO_LETTERS)]
         if not every:
             raise RuntimeError(f"no font has the letters of {script}: README.md names the packages")
