@@ -2,8 +2,8 @@
 
     python benchmarks/text_network/backgrounds.py FOLDER     counts the images of each package
 
-FOLDER is what fetch.sh filled. README.md says which packages, and under which licences. Left out is what may have text of
-its own, and what the detector is measured on.
+FOLDER is what fetch.sh filled. README.md says which packages, and under which licences. Images that may have text of
+their own are left out.
 """
 
 from __future__ import annotations

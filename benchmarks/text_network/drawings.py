@@ -1,7 +1,7 @@
-"""What is drawn over backgrounds and is no text: marks of displays and scanners, and what only looks like a line of text.
+"""What is drawn over backgrounds and is no text: marks of displays and scanners, and what looks like a line of text.
 
-Images have about 0 for their darkest and 1 for their brightest pixels. The ranges below were chosen by eye, after looking
-at what an earlier network took for text; each kind of drawing is as likely as any other.
+Images have about 0 for their darkest and 1 for their brightest pixels. Each kind of drawing is as likely as any other.
+The ranges of sizes and greys were chosen by eye, from images in which an earlier detector had seen text.
 """
 
 from __future__ import annotations

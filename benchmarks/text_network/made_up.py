@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-
 from benchmarks.text_network.drawings import (
     Generator,
     Image,

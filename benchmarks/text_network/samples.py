@@ -11,13 +11,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.text_network.backgrounds import Frames, read_frames
 from benchmarks.text_network.drawings import Generator, Image, add_decoy, chance, draw_marks, integer, uniform
 from benchmarks.text_network.labels import SIDE, Labels, Place, can_be_seen
 from benchmarks.text_network.made_up import made_up
 from benchmarks.text_network.texts import Text, fonts, made_texts
+from numpy.typing import NDArray
 
 Sample = tuple[Image, NDArray[np.float32], NDArray[np.float32]]  # image, labels, weights
 

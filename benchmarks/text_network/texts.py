@@ -8,21 +8,20 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from benchmarks.text_network.drawings import Generator, chance, integer, uniform
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
-
-from benchmarks.text_network.drawings import Generator, chance, integer, uniform
 
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SMALL = CAPITALS.lower()
 DIGITS = "0123456789"
 ACCENTED = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŁłŃńŚśŹźŻżČčŠšŽžĞğİıŞşŐőŰű"
-CYRILLIC = "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ"  # noqa: RUF001 - it is what it looks like
+CYRILLIC = "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ"
 CYRILLIC_SMALL = CYRILLIC.lower()
-GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"  # noqa: RUF001
+GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"
 GREEK_SMALL = GREEK.lower()
-ARABIC_DIGITS = "٠١٢٣٤٥٦٧٨٩"  # noqa: RUF001
+ARABIC_DIGITS = "٠١٢٣٤٥٦٧٨٩"
 ARABIC = "ابتثجحخدذرزسشصضطظعغفقكلمنهوي"
 HIRAGANA = "".join(map(chr, range(0x3041, 0x3094)))
 KATAKANA = "".join(map(chr, range(0x30A1, 0x30F7)))
@@ -235,9 +234,7 @@ def fonts(held_back: bool = False) -> Fonts:
         points = " ".join(f"{ord(letter):x}" for letter in letters)
         command = ["fc-list", "-f", "%{file}|%{index}\n", f":charset={points}"]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        every = [
-            Font(path, int(index or 0) & 0xFFFF) for path, _, index in (li.partition("|") for li in sorted(set(lines)))
-        ]
+        every = [_font_of(line) for line in sorted(set(lines))]
         every = [font for font in every if font.path.endswith(FORMATS) and not any(n in font.path for n in NO_LETTERS)]
         if not every:
             raise RuntimeError(f"no font has the letters of {script}: README.md names the packages")
@@ -245,6 +242,12 @@ def fonts(held_back: bool = False) -> Fonts:
         found[script] = wanted or every
     found["digits"] = found["latin"]
     return found
+
+
+def _font_of(line: str) -> Font:
+    """Return the font of a line of fc-list: its file, and its index without the number of a variable font's style."""
+    path, _, index = line.partition("|")
+    return Font(path, int(index or 0) & 0xFFFF)
 
 
 def _font(random: Generator, fonts_of_script: list[Font], script: str) -> Font:

@@ -4,8 +4,9 @@
 
 FOLDER is what fetch.sh filled. README.md says what is trained on what, and how new weights come into the workflow.
 
-One seed gives the same samples in the same order. Weights are the same only if also the number of steps is: `--steps`
-instead of `--minutes`, on one kind of processor. `--start` goes on from what an earlier call wrote beside its ONNX file.
+One seed gives the same samples in the same order. The weights are the same only if the number of steps is too:
+`--steps` instead of `--minutes`, on one kind of processor. `--start` goes on from what an earlier call wrote beside its
+ONNX file.
 """
 
 from __future__ import annotations

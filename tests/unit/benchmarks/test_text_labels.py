@@ -19,7 +19,7 @@ def test_cells_are_those_of_the_detector() -> None:
     assert CELL == networks.CELL and SIDE % networks.STEP == 0
 
 
-@pytest.mark.parametrize("place", [Place(40, 60, 56, 140), Place(0, 0, 12, 192), Place(20, 180, 150, 192)])
+@pytest.mark.parametrize("place", [Place(40, 60, 56, 140), Place(0, 0, 12, 192), Place(20, 180, 148, 192)])
 def test_text_is_labelled_where_it_is(place: Place) -> None:
     labels = Labels()
     labels.mark(place, characters=8)
