@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.queues import Queue
 from pathlib import Path
+from queue import Empty
 
 import torch
 from torch import Tensor
@@ -43,6 +44,7 @@ LEAST_HARD = 800  # but at least so many in a batch, which has 37,000 cells
 ALL_OTHERS = 0.5  # weight of the mean over all cells without text
 
 WAITING = 4  # batches that are made ahead
+PATIENCE = 10  # seconds without a batch after which one looks whether the process that makes them still runs
 REPORT = 300  # steps between lines, and between copies of what has been learned so far
 MEMORY = 0.99  # of the mean loss that is shown
 
@@ -189,11 +191,9 @@ def made_beside(seed: int, packages: Path) -> Iterator[Batch]:
 
 def _received(queue: Queue[samples.Sample], maker: multiprocessing.process.BaseProcess) -> Batch:
     """Return the next batch; fail if the process that makes them has ended."""
-    from queue import Empty
-
     while True:
         try:
-            images, labels, weights = (torch.from_numpy(part) for part in queue.get(timeout=10))
+            images, labels, weights = (torch.from_numpy(part) for part in queue.get(timeout=PATIENCE))
         except Empty:
             if not maker.is_alive():
                 raise SystemExit("no samples: the process that makes them ended, see above") from None

@@ -1,5 +1,6 @@
 """Samples to train on: made-up text over backgrounds, with labels at its place, the same for the same seed."""
 
+# ruff: noqa: E402 - without cv2 the imports below fail, and the whole file is skipped
 from __future__ import annotations
 
 import shutil
@@ -161,6 +162,8 @@ def write_dicom(path: Path, modality: str, frames_of: np.ndarray) -> None:
     """Write a DICOM file of some frames, with no more than is needed to decode it."""
     dataset = pydicom.Dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
     dataset.Modality, dataset.SamplesPerPixel, dataset.PhotometricInterpretation = modality, 1, "MONOCHROME2"
     dataset.NumberOfFrames, dataset.Rows, dataset.Columns = frames_of.shape
