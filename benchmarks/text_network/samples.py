@@ -203,7 +203,7 @@ def _single(random: Generator, frames: Frames) -> Image:
     return cv2.resize(part, [max(8, int(side * scale)) for side in part.shape[::-1]], interpolation=smooth)
 
 
-def _turned(random: Generator, frame: Image, scale: float) -> Image:
+def _turned(random: Generator, frame: NDArray[np.float16], scale: float) -> Image:
     """Return an image turned by any angle around a point of its middle, stretched along its rows."""
     rows, columns = frame.shape
     angle, stretch = np.deg2rad(uniform(random, -180, 180)), uniform(random, 0.75, 1.33)
@@ -226,7 +226,7 @@ def _mosaic(random: Generator, frames: Frames) -> Image:
     return np.vstack(rows)
 
 
-def _tile(frame: Image, side: int) -> Image:
+def _tile(frame: NDArray[np.float16], side: int) -> Image:
     """Return a whole image as a square of some pixels, on the grey of its corner."""
     scale = side / max(frame.shape)
     smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
