@@ -1,4 +1,4 @@
-"""Made-up texts: words of many scripts, and how they look in the fonts of this machine."""
+"""Made-up texts: words of many scripts, and how they look in the fonts of the machine."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def words(random: Generator) -> tuple[str, str]:
 
 
 def fonts(held_back: bool = False) -> Fonts:
-    """Return the fonts of this machine that have the letters of each script, in a fixed order.
+    """Return the fonts of the machine that have the letters of each script, in a fixed order.
 
     Parameters
     ----------

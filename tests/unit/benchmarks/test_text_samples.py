@@ -17,7 +17,7 @@ cv2 = pytest.importorskip("cv2", reason=TRAINING)
 nibabel = pytest.importorskip("nibabel", reason=TRAINING)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.text_network import backgrounds, samples, texts
+from benchmarks.text_network import backgrounds, samples, sheet, texts
 from benchmarks.text_network.labels import ANY, CELL, CELLS, LONG, SIDE, WEIGHT_OF_SHORT, Labels, Place
 from benchmarks.text_network.made_up import made_up
 
@@ -123,6 +123,16 @@ def test_made_up_backgrounds_differ_and_have_no_gaps() -> None:
     images = [made_up(random, SIDE) for _ in range(60)]
     assert {image.shape for image in images} == {(SIDE, SIDE)} and all(np.isfinite(image).all() for image in images)
     assert len({image.tobytes() for image in images}) == 60
+
+
+def test_a_sheet_shows_samples_beside_their_labels() -> None:
+    images, labels, weights = batch(1, 7)
+    picture = sheet.sheet(images, labels, weights)
+    step = SIDE + sheet.GAP
+    assert picture.shape == (2 * step, 10 * step) and picture.dtype == np.uint8
+    cells = picture[step : step + SIDE : CELL, 3 * step : 3 * step + SIDE : CELL]  # of the last sample
+    np.testing.assert_array_equal(cells == 255, labels[6, LONG] > 0)
+    np.testing.assert_array_equal(cells == sheet.SHORT, (labels[6, ANY] > 0) & (labels[6, LONG] == 0))
 
 
 # ---- Texts
