@@ -92,3 +92,17 @@ def test_launcher_and_pyproject_agree_on_python() -> None:
     text = (ROOT / "run").read_text(encoding="utf-8")
     assert "OLDEST, NEWEST = (3, 11), (3, 14)" in text
     assert project()["project"]["requires-python"] == ">=3.11,<3.15"  # type: ignore[index]
+
+
+def test_the_environment_of_the_text_networks_is_locked_with_the_same_pins() -> None:
+    """`envs/text_network.lock` holds what `envs/text_network.in` asks for, by hash, in the versions of our own lock."""
+    lines = (ROOT / "envs" / "text_network.in").read_text(encoding="utf-8").splitlines()
+    asked = {line.split(" ")[0] for line in lines if line and not line.startswith("#")}
+    locked = {name: pin.split(" ")[0] for name, pin in pins_of("envs/text_network.lock").items()}
+    assert asked <= {*locked.values()}
+    text = (ROOT / "envs" / "text_network.lock").read_text(encoding="utf-8")
+    blocks = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert len(blocks) == len(locked) and all("--hash=sha256:" in block for block in blocks)
+    dev = {name: pin.split(" ")[0] for name, pin in pins_of("requirements-dev.lock").items()}
+    shared = set(locked) & set(dev)
+    assert {name: locked[name] for name in shared} == {name: dev[name] for name in shared} and len(shared) > 10
