@@ -15,8 +15,8 @@ from dicomzarr.burned_in.networks import CELL, STEP, WEIGHTS, Grey, Name, probab
 # Everything a verdict depends on besides the pixels; a new value means that images are looked at again.
 DETECTOR = f"1-{WEIGHTS['first'][:8]}-{WEIGHTS['second'][:8]}"
 THRESHOLDS: dict[str, int | float] = {
-    "first": 0.3,  # probability from which the first network hands a place on
-    "second": 0.8,  # probability from which the second network's answer is text
+    "first": 0.2,  # probability from which the first network hands a place on
+    "second": 0.97,  # probability from which the second network's answer is text
 }
 SMALLEST = 8  # pixels: nothing legible fits into a frame with a side below this
 HALVED_FROM = 400  # pixels of the shorter side: larger frames are looked at in half size too, and so on

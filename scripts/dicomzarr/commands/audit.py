@@ -65,6 +65,7 @@ def _write_page(options: Options) -> int:
         content |= {"searched": facts.searched, "control": asdict(control), "face_risk": facts.faces}
         content |= {"face_by_geometry": facts.faces_by_geometry, "faces": facts.face_policy}
         content |= {"faces_reason": facts.face_reason, "faces_skipped": facts.faces_skipped}
+        content |= {"frames_looked": facts.frames_looked, "detectors": facts.detectors}
         content |= {"burned_in_skipped": sum(files for *_, files in facts.skipped), "small_groups": len(facts.small)}
         print(json.dumps(content, sort_keys=True), flush=True)
         return 0 if is_good else 1

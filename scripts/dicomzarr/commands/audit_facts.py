@@ -77,6 +77,10 @@ class Facts:
     small_cells : int
         Groups of fewer subjects are small.
     small : sequence of Group
+    frames_looked : int
+        Frames in which a detector looked for text, in the files of the series that have arrays.
+    detectors : sequence of str
+        Its versions.
     """
 
     seal: str
@@ -100,6 +104,8 @@ class Facts:
     face_policy: str = "keep"
     face_reason: str = "not_assessed"
     faces_skipped: int = 0
+    frames_looked: int = 0
+    detectors: tuple[str, ...] = ()
 
 
 def gather(results: Results, small_cells: int, control: Control) -> Facts:
@@ -117,6 +123,7 @@ def gather(results: Results, small_cells: int, control: Control) -> Facts:
     with_face = [row for row in volumes if "face_risk" in row["flags"].split()]
     values, searched, level = _of_search(results.private / "cache")
     config = sealed["config"]
+    frames_looked, detectors = _looked(dataset)
     unlisted = [
         f"{place}: {item.name}" for each in (attributes, tables) for place, items in each.items() for item in items
         if not item.is_listed
@@ -143,6 +150,8 @@ def gather(results: Results, small_cells: int, control: Control) -> Facts:
         face_policy=str(config.get("faces", "keep")),
         face_reason=str(config.get("faces_reason", "")),
         faces_skipped=sum(int(row["files"]) for row in _policy(dataset) if row["policy"] == "faces"),
+        frames_looked=frames_looked,
+        detectors=detectors,
     )
 
 
@@ -278,6 +287,17 @@ def _skipped(dataset: Path) -> tuple[tuple[str, str, int], ...]:
         for row in _policy(dataset)
         if row["policy"] == "burned_in"
     )
+
+
+def _looked(dataset: Path) -> tuple[int, tuple[str, ...]]:
+    """Return in how many frames a detector looked for text, and its versions: by the provenance of the extraction."""
+    frames, detectors = 0, set()
+    for path in sorted((dataset / "provenance" / "extract_batch").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if looked := json.loads(line).get("looked"):
+                frames += looked["frames"]
+                detectors.add(str(looked["detector"]))
+    return frames, tuple(sorted(detectors))
 
 
 def _small(volumes: Collection[Mapping[str, str]], small_cells: int) -> tuple[Group, ...]:
