@@ -155,6 +155,8 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("faces", "the configuration: `keep` or `skip`"),
         ("faces_reason", "the configuration, with `keep`; else empty"),
         ("faces_skipped", "images that were skipped since their series may show a face"),
+        ("frames_looked", "frames in which a detector looked for text"),
+        ("detectors[]", "versions of this detector"),
         ("burned_in_skipped", "images that were skipped since they may have text in their pixels"),
         ("small_groups", "groups of fewer subjects than `small_cells`"),
         ("found", "whether a name was found; this and what follows only with --needles"),

@@ -100,6 +100,20 @@ def test_what_is_not_on_the_list_is_marked(results: Results, capsys: pytest.Capt
     assert [*answer] == sorted(documented[: documented.index("found")])
 
 
+def test_who_looked_for_text_in_pixels(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = results.dataset / "provenance/extract_batch"
+    lines.mkdir(parents=True)
+    looked = [{"detector": "1-ab-cd", "frames": 40}, {"detector": "1-ab-cd", "frames": 2}, None]
+    (lines / "01.jsonl").write_text("".join(json.dumps({"looked": each} if each else {}) + "\n" for each in looked))
+    results.sealed.write_text(json.dumps({"seal": "5ea1" * 16, "config": {"burned_in": "scan"}}))
+    audit.run_audit(["--results", str(results.root), "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["frames_looked"], answer["detectors"]) == (42, ["1-ab-cd"])
+    text = re.sub(r"\s+", " ", page(results))
+    assert "42 frames were looked at, by detector <code>1-ab-cd</code>" in text
+    assert "Text in pixels that the detector misses" in text and "pixels are not read" not in text
+
+
 def test_a_control_that_fails_or_a_lost_record_is_no_success(
     results: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
