@@ -158,6 +158,8 @@ def test_a_palette_image_is_looked_at_in_its_colours() -> None:
 
 @pytest.mark.parametrize("detector", [lambda: False, lambda: None, lambda: 1 / 0, lambda: dies(frame(text=False))])
 def test_the_control_fails_with_whatever_goes_wrong(detector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real detector
+    sandbox.end_all()
     assert control()
     monkeypatch.setattr(scan, "control", detector)
     sandbox.end_all()
