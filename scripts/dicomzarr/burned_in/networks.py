@@ -15,8 +15,8 @@ from dicomzarr.vocabulary.errors import UserError
 CELL = 4  # pixels a side of what one number of the answer stands for
 STEP = 8  # sides of an image must be a multiple of this
 WEIGHTS = {  # SHA-256 of weights/<name>.onnx: made by benchmarks/text_network, see docs/decisions/0102
-    "first": "0326529c382fd4c83dfc4f385e90fe18697b6d90a9fc526f4acc820a969ae89a",
-    "second": "72f3a12fc0c26cb85e71154fd5c6a71a39aae71161100ed3a2a716bdc180232c",
+    "first": "bccb61a52edd56fb7f942bc7bde094293a71bb19182c62d74d7107ac65e62ccc",
+    "second": "a8a8a324f962de55442732d2854863c318b39474dc8c1be61acf7336eaaa836b",
 }
 Name = Literal["first", "second"]
 Grey = NDArray[np.float32]

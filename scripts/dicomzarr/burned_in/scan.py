@@ -15,11 +15,13 @@ from dicomzarr.burned_in.networks import CELL, STEP, WEIGHTS, Grey, Name, probab
 # Everything a verdict depends on besides the pixels; a new value means that images are looked at again.
 DETECTOR = f"1-{WEIGHTS['first'][:8]}-{WEIGHTS['second'][:8]}"
 THRESHOLDS: dict[str, int | float] = {
-    "first": 0.2,  # probability from which the first network hands a place on
-    "second": 0.97,  # probability from which the second network's answer is text
+    "first": 0.15,  # probability from which the first network hands a place on
+    "second": 0.95,  # probability from which the second network's answer is text
 }
 SMALLEST = 8  # pixels: nothing legible fits into a frame with a side below this
-HALVED_FROM = 400  # pixels of the shorter side: larger frames are looked at in half size too, and so on
+# Pixels of the shorter side of a frame from which it is looked at in half, a quarter, an eighth of its size, too. The
+# networks know letters of 8 to 44 pixels; taller ones than those stand on large radiographs alone.
+HALVED_FROM = (400, 1600, 3200)
 TILE, MARGIN = 1024, 96  # pixels: of a large frame, how much is looked at in one go, and how far one looks around it
 WIDTH = 0.6  # of a character, as a share of its height
 
@@ -78,14 +80,14 @@ def _look(frame: NDArray[Any], allow_short: int, by: str) -> tuple[Box, ...]:
     found: list[Box] = []
     for grey in _greys(frame):
         rows, columns = grey.shape
-        factor = 1
-        while min(grey.shape) >= SMALLEST:
+        if min(rows, columns) < SMALLEST:
+            continue
+        for halvings in range(1 + sum(min(rows, columns) >= least for least in HALVED_FROM)):
+            grey = _halved(grey) if halvings else grey
+            factor = 2**halvings
             for top, left, bottom, right in _texts(grey, allow_short):
                 edges = (top * factor, left * factor, min(bottom * factor, rows), min(right * factor, columns))
                 found.append(Box(*edges, by))
-            if min(grey.shape) < HALVED_FROM:
-                break
-            grey, factor = _halved(grey), factor * 2
     return tuple(sorted({box for box in found if not any(_inside(box, other) for other in found)}))
 
 
