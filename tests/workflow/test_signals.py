@@ -23,8 +23,12 @@ def at_work(rule: str) -> Moment:
     """Return the moment at which a job of a rule is running its script, not merely started."""
 
     def is_at_work(workflow: Workflow, output: str, start_time: float) -> bool:
-        logs = [*(workflow.results / "logs").glob(f"{rule}/*.log"), *(workflow.results / "logs").glob(f"{rule}.log")]
-        return any(log.stat().st_mtime > start_time for log in logs)
+        for pattern in (f"{rule}/*.log", f"{rule}.log"):
+            for log in (workflow.results / "logs").glob(pattern):
+                with contextlib.suppress(FileNotFoundError):  # the run may remove a log between the two calls
+                    if log.stat().st_mtime > start_time:
+                        return True
+        return False
 
     return is_at_work
 
