@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dicomzarr.system import csv_tables, files
+from dicomzarr.system import files
 from dicomzarr.vocabulary.errors import UserError
 
 COLUMNS = ("content", "decision")
@@ -84,7 +84,8 @@ def write(path: Path, decisions: Mapping[str, str]) -> None:
     """
     if not all(CONTENT.fullmatch(content) and decision in DECISIONS for content, decision in decisions.items()):
         raise ValueError("a content or a decision has another form")
-    csv_tables.write(path, COLUMNS, map(csv_tables.line, sorted(decisions.items())), private=True)
+    rows = (COLUMNS, *sorted(decisions.items()))  # none has a comma or a quote
+    files.write_atomically(path, "".join(f"{','.join(row)}\r\n" for row in rows).encode(), private=True)
 
 
 def change(path: Path, changes: Mapping[str, str]) -> dict[str, str]:

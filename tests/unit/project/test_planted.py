@@ -472,7 +472,7 @@ BUGS = [
         f"{CORE}/stages/extract_batch/looking.py",
         "            self._failed.add(source)\n",
         "",
-        "stages/extract_batch/test_looking.py::test_a_detector_that_fails_costs_the_file_alone",
+        "stages/extract_batch/test_looker.py::test_a_detector_that_fails_costs_the_file_alone",
     ),
     Bug(
         "a dataset is sealed whoever looked for text",

@@ -68,9 +68,9 @@ def mark_instances(files: Sequence[SourceFile], readers: Readers) -> None:
                 for i in members:
                     files[i].reason = "conflicting_instance"
                 continue
-        first, *others = sorted(members, key=lambda i: (files[i].content, i))
-        for duplicate in others:
-            files[duplicate].reason, files[duplicate].same_as = "duplicate", first
+        first_to_last = sorted(members, key=lambda i: (files[i].content, i))  # empty if none can be decoded
+        for duplicate in first_to_last[1:]:
+            files[duplicate].reason, files[duplicate].same_as = "duplicate", first_to_last[0]
 
 
 def mark_copies(files: Sequence[SourceFile], readers: Readers) -> None:
