@@ -85,7 +85,7 @@ def write(path: Path, decisions: Mapping[str, str]) -> None:
     if not all(CONTENT.fullmatch(content) and decision in DECISIONS for content, decision in decisions.items()):
         raise ValueError("a content or a decision has another form")
     rows = (COLUMNS, *sorted(decisions.items()))  # none has a comma or a quote
-    files.write_atomically(path, "".join(f"{','.join(row)}\r\n" for row in rows).encode(), private=True)
+    files.write_atomically(path, "".join(f"{','.join(row)}\n" for row in rows).encode(), private=True)
 
 
 def change(path: Path, changes: Mapping[str, str]) -> dict[str, str]:
