@@ -219,7 +219,8 @@ def add_decoy(random: Generator, image: Image) -> Image:
     Returns
     -------
     ndarray of float32, shape (rows, columns)
-        With rows of beads, noise without signal, a beaded line, a textured band, a row of blocks, or wrapped phase.
+        With rows of beads, noise without signal, a beaded line, a textured band, a row of blocks, wrapped phase,
+        streaks of speckle, or implants.
     """
     decoy = DECOYS[integer(random, 0, len(DECOYS))]
     return decoy(random, image).astype(np.float32)
@@ -334,6 +335,46 @@ def _wrapped_phase(random: Generator, image: Image) -> Image:
     return np.where(cloud(random, rows, columns, 2) > 0.5, wrapped, image)
 
 
+def _streaks_of_speckle(random: Generator, image: Image) -> Image:
+    """Put streaks of speckle into a sector that widens downwards, as of ultrasound, and darken what is outside."""
+    rows, columns = image.shape
+    row, column = _places(image)
+    along, across = uniform(random, 1.5, 7), uniform(random, 0.5, 1.6)  # of the blur, in pixels
+    noise = random.standard_normal(image.shape).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=along, sigmaY=across)
+    noise = noise / (noise.std() + 1e-6)
+    speckle = np.abs(noise) ** uniform(random, 1, 2.5) * uniform(random, 0.15, 0.6)
+    speckle = np.clip(speckle * (cloud(random, rows, columns, 1.5) + 0.2), 0, 1.3).astype(np.float32)
+    if chance(random, 0.4):
+        turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), uniform(random, -40, 40), 1.3)
+        speckle = cv2.warpAffine(speckle, turn, (columns, rows), borderMode=cv2.BORDER_REFLECT)
+    from_axis, from_tip = np.abs(column - uniform(random, 0, columns)), row + uniform(random, 0, rows)
+    return np.where(from_axis < from_tip * uniform(random, 0.2, 1.2), speckle, image * 0.3)
+
+
+def _implants(random: Generator, image: Image) -> Image:
+    """Put bright pieces of one shape into rows and columns: screws, cages, wires of a sternum."""
+    rows, columns = image.shape
+    layer = np.zeros_like(image)
+    down, across = integer(random, 2, 7), integer(random, 1, 4)  # how many pieces
+    spacing = np.array([uniform(random, 12, 34), uniform(random, 9, 24)])  # of columns, of rows
+    start = np.array([uniform(random, 0, columns), uniform(random, 0, rows)])
+    value = uniform(random, 0.6, 1.4)
+    corners = random.uniform(-1, 1, (integer(random, 4, 9), 2)) * spacing * 0.4
+    filled = chance(random, 0.6)
+    for line in range(down):
+        for number in range(across):
+            at = start + spacing * (number, line) + random.normal(0, 1, 2)
+            piece = (corners * uniform(random, 0.85, 1.15) + at).astype(np.int32).reshape(-1, 1, 2)
+            if filled:
+                cv2.fillPoly(layer, [piece], value)
+            else:
+                closed, thickness = chance(random, 0.5), integer(random, 1, 3)
+                cv2.polylines(layer, [piece], closed, value, thickness, cv2.LINE_AA)
+    layer = cv2.GaussianBlur(layer, (0, 0), uniform(random, 0.5, 2.5))
+    return np.maximum(image, layer.T if chance(random, 0.4) else layer)
+
+
 def standardised(values: Image) -> Image:
     """Return values with mean 0 and standard deviation 1."""
     return (values - values.mean()) / (values.std() + 1e-6)
@@ -346,4 +387,6 @@ DECOYS: tuple[Callable[[Generator, Image], Image], ...] = (
     _textured_band,
     _row_of_blocks,
     _wrapped_phase,
+    _streaks_of_speckle,
+    _implants,
 )

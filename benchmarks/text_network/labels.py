@@ -1,4 +1,4 @@
-"""What the networks shall answer for a sample, and how much each answer counts."""
+"""What the networks shall answer for a sample, and which answers count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ ANY, LONG = 0, 1  # channels: text of any length; text of three characters and m
 
 SHORT = 2.0  # characters up to which a text is no finding in channel LONG
 SURELY_LONG = 2.6  # characters from which it is one; between the two, as of a text cut off, channel LONG does not count
-WEIGHT_OF_SHORT = 0.7  # that short text is no finding counts less than that long text is one
 THIN = 16  # pixels: around lower texts one cell does not count, around others two
 
 LEAST_CONTRAST = 0.08  # of the brightness of an image: text with less cannot be seen
@@ -41,7 +40,7 @@ class Labels:
     text : ndarray of float32, shape (2, CELLS, CELLS)
         1 where a cell has text, by channel: `ANY`, `LONG`.
     weight : ndarray of float32, shape (2, CELLS, CELLS)
-        How much the answer for a cell counts; 0 where either answer is right.
+        1 where the answer for a cell counts; 0 where either answer is right.
     """
 
     def __init__(self) -> None:
@@ -67,11 +66,9 @@ class Labels:
         self.weight[:, rows, columns] = 0
         cells = self._cells(place)
         self.text[ANY][cells] = self.weight[ANY][cells] = 1
-        if characters >= SURELY_LONG:
-            self.text[LONG][cells] = self.weight[LONG][cells] = 1
-        elif characters <= SHORT:
-            self.text[LONG][cells] = 0
-            self.weight[LONG][cells] = WEIGHT_OF_SHORT
+        if characters >= SURELY_LONG or characters <= SHORT:
+            self.text[LONG][cells] = characters >= SURELY_LONG
+            self.weight[LONG][cells] = 1
 
     def leave_out(self, place: Place) -> None:
         """Note that the answer for a text does not count.

@@ -65,6 +65,8 @@ NO_LETTERS = ("Emoji", "Symbol", "Math", "Music", "Dingbats", "D050", "Adinkra")
 HELD_BACK = ("Courier", "Roboto-", "Hack", "NotoSansMono", "WenQuanYi", "wqy", "vlgothic")
 
 SMALLEST, LARGEST = 8, 44  # size of fonts in pixels; sizes in between are as likely by ratio
+SMALL_SIZES = 0.45  # share of texts of `SMALLEST` to `LARGEST_SMALL` pixels, each size as likely
+LARGEST_SMALL = 16
 HERSHEY_FONTS = 8  # of OpenCV: made of lines, as older devices write
 HERSHEY_HEIGHT = 30  # pixels of a Hershey font at scale 1, about
 HERSHEY, OF_PILLOW = 0.14, 0.10  # shares of Latin texts and digits in a Hershey font, and in the one of Pillow
@@ -288,9 +290,16 @@ def made_texts(random: Generator, fonts_by_script: Fonts, count: int) -> Iterato
             yield drawn
 
 
+def size_of_font(random: Generator) -> int:
+    """Return a size in pixels, from `SMALLEST` to `LARGEST`."""
+    if chance(random, SMALL_SIZES):
+        return integer(random, SMALLEST, LARGEST_SMALL + 1)
+    return int(np.exp(uniform(random, np.log(SMALLEST), np.log(LARGEST))))
+
+
 def _drawn(random: Generator, fonts_by_script: Fonts, text: str, script: str, short: bool) -> Text | None:
     """Return a text in a random font, or None if it is too large or too small."""
-    choice, size = random.random(), int(np.exp(random.uniform(np.log(SMALLEST), np.log(LARGEST))))
+    choice, size = random.random(), size_of_font(random)
     plain = script in ("latin", "digits")
     if plain and choice < HERSHEY:
         mask = _of_lines(random, text, size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ cv2 = pytest.importorskip("cv2", reason=TRAINING)
 nibabel = pytest.importorskip("nibabel", reason=TRAINING)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.text_network import backgrounds, samples, sheet, texts
-from benchmarks.text_network.labels import ANY, CELL, CELLS, LONG, SIDE, WEIGHT_OF_SHORT, Labels, Place
+from benchmarks.text_network import backgrounds, drawings, samples, sheet, texts
+from benchmarks.text_network.labels import ANY, CELL, CELLS, LONG, SIDE, Labels, Place
 from benchmarks.text_network.made_up import made_up
+
+Decoy = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 needs_fonts = pytest.mark.skipif(not shutil.which("fc-list"), reason="needs fc-list of fontconfig")
 
@@ -51,7 +54,7 @@ def test_shapes_and_values() -> None:
     assert {part.dtype for part in (images, labels, weights)} == {np.dtype(np.float32)}
     assert np.isfinite(images).all() and images.min() >= samples.DARKEST and images.max() <= samples.BRIGHTEST
     assert {*np.unique(labels)} == {0, 1}
-    assert {*np.unique(weights)} <= {np.float32(value) for value in (0, WEIGHT_OF_SHORT, 1)}
+    assert {*np.unique(weights)} == {0, 1}
     assert (labels[:, LONG] <= labels[:, ANY]).all()
     with_text = labels[:, ANY].any(axis=(1, 2))
     assert 0.3 < with_text.mean() < 0.9  # CLEAN is 0.4
@@ -68,7 +71,7 @@ def test_one_seed_gives_the_same_samples() -> None:
 def test_short_texts_are_not_labelled_as_long_ones() -> None:
     _, labels, weights = samples.batch(np.random.default_rng(1), frames(), SHORT_TEXTS, 60)
     assert labels[:, ANY].any() and not labels[:, LONG].any()
-    assert (weights[:, LONG] == np.float32(WEIGHT_OF_SHORT)).any()
+    assert (weights[:, LONG] * labels[:, ANY]).any()
 
 
 def test_text_is_painted_where_it_is_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +128,38 @@ def test_made_up_backgrounds_differ_and_have_no_gaps() -> None:
     assert len({image.tobytes() for image in images}) == 60
 
 
+@pytest.mark.parametrize("decoy", drawings.DECOYS)
+def test_decoys_leave_no_gaps_and_are_the_same_for_the_same_seed(decoy: Decoy) -> None:
+    image = np.random.default_rng(2).random((SIDE, SIDE)).astype(np.float32)
+    before = image.copy()
+    one, same = ([decoy(random, image) for _ in range(20)] for random in (np.random.default_rng(1) for _ in range(2)))
+    assert all(changed.shape == (SIDE, SIDE) and np.isfinite(changed).all() for changed in one)
+    assert sum((changed != image).any() for changed in one) > 10  # a few lie outside the image
+    np.testing.assert_array_equal(one, same)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_streaks_of_speckle_are_longer_than_high_and_what_is_outside_is_darker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawings, "chance", lambda random, share: False)  # not turned
+    random, image = np.random.default_rng(1), np.full((SIDE, SIDE), 0.5, np.float32)
+    for _ in range(20):
+        changed = drawings._streaks_of_speckle(random, image)
+        inside = changed != np.float32(0.5) * np.float32(0.3)
+        assert (np.diff(inside.sum(axis=1)) >= -1).all()  # wider downwards, until an edge of the image cuts it off
+        steps = [np.abs(np.diff(np.where(inside, changed, 0), axis=axis)).mean() for axis in (0, 1)]
+        assert changed.min() >= 0 and changed.max() <= np.float32(1.3) and (steps[0] > steps[1] or inside.mean() < 0.2)
+
+
+def test_implants_are_brighter_pieces_on_an_image_that_stays() -> None:
+    random, image = np.random.default_rng(1), np.full((SIDE, SIDE), 0.2, np.float32)
+    shares = []
+    for _ in range(40):
+        changed = drawings._implants(random, image)
+        assert (changed >= image).all() and changed.max() <= 1.4 + 1e-5
+        shares.append((changed > image).mean())
+    assert 0 < np.mean(shares) < 0.3
+
+
 def test_a_sheet_shows_samples_beside_their_labels() -> None:
     images, labels, weights = batch(1, 7)
     picture = sheet.sheet(images, labels, weights)
@@ -147,6 +182,15 @@ def test_words_of_every_script_are_as_long_as_they_should_be() -> None:
         assert len(text) >= 3 or script in ("han", "korean"), text  # two of those may be a name with a number behind
         assert 1 <= len(texts.short_words(random)) <= 2
     assert seen == set(texts.SHARES) == set(texts.WORDS)
+
+
+def test_small_sizes_of_fonts_are_more_frequent_than_by_ratio() -> None:
+    random = np.random.default_rng(1)
+    sizes = np.array([texts.size_of_font(random) for _ in range(4000)])
+    assert (sizes.min(), texts.LARGEST_SMALL) == (texts.SMALLEST, 16) and 40 < sizes.max() < texts.LARGEST
+    by_ratio = np.log(17 / 8) / np.log(44 / 8)  # sizes are rounded down, so 16 reaches to 17
+    expected = 0.45 + 0.55 * by_ratio
+    assert abs((sizes <= 16).mean() - expected) < 0.03
 
 
 @needs_fonts
