@@ -74,7 +74,6 @@ def run_review(arguments: Sequence[str]) -> int:
 def _decide(results: Results, there: Found, options: Options) -> int:
     """Write the decisions that the options name; return how many changed."""
     from dicomzarr.records import decisions
-    from dicomzarr.review.found import decisions_file
 
     before = {image.content: image.decision for image in there.images} | there.elsewhere
     changes: dict[str, str] = {}
@@ -83,7 +82,7 @@ def _decide(results: Results, there: Found, options: Options) -> int:
             content = _content(text, before)
             if changes.setdefault(content, decision) != decision:
                 raise UserError(f"{name}: another option decides otherwise about the same image; nothing was written")
-    decisions.change(decisions_file(results), changes)
+    decisions.change(decisions.path_in(results.private), changes)
     return sum(before[content] != decision for content, decision in changes.items())
 
 

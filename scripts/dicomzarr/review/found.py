@@ -41,11 +41,6 @@ class Found(NamedTuple):
     damaged: int
 
 
-def decisions_file(results: Results) -> Path:
-    """Return the path of the decisions."""
-    return decisions.path_in(results.private)
-
-
 def pictures_folder(results: Results) -> Path:
     """Return the folder of the pictures: `<series_id>/<content>.jpg`."""
     return results.private / "text"
@@ -63,7 +58,7 @@ def read(results: Results) -> Found:
     OSError
         If a folder cannot be read.
     """
-    decided = decisions.read(decisions_file(results))
+    decided = decisions.read(decisions.path_in(results.private))
     pictures = {*_pictures(pictures_folder(results))}
     files, damaged = list[SetAside](), 0
     for series_id in sorted({series_id for series_id, _ in pictures} | _series_of_table(results.private / "files.csv")):

@@ -74,7 +74,7 @@ class Page(Handler):
     async def get(self) -> None:
         """Answer with the page, with the decisions as they are now."""
         try:
-            decided = await asyncio.to_thread(decisions.read, found.decisions_file(self.served.results))
+            decided = await asyncio.to_thread(decisions.read, decisions.path_in(self.served.results.private))
         except UserError as error:
             self.set_status(409)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -125,7 +125,7 @@ class Decisions(Handler):
         """Write decisions, each `keep`, `set_aside` or empty, by content; answer with those of the request."""
         changes = self._changes()
         try:
-            decided = await asyncio.to_thread(decisions.change, found.decisions_file(self.served.results), changes)
+            decided = await asyncio.to_thread(decisions.change, decisions.path_in(self.served.results.private), changes)
         except UserError as error:
             self.send_problem(409, str(error))
             return

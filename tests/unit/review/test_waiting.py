@@ -70,7 +70,7 @@ def test_each_content_is_listed_once_with_its_decision_sorted() -> None:
 
 def test_everything_is_found_and_nothing_is_changed(tmp_path: Path) -> None:
     results = write_results(tmp_path)
-    decisions.write(found.decisions_file(results), {content(1): "set_aside", content(7): "keep"})
+    decisions.write(decisions.path_in(results.private), {content(1): "set_aside", content(7): "keep"})
     before = everything(tmp_path)
     there = found.read(results)
     assert everything(tmp_path) == before

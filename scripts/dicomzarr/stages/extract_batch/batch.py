@@ -300,7 +300,7 @@ def extract_batch(
         raise UserError(
             "the search for text in pixels does not work here: its control failed, in which it looks at a made-up "
             "image with text and at one without; nothing was extracted. Raise limits.megabytes or limits.seconds if "
-            "they are low, run ./run check, or set burned_in: skip"
+            "they are low, check out scripts/dicomzarr/burned_in/weights again, run ./run check, or set burned_in: skip"
         )
     name, planned = read_plan(plan)
     results.images.mkdir(parents=True, exist_ok=True)
