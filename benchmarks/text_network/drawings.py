@@ -220,7 +220,7 @@ def add_decoy(random: Generator, image: Image) -> Image:
     -------
     ndarray of float32, shape (rows, columns)
         With rows of beads, noise without signal, a beaded line, a textured band, a row of blocks, wrapped phase,
-        streaks of speckle, or implants.
+        streaks of speckle, implants, a column of vertebrae, or layers of speckle.
     """
     decoy = DECOYS[integer(random, 0, len(DECOYS))]
     return decoy(random, image).astype(np.float32)
@@ -374,6 +374,60 @@ def _implants(random: Generator, image: Image) -> Image:
     layer = cv2.GaussianBlur(layer, (0, 0), uniform(random, 0.5, 2.5))
     return np.maximum(image, layer.T if chance(random, 0.4) else layer)
 
+def _column_of_vertebrae(random: Generator, image: Image) -> Image:
+    """Add a column of large blocks with bright rims and two spots in each, over a soft band: a spine, as radiographs show it."""
+    rows, columns = image.shape
+    row, column = _places(image)
+    width, height = uniform(random, 14, 80), uniform(random, 8, 46)
+    spacing = height * uniform(random, 1.1, 1.45)
+    left, bend = uniform(random, 0, columns), uniform(random, -0.003, 0.003)
+    layer = np.zeros_like(image)
+    rim, spots = uniform(random, 0.2, 1), chance(random, 0.6)
+    top = uniform(random, -spacing, 0)
+    while top < rows:
+        middle = left + bend * (top - rows / 2) ** 2 + random.normal(0, 0.5)
+        half = (width / 2 * uniform(random, 0.93, 1.07), height / 2)
+        at = (int(middle - half[0]), int(top)), (int(middle + half[0]), int(top + 2 * half[1]))
+        cv2.rectangle(layer, *at, uniform(random, 0.35, 0.6), cv2.FILLED)
+        cv2.rectangle(layer, *at, rim, integer(random, 1, 3))
+        if spots:
+            size = (max(1, int(width * 0.09)), max(1, int(height * 0.16)))
+            for side in (-0.3, 0.3):
+                spot = (int(middle + side * width), int(top + half[1] * 0.8))
+                cv2.ellipse(layer, spot, size, 0, 0, WHOLE_TURN, rim, integer(random, 1, 3) if chance(random, 0.5) else -1)
+        top += spacing
+    layer = cv2.GaussianBlur(layer, (0, 0), uniform(random, 0.6, 4))
+    band = np.exp(-(((column - left) / (width * uniform(random, 0.6, 1.2))) ** 4)) * uniform(random, 0, 0.4)
+    grain = 1 + uniform(random, 0, 0.25) * random.standard_normal(image.shape).astype(np.float32)
+    added = (layer * uniform(random, 0.1, 0.7) + band) * grain
+    return image * uniform(random, 0.3, 1) + (added.T if chance(random, 0.2) and rows == columns else added)
+
+
+def _layers_of_speckle(random: Generator, image: Image) -> Image:
+    """Return layers of speckle along arcs around a point above the image, as a curved or flat probe shows them."""
+    rows, columns = image.shape
+    row, column = _places(image)
+    tip = -uniform(random, 0, 3) ** 3 * rows, uniform(random, 0, columns)  # far above, arcs are nearly straight
+    depth = np.hypot(row - tip[0], column - tip[1])
+    angle = np.arctan2(column - tip[1], row - tip[0]) * (rows / 2 - tip[0])
+    fine, wide = uniform(random, 0.6, 1.8), uniform(random, 1.2, 7)  # of speckle along the beam, and across it
+    drawn = (rows + columns, rows + columns)
+    real, imaginary = (
+        cv2.GaussianBlur(random.standard_normal(drawn).astype(np.float32), (0, 0), sigmaX=wide, sigmaY=fine)
+        for _ in range(2)
+    )
+    speckle = np.hypot(real, imaginary)
+    speckle /= speckle.mean() + 1e-6
+    layers = cloud(random, drawn[0], 8, uniform(random, 0.5, 1.3)).mean(axis=1)
+    layers = np.clip(standardised(layers) * uniform(random, 0.3, 1) + 0.6, 0.02, 3)[:, None]
+    soft = cloud(random, *drawn, uniform(random, 1.2, 2))
+    polar = (speckle * (layers if chance(random, 0.7) else 1) * (0.3 + soft)).astype(np.float32)
+    at = (angle - angle.min()).astype(np.float32), (depth - depth.min()).astype(np.float32)
+    seen = cv2.remap(polar, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    if chance(random, 0.6):  # devices show the logarithm
+        seen = np.log1p(seen * uniform(random, 1, 20))
+    return seen / (np.percentile(seen, 99) + 1e-6) * uniform(random, 0.4, 1)
+
 
 def standardised(values: Image) -> Image:
     """Return values with mean 0 and standard deviation 1."""
@@ -389,4 +443,6 @@ DECOYS: tuple[Callable[[Generator, Image], Image], ...] = (
     _wrapped_phase,
     _streaks_of_speckle,
     _implants,
+    _column_of_vertebrae,
+    _layers_of_speckle,
 )

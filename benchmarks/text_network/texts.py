@@ -38,7 +38,7 @@ SHARES = {
     "han": 2,
     "japanese": 1,
     "korean": 1,
-    "arabic digits": 1,
+    "arabic digits": 3,
     "arabic": 1,
 }
 SCRIPTS = [script for script, parts in SHARES.items() for _ in range(parts)]
@@ -65,8 +65,8 @@ NO_LETTERS = ("Emoji", "Symbol", "Math", "Music", "Dingbats", "D050", "Adinkra")
 HELD_BACK = ("Courier", "Roboto-", "Hack", "NotoSansMono", "WenQuanYi", "wqy", "vlgothic")
 
 SMALLEST, LARGEST = 8, 44  # size of fonts in pixels; sizes in between are as likely by ratio
-SMALL_SIZES = 0.45  # share of texts of `SMALLEST` to `LARGEST_SMALL` pixels, each size as likely
-LARGEST_SMALL = 16
+SMALL_SIZES = 0.55  # share of texts of `SMALLEST` to `LARGEST_SMALL` pixels, each size as likely
+LARGEST_SMALL = 14
 HERSHEY_FONTS = 8  # of OpenCV: made of lines, as older devices write
 HERSHEY_HEIGHT = 30  # pixels of a Hershey font at scale 1, about
 HERSHEY, OF_PILLOW = 0.14, 0.10  # shares of Latin texts and digits in a Hershey font, and in the one of Pillow
