@@ -219,13 +219,15 @@ def batch_megabytes(wildcards, threads, attempt):
     """Return the memory of the extraction or the check of a batch, by its plan."""
     batch = planned_batches()[wildcards.batch]
     limit = config["limits"]["megabytes"]
-    return job_resources.batch_megabytes(batch, threads, limit, attempt, objects=started.has_objects)
+    looks = config["burned_in"] == "scan"
+    return job_resources.batch_megabytes(batch, threads, limit, attempt, objects=started.has_objects, looks=looks)
 
 
 def batch_minutes(wildcards, attempt):
     """Return the time of the extraction or the check of a batch, by its plan."""
     batch = planned_batches()[wildcards.batch]
-    return job_resources.batch_minutes(batch, config["compression"], config["cross_check"], attempt)
+    looks = config["burned_in"] == "scan"
+    return job_resources.batch_minutes(batch, config["compression"], config["cross_check"], attempt, looks=looks)
 
 
 def inventory_size():

@@ -13,16 +13,17 @@ from dicomzarr.burned_in.control import clean, written
 from dicomzarr.burned_in.networks import CELL, STEP, WEIGHTS, Grey, Name, probabilities
 
 # Everything a verdict depends on besides the pixels; a new value means that images are looked at again.
-DETECTOR = f"1-{WEIGHTS['first'][:8]}-{WEIGHTS['second'][:8]}"
+DETECTOR = f"2-{WEIGHTS['first'][:8]}-{WEIGHTS['second'][:8]}"
 THRESHOLDS: dict[str, int | float] = {
     "first": 0.15,  # probability from which the first network hands a place on
-    "second": 0.95,  # probability from which the second network's answer is text
+    "second": 0.75,  # mean of what the second network answers for a place as it is and doubled, from which it is text
 }
 SMALLEST = 8  # pixels: nothing legible fits into a frame with a side below this
 # Pixels of the shorter side of a frame from which it is looked at in half, a quarter, an eighth of its size, too. The
-# networks know letters of 8 to 44 pixels; taller ones than those stand on large radiographs alone.
-HALVED_FROM = (400, 1600, 3200)
+# networks know letters of 8 to 44 pixels, and are surest of those in the middle.
+HALVED_FROM = (200, 1600, 3200)
 TILE, MARGIN = 1024, 96  # pixels: of a large frame, how much is looked at in one go, and how far one looks around it
+MARGIN_DOUBLED = 48  # pixels around a place that is looked at doubled: as many as MARGIN when they are doubled
 WIDTH = 0.6  # of a character, as a share of its height
 
 
@@ -146,38 +147,89 @@ def _texts(grey: Grey, allow_short: int) -> Iterator[Edges]:
 
 
 def _texts_of(tile: Grey, allow_short: int) -> Iterator[Edges]:
-    """Yield the edges of the texts in a tile: where the first network sees something, the second one decides."""
-    seen = _lines("first", tile, allow_short)
-    if not seen.any():
-        return
-    cells = np.argwhere(seen) * CELL
-    up, before = (max(0, int(start) - MARGIN) // STEP * STEP for start in cells.min(axis=0))
-    down, behind = (int(end) + CELL + MARGIN for end in cells.max(axis=0))
-    window = tile[up:down, before:behind]
-    for top, left, bottom, right in _regions(_lines("second", window, allow_short)):
+    """Yield the edges of the texts in a tile: where the first network sees something, the second one decides.
+
+    The second network looks at every place twice: as it is, and doubled. Text is text in both sizes; what resembles it
+    in one of them seldom does in the other. So the mean of both answers must reach the threshold.
+    """
+    seen = _lines("first", tile, allow_short) >= THRESHOLDS["first"]
+    once, mean = np.zeros(seen.shape, np.float32), np.zeros(seen.shape, np.float32)
+    for pixels, cells in _windows(seen, MARGIN):
+        np.maximum(once[cells], _lines("second", tile[pixels], allow_short), out=once[cells])
+    # The others cannot reach the threshold, whatever the second look answers.
+    for pixels, cells in _windows(once >= 2 * THRESHOLDS["second"] - 1, MARGIN_DOUBLED):
+        twice = _quartered(_lines("second", _doubled(tile[pixels]), allow_short), once[cells].shape)
+        np.maximum(mean[cells], (once[cells] + twice) / 2, out=mean[cells])
+    for top, left, bottom, right in _regions(mean >= THRESHOLDS["second"]):
         sides = sorted((bottom - top, right - left))
         if allow_short == 2 or not allow_short or sides[1] * CELL > allow_short * WIDTH * sides[0] * CELL:
-            edges = (up + top * CELL, before + left * CELL, up + bottom * CELL, before + right * CELL)
-            yield (edges[0], edges[1], min(edges[2], tile.shape[0]), min(edges[3], tile.shape[1]))
+            yield (top * CELL, left * CELL, min(bottom * CELL, tile.shape[0]), min(right * CELL, tile.shape[1]))
 
 
-def _lines(name: Name, image: Grey, allow_short: int) -> NDArray[np.bool_]:
-    """Return the cells where a network sees text.
+Window = tuple[tuple[slice, slice], tuple[slice, slice]]  # of pixels, and of the same cells
 
-    A line of three characters fills three cells in a row or column: their mean must reach the threshold. Of shorter
-    texts, if they are asked for, two cells must.
+
+def _windows(cells: NDArray[np.bool_], margin: int) -> Iterator[Window]:
+    """Yield what lies around cells that are set: around each group, or around all if that is less to look at."""
+    groups = [_around(group, margin, cells.shape) for group in _regions(cells)]
+    if len(groups) > 1:
+        edges = np.array(groups)
+        all_of_them = (*edges[:, :2].min(axis=0), *edges[:, 2:].max(axis=0))
+        if sum(map(_area, groups)) >= _area(all_of_them):
+            groups = [all_of_them]
+    for top, left, bottom, right in groups:
+        pixels = slice(top * CELL, bottom * CELL), slice(left * CELL, right * CELL)
+        yield pixels, (slice(top, bottom), slice(left, right))
+
+
+def _around(cells: Edges, margin: int, shape: tuple[int, ...]) -> Edges:
+    """Return edges, in cells, with a margin of pixels; the first ones are at multiples of STEP pixels."""
+    top, left = (max(0, edge * CELL - margin) // STEP * STEP // CELL for edge in cells[:2])
+    bottom, right = (min(edge + margin // CELL, end) for edge, end in zip(cells[2:], shape, strict=True))
+    return top, left, bottom, right
+
+
+def _area(edges: Edges) -> int:
+    top, left, bottom, right = edges
+    return int((bottom - top) * (right - left))
+
+
+def _doubled(grey: Grey) -> Grey:
+    """Return an image with twice as many rows and columns, interpolated linearly."""
+    for _ in range(2):
+        edge = np.concatenate([grey[:1], grey, grey[-1:]])
+        doubled = np.empty((2 * grey.shape[0], grey.shape[1]), np.float32)
+        doubled[::2] = np.float32(0.75) * grey + np.float32(0.25) * edge[:-2]
+        doubled[1::2] = np.float32(0.75) * grey + np.float32(0.25) * edge[2:]
+        grey = doubled.T
+    return grey
+
+
+def _quartered(cells: Grey, shape: tuple[int, ...]) -> Grey:
+    """Return the largest of each 2 by 2 cells, in an array of a shape that has half as many, rounded up."""
+    rows, columns = shape
+    padded = np.pad(cells, ((0, 2 * rows - cells.shape[0]), (0, 2 * columns - cells.shape[1])), mode="edge")
+    largest: Grey = padded.reshape(rows, 2, columns, 2).max(axis=(1, 3))
+    return largest
+
+
+def _lines(name: Name, image: Grey, allow_short: int) -> Grey:
+    """Return for each cell how probable it is, to a network, that a line of text goes through it.
+
+    A line of three characters fills three cells in a row or column: the mean of the best such three counts. Of shorter
+    texts, if they are asked for, two cells do.
     """
     channel, run = (1, 3) if allow_short >= 2 else (0, 2)
     text = probabilities(name, image)[channel]
-    found = np.zeros(text.shape, np.bool_)
-    for along, marked in ((text, found), (text.T, found.T)):
+    best: Grey = np.zeros_like(text)
+    for along, marked in ((text, best), (text.T, best.T)):
         if along.shape[1] < run:
             continue
         ends = [slice(start, along.shape[1] - run + 1 + start) for start in range(run)]
-        runs = np.add.reduce([along[:, end] for end in ends]) >= run * THRESHOLDS[name]
+        runs = np.add.reduce([along[:, end] for end in ends]) / run
         for end in ends:
-            marked[:, end] |= runs
-    return found
+            np.maximum(marked[:, end], runs, out=marked[:, end])
+    return best
 
 
 def _regions(cells: NDArray[np.bool_]) -> Iterator[Edges]:

@@ -21,6 +21,10 @@ OF_PROCESSES = 700  # MB of Snakemake, which starts itself twice for a job on an
 OF_OBJECTS = 400  # MB of the process that requests objects: copies of 256 MiB, and what is on its way
 OF_A_THREAD = 64  # MB beside its frames
 FRAMES_OF_A_THREAD = 6  # encoded, decoded, converted, checked by a second decoder, compressed, waiting
+OF_A_DETECTOR = 250  # MB of the child of a thread that looks for text in pixels, which has loaded the networks
+FRAMES_OF_A_DETECTOR = (
+    8  # one of 8 bits in single precision, and what is made of it; 345 MB were measured for 4096 x 4096
+)
 LARGEST_MASK = 2 << 30  # bytes; a mask is in memory as a whole (0070)
 BYTES_OF_A_ROW = 150  # of the inventory: bytes per file, roughly
 # Bytes of native pixels per second that a slow disk or network still reads or writes; a core alone does twenty times as
@@ -33,7 +37,9 @@ OTHER_FILES_PER_SECOND = 5_000  # planned, or written into tables
 SERIES_PER_SECOND = 10
 
 
-def batch_megabytes(batch: Mapping[str, Any], threads: int, limit: int, attempt: int, *, objects: bool = False) -> int:
+def batch_megabytes(
+    batch: Mapping[str, Any], threads: int, limit: int, attempt: int, *, objects: bool = False, looks: bool = False
+) -> int:
     """Return the memory of the extraction or the check of a batch, in MB.
 
     Parameters
@@ -48,15 +54,20 @@ def batch_megabytes(batch: Mapping[str, Any], threads: int, limit: int, attempt:
         1 for the first.
     objects : bool
         A source is object storage: a process beside the job retains copies of the objects of a series.
+    looks : bool
+        Frames are looked at for text.
     """
     frame = min(batch["frame"] / MEGABYTE, limit / 3)
     tables = batch["bytes"] / MEGABYTE / 50 + batch["files"] / 250  # 4 kB a file
     mask = min(batch["largest"], LARGEST_MASK) / MEGABYTE if batch["masks"] else 0
-    needed = OF_PROCESSES + objects * OF_OBJECTS + threads * (OF_A_THREAD + FRAMES_OF_A_THREAD * frame) + tables + mask
+    thread = OF_A_THREAD + FRAMES_OF_A_THREAD * frame + looks * (OF_A_DETECTOR + FRAMES_OF_A_DETECTOR * frame)
+    needed = OF_PROCESSES + objects * OF_OBJECTS + threads * thread + tables + mask
     return attempt * math.ceil(float(needed))
 
 
-def batch_minutes(batch: Mapping[str, Any], compression: str, cross_check: float, attempt: int) -> int:
+def batch_minutes(
+    batch: Mapping[str, Any], compression: str, cross_check: float, attempt: int, *, looks: bool = False
+) -> int:
     """Return the time of the extraction or the check of a batch, in minutes.
 
     Parameters
@@ -69,8 +80,10 @@ def batch_minutes(batch: Mapping[str, Any], compression: str, cross_check: float
         The share of compressed frames that are decoded twice.
     attempt : int
         1 for the first.
+    looks : bool
+        Frames are looked at for text, which takes 10 to 40 ms of a core for 512 x 512: as long as decoding, at most.
     """
-    seconds = batch["work"] * (1 + cross_check) / SLOW + batch["files"] / FILES_PER_SECOND
+    seconds = batch["work"] * (1 + cross_check + looks) / SLOW + batch["files"] / FILES_PER_SECOND
     seconds += batch["series"] / SERIES_PER_SECOND
     return attempt * (10 + math.ceil(float(seconds) * (TIMES_FOR_SMALL if compression == "small" else 1) / 60))
 

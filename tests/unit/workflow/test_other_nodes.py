@@ -27,6 +27,8 @@ def test_memory_grows_with_the_largest_frame_the_threads_the_masks_and_the_attem
     assert memory(SLIDE | {"frame": 10**12}, 1, 768, 1) < 700 + 64 + 6 * 256 + 100  # no larger frame is decoded
     assert memory(CT | {"masks": 1}, 1, 768, 1) == memory(CT, 1, 768, 1) + 100
     assert memory(CT, 1, 768, 1, objects=True) > memory(CT, 1, 768, 1) + 256 * 1.05  # MiB of copies are retained
+    large = CT | {"frame": 4096 * 4096}
+    assert memory(large, 4, 768, 1, looks=True) > memory(large, 4, 768, 1) + 4 * 345  # were measured in the child
     assert [memory(CT, 1, 768, attempt) // memory(CT, 1, 768, 1) for attempt in (1, 2, 3)] == [1, 2, 3]
 
 
@@ -37,6 +39,7 @@ def test_time_grows_with_the_work_of_decoding_and_the_attempt() -> None:
     assert minutes(CT | {"work": 13 * 10**9}, "balanced", 0.01, 1) >= minutes(CT, "balanced", 0.01, 1) + 20
     assert minutes(CT, "balanced", 1.0, 1) > minutes(CT, "balanced", 0.0, 1)
     assert minutes(CT, "small", 0.01, 1) > minutes(CT, "balanced", 0.01, 1) + 5
+    assert minutes(CT, "balanced", 0.01, 1, looks=True) * 60 > 10 * (measured + 2000 * 0.02)  # 2,000 frames
     assert minutes(CT, "balanced", 0.01, 3) == 3 * minutes(CT, "balanced", 0.01, 1)
 
 
