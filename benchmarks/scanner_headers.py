@@ -253,7 +253,17 @@ GIVEN = (
     *("ADA", "BRUNO", "CLARA", "DAVID", "EMMA", "FELIX", "GRETA", "HUGO", "INES"),
     *("JONAS", "KLARA", "LEO", "MARTA", "NILS", "OLGA", "PAUL", "ROSA", "TOM"),
 )
-DESCRIPTIONS = ("localizer", "t1_tse_sag", "t2_tse_tra_512", "t2_fl3d_dark-fluid_sag", "ep2d_diff_tra", "t1_mpr_p2_iso")
+DESCRIPTIONS = {
+    "MR": (
+        b"localizer",
+        b"t1_tse_sag",
+        b"t2_tse_tra_512",
+        b"t2_fl3d_dark-fluid_sag",
+        b"ep2d_diff_tra",
+        b"t1_mpr_p2_iso",
+    ),
+    "CT": (b"Scout", b"CHEST 2.5mm STD", b"CHEST 1.25mm LUNG", b"Recon 2: ABD W/C", b"SMART PREP", b"CHEST 5mm SAG"),
+}
 
 
 def _time(seconds: float) -> bytes:
@@ -280,12 +290,13 @@ COMMON = {
 }  # fmt: skip
 
 
-def common(place: Place, device: int, seconds: float) -> dict[str, bytes]:
+def common(place: Place, modality: str, device: int, seconds: float) -> dict[str, bytes]:
     """Return the values of `COMMON` for the image at a place.
 
     Parameters
     ----------
     place : Place
+    modality : str
     device : int
         Number of the scanner; part of the UIDs.
     seconds : float
@@ -303,28 +314,28 @@ def common(place: Place, device: int, seconds: float) -> dict[str, bytes]:
     return {
         "date": date,
         "created": _time(acquired + 31.25 + mixed(series, index) % 1000 / 1000),
-        "instance": b"%s%05d%d%d.%d" % (uid, start, study, series, index + 1),
+        "instance": b"%s%05d.%d.%d.%d" % (uid, start, study, series, index + 1),
         "study_time": _time(start),
         "series_time": _time(begin),
         "acquired": _time(acquired),
         "accession": b"A%09d" % (study * 7919 + 1234),
         "doctor": f"{NAMES[person // 7 % len(NAMES)]}^{GIVEN[person // 11 % len(GIVEN)]}^^DR".encode(),
         "operator": GIVEN[person // 13 % len(GIVEN)].encode(),
-        "description": DESCRIPTIONS[series % len(DESCRIPTIONS)].encode(),
+        "description": DESCRIPTIONS[modality][series % len(DESCRIPTIONS[modality])],
         "name": f"{family}^{given}".encode(),
         "patient": b"PAT%07d" % study,
         "birth": b"19%02d%02d%02d" % (20 + person % 70, 1 + person % 12, 1 + person % 28),
         "sex": b"FM"[person % 2 : person % 2 + 1],
         "age": b"%03dY" % (20 + person % 70),
         "weight": b"%d" % (45 + person % 60),
-        "study": b"%s%05d%d" % (uid, start, study),
-        "series": b"%s%05d%d%d.0.0.0" % (uid, start, study, series),
+        "study": b"%s%05d.%d" % (uid, start, study),
+        "series": b"%s%05d.%d.%d.0.0.0" % (uid, start, study, series),
         "study_id": b"%d" % (study + 1),
         "series_number": b"%d" % (series % 12 + 1),
         "acquisition_number": b"1",
         "number": b"%d" % (index + 1),
         "position": f"-119.53125\\-{110 + series % 9}.25\\{depth:.10g}".encode(),
-        "frame_of_reference": b"%s%05d%d.0.0.1" % (uid, start, study),
+        "frame_of_reference": b"%s%05d.%d.0.0.0.0.1" % (uid, start, study),
         "location": f"{depth:.8g}".encode(),
         "center": b"%d" % ((low + high) // 2 + mixed(series, index, 3) % 7),
         "width": b"%d" % max(1, (high - low) * 3 // 4 + mixed(series, index, 4) % 9),
@@ -335,8 +346,10 @@ def common(place: Place, device: int, seconds: float) -> dict[str, bytes]:
 
 
 def set_all(target: Dataset, values: Mapping[str, Any]) -> Dataset:
-    """Set attributes by keyword; a mapping or a list of mappings is a sequence. Return the data set."""
+    """Set attributes by keyword; return the data set. A mapping or a list of them is a sequence; None is left out."""
     for keyword, value in values.items():
+        if value is None:
+            continue
         if isinstance(value, dict):
             value = [value]
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -522,7 +535,7 @@ def mr(
     syntax : str
         Transfer syntax UID, of little endian.
     more
-        Further attributes by keyword, or other values of those that all files share.
+        Further attributes by keyword, or other values of those that all files share; None leaves one out.
     """
     generator = random.Random(seed)
     noise = random.Random(seed + 1).randbytes(_NOISE)
@@ -600,7 +613,7 @@ def mr(
     cuts = [_all_places(block, start) for start in starts]
 
     def values(place: Place) -> dict[str, bytes]:
-        result = common(place, 66_000 + seed, 0.152)
+        result = common(place, "MR", 66_000 + seed, 0.152)
         low, high = place.extremes
         depth, since = place.spacing * place.index - 123.4567, place.index * 0.152
         image = bytearray(block)
@@ -680,7 +693,8 @@ def ct(
             "IrradiationEventUID": f"{ROOT}.3.1",
         } | more,
     )  # fmt: skip
-    for keyword in ("PixelPaddingValue", "SmallestImagePixelValue", "LargestImagePixelValue"):
+    numbers = ("PixelPaddingValue", "SmallestImagePixelValue", "LargestImagePixelValue")
+    for keyword in (keyword for keyword in numbers if keyword in content):
         content[keyword].VR = "SS" if signed else "US"
     content.SourceImageSequence[0].ReferencedSOPInstanceUID = _RELATED.decode()
     undefined(content, "SourceImageSequence")
@@ -694,7 +708,7 @@ def ct(
     )
 
     def values(place: Place) -> dict[str, bytes]:
-        result = common(place, 77_000 + seed, 0.25)
+        result = common(place, "CT", 77_000 + seed, 0.25)
         low, high = place.extremes
         current = 180 + mixed(place.series, place.index, 5) % 240
         depth = place.spacing * place.index - 123.4567
@@ -848,7 +862,7 @@ class Enhanced:
         self._item = Parts(_frame_item(generator), {}, slots, implicit=syntax == ImplicitVRLittleEndian)
 
     def _values(self, place: Place) -> dict[str, bytes]:
-        result = common(place, 88_000 + self._seed, 125.0)
+        result = common(place, "MR", 88_000 + self._seed, 125.0)
         items: list[bytes] = []
         for frame in range(self.frames):
             time_point, stack = divmod(frame, self.slices)
