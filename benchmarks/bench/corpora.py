@@ -13,7 +13,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from benchmarks import scanner_headers
-from benchmarks.scanner_headers import Header, Place
+from benchmarks.scanner_headers import Enhanced, Header, Place
 from numpy.typing import NDArray
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -82,7 +82,7 @@ def places(series: int, files: int) -> Iterator[tuple[str, Place]]:
             yield f"{number:04d}/{(index * step + 3) % count:05d}.dcm", place
 
 
-def with_pixels(header: Header, place: Place, picture: NDArray[Any]) -> bytes:
+def with_pixels(header: Header | Enhanced, place: Place, picture: NDArray[Any]) -> bytes:
     """Return the bytes of a file with native pixels; the header has their extremes."""
     extremes = (int(picture.min()), int(picture.max()))
     return header.file(dataclasses.replace(place, extremes=extremes), picture.tobytes())
