@@ -119,6 +119,7 @@ def frames_of_medh5(tool: Path) -> Callable[[Path, str], int]:
     return frames
 
 
+PROGRAM = ROOT / "scripts" / "dicomzarr" / "commands" / "snakemake_process.py"  # what ./run starts
 TRACE = "trace.jsonl"  # beside the results of a run of the workflow
 
 
@@ -128,7 +129,16 @@ def workflow(cores: int, **settings: str) -> Callable[[Path, Path], list[str]]:
     def command(source: Path, out: Path) -> list[str]:
         config, trace = out.parent / "config.json", out.parent / TRACE
         config.write_text(json.dumps({"source": str(source), "results": str(out), **settings}))
-        snakemake = [sys.executable, "-c", TRACED, str(trace), "--snakefile", str(ROOT / "Snakefile")]
+        snakemake = [
+            sys.executable,
+            "-P",
+            "-c",
+            TRACED,
+            str(trace),
+            str(PROGRAM),
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+        ]
         return [*snakemake, "--cores", str(cores), "--configfile", str(config)]
 
     return command

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Runs Snakemake as `python -m snakemake` does, and writes the start and the end of each job to a file.
+# Runs a program that runs Snakemake, and writes the start and the end of each job to a file.
 TRACED = """
 import json, logging, runpy, sys, time
 trace = open(sys.argv.pop(1), "w", buffering=1)
+sys.argv.pop(0)
 
 class Trace(logging.Handler):
     def emit(self, record):
@@ -25,8 +26,11 @@ class Trace(logging.Handler):
         trace.write(json.dumps({"time": record.created, **facts}) + "\\n")
 
 trace.write(json.dumps({"time": time.time()}) + "\\n")
-logging.getLogger("snakemake.logging").addHandler(Trace())
-runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+events, handler = logging.getLogger("snakemake.logging"), Trace()
+remove = events.removeHandler
+events.removeHandler = lambda each: each is handler or remove(each)  # Snakemake begins without handlers of others
+events.addHandler(handler)
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 BATCH_RULES = ("extract_batch", "check_batch")  # the second of a batch waits for the first of it
 _NO_WORK = ("all", "all_extracted", "all_checked")  # rules that only name targets
