@@ -14,12 +14,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Runs in a new process, since ru_maxrss is the maximum over all children that a process ever had.
+# Runs in a new process, since ru_maxrss is the maximum over all children that a process ever had. Processes for which
+# their parent did not wait, such as decoders, become children of this one (PR_SET_CHILD_SUBREAPER, 36), so that their
+# time counts too; those that still run some seconds after the end do not belong to the run.
 WRAPPER = """
-import json, resource, subprocess, sys, time
+import ctypes, json, os, resource, subprocess, sys, time
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 start = time.perf_counter()
 code = subprocess.run(sys.argv[2:]).returncode
 wall = time.perf_counter() - start
+while time.perf_counter() < start + wall + 5:
+    try:
+        if os.waitpid(-1, os.WNOHANG) == (0, 0):
+            time.sleep(0.02)
+    except ChildProcessError:
+        break
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 with open(sys.argv[1], "w") as stream:
     json.dump({"code": code, "wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}, stream)

@@ -30,13 +30,15 @@ KEY = {"DICOMZARR_KEY": "a key for benchmarks, no secret at all"}
 NAIVE = """
 import os, pickle, sys
 import pydicom
-images = []
+images, frames = [], 0
 for folder, _, names in sorted(os.walk(sys.argv[1])):
     for name in sorted(names):
-        images.append(pydicom.dcmread(os.path.join(folder, name), force=True).pixel_array)
+        header = pydicom.dcmread(os.path.join(folder, name), force=True)
+        images.append(header.pixel_array)
+        frames += int(header.get("NumberOfFrames") or 1)
 with open(sys.argv[2] + "/images.pickle", "wb") as stream:
     pickle.dump(images, stream)
-print("frames", len(images))
+print("frames", frames)
 """
 SIMPLEITK = """
 import os, sys

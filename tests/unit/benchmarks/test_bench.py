@@ -14,7 +14,7 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.bench import corpora, header_reading, measure, pages, targets, trace
+from benchmarks.bench import corpora, header_reading, measure, pages, peers, targets, trace
 from benchmarks.bench.measure import Figures
 from benchmarks.bench.trace import Job, Trace
 
@@ -153,6 +153,26 @@ def test_a_machine_is_named_with_its_vector_extensions() -> None:
     assert measure.extensions({"Features": "fp asimd"}) == ["NEON"]
     here = measure.machine()
     assert here["kernel"].startswith("Linux") and here["python"].startswith("3.")
+
+
+BURN = "import os, time\nif os.fork() == 0:\n    while time.process_time() < 0.4: pass\n"
+
+
+def test_time_of_processes_that_outlive_their_parent_counts(tmp_path: Path) -> None:
+    measured, _ = measure.timed([sys.executable, "-c", BURN], tmp_path, {})
+    assert measured["cpu"] > 0.4
+
+
+def test_a_failed_command_is_told_by_its_last_line(tmp_path: Path) -> None:
+    with pytest.raises(measure.Failed, match="exit code 3: last"):
+        measure.timed(["sh", "-c", "echo first; echo last; exit 3"], tmp_path, {})
+
+
+def test_the_naive_script_counts_frames(tmp_path: Path) -> None:
+    for corpus in (corpora.mr(tmp_path / "mr", 1, 4), corpora.enhanced(tmp_path / "enhanced", 1, 50)):
+        command = [sys.executable, "-c", peers.NAIVE, str(corpus.source), str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert peers.printed_frames(tmp_path, done.stdout) == corpus.frames
 
 
 def figures_of(machine: str, wall: float) -> dict[str, Any]:
