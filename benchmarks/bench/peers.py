@@ -131,17 +131,8 @@ def workflow(cores: int, **settings: str) -> Callable[[Path, Path], list[str]]:
     def command(source: Path, out: Path) -> list[str]:
         config, trace = out.parent / "config.json", out.parent / TRACE
         config.write_text(json.dumps({"source": str(source), "results": str(out), **settings}))
-        snakemake = [
-            sys.executable,
-            "-P",
-            "-c",
-            TRACED,
-            str(trace),
-            str(PROGRAM),
-            "--snakefile",
-            str(ROOT / "Snakefile"),
-        ]
-        return [*snakemake, "--cores", str(cores), "--configfile", str(config)]
+        program = [sys.executable, "-P", "-c", TRACED, str(trace), str(PROGRAM), "--snakefile"]
+        return [*program, str(ROOT / "Snakefile"), "--cores", str(cores), "--configfile", str(config)]
 
     return command
 
