@@ -24,7 +24,8 @@ from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
 LARGE_FRAME = 64 << 20  # bytes; larger frames are cut into tiles
 TILE = 1024  # rows and columns of such a tile
-BRICK = {"z": 16, "y": 128, "x": 128}  # voxels
+BRICK = {"z": 32, "y": 32, "x": 32}  # voxels: docs/decisions/0115
+FEWER_SLICES = 16  # of a brick, where as many frames as a brick has slices would be larger than LARGE_FRAME together
 # Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle throughout. zstd gains from blocks
 # larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
 BLOCK = 512 << 10
@@ -36,6 +37,7 @@ PRESETS: Mapping[str, tuple[str, int, int] | None] = {
     "small": ("zstd", 9, BLOCK),
     "none": None,
 }
+BRICK_LEVEL = {"balanced": 3}  # bricks are written once and read many times: this level is read faster
 Digests = dict[str, tuple[int, str]]  # path below the volume -> (size in bytes, SHA-256)
 
 
@@ -80,7 +82,8 @@ def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: st
     dtype : str
         NumPy dtype, such as ``<i2``.
     layout : str
-        ``slice`` (one frame per chunk; larger frames are cut into tiles) or ``brick`` (16 x 128 x 128 voxels).
+        ``slice`` (one frame per chunk; larger frames are cut into tiles) or ``brick`` (32 x 32 x 32 voxels,
+        16 deep where frames are large).
 
     Returns
     -------
@@ -88,9 +91,12 @@ def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: st
     """
     size = dict(zip(axes, shape, strict=True))
     chunk = dict.fromkeys(axes, 1) | {"c": size.get("c", 1), "y": size["y"], "x": size["x"]}
+    frame = size["y"] * size["x"] * size.get("c", 1) * np.dtype(dtype).itemsize
     if layout == "brick" and "z" in size:
         chunk |= {axis: min(edge, size[axis]) for axis, edge in BRICK.items()}
-    elif size["y"] * size["x"] * size.get("c", 1) * np.dtype(dtype).itemsize > LARGE_FRAME:
+        if chunk["z"] * frame > LARGE_FRAME:  # so many frames are in memory at a time
+            chunk["z"] = min(chunk["z"], FEWER_SLICES)
+    elif frame > LARGE_FRAME:
         chunk |= {"y": min(TILE, size["y"]), "x": min(TILE, size["x"])}
     return ChunkGrid(tuple(axes), tuple(shape), tuple(chunk[axis] for axis in axes))
 
@@ -118,7 +124,7 @@ def array_metadata(grid: ChunkGrid, dtype: str, compression: str) -> dict[str, A
     kind = np.dtype(dtype)
     endian = {"configuration": {"endian": "little"}} if kind.itemsize > 1 else {}
     inner: list[dict[str, Any]] = [{"name": "bytes", **endian}]
-    preset = PRESETS[compression]
+    preset = _blosc_of(grid, compression)
     if preset:
         blosc = {
             "typesize": kind.itemsize,
@@ -156,9 +162,18 @@ def _crc32c(data: bytes) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(4, "little")
 
 
-def _packer(dtype: str, compression: str) -> Callable[[NDArray[Any]], bytes]:
-    """Return the function that turns a contiguous chunk into its stored bytes; it is thread-safe."""
+def _blosc_of(grid: ChunkGrid, compression: str) -> tuple[str, int, int] | None:
+    """Return compressor, level and block size for the chunks of a grid; None for raw bytes."""
     preset = PRESETS[compression]
+    is_brick = any(axis == "z" and edge > 1 for axis, edge in zip(grid.axes, grid.chunk, strict=True))
+    if preset and is_brick and compression in BRICK_LEVEL:
+        return preset[0], BRICK_LEVEL[compression], preset[2]
+    return preset
+
+
+def _packer(grid: ChunkGrid, compression: str) -> Callable[[NDArray[Any]], bytes]:
+    """Return the function that turns a contiguous chunk into its stored bytes; it is thread-safe."""
+    preset = _blosc_of(grid, compression)
     if preset is None:
         return lambda chunk: (raw := chunk.tobytes()) + _crc32c(raw)
     from numcodecs import blosc
@@ -219,7 +234,7 @@ def write_array(
     digest = hashlib.sha256()
     index = np.full((math.prod(grid.counts), 2), 2**64 - 1, dtype="<u8")
     offset = 0
-    pack = _packer(dtype, compression)
+    pack = _packer(grid, compression)
 
     def packed(chunk: tuple[int, NDArray[Any]]) -> tuple[int, bytes]:
         return chunk[0], pack(chunk[1])
