@@ -296,37 +296,47 @@ class Volume:
         out = np.empty([stop - start for start, stop in bounds], self.dtype)
         # Along each axis, for each chunk there: what it adds to the number of a chunk, where its part of the region
         # lies in the region, and where in the chunk.
-        parts = [
-            [
-                (
-                    at * step,
-                    slice(max(at * edge, lo) - lo, min((at + 1) * edge, hi) - lo),
-                    slice(max(lo - at * edge, 0), min(hi - at * edge, edge)),
-                )
-                for at in range(lo // edge, -(-hi // edge))
-            ]
-            for (lo, hi), edge, step in zip(bounds, self.chunk, self._steps, strict=True)
-        ]
-        places = [tuple(zip(*place, strict=True)) for place in itertools.product(*parts)]
+        numbers, targets, sources = [], [], []
+        for (lo, hi), edge, step in zip(bounds, self.chunk, self._steps, strict=True):
+            starts = range(lo - lo % edge, hi, edge)
+            numbers.append([start // edge * step for start in starts])
+            targets.append([slice(max(start - lo, 0), min(start + edge, hi) - lo) for start in starts])
+            sources.append([slice(max(lo - start, 0), min(hi - start, edge)) for start in starts])
+        chunks = self._read_chunks([sum(parts) for parts in itertools.product(*numbers)])
+        decode = self._decoder()
+        inner = next((axis for axis, edge in enumerate(self.chunk) if edge > 1), 0) + 1
+        is_in_place = out.shape[inner:] == self.chunk[inner:]  # a whole chunk is contiguous in the region
         scratch, held = np.empty(self.chunk, self.dtype), None  # of this call: threads may read at the same time
-        chunks = self._read_chunks([sum(numbers) for numbers, _, _ in places])
-        for (_, target, source), chunk in zip(places, chunks, strict=True):
-            view = out[target]
-            if view.shape == self.chunk and view.flags.c_contiguous:
-                self._decode(chunk, view)
+        for target, source, chunk in zip(itertools.product(*targets), itertools.product(*sources), chunks, strict=True):
+            if is_in_place and (view := out[target]).shape == self.chunk:
+                decode(chunk, view)
                 continue
             if chunk != held:  # chunks that follow each other are often equal: background
-                self._decode(chunk, scratch)
+                decode(chunk, scratch)
                 held = chunk
-            view[...] = scratch[source]
+            out[target] = scratch[source]
         return out
 
-    def _decode(self, content: bytes, out: NDArray[Any]) -> None:
-        """Decode a chunk into `out`, C-contiguous, of the chunk's shape."""
-        if self._compressed:
-            _decompress(content, out)
-        else:
-            out[...] = np.frombuffer(content, self.dtype).reshape(out.shape)
+    def _decoder(self) -> Callable[[bytes, NDArray[Any]], object]:
+        """Return the function that decodes a chunk into an array, C-contiguous, of the chunk's shape."""
+        if not self._compressed:
+            return _copy_values
+        blosc, size = _libraries()[1], math.prod(self.chunk) * self.dtype.itemsize
+        blosc.use_threads = False  # its threads would not survive a fork, and worker processes run in parallel anyway
+        decompress, stated = blosc.decompress, size.to_bytes(4, "little")
+
+        def decode(frame: bytes, out: NDArray[Any]) -> None:
+            # Else some of `out` would not be filled, or more be read than there is.
+            if frame[4:8] != stated or frame[12:16] != len(frame).to_bytes(4, "little"):
+                raise ValueError("a chunk has another size than its array states: the dataset is damaged")
+            decompress(frame, out)
+
+        return decode
+
+
+def _copy_values(content: bytes, out: NDArray[Any]) -> None:
+    """Copy the values of a chunk that is not compressed."""
+    out[...] = np.frombuffer(content, out.dtype).reshape(out.shape)
 
 
 class _OpenVolumes:
@@ -378,15 +388,6 @@ def _read_small_array(folder: Place) -> NDArray[Any]:
     dtype = np.dtype(metadata["data_type"])
     # In native byte order, as zarr returns it.
     return np.frombuffer(data, dtype.newbyteorder("<")).reshape(metadata["shape"]).astype(dtype)
-
-
-def _decompress(data: bytes, out: NDArray[Any]) -> None:
-    """Decompress a Blosc frame into `out`, which it must fill."""
-    blosc = _libraries()[1]
-    if int.from_bytes(data[4:8], "little") != out.nbytes:
-        raise ValueError("a chunk has another size than its array states: the dataset is damaged")
-    blosc.use_threads = False  # its threads would not survive a fork, and worker processes run in parallel anyway
-    blosc.decompress(data, out)
 
 
 # ---- What to select, and what to make of it

@@ -24,8 +24,7 @@ from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
 LARGE_FRAME = 64 << 20  # bytes; larger frames are cut into tiles
 TILE = 1024  # rows and columns of such a tile
-BRICK = {"z": 32, "y": 32, "x": 32}  # voxels: docs/decisions/0115
-FEWER_SLICES = 16  # of a brick, where as many frames as a brick has slices would be larger than LARGE_FRAME together
+BRICK = {"z": 16, "y": 32, "x": 32}  # voxels: docs/decisions/0115
 # Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle throughout. zstd gains from blocks
 # larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
 BLOCK = 512 << 10
@@ -37,7 +36,8 @@ PRESETS: Mapping[str, tuple[str, int, int] | None] = {
     "small": ("zstd", 9, BLOCK),
     "none": None,
 }
-BRICK_LEVEL = {"balanced": 3}  # bricks are written once and read many times: this level is read faster
+# Of bricks, where they differ. Random patches decode two to three times the voxels they ask for, again in each epoch.
+OF_BRICKS: Mapping[str, tuple[str, int, int]] = {"balanced": ("lz4", 9, BLOCK)}
 Digests = dict[str, tuple[int, str]]  # path below the volume -> (size in bytes, SHA-256)
 
 
@@ -82,8 +82,7 @@ def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: st
     dtype : str
         NumPy dtype, such as ``<i2``.
     layout : str
-        ``slice`` (one frame per chunk; larger frames are cut into tiles) or ``brick`` (32 x 32 x 32 voxels,
-        16 deep where frames are large).
+        ``slice`` (one frame per chunk; larger frames are cut into tiles) or ``brick`` (16 x 32 x 32 voxels).
 
     Returns
     -------
@@ -91,12 +90,9 @@ def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: st
     """
     size = dict(zip(axes, shape, strict=True))
     chunk = dict.fromkeys(axes, 1) | {"c": size.get("c", 1), "y": size["y"], "x": size["x"]}
-    frame = size["y"] * size["x"] * size.get("c", 1) * np.dtype(dtype).itemsize
     if layout == "brick" and "z" in size:
         chunk |= {axis: min(edge, size[axis]) for axis, edge in BRICK.items()}
-        if chunk["z"] * frame > LARGE_FRAME:  # so many frames are in memory at a time
-            chunk["z"] = min(chunk["z"], FEWER_SLICES)
-    elif frame > LARGE_FRAME:
+    elif size["y"] * size["x"] * size.get("c", 1) * np.dtype(dtype).itemsize > LARGE_FRAME:
         chunk |= {"y": min(TILE, size["y"]), "x": min(TILE, size["x"])}
     return ChunkGrid(tuple(axes), tuple(shape), tuple(chunk[axis] for axis in axes))
 
@@ -166,9 +162,7 @@ def _blosc_of(grid: ChunkGrid, compression: str) -> tuple[str, int, int] | None:
     """Return compressor, level and block size for the chunks of a grid; None for raw bytes."""
     preset = PRESETS[compression]
     is_brick = any(axis == "z" and edge > 1 for axis, edge in zip(grid.axes, grid.chunk, strict=True))
-    if preset and is_brick and compression in BRICK_LEVEL:
-        return preset[0], BRICK_LEVEL[compression], preset[2]
-    return preset
+    return OF_BRICKS.get(compression, preset) if is_brick else preset
 
 
 def _packer(grid: ChunkGrid, compression: str) -> Callable[[NDArray[Any]], bytes]:
