@@ -525,7 +525,7 @@ def feed_network(device: str, folder: Path, shape: Any) -> list[dict[str, Any]]:
         return []
     device = "cuda" if device == "auto" else device
     is_cuda = device == "cuda"
-    steps, channels = (STEPS, CHANNELS) if is_cuda else (6, 4)
+    steps, channels = (STEPS, CHANNELS) if is_cuda else (3, 4)
     name = torch.cuda.get_device_name() if is_cuda else "a processor"
     print(
         f"a network on {name}, PyTorch {torch.__version__}: batches of {BATCH} patches of {MASKED_PATCH}³", flush=True
