@@ -1,13 +1,19 @@
-"""Compare reading for training: slices, patches of 96³, volumes, and patches of 64³ with a mask; 0, 2 and 4 workers.
+"""Compare reading for training: slices, patches of 64³ and 96³, volumes, and patches of 64³ with a mask.
 
 The same made-up CT volumes in every format: `dicomzarr.dataset` and zarr-python on both layouts, pydicom on the
-original files, `.npy` (memory-mapped) and `.nii.gz`. Patches with a mask are at random or at foreground:
-`DicomZarrDataset` draws and reads them, the others read the same regions from `.npy`, from `.nii.gz` with nibabel, and
-from `.b2nd` with blosc2, in the chunks, blocks and codec that nnU-Net 2.8.1 chooses for patches of 64³; without blosc2
-that row is left out. Workers return a checksum, not the voxels, since frameworks transfer samples to the training
+original files, `.npy` (memory-mapped), `.nii.gz`, `.b2nd` and `.medh5`. Readers take turns in one run, without workers
+and with 2 and 4. Patches with a mask are at random or at foreground: `DicomZarrDataset` draws and reads them, the
+others read the same regions. `.b2nd` is written and read as nnU-Net does, memory-mapped: up to its version 2.6 (zstd,
+blocks of 16³ in chunks of 80 x 64 x 64, for patches of 64³ and of 96³), and since 2.8 (LZ4HC, larger blocks). `.medh5`
+is read by its own reader from a file that stays open, from its default profile and from that for training. What is not
+installed is left out. Workers return a checksum, not the voxels, since frameworks transfer samples to the training
 process in different ways. All checksums must be equal.
 
-Usage: python benchmarks/reading.py [--preset small|full] [--rounds N] [--only KIND ...] [--json FILE]
+With PyTorch and a GPU, a small 3D U-Net is then trained on patches of 64³ with a mask that 1, 4 and 8 workers read:
+the share of the time in which it waits for them. `--device cpu` runs that part on a processor, to try it.
+
+Usage: python benchmarks/reading.py [--preset small|full] [--rounds N] [--only KIND ...] [--workers N ...]
+                                    [--voxels FILE] [--device auto|cuda|cpu|none] [--json FILE]
 """
 
 from __future__ import annotations
@@ -18,13 +24,15 @@ import gzip
 import importlib.util
 import json
 import multiprocessing
+import os
+import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,15 +45,16 @@ from dicomzarr.masks.model import Description, PlacedMask
 PRESETS = {  # volumes, their shape, and samples of each kind per round
     "small": {
         "volumes": 2, "shape": (96, 128, 128), "rounds": 1,
-        "counts": {"slice": 60, "patch": 8, "volume": 4, "random": 8, "foreground": 8},
+        "counts": {"slice": 60, "patch64": 8, "patch96": 8, "volume": 4, "random": 8, "foreground": 8},
     },
     "full": {
         "volumes": 2, "shape": (112, 512, 512), "rounds": 3,
-        "counts": {"slice": 32, "patch": 6, "volume": 2, "random": 16, "foreground": 16},
+        "counts": {"slice": 32, "patch64": 32, "patch96": 16, "volume": 2, "random": 32, "foreground": 32},
     },
 }  # fmt: skip
-PATCH = 96
+PATCHES = {"patch64": 64, "patch96": 96}
 MASKED_PATCH = 64
+BATCH, STEPS, WARM_UP, CHANNELS, PATCHES_OF_NETWORK = 4, 200, 3, 24, 64  # of the network that is fed
 NIFTI_HEADER = 352  # bytes
 Region = tuple[slice, ...]
 
@@ -54,15 +63,21 @@ Region = tuple[slice, ...]
 
 
 def made_up(number: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return a CT-like volume: a body with organs and noise."""
+    """Return a CT-like volume: a body with organs, and noise as filtered back projection leaves it, slice by slice."""
     random = np.random.default_rng(number)
     z, y, x = np.ix_(*(np.linspace(-1, 1, n) for n in shape))
-    volume = np.where(y**2 / 0.5 + x**2 / 0.8 < 1, 40.0, -1000.0) + 0 * z
+    body = y**2 / 0.5 + x**2 / 0.8 < 1
+    volume = np.where(body, 40.0, -1000.0) + 0 * z
     for _ in range(12):
         centre, radius = random.uniform(-0.6, 0.6, 3), random.uniform(0.05, 0.3)
         inside = (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 < radius**2
         volume[inside] = random.uniform(-800, 1000)
-    return np.rint(volume + random.normal(0, 12, shape)).astype("<i2")
+    frequency = np.hypot(np.fft.fftfreq(shape[1])[:, None], np.fft.rfftfreq(shape[2]))
+    kernel = frequency * np.exp(-((frequency / 0.22) ** 2))  # a ramp, with a soft kernel
+    for plane in volume:
+        noise = np.fft.irfft2(np.fft.rfft2(random.normal(0, 1, shape[1:])) * kernel, s=shape[1:])
+        plane += noise / noise.std() * np.where(body[0], 14, 6)
+    return np.rint(volume).clip(-1024, 3071).astype("<i2")
 
 
 def write_dicom(folder: Path, voxels: np.ndarray) -> None:
@@ -125,6 +140,15 @@ def write_nifti(path: Path, voxels: np.ndarray) -> None:
 
 
 def write_b2nd(path: Path, voxels: np.ndarray) -> None:
+    """Write an array as nnU-Net 2.6 does for patches of 64³ or 96³ (its rule takes four bytes a voxel)."""
+    import blosc2
+
+    codec = {"codec": blosc2.Codec.ZSTD, "clevel": 8, "nthreads": 1}
+    chunks, blocks = ((1, *map(min, edges, voxels.shape)) for edges in ((80, 64, 64), (16, 16, 16)))
+    blosc2.asarray(voxels[None], urlpath=str(path), mode="w", chunks=chunks, blocks=blocks, cparams=codec)
+
+
+def write_b2nd_lz4hc(path: Path, voxels: np.ndarray) -> None:
     """Write an array as nnU-Net 2.8.1 does for patches of 64³: with the filter that gives the smaller file."""
     import blosc2
 
@@ -137,24 +161,72 @@ def write_b2nd(path: Path, voxels: np.ndarray) -> None:
     min(arrays, key=lambda array: array.schunk.cbytes).save(str(path), mode="w")
 
 
-def write_formats(folder: Path, shape: tuple[int, int, int], volumes: int) -> None:
-    """Write all volumes in every format."""
+def write_medh5(path: Path, voxels: np.ndarray, mask: np.ndarray, profile: str) -> None:
+    import medh5
+
+    classes = [medh5.LabelClass(id=1, key="organ", name="organ")]
+    with medh5.create(path, sample_id=path.stem, codec=profile) as sample:
+        sample.add_grid("grid", shape=voxels.shape, spacing=(1, 1, 1), patch_hint=(MASKED_PATCH,) * 3)
+        sample.add_image("ct", voxels, grid="grid", modality="CT")
+        sample.label_set(medh5.LabelSet(id="organs", classes=classes))
+        sample.add_segmentation("masks", grid="grid", masks={"organ": mask.astype(bool)})
+
+
+class Written(NamedTuple):
+    """What a way of storing took for all images and masks: CPU seconds and bytes."""
+
+    seconds: float
+    bytes: int
+
+
+def write_formats(folder: Path, images: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Written]:
+    """Write all images with their masks in every format."""
     rows: dict[str, list[dict[str, Any]]] = {"slice": [], "brick": []}
-    for number in range(volumes):
-        voxels, mask = made_up(number, shape), made_up_mask(number, shape)
-        write_dicom(folder / "dicom" / str(number), voxels)
-        for layout, of_masks in rows.items():
+
+    def zarr(layout: str) -> Callable[[int, np.ndarray, np.ndarray], None]:
+        def write(number: int, voxels: np.ndarray, mask: np.ndarray) -> None:
             cells = write_zarr(folder / layout / "images.zarr" / str(number), voxels, mask, layout)
-            of_masks.append({"array": str(number)} | cells)
-        for name, array in ((f"{number}", voxels), (f"{number}_mask", mask)):
-            np.save(folder / f"{name}.npy", array)
-            write_nifti(folder / f"{name}.nii.gz", array)
-            if HAS_BLOSC2:
-                write_b2nd(folder / f"{name}.b2nd", array)
-    cells = {"axes": "zyx", "shape": "x".join(map(str, shape)), "flags": "", "masks_absent": ""}
+            rows[layout].append({"array": str(number)} | cells)
+
+        return write
+
+    def pair(ending: str, write: Callable[[Path, np.ndarray], object]) -> Callable[[int, np.ndarray, np.ndarray], None]:
+        def write_both(number: int, voxels: np.ndarray, mask: np.ndarray) -> None:
+            write(folder / f"{number}{ending}", voxels)
+            write(folder / f"{number}_mask{ending}", mask)
+
+        return write_both
+
+    def medh5(profile: str) -> Callable[[int, np.ndarray, np.ndarray], None]:
+        return lambda number, voxels, mask: write_medh5(folder / f"{number}.{profile}.medh5", voxels, mask, profile)
+
+    writers = {
+        "dicomzarr, slice": (zarr("slice"), "slice/**/*"),
+        "dicomzarr, brick": (zarr("brick"), "brick/**/*"),
+        ".npy": (pair(".npy", np.save), "*.npy"),
+        ".nii.gz": (pair(".nii.gz", write_nifti), "*.nii.gz"),
+        ".b2nd": (pair(".b2nd", write_b2nd), "*[0-9k].b2nd"),
+        ".b2nd, lz4hc": (pair(".lz4hc.b2nd", write_b2nd_lz4hc), "*.lz4hc.b2nd"),
+        ".medh5": (medh5("balanced"), "*.balanced.medh5"),
+        ".medh5, training": (medh5("training"), "*.training.medh5"),
+    }
+    written = {}
+    for number, (voxels, _) in enumerate(images):
+        write_dicom(folder / "dicom" / str(number), voxels)
+    for way, (write, files) in writers.items():
+        if not is_installed(way):
+            continue
+        start = time.process_time()
+        for number, (voxels, mask) in enumerate(images):
+            write(number, voxels, mask)
+        seconds = time.process_time() - start
+        written[way] = Written(seconds, sum(path.stat().st_size for path in folder.glob(files) if path.is_file()))
+    shape = "x".join(map(str, images[0][0].shape))
+    cells = {"axes": "zyx", "shape": shape, "flags": "", "masks_absent": ""}
     for layout, of_masks in rows.items():
-        write_table(folder / layout / "volumes.csv", [{"array": str(n)} | cells for n in range(volumes)])
+        write_table(folder / layout / "volumes.csv", [{"array": str(n)} | cells for n in range(len(images))])
         write_table(folder / layout / "masks.csv", of_masks)
+    return written
 
 
 # ---- Readers: (folder, number of the volume, its shape, region) -> voxels
@@ -237,40 +309,78 @@ def masked_by_nibabel(folder: Path, number: int, shape: Any, masked: Masked) -> 
     return tuple(np.asarray(nibabel.load(path).dataobj[masked[2][::-1]]) for path in paths)
 
 
-def masked_by_blosc2(folder: Path, number: int, shape: Any, masked: Masked) -> tuple[np.ndarray, ...]:
+def of_b2nd(path: Path, region: Region) -> np.ndarray:
+    """Return a region of a `.b2nd`, opened as nnU-Net opens it for each patch."""
     import blosc2
 
     blosc2.set_nthreads(1)
-    paths = (folder / f"{number}.b2nd", folder / f"{number}_mask.b2nd")
-    opened = (blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1}) for path in paths)
-    return tuple(array[(0, *masked[2])] for array in opened)
+    array = blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+    return np.asarray(array[(0, *region)])
 
 
-PYDICOM = "pydicom, original files"
+def by_b2nd(ending: str) -> Callable[..., np.ndarray]:
+    return lambda folder, number, shape, region: of_b2nd(folder / f"{number}{ending}", region)
+
+
+def masked_by_b2nd(ending: str) -> Callable[..., tuple[np.ndarray, ...]]:
+    return lambda folder, number, shape, masked: tuple(
+        of_b2nd(folder / f"{name}{ending}", masked[2]) for name in (f"{number}", f"{number}_mask")
+    )
+
+
+def medh5_sample(folder: Path, number: int, profile: str) -> Any:
+    import medh5
+
+    path = folder / f"{number}.{profile}.medh5"
+    if path not in _open:
+        sample = medh5.open(path)
+        _open[path] = sample, sample.images["ct"], sample.annotations["masks"]
+    return _open[path]
+
+
+def by_medh5(profile: str) -> Callable[..., np.ndarray]:
+    return lambda folder, number, shape, region: medh5_sample(folder, number, profile)[1].read(region)
+
+
+def masked_by_medh5(profile: str) -> Callable[..., tuple[np.ndarray, ...]]:
+    def read(folder: Path, number: int, shape: Any, masked: Masked) -> tuple[np.ndarray, ...]:
+        _, image, masks = medh5_sample(folder, number, profile)
+        return image.read(masked[2]), masks.dense(["organ"], masked[2])
+
+    return read
+
+
+def is_installed(way: str) -> bool:
+    """Return whether the package that reads a way of storing is installed."""
+    package = {".b2nd": "blosc2", ".medh5": "medh5", ".nii.gz": "nibabel"}.get(way.partition(",")[0])
+    return package is None or importlib.util.find_spec(package) is not None
+
+
+BASES = (".b2nd", ".npy")  # the first that is installed: the others are compared with it
 READERS: dict[str, Callable[..., np.ndarray]] = {
     "dicomzarr, slice": by_dicomzarr("slice"),
     "dicomzarr, brick": by_dicomzarr("brick"),
     "zarr-python, slice": by_zarr("slice"),
     "zarr-python, brick": by_zarr("brick"),
-    PYDICOM: by_pydicom,
+    "pydicom, original files": by_pydicom,
     ".npy": by_npy,
     ".nii.gz": by_nifti,
+    ".b2nd": by_b2nd(".b2nd"),
+    ".b2nd, lz4hc": by_b2nd(".lz4hc.b2nd"),
+    ".medh5": by_medh5("balanced"),
+    ".medh5, training": by_medh5("training"),
 }
-HAS_BLOSC2 = importlib.util.find_spec("blosc2") is not None
-NPY = ".npy + mask"
 MASKED_READERS: dict[str, Callable[..., tuple[np.ndarray, ...]]] = {
-    "dicomzarr, slice + mask": masked_by_dicomzarr("slice"),
-    "dicomzarr, brick + mask": masked_by_dicomzarr("brick"),
-    NPY: masked_by_npy,
-    ".nii.gz + mask": masked_by_nibabel,
-} | ({".b2nd + mask": masked_by_blosc2} if HAS_BLOSC2 else {})
-FILES = {
-    "dicomzarr, slice + mask": "slice/**/*",
-    "dicomzarr, brick + mask": "brick/**/*",
-    NPY: "*.npy",
-    ".nii.gz + mask": "*.nii.gz",
-    ".b2nd + mask": "*.b2nd",
+    "dicomzarr, slice": masked_by_dicomzarr("slice"),
+    "dicomzarr, brick": masked_by_dicomzarr("brick"),
+    ".npy": masked_by_npy,
+    ".nii.gz": masked_by_nibabel,
+    ".b2nd": masked_by_b2nd(".b2nd"),
+    ".b2nd, lz4hc": masked_by_b2nd(".lz4hc.b2nd"),
+    ".medh5": masked_by_medh5("balanced"),
+    ".medh5, training": masked_by_medh5("training"),
 }
+MASKED = ("random", "foreground")
 
 
 # ---- Measuring
@@ -279,7 +389,7 @@ FILES = {
 def regions(kind: str, count: int, volumes: int, shape: tuple[int, int, int]) -> list[tuple[int, Region]]:
     """Return the samples of a round: number of the volume and region."""
     random = np.random.default_rng(len(kind))
-    size = {"slice": (1, *shape[1:]), "patch": (PATCH,) * 3, "volume": shape}[kind]
+    size = (PATCHES[kind],) * 3 if kind in PATCHES else {"slice": (1, *shape[1:]), "volume": shape}[kind]
     samples = []
     for i in range(count):
         start = [int(random.integers(n - edge + 1)) for n, edge in zip(shape, size, strict=True)]
@@ -302,7 +412,7 @@ def read_sample(task: tuple[str, Path, Any, tuple[int, Any]]) -> tuple[tuple[int
     """Read a sample; return the sums of its voxels, and the CPU seconds of all threads of this process."""
     reader, folder, shape, (number, region) = task
     start = time.process_time()
-    if reader in READERS:
+    if isinstance(region[0], slice):
         arrays: tuple[np.ndarray, ...] = (READERS[reader](folder, number, shape, region),)
     else:
         arrays = MASKED_READERS[reader](folder, number, shape, region)
@@ -339,34 +449,170 @@ def measure(
     return {reader: (len(samples) / wall, 1000 * cpu / len(samples)) for reader, (wall, cpu) in medians.items()}
 
 
+def machine() -> str:
+    """Return processor, its vector extensions, kernel and Python."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines())
+        facts = {key.strip(): value.strip() for key, value in lines.items()}
+    except (OSError, ValueError):
+        facts = {}
+    wide = [flag for flag in ("avx2", "avx512f") if flag in facts.get("flags", "").split()]
+    name = facts.get("model name", platform.machine())
+    return (
+        f"{name} ({' '.join(wide)}), {os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}"
+    )
+
+
+# ---- A network that is fed
+
+
+class Patches:
+    """Patches of 64³ with a mask, read in one way: a map-style dataset of PyTorch."""
+
+    def __init__(self, way: str, folder: Path, shape: Any, count: int) -> None:
+        self._way, self._folder, self._shape = way, folder, shape
+        samples = masked_regions("foreground", PATCHES_OF_NETWORK, folder)
+        self._samples = [samples[index % len(samples)] for index in range(count)]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        number, masked = self._samples[index]
+        image, mask = MASKED_READERS[self._way](self._folder, number, self._shape, masked)
+        edges = (1, *(MASKED_PATCH,) * 3)
+        return image.reshape(edges).astype(np.float32) / 1000, mask.reshape(edges).astype(np.float32)
+
+
+def small_unet(channels: int) -> Any:
+    """Return a 3D U-Net of three levels."""
+    from torch import cat, nn
+
+    def block(before: int, after: int) -> Any:
+        return nn.Sequential(nn.Conv3d(before, after, 3, padding=1), nn.InstanceNorm3d(after), nn.LeakyReLU())
+
+    class UNet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            n = channels
+            self.down = nn.ModuleList([block(1, n), block(n, 2 * n), block(2 * n, 4 * n)])
+            self.up = nn.ModuleList([block(6 * n, 2 * n), block(3 * n, n)])
+            self.pool, self.wider, self.last = nn.MaxPool3d(2), nn.Upsample(scale_factor=2), nn.Conv3d(n, 1, 1)
+
+        def forward(self, x: Any) -> Any:
+            kept = []
+            for number, step in enumerate(self.down):
+                x = step(x if number == 0 else self.pool(x))
+                kept.append(x)
+            for step, before in zip(self.up, (kept[1], kept[0]), strict=True):
+                x = step(cat([self.wider(x), before], dim=1))
+            return self.last(x)
+
+    return UNet()
+
+
+def feed_network(device: str, folder: Path, shape: Any) -> list[dict[str, Any]]:
+    """Train a small network on patches that workers read; return the share of the time in which it waits for them."""
+    if device == "none":
+        return []
+    if importlib.util.find_spec("torch") is None:
+        print("PyTorch is not installed: no network is fed", flush=True)
+        return []
+    import torch
+
+    if device == "auto" and not torch.cuda.is_available():
+        print("there is no GPU: no network is fed (--device cpu tries it on a processor)", flush=True)
+        return []
+    device = "cuda" if device == "auto" else device
+    is_cuda = device == "cuda"
+    steps, channels = (STEPS, CHANNELS) if is_cuda else (3, 4)
+    name = torch.cuda.get_device_name() if is_cuda else "a processor"
+    print(
+        f"a network on {name}, PyTorch {torch.__version__}: batches of {BATCH} patches of {MASKED_PATCH}³", flush=True
+    )
+    torch.manual_seed(0)
+    network = small_unet(channels).to(device)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    loss_of = torch.nn.BCEWithLogitsLoss()
+
+    def step(image: Any, mask: Any) -> None:
+        image, mask = (each.to(device, non_blocking=True) for each in (image, mask))
+        with torch.autocast(device, torch.bfloat16, enabled=is_cuda):
+            loss = loss_of(network(image), mask)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if is_cuda:
+            torch.cuda.synchronize()
+
+    def seconds_of(batches: Any) -> tuple[float, float]:
+        """Return the seconds of waiting for batches, and of all, after the first few."""
+        iterator, waited = iter(batches), 0.0
+        for _ in range(WARM_UP):
+            step(*next(iterator))
+        start = time.perf_counter()
+        for _ in range(steps):
+            before = time.perf_counter()
+            batch = next(iterator)
+            waited += time.perf_counter() - before
+            step(*batch)
+        return waited, time.perf_counter() - start
+
+    rows, one = [], tuple(torch.rand(BATCH, 1, *(MASKED_PATCH,) * 3).round() for _ in range(2))
+    _, total = seconds_of([one] * (steps + WARM_UP))
+    print(f"   from memory: {steps * BATCH / total:8.1f} patches/s", flush=True)
+    for workers in (1, 4, 8):
+        for way in ("dicomzarr, brick", ".npy", ".b2nd", ".medh5"):
+            if not is_installed(way):
+                continue
+            patches: Any = Patches(way, folder, shape, (steps + WARM_UP) * BATCH)
+            _open.clear()  # nothing that is open is inherited by workers
+            loader = torch.utils.data.DataLoader(
+                patches, batch_size=BATCH, num_workers=workers, pin_memory=is_cuda, multiprocessing_context="spawn"
+            )
+            waited, total = seconds_of(loader)
+            rate, share = steps * BATCH / total, waited / total
+            rows.append({"workers": workers, "way": way, "per_second": rate, "waits": share, "device": name})
+            print(f"{workers} workers  {way:24} {rate:8.1f} patches/s, the network waits {share:6.1%}", flush=True)
+    return rows
+
+
 def main() -> None:
-    """Measure; print the rate and CPU time of each reader, and their ratio to pydicom, or .npy, in the same run."""
+    """Measure; print rate and CPU time of each reader, and the ratio of both to those of the first base."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=PRESETS, default="small")
     parser.add_argument("--rounds", type=int, help="counted rounds, instead of the preset's")
     parser.add_argument(
-        "--only", nargs="+", metavar="KIND", help="slice, patch, volume, random, foreground; all if none"
+        "--only", nargs="+", metavar="KIND", help="slice, patch64, patch96, volume, random, foreground; all if none"
     )
+    parser.add_argument("--workers", nargs="+", type=int, default=[0, 2, 4], metavar="N")
+    parser.add_argument("--voxels", type=Path, help="a volume of yours, int16 in .npy, instead of the made-up ones")
+    parser.add_argument("--device", choices=["auto", "cuda", "cpu", "none"], default="auto", help="of the network")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
     preset: dict[str, Any] = PRESETS[args.preset]
-    shape, rows = preset["shape"], []
-    if not HAS_BLOSC2:
-        print("blosc2 is not installed: no figures of .b2nd", flush=True)
+    shapes = [preset["shape"]] * preset["volumes"]
+    voxels = [np.load(args.voxels)] if args.voxels else [made_up(*each) for each in enumerate(shapes)]
+    images = [(each.astype("<i2"), made_up_mask(number, each.shape)) for number, each in enumerate(voxels)]
+    shape, rows = images[0][0].shape, []
+    print(machine(), flush=True)
+    for way in (".b2nd", ".medh5", ".nii.gz"):
+        if not is_installed(way):
+            print(f"what reads {way} is not installed: no figures of it", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_formats(folder, shape, preset["volumes"])
-        stored = {way: sum(p.stat().st_size for p in folder.glob(files) if p.is_file()) for way, files in FILES.items()}
-        for way in MASKED_READERS:
-            print(f"{way:24} {stored[way] / 1e6:8.1f} MB of files", flush=True)
-        for workers in (0, 2, 4):
+        written = write_formats(folder, images)
+        pixels = sum(each.nbytes for each, _ in images)
+        for way, (seconds, size) in written.items():
+            print(f"{way:24} {size / 1e6:8.1f} MB of files, written at {pixels / seconds / 1e6:7.0f} MB/s", flush=True)
+        base = next(way for way in BASES if is_installed(way))
+        for workers in args.workers:
             for kind, count in preset["counts"].items():
                 if args.only and kind not in args.only:
                     continue
-                masked = kind in ("random", "foreground")
-                readers, base = (MASKED_READERS, NPY) if masked else (READERS, PYDICOM)
+                readers = [way for way in (MASKED_READERS if kind in MASKED else READERS) if is_installed(way)]
                 samples: list[Any] = (
-                    masked_regions(kind, count, folder) if masked else regions(kind, count, preset["volumes"], shape)
+                    masked_regions(kind, count, folder) if kind in MASKED else regions(kind, count, len(images), shape)
                 )
                 figures = measure(readers, folder, shape, samples, workers, args.rounds or preset["rounds"])
                 for reader, (rate, cpu) in figures.items():
@@ -378,9 +624,11 @@ def main() -> None:
                         f"{cpu:8.2f} ms of CPU per sample: {less:7.2f} x less",
                         flush=True,
                     )
+        fed = feed_network(args.device, folder, shape)
     if args.json:
-        result = {"preset": args.preset, "shape": shape, "stored_bytes": stored, "rows": rows}
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
+        stored = {way: each._asdict() for way, each in written.items()}
+        result = {"preset": args.preset, "shape": shape, "machine": machine(), "written": stored, "rows": rows}
+        args.json.write_text(json.dumps(result | {"network": fed}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # what reads a folder needs no other module
 
 OPEN_VOLUMES = 64  # images per process, and as many of each mask; a dataset may have more than a process may open files
 OPEN_FILES = 512  # per process, however many masks are wanted
+OPEN_INDEXES = 64 << 20  # bytes of the indexes of chunks of open files, per process
 MISSING = 2**64 - 1  # offset of a chunk that a shard does not hold (ZEP 2)
 VALUES_SHOWN = 20  # in a message that lists the values of a column
 Region = tuple[slice, ...]
@@ -46,7 +47,7 @@ Place: TypeAlias = "Path | RemotePath"  # a file or folder, on a disk or below a
 class _LocalFile:
     """A file on a disk that is read by ranges of bytes, as `RemoteFile` reads one below a URL."""
 
-    longest_run = 0  # bytes of adjacent chunks that are read at once: one chunk
+    longest_run = 1 << 20  # bytes of adjacent chunks that are read at once; a longer chunk is read whole
 
     def __init__(self, path: Path) -> None:
         self._handle = -1
@@ -164,6 +165,7 @@ class Volume:
         self.chunk: tuple[int, ...] = tuple(codec["configuration"]["chunk_shape"])
         self._compressed = any(inner_codec["name"] == "blosc" for inner_codec in inner)
         self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
+        self._steps = [math.prod(self._counts[axis + 1 :]) for axis in range(len(self._counts))]  # of chunk numbers
         self.facts = self._read_facts()
         self._file = _opened_file(folder.joinpath("0", "c", *("0" for _ in self.shape)))
         self._index = self._read_index()
@@ -247,35 +249,29 @@ class Volume:
         data = self._file.tail(16 * math.prod(self._counts) + 4)
         return np.frombuffer(_checked(data), "<u8").reshape(-1, 2)
 
-    def _read_chunks(self, numbers: Iterable[int]) -> Iterator[bytes]:
-        """Yield the bytes of chunks; those that lie one behind the other in the file are read at once."""
-        run: list[tuple[int, int]] = []  # offset and length of each chunk
-        for number in numbers:
-            offset, length = (int(value) for value in self._index[number])
-            if offset == MISSING:
+    @property
+    def index_bytes(self) -> int:
+        """Size of the index of chunks in memory."""
+        return self._index.nbytes
+
+    def _read_chunks(self, numbers: Sequence[int]) -> Iterator[bytes]:
+        """Yield the content of chunks; those that lie one behind the other in the file are read at once."""
+        entries: list[list[int]] = self._index[numbers].tolist()
+        longest, start = self._file.longest_run, 0
+        while start < len(entries):
+            (first, length), after = entries[start], start + 1
+            if first == MISSING:
                 raise ValueError(
                     "a chunk is missing: ./run verify lists damaged files, ./run verify --repair rebuilds them"
                 )
-            if run and (sum(run[-1]) != offset or offset + length - run[0][0] > self._file.longest_run):
-                yield from self._read_run(run)
-                run = []
-            run.append((offset, length))
-        yield from self._read_run(run)
-
-    def _read_run(self, run: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        """Yield the bytes of adjacent chunks."""
-        if run:
-            first = run[0][0]
-            data = self._file.read(sum(run[-1]) - first, first)
-            yield from (data[offset - first : offset - first + length] for offset, length in run)
-
-    def _decode(self, chunk: bytes, out: NDArray[Any]) -> None:
-        """Decode a chunk into `out`, C-contiguous, of the chunk's shape."""
-        data = _checked(chunk)
-        if self._compressed:
-            _decompress(data, out)
-        else:
-            out[...] = np.frombuffer(data, self.dtype).reshape(out.shape)
+            end = first + length
+            while after < len(entries) and entries[after][0] == end and end + entries[after][1] - first <= longest:
+                end += entries[after][1]
+                after += 1
+            run = self._file.read(end - first, first)
+            for offset, length in entries[start:after]:
+                yield _checked(run, offset - first, length)
+            start = after
 
     def read(self, region: Region | None = None) -> NDArray[Any]:
         """Return the stored values of a region.
@@ -296,33 +292,89 @@ class Volume:
             If a chunk is missing or does not match its crc32c.
         """
         region = region or (slice(None),) * len(self.shape)
-        bounds = [part.indices(n) for part, n in zip(region, self.shape, strict=True)]
-        out = np.empty([stop - start for start, stop, _ in bounds], self.dtype)
-        spans = [range(lo // c, math.ceil(hi / c)) for (lo, hi, _), c in zip(bounds, self.chunk, strict=True)]
-        scratch = np.empty(self.chunk, self.dtype)
-        positions = list(itertools.product(*spans))
-        chunks = self._read_chunks(int(np.ravel_multi_index(position, self._counts)) for position in positions)
-        for position, chunk in zip(positions, chunks, strict=True):
-            target, source = [], []
-            for at, edge, (lo, hi, _) in zip(position, self.chunk, bounds, strict=True):
-                first, last = max(lo, at * edge), min(hi, (at + 1) * edge)
-                target.append(slice(first - lo, last - lo))
-                source.append(slice(first - at * edge, last - at * edge))
-            view = out[tuple(target)]
-            if view.shape == self.chunk and view.flags.c_contiguous:
-                self._decode(chunk, view)
-            else:
-                self._decode(chunk, scratch)
-                view[...] = scratch[tuple(source)]
+        bounds = [part.indices(n)[:2] for part, n in zip(region, self.shape, strict=True)]
+        out = np.empty([stop - start for start, stop in bounds], self.dtype)
+        # Along each axis, for each chunk there: what it adds to the number of a chunk, where its part of the region
+        # lies in the region, and where in the chunk.
+        numbers, targets, sources = [], [], []
+        for (lo, hi), edge, step in zip(bounds, self.chunk, self._steps, strict=True):
+            starts = range(lo - lo % edge, hi, edge)
+            numbers.append([start // edge * step for start in starts])
+            targets.append([slice(max(start - lo, 0), min(start + edge, hi) - lo) for start in starts])
+            sources.append([slice(max(lo - start, 0), min(hi - start, edge)) for start in starts])
+        chunks = self._read_chunks([sum(parts) for parts in itertools.product(*numbers)])
+        decode = self._decoder()
+        inner = next((axis for axis, edge in enumerate(self.chunk) if edge > 1), 0) + 1
+        is_in_place = out.shape[inner:] == self.chunk[inner:]  # a whole chunk is contiguous in the region
+        scratch, held = np.empty(self.chunk, self.dtype), None  # of this call: threads may read at the same time
+        for target, source, chunk in zip(itertools.product(*targets), itertools.product(*sources), chunks, strict=True):
+            if is_in_place and (view := out[target]).shape == self.chunk:
+                decode(chunk, view)
+                continue
+            if chunk != held:  # chunks that follow each other are often equal: background
+                decode(chunk, scratch)
+                held = chunk
+            out[target] = scratch[source]
         return out
 
+    def _decoder(self) -> Callable[[bytes, NDArray[Any]], object]:
+        """Return the function that decodes a chunk into an array, C-contiguous, of the chunk's shape."""
+        if not self._compressed:
+            return _copy_values
+        blosc, size = _libraries()[1], math.prod(self.chunk) * self.dtype.itemsize
+        blosc.use_threads = False  # its threads would not survive a fork, and worker processes run in parallel anyway
+        decompress, stated = blosc.decompress, size.to_bytes(4, "little")
 
-def _checked(data: bytes) -> bytes:
-    """Return `data` without the crc32c at its end; raise `ValueError` if they do not match."""
+        def decode(frame: bytes, out: NDArray[Any]) -> None:
+            # Else some of `out` would not be filled, or more be read than there is.
+            if frame[4:8] != stated or frame[12:16] != len(frame).to_bytes(4, "little"):
+                raise ValueError("a chunk has another size than its array states: the dataset is damaged")
+            decompress(frame, out)
+
+        return decode
+
+
+def _copy_values(content: bytes, out: NDArray[Any]) -> None:
+    """Copy the values of a chunk that is not compressed."""
+    out[...] = np.frombuffer(content, out.dtype).reshape(out.shape)
+
+
+class _OpenVolumes:
+    """Opens volumes, and holds those that were used last: at most a number of them, and of bytes of their indexes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._volumes: dict[Place, Volume] = {}  # the one that was used last is the last
+
+    def __call__(self, folder: Place) -> Volume:
+        volume = self._volumes.pop(folder, None)
+        is_new = volume is None
+        volume = self._volumes[folder] = volume or Volume(folder)
+        if is_new:
+            held = list(self._volumes.items())
+            size = sum(each.index_bytes for _, each in held)
+            for number, (other, each) in enumerate(held[:-1]):
+                if len(held) - number <= self._most and size <= OPEN_INDEXES:
+                    break
+                size -= each.index_bytes
+                self._volumes.pop(other, None)
+        return volume
+
+
+@functools.cache
+def _libraries() -> tuple[Callable[[bytes], int], Any]:
+    """Return the function for crc32c, and the module of Blosc: they are imported when something is read."""
     import google_crc32c
+    from numcodecs import blosc
 
-    content = data[:-4]
-    if len(data) < 4 or google_crc32c.value(content) != int.from_bytes(data[-4:], "little"):
+    return google_crc32c.value, blosc
+
+
+def _checked(data: bytes, start: int = 0, length: int | None = None) -> bytes:
+    """Return a part of `data` without the crc32c at its end; raise `ValueError` if they do not match."""
+    end = start + (len(data) if length is None else length) - 4
+    content = data[start:end]
+    if end < start or _libraries()[0](content) != int.from_bytes(data[end : end + 4], "little"):
         raise ValueError("a chunk is damaged: ./run verify lists damaged files, ./run verify --repair rebuilds them")
     return content
 
@@ -336,14 +388,6 @@ def _read_small_array(folder: Place) -> NDArray[Any]:
     dtype = np.dtype(metadata["data_type"])
     # In native byte order, as zarr returns it.
     return np.frombuffer(data, dtype.newbyteorder("<")).reshape(metadata["shape"]).astype(dtype)
-
-
-def _decompress(data: bytes, out: NDArray[Any]) -> None:
-    """Decompress a Blosc frame into `out`."""
-    from numcodecs import blosc
-
-    blosc.use_threads = False  # its threads would not survive a fork, and worker processes run in parallel anyway
-    blosc.decompress(data, out)
 
 
 # ---- What to select, and what to make of it
@@ -643,7 +687,7 @@ class DicomZarrDataset:
     def _opened(self, folder: Place) -> Volume:
         """Return an image or a mask, opened by this process."""
         if self._process != os.getpid():  # after a fork: close the files that the parent opened, do not read them
-            self._volume = functools.lru_cache(min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES))(Volume)
+            self._volume = _OpenVolumes(min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES))
             self._process = os.getpid()
         return self._volume(folder)
 

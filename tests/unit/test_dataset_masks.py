@@ -71,7 +71,7 @@ def numbers(dataset: DicomZarrDataset) -> list[int]:
 @pytest.mark.parametrize(
     ("axes", "shape", "mask_axes"),
     [
-        ("zyx", (18, 130, 150), "zyx"),
+        ("zyx", (40, 70, 75), "zyx"),
         ("tzyx", (3, 18, 20, 25), "zyx"),
         ("tzyx", (3, 18, 20, 25), "tzyx"),
         ("yx", (40, 30), "yx"),

@@ -177,24 +177,25 @@ def write_levels(
         Size in bytes and SHA-256 of each file, by its path below `folder`.
     """
     digests: shard_writer.Digests = {}
-    deep = shard_writer.BRICK["z"] if layout == "brick" else 1
     for number, halved in enumerate(levels, 1):
         finer = open_array(folder / str(number - 1)).through_zarrs()
         shape = [_half(size) if axis in halved else size for axis, size in zip(axes, finer.shape, strict=True)]
         grid = shard_writer.chunk_grid(axes, shape, dtype, layout)
-        frames = _coarser_frames(finer, axes, halved, deep)
+        frames = _coarser_frames(finer, axes, halved)
         written = shard_writer.write_array(folder / str(number), grid, dtype, compression, frames, pool)
         digests |= {f"{number}/{name}": digest for name, digest in written.items()}
     return digests
 
 
-def _coarser_frames(finer: StoredArray, axes: Sequence[str], halved: str, deep: int) -> Iterator[NDArray[Any]]:
-    """Yield the frames of the next level in array order; `deep` is the depth of the chunks that are read."""
+def _coarser_frames(finer: StoredArray, axes: Sequence[str], halved: str) -> Iterator[NDArray[Any]]:
+    """Yield the frames of the next level in array order."""
     size = dict(zip(axes, finer.shape, strict=True))
     fastest = next((axis for axis in "zt" if axis in size), "")
     remaining = [axis for axis in axes if axis != "t" or fastest == "t"]
     frame = math.prod(size[axis] for axis in axes if axis in "cyx") * finer.dtype.itemsize
-    block = max(2, deep, BLOCK // max(frame, 1) // 16 * 16)  # even: the first frame of each block is kept
+    chunk = dict(zip(axes, finer.chunk, strict=True)).get("z", 1)
+    whole = 2 * math.ceil(chunk / 2)  # even: the first frame of each block is kept. Chunks have an even depth, or all z
+    block = max(1, BLOCK // max(frame, 1) // whole) * whole
     for t in range(size["t"]) if fastest == "z" and "t" in size else (0,):
         for start in range(0, size.get(fastest, 1), block):
             index: dict[str, int | slice] = {"t": t, fastest: slice(start, start + block)}

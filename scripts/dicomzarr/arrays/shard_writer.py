@@ -24,7 +24,7 @@ from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
 LARGE_FRAME = 64 << 20  # bytes; larger frames are cut into tiles
 TILE = 1024  # rows and columns of such a tile
-BRICK = {"z": 16, "y": 128, "x": 128}  # voxels
+BRICK = {"z": 16, "y": 32, "x": 32}  # voxels: docs/decisions/0115
 # Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle throughout. zstd gains from blocks
 # larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
 BLOCK = 512 << 10
@@ -36,6 +36,8 @@ PRESETS: Mapping[str, tuple[str, int, int] | None] = {
     "small": ("zstd", 9, BLOCK),
     "none": None,
 }
+# Of bricks, where they differ. Random patches decode two to three times the voxels they ask for, again in each epoch.
+OF_BRICKS: Mapping[str, tuple[str, int, int]] = {"balanced": ("lz4", 9, BLOCK)}
 Digests = dict[str, tuple[int, str]]  # path below the volume -> (size in bytes, SHA-256)
 
 
@@ -80,7 +82,7 @@ def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: st
     dtype : str
         NumPy dtype, such as ``<i2``.
     layout : str
-        ``slice`` (one frame per chunk; larger frames are cut into tiles) or ``brick`` (16 x 128 x 128 voxels).
+        ``slice`` (one frame per chunk; larger frames are cut into tiles) or ``brick`` (16 x 32 x 32 voxels).
 
     Returns
     -------
@@ -118,7 +120,7 @@ def array_metadata(grid: ChunkGrid, dtype: str, compression: str) -> dict[str, A
     kind = np.dtype(dtype)
     endian = {"configuration": {"endian": "little"}} if kind.itemsize > 1 else {}
     inner: list[dict[str, Any]] = [{"name": "bytes", **endian}]
-    preset = PRESETS[compression]
+    preset = _blosc_of(grid, compression)
     if preset:
         blosc = {
             "typesize": kind.itemsize,
@@ -156,9 +158,16 @@ def _crc32c(data: bytes) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(4, "little")
 
 
-def _packer(dtype: str, compression: str) -> Callable[[NDArray[Any]], bytes]:
-    """Return the function that turns a contiguous chunk into its stored bytes; it is thread-safe."""
+def _blosc_of(grid: ChunkGrid, compression: str) -> tuple[str, int, int] | None:
+    """Return compressor, level and block size for the chunks of a grid; None for raw bytes."""
     preset = PRESETS[compression]
+    is_brick = any(axis == "z" and edge > 1 for axis, edge in zip(grid.axes, grid.chunk, strict=True))
+    return OF_BRICKS.get(compression, preset) if is_brick else preset
+
+
+def _packer(grid: ChunkGrid, compression: str) -> Callable[[NDArray[Any]], bytes]:
+    """Return the function that turns a contiguous chunk into its stored bytes; it is thread-safe."""
+    preset = _blosc_of(grid, compression)
     if preset is None:
         return lambda chunk: (raw := chunk.tobytes()) + _crc32c(raw)
     from numcodecs import blosc
@@ -219,7 +228,7 @@ def write_array(
     digest = hashlib.sha256()
     index = np.full((math.prod(grid.counts), 2), 2**64 - 1, dtype="<u8")
     offset = 0
-    pack = _packer(dtype, compression)
+    pack = _packer(grid, compression)
 
     def packed(chunk: tuple[int, NDArray[Any]]) -> tuple[int, bytes]:
         return chunk[0], pack(chunk[1])

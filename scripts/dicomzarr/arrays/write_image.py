@@ -62,7 +62,7 @@ def write_image(
     compression : str
         A key of `shard_writer.PRESETS`.
     layout : str
-        ``slice`` (one frame per chunk) or ``brick`` (16 x 128 x 128 voxels).
+        ``slice`` (one frame per chunk) or ``brick`` (16 x 32 x 32 voxels).
     levels : int
         At most so many resolution levels; see `levels.coarser_levels`.
     pool : ThreadPool

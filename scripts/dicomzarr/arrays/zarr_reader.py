@@ -62,12 +62,15 @@ class StoredArray:
     Attributes
     ----------
     shape : tuple of int
+    chunk : tuple of int
+        Shape of an inner chunk, which is decoded as a whole.
     dtype : numpy dtype
     """
 
     def __init__(self, array: Any) -> None:
         self._array = array
         self.shape: tuple[int, ...] = array.shape
+        self.chunk: tuple[int, ...] = array.chunks
         self.dtype: np.dtype[Any] = array.dtype
 
     def __getitem__(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:

@@ -56,10 +56,13 @@ def test_dev_lock_holds_the_plain_lock_version_for_version() -> None:
     assert all(dev[name] in (pin, versions[name]) for name, pin in plain.items())
 
 
-def test_the_training_environment_has_the_same_pins() -> None:
-    lines = (ROOT / "envs" / "training.txt").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize(
+    ("name", "own"), [("training", {"torch", "monai", "torchio"}), ("reading", {"torch", "blosc2", "medh5"})]
+)
+def test_the_environments_for_training_and_its_benchmark_have_the_same_pins(name: str, own: set[str]) -> None:
+    lines = (ROOT / "envs" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     pins = {line.split("==")[0]: line for line in lines if not line.startswith("#")}
-    assert {"torch", "monai", "torchio"} <= set(pins) and all("==" in pin for pin in pins.values())
+    assert own <= set(pins) and all("==" in pin for pin in pins.values())
     dev = {name: pin.split(" ")[0] for name, pin in pins_of("requirements-dev.lock").items()}
     shared = set(pins) & set(dev)
     assert {name: pins[name] for name in shared} == {name: dev[name] for name in shared} and len(shared) > 5

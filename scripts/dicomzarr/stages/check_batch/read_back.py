@@ -51,20 +51,21 @@ BLOCK = 4 << 20  # bytes of frames in one read
 FIRST_FRAMES = 2  # read by zarr-python alone, at half a millisecond each
 
 
-def _blocks(volume: VolumeRecord) -> Iterator[list[FrameRow]]:
+def _blocks(volume: VolumeRecord, deep: int) -> Iterator[list[FrameRow]]:
     """Yield the frames of a volume in runs of consecutive frames on its fastest frame axis; the first run is short.
 
     Each read of a shard starts with its index, which has an entry for each frame: reading frame by frame would take
-    time proportional to the square of the number of frames.
+    time proportional to the square of the number of frames. Chunks of several slices (`deep`) are read whole, so that
+    none but the first ones is decoded twice.
     """
     shape = dict(zip(volume.axes, volume.shape, strict=True))
     size = math.prod(size for axis, size in shape.items() if axis in "cyx") * np.dtype(volume.dtype).itemsize
-    full = max(1, BLOCK // max(size, 1))
+    full = max(1, BLOCK // max(size, 1) // deep) * deep if deep > 1 else max(1, BLOCK // max(size, 1))
     most = min(FIRST_FRAMES, full)
     run: list[FrameRow] = []
     for frame in volume.frames:
         follows = bool(run) and _follows(run[-1], frame)
-        if run and (not follows or len(run) == most):
+        if run and (not follows or len(run) == most or (deep > 1 and (frame.z or 0) % full == 0)):
             yield run
             run, most = [], full
         run.append(frame)
@@ -179,7 +180,8 @@ def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL, wat
 
 def _read_back(image: Path, volume: VolumeRecord, pool: ThreadPool, watch: Watcher | None) -> ReadBack:
     """Read an array and its coarser levels and compare; raises the error of zarr if one cannot be read."""
-    runs, array = _blocks(volume), open_array(image / "0")
+    array = open_array(image / "0")
+    runs = _blocks(volume, dict(zip(volume.axes, array.chunk, strict=False)).get("z", 1))
     exact = tuple(array.shape) == volume.shape and array.dtype == np.dtype(volume.dtype)
     watch = watch if exact else None
     results = [_compare(array, volume, run, watch) for run in itertools.islice(runs, 1)]

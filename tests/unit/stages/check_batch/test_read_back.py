@@ -19,10 +19,10 @@ from dicomzarr.stages.check_batch import read_back, verdicts
 from dicomzarr.system.thread_pool import ThreadPool
 
 
-def written(folder: Path, axes: str, shape: tuple[int, ...]) -> VolumeRecord:
+def written(folder: Path, axes: str, shape: tuple[int, ...], layout: str = "slice") -> VolumeRecord:
     """Write an array of known frames and return its record."""
     size = dict(zip(axes, shape, strict=True))
-    grid = shard_writer.chunk_grid(tuple(axes), shape, "<u2", "slice")
+    grid = shard_writer.chunk_grid(tuple(axes), shape, "<u2", layout)
     planes, frames = [], []
     for t in range(size.get("t", 1)):
         for z in range(size.get("z", 1)):
@@ -57,13 +57,23 @@ def test_every_frame_is_compared(
     monkeypatch.setattr(read_back, "FIRST_FRAMES", frames_at_once)
     pool = ThreadPool(threads)
     assert read_back.read_back(tmp_path, record, pool).exact
-    runs = [len(run) for run in read_back._blocks(record)]
+    runs = [len(run) for run in read_back._blocks(record, 1)]
     assert sum(runs) == len(record.frames) and max(runs) == min(frames_at_once, 7 if axes not in ("yx", "cyx") else 1)
     for number, frame in enumerate(record.frames):
         frames = [*record.frames]
         frames[number] = frame._replace(digest="0" * 64)
         other = dataclasses.replace(record, frame_rows=tuple(frames))
         assert not read_back.read_back(tmp_path, other, pool).exact
+
+
+def test_bricks_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end where bricks end, at any size of a block, so that no brick but the first is decoded twice."""
+    record = written(tmp_path, "tzyx", (2, 70, 4, 5), "brick")
+    for block in (1, 40 * 17, 40 * 64, 1 << 22):
+        monkeypatch.setattr(read_back, "BLOCK", block)
+        assert read_back.read_back(tmp_path, record).exact
+        ends = {run[-1].z for run in [*read_back._blocks(record, 16)][1:]}
+        assert ends <= {15, 31, 47, 63, 69} and sum(len(run) for run in read_back._blocks(record, 16)) == 140
 
 
 def test_a_missing_frame_is_a_mismatch(tmp_path: Path) -> None:
