@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-import numpy as np
-
 # Of a tag with VR and length: offset of its first byte and of the value; bytes of the length, 0 for a delimiter and
 # where the length is undefined.
 Head: TypeAlias = tuple[int, int, int]
@@ -19,7 +17,7 @@ _MAX_SHAPES: Final = 4  # of items that begin with the same element
 _MAX_KEYS: Final = 1 << 8
 _LONGEST_PAUSE: Final = 1 << 8  # items
 _MOST: Final = 64  # items that are compared at once
-_FEW: Final = 5  # items: fewer are compared faster one by one
+_SHORT: Final = 8 << 10  # bytes of items: fewer are compared faster as one number
 
 
 class Shape:
@@ -33,7 +31,18 @@ class Shape:
         In order, from the beginning of the item.
     """
 
-    __slots__ = ("skeleton", "_lengths", "_variable", "_cuts", "_rest", "_mask", "_expected", "_arrays")
+    __slots__ = (
+        "skeleton",
+        "_lengths",
+        "_variable",
+        "_cuts",
+        "_rest",
+        "_mask",
+        "_expected",
+        "_significant",
+        "_content",
+        "_repeated",
+    )
 
     def __init__(self, item: bytes, heads: list[Head]) -> None:
         self.skeleton = skeleton_of(item, heads)
@@ -65,7 +74,8 @@ class Shape:
         significant, content = b"".join([*mask, bits[first:]]), b"".join([*pieces, item[first:]])
         self._mask = int.from_bytes(significant, "little")
         self._expected = int.from_bytes(content, "little") & self._mask
-        self._arrays = np.frombuffer(significant, np.uint8), np.frombuffer(content, np.uint8)
+        self._significant, self._content = significant, content
+        self._repeated = (1, self._mask, self._expected)
 
     def skip(self, data: bytes, position: int, most: int) -> int:
         """Return the offset after the items at `position` that have this shape and end in `data`.
@@ -90,21 +100,33 @@ class Shape:
             most = len(stops)
         if not most:
             return position
-        if most < _FEW:
-            stop = position
-            for number in range(most):
-                item = compact[number * len(compact) // most : (number + 1) * len(compact) // most]
-                if int.from_bytes(item, "little") & self._mask != self._expected:
-                    break
-                stop = stops[number] if stops is not None else stop + self._rest
-            return stop
-        mask, content = self._arrays
-        rows = np.frombuffer(compact, np.uint8).reshape(most, -1)
-        equal = (((rows ^ content) & mask) == 0).all(axis=1)
-        count = most if equal.all() else int(equal.argmin())
+        count = self._equal(compact, most)
         if not count or stops is None:
             return position + count * self._rest
         return stops[count - 1]
+
+    def _equal(self, compact: bytes, most: int) -> int:
+        """Return how many items in a row have the shape; what has a variable length was taken out."""
+        if len(compact) < _SHORT:  # a number with the bits of all items
+            times, mask, expected = self._repeated
+            if times != most:
+                mask = int.from_bytes(self._significant * most, "little")
+                expected = int.from_bytes(self._content * most, "little") & mask
+                self._repeated = most, mask, expected
+            if int.from_bytes(compact, "little") & mask == expected:
+                return most
+            length = len(compact) // most
+            for number in range(most):
+                item = compact[number * length : (number + 1) * length]
+                if int.from_bytes(item, "little") & self._mask != self._expected:
+                    return number
+            return most
+        import numpy as np
+
+        mask, content = np.frombuffer(self._significant, np.uint8), np.frombuffer(self._content, np.uint8)
+        rows = np.frombuffer(compact, np.uint8).reshape(most, -1)
+        equal = (((rows ^ content) & mask) == 0).all(axis=1)
+        return most if equal.all() else int(equal.argmin())
 
     def _without_variable(self, data: bytes, position: int, most: int) -> tuple[bytes, list[int]]:
         """Return items without what has a variable length, and the offset after each."""
