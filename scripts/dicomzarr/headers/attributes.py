@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from dicomzarr.dicom import image_risks
 from dicomzarr.dicom.decimals import read_nonstandard
@@ -198,6 +198,18 @@ _MAX_CACHED_VALUE = 64  # bytes; longer values seldom repeat
 
 
 def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: bool) -> tuple[str, object]:
+    plain = _PLAIN.get(tag)
+    if plain is not None and value:
+        keyword, standard_vr, convert, count = plain
+        try:
+            content = convert(value, standard_vr if vr in ("", "UN") else vr, little, signed)
+        except (Bad, ValueError, OverflowError):
+            pass
+        else:
+            if content is None:
+                return "", None
+            if count < 0 or len(cast(Sequence[object], content)) == count:
+                return keyword, content
     row = ATTRIBUTES.get(tag)
     if row is None:
         return "", None
@@ -423,4 +435,11 @@ _FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {
     "first": _first,
     "pixel": _pixel,
     "head": _head,
+}
+# Attributes of which nothing but form and count of the values is checked: tag to keyword, VR of PS3.6, conversion, and
+# number of values, -1 for any.
+_PLAIN = {
+    tag: (keyword, vr, _FORMS[form], attribute_table.COUNTS.get(keyword, -1))
+    for tag, (keyword, vr, form) in ATTRIBUTES.items()
+    if form in _FORMS and tag not in PRIVATE_TAGS and keyword not in RANGES
 }

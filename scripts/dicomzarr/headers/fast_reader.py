@@ -266,6 +266,7 @@ def skip_items(
     wrong: list[tuple[int, bool]] | None = None,
     block: bytes = b"",
     base: int = 0,
+    heads: list[Head] | None = None,
 ) -> int:
     """Return the offset after the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
 
@@ -282,6 +283,8 @@ def skip_items(
         A part of the file that is in memory.
     base : int
         Offset of the block in the file.
+    heads : list, optional
+        Gets tag, VR and length of each element, item and delimiter, in offsets from `start`.
 
     Returns
     -------
@@ -289,12 +292,12 @@ def skip_items(
     """
     found: list[tuple[int, bool]] = []
     try:
-        end = _skip_items(read, size, start, implicit, found, block, base, ends_both=False)
+        end = _skip_items(read, size, start, implicit, found, block, base, heads, ends_both=False)
     except (Unclear, Truncated):
         if not found:
             raise
         found.clear()
-        end = _skip_items(read, size, start, implicit, found, block, base, ends_both=True)
+        end = _skip_items(read, size, start, implicit, found, block, base, None, ends_both=True)
     if wrong is not None:
         wrong += found
     return end
@@ -308,6 +311,7 @@ def _skip_items(
     found: list[tuple[int, bool]],
     block: bytes,
     base: int,
+    all_heads: list[Head] | None,
     *,
     ends_both: bool,
 ) -> int:
@@ -355,8 +359,8 @@ def _skip_items(
                 elif tag != ITEM:
                     raise Unclear
                 elif length == UNDEFINED:
-                    if len(stack) == 1:
-                        shapes = shapes_of(implicit, data[position : position + (4 if implicit else 6)])
+                    if len(stack) == 1 and all_heads is None:
+                        shapes = shapes_of(implicit, data, begin)
                         if begin + shapes.size + 12 > len(data) and base + len(data) < size:
                             base += begin
                             data, begin, position = read(max(step, 2 * shapes.size), base), 0, 8
@@ -401,7 +405,9 @@ def _skip_items(
                 width = 2
             else:
                 raise Unclear
-        if shapes is not None:
+        if all_heads is not None:
+            all_heads.append((base + begin - start, base + position - start, width))
+        elif shapes is not None:
             heads.append((base + begin - first, base + position - first, width))
             if len(stack) == 1:
                 begin = first - base

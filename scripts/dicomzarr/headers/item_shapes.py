@@ -15,8 +15,8 @@ Head: TypeAlias = tuple[int, int, int]
 MAX_ITEM: Final = 16 << 10  # bytes of an item that has a shape
 _MAX_SHAPES: Final = 4  # of items that begin with the same element
 _MAX_KEYS: Final = 1 << 8
+_ITEM: Final = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"  # of undefined length
 _LONGEST_PAUSE: Final = 1 << 8  # items
-_MOST: Final = 64  # items that are compared at once
 _SHORT: Final = 8 << 10  # bytes of items: fewer are compared faster as one number
 
 
@@ -93,8 +93,11 @@ class Shape:
             `position` where the first item has another shape.
         """
         if not self._cuts:
-            most = min(most, (len(data) - position) // self._rest)
-            compact, stops = data[position : position + most * self._rest], None
+            rest, stop, last = self._rest, position, min(position + most * self._rest, len(data)) - self._rest
+            while stop <= last and (most == 1 or data.startswith(_ITEM, stop)):
+                stop += rest
+            most = (stop - position) // rest
+            compact, stops = data[position:stop], None
         else:
             compact, stops = self._without_variable(data, position, most)
             most = len(stops)
@@ -123,9 +126,10 @@ class Shape:
             return most
         import numpy as np
 
-        mask, content = np.frombuffer(self._significant, np.uint8), np.frombuffer(self._content, np.uint8)
-        rows = np.frombuffer(compact, np.uint8).reshape(most, -1)
-        equal = (((rows ^ content) & mask) == 0).all(axis=1)
+        rows, content, significant = (
+            np.frombuffer(data, np.uint8) for data in (compact, self._content, self._significant)
+        )
+        equal = (((rows.reshape(most, -1) ^ content) & significant) == 0).all(axis=1)
         return most if equal.all() else int(equal.argmin())
 
     def _without_variable(self, data: bytes, position: int, most: int) -> tuple[bytes, list[int]]:
@@ -133,7 +137,7 @@ class Shape:
         pieces: list[bytes] = []
         stops: list[int] = []
         end, rest = len(data), self._rest
-        while len(stops) < most:
+        while len(stops) < most and (most == 1 or data.startswith(_ITEM, position)):
             parts = []
             for length, width in self._cuts:
                 at = position + length
@@ -168,11 +172,18 @@ def lengths_of(item: bytes, heads: list[Head]) -> list[int]:
 
 
 class Shapes:
-    """The shapes of items that begin with the same element."""
+    """The shapes of items that begin with the same element, or of whole sequences in one place of a layout.
 
-    __slots__ = ("_known", "_pause", "_left", "_most", "size")
+    Parameters
+    ----------
+    most : int
+        Items that are compared at once.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_known", "_pause", "_left", "_most", "_limit", "size")
+
+    def __init__(self, most: int = 64) -> None:
+        self._limit = most
         self._known: list[Shape] = []
         self._pause = 1  # items between two that are learned
         self._left = 0
@@ -187,7 +198,7 @@ class Shapes:
                 if number:
                     self._known.insert(0, self._known.pop(number))
                 self._pause, self._left = 1, 0
-                self._most = min(2 * self._most, _MOST)
+                self._most = min(2 * self._most, self._limit)
                 return stop
         self._most = 1
         return position
@@ -211,8 +222,9 @@ class Shapes:
 _SHAPES: dict[tuple[bool, bytes], Shapes] = {}
 
 
-def shapes_of(implicit: bool, first: bytes) -> Shapes:
-    """Return the shapes of items with this first element: tag, and VR where it is explicit."""
+def shapes_of(implicit: bool, data: bytes, position: int) -> Shapes:
+    """Return the shapes of items whose first element is that of the item at `position`: tag, and VR where explicit."""
+    first = data[position + 8 : position + (12 if implicit else 14)]
     shapes = _SHAPES.get((implicit, first))
     if shapes is None:
         if len(_SHAPES) >= _MAX_KEYS:

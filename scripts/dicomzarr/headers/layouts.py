@@ -39,6 +39,7 @@ from dicomzarr.headers.fast_reader import (
     head_of,
     skip_items,
 )
+from dicomzarr.headers.item_shapes import MAX_ITEM, Head, Shapes
 
 MAX_LAYOUTS: Final = 8  # of each encoding; the one that was used last comes first
 MAX_FIELDS: Final = 1024  # elements of a layout
@@ -75,11 +76,13 @@ class _Field:
         Whether it is between two runs.
     changed : int
         Number of the header in which the value changed last.
+    shapes : Shapes, optional
+        Of a sequence of undefined length that is not long.
     """
 
     __slots__ = (
         *("prefix", "width", "tag", "vr", "kind", "is_wanted", "is_text", "is_read", "limit", "value", "meaning"),
-        *("place", "is_between", "changed"),
+        *("place", "is_between", "changed", "shapes"),
     )
 
     def __init__(self, prefix: bytes, width: int, tag: int, vr: str) -> None:
@@ -102,6 +105,7 @@ class _Field:
         self.place = -1
         self.is_between = tag in PIXEL_TAGS
         self.changed = -_OFTEN - 1
+        self.shapes: Shapes | None = None
 
 
 class _Mismatch(Exception):
@@ -198,7 +202,7 @@ class Layout:
                         raise _Mismatch
                     stop = -1
             else:
-                stop = _end_of_sequence(read, size, base, data, position, self._implicit) - position
+                stop = self._end_of_sequence(field, read, size, base, data, position) - position
             position += width
             if field.is_read:
                 most = field.limit
@@ -234,7 +238,7 @@ class Layout:
             elif width:
                 stop = at + 4 + LENGTH(data, at)[0]
             else:
-                stop = _end_of_sequence(_no_more, end, 0, data, at, self._implicit)
+                stop = self._end_of_sequence(field, _no_more, end, 0, data, at)
             if stop + 12 > end:
                 raise _Mismatch
             value = data[at + width : stop]
@@ -255,6 +259,23 @@ class Layout:
         run = data[position:at]
         self._parts[number] = run, len(run), last, first, behind
         return len(run)
+
+    def _end_of_sequence(self, field: _Field, read: Reader, size: int, base: int, data: bytes, position: int) -> int:
+        """Return the end of a sequence of undefined length, as an offset into the block."""
+        shapes = field.shapes
+        heads: list[Head] | None = None
+        if shapes is not None:
+            stop = shapes.skip(data, position)
+            if stop > position:
+                return stop
+            heads = []
+        wrong: list[tuple[int, bool]] = []
+        stop = skip_items(read, size, base + position, self._implicit, wrong, data, base, heads) - base
+        if wrong:  # where it ends depends on what follows
+            raise _Mismatch
+        if shapes is not None and heads and stop <= len(data):
+            shapes.learn(data[position:stop], heads)
+        return stop
 
     def _change(self, field: _Field, value: bytes) -> None:
         field.value = value
@@ -333,15 +354,6 @@ class Layout:
                 length = len(field.value) if field.width else 0
                 pieces += [length.to_bytes(field.width, "little"), field.value]
         self._has_new_runs = False
-
-
-def _end_of_sequence(read: Reader, size: int, base: int, data: bytes, position: int, implicit: bool) -> int:
-    """Return the end of a sequence of undefined length, as an offset into the block."""
-    wrong: list[tuple[int, bool]] = []
-    stop = skip_items(read, size, base + position, implicit, wrong, data, base) - base
-    if wrong:  # where it ends depends on what follows
-        raise _Mismatch
-    return stop
 
 
 def _no_more(length: int, offset: int) -> bytes:
@@ -436,6 +448,8 @@ def _fields_of(data: bytes, start: int, implicit: bool) -> list[_Field]:
             position = skip_items(_no_more, end, value, implicit, wrong, data)
             if wrong or vr not in ("", "SQ", "OB", "OW"):
                 raise _Mismatch
+            if position - value <= MAX_ITEM:
+                field.shapes = Shapes(1)
         else:
             field = _Field(data[position : value - width], width, tag, vr)
             position = value + length
