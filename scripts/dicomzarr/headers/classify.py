@@ -229,7 +229,7 @@ def _read_raw(
             pass
         else:
             if use_layouts:
-                LAYOUTS[encoding.implicit].learn(read, size, start, header)
+                LAYOUTS[encoding.implicit].learn(read, size, start, data, header)
             return header
     from dicomzarr.headers import pydicom_reader
 

@@ -46,7 +46,7 @@ MAX_FIELDS: Final = 1024  # elements of a layout
 MAX_KEPT: Final = 1024  # bytes of a value within a run; a longer one is between two runs
 MAX_LAYOUT: Final = 64 << 10  # bytes of all runs
 MAX_HEADER: Final = 4 << 20  # bytes of a header of which the layout is learned
-_MAX_READ: Final = 64 << 10  # bytes of a wanted value; a header with a longer one is read by `fast_reader`
+_MAX_READ: Final = 4 << 10  # bytes of a wanted value; a header with a longer one is read by `fast_reader`
 _OFTEN: Final = 8  # headers: a value that changes again within so many is put between two runs
 _LONGEST_PAUSE: Final = 1 << 8  # headers
 
@@ -94,7 +94,7 @@ class _Field:
         elif self.is_wanted:
             # The bytes of most sequences of undefined length are not read: see `sequence_values`.
             self.is_read = width > 0 or tag in SEQUENCES
-            self.is_text = tag in TEXTS and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
+            self.is_text = self.is_read and tag in TEXTS and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
             self.kind, self.limit = vr, _MAX_READ
         else:
             self.kind = SPECIAL.get(tag, vr)
@@ -107,9 +107,17 @@ class _Field:
         self.changed = -_OFTEN - 1
         self.shapes: Shapes | None = None
 
+    def content(self) -> bytes | None:
+        """Return the value of an attribute as `RawHeader` has it."""
+        return self.value if self.is_read else None
+
 
 class _Mismatch(Exception):
     """The header has another layout."""
+
+
+class _TooShort(_Mismatch):
+    """A run does not end in the block."""
 
 
 class Layout:
@@ -126,6 +134,7 @@ class Layout:
     def __init__(self, fields: list[_Field], implicit: bool) -> None:
         self._fields, self._implicit = fields, implicit
         self._wanted = [field for field in fields if field.is_wanted]
+        self.is_used = False  # since it was learned
         self._count = 0  # headers
         self._signed = False
         self._facts: dict[str, Any] = {}
@@ -186,11 +195,15 @@ class Layout:
             if not data.startswith(run, position):
                 if exactly:
                     raise _Mismatch
-                if end - position < BLOCK and base + end < size:
+                try:
+                    length = self._read_run(number, data, position)
+                except _TooShort:
+                    if end - position >= BLOCK or base + end >= size:
+                        raise
                     base += position
                     data, position = read(max(BLOCK, 2 * length), base), 0
                     end = len(data)
-                length = self._read_run(number, data, position)
+                    length = self._read_run(number, data, position)
             position += length
             width = field.width
             if width == 2:
@@ -240,7 +253,7 @@ class Layout:
             else:
                 stop = self._end_of_sequence(field, _no_more, end, 0, data, at)
             if stop + 12 > end:
-                raise _Mismatch
+                raise _TooShort
             value = data[at + width : stop]
             if value != field.value:
                 changes.append((field, value))
@@ -286,12 +299,10 @@ class Layout:
             else:
                 self._has_new_texts = True
         if field.is_wanted:
-            if field.tag == PIXEL_REPRESENTATION:
-                signed = is_signed(field.vr, value, True)
-                if signed is not self._signed:
-                    self.interpret_all()
+            if field.tag == PIXEL_REPRESENTATION and is_signed(field.vr, field.content(), True) is not self._signed:
+                self.interpret_all()
             keyword = field.meaning[0]
-            field.meaning = meaning_of(field.tag, field.vr, value if field.is_read else None, True, self._signed)
+            field.meaning = meaning_of(field.tag, field.vr, field.content(), True, self._signed)
             if keyword and field.meaning[0] == keyword:
                 self._facts[keyword] = field.meaning[1]
             else:
@@ -301,10 +312,9 @@ class Layout:
         """Interpret the values of all fields."""
         for field in self._wanted:
             if field.tag == PIXEL_REPRESENTATION:
-                self._signed = is_signed(field.vr, field.value, True)
+                self._signed = is_signed(field.vr, field.content(), True)
         for field in self._wanted:
-            value = field.value if field.is_read else None
-            field.meaning = meaning_of(field.tag, field.vr, value, True, self._signed)
+            field.meaning = meaning_of(field.tag, field.vr, field.content(), True, self._signed)
         self._has_new_facts = True
 
     def says(self, header: RawHeader) -> bool:
@@ -392,12 +402,12 @@ class Layouts:
                 if layout.matches(read, size, start, data, exactly=exactly):
                     if number:
                         self._known.insert(0, self._known.pop(number))
-                    self._pause = 1
-                    self._left = 0
+                    if not layout.is_used:
+                        layout.is_used, self._pause, self._left = True, 1, 0
                     return layout
         return None
 
-    def learn(self, read: Reader, size: int, start: int, header: RawHeader) -> None:
+    def learn(self, read: Reader, size: int, start: int, data: bytes, header: RawHeader) -> None:
         """Learn the layout of a header that `fast_reader` has read.
 
         The pause between two layouts doubles each time until one is used, so that headers with nothing in common cost
@@ -405,7 +415,7 @@ class Layouts:
 
         Parameters
         ----------
-        read, size, start
+        read, size, start, data
             As for `Layout.matches`.
         header : RawHeader
         """
@@ -414,7 +424,7 @@ class Layouts:
             return
         self._left = self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        data = read(header.pixel[2], 0)
+        data = data[: header.pixel[2]] if header.pixel[2] <= len(data) else read(header.pixel[2], 0)
         try:
             fields = _fields_of(data, start, self._implicit)
         except (_Mismatch, IndexError, struct.error, Truncated, Unclear, TooLong):
