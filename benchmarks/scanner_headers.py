@@ -531,7 +531,7 @@ def mr(
     ----------
     rows, columns : int
     seed : int
-        Of what is the same in all files.
+        Of what is the same in all files. Headers of two seeds differ in their private elements too.
     syntax : str
         Transfer syntax UID, of little endian.
     more
@@ -605,8 +605,9 @@ def mr(
     private(content, 0x0095, "SIEMENS SYNGO VIEW", fillers(generator, 12, 0x20))
     undefined(content, "SourceImageSequence", "RequestAttributesSequence", 0x002110FE)
     spare = 361 - elements_of(content)
-    private(content, 0x0099, "MADEUP QUALITY 1.0", fillers(generator, spare // 2 - 1))
-    private(content, 0x0099, "MADEUP ARCHIVE 2.0", fillers(generator, spare - spare // 2 - 1))
+    first = spare // 2 - 5 * (seed % 3)
+    private(content, 0x0099, "MADEUP QUALITY 1.0", fillers(generator, first - 1))
+    private(content, 0x0099, "MADEUP ARCHIVE 2.0", fillers(generator, spare - first - 1))
 
     starts = [f"#{number:011d}".encode() for number in range(len(_IMAGE_VALUES))]
     block = _image_block(starts, b"")
@@ -698,7 +699,7 @@ def ct(
         content[keyword].VR = "SS" if signed else "US"
     content.SourceImageSequence[0].ReferencedSOPInstanceUID = _RELATED.decode()
     undefined(content, "SourceImageSequence")
-    private(content, 0x0009, "GEMS_IDEN_01", fillers(generator, 6, 1))
+    private(content, 0x0009, "GEMS_IDEN_01", fillers(generator, 6 + seed % 3, 1))
     private(content, 0x0019, "GEMS_ACQU_01", [*fillers(generator, 22, 2), (0x5A, "FL", 0.0)])
     private(content, 0x0025, "GEMS_SERS_01", [(0x1B, "OB", generator.randbytes(4800))])
     private(content, 0x0027, "GEMS_IMAG_01", [*fillers(generator, 8, 6), (0x50, "FL", 0.0)])

@@ -13,7 +13,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from benchmarks import scanner_headers
-from benchmarks.scanner_headers import Header, Place
+from benchmarks.scanner_headers import Enhanced, Header, Place
 from numpy.typing import NDArray
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -71,6 +71,7 @@ def sizes(series: int, files: int) -> list[int]:
 LOCALISER = 3  # images
 SHARES = (0.0, 1.0, 0.35, 2.5, 0.15, 4.0)  # of the files of a study
 SERIES_OF_STUDY = len(SHARES)
+SCANNERS = 3  # of a corpus: they differ in the elements of their headers
 
 
 def places(series: int, files: int) -> Iterator[tuple[str, Place]]:
@@ -82,7 +83,7 @@ def places(series: int, files: int) -> Iterator[tuple[str, Place]]:
             yield f"{number:04d}/{(index * step + 3) % count:05d}.dcm", place
 
 
-def with_pixels(header: Header, place: Place, picture: NDArray[Any]) -> bytes:
+def with_pixels(header: Header | Enhanced, place: Place, picture: NDArray[Any]) -> bytes:
     """Return the bytes of a file with native pixels; the header has their extremes."""
     extremes = (int(picture.min()), int(picture.max()))
     return header.file(dataclasses.replace(place, extremes=extremes), picture.tobytes())
@@ -116,16 +117,20 @@ def _write(source: Path, name: str, title: str, files: Iterator[tuple[str, bytes
 
 def ct(source: Path, series: int, slices: int) -> Corpus:
     """Write CT series of 512 x 512 int16, of unequal length, with headers of 8 kB; `slices` is the mean."""
-    header, pictures = scanner_headers.ct(), body(512)
-    files = ((name, with_pixels(header, place, next(pictures))) for name, place in places(series, series * slices))
+    scanners, pictures = [scanner_headers.ct(seed=seed) for seed in range(SCANNERS)], body(512)
+    files = (
+        (name, with_pixels(scanners[place.study % SCANNERS], place, next(pictures)))
+        for name, place in places(series, series * slices)
+    )
     return _write(source, "ct", f"CT, {series} series, {series * slices:,} x 512 x 512 int16", files)
 
 
 def mr(source: Path, series: int, slices: int) -> Corpus:
     """Write small MR files, 64 x 64, in series of unequal length, with headers of 17 kB; `slices` is the mean."""
-    header, pictures = scanner_headers.mr(), body(64)
+    scanners, pictures = [scanner_headers.mr(seed=seed) for seed in range(SCANNERS)], body(64)
     files = (
-        (name, with_pixels(header, place, next(pictures) + 1100)) for name, place in places(series, series * slices)
+        (name, with_pixels(scanners[place.study % SCANNERS], place, next(pictures) + 1100))
+        for name, place in places(series, series * slices)
     )
     return _write(source, "mr", f"{series * slices:,} small MR files in {series} series", files)
 
@@ -145,12 +150,14 @@ def enhanced(source: Path, files: int, frames: int) -> Corpus:
 
 def many(source: Path, series: int, _: int) -> Corpus:
     """Write series of one file each, 64 x 64."""
-    header, pictures = scanner_headers.mr(), body(64)
-    files = (
-        (f"{number // 1000:03d}/{number:06d}.dcm", with_pixels(header, Place(number, number, 0), next(pictures) + 1100))
-        for number in range(series)
-    )
-    return _write(source, "many", f"{series:,} series of one file", files)
+    scanners, pictures = [scanner_headers.mr(seed=seed) for seed in range(SCANNERS)], body(64)
+
+    def written() -> Iterator[tuple[str, bytes]]:
+        for number in range(series):
+            data = with_pixels(scanners[number % SCANNERS], Place(number, number, 0), next(pictures) + 1100)
+            yield f"{number // 1000:03d}/{number:06d}.dcm", data
+
+    return _write(source, "many", f"{series:,} series of one file", written())
 
 
 _NOT_IN_COLOUR = (
