@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import struct
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from unittest import mock
 
 import pytest
-from conftest import FULL, ROOT
+from conftest import FULL
 from header_mutations import mutated
+from headers_by_layout import alone, as_before, by_layout, forget
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from made_up_headers import EXPLICIT, IMPLICIT, Element, encode, file, image, meta, number, text
@@ -20,14 +20,7 @@ from dicomzarr.dicom.vr import NAMING
 from dicomzarr.headers import fast_reader, item_shapes, layouts
 from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_TAGS, SEQUENCES
 from dicomzarr.headers.attributes import WANTED
-from dicomzarr.headers.classify import Header, _read_header
 from dicomzarr.headers.item_shapes import Shapes
-
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.scanner_headers import Enhanced, Place, ct, mr
-
-Read = tuple[Header, list[tuple[str, bytes]]]
 
 
 @pytest.fixture(autouse=True)
@@ -35,70 +28,6 @@ def nothing_learned() -> Iterator[None]:
     forget()
     yield
     forget()
-
-
-def forget() -> None:
-    layouts.LAYOUTS.update({implicit: layouts.Layouts(implicit) for implicit in (False, True)})
-    item_shapes._SHAPES.clear()
-
-
-def as_before(data: bytes) -> Read:
-    """Read a header with what was learned from those before."""
-    texts: list[tuple[str, bytes]] = []
-    return _read_header(lambda length, offset: data[offset : offset + length], len(data), texts), texts
-
-
-def alone(data: bytes) -> Read:
-    """Read a header element by element."""
-    texts: list[tuple[str, bytes]] = []
-    with mock.patch.object(Shapes, "skip", lambda self, data, position: position):
-        header = _read_header(
-            lambda length, offset: data[offset : offset + length], len(data), texts, use_layouts=False
-        )
-    return header, texts
-
-
-def by_layout(data: bytes) -> Read:
-    """Read a header that has a known layout."""
-    with mock.patch.object(fast_reader, "read_raw", side_effect=AssertionError("no layout")):
-        return as_before(data)
-
-
-# --- what scanners write ---------------------------------------------------------------------------------------------
-
-
-def scanner_series(kind: str) -> Callable[[int, int], bytes]:
-    pixels = bytes(64)
-    if kind == "enhanced":
-        enhanced = Enhanced(frames=12, slices=4)
-        return lambda series, index: enhanced.file(Place(series, series, index), pixels)
-    syntax = IMPLICIT if kind.endswith("implicit") else EXPLICIT
-    header = mr(syntax=syntax) if kind.startswith("mr") else ct(syntax=syntax)
-    return lambda series, index: header.file(Place(series // 3, series, index), pixels)
-
-
-KINDS = ("mr", "mr implicit", "ct", "ct implicit", "enhanced")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_series_of_scanners_are_read_by_their_layout(kind: str) -> None:
-    make = scanner_series(kind)
-    for data in [make(0, index) for index in range(12)]:
-        assert as_before(data) == alone(data)
-    for data in [make(series, index) for series in range(1, 4) for index in range(9, 13)]:
-        assert by_layout(data) == alone(data)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_mutated_headers_of_scanners(kind: str) -> None:
-    make, random_ = scanner_series(kind), random.Random(kind)
-    for index in range(8):
-        as_before(make(0, index))
-    for turn in range(1500 if FULL else 150):
-        data = make(turn // 40, 8 + turn)
-        assert as_before(data) == alone(data)
-        changed = mutated(data, random_, data.index(b"\xe0\x7f\x10\0") + 12)
-        assert as_before(changed) == alone(changed), turn
 
 
 # --- any headers -----------------------------------------------------------------------------------------------------
