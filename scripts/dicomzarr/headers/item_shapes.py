@@ -14,7 +14,7 @@ Head: TypeAlias = tuple[int, int, int]
 
 MAX_ITEM: Final = 16 << 10  # bytes of an item that has a shape
 _MAX_SHAPES: Final = 4  # of items that begin with the same element
-_MAX_KEYS: Final = 1 << 8
+_MAX_KEYS: Final = 1 << 5
 _ITEM: Final = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"  # of undefined length
 _LONGEST_PAUSE: Final = 1 << 8  # items
 _SHORT: Final = 8 << 10  # bytes of items: fewer are compared faster as one number
@@ -32,15 +32,7 @@ class Shape:
     """
 
     __slots__ = (
-        "skeleton",
-        "_lengths",
-        "_variable",
-        "_cuts",
-        "_rest",
-        "_mask",
-        "_expected",
-        "_significant",
-        "_content",
+        *("skeleton", "_lengths", "_variable", "_cuts", "_rest", "_mask", "_expected", "_significant", "_content"),
         "_repeated",
     )
 
@@ -178,12 +170,14 @@ class Shapes:
     ----------
     most : int
         Items that are compared at once.
+    largest : int
+        Bytes of an item of which the shape is kept.
     """
 
-    __slots__ = ("_known", "_pause", "_left", "_most", "_limit", "size")
+    __slots__ = ("_known", "_pause", "_left", "_most", "_limit", "_largest", "size")
 
-    def __init__(self, most: int = 64) -> None:
-        self._limit = most
+    def __init__(self, most: int = 64, largest: int = MAX_ITEM) -> None:
+        self._limit, self._largest = most, min(largest, MAX_ITEM)
         self._known: list[Shape] = []
         self._pause = 1  # items between two that are learned
         self._left = 0
@@ -206,7 +200,7 @@ class Shapes:
     def learn(self, item: bytes, heads: list[Head]) -> None:
         """Learn the shape of an item that was walked; with pauses that double until a shape is found again."""
         self._left -= 1
-        if self._left > 0 or len(item) > MAX_ITEM:
+        if self._left > 0 or len(item) > self._largest:
             return
         self._left = self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)

@@ -39,12 +39,12 @@ from dicomzarr.headers.fast_reader import (
     head_of,
     skip_items,
 )
-from dicomzarr.headers.item_shapes import MAX_ITEM, Head, Shapes
+from dicomzarr.headers.item_shapes import Head, Shapes
 
 MAX_LAYOUTS: Final = 8  # of each encoding; the one that was used last comes first
 MAX_FIELDS: Final = 1024  # elements of a layout
 MAX_KEPT: Final = 1024  # bytes of a value within a run; a longer one is between two runs
-MAX_LAYOUT: Final = 64 << 10  # bytes of all runs
+MAX_LAYOUT: Final = 64 << 10  # bytes of all runs; and of all sequences whose shape is kept
 MAX_HEADER: Final = 4 << 20  # bytes of a header of which the layout is learned
 _MAX_READ: Final = 4 << 10  # bytes of a wanted value; a header with a longer one is read by `fast_reader`
 _OFTEN: Final = 8  # headers: a value that changes again within so many is put between two runs
@@ -444,6 +444,7 @@ def _fields_of(data: bytes, start: int, implicit: bool) -> list[_Field]:
     """Return the elements at top level, up to the pixel data, whose value begins where the data end."""
     fields: list[_Field] = []
     position, end = start, len(data)
+    room = MAX_LAYOUT  # for the shapes of sequences
     while len(fields) < MAX_FIELDS:
         tag, vr, value, length = head_of(data, position, implicit)
         width = 2 if not implicit and value - position == 8 else 4
@@ -458,8 +459,9 @@ def _fields_of(data: bytes, start: int, implicit: bool) -> list[_Field]:
             position = skip_items(_no_more, end, value, implicit, wrong, data)
             if wrong or vr not in ("", "SQ", "OB", "OW"):
                 raise _Mismatch
-            if position - value <= MAX_ITEM:
-                field.shapes = Shapes(1)
+            if position - value <= room:
+                room -= position - value
+                field.shapes = Shapes(1, 2 * (position - value))
         else:
             field = _Field(data[position : value - width], width, tag, vr)
             position = value + length
