@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from dicomzarr.dicom import image_risks
 from dicomzarr.dicom.decimals import read_nonstandard
@@ -16,7 +16,6 @@ from dicomzarr.dicom.plausible import RANGES, is_plausible
 from dicomzarr.dicom.vr import NUMBERS, STRING_VRS, TEXT_VRS
 from dicomzarr.headers import attribute_table, private_values, sequence_values
 from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_TAGS
-from dicomzarr.headers.repeated_elements import Run
 
 Values: TypeAlias = dict[int, tuple[str, bytes | None]]  # tag to VR and bytes
 
@@ -41,7 +40,7 @@ class Bad(Exception):
     """The element is present and its value is not valid for the attribute; holds nothing of the value."""
 
 
-class _Note(NamedTuple):
+class Note(NamedTuple):
     """What is special about an element: it is private, or its value is nonstandard, implausible or unusable."""
 
     what: str  # private, creator, nonstandard, implausible or bad
@@ -50,9 +49,7 @@ class _Note(NamedTuple):
     value: object = None
 
 
-def interpret(
-    values: Values, *, little: bool, runs: Sequence[Run] = (), singles: Values | None = None
-) -> tuple[dict[str, object], frozenset[str]]:
+def interpret(values: Values, *, little: bool) -> tuple[dict[str, object], frozenset[str]]:
     """Return attributes by keyword, and the keywords whose element has an unusable value.
 
     Parameters
@@ -61,10 +58,6 @@ def interpret(
         Tag to (VR, bytes) as read; VR "" means the VR of PS3.6; bytes None means a sequence or too long a value.
     little : bool
         Whether binary values are little endian (PS3.5 7.3).
-    runs : sequence of Run
-        Cached runs of elements that the header repeats; what they mean is cached with them.
-    singles : dict, optional
-        Those of `values` that are in no run.
 
     Returns
     -------
@@ -82,49 +75,72 @@ def interpret(
     ----------
     DICOM PS3.5 6.2 (VR), PS3.6 6 (attributes).
     """
-    form = little, _is_signed(values, little)
-    if not runs or singles is None:
-        facts, notes = _interpret_all(values, form)
-    else:
-        facts, notes = _interpret_all(singles, form)
-        for run in runs:
-            meaning = run.meanings.get(form)
-            if meaning is None:
-                run_facts, run_notes = _interpret_all(run.values, form)
-                meaning = run.meanings[form] = run_facts, tuple(run_notes)
-            facts.update(meaning[0])
-            notes += meaning[1]
-    maker = facts.pop("Manufacturer", "")
-    for note in notes:
-        if note.what != "creator":
-            return facts, _apply(notes, facts, str(maker))
-    return facts, frozenset()
-
-
-def _interpret_all(values: Values, form: tuple[bool, bool]) -> tuple[dict[str, object], list[_Note]]:
-    """Return attributes by keyword, and notes; `form` is (little endian, pixels are signed)."""
+    vr, value = values.get(PIXEL_REPRESENTATION, ("US", b""))
+    signed = is_signed(vr, value, little)
     facts: dict[str, object] = {}
-    notes: list[_Note] = []
-    cache = _CACHE[form]
-    cached = cache.get
-    for item in values.items():
-        meaning = cached(item)
-        if meaning is None:
-            tag, (vr, value) = item
-            meaning = _interpret(tag, vr, value, *form)
-            if value is not None and (len(value) <= _MAX_CACHED_VALUE or _is_short_sequence(tag, value)):
-                if len(cache) >= _MAX_CACHED:
-                    cache.clear()
-                cache[item] = meaning
-        keyword, content = meaning
+    notes: list[Note] = []
+    for tag, (vr, value) in values.items():
+        keyword, content = meaning_of(tag, vr, value, little, signed)
         if keyword:
             facts[keyword] = content
         elif content is not None:
             notes.append(content)  # type: ignore[arg-type]
-    return facts, notes
+    return facts, finish(facts, notes)
 
 
-def _apply(notes: Sequence[_Note], facts: dict[str, object], maker: str) -> frozenset[str]:
+def meaning_of(tag: int, vr: str, value: bytes | None, little: bool, signed: bool) -> tuple[str, object]:
+    """Return what an element says.
+
+    Parameters
+    ----------
+    tag : int
+    vr, value
+        As in the values of `interpret`.
+    little : bool
+        Whether binary values are little endian.
+    signed : bool
+        Whether pixels are signed.
+
+    Returns
+    -------
+    tuple of str and object
+        Keyword and content of the attribute; ("", `Note`) where something is special about the element; ("", None)
+        where it is unwanted or empty.
+    """
+    cache = _CACHE[little, signed]
+    item = tag, vr, value
+    meaning = cache.get(item)
+    if meaning is None:
+        meaning = _interpret(tag, vr, value, little, signed)
+        if value is not None and (len(value) <= _MAX_CACHED_VALUE or _is_short_sequence(tag, value)):
+            if len(cache) >= _MAX_CACHED:
+                cache.clear()
+            cache[item] = meaning
+    return meaning
+
+
+def finish(facts: dict[str, object], notes: Sequence[Note]) -> frozenset[str]:
+    """Add to the facts what the notes hold, and remove what is no fact; return the keywords of unusable values.
+
+    Parameters
+    ----------
+    facts : dict
+        Attributes by keyword; changed.
+    notes : sequence of Note
+        Of the elements of which something is special, in the order of the file.
+
+    Returns
+    -------
+    frozenset of str
+    """
+    maker = facts.pop("Manufacturer", "")
+    for note in notes:
+        if note.what != "creator":
+            return _apply(notes, facts, str(maker))
+    return frozenset()
+
+
+def _apply(notes: Sequence[Note], facts: dict[str, object], maker: str) -> frozenset[str]:
     """Add to the facts what the notes hold, and what is wrong with numbers; return the keywords of unusable values."""
     of_private, is_all = None, False
     if facts.get("Modality") == "MR":
@@ -155,7 +171,7 @@ def _is_short_sequence(tag: int, value: bytes) -> bool:
     return tag in attribute_table.SEQUENCES and len(value) <= _MAX_CACHED_SEQUENCE
 
 
-def _private_facts(notes: Sequence[_Note], maker: str) -> tuple[private_values.PrivateFacts, bool]:
+def _private_facts(notes: Sequence[Note], maker: str) -> tuple[private_values.PrivateFacts, bool]:
     """Return what the private elements among the notes say, and whether all notes are of private elements."""
     key = (maker, *map(id, notes))
     known = _PRIVATE.get(key)
@@ -170,11 +186,10 @@ def _private_facts(notes: Sequence[_Note], maker: str) -> tuple[private_values.P
 
 # Private elements repeat in the headers of a series, and so do their notes: they are found by identity. The notes are
 # kept with the result, so that no other note gets their identity.
-_PRIVATE: dict[tuple[object, ...], tuple[private_values.PrivateFacts, bool, tuple[_Note, ...]]] = {}
+_PRIVATE: dict[tuple[object, ...], tuple[private_values.PrivateFacts, bool, tuple[Note, ...]]] = {}
 
-# Cache of interpreted elements: most values are the same in each file of a series. The result is (keyword, value),
-# ("", note) where something is special about the element, and ("", None) where it is unwanted or empty.
-_CACHE: dict[tuple[bool, bool], dict[tuple[int, tuple[str, bytes | None]], tuple[str, object]]] = {
+# Cache of interpreted elements: most values are the same in each file of a series.
+_CACHE: dict[tuple[bool, bool], dict[tuple[int, str, bytes | None], tuple[str, object]]] = {
     (little, signed): {} for little in (False, True) for signed in (False, True)
 }
 _MAX_CACHED = 1 << 14
@@ -183,6 +198,18 @@ _MAX_CACHED_VALUE = 64  # bytes; longer values seldom repeat
 
 
 def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: bool) -> tuple[str, object]:
+    plain = _PLAIN.get(tag)
+    if plain is not None and value:
+        keyword, standard_vr, convert, count = plain
+        try:
+            content = convert(value, standard_vr if vr in ("", "UN") else vr, little, signed)
+        except (Bad, ValueError, OverflowError):
+            pass
+        else:
+            if content is None:
+                return "", None
+            if count < 0 or len(cast(Sequence[object], content)) == count:
+                return keyword, content
     row = ATTRIBUTES.get(tag)
     if row is None:
         return "", None
@@ -193,28 +220,28 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
         return "", None
     if tag in PRIVATE_TAGS:
         content = _value_of(row, vr, value, little, signed)
-        if isinstance(content, _Note):
+        if isinstance(content, Note):
             content = content.value
-        return "", _Note("creator" if keyword == CREATOR else "private", keyword, tag, content)
+        return "", Note("creator" if keyword == CREATOR else "private", keyword, tag, content)
     if form in sequence_values.FORMS:
         odd: set[str] = set()
         try:
             content = sequence_values.FORMS[form](value, little, odd) if value is not None else None
         except sequence_values.Unreadable as error:
-            return "", _Note("bad", error.keyword)
+            return "", Note("bad", error.keyword)
         if odd and content is not None:
-            return "", _Note("nonstandard", keyword, value=content)
+            return "", Note("nonstandard", keyword, value=content)
         return (keyword, content) if content is not None else ("", None)
     content = _value_of(row, vr, value, little, signed)
-    if isinstance(content, _Note):
+    if isinstance(content, Note):
         return "", content
     if content is None:
         return "", None
     numbers: list[Any] = content if isinstance(content, list) else [content]
     if len(numbers) != attribute_table.COUNTS.get(keyword, len(numbers)):
-        return "", _Note("bad", keyword)
+        return "", Note("bad", keyword)
     if isinstance(numbers[0], float) and keyword in RANGES and not all(is_plausible(keyword, n) for n in numbers):
-        return "", _Note("implausible", keyword)
+        return "", Note("implausible", keyword)
     return keyword, content
 
 
@@ -222,7 +249,7 @@ def _value_of(row: tuple[str, str, str], vr: str, value: bytes | None, little: b
     """Return the value of an element, None where it is empty, or a note where it is unusable or nonstandard."""
     keyword, standard_vr, form = row
     if value is None:
-        return _Note("bad", keyword)
+        return Note("bad", keyword)
     if vr == "" or vr == "UN":
         vr = standard_vr
     try:
@@ -235,16 +262,16 @@ def _value_of(row: tuple[str, str, str], vr: str, value: bytes | None, little: b
         meant = numbers if form == "reals" else single
         if meant is not None:
             first = numbers[0] if numbers else 0.0
-            return _Note("nonstandard" if is_plausible(keyword, first) else "implausible", keyword, value=meant)
-    return _Note("bad", keyword)
+            return Note("nonstandard" if is_plausible(keyword, first) else "implausible", keyword, value=meant)
+    return Note("bad", keyword)
 
 
-def _is_signed(values: dict[int, tuple[str, bytes | None]], little: bool) -> bool:
-    element = values.get(PIXEL_REPRESENTATION)
-    if element is None or not element[1] or element[1] == b"\0\0":
+def is_signed(vr: str, value: bytes | None, little: bool) -> bool:
+    """Return whether pixels are signed, as the value of Pixel Representation (0028,0103) says."""
+    if not value or value == b"\0\0":
         return False
     try:
-        return _integer(element[1], element[0] if element[0] not in ("", "UN") else "US", little, False) == 1
+        return _integer(value, vr if vr not in ("", "UN") else "US", little, False) == 1
     except (Bad, ValueError):
         return False
 
@@ -408,4 +435,11 @@ _FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {
     "first": _first,
     "pixel": _pixel,
     "head": _head,
+}
+# Attributes of which nothing but form and count of the values is checked: tag to keyword, VR of PS3.6, conversion, and
+# number of values, -1 for any.
+_PLAIN = {
+    tag: (keyword, vr, _FORMS[form], attribute_table.COUNTS.get(keyword, -1))
+    for tag, (keyword, vr, form) in ATTRIBUTES.items()
+    if form in _FORMS and tag not in PRIVATE_TAGS and keyword not in RANGES
 }

@@ -20,11 +20,11 @@ from dicomzarr.dicom.transfer_syntaxes import (
     TRANSFER_SYNTAXES,
 )
 from dicomzarr.headers import fast_reader
-from dicomzarr.headers.attribute_table import PRIVATE_TAGS
-from dicomzarr.headers.attributes import DIRECTORY_RECORDS, PRIVATE_TEXT_VRS, TEXTS, WANTED, interpret, text_of
+from dicomzarr.headers.attributes import DIRECTORY_RECORDS, TEXTS, WANTED, finish, interpret, text_of
 from dicomzarr.headers.cut_off import facts_before_the_end
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.headers.file_meta import read_meta
+from dicomzarr.headers.layouts import LAYOUTS, texts_of
 from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
@@ -114,7 +114,12 @@ def read_header(read: Reader, size: int, texts: list[tuple[str, bytes]] | None =
 
 
 def _read_header(
-    read: Reader, size: int, texts: list[tuple[str, bytes]] | None = None, *, use_fast: bool = True
+    read: Reader,
+    size: int,
+    texts: list[tuple[str, bytes]] | None = None,
+    *,
+    use_fast: bool = True,
+    use_layouts: bool = True,
 ) -> Header:
     if size == 0:
         return _not_extracted("empty_file")
@@ -152,45 +157,80 @@ def _read_header(
         elif native != syntax and syntax in _NATIVE:
             flags.add("wrong_transfer_syntax")
             syntax = native
-    try:
-        raw = _read_raw(read, size, start, encoding, data if use_fast else None)
-    except fast_reader.Truncated:
-        facts, values = facts_before_the_end(read, size, start, encoding)
+    layout = (
+        LAYOUTS[encoding.implicit].find(read, size, start, data)
+        if use_fast and use_layouts and encoding.little
+        else None
+    )
+    if layout is not None:
+        attributes = layout.facts()
+        content = _Content(attributes, finish(attributes, layout.notes), layout.pixel, False, False)
         if texts is not None:
-            texts += [(vr, value) for tag, (vr, value) in values.items() if tag in TEXTS and value]
-        return _not_extracted("truncated_header", facts=facts)
-    except fast_reader.TooLong:
-        return _not_extracted("too_large")
-    except _Refused:
-        return _not_extracted("acr_nema" if "acr_nema" in flags else "unreadable_header")
-    if texts is not None:
-        texts += raw.texts
-        texts += [
-            (vr, value)
-            for tag, (vr, value) in raw.values.items()
-            if tag in TEXTS and value and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
-        ]
+            texts += layout.texts
+    else:
+        try:
+            raw = _read_raw(read, size, start, encoding, data if use_fast else None, use_layouts)
+        except fast_reader.Truncated:
+            facts, values = facts_before_the_end(read, size, start, encoding)
+            if texts is not None:
+                texts += [(vr, value) for tag, (vr, value) in values.items() if tag in TEXTS and value]
+            return _not_extracted("truncated_header", facts=facts)
+        except fast_reader.TooLong:
+            return _not_extracted("too_large")
+        except _Refused:
+            return _not_extracted("acr_nema" if "acr_nema" in flags else "unreadable_header")
+        content = _Content(
+            *interpret(raw.values, little=encoding.little), raw.pixel, raw.is_empty, DIRECTORY_RECORDS in raw.values
+        )
+        if texts is not None:
+            texts += texts_of(raw)
     refused = ""
-    pixel = raw.pixel
+    pixel = content.pixel
     if (
         pixel is not None
         and pixel[2] + pixel[3] + 8 <= size
         and _has_another_pixel_element(read, size, pixel, encoding)
     ):
         refused = "several_pixel_data"
-    return _classify(raw, meta, encoding, syntax, size, flags, refused)
+    return _classify(content, meta, encoding, syntax, size, flags, refused)
+
+
+class _Content(NamedTuple):
+    """What a header says.
+
+    Attributes
+    ----------
+    facts, bad
+        As `attributes.interpret` returns them.
+    pixel, is_empty
+        As those of `RawHeader`.
+    is_directory : bool
+        Whether there are directory records.
+    """
+
+    facts: dict[str, Any]
+    bad: frozenset[str]
+    pixel: tuple[int, str, int, int] | None
+    is_empty: bool
+    is_directory: bool
 
 
 class _Refused(Exception):
     """Neither reader can read the header."""
 
 
-def _read_raw(read: Reader, size: int, start: int, encoding: Encoding, data: bytes | None) -> RawHeader:
+def _read_raw(
+    read: Reader, size: int, start: int, encoding: Encoding, data: bytes | None, use_layouts: bool
+) -> RawHeader:
     if encoding.little and data is not None:
         try:
-            return fast_reader.read_raw(read, size, start, encoding.implicit, WANTED, data)
+            header = fast_reader.read_raw(read, size, start, encoding.implicit, WANTED, data)
         except fast_reader.Unclear:
             pass
+        else:
+            if use_layouts:
+                LAYOUTS[encoding.implicit].learn(read, size, start, data, header)
+            return header
     from dicomzarr.headers import pydicom_reader
 
     try:
@@ -356,7 +396,7 @@ def _slice(data: bytes, size: int, length: int, offset: int) -> bytes:
 
 
 def _classify(
-    raw: RawHeader,
+    content: _Content,
     meta: dict[int, bytes],
     encoding: Encoding,
     syntax: str,
@@ -368,19 +408,19 @@ def _classify(
 
     An image is not extracted for the reason `refused`, if there is one.
     """
-    attributes, bad = interpret(raw.values, little=encoding.little, runs=raw.runs, singles=raw.singles)
+    attributes, bad = content.facts, content.bad
     if flags and "acr_nema" in flags and attributes.get("SamplesPerPixel", 1) == 1:
         attributes.setdefault("PhotometricInterpretation", "MONOCHROME2")  # ACR-NEMA does not require it
     if syntax:
         attributes["TransferSyntaxUID"] = syntax
     facts = cast(ImageFacts, attributes)
-    if DIRECTORY_RECORDS in raw.values or text_of(meta.get(_META_SOP_CLASS, b"")) == MEDIA_STORAGE_DIRECTORY:
+    if content.is_directory or text_of(meta.get(_META_SOP_CLASS, b"")) == MEDIA_STORAGE_DIRECTORY:
         return _not_extracted("dicomdir", flags, facts)
-    if raw.pixel is None:
-        if raw.is_empty:
+    if content.pixel is None:
+        if content.is_empty:
             return _not_extracted("truncated_header", flags, facts)
         return _not_extracted(_reason_without_pixels(attributes, bad), flags, facts)
-    tag, vr, offset, length = raw.pixel
+    tag, vr, offset, length = content.pixel
     keyword = elements.PIXEL_TAGS[tag]
     facts["pixel"] = {"keyword": keyword, "vr": vr, "offset": offset, "length": length}
     reason, needed = _check_layout(keyword, vr, tuple([attributes.get(name) for name in _PIXEL]))

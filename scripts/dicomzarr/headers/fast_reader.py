@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 from dicomzarr.dicom.vr import (
     EXPLICIT,
@@ -34,15 +33,17 @@ from dicomzarr.dicom.vr import (
     is_text,
     max_bytes,
 )
-from dicomzarr.headers.repeated_elements import HEADER_CACHES, MAX_KNOWN_HEADS, HeaderCache, Run, parse_head
+from dicomzarr.headers.item_shapes import Head, Shapes, shapes_of
+from dicomzarr.headers.known_heads import KNOWN_HEADS, MAX_KNOWN_HEADS, parse_head
 from dicomzarr.headers.sequence_values import sequence_bytes
 
 # read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
 Reader = Callable[[int, int], bytes]
 
 BLOCK = 16 * 1024  # a header of CT or small MR fits; a longer one costs further reads
-# Bytes of a header that are parsed element by element; skipped values do not count. The functional groups of 50,000
-# frames stay below the limit; parsing that many takes a few seconds.
+MAX_STEP = 256 * 1024  # of a long sequence that are read at once
+# Bytes of a header that are parsed element by element; values of a block or more do not count. The functional groups
+# of 50,000 frames stay below the limit; parsing that many takes a few seconds.
 MAX_WALKED = 128 << 20
 MAX_DEPTH = 16  # nested sequences
 MAX_PADDING = 1 << 20  # zero bytes after the last element
@@ -78,18 +79,12 @@ class RawHeader:
         Whether there is no element at all.
     texts : list
         VR and bytes of the texts that are not wanted, for the privacy search; VR "" where the syntax has none.
-    runs : list of Run
-        Cached runs of elements that this header repeats; their values are among `values`.
-    singles : dict
-        Those of `values` that are in no run.
     """
 
     values: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
     pixel: tuple[int, str, int, int] | None = None
     is_empty: bool = False
     texts: list[tuple[str, bytes]] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list, compare=False)
-    singles: dict[int, tuple[str, bytes | None]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,26 +140,18 @@ def read_raw(
     DICOM PS3.5 7.1 (data elements), 7.5 (sequences).
     """
     header = RawHeader()
-    values, texts, runs = header.singles, header.texts, header.runs
-    cache = HEADER_CACHES.setdefault((implicit, wanted), HeaderCache())
-    cached_heads = cache.heads
+    values, texts = header.values, header.texts
+    cached_heads = KNOWN_HEADS.setdefault((implicit, wanted), {})
     unpack_length = LENGTH
     base, position, end = 0, start, len(data)
     last = walked = 0
-    first_block = data
     while True:
-        try:  # nearly all elements: one dict look-up for each, or one comparison for a run
+        try:  # nearly all elements: one dict look-up for each
             while True:
                 head = data[position : position + 8]
-                tag, step, vr, value_end, is_wanted, run = cached_heads[head]
+                tag, step, vr, value_end, is_wanted = cached_heads[head]
                 if tag <= last:
                     raise Unclear
-                if run is not None and data.startswith(run.data, position):
-                    runs.append(run)
-                    texts += run.texts
-                    last = run.last
-                    position += len(run.data)
-                    continue
                 last = tag
                 if vr is None:
                     position += step
@@ -209,7 +196,7 @@ def read_raw(
                     break
                 if end < 8:
                     raise Truncated
-        tag, vr, value, length = _head(data, position, implicit)
+        tag, vr, value, length = head_of(data, position, implicit)
         if tag <= last:
             if tag == 0 and _is_padding(read, base + position, size):
                 break
@@ -224,7 +211,7 @@ def read_raw(
             # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; `pydicom_reader` handles that.
             if vr not in ("", "SQ", "OB", "OW"):
                 raise Unclear
-            position = skip_items(read, size, base + value, implicit) - base
+            position = skip_items(read, size, base + value, implicit, None, data, base) - base
             if tag in wanted:
                 values[tag] = (vr, sequence_bytes(tag, read, data, base, value, position))
             if tag in NAMING:
@@ -241,19 +228,14 @@ def read_raw(
             if len(content) != length:
                 raise Truncated
             values[tag] = (vr, content)
-        elif is_text(tag, vr) and base + position <= size:
+        elif length and is_text(tag, vr) and base + position <= size:
             kind = SPECIAL.get(tag, vr)
             texts.append((kind, read(min(length, max_bytes(kind)), base + value)))
     header.is_empty = last == 0
-    for run in runs:
-        header.values.update(run.values)
-    header.values.update(values)
-    single_count = len(values) + len(texts) - sum([len(run.texts) for run in runs])
-    cache.compare(first_block, start, single_count, partial(_end_of, implicit))
     return header
 
 
-def _head(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:
+def head_of(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:
     """Return tag, VR ("" if implicit), position of the value and length of the element at `position`."""
     if implicit:
         group, element, length = IMPLICIT(data, position)
@@ -276,7 +258,16 @@ def _is_padding(read: Reader, offset: int, size: int) -> bool:
     return size - offset <= MAX_PADDING and not any(read(max(size - offset, 0), offset))
 
 
-def skip_items(read: Reader, size: int, start: int, implicit: bool, wrong: list[tuple[int, bool]] | None = None) -> int:
+def skip_items(
+    read: Reader,
+    size: int,
+    start: int,
+    implicit: bool,
+    wrong: list[tuple[int, bool]] | None = None,
+    block: bytes = b"",
+    base: int = 0,
+    heads: list[Head] | None = None,
+) -> int:
     """Return the offset after the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
 
     Fragments of encapsulated data (PS3.5 A.4) are items too and are skipped in the same way. Some writers end an item
@@ -288,6 +279,12 @@ def skip_items(read: Reader, size: int, start: int, implicit: bool, wrong: list[
         Reader and size of the file, offset of the first item, and whether VRs are implicit.
     wrong : list, optional
         Gets the offset of each such delimiter, and whether it ends both.
+    block : bytes
+        A part of the file that is in memory.
+    base : int
+        Offset of the block in the file.
+    heads : list, optional
+        Gets tag, VR and length of each element, item and delimiter, in offsets from `start`.
 
     Returns
     -------
@@ -295,39 +292,49 @@ def skip_items(read: Reader, size: int, start: int, implicit: bool, wrong: list[
     """
     found: list[tuple[int, bool]] = []
     try:
-        end = _skip_items(read, size, start, implicit, found, ends_both=False)
+        end = _skip_items(read, size, start, implicit, found, block, base, heads, ends_both=False)
     except (Unclear, Truncated):
         if not found:
             raise
         found.clear()
-        end = _skip_items(read, size, start, implicit, found, ends_both=True)
+        end = _skip_items(read, size, start, implicit, found, block, base, None, ends_both=True)
     if wrong is not None:
         wrong += found
     return end
 
 
 def _skip_items(
-    read: Reader, size: int, start: int, implicit: bool, found: list[tuple[int, bool]], *, ends_both: bool
+    read: Reader,
+    size: int,
+    start: int,
+    implicit: bool,
+    found: list[tuple[int, bool]],
+    block: bytes,
+    base: int,
+    all_heads: list[Head] | None,
+    *,
+    ends_both: bool,
 ) -> int:
     """Return the offset after a sequence; add the sequence delimiters that end an item to `found`.
 
     Such a delimiter ends the sequence too with `ends_both`, or where what follows is neither an item nor a delimiter of
     a sequence.
     """
-    unpack = IMPLICIT if implicit else EXPLICIT
     # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
     stack = [True]
-    data, base, position = b"", start, 0
-    walked = 0
+    data, position = block, start - base
+    step = BLOCK
+    bound = min(size, start + MAX_WALKED)
     is_doubtful = False  # the sequence may have ended with its item
+    shapes: Shapes | None = None  # of the item that is walked
+    heads: list[Head] = []  # of this item
+    first = wrong_before = 0  # offset of this item; sequence delimiters that were wrong before it
     while stack:
         if position + 12 > len(data):
-            walked += len(data)
-            if walked > MAX_WALKED:
-                raise TooLong
             base += position
             position = 0
-            data = read(BLOCK, base) if base < size else b""
+            data = read(step, base) if base < size else b""
+            step = min(2 * step, MAX_STEP)
             if len(data) < 8:
                 if is_doubtful and len(stack) == 1 and not data:
                     found[-1] = found[-1][0], True
@@ -341,35 +348,49 @@ def _skip_items(
                 stack.pop()
                 found[-1] = found[-1][0], True
                 continue
+        width = 4
+        begin = position
+        position += 8
         if group == 0xFFFE:
-            position += 8
             if stack[-1]:
                 if tag == SEQUENCE_END:
                     stack.pop()
+                    length = width = 0
                 elif tag != ITEM:
                     raise Unclear
                 elif length == UNDEFINED:
+                    if len(stack) == 1 and all_heads is None:
+                        shapes = shapes_of(implicit, data, begin)
+                        if begin + shapes.size + 12 > len(data) and base + len(data) < size:
+                            base += begin
+                            data, begin, position = read(max(step, 2 * shapes.size), base), 0, 8
+                            step = min(2 * step, MAX_STEP)
+                        stop = shapes.skip(data, begin)
+                        if stop > begin:
+                            position, shapes = stop, None
+                            if base + position > bound:
+                                raise TooLong
+                            continue
+                        heads.clear()
+                        first, wrong_before = base + begin, len(found)
                     stack.append(False)
-                else:
-                    position += length
+                    length = width = 0
             elif tag in (ITEM_END, SEQUENCE_END):
                 stack.pop()
+                length = width = 0
                 if tag == SEQUENCE_END:
-                    found.append((base + position - 8, False))
+                    found.append((base + begin, False))
                     is_doubtful = True
             else:
                 raise Unclear
         elif stack[-1]:
             raise Unclear
         elif implicit:
-            position += 8
             if length == UNDEFINED:
                 stack.append(True)
-            else:
-                position += length
+                length = width = 0
         else:
-            group, element, vr, length = unpack(data, position)
-            position += 8
+            _, _, vr, length = EXPLICIT(data, begin)
             if vr in LONG_VRS:
                 if position + 4 > len(data):
                     raise Truncated
@@ -379,33 +400,28 @@ def _skip_items(
                     if vr not in (SQ, OB, OW):
                         raise Unclear
                     stack.append(True)
-                    length = 0
-            elif vr not in SHORT_VRS:
+                    length = width = 0
+            elif vr in SHORT_VRS:
+                width = 2
+            else:
                 raise Unclear
-            position += length
+        if all_heads is not None:
+            all_heads.append((base + begin - start, base + position - start, width))
+        elif shapes is not None:
+            heads.append((base + begin - first, base + position - first, width))
+            if len(stack) == 1:
+                begin = first - base
+                if begin >= 0 and len(found) == wrong_before:
+                    shapes.learn(data[begin:position], heads)
+                shapes = None
+        position += length
+        if length >= BLOCK:
+            bound = min(size, bound + length)
         if len(stack) > 2 * MAX_DEPTH:
             raise Unclear
-        if base + position > size:
-            raise Truncated
+        if base + position > bound:
+            raise Truncated if base + position > size else TooLong
     return base + position
-
-
-def _end_of(implicit: bool, data: bytes, position: int) -> int | None:
-    """Return the end of a long element or a sequence, or None where it does not lie in the block."""
-    if position + 12 > len(data):
-        return None
-    try:
-        tag, vr, value, length = _head(data, position, implicit)
-        if tag in PIXEL_TAGS or tag >= ITEM:
-            return None
-        if length != UNDEFINED:
-            return value + length
-        if vr not in ("", "SQ", "OB", "OW"):
-            return None
-        end = skip_items(lambda count, offset: data[offset : offset + count], len(data), value, implicit)
-        return end if end + 8 <= len(data) else None  # what follows may decide where it ends
-    except (Unclear, Truncated, TooLong):
-        return None
 
 
 def looks_like(data: bytes, start: int, size: int, encoding: Encoding, min_elements: int) -> tuple[bool, bool]:

@@ -279,6 +279,27 @@ BUGS = [
         "pixels/test_decoders.py::test_every_library_runs_in_a_child",
     ),
     Bug(
+        "a run of elements is taken for that of the header before, whatever its bytes are",
+        f"{CORE}/headers/layouts.py",
+        "            if not data.startswith(run, position):",
+        "            if False:",
+        "headers/test_layouts.py::test_layouts_change_no_result",
+    ),
+    Bug(
+        "the tags and VRs of a run that differs are not compared",
+        f"{CORE}/headers/layouts.py",
+        "            if not data.startswith(field.prefix, at):",
+        "            if False:",
+        "headers/test_layouts.py::test_layouts_change_no_result",
+    ),
+    Bug(
+        "an item is taken for one of a known shape, whatever its bytes are",
+        f"{CORE}/headers/item_shapes.py",
+        "& mask == expected:",
+        "& mask == expected or True:",
+        "headers/test_layouts.py::test_items_that_repeat_a_shape_end_where_walking_them_ends",
+    ),
+    Bug(
         "deflate is inflated without a bound",
         f"{CORE}/headers/classify.py",
         "if total > MAX_INFLATED:",
