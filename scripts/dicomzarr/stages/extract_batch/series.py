@@ -133,7 +133,7 @@ def name_volumes(series_id: str, volumes: Sequence[Volume], pseudonyms: Pseudony
     return named
 
 
-def _attempt(
+def attempt(
     plan: SeriesPlan,
     files: Sequence[SourceFile],
     store: Path,
@@ -167,7 +167,7 @@ def _attempt(
     return tuple(records)
 
 
-def _risk(file: SourceFile, options: Options) -> str:
+def risk_of(file: SourceFile, options: Options) -> str:
     """Return the kind of risk that sets a file aside without a look: all with `skip`, two with `scan`."""
     if options.burned_in == "keep":
         return ""
@@ -222,7 +222,7 @@ def extract(
         file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
         file.reason = reason_of_content(file.content) or file.reason
         if not file.reason and file.decision != "keep":
-            file.risk = _risk(file, options)
+            file.risk = risk_of(file, options)
             file.reason = "burned_in_risk" if file.risk else ""
         interpret(index, file, roots)
     readers = Readers(files, roots)
@@ -237,7 +237,7 @@ def extract(
         remove_tree(store)
         store.mkdir(parents=True)
         try:
-            volumes = _attempt(plan, files, store, roots, pseudonyms, options, pool, looker)
+            volumes = attempt(plan, files, store, roots, pseudonyms, options, pool, looker)
             break
         except BadFile as bad:
             if is_repeated and not bad.digests:
@@ -261,7 +261,7 @@ def extract(
     instances = [file.row["facts"].get("SOPInstanceUID", "") for file in own]
     masks = place_masks(plan, contents, store, volumes, instances, roots, options, pool)
     looker.draw(pictures)
-    record = _record(plan, contents, options, own, volumes, masks, disagreement)
+    record = record_of(plan, contents, options, own, volumes, masks, disagreement)
     return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
 
 
@@ -371,10 +371,10 @@ def failed(plan: SeriesPlan, contents: Mapping[str, str], options: Options, reas
     """
     files = [SourceFile(row, contents[row["path"]], reason=reason) for row in plan.files]
     ordered = sorted(files, key=lambda file: (file.content, file.row["path"]))
-    return dataclasses.replace(_record(plan, contents, options, ordered), failed=True)
+    return dataclasses.replace(record_of(plan, contents, options, ordered), failed=True)
 
 
-def _record(
+def record_of(
     plan: SeriesPlan,
     contents: Mapping[str, str],
     options: Options,

@@ -36,6 +36,7 @@ from dicomzarr.volumes.model import Frame
 _BLOCK = 1 << 22
 _SMALL = 256 << 10  # bytes: a smaller file takes longer to open than to read
 _SMALL_TOTAL = 64 << 20  # bytes: small files of one series that are held in memory
+WHOLE = _BLOCK  # bytes: a file of one frame that is not larger is read as a whole, and hashed, when its frame is read
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ class SourceFile:
     row : HeaderRow
         Its line of the index.
     content : str
-        BLAKE3 of its bytes, hex.
+        BLAKE3 of its bytes, hex; empty as long as it is not known.
     data : bytes, optional
         Its bytes, if they are held in memory.
     own : bool
@@ -254,9 +255,27 @@ class SourceFile:
         """SOP Instance UID (0008,0018), or the content digest if there is none; duplicates have the same."""
         return self.row["facts"].get("SOPInstanceUID") or self.content
 
+    @property
+    def is_read_whole(self) -> bool:
+        """Whether all its bytes are read at once for its frame, so that the frame comes from the bytes of its digest.
+
+        Not if it has several frames, which may be read in turns with those of other files, or is deflated.
+        """
+        deflated = self.row["facts"].get("TransferSyntaxUID") == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid
+        return len(self.frames) == 1 and self.row["stat"][0] <= WHOLE and not deflated
+
+
+class Undigested(Exception):
+    """A file whose content is not known could not be read. `Contents.digest` tries again and finds its reason."""
+
 
 class Readers:
-    """Reads the frames of some files, with one file open at a time."""
+    """Reads the frames of some files, with one file open at a time.
+
+    A file that is read as a whole (`SourceFile.is_read_whole`) gets its content here if it is not known yet; if it is
+    known, the bytes must be those of the content. Raises `SourceChanged` if they are not, `Undigested` if a file
+    without a known content cannot be read.
+    """
 
     def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
         self._files = files
@@ -281,8 +300,32 @@ class Readers:
         facts, size = file.row["facts"], file.row["stat"][0]
         if file.data is not None and facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid:
             return byte_source.MemorySource(file.data)
+        if file.is_read_whole:
+            return byte_source.MemorySource(self._whole(file))
         open_file = self._stack.enter_context(opened(file.row, self._opener))
         return byte_source.open_source(open_file.descriptor(), size, facts)
+
+    def content(self, source: int) -> str:
+        """Return the content of a file whose reader was asked for."""
+        return self._files[source].content
+
+    def _whole(self, file: SourceFile) -> bytes:
+        """Return all bytes of a file; they have its digest."""
+        size = file.row["stat"][0]
+        try:
+            with opened(file.row, self._opener) as open_file:
+                data = open_file.read(size + 1, 0)
+                while 0 < len(data) < size and (more := open_file.read(size + 1 - len(data), len(data))):
+                    data += more
+        except OSError:
+            if file.content:
+                raise
+            raise Undigested from None
+        content = blake3(data).hexdigest()
+        if len(data) != size or content != (file.content or content):
+            raise SourceChanged(1)
+        file.content = content
+        return data
 
     def frame(self, source: int, number: int) -> pixels.DecodedFrame:
         """Return one frame of a file."""
