@@ -95,7 +95,9 @@ def mark_copies(files: Sequence[SourceFile], readers: Readers) -> None:
 def may_have_copies(files: Sequence[SourceFile]) -> bool:
     """Return whether `mark_copies` would read pixels of the files."""
     asked: list[int] = []
-    duplicates.copies({index: file.frames for index, file in enumerate(files)}, lambda i: _facts(files[i]), asked.append)
+    duplicates.copies(
+        {index: file.frames for index, file in enumerate(files)}, lambda i: _facts(files[i]), asked.append
+    )
     return bool(asked)
 
 

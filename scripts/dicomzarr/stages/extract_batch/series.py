@@ -143,7 +143,26 @@ def attempt(
     pool: ThreadPool,
     looker: Looker,
 ) -> tuple[VolumeRecord, ...]:
-    """Stack and write the frames of the files without a reason; raises `BadFile` at the first file that fails."""
+    """Stack and write the frames of the files without a reason.
+
+    Parameters
+    ----------
+    plan, store, roots, pseudonyms, options, pool
+        As for `extract`.
+    files : sequence of SourceFile
+        Interpreted.
+    looker : Looker
+        Of the same files.
+
+    Returns
+    -------
+    tuple of VolumeRecord
+
+    Raises
+    ------
+    BadFile
+        At the first file that fails.
+    """
     remaining = [frame for file in files if file.own and not file.reason for frame in file.frames]
     if not remaining:
         return ()
@@ -168,7 +187,18 @@ def attempt(
 
 
 def risk_of(file: SourceFile, options: Options) -> str:
-    """Return the kind of risk that sets a file aside without a look: all with `skip`, two with `scan`."""
+    """Return the kind of risk that sets a file aside without a look: all with `skip`, two with `scan`.
+
+    Parameters
+    ----------
+    file : SourceFile
+    options : Options
+
+    Returns
+    -------
+    str
+        Empty if there is none.
+    """
     if options.burned_in == "keep":
         return ""
     risk = image_risks.burned_in(file.row["facts"])
@@ -383,6 +413,23 @@ def record_of(
     masks: SeriesMasks = NO_MASKS,
     disagreement: Disagreement | None = None,
 ) -> SeriesRecord:
+    """Return the record of a series.
+
+    Parameters
+    ----------
+    plan, contents, options
+        As for `extract`.
+    files : sequence of SourceFile
+        Its own files, sorted by content and path.
+    volumes : tuple of VolumeRecord
+    masks : SeriesMasks
+    disagreement : Disagreement, optional
+        If two decoders disagreed on a frame.
+
+    Returns
+    -------
+    SeriesRecord
+    """
     return SeriesRecord(
         series_id=plan.series_id,
         study_id=plan.study_id,
