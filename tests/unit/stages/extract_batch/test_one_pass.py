@@ -23,7 +23,7 @@ from dicomzarr.source.open_file import LocalFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.stages.extract_batch import batch, series_files
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.index_headers import index
+from dicomzarr.stages.index_headers.index import index_headers
 from dicomzarr.stages.plan_batches import batches
 from dicomzarr.system import files, sandbox
 from dicomzarr.system.results_folder import Results
@@ -37,7 +37,7 @@ def plan(source: Path, results: Results) -> Path:
     sources, headers = {"": os.fsencode(source)}, results.private / "headers.jsonl"
     files.make_private(results.private)
     inventory.write(sources, listing.list_sources(sources), results.inventory)
-    index.index_headers(results.inventory, headers, results.private / "cache", 1)
+    index_headers(results.inventory, headers, results.private / "cache", 1)
     batches.plan_batches(results, headers, results.plans / "contents.json", IDS, series_each=99, bytes_each=1 << 40)
     (path,) = results.plans.glob("*-*.json")
     return path
