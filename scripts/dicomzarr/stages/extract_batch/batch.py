@@ -241,9 +241,8 @@ class _Batch:
             if base:
                 images = self.results.images
                 return extract_masks(plan, digests, store, images, base, self.roots, self.options, self.pool)
-            return extract(
-                plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, contents.small_files
-            )
+            held = contents.small_files, contents.blocks
+            return extract(plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, *held)
 
         try:
             record: SeriesRecord = sandbox.call_again(work) if suspect else work()

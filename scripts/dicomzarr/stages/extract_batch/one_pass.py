@@ -28,6 +28,7 @@ from dicomzarr.stages.extract_batch.series_files import (
     SourceFile,
     Undigested,
     interpret,
+    is_read_whole,
     reason_of_content,
 )
 from dicomzarr.stages.extract_batch.volume import BadFile
@@ -63,7 +64,7 @@ def extract_in_one_pass(
     files = _files_without_decision(plan, options)
     for index, file in enumerate(files):
         interpret(index, file, roots)
-    if not files or any(file.reason or not file.is_read_whole for file in files) or may_have_copies(files):
+    if not files or any(file.reason or not is_read_whole(file.row) for file in files) or may_have_copies(files):
         return None
     remove_tree(pictures_of(store))
     remove_tree(store)

@@ -214,6 +214,7 @@ def extract(
     options: Options,
     pool: ThreadPool = SERIAL,
     small_files: Mapping[str, bytes] = {},
+    blocks: Mapping[str, bytes] = {},
 ) -> SeriesRecord:
     """Write the arrays of one series into a temporary store and return its record.
 
@@ -233,13 +234,18 @@ def extract(
         Its threads decode and compress.
     small_files : mapping of str to bytes
         The contents of files that need not be opened again, by path.
+    blocks : mapping of str to bytes
+        Digests of the blocks of files that were read for their contents just now, by path.
 
     Returns
     -------
     SeriesRecord
     """
     own, others = (
-        [SourceFile(row, contents[row["path"]], small_files.get(row["path"]), own=is_own) for row in rows]
+        [
+            SourceFile(row, contents[path], small_files.get(path), blocks.get(path, b""), own=is_own)
+            for row, path in ((row, row["path"]) for row in rows)
+        ]
         for rows, is_own in ((plan.files, True), (plan.same_uid_elsewhere, False))
     )
     # Sorted by content: equal inputs give equal bytes, whatever the names and folders of the files.

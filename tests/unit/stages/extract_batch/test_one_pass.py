@@ -16,16 +16,17 @@ from made_up_pixels import DICOM, encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from reference_cases import rle
 
+from dicomzarr.pixels.byte_source import BlockSource
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source import inventory, listing
-from dicomzarr.source.open_file import LocalFile
+from dicomzarr.source.open_file import LocalFile, stat_key
 from dicomzarr.source.opener import Opener
 from dicomzarr.stages.extract_batch import batch, series_files
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.index_headers.index import index_headers
 from dicomzarr.stages.plan_batches import batches
-from dicomzarr.system import files, sandbox
+from dicomzarr.system import files, sandbox, thread_pool
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import SourceChanged
 
@@ -251,3 +252,56 @@ def test_deflated_files_are_read_twice_with_the_same_result(
     assert set(opened.values()) == {2}
     in_two_passes(monkeypatch)
     assert run(tmp_path / "source", Results(tmp_path / "twice")) == once
+
+
+def long_file(path: Path, frames: int = 40) -> Path:
+    """Write one file of several frames, longer than two blocks."""
+    pixels = np.arange(frames * 64 * 64, dtype="<i4").astype("<i2").reshape(frames, 64, 64)
+    image = ct_slice("long", 0, pixels=pixels[0], NumberOfFrames=frames)
+    image.PixelData = pixels.tobytes()
+    return save(image, path)
+
+
+def test_a_long_file_whose_bytes_change_between_two_reads_is_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = long_file(tmp_path / "source" / "long.dcm")
+    results = Results(tmp_path / "results")
+    planned = plan(tmp_path / "source", results)
+    monkeypatch.setattr(series_files, "_SMALL", 0)  # nothing is held in memory
+    monkeypatch.setattr(series_files, "opened", unnoticed(path))
+    with pytest.raises(SourceChanged):
+        batch.extract_batch(planned, results.inventory, results, IDS, OPTIONS)
+    assert not records(results)
+
+
+def unnoticed(path: Path) -> Any:
+    """Let a file be changed before each opening but the first, under the same stat."""
+    times = []
+
+    class Opened(series_files.opened):
+        def __enter__(self) -> Any:
+            with open(path, "r+b") as stream:
+                stream.seek(-3, os.SEEK_END)
+                stream.write(bytes([len(times)]))
+            status = self._row["stat"]
+            os.utime(path, ns=(status[1], status[1]))
+            times.append(1)
+            self._row["stat"] = list(stat_key(path.stat()))  # type: ignore[typeddict-item]
+            return super().__enter__()
+
+    return Opened
+
+
+def test_a_long_file_is_extracted_by_blocks_with_the_result_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_file(tmp_path / "source" / "long.dcm")
+    held = run(tmp_path / "source", Results(tmp_path / "held"))
+    monkeypatch.setattr(series_files, "_SMALL", 0)
+    made: list[int] = []
+    whole = BlockSource.__init__
+    monkeypatch.setattr(BlockSource, "__init__", lambda *a: made.append(1) or whole(*a))
+    for threads in (1, 3):
+        monkeypatch.setattr(thread_pool, "MIN_PARALLEL_BYTES", 1)
+        assert run(tmp_path / "source", Results(tmp_path / str(threads)), threads=threads) == held and made
