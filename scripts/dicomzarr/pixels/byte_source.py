@@ -166,18 +166,27 @@ class BlockSource:
         if end > self.size:
             raise NotExtracted("truncated_pixel_data", found=max(self.size - offset, 0), needed=buffer.nbytes)
         while position < end:
+            whole = buffer[position - offset : position - offset + BLOCK]
             place, data = self._held
+            if position % BLOCK == 0 and len(whole) == BLOCK:
+                self._file.read_into(position, whole)
+                self._refuse_change(position, whole)
+                position += BLOCK
+                continue
             if position not in place:
                 start = position - position % BLOCK
                 place = range(start, min(start + BLOCK, self.size))
                 data = self._file.read(start, len(place))
-                first = start // BLOCK * DIGEST
-                if blake3(data).digest() != self._digests[first : first + DIGEST]:
-                    raise SourceChanged(1)
+                self._refuse_change(start, data)
                 self._held = place, data
             last = min(end, place.stop)
             buffer[position - offset : last - offset] = data[position - place.start : last - place.start]
             position = last
+
+    def _refuse_change(self, start: int, data: bytes | memoryview) -> None:
+        first = start // BLOCK * DIGEST
+        if blake3(data).digest() != self._digests[first : first + DIGEST]:
+            raise SourceChanged(1)
 
 
 class MemorySource:

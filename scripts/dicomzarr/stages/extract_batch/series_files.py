@@ -35,6 +35,7 @@ from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.model import Frame
 
 _BLOCK = 1 << 22
+_PIECE = 1 << 20  # bytes that are hashed twice, while they are in the cache of the processor
 _SMALL = 256 << 10  # bytes: a smaller file takes longer to open than to read
 _SMALL_TOTAL = 64 << 20  # bytes: small files of one series that are held in memory
 WHOLE = _BLOCK  # bytes: a file of one frame that is not larger is read as a whole, and hashed, when its frame is read
@@ -182,7 +183,7 @@ class Contents:
             # A member takes longer to unpack than to hold.
             is_held = offset == size <= min(_BLOCK if is_member(row["path"]) else _SMALL, self._room)
             blocks = None if is_held or is_read_whole(row) else [block_digests(block)]
-            while offset < size and (more := _read_fully(file, min(size + 1 - offset, _BLOCK), offset)):
+            while offset < size and (more := _read_fully(file, min(size + 1 - offset, _PIECE), offset)):
                 digest.update(more)
                 offset += len(more)
                 if blocks:
