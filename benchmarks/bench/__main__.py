@@ -23,12 +23,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import corpora, measure, pages, peers, targets
+from benchmarks.bench import corpora, header_reading, measure, pages, peers, targets, trace
 from benchmarks.bench.corpora import Corpus
 from benchmarks.bench.measure import Failed, Figures
 from benchmarks.bench.peers import ROOT, Peer
 
-ALL = ("one", "ct", "mr", "mixed", "large", "many")
+ALL = ("one", "ct", "mr", "enhanced", "mixed", "large", "many")
+HEADERS = ("ct", "mr", "enhanced")  # corpora whose headers are also read alone
 Failures = dict[tuple[str, str], str]
 
 
@@ -50,6 +51,7 @@ class Bench:
         self.table: dict[tuple[str, str], Figures] = {}
         self.failures: Failures = {}
         self.single: dict[str, list[float]] = {}
+        self.headers: dict[str, dict[str, float]] = {}
 
     def run(self, peer: Peer, corpus: Corpus, figures: Figures) -> Path:
         """Run one competitor on a corpus from scratch, and return its output folder."""
@@ -60,6 +62,10 @@ class Bench:
         measure.add_round(figures, measured)
         figures.bytes, figures.files = measure.size_of(out)
         figures.frames = peer.frames(out, printed)
+        if peer.cores > 1:
+            traced = trace.read(folder / peers.TRACE, measured["wall"], peer.cores)
+            figures.serial.append(traced.serial())
+            figures.on_8_cores.append(traced.seconds_on(8))
         return out
 
     def compare(self, corpus: Corpus, *, warm_up: bool = True) -> None:
@@ -81,6 +87,9 @@ class Bench:
                     continue
                 if corpus.name == "ct" and turn >= 0 and peer.name in CORES:
                     self.single.setdefault(CORES[peer.name], []).append(peers.extraction_seconds(out))
+        if corpus.name in HEADERS:
+            log(f"{corpus.name}: headers alone")
+            self.headers[corpus.name] = header_reading.files_per_second(corpus.source, self.rounds)
 
     def rerun(self, corpus: Corpus) -> None:
         """Time runs on a finished dataset: with nothing to do, and with one new series."""
@@ -130,7 +139,7 @@ def make_corpora(names: Sequence[str], preset: str, folder: Path) -> list[Corpus
 def summary(bench: Bench, used: Sequence[Corpus], options: argparse.Namespace) -> dict[str, Any]:
     """Return all figures as JSON values."""
     single = {name: sorted(values)[len(values) // 2] for name, values in bench.single.items()}
-    measured = targets.Measured(bench.table, {corpus.name: corpus.bytes for corpus in used}, single)
+    measured = targets.Measured(bench.table, {corpus.name: corpus.bytes for corpus in used}, single, bench.headers)
     return {
         "date": datetime.date.today().isoformat(),
         "machine": measure.machine() | {"load_at_start": options.load},
@@ -139,6 +148,7 @@ def summary(bench: Bench, used: Sequence[Corpus], options: argparse.Namespace) -
         "rounds": options.rounds,
         "targets": targets.verdicts(measured),
         "single": bench.single,
+        "headers": bench.headers,
         "corpora": [_corpus(corpus, bench.table, bench.failures) for corpus in used],
     }
 
@@ -147,10 +157,11 @@ def _corpus(corpus: Corpus, table: targets.Table, failures: Failures) -> dict[st
     rows: list[dict[str, Any]] = []
     for (name, peer), figures in table.items():
         if name == corpus.name:
-            medians = {kind: figures.median(kind) for kind in ("wall", "cpu")}
+            kinds = ("wall", "cpu", *(("serial", "on_8_cores") if figures.serial else ()))
+            medians = {kind: figures.median(kind) for kind in kinds}
             counted: Mapping[str, Any] = {"bytes": figures.bytes, "files": figures.files, "frames": figures.frames}
             rows.append({"name": peer, "failed": "", "peak": max(figures.peak), **medians, **counted})
-            rows[-1]["rounds"] = {"wall": figures.wall, "cpu": figures.cpu}
+            rows[-1]["rounds"] = {kind: getattr(figures, kind) for kind in kinds}
     rows += [{"name": peer, "failed": text} for (name, peer), text in failures.items() if name == corpus.name]
     facts = {"name": corpus.name, "title": corpus.title, "bytes": corpus.bytes, "frames": corpus.frames}
     return facts | {"competitors": rows}
@@ -168,7 +179,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=2, help="cores of the workflow (2, as in the targets)")
     parser.add_argument("--folder", type=Path, help="keep corpora and environments of other tools in this folder")
     parser.add_argument("--out", type=Path, default=Path("bench"))
-    parser.add_argument("--page", action="store_true", help="write the tables into docs/performance.md")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="write the tables into docs/performance.md, in place of those of this machine",
+    )
     return parser.parse_args()
 
 
@@ -195,7 +210,7 @@ def main() -> None:
     (options.out / "table.md").write_text(text)
     (options.out / "chart.svg").write_text(pages.chart(figures))
     if options.page:
-        pages.write_into(ROOT / "docs" / "performance.md", text)
+        pages.write_into(ROOT / "docs" / "performance.md", text, pages.machine_of(figures))
     print(text)
 
 

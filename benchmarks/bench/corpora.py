@@ -1,22 +1,20 @@
-"""Write corpora like those of scanners and archives: a header is encoded once, then patched for each file."""
+"""Write corpora like those of scanners and archives: headers of the size of real ones, series of unequal length."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
-import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
-from benchmarks.headers import dataset
+from benchmarks import scanner_headers
+from benchmarks.scanner_headers import Enhanced, Header, Place
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -24,11 +22,6 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
 )
-
-# Placeholders of the values that differ between files; their replacements have the same length.
-INSTANCE, SERIES, STUDY = (f"1.2.3.{kind}{0:036d}" for kind in (91, 92, 93))
-PATIENT = "PATIENT0000000000"
-POSITION = "-00000.0001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,77 +44,49 @@ class Corpus:
     bytes: int
 
 
-# For each preset: number of series, files per series.
+# For each preset: number of series, files of each or in the mean; of multi-frame files, number of files and frames.
 CT = {"small": (8, 60), "full": (20, 200)}
 MR = {"small": (20, 100), "full": (500, 100)}
+ENHANCED = {"small": (2, 500), "full": (20, 500)}
 MIXED = {"small": (10, 12), "full": (50, 100)}
 MANY = {"small": (1000, 1), "full": (100_000, 1)}
 ONE = {"small": (1, 10), "full": (1, 10)}
 LARGE = {"small": (1, 1000), "full": (1, 8191)}
 
 
-class Template:
-    """The bytes of a file with placeholders for its UIDs, its position and its pixels."""
+def sizes(series: int, files: int) -> list[int]:
+    """Return the number of files of each series: `files` in all, most of them in few series, some series tiny.
 
-    def __init__(self, header: Dataset, syntax: str = ExplicitVRLittleEndian) -> None:
-        header.SOPInstanceUID, header.SeriesInstanceUID, header.StudyInstanceUID = INSTANCE, SERIES, STUDY
-        header.PatientID, header.InstanceNumber = PATIENT, 1
-        header.ImagePositionPatient = ["-125", "-125", POSITION]
-        header.PixelData = b"pixels--"
-        header["PixelData"].VR = "OW"
-        header.file_meta = FileMetaDataset()
-        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID
-        header.file_meta.MediaStorageSOPInstanceUID = INSTANCE
-        if syntax != ExplicitVRLittleEndian:
-            header.file_meta.TransferSyntaxUID = syntax
-            header.PixelData = encapsulate([b"pixels--"])
-            header["PixelData"].is_undefined_length = True
-            header["PixelData"].VR = "OB"
-        stream = io.BytesIO()
-        header.save_as(stream, enforce_file_format=True)
-        raw = stream.getvalue()
-        self._compressed = syntax != ExplicitVRLittleEndian
-        # Explicit VR element OW or OB: tag, VR, two reserved bytes, four bytes of length (PS3.5 7.1.2).
-        self._head = raw[: raw.rindex(b"\xe0\x7f\x10\x00") + 8]
-
-    def file(self, series: int, index: int, pixels: bytes, *, spacing: float = 2.5, study: int | None = None) -> bytes:
-        """Return the bytes of the file of one slice.
-
-        Parameters
-        ----------
-        series, index : int
-            Numbers of the series and of the slice in it.
-        pixels : bytes
-            Native pixels, or one compressed frame.
-        spacing : float
-            Distance between slices, mm.
-        study : int, optional
-            Number of the study and patient; by default, that of the series.
-        """
-        study = series if study is None else study
-        head = self._head
-        for placeholder, value in (
-            (INSTANCE, f"1.2.3.91{series * 100_000 + index:036d}"),
-            (SERIES, f"1.2.3.92{series:036d}"),
-            (STUDY, f"1.2.3.93{study:036d}"),
-            (PATIENT, f"PATIENT{study:010d}"),
-            (POSITION, f"{spacing * index:+011.4f}"),
-        ):
-            head = head.replace(placeholder.encode(), value.encode())
-        if self._compressed:
-            return head + b"\xff\xff\xff\xff" + encapsulate([pixels]) + b"\xfe\xff\xdd\xe0" + bytes(4)
-        return head + len(pixels).to_bytes(4, "little") + pixels
-
-
-def header(kind: str, rows: int, columns: int, **attributes: object) -> Dataset:
-    """Return a header of a CT or MR scanner, with private elements and sequences."""
-    result = dataset(kind, 0, random.Random(0))
-    result.Rows, result.Columns = rows, columns
-    del result.SmallestImagePixelValue, result.LargestImagePixelValue
-    for keyword, value in attributes.items():
-        setattr(result, keyword, value)
+    A study of six series has a localiser of three images; a long series has twenty times as many as a short one.
+    """
+    if files < series * (LOCALISER + 1):
+        return [files // series + (number < files % series) for number in range(series)]
+    weights = [SHARES[number % len(SHARES)] if series > 1 else 1.0 for number in range(series)]
+    rest = files - LOCALISER * series
+    result = [LOCALISER + int(rest * weight / sum(weights)) for weight in weights]
+    result[weights.index(max(weights))] += files - sum(result)
     return result
+
+
+LOCALISER = 3  # images
+SHARES = (0.0, 1.0, 0.35, 2.5, 0.15, 4.0)  # of the files of a study
+SERIES_OF_STUDY = len(SHARES)
+SCANNERS = 3  # of a corpus: they differ in the elements of their headers
+
+
+def places(series: int, files: int) -> Iterator[tuple[str, Place]]:
+    """Yield the file name of each image and where it belongs, in the order in which an archive may have stored them."""
+    for number, count in enumerate(sizes(series, files)):
+        step = next(step for step in (7, 11, 13, 17) if count % step)
+        for index in range(count):
+            place = Place(number // SERIES_OF_STUDY, number, index)
+            yield f"{number:04d}/{(index * step + 3) % count:05d}.dcm", place
+
+
+def with_pixels(header: Header | Enhanced, place: Place, picture: NDArray[Any]) -> bytes:
+    """Return the bytes of a file with native pixels; the header has their extremes."""
+    extremes = (int(picture.min()), int(picture.max()))
+    return header.file(dataclasses.replace(place, extremes=extremes), picture.tobytes())
 
 
 def body(edge: int, seed: int = 7) -> Iterator[NDArray[np.int16]]:
@@ -150,70 +115,85 @@ def _write(source: Path, name: str, title: str, files: Iterator[tuple[str, bytes
     return Corpus(name, title, source, frames, size)
 
 
-SIGNED = {"BitsStored": 16, "HighBit": 15, "PixelRepresentation": 1}
-
-
 def ct(source: Path, series: int, slices: int) -> Corpus:
-    """Write CT series of 512 x 512 int16."""
-    template, pictures = Template(header("CT", 512, 512, **SIGNED)), body(512)
+    """Write CT series of 512 x 512 int16, of unequal length, with headers of 8 kB; `slices` is the mean."""
+    scanners, pictures = [scanner_headers.ct(seed=seed) for seed in range(SCANNERS)], body(512)
     files = (
-        (f"{number:03d}/{(index * 7 + 3) % slices:04d}.dcm", template.file(number, index, next(pictures).tobytes()))
-        for number in range(series)
-        for index in range(slices)
+        (name, with_pixels(scanners[place.study % SCANNERS], place, next(pictures)))
+        for name, place in places(series, series * slices)
     )
-    return _write(source, "ct", f"CT {series} x {slices} x 512 x 512 int16", files)
+    return _write(source, "ct", f"CT, {series} series, {series * slices:,} x 512 x 512 int16", files)
 
 
 def mr(source: Path, series: int, slices: int) -> Corpus:
-    """Write small MR files, 64 x 64, each with 9 kB of private header."""
-    template, pictures = Template(header("MR", 64, 64)), body(64)
+    """Write small MR files, 64 x 64, in series of unequal length, with headers of 17 kB; `slices` is the mean."""
+    scanners, pictures = [scanner_headers.mr(seed=seed) for seed in range(SCANNERS)], body(64)
     files = (
-        (f"{number:04d}/{index:04d}.dcm", template.file(number, index, (next(pictures) + 1100).tobytes()))
-        for number in range(series)
-        for index in range(slices)
+        (name, with_pixels(scanners[place.study % SCANNERS], place, next(pictures) + 1100))
+        for name, place in places(series, series * slices)
     )
-    return _write(source, "mr", f"{series * slices:,} small MR files", files)
+    return _write(source, "mr", f"{series * slices:,} small MR files in {series} series", files)
+
+
+def enhanced(source: Path, files: int, frames: int) -> Corpus:
+    """Write multi-frame MR, 64 x 64, whose headers have functional groups of each frame."""
+    header, pictures = scanner_headers.Enhanced(frames), body(64)
+
+    def written() -> Iterator[tuple[str, bytes]]:
+        for number in range(files):
+            picture = np.stack([next(pictures) + 1100 for _ in range(frames)])
+            yield f"{number:03d}.dcm", with_pixels(header, Place(number, number, 0), picture)
+
+    corpus = _write(source, "enhanced", f"{files} multi-frame MR files of {frames} frames", written())
+    return dataclasses.replace(corpus, frames=files * frames)
 
 
 def many(source: Path, series: int, _: int) -> Corpus:
     """Write series of one file each, 64 x 64."""
-    template, pictures = Template(header("MR", 64, 64)), body(64)
-    files = (
-        (f"{number // 1000:03d}/{number:06d}.dcm", template.file(number, 0, (next(pictures) + 1100).tobytes()))
-        for number in range(series)
-    )
-    return _write(source, "many", f"{series:,} series of one file", files)
+    scanners, pictures = [scanner_headers.mr(seed=seed) for seed in range(SCANNERS)], body(64)
+
+    def written() -> Iterator[tuple[str, bytes]]:
+        for number in range(series):
+            data = with_pixels(scanners[number % SCANNERS], Place(number, number, 0), next(pictures) + 1100)
+            yield f"{number // 1000:03d}/{number:06d}.dcm", data
+
+    return _write(source, "many", f"{series:,} series of one file", written())
 
 
-GREY = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0}
-COLOUR = {
+_NOT_IN_COLOUR = (
+    *("RescaleIntercept", "RescaleSlope", "RescaleType", "WindowCenter", "WindowWidth", "PixelPaddingValue"),
+    *("SmallestImagePixelValue", "LargestImagePixelValue"),
+)
+COLOUR: dict[str, Any] = {
     "SamplesPerPixel": 3, "PlanarConfiguration": 0, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7,
+    **dict.fromkeys(_NOT_IN_COLOUR),
 }  # fmt: skip
 
 
 def mixed(source: Path, series: int, slices: int) -> Corpus:
     """Write series in turns: JPEG Lossless, JPEG-LS, JPEG 2000, native RGB and JPEG baseline colour, 256 x 256."""
-    grey = header("CT", 256, 256, **GREY)
     rgb = {**COLOUR, "PhotometricInterpretation": "RGB"}
     ybr = {**COLOUR, "PhotometricInterpretation": "YBR_FULL_422", "LossyImageCompression": "01"}
+
+    def header(syntax: str = ExplicitVRLittleEndian, **more: Any) -> Header:
+        return scanner_headers.ct(256, 256, signed=False, syntax=syntax, **more)
+
     makers = (
-        (Template(grey, JPEGLosslessSV1), lambda a: imagecodecs.ljpeg_encode(a, bitspersample=12)),
-        (Template(grey, JPEGLSLossless), imagecodecs.jpegls_encode),
-        (Template(grey, JPEG2000Lossless), lambda a: imagecodecs.jpeg2k_encode(a, codecformat="J2K", reversible=True)),
-        (Template(header("CT", 256, 256, **rgb)), lambda a: _colour(a).tobytes()),
-        (
-            Template(header("CT", 256, 256, **ybr), JPEGBaseline8Bit),
-            lambda a: imagecodecs.jpeg8_encode(_colour(a), level=90, subsampling="422"),
-        ),
+        (header(JPEGLosslessSV1), lambda a: imagecodecs.ljpeg_encode(a, bitspersample=12)),
+        (header(JPEGLSLossless), imagecodecs.jpegls_encode),
+        (header(JPEG2000Lossless), lambda a: imagecodecs.jpeg2k_encode(a, codecformat="J2K", reversible=True)),
+        (header(**rgb), lambda a: _colour(a).tobytes()),
+        (header(JPEGBaseline8Bit, **ybr), lambda a: imagecodecs.jpeg8_encode(_colour(a), level=90, subsampling="422")),
     )
     pictures = body(256)
 
     def files() -> Iterator[tuple[str, bytes]]:
         for number in range(series):
-            template, encode = makers[number % len(makers)]
+            maker, encode = makers[number % len(makers)]
             for index in range(slices):
                 picture = np.clip(next(pictures) + 1100, 0, 4095).astype("<u2")
-                yield f"{number:03d}/{index:04d}", template.file(number, index, bytes(encode(picture)))
+                place = Place(number, number, index, extremes=(int(picture.min()), int(picture.max())))
+                yield f"{number:03d}/{index:04d}", maker.file(place, bytes(encode(picture)))
 
     return _write(source, "mixed", f"{series} x {slices} compressed and colour", files())
 
@@ -229,9 +209,9 @@ def one(source: Path, series: int, slices: int) -> Corpus:
 
 def large(source: Path, _: int, frames: int) -> Corpus:
     """Write one multi-frame file with gigabytes of pixels in a sparse file, to measure memory."""
-    template = Template(header("CT", 512, 512, **SIGNED, NumberOfFrames=frames))
+    header = scanner_headers.ct(NumberOfFrames=frames)
     size = frames * 512 * 512 * 2
-    head = template.file(0, 0, b"")[:-4] + size.to_bytes(4, "little")
+    head = header.header(Place(0, 0, 0, extremes=(0, 0))) + header.pixel_data(size)
     source.mkdir(parents=True)
     with open(source / "large.dcm", "wb") as stream:
         stream.write(head)
@@ -240,24 +220,26 @@ def large(source: Path, _: int, frames: int) -> Corpus:
 
 
 def part_of(whole: Corpus, name: str, parts: int) -> Corpus:
-    """Return the first 1/`parts` of the folders of a corpus, as hard links."""
+    """Return 1/`parts` of a corpus, as hard links: of its series, the longest ones that fit in."""
     source = whole.source.with_name(name)
     shutil.rmtree(source, ignore_errors=True)
-    folders = sorted(path for path in whole.source.iterdir() if path.is_dir())
+    folders = [list(path.iterdir()) for path in sorted(whole.source.iterdir()) if path.is_dir()]
     frames = size = 0
-    for folder in folders[: len(folders) // parts]:
-        (source / folder.name).mkdir(parents=True)
-        for path in folder.iterdir():
-            os.link(path, source / folder.name / path.name)
+    for paths in sorted(folders, key=len, reverse=True):
+        if frames + len(paths) > whole.frames / parts:
+            continue
+        for path in paths:
+            target = source / path.relative_to(whole.source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, target)
             frames, size = frames + 1, size + path.stat().st_size
     return Corpus(name, f"{name.capitalize()} of: {whole.title}", source, frames, size)
 
 
 def add_series(source: Path, series: int) -> Path:
     """Write another series of one file; return its path."""
-    pixels = (next(body(64, seed=series)) + 1100).tobytes()
     path = source / f"new-{series}.dcm"
-    path.write_bytes(Template(header("MR", 64, 64)).file(series, 0, pixels))
+    path.write_bytes(with_pixels(scanner_headers.mr(), Place(series, series, 0), next(body(64, seed=series)) + 1100))
     return path
 
 
@@ -265,6 +247,7 @@ MAKERS = {
     "one": (one, ONE),
     "ct": (ct, CT),
     "mr": (mr, MR),
+    "enhanced": (enhanced, ENHANCED),
     "mixed": (mixed, MIXED),
     "large": (large, LARGE),
     "many": (many, MANY),

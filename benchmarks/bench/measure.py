@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -11,13 +12,24 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-# Runs in a new process, since ru_maxrss is the maximum over all children that a process ever had.
+# Runs in a new process, since ru_maxrss is the maximum over all children that a process ever had. Processes for which
+# their parent did not wait, such as decoders, become children of this one (PR_SET_CHILD_SUBREAPER, 36), so that their
+# time counts too; those that still run some seconds after the end do not belong to the run.
 WRAPPER = """
-import json, resource, subprocess, sys, time
+import ctypes, json, os, resource, subprocess, sys, time
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 start = time.perf_counter()
 code = subprocess.run(sys.argv[2:]).returncode
 wall = time.perf_counter() - start
+while time.perf_counter() < start + wall + 5:
+    try:
+        if os.waitpid(-1, os.WNOHANG) == (0, 0):
+            time.sleep(0.02)
+    except ChildProcessError:
+        break
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 with open(sys.argv[1], "w") as stream:
     json.dump({"code": code, "wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}, stream)
@@ -30,18 +42,24 @@ class Failed(Exception):
 
 @dataclass
 class Figures:
-    """Figures of a competitor on a corpus: seconds and MiB of each round; bytes, files and frames of the last one."""
+    """Figures of a competitor on a corpus: seconds and MiB of each round; bytes, files and frames of the last one.
+
+    `serial` and `on_8_cores` are seconds of the workflow only; see `benchmarks.bench.trace`.
+    """
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     peak: list[float] = field(default_factory=list)
+    serial: list[float] = field(default_factory=list)
+    on_8_cores: list[float] = field(default_factory=list)
     bytes: int = 0
     files: int = 0
     frames: int | None = None
 
     def median(self, kind: str) -> float:
-        """Return the median of the rounds: of `wall`, `cpu` or `peak`."""
-        return statistics.median(getattr(self, kind))
+        """Return the median of the rounds: of `wall`, `cpu`, `peak`, `serial` or `on_8_cores`."""
+        values: list[float] = getattr(self, kind)
+        return statistics.median(values)
 
 
 def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[dict[str, float], str]:
@@ -113,17 +131,44 @@ def new_folder(folder: Path) -> Path:
 LARGEST = 8 << 30  # bytes of earlier outputs
 
 
-def machine() -> dict[str, str | int]:
+def machine() -> dict[str, Any]:
     """Return the facts of this machine that are shown with the figures."""
-    model = "unknown processor"
     with open("/proc/cpuinfo") as stream:
-        model = next((line.split(":")[1].strip() for line in stream if line.startswith("model name")), model)
+        facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in stream)}
     with open("/proc/meminfo") as stream:
         memory = next(int(line.split()[1]) for line in stream if line.startswith("MemTotal"))
     return {
-        "processor": model,
+        "processor": processor(facts),
+        "extensions": extensions(facts),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory / 2**20),
-        "python": ".".join(map(str, sys.version_info[:3])),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
         "load_at_start": f"{os.getloadavg()[0]:.1f}",
     }
+
+
+def processor(facts: Mapping[str, str]) -> str:
+    """Return the name of a processor, with the numbers of its model: virtual machines often have a name of many models.
+
+    Parameters
+    ----------
+    facts : mapping of str to str
+        Values of /proc/cpuinfo.
+    """
+    name = facts.get("model name", "unknown processor")
+    numbers = [f"{word} {facts[key]}" for word, key in (("family", "cpu family"), ("model", "model")) if key in facts]
+    return f"{name} ({', '.join(numbers)})" if numbers else name
+
+
+# The vector extensions that codecs, checksums and networks use, and how /proc/cpuinfo has them.
+_EXTENSIONS = {
+    "AVX2": "avx2", "AVX-512": "avx512f", "VNNI": "avx512_vnni", "AMX": "amx_tile", "SHA": "sha_ni",
+    "NEON": "asimd", "SVE": "sve",
+}  # fmt: skip
+
+
+def extensions(facts: Mapping[str, str]) -> list[str]:
+    """Return the names of vector extensions of a processor, from values of /proc/cpuinfo."""
+    flags = set(facts.get("flags", facts.get("Features", "")).split())
+    return [name for name, flag in _EXTENSIONS.items() if flag in flags]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.svg import Plot, linear
+from benchmarks.bench.svg import Plot, linear
 
 START, END = "<!-- bench: made by ./run bench --page -->", "<!-- end of bench -->"
 # The chart has no style sheet, unlike the report.
@@ -26,8 +26,10 @@ def markdown(figures: Mapping[str, Any]) -> str:
     """Return the tables."""
     machine = figures["machine"]
     lines = [
-        f"{figures['date']}, {machine['processor']}, {figures['cores']} cores, {machine['memory_gib']} GiB; medians of "
-        f"{figures['rounds']} rounds in turn on a warm cache, load at start {machine['load_at_start']}; "
+        f"### {machine_of(figures)}",
+        "",
+        f"{figures['date']}, {machine['kernel']}, Python {machine['python']}, {figures['cores']} cores in use; medians "
+        f"of {figures['rounds']} rounds in turn on a warm cache, load at start {machine['load_at_start']}; "
         f"preset `{figures['preset']}`.",
         "",
         "| | found | must | goal | |",
@@ -35,23 +37,39 @@ def markdown(figures: Mapping[str, Any]) -> str:
     ]
     for row in figures["targets"]:
         value = "–" if row["found"] is None else f"{row['found']:.3g}"
-        lines.append(f"| {row['name']} | {value} | {row['must']:g} | {row['goal']:g} | {row['verdict']} |")
+        least = "≥ " if row["at_least"] else ""
+        limits = f"{least}{row['must']:g} | {least}{row['goal']:g}"
+        lines.append(f"| {row['name']} | {value} | {limits} | {row['verdict']} |")
     for corpus in figures["corpora"]:
         lines += [
             "",
             f"**{corpus['title']}**, {corpus['bytes'] / 1e6:,.0f} MB, {corpus['frames']:,} frames",
             "",
-            "| | wall s | CPU s | peak MiB | MB out | files out | frames out |",
-            "|---|---|---|---|---|---|---|",
+            "| | wall s | CPU s | serial s | on 8 cores, s | peak MiB | MB out | files out | frames out |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         for row in corpus["competitors"]:
             if row["failed"]:
-                lines.append(f"| {row['name']} | failed: {row['failed']} | | | | | |")
+                lines.append(f"| {row['name']} | failed: {row['failed']} | | | | | | | |")
                 continue
             frames = frames_text(row["frames"], corpus["frames"])
-            numbers = f"{row['wall']:.2f} | {row['cpu']:.2f} | {row['peak']:.0f}"
+            traced = " | ".join(f"{row[kind]:.2f}" if kind in row else "–" for kind in ("serial", "on_8_cores"))
+            numbers = f"{row['wall']:.2f} | {row['cpu']:.2f} | {traced} | {row['peak']:.0f}"
             lines.append(f"| {row['name']} | {numbers} | {row['bytes'] / 1e6:,.0f} | {row['files']:,} | {frames} |")
+    if figures["headers"]:
+        lines += ["", "**Headers alone**, files a CPU second", "", "| | index | pydicom | ratio |", "|---|---|---|---|"]
+    for name, found in figures["headers"].items():
+        lines.append(
+            f"| {name} | {found['index']:,.0f} | {found['pydicom']:,.0f} | {found['index'] / found['pydicom']:.1f} |"
+        )
     return "\n".join(lines) + "\n"
+
+
+def machine_of(figures: Mapping[str, Any]) -> str:
+    """Return the name of a machine: figures of another machine stay in a page beside those of this one."""
+    machine = figures["machine"]
+    extensions = ", ".join(machine["extensions"]) or "no vector extensions"
+    return f"{machine['processor']}, {extensions}, {machine['cores']} cores, {machine['memory_gib']} GiB"
 
 
 def chart(figures: Mapping[str, Any]) -> str:
@@ -80,8 +98,23 @@ def _coloured(svg: str) -> str:
     return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1) + "\n"
 
 
-def write_into(path: Path, text: str) -> None:
-    """Replace the text between the markers of a page."""
+def write_into(path: Path, text: str, machine: str) -> None:
+    """Put figures between the markers of a page, in place of those of the same machine, or after those of others.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+    machine : str
+        A line before the figures of each machine has it, as a comment.
+    """
     page = path.read_text(encoding="utf-8")
     head, rest = page.split(START, 1)
-    path.write_text(f"{head}{START}\n\n{text}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+    between, tail = rest.split(END, 1)
+    before, *others = re.split(r"^<!-- machine: (.*) -->\n", between, flags=re.MULTILINE)
+    blocks = dict(zip(others[::2], (block.strip() for block in others[1::2]), strict=True))
+    if before.strip():
+        raise ValueError(f"{path.name}: figures without a line that names their machine")
+    blocks[machine] = text.strip()
+    inside = "\n\n".join(f"<!-- machine: {name} -->\n\n{block}" for name, block in blocks.items())
+    path.write_text(f"{head}{START}\n\n{inside}\n\n{END}{tail}", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import subprocess
 import sys
 import venv
@@ -13,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from benchmarks.bench.trace import TRACED
 
 ROOT = Path(__file__).resolve().parents[2]
 # The package of each environment.
@@ -20,19 +22,23 @@ PACKAGES = {
     "dcm2niix": "dcm2niix==1.0.20260724",
     "simpleitk": "simpleitk==2.5.7",
     "imagetools": "med-imagetools==2.16.0",
+    "medh5": "medh5[dicom]==2.2.3",
 }
+SCAN, MEDH5 = "balanced, burned_in: scan", "medh5 from-dicom"
 KEY = {"DICOMZARR_KEY": "a key for benchmarks, no secret at all"}
 
 NAIVE = """
 import os, pickle, sys
 import pydicom
-images = []
+images, frames = [], 0
 for folder, _, names in sorted(os.walk(sys.argv[1])):
     for name in sorted(names):
-        images.append(pydicom.dcmread(os.path.join(folder, name), force=True).pixel_array)
+        header = pydicom.dcmread(os.path.join(folder, name), force=True)
+        images.append(header.pixel_array)
+        frames += int(header.get("NumberOfFrames") or 1)
 with open(sys.argv[2] + "/images.pickle", "wb") as stream:
     pickle.dump(images, stream)
-print("frames", len(images))
+print("frames", frames)
 """
 SIMPLEITK = """
 import os, sys
@@ -65,6 +71,8 @@ class Peer:
         Names of the corpora on which it runs.
     environment : dict of str to str
         Additional environment variables.
+    cores : int
+        Of a run of the workflow, which has a trace; 0 for other tools.
     """
 
     name: str
@@ -72,6 +80,7 @@ class Peer:
     frames: Callable[[Path, str], int | None]
     corpora: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    cores: int = 0
 
 
 def printed_frames(_: Path, printed: str) -> int | None:
@@ -97,13 +106,41 @@ def frames_of_nifti(out: Path, _: str) -> int | None:
     return total
 
 
-def workflow(compression: str, cores: int) -> Callable[[Path, Path], list[str]]:
-    """Return a function for the command of a whole run, checks included."""
+def frames_of_medh5(tool: Path) -> Callable[[Path, str], int]:
+    """Return a function for the number of slices in all files of medh5, as its own command states them."""
+
+    def frames(out: Path, _: str) -> int:
+        command = [str(tool / "medh5"), "info", "--json"]
+        infos = [
+            json.loads(subprocess.run([*command, str(path)], check=True, capture_output=True).stdout)
+            for path in out.glob("*.medh5")
+        ]
+        shapes = [image["shape"] for info in infos for image in info["images"]]
+        return sum(math.prod(shape[:-2]) for shape in shapes)
+
+    return frames
+
+
+PROGRAM = ROOT / "scripts" / "dicomzarr" / "commands" / "snakemake_process.py"  # what ./run starts
+TRACE = "trace.jsonl"  # beside the results of a run of the workflow
+
+
+def workflow(cores: int, **settings: str) -> Callable[[Path, Path], list[str]]:
+    """Return a function for the command of a whole run, checks included, which writes a trace of its jobs."""
 
     def command(source: Path, out: Path) -> list[str]:
-        config = out.parent / "config.json"
-        config.write_text(json.dumps({"source": str(source), "results": str(out), "compression": compression}))
-        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        config, trace = out.parent / "config.json", out.parent / TRACE
+        config.write_text(json.dumps({"source": str(source), "results": str(out), **settings}))
+        snakemake = [
+            sys.executable,
+            "-P",
+            "-c",
+            TRACED,
+            str(trace),
+            str(PROGRAM),
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+        ]
         return [*snakemake, "--cores", str(cores), "--configfile", str(config)]
 
     return command
@@ -145,23 +182,27 @@ def peers(cores: int, environments: Path, tools: Sequence[str]) -> list[Peer]:
     tools : sequence of str
         Keys of `PACKAGES`, to be installed from the package registry.
     """
-    usual = ("ct", "mr", "mixed", "many")
+    usual = ("ct", "mr", "enhanced", "mixed", "many")
     ours = (*usual, "one", "large", "half", "quarter")
+    balanced, scan = workflow(cores, compression="balanced"), workflow(cores, compression="balanced", burned_in="scan")
     competitors = [
-        Peer("balanced", workflow("balanced", cores), frames_of_dataset, ours, KEY),
-        Peer("fast", workflow("fast", cores), frames_of_dataset, ("ct",), KEY),
-        Peer("balanced, 1 core", workflow("balanced", 1), frames_of_dataset, ("ct",), KEY),
-        Peer("naive script", _script(sys.executable, NAIVE), printed_frames, usual[:3]),
+        Peer("balanced", balanced, frames_of_dataset, ours, KEY, cores),
+        Peer("fast", workflow(cores, compression="fast"), frames_of_dataset, ("ct",), KEY, cores),
+        Peer("balanced, 1 core", workflow(1, compression="balanced"), frames_of_dataset, ("ct",), KEY, 1),
+        Peer(SCAN, scan, frames_of_dataset, ("ct",), KEY, cores),
+        Peer("naive script", _script(sys.executable, NAIVE), printed_frames, usual[:4]),
         Peer("cat", _cat, _unknown, usual),
     ]
     bin_folders = {name: environment(name, environments) for name in tools}
     if tool := bin_folders.get("dcm2niix"):
-        for flag, corpora in (("n", (*usual[:3], "half")), ("y", ("ct",))):
+        for flag, corpora in (("n", (*usual[:4], "half")), ("y", ("ct",))):
             competitors.append(Peer(f"dcm2niix -z {flag}", _dcm2niix(tool, flag), frames_of_nifti, corpora))
     if tool := bin_folders.get("simpleitk"):
         competitors.append(Peer("SimpleITK", _script(str(tool / "python"), SIMPLEITK), printed_frames, ("ct",)))
     if tool := bin_folders.get("imagetools"):
         competitors.append(Peer("med-imagetools", _imagetools(tool), frames_of_nifti, ("ct",)))
+    if tool := bin_folders.get("medh5"):
+        competitors.append(Peer(MEDH5, _medh5(tool, cores), frames_of_medh5(tool), ("ct",)))
     return competitors
 
 
@@ -188,3 +229,9 @@ def _imagetools(tool: Path) -> Callable[[Path, Path], list[str]]:
         *(str(tool / "imgtools"), "-q", "autopipeline", str(source), str(out / "nifti")),
         *("--modalities", "CT", "--jobs", "2", "--crawl-directory", str(out / "crawl")),
     ]
+
+
+def _medh5(tool: Path, cores: int) -> Callable[[Path, Path], list[str]]:
+    # Its exit code is 1 where it has a warning, such as that of slices with different tube currents.
+    script = '"$0" --threads "$1" convert from-dicom "$2" "$3/" --json >/dev/null || test $? = 1'
+    return lambda source, out: ["sh", "-c", script, str(tool / "medh5"), str(cores), str(source), str(out)]
