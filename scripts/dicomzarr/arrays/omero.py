@@ -59,7 +59,7 @@ class SeenValues:
             self._sample.append(frame[::rows, ::columns].ravel())
         self._count += 1
         low, high = frame.min(), frame.max()
-        if not (np.isfinite(low) and np.isfinite(high)):
+        if frame.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
             finite = frame[np.isfinite(frame)]
             if not finite.size:
                 return

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 
 FIRST_YEAR, LAST_YEAR = 1850, 2099
-_FIRST, _LAST = FIRST_YEAR * 10_000 + 101, LAST_YEAR * 10_000 + 1231
+FIRST_DATE, _LAST = FIRST_YEAR * 10_000 + 101, LAST_YEAR * 10_000 + 1231
 _CLOCKS = ((1, ()), (10_000, (60, 24)), (1_000_000, (60, 60, 24)))  # nothing, HHMM or HHMMSS after the date
 
 
@@ -27,12 +27,12 @@ def may_be_date(number: float) -> bool:
     ----------
     DICOM PS3.5 6.2 (DA, DT). One whole number in 27 between 18,500,101 and 20,991,231 is a date.
     """
-    if -_FIRST < number < _FIRST:  # nearly all
+    if -FIRST_DATE < number < FIRST_DATE:  # nearly all
         return False
     whole = abs(int(number))
     for factor, limits in _CLOCKS:
         day, clock = divmod(whole, factor)
-        if _FIRST <= day <= _LAST:
+        if FIRST_DATE <= day <= _LAST:
             for limit in limits:
                 clock, part = divmod(clock, 100)
                 if part >= limit:

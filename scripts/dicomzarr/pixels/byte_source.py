@@ -6,10 +6,13 @@ import os
 import zlib
 from typing import Any, Protocol
 
+from blake3 import blake3
+
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.dicom.vr import LONG_VRS
 from dicomzarr.system import limits
+from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 _CHUNK = 1 << 20
@@ -116,6 +119,76 @@ class FileSource:
             filled += count
 
 
+BLOCK = 128 << 10  # bytes of a file that have a digest of their own: few more are read than a frame needs
+DIGEST = 32  # bytes of a digest
+
+
+def block_digests(data: bytes) -> bytes:
+    """Return the BLAKE3 of each block of `BLOCK` bytes, joined; the last block may be shorter."""
+    view = memoryview(data)
+    return b"".join([blake3(view[start : start + BLOCK]).digest() for start in range(0, len(data), BLOCK)])
+
+
+class BlockSource:
+    """Positioned reads from an open file descriptor whose blocks must have the digests of an earlier read.
+
+    Parameters
+    ----------
+    fd : int
+        Open for reading; the caller closes it.
+    size : int
+        Size of the file in bytes.
+    digests : bytes
+        Of `block_digests`, for the whole file.
+
+    Raises
+    ------
+    SourceChanged
+        By both methods, if a block differs.
+    """
+
+    def __init__(self, fd: int, size: int, digests: bytes) -> None:
+        self._file, self._digests = FileSource(fd, size), digests
+        self.size = size
+        self._held = range(0), b""  # the last block that was read, for what begins in it
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file, as `FileSource.read` does."""
+        if length > self.size - offset:
+            raise NotExtracted("truncated_pixel_data", found=max(self.size - offset, 0), needed=length)
+        buffer = bytearray(length)
+        self.read_into(offset, memoryview(buffer))
+        return bytes(buffer)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill a buffer with bytes of the file, as `FileSource.read_into` does."""
+        position, end = offset, offset + buffer.nbytes
+        if end > self.size:
+            raise NotExtracted("truncated_pixel_data", found=max(self.size - offset, 0), needed=buffer.nbytes)
+        while position < end:
+            whole = buffer[position - offset : position - offset + BLOCK]
+            place, data = self._held
+            if position % BLOCK == 0 and len(whole) == BLOCK:
+                self._file.read_into(position, whole)
+                self._refuse_change(position, whole)
+                position += BLOCK
+                continue
+            if position not in place:
+                start = position - position % BLOCK
+                place = range(start, min(start + BLOCK, self.size))
+                data = self._file.read(start, len(place))
+                self._refuse_change(start, data)
+                self._held = place, data
+            last = min(end, place.stop)
+            buffer[position - offset : last - offset] = data[position - place.start : last - place.start]
+            position = last
+
+    def _refuse_change(self, start: int, data: bytes | memoryview) -> None:
+        first = start // BLOCK * DIGEST
+        if blake3(data).digest() != self._digests[first : first + DIGEST]:
+            raise SourceChanged(1)
+
+
 class MemorySource:
     """Positioned reads from bytes in memory; the first of them is at offset `start` of the data set."""
 
@@ -161,7 +234,7 @@ class MemorySource:
         buffer[:] = self.read(offset, buffer.nbytes)
 
 
-def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
+def open_source(fd: int, size: int, facts: ImageFacts, digests: bytes = b"") -> Source:
     """Return the source of a file's pixel data: the file itself, or its inflated pixel data.
 
     Parameters
@@ -172,6 +245,8 @@ def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
         Size of the file in bytes.
     facts : ImageFacts
         Of the header.
+    digests : bytes
+        Of the blocks of the file, if they are known: see `BlockSource`. A deflated file is read without them.
 
     Returns
     -------
@@ -188,7 +263,7 @@ def open_source(fd: int, size: int, facts: ImageFacts) -> Source:
     DICOM PS3.5 A.5 (Deflated Explicit VR Little Endian).
     """
     if facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid:
-        return FileSource(fd, size)
+        return BlockSource(fd, size, digests) if digests else FileSource(fd, size)
     pixel = facts["pixel"]
     start, length = pixel["offset"], pixel["length"]
     if length < 0:

@@ -209,6 +209,8 @@ def constant_facts(frames: Sequence[Frame]) -> dict[str, object]:
 
 
 def _agree(first: tuple[float, ...], other: Value, tolerance: float) -> bool:
+    if other == first:  # nearly all
+        return True
     return other is not None and all(abs(a - b) <= tolerance for a, b in zip(first, other, strict=True))
 
 

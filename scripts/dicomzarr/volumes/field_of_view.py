@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
 
+from dicomzarr.dicom.facts import Cosines, Vector
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Volume
 
@@ -117,6 +118,7 @@ def holding_face_together(volumes: Sequence[Volume]) -> frozenset[tuple[str, ...
     """
     stacks: dict[Hashable, list[tuple[float, tuple[str, ...]]]] = defaultdict(list)
     planes: dict[Hashable, list[tuple[float, float]]] = {}
+    normals: dict[Cosines, Vector] = {}
     for volume in volumes:
         for place in volume.places:
             frame = place.frame
@@ -127,7 +129,9 @@ def holding_face_together(volumes: Sequence[Volume]) -> frozenset[tuple[str, ...
             key: Hashable = (cosines, frame.rows, frame.columns, spacing)
             sizes = zip((frame.rows, frame.columns), spacing, strict=True)
             planes[key] = [(number * distance, distance) for number, distance in sizes]
-            depth = geometry.dot(frame.position, geometry.slice_normal(frame.orientation))
+            if frame.orientation not in normals:
+                normals[frame.orientation] = geometry.slice_normal(frame.orientation)
+            depth = geometry.dot(frame.position, normals[frame.orientation])
             stacks[key].append((depth, volume.discriminators))
     found: set[tuple[str, ...]] = set()
     for kind, slices in stacks.items():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import Cosines, ImageFacts, Vector
@@ -88,13 +90,54 @@ def of_all_frames(facts: ImageFacts, defects: Defects) -> FrameAttributes:
     FrameAttributes
         Without position and orientation.
     """
+    values: Any = {keyword: facts[keyword] for keyword in _OF_SERIES if keyword in facts}  # type: ignore[literal-required]
+    try:
+        shared = _of_encoded(marshal.dumps(values, 2))
+    except ValueError:  # a value of pydicom, not of the index
+        shared = _of_series(values)
+    defects.flags.update(flag for name, flag in _NUMBER_FLAGS if facts.get(name))
+    if (facts.get("RescaleSlope") is None) != (facts.get("RescaleIntercept") is None):
+        defects.flags.add("rescale_incomplete")
+    defects.unreadable.update(facts.get("unreadable_numbers", ()))
+    return FrameAttributes(
+        spacing=shared.spacing,
+        spacing_source=shared.spacing_source,
+        causes=_causes(facts),
+        terms=shared.terms,
+        constants=shared.constants,
+        kernel=shared.kernel,
+        rescale=rescale_of(facts.get("RescaleSlope"), facts.get("RescaleIntercept")),
+        real_world=shared.real_world,
+        window=windows_of(facts.get("WindowCenter"), facts.get("WindowWidth")),
+    )
+
+
+_NUMBER_FLAGS: Final = (
+    ("unreadable_numbers", "unreadable_number"),
+    ("nonstandard_numbers", "nonstandard_number"),
+    ("implausible_numbers", "implausible_number"),
+)
+# What `_of_series` asks for. Most files of a series agree in all of it, so it is interpreted once for them.
+_OF_SERIES: Final = (
+    *(keyword for _, keyword in _CONSTANTS),
+    *(keyword for _, keyword, _ in _TERMS),
+    *("SpacingBetweenSlices", "Modality", "KVP", "radionuclide", "ComplexImageComponent", "ConvolutionKernel"),
+    *("real_world", "PixelSpacing", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor"),
+)
+
+
+@lru_cache(maxsize=64)
+def _of_encoded(values: bytes) -> FrameAttributes:
+    """Return `_of_series` of encoded facts: unlike equal facts, equal bytes cannot be 0.0 and -0.0, or 1 and True."""
+    return _of_series(marshal.loads(values))
+
+
+def _of_series(facts: ImageFacts) -> FrameAttributes:
+    """Return the attributes that files of a series seldom differ in; callers do not change it."""
     shared = FrameAttributes()
-    shared.causes = _causes(facts)
     shared.constants = _constants(facts)
     shared.terms = _terms(facts)
     shared.kernel = facts.get("ConvolutionKernel", "")
-    shared.rescale = rescale_of(facts.get("RescaleSlope"), facts.get("RescaleIntercept"))
-    shared.window = windows_of(facts.get("WindowCenter"), facts.get("WindowWidth"))
     mapping = numbers(facts.get("real_world"))
     shared.real_world = (mapping[0], mapping[1]) if mapping and len(mapping) == 2 else None
     shared.spacing = spacing_of(facts.get("PixelSpacing"))
@@ -106,16 +149,6 @@ def of_all_frames(facts: ImageFacts, defects: Defects) -> FrameAttributes:
     if shared.spacing is None and at_detector and magnification is not None and magnification >= 1:
         shared.spacing = (at_detector[0] / magnification, at_detector[1] / magnification)
         shared.spacing_source = "ImagerPixelSpacing/EstimatedRadiographicMagnificationFactor"
-    for name, flag in (
-        ("unreadable_numbers", "unreadable_number"),
-        ("nonstandard_numbers", "nonstandard_number"),
-        ("implausible_numbers", "implausible_number"),
-    ):
-        if facts.get(name):
-            defects.flags.add(flag)
-    if (facts.get("RescaleSlope") is None) != (facts.get("RescaleIntercept") is None):
-        defects.flags.add("rescale_incomplete")
-    defects.unreadable.update(facts.get("unreadable_numbers", ()))
     return shared
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from dicomzarr.dicom.dates_in_numbers import any_date, may_be_date
+from dicomzarr.dicom.dates_in_numbers import FIRST_DATE, any_date, may_be_date
 from dicomzarr.volumes.model import Frame
 
 FLAG: Final = "implausible_number"
@@ -71,5 +71,7 @@ def _dates(values: Mapping[str, float], *, all_names: bool) -> set[str]:
     """Return the names of the quantities that read as a date."""
     dates = {name for name in _MILLISECONDS if name in values and may_be_date(round(1000 * values[name], 3))}
     return dates | {
-        name for name, value in values.items() if may_be_date(value) and (all_names or name.endswith(_QUANTITIES))
+        name
+        for name, value in values.items()
+        if abs(value) >= FIRST_DATE and may_be_date(value) and (all_names or name.endswith(_QUANTITIES))
     }

@@ -128,7 +128,7 @@ BUGS = [
         "the plain digest of a source file is stored",
         f"{CORE}/stages/extract_batch/volume.py",
         '        "lossy": any(',
-        '        "source": first.content,\n        "lossy": any(',
+        '        "source": files[first.source].content,\n        "lossy": any(',
         "privacy/test_nothing_leaves.py::test_arrays_hold_no_canary_and_no_plain_digest",
     ),
     Bug(

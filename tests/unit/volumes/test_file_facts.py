@@ -11,6 +11,8 @@ from made_up_enhanced import AXIAL, header, item, through_bytes
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
+from dicomzarr.volumes import file_facts
+from dicomzarr.volumes.frame_attributes import Defects
 from dicomzarr.volumes.image_type import kind_of_image
 from dicomzarr.volumes.stacking import lay_out
 
@@ -292,3 +294,42 @@ def test_a_slope_without_an_intercept_is_no_rescale_but_flagged(alone: dict[str,
     for whole in ({}, {"RescaleSlope": 2, "RescaleIntercept": 0}):
         (frame,) = through_bytes(header(1, "CT", CT, **whole))
         assert "rescale_incomplete" not in frame.flags
+
+
+# -------------------------------------------------------------------------------- what the files of a series agree in
+
+
+class Asked(dict[str, Any]):
+    """Facts that remember what they were asked for."""
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        super().__init__(facts)
+        self.keywords: set[str] = set()
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        self.keywords.add(keyword)
+        return super().get(keyword, default)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, {"Modality": "MR"}, {"Modality": "CT", "KVP": 120.0}, {"ImagerPixelSpacing": [0.1, 0.1], "radionuclide": {}}],
+)
+def test_the_key_of_a_series_holds_all_that_is_asked_for(facts: dict[str, Any]) -> None:
+    asked = Asked(facts)
+    file_facts._of_series(asked)  # type: ignore[arg-type]
+    assert asked.keywords <= set(file_facts._OF_SERIES)
+
+
+def test_numbers_that_are_equal_but_not_the_same_are_not_mixed_up() -> None:
+    for zero in (0.0, -0.0, 0.0):
+        facts: Any = {"real_world": [1, zero], "PixelSpacing": [1, 2]}
+        shared = file_facts.of_all_frames(facts, Defects())
+        assert repr(shared.real_world) == repr((1.0, zero))
+
+
+def test_values_of_pydicom_are_interpreted_without_a_key() -> None:
+    header = Dataset()
+    header.PixelSpacing = ["0.5", "0.75"]
+    facts: Any = {"PixelSpacing": header.PixelSpacing}
+    assert file_facts.of_all_frames(facts, Defects()).spacing == (0.5, 0.75)

@@ -101,10 +101,26 @@ def _range(pixels: NDArray[Any]) -> tuple[float, float]:
     return (int(pixels.min()), int(pixels.max())) if pixels.size else (math.nan, math.nan)
 
 
-def _without_padding(pixels: NDArray[Any], value: int, limit: int | None) -> NDArray[Any]:
-    """Return the pixels that are not padding; padding is one value, or a range of values up to `limit`."""
+def _unpadded_range(
+    pixels: NDArray[Any], found: tuple[float, float], value: int, limit: int | None
+) -> tuple[float, float]:
+    """Return `_range` of the pixels that are not padding; padding is one value, or a range of values up to `limit`.
+
+    Parameters
+    ----------
+    pixels : ndarray
+    found : tuple of float
+        `_range` of all pixels.
+    value : int
+    limit : int, optional
+    """
     low, high = sorted((value, value if limit is None else limit))
-    return np.asarray(pixels[(pixels < low) | (pixels > high)])
+    least, largest = found
+    if largest < low or least > high:
+        return found
+    if low <= least <= high < largest:  # as is usual: below all others. Taking values out takes far longer
+        return pixels.min(where=pixels > high, initial=largest).item(), largest
+    return _range(np.asarray(pixels[(pixels < low) | (pixels > high)]))
 
 
 def _extremes(ranges: list[tuple[float, float]]) -> tuple[float, float]:
@@ -131,7 +147,8 @@ def _compare(array: StoredArray, volume: VolumeRecord, run: list[FrameRow], watc
     digests = [blake3(np.ascontiguousarray(frame).data.cast("B")).hexdigest() for frame in frames]
     result = _RunResult(digests == [frame.digest for frame in run], _range(frames))
     if volume.padding_value is not None:
-        result.unpadded = _range(_without_padding(frames, volume.padding_value, volume.padding_range_limit))
+        padding = volume.padding_value, volume.padding_range_limit
+        result.unpadded = _unpadded_range(frames, result.range, *padding)
     return result
 
 

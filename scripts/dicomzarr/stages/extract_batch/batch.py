@@ -20,6 +20,7 @@ from dicomzarr.source.object_store import NOT_REACHED, UNREACHABLE, is_object_st
 from dicomzarr.stages.extract_batch import faces
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
 from dicomzarr.stages.extract_batch.looking import control
+from dicomzarr.stages.extract_batch.one_pass import extract_in_one_pass
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.publish import (
     Publisher,
@@ -126,8 +127,11 @@ class _Batch:
         """The limits for one file, as a record has them if a file exceeded one."""
         return tuple(dataclasses.astuple(limits.current()))
 
-    def update(self, planned: PlannedSeries) -> bool:
-        """Bring one series up to date; return whether it was extracted."""
+    def update(self, planned: PlannedSeries, *, again: bool) -> bool:
+        """Bring one series up to date; return whether it was extracted.
+
+        The second time (`again`) digests of the last run are not used: bytes may differ under the same stat.
+        """
         path = self.results.series_record(EXTRACT, planned.series_id)
         reason = Revocation.SUPERSEDED
         try:
@@ -148,7 +152,10 @@ class _Batch:
             self.claims.add(record, size, digest)
             return False
         plan = planned.parse()
-        contents = read_contents(plan, None if self.paranoid else record, self.roots, self.pool)
+        if record is None and (new := self._extract_in_one_pass(plan, path, reason)):
+            self._add(new, digest_of_plan)
+            return True
+        contents = read_contents(plan, None if self.paranoid or again else record, self.roots, self.pool)
         self.hashed += contents.hashed
         if record and not (must_extract or is_looked):
             looked = self._look_again(plan, contents, record)
@@ -166,16 +173,37 @@ class _Batch:
         revoke(self.results, self.results.series_record(CHECK, planned.series_id), Revocation.SUPERSEDED)
         revoke(self.results, path, reason)
         suspect = plan.series_id == self.suspect or bool(record and record.failed)
-        new = dataclasses.replace(self._extract(plan, contents, base, suspect=suspect), plan_digest=digest_of_plan)
+        self._add(self._extract(plan, contents, base, suspect=suspect), digest_of_plan)
+        return True
+
+    def _add(self, record: SeriesRecord, digest_of_plan: str) -> None:
+        """Publish a series that was extracted."""
+        new = dataclasses.replace(record, plan_digest=digest_of_plan)
         for file in new.files:
             if file.found is not None and file.needed is not None:
-                numbers = (plan.series_id, file.reason, file.found, file.needed)
+                numbers = (new.series_id, file.reason, file.found, file.needed)
                 log.info("series %s: a file was not extracted: %s, found %d, needed %d", *numbers)
         reasons = {file.reason for file in new.files} | {file.problem for file in new.masks.files}
         if not reasons.isdisjoint(limits.LIMITED):
             new = dataclasses.replace(new, limits=self.limits)
         self.publisher.add(new)
-        return True
+
+    def _extract_in_one_pass(self, plan: SeriesPlan, path: Path, reason: Revocation) -> SeriesRecord | None:
+        """Extract a series without a record in one pass over its files; None if it needs two, or anything fails."""
+        if plan.series_id == self.suspect:
+            return None
+        revoke(self.results, self.results.series_record(CHECK, plan.series_id), Revocation.SUPERSEDED)
+        revoke(self.results, path, reason)
+        self.notes.begin(plan.series_id)
+        store = self.store / plan.series_id
+        try:
+            new = extract_in_one_pass(plan, store, self.roots, self.pseudonyms, self.options, self.pool)
+        except (UserError, OSError):
+            raise
+        except Exception:  # two passes meet it again, and say what it is
+            return None
+        self.hashed += len(plan.all_files()) if new else 0
+        return new
 
     def _look_again(self, plan: SeriesPlan, contents: SeriesContents, record: SeriesRecord) -> SeriesRecord | None:
         """Look at a series with a new detector; return its new record, or None if the series must be extracted."""
@@ -213,9 +241,8 @@ class _Batch:
             if base:
                 images = self.results.images
                 return extract_masks(plan, digests, store, images, base, self.roots, self.options, self.pool)
-            return extract(
-                plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, contents.small_files
-            )
+            held = contents.small_files, contents.blocks
+            return extract(plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, *held)
 
         try:
             record: SeriesRecord = sandbox.call_again(work) if suspect else work()
@@ -238,12 +265,14 @@ class _Batch:
         return failed(plan, digests, self.options, reason)
 
 
-def _update_all(batch: _Batch, planned: Sequence[PlannedSeries], progress: Progress) -> list[PlannedSeries]:
+def _update_all(
+    batch: _Batch, planned: Sequence[PlannedSeries], progress: Progress, *, again: bool = False
+) -> list[PlannedSeries]:
     """Bring series up to date; return those with a file that changed or vanished while it was read."""
     changed = []
     for series in planned:
         try:
-            is_new = batch.update(series)
+            is_new = batch.update(series, again=again)
             if is_new:
                 batch.extracted += 1
                 log.info("series %s extracted", series.series_id)
@@ -314,7 +343,7 @@ def extract_batch(
         removed = remove_unplanned(results, name, {series.series_id for series in planned}, keep=keep_removed)
         progress = Progress(results.private, f"{EXTRACT}.{name}")
         to_retry = _update_all(batch, planned, progress)
-        changed = _update_all(batch, to_retry, progress)
+        changed = _update_all(batch, to_retry, progress, again=True)
         batch.publisher.publish()
         progress.note()
     except OSError as error:

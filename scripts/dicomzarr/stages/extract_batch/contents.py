@@ -25,12 +25,15 @@ class SeriesContents:
         BLAKE3 of each file, hex, by path; `UNREADABLE` for a file that could not be read.
     small_files : dict of str to bytes
         The bytes of small files, by path, as far as they were read and fit in memory.
+    blocks : dict of str to bytes
+        Digests of the blocks of files that were read, by path; see `Contents.blocks`.
     hashed : int
         Number of files that were read.
     """
 
     digests: dict[str, str]
     small_files: dict[str, bytes]
+    blocks: dict[str, bytes]
     hashed: int
 
 
@@ -77,8 +80,10 @@ def read_contents(plan: SeriesPlan, record: SeriesRecord | None, roots: Roots, p
     with contextlib.closing(Contents(roots)) as contents:
         contents.ahead(plan.all_files())  # extraction reads all of them, whether their digests are recorded or not
         if pool.is_parallel(mean_size):
-            digests_read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, mean_size)
-            digests |= zip((row["path"] for row in unread), digests_read, strict=True)
-            return SeriesContents(digests, {}, len(unread))
+            blocks = {}
+            read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, mean_size)
+            for row, (digest, of_blocks) in zip(unread, read, strict=True):
+                digests[row["path"]], blocks[row["path"]] = digest, of_blocks
+            return SeriesContents(digests, {}, blocks, len(unread))
         digests |= {row["path"]: contents.digest(row) for row in unread}
-        return SeriesContents(digests, contents.small_files, len(unread))
+        return SeriesContents(digests, contents.small_files, contents.blocks, len(unread))

@@ -92,6 +92,15 @@ def mark_copies(files: Sequence[SourceFile], readers: Readers) -> None:
         files[copy].reason, files[copy].same_as = "duplicate", stays.get(read.get(copy))
 
 
+def may_have_copies(files: Sequence[SourceFile]) -> bool:
+    """Return whether `mark_copies` would read pixels of the files."""
+    asked: list[int] = []
+    duplicates.copies(
+        {index: file.frames for index, file in enumerate(files)}, lambda i: _facts(files[i]), asked.append
+    )
+    return bool(asked)
+
+
 def _pixels(files: Sequence[SourceFile], index: int, readers: Readers) -> Pixels | None:
     """Return the pixels of a file; None if they cannot be decoded, and the reason is set."""
     file, digest, is_constant = files[index], blake3(), True

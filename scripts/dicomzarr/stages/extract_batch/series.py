@@ -133,7 +133,7 @@ def name_volumes(series_id: str, volumes: Sequence[Volume], pseudonyms: Pseudony
     return named
 
 
-def _attempt(
+def attempt(
     plan: SeriesPlan,
     files: Sequence[SourceFile],
     store: Path,
@@ -143,7 +143,26 @@ def _attempt(
     pool: ThreadPool,
     looker: Looker,
 ) -> tuple[VolumeRecord, ...]:
-    """Stack and write the frames of the files without a reason; raises `BadFile` at the first file that fails."""
+    """Stack and write the frames of the files without a reason.
+
+    Parameters
+    ----------
+    plan, store, roots, pseudonyms, options, pool
+        As for `extract`.
+    files : sequence of SourceFile
+        Interpreted.
+    looker : Looker
+        Of the same files.
+
+    Returns
+    -------
+    tuple of VolumeRecord
+
+    Raises
+    ------
+    BadFile
+        At the first file that fails.
+    """
     remaining = [frame for file in files if file.own and not file.reason for frame in file.frames]
     if not remaining:
         return ()
@@ -167,8 +186,19 @@ def _attempt(
     return tuple(records)
 
 
-def _risk(file: SourceFile, options: Options) -> str:
-    """Return the kind of risk that sets a file aside without a look: all with `skip`, two with `scan`."""
+def risk_of(file: SourceFile, options: Options) -> str:
+    """Return the kind of risk that sets a file aside without a look: all with `skip`, two with `scan`.
+
+    Parameters
+    ----------
+    file : SourceFile
+    options : Options
+
+    Returns
+    -------
+    str
+        Empty if there is none.
+    """
     if options.burned_in == "keep":
         return ""
     risk = image_risks.burned_in(file.row["facts"])
@@ -184,6 +214,7 @@ def extract(
     options: Options,
     pool: ThreadPool = SERIAL,
     small_files: Mapping[str, bytes] = {},
+    blocks: Mapping[str, bytes] = {},
 ) -> SeriesRecord:
     """Write the arrays of one series into a temporary store and return its record.
 
@@ -203,13 +234,18 @@ def extract(
         Its threads decode and compress.
     small_files : mapping of str to bytes
         The contents of files that need not be opened again, by path.
+    blocks : mapping of str to bytes
+        Digests of the blocks of files that were read for their contents just now, by path.
 
     Returns
     -------
     SeriesRecord
     """
     own, others = (
-        [SourceFile(row, contents[row["path"]], small_files.get(row["path"]), own=is_own) for row in rows]
+        [
+            SourceFile(row, contents[path], small_files.get(path), blocks.get(path, b""), own=is_own)
+            for row, path in ((row, row["path"]) for row in rows)
+        ]
         for rows, is_own in ((plan.files, True), (plan.same_uid_elsewhere, False))
     )
     # Sorted by content: equal inputs give equal bytes, whatever the names and folders of the files.
@@ -222,7 +258,7 @@ def extract(
         file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
         file.reason = reason_of_content(file.content) or file.reason
         if not file.reason and file.decision != "keep":
-            file.risk = _risk(file, options)
+            file.risk = risk_of(file, options)
             file.reason = "burned_in_risk" if file.risk else ""
         interpret(index, file, roots)
     readers = Readers(files, roots)
@@ -237,7 +273,7 @@ def extract(
         remove_tree(store)
         store.mkdir(parents=True)
         try:
-            volumes = _attempt(plan, files, store, roots, pseudonyms, options, pool, looker)
+            volumes = attempt(plan, files, store, roots, pseudonyms, options, pool, looker)
             break
         except BadFile as bad:
             if is_repeated and not bad.digests:
@@ -261,7 +297,7 @@ def extract(
     instances = [file.row["facts"].get("SOPInstanceUID", "") for file in own]
     masks = place_masks(plan, contents, store, volumes, instances, roots, options, pool)
     looker.draw(pictures)
-    record = _record(plan, contents, options, own, volumes, masks, disagreement)
+    record = record_of(plan, contents, options, own, volumes, masks, disagreement)
     return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
 
 
@@ -371,10 +407,10 @@ def failed(plan: SeriesPlan, contents: Mapping[str, str], options: Options, reas
     """
     files = [SourceFile(row, contents[row["path"]], reason=reason) for row in plan.files]
     ordered = sorted(files, key=lambda file: (file.content, file.row["path"]))
-    return dataclasses.replace(_record(plan, contents, options, ordered), failed=True)
+    return dataclasses.replace(record_of(plan, contents, options, ordered), failed=True)
 
 
-def _record(
+def record_of(
     plan: SeriesPlan,
     contents: Mapping[str, str],
     options: Options,
@@ -383,6 +419,23 @@ def _record(
     masks: SeriesMasks = NO_MASKS,
     disagreement: Disagreement | None = None,
 ) -> SeriesRecord:
+    """Return the record of a series.
+
+    Parameters
+    ----------
+    plan, contents, options
+        As for `extract`.
+    files : sequence of SourceFile
+        Its own files, sorted by content and path.
+    volumes : tuple of VolumeRecord
+    masks : SeriesMasks
+    disagreement : Disagreement, optional
+        If two decoders disagreed on a frame.
+
+    Returns
+    -------
+    SeriesRecord
+    """
     return SeriesRecord(
         series_id=plan.series_id,
         study_id=plan.study_id,

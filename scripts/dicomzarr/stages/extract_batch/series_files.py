@@ -19,6 +19,7 @@ from dicomzarr.dicom.transfer_syntaxes import (
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
+from dicomzarr.pixels.byte_source import block_digests
 from dicomzarr.pixels.modality_lut import read_modality_lut
 from dicomzarr.pixels.palette import read_palette
 from dicomzarr.source.archives.bounds import FULL
@@ -34,8 +35,10 @@ from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.model import Frame
 
 _BLOCK = 1 << 22
+_PIECE = 1 << 20  # bytes that are hashed twice, while they are in the cache of the processor
 _SMALL = 256 << 10  # bytes: a smaller file takes longer to open than to read
 _SMALL_TOTAL = 64 << 20  # bytes: small files of one series that are held in memory
+WHOLE = _BLOCK  # bytes: a file of one frame that is not larger is read as a whole, and hashed, when its frame is read
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,10 +135,13 @@ class Contents:
     ----------
     small_files : dict of str to bytes
         The bytes of small files, by path, up to 64 MiB in all.
+    blocks : dict of str to bytes
+        Digests of the blocks of the files that are not read as a whole for their frames, by path.
     """
 
     def __init__(self, roots: Roots, threads: int = 1) -> None:
         self.small_files: dict[str, bytes] = {}
+        self.blocks: dict[str, bytes] = {}
         self._opener, self._threads = Opener(roots.by_label), threads
         self._room = _SMALL_TOTAL
         self._is_remote = any(map(is_object_store, roots.by_label.values()))
@@ -171,18 +177,24 @@ class Contents:
     def _digest(self, row: HeaderRow) -> str:
         size = row["stat"][0]
         with opened(row, self._opener) as file:
-            block = file.read(min(size + 1, _BLOCK), 0)
+            block = _read_fully(file, min(size + 1, _BLOCK), 0)
             digest = blake3(block, max_threads=self._threads)
             offset = len(block)
-            while offset < size and (more := file.read(_BLOCK, offset)):
+            # A member takes longer to unpack than to hold.
+            is_held = offset == size <= min(_BLOCK if is_member(row["path"]) else _SMALL, self._room)
+            blocks = None if is_held or is_read_whole(row) else [block_digests(block)]
+            while offset < size and (more := _read_fully(file, min(size + 1 - offset, _PIECE), offset)):
                 digest.update(more)
                 offset += len(more)
+                if blocks:
+                    blocks.append(block_digests(more))
         if offset != size:
             raise SourceChanged(1)
-        # A member takes longer to unpack than to hold.
-        if len(block) == size <= min(_BLOCK if is_member(row["path"]) else _SMALL, self._room):
+        if is_held:
             self.small_files[row["path"]] = block
             self._room -= size
+        if blocks:
+            self.blocks[row["path"]] = b"".join(blocks)
         return digest.hexdigest()
 
     def close(self) -> None:
@@ -190,8 +202,26 @@ class Contents:
         self._opener.close()
 
 
-def content_of(row: HeaderRow, roots: Roots, threads: int = 1) -> str:
-    """Return the digest of one file, without holding its bytes; see `Contents.digest`.
+def _read_fully(file: OpenFile, length: int, offset: int) -> bytes:
+    """Return `length` bytes, fewer at the end of the file only."""
+    data = file.read(length, offset)
+    while 0 < len(data) < length and (more := file.read(length - len(data), offset + len(data))):
+        data += more
+    return data
+
+
+def is_read_whole(row: HeaderRow) -> bool:
+    """Return whether all bytes of a file are read at once for its frame: it has one, and is neither large nor deflated.
+
+    Several frames may be read in turns with those of other files.
+    """
+    facts, size = row["facts"], row["stat"][0]
+    is_deflated = facts.get("TransferSyntaxUID") == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid
+    return facts.get("NumberOfFrames", 1) == 1 and size <= WHOLE and not is_deflated
+
+
+def content_of(row: HeaderRow, roots: Roots, threads: int = 1) -> tuple[str, bytes]:
+    """Return the digest of one file and those of its blocks, without holding its bytes; see `Contents`.
 
     Parameters
     ----------
@@ -202,11 +232,11 @@ def content_of(row: HeaderRow, roots: Roots, threads: int = 1) -> str:
 
     Returns
     -------
-    str
-        BLAKE3, hex, or `UNREADABLE`.
+    tuple of str and bytes
+        BLAKE3, hex, or `UNREADABLE`; no digests of blocks if the file is read as a whole for its frame.
     """
     with contextlib.closing(Contents(roots, threads)) as contents:
-        return contents.digest(row)
+        return contents.digest(row), contents.blocks.get(row["path"], b"")
 
 
 @dataclasses.dataclass(slots=True)
@@ -218,9 +248,11 @@ class SourceFile:
     row : HeaderRow
         Its line of the index.
     content : str
-        BLAKE3 of its bytes, hex.
+        BLAKE3 of its bytes, hex; empty as long as it is not known.
     data : bytes, optional
         Its bytes, if they are held in memory.
+    blocks : bytes
+        Digests of its blocks, if they are known.
     own : bool
         It belongs to the series; if false, it has a SOP Instance UID of the series but belongs to another one.
     reason, risk : str
@@ -238,6 +270,7 @@ class SourceFile:
     row: HeaderRow
     content: str
     data: bytes | None = None
+    blocks: bytes = b""
     own: bool = True
     reason: str = ""
     risk: str = ""
@@ -255,8 +288,17 @@ class SourceFile:
         return self.row["facts"].get("SOPInstanceUID") or self.content
 
 
+class Undigested(Exception):
+    """A file whose content is not known could not be read. `Contents.digest` tries again and finds its reason."""
+
+
 class Readers:
-    """Reads the frames of some files, with one file open at a time."""
+    """Reads the frames of some files, with one file open at a time.
+
+    A file that is read as a whole (`is_read_whole`) gets its content here if it is not known yet; if it is known, the
+    bytes must be those of the content. Of another file each block must have its digest, if that is known. Raises
+    `SourceChanged` if bytes are others, `Undigested` if a file without a known content cannot be read.
+    """
 
     def __init__(self, files: Sequence[SourceFile], roots: Roots) -> None:
         self._files = files
@@ -281,8 +323,30 @@ class Readers:
         facts, size = file.row["facts"], file.row["stat"][0]
         if file.data is not None and facts.get("TransferSyntaxUID") != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid:
             return byte_source.MemorySource(file.data)
+        if is_read_whole(file.row):
+            return byte_source.MemorySource(self._whole(file))
         open_file = self._stack.enter_context(opened(file.row, self._opener))
-        return byte_source.open_source(open_file.descriptor(), size, facts)
+        return byte_source.open_source(open_file.descriptor(), size, facts, file.blocks)
+
+    def content(self, source: int) -> str:
+        """Return the content of a file whose reader was asked for."""
+        return self._files[source].content
+
+    def _whole(self, file: SourceFile) -> bytes:
+        """Return all bytes of a file; they have its digest."""
+        size = file.row["stat"][0]
+        try:
+            with opened(file.row, self._opener) as open_file:
+                data = _read_fully(open_file, size + 1, 0)
+        except OSError:
+            if file.content:
+                raise
+            raise Undigested from None
+        content = blake3(data).hexdigest()
+        if len(data) != size or content != (file.content or content):
+            raise SourceChanged(1)
+        file.content = content
+        return data
 
     def frame(self, source: int, number: int) -> pixels.DecodedFrame:
         """Return one frame of a file."""

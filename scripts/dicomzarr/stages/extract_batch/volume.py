@@ -71,7 +71,7 @@ def _decode(place: Place, readers: ReaderPool, options: Options, looker: Looker,
         nonlocal cross_check
         reader = readers.of(source)
         decoded = reader[number]
-        if always or pixels.is_sampled(place.frame.content, number, options.cross_check):
+        if always or pixels.is_sampled(readers.content(source), number, options.cross_check):
             checked = reader.cross_check(number, decoded)
             cross_check = f"{checked.outcome} {checked.decoder}".strip()
             flags.update({"not_cross_checked"} if checked.outcome == "refused" else ())

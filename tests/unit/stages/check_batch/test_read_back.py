@@ -12,6 +12,8 @@ import made_up_records
 import numpy as np
 import pytest
 from blake3 import blake3
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from dicomzarr.arrays import shard_writer
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
@@ -126,3 +128,23 @@ def test_flags_that_leave_frames_missing_or_uncertain_are_warnings(flags: tuple[
     volume = made_up_records.volume(flags=flags)
     row = verdicts.size_row(volume, {path: claim.size for path, claim in volume.files.items()})
     assert row.verdict == verdict and set(row.flags.split()) == set(flags) & verdicts.SIZE_WARNINGS
+
+
+@given(
+    st.lists(st.integers(-20, 20), min_size=1, max_size=12),
+    st.integers(-25, 25),
+    st.none() | st.integers(-25, 25),
+    st.sampled_from(["<i2", "<i4", "<f4"]),
+    st.booleans(),
+)
+@example([-2000, -1000, 3], -2000, None, "<i2", False)
+def test_the_range_without_padding_is_that_of_the_values_that_remain(
+    values: list[int], padding: int, limit: int | None, dtype: str, has_nan: bool
+) -> None:
+    pixels = np.array([values], dtype)
+    if has_nan and dtype == "<f4":
+        pixels[0, 0] = np.nan
+    low, high = sorted((padding, padding if limit is None else limit))
+    expected = read_back._range(pixels[(pixels < low) | (pixels > high)])
+    found = read_back._unpadded_range(pixels, read_back._range(pixels), padding, limit)
+    assert repr(found) == repr(expected)  # NaN is not equal to itself; 1 is equal to 1.0

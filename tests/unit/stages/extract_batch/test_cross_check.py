@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 from dicoms import ct_slice, save
 from made_up_pixels import DICOM, encapsulate, picture
 from reference_cases import rle
@@ -54,7 +54,7 @@ def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | Non
         key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         (line,) = read_files({"": str(folder)}, [(path.name, key)], Gatherer())
         rows.append(json.loads(line))
-        contents[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        contents[path.name] = blake3(path.read_bytes()).hexdigest()
     plan = SeriesPlan("s", "t", "u", (), tuple(rows))
     roots = Roots({"": os.fsencode(folder)})
     options = Options(**OPTIONS)
