@@ -374,8 +374,9 @@ def _implants(random: Generator, image: Image) -> Image:
     layer = cv2.GaussianBlur(layer, (0, 0), uniform(random, 0.5, 2.5))
     return np.maximum(image, layer.T if chance(random, 0.4) else layer)
 
+
 def _column_of_vertebrae(random: Generator, image: Image) -> Image:
-    """Add a column of large blocks with bright rims and two spots in each, over a soft band: a spine, as radiographs show it."""
+    """Add a column of large blocks with bright rims and spots, over a soft band: a spine, as radiographs show it."""
     rows, columns = image.shape
     row, column = _places(image)
     width, height = uniform(random, 14, 80), uniform(random, 8, 46)
@@ -394,7 +395,9 @@ def _column_of_vertebrae(random: Generator, image: Image) -> Image:
             size = (max(1, int(width * 0.09)), max(1, int(height * 0.16)))
             for side in (-0.3, 0.3):
                 spot = (int(middle + side * width), int(top + half[1] * 0.8))
-                cv2.ellipse(layer, spot, size, 0, 0, WHOLE_TURN, rim, integer(random, 1, 3) if chance(random, 0.5) else -1)
+                cv2.ellipse(
+                    layer, spot, size, 0, 0, WHOLE_TURN, rim, integer(random, 1, 3) if chance(random, 0.5) else -1
+                )
         top += spacing
     layer = cv2.GaussianBlur(layer, (0, 0), uniform(random, 0.6, 4))
     band = np.exp(-(((column - left) / (width * uniform(random, 0.6, 1.2))) ** 4)) * uniform(random, 0, 0.4)
@@ -407,7 +410,7 @@ def _layers_of_speckle(random: Generator, image: Image) -> Image:
     """Return layers of speckle along arcs around a point above the image, as a curved or flat probe shows them."""
     rows, columns = image.shape
     row, column = _places(image)
-    tip = -uniform(random, 0, 3) ** 3 * rows, uniform(random, 0, columns)  # far above, arcs are nearly straight
+    tip = -(uniform(random, 0, 3) ** 3) * rows, uniform(random, 0, columns)  # far above, arcs are nearly straight
     depth = np.hypot(row - tip[0], column - tip[1])
     angle = np.arctan2(column - tip[1], row - tip[0]) * (rows / 2 - tip[0])
     fine, wide = uniform(random, 0.6, 1.8), uniform(random, 1.2, 7)  # of speckle along the beam, and across it
