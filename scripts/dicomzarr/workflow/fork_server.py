@@ -28,7 +28,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 # Imported by functions of the stages in each run, most of them once they are needed.
@@ -71,7 +71,7 @@ class _Server:
         self._selector.register(self._woken, selectors.EVENT_READ)
 
     def serve(self, *, until_end: bool) -> None:
-        """Fork the jobs that are waiting; `until_end`: and those to come, until the main process and they have ended."""
+        """Fork the jobs that wait; `until_end`: and those to come, until the main process and they have ended."""
         while self._open or (until_end and self._links):
             ready = self._selector.select(None if until_end else 0)
             for key, _ in ready:

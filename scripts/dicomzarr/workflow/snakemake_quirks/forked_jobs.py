@@ -48,7 +48,7 @@ class _Server:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 # SIGINT is ignored from the first instruction on, as in other jobs: `ending.end_on_signals`.
-                command = ["sh", "-c", "trap '' INT; exec \"$0\" \"$@\"", sys.executable, "-P", fork_server.__file__]
+                command = ["sh", "-c", 'trap \'\' INT; exec "$0" "$@"', sys.executable, "-P", fork_server.__file__]
                 with contextlib.suppress(OSError):
                     self._process = subprocess.Popen(
                         [*command, str(theirs.fileno())],
@@ -139,7 +139,7 @@ class _Subprocess:
     def __getattr__(self, name: str) -> Any:
         return getattr(subprocess, name)
 
-    def Popen(self, command: Any, *arguments: Any, **options: Any) -> Any:  # noqa: N802 (as in subprocess)
+    def Popen(self, command: Any, *arguments: Any, **options: Any) -> Any:
         script = _script_of(command)
         if script and not arguments and _writes_to_this_process(options.get("stdout")) and "env" in options:
             forked = self._server.fork()

@@ -25,7 +25,7 @@ def _is_plain(value: object) -> bool:
 
 
 def import_less() -> None:
-    """From now on, let Snakemake handle plain params and local files without packages that it does not need for them."""
+    """From now on, let Snakemake handle plain params and local files without packages that these do not need."""
     if not is_tried():
         return
     from snakemake import iocontainers, persistence, sourcecache
@@ -57,6 +57,6 @@ def import_less() -> None:
         return open_source(self, source_file, mode, encoding=encoding)
 
     persistence.PersistenceBase._serialize_param_pandas = serialize_param
-    iocontainers.Snakemake._safely_store_params = store_params  # type: ignore[method-assign]
+    iocontainers.Snakemake._safely_store_params = store_params
     sourcecache.parse_uri = parse_uri
     sourcecache.SourceCache._open = open_file
