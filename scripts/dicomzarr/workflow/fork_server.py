@@ -5,7 +5,8 @@ Snakemake. `snakemake_quirks/forked_jobs.py` is the other side, in the main proc
 
 A job is a datagram with one descriptor on the control socket: a socket of its own. The server forks, and writes the id
 of the new process to that socket. Only then does the main process send the job, as one line of JSON, which the new
-process reads. At its end the server writes its status. So a job runs once, wherever one of the three is killed.
+process reads. At its end the server writes its status. So a job runs once, wherever one of the three is killed. A process that
+has ended stays a zombie until the main process closes its socket: until then its id belongs to no other.
 
 The server ends when the main process has, after its last job: jobs of a killed run end as they would alone, and the
 next run waits for them. If the server is killed, its jobs die with it.
@@ -59,7 +60,8 @@ class _Server:
 
     def __init__(self, control: socket.socket, path: list[str]) -> None:
         self._control, self._path, self._open = control, path, True
-        self._links: dict[int, socket.socket] = {}  # by process id
+        self._links: dict[int, socket.socket] = {}  # of processes that run, by their id
+        self._ended: dict[int, int] = {}  # of zombies, by the descriptors of their sockets
         self._woken, wake = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(wake, False)
@@ -72,15 +74,17 @@ class _Server:
 
     def serve(self, *, until_end: bool) -> None:
         """Fork the jobs that wait; `until_end`: and those to come, until the main process and they have ended."""
-        while self._open or (until_end and self._links):
+        while self._open or (until_end and (self._links or self._ended)):
             ready = self._selector.select(None if until_end else 0)
             for key, _ in ready:
                 if key.fileobj is self._control:
                     self._accept()
-                else:
+                elif key.fileobj == self._woken:
                     with contextlib.suppress(BlockingIOError):
                         os.read(self._woken, 4096)
-            self._reap()
+                else:
+                    self._forget(key.fd)
+            self._report()
             if not until_end and not ready:
                 return
 
@@ -106,16 +110,25 @@ class _Server:
         with contextlib.suppress(OSError):
             link.sendall(b"%d\n" % pid)
 
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            with contextlib.suppress(OSError), self._links.pop(pid) as link:
-                link.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+    def _report(self) -> None:
+        """Write the status of each process that has ended to its socket."""
+        for pid, link in list(self._links.items()):
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                continue
+            status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+            with contextlib.suppress(OSError):
+                link.sendall(b"%d\n" % status)
+            del self._links[pid]
+            descriptor = link.detach()
+            self._ended[descriptor] = pid
+            self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def _forget(self, descriptor: int) -> None:
+        """Reap a process whose socket the main process has closed."""
+        self._selector.unregister(descriptor)
+        os.close(descriptor)
+        os.waitpid(self._ended.pop(descriptor), 0)
 
     def _become_job(self, link: socket.socket, server: int) -> NoReturn:
         """Be the process of a job: what a new process would have at its start, then its script."""
@@ -128,7 +141,7 @@ class _Server:
         self._control.close()
         for other in self._links.values():
             other.close()
-        for descriptor in self._descriptors:
+        for descriptor in (*self._descriptors, *self._ended):
             os.close(descriptor)
         with link, link.makefile("rb") as stream:
             line = stream.readline()
