@@ -72,8 +72,14 @@ class _Server:
         self._selector.register(control, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
 
-    def serve(self, *, until_end: bool) -> None:
-        """Fork the jobs that wait; `until_end`: and those to come, until the main process and they have ended."""
+    def serve(self, *, until_end: bool) -> bool:
+        """Fork the jobs that wait; `until_end`: and those to come, until the main process and they have ended.
+
+        Returns
+        -------
+        bool
+            Whether there may be more.
+        """
         while self._open or (until_end and (self._links or self._ended)):
             ready = self._selector.select(None if until_end else 0)
             for key, _ in ready:
@@ -86,7 +92,8 @@ class _Server:
                     self._forget(key.fd)
             self._report()
             if not until_end and not ready:
-                return
+                break
+        return self._open
 
     def _accept(self) -> None:
         _, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
@@ -197,7 +204,8 @@ def main(arguments: list[str]) -> int:
     os.environ.update(_ENVIRONMENT)
     server = _Server(socket.socket(fileno=int(arguments[0])), path)
     for module in _imports():
-        server.serve(until_end=False)
+        if not server.serve(until_end=False):
+            break
         with contextlib.suppress(Exception):  # a job that needs it says so
             importlib.import_module(module)
     gc.collect()

@@ -26,7 +26,7 @@ from dicomzarr.workflow import fork_server
 from dicomzarr.workflow.snakemake_quirks.tried import is_tried
 
 PLAIN = "DICOMZARR_PLAIN_JOBS"  # an environment variable: not empty, each job is a Python of its own
-_ENDS_WITHIN = 5.0  # s, for the server, once its last job has ended
+_ENDS_WITHIN = 0.5  # s, for the server, once its last job has ended; it may be importing
 # What Snakemake runs for a script: see `ending.end_on_signals` for its beginning.
 _COMMAND = re.compile(rf"set -euo pipefail; trap '' INT; +{re.escape(sys.executable)} (.*)")
 _SCRIPT = re.compile(rf".*\.snakemake/scripts/tmp\w+\.({'|'.join(rule.name for rule in RULES)})\.py", re.DOTALL)
@@ -79,8 +79,11 @@ class _Server:
             if self._control:
                 self._control.close()
             if self._process:
-                with contextlib.suppress(subprocess.TimeoutExpired):
+                try:
                     self._process.wait(_ENDS_WITHIN)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+                    self._process.wait()
 
 
 def _line(link: socket.socket) -> bytes:
