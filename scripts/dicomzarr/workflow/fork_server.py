@@ -5,8 +5,8 @@ Snakemake. `snakemake_quirks/forked_jobs.py` is the other side, in the main proc
 
 A job is a datagram with one descriptor on the control socket: a socket of its own. The server forks, and writes the id
 of the new process to that socket. Only then does the main process send the job, as one line of JSON, which the new
-process reads. At its end the server writes its status. So a job runs once, wherever one of the three is killed. A process that
-has ended stays a zombie until the main process closes its socket: until then its id belongs to no other.
+process reads. At its end the server writes its status. So a job runs once, wherever one of the three is killed. A
+process that has ended stays a zombie until the main process closes its socket: until then its id belongs to no other.
 
 The server ends when the main process has, after its last job: jobs of a killed run end as they would alone, and the
 next run waits for them. If the server is killed, its jobs die with it.

@@ -109,7 +109,8 @@ def test_the_status_is_the_one_that_bash_states(
     server: forked_jobs._Server, tmp_path: Path, text: str, expected: int
 ) -> None:
     assert started(server, script(tmp_path, text)).wait() == expected
-    assert subprocess.run(["bash", "-c", f"{sys.executable} {script(tmp_path, text)}; exit $?"]).returncode == expected
+    command = ["bash", "-c", f"{sys.executable} {script(tmp_path, text)}; exit $?"]
+    assert subprocess.run(command, check=False).returncode == expected
 
 
 def test_threads_and_exit_functions_end_before_the_job(server: forked_jobs._Server, tmp_path: Path) -> None:
@@ -228,13 +229,14 @@ def test_a_process_with_threads_forks_no_job(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_modules_that_are_imported_beforehand_exist_and_start_no_thread() -> None:
+    folder = str(Path(fork_server.__file__).parents[2])
     program = (
-        "import importlib, sys; sys.path.append({!r}); from dicomzarr.workflow import fork_server as server\n"
+        f"import importlib, sys; sys.path.append({folder!r}); from dicomzarr.workflow import fork_server as server\n"
         "for name in server._imports(): importlib.import_module(name)\n"
         "sys.exit(server._threads())"
-    ).format(str(Path(fork_server.__file__).parents[2]))
+    )
     environment = {**os.environ, **fork_server._ENVIRONMENT}
-    assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 1
+    assert subprocess.run([sys.executable, "-c", program], check=False, env=environment).returncode == 1
 
 
 @pytest.mark.parametrize(
