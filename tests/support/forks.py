@@ -141,7 +141,8 @@ def _run(request: Mapping[str, Any]) -> NoReturn:
         os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
     )
     folder = tempfile.mkdtemp()
-    environment = {**request["environment"], "FORKS_SOCKET": f"{folder}/socket"}
+    # Jobs are forked by this process, as processes of their own would be started, not by `workflow/fork_server.py`.
+    environment = {**request["environment"], "FORKS_SOCKET": f"{folder}/socket", "DICOMZARR_PLAIN_JOBS": "1"}
     client = os.environ["FORKS_CLIENT"]
     _become(request["folder"], environment, (null, output, output))
     jobs = socket.socket(socket.AF_UNIX)

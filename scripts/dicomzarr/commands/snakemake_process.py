@@ -35,6 +35,9 @@ def main() -> int:
     sys.path.insert(0, SCRIPTS)
     from snakemake import cli
 
+    from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less
+
+    import_less()
     if os.environ.get("DICOMZARR_TERMINAL") or os.environ.get("DICOMZARR_VERDICT"):
         from dicomzarr.workflow.snakemake_quirks.command_line import parse_without_note
 

@@ -88,6 +88,7 @@ def _imported(node: ast.AST, within: str) -> Iterable[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
+@functools.cache
 def _file_of(module: str) -> Path | None:
     path = SCRIPTS.joinpath(*module.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):

@@ -27,6 +27,7 @@ from dicomzarr.workflow.snakemake_quirks import (
     assumed_files,
     command_line,
     ending,
+    forked_jobs,
     other_nodes,
     planned_jobs,
     tried,
@@ -130,6 +131,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             decisions.read(decisions.path_in(Path(with_defaults["results"]) / "private"))  # before any job
         tried.note_if_untried()
         _note_missing_settings(parsed)
+    if purpose is Purpose.BUILD and used_as is Use.MAIN:
+        forked_jobs.fork_jobs(workflow)
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
     if used_as is Use.MAIN:
         with_defaults = without_places(with_defaults)
@@ -236,8 +239,12 @@ def _prepare_run(
     checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     results = prepare.acquire(checked)
+    if not results.sealed.exists():
+        forked_jobs.expect_jobs()
     preparation = prepare.compare(checked, exports, asks=True)
-    prepare.carry_out(preparation, _records_to_revoke(preparation, params))
+    revoked = _records_to_revoke(preparation, params)
+    if prepare.carry_out(preparation, revoked) or revoked:
+        forked_jobs.expect_jobs()
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
     run_view.start(results, len(sizes), sum(sizes))
     status.report_results_folder(results)

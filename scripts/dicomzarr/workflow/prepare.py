@@ -280,7 +280,7 @@ def acquire(settings: Settings) -> Results:
         raise _unusable(error) from None
 
 
-def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> None:
+def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> bool:
     """Write the files of state, revoke records, and delete the leftovers of a killed run; needs the lock.
 
     Parameters
@@ -289,6 +289,11 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
         What `compare` returned.
     revoked : mapping of Path to Revocation
         Records to revoke: those of the preparation, and those of jobs whose params changed.
+
+    Returns
+    -------
+    bool
+        Whether the inventory changed.
 
     Raises
     ------
@@ -315,7 +320,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> N
             files.write_if_changed(results.restored, preparation.restored, private=True)
         else:
             files.remove_tree(results.restored)
-        inventory.write(settings.sources, preparation.rows, results.inventory)
+        return inventory.write(settings.sources, preparation.rows, results.inventory)
     except OSError as error:
         raise _unusable(error) from None
 

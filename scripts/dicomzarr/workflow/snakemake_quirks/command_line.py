@@ -33,12 +33,18 @@ class Purpose(enum.Enum):
     OTHER = "other"  # rules are listed, linted, reported …: neither source nor results are read
 
 
+# What `parse_without_note` returned, by arguments: to parse them again takes a tenth of a second.
+_parsed: dict[tuple[str, ...], Mapping[str, Any]] = {}
+
+
 def options(arguments: Sequence[str]) -> Mapping[str, Any]:
     """Return the options of a command line as Snakemake's own parser returns them, with profiles and abbreviations.
 
     Uses `snakemake.cli.parse_args`, tried with 9.27.1. If it is missing or fails, as under another program that uses
     Snakemake's Python API, the mapping is empty, and `purpose` is `BUILD`.
     """
+    if tuple(arguments) in _parsed:
+        return _parsed[tuple(arguments)]
     try:
         from snakemake.cli import parse_args
 
@@ -110,6 +116,8 @@ def parse_without_note(parse_args: Callable[..., Any]) -> Callable[..., Any]:
             sys.stderr.write(noted.getvalue())
             raise
         sys.stderr.write("".join(line for line in noted.getvalue().splitlines(True) if " profile " not in line))
+        with contextlib.suppress(AttributeError, TypeError, IndexError):
+            _parsed[tuple(sys.argv[1:])] = dict(vars(parsed[1]))
         return parsed
 
     return parse

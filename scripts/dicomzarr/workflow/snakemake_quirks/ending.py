@@ -15,6 +15,7 @@ from typing import Any
 
 from dicomzarr.system.project import ROOT
 from dicomzarr.terminal import live_line
+from dicomzarr.workflow.snakemake_quirks import forked_jobs
 from dicomzarr.workflow.snakemake_quirks.tried import is_tried
 
 ENDS_WITHIN = 8.0  # s from a signal to the end of the main process, whatever blocks it
@@ -144,6 +145,7 @@ def end_without_waiting() -> None:
         function = getattr(thread, "function", None) if isinstance(thread, threading.Timer) else None
         if str(getattr(function, "__module__", "")).startswith("snakemake.scheduling"):
             thread.cancel()  # type: ignore[attr-defined]
+    forked_jobs.end()
     gc.freeze()
     if _end.number:
         raise SystemExit(_end.status)
