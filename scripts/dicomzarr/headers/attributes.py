@@ -267,7 +267,22 @@ def _value_of(row: tuple[str, str, str], vr: str, value: bytes | None, little: b
 
 
 def is_signed(vr: str, value: bytes | None, little: bool) -> bool:
-    """Return whether pixels are signed, as the value of Pixel Representation (0028,0103) says."""
+    """Return whether pixels are signed, as the value of Pixel Representation (0028,0103) says.
+
+    Parameters
+    ----------
+    vr : str
+        Empty or UN: it is read as US.
+    value : bytes or None
+        As it stands in the header; None if the attribute is absent.
+    little : bool
+        Whether the value is little endian.
+
+    Returns
+    -------
+    bool
+        False for a value that is no integer.
+    """
     if not value or value == b"\0\0":
         return False
     try:

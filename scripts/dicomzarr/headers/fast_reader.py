@@ -236,7 +236,27 @@ def read_raw(
 
 
 def head_of(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:
-    """Return tag, VR ("" if implicit), position of the value and length of the element at `position`."""
+    """Return the tag, VR, place and length of an element.
+
+    Parameters
+    ----------
+    data : bytes
+        Little endian.
+    position : int
+        Where the element begins.
+    implicit : bool
+        Whether VRs are implicit.
+
+    Returns
+    -------
+    tuple of int, str, int and int
+        Tag, VR ("" if implicit), position of the value, and its length as the header states it.
+
+    Raises
+    ------
+    Truncated, Unclear
+        If the data end in the head, or its VR is none of the standard's (PS3.5 section 6.2).
+    """
     if implicit:
         group, element, length = IMPLICIT(data, position)
         return group << 16 | element, "", position + 8, length

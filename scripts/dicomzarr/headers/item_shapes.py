@@ -43,7 +43,15 @@ class Shape:
         self._use(item, heads)
 
     def widen(self, item: bytes, heads: list[Head]) -> None:
-        """Let the lengths vary that differ in another item with the same skeleton."""
+        """Let the lengths vary that differ in another item with the same skeleton.
+
+        Parameters
+        ----------
+        item : bytes
+            With its tag and its delimiter.
+        heads : list of Head
+            Of all that is in it, in order.
+        """
         lengths = lengths_of(item, heads)
         self._variable |= {number for number, length in enumerate(lengths) if length != self._lengths[number]}
         self._lengths = lengths
@@ -153,12 +161,38 @@ class Shape:
 
 
 def skeleton_of(item: bytes, heads: list[Head]) -> list[bytes]:
-    """Return tags and VRs of an item; with the lengths of delimiters, and of what has an undefined length."""
+    """Return tags and VRs of an item.
+
+    Parameters
+    ----------
+    item : bytes
+        With its tag and its delimiter.
+    heads : list of Head
+        Of all that is in it, in order.
+
+    Returns
+    -------
+    list of bytes
+        Of each head; with the lengths of delimiters, and of what has an undefined length.
+    """
     return [item[begin : value - width] for begin, value, width in heads]
 
 
 def lengths_of(item: bytes, heads: list[Head]) -> list[int]:
-    """Return the number of bytes of the value after each head."""
+    """Return the number of bytes of the value after each head.
+
+    Parameters
+    ----------
+    item : bytes
+        With its tag and its delimiter.
+    heads : list of Head
+        Of all that is in it, in order.
+
+    Returns
+    -------
+    list of int
+        Of each head.
+    """
     begins = [*(begin for begin, _, _ in heads[1:]), len(item)]
     return [begin - value for begin, (_, value, _) in zip(begins, heads, strict=True)]
 
@@ -185,7 +219,20 @@ class Shapes:
         self.size = 0  # bytes of the longest item that was learned
 
     def skip(self, data: bytes, position: int) -> int:
-        """Return the offset after items at `position` whose shape is known, and that end in `data`."""
+        """Return the offset after items whose shape is known, and that end in the data.
+
+        Parameters
+        ----------
+        data : bytes
+            A part of a header.
+        position : int
+            Where the first item begins.
+
+        Returns
+        -------
+        int
+            `position` if the shape of the first item is not known.
+        """
         for number, shape in enumerate(self._known):
             stop = shape.skip(data, position, self._most)
             if stop > position:
@@ -198,7 +245,15 @@ class Shapes:
         return position
 
     def learn(self, item: bytes, heads: list[Head]) -> None:
-        """Learn the shape of an item that was walked; with pauses that double until a shape is found again."""
+        """Learn the shape of an item that was walked; with pauses that double until a shape is found again.
+
+        Parameters
+        ----------
+        item : bytes
+            With its tag and its delimiter.
+        heads : list of Head
+            Of all that is in it, in order.
+        """
         self._left -= 1
         if self._left > 0 or len(item) > self._largest:
             return
@@ -217,7 +272,22 @@ _SHAPES: dict[tuple[bool, bytes], Shapes] = {}
 
 
 def shapes_of(implicit: bool, data: bytes, position: int) -> Shapes:
-    """Return the shapes of items whose first element is that of the item at `position`: tag, and VR where explicit."""
+    """Return the shapes of items that begin with the same element: tag, and VR where explicit.
+
+    Parameters
+    ----------
+    implicit : bool
+        Whether VRs are implicit.
+    data : bytes
+        A part of a header.
+    position : int
+        Where an item begins.
+
+    Returns
+    -------
+    Shapes
+        Kept for the process.
+    """
     first = data[position + 8 : position + (12 if implicit else 14)]
     shapes = _SHAPES.get((implicit, first))
     if shapes is None:

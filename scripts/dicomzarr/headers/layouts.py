@@ -16,14 +16,13 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from dicomzarr.dicom.vr import LENGTH, MAX_NAMING, NAMING, PIXEL_TAGS, SPECIAL, UNDEFINED, is_text, max_bytes
-from dicomzarr.headers.attribute_table import PRIVATE_TAGS, SEQUENCES
+from dicomzarr.dicom.vr import LENGTH, PIXEL_TAGS, UNDEFINED
+from dicomzarr.headers.attribute_table import PRIVATE_TAGS
 from dicomzarr.headers.attributes import (
     DIRECTORY_RECORDS,
     PIXEL_REPRESENTATION,
     PRIVATE_TEXT_VRS,
     TEXTS,
-    WANTED,
     finish,
     interpret,
     is_signed,
@@ -40,76 +39,14 @@ from dicomzarr.headers.fast_reader import (
     skip_items,
 )
 from dicomzarr.headers.item_shapes import Head, Shapes
+from dicomzarr.headers.layout_fields import OFTEN, Field
 
 MAX_LAYOUTS: Final = 8  # of each encoding; the one that was used last comes first
 MAX_FIELDS: Final = 1024  # elements of a layout
 MAX_KEPT: Final = 1024  # bytes of a value within a run; a longer one is between two runs
 MAX_LAYOUT: Final = 64 << 10  # bytes of all runs; and of all sequences whose shape is kept
 MAX_HEADER: Final = 4 << 20  # bytes of a header of which the layout is learned
-_MAX_READ: Final = 4 << 10  # bytes of a wanted value; a header with a longer one is read by `fast_reader`
-_OFTEN: Final = 8  # headers: a value that changes again within so many is put between two runs
 _LONGEST_PAUSE: Final = 1 << 8  # headers
-
-
-class _Field:
-    """An element of a layout.
-
-    Attributes
-    ----------
-    prefix : bytes
-        Its first bytes, up to the length; with the length for a sequence of undefined length.
-    width : int
-        Bytes of the length: 2 or 4; 0 for a sequence of undefined length, whose value ends with its delimiter.
-    tag, vr
-        As `RawHeader` has them.
-    is_wanted, is_text : bool
-        Whether the value is an attribute of the index, and a text for the privacy search.
-    limit : int
-        Bytes of the value that are read.
-    value : bytes
-        Of the last header; up to the limit where the field is between two runs, and nothing if nobody reads it there.
-    meaning : tuple
-        What `attributes.meaning_of` says of the value, if it is wanted.
-    place : int
-        Index of the text among those of the layout; -1 if the text is empty.
-    is_between : bool
-        Whether it is between two runs.
-    changed : int
-        Number of the header in which the value changed last.
-    shapes : Shapes, optional
-        Of a sequence of undefined length that is not long.
-    """
-
-    __slots__ = (
-        *("prefix", "width", "tag", "vr", "kind", "is_wanted", "is_text", "is_read", "limit", "value", "meaning"),
-        *("place", "is_between", "changed", "shapes"),
-    )
-
-    def __init__(self, prefix: bytes, width: int, tag: int, vr: str) -> None:
-        self.prefix, self.width, self.tag, self.vr = prefix, width, tag, vr
-        self.is_wanted = tag in WANTED
-        if tag in PIXEL_TAGS:
-            self.is_text = self.is_read = False
-            self.kind, self.limit = vr, 0
-        elif self.is_wanted:
-            # The bytes of most sequences of undefined length are not read: see `sequence_values`.
-            self.is_read = width > 0 or tag in SEQUENCES
-            self.is_text = self.is_read and tag in TEXTS and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
-            self.kind, self.limit = vr, _MAX_READ
-        else:
-            self.kind = SPECIAL.get(tag, vr)
-            self.is_text = self.is_read = is_text(tag, vr) if width else tag in NAMING
-            self.limit = max_bytes(self.kind) if width else MAX_NAMING
-        self.value = b""
-        self.meaning: tuple[str, object] = ("", None)
-        self.place = -1
-        self.is_between = tag in PIXEL_TAGS
-        self.changed = -_OFTEN - 1
-        self.shapes: Shapes | None = None
-
-    def content(self) -> bytes | None:
-        """Return the value of an attribute as `RawHeader` has it."""
-        return self.value if self.is_read else None
 
 
 class _Mismatch(Exception):
@@ -125,13 +62,13 @@ class Layout:
 
     Parameters
     ----------
-    fields : list of _Field
+    fields : list of Field
         The last one is the pixel data.
     implicit : bool
         Whether VRs are implicit.
     """
 
-    def __init__(self, fields: list[_Field], implicit: bool) -> None:
+    def __init__(self, fields: list[Field], implicit: bool) -> None:
         self._fields, self._implicit = fields, implicit
         self._wanted = [field for field in fields if field.is_wanted]
         self.is_used = False  # since it was learned
@@ -143,10 +80,16 @@ class Layout:
         self.pixel: tuple[int, str, int, int] = (0, "", 0, 0)
         self._has_new_facts = self._has_new_texts = self._has_new_runs = True
         # Bytes of a run, their number, the field after it, and the range of the fields of the run.
-        self._parts: list[tuple[bytes, int, _Field, int, int]] = []
+        self._parts: list[tuple[bytes, int, Field, int, int]] = []
 
     def facts(self) -> dict[str, Any]:
-        """Return a copy of the attributes of the last header by keyword, before `attributes.finish`."""
+        """Return what the last header says.
+
+        Returns
+        -------
+        dict of str to object
+            A copy of its attributes by keyword, before `attributes.finish`.
+        """
         return self._facts.copy()
 
     def matches(self, read: Reader, size: int, start: int, data: bytes, *, exactly: bool) -> bool:
@@ -240,7 +183,7 @@ class Layout:
         """Read the elements of a run one by one, and return its number of bytes."""
         _, _, last, first, behind = self._parts[number]
         at, end = position, len(data)
-        changes: list[tuple[_Field, bytes]] = []
+        changes: list[tuple[Field, bytes]] = []
         for field in self._fields[first:behind]:
             if not data.startswith(field.prefix, at):
                 raise _Mismatch
@@ -266,14 +209,14 @@ class Layout:
                 raise _Mismatch
         for field, value in changes:
             self._change(field, value)
-            if self._count - field.changed <= _OFTEN or len(value) > MAX_KEPT:
+            if self._count - field.changed <= OFTEN or len(value) > MAX_KEPT:
                 field.is_between = self._has_new_runs = True
             field.changed = self._count
         run = data[position:at]
         self._parts[number] = run, len(run), last, first, behind
         return len(run)
 
-    def _end_of_sequence(self, field: _Field, read: Reader, size: int, base: int, data: bytes, position: int) -> int:
+    def _end_of_sequence(self, field: Field, read: Reader, size: int, base: int, data: bytes, position: int) -> int:
         """Return the end of a sequence of undefined length, as an offset into the block."""
         shapes = field.shapes
         heads: list[Head] | None = None
@@ -290,7 +233,7 @@ class Layout:
             shapes.learn(data[position:stop], heads)
         return stop
 
-    def _change(self, field: _Field, value: bytes) -> None:
+    def _change(self, field: Field, value: bytes) -> None:
         field.value = value
         if field.is_text:
             if (field.place >= 0) is (value != b""):
@@ -318,7 +261,18 @@ class Layout:
         self._has_new_facts = True
 
     def says(self, header: RawHeader) -> bool:
-        """Return whether the last header means what another reader says of it."""
+        """Return whether the last header means what another reader says of it.
+
+        Parameters
+        ----------
+        header : RawHeader
+            The same header, as the other reader has it.
+
+        Returns
+        -------
+        bool
+            Whether facts, notes, texts and the place of the pixels are equal.
+        """
         facts, bad = interpret(header.values, little=True)
         own = self.facts()
         texts = texts_of(header)
@@ -440,9 +394,9 @@ class Layouts:
 LAYOUTS: Final = {implicit: Layouts(implicit) for implicit in (False, True)}
 
 
-def _fields_of(data: bytes, start: int, implicit: bool) -> list[_Field]:
+def _fields_of(data: bytes, start: int, implicit: bool) -> list[Field]:
     """Return the elements at top level, up to the pixel data, whose value begins where the data end."""
-    fields: list[_Field] = []
+    fields: list[Field] = []
     position, end = start, len(data)
     room = MAX_LAYOUT  # for the shapes of sequences
     while len(fields) < MAX_FIELDS:
@@ -451,10 +405,10 @@ def _fields_of(data: bytes, start: int, implicit: bool) -> list[_Field]:
         if tag in PIXEL_TAGS:
             if value != end:
                 raise _Mismatch
-            fields.append(_Field(data[position : value - width], width, tag, vr))
+            fields.append(Field(data[position : value - width], width, tag, vr))
             return fields
         if length == UNDEFINED and width == 4:
-            field = _Field(data[position:value], 0, tag, vr)
+            field = Field(data[position:value], 0, tag, vr)
             wrong: list[tuple[int, bool]] = []
             position = skip_items(_no_more, end, value, implicit, wrong, data)
             if wrong or vr not in ("", "SQ", "OB", "OW"):
@@ -463,7 +417,7 @@ def _fields_of(data: bytes, start: int, implicit: bool) -> list[_Field]:
                 room -= position - value
                 field.shapes = Shapes(1, 2 * (position - value))
         else:
-            field = _Field(data[position : value - width], width, tag, vr)
+            field = Field(data[position : value - width], width, tag, vr)
             position = value + length
         content = data[value:position]
         field.is_between = len(content) > MAX_KEPT
@@ -474,7 +428,18 @@ def _fields_of(data: bytes, start: int, implicit: bool) -> list[_Field]:
 
 
 def texts_of(header: RawHeader) -> list[tuple[str, bytes]]:
-    """Return the texts of a header for the privacy search: those that are no attributes come first."""
+    """Return the texts of a header for the privacy search.
+
+    Parameters
+    ----------
+    header : RawHeader
+        What `fast_reader` has read.
+
+    Returns
+    -------
+    list of tuple of str and bytes
+        VR and value; those that are no attributes come first.
+    """
     return [
         *header.texts,
         *(

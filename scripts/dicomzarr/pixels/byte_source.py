@@ -124,7 +124,18 @@ DIGEST = 32  # bytes of a digest
 
 
 def block_digests(data: bytes) -> bytes:
-    """Return the BLAKE3 of each block of `BLOCK` bytes, joined; the last block may be shorter."""
+    """Return the BLAKE3 of each block of `BLOCK` bytes.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+
+    Returns
+    -------
+    bytes
+        The digests, joined; the last block may be shorter.
+    """
     view = memoryview(data)
     return b"".join([blake3(view[start : start + BLOCK]).digest() for start in range(0, len(data), BLOCK)])
 
@@ -153,7 +164,18 @@ class BlockSource:
         self._held = range(0), b""  # the last block that was read, for what begins in it
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return bytes of the file, as `FileSource.read` does."""
+        """Return bytes of the file, as `FileSource.read` does.
+
+        Parameters
+        ----------
+        offset, length : int
+            Of the bytes, in the file.
+
+        Returns
+        -------
+        bytes
+            Exactly `length`.
+        """
         if length > self.size - offset:
             raise NotExtracted("truncated_pixel_data", found=max(self.size - offset, 0), needed=length)
         buffer = bytearray(length)
@@ -161,7 +183,15 @@ class BlockSource:
         return bytes(buffer)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill a buffer with bytes of the file, as `FileSource.read_into` does."""
+        """Fill a buffer with bytes of the file, as `FileSource.read_into` does.
+
+        Parameters
+        ----------
+        offset : int
+            Of the first byte, in the file.
+        buffer : memoryview
+            Of bytes; it is filled.
+        """
         position, end = offset, offset + buffer.nbytes
         if end > self.size:
             raise NotExtracted("truncated_pixel_data", found=max(self.size - offset, 0), needed=buffer.nbytes)
