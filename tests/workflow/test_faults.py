@@ -189,9 +189,8 @@ def test_a_series_with_an_internal_error_is_retried_when_its_batch_runs_again(
 ) -> None:
     workflow.project = copy_of_the_project(tmp_path / "project")
     bug = 'if os.environ.get("BUG") and plan.series_id == os.environ["BUG"]: 1 / 0\n            '
-    edit(
-        workflow.project / "scripts/dicomzarr/stages/extract_batch/batch.py", "return extract(", bug + "return extract("
-    )
+    for call in ("return extract(", "new = extract_in_one_pass("):
+        edit(workflow.project / "scripts/dicomzarr/stages/extract_batch/batch.py", call, bug + call)
     series_id = ids_of({"series-1"}).pop()
     for number in range(2):
         save_series(workflow.source / str(number), f"series-{number}", 3)
