@@ -23,7 +23,7 @@ SMALLEST = 8  # pixels: nothing legible fits into a frame with a side below this
 # networks know letters of 8 to 44 pixels, and are surest of those in the middle.
 HALVED_FROM = (200, 1600, 3200)
 TILE, MARGIN = 1024, 96  # pixels: of a large frame, how much is looked at in one go, and how far one looks around it
-AROUND = 48  # pixels around a place that the second network looks at
+MARGIN_DOUBLED = 48  # pixels around a place that is looked at doubled: as many as MARGIN when they are doubled
 WIDTH = 0.6  # of a character, as a share of its height
 
 
@@ -154,10 +154,10 @@ def _texts_of(tile: Grey, allow_short: int) -> Iterator[Edges]:
     """
     seen = _lines("first", tile, allow_short) >= THRESHOLDS["first"]
     once, mean = np.zeros(seen.shape, np.float32), np.zeros(seen.shape, np.float32)
-    for pixels, cells in _windows(seen):
+    for pixels, cells in _windows(seen, MARGIN):
         np.maximum(once[cells], _lines("second", tile[pixels], allow_short), out=once[cells])
     # The others cannot reach the threshold, whatever the second look answers.
-    for pixels, cells in _windows(once >= 2 * THRESHOLDS["second"] - 1):
+    for pixels, cells in _windows(once >= 2 * THRESHOLDS["second"] - 1, MARGIN_DOUBLED):
         twice = _quartered(_lines("second", _doubled(tile[pixels]), allow_short), once[cells].shape)
         np.maximum(mean[cells], (once[cells] + twice) / 2, out=mean[cells])
     for top, left, bottom, right in _regions(mean >= THRESHOLDS["second"]):
@@ -169,9 +169,9 @@ def _texts_of(tile: Grey, allow_short: int) -> Iterator[Edges]:
 Window = tuple[tuple[slice, slice], tuple[slice, slice]]  # of pixels, and of the same cells
 
 
-def _windows(cells: NDArray[np.bool_]) -> Iterator[Window]:
+def _windows(cells: NDArray[np.bool_], margin: int) -> Iterator[Window]:
     """Yield what lies around cells that are set: around each group, or around all if that is less to look at."""
-    groups = [_around(group, cells.shape) for group in _regions(cells)]
+    groups = [_around(group, margin, cells.shape) for group in _regions(cells)]
     if len(groups) > 1:
         edges = np.array(groups)
         all_of_them = (*edges[:, :2].min(axis=0), *edges[:, 2:].max(axis=0))
@@ -182,10 +182,10 @@ def _windows(cells: NDArray[np.bool_]) -> Iterator[Window]:
         yield pixels, (slice(top, bottom), slice(left, right))
 
 
-def _around(cells: Edges, shape: tuple[int, ...]) -> Edges:
-    """Return edges, in cells, with what lies around them; the first ones are at multiples of STEP pixels."""
-    top, left = (max(0, edge * CELL - AROUND) // STEP * STEP // CELL for edge in cells[:2])
-    bottom, right = (min(edge + AROUND // CELL, end) for edge, end in zip(cells[2:], shape, strict=True))
+def _around(cells: Edges, margin: int, shape: tuple[int, ...]) -> Edges:
+    """Return edges, in cells, with a margin of pixels; the first ones are at multiples of STEP pixels."""
+    top, left = (max(0, edge * CELL - margin) // STEP * STEP // CELL for edge in cells[:2])
+    bottom, right = (min(edge + margin // CELL, end) for edge, end in zip(cells[2:], shape, strict=True))
     return top, left, bottom, right
 
 
