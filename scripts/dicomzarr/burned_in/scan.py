@@ -15,7 +15,7 @@ from dicomzarr.burned_in.networks import CELL, STEP, WEIGHTS, Grey, Name, probab
 # Everything a verdict depends on besides the pixels; a new value means that images are looked at again.
 DETECTOR = f"2-{WEIGHTS['first'][:8]}-{WEIGHTS['second'][:8]}"
 THRESHOLDS: dict[str, int | float] = {
-    "first": 0.15,  # probability from which the first network hands a place on
+    "first": 0.25,  # probability from which the first network hands a place on
     "second": 0.75,  # mean of what the second network answers for a place as it is and doubled, from which it is text
 }
 SMALLEST = 8  # pixels: nothing legible fits into a frame with a side below this
