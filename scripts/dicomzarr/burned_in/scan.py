@@ -170,12 +170,15 @@ Window = tuple[tuple[slice, slice], tuple[slice, slice]]  # of pixels, and of th
 
 
 def _windows(cells: NDArray[np.bool_], margin: int) -> Iterator[Window]:
-    """Yield what lies around cells that are set: around each group, or around all if that is less to look at."""
+    """Yield what lies around cells that are set: around each group, or around all if that is not twice as much.
+
+    Where a window ends the network sees an edge, and noise at an edge resembles text more often: so rather one window.
+    """
     groups = [_around(group, margin, cells.shape) for group in _regions(cells)]
     if len(groups) > 1:
         edges = np.array(groups)
         all_of_them = (*edges[:, :2].min(axis=0), *edges[:, 2:].max(axis=0))
-        if sum(map(_area, groups)) >= _area(all_of_them):
+        if 2 * sum(map(_area, groups)) >= _area(all_of_them):
             groups = [all_of_them]
     for top, left, bottom, right in groups:
         pixels = slice(top * CELL, bottom * CELL), slice(left * CELL, right * CELL)
