@@ -4,7 +4,7 @@
     data = classic.file(Place(study=3, series=7, index=12), pixels)
 
 A header is encoded once for each kind of scanner. A file is then the join of the parts that all files share and of the
-values that a scanner writes anew: for each patient, study, series or image. Values differ in length, as they do in
+values that differ for each patient, study, series or image. Values differ in length, as they do in
 files of scanners, so an element is not at the same byte in each file. That takes about 0.1 ms for each file.
 
 What the headers have in common with real ones: the number of elements, public and private; blocks of several private

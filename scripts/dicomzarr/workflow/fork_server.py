@@ -177,7 +177,7 @@ def _end(script: str) -> NoReturn:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
             print(error.code, file=sys.stderr)
-    except BaseException:
+    except BaseException:  # as Python does: shown, and the status is 1
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
