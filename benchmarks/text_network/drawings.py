@@ -18,6 +18,7 @@ Point = tuple[int, int]  # column, row, as OpenCV has them
 
 OUTSIDE = 10  # pixels that a drawing may begin outside the image, so that some are cut off
 WHOLE_TURN = 360  # degrees
+SUBPIXELS = 16  # of a pixel a side, when bars are drawn
 
 
 def chance(random: Generator, share: float) -> bool:
@@ -220,7 +221,7 @@ def add_decoy(random: Generator, image: Image) -> Image:
     -------
     ndarray of float32, shape (rows, columns)
         With rows of beads, noise without signal, a beaded line, a textured band, a row of blocks, wrapped phase,
-        streaks of speckle, implants, a column of vertebrae, or layers of speckle.
+        streaks of speckle, implants, a column of vertebrae, layers of speckle, or bars of a phantom.
     """
     decoy = DECOYS[integer(random, 0, len(DECOYS))]
     return decoy(random, image).astype(np.float32)
@@ -432,6 +433,37 @@ def _layers_of_speckle(random: Generator, image: Image) -> Image:
     return seen / (np.percentile(seen, 99) + 1e-6) * uniform(random, 0.4, 1)
 
 
+def _bars_of_a_phantom(random: Generator, image: Image) -> Image:
+    """Add groups of bars of one length side by side, each group finer than the one before: a phantom for resolution."""
+    rows, columns = image.shape
+    layer = np.zeros_like(image)
+    width, finer = uniform(random, 1, 7), uniform(random, 0.75, 1)  # of a bar, in pixels
+    length, gap = width * uniform(random, 2, 9), uniform(random, 0.7, 1.6)
+    left, top = uniform(random, -20, columns * 0.7), uniform(random, 0, rows * 0.9)
+    grey, is_sheared = uniform(random, 0.3, 1.2), chance(random, 0.3)
+    shear = uniform(random, -0.3, 0.3) if is_sheared else 0
+    begin, in_each, in_line = left, integer(random, 3, 9), integer(random, 1, 6)
+    for _ in range(integer(random, 1, 4)):
+        for _ in range(in_line):
+            bars = in_each if chance(random, 0.7) else integer(random, 2, 9)
+            for _ in range(bars):
+                corners = [(left, top), (left + width, top), (left + width + shear * length, top + length)]
+                corners.append((left + shear * length, top + length))
+                piece = (np.array(corners) * SUBPIXELS).astype(np.int32).reshape(-1, 1, 2)
+                value = grey * uniform(random, 0.85, 1.1)
+                cv2.fillPoly(layer, [piece], value, cv2.LINE_AA, shift=SUBPIXELS.bit_length() - 1)
+                left += width * (1 + gap)
+            left += width * uniform(random, 0.5, 4)
+            width = max(0.8, width * finer)
+        left, top = begin, top + length * uniform(random, 1.1, 2.5)
+    if chance(random, 0.8):
+        layer = cv2.GaussianBlur(layer, (0, 0), uniform(random, 0.3, 1.6))
+    layer = layer.T if chance(random, 0.5) and rows == columns else layer
+    if chance(random, 0.4):  # dark bars in what is bright around them
+        return np.maximum(image * 0.5, uniform(random, 0.5, 1)) * (1 - np.clip(layer, 0, 1))
+    return np.maximum(image, layer) if chance(random, 0.6) else image + layer
+
+
 def standardised(values: Image) -> Image:
     """Return values with mean 0 and standard deviation 1."""
     return (values - values.mean()) / (values.std() + 1e-6)
@@ -448,4 +480,5 @@ DECOYS: tuple[Callable[[Generator, Image], Image], ...] = (
     _implants,
     _column_of_vertebrae,
     _layers_of_speckle,
+    _bars_of_a_phantom,
 )

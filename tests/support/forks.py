@@ -134,13 +134,13 @@ def _become(folder: str, environment: Mapping[str, str], streams: Sequence[int])
         setattr(sys, name, open(target, mode, buffering=1, closefd=False))  # noqa: SIM115 (for the process's life)
 
 
-def _run(request: Mapping[str, Any]) -> NoReturn:
+def _run(request: Mapping[str, Any], folder: str) -> NoReturn:
+    """Become a main process; `folder` is for its socket."""
     os.setsid()
     null, output = (
         os.open(os.devnull, os.O_RDONLY),
         os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
     )
-    folder = tempfile.mkdtemp()
     # Jobs are forked by this process, as processes of their own would be started, not by `workflow/fork_server.py`.
     environment = {**request["environment"], "FORKS_SOCKET": f"{folder}/socket", "DICOMZARR_PLAIN_JOBS": "1"}
     client = os.environ["FORKS_CLIENT"]
@@ -205,7 +205,7 @@ def _warm() -> None:
     request = {"arguments": arguments, "folder": folder, "environment": environment, "output": f"{folder}/out"}
     child = os.fork()
     if child == 0:
-        _end(functools.partial(_run, request))
+        _end(functools.partial(_run, request, folder))
     assert _reaped(child) == 0, Path(folder, "out").read_text()
     names = modules.read_text().split("\n")
     shutil.rmtree(folder)
@@ -240,11 +240,14 @@ def _serve() -> None:
     _warm()
     answers.write("ready\n")
     for line in sys.stdin:
+        folder = tempfile.mkdtemp()
         child = os.fork()
         if child == 0:
-            _end(functools.partial(_run, json.loads(line)))
+            _end(functools.partial(_run, json.loads(line), folder))
         answers.write(f"{child}\n")
-        answers.write(f"{_reaped(child)}\n")
+        status = _reaped(child)
+        shutil.rmtree(folder)
+        answers.write(f"{status}\n")
 
 
 if __name__ == "__main__":
