@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import onnx
+import onnx.numpy_helper
 import torch
 from torch import Tensor, nn
 
@@ -150,3 +153,60 @@ def as_onnx(network: TextNetwork) -> bytes:
         dynamo=False,  # the newer exporter needs a package more, and writes names of its own
     )
     return written.getvalue()
+
+
+def load_onnx(network: TextNetwork, data: bytes, images: Tensor) -> None:
+    """Give a network the weights of an ONNX file that `as_onnx` wrote, so that training can go on.
+
+    The file has no normalisation any more. It is put back so that the answers stay the same: mean and variance of each
+    layer are those of `images`, and its factor and offset undo them.
+
+    Parameters
+    ----------
+    network : TextNetwork
+        Of the same size; it is changed, and set to evaluation.
+    data : bytes
+        ONNX.
+    images : Tensor, shape (n, 1, rows, columns)
+        Samples like those that it is trained with.
+    """
+    layers = list(_layers(network))
+    for (convolution, normalisation), (weight, bias) in zip(layers, _weights(data), strict=True):
+        convolution.weight.data = weight
+        if normalisation is None:
+            assert convolution.bias is not None
+            convolution.bias.data = bias
+        else:
+            normalisation.reset_running_stats()
+            normalisation.weight.data.fill_((1 + normalisation.eps) ** 0.5)
+            normalisation.bias.data = bias
+    network.eval()
+
+    def adapt(layer: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
+        layer.running_mean, layer.running_var = mean, variance
+        layer.weight.data = (variance + layer.eps).sqrt()
+        layer.bias.data = layer.bias.data + mean
+
+    hooks = [layer.register_forward_pre_hook(adapt) for _, layer in layers if layer is not None]
+    with torch.no_grad():
+        network(images)
+    for hook in hooks:
+        hook.remove()
+
+
+def _layers(network: TextNetwork) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
+    """Yield convolutions in the order in which they are computed, each with the normalisation behind it."""
+    modules = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
+    for module, following in zip(modules, [*modules[1:], None], strict=True):
+        if isinstance(module, nn.Conv2d):
+            yield module, following if isinstance(following, nn.BatchNorm2d) else None
+
+
+def _weights(data: bytes) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield weights and bias of each convolution of an ONNX file, in the order in which they are computed."""
+    graph = onnx.load_from_string(data).graph
+    numbers = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            yield numbers[node.input[1]], numbers[node.input[2]]

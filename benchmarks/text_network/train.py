@@ -5,8 +5,8 @@
 FOLDER is what fetch.sh filled. README.md says what is trained on what, and how new weights come into the workflow.
 
 One seed gives the same samples in the same order. The weights are the same only if the number of steps is too:
-`--steps` instead of `--minutes`, on one kind of processor. `--start` goes on from what an earlier call wrote beside its
-ONNX file.
+`--steps` instead of `--minutes`, on one kind of processor. `--start` goes on from what an earlier call wrote: the file
+beside its ONNX file, or the ONNX file alone.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.text_network import samples
-from benchmarks.text_network.network import SIZES, TextNetwork, as_onnx
+from benchmarks.text_network.network import SIZES, TextNetwork, as_onnx, load_onnx
 
-RATE = 2.5e-3  # highest learning rate, and what is left of it at the end
-LAST_RATE = 1e-5
+RATE = 2.5e-3  # highest learning rate
+LAST_RATE = 1e-5  # what is left of it at the end
 WARM_UP = 200  # steps over which the rate rises
 DECAY = 1e-4  # of weights
 LONGEST_GRADIENT = 5.0
@@ -61,13 +61,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="of all samples and of the first weights")
     parser.add_argument("--backgrounds", type=Path, required=True, help="folder with the packages, from fetch.sh")
     parser.add_argument("--write", type=Path, required=True, help="ONNX file; FILE.pt beside it is for --start")
-    parser.add_argument("--start", type=Path, help="FILE.pt of an earlier call, to go on from")
+    parser.add_argument("--start", type=Path, help="FILE.pt or FILE.onnx of an earlier call, to go on from")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"highest learning rate ({RATE}); to go on, a lower one")
     options = parser.parse_args()
 
     torch.set_num_threads(1)  # with a second process that makes samples: two cores are used
     torch.manual_seed(options.seed)
     network = TextNetwork(SIZES[options.name])
-    if options.start:
+    batches = made_beside(options.seed, options.backgrounds)
+    if options.start and options.start.suffix == ".onnx":
+        load_onnx(network, options.start.read_bytes(), next(batches)[0])
+    elif options.start:
         network.load_state_dict(torch.load(options.start, weights_only=True))
     begun = time.monotonic()
 
@@ -77,7 +81,7 @@ def main() -> None:
         return (time.monotonic() - begun) / 60 / options.minutes
 
     learned = options.write.with_suffix(".pt")
-    for step, loss in train(network, made_beside(options.seed, options.backgrounds), share_done):
+    for step, loss in train(network, batches, share_done, options.rate):
         if step % REPORT == 0:
             print(f"{step} steps, {(time.monotonic() - begun) / 60:.1f} min, loss {loss:.3f}", flush=True)
             torch.save(network.state_dict(), learned)
@@ -86,7 +90,7 @@ def main() -> None:
 
 
 def train(
-    network: TextNetwork, batches: Iterator[Batch], share_done: Callable[[int], float]
+    network: TextNetwork, batches: Iterator[Batch], share_done: Callable[[int], float], highest: float = RATE
 ) -> Iterator[tuple[int, float]]:
     """Train a network until the share that is done reaches 1, and yield steps and mean loss.
 
@@ -98,6 +102,8 @@ def train(
         Images of shape (n, 1, rows, columns), then labels and weights of shape (n, 2, rows / 4, columns / 4).
     share_done : callable
         From the number of steps so far to a share from 0 to 1: what the learning rate follows.
+    highest : float
+        Learning rate.
 
     Yields
     ------
@@ -105,11 +111,11 @@ def train(
         Number of steps, and the mean loss over about the last hundred.
     """
     network.to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=highest, weight_decay=DECAY)
     step, mean = 0, 0.0
     while (done := share_done(step)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = rate(step, done)
+            group["lr"] = rate(step, done, highest)
         if step % USES == 0:
             batch = next(batches)
         images, labels, weights = batch if step % USES == 0 else turned(batch)
@@ -124,9 +130,9 @@ def train(
         yield step, mean
 
 
-def rate(step: int, done: float) -> float:
+def rate(step: int, done: float, highest: float = RATE) -> float:
     """Return the learning rate: a short rise, then half a cosine."""
-    return RATE * min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done)) + LAST_RATE
+    return highest * min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done)) + LAST_RATE
 
 
 def turned(batch: Batch) -> Batch:

@@ -67,6 +67,22 @@ def test_what_is_written_is_what_was_trained(
     assert answer.shape == (2, 72 // CELL, 104 // CELL)
 
 
+@pytest.mark.parametrize("name", sorted(network.SIZES))
+def test_training_goes_on_from_the_weights_of_the_workflow(name: networks.Name) -> None:
+    """The same answers, and layers whose mean and variance are those of the samples."""
+    weights = (ROOT / "scripts" / "dicomzarr" / "burned_in" / "weights" / f"{name}.onnx").read_bytes()
+    images = next(batches(3))[0]
+    started = network.TextNetwork(network.SIZES[name])
+    network.load_onnx(started, weights, images)
+    image = np.random.default_rng(1).random((72, 104), np.float32)
+    with torch.no_grad():
+        answer = torch.sigmoid(started(torch.from_numpy(image)[None, None]))[0]
+        trained = torch.sigmoid(started.train()(images))
+        shown = torch.sigmoid(started.eval()(images))
+    np.testing.assert_allclose(answer, networks.probabilities(name, image), atol=1e-5)
+    np.testing.assert_allclose(trained, shown, atol=0.05)
+
+
 def test_the_loss_is_lower_for_right_answers_and_ignores_what_does_not_count() -> None:
     _, labels, weights = next(batches(1))
     right = (labels * 2 - 1) * 5
