@@ -437,7 +437,7 @@ def _bars_of_a_phantom(random: Generator, image: Image) -> Image:
     """Add groups of bars of one length side by side, each group finer than the one before: a phantom for resolution."""
     rows, columns = image.shape
     layer = np.zeros_like(image)
-    width, finer = uniform(random, 1, 7), uniform(random, 0.75, 1)  # of a bar, in pixels
+    width, finer = uniform(random, 1.6, 7), uniform(random, 0.75, 1)  # of a bar, in pixels
     length, gap = width * uniform(random, 2, 9), uniform(random, 0.7, 1.6)
     left, top = uniform(random, -20, columns * 0.7), uniform(random, 0, rows * 0.9)
     grey, is_sheared = uniform(random, 0.3, 1.2), chance(random, 0.3)
