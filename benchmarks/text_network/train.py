@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--backgrounds", type=Path, required=True, help="folder with the packages, from fetch.sh")
     parser.add_argument("--write", type=Path, required=True, help="ONNX file; FILE.pt beside it is for --start")
     parser.add_argument("--start", type=Path, help="FILE.pt or FILE.onnx of an earlier call, to go on from")
-    parser.add_argument("--rate", type=float, default=RATE, help=f"highest learning rate ({RATE}); to go on, a lower one")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"highest learning rate ({RATE})")
     options = parser.parse_args()
 
     torch.set_num_threads(1)  # with a second process that makes samples: two cores are used

@@ -80,10 +80,11 @@ def file_lines(record: SeriesRecord) -> Iterator[bytes]:
 
 def segmentation_lines(record: SeriesRecord) -> Iterator[bytes]:
     """Yield path and array, as JSON lines, of each segmentation whose frames are in an array of the series."""
-    for volume in record.volumes:
-        if volume.modality == "SEG":
-            for source in sorted({frame.source for frame in volume.frames}):
-                yield json_files.compact_line([record.files[source].path, volume.array])
+    segmentations = [volume for volume in record.volumes if volume.modality == "SEG"]
+    source_files = record.files if segmentations else ()
+    for volume in segmentations:
+        for source in sorted({frame.source for frame in volume.frames}):
+            yield json_files.compact_line([source_files[source].path, volume.array])
 
 
 def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[str, str]:

@@ -229,7 +229,8 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
         ):
             line = json_files.canonical_json({"series_id": series_id, "rule": rule, **projection})
             provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
-        for file in record.files:
+        source_files = record.files
+        for file in source_files:
             parts["files"].append(file_row(file.path, file.outcome, file.reason, series_id))
             if file.reason in POLICIES:
                 risks[f"{POLICIES[file.reason]} {file.risk or file.reason}"] += 1
@@ -241,7 +242,7 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
         parts["digests"] += ties.digest_rows(record.volumes, checked.depth, record.subject_id)
         for volume in record.volumes:
             for frame in volume.frames:
-                path = record.files[frame.source].path
+                path = source_files[frame.source].path
                 parts["frames"].append(frame_row(path, frame.number, volume.array, frame.t, frame.z))
             parts["volumes"].append(volume_line(record, volume, basis.joined).encode("utf-8", "surrogateescape"))
     parts["files"].sort()
