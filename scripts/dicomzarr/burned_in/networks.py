@@ -15,8 +15,8 @@ from dicomzarr.vocabulary.errors import UserError
 CELL = 4  # pixels a side of what one number of the answer stands for
 STEP = 8  # sides of an image must be a multiple of this
 WEIGHTS = {  # SHA-256 of weights/<name>.onnx: made by benchmarks/text_network, see docs/decisions/0102
-    "first": "bccb61a52edd56fb7f942bc7bde094293a71bb19182c62d74d7107ac65e62ccc",
-    "second": "a8a8a324f962de55442732d2854863c318b39474dc8c1be61acf7336eaaa836b",
+    "first": "19f10407ebd52c4d9ae0f8a107709d0f4df8e595cdc3547b41094576f1e0ed53",
+    "second": "73815def318afa30dd8ba831a8421bdd98e6184ce2c5360894c0b20b709b19f2",
 }
 Name = Literal["first", "second"]
 Grey = NDArray[np.float32]

@@ -28,6 +28,7 @@ from dicomzarr.workflow.snakemake_quirks import (
     command_line,
     ending,
     forked_jobs,
+    known_inputs,
     other_nodes,
     planned_jobs,
     tried,
@@ -133,6 +134,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         _note_missing_settings(parsed)
     if purpose is Purpose.BUILD and used_as is Use.MAIN:
         forked_jobs.fork_jobs(workflow)
+        known_inputs.ask_once()
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
     if used_as is Use.MAIN:
         with_defaults = without_places(with_defaults)
