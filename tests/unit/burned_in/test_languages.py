@@ -98,10 +98,15 @@ def test_text_over_anatomy_is_found() -> None:
 # ---- What is no finding
 
 
-@pytest.mark.parametrize("modality", phantoms.MADE_UP)
+@pytest.mark.parametrize("modality", [modality for modality in phantoms.MADE_UP if modality != "US"])
 def test_images_without_text_are_clean(modality: str) -> None:
     for number in range(2):
         assert look(phantoms.phantom(modality, 6, number)) == ()
+
+
+def test_few_ultrasound_images_without_text_have_a_finding() -> None:
+    """Speckle resembles small letters: of 150 images, about one in five has a finding (docs/data-policy.md)."""
+    assert sum(look(phantoms.phantom("US", 6, number)) != () for number in range(8)) <= 3
 
 
 @pytest.mark.parametrize("words", ["L", "R", "12"])
