@@ -129,18 +129,23 @@ def frame_of(size: int, sizes: Iterable[int]) -> int:
     return max(min(math.prod(sizes) // 8, LARGEST_RATIO * size, LARGEST_WORK), 0)
 
 
-def _parse(line: bytes) -> _IndexedFile:
-    """Parse a line of the index."""
-    row: HeaderRow = orjson.loads(line)
-    facts: Mapping[str, Any] = row["facts"]
-    size = row["stat"][0]
-    ids = Ids(
+def _ids(facts: Mapping[str, Any]) -> Ids:
+    """Return the attributes of a file that decide its membership."""
+    return Ids(
         issuer=facts.get("IssuerOfPatientID", ""),
         patient=facts.get("PatientID", ""),
         study=facts.get("StudyInstanceUID", ""),
         series=facts.get("SeriesInstanceUID", ""),
         content=facts.get("content_sha256", ""),
     )
+
+
+def _parse(line: bytes) -> _IndexedFile:
+    """Parse a line of the index."""
+    row: HeaderRow = orjson.loads(line)
+    facts: Mapping[str, Any] = row["facts"]
+    size = row["stat"][0]
+    ids = _ids(facts)
     known = {name: facts[name] for name in _SIZES if isinstance(facts.get(name), int)}
     work = work_of(facts.get("TransferSyntaxUID", ""), size, known.values())
     frame = frame_of(size, (known[name] for name in _FRAME_SIZES if name in known))
@@ -219,7 +224,7 @@ def _with_issuers(
     with open(index, "rb") as stream:
         for place, row in enumerate(moved[firsts].tolist()):
             line = os.pread(stream.fileno(), int(lengths[row]), int(offsets[row]))
-            member = membership_of(issuers.completed(_parse(line).ids))
+            member = membership_of(issuers.completed(_ids(orjson.loads(line)["facts"])))
             if member is not None:
                 numbers[place] = int(member.series_id, 16)
     series = series.copy()
@@ -273,7 +278,8 @@ def _series(
     membership_of : callable
         Returns the membership of a file.
     """
-    members = [member for member in {membership_of(_parse(line).ids): None for line in examples} if member is not None]
+    found = {membership_of(_ids(orjson.loads(line)["facts"])): None for line in examples}
+    members = [member for member in found if member is not None]
     studies = sorted({member.study_id for member in members if member.study_id})
     flags = {flag for member in members for flag in member.flags}
     flags |= {"shared_series_uid"} if is_shared else set()
@@ -370,13 +376,17 @@ def plan_batches(
             planned, mask_files = [], 0
             for rows in _runs(of_batch, survey.series[of_batch]):
                 series = int(survey.series[rows[0]])
-                examples = rows[np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
+                texts = lines_of(rows)
+                examples = texts
+                if len(rows) > 1:
+                    examples = [texts[place] for place in np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
                 others = np.array(elsewhere.get(series, []), np.int64)
                 others = others[np.argsort(survey.offset[others])]
-                texts = (lines_of(rows), lines_of(examples), lines_of(others))
                 mask_lines = [read_line(*line) for line in masks.of_series.get(series, ())]
                 mask_files += len(mask_lines)
-                planned.append(_series(*texts, mask_lines, series in survey.shared, membership_of))
+                planned.append(
+                    _series(texts, examples, lines_of(others), mask_lines, series in survey.shared, membership_of)
+                )
             name = batch_name(number, batches)
             plan = plan_json(name, planned)
             files.write_if_changed(results.plan(name), plan, private=True)

@@ -160,8 +160,12 @@ def number(text: str | None) -> float | None:
 def rows_of(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of a table, an empty text for each empty cell."""
     with open(path, newline="", encoding="utf-8", errors="replace") as stream:
-        for row in csv.DictReader(stream):
-            yield {key: value or "" for key, value in row.items() if key}
+        rows = csv.reader(stream)
+        columns = next(rows, [])
+        missing = [""] * len(columns)
+        for cells in rows:
+            if cells:
+                yield dict(zip(columns, cells + missing if len(cells) < len(columns) else cells, strict=False))
 
 
 def _depth(row: dict[str, str]) -> Depth:
@@ -222,7 +226,10 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
     depths = {row["array"]: (interned(_depth(row)), interned(row["flags"])) for row in rows_of(reports / "depth.csv")}
     sizes = {row["array"]: (interned(_size(row)), interned(row["flags"])) for row in rows_of(reports / "size.csv")}
     arrays = []
+    labels: list[str] | None = None
     for row in rows_of(dataset / "volumes.csv"):
+        if labels is None:
+            labels = sorted(column for column in row if column.startswith("label_"))
         name = row["array"]
         depth, depth_flags = depths.pop(name, (None, ""))
         size, size_flags = sizes.pop(name, (None, ""))
@@ -246,9 +253,7 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
                 stored_bytes=whole(row["stored_bytes"]) or 0,
                 flags=interned(tuple(sorted(flags))),
                 pixel_digest=row["pixel_digest"] if "same_pixels_elsewhere" in flags else "",
-                labels=interned(
-                    tuple((key[6:], value) for key, value in sorted(row.items()) if key.startswith("label_"))
-                ),
+                labels=interned(tuple([(key[6:], row[key]) for key in labels])),
                 depth=depth,
                 size=size,
                 masks_absent=interned(tuple(row.get("masks_absent", "").split())),
