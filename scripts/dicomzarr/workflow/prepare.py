@@ -340,11 +340,16 @@ def _remove_labels(results: Results) -> None:
 
 
 def _recorded_series(folder: Path) -> set[str]:
-    """Return the ids of the series that have a record, from listings: faster than asking for each of many."""
+    """Return the ids of the series that have a record, from listings: faster than asking for each of many.
+
+    Arrays without a record are deleted: a listing that fails is an error, not a series less.
+    """
     recorded: set[str] = set()
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    if not folder.is_dir():
+        return recorded
+    with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir():
                 recorded.update(name[:-5] for name in os.listdir(entry.path) if name.endswith(".json"))
     return recorded
 
