@@ -13,10 +13,11 @@ from dicomzarr.burned_in.control import clean, written
 from dicomzarr.burned_in.networks import CELL, STEP, WEIGHTS, Grey, Name, probabilities
 
 # Everything a verdict depends on besides the pixels; a new value means that images are looked at again.
-DETECTOR = f"2-{WEIGHTS['first'][:8]}-{WEIGHTS['second'][:8]}"
+DETECTOR = f"3-{WEIGHTS['first'][:8]}-{WEIGHTS['second'][:8]}"
 THRESHOLDS: dict[str, int | float] = {
     "first": 0.25,  # probability from which the first network hands a place on
     "second": 0.75,  # mean of what the second network answers for a place as it is and doubled, from which it is text
+    "stripes": 0.85,  # share of a place that one row times one column explains, from which it is stripes
 }
 SMALLEST = 8  # pixels: nothing legible fits into a frame with a side below this
 # Pixels of the shorter side of a frame from which it is looked at in half, a quarter, an eighth of its size, too. The
@@ -162,8 +163,25 @@ def _texts_of(tile: Grey, allow_short: int) -> Iterator[Edges]:
         np.maximum(mean[cells], (once[cells] + twice) / 2, out=mean[cells])
     for top, left, bottom, right in _regions(mean >= THRESHOLDS["second"]):
         sides = sorted((bottom - top, right - left))
-        if allow_short == 2 or not allow_short or sides[1] * CELL > allow_short * WIDTH * sides[0] * CELL:
+        long_enough = allow_short == 2 or not allow_short or sides[1] > allow_short * WIDTH * sides[0]
+        around = slice(max(0, top - 1) * CELL, (bottom + 1) * CELL), slice(max(0, left - 1) * CELL, (right + 1) * CELL)
+        if long_enough and not _is_striped(tile[around]):
             yield (top * CELL, left * CELL, min(bottom * CELL, tile.shape[0]), min(right * CELL, tile.shape[1]))
+
+
+def _is_striped(place: Grey) -> bool:
+    """Return whether stripes are all there is in a place, as in phantoms for resolution.
+
+    Stripes that are equally long are one row of values times one column; letters are a sum of several such products.
+    What each row, and each column, has in common is taken off first: it may be the edge of something brighter, beside
+    which the letters of a faint text would hardly count.
+    """
+    values = place.astype(np.float64)
+    values -= values.mean(axis=0)
+    values -= values.mean(axis=1, keepdims=True)
+    values = values if values.shape[0] <= values.shape[1] else values.T
+    squares = np.linalg.eigvalsh(values @ values.T)  # in ascending order; of singular values
+    return bool(squares[-1] >= THRESHOLDS["stripes"] * squares.sum())
 
 
 Window = tuple[tuple[slice, slice], tuple[slice, slice]]  # of pixels, and of the same cells

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -83,6 +86,58 @@ def test_coloured_text(ink: tuple[int, int, int], paper: tuple[int, int, int]) -
     mask = text((200, 300), (80, 60), 18)[..., None]
     frame = np.array(paper) * (1 - mask) + np.array(ink) * mask
     assert look(frame.astype(np.uint8))
+
+
+def stripes(seed: int) -> NDArray[np.int16]:
+    """Return a made-up phantom with a row of bars of unequal brightness."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:256, :256]
+    frame = np.where(np.hypot(y - 128, x - 128) < 110, float(random.choice([500, 900])), 100.0)
+    count, period, height = (int(random.integers(*limits)) for limits in ((5, 14), (3, 7), (6, 16)))
+    width = max(1, period - int(random.integers(1, 3)))
+    top, left = (int(random.integers(60, end)) for end in (180, 120))
+    for bar in range(count):
+        value = random.choice([100, 1200, 1500, 0]) + random.normal() * float(random.choice([0, 150]))
+        frame[top : top + height, left + bar * period : left + bar * period + width] = value
+    for axis in (0, 1):
+        frame = (np.roll(frame, 1, axis) + 2 * frame + np.roll(frame, -1, axis)) / 4
+    return (frame + random.normal(0, 8, frame.shape)).astype(np.int16)
+
+
+@pytest.mark.parametrize("seed", [10, 107, 223, 373])
+def test_stripes_are_no_text(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not look(stripes(seed))
+    monkeypatch.setattr(scan, "_is_striped", lambda place: False)
+    assert look(stripes(seed))  # else the test shows nothing
+
+
+@pytest.mark.parametrize("size", [10, 12, 16, 24])
+@pytest.mark.parametrize("contrast", [300, 500])
+def test_faint_text_beside_a_bright_edge(size: int, contrast: int) -> None:
+    mask = text((256, 256), (100, 60), size)
+    top, left, bottom, right = edges(mask)
+    frame = image(256, 256) / 4 + contrast * mask
+    frame[bottom : bottom + 4] += 700
+    assert share(look(frame.astype(np.int16)), (top, left, bottom, right)) > 0.3
+
+
+@given(
+    rows=arrays(np.float32, st.integers(8, 40), elements=st.floats(-1, 1, width=32)),
+    columns=arrays(np.float32, st.integers(8, 160), elements=st.floats(-1, 1, width=32)),
+    words=st.text("ABCDEFGHKLMNOPRSTUVWXYZ2345678", min_size=3, max_size=12),
+    size=st.integers(8, 30),
+)
+def test_stripes_are_told_from_letters(
+    rows: NDArray[np.float32], columns: NDArray[np.float32], words: str, size: int
+) -> None:
+    """Whatever a row or a column of the place has in common."""
+    if min(np.ptp(rows), np.ptp(columns)) > 0.1:
+        assert scan._is_striped(rows[:, None] + columns + rows[:, None] * columns)
+    letters = text((48, 400), (6, 6), size, words).astype(np.float32)
+    top, left, bottom, right = edges(letters)
+    letters = letters[top - 4 : bottom + 4, left - 4 : right + 4]
+    beside = np.resize(rows, letters.shape[0])[:, None] + np.resize(columns, letters.shape[1])
+    assert not scan._is_striped(0.3 * letters + beside)
 
 
 def test_text_of_grey_samples_is_found_as_in_grey() -> None:
