@@ -52,7 +52,7 @@ def undisturbed(workflow: Workflow, baseline: tuple[Path, str]) -> str:
 
 # When to kill a run: in the full form as a share of the time of an undisturbed run, else in seconds.
 INSTANTS = [round(random.Random(number).random(), 3) for number in range(50)] if FULL else []
-INSTANTS = INSTANTS or [round(random.Random(number).uniform(1.0, 6.0), 2) for number in range(10)]
+INSTANTS = INSTANTS or [round(random.Random(number).uniform(1.0, 6.0), 2) for number in range(6)]
 
 
 @pytest.fixture(scope="module")
