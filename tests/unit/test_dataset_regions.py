@@ -167,7 +167,7 @@ def test_open_volumes_are_bounded_in_number_and_by_their_indexes(
     folders = [tmp_path / "images.zarr" / f"{n:016x}/{n:08x}" for n in range(6)]
     for most, limit, held in ((3, 1 << 20, [4, 1, 5]), (9, 130, [1, 5]), (9, 1, [5])):
         monkeypatch.setattr(reading, "OPEN_INDEXES", limit)
-        opened = reading._OpenVolumes(most)
+        opened = reading._OpenVolumes(tmp_path / "images.zarr", most)
         for number in (0, 1, 2, 3, 4):
             opened(folders[number])
             first = opened(folders[1])
