@@ -13,6 +13,8 @@ import zarr
 from dicomzarr.arrays import shard_writer, write_masks
 from dicomzarr.dataset import Volume
 from dicomzarr.masks.model import Description, PlacedMask
+from dicomzarr.system import thread_pool
+from dicomzarr.system.thread_pool import ThreadPool
 
 LZ4HC, LZ4, ZSTD = ("lz4hc", 9, "noshuffle"), ("lz4", 9, "bitshuffle"), ("zstd", 1, "bitshuffle")
 
@@ -44,6 +46,17 @@ def test_the_codec_of_a_mask(tmp_path: Path, compression: str, layout: str, larg
         expected = values if level == "0" else values[::2, ::2, ::2]
         assert np.array_equal(array[...], expected)
     assert np.array_equal(_volume(tmp_path / "a").read(), values)
+
+
+def test_bytes_of_a_mask_do_not_depend_on_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_pool, "MIN_PARALLEL_BYTES", 0)
+    values = (np.random.default_rng(0).random((40, 70, 90)) > 0.9).astype(np.uint8)
+    placed = PlacedMask(Description("SEG", 1), values, "zyx", "BINARY")
+    written = [
+        write_masks.write_mask(tmp_path / str(n), placed, compression="balanced", layout="brick", pool=ThreadPool(n))
+        for n in (1, 5)
+    ]
+    assert written[0].files == written[1].files
 
 
 def _volume(folder: Path) -> Volume:
