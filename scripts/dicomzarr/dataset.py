@@ -36,6 +36,10 @@ OPEN_VOLUMES = 64  # images per process, and as many of each mask; a dataset may
 OPEN_FILES = 512  # per process, however many masks are wanted
 OPEN_INDEXES = 64 << 20  # bytes of the indexes of chunks of open files, per process
 MISSING = 2**64 - 1  # offset of a chunk that a shard does not hold (ZEP 2)
+CRC_OF_WHOLE = 0x48674BC7  # crc32c of any bytes with their own crc32c behind them, little-endian (RFC 3720, 12.1)
+CONSTANTS = 64  # different chunks of one value that are remembered, per volume
+CONSTANT_BYTES = 4096  # of such a chunk, as it is stored
+DAMAGED = "a chunk is damaged: ./run verify lists damaged files, ./run verify --repair rebuilds them"
 VALUES_SHOWN = 20  # in a message that lists the values of a column
 Region = tuple[slice, ...]
 Place: TypeAlias = "Path | RemotePath"  # a file or folder, on a disk or below a URL
@@ -165,7 +169,7 @@ class Volume:
         self.chunk: tuple[int, ...] = tuple(codec["configuration"]["chunk_shape"])
         self._compressed = any(inner_codec["name"] == "blosc" for inner_codec in inner)
         self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
-        self._steps = [math.prod(self._counts[axis + 1 :]) for axis in range(len(self._counts))]  # of chunk numbers
+        self._constants: dict[bytes, tuple[NDArray[Any], bool]] = {}  # chunks of one value: it, and whether it is not 0
         self.facts = self._read_facts()
         self._file = _opened_file(folder.joinpath("0", "c", *("0" for _ in self.shape)))
         self._index = self._read_index()
@@ -254,10 +258,9 @@ class Volume:
         """Size of the index of chunks in memory."""
         return self._index.nbytes
 
-    def _read_chunks(self, numbers: Sequence[int]) -> Iterator[bytes]:
-        """Yield the content of chunks; those that lie one behind the other in the file are read at once."""
-        entries: list[list[int]] = self._index[numbers].tolist()
-        longest, start = self._file.longest_run, 0
+    def _read_chunks(self, entries: Sequence[Sequence[int]]) -> Iterator[bytes]:
+        """Yield chunks with the crc32c at their end, checked; those that lie one behind the other are read at once."""
+        crc32c, longest, start = _libraries()[0], self._file.longest_run, 0
         while start < len(entries):
             (first, length), after = entries[start], start + 1
             if first == MISSING:
@@ -270,7 +273,10 @@ class Volume:
                 after += 1
             run = self._file.read(end - first, first)
             for offset, length in entries[start:after]:
-                yield _checked(run, offset - first, length)
+                data = run[offset - first : offset - first + length]
+                if length < 4 or crc32c(data) != CRC_OF_WHOLE:
+                    raise ValueError(DAMAGED)
+                yield data
             start = after
 
     def read(self, region: Region | None = None) -> NDArray[Any]:
@@ -294,62 +300,88 @@ class Volume:
         region = region or (slice(None),) * len(self.shape)
         bounds = [part.indices(n)[:2] for part, n in zip(region, self.shape, strict=True)]
         out = np.empty([stop - start for start, stop in bounds], self.dtype)
-        # Along each axis, for each chunk there: what it adds to the number of a chunk, where its part of the region
-        # lies in the region, and where in the chunk.
-        numbers, targets, sources = [], [], []
-        for (lo, hi), edge, step in zip(bounds, self.chunk, self._steps, strict=True):
-            starts = range(lo - lo % edge, hi, edge)
-            numbers.append([start // edge * step for start in starts])
-            targets.append([slice(max(start - lo, 0), min(start + edge, hi) - lo) for start in starts])
-            sources.append([slice(max(lo - start, 0), min(hi - start, edge)) for start in starts])
-        chunks = self._read_chunks([sum(parts) for parts in itertools.product(*numbers)])
-        decode = self._decoder()
-        inner = next((axis for axis, edge in enumerate(self.chunk) if edge > 1), 0) + 1
-        is_in_place = out.shape[inner:] == self.chunk[inner:]  # a whole chunk is contiguous in the region
-        scratch, held = np.empty(self.chunk, self.dtype), None  # of this call: threads may read at the same time
-        for target, source, chunk in zip(itertools.product(*targets), itertools.product(*sources), chunks, strict=True):
-            if is_in_place and (view := out[target]).shape == self.chunk:
-                decode(chunk, view)
-                continue
-            if chunk != held:  # chunks that follow each other are often equal: background
-                decode(chunk, scratch)
-                held = chunk
-            out[target] = scratch[source]
+        self._read_into(out, bounds)
         return out
 
-    def _decoder(self) -> Callable[[bytes, NDArray[Any]], object]:
-        """Return the function that decodes a chunk into an array, C-contiguous, of the chunk's shape."""
+    def _read_into(self, out: NDArray[Any], bounds: Sequence[tuple[int, int]], is_blank: bool = False) -> None:
+        """Read a region, from first index to end along each axis, into an array; `is_blank` says that it is zeros."""
+        if any(not 0 <= lo <= hi <= n for (lo, hi), n in zip(bounds, self.shape, strict=True)):
+            raise ValueError("a region reaches beyond its array")
+        # Along each axis: the chunks there, and for each of them where its part of the region lies in the region, and
+        # where in the chunk.
+        blocks, targets, sources = [], [], []
+        for (lo, hi), edge in zip(bounds, self.chunk, strict=True):
+            starts = range(lo - lo % edge, hi, edge)
+            blocks.append(slice(lo // edge, lo // edge + len(starts)))
+            targets.append([slice(max(start - lo, 0), min(start + edge, hi) - lo) for start in starts])
+            sources.append([slice(max(lo - start, 0), min(hi - start, edge)) for start in starts])
+        entries: list[list[int]] = self._index.reshape(*self._counts, 2)[tuple(blocks)].reshape(-1, 2).tolist()
+        dtype, shape, decode, constants = self.dtype, self.chunk, self._decoder(), self._constants
+        size = math.prod(shape) * dtype.itemsize
+        longest_constant = min(size >> 6, CONSTANT_BYTES)
+        inner = next((axis for axis, edge in enumerate(shape) if edge > 1), 0) + 1
+        # Whether a whole chunk is contiguous in the region.
+        is_in_place = out.shape[inner:] == shape[inner:] and out.flags.c_contiguous
+        chunks = zip(itertools.product(*targets), itertools.product(*sources), self._read_chunks(entries), strict=True)
+        for target, source, data in chunks:
+            # Background is many equal chunks of one value. What is equal to bytes that were decoded is not decoded.
+            is_short = len(data) < longest_constant
+            if is_short and (constant := constants.get(data)) is not None:
+                if constant[1] or not is_blank:
+                    out[target] = constant[0]
+            elif is_in_place and not is_short and (view := out[target]).shape == shape:
+                decode(data, view)
+            else:
+                content = decode(data, None)
+                if is_short and len(constants) < CONSTANTS:
+                    one = content[: dtype.itemsize]
+                    if content == one * (size // dtype.itemsize):
+                        constants[data] = np.frombuffer(one, dtype), any(one)
+                out[target] = np.ndarray(shape, dtype, content)[source]
+
+    def _decoder(self) -> Callable[[bytes, NDArray[Any] | None], bytes]:
+        """Return the function that decodes a chunk, with its crc32c: into a C-contiguous array, or into bytes."""
+        size = math.prod(self.chunk) * self.dtype.itemsize
         if not self._compressed:
-            return _copy_values
-        blosc, size = _libraries()[1], math.prod(self.chunk) * self.dtype.itemsize
+            return functools.partial(_raw, size)
+        blosc = _libraries()[1]
         blosc.use_threads = False  # its threads would not survive a fork, and worker processes run in parallel anyway
         decompress, stated = blosc.decompress, size.to_bytes(4, "little")
 
-        def decode(frame: bytes, out: NDArray[Any]) -> None:
-            # Else some of `out` would not be filled, or more be read than there is.
-            if frame[4:8] != stated or frame[12:16] != len(frame).to_bytes(4, "little"):
+        def decode(data: bytes, out: NDArray[Any] | None) -> bytes:
+            # Else some of `out` would not be filled, or more be read than there is. Blosc stops where its frame does.
+            if data[4:8] != stated or data[12:16] != (len(data) - 4).to_bytes(4, "little"):
                 raise ValueError("a chunk has another size than its array states: the dataset is damaged")
-            decompress(frame, out)
+            try:
+                content: bytes = decompress(data, out)
+            except RuntimeError:
+                raise ValueError("a chunk cannot be decoded: the dataset is damaged") from None
+            return content
 
         return decode
 
 
-def _copy_values(content: bytes, out: NDArray[Any]) -> None:
-    """Copy the values of a chunk that is not compressed."""
-    out[...] = np.frombuffer(content, out.dtype).reshape(out.shape)
+def _raw(size: int, data: bytes, out: NDArray[Any] | None) -> bytes:
+    """Return the values of a chunk that is not compressed; `out`, if given, is filled with them."""
+    content = data[:-4]
+    if len(content) != size:
+        raise ValueError("a chunk has another size than its array states: the dataset is damaged")
+    if out is not None:
+        out[...] = np.frombuffer(content, out.dtype).reshape(out.shape)
+    return content
 
 
 class _OpenVolumes:
     """Opens volumes, and holds those that were used last: at most a number of them, and of bytes of their indexes."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._volumes: dict[Place, Volume] = {}  # the one that was used last is the last
+    def __init__(self, folder: Place, most: int) -> None:
+        self._folder, self._most = folder, most
+        self._volumes: dict[str, Volume] = {}  # by path below the folder; the one that was used last is the last
 
-    def __call__(self, folder: Place) -> Volume:
-        volume = self._volumes.pop(folder, None)
+    def __call__(self, array: str) -> Volume:
+        volume = self._volumes.pop(array, None)
         is_new = volume is None
-        volume = self._volumes[folder] = volume or Volume(folder)
+        volume = self._volumes[array] = volume or Volume(self._folder / array)
         if is_new:
             held = list(self._volumes.items())
             size = sum(each.index_bytes for _, each in held)
@@ -370,13 +402,11 @@ def _libraries() -> tuple[Callable[[bytes], int], Any]:
     return google_crc32c.value, blosc
 
 
-def _checked(data: bytes, start: int = 0, length: int | None = None) -> bytes:
-    """Return a part of `data` without the crc32c at its end; raise `ValueError` if they do not match."""
-    end = start + (len(data) if length is None else length) - 4
-    content = data[start:end]
-    if end < start or _libraries()[0](content) != int.from_bytes(data[end : end + 4], "little"):
-        raise ValueError("a chunk is damaged: ./run verify lists damaged files, ./run verify --repair rebuilds them")
-    return content
+def _checked(data: bytes) -> bytes:
+    """Return `data` without the crc32c at its end; raise `ValueError` if they do not match."""
+    if len(data) < 4 or _libraries()[0](data) != CRC_OF_WHOLE:
+        raise ValueError(DAMAGED)
+    return data[:-4]
 
 
 def _read_small_array(folder: Place) -> NDArray[Any]:
@@ -653,13 +683,13 @@ class DicomZarrDataset:
         counts = [_frames(row) if self.sample.kind == "slice" else samples_per_volume for row in self.rows]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._process = -1
-        self._volume: Callable[[Place], Volume] = Volume
+        self._volumes: _OpenVolumes | None = None
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_process": -1, "_volume": Volume}
+        return self.__dict__ | {"_process": -1, "_volumes": None}
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other patches from now on. Workers that are running already keep their epoch.
@@ -682,14 +712,17 @@ class DicomZarrDataset:
         -------
         Volume
         """
-        return self._opened(self.folder / "images.zarr" / self.rows[number]["array"])
+        return self._opened(self.rows[number]["array"])
 
-    def _opened(self, folder: Place) -> Volume:
-        """Return an image or a mask, opened by this process."""
-        if self._process != os.getpid():  # after a fork: close the files that the parent opened, do not read them
-            self._volume = _OpenVolumes(min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES))
+    def _opened(self, array: str) -> Volume:
+        """Return an image or a mask, by its path below `images.zarr`, opened by this process."""
+        volumes = self._volumes
+        if volumes is None or self._process != os.getpid():
+            # After a fork: close the files that the parent opened, do not read them.
+            most = min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES)
+            volumes = self._volumes = _OpenVolumes(self.folder / "images.zarr", most)
             self._process = os.getpid()
-        return self._volume(folder)
+        return volumes(array)
 
     def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
         """Return the attribute `dicomzarr` of an image, without opening its array."""
@@ -830,7 +863,7 @@ class DicomZarrDataset:
         share = self.sample.foreground
         if not 0 < share < 1:
             return share == 1
-        beginning = np.random.default_rng([self.sample.seed, self.epoch]).random()
+        beginning = _beginning(self.sample.seed, self.epoch)
         return math.floor(share * (index + 1) + beginning) > math.floor(share * index + beginning)
 
     def _foreground_voxel(self, row: Mapping[str, str], random: np.random.Generator) -> tuple[str, dict[str, int]]:
@@ -845,7 +878,7 @@ class DicomZarrDataset:
         word, masks = with_voxels[int(random.integers(len(with_voxels)))]
         ends = list(itertools.accumulate(mask.voxels for mask in masks))
         chosen = masks[int(np.searchsorted(ends, int(random.integers(ends[-1])), side="right"))]
-        mask = self._opened(self.folder / "images.zarr" / row["array"] / "labels" / chosen.folder)
+        mask = self._opened(f"{row['array']}/labels/{chosen.folder}")
         flat = mask.foreground[int(random.integers(len(mask.foreground)))]
         return word, dict(zip(mask.axes, map(int, np.unravel_index(flat, mask.shape)), strict=True))
 
@@ -871,10 +904,13 @@ class DicomZarrDataset:
                 common = [(max(p.start, lo), min(p.stop, hi)) for p, (lo, hi) in zip(parts, box, strict=True)]
                 if not mask.voxels or any(lo >= hi for lo, hi in common):
                     continue  # none of its voxels is in this region
-                opened = self._opened(self.folder / "images.zarr" / row["array"] / "labels" / mask.folder)
-                values = opened.read(tuple(slice(lo, hi) for lo, hi in common))
+                opened = self._opened(f"{row['array']}/labels/{mask.folder}")
                 target = [slice(lo - p.start, hi - p.start) for p, (lo, hi) in zip(parts, common, strict=True)]
                 view = out[number][(..., *target)]
+                if len(masks) == 1 and opened.dtype == view.dtype and opened.axes == mask.axes == "".join(within):
+                    opened._read_into(view, common, is_blank=True)
+                    continue
+                values = opened.read(tuple(slice(lo, hi) for lo, hi in common))
                 np.maximum(view, values * np.uint8(largest // mask.maximum), out=view)
         out = out.squeeze(tuple(i for i, axis in enumerate(within, 1) if axis in single))
         axes = "c" + "".join(axis for axis in within if axis not in single)
@@ -895,7 +931,8 @@ class DicomZarrDataset:
             image, axes = np.expand_dims(image, position), axes[:position] + "c" + axes[position:]
         if self.sample.dtype is not None:
             image = image.astype(self.sample.dtype, copy=False)
-        image = np.ascontiguousarray(image.astype(image.dtype.newbyteorder("="), copy=False))
+        if not (image.dtype.isnative and image.flags.c_contiguous):
+            image = np.ascontiguousarray(image.astype(image.dtype.newbyteorder("="), copy=False))
         return {
             "image": image, "axes": axes, "start": np.array(list(start.values())),
             "affine_lps": affine, "affine_ras": ras_from_lps(affine),
@@ -931,6 +968,12 @@ class DicomZarrDataset:
         linear = (values - (center - 0.5)) / np.where(width > 1, width - 1, 1).astype(values.dtype) + 0.5
         windowed: NDArray[Any] = np.where(width > 1, np.clip(linear, 0, 1), values > center - 0.5)
         return windowed.astype(values.dtype, copy=False)
+
+
+@functools.lru_cache(maxsize=8)
+def _beginning(seed: int, epoch: int) -> float:
+    """Return where the even spread of patches at foreground begins, 0 to 1."""
+    return float(np.random.default_rng([seed, epoch]).random())
 
 
 def open_dataset(
@@ -1266,6 +1309,9 @@ def _palette_colours(stored: NDArray[Any], facts: Mapping[str, Any], axes: str) 
     return np.stack(planes, axis=position), axes[:position] + "c" + axes[position:]
 
 
+_SIGNS = np.diag([-1.0, -1.0, 1.0, 1.0])  # of the axes of RAS in LPS
+
+
 def ras_from_lps(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the affine to RAS coordinates (NIfTI, MONAI, TorchIO) for one to LPS coordinates (DICOM, ITK).
 
@@ -1279,7 +1325,7 @@ def ras_from_lps(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray of float64, shape (4, 4)
         From the same index to RAS millimetres.
     """
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return _SIGNS @ affine
 
 
 def channel_xyz(sample: Mapping[str, Any], key: str = "image") -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -45,7 +45,8 @@ def _box(values: NDArray[np.uint8]) -> str:
 def _write_mask(image: Path, mask: MadeUpMask) -> None:
     folder = image / "labels" / mask.folder
     folder.mkdir(parents=True)
-    grid = shard_writer.chunk_grid(mask.axes, mask.values.shape, "|u1", mask.layout)
+    is_binary = bool((mask.values <= 1).all())
+    grid = shard_writer.chunk_grid(mask.axes, mask.values.shape, "|u1", mask.layout, is_binary=is_binary)
     shard_writer.write_array(folder / "0", grid, "|u1", "balanced", frames_of(mask.axes, mask.values))
     foreground = np.flatnonzero(mask.values)
     if len(foreground):

@@ -159,15 +159,144 @@ def test_a_chunk_of_another_size_is_damage(tmp_path: Path) -> None:
         Volume(tmp_path / "images.zarr" / IMAGE).read()
 
 
+def write_shard(folder: Path, chunks: list[bytes], lengths: list[int] | None = None) -> None:
+    """Replace the shard of an image by one of these chunks, whose checksums are right."""
+    lengths = lengths or [len(chunk) for chunk in chunks]
+    starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])[:-1]
+    index = np.array([*zip(starts, lengths, strict=True)], "<u8").tobytes()
+    whole = b"".join(chunks) + index + google_crc32c.value(index).to_bytes(4, "little")
+    (folder / "images.zarr" / IMAGE / "0/c/0/0/0").write_bytes(whole)
+
+
+def test_a_frame_that_blosc_cannot_decode_is_damage(tmp_path: Path) -> None:
+    from numcodecs import blosc
+
+    voxels = np.arange(16 * 32 * 32, dtype="<i2").reshape(16, 32, 32)
+    write(tmp_path, [MadeUp("zyx", voxels, layout="brick")])
+    frame = bytearray(blosc.Blosc("lz4", 9, blosc.BITSHUFFLE).encode(voxels))
+    frame[16:24] = b"\xff" * 8  # where its blocks begin
+    write_shard(tmp_path, [bytes(frame) + google_crc32c.value(bytes(frame)).to_bytes(4, "little")])
+    for region in (None, (slice(3, 5), slice(0, 9), slice(0, 9))):  # decoded in place, and into bytes
+        with pytest.raises(ValueError, match="cannot be decoded"):
+            Volume(tmp_path / "images.zarr" / IMAGE).read(region)
+
+
+@pytest.mark.parametrize("length", range(4))
+def test_a_chunk_shorter_than_its_checksum_is_damage(tmp_path: Path, length: int) -> None:
+    voxels = np.zeros((16, 32, 32), "<i2")
+    write(tmp_path, [MadeUp("zyx", voxels, layout="brick")])
+    write_shard(tmp_path, [b"\0" * 8], [length])
+    with pytest.raises(ValueError, match="a chunk is damaged"):
+        Volume(tmp_path / "images.zarr" / IMAGE).read()
+
+
+@pytest.mark.parametrize("count", [0, 16 * 32 * 32 - 1, 16 * 32 * 32 + 1])
+def test_a_chunk_without_compression_of_another_size_is_damage(tmp_path: Path, count: int) -> None:
+    write(tmp_path, [MadeUp("zyx", np.zeros((16, 32, 32), "<i2"), layout="brick", compression="none")])
+    values = np.zeros(count, "<i2").tobytes()
+    write_shard(tmp_path, [values + google_crc32c.value(values).to_bytes(4, "little")])
+    for region in (None, (slice(3, 5), slice(0, 9), slice(0, 9))):
+        with pytest.raises(ValueError, match="another size"):
+            Volume(tmp_path / "images.zarr" / IMAGE).read(region)
+
+
+def counted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the length of each chunk that Blosc decodes."""
+    from numcodecs import blosc
+
+    lengths, decompress = [], blosc.decompress
+
+    def counted(data: bytes, out: Any = None) -> Any:
+        lengths.append(len(data))
+        return decompress(data, out)
+
+    monkeypatch.setattr(blosc, "decompress", counted)
+    return lengths
+
+
+def test_chunks_of_one_value_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    voxels = np.full((32, 128, 128), -1024, "<i2")
+    voxels[:, 32:64, 64:96] = 7  # of one value too
+    voxels[3, 100, 100] = 1  # in a chunk that is as short, but not of one value
+    write(tmp_path, [MadeUp("zyx", voxels, layout="brick")])
+    volume, lengths = Volume(tmp_path / "images.zarr" / IMAGE), counted_decoding(monkeypatch)
+    for region, decoded in (
+        (np.s_[0:32, 0:128, 0:128], 3),
+        (np.s_[0:32, 0:128, 0:128], 1),
+        (np.s_[5:20, 11:70, 3:90], 0),
+        (np.s_[2:4, 90:101, 3:128], 1),
+    ):
+        lengths.clear()
+        assert np.array_equal(volume.read(region), voxels[region])
+        assert len(lengths) == decoded
+
+
+def test_damage_of_a_chunk_of_one_value_is_found_though_the_value_is_known(tmp_path: Path) -> None:
+    voxels = np.full((16, 64, 64), 5, "<i2")
+    write(tmp_path, [MadeUp("zyx", voxels, layout="brick")])
+    volume, path = Volume(tmp_path / "images.zarr" / IMAGE), tmp_path / "images.zarr" / IMAGE / "0/c/0/0/0"
+    assert np.array_equal(volume.read(), voxels)
+    data = path.read_bytes()
+    offset, length = (int(value) for value in volume._index[2])
+    for at in range(offset, offset + length, 7):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :])
+        with pytest.raises(ValueError, match="a chunk is damaged"):
+            volume.read()
+
+
+def test_few_chunks_of_one_value_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    voxels = np.repeat(np.arange(10, dtype="<u2"), 16)[:, None, None] + np.zeros((160, 32, 32), "<u2")
+    write(tmp_path, [MadeUp("zyx", voxels, layout="brick")])
+    monkeypatch.setattr(reading, "CONSTANTS", 4)
+    volume = Volume(tmp_path / "images.zarr" / IMAGE)
+    for _ in range(2):
+        assert np.array_equal(volume.read(), voxels)
+        assert len(volume._constants) == 4
+    monkeypatch.setattr(reading, "CONSTANT_BYTES", 100)  # shorter than any of these chunks
+    volume = Volume(tmp_path / "images.zarr" / IMAGE)
+    assert np.array_equal(volume.read(), voxels) and not volume._constants
+
+
+@pytest.mark.parametrize("layout", ["slice", "brick"])
+def test_several_masks_in_one_channel_are_their_union(tmp_path: Path, layout: str) -> None:
+    """Only a mask that has its channel for itself is read into it."""
+    first, second = ((made_up((40, 70, 70), "|u1", seed) > 250).astype(np.uint8) for seed in (1, 2))
+    write(tmp_path, [MadeUp("zyx", made_up((40, 70, 70), "<i2", 3), layout=layout)])
+    fraction = second * np.uint8(100)
+    made = [
+        MadeUpMask(0, "liver_1", first, name="liver", layout=layout),
+        MadeUpMask(0, "liver_2", second, name="liver", layout=layout),
+        MadeUpMask(0, "spleen", fraction, layout=layout, maximum_fraction=200),
+    ]
+    add_masks(tmp_path, made)
+    patch = {"z": 17, "y": 33, "x": 40}
+    dataset = DicomZarrDataset(
+        tmp_path, sample="patch", patch=patch, patches_per_volume=6, masks=["liver", "liver_2", "spleen"]
+    )
+    for sample in dataset:
+        region = tuple(slice(int(at), int(at) + n) for at, n in zip(sample["start"], patch.values(), strict=True))
+        for channel, values in enumerate((first | second, second, fraction)):
+            assert np.array_equal(sample["mask"][channel], values[region])
+
+
+def test_a_mask_smaller_than_its_table_says_is_refused(tmp_path: Path) -> None:
+    """Else the padding of its last chunks would be returned as background."""
+    write(tmp_path, [MadeUp("zyx", made_up((40, 40, 40), "<i2", 3), layout="brick")])
+    small = np.ones((20, 40, 40), np.uint8)
+    add_masks(tmp_path, [MadeUpMask(0, "liver", small, layout="brick", box="0:40 0:40 0:40")])
+    with pytest.raises(ValueError, match="reaches beyond"):
+        DicomZarrDataset(tmp_path, masks=["liver"])[0]
+
+
 def test_open_volumes_are_bounded_in_number_and_by_their_indexes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voxels = np.zeros((3, 40, 40), "<i2")
     write(tmp_path, [MadeUp("zyx", voxels, layout="brick") for _ in range(6)])  # 4 chunks: 64 bytes of index
-    folders = [tmp_path / "images.zarr" / f"{n:016x}/{n:08x}" for n in range(6)]
+    folders = [f"{n:016x}/{n:08x}" for n in range(6)]
     for most, limit, held in ((3, 1 << 20, [4, 1, 5]), (9, 130, [1, 5]), (9, 1, [5])):
         monkeypatch.setattr(reading, "OPEN_INDEXES", limit)
-        opened = reading._OpenVolumes(most)
+        opened = reading._OpenVolumes(tmp_path / "images.zarr", most)
         for number in (0, 1, 2, 3, 4):
             opened(folders[number])
             first = opened(folders[1])

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,8 @@ from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 LARGE_FRAME = 64 << 20  # bytes; larger frames are cut into tiles
 TILE = 1024  # rows and columns of such a tile
 BRICK = {"z": 16, "y": 32, "x": 32}  # voxels: docs/decisions/0115
-# Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle throughout. zstd gains from blocks
-# larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
+# Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle, but for OF_BINARY_BRICKS. zstd
+# gains from blocks larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
 BLOCK = 512 << 10
 _BUFFER = 256 << 10  # bytes of chunks that are written at once
 WORTH_BEGINNING = 1 << 20  # bytes; of larger shards, write-out to the disk begins before the final flush
@@ -38,6 +38,9 @@ PRESETS: Mapping[str, tuple[str, int, int] | None] = {
 }
 # Of bricks, where they differ. Random patches decode two to three times the voxels they ask for, again in each epoch.
 OF_BRICKS: Mapping[str, tuple[str, int, int]] = {"balanced": ("lz4", 9, BLOCK)}
+# Of bricks of 0 and 1, where they differ from these. Without bit shuffle, which takes most of their decoding, and which
+# LZ4HC needs no more than zstd does: docs/decisions/0120.
+OF_BINARY_BRICKS: Mapping[str, tuple[str, int, int]] = {"balanced": ("lz4hc", 9, BLOCK)}
 Digests = dict[str, tuple[int, str]]  # path below the volume -> (size in bytes, SHA-256)
 
 
@@ -53,11 +56,14 @@ class ChunkGrid:
         Shape of the array.
     chunk : tuple of int
         Shape of an inner chunk, the unit of reading.
+    is_binary : bool
+        Whether all values are 0 or 1, as those of most masks. Decides about the codec alone.
     """
 
     axes: tuple[str, ...]
     shape: tuple[int, ...]
     chunk: tuple[int, ...]
+    is_binary: bool = False
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -70,7 +76,9 @@ class ChunkGrid:
         return tuple(n * c for n, c in zip(self.counts, self.chunk, strict=True))
 
 
-def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: str) -> ChunkGrid:
+def chunk_grid(
+    axes: Sequence[str], shape: Sequence[int], dtype: str, layout: str, *, is_binary: bool = False
+) -> ChunkGrid:
     """Return the chunk grid of an array.
 
     Parameters
@@ -83,6 +91,8 @@ def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: st
         NumPy dtype, such as ``<i2``.
     layout : str
         ``slice`` (one frame per chunk; larger frames are cut into tiles) or ``brick`` (16 x 32 x 32 voxels).
+    is_binary : bool
+        Whether all values are 0 or 1.
 
     Returns
     -------
@@ -94,7 +104,7 @@ def chunk_grid(axes: Sequence[str], shape: Sequence[int], dtype: str, layout: st
         chunk |= {axis: min(edge, size[axis]) for axis, edge in BRICK.items()}
     elif size["y"] * size["x"] * size.get("c", 1) * np.dtype(dtype).itemsize > LARGE_FRAME:
         chunk |= {"y": min(TILE, size["y"]), "x": min(TILE, size["x"])}
-    return ChunkGrid(tuple(axes), tuple(shape), tuple(chunk[axis] for axis in axes))
+    return ChunkGrid(tuple(axes), tuple(shape), tuple(chunk[axis] for axis in axes), is_binary)
 
 
 def array_metadata(grid: ChunkGrid, dtype: str, compression: str) -> dict[str, Any]:
@@ -124,10 +134,10 @@ def array_metadata(grid: ChunkGrid, dtype: str, compression: str) -> dict[str, A
     if preset:
         blosc = {
             "typesize": kind.itemsize,
-            "cname": preset[0],
-            "clevel": preset[1],
-            "shuffle": "bitshuffle",
-            "blocksize": preset[2],
+            "cname": preset.compressor,
+            "clevel": preset.level,
+            "shuffle": "bitshuffle" if preset.shuffles_bits else "noshuffle",
+            "blocksize": preset.block,
         }
         inner.append({"name": "blosc", "configuration": blosc})
     inner.append({"name": "crc32c"})
@@ -158,11 +168,23 @@ def _crc32c(data: bytes) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(4, "little")
 
 
-def _blosc_of(grid: ChunkGrid, compression: str) -> tuple[str, int, int] | None:
-    """Return compressor, level and block size for the chunks of a grid; None for raw bytes."""
-    preset = PRESETS[compression]
-    is_brick = any(axis == "z" and edge > 1 for axis, edge in zip(grid.axes, grid.chunk, strict=True))
-    return OF_BRICKS.get(compression, preset) if is_brick else preset
+class _Codec(NamedTuple):
+    """How Blosc compresses the chunks of an array."""
+
+    compressor: str
+    level: int
+    block: int
+    shuffles_bits: bool
+
+
+def _blosc_of(grid: ChunkGrid, compression: str) -> _Codec | None:
+    """Return how the chunks of a grid are compressed; None for raw bytes."""
+    preset, shuffles_bits = PRESETS[compression], True
+    if any(axis == "z" and edge > 1 for axis, edge in zip(grid.axes, grid.chunk, strict=True)):
+        preset = OF_BRICKS.get(compression, preset)
+        if grid.is_binary and compression in OF_BINARY_BRICKS:
+            preset, shuffles_bits = OF_BINARY_BRICKS[compression], False
+    return _Codec(*preset, shuffles_bits) if preset else None
 
 
 def _packer(grid: ChunkGrid, compression: str) -> Callable[[NDArray[Any]], bytes]:
@@ -173,7 +195,8 @@ def _packer(grid: ChunkGrid, compression: str) -> Callable[[NDArray[Any]], bytes
     from numcodecs import blosc
 
     blosc.use_threads = False
-    codec = blosc.Blosc(cname=preset[0], clevel=preset[1], shuffle=blosc.BITSHUFFLE, blocksize=preset[2])
+    shuffle = blosc.BITSHUFFLE if preset.shuffles_bits else blosc.NOSHUFFLE
+    codec = blosc.Blosc(cname=preset.compressor, clevel=preset.level, shuffle=shuffle, blocksize=preset.block)
 
     def pack(chunk: NDArray[Any]) -> bytes:
         packed: bytes = codec.encode(chunk)

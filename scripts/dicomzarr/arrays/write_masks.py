@@ -163,7 +163,8 @@ def write_mask(
     """
     folder.mkdir(parents=True)
     values = np.ascontiguousarray(placed.values)
-    grid = shard_writer.chunk_grid(placed.axes, values.shape, "|u1", layout)
+    is_binary = bool(values.max(initial=0) <= 1)
+    grid = shard_writer.chunk_grid(placed.axes, values.shape, "|u1", layout, is_binary=is_binary)
     digests: list[bytes] = []
 
     def planes() -> Iterator[NDArray[Any]]:
@@ -179,7 +180,7 @@ def write_mask(
     level = values
     for number, halved in enumerate(coarser, 1):
         level = levels.every_second(level, placed.axes, halved)
-        grid = shard_writer.chunk_grid(placed.axes, level.shape, "|u1", layout)
+        grid = shard_writer.chunk_grid(placed.axes, level.shape, "|u1", layout, is_binary=is_binary)
         written = shard_writer.write_array(folder / str(number), grid, "|u1", compression, planes_of(level), pool)
         found |= {f"{number}/{name}": digest for name, digest in written.items()}
     flat = np.flatnonzero(values)

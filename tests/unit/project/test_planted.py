@@ -104,6 +104,20 @@ BUGS = [
         "test_dataset_masks.py::test_an_image_that_lacks_a_mask_is_not_selected_unless_it_is_known_to_be_absent",
     ),
     Bug(
+        "the checksum of a chunk is not compared",
+        f"{CORE}/dataset.py",
+        "if length < 4 or crc32c(data) != CRC_OF_WHOLE:",
+        "if length < 4:",
+        "test_dataset_regions.py::test_damage_of_a_chunk_of_one_value_is_found_though_the_value_is_known",
+    ),
+    Bug(
+        "a chunk is taken for one that was decoded before",
+        f"{CORE}/dataset.py",
+        "if content == one * (size // dtype.itemsize):",
+        "if True:",
+        "test_dataset_regions.py::test_chunks_of_one_value_are_decoded_once",
+    ),
+    Bug(
         "readers see a version before it is whole",
         f"{CORE}/publishing/upload.py",
         "        self._check_all(claims)\n",
