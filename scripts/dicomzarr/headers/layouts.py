@@ -187,7 +187,7 @@ class Layout:
 
     def _read_run(self, number: int, data: bytes, position: int) -> int:
         """Read the elements of a run one by one, and return its number of bytes."""
-        _, _, last, *rest = self._parts[number]
+        _, _, last, width_of_last, most = self._parts[number]
         first, behind = self._spans[number]
         at, end = position, len(data)
         changes: list[tuple[Field, bytes]] = []
@@ -220,7 +220,7 @@ class Layout:
                 field.is_between = self._has_new_runs = True
             field.changed = self._count
         run = data[position:at]
-        self._parts[number] = run, len(run), last, *rest
+        self._parts[number] = run, len(run), last, width_of_last, most
         return len(run)
 
     def _end_of_sequence(self, field: Field, read: Reader, size: int, base: int, data: bytes, position: int) -> int:
