@@ -225,6 +225,17 @@ def test_cells_that_change_leave_the_bytes_of_the_file_alone(before: int, high_b
     assert data[before:] == cells.tobytes()
 
 
+@pytest.mark.parametrize(("before", "is_kept"), [(0, True), (10_000, False)])  # bytes
+def test_a_frame_keeps_no_file_that_is_much_larger_in_memory(before: int, is_kept: bool) -> None:
+    data = bytes(before) + bytes(range(8))
+    facts = facts_for(data[before:], **GREY)
+    facts["pixel"]["offset"] = before
+    frame = FrameReader(MemorySource(data), facts)[0].pixels
+    assert frame.tobytes() == data[before:]
+    assert np.may_share_memory(frame, np.frombuffer(data, np.uint8)) is is_kept
+    assert frame.flags.writeable is not is_kept
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
 @pytest.mark.parametrize("syntax", [LITTLE, BIG])
 @pytest.mark.parametrize("count", [1, 3])
