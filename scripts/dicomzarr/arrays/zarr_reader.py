@@ -109,4 +109,4 @@ def open_array(path: Path) -> StoredArray:
     """
     import zarr.api.asynchronous
 
-    return StoredArray(_run(zarr.api.asynchronous.open_array(store=str(path), mode="r")))
+    return StoredArray(_run(zarr.api.asynchronous.open_array(store=str(path), mode="r", zarr_format=3)))

@@ -47,6 +47,7 @@ MAX_KEPT: Final = 1024  # bytes of a value within a run; a longer one is between
 MAX_LAYOUT: Final = 64 << 10  # bytes of all runs; and of all sequences whose shape is kept
 MAX_HEADER: Final = 4 << 20  # bytes of a header of which the layout is learned
 _LONGEST_PAUSE: Final = 1 << 8  # headers
+_NO_END: Final = 1 << 62  # bytes: the block is the last one
 
 
 class _Mismatch(Exception):
@@ -79,8 +80,9 @@ class Layout:
         self.texts: list[tuple[str, bytes]] = []
         self.pixel: tuple[int, str, int, int] = (0, "", 0, 0)
         self._has_new_facts = self._has_new_texts = self._has_new_runs = True
-        # Bytes of a run, their number, the field after it, and the range of the fields of the run.
+        # Bytes of a run, their number, the field after it, and its width and limit; -1 if its value is not read.
         self._parts: list[tuple[bytes, int, Field, int, int]] = []
+        self._spans: list[tuple[int, int]] = []  # the range of the fields of each run
 
     def facts(self) -> dict[str, Any]:
         """Return what the last header says.
@@ -116,25 +118,30 @@ class Layout:
             self._divide()
         self._count += 1
         try:
-            self._read(read, size, start, data, exactly)
+            changes = self._read(read, size, start, data, exactly)
         except (_Mismatch, IndexError, struct.error, Truncated, Unclear, TooLong):
             return False
+        self._change(changes)
         if self._has_new_facts:
             self._collect_facts()
         if self._has_new_texts:
             self._collect_texts()
         return True
 
-    def _read(self, read: Reader, size: int, start: int, data: bytes, exactly: bool) -> None:
+    def _read(self, read: Reader, size: int, start: int, data: bytes, exactly: bool) -> list[tuple[Field, bytes]]:
+        """Read a header; return the fields between two runs that changed, with their new values."""
+        changes: list[tuple[Field, bytes]] = []
         base, position, end = 0, start, len(data)
+        last = end - 12 if end < size else _NO_END  # a run that ends behind it needs another block
         unpack_length = LENGTH
-        for number, (run, length, field, _, _) in enumerate(self._parts):
-            if position + length + 12 > end and base + end < size:
+        for number, (run, length, field, width, most) in enumerate(self._parts):
+            if position + length > last:
                 base += position
                 if base >= size:
                     raise _Mismatch
                 data, position = read(max(BLOCK, length + 12), base), 0
                 end = len(data)
+                last = end - 12 if base + end < size else _NO_END
             if not data.startswith(run, position):
                 if exactly:
                     raise _Mismatch
@@ -146,9 +153,9 @@ class Layout:
                     base += position
                     data, position = read(max(BLOCK, 2 * length), base), 0
                     end = len(data)
+                    last = end - 12 if base + end < size else _NO_END
                     length = self._read_run(number, data, position)
             position += length
-            width = field.width
             if width == 2:
                 stop = data[position] | data[position + 1] << 8
             elif width:
@@ -160,13 +167,11 @@ class Layout:
             else:
                 stop = self._end_of_sequence(field, read, size, base, data, position) - position
             position += width
-            if field.is_read:
-                most = field.limit
-                if stop > most:
-                    if field.is_wanted:
-                        raise _Mismatch
-                else:
+            if most >= 0:
+                if stop <= most:
                     most = stop
+                elif field.is_wanted:
+                    raise _Mismatch
                 if position + most <= end:
                     value = data[position : position + most]
                 else:
@@ -174,14 +179,16 @@ class Layout:
                     if len(value) != most:
                         raise _Mismatch
                 if value != field.value:
-                    self._change(field, value)
+                    changes.append((field, value))
             elif field.tag in PIXEL_TAGS:
                 self.pixel = field.tag, field.vr, base + position, stop
             position += stop
+        return changes
 
     def _read_run(self, number: int, data: bytes, position: int) -> int:
         """Read the elements of a run one by one, and return its number of bytes."""
-        _, _, last, first, behind = self._parts[number]
+        _, _, last, width_of_last, most = self._parts[number]
+        first, behind = self._spans[number]
         at, end = position, len(data)
         changes: list[tuple[Field, bytes]] = []
         for field in self._fields[first:behind]:
@@ -207,13 +214,13 @@ class Layout:
         for field, value in changes:
             if field.is_wanted and len(value) > field.limit:
                 raise _Mismatch
+        self._change(changes)
         for field, value in changes:
-            self._change(field, value)
             if self._count - field.changed <= OFTEN or len(value) > MAX_KEPT:
                 field.is_between = self._has_new_runs = True
             field.changed = self._count
         run = data[position:at]
-        self._parts[number] = run, len(run), last, first, behind
+        self._parts[number] = run, len(run), last, width_of_last, most
         return len(run)
 
     def _end_of_sequence(self, field: Field, read: Reader, size: int, base: int, data: bytes, position: int) -> int:
@@ -233,23 +240,26 @@ class Layout:
             shapes.learn(data[position:stop], heads)
         return stop
 
-    def _change(self, field: Field, value: bytes) -> None:
-        field.value = value
-        if field.is_text:
-            if (field.place >= 0) is (value != b""):
-                if field.place >= 0:
-                    self.texts[field.place] = field.kind, value[: field.limit]
-            else:
-                self._has_new_texts = True
-        if field.is_wanted:
-            if field.tag == PIXEL_REPRESENTATION and is_signed(field.vr, field.content(), True) is not self._signed:
-                self.interpret_all()
-            keyword = field.meaning[0]
-            field.meaning = meaning_of(field.tag, field.vr, field.content(), True, self._signed)
-            if keyword and field.meaning[0] == keyword:
-                self._facts[keyword] = field.meaning[1]
-            else:
-                self._has_new_facts = True
+    def _change(self, changes: list[tuple[Field, bytes]]) -> None:
+        """Give fields new values, and interpret them."""
+        texts, facts = self.texts, self._facts
+        for field, value in changes:
+            field.value = value
+            if field.is_text:
+                if (field.place >= 0) is (value != b""):
+                    if field.place >= 0:
+                        texts[field.place] = field.kind, value[: field.limit]
+                else:
+                    self._has_new_texts = True
+            if field.is_wanted:
+                if field.tag == PIXEL_REPRESENTATION and is_signed(field.vr, field.content(), True) is not self._signed:
+                    self.interpret_all()
+                keyword, before = field.meaning
+                meaning = field.meaning = meaning_of(field.tag, field.vr, field.content(), True, self._signed)
+                if meaning[0] != keyword or (not keyword and meaning[1] is not before):
+                    self._has_new_facts = True
+                elif keyword:
+                    facts[keyword] = meaning[1]
 
     def interpret_all(self) -> None:
         """Interpret the values of all fields."""
@@ -303,7 +313,7 @@ class Layout:
 
     def _divide(self) -> None:
         """Divide the fields into runs, and fields between them."""
-        self._parts = []
+        self._parts, self._spans = [], []
         pieces: list[bytes] = []
         first = 0
         for number, field in enumerate(self._fields):
@@ -312,7 +322,8 @@ class Layout:
                 if not field.is_read:
                     field.value = b""
                 run = b"".join(pieces)
-                self._parts.append((run, len(run), field, first, number))
+                self._parts.append((run, len(run), field, field.width, field.limit if field.is_read else -1))
+                self._spans.append((first, number))
                 pieces, first = [], number + 1
             else:
                 length = len(field.value) if field.width else 0

@@ -195,7 +195,8 @@ def decode(data: bytes, form: PixelFormat, plan: Plan, decoder: Decoder) -> tupl
             flags.add("surplus_bytes")
             if len(data) >= 2 * form.frame_bytes and any(data[form.frame_bytes :]):
                 flags.add("surplus_frames")
-        flags.update(unpack_bits.clear_unused_bits(plane, form))
+        plane, flags_of_bits = unpack_bits.clear_unused_bits(plane, form)
+        flags.update(flags_of_bits)
         if form.samples == 3 and form.photometric_source.startswith("YBR"):
             plane = unpack_bits.to_rgb(plane, form.photometric_source)
         return plane, flags
@@ -267,7 +268,8 @@ def convert_samples(samples: NDArray[Any], stream: Stream, form: PixelFormat) ->
         np.right_shift(plane, spare, out=plane)
     if precision > form.bits_stored:
         if not is_lossy(form, stream):
-            flags.update(unpack_bits.clear_unused_bits(plane, form))
+            plane, flags_of_bits = unpack_bits.clear_unused_bits(plane, form)
+            flags.update(flags_of_bits)
         elif not _in_range(plane, form):
             # Overshoot of lossy compression: clearing the upper bits would turn white into black.
             flags.add("beyond_bits_stored")

@@ -7,6 +7,7 @@ unpack the bytes into pixel cells (or decode a compressed frame), clear the unus
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -126,6 +127,8 @@ class FrameReader:
         # Cells are stored as in the array: a frame is read straight into it.
         self._direct = form.bits_allocated >= 8 and form.bits_allocated != 12
         self._direct &= not (form.planar or self._subsampled or form.swapped_bytes)
+        self._size = math.prod(form.shape) * int(form.dtype[2:])  # bytes of a frame of the array
+        self._is_grey = form.samples == 1 and not form.syntax.big_endian
         self.flags = tuple(sorted(flags))
 
     def like(self, source: Source, facts: ImageFacts, form: PixelFormat) -> FrameReader | None:
@@ -262,18 +265,24 @@ class FrameReader:
         """Return one uncompressed frame."""
         form = self.format
         plane = self._read_cells(frame)
-        flags = unpack_bits.clear_unused_bits(plane, form)
+        plane, flags = unpack_bits.clear_unused_bits(plane, form)
         if form.samples == 3 and form.photometric_source.startswith("YBR"):
             plane = unpack_bits.to_rgb(plane, form.photometric_source)
         return DecodedFrame(plane, "native", flags, form.lossy)
 
     def _read_cells(self, frame: int) -> NDArray[Any]:
-        """Read the pixel cells of a frame; in one read, where they are stored as in the array."""
+        """Read the pixel cells of a frame; in one read, where they are stored as in the array.
+
+        The array of a large grey frame in memory is a view, not writable: it keeps the file, which is little larger.
+        """
         form = self.format
         if self._direct:
+            size, source = self._size, self._source
+            if self._is_grey and source.size <= size + size // 8 and isinstance(source, MemorySource):
+                cells = source.read(self._offset + frame * size, size).toreadonly()
+                return np.frombuffer(cells, form.dtype).reshape(form.shape)
             plane = np.empty(form.shape, form.dtype)
-            size = plane.nbytes
-            self._source.read_into(self._offset + frame * size, plane.data.cast("B"))
+            source.read_into(self._offset + frame * size, plane.data.cast("B"))
             if form.syntax.big_endian:
                 plane.byteswap(inplace=True)
             return plane

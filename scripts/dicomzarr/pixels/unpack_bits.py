@@ -90,19 +90,21 @@ def swap_pairs(data: bytes | memoryview) -> bytes:
     return np.frombuffer(data, "<u2").byteswap().tobytes()
 
 
-def clear_unused_bits(plane: Plane, form: PixelFormat) -> tuple[str, ...]:
-    """Shift cells by High Bit, then clear (unsigned) or sign-extend (signed) the bits above Bits Stored; in place.
+def clear_unused_bits(plane: Plane, form: PixelFormat) -> tuple[Plane, tuple[str, ...]]:
+    """Shift cells by High Bit, then clear (unsigned) or sign-extend (signed) the bits above Bits Stored.
 
     Parameters
     ----------
     plane : ndarray, shape (rows, columns) or (rows, columns, 3)
-        Pixel cells, writable, dtype of the format.
+        Pixel cells, dtype of the format; changed in place if it is writable.
     form : PixelFormat
         Of the image.
 
     Returns
     -------
-    tuple of str
+    plane : ndarray
+        The same array, or a new one where cells of an array that is not writable change.
+    flags : tuple of str
         `unused_bits_set` where bits outside the stored ones had another value; `sign_extended` where they were 0 and
         the value is negative.
 
@@ -112,27 +114,27 @@ def clear_unused_bits(plane: Plane, form: PixelFormat) -> tuple[str, ...]:
     """
     spare = 8 * plane.dtype.itemsize - form.bits_stored
     if form.is_float or not spare or form.bits_allocated in (1,):
-        return ()
+        return plane, ()
+    out = plane if plane.flags.writeable else None
     if form.shift:
         below = bool((plane & ((1 << form.shift) - 1)).any())
         # An arithmetic shift for signed cells; the bits that it fills in are cleared below.
-        np.right_shift(plane, form.shift, out=plane)
+        plane = out = np.right_shift(plane, form.shift, out=out)
         flags = ("unused_bits_set",) if below else ()
     else:
         flags = ()
     if form.signed:
         top = 1 << (form.bits_stored - 1)
         if -top <= int(plane.min()) and int(plane.max()) < top:
-            return flags
+            return plane, flags
         has_other_bits = int(plane.min()) < 0 or int(plane.max()) >= 2 * top
-        np.left_shift(plane, spare, out=plane)
+        plane = np.left_shift(plane, spare, out=out)
         np.right_shift(plane, spare, out=plane)
-        return ("unused_bits_set",) if has_other_bits else flags or ("sign_extended",)
+        return plane, ("unused_bits_set",) if has_other_bits else flags or ("sign_extended",)
     mask = (1 << form.bits_stored) - 1
     if int(plane.max()) <= mask:
-        return flags
-    np.bitwise_and(plane, plane.dtype.type(mask), out=plane)
-    return ("unused_bits_set",)
+        return plane, flags
+    return np.bitwise_and(plane, plane.dtype.type(mask), out=out), ("unused_bits_set",)
 
 
 def largest_difference(first: Plane, second: Plane) -> int:

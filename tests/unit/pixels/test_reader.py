@@ -210,6 +210,32 @@ def test_bits_of_16_allocated(
     assert set(image[0].flags) == flags
 
 
+@pytest.mark.parametrize("before", [0, 1, 10_000])  # bytes
+@pytest.mark.parametrize("high_bit", [11, 15])
+def test_cells_that_change_leave_the_bytes_of_the_file_alone(before: int, high_bit: int) -> None:
+    cells = np.array([0xFFF7, 0x0018, 0x8001, 0], "<u2")
+    data = bytearray(bytes(before) + cells.tobytes())
+    facts = facts_for(cells.tobytes(), **GREY, BitsStored=12, HighBit=high_bit)
+    facts["pixel"]["offset"] = before
+    image = FrameReader(MemorySource(data), facts)
+    first, second = image[0], image[0]
+    want = (cells >> (high_bit - 11)) & 0xFFF
+    for frame in (first, second):
+        assert frame.pixels.ravel().tolist() == want.tolist() and frame.flags == ("unused_bits_set",)
+    assert data[before:] == cells.tobytes()
+
+
+@pytest.mark.parametrize(("before", "is_kept"), [(0, True), (10_000, False)])  # bytes
+def test_a_frame_keeps_no_file_that_is_much_larger_in_memory(before: int, is_kept: bool) -> None:
+    data = bytes(before) + bytes(range(8))
+    facts = facts_for(data[before:], **GREY)
+    facts["pixel"]["offset"] = before
+    frame = FrameReader(MemorySource(data), facts)[0].pixels
+    assert frame.tobytes() == data[before:]
+    assert np.may_share_memory(frame, np.frombuffer(data, np.uint8)) is is_kept
+    assert frame.flags.writeable is not is_kept
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
 @pytest.mark.parametrize("syntax", [LITTLE, BIG])
 @pytest.mark.parametrize("count", [1, 3])
