@@ -96,7 +96,7 @@ def checking(results: Results, processes: int | None = None) -> Generator[Callab
     The source can be listed meanwhile. Little work is left to this process alone.
     """
     paths = list(rule_record.paths(results))
-    others = (processes or len(os.sched_getaffinity(0))) - 1
+    others = (processes or _cores()) - 1
     others = min(others, sum(map(_size_of, paths)) // _BYTES_PER_PROCESS)
     with sharing(partial(_verdict, results), paths, others) as work:
 
@@ -117,6 +117,13 @@ def check(results: Results) -> Claims:
     """Check all records of rules and batches: undamaged, of this schema, every claimed file exists with its size."""
     with checking(results, 1) as finish:
         return finish()
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return 1
 
 
 def _size_of(path: Path) -> int:

@@ -21,8 +21,8 @@ Piece = TypeVar("Piece")
 Answer = TypeVar("Answer")
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-# Seconds without an answer after which this process works on the rest. A child could wait for a lock that another thread
-# held during the fork; what it calls takes none.
+# Seconds without an answer after which this process works on the rest. A child could wait for a lock that another
+# thread held during the fork; what it calls takes none.
 _SILENT = 60.0
 _INDEX = 4  # bytes of the number of a piece in the queue
 _IN_QUEUE = 1 << 14  # numbers that a pipe of 64 kB holds: it is filled before anybody reads
@@ -47,6 +47,7 @@ class SharedWork(Generic[Piece, Answer]):
 
     def start(self, count: int) -> None:
         """Fork processes that take one portion after the other."""
+        parent = os.getpid()
         if count < 1 or len(self._pieces) < 2:
             return
         self._size = -(-len(self._pieces) // _IN_QUEUE)
@@ -61,7 +62,7 @@ class SharedWork(Generic[Piece, Answer]):
                     warnings.simplefilter("ignore", DeprecationWarning)  # about forks with threads: see `_SILENT`
                     pid = os.fork()
                 if pid == 0:
-                    self._serve(theirs)
+                    self._serve(theirs, parent)
                 os.close(theirs)
                 self._children.append((pid, answers))
 
@@ -71,11 +72,13 @@ class SharedWork(Generic[Piece, Answer]):
             first = int.from_bytes(number, "little")
             yield first, [self._work(piece) for piece in self._pieces[first : first + self._size]]
 
-    def _serve(self, answers: int) -> NoReturn:
+    def _serve(self, answers: int, parent: int) -> NoReturn:
         """Work in a child until the queue is empty, then write all answers."""
         status = 1
         try:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # killed before: nobody waits, and this process would keep its lock
+                os._exit(status)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -91,8 +94,8 @@ class SharedWork(Generic[Piece, Answer]):
         found: dict[int, list[Answer]] = {}
         if self._children:
             found.update(self._portions())
-            for _, answers in self._children:
-                found.update(_received(answers))
+            for _, pipe in self._children:
+                found.update(_received(pipe))
         answers: list[Answer] = []
         for first in range(0, len(self._pieces), self._size):
             portion = self._pieces[first : first + self._size]
@@ -128,7 +131,9 @@ def _received(answers: int) -> list[Any]:
 
 
 @contextlib.contextmanager
-def sharing(work: Callable[[Piece], Answer], pieces: Sequence[Piece], count: int) -> Generator[SharedWork[Piece, Answer]]:
+def sharing(
+    work: Callable[[Piece], Answer], pieces: Sequence[Piece], count: int
+) -> Generator[SharedWork[Piece, Answer]]:
     """Begin work on many pieces in up to `count` forked processes; they end with the block.
 
     Yields
