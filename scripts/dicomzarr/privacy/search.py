@@ -104,7 +104,7 @@ class Search:
         """Return the findings in all files and folders of the results and of `.snakemake/`, sorted by place."""
         findings: list[Finding] = []
         waiting: list[_File | _Series] = []
-        for item in self._walk():
+        for item in self._walk(processes):
             if isinstance(item, Finding):
                 findings.append(item)
             else:
@@ -163,7 +163,7 @@ class Search:
             findings += self._read_file(item) if isinstance(item, _File) else self._read_group(item)
         return [[found.place, found.leak.code, found.leak.line, found.leak.attribute] for found in findings]
 
-    def _walk(self) -> Iterator[Finding | _File | _Series]:
+    def _walk(self, processes: int) -> Iterator[Finding | _File | _Series]:
         """Yield the findings in names, and the files and groups of series that are new or changed."""
         for base, top, skipped in (
             (str(self._results.root), "results", "results/private"),
@@ -183,16 +183,18 @@ class Search:
                     if is_folder:
                         waiting.append(path)
                     if path in _GROUPED and is_folder:
-                        yield from self._groups(path, entry.path)
+                        yield from self._groups(path, entry.path, processes)
 
-    def _groups(self, top: str, images: str) -> Iterator[_Series]:
+    def _groups(self, top: str, images: str, processes: int) -> Iterator[_Series]:
         """Yield the groups of series that are new or changed."""
         groups: dict[str, list[os.DirEntry[str]]] = {}
         for entry in _listed(images):
             if _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 groups.setdefault(entry.name[:GROUP_DIGITS], []).append(entry)
+        ids = {name: [entry.name for entry in series] for name, series in groups.items()}
+        clean = self._cache.clean_groups(_GROUPED[top], images, ids, processes)
         for name, series in groups.items():
-            if not self._cache.is_clean_group(_GROUPED[top] + name, images, [entry.name for entry in series]):
+            if name not in clean:
                 yield _Series(top, name, series)
 
     def _search_name(self, place: str, entry: os.DirEntry[str]) -> Iterator[Finding | _File]:

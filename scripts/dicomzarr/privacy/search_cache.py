@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -24,10 +25,12 @@ from numpy.typing import NDArray
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.system import digested_json, files
+from dicomzarr.system.shared_work import sharing
 
 _CLAIMED = "results/dataset/"  # places of files whose digests are recorded
 SEARCH_CACHE = "searched.json"  # in the folder of caches
 _DIGEST = 24  # hex digits of a digest of stats
+_SERIES_PER_PROCESS = 1000  # that one more process is worth, to ask for the stats of their files
 GROUP_DIGITS = 3  # first digits of a series id, which the series of a group share
 
 
@@ -216,27 +219,39 @@ class SearchCache:
 
     # ---- groups of series
 
-    def is_clean_group(self, name: str, images: str, series: Sequence[str]) -> bool:
-        """Return whether a group is clean and unchanged since its search.
+    def clean_groups(
+        self, prefix: str, images: str, groups: Mapping[str, Sequence[str]], processes: int = 1
+    ) -> set[str]:
+        """Return the groups that are clean and unchanged since their search.
 
         Parameters
         ----------
-        name : str
-            First digits of the ids of its series.
+        prefix : str
+            Of the names of these groups in the cache.
         images : str
-            Path of the Zarr group of all images.
-        series : sequence of str
-            Ids of the series that exist now; a group of other series is not clean.
+            Path of the folder of all their series.
+        groups : mapping of str to sequence of str
+            By name, the first digits of the ids of its series, the ids of the series that exist now; a group of other
+            series is not clean.
+        processes : int
+            Most processes to use; few series are looked at by one.
         """
+        names = list(groups)
+        count = min(processes, sum(map(len, groups.values())) // _SERIES_PER_PROCESS)
+        is_unchanged = partial(self._is_unchanged, prefix, images, groups)
+        with sharing(is_unchanged, names, count - 1) as work:
+            clean = {name for name, unchanged in zip(names, work.finish(), strict=True) if unchanged}
+        for name in clean:
+            self._groups[prefix + name] = self._cached["groups"][prefix + name]
+        return clean
+
+    def _is_unchanged(self, prefix: str, images: str, groups: Mapping[str, Sequence[str]], name: str) -> bool:
         try:
-            state, *rows = self._cached["groups"][name]
+            state, *rows = self._cached["groups"][prefix + name]
             paths = {row[0]: self._paths(row) for row in rows}
         except (KeyError, IndexError, TypeError, ValueError):
             return False
-        if list(paths) != list(series) or (not self._is_fresh and state_of(images, paths) != state):
-            return False
-        self._groups[name] = self._cached["groups"][name]
-        return True
+        return list(paths) == list(groups[name]) and (self._is_fresh or state_of(images, paths) == state)
 
     def is_copied_group(self, name: str, group: Group) -> bool:
         """Return whether a group has the names, sizes and times of a clean one, in results that were copied back."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dicomzarr.records import rule_record
@@ -16,6 +17,7 @@ from dicomzarr.source.archives import names as archive_names
 from dicomzarr.source.opener import Opener
 from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
+from dicomzarr.system.shared_work import sharing
 from dicomzarr.vocabulary.errors import Damaged
 
 # Compared by content: the main process reads it while it builds the DAG, so no job would notice that it is damaged.
@@ -75,31 +77,80 @@ class Claims:
             ]
 
 
+# Bytes of records that one more process is worth: it saves more than it takes to fork the main process.
+_BYTES_PER_PROCESS = 1 << 20
+
+
+@contextlib.contextmanager
+def checking(results: Results, processes: int | None = None) -> Generator[Callable[[], Claims]]:
+    """Begin `check` in forked processes, and yield a function that returns its result.
+
+    Parameters
+    ----------
+    results : Results
+    processes : int, optional
+        With this one; the cores that this process may use.
+
+    Notes
+    -----
+    The source can be listed meanwhile. Little work is left to this process alone.
+    """
+    paths = list(rule_record.paths(results))
+    others = (processes or _cores()) - 1
+    others = min(others, sum(map(_size_of, paths)) // _BYTES_PER_PROCESS)
+    with sharing(partial(_verdict, results), paths, others) as work:
+
+        def finish() -> Claims:
+            true: dict[Path, TrueRecord] = {}
+            false: dict[Path, Revocation] = {}
+            for path, verdict in zip(paths, work.finish(), strict=True):
+                if isinstance(verdict, TrueRecord):
+                    true[path] = verdict
+                else:
+                    false[path] = verdict
+            return Claims(true, false)
+
+        yield finish
+
+
 def check(results: Results) -> Claims:
     """Check all records of rules and batches: undamaged, of this schema, every claimed file exists with its size."""
-    true: dict[Path, TrueRecord] = {}
-    false: dict[Path, Revocation] = {}
-    root = os.fspath(results.root)  # str, not Path: this loop runs over every file before every run
-    for path in rule_record.paths(results):
-        try:
-            record = rule_record.load_common(path)
-        except OtherSchema:
-            false[path] = Revocation.PARAMS_CHANGED
-            continue
-        except (OSError, Damaged):
-            false[path] = Revocation.DAMAGED
-            continue
-        try:
-            is_complete = all(os.stat(f"{root}/{name}").st_size == claim.size for name, claim in record.claims.items())
-        except OSError:
-            is_complete = False
-        if not is_complete:
-            false[path] = Revocation.FILE_MISSING
-        elif not _content_matches(results, record):
-            false[path] = Revocation.DAMAGED
-        else:
-            true[path] = TrueRecord(record.rule, record.params, record.unreadable)
-    return Claims(true, false)
+    with checking(results, 1) as finish:
+        return finish()
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return 1
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _verdict(results: Results, path: Path) -> TrueRecord | Revocation:
+    """Return what is needed of a record whose claims hold, or why it must be revoked."""
+    try:
+        record = rule_record.load_common(path)
+    except OtherSchema:
+        return Revocation.PARAMS_CHANGED
+    except (OSError, Damaged):
+        return Revocation.DAMAGED
+    root, stat = os.fspath(results.root), os.stat  # str, not Path: this loop runs over every file before every run
+    try:
+        is_complete = all(stat(f"{root}/{name}").st_size == claim.size for name, claim in record.claims.items())
+    except OSError:
+        is_complete = False
+    if not is_complete:
+        return Revocation.FILE_MISSING
+    if not _content_matches(results, record):
+        return Revocation.DAMAGED
+    return TrueRecord(record.rule, record.params, record.unreadable)
 
 
 def _content_matches(results: Results, record: RuleRecord) -> bool:

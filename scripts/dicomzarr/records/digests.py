@@ -12,6 +12,7 @@ from dicomzarr.system.results_folder import Results
 DATASET = "dataset/"
 CRATE = "ro-crate-metadata.json"  # describes the run too, as the provenance does
 SIGNATURE = "dataset.json.sig"  # not recorded: `./run sign` writes it
+_LINES = 4096  # that are hashed at once
 SEALED, CHECKSUMS = "dataset.json", "checksums"  # written by `seal_dataset`, from what is recorded of all other files
 
 
@@ -23,8 +24,9 @@ def counts_as_data(path: str) -> bool:
 def digest_of(files: Iterable[tuple[str, str]]) -> str:
     """Return SHA-256 over the sorted lines ``path NUL sha256 newline``."""
     total = hashlib.sha256()
-    for path, digest in sorted(files):
-        total.update(f"{path}\0{digest}\n".encode())
+    ordered = sorted(files)
+    for start in range(0, len(ordered), _LINES):
+        total.update("".join([f"{path}\0{digest}\n" for path, digest in ordered[start : start + _LINES]]).encode())
     return total.hexdigest()
 
 

@@ -132,7 +132,8 @@ def search_afterwards(results: Results, work: Path) -> None:
         code, level, _, *chosen = version_of(results.private / "cache")
     except (OSError, ValueError, KeyError, TypeError):
         code, level, chosen = "", LEVELS[0], []
-    check_privacy(results, work, level, code, chosen)
+    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    check_privacy(results, work, level, code, chosen, processes)
 
 
 def main(arguments: Sequence[str]) -> int:

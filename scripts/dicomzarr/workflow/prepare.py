@@ -182,12 +182,13 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
         If a run would refuse: the source cannot be listed or lost many files, or a label file is wrong.
     """
     results = Results(settings.results)
-    rows = listing.list_sources(settings.sources, **settings.listing)
-    refuse_drop(settings, rows, results.inventory)
-    rows, restored = restored_source.settle(settings, results, rows, asks=asks)
-    fixed = settings.splits.get("fixed", {})
-    labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None
-    checked_claims = claims.check(results)
+    with claims.checking(results) as checked:
+        rows = listing.list_sources(settings.sources, **settings.listing)
+        refuse_drop(settings, rows, results.inventory)
+        rows, restored = restored_source.settle(settings, results, rows, asks=asks)
+        fixed = settings.splits.get("fixed", {})
+        labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None
+        checked_claims = checked()
     revoked = dict(checked_claims.false)
     revoked |= dict.fromkeys(checked_claims.readable_again(settings.sources), Revocation.READABLE_AGAIN)
     for kind in exports:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import zarr
 
-from dicomzarr.privacy import absent_hashes, table_blocks
+from dicomzarr.privacy import absent_hashes, search_cache, table_blocks
 from dicomzarr.privacy import search as search_module
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.identifiers import IDENTIFIERS, IdentifierFile, identifiers_of
@@ -50,8 +50,8 @@ def results(tmp_path: Path) -> Results:
     return folders
 
 
-def search(results: Results) -> int:
-    return check_privacy.check_privacy(results, results.root.parent, "standard", "code")
+def search(results: Results, processes: int = 1) -> int:
+    return check_privacy.check_privacy(results, results.root.parent, "standard", "code", processes=processes)
 
 
 def cache(results: Results) -> Path:
@@ -119,19 +119,21 @@ def test_other_words_that_do_not_count_search_everything_again(
     assert (search(results), search(results)) == (whole, 0)
 
 
-def test_a_change_is_found_in_its_group(results: Results) -> None:
-    search(results)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_change_is_found_in_its_group(results: Results, monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    monkeypatch.setattr(search_cache, "_SERIES_PER_PROCESS", 1)
+    search(results, processes)
     folder = results.images / SERIES[1]
     (folder / "zarr.json").write_text('{"kind": "zyxwolf xx am ponyhof"}')
     with pytest.raises(check_privacy.PrivacyProblem, match=f"images.zarr/{SERIES[1]}/zarr.json"):
-        search(results)
+        search(results, processes)
     (folder / "zarr.json").write_text('{"kind": "pferdekopf am ponyhof"}')
     first_group = 2 * 3  # files of its two series
-    assert (search(results), search(results)) == (first_group, 0)
+    assert (search(results, processes), search(results, processes)) == (first_group, 0)
     (results.images / "fedcba9876543210").mkdir()
     (results.images / "fedcba9876543210" / "note").write_text("zyxwolf")
     with pytest.raises(check_privacy.PrivacyProblem, match=r"images.zarr/fedcba9876543210/note"):
-        search(results)
+        search(results, processes)
 
 
 def test_arrays_are_searched_once_per_run(results: Results) -> None:

@@ -12,7 +12,7 @@ import math
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,6 @@ from dicomzarr.system.results_folder import Results
 MOST_BATCHES = 4096
 WORK_PER_FILE = 50_000  # bytes of native pixels that take as long to extract as it takes to open one more file
 _NO_UID = 0  # instead of a hash: the file has no such UID
-_ALL_BITS = 2**64 - 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,13 +166,16 @@ class _Survey:
 
     series: NDArray[np.uint64]  # id of the series, as a number
     instance: NDArray[np.uint64]  # hash of the SOP Instance UID
-    ids: NDArray[np.uint64]  # hash of the attributes that decide the membership
     offset: NDArray[np.uint64]  # of the line in the index, in bytes
     length: NDArray[np.uint64]  # of the line, in bytes
     size: NDArray[np.uint64]  # bytes of the source file
     work: NDArray[np.uint64]  # bytes of native pixels that take as long
     frame: NDArray[np.uint64]  # bytes of a decoded frame
     series_uid: NDArray[np.uint64]  # hash of the Series Instance UID
+    subject: NDArray[np.uint64]  # id of the subject, as a number
+    study: NDArray[np.uint64]  # id of the study, as a number; `_NO_UID` where the header names none
+    flags: NDArray[np.uint8]  # number of the flags of its membership in `combinations`
+    combinations: list[tuple[str, ...]]
     mask_files: list[Line]  # segmentations and structure sets
     shared: set[int]  # series with the SeriesInstanceUID of another series, of another patient
 
@@ -184,6 +186,8 @@ MembershipOf = Callable[[Ids], Membership | None]
 def _survey(index: Path, membership_of: MembershipOf, issuers: Issuers) -> _Survey:
     """Read the index once; return where the lines of each series are, and note their issuers."""
     numbers, offset = array("Q"), 0
+    flags = array("B")
+    combinations: dict[tuple[str, ...], int] = {(): 0}
     mask_files: list[Line] = []
     hash_of_uid = functools.lru_cache(maxsize=1 << 12)(uid_hash)
     with open(index, "rb", buffering=1 << 20) as stream:
@@ -196,40 +200,63 @@ def _survey(index: Path, membership_of: MembershipOf, issuers: Issuers) -> _Surv
                 issuers.add(file.ids)
                 instance = uid_hash(file.instance) if file.instance else _NO_UID
                 uid = hash_of_uid(file.ids.series) if file.ids.series else _NO_UID
-                member_ids, place = hash(file.ids) & _ALL_BITS, (offset, len(line))
+                place = (offset, len(line))
                 sizes = (file.size, file.work, file.frame)
-                numbers.extend((int(member.series_id, 16), instance, member_ids, *place, *sizes, uid))
+                study = int(member.study_id, 16) if member.study_id else _NO_UID
+                subject = int(member.subject_id, 16)
+                numbers.extend((int(member.series_id, 16), instance, *place, *sizes, uid, subject, study))
+                flags.append(combinations.setdefault(member.flags, len(combinations)))
             offset += len(line)
-    table = (np.frombuffer(numbers, np.uint64) if numbers else np.zeros(0, np.uint64)).reshape(-1, 9)
-    series, instances, ids, offsets, lengths, size, work, frame, uids = (table[:, column] for column in range(9))
-    series = _with_issuers(index, series, offsets, lengths, issuers, membership_of)
+    table = (np.frombuffer(numbers, np.uint64) if numbers else np.zeros(0, np.uint64)).reshape(-1, 10)
+    series, instances, offsets, lengths, size, work, frame, uids, subjects, studies = (
+        table[:, column] for column in range(10)
+    )
+    series, subjects = _with_issuers(index, series, subjects, offsets, lengths, issuers, membership_of)
     shared = _shared(uids, series)
-    return _Survey(series, instances, ids, offsets, lengths, size, work, frame, uids, mask_files, shared)
+    of_flags = np.frombuffer(flags, np.uint8) if flags else np.zeros(0, np.uint8)
+    return _Survey(
+        series,
+        instances,
+        offsets,
+        lengths,
+        size,
+        work,
+        frame,
+        uids,
+        subjects,
+        studies,
+        of_flags,
+        [*combinations],
+        mask_files,
+        shared,
+    )
 
 
 def _with_issuers(
     index: Path,
     series: NDArray[np.uint64],
+    subjects: NDArray[np.uint64],
     offsets: NDArray[np.uint64],
     lengths: NDArray[np.uint64],
     issuers: Issuers,
     membership_of: MembershipOf,
-) -> NDArray[np.uint64]:
-    """Return the series of each file, where files without an issuer belong to the one issuer of their series.
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return series and subject of each file, where files without an issuer belong to the one issuer of their series.
 
     Only after the last file is it known what a series states; the files before are moved here.
     """
     moved = np.flatnonzero(np.isin(series, np.fromiter(issuers.series_without(), np.uint64)))
     numbers, firsts, which = np.unique(series[moved], return_index=True, return_inverse=True)
+    owners = subjects[moved][firsts]
     with open(index, "rb") as stream:
         for place, row in enumerate(moved[firsts].tolist()):
             line = os.pread(stream.fileno(), int(lengths[row]), int(offsets[row]))
             member = membership_of(issuers.completed(_ids(orjson.loads(line)["facts"])))
             if member is not None:
-                numbers[place] = int(member.series_id, 16)
-    series = series.copy()
-    series[moved] = numbers[which]
-    return series
+                numbers[place], owners[place] = int(member.series_id, 16), int(member.subject_id, 16)
+    series, subjects = series.copy(), subjects.copy()
+    series[moved], subjects[moved] = numbers[which], owners[which]
+    return series, subjects
 
 
 def _shared(uids: NDArray[np.uint64], series: NDArray[np.uint64]) -> set[int]:
@@ -256,41 +283,24 @@ def _same_uid_elsewhere(survey: _Survey) -> dict[int, list[int]]:
     return elsewhere
 
 
-def _series(
-    lines: list[bytes],
-    examples: list[bytes],
-    elsewhere: list[bytes],
-    masks: list[bytes],
-    is_shared: bool,
-    membership_of: MembershipOf,
-) -> bytes:
-    """Return the plan of one series as JSON: its ids, its files by path, and files of other series with its UIDs.
-
-    Parameters
-    ----------
-    lines, elsewhere, masks : list of bytes
-        Lines of the index: of the files of the series, of files of other series with its SOP Instance UIDs, and of the
-        segmentations and structure sets that refer to it. By path, since the index is sorted by path.
-    examples : list of bytes
-        One line for each combination of the attributes that decide the membership.
-    is_shared : bool
-        Whether another series has the same Series Instance UID.
-    membership_of : callable
-        Returns the membership of a file.
-    """
-    found = {membership_of(_ids(orjson.loads(line)["facts"])): None for line in examples}
-    members = [member for member in found if member is not None]
-    studies = sorted({member.study_id for member in members if member.study_id})
-    flags = {flag for member in members for flag in member.flags}
-    flags |= {"shared_series_uid"} if is_shared else set()
+def _ids_json(survey: _Survey, rows: Sequence[int]) -> bytes:
+    """Return ids and flags of a series as canonical JSON; `rows` are those of its files in the survey."""
+    series, subject = int(survey.series[rows[0]]), int(survey.subject[rows[0]])
+    if len(rows) > 1:
+        studies = np.unique(survey.study[rows]).tolist()
+        combinations = np.unique(survey.flags[rows]).tolist()
+    else:
+        studies, combinations = [int(survey.study[rows[0]])], [int(survey.flags[rows[0]])]
+    studies = [study for study in studies if study != _NO_UID]
+    flags = {flag for number in combinations for flag in survey.combinations[number]}
+    flags |= {"shared_series_uid"} if series in survey.shared else set()
     flags |= {"several_studies"} if len(studies) > 1 else set()
-    ids = {
-        "flags": sorted(flags),
-        "series_id": members[0].series_id,
-        "study_id": studies[0] if studies else "",
-        "subject_id": members[0].subject_id,
-    }
-    return series_json(lines, elsewhere, masks, json_files.canonical_json(ids).strip())
+    study = f"{studies[0]:016x}" if studies else ""
+    # Ids are digits, and flags are codes: nothing is to be escaped.
+    words = ",".join(f'"{flag}"' for flag in sorted(flags))
+    return (
+        f'{{"flags":[{words}],"series_id":"{series:016x}","study_id":"{study}","subject_id":"{subject:016x}"}}'
+    ).encode("ascii")
 
 
 def plan_batches(
@@ -373,20 +383,18 @@ def plan_batches(
 
         for number in range(batches):
             of_batch = order[bounds[number] : bounds[number + 1]]
-            planned, mask_files = [], 0
+            planned, mask_files, largest = [], 0, 0
             for rows in _runs(of_batch, survey.series[of_batch]):
+                largest = max(largest, int(survey.work[rows].sum()))
                 series = int(survey.series[rows[0]])
-                texts = lines_of(rows)
-                examples = texts
-                if len(rows) > 1:
-                    examples = [texts[place] for place in np.sort(np.unique(survey.ids[rows], return_index=True)[1])]
-                others = np.array(elsewhere.get(series, []), np.int64)
-                others = others[np.argsort(survey.offset[others])]
+                others = []
+                if series in elsewhere:
+                    of_others = np.array(elsewhere[series], np.int64)
+                    others = lines_of(of_others[np.argsort(survey.offset[of_others])])
                 mask_lines = [read_line(*line) for line in masks.of_series.get(series, ())]
                 mask_files += len(mask_lines)
-                planned.append(
-                    _series(texts, examples, lines_of(others), mask_lines, series in survey.shared, membership_of)
-                )
+                ids = _ids_json(survey, rows.tolist())
+                planned.append(series_json(lines_of(rows), others, mask_lines, ids))
             name = batch_name(number, batches)
             plan = plan_json(name, planned)
             files.write_if_changed(results.plan(name), plan, private=True)
@@ -396,9 +404,7 @@ def plan_batches(
                 "digest": digest[:16],
                 "bytes": int(survey.size[of_batch].sum()),
                 "work": int(survey.work[of_batch].sum()),
-                "largest": max(
-                    (int(survey.work[rows].sum()) for rows in _runs(of_batch, survey.series[of_batch])), default=0
-                ),
+                "largest": largest,
                 "frame": int(survey.frame[of_batch].max(initial=0)),
                 "files": len(of_batch),
                 "masks": mask_files,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicomzarr.stages.render_report.numbers import count
-from dicomzarr.stages.render_report.tables import Array, by_modality, rows_of
+from dicomzarr.stages.render_report.tables import Array, by_modality, cells_of
 
 EMBEDDED = 100  # arrays whose pictures are within the page; all others are files beside it
 FOLDER = "pictures"
@@ -19,6 +20,7 @@ _BOX = re.compile(r"\d{1,5},\d{1,5},\d{1,5},\d{1,5}")
 _PLANE = re.compile(r"([tzyx]):(\d{1,7})/(\d{1,7})")
 _OUTLINE = re.compile(r"([a-z0-9_]{1,64})=(#[0-9a-f]{6})")
 _LEVELS = string.digits + string.ascii_uppercase + string.ascii_lowercase + "-_"  # of the histogram in the table
+_NO_LEVEL = re.compile(r"[^0-9A-Za-z_-]")
 LEVELS = string.ascii_uppercase + string.ascii_lowercase  # of the histogram in the page: letters, never a number
 _TO_LETTERS = str.maketrans({level: LEVELS[place * len(LEVELS) // 64] for place, level in enumerate(_LEVELS)})
 
@@ -57,22 +59,41 @@ class Picture:
 def read_pictures(dataset: Path) -> dict[str, Picture]:
     """Return the row of each array in ``reports/pictures.csv``; nothing of a dataset without that table."""
     table = dataset / "reports" / "pictures.csv"
-    return {row["array"]: _picture(row) for row in (rows_of(table) if table.is_file() else ())}
+    return {name: _picture(*cells) for name, *cells in (cells_of(table, _COLUMNS) if table.is_file() else ())}
 
 
-def _picture(row: Mapping[str, str]) -> Picture:
-    words = [_place(word) for word in row["planes"].split()]
-    histogram = row["histogram"]
-    is_histogram = len(histogram) == 48 and not set(histogram) - set(_LEVELS)
+_COLUMNS = ("array", "planes", "boxes", "shown", "histogram", "outlines", "trouble")
+
+
+def _picture(planes: str, boxes: str, shown: str, histogram: str, outlines: str, trouble: str) -> Picture:
+    across, at = _places(planes)
+    is_histogram = len(histogram) == 48 and not _NO_LEVEL.search(histogram)
     return Picture(
-        planes=tuple(text for axis, text in words if axis != "t"),
-        at=next((text for axis, text in words if axis == "t"), ""),
-        boxes=tuple(box for box in row["boxes"].split() if _BOX.fullmatch(box)),
-        shown=row["shown"],
+        planes=across,
+        at=at,
+        boxes=_boxes(boxes),
+        shown=shown,
         histogram=histogram.translate(_TO_LETTERS) if is_histogram else "",
-        outlines=tuple((m[1], m[2]) for m in map(_OUTLINE.fullmatch, row["outlines"].split()) if m),
-        trouble=row["trouble"],
+        outlines=_outlines(outlines) if outlines else (),
+        trouble=trouble,
     )
+
+
+# Arrays of one shape have the same planes and boxes: cells that repeat are interpreted once.
+@functools.lru_cache(maxsize=1 << 14)
+def _places(cell: str) -> tuple[tuple[str, ...], str]:
+    words = [_place(word) for word in cell.split()]
+    across = tuple(text for axis, text in words if axis != "t")
+    return across, next((text for axis, text in words if axis == "t"), "")
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _boxes(cell: str) -> tuple[str, ...]:
+    return tuple(box for box in cell.split() if _BOX.fullmatch(box))
+
+
+def _outlines(cell: str) -> tuple[tuple[str, str], ...]:
+    return tuple((m[1], m[2]) for m in map(_OUTLINE.fullmatch, cell.split()) if m)
 
 
 def _place(word: str) -> tuple[str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
+import functools
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
-
-Value = TypeVar("Value", bound=Hashable)
+from typing import Any
 
 OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
 FIXED = "splits.fixed"  # the lists of splits, in the column `label`
@@ -83,7 +83,7 @@ class Array:
     @property
     def verdict(self) -> str:
         """The worse of the two verdicts; ``fail`` if one is missing."""
-        return worst(check.verdict if check else "" for check in (self.depth, self.size))
+        return _worse(self.depth.verdict if self.depth else "", self.size.verdict if self.size else "")
 
     @property
     def plane(self) -> tuple[int, int]:
@@ -140,6 +140,11 @@ def worst(verdicts: Iterable[str]) -> str:
     return _WORST[min((_WORST.index(v) if v in _WORST else 0 for v in verdicts), default=2)]
 
 
+@functools.lru_cache(maxsize=256)
+def _worse(*verdicts: str) -> str:
+    return worst(verdicts)
+
+
 def whole(text: str | None) -> int | None:
     """Return the whole number of a cell, None if it has none."""
     try:
@@ -159,47 +164,180 @@ def number(text: str | None) -> float | None:
 
 def rows_of(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of a table, an empty text for each empty cell."""
+    columns = header_of(path)
+    for cells in _complete(path):
+        yield dict(zip(columns, cells, strict=False))
+
+
+def header_of(path: Path) -> list[str]:
+    """Return the names of the columns of a table; nothing of an empty one."""
+    with open(path, newline="", encoding="utf-8", errors="replace") as stream:
+        return next(csv.reader(stream), [])
+
+
+def cells_of(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each row in these columns: two or more, an empty text for each empty cell.
+
+    Parameters
+    ----------
+    path : Path
+        Of a table.
+    names : sequence of str
+    optional : sequence of str
+        Columns that follow them, whose cells are empty where the table lacks the column.
+
+    Raises
+    ------
+    KeyError
+        If a table with rows lacks one of `names`.
+
+    Notes
+    -----
+    Three times faster than `rows_of`: a table of a large dataset has a row for each of many arrays.
+    """
+    columns = header_of(path)
+    place = {name: number for number, name in enumerate(columns)}
+    rows = _complete(path)
+    for first in rows:
+        get = itemgetter(*(place[name] for name in names), *(place.get(name, len(columns)) for name in optional))
+        yield get(first)
+        yield from map(get, rows)
+
+
+def _complete(path: Path) -> Iterator[list[str]]:
+    """Yield the cells of each row, one for each column and, at the end, an empty one for columns that there are not."""
     with open(path, newline="", encoding="utf-8", errors="replace") as stream:
         rows = csv.reader(stream)
-        columns = next(rows, [])
-        missing = [""] * len(columns)
+        width = len(next(rows, []))
         for cells in rows:
             if cells:
-                yield dict(zip(columns, cells + missing if len(cells) < len(columns) else cells, strict=False))
+                if len(cells) != width:
+                    cells = (cells + [""] * width)[:width]
+                cells.append("")
+                yield cells
 
 
-def _depth(row: dict[str, str]) -> Depth:
-    return Depth(
-        whole(row["bits_stored"]),
-        whole(row["bits_used"]),
-        number(row["observed_min"]),
-        number(row["observed_max"]),
-        row["read_back"],
-        row["verdict"],
-    )
+@functools.lru_cache(maxsize=1 << 16)
+def _depth(
+    bits_stored: str, bits_used: str, observed_min: str, observed_max: str, read_back: str, verdict: str
+) -> Depth:
+    return Depth(whole(bits_stored), whole(bits_used), number(observed_min), number(observed_max), read_back, verdict)
 
 
-def _size(row: dict[str, str]) -> Size:
+@functools.lru_cache(maxsize=1 << 16)
+def _size(
+    frames_expected: str, frames_written: str, source_bytes: str, stored_bytes: str, missing_slices: str, verdict: str
+) -> Size:
     return Size(
-        whole(row["frames_expected"]),
-        whole(row["frames_written"]),
-        whole(row["source_bytes"]),
-        whole(row["stored_bytes"]),
-        whole(row["missing_slices"]) or 0,
-        row["verdict"],
+        whole(frames_expected),
+        whole(frames_written),
+        whole(source_bytes),
+        whole(stored_bytes),
+        whole(missing_slices) or 0,
+        verdict,
     )
 
 
-class _Interned:
-    """Share one object among equal values, to save memory: the cells of large tables repeat."""
+# What cells become. Cells of large tables repeat: equal ones share one value, and are interpreted once.
+_shared = functools.lru_cache(maxsize=1 << 16)
 
-    def __init__(self) -> None:
-        self._values: dict[Any, Any] = {}
 
-    def __call__(self, value: Value) -> Value:
-        """Return the first value that was equal."""
-        shared: Value = self._values.setdefault(value, value)
-        return shared
+@_shared
+def _axes(cell: str) -> str:
+    return "".join(axis for axis in cell if axis in "tczyx")
+
+
+@_shared
+def _shape(cell: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in cell.split("x") if part.isdigit())
+
+
+@_shared
+def _spacing(cell: str) -> tuple[str, ...]:
+    return tuple(part for part in cell.split("x") if part)
+
+
+@_shared
+def _words(cell: str) -> tuple[str, ...]:
+    return tuple(cell.split())
+
+
+@_shared
+def _flags(*cells: str) -> tuple[str, ...]:
+    return tuple(sorted({flag for words in cells for flag in words.split()}))
+
+
+_DEPTH = ("bits_stored", "bits_used", "observed_min", "observed_max", "read_back", "verdict")
+_SIZE = ("frames_expected", "frames_written", "source_bytes", "stored_bytes", "missing_slices", "verdict")
+_VOLUMES = (
+    "array",
+    "series_id",
+    "study_id",
+    "subject_id",
+    "split",
+    "modality",
+    "axes",
+    "shape",
+    "dtype",
+    "bits_stored",
+    "photometric",
+    "spacing_mm",
+    "frames",
+    "source_bytes",
+    "stored_bytes",
+    "flags",
+    "pixel_digest",
+)
+_KEY = ("array", "flags")
+_LATER_VOLUMES = ("masks_absent", "kind", "why")  # columns that datasets of older versions lack
+
+
+def _arrays(dataset: Path) -> Iterator[Array]:
+    """Yield the rows of ``volumes.csv`` with their rows of the two checks."""
+    reports = dataset / "reports"
+    depths = {
+        name: (_depth(*cells), flags) for name, flags, *cells in cells_of(reports / "depth.csv", (*_KEY, *_DEPTH))
+    }
+    sizes = {name: (_size(*cells), flags) for name, flags, *cells in cells_of(reports / "size.csv", (*_KEY, *_SIZE))}
+    table = dataset / "volumes.csv"
+    labels = sorted({column for column in header_of(table) if column.startswith("label_")})
+    label_names = [label[6:] for label in labels]
+    values: dict[Any, Any] = {}
+    share = values.setdefault  # one object for equal values, to save memory
+    for row in cells_of(table, _VOLUMES, (*_LATER_VOLUMES, *labels)):
+        (array, series_id, study_id, subject_id, split, modality, axes, shape, dtype, bits_stored, photometric) = row[
+            :11
+        ]
+        (spacing, frames, source_bytes, stored_bytes, flag_words, digest, absent, kind, why, *of_labels) = row[11:]
+        depth, depth_flags = depths.pop(array, (None, ""))
+        size, size_flags = sizes.pop(array, (None, ""))
+        flags = _flags(flag_words, depth_flags, size_flags)
+        named = tuple(zip(label_names, of_labels, strict=True))
+        yield Array(
+            array=array,
+            series_id=series_id,
+            study_id=share(study_id, study_id),
+            subject_id=share(subject_id, subject_id),
+            split=share(split, split),
+            modality=share(modality, modality) or "unknown",
+            axes=_axes(axes),
+            shape=_shape(shape),
+            dtype=share(dtype, dtype),
+            bits_stored=whole(bits_stored),
+            photometric=share(photometric, photometric),
+            spacing=_spacing(spacing),
+            frames=whole(frames) or 0,
+            source_bytes=whole(source_bytes) or 0,
+            stored_bytes=whole(stored_bytes) or 0,
+            flags=flags,
+            pixel_digest=digest if "same_pixels_elsewhere" in flags else "",
+            labels=share(named, named),
+            depth=depth,
+            size=size,
+            masks_absent=_words(absent),
+            kind=share(kind, kind),
+            why=share(why, why),
+        )
 
 
 def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
@@ -222,45 +360,7 @@ def read_tables(dataset: Path, small_cells: int = 1) -> Tables:
     KeyError
         If a table lacks a column of the contract.
     """
-    reports, interned = dataset / "reports", _Interned()
-    depths = {row["array"]: (interned(_depth(row)), interned(row["flags"])) for row in rows_of(reports / "depth.csv")}
-    sizes = {row["array"]: (interned(_size(row)), interned(row["flags"])) for row in rows_of(reports / "size.csv")}
-    arrays = []
-    labels: list[str] | None = None
-    for row in rows_of(dataset / "volumes.csv"):
-        if labels is None:
-            labels = sorted(column for column in row if column.startswith("label_"))
-        name = row["array"]
-        depth, depth_flags = depths.pop(name, (None, ""))
-        size, size_flags = sizes.pop(name, (None, ""))
-        flags = {flag for words in (row["flags"], depth_flags, size_flags) for flag in words.split()}
-        arrays.append(
-            Array(
-                array=name,
-                series_id=row["series_id"],
-                study_id=interned(row["study_id"]),
-                subject_id=interned(row["subject_id"]),
-                split=interned(row["split"]),
-                modality=interned(row["modality"] or "unknown"),
-                axes=interned("".join(axis for axis in row["axes"] if axis in "tczyx")),
-                shape=interned(tuple(int(part) for part in row["shape"].split("x") if part.isdigit())),
-                dtype=interned(row["dtype"]),
-                bits_stored=whole(row["bits_stored"]),
-                photometric=interned(row["photometric"]),
-                spacing=interned(tuple(part for part in row["spacing_mm"].split("x") if part)),
-                frames=whole(row["frames"]) or 0,
-                source_bytes=whole(row["source_bytes"]) or 0,
-                stored_bytes=whole(row["stored_bytes"]) or 0,
-                flags=interned(tuple(sorted(flags))),
-                pixel_digest=row["pixel_digest"] if "same_pixels_elsewhere" in flags else "",
-                labels=interned(tuple([(key[6:], row[key]) for key in labels])),
-                depth=depth,
-                size=size,
-                masks_absent=interned(tuple(row.get("masks_absent", "").split())),
-                kind=interned(row.get("kind", "")),
-                why=interned(row.get("why", "")),
-            )
-        )
+    reports, arrays = dataset / "reports", list(_arrays(dataset))
     lines = rows_of(reports / "outcomes.csv")
     outcomes = [Outcome(row["outcome"], row["reason"], whole(row["files"]) or 0) for row in lines]
     rank = {name: place for place, name in enumerate(OUTCOMES)}
