@@ -16,7 +16,8 @@ from made_up_headers import EXPLICIT, head, meta
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from dicomzarr.headers.fast_reader import Unclear
-from dicomzarr.stages.extract_batch.series_files import _read_frame_items, read_header
+from dicomzarr.stages.extract_batch.frame_headers import read_frame_items
+from dicomzarr.stages.extract_batch.series_files import read_header
 from dicomzarr.volumes.frames import frames_of
 from dicomzarr.volumes.functional_groups import PHILIPS, attributes_read, sequences_read
 
@@ -70,7 +71,7 @@ def read(content: bytes, count: int, quick: bool) -> Any:
         stream.flush()
         row: Any = {"stat": [len(content) + 28], "facts": facts}
         if quick:
-            header, items = _read_frame_items(stream.fileno(), facts)
+            header, items = read_frame_items(stream.fileno(), facts)
         else:
             header, items = read_header(stream.fileno(), row), None
         try:
@@ -278,6 +279,6 @@ def test_faults_of_the_machine_are_not_taken_for_unclear_bytes(
     descriptor = os.open(os.devnull, os.O_RDONLY)
     try:
         with pytest.raises(type(error)):
-            _read_frame_items(descriptor, {"has_functional_groups": True})
+            read_frame_items(descriptor, {"has_functional_groups": True})
     finally:
         os.close(descriptor)

@@ -7,7 +7,7 @@ import dataclasses
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from blake3 import blake3
@@ -17,7 +17,6 @@ from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
 )
 from dicomzarr.headers.fast_reader import Unclear
-from dicomzarr.headers.frame_items import Wanted, read_quickly, tag_of
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
@@ -30,11 +29,11 @@ from dicomzarr.source.object_store import UNREACHABLE, Unreachable, is_object_st
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
+from dicomzarr.stages.extract_batch.frame_headers import read_frame_items
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 from dicomzarr.volumes.frames import frames_of, needs_header
-from dicomzarr.volumes.functional_groups import PHILIPS, attributes_read, sequences_read
 from dicomzarr.volumes.model import Frame
 
 _BLOCK = 1 << 22
@@ -455,7 +454,7 @@ def _read_tables(
     with Opener(roots.by_label) as opener, opened(row, opener) as file:
         items: list[Any] | None = None
         try:
-            header, items = _read_frame_items(file.descriptor(), facts)
+            header, items = read_frame_items(file.descriptor(), facts)
         except Unclear:
             header = read_header(file.descriptor(), row)
     palette = modality_lut = None
@@ -466,31 +465,6 @@ def _read_tables(
     if facts.get("has_modality_lut") and header is not None:
         modality_lut = dict(read_modality_lut(header))
     return palette, modality_lut, frames_of(index, content, facts, form, header, items)
-
-
-def _read_frame_items(handle: int, facts: ImageFacts) -> tuple[Any, list[Any]]:
-    """Return the header, and the functional groups of each frame; raise Unclear if pydicom must read all of them."""
-    if not facts.get("has_functional_groups"):
-        raise Unclear
-    most = facts["pixel"]["offset"] if "pixel" in facts else 0
-    try:
-        with os.fdopen(os.dup(handle), "rb") as stream:
-            stream.seek(0)
-            return read_quickly(stream, _wanted(), most)
-    except (MemoryError, Unclear):
-        raise
-    except OSError as error:
-        if error.errno in sandbox.DISK_ERRORS:
-            raise
-        raise Unclear from None
-    except Exception:  # as pydicom raises it, too, where it can read the header at all
-        raise Unclear from None
-
-
-@cache
-def _wanted() -> Wanted:
-    sequences, values = (frozenset(map(tag_of, keywords())) for keywords in (sequences_read, attributes_read))
-    return Wanted(sequences, values, PHILIPS.encode())
 
 
 class _SizeOnly:
