@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import ImageFacts
@@ -85,7 +85,14 @@ def _image_type(facts: ImageFacts) -> tuple[str, ...]:
     return tuple(map(str, facts.get("ImageType", ())))
 
 
-def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header: Dataset | None = None) -> list[Frame]:
+def frames_of(
+    source: int,
+    content: str,
+    facts: ImageFacts,
+    fmt: Format,
+    header: Dataset | None = None,
+    frame_items: list[Any] | None = None,
+) -> list[Frame]:
     """Return the frames of one file, in stored order.
 
     Parameters
@@ -101,6 +108,9 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     header : pydicom Dataset, optional
         The header without pixel data; read for functional groups and slide coordinates. Each item of
         PerFrameFunctionalGroupsSequence is emptied once it is read: parsed, it takes 15 kB a frame.
+    frame_items : list, optional
+        The items of that sequence, where they were read without pydicom (`headers/frame_items.py`); the header then
+        lacks it.
 
     Returns
     -------
@@ -110,7 +120,7 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     count = fmt.frames
     defects = Defects()
     of_file = of_all_frames(facts, defects)
-    places = _places(facts, count, header, defects)
+    places = _places(facts, count, header, defects, frame_items)
     if of_file.spacing is None and not any(p.spacing for p in places):
         at_detector = facts.get("ImagerPixelSpacing") or facts.get("NominalScannedPixelSpacing")
         defects.flags |= {"detector_spacing"} if at_detector else set()
@@ -164,17 +174,20 @@ def frames_of(source: int, content: str, facts: ImageFacts, fmt: Format, header:
     return frames
 
 
-def _places(facts: ImageFacts, count: int, header: Dataset | None, defects: Defects) -> list[FrameAttributes]:
+def _places(
+    facts: ImageFacts, count: int, header: Dataset | None, defects: Defects, frame_items: list[Any] | None
+) -> list[FrameAttributes]:
     """Return the attributes of each frame, from its functional groups or from the file itself."""
-    has_groups = header is not None and any(
-        items_of(header, f"{which}FunctionalGroupsSequence") for which in ("PerFrame", "Shared")
+    has_groups = bool(frame_items) or (
+        header is not None
+        and any(items_of(header, f"{which}FunctionalGroupsSequence") for which in ("PerFrame", "Shared"))
     )
     is_tiled = facts.get("SOPClassUID") in sop_classes.TILED
     if header is None or count < 1 or not (has_groups or is_tiled):
         places = [FrameAttributes() for _ in range(count)]
         place_frames(facts, places, defects)
         return places
-    places = places_from_groups(header, count, defects)
+    places = places_from_groups(header, count, defects, frame_items)
     if "functional_groups_mismatch" not in defects.flags:
         _place_full_tiles(header, places)
     if not is_tiled:

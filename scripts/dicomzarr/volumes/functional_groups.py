@@ -64,7 +64,63 @@ _FRAME_TYPES: Final = (
     "XRay3DFrameTypeSequence",
     "ParametricMapFrameTypeSequence",
 )
+# What `_place` reads besides; a test compares it with what is asked for.
+_SEQUENCES: Final = frozenset(
+    {
+        "CTReconstructionSequence",
+        "DiffusionGradientDirectionSequence",
+        "FrameContentSequence",
+        "FrameVOILUTSequence",
+        "MRDiffusionSequence",
+        "MRImageFrameTypeSequence",
+        "MRVelocityEncodingSequence",
+        "PixelMeasuresSequence",
+        "PixelValueTransformationSequence",
+        "PlaneOrientationSequence",
+        "PlanePositionSequence",
+        "PlanePositionSlideSequence",
+        "RealWorldValueMappingSequence",
+    }
+)
+_ATTRIBUTES: Final = frozenset(
+    {
+        "ColumnPositionInTotalImagePixelMatrix",
+        "ComplexImageComponent",
+        "ConvolutionKernel",
+        "DiffusionBValue",
+        "DiffusionDirectionality",
+        "DiffusionGradientOrientation",
+        "DimensionIndexValues",
+        "FrameAcquisitionDateTime",
+        "FrameReferenceDateTime",
+        "FrameType",
+        "ImageOrientationPatient",
+        "ImagePositionPatient",
+        "PixelSpacing",
+        "RealWorldValueIntercept",
+        "RealWorldValueSlope",
+        "RescaleIntercept",
+        "RescaleSlope",
+        "RowPositionInTotalImagePixelMatrix",
+        "StackID",
+        "VelocityEncodingDirection",
+        "WindowCenter",
+        "WindowWidth",
+    }
+)
+PHILIPS: Final = "Philips Imaging DD 001"  # private creator of b-values: without it no private element is read
 _NO_DIRECTION: Final = frozenset({"NONE", "ISOTROPIC"})
+
+
+def sequences_read() -> frozenset[str]:
+    """Return the keywords of all sequences that are read of the item of a frame."""
+    tables = {sequence for _, sequence, _ in _CAUSES + _CONSTANTS}
+    return frozenset(tables | set(_FRAME_TYPES) | _SEQUENCES)
+
+
+def attributes_read() -> frozenset[str]:
+    """Return the keywords of all attributes that are read of the item of a frame."""
+    return frozenset({keyword for _, _, keyword in _CAUSES + _CONSTANTS} | _ATTRIBUTES)
 
 
 class _Shared:
@@ -192,7 +248,9 @@ def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, (str, bytes, list)) and not value)
 
 
-def places_from_groups(header: Dataset, count: int, defects: Defects) -> list[FrameAttributes]:
+def places_from_groups(
+    header: Dataset, count: int, defects: Defects, frame_items: list[Any] | None = None
+) -> list[FrameAttributes]:
     """Return the attributes of each frame of a file with functional groups.
 
     Parameters
@@ -203,13 +261,15 @@ def places_from_groups(header: Dataset, count: int, defects: Defects) -> list[Fr
         Number of frames.
     defects : Defects
         Gets the flags; `functional_groups_mismatch` where there is not one item per frame: no frame has a position.
+    frame_items : list, optional
+        The items of PerFrameFunctionalGroupsSequence, where they were read without pydicom.
 
     Returns
     -------
     list of FrameAttributes
         One per frame.
     """
-    own = items_of(header, "PerFrameFunctionalGroupsSequence")
+    own = items_of(header, "PerFrameFunctionalGroupsSequence") if frame_items is None else frame_items
     shared = _Shared(first_of(header, "SharedFunctionalGroupsSequence"))
     if len(own) != count:
         if own:
@@ -296,12 +356,16 @@ def _diffusion(groups: _Groups, own: Any, place: FrameAttributes) -> None:
 
 def _philips(groups: _Groups, own: Any) -> tuple[float | None, Any]:
     """Return b-value and direction from private elements of Philips, in the group itself or one level below."""
+    if not hasattr(own, "items"):  # read without pydicom
+        own = own.parsed()
+        if own is None:
+            return None, None
     for item in _with_private(own):
-        b_value = groups.number_of(private_value(item, 0x2001, 0x03, "Philips Imaging DD 001"), "DiffusionBValue")
+        b_value = groups.number_of(private_value(item, 0x2001, 0x03, PHILIPS), "DiffusionBValue")
         if b_value is None:
             continue
         parts = [private_value(item, 0x2005, element, "Philips MR Imaging DD 001") for element in (0xB0, 0xB1, 0xB2)]
-        isotropic = text_of(private_value(item, 0x2001, 0x04, "Philips Imaging DD 001")) == "I"
+        isotropic = text_of(private_value(item, 0x2001, 0x04, PHILIPS)) == "I"
         return b_value, None if isotropic or not b_value or None in parts else vector(parts)
     return None, None
 

@@ -16,6 +16,7 @@ from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
 )
+from dicomzarr.headers.fast_reader import Unclear
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
@@ -28,6 +29,7 @@ from dicomzarr.source.object_store import UNREACHABLE, Unreachable, is_object_st
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
+from dicomzarr.stages.extract_batch.frame_headers import read_frame_items
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -450,7 +452,11 @@ def _read_tables(
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Frame]]:
     """Return palette, modality LUT and frames of a file; some of their attributes are not in the index."""
     with Opener(roots.by_label) as opener, opened(row, opener) as file:
-        header = read_header(file.descriptor(), row)
+        items: list[Any] | None = None
+        try:
+            header, items = read_frame_items(file.descriptor(), facts)
+        except Unclear:
+            header = read_header(file.descriptor(), row)
     palette = modality_lut = None
     if header is None and (facts.get("has_palette") or facts.get("has_modality_lut")):
         raise NotExtracted("unreadable_header")
@@ -458,7 +464,7 @@ def _read_tables(
         palette = dict(read_palette(header))
     if facts.get("has_modality_lut") and header is not None:
         modality_lut = dict(read_modality_lut(header))
-    return palette, modality_lut, frames_of(index, content, facts, form, header)
+    return palette, modality_lut, frames_of(index, content, facts, form, header, items)
 
 
 class _SizeOnly:
