@@ -63,11 +63,32 @@ class FrameItem:
         self.raw = b""
 
     def keys(self) -> KeysView[int]:
-        """Return the tags of the elements that were asked for."""
+        """Return the tags of the elements that were asked for.
+
+        Returns
+        -------
+        KeysView of int
+        """
         return self._elements.keys()
 
     def get(self, keyword: str) -> Any:
-        """Return the value of an attribute; None if it is absent. Raises if pydicom cannot convert it."""
+        """Return the value of an attribute.
+
+        Parameters
+        ----------
+        keyword : str
+            Keyword of the attribute.
+
+        Returns
+        -------
+        object
+            As pydicom gives it; a list of `FrameItem` for a sequence; None if it is absent.
+
+        Raises
+        ------
+        Exception
+            As pydicom raises it, if it cannot convert the value.
+        """
         element = self._elements.get(tag_of(keyword))
         if element is None or type(element) is list:
             return element
@@ -79,7 +100,13 @@ class FrameItem:
         self.raw = b""
 
     def parsed(self) -> Dataset | None:
-        """Return what pydicom reads of an item of the outermost sequence; None if it has none of the texts."""
+        """Return what pydicom reads of an item of the outermost sequence.
+
+        Returns
+        -------
+        pydicom Dataset or None
+            None if it does not hold the text that was asked for.
+        """
         return self._reader.parsed(self.raw) if self.raw else None
 
 
@@ -232,7 +259,19 @@ class FrameItems:
         return at
 
     def value(self, keyword: str, element: tuple[bytes, bytes]) -> Any:
-        """Return a value as pydicom converts it, or numbers and texts that are equal to those."""
+        """Return a value as pydicom converts it, or numbers and texts that are equal to those.
+
+        Parameters
+        ----------
+        keyword : str
+            Keyword of the attribute.
+        element : tuple of bytes
+            VR and value, as they are stored.
+
+        Returns
+        -------
+        object
+        """
         key = (keyword, element)
         if key not in self._values:
             self._values[key] = self._converted(keyword, *element)
@@ -263,7 +302,17 @@ class FrameItems:
             return _Failed()
 
     def parsed(self, raw: bytes) -> Dataset | None:
-        """Return what pydicom reads of the bytes of an item."""
+        """Return what pydicom reads of the bytes of an item.
+
+        Parameters
+        ----------
+        raw : bytes
+            An item of the outermost sequence, with its head.
+
+        Returns
+        -------
+        pydicom Dataset or None
+        """
         import io
 
         from pydicom.filereader import read_sequence_item
@@ -320,6 +369,11 @@ def read_quickly(stream: BinaryIO, wanted: Wanted, most: int) -> tuple[Dataset, 
         What is kept of the items.
     most : int
         Bytes of the file that can belong to the header.
+
+    Returns
+    -------
+    header : pydicom Dataset
+    items : list of FrameItem
 
     Raises
     ------

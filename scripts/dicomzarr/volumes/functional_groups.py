@@ -113,13 +113,23 @@ _NO_DIRECTION: Final = frozenset({"NONE", "ISOTROPIC"})
 
 
 def sequences_read() -> frozenset[str]:
-    """Return the keywords of all sequences that are read of the item of a frame."""
+    """Return the keywords of all sequences that are read of the item of a frame.
+
+    Returns
+    -------
+    frozenset of str
+    """
     tables = {sequence for _, sequence, _ in _CAUSES + _CONSTANTS}
     return frozenset(tables | set(_FRAME_TYPES) | _SEQUENCES)
 
 
 def attributes_read() -> frozenset[str]:
-    """Return the keywords of all attributes that are read of the item of a frame."""
+    """Return the keywords of all attributes that are read of the item of a frame.
+
+    Returns
+    -------
+    frozenset of str
+    """
     return frozenset({keyword for _, _, keyword in _CAUSES + _CONSTANTS} | _ATTRIBUTES)
 
 
