@@ -34,7 +34,9 @@ from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 
 MOST_BATCHES = 4096
-WORK_PER_FILE = 50_000  # bytes of native pixels that take as long to extract as it takes to open one more file
+# Bytes of native pixels that take as long as it takes to open one more file, and to interpret one more frame that has
+# functional groups; such a frame is believed only if the file has as many bytes for it.
+WORK_PER_FILE, WORK_PER_FRAME, LEAST_FRAME = 50_000, 150_000, 512
 _NO_UID = 0  # instead of a hash: the file has no such UID
 
 
@@ -98,7 +100,7 @@ _FRAME_SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
 _SIZES = (*_FRAME_SIZES, "NumberOfFrames")
 
 
-def work_of(syntax: str, size: int, sizes: Iterable[int]) -> int:
+def work_of(syntax: str, size: int, sizes: Iterable[int], frames: int = 0) -> int:
     """Return how much work a file is, in bytes of native pixels.
 
     Parameters
@@ -109,10 +111,13 @@ def work_of(syntax: str, size: int, sizes: Iterable[int]) -> int:
         Bytes of the file.
     sizes : iterable of int
         The known factors of the decoded size in bits: rows, columns, samples, bits, frames. Ignored for native files.
+    frames : int
+        Number of frames that have functional groups.
     """
     factor = DECODING_COST.get(syntax)
     decoded = min(math.prod(sizes) // 8, LARGEST_RATIO * size) * factor if factor else 0
-    return min(max(size, decoded), LARGEST_WORK)
+    of_frames = WORK_PER_FRAME * max(0, min(frames, size // LEAST_FRAME))
+    return min(max(size, decoded) + of_frames, LARGEST_WORK)
 
 
 def frame_of(size: int, sizes: Iterable[int]) -> int:
@@ -146,7 +151,8 @@ def _parse(line: bytes) -> _IndexedFile:
     size = row["stat"][0]
     ids = _ids(facts)
     known = {name: facts[name] for name in _SIZES if isinstance(facts.get(name), int)}
-    work = work_of(facts.get("TransferSyntaxUID", ""), size, known.values())
+    frames = known.get("NumberOfFrames", 0) if facts.get("has_functional_groups") else 0
+    work = work_of(facts.get("TransferSyntaxUID", ""), size, known.values(), frames)
     frame = frame_of(size, (known[name] for name in _FRAME_SIZES if name in known))
     return _IndexedFile(
         row["outcome"], row["reason"], size, work, frame, facts.get("SOPInstanceUID", ""), ids, is_mask_file(row)

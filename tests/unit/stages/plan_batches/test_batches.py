@@ -235,6 +235,10 @@ FRAME = {"Rows": 256, "Columns": 256, "BitsAllocated": 16, "SamplesPerPixel": 1}
             13 * 32 * 60_000,
         ),  # false number of frames
         (60_000, {"TransferSyntaxUID": "1.2.3", **FRAME}, 60_000),
+        (60_000, {"NumberOfFrames": 40, "has_functional_groups": True}, 60_000 + 40 * 150_000),
+        (60_000, {"NumberOfFrames": 40}, 60_000),
+        (51_200, {"NumberOfFrames": 10**9, "has_functional_groups": True}, 51_200 + 100 * 150_000),  # false again
+        (51_200, {"NumberOfFrames": -(10**9), "has_functional_groups": True}, 51_200),
     ],
 )
 @pytest.mark.parametrize("image_type", ["plain", "with \\ in it"])
