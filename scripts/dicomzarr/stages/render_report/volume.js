@@ -5,6 +5,7 @@
 const viewer = document.getElementById("viewer");
 const SVG = "http://www.w3.org/2000/svg";
 let wasOpenedHere = false; // by a click in the page: closing then goes one step back
+let closedByAddress = false; // the address has changed already: nothing is left to do when "close" arrives, which is later
 
 const volumeInAddress = () => BY_ID.get(location.hash.slice(1).replace(/%2f/i, "/"));
 
@@ -145,7 +146,10 @@ function sentence(text) {
 function follow() {
   const volume = volumeInAddress();
   if (!volume) {
-    if (viewer.open) viewer.close();
+    if (viewer.open) {
+      closedByAddress = true;
+      viewer.close();
+    }
     return;
   }
   show(volume);
@@ -173,10 +177,11 @@ if (viewer) {
   });
   addEventListener("hashchange", follow);
   viewer.addEventListener("close", () => {
-    if (volumeInAddress()) {
+    if (volumeInAddress() && !closedByAddress) {
       if (wasOpenedHere) history.back();
       else history.replaceState(null, "", "#");
     }
+    closedByAddress = false;
     wasOpenedHere = false;
     if (opener?.isConnected) opener.focus({ preventScroll: true });
     opener = null;
