@@ -14,7 +14,7 @@ checkpoint plan_batches:
         group_of("index")
     conda:
         "../envs/dicomzarr.yaml"
-    threads: 1
+    threads: threads_up_to(16)
     resources:
         mem_mb=index_megabytes,
         runtime=tables_minutes,

@@ -17,6 +17,7 @@ def plan_batches(
     series_each: int,
     megabytes_each: int,
     largest_drop: float = math.inf,
+    processes: int = 1,
 ) -> RuleRecord:
     """Write the plan of each batch and a table of contents.
 
@@ -30,6 +31,8 @@ def plan_batches(
         Wanted size of a batch, in series and in megabytes of native pixels.
     largest_drop : float
         Largest share of the extracted series that may be missing from the source; infinite: no limit.
+    processes : int
+        Most processes to use.
     """
     folders = Results(results)
     planned = batches.plan_batches(
@@ -40,6 +43,7 @@ def plan_batches(
         series_each=series_each,
         bytes_each=megabytes_each * 1_000_000,
         largest_drop=largest_drop,
+        processes=processes,
     )
     counts, work = {"files": planned.files, "series": planned.series}, {"batches": planned.batches}
     return RuleRecord(counts=counts, work=work, claims=planned.claims)
@@ -55,4 +59,5 @@ if __name__ == "__main__":
             megabytes_each=snakemake.params.batch["megabytes"],
             # From config, not params: it changes no result, so a new value must not rerun the rule.
             largest_drop=math.inf if snakemake.config["confirm_drop"] else snakemake.config["largest_drop"],
+            processes=snakemake.threads,
         )

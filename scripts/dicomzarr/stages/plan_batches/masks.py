@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 
 class SurveyColumns(NamedTuple):
-    """Columns of all files that belong to a series, shape (files,): see `batches`."""
+    """Columns of all files that belong to a series, shape (files,): see `survey`."""
 
     series: NDArray[np.uint64]
     instance: NDArray[np.uint64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
@@ -57,9 +57,8 @@ class Issuers:
     """
 
     def __init__(self, pseudonyms: Pseudonyms) -> None:
-        self._stated: dict[
-            int, str
-        ] = {}  # id that the series has without an issuer; an empty text where two are stated
+        # By the id that a series has without an issuer: its issuer, an empty text where two are stated.
+        self._stated: dict[int, str] = {}
         self._pseudonyms = pseudonyms
         self._id_without = functools.lru_cache(maxsize=1 << 12)(self._compute_id_without)
 
@@ -70,9 +69,21 @@ class Issuers:
     def add(self, ids: Ids) -> None:
         """Note what a file states; files without an issuer, a patient or a series state nothing."""
         if ids.issuer and ids.patient and ids.series:
-            key = self._id_without(ids.series, ids.patient)
-            if self._stated.setdefault(key, ids.issuer) != ids.issuer:
-                self._stated[key] = ""
+            self._add(self._id_without(ids.series, ids.patient), ids.issuer)
+
+    def _add(self, series: int, issuer: str) -> None:
+        if self._stated.setdefault(series, issuer) != issuer:
+            self._stated[series] = ""
+
+    @property
+    def stated(self) -> Mapping[int, str]:
+        """What was noted, for `merge`."""
+        return self._stated
+
+    def merge(self, stated: Mapping[int, str]) -> None:
+        """Add what another process noted."""
+        for series, issuer in stated.items():
+            self._add(series, issuer)
 
     def completed(self, ids: Ids) -> Ids:
         """Return the ids of a file, with the issuer of its series where the file states none."""

@@ -11,7 +11,7 @@ import pytest
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records import plan as plan_file
-from dicomzarr.stages.plan_batches import batches
+from dicomzarr.stages.plan_batches import batches, survey
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 
@@ -36,6 +36,7 @@ def plan(tmp_path: Path, rows: list[dict[str, Any]], series_each: int = 64) -> d
     )
     contents = results.plans / "contents.json"
     batches.plan_batches(results, index, contents, KEY, series_each=series_each, bytes_each=10**9)
+    assert_several_processes_plan_the_same(tmp_path, index, series_each)
     names = json.loads(contents.read_text())["batches"]
     assert {path.stem for path in results.plans.glob("*-*.json")} == set(names)
     series = {}
@@ -45,6 +46,20 @@ def plan(tmp_path: Path, rows: list[dict[str, Any]], series_each: int = 64) -> d
             assert entry["series_id"][:3] in plan_file.owned_prefixes(name)
             series[entry["series_id"]] = entry
     return series
+
+
+def assert_several_processes_plan_the_same(folder: Path, index: Path, series_each: int) -> None:
+    """Plan again beside it, where each process reads a few lines at a time."""
+    others = Results(folder / "others")
+    others.private.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey, "_RANGE", 300)
+        batches.plan_batches(
+            others, index, others.plans / "contents.json", KEY,
+            series_each=series_each, bytes_each=10**9, processes=2,
+        )  # fmt: skip
+    plans = {path.name: path.read_bytes() for path in Results(folder).plans.iterdir()}
+    assert {path.name: path.read_bytes() for path in others.plans.iterdir()} == plans
 
 
 def test_every_prefix_has_one_owner() -> None:
@@ -266,9 +281,9 @@ def test_the_largest_frame_of_a_batch_is_believed_as_far_as_the_file_allows(tmp_
 
 
 def test_a_header_may_claim_any_size_of_a_frame() -> None:
-    assert batches.frame_of(4_096, (64, 64, 8)) == 4_096
-    assert batches.frame_of(32, (1 << 40, 1 << 40)) == 32 * 32
-    assert batches.frame_of(4_096, (512, -512, 1, 16)) == 0
+    assert survey.frame_of(4_096, (64, 64, 8)) == 4_096
+    assert survey.frame_of(32, (1 << 40, 1 << 40)) == 32 * 32
+    assert survey.frame_of(4_096, (512, -512, 1, 16)) == 0
 
 
 def test_compressed_series_get_more_batches_than_their_bytes_alone_would(tmp_path: Path) -> None:
