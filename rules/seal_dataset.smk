@@ -17,7 +17,7 @@ rule seal_dataset:
     localrule: True
     conda:
         "../envs/dicomzarr.yaml"
-    threads: 1
+    threads: threads_up_to(16)
     resources:
         mem_mb=1000,
         runtime=60,

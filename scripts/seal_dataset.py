@@ -20,6 +20,7 @@ def seal_dataset(
     config: dict[str, object],
     sealed: Path,
     checksums: Path,
+    processes: int = 1,
 ) -> None:
     """Write the seal of the dataset, after removing from the exports the series that it no longer has.
 
@@ -33,11 +34,13 @@ def seal_dataset(
         Digest of the code that looks for text in the pixels; empty without `burned_in: scan`.
     config : dict
         The keys of the configuration that may be published.
+    processes : int
+        Most processes to use.
     """
     folders = Results(results)
     seal.refuse_unlooked(batches, detector)
     export_record.remove_deleted(folders)
-    content, listed = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private))
+    content, listed = seal.seal(folders, consolidated, config, pseudonyms.load(folders.private), processes)
     run_token.check(folders.private)
     files.write_atomically(checksums, listed)
     seal.remove_stale_signature(folders, json_files.canonical_json(content))
@@ -55,4 +58,5 @@ if __name__ == "__main__":
             config=snakemake.params.shown,
             sealed=Path(snakemake.output.sealed),
             checksums=Path(snakemake.output.checksums),
+            processes=snakemake.threads,
         )

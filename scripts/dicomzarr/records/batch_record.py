@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from dicomzarr.records import check_record
+from dicomzarr.records import check_record, record_file
 from dicomzarr.records.check_record import DepthRow, SizeRow
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.system.results_folder import Results
@@ -70,6 +70,8 @@ def load_extracted(results: Results, batch: str) -> BatchRecord:
     return BatchRecord.load(batch_record_path(results, EXTRACT, batch), must_exist=True)
 
 
-def load_checked(results: Results, batch: str) -> CheckBatchRecord:
-    """Return the record of reading back a batch; errors as `RuleRecord.load`."""
-    return CheckBatchRecord.load(batch_record_path(results, CHECK, batch), must_exist=True)
+def load_verdicts(results: Results, batch: str, report: str) -> list[dict[str, Any]]:
+    """Return the rows of a report, ``depth`` or ``size``, in the record of reading back a batch, as JSON values."""
+    path = batch_record_path(results, CHECK, batch)
+    rows: list[dict[str, Any]] = record_file.read(path, CheckBatchRecord.SCHEMA, must_exist=True).fields[report]
+    return rows

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from dicomzarr.records import batch_record
-from dicomzarr.records.check_record import DepthRow, SizeRow
 from dicomzarr.system import csv_tables
 from dicomzarr.system.results_folder import Results
 
@@ -34,15 +34,14 @@ def write_report(
     dict of str to int
         Number of arrays by verdict: ``pass``, ``warn`` and ``fail``.
     """
+    cells = itemgetter(*columns)
     verdicts: Counter[str] = Counter(dict.fromkeys(("pass", "warn", "fail"), 0))
 
     def lines() -> Iterator[str]:
         for batch in sorted(batches):
-            record = batch_record.load_checked(results, batch)
-            rows: Sequence[DepthRow | SizeRow] = record.depth if kind == "depth" else record.size
-            for row in rows:
-                verdicts[row.verdict] += 1
-                yield csv_tables.row_of(columns, row)
+            rows = batch_record.load_verdicts(results, batch, kind)
+            verdicts.update(row["verdict"] for row in rows)
+            yield csv_tables.lines([cells(row) for row in rows])
 
     csv_tables.write(report, columns, lines())
     return dict(verdicts)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records import digests
 from dicomzarr.records.batch_record import BatchRecord
-from dicomzarr.records.digests import CHECKSUMS, checksums_of, counts_as_data, digest_of, recorded_files
+from dicomzarr.records.digests import CHECKSUMS, line_of
+from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.system import files, signatures, software
 from dicomzarr.system.results_folder import Results
@@ -20,7 +23,11 @@ SCHEMA_VERSION = 1
 
 
 def seal(
-    results: Results, consolidated: Path, config: Mapping[str, object], pseudonyms: Pseudonyms
+    results: Results,
+    consolidated: Path,
+    config: Mapping[str, object],
+    pseudonyms: Pseudonyms,
+    processes: int = 1,
 ) -> tuple[dict[str, object], bytes]:
     """Return the content of `dataset.json`, and that of `checksums`.
 
@@ -33,6 +40,8 @@ def seal(
         The keys of the configuration that may be published.
     pseudonyms : Pseudonyms
         Gives `key_check`, which shows whether two datasets have the same key.
+    processes : int
+        Most processes to use.
 
     Returns
     -------
@@ -41,14 +50,14 @@ def seal(
     checksums : bytes
         Size and digest of every file but these two.
     """
-    claims = dict(sorted(recorded_files(results).items()))  # once: what is sorted is sorted again at no cost
-    checksums = checksums_of(claims)
-    file_digests = {path: claim.digest for path, claim in claims.items()}
-    file_digests[CHECKSUMS] = files.sha256_of_bytes(checksums)
+    lines = digests.recorded_lines(results, processes)
+    checksums = b"".join(lines)
+    data = digests.digest_of_lines(digests.lines_of_data(lines))
+    bisect.insort(lines, line_of(CHECKSUMS, FileClaim(len(checksums), files.sha256_of_bytes(checksums))))
     sealed = {
         "schema_version": SCHEMA_VERSION,
-        "digest": digest_of((path, digest) for path, digest in file_digests.items() if counts_as_data(path)),
-        "seal": digest_of(file_digests.items()),
+        "digest": data,
+        "seal": digests.digest_of_lines(lines),
         "key_check": pseudonyms.key_check,
         "counts": RuleRecord.load(consolidated).counts,
         "config": dict(config),

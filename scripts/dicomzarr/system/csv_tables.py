@@ -55,6 +55,14 @@ def line(values: Sequence[Any]) -> str:
     return text.getvalue().removesuffix("\r\n") + "\n"
 
 
+def lines(rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as `line` returns each: several times faster where no cell needs quotation marks."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    plain = text.getvalue()
+    return "".join(map(line, rows)) if '"' in plain else plain.replace("\r\n", "\n")
+
+
 def row(columns: Sequence[str], values: Mapping[str, Any]) -> str:
     """Return one row of a table from a mapping that has every column."""
     return line([values[column] for column in columns])
@@ -65,8 +73,8 @@ def row_of(columns: Sequence[str], value: object) -> str:
     return line([getattr(value, column) for column in columns])
 
 
-def write(path: Path, columns: Sequence[str], lines: Iterable[str], *, private: bool = False) -> int:
-    """Write a table and return the number of rows.
+def write(path: Path, columns: Sequence[str], lines: Iterable[str], *, private: bool = False) -> None:
+    """Write a table.
 
     Parameters
     ----------
@@ -75,14 +83,11 @@ def write(path: Path, columns: Sequence[str], lines: Iterable[str], *, private: 
     columns : sequence of str
         The header row.
     lines : iterable of str
-        Sorted rows, as `line` returns them.
+        Sorted rows, as `line` or `lines` returns them.
     private : bool
         See `files.replacing`.
     """
-    count = 0
     with files.replacing(path, private=private) as stream:
         stream.write(line(columns).encode())
         for text in lines:
             stream.write(text.encode("utf-8", "surrogateescape"))
-            count += 1
-    return count

@@ -22,3 +22,8 @@ def test_a_row_agrees_with_the_csv_module(values: list[object]) -> None:
     assert csv_tables.line(values) == text.getvalue()[:-2] + "\n"
     (read,) = csv.reader(io.StringIO(csv_tables.line(values), newline=""))
     assert read == ["" if value is None else str(value) for value in values]
+
+
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=4))
+def test_rows_together_are_the_rows_one_by_one(rows: list[list[object]]) -> None:
+    assert csv_tables.lines(rows) == "".join(map(csv_tables.line, rows))
