@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,7 @@ from dicomzarr.system.shared_work import sharing
 _CLAIMED = "results/dataset/"  # places of files whose digests are recorded
 SEARCH_CACHE = "searched.json"  # in the folder of caches
 _DIGEST = 24  # hex digits of a digest of stats
+_FOLDER = (-1, -1)  # in place of size and time of a folder, which a copy does not keep
 _SERIES_PER_PROCESS = 1000  # that one more process is worth, to ask for the stats of their files
 GROUP_DIGITS = 3  # first digits of a series id, which the series of a group share
 
@@ -66,21 +68,23 @@ def state_of(images: str, series: Mapping[str, Sequence[str]]) -> str:
     The second is the same for a copy: it has the sizes and times of files alone, in seconds, which is what archives
     keep of them.
     """
-    lstat, stats, of_copy = os.lstat, [], []
+    lstat, is_folder = os.lstat, stat.S_ISDIR
+    stats, of_copy = array("q"), array("q")
     try:
         for name, paths in series.items():
             home = f"{images}/{name}"
             for path in paths:
                 status = lstat(home + path)
-                stats.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
-                of_copy.append(() if stat.S_ISDIR(status.st_mode) else (status.st_size, int(status.st_mtime)))
+                size, changed = status.st_size, status.st_mtime_ns
+                stats.extend((size, changed, status.st_ctime_ns, status.st_ino))
+                of_copy.extend(_FOLDER if is_folder(status.st_mode) else (size, changed // 10**9))
     except OSError:
         return ""
     return _digest(stats) + _digest(of_copy)
 
 
-def _digest(stats: Sequence[tuple[int, ...]]) -> str:
-    return hashlib.blake2b(repr(stats).encode(), digest_size=_DIGEST // 2).hexdigest()
+def _digest(numbers: array[int]) -> str:
+    return hashlib.blake2b(numbers, digest_size=_DIGEST // 2).hexdigest()
 
 
 def key_of(status: os.stat_result) -> list[int]:
