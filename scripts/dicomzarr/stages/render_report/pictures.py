@@ -9,6 +9,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dicomzarr.stages.render_report.numbers import count
 from dicomzarr.stages.render_report.tables import Array, by_modality, cells_of
@@ -25,8 +26,7 @@ LEVELS = string.ascii_uppercase + string.ascii_lowercase  # of the histogram in 
 _TO_LETTERS = str.maketrans({level: LEVELS[place * len(LEVELS) // 64] for place, level in enumerate(_LEVELS)})
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """A row of ``pictures.csv``.
 
     Attributes

@@ -7,10 +7,10 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
 FIXED = "splits.fixed"  # the lists of splits, in the column `label`
@@ -52,9 +52,11 @@ class Size:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
-    """A row of ``volumes.csv`` with its rows of the two checks, None if a check has none."""
+class Array(NamedTuple):
+    """A row of ``volumes.csv`` with its rows of the two checks, None if a check has none.
+
+    A named tuple: a dataset has many, and one is created three times faster than a frozen dataclass.
+    """
 
     array: str
     series_id: str
@@ -399,7 +401,7 @@ def _without_small_cells(arrays: list[Array], small_cells: int) -> list[Array]:
 def _combined(array: Array) -> Array:
     """Return an array whose modality is `RARE`, without a kind that only one modality has."""
     tells = array.kind in _KINDS_OF_ONE_MODALITY
-    return replace(array, modality=RARE, kind="" if tells else array.kind, why="" if tells else array.why)
+    return array._replace(modality=RARE, kind="" if tells else array.kind, why="" if tells else array.why)
 
 
 def totals(arrays: Iterable[Array]) -> Totals:

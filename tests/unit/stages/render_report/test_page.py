@@ -491,8 +491,8 @@ def test_the_page_holds_the_pictures_of_at_most_a_hundred_arrays(tmp_path: Path)
 
 def test_embedded_pictures_are_chosen_evenly_over_modalities(dataset: Path) -> None:
     template = read_tables(dataset).arrays[0]
-    many = [replace(template, array=f"{n:016x}/00000000", modality="CT") for n in range(1000)]
-    few = [replace(template, array=f"{n:016x}/00000001", modality="MR") for n in range(3)]
+    many = [template._replace(array=f"{n:016x}/00000000", modality="CT") for n in range(1000)]
+    few = [template._replace(array=f"{n:016x}/00000001", modality="MR") for n in range(3)]
     chosen = choose([*many, *few], 11)
     assert Counter(array.modality for array in chosen) == {"CT": 8, "MR": 3}
     assert [int(array.array[:16], 16) for array in chosen[:8]] == [62, 187, 312, 437, 562, 687, 812, 937]

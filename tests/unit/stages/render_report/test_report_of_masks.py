@@ -185,10 +185,7 @@ def test_absence_in_few_subjects_is_not_counted(tmp_path: Path) -> None:
     masks = [MadeMask(name, "liver", box(SHAPE, (0, 1)), "liver") for name in (FIRST, SECOND)]
     write_masks(folder, masks)
     arrays = read_tables(folder).arrays
-    absent = [
-        type(each)(**{**{f: getattr(each, f) for f in each.__slots__}, "masks_absent": names})
-        for each, names in zip(arrays, ((), (), ("liver",)), strict=True)
-    ]
+    absent = [each._replace(masks_absent=names) for each, names in zip(arrays, ((), (), ("liver",)), strict=True)]
     (line,) = name_lines(read_masks(folder, absent, 2), 2)
     assert (line.name, line.images, line.absent) == ("liver", 2, "under 2")
     (line,) = name_lines(read_masks(folder, absent, 1), 1)

@@ -1,0 +1,60 @@
+"""The lines of `checksums` say what the records claim, and give the digests of the files that they list."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomzarr.records import digests
+from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.system.results_folder import Results
+
+NAMES = ("a", "a-b", "a.b", "a/b", "provenance", "reports/report.html", "é", "\U0001f600", "volumes.csv")
+PATHS = st.one_of(
+    st.sampled_from([*NAMES, *digests._NO_DATA, "provenance/x.json", "provenances.csv", "reports/report.htm"]),
+    st.lists(st.sampled_from(NAMES), min_size=2, max_size=3).map("/".join),
+)
+CLAIMS = st.builds(FileClaim, st.integers(0, 10**13), st.binary(min_size=32, max_size=32).map(bytes.hex))
+
+
+@given(st.dictionaries(PATHS, CLAIMS))
+def test_lines_give_the_digests_of_their_files(claims: dict[str, FileClaim]) -> None:
+    lines = sorted(digests.line_of(path, claim) for path, claim in claims.items())
+    files = [(path, claim.digest) for path, claim in claims.items()]
+    data = [(path, digest) for path, digest in files if digests.counts_as_data(path)]
+    assert digests.digest_of_lines(lines) == digests.digest_of(files)
+    assert digests.digest_of_lines(digests.lines_of_data(lines)) == digests.digest_of(data)
+
+
+def test_the_digest_is_that_of_path_and_digest_sorted_by_path() -> None:
+    claims = {"b": FileClaim(1, "22"), "a-b": FileClaim(10, "33"), "a": FileClaim(7, "11")}
+    lines = sorted(digests.line_of(path, claim) for path, claim in claims.items())
+    assert lines == [b"a\x007\x0011\n", b"a-b\x0010\x0033\n", b"b\x001\x0022\n"]
+    assert digests.digest_of_lines(lines) == hashlib.sha256(b"a\x0011\na-b\x0033\nb\x0022\n").hexdigest()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_lines_of_all_records_are_sorted_and_of_two_claims_the_later_holds(tmp_path: Path, processes: int) -> None:
+    results = Results(tmp_path)
+    many = {f"dataset/images.zarr/{number:04x}": FileClaim(number, f"{number:064x}") for number in range(300)}
+    written = {
+        "a_rule.json": {"dataset/volumes.csv": FileClaim(3, "aa"), "dataset/z": FileClaim(1, "11")},
+        "b_rule.json": {"dataset/volumes.csv": FileClaim(2, "bb"), "private/x": FileClaim(1, "cc")},
+        "seal_dataset.json": {"dataset/checksums": FileClaim(4, "dd"), "dataset/dataset.json": FileClaim(5, "ee")},
+        "check_batch/0001-0000.json": dict(list(many.items())[::2]),
+        "extract_batch/0001-0000.json": dict(list(many.items())[1::2]),
+    }
+    for name, claims in written.items():
+        path = results.records / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(RuleRecord(claims=claims).to_bytes().data)
+    expected = {path.removeprefix("dataset/"): claim for path, claim in many.items()}
+    expected |= {"volumes.csv": FileClaim(2, "bb"), "z": FileClaim(1, "11")}
+    assert digests.recorded_files(results) == expected
+    lines = digests.recorded_lines(results, processes)
+    assert lines == [digests.line_of(path, claim) for path, claim in sorted(expected.items())]
