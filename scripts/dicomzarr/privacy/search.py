@@ -5,12 +5,14 @@ Names are searched while the folders are listed. Files to be read are collected 
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -172,25 +174,23 @@ class Search:
             waiting = [top]
             while waiting:
                 folder = waiting.pop()
-                for entry in _listed(base + folder[len(top) :]):
+                entries = _listed(base + folder[len(top) :])
+                if folder in _GROUPED:
+                    series, entries = _series_and_others(entries)
+                    yield from self._groups(folder, base + folder[len(top) :], series, processes)
+                for entry in entries:
                     path = f"{folder}/{entry.name}"
                     if path == skipped:
                         continue
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    if folder in _GROUPED and is_folder and _SERIES.fullmatch(entry.name):
-                        continue  # searched with its group
                     yield from self._search_name(path, entry)
-                    if is_folder:
+                    if entry.is_dir(follow_symlinks=False):
                         waiting.append(path)
-                    if path in _GROUPED and is_folder:
-                        yield from self._groups(path, entry.path, processes)
 
-    def _groups(self, top: str, images: str, processes: int) -> Iterator[_Series]:
-        """Yield the groups of series that are new or changed."""
-        groups: dict[str, list[os.DirEntry[str]]] = {}
-        for entry in _listed(images):
-            if _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                groups.setdefault(entry.name[:GROUP_DIGITS], []).append(entry)
+    def _groups(self, top: str, images: str, entries: Sequence[os.DirEntry[str]], processes: int) -> Iterator[_Series]:
+        """Yield the groups of series that are new or changed, of the folders of all series in order of name."""
+        groups = {
+            name: [*series] for name, series in itertools.groupby(entries, lambda entry: entry.name[:GROUP_DIGITS])
+        }
         ids = {name: [entry.name for entry in series] for name, series in groups.items()}
         clean = self._cache.clean_groups(_GROUPED[top], images, ids, processes)
         for name, series in groups.items():
@@ -297,13 +297,21 @@ def _shares(waiting: Sequence[_File | _Series], processes: int) -> list[list[_Fi
 def _listed(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as listing:
-            return sorted(listing, key=_name_of)
+            return sorted(listing, key=attrgetter("name"))
     except OSError:
         return []
 
 
-def _name_of(entry: os.DirEntry[str]) -> str:
-    return entry.name
+def _series_and_others(
+    entries: Sequence[os.DirEntry[str]],
+) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """Return the folders of series, which are searched by group, and all other entries."""
+    series: list[os.DirEntry[str]] = []
+    others: list[os.DirEntry[str]] = []
+    for entry in entries:
+        is_series = _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        (series if is_series else others).append(entry)
+    return series, others
 
 
 def _below(top: str) -> Iterator[RelativeEntry]:

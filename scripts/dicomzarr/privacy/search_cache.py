@@ -53,8 +53,8 @@ class Group:
 
 
 def is_in_volume(path: str) -> bool:
-    """Return whether a path below a series is, or is in, a folder with a name as long as a volume id."""
-    return len(path) >= 9 and path[9:10] in ("", "/") and path.find("/", 1, 9) < 0
+    """Return whether a path below a series has a name as long as a volume id: of a folder, or before the first dot."""
+    return len(path) >= 9 and path[9:10] in ("", "/", ".") and path.find("/", 1, 9) < 0
 
 
 def sort_paths(paths: Iterable[str]) -> list[str]:
@@ -92,16 +92,13 @@ def key_of(status: os.stat_result) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
-def version_of(folder: Path) -> list[str]:
-    """Return the version of the cache in a folder of caches.
-
-    Raises
-    ------
-    OSError, ValueError, KeyError
-        If there is no valid cache.
-    """
-    version: list[str] = digested_json.read_record(folder / SEARCH_CACHE)["version"]
-    return version
+def read_cache(folder: Path) -> Mapping[str, Any]:
+    """Return the content of the cache in a folder of caches; empty if there is no valid one."""
+    try:
+        content: Mapping[str, Any] = digested_json.read_record(folder / SEARCH_CACHE)
+    except (OSError, ValueError, KeyError, TypeError):
+        content = {}
+    return content
 
 
 class Notes(TypedDict):
@@ -136,6 +133,8 @@ class SearchCache:
         Changes if the results are copied to another place, or back.
     is_intact : callable
         Called if the place changed: whether a sample of the files has the recorded contents.
+    content : mapping, optional
+        What `read_cache` returned, if it was called.
     """
 
     def __init__(
@@ -148,6 +147,7 @@ class SearchCache:
         run: str,
         place: Sequence[int] = (),
         is_intact: Callable[[], bool] = lambda: False,
+        content: Mapping[str, Any] | None = None,
     ) -> None:
         self._path, self._absent_hashes = folder / SEARCH_CACHE, absent_hashes
         self._leaks_of_names: dict[tuple[Scanner, str], Leak | None] = {}
@@ -161,7 +161,7 @@ class SearchCache:
         self.searched = 0
         cached: Mapping[str, Any] = {}
         try:
-            record = digested_json.read_record(self._path)
+            record = read_cache(folder) if content is None else content
             is_same_search = all(record[key] == value for key, value in self._conditions.items())
             new_identifiers = None if record["identifiers"] == digest else identifiers
             if is_same_search and absent_hashes.load(record["absent_hashes"], new_identifiers):

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers, words_o
 from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search
-from dicomzarr.privacy.search_cache import SearchCache, version_of
+from dicomzarr.privacy.search_cache import SearchCache, read_cache
 from dicomzarr.records import digests, samples
 from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
 from dicomzarr.system import locks, other_hosts, safe_messages
@@ -40,7 +40,13 @@ class PrivacyProblem(UserError):
 
 
 def check_privacy(
-    results: Results, work: Path, level: str, code: str, chosen: Sequence[str] = (), processes: int = 1
+    results: Results,
+    work: Path,
+    level: str,
+    code: str,
+    chosen: Sequence[str] = (),
+    processes: int = 1,
+    cached: Mapping[str, Any] | None = None,
 ) -> int:
     """Search all new or changed files for identities; return how many files were searched.
 
@@ -58,6 +64,8 @@ def check_privacy(
         Texts of the configuration that belong in the dataset, such as the values of labels; they are no leak.
     processes : int
         Most processes to use; few files are searched by one.
+    cached : mapping, optional
+        What `read_cache` returned, if it was called.
 
     Returns
     -------
@@ -93,7 +101,7 @@ def check_privacy(
     words = (own, snakemakes, _digests(shipped))
     place = [os.stat(folder).st_ino for folder in (results.private, cache)]
     memory = SearchCache(
-        cache, version, words, whole, absent_hashes, _run_of(results), place, partial(_is_intact, results)
+        cache, version, words, whole, absent_hashes, _run_of(results), place, partial(_is_intact, results), cached
     )
     findings = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
@@ -128,12 +136,10 @@ def search_afterwards(results: Results, work: Path) -> None:
     """
     if not (results.private / "cache" / IDENTIFIERS).exists():
         return  # no header was read
-    try:
-        code, level, _, *chosen = version_of(results.private / "cache")
-    except (OSError, ValueError, KeyError, TypeError):
-        code, level, chosen = "", LEVELS[0], []
+    cached = read_cache(results.private / "cache")
+    code, level, _, *chosen = cached.get("version", ("", LEVELS[0], ""))
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    check_privacy(results, work, level, code, chosen, processes)
+    check_privacy(results, work, level, code, chosen, processes, cached)
 
 
 def main(arguments: Sequence[str]) -> int:
