@@ -14,7 +14,7 @@ import io
 import json
 import re
 import urllib.parse
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,8 @@ _WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9_-]{8,}={0,2}")
 _BEFORE_DATA = ";base64,"
-_MAX_SINGLE_PARTS = 8  # parts in hex that are searched one by one; more are searched together first
+_MAX_SINGLE_PARTS = 8  # decoded parts that are searched one by one; more are searched together first
+_MAX_SHORT = 4096  # bytes of a part in base64 that is searched together with others
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
 _MIN_HASH = 16
@@ -305,20 +306,30 @@ class Scanner:
         """Return the code of the first finding in parts of a text that are base64 or hex."""
         if depth >= MAX_DEPTH:
             return None
+        short: list[bytes] = []
         for match in _BASE64.finditer(text):
             run = match.group()
             if run.lower() in self._own_words or _HASH.match(run):
                 continue
             is_whole = text.endswith(_BEFORE_DATA, 0, match.start())
             for data in _from_base64(run, is_whole=is_whole):
-                if code := self._part(data, depth + 1):
+                if len(data) <= _MAX_SHORT:
+                    short.append(data)
+                elif code := self._part(data, depth + 1):
                     return code
-        parts = [bytes.fromhex(run) for run in _HEX.findall(text) if run.lower() not in self._own_words]
+        digits = [bytes.fromhex(run) for run in _HEX.findall(text) if run.lower() not in self._own_words]
+        return self._parts(short, depth + 1, _decoded) or self._parts(digits, depth + 1, _text_of_part)
+
+    def _parts(self, parts: Sequence[bytes], depth: int, text_of: Callable[[bytes], str | None]) -> str | None:
+        """Return the code of the first finding in decoded bytes; many are searched together first.
+
+        `text_of` says what is a text among those that are searched together. Alone, each is what `_decoded` says.
+        """
         if len(parts) > _MAX_SINGLE_PARTS and not self._holds(
-            [part for part in parts if not _is_special(part)], depth + 1
+            [part for part in parts if not _is_special(part)], depth, text_of
         ):
             parts = [part for part in parts if _is_special(part)]
-        return next((code for data in parts if (code := self._part(data, depth + 1))), None)
+        return next((code for data in parts if (code := self._part(data, depth))), None)
 
     def _part(self, data: bytes, depth: int) -> str | None:
         """Return the code of the first finding in decoded bytes, or of the bytes themselves if they are a digest."""
@@ -329,7 +340,7 @@ class Scanner:
     def _is_hash(self, data: bytes) -> bool:
         return len(data) in (16, 20, 32) and hash_of_digest(data) in self._identifiers
 
-    def _holds(self, parts: Sequence[bytes], depth: int) -> bool:
+    def _holds(self, parts: Sequence[bytes], depth: int, text_of: Callable[[bytes], str | None]) -> bool:
         """Whether one of many parts may have a finding; they are searched together, since digests occur by thousands.
 
         A finding may span the end of one part and the beginning of the next: the caller then searches each part.
@@ -337,7 +348,7 @@ class Scanner:
         texts: dict[int, list[str]] = {MIN_WEIGHT: [], MIN_WEIGHT_IN_BINARY: []}
         binary = []
         for data in parts:
-            text = None if b"\0" in data else _text_of_part(data)
+            text = None if b"\0" in data else text_of(data)
             if text is None:
                 binary.append(data)
             else:
@@ -371,8 +382,11 @@ def _resolved(text: str) -> Iterator[str]:
         text = other
     if "\\" in text and (other := _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)) != text:
         yield other
-        with contextlib.suppress(UnicodeError):
-            yield other.encode("latin-1").decode("utf-8")
+        lines = []  # each by itself: texts that are searched together are lines
+        for line in other.split("\n"):
+            with contextlib.suppress(UnicodeError):
+                lines.append(line.encode("latin-1").decode("utf-8"))
+        yield "\n".join(lines)
 
 
 def _unescaped(string: str) -> str:

@@ -142,6 +142,36 @@ def test_thousands_of_digests_hide_no_hash_and_no_other_alphabet() -> None:
         assert scanner.content("\n".join([text, *NOISE]).encode()) is not None
 
 
+IN_BASE64 = [base64.b64encode(bytes.fromhex(digest)).decode() for digest in NOISE]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("value", [b"Zyxwolf^Canaria", UID[:-1], PID], ids=["name", "UID", "id"])
+def test_a_value_in_base64_is_found_among_thousands_of_others(scanner: Scanner, form: str, value: bytes) -> None:
+    hidden = base64.b64encode(FORMS[form](b"it says " + value + b" here")).decode()
+    alone = scanner.content(json.dumps([hidden]).encode(), "a.json")
+    among = scanner.content(json.dumps([*IN_BASE64[:900], hidden, *IN_BASE64[900:]]).encode(), "a.json")
+    assert (among is None) == (alone is None)
+    assert alone is not None or form == "base64 of gzip"  # beyond the depth that is searched
+
+
+@given(
+    st.sampled_from(["Lüdenscheidter", "Zyxwolf^Canaria", "CANPID7719", "Zoë%20Ünal", "\\xc3\\xbc", "nobody"]),
+    st.sampled_from(["utf-8", "latin-1", "utf-16", "utf-16-le"]),
+    st.binary(max_size=40),
+    st.binary(max_size=40),
+)
+def test_what_is_found_in_base64_alone_is_found_among_others(
+    text: str, encoding: str, before: bytes, after: bytes
+) -> None:
+    gatherer = Gatherer()
+    gatherer.add("Lüdenscheidter Zoë".encode(), TEXTS)
+    scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
+    hidden = base64.b64encode(before + text.encode(encoding) + after).decode()
+    among = "\n".join([*IN_BASE64[:20], hidden, *IN_BASE64[20:40]]).encode()
+    assert scanner.content(among) is not None or scanner.content(hidden.encode()) is None
+
+
 @pytest.mark.parametrize("make", [hashlib.md5, hashlib.sha1, hashlib.sha256, blake3])
 @pytest.mark.parametrize("value", [NAME[:-1], PID, UID[:-1]], ids=["name", "id", "UID"])
 def test_a_plain_hash_is_found(scanner: Scanner, make: Callable[[bytes], hashlib._Hash], value: bytes) -> None:
