@@ -1,6 +1,6 @@
 """Measure time and memory of `plan_batches` on an index of millions of made-up rows.
 
-    PYTHONPATH=scripts python benchmarks/planning.py [--rows 1000000] [--each 100]
+    PYTHONPATH=scripts python benchmarks/planning.py [--rows 1000000] [--each 100] [--processes 2]
 
 Ten million rows of about 1 kB need 10 GB in the temporary folder (TMPDIR), and another 10 GB for the plans.
 """
@@ -53,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--each", type=int, default=100, help="files per series")
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results = Results(Path(folder))
@@ -63,7 +64,7 @@ def main() -> None:
             start, before = time.perf_counter(), time.process_time()
             plans = plan_batches(
                 results, index, results.plans / "contents.json", Pseudonyms(b"k" * 32),
-                series_each=512, bytes_each=512_000_000,
+                series_each=512, bytes_each=512_000_000, processes=options.processes,
             )  # fmt: skip
             assert plans.files == options.rows
             wall, cpu = time.perf_counter() - start, time.process_time() - before
