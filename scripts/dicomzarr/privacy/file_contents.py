@@ -11,7 +11,7 @@ from typing import Any
 from dicomzarr.privacy import export_readers
 from dicomzarr.privacy.identifiers import MIN_WEIGHT
 from dicomzarr.privacy.scanner import MIN_WEIGHT_IN_PIXELS, Leak, Scanner
-from dicomzarr.privacy.table_blocks import CHECKSUMS, NoTable, search_table
+from dicomzarr.privacy.table_blocks import CHECKSUMS, WHOLE, NoTable, Share, search_table
 
 RECORDS = ".snakemake/metadata/"  # JSON without the suffix; mostly the same for every job
 _MAX_PIECE = 256 << 20  # bytes of a file that are searched at once
@@ -31,7 +31,13 @@ _SMALL_ARRAY = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8
 
 
 def search_file(
-    scanner: Scanner, path: str, place: str, clean_blocks: frozenset[str] = frozenset(), *, with_voxels: bool
+    scanner: Scanner,
+    path: str,
+    place: str,
+    clean_blocks: frozenset[str] = frozenset(),
+    share: Share = WHOLE,
+    *,
+    with_voxels: bool,
 ) -> tuple[Leak | None, list[str] | None]:
     """Search the content of a file.
 
@@ -45,6 +51,8 @@ def search_file(
         Its path as a run has it, beginning with ``results/`` or ``.snakemake/``: it decides how the file is read.
     clean_blocks : frozenset of str
         Digests of the blocks of a table that are clean.
+    share : Share
+        Blocks of a table to search; of `is_table` alone.
     with_voxels : bool
         Search the voxels of images, masks and exports too, decompressed.
 
@@ -58,8 +66,8 @@ def search_file(
     name = os.path.basename(path)
     if read := export_readers.reader_of(place):
         return search_parts(scanner, read(Path(path), with_voxels)), None
-    if name.endswith(".csv") or place == CHECKSUMS:
-        return _search_rows(scanner, path, clean_blocks, place == CHECKSUMS)
+    if is_table(place):
+        return _search_rows(scanner, path, clean_blocks, share, place == CHECKSUMS)
     if _SMALL_ARRAY.fullmatch(place):
         return scanner.array(Path(path)), None
     if _GROUP_OF_SERIES.fullmatch(place):
@@ -69,17 +77,22 @@ def search_file(
     return _search_pixels(scanner, path) if with_voxels else None, None
 
 
+def is_table(place: str) -> bool:
+    """Whether a file is searched in blocks of rows, which several processes can share."""
+    return place == CHECKSUMS or (place.endswith(".csv") and export_readers.reader_of(place) is None)
+
+
 def has_id_as_name(place: str) -> bool:
     """Return whether a place is a volume or a picture, whose name is an id that may look like a date."""
     return bool(VOLUME.fullmatch(place) or PICTURE.fullmatch(place))
 
 
 def _search_rows(
-    scanner: Scanner, path: str, clean_blocks: frozenset[str], checksums: bool
+    scanner: Scanner, path: str, clean_blocks: frozenset[str], share: Share, checksums: bool
 ) -> tuple[Leak | None, list[str] | None]:
     """Search the new or changed blocks of a table; where one has a finding, search all, for the number of its line."""
     try:
-        has_leak, blocks = search_table(scanner, Path(path), clean_blocks, checksums=checksums)
+        has_leak, blocks = search_table(scanner, Path(path), clean_blocks, share, checksums=checksums)
     except NoTable:
         return search_content(scanner, path, os.path.basename(path)), None
     if has_leak:

@@ -11,15 +11,16 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
-from dicomzarr.privacy.file_contents import PICTURE, RECORDS, VOLUME, has_id_as_name, is_voxels, search_file
+from dicomzarr.privacy.file_contents import PICTURE, RECORDS, VOLUME, has_id_as_name, is_table, is_voxels, search_file
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
+from dicomzarr.privacy.table_blocks import WHOLE, Share
 from dicomzarr.system import sandbox
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
@@ -56,12 +57,21 @@ class _File:
     path: str
     status: os.stat_result
     has_clean_blocks: bool  # most of a table may be clean
+    share: Share = WHOLE  # of the blocks of a table
 
     @property
     def cost(self) -> float:
         """Milliseconds, roughly; repeated texts of JSON are searched once."""
         is_json = self.place.endswith((".json", ".jsonl")) or self.place.startswith(RECORDS)
-        return self.status.st_size * (1e-5 if self.has_clean_blocks else 3e-4 if is_json else 1e-3)
+        per_byte = 1e-5 if self.has_clean_blocks else 3e-4 if is_json else 1e-3
+        return self.status.st_size * per_byte / self.share.of
+
+    def shared(self, count: int) -> list[_File]:
+        """Return the file as up to `count` pieces of work; only one if it is no table, or a small one."""
+        count = min(count, int(self.cost / MIN_COST))
+        if count < 2 or self.has_clean_blocks or not is_table(self.place):
+            return [self]
+        return [replace(self, share=Share(number, count)) for number in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +124,8 @@ class Search:
         for rows in self._shared(waiting, processes):
             findings += [Finding(place, Leak(*leak)) for place, *leak in rows]
         findings = [Finding(self._shown(finding.place), finding.leak) for finding in findings]
-        return sorted(findings, key=lambda finding: (finding.place, finding.leak.line))
+        distinct = dict.fromkeys(findings)  # several shares of a table report one line
+        return sorted(distinct, key=lambda finding: (finding.place, finding.leak.line))
 
     def _shown(self, place: str) -> str:
         """Return a place without the names of folders that are findings themselves."""
@@ -132,7 +143,7 @@ class Search:
         """
         shares = _shares(waiting, processes)
         in_all = Progress(self._results.private, f"{_JOB}.all")
-        in_all.add(*_size_of(waiting))
+        in_all.add(*_size_of([piece for share in shares for piece in share]))
         in_all.note()
         if len(shares) == 1:
             yield self._read(shares[0])
@@ -260,14 +271,21 @@ class Search:
         scanner = self._scanner_of(file.place)
         try:
             leak, blocks = search_file(
-                scanner, file.path, file.place, self._cache.blocks(file.place), with_voxels=not self._skips_voxels
+                scanner,
+                file.path,
+                file.place,
+                self._cache.blocks(file.place),
+                file.share,
+                with_voxels=not self._skips_voxels,
             )
         except FileNotFoundError:
             return []
         if leak:
             return [Finding(file.place, leak)]
-        if is_cached:
+        if is_cached and file.share == WHOLE:
             self._cache.add_file(file.place, file.status, blocks)
+        elif is_cached:
+            self._cache.add_share(file.place, file.status, blocks, file.share)
         return []
 
     def _scanner_of(self, place: str) -> Scanner:
@@ -285,6 +303,7 @@ def _size_of(waiting: Sequence[_File | _Series]) -> tuple[int, int]:
 def _shares(waiting: Sequence[_File | _Series], processes: int) -> list[list[_File | _Series]]:
     """Return the work in shares of about equal cost, at most one for each process; a single share if it is little."""
     count = max(1, min(processes, int(sum(piece.cost for piece in waiting) / MIN_COST)))
+    waiting = [part for piece in waiting for part in (piece.shared(count) if isinstance(piece, _File) else [piece])]
     shares: list[list[_File | _Series]] = [[] for _ in range(count)]
     costs = [0.0] * count
     for piece in sorted(waiting, key=lambda piece: -piece.cost):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from blake3 import blake3
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.privacy.table_blocks import Share
 from dicomzarr.system import digested_json, files
 from dicomzarr.system.shared_work import sharing
 
@@ -101,11 +102,21 @@ def read_cache(folder: Path) -> Mapping[str, Any]:
     return content
 
 
+class CleanShare(NamedTuple):
+    """A clean share of the blocks of a table."""
+
+    place: str
+    key: list[int]  # of the file, from before the search
+    blocks: list[str] | None
+    share: Share
+
+
 class Notes(TypedDict):
     """What a child process recorded: files by place, tables by place, groups by name; see `SearchCache`."""
 
     files: dict[str, list[int]]
     tables: dict[str, list[str]]
+    shares: list[CleanShare]
     groups: dict[str, list[Any]]
     layouts: list[Sequence[str]]
     absent_hashes: list[str]
@@ -157,6 +168,7 @@ class SearchCache:
         self._identifiers, self._run, self._place = digest, run, [*place]
         self._files: dict[str, list[int]] = {}
         self._tables: dict[str, list[str]] = {}
+        self._shares: list[CleanShare] = []
         self._groups: dict[str, list[Any]] = {}
         self.searched = 0
         cached: Mapping[str, Any] = {}
@@ -216,6 +228,23 @@ class SearchCache:
         self._files[place] = key_of(status)
         if blocks is not None:
             self._tables[place] = blocks
+
+    def add_share(self, place: str, status: os.stat_result, blocks: list[str] | None, share: Share) -> None:
+        """Record a clean share of a table, as `add_file` a file; the table is clean once all its shares are."""
+        self._shares.append(CleanShare(place, key_of(status), blocks, share))
+
+    def _add_shared_tables(self) -> None:
+        """Record each table of which every share is clean, where all were searched in the same content."""
+        by_place: dict[str, list[CleanShare]] = {}
+        for clean in self._shares:
+            by_place.setdefault(clean.place, []).append(clean)
+        for place, shares in by_place.items():
+            first = shares[0]
+            is_whole = {clean.share for clean in shares} == {Share(n, first.share.of) for n in range(first.share.of)}
+            if is_whole and all(clean[:3] == first[:3] for clean in shares):
+                self._files[place] = first.key
+                if first.blocks is not None:
+                    self._tables[place] = first.blocks
 
     def blocks(self, place: str) -> frozenset[str]:
         """Return the digests of the clean blocks of a table."""
@@ -298,7 +327,7 @@ class SearchCache:
 
     def start_in_child(self) -> None:
         """Start empty in a forked process: the parent has its own notes."""
-        self._files, self._tables, self._groups = {}, {}, {}
+        self._files, self._tables, self._shares, self._groups = {}, {}, [], {}
         self.searched = 0
         self._absent_hashes.start_in_child()
 
@@ -307,6 +336,7 @@ class SearchCache:
         return {
             "files": self._files,
             "tables": self._tables,
+            "shares": self._shares,
             "groups": self._groups,
             "layouts": [*self._layouts],
             "absent_hashes": self._absent_hashes.flush(),
@@ -317,6 +347,7 @@ class SearchCache:
         """Add what a child process recorded."""
         self._files |= notes["files"]
         self._tables |= notes["tables"]
+        self._shares += notes["shares"]
         numbers = [self._layout(paths) for paths in notes["layouts"]]
         for name, (state, *rows) in notes["groups"].items():
             for row in rows:
@@ -328,6 +359,7 @@ class SearchCache:
 
     def save(self) -> None:
         """Write the cache atomically, readable by the owner alone; the absent hashes are written before."""
+        self._add_shared_tables()
         content = self._conditions | {
             "identifiers": self._identifiers,
             "absent_hashes": self._absent_hashes.save(),

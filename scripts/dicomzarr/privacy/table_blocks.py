@@ -13,7 +13,7 @@ import io
 import zlib
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from dicomzarr.privacy.identifiers import MAX_WORDS, words_of
 from dicomzarr.privacy.scanner import Scanner, text_of_rows, without_arrays
@@ -23,6 +23,14 @@ _MAX_ROWS = 1024
 _MAX_ROW = 1 << 20  # bytes
 
 
+class Share(NamedTuple):
+    """A share of the blocks of a table: every `of`-th one, from `number` on."""
+
+    number: int
+    of: int
+
+
+WHOLE = Share(0, 1)
 CHECKSUMS = "results/dataset/checksums"
 _HEAD_OF_CHECKSUMS = b"path,bytes,sha256\n"
 
@@ -40,9 +48,9 @@ class NoTable(ValueError):
 
 
 def search_table(
-    scanner: Scanner, path: Path, clean_blocks: Container[str], *, checksums: bool = False
+    scanner: Scanner, path: Path, clean_blocks: Container[str], share: Share = WHOLE, *, checksums: bool = False
 ) -> tuple[bool, list[str]]:
-    """Search a table.
+    """Search a table, or a share of its blocks.
 
     Parameters
     ----------
@@ -52,13 +60,15 @@ def search_table(
         A CSV file.
     clean_blocks : container of str
         Digests of blocks that are clean and not searched again.
+    share : Share
+        Blocks to search. Where several processes search one table, each takes the digests of all blocks.
     checksums : bool
         The file is `CHECKSUMS`, a table of another form.
 
     Returns
     -------
     has_leak : bool
-        Whether the table holds an identifier.
+        Whether the share holds an identifier.
     digests : list of str
         Of all blocks; empty where there is a leak.
 
@@ -67,7 +77,7 @@ def search_table(
     NoTable
         If the file cannot be split into blocks.
     """
-    digests = []
+    digests: list[str] = []
     with open(path, "rb") if not checksums else _Checksums(io.FileIO(path)) as stream:
         head = _HEAD_OF_CHECKSUMS if checksums else _line(stream)
         columns = (_rows([head]) or [[]])[0]
@@ -76,8 +86,9 @@ def search_table(
             digest = hashlib.blake2b(digest_size=12)
             for part in (head, *before, b"", *block):
                 digest.update(len(part).to_bytes(8, "little") + part)
+            is_ours = len(digests) % share.of == share.number
             digests.append(digest.hexdigest())
-            if digests[-1] not in clean_blocks and scanner.rows(columns, _rows([*before, *block])):
+            if is_ours and digests[-1] not in clean_blocks and scanner.rows(columns, _rows([*before, *block])):
                 return True, []
             before = _last_words(columns, [*before, *block])
         if not digests and scanner.rows(columns, []):

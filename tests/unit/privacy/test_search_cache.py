@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -335,6 +336,57 @@ def test_many_processes_find_and_cache_the_same_as_one(results: Results, monkeyp
     add_identifiers(results, ("LO", b"Pferdekopf am"))
     with pytest.raises(check_privacy.PrivacyProblem, match=SERIES[2]):  # looked up by a child
         search(results)
+
+
+def plant(results: Results, *lines: int) -> list[str]:
+    """Write a large table with a value in these lines, and return all lines."""
+    cells = [f"0/1,wort{number} {'zyxwolf' if number in lines else 'frei'},7" for number in range(3000)]
+    write(results.dataset / "reports" / "large.csv", cells)
+    return cells
+
+
+@pytest.mark.parametrize("lines", [(0,), (1500,), (2999,), (7, 2800)])
+def test_a_share_of_a_table_is_clean_only_with_all_others(
+    results: Results, monkeypatch: pytest.MonkeyPatch, lines: tuple[int, ...]
+) -> None:
+    (results.dataset / "reports").mkdir()
+    monkeypatch.setattr(search_module, "MIN_COST", 1e-3)
+    plant(results, *lines)
+    for _ in range(2):  # nothing of it is remembered as clean
+        with pytest.raises(check_privacy.PrivacyProblem) as caught:
+            search(results, processes=3)
+        assert str(caught.value).count("large.csv") == 1 and f"line {lines[0] + 2}" in str(caught.value)
+    plant(results)
+    assert search(results, processes=3) >= 1 and search(results, processes=3) == search(results) == 0
+    cached = json.loads((cache(results) / SEARCH_CACHE).read_bytes())
+    (cache(results) / SEARCH_CACHE).unlink()
+    search(results)
+    alone = json.loads((cache(results) / SEARCH_CACHE).read_bytes())
+    place = "results/dataset/reports/large.csv"
+    assert len(alone["tables"][place]) > 10 and cached["tables"][place] == alone["tables"][place]
+    add_identifiers(results, ("LO", b"wort2000 frei"))  # it was looked up, by whichever process had its block
+    with pytest.raises(check_privacy.PrivacyProblem, match="large.csv, line 2002"):
+        search(results, processes=3)
+
+
+def test_a_table_that_changes_while_it_is_searched_is_searched_again(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (results.dataset / "reports").mkdir()
+    plant(results)
+    monkeypatch.setattr(search_module, "MIN_COST", 1e-3)
+    whole = search_module.search_file
+
+    def changing(*arguments: Any, **options: Any) -> Any:
+        if arguments[2].endswith("large.csv") and arguments[4].number == 1:
+            (results.dataset / "reports" / "large.csv").write_text("array,note\n0/1,anders\n")
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(search_module, "search_file", changing)
+    search(results, processes=2)
+    monkeypatch.undo()
+    assert "results/dataset/reports/large.csv" not in json.loads((cache(results) / SEARCH_CACHE).read_bytes())["files"]
+    assert search(results) == 1
 
 
 PARENT = os.getpid()
