@@ -32,7 +32,8 @@ from dicomzarr.system.shared_work import sharing
 _CLAIMED = "results/dataset/"  # places of files whose digests are recorded
 SEARCH_CACHE = "searched.json"  # in the folder of caches
 _DIGEST = 24  # hex digits of a digest of stats
-_FOLDER = (-1, -1)  # in place of size and time of a folder, which a copy does not keep
+_BITS = (1 << 64) - 1  # times may be negative, and inodes use all bits
+_FOLDER = (_BITS, _BITS)  # in place of size and time of a folder, which a copy does not keep
 _SERIES_PER_PROCESS = 1000  # that one more process is worth, to ask for the stats of their files
 GROUP_DIGITS = 3  # first digits of a series id, which the series of a group share
 
@@ -70,15 +71,15 @@ def state_of(images: str, series: Mapping[str, Sequence[str]]) -> str:
     keep of them.
     """
     lstat, is_folder = os.lstat, stat.S_ISDIR
-    stats, of_copy = array("q"), array("q")
+    stats, of_copy = array("Q"), array("Q")
     try:
         for name, paths in series.items():
             home = f"{images}/{name}"
             for path in paths:
                 status = lstat(home + path)
                 size, changed = status.st_size, status.st_mtime_ns
-                stats.extend((size, changed, status.st_ctime_ns, status.st_ino))
-                of_copy.extend(_FOLDER if is_folder(status.st_mode) else (size, changed // 10**9))
+                stats.extend((size, changed & _BITS, status.st_ctime_ns & _BITS, status.st_ino))
+                of_copy.extend(_FOLDER if is_folder(status.st_mode) else (size, changed // 10**9 & _BITS))
     except OSError:
         return ""
     return _digest(stats) + _digest(of_copy)

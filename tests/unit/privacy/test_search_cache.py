@@ -20,7 +20,7 @@ from dicomzarr.privacy import search as search_module
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.identifiers import IDENTIFIERS, IdentifierFile, identifiers_of
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.privacy.search_cache import SEARCH_CACHE, SearchCache
+from dicomzarr.privacy.search_cache import SEARCH_CACHE, SearchCache, state_of
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.stages import check_privacy
 from dicomzarr.system import locks
@@ -307,6 +307,29 @@ def test_absent_hashes_are_written_once_and_sorted(tmp_path: Path) -> None:
     assert again.load([digest], np.array([5], np.uint64))
     assert not AbsentHashes(tmp_path, frozenset({5})).load([digest], np.array([3, 5], np.uint64))
     assert json.loads(json.dumps(again.save())) == [digest]
+
+
+def test_times_before_1970_and_large_inodes_are_told_apart(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = {SERIES[0]: ["", "/zarr.json"]}
+    file = results.images / SERIES[0] / "zarr.json"
+    states = [state_of(str(results.images), paths)]
+    for seconds in (-1, -2, 1):
+        os.utime(file, (seconds, seconds))
+        states.append(state_of(str(results.images), paths))
+    for inode in ((1 << 64) - 1, (1 << 63) + 7):
+        lstat = os.lstat
+
+        def with_inode(path: str, inode: int = inode, lstat: Any = lstat) -> os.stat_result:
+            status = lstat(path)
+            return os.stat_result((status[0], inode, *status[2:10]), {name: getattr(status, name) for name in NS})
+
+        monkeypatch.setattr(os, "lstat", with_inode)
+        states.append(state_of(str(results.images), paths))
+        monkeypatch.undo()
+    assert all(states) and len(set(states)) == len(states)
+
+
+NS = ("st_mtime_ns", "st_ctime_ns")
 
 
 # ---- shares
