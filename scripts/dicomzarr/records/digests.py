@@ -21,6 +21,7 @@ _NO_DATA = ("reports/report.html", CHECKSUMS, CRATE, SIGNATURE)
 _PROVENANCE = "provenance/"
 _STARTS_OF_NO_DATA = (*(f"{path}\0".encode() for path in _NO_DATA), _PROVENANCE.encode())
 _LINES = 4096  # that are hashed at once
+_BYTES_PER_PROCESS = 1 << 20  # of records that one more process is worth
 _SIZE = re.compile(rb"\0\d+\0")
 
 
@@ -71,9 +72,11 @@ def recorded_lines(results: Results, processes: int = 1) -> list[bytes]:
     ----------
     results : Results
     processes : int
-        Most processes to use.
+        Most processes to use; small records are read by one.
     """
-    with sharing(_lines_of, list(rule_record.paths(results)), processes - 1) as shared:
+    records = list(rule_record.paths(results))
+    others = min(processes - 1, sum(path.stat().st_size for path in records) // _BYTES_PER_PROCESS)
+    with sharing(_lines_of, records, others) as shared:
         listed = b"".join(shared.finish()).splitlines(keepends=True)
     lines = sorted(listed)
     if any(_path_of(line) == _path_of(following) for line, following in itertools.pairwise(lines)):

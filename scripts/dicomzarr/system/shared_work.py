@@ -1,7 +1,7 @@
-"""Spread many small pieces of reading over forked processes, while this process does something else.
+"""Spread many small pieces of work, most of it reading, over forked processes, while this process does something else.
 
-For code that must not import numpy, and for answers that are few: the main process compares records with the disk while
-it lists the source. `sandbox.each` is for jobs.
+It needs no numpy, and sends answers by pickle: the main process compares records with the disk while it lists the
+source. `sandbox.each` is for what reads bytes of the source.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class SharedWork(Generic[Piece, Answer]):
     Parameters
     ----------
     work : callable
-        Returns the answer for a piece. It only reads, and raises no error that is to be told from another one: a piece
-        whose answer does not arrive is worked on again in this process.
+        Returns the answer for a piece. It only reads, or replaces whole files, and raises no error that is to be told
+        from another one: a piece whose answer does not arrive is worked on again in this process.
     pieces : sequence
     """
 

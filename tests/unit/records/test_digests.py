@@ -39,7 +39,10 @@ def test_the_digest_is_that_of_path_and_digest_sorted_by_path() -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_lines_of_all_records_are_sorted_and_of_two_claims_the_later_holds(tmp_path: Path, processes: int) -> None:
+def test_lines_of_all_records_are_sorted_and_of_two_claims_the_later_holds(
+    tmp_path: Path, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "_BYTES_PER_PROCESS", 1)
     results = Results(tmp_path)
     many = {f"dataset/images.zarr/{number:04x}": FileClaim(number, f"{number:064x}") for number in range(300)}
     written = {

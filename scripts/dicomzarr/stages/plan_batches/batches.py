@@ -24,7 +24,14 @@ from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_jso
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.stages.plan_batches.masks import Line, SurveyColumns, assign_masks
-from dicomzarr.stages.plan_batches.survey import NO_UID, WORK_PER_FILE, Survey, same_uid_elsewhere, survey_of
+from dicomzarr.stages.plan_batches.survey import (
+    BYTES_PER_PROCESS,
+    NO_UID,
+    WORK_PER_FILE,
+    Survey,
+    same_uid_elsewhere,
+    survey_of,
+)
 from dicomzarr.stages.plan_batches.vanished import STATE, labels_now, refuse_vanished
 from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
@@ -234,7 +241,8 @@ def plan_batches(
     names = [batch_name(number, batches) for number in range(batches)]
     sources = _Sources(index, survey, same_uid_elsewhere(survey), masks.of_series)
     write = functools.partial(_write_plan, results, sources)
-    with sharing(write, list(zip(names, of_batches, strict=True)), processes - 1) as shared:
+    others = min(processes - 1, index.stat().st_size // BYTES_PER_PROCESS)
+    with sharing(write, list(zip(names, of_batches, strict=True)), others) as shared:
         written = shared.finish()
     batch_entries = dict(zip(names, (entry for entry, _ in written), strict=True))
     plans = [os.path.relpath(results.plan(name), results.root) for name in names]

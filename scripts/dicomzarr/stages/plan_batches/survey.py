@@ -140,7 +140,7 @@ class Survey:
 
 MembershipOf = Callable[[Ids], Membership | None]
 _COLUMNS = 10  # of numbers in `Survey`
-_RANGE = 8 << 20  # bytes of the index that are read in one piece
+BYTES_PER_PROCESS = 8 << 20  # of the index that one more process is worth: the lines of one piece of work
 
 
 class _Part(NamedTuple):
@@ -216,7 +216,7 @@ def _ranges(index: Path) -> list[tuple[int, int]]:
     with open(index, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         while ends[-1] < size:
-            stream.seek(ends[-1] + _RANGE)
+            stream.seek(ends[-1] + BYTES_PER_PROCESS)
             stream.readline()
             ends.append(min(stream.tell(), size))
     return list(itertools.pairwise(ends)) or [(0, 0)]

@@ -53,7 +53,8 @@ def assert_several_processes_plan_the_same(folder: Path, index: Path, series_eac
     others = Results(folder / "others")
     others.private.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(survey, "_RANGE", 300)
+        for module in (survey, batches):
+            patch.setattr(module, "BYTES_PER_PROCESS", 300)
         batches.plan_batches(
             others, index, others.plans / "contents.json", KEY,
             series_each=series_each, bytes_each=10**9, processes=2,
