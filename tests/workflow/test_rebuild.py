@@ -242,7 +242,7 @@ def test_an_edit_of_code_reruns_exactly_the_rules_that_use_it(workflow: Workflow
     run = workflow.run()
     ran = {rule: run.jobs(rule) for rule in ("index_headers", "plan_batches", "extract_batch", "check_batch")}
     assert ran == {"index_headers": 0, "plan_batches": 0, "extract_batch": 0, "check_batch": 1}
-    edit(core / "system/csv_tables.py", 'lineterminator="\\r\\n"', 'lineterminator="\\r\\n", quoting=csv.QUOTE_MINIMAL')
+    edit(core / "system/csv_tables.py", '"\\r\\n").writerow(', '"\\r\\n", quoting=csv.QUOTE_MINIMAL).writerow(')
     run = workflow.run()
     assert (run.jobs("discover_files"), run.jobs("consolidate_dataset"), run.jobs("extract_batch")) == (1, 1, 0)
 
