@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dicomzarr.dicom.transfer_syntaxes import DECODING_COST
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.stages.plan_batches.masks import Line, is_mask_file, uid_hash
+from dicomzarr.stages.plan_batches.masks import Line, ids_of, is_mask_file, uid_hash
 from dicomzarr.stages.plan_batches.membership import Ids, Issuers, Membership, membership
 from dicomzarr.system.shared_work import sharing
 
@@ -85,24 +85,14 @@ def frame_of(size: int, sizes: Iterable[int]) -> int:
     return max(min(math.prod(sizes) // 8, LARGEST_RATIO * size, LARGEST_WORK), 0)
 
 
-def ids_of(facts: Mapping[str, Any]) -> Ids:
-    """Return the attributes of a file that decide its membership."""
-    return Ids(
-        issuer=facts.get("IssuerOfPatientID", ""),
-        patient=facts.get("PatientID", ""),
-        study=facts.get("StudyInstanceUID", ""),
-        series=facts.get("SeriesInstanceUID", ""),
-        content=facts.get("content_sha256", ""),
-    )
-
-
 def _parse(line: bytes) -> _IndexedFile:
     """Parse a line of the index."""
     row: HeaderRow = orjson.loads(line)
-    facts: Mapping[str, Any] = row["facts"]
+    facts = row["facts"]
     size = row["stat"][0]
     ids = ids_of(facts)
-    known = {name: facts[name] for name in _SIZES if isinstance(facts.get(name), int)}
+    values: Mapping[str, Any] = facts
+    known = {name: values[name] for name in _SIZES if isinstance(values.get(name), int)}
     frames = known.get("NumberOfFrames", 0) if facts.get("has_functional_groups") else 0
     work = work_of(facts.get("TransferSyntaxUID", ""), size, known.values(), frames)
     frame = frame_of(size, (known[name] for name in _FRAME_SIZES if name in known))
