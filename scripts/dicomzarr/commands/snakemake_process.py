@@ -10,6 +10,7 @@ If the launcher wants lines of stages (`dicomzarr.terminal`), Snakemake gets our
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -33,9 +34,14 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     sys.path.insert(0, SCRIPTS)
+    gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time
     from snakemake import cli
 
     from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less
+
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(50_000, 20, 100)  # as in jobs: lists of a million rows are not looked at again and again
 
     import_less()
     if os.environ.get("DICOMZARR_TERMINAL") or os.environ.get("DICOMZARR_VERDICT"):

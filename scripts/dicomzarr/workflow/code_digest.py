@@ -171,6 +171,13 @@ def reached(script: str, without: str = "") -> dict[str, Path]:
 
 
 @functools.cache
+def _data_of(folder: Path) -> list[bytes]:
+    """Return name and content of each file of a folder that is no module, but belongs to them."""
+    paths = sorted(path for ending in _DATA for path in folder.glob(f"*.{ending}"))
+    return [path.name.encode() + b"\0" + path.read_bytes() for path in paths]
+
+
+@functools.cache
 def code_digest(script: str, without: str = "") -> str:
     """Return the digest, 16 hex digits, of the code that ``scripts/<script>`` reaches.
 
@@ -183,6 +190,6 @@ def code_digest(script: str, without: str = "") -> str:
         digest.update(name.encode() + b"\0" + _parsed(path, name)[0])
         folders.add(path.parent)
     for folder in sorted(folders):
-        for data in sorted(path for ending in _DATA for path in folder.glob(f"*.{ending}")):
-            digest.update(data.name.encode() + b"\0" + data.read_bytes())
+        for data in _data_of(folder):
+            digest.update(data)
     return digest.hexdigest()[:16]

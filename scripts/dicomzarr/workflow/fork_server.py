@@ -32,12 +32,20 @@ from pathlib import Path
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-# Imported by functions of the stages in each run, most of them once they are needed.
+# Parts of what a script imports, before it: a job that comes meanwhile waits for one import at most.
+_BEFORE = {
+    "discover_files": ("numpy",),
+    "extract_batch": ("asyncio", "dicomzarr.arrays.write_masks", "dicomzarr.stages.extract_batch.masks"),
+}
+# Imported by functions of the stages in each run, most of them once they are needed; zarr in parts, as above.
 _LATER = (
     "snakemake.logging",
     "snakemake.iocontainers",
     "blake3",
     "orjson",
+    "fsspec",
+    "numcodecs",
+    "donfig",
     "zarr.api.asynchronous",
     "numcodecs.blosc",
     "google_crc32c",
@@ -158,6 +166,7 @@ class _Server:
         os.chdir(job["folder"])
         os.environ.clear()
         os.environ.update(job["environment"], **_ENVIRONMENT)
+        gc.enable()
         script = job["script"]
         sys.argv[:], sys.path[:] = [script], [os.path.dirname(script), *self._path]
         _end(script)
@@ -194,7 +203,8 @@ def _imports() -> list[str]:
     """Return the modules of the scripts that each run needs, in their order, and what they import later."""
     from dicomzarr.vocabulary.rules import RULES
 
-    return ["dicomzarr.workflow.job", *(rule.name for rule in RULES if not rule.optional), *_LATER]
+    scripts = [name for rule in RULES if not rule.optional for name in (*_BEFORE.get(rule.name, ()), rule.name)]
+    return ["dicomzarr.workflow.job", *scripts, *_LATER]
 
 
 def main(arguments: list[str]) -> int:
@@ -203,12 +213,14 @@ def main(arguments: list[str]) -> int:
     sys.path.append(str(Path(__file__).resolve().parents[2]))
     os.environ.update(_ENVIRONMENT)
     server = _Server(socket.socket(fileno=int(arguments[0])), path)
+    gc.disable()  # what is imported stays
     for module in _imports():
         if not server.serve(until_end=False):
             break
         with contextlib.suppress(Exception):  # a job that needs it says so
             importlib.import_module(module)
     gc.collect()
+    gc.enable()
     gc.freeze()  # a collection in a fork would copy the memory of all that is imported
     server.serve(until_end=True)
     return 0

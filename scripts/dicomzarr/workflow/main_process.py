@@ -29,6 +29,7 @@ from dicomzarr.workflow.snakemake_quirks import (
     ending,
     forked_jobs,
     known_inputs,
+    one_timer,
     other_nodes,
     planned_jobs,
     tried,
@@ -135,6 +136,9 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     if purpose is Purpose.BUILD and used_as is Use.MAIN:
         forked_jobs.fork_jobs(workflow)
         known_inputs.ask_once()
+        one_timer.keep_one_timer()
+        if checked and not Results(checked.results).sealed.exists():
+            forked_jobs.expect_jobs()
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
     if used_as is Use.MAIN:
         with_defaults = without_places(with_defaults)
@@ -241,8 +245,6 @@ def _prepare_run(
     checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     results = prepare.acquire(checked)
-    if not results.sealed.exists():
-        forked_jobs.expect_jobs()
     preparation = prepare.compare(checked, exports, asks=True)
     revoked = _records_to_revoke(preparation, params)
     if prepare.carry_out(preparation, revoked) or revoked:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -17,6 +20,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, {scripts!r})
 from pathlib import Path
+from typing import Any
 from snakemake import cli, iocontainers, persistence, sourcecache
 before = sourcecache.parse_uri, persistence.PersistenceBase._serialize_param_pandas
 from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less
@@ -74,3 +78,74 @@ def test_values_of_data_frames_are_not_plain() -> None:
         assert not lean_imports._is_plain(value)
     for plain in ("a", 1, None, [1], {"a": 1}, Path("x")):
         assert lean_imports._is_plain(plain)
+
+
+PROFILE = """
+cores: 2
+rerun-triggers: [mtime, params]
+configfile: near.yaml
+config:
+  number: "1"
+default-resources:
+  mem_mb: 100
+"""
+TEMPLATE = """
+__use_yte__: true
+?if 1 + 1 == 2:
+  cores: 3
+"""
+PARSE = """
+import json, sys
+sys.path.insert(0, sys.argv.pop(1))
+from snakemake import cli
+from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less
+if sys.argv.pop(1) == "less":
+    import_less()
+_, args = cli.parse_args(sys.argv[1:])
+from snakemake_interface_report_plugins.registry import ReportPluginRegistry
+found = {name: repr(value) for name, value in vars(args).items() if not name.startswith("report_html")}
+found = {name: value for name, value in found.items() if " at 0x" not in value}
+imported = sorted({"numpy", "docutils", "yte"} & sys.modules.keys())
+settings = ReportPluginRegistry().get_plugin("html").settings_cls.__name__
+print(json.dumps([found, imported, settings]))
+"""
+
+
+def parsed(how: str, profile: str, folder: Path, *arguments: str) -> list[Any]:
+    """Return what Snakemake parses, which of three packages it has imported by then, and the settings of its report."""
+    folder.mkdir(exist_ok=True)
+    (folder / "near.yaml").write_text("a: 1\n")
+    (folder / "config.yaml").write_text(profile)
+    command = [sys.executable, "-c", PARSE, str(ROOT / "scripts"), how, "--profile", str(folder), *arguments]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}  # the same order of the members of sets
+    done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    values: list[Any] = json.loads(done.stdout)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("profile", "arguments", "expected"),
+    [
+        (PROFILE, [], []),
+        (TEMPLATE, [], ["numpy", "yte"]),
+        (PROFILE, ["--report", "page.html"], ["docutils", "numpy", "yte"]),
+    ],
+)
+def test_profiles_and_options_mean_the_same(
+    tmp_path: Path, profile: str, arguments: list[str], expected: list[str]
+) -> None:
+    less, imported, settings = parsed("less", profile, tmp_path / "profile", *arguments)
+    always, everything, same_settings = parsed("always", profile, tmp_path / "profile", *arguments)
+    assert (less, settings) == (always, same_settings) and len(less) > 100
+    assert imported == expected
+    assert everything == ["docutils", "numpy", "yte"]  # if this fails, Snakemake imports less by itself
+
+
+def test_help_shows_the_options_of_the_report(tmp_path: Path) -> None:
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from snakemake import cli\n"
+    program += "from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less\n"
+    program += "import_less(); cli.main()"
+    command = [sys.executable, "-c", program, str(ROOT / "scripts"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0 and "--report-html-path" in done.stdout

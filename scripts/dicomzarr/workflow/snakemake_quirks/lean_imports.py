@@ -1,21 +1,31 @@
 """Let Snakemake import what it needs, not what it might need.
 
 Purpose: at each start, Snakemake imports pandas to ask whether a param is a data frame, and boto3, requests and more
-(through smart_open) to read rules from the local disk: a third of its imports, of which nothing is used. Nothing is
-hidden: whoever imports these packages finds them.
+(through smart_open) to read rules from the local disk: a third of its imports, of which nothing is used. The writer of
+its own report brings Pillow, docutils and pygments: it is imported when a report is asked for. Profiles are read by
+yte, which brings numpy: now only those that are templates. Each of five kinds of plugins lists all installed packages:
+now they are listed once. Nothing is hidden: whoever imports these packages finds them.
 
-Tried with 9.27.1: `PersistenceBase._serialize_param_pandas`, `Snakemake._safely_store_params`, `sourcecache.parse_uri`
-and `SourceCache._open`. With another version Snakemake imports what it likes.
+Tried with 9.27.1: `PersistenceBase._serialize_param_pandas`, `Snakemake._safely_store_params`, `sourcecache.parse_uri`,
+`SourceCache._open`, `ProfileConfigFileParser.parse`, and `collect_plugins` of the registries of plugins. With another
+version Snakemake imports what it likes.
 """
 
 from __future__ import annotations
 
 import collections
+import functools
+import io
+import pkgutil
+import sys
+import types
+from collections.abc import Sequence
 from typing import Any
 
 from dicomzarr.workflow.snakemake_quirks.tried import is_tried
 
 _FRAMES = ("pandas", "numpy", "polars")  # packages whose values Snakemake stores in forms of their own
+_ASKS = ("--rep", "--h", "-h")  # beginnings of options that show the options of Snakemake's report, or are among them
 _Uri = collections.namedtuple("_Uri", ["scheme", "uri_path"])
 
 
@@ -60,3 +70,57 @@ def import_less() -> None:
     iocontainers.Snakemake._safely_store_params = store_params
     sourcecache.parse_uri = parse_uri
     sourcecache.SourceCache._open = open_file
+    _find_plugins_once(sys.argv[1:])
+    _read_plain_profiles()
+
+
+def _find_plugins_once(arguments: Sequence[str]) -> None:
+    """List installed packages once; import the writer of reports only if the arguments, or a profile, ask for it."""
+    from snakemake_interface_common import plugin_registry
+    from snakemake_interface_report_plugins.registry import ReportPluginRegistry  # type: ignore[import-untyped]
+
+    installed = functools.cache(lambda: [*pkgutil.iter_modules()])
+    vars(plugin_registry)["pkgutil"] = types.SimpleNamespace(iter_modules=installed)
+    if any(argument.startswith(_ASKS) for argument in arguments):
+        return
+    collect, get = ReportPluginRegistry.collect_plugins, ReportPluginRegistry.get_plugin
+
+    def get_plugin(self: Any, name: str) -> Any:
+        if name not in self.plugins:
+            collect(self)
+        return get(self, name)
+
+    ReportPluginRegistry.collect_plugins = plugin_registry.PluginRegistryBase.collect_plugins
+    ReportPluginRegistry.get_plugin = get_plugin
+
+
+class _Plain(types.ModuleType):
+    """Stands for yte while a profile is read that is no template."""
+
+    @staticmethod
+    def process_yaml(stream: Any, **_: Any) -> Any:
+        """Return what yte returns for a document that does not ask for it."""
+        import yaml
+
+        return yaml.load(stream, Loader=yaml.FullLoader)
+
+
+def _read_plain_profiles() -> None:
+    """Read profiles without yte that do not ask for it by ``__use_yte__``."""
+    from snakemake.profiles import ProfileConfigFileParser
+
+    parse = ProfileConfigFileParser.parse
+
+    def parse_profile(self: Any, stream: Any) -> Any:
+        text = stream.read()
+        profile = io.StringIO(text)
+        profile.name = stream.name
+        if "__use_yte__" in text or "yte" in sys.modules:
+            return parse(self, profile)
+        sys.modules["yte"] = _Plain("yte")
+        try:
+            return parse(self, profile)
+        finally:
+            del sys.modules["yte"]
+
+    ProfileConfigFileParser.parse = parse_profile
