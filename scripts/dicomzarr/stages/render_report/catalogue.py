@@ -13,7 +13,7 @@ from typing import Any
 from dicomzarr.stages.render_report.balance import NO_LABEL, value_of
 from dicomzarr.stages.render_report.masks import Mask
 from dicomzarr.stages.render_report.numbers import by, byte_size, spacing
-from dicomzarr.stages.render_report.pictures import FOLDER, LEVELS, Embedded, Picture, has_picture
+from dicomzarr.stages.render_report.pictures import FOLDER, LEVELS, Embedded, Picture, Pictures, has_picture
 from dicomzarr.stages.render_report.tables import RARE, Array, attention_first
 from dicomzarr.vocabulary.flags import FLAGS
 
@@ -28,7 +28,7 @@ def listed(arrays: Sequence[Array], at_most: int = MAX_ROWS) -> list[Array]:
 def catalogue(
     arrays: Sequence[Array],
     masks: Mapping[str, Sequence[Mask]],
-    pictures: Mapping[str, Picture],
+    pictures: Pictures,
     within: Mapping[str, Embedded],
     labels: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def catalogue(
         As `listed` returns them.
     masks : mapping of str to sequence of Mask
         The masks of each array that has any.
-    pictures : mapping of str to Picture
+    pictures : Pictures
     within : mapping of str to Embedded
         The pictures that the page holds.
     labels : sequence of str
@@ -53,9 +53,10 @@ def catalogue(
         ``large`` (pictures as data URIs).
     """
     nothing = Picture()
+    shown = {array.array: pictures.get(array.array, nothing) for array in arrays}
 
     def picture(array: Array) -> Picture:
-        return pictures.get(array.array, nothing)
+        return shown[array.array]
 
     def indexed(value: Callable[[Array], Hashable]) -> dict[str, Any]:
         """Return the distinct values and, for each array, the index of its own."""

@@ -5,6 +5,7 @@ Values are binned or summed by modality, so that the size of a chart does not gr
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections import Counter
@@ -218,12 +219,15 @@ def ratios(arrays: Sequence[Array]) -> Chart | None:
 
 def shapes(arrays: Sequence[Array]) -> Chart | None:
     """Return a chart of frames against pixels of a plane, None if no shape is known."""
-    sizes = [(math.sqrt(a.plane[0] * a.plane[1]), a.frames) for a in arrays if min(*a.plane, a.frames) > 0]
+    numbers = Counter((*array.plane, array.frames) for array in arrays)
+    sizes = [(math.sqrt(r * c), frames, number) for (r, c, frames), number in numbers.items() if min(r, c, frames) > 0]
     if not sizes:
         return None
-    counts = Counter((_snap(side), _snap(frames)) for side, frames in sizes)
-    small, large = (grouped(round(limit(side for side, _ in sizes))) for limit in (min, max))
-    most = max(frames for _, frames in sizes)
+    counts: Counter[tuple[float, float]] = Counter()
+    for side, frames, number in sizes:
+        counts[_snap(side), _snap(frames)] += number
+    small, large = (grouped(round(limit(side for side, *_ in sizes))) for limit in (min, max))
+    most = max(frames for _, frames, _ in sizes)
     return Chart(
         "size-shapes",
         "Shapes",
@@ -255,7 +259,7 @@ def spacings(arrays: Sequence[Array]) -> list[Chart]:
     between: dict[str, list[float]] = {}
     for name, members in by_modality(arrays).items():
         for array in members:
-            by_axis = _spacing(array)
+            by_axis = _spacing(array.axes, array.spacing)
             if "x" in by_axis:
                 within.setdefault(name, []).append(by_axis["x"])
             if "z" in by_axis:
@@ -288,13 +292,14 @@ def spacings(arrays: Sequence[Array]) -> list[Chart]:
     return charts
 
 
-def _spacing(array: Array) -> dict[str, float]:
+@functools.lru_cache(maxsize=1 << 16)
+def _spacing(axes: str, spacing: tuple[str, ...]) -> Mapping[str, float]:
     """Return the known spacings by axis, mm."""
-    axes = [axis for axis in array.axes if axis in "zyx"]
-    if len(array.spacing) != len(axes):
+    spatial = [axis for axis in axes if axis in "zyx"]
+    if len(spacing) != len(spatial):
         return {}
     found = {}
-    for axis, text in zip(axes, array.spacing, strict=True):
+    for axis, text in zip(spatial, spacing, strict=True):
         try:
             value = float(text)
         except ValueError:

@@ -7,11 +7,12 @@ is SVG without a script. Colours are classes of the style sheet, so that one dra
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dicomzarr.stages.render_report.numbers import count, grouped
-from dicomzarr.stages.render_report.tables import OUTCOMES, Array, Tables, by_modality, totals
+from dicomzarr.stages.render_report.tables import OUTCOMES, Array, Tables, totals
 
 _HEIGHT = 260.0  # of all files together
 _LEAST = 2.0  # of a bar, so that one file among thousands is seen
@@ -63,17 +64,16 @@ def summary(tables: Tables) -> str:
     )
 
 
-def wide_flow(tables: Tables) -> str:
-    """Return the drawing in five columns; empty without files."""
-    return _drawn(_chart(tables, wide=True), _WIDE, 1000, 13)
+def drawings(tables: Tables) -> tuple[str, str]:
+    """Return the drawing in five columns, and in three for a phone; both are empty without files."""
+    volumes = _by_modality(tables.arrays)
+    return (
+        _drawn(_chart(tables, volumes, wide=True), _WIDE, 1000, 13),
+        _drawn(_chart(tables, volumes, wide=False), _NARROW, 370, 12.5),
+    )
 
 
-def narrow_flow(tables: Tables) -> str:
-    """Return the drawing in three columns, for a phone; empty without files."""
-    return _drawn(_chart(tables, wide=False), _NARROW, 370, 12.5)
-
-
-def _chart(tables: Tables, *, wide: bool) -> _Chart:
+def _chart(tables: Tables, volumes: Mapping[str, _Volumes], *, wide: bool) -> _Chart:
     chart, found = _Chart(), sum(row.files for row in tables.outcomes)
     if not found:
         return chart
@@ -83,7 +83,7 @@ def _chart(tables: Tables, *, wide: bool) -> _Chart:
         if number:
             chart.add(outcome, 1, f"{outcome} {grouped(number)}", outcome, number / found, "found")
     if "extracted" in chart.nodes:
-        _add_volumes(chart, tables.arrays, chart.nodes["extracted"].share, wide=wide)
+        _add_volumes(chart, volumes, chart.nodes["extracted"].share, wide=wide)
     for outcome in OUTCOMES[1:]:
         rows = [row for row in tables.outcomes if row.outcome == outcome and row.files]
         reasons = [(row.reason.replace("_", " ") or "unknown", row.files) for row in rows[:_REASONS]]
@@ -96,37 +96,61 @@ def _chart(tables: Tables, *, wide: bool) -> _Chart:
     return chart
 
 
-def _add_volumes(chart: _Chart, arrays: Sequence[Array], share: float, *, wide: bool) -> None:
+@dataclass(slots=True)
+class _Volumes:
+    """The arrays of a modality, or of several: their series, and how many arrays and source frames of each verdict."""
+
+    series: set[str] = field(default_factory=set)
+    arrays: Counter[str] = field(default_factory=Counter)
+    frames: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: _Volumes) -> None:
+        """Add those of another modality."""
+        self.series |= other.series
+        self.arrays.update(other.arrays)
+        self.frames.update(other.frames)
+
+
+def _by_modality(arrays: Sequence[Array]) -> dict[str, _Volumes]:
+    """Return the volumes of each modality that has a bar of its own, most arrays first, and of all others."""
+    groups: dict[str, _Volumes] = {}
+    for array in arrays:
+        group, verdict = groups.setdefault(array.modality, _Volumes()), array.verdict
+        group.series.add(array.series_id)
+        group.arrays[verdict] += 1
+        group.frames[verdict] += max(array.frames, 1)
+    ranked = sorted(groups.items(), key=lambda item: (-item[1].arrays.total(), item[0]))
+    if len(ranked) <= _MODALITIES + 1:
+        return dict(ranked)
+    rest = _Volumes()
+    for _, group in ranked[_MODALITIES:]:
+        rest.add(group)
+    return {**dict(ranked[:_MODALITIES]), f"{len(ranked) - _MODALITIES} others": rest}
+
+
+def _add_volumes(chart: _Chart, shown: Mapping[str, _Volumes], share: float, *, wide: bool) -> None:
     """Add series, volumes and verdicts; their shares are those of their source frames."""
-    frames = sum(max(array.frames, 1) for array in arrays) or 1
-    groups = list(by_modality(arrays).items())
-    shown: Mapping[str, Sequence[Array]] = dict(groups if len(groups) <= _MODALITIES + 1 else groups[:_MODALITIES])
-    if len(groups) > _MODALITIES + 1:
-        rest = [array for _, members in groups[_MODALITIES:] for array in members]
-        shown = {**shown, f"{len(groups) - _MODALITIES} others": rest}
-
-    def part(members: Sequence[Array]) -> float:
-        return share * sum(max(array.frames, 1) for array in members) / frames
-
-    for name, members in shown.items():
-        of = totals(members)
+    one = share / (sum(group.frames.total() for group in shown.values()) or 1)  # of one frame
+    for name, group in shown.items():
+        part = one * group.frames.total()
         if wide:
-            label = f"{name} · {count(of.series, 'series', 'series')}"
-            chart.add(f"series/{name}", 2, label, "extracted", part(members), "extracted")
-            chart.add(f"volumes/{name}", 3, count(of.arrays, "volume"), "extracted", part(members), f"series/{name}")
+            label = f"{name} · {count(len(group.series), 'series', 'series')}"
+            chart.add(f"series/{name}", 2, label, "extracted", part, "extracted")
+            volumes = count(group.arrays.total(), "volume")
+            chart.add(f"volumes/{name}", 3, volumes, "extracted", part, f"series/{name}")
         else:
-            label = f"{name} · {count(of.arrays, 'volume')}"
-            chart.add(f"volumes/{name}", 2, label, "extracted", part(members), "extracted")
+            label = f"{name} · {count(group.arrays.total(), 'volume')}"
+            chart.add(f"volumes/{name}", 2, label, "extracted", part, "extracted")
     if not wide:
         return
     for verdict, word in _VERDICTS.items():
-        members = [array for array in arrays if array.verdict == verdict]
-        if members:
-            chart.add(f"dataset/{verdict}", 4, f"{grouped(len(members))} {word}", f"verdict-{verdict}", part(members))
+        number = sum(group.arrays[verdict] for group in shown.values())
+        if number:
+            part = one * sum(group.frames[verdict] for group in shown.values())
+            chart.add(f"dataset/{verdict}", 4, f"{grouped(number)} {word}", f"verdict-{verdict}", part)
             for name, group in shown.items():
-                inside = [array for array in group if array.verdict == verdict]
-                if inside:
-                    chart.links.append((f"volumes/{name}", f"dataset/{verdict}", part(inside)))
+                if group.arrays[verdict]:
+                    chart.links.append((f"volumes/{name}", f"dataset/{verdict}", one * group.frames[verdict]))
 
 
 def _drawn(chart: _Chart, columns: Sequence[tuple[str, float]], width: float, size: float) -> str:

@@ -172,7 +172,7 @@ def render(dataset: Path, *, small_cells: int = 1, max_rows: int = catalogue.MAX
             found=sum(row.files for row in tables.outcomes),
             files={name: tables.files(name) for name in OUTCOMES},
             flow_summary=flow.summary(tables),
-            flows=[Markup(flow.wide_flow(tables)), Markup(flow.narrow_flow(tables))],  # their texts are escaped
+            flows=[*map(Markup, flow.drawings(tables))],  # their texts are escaped
             findings=findings(tables, masks),
             exact=sum(1 for a in arrays if a.depth and a.depth.read_back == "exact"),
             outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
@@ -194,7 +194,7 @@ def render(dataset: Path, *, small_cells: int = 1, max_rows: int = catalogue.MAX
             depth_charts=depth,
             size_charts=size,
             listed=listed,
-            pictures=any(not picture.trouble for picture in pictures.values()),
+            pictures="" in pictures.troubles.values(),
             without_picture=missing(pictures),
             within=within,
             columns=_COLUMNS,

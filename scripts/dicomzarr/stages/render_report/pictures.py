@@ -6,7 +6,8 @@ import base64
 import functools
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -56,10 +57,38 @@ class Picture(NamedTuple):
     trouble: str = ""
 
 
-def read_pictures(dataset: Path) -> dict[str, Picture]:
+class Pictures(Mapping[str, Picture]):
+    """The rows of ``pictures.csv`` by array: of many only few are shown, and a row is interpreted when it is asked for.
+
+    Parameters
+    ----------
+    rows : iterable of tuple of str
+        The cells of each row, in the order of `_COLUMNS`.
+
+    Attributes
+    ----------
+    troubles : dict of str to str
+        Why an array has no picture; an empty text where it has one.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, ...]] = ()) -> None:
+        self._rows = {row[0]: row for row in rows}
+        self.troubles = {name: row[-1] for name, row in self._rows.items()}
+
+    def __getitem__(self, name: str) -> Picture:
+        return _picture(*self._rows[name][1:])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def read_pictures(dataset: Path) -> Pictures:
     """Return the row of each array in ``reports/pictures.csv``; nothing of a dataset without that table."""
     table = dataset / "reports" / "pictures.csv"
-    return {name: _picture(*cells) for name, *cells in (cells_of(table, _COLUMNS) if table.is_file() else ())}
+    return Pictures(cells_of(table, _COLUMNS) if table.is_file() else ())
 
 
 _COLUMNS = ("array", "planes", "boxes", "shown", "histogram", "outlines", "trouble")
@@ -123,9 +152,9 @@ def choose(arrays: Sequence[Array], at_most: int) -> list[Array]:
     ]
 
 
-def has_picture(name: str, pictures: Mapping[str, Picture]) -> bool:
+def has_picture(name: str, pictures: Pictures) -> bool:
     """Whether an array has a picture."""
-    return name in pictures and not pictures[name].trouble and bool(_NAME.fullmatch(name))
+    return pictures.troubles.get(name) == "" and bool(_NAME.fullmatch(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +165,7 @@ class Embedded:
     large: str
 
 
-def embedded(dataset: Path, arrays: Sequence[Array], pictures: Mapping[str, Picture]) -> dict[str, Embedded]:
+def embedded(dataset: Path, arrays: Sequence[Array], pictures: Pictures) -> dict[str, Embedded]:
     """Return the pictures that the page holds: those of at most `EMBEDDED` arrays; a missing file is left out.
 
     Raises
@@ -158,11 +187,8 @@ def _data_uri(path: Path) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def missing(pictures: Mapping[str, Picture]) -> str:
+def missing(pictures: Pictures) -> str:
     """Return how many arrays have no picture and why, most frequent reason first; empty if all have one."""
-    reasons: dict[str, int] = {}
-    for picture in pictures.values():
-        if picture.trouble:
-            reasons[picture.trouble] = reasons.get(picture.trouble, 0) + 1
+    reasons = Counter(filter(None, pictures.troubles.values()))
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     return "; ".join(f"{count(times, 'array')}: {reason}" for reason, times in ranked)

@@ -260,7 +260,7 @@ def test_the_flow_counts_files_series_volumes_and_verdicts(page: str) -> None:
 
 def test_the_width_of_a_ribbon_is_the_share_of_the_files(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 3), ("ignored", "not_dicom", 1)])
-    wide = flow.wide_flow(read_tables(folder))
+    wide, _ = flow.drawings(read_tables(folder))
     heights = [float(h) for h in re.findall(r'<path class="ribbon o-\w[\w-]*" d="[^"]*?v([\d.]+)C', wide)]
     assert heights[:2] == [195.0, 65.0]  # of 260: three quarters and one
 
