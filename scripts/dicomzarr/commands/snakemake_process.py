@@ -39,9 +39,7 @@ def main() -> int:
 
     from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less
 
-    gc.freeze()
     gc.enable()
-    gc.set_threshold(50_000, 20, 100)  # as in jobs: lists of a million rows are not looked at again and again
 
     import_less()
     if os.environ.get("DICOMZARR_TERMINAL") or os.environ.get("DICOMZARR_VERDICT"):

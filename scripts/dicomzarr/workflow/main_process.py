@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import gc
 import os
 import re
 import sys
@@ -137,6 +138,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         forked_jobs.fork_jobs(workflow)
         known_inputs.ask_once()
         one_timer.keep_one_timer()
+        gc.freeze()  # what is imported stays
+        gc.set_threshold(50_000, 20, 100)  # as in jobs: lists of a million rows are not looked at again and again
         if checked and not Results(checked.results).sealed.exists():
             forked_jobs.expect_jobs()
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
