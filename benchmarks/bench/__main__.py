@@ -30,6 +30,7 @@ from benchmarks.bench.peers import ROOT, Peer
 
 ALL = ("one", "ct", "mr", "enhanced", "mixed", "large", "many")
 HEADERS = ("ct", "mr", "enhanced")  # corpora whose headers are also read alone
+TOGETHER = ("one", "ct", "half", "quarter")  # corpora whose times are compared with each other
 Failures = dict[tuple[str, str], str]
 
 
@@ -68,28 +69,34 @@ class Bench:
             figures.on_8_cores.append(traced.seconds_on(8))
         return out
 
-    def compare(self, corpus: Corpus, *, warm_up: bool = True) -> None:
-        """Run all competitors on a corpus, in turns."""
-        competitors = [peer for peer in self.competitors if corpus.name in peer.corpora]
-        for turn in range(-1 if warm_up else 0, self.rounds):
-            for peer in competitors:
-                key = (corpus.name, peer.name)
-                if key in self.failures:
-                    continue
-                log(f"{corpus.name}: {peer.name}, " + (f"round {turn + 1}" if turn >= 0 else "warming up"))
-                figures = Figures() if turn < 0 else self.table.setdefault(key, Figures())
-                try:
-                    out = self.run(peer, corpus, figures)
-                except Failed as error:
-                    self.failures[key] = str(error)
-                    self.table.pop(key, None)
-                    log(f"{corpus.name}: {peer.name} failed: {error}")
-                    continue
-                if corpus.name == "ct" and turn >= 0 and peer.name in CORES:
-                    self.single.setdefault(CORES[peer.name], []).append(peers.extraction_seconds(out))
-        if corpus.name in HEADERS:
-            log(f"{corpus.name}: headers alone")
-            self.headers[corpus.name] = header_reading.files_per_second(corpus.source, self.rounds)
+    def compare(self, group: Sequence[Corpus]) -> None:
+        """Run all competitors on the corpora of a group in turns, so that what is compared was measured together."""
+        for turn in range(-1, self.rounds):
+            for corpus in group:
+                for peer in self.competitors:
+                    is_due = turn == self.rounds - 1 or not peer.is_slow
+                    if is_due and corpus.name in peer.corpora and (corpus.name, peer.name) not in self.failures:
+                        self._turn(peer, corpus, turn)
+
+    def _turn(self, peer: Peer, corpus: Corpus, turn: int) -> None:
+        """Run one competitor on a corpus; round -1 fills caches and does not count."""
+        key = (corpus.name, peer.name)
+        log(f"{corpus.name}: {peer.name}, " + (f"round {turn + 1}" if turn >= 0 else "warming up"))
+        figures = Figures() if turn < 0 else self.table.setdefault(key, Figures())
+        try:
+            out = self.run(peer, corpus, figures)
+        except Failed as error:
+            self.failures[key] = str(error)
+            self.table.pop(key, None)
+            log(f"{corpus.name}: {peer.name} failed: {error}")
+            return
+        if corpus.name == "ct" and turn >= 0 and peer.name in CORES:
+            self.single.setdefault(CORES[peer.name], []).append(peers.extraction_seconds(out))
+
+    def read_headers(self, corpus: Corpus) -> None:
+        """Read the headers of a corpus alone."""
+        log(f"{corpus.name}: headers alone")
+        self.headers[corpus.name] = header_reading.files_per_second(corpus.source, self.rounds)
 
     def rerun(self, corpus: Corpus) -> None:
         """Time runs on a finished dataset: with nothing to do, and with one new series."""
@@ -197,12 +204,17 @@ def main() -> None:
         tools = [name for name in options.peers if name != "none"]
         bench = Bench(folder / "work", options.rounds, peers.peers(options.cores, folder / "environments", tools))
         used = make_corpora(options.only, options.preset, folder)
+        together = [corpus for corpus in used if corpus.name in TOGETHER]
+        alone = [[corpus] for corpus in used if corpus.name not in (*TOGETHER, "many")]
+        for group in filter(None, [together, *alone]):
+            bench.compare(group)
+            shutil.rmtree(folder / "work", ignore_errors=True)
         for corpus in used:
+            if corpus.name in HEADERS:
+                bench.read_headers(corpus)
             if corpus.name == "many":
                 bench.rerun(corpus)
-            else:
-                bench.compare(corpus)
-            shutil.rmtree(folder / "work", ignore_errors=True)
+                shutil.rmtree(folder / "work", ignore_errors=True)
     figures = summary(bench, used, options)
     options.out.mkdir(parents=True, exist_ok=True)
     text = pages.markdown(figures)

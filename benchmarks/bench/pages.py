@@ -29,8 +29,8 @@ def markdown(figures: Mapping[str, Any]) -> str:
         f"### {machine_of(figures)}",
         "",
         f"{figures['date']}, {machine['kernel']}, Python {machine['python']}, {figures['cores']} cores in use; medians "
-        f"of {figures['rounds']} rounds in turn on a warm cache, load at start {machine['load_at_start']}; "
-        f"preset `{figures['preset']}`.",
+        f"of {figures['rounds']} rounds in turn on a warm cache, of tools that take minutes one; load at start "
+        f"{machine['load_at_start']}; preset `{figures['preset']}`.",
         "",
         "| | found | must | goal | |",
         "|---|---|---|---|---|",

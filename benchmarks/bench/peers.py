@@ -73,6 +73,8 @@ class Peer:
         Additional environment variables.
     cores : int
         Of a run of the workflow, which has a trace; 0 for other tools.
+    is_slow : bool
+        Whether it takes minutes on a large corpus: it runs once then, in the last round.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Peer:
     corpora: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     cores: int = 0
+    is_slow: bool = False
 
 
 def printed_frames(_: Path, printed: str) -> int | None:
@@ -179,21 +182,26 @@ def peers(cores: int, environments: Path, tools: Sequence[str]) -> list[Peer]:
     competitors = [
         Peer("balanced", balanced, frames_of_dataset, ours, KEY, cores),
         Peer("fast", workflow(cores, compression="fast"), frames_of_dataset, ("ct",), KEY, cores),
-        Peer("balanced, 1 core", workflow(1, compression="balanced"), frames_of_dataset, ("ct",), KEY, 1),
-        Peer(SCAN, scan, frames_of_dataset, ("ct",), KEY, cores),
-        Peer("naive script", _script(sys.executable, NAIVE), printed_frames, usual[:4]),
-        Peer("cat", _cat, _unknown, usual),
     ]
     bin_folders = {name: environment(name, environments) for name in tools}
-    if tool := bin_folders.get("dcm2niix"):
-        for flag, corpora in (("n", (*usual[:4], "half")), ("y", ("ct",))):
-            competitors.append(Peer(f"dcm2niix -z {flag}", _dcm2niix(tool, flag), frames_of_nifti, corpora))
-    if tool := bin_folders.get("simpleitk"):
-        competitors.append(Peer("SimpleITK", _script(str(tool / "python"), SIMPLEITK), printed_frames, ("ct",)))
-    if tool := bin_folders.get("imagetools"):
-        competitors.append(Peer("med-imagetools", _imagetools(tool), frames_of_nifti, ("ct",)))
+    if tool := bin_folders.get("dcm2niix"):  # beside the runs that it is compared with
+        corpora = (*usual[:4], "half")
+        competitors.append(Peer("dcm2niix -z n", _dcm2niix(tool, "n"), frames_of_nifti, corpora))
+    competitors += [
+        Peer("naive script", _script(sys.executable, NAIVE), printed_frames, usual[:4]),
+        Peer("cat", _cat, _unknown, usual),
+        Peer("balanced, 1 core", workflow(1, compression="balanced"), frames_of_dataset, ("ct",), KEY, 1),
+        Peer(SCAN, scan, frames_of_dataset, ("ct",), KEY, cores, is_slow=True),
+    ]
     if tool := bin_folders.get("medh5"):
-        competitors.append(Peer(MEDH5, _medh5(tool, cores), frames_of_medh5(tool), ("ct",)))
+        competitors.append(Peer(MEDH5, _medh5(tool, cores), frames_of_medh5(tool), ("ct",), is_slow=True))
+    if tool := bin_folders.get("dcm2niix"):
+        competitors.append(Peer("dcm2niix -z y", _dcm2niix(tool, "y"), frames_of_nifti, ("ct",), is_slow=True))
+    if tool := bin_folders.get("simpleitk"):
+        script = _script(str(tool / "python"), SIMPLEITK)
+        competitors.append(Peer("SimpleITK", script, printed_frames, ("ct",), is_slow=True))
+    if tool := bin_folders.get("imagetools"):
+        competitors.append(Peer("med-imagetools", _imagetools(tool), frames_of_nifti, ("ct",), is_slow=True))
     return competitors
 
 
