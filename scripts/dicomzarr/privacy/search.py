@@ -46,7 +46,28 @@ class Finding:
         return f"{self.leak.code} in {self.place}{line}{attribute}"
 
 
-RelativeEntry: TypeAlias = tuple[str, os.DirEntry[str]]  # path below some folder, and entry
+@dataclass(frozen=True, slots=True)
+class _SeriesFolder:
+    """The folder of a series, as an entry; it was a folder when it was listed."""
+
+    name: str
+    path: str
+
+    def is_dir(self, *, follow_symlinks: bool) -> bool:
+        """Return True."""
+        return True
+
+    def is_file(self, *, follow_symlinks: bool) -> bool:
+        """Return False."""
+        return False
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        """Return its stat now."""
+        return os.stat(self.path, follow_symlinks=follow_symlinks)
+
+
+Entry: TypeAlias = "os.DirEntry[str] | _SeriesFolder"
+RelativeEntry: TypeAlias = tuple[str, Entry]  # path below some folder, and entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +101,13 @@ class _Series:
 
     top: str  # place of these folders
     name: str
-    entries: Sequence[os.DirEntry[str]]
+    folder: str  # path of these folders
+    series: Sequence[str]  # ids: entries of all series of a large dataset would take many times their memory
 
     @property
     def cost(self) -> float:
         """Milliseconds, roughly."""
-        return float(len(self.entries))
+        return float(len(self.series))
 
 
 class Search:
@@ -197,18 +219,15 @@ class Search:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(path)
 
-    def _groups(self, top: str, images: str, entries: Sequence[os.DirEntry[str]], processes: int) -> Iterator[_Series]:
-        """Yield the groups of series that are new or changed, of the folders of all series in order of name."""
-        groups = {
-            name: [*series] for name, series in itertools.groupby(entries, lambda entry: entry.name[:GROUP_DIGITS])
-        }
-        ids = {name: [entry.name for entry in series] for name, series in groups.items()}
-        clean = self._cache.clean_groups(_GROUPED[top], images, ids, processes)
-        for name, series in groups.items():
+    def _groups(self, top: str, images: str, series: Sequence[str], processes: int) -> Iterator[_Series]:
+        """Yield the groups of series that are new or changed, of all series in order."""
+        groups = {name: [*ids] for name, ids in itertools.groupby(series, lambda series_id: series_id[:GROUP_DIGITS])}
+        clean = self._cache.clean_groups(_GROUPED[top], images, groups, processes)
+        for name, ids in groups.items():
             if name not in clean:
-                yield _Series(top, name, series)
+                yield _Series(top, name, images, ids)
 
-    def _search_name(self, place: str, entry: os.DirEntry[str]) -> Iterator[Finding | _File]:
+    def _search_name(self, place: str, entry: Entry) -> Iterator[Finding | _File]:
         """Yield the finding in a name or in the target of a link, else the file if it has to be read."""
         scanner = self._scanner_of(place)
         leak = self._cache.name(entry.name, scanner)
@@ -231,12 +250,14 @@ class Search:
 
         The names of volumes and pictures are not searched: they may look like a date.
         """
-        below = {series.name: [("", series), *_below(series.path)] for series in group.entries}
+        folders = [_SeriesFolder(name, f"{group.folder}/{name}") for name in group.series]
+        below: dict[str, list[RelativeEntry]] = {
+            folder.name: [("", folder), *_below(folder.path)] for folder in folders
+        }
         counted = {
             name: sort_paths(self._paths_that_count(f"{group.top}/{name}", entries)) for name, entries in below.items()
         }
-        images = os.path.dirname(group.entries[0].path)
-        searched = Group(counted, state_of(images, counted))
+        searched = Group(counted, state_of(group.folder, counted))
         if self._cache.is_copied_group(_GROUPED[group.top] + group.name, searched):
             self._cache.add_group(_GROUPED[group.top] + group.name, searched)
             return []
@@ -296,7 +317,7 @@ class Search:
 
 def _size_of(waiting: Sequence[_File | _Series]) -> tuple[int, int]:
     """Return how many files and series these are, and their cost in microseconds, for the progress of the job."""
-    items = sum(len(item.entries) if isinstance(item, _Series) else 1 for item in waiting)
+    items = sum(len(item.series) if isinstance(item, _Series) else 1 for item in waiting)
     return items, round(1000 * sum(item.cost for item in waiting))
 
 
@@ -321,15 +342,15 @@ def _listed(folder: str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _series_and_others(
-    entries: Sequence[os.DirEntry[str]],
-) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """Return the folders of series, which are searched by group, and all other entries."""
-    series: list[os.DirEntry[str]] = []
+def _series_and_others(entries: Sequence[os.DirEntry[str]]) -> tuple[list[str], list[os.DirEntry[str]]]:
+    """Return the names of the folders of series, which are searched by group, and all other entries."""
+    series: list[str] = []
     others: list[os.DirEntry[str]] = []
     for entry in entries:
-        is_series = _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-        (series if is_series else others).append(entry)
+        if _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            series.append(entry.name)
+        else:
+            others.append(entry)
     return series, others
 
 

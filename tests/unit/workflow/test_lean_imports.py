@@ -105,7 +105,7 @@ _, args = cli.parse_args(sys.argv[1:])
 from snakemake_interface_report_plugins.registry import ReportPluginRegistry
 found = {name: repr(value) for name, value in vars(args).items() if not name.startswith("report_html")}
 found = {name: value for name, value in found.items() if " at 0x" not in value}
-imported = sorted({"numpy", "docutils", "yte"} & sys.modules.keys())
+imported = sorted({"numpy", "docutils", "dpath"} & sys.modules.keys())  # dpath is imported by yte alone
 settings = ReportPluginRegistry().get_plugin("html").settings_cls.__name__
 print(json.dumps([found, imported, settings]))
 """
@@ -128,8 +128,8 @@ def parsed(how: str, profile: str, folder: Path, *arguments: str) -> list[Any]:
     ("profile", "arguments", "expected"),
     [
         (PROFILE, [], []),
-        (TEMPLATE, [], ["numpy", "yte"]),
-        (PROFILE, ["--report", "page.html"], ["docutils", "numpy", "yte"]),
+        (TEMPLATE, [], ["dpath", "numpy"]),
+        (PROFILE, ["--report", "page.html"], ["docutils", "dpath", "numpy"]),
     ],
 )
 def test_profiles_and_options_mean_the_same(
@@ -139,7 +139,7 @@ def test_profiles_and_options_mean_the_same(
     always, everything, same_settings = parsed("always", profile, tmp_path / "profile", *arguments)
     assert (less, settings) == (always, same_settings) and len(less) > 100
     assert imported == expected
-    assert everything == ["docutils", "numpy", "yte"]  # if this fails, Snakemake imports less by itself
+    assert everything == ["docutils", "dpath", "numpy"]  # if this fails, Snakemake imports less by itself
 
 
 def test_help_shows_the_options_of_the_report(tmp_path: Path) -> None:
@@ -149,3 +149,37 @@ def test_help_shows_the_options_of_the_report(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(ROOT / "scripts"), "--help"]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0 and "--report-html-path" in done.stdout
+
+
+def test_configurations_are_read_alike(tmp_path: Path) -> None:
+    (tmp_path / "plain.yaml").write_text("a: [1, 2.5, yes]\nb: {c: null}\n")
+    (tmp_path / "template.yaml").write_text("__use_yte__: true\na: ?1 + 1\n")
+    (tmp_path / "wrong.yaml").write_text("a: [1\nb: 2\n")
+    program = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from snakemake.common.configfile import load_configfile
+from snakemake_interface_common.exceptions import WorkflowError
+from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less
+if sys.argv[2] == "less":
+    import_less()
+found = [load_configfile("plain.yaml"), "numpy" in sys.modules]
+try:
+    load_configfile("wrong.yaml")
+except WorkflowError as error:
+    found.append(str(error))
+found.append(load_configfile("template.yaml"))
+import yte
+from yte.context import Context
+found += [yte.process_yaml("?if True:\\n  a: 1\\n"), yte.__name__, Context.__module__]
+print(json.dumps(found))
+"""
+    found = {}
+    for how in ("less", "always"):
+        command = [sys.executable, "-c", program, str(ROOT / "scripts"), how]
+        done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found[how] = json.loads(done.stdout)
+    assert (found["less"].pop(1), found["always"].pop(1)) == (False, True)
+    assert found["less"] == found["always"]
+    assert found["less"][0] == {"a": [1, 2.5, True], "b": {"c": None}} and found["less"][2] == {"a": 2}

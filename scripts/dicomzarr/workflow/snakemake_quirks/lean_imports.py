@@ -2,12 +2,12 @@
 
 Purpose: at each start, Snakemake imports pandas to ask whether a param is a data frame, and boto3, requests and more
 (through smart_open) to read rules from the local disk: a third of its imports, of which nothing is used. The writer of
-its own report brings Pillow, docutils and pygments: it is imported when a report is asked for. Profiles are read by
-yte, which brings numpy: now only those that are templates. Each of five kinds of plugins lists all installed packages:
-now they are listed once. Nothing is hidden: whoever imports these packages finds them.
+its own report brings Pillow, docutils and pygments: it is imported when a report is asked for. Profiles and
+configurations are read by yte, which brings numpy: now only those that are templates. Each of five kinds of plugins
+lists all installed packages: now they are listed once. Nothing is hidden: whoever imports these packages finds them.
 
 Tried with 9.27.1: `PersistenceBase._serialize_param_pandas`, `Snakemake._safely_store_params`, `sourcecache.parse_uri`,
-`SourceCache._open`, `ProfileConfigFileParser.parse`, and `collect_plugins` of the registries of plugins. With another
+`SourceCache._open`, `import yte` where a file is read, and `collect_plugins` of the registries of plugins. With another
 version Snakemake imports what it likes.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import importlib
 import io
 import pkgutil
 import sys
@@ -71,7 +72,7 @@ def import_less() -> None:
     sourcecache.parse_uri = parse_uri
     sourcecache.SourceCache._open = open_file
     _find_plugins_once(sys.argv[1:])
-    _read_plain_profiles()
+    sys.modules.setdefault("yte", _LazyYte("yte"))
 
 
 def _find_plugins_once(arguments: Sequence[str]) -> None:
@@ -94,33 +95,24 @@ def _find_plugins_once(arguments: Sequence[str]) -> None:
     ReportPluginRegistry.get_plugin = get_plugin
 
 
-class _Plain(types.ModuleType):
-    """Stands for yte while a profile is read that is no template."""
+class _LazyYte(types.ModuleType):
+    """The module yte, imported once a document asks for it by ``__use_yte__``, or anything but a document does."""
 
-    @staticmethod
-    def process_yaml(stream: Any, **_: Any) -> Any:
-        """Return what yte returns for a document that does not ask for it."""
+    def process_yaml(self, document: Any, *arguments: Any, **options: Any) -> Any:
+        """Return what yte returns."""
         import yaml
 
-        return yaml.load(stream, Loader=yaml.FullLoader)
+        text = document if isinstance(document, str) else document.read()
+        if arguments or options != {"require_use_yte": True} or "__use_yte__" in text:
+            return _yte().process_yaml(io.StringIO(text), *arguments, **options)
+        return yaml.load(text, Loader=yaml.FullLoader)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_yte(), name)
 
 
-def _read_plain_profiles() -> None:
-    """Read profiles without yte that do not ask for it by ``__use_yte__``."""
-    from snakemake.profiles import ProfileConfigFileParser
-
-    parse = ProfileConfigFileParser.parse
-
-    def parse_profile(self: Any, stream: Any) -> Any:
-        text = stream.read()
-        profile = io.StringIO(text)
-        profile.name = stream.name
-        if "__use_yte__" in text or "yte" in sys.modules:
-            return parse(self, profile)
-        sys.modules["yte"] = _Plain("yte")
-        try:
-            return parse(self, profile)
-        finally:
-            del sys.modules["yte"]
-
-    ProfileConfigFileParser.parse = parse_profile
+def _yte() -> Any:
+    """Import yte in place of the module that stands for it."""
+    if isinstance(sys.modules.get("yte"), _LazyYte):
+        del sys.modules["yte"]
+    return importlib.import_module("yte")
