@@ -40,7 +40,6 @@ def main() -> int:
     from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less
 
     gc.enable()
-
     import_less()
     if os.environ.get("DICOMZARR_TERMINAL") or os.environ.get("DICOMZARR_VERDICT"):
         from dicomzarr.workflow.snakemake_quirks.command_line import parse_without_note
