@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.privacy.table_blocks import Share
+from dicomzarr.privacy.table_blocks import CHECKSUMS, Share
 from dicomzarr.system import digested_json, files
 from dicomzarr.system.shared_work import sharing
 
@@ -361,6 +361,8 @@ class SearchCache:
     def save(self) -> None:
         """Write the cache atomically, readable by the owner alone; the absent hashes are written before."""
         self._add_shared_tables()
+        if CHECKSUMS in self._cached["tables"]:  # it is missing while a run makes the dataset, until the seal
+            self._tables.setdefault(CHECKSUMS, self._cached["tables"][CHECKSUMS])
         content = self._conditions | {
             "identifiers": self._identifiers,
             "absent_hashes": self._absent_hashes.save(),

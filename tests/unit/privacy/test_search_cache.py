@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -414,6 +414,37 @@ def test_a_table_that_changes_while_it_is_searched_is_searched_again(
     recorded = json.loads((cache(results) / SEARCH_CACHE).read_bytes())["files"]
     assert recorded.get("results/dataset/reports/large.csv") != key_of(large.stat())
     assert search(results) == 1
+
+
+def test_the_clean_blocks_of_checksums_are_kept_while_it_is_missing(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+    whole = Scanner.rows
+
+    def counting(scanner: Scanner, head: list[str], rows: Iterable[list[str]]) -> str | None:
+        listed = [*rows]
+        searched.append(len(listed))
+        return whole(scanner, head, listed)
+
+    monkeypatch.setattr(Scanner, "rows", counting)
+    lines = [f"images.zarr/{number:016x}/wort{number}\0{number}\0{'ab' * 32}\n" for number in range(3000)]
+    checksums = results.dataset / "checksums"
+    checksums.write_text("".join(lines))
+    search(results)
+    checksums.unlink()  # as the first job of a run does
+    search(results)
+    searched.clear()
+    lines.insert(1000, "images.zarr/new\0" + "7\0" + "ab" * 32 + "\n")
+    checksums.write_text("".join(lines))
+    assert search(results) == 1
+    assert 0 < sum(searched) < 1000
+    checksums.unlink()
+    search(results)
+    lines.insert(2000, "images.zarr/zyxwolf\0" + "7\0" + "ab" * 32 + "\n")
+    checksums.write_text("".join(lines))
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/checksums"):
+        search(results)
 
 
 PARENT = os.getpid()
