@@ -64,6 +64,10 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
+# Short numbers in a row, as in the data of the report. No identifier has more than `MAX_WORDS` words, and none has only
+# such numbers, so those in the middle belong to none.
+_NUMBER, _ENDS = f"(?:[0-9]{{1,{MIN_DIGITS - 1}}},)", f"{{{MAX_WORDS - 1}}}"
+_NUMBERS_IN_A_ROW = re.compile(f"(?<=,)({_NUMBER}{_ENDS}){_NUMBER}+({_NUMBER}{_ENDS})")
 # The id of an array: of its series, whole or shortened as in the report, and of the volume.
 _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of numbers in the tables of the dataset; a number could look like a date.
@@ -225,7 +229,7 @@ class Scanner:
         A run of words is looked up only if its weight suffices, without own words and numbers, and if each of its other
         words of `MIN_PART` characters is a part of an identifier.
         """
-        words, own_words = words_of(text), self._own_words
+        words, own_words = words_of(_NUMBERS_IN_A_ROW.sub(r"\1\2", text)), self._own_words
         weights = [0] * len(words)
         blocked: set[int] = set()
         centres: list[int] = []
@@ -282,7 +286,7 @@ class Scanner:
 
     def _bytes(self, data: bytes, depth: int, min_weight: int) -> str | None:
         if b"\0" not in data[:4096] and (text := _decoded(data)) is not None:
-            code = self._text(text, min_weight) or self._encoded(text, depth)
+            code = self._text(text, min_weight) or self._encoded(_ARRAY.sub(" ", text), depth)
         else:
             runs = [match.group().decode("utf-8", "replace") for match in _RUN.finditer(data)]
             code = self._texts(runs, max(min_weight, MIN_WEIGHT_IN_BINARY), depth)

@@ -334,6 +334,32 @@ def test_the_id_of_an_array_is_no_date() -> None:
         assert scanner.content(f"array {text} here".encode()) == Leak("value_in_file", 1)
 
 
+@given(
+    st.lists(
+        st.one_of(
+            st.lists(st.sampled_from(["7", "12", "1999", "1234567"]), max_size=12).map(",".join),
+            st.sampled_from(["meier", "haus", "19370203", "1.5", "", "zyxwolf", "12 meier"]),
+        ),
+        max_size=8,
+    ).map(",".join)
+)
+def test_a_value_beside_long_rows_of_numbers_is_found(row: str) -> None:
+    values = (b"12 Meier 7 1999", b"Haus 7 12 7", b"1999 1234567 7 Haus", b"7 12 Haus Meier")
+    identifiers = frozenset(
+        i for item in [*(("LO", value) for value in values), ("PN", b"Zyxwolf")] for i in identifiers_of(*item)
+    )
+    scanner = Scanner(identifiers, frozenset())
+    assert scanner.content(row.encode()) == scanner.content(row.replace(",", ", ").encode())
+
+
+def test_the_id_of_an_array_is_no_encoded_value(scanner: Scanner) -> None:
+    coded = b"Zyxwolf ".hex()
+    page = f'["{coded}/01234567"]'.encode()
+    assert scanner.content(page, "report.html") is None
+    for other in (coded, f"{coded}/0123456", f"20{coded}/01234567"):
+        assert scanner.content(f'["{other}"]'.encode(), "report.html") == Leak("value_encoded", 1)
+
+
 def test_a_picture_is_searched_after_decoding(scanner: Scanner) -> None:
     words = frozenset(hash_of_words([word]) for word in ("abcde", "fghij"))
     picture = "data:image/png;base64,AAAA/abcde/fghij+AAAA="
