@@ -10,10 +10,11 @@ it is damaged, was written by other code or for other words, or if a new identif
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,22 +71,34 @@ def state_of(images: str, series: Mapping[str, Sequence[str]]) -> str:
     The second is the same for a copy: it has the sizes and times of files alone, in seconds, which is what archives
     keep of them.
     """
-    lstat, is_folder = os.lstat, stat.S_ISDIR
-    stats, of_copy = array("Q"), array("Q")
     try:
-        for name, paths in series.items():
-            home = f"{images}/{name}"
-            for path in paths:
-                status = lstat(home + path)
-                size, changed = status.st_size, status.st_mtime_ns
-                stats.extend((size, changed & _BITS, status.st_ctime_ns & _BITS, status.st_ino))
-                of_copy.extend(_FOLDER if is_folder(status.st_mode) else (size, changed // 10**9 & _BITS))
+        stats = _stats((f"{images}/{name}", paths) for name, paths in series.items())
     except OSError:
         return ""
-    return _digest(stats) + _digest(of_copy)
+    of_copy = [
+        _FOLDER if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns // 10**9 & _BITS)
+        for status in stats
+    ]
+    return _digest(stats) + _blake2b(array("Q", itertools.chain.from_iterable(of_copy)))
 
 
-def _digest(numbers: array[int]) -> str:
+def _stats(places: Iterable[tuple[str, Sequence[str]]]) -> list[os.stat_result]:
+    """Return the stats of paths, given as folders and paths below each; links are not followed."""
+    lstat = os.lstat
+    return [lstat(folder + path) for folder, paths in places for path in paths]
+
+
+def _digest(stats: Sequence[os.stat_result]) -> str:
+    """Return the first of the digests that `state_of` returns."""
+    numbers = [
+        number
+        for status in stats
+        for number in (status.st_size, status.st_mtime_ns & _BITS, status.st_ctime_ns & _BITS, status.st_ino)
+    ]
+    return _blake2b(array("Q", numbers))
+
+
+def _blake2b(numbers: array[int]) -> str:
     return hashlib.blake2b(numbers, digest_size=_DIGEST // 2).hexdigest()
 
 
@@ -282,10 +295,14 @@ class SearchCache:
     def _is_unchanged(self, prefix: str, images: str, groups: Mapping[str, Sequence[str]], name: str) -> bool:
         try:
             state, *rows = self._cached["groups"][prefix + name]
-            paths = {row[0]: self._paths(row) for row in rows}
-        except (KeyError, IndexError, TypeError, ValueError):
+            if [row[0] for row in rows] != list(groups[name]):
+                return False
+            if self._is_fresh:
+                return True
+            places = ((f"{images}/{row[0]}{folder}", paths) for row in rows for folder, paths in self._folders(row))
+            return bool(_digest(_stats(places)) == state[:_DIGEST])
+        except (OSError, KeyError, IndexError, TypeError, ValueError):
             return False
-        return list(paths) == list(groups[name]) and (self._is_fresh or state_of(images, paths) == state)
 
     def is_copied_group(self, name: str, group: Group) -> bool:
         """Return whether a group has the names, sizes and times of a clean one, in results that were copied back."""
@@ -293,17 +310,17 @@ class SearchCache:
             return False
         try:
             state, *rows = self._cached["groups"][name]
-            paths = {row[0]: self._paths(row) for row in rows}
+            paths = {row[0]: [top + path for top, below in self._folders(row) for path in below] for row in rows}
         except (KeyError, IndexError, TypeError, ValueError):
             return False
         return paths == {**group.series} and state[_DIGEST:] == group.state[_DIGEST:]
 
-    def _paths(self, row: Sequence[Any]) -> list[str]:
+    def _folders(self, row: Sequence[Any]) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield the folder of a series, "", and those of its volumes, with the paths below each that count."""
         _, rest, *volumes = row
-        paths = list(self._cached_layouts[rest])
+        yield "", self._cached_layouts[rest]
         for volume, number in zip(volumes[::2], volumes[1::2], strict=True):
-            paths += [f"/{volume}{path}" for path in self._cached_layouts[number]]
-        return paths
+            yield f"/{volume}", self._cached_layouts[number]
 
     def add_group(self, name: str, group: Group) -> None:
         """Record a clean group: its state, and its paths by the numbers of layouts, which many volumes share."""
