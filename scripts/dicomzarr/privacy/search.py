@@ -82,9 +82,9 @@ class _File:
 
     @property
     def cost(self) -> float:
-        """Milliseconds, roughly; repeated texts of JSON are searched once."""
-        is_json = self.place.endswith((".json", ".jsonl")) or self.place.startswith(RECORDS)
-        per_byte = 1e-5 if self.has_clean_blocks else 3e-4 if is_json else 1e-3
+        """Milliseconds, roughly; repeated texts of JSON are searched once, and a report is mostly ids and numbers."""
+        is_repetitive = self.place.endswith((".json", ".jsonl", ".html")) or self.place.startswith(RECORDS)
+        per_byte = 1e-5 if self.has_clean_blocks else 3e-4 if is_repetitive else 1e-3
         return self.status.st_size * per_byte / self.share.of
 
     def shared(self, count: int) -> list[_File]:

@@ -11,7 +11,8 @@ import csv
 import hashlib
 import io
 import zlib
-from collections.abc import Container, Iterator
+from array import array
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -33,14 +34,6 @@ class Share(NamedTuple):
 WHOLE = Share(0, 1)
 CHECKSUMS = "results/dataset/checksums"
 _HEAD_OF_CHECKSUMS = b"path,bytes,sha256\n"
-
-
-class _Checksums(io.BufferedReader):
-    """The lines ``path NUL size NUL sha256`` of `checksums` as a table: a size could look like a date."""
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next line, with commas in place of NUL."""
-        return super().readline(-1 if size is None else size).replace(b"\0", b",")
 
 
 class NoTable(ValueError):
@@ -78,14 +71,15 @@ def search_table(
         If the file cannot be split into blocks.
     """
     digests: list[str] = []
-    with open(path, "rb") if not checksums else _Checksums(io.FileIO(path)) as stream:
-        head = _HEAD_OF_CHECKSUMS if checksums else _line(stream)
+    with open(path, "rb") as stream:
+        lines = _lines(stream, checksums=checksums)
+        head = _HEAD_OF_CHECKSUMS if checksums else next(lines, b"")
         columns = (_rows([head]) or [[]])[0]
         before: list[bytes] = []
-        for block in _blocks(stream):
-            digest = hashlib.blake2b(digest_size=12)
-            for part in (head, *before, b"", *block):
-                digest.update(len(part).to_bytes(8, "little") + part)
+        for block in _blocks(lines):
+            parts = [head, *before, b"", *block]
+            digest = hashlib.blake2b(array("Q", map(len, parts)), digest_size=12)
+            digest.update(b"".join(parts))
             is_ours = len(digests) % share.of == share.number
             digests.append(digest.hexdigest())
             if is_ours and digests[-1] not in clean_blocks and scanner.rows(columns, _rows([*before, *block])):
@@ -96,20 +90,29 @@ def search_table(
     return False, digests
 
 
-def _line(stream: IO[bytes]) -> bytes:
-    line = stream.readline(_MAX_ROW)
-    if len(line) == _MAX_ROW or b"\0" in line:
-        raise NoTable
-    return line
+def _lines(stream: IO[bytes], *, checksums: bool) -> Iterator[bytes]:
+    """Yield lines; those of `CHECKSUMS`, ``path NUL size NUL sha256``, as a table: a size could look like a date."""
+    rest = b""
+    while data := stream.read(_MAX_ROW):
+        if checksums:
+            data = data.replace(b"\0", b",")
+        *lines, rest = (rest + data).split(b"\n")
+        if b"\0" in data or len(rest) >= _MAX_ROW or any(len(line) >= _MAX_ROW for line in lines[:1]):
+            raise NoTable
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[list[bytes]]:
+def _blocks(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Yield the rows of each block; a block does not end within quotation marks."""
     rows: list[bytes] = []
     is_quoted = False
-    while line := _line(stream):
+    for line in lines:
         rows.append(line)
-        is_quoted ^= line.count(b'"') % 2 == 1
+        if b'"' in line:
+            is_quoted ^= line.count(b'"') % 2 == 1
         if not is_quoted and (zlib.crc32(line) & _END_MASK == 0 or len(rows) >= _MAX_ROWS):
             yield rows
             rows = []
