@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import operator
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,6 @@ DATASET = "dataset/"
 CRATE = "ro-crate-metadata.json"  # describes the run too, as the provenance does
 SIGNATURE = "dataset.json.sig"  # not recorded: `./run sign` writes it
 SEALED, CHECKSUMS = "dataset.json", "checksums"  # written by `seal_dataset`, from what is recorded of all other files
-_SEAL = {DATASET + SEALED, DATASET + CHECKSUMS}
 _NO_DATA = ("reports/report.html", CHECKSUMS, CRATE, SIGNATURE)
 _PROVENANCE = "provenance/"
 _STARTS_OF_NO_DATA = (*(f"{path}\0".encode() for path in _NO_DATA), _PROVENANCE.encode())
@@ -81,18 +79,13 @@ def recorded_lines(results: Results, processes: int = 1) -> list[bytes]:
     with sharing(_lines_of, records, others) as shared:
         listed = b"".join(shared.finish()).splitlines(keepends=True)
     lines = sorted(listed)
-    paths = [_path_of(line) for line in lines]
-    if any(map(operator.eq, paths, itertools.islice(paths, 1, None))):
+    if any(_path_of(line) == _path_of(following) for line, following in itertools.pairwise(lines)):
         lines = sorted({_path_of(line): line for line in listed}.values())  # of two records the later one holds
     return lines
 
 
 def _lines_of(record: Path) -> bytes:
-    """Return the lines of the files that `_claimed` returns."""
-    claims = rule_record.load_common(record).claims.items()
-    start = len(DATASET)
-    lines = [f"{path[start:]}\0{size}\0{digest}\n" for path, (size, digest) in claims if _is_listed(path)]
-    return "".join(lines).encode()
+    return b"".join([line_of(path, claim) for path, claim in _claimed(record).items()])
 
 
 def _path_of(line: bytes) -> bytes:
@@ -101,9 +94,11 @@ def _path_of(line: bytes) -> bytes:
 
 def _claimed(record: Path) -> dict[str, FileClaim]:
     """Return the claims of a record on files below `dataset/`, but `SEALED` and `CHECKSUMS`."""
-    claims = rule_record.load_common(record).claims.items()
-    return {path.removeprefix(DATASET): claim for path, claim in claims if _is_listed(path)}
-
-
-def _is_listed(path: str) -> bool:
-    return path.startswith(DATASET) and path not in _SEAL
+    claims = {
+        path.removeprefix(DATASET): claim
+        for path, claim in rule_record.load_common(record).claims.items()
+        if path.startswith(DATASET)
+    }
+    for path in (SEALED, CHECKSUMS):
+        claims.pop(path, None)
+    return claims
