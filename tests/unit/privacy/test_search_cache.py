@@ -289,6 +289,28 @@ def test_a_file_that_is_no_table_is_searched_as_a_whole(results: Results, data: 
         search(results)
 
 
+@pytest.mark.parametrize("checksums", [False, True])
+def test_blocks_do_not_depend_on_the_pieces_that_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checksums: bool
+) -> None:
+    scanner = Scanner(frozenset(), frozenset())
+    separator = "\0" if checksums else ","
+    lines = [f"{'x' * (number * number % 90)}{separator}{number}\n" for number in range(900)]
+    for end in ("\n", "last", ""):
+        path = tmp_path / "a.csv"
+        path.write_text("".join(lines) + end)
+        whole = search_table(scanner, path, (), checksums=checksums)
+        assert len(whole[1]) > 5
+        for piece in (100, 128, 1000, 4096):
+            with monkeypatch.context() as patched:
+                patched.setattr(table_blocks, "_MAX_ROW", piece)
+                assert search_table(scanner, path, (), checksums=checksums) == whole
+    with monkeypatch.context() as patched:
+        patched.setattr(table_blocks, "_MAX_ROW", 80)
+        with pytest.raises(NoTable):
+            search_table(scanner, path, (), checksums=checksums)
+
+
 def test_a_cell_of_several_lines_is_not_split(tmp_path: Path) -> None:
     scanner = Scanner(frozenset(identifiers_of("PN", b"Zyxwolf")), frozenset())
     cell = "\n".join(f"wort{number}pferd" for number in range(3000))
