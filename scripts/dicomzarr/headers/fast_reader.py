@@ -40,7 +40,7 @@ from dicomzarr.headers.sequence_values import sequence_bytes
 # read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
 Reader = Callable[[int, int], bytes]
 
-BLOCK = 16 * 1024  # a header of CT or small MR fits; a longer one costs further reads
+BLOCK = 24 * 1024  # bytes: a header of CT or MR fits; a longer one costs further reads
 MAX_STEP = 256 * 1024  # of a long sequence that are read at once
 # Bytes of a header that are parsed element by element; values of a block or more do not count. The functional groups
 # of 50,000 frames stay below the limit; parsing that many takes a few seconds.

@@ -94,6 +94,22 @@ class Layout:
         """
         return self._facts.copy()
 
+    def seems_to_match(self, size: int, data: bytes) -> bool:
+        """Return whether a header ends as this layout, if its pixel data are as long as the last and end the file.
+
+        Parameters
+        ----------
+        size, data
+            As for `matches`.
+
+        Returns
+        -------
+        bool
+            False where `data` do not hold the end of the header.
+        """
+        run, length, _, width, _ = self._parts[-1]
+        return data.startswith(run, max(0, size - self.pixel[3] - width - length))
+
     def matches(self, read: Reader, size: int, start: int, data: bytes, *, exactly: bool) -> bool:
         """Read a header, if it has this layout.
 
@@ -362,6 +378,11 @@ class Layouts:
         -------
         Layout or None
         """
+        # Layouts of one scanner may differ in nothing before their last run.
+        for number, layout in enumerate(self._known[1:] and self._known):
+            if layout.seems_to_match(size, data):
+                self._known.insert(0, self._known.pop(number))
+                break
         for exactly in (True, False):
             for number, layout in enumerate(self._known):
                 if layout.matches(read, size, start, data, exactly=exactly):

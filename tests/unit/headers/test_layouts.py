@@ -165,6 +165,22 @@ def test_a_length_that_becomes_undefined_is_no_jump_of_four_gigabytes() -> None:
     assert layouts.LAYOUTS[False].find(lambda n, i: data[i : i + n], len(data), len(meta()), data) is not None
 
 
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_headers_that_differ_at_their_end_are_compared_with_one_layout(syntax: str) -> None:
+    def header(index: int) -> bytes:
+        private = Element(0x00510010 + index % 3, "LO", b"SCANNER ")
+        return file(image(syntax, Private=private, InstanceNumber=text(0x00200013, "IS", str(7**index))), syntax)
+
+    for index in range(30):
+        learn_each(syntax == IMPLICIT)
+        as_before(header(index))
+    read = layouts.Layout._read
+    with mock.patch.object(layouts.Layout, "_read", autospec=True, side_effect=read) as compared:
+        for index in range(30, 45):
+            assert by_layout(header(index)) == alone(header(index))
+    assert compared.call_count == 15
+
+
 # --- what is bounded -------------------------------------------------------------------------------------------------
 
 
