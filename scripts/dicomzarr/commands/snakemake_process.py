@@ -35,6 +35,9 @@ def main() -> int:
     argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     sys.path.insert(0, SCRIPTS)
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time
+    from dicomzarr.workflow.snakemake_quirks.plain_metadata import use_plain_metadata
+
+    use_plain_metadata()
     from snakemake import cli
 
     from dicomzarr.workflow.snakemake_quirks.lean_imports import import_less
