@@ -36,6 +36,7 @@ CORPUS = ROOT.parent / "shared" / "corpus"
 CHECKER = ROOT.parent / "shared" / "check_contract.py"
 REASON = "published test images"
 FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # the long forms: see CONTRIBUTING.md
+SNAKEMAKE = "scripts/dicomzarr/commands/snakemake_process.py"  # what `./run` starts
 
 
 @dataclass
@@ -106,7 +107,7 @@ class Workflow:
         return written
 
     def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run `snakemake` with the existing config file, in a new session."""
+        """Run Snakemake as `./run` does, with the existing config file, in a new session."""
         options = ["--snakefile", str(self.project / "Snakefile"), "--configfile", "config.yaml", *arguments]
         inherited = {key: value for key, value in os.environ.items() if key != "DICOMZARR_KEY"}
         variables = {**inherited, **self.environment, **environment}
@@ -115,7 +116,7 @@ class Workflow:
             self.forks.start(options, self.folder, variables, output)
             return subprocess.CompletedProcess(options, self.forks.wait(), "", output.read_text(errors="replace"))
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *options],
+            [sys.executable, "-P", str(self.project / SNAKEMAKE), *options],
             cwd=self.folder,
             env=variables,
             capture_output=True,
@@ -137,7 +138,7 @@ class Workflow:
             self.forks.wait()
             return
         process = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *options],
+            [sys.executable, "-P", str(self.project / SNAKEMAKE), *options],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.DEVNULL,

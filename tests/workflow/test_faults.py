@@ -50,8 +50,8 @@ _calls: dict[str, int] = {}  # number of calls of each kind in a run, once known
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, forks: Forks | None) -> tuple[Path, str]:
-    workflow = Workflow(tmp_path_factory.mktemp("undisturbed"), {}, {"DICOMZARR_KEY": "k" * 32}, forks=forks)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> tuple[Path, str]:
+    workflow = Workflow(tmp_path_factory.mktemp("undisturbed"), {}, {"DICOMZARR_KEY": "k" * 32}, forks=warm)
     for number in range(3):
         save_series(workflow.source / str(number), f"series-{number}", 3)
     (workflow.source / "1" / "mask").write_bytes(mask_of("series-1"))
@@ -59,10 +59,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, forks: Forks | None) -
 
 
 @pytest.fixture
-def victim(workflow: Workflow, undisturbed: tuple[Path, str], forks: Forks | None) -> Iterator[Workflow]:
+def victim(workflow: Workflow, undisturbed: tuple[Path, str]) -> Iterator[Workflow]:
     """A workflow on that source; in the full form, with thousands of tests, its folder is deleted afterwards."""
     workflow.config = {"source": str(undisturbed[0]), "results": str(workflow.results)}
-    workflow.forks = forks
     yield workflow
     if FULL:
         shutil.rmtree(workflow.folder)
@@ -82,12 +81,16 @@ def run_with_counted_fault(workflow: Workflow, shim: Path, call: str, count: int
 
 
 def run_with_faults(workflow: Workflow, shim: Path, **faults: str) -> Run:
-    """Run once with faults that the preloaded library injects."""
+    """Run once with faults that the preloaded library injects; in the short form in processes of its own."""
     workflow.write_config()
     counter = workflow.folder / "count"
     counter.write_bytes(bytes(8))
     below = {"FAULT_COUNT": str(counter), "FAULT_BELOW": str(workflow.results.resolve()), "LD_PRELOAD": str(shim)}
-    return Run(workflow.snakemake("--cores", "2", **{**below, **faults}), workflow.results)
+    warm, workflow.forks = workflow.forks, workflow.forks if FULL else None
+    try:
+        return Run(workflow.snakemake("--cores", "2", **{**below, **faults}), workflow.results)
+    finally:
+        workflow.forks = warm
 
 
 def false_records(results: Results) -> list[str]:
