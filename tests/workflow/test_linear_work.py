@@ -25,13 +25,14 @@ def write():
         script = os.path.basename(sys.argv[0]).split(".", 1)[1]  # Snakemake puts a word of its own in front
         file.write(f'["{script}", {next(calls)}]')
 
-if "snakemake" not in sys.orig_argv:  # the main process knows no files, only batches
+# The main process knows no files, only batches.
+if not any(word.endswith("snakemake_process.py") for word in sys.orig_argv):
     atexit.register(write)
     threading.setprofile(count)
     sys.setprofile(count)
 """
-SIZES = (50, 100, 200)  # files
-# Calls for the last 100 files beside twice those for 50 files before: 1 if a file always costs the same, 2 if it costs
+SIZES = (30, 60, 120)  # files
+# Calls for the last 60 files beside twice those for 30 files before: 1 if a file always costs the same, 2 if it costs
 # as much as there are files before it. Steps with few calls for each file are left out: theirs come in groups of files.
 MOST = 1.4
 FEW = 100  # calls for a file

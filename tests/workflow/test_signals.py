@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Workflow
+from conftest import SNAKEMAKE, Workflow
 from dicoms import save_series
 
 SOON = 12.0  # s: ten, plus the delay of a busy machine
@@ -59,8 +59,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def load() -> Iterator[None]:
-    """Keep every core busy: processes then receive a signal at different moments."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    """Keep every core busy, as other tests do meanwhile: processes then receive a signal at different moments."""
+    cores = 0 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count() or 1
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
     yield
     for process in busy:
         process.kill()
@@ -73,7 +74,8 @@ def signalled(workflow: Workflow, moment: Moment, number: int) -> tuple[int, str
     It is killed, and the test fails, if it does not end soon.
     """
     printed, start_time = workflow.folder / "printed.txt", time.time()
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow.project / "Snakefile"), "--cores", "2"]
+    command = [sys.executable, "-P", str(workflow.project / SNAKEMAKE)]
+    command += ["--snakefile", str(workflow.project / "Snakefile"), "--cores", "2"]
     with open(printed, "wb") as output:
         process = subprocess.Popen(
             [*command, "--configfile", "config.yaml"],
