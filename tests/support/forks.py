@@ -2,7 +2,7 @@
 
 The full forms of the tests of recovery start a workflow thousands of times, and nearly all of the time goes into
 imports. Here the main process and each job are forked from a warm process instead; Snakemake, the rules and the
-scripts are the real ones. The small forms, in CI, start processes as a user does.
+scripts are the real ones. The small forms, in CI, start what is to be killed or to fail as a user does.
 """
 
 from __future__ import annotations

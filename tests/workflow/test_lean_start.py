@@ -10,6 +10,7 @@ from conftest import ROOT, Workflow
 from dicoms import save_series
 
 NOT_NEEDED = {"numpy", "pandas", "pydicom", "zarr", "PIL", "docutils", "pygments", "yte", "boto3", "requests"}
+NOT_NEEDED |= {"sqlmodel", "sqlalchemy", "pydantic"}
 
 
 def test_nothing_to_do_needs_few_imports(workflow: Workflow) -> None:

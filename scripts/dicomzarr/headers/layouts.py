@@ -378,11 +378,8 @@ class Layouts:
         -------
         Layout or None
         """
-        # Layouts of one scanner may differ in nothing before their last run.
-        for number, layout in enumerate(self._known[1:] and self._known):
-            if layout.seems_to_match(size, data):
-                self._known.insert(0, self._known.pop(number))
-                break
+        if len(self._known) > 1:  # they may differ in nothing before their last run
+            self._known.sort(key=lambda layout: not layout.seems_to_match(size, data))
         for exactly in (True, False):
             for number, layout in enumerate(self._known):
                 if layout.matches(read, size, start, data, exactly=exactly):
