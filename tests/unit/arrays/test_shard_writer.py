@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,23 @@ def test_zarr_reads_back_the_values_written(
     for name, (size, digest) in digests.items():
         data = (tmp_path / "0" / name).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (size, digest)
+
+
+SHUFFLED_BY_BITS, SHUFFLED_AT_ALL = 0x4, 0x5  # flags in the header of a Blosc chunk
+
+
+@pytest.mark.parametrize("layout", ["slice", "brick"])
+@pytest.mark.parametrize("compression", ["balanced", "fast", "small"])
+@pytest.mark.parametrize("dtype", ["|u1", "<i2", "<f4"])
+def test_chunks_are_compressed_as_the_metadata_says(tmp_path: Path, dtype: str, compression: str, layout: str) -> None:
+    """Readers of the chunk alone and of the metadata alone must agree; zarr-python trusts the chunk."""
+    write(tmp_path / "0", "zyx", np.arange(20 * 64 * 64).reshape(20, 64, 64).astype(dtype), compression, layout)
+    metadata = json.loads((tmp_path / "0" / "zarr.json").read_bytes())
+    _, blosc, _ = metadata["codecs"][0]["configuration"]["codecs"]
+    assert blosc["configuration"]["shuffle"] == "bitshuffle"
+    assert blosc["configuration"]["typesize"] == np.dtype(dtype).itemsize
+    first = (tmp_path / "0/c/0/0/0").read_bytes()[:4]  # version, that of the compressor, flags, size of a value
+    assert first[2] & SHUFFLED_AT_ALL == SHUFFLED_BY_BITS and first[3] == np.dtype(dtype).itemsize
 
 
 def test_large_frames_are_cut_into_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
