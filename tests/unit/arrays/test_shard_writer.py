@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
-from written_arrays import noise, write
+from written_arrays import blosc_of_first_chunk, blosc_of_metadata, noise, write
 
 from dicomzarr.arrays import shard_writer
 from dicomzarr.system import thread_pool
@@ -42,21 +41,13 @@ def test_zarr_reads_back_the_values_written(
         assert (len(data), hashlib.sha256(data).hexdigest()) == (size, digest)
 
 
-SHUFFLED_BY_BITS, SHUFFLED_AT_ALL = 0x4, 0x5  # flags in the header of a Blosc chunk
-
-
 @pytest.mark.parametrize("layout", ["slice", "brick"])
 @pytest.mark.parametrize("compression", ["balanced", "fast", "small"])
 @pytest.mark.parametrize("dtype", ["|u1", "<i2", "<f4"])
 def test_chunks_are_compressed_as_the_metadata_says(tmp_path: Path, dtype: str, compression: str, layout: str) -> None:
-    """Readers of the chunk alone and of the metadata alone must agree; zarr-python trusts the chunk."""
+    """zarr-python reads the header of the chunk alone; other readers may go by the metadata."""
     write(tmp_path / "0", "zyx", np.arange(20 * 64 * 64).reshape(20, 64, 64).astype(dtype), compression, layout)
-    metadata = json.loads((tmp_path / "0" / "zarr.json").read_bytes())
-    _, blosc, _ = metadata["codecs"][0]["configuration"]["codecs"]
-    assert blosc["configuration"]["shuffle"] == "bitshuffle"
-    assert blosc["configuration"]["typesize"] == np.dtype(dtype).itemsize
-    first = (tmp_path / "0/c/0/0/0").read_bytes()[:4]  # version, that of the compressor, flags, size of a value
-    assert first[2] & SHUFFLED_AT_ALL == SHUFFLED_BY_BITS and first[3] == np.dtype(dtype).itemsize
+    assert blosc_of_first_chunk(tmp_path / "0") == blosc_of_metadata(tmp_path / "0")
 
 
 def test_large_frames_are_cut_into_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

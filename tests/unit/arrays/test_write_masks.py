@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from written_arrays import blosc_of_first_chunk, blosc_of_metadata
 
 from dicomzarr.arrays import shard_writer, write_masks
 from dicomzarr.dataset import Volume
@@ -42,6 +43,7 @@ def test_the_codec_of_a_mask(tmp_path: Path, compression: str, layout: str, larg
         inner = metadata["codecs"][0]["configuration"]["codecs"]
         blosc = [each["configuration"] for each in inner if each["name"] == "blosc"]
         assert [(each["cname"], each["clevel"], each["shuffle"]) for each in blosc] == ([codec] if codec else [])
+        assert not codec or blosc_of_first_chunk(tmp_path / "a" / level) == blosc_of_metadata(tmp_path / "a" / level)
         array: Any = zarr.open_array(str(tmp_path / "a" / level), mode="r")
         expected = values if level == "0" else values[::2, ::2, ::2]
         assert np.array_equal(array[...], expected)
