@@ -244,7 +244,8 @@ def test_one_more_row_costs_one_block(tmp_path: Path) -> None:
     assert search_table(scanner, write(tmp_path / "a.csv", lines), frozenset(blocks)) == (False, blocks)
 
 
-def test_a_value_in_two_rows_is_found_wherever_a_block_ends(tmp_path: Path) -> None:
+def test_a_value_in_two_rows_is_found_wherever_a_block_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_blocks, "_END_BITS", 2)  # more ends
     scanner = Scanner(frozenset(identifiers_of("LT", b"seen after fall")), frozenset())
     lines, ends = rows(300), 0
     for at in range(1, 300, 3):
@@ -255,10 +256,57 @@ def test_a_value_in_two_rows_is_found_wherever_a_block_ends(tmp_path: Path) -> N
         assert search_table(scanner, path, ())[0] is (scanner.content(path.read_bytes(), "a.csv") is not None)
         with open(path, "rb") as stream:
             stream.readline()
-            numbers = np.cumsum([len(block) for block in table_blocks._blocks(stream)])
+            numbers = np.cumsum([block.count(b"\n") for block in table_blocks._blocks(stream, checksums=False)])
         ends += at in numbers
         assert search_table(scanner, path, ())[0]
     assert ends  # some values were on both sides of an end
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_a_value_in_rows_of_one_word_is_found_wherever_a_block_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    monkeypatch.setattr(table_blocks, "_END_BITS", bits)
+    scanner = Scanner(frozenset(identifiers_of("LT", b"seen after winter fall")), frozenset())
+    lines = [f"{number:016x}/01234567,wort{number}" for number in range(40)]
+    for at in range(37):
+        planted = [*lines]
+        for number, word in enumerate(("seen", "after", "winter", "fall"), at):
+            planted[number] = f"{number:016x}/01234567,{word}"
+        path = write(tmp_path / "a.csv", planted)
+        _, blocks = search_table(Scanner(frozenset(), frozenset()), write(tmp_path / "b.csv", lines), ())
+        assert len(blocks) > 2
+        assert search_table(scanner, path, frozenset(blocks))[0]
+
+
+def test_a_clean_block_is_clean_only_after_the_same_block(tmp_path: Path) -> None:
+    scanner, lines = Scanner(frozenset(identifiers_of("LT", b"seen after fall")), frozenset()), rows(2000)
+    _, blocks = search_table(scanner, write(tmp_path / "a.csv", lines), ())
+    with open(tmp_path / "a.csv", "rb") as stream:
+        stream.readline()
+        ends = np.cumsum([block.count(b"\n") for block in table_blocks._blocks(stream, checksums=False)]).tolist()
+    for end in ends[:-1]:
+        assert not search_table(scanner, write(tmp_path / "a.csv", lines), frozenset(blocks))[0]
+        planted = [*lines]
+        planted[end - 1 : end + 1] = ["x,wort seen,1", "after,fall,1"]
+        kept = [*planted[: end - 1], *lines[end - 1 : end], *planted[end:]]
+        _, known = search_table(scanner, write(tmp_path / "a.csv", kept), ())
+        assert search_table(scanner, write(tmp_path / "a.csv", planted), frozenset(known))[0]
+
+
+def test_a_table_of_hardly_any_words_is_searched_as_a_whole(results: Results) -> None:
+    """Where a block has fewer words than a value may have, the value may begin anywhere before."""
+    table = results.dataset / "reports" / "numbers.csv"
+    table.parent.mkdir(exist_ok=True)
+    lines = [f"{number:016x}/01234567,,{number}" for number in range(1000)]
+    write(table, lines)
+    with pytest.raises(NoTable):
+        search_table(Scanner(frozenset(), frozenset()), table, ())
+    search(results)
+    lines[100], lines[900] = "x,zyxwolf,1", "x,canaria,1"
+    write(table, lines)
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"numbers.csv, line 102"):
+        search(results)
 
 
 def test_a_changed_row_is_found_with_equal_size_and_time(results: Results) -> None:
