@@ -6,11 +6,12 @@ Each case is a folder of files with known voxels. `test_fidelity.py` runs the wo
 from __future__ import annotations
 
 import cases_of_frames
+import cases_of_meaning
 import cases_of_pixels
 import cases_of_series
 from case_writer import CASES, FlowCase
 
 __all__ = ["CASES", "FlowCase"]
 
-for part in (cases_of_pixels, cases_of_series, cases_of_frames):
+for part in (cases_of_pixels, cases_of_series, cases_of_frames, cases_of_meaning):
     part.add()

@@ -62,6 +62,32 @@ def test_a_copy_that_arrives_later_gives_the_dataset_of_a_run_from_scratch(
     assert run.outcome()["again4.dcm"] == ("extracted", "") and ("8", "8", "pass", "") in sizes(run)
 
 
+def test_a_scan_under_two_identities_stays_whole(workflow: Workflow, warm: Forks | None) -> None:
+    """Another patient, or another series, with the same SOP Instance UIDs and pixels: never half of each."""
+    workflow.forks = warm
+    for scan in range(6):
+        other = {"PatientID": f"corrected {scan}"} if scan % 2 else {"SeriesInstanceUID": uid("renumbered", scan)}
+        for index in range(6):
+            save(ct_slice(f"scan {scan}", index), workflow.source / f"{scan}/a/{index}.dcm")
+            save(ct_slice(f"scan {scan}", index, **other), workflow.source / f"{scan}/b/{index}.dcm")
+    for index in range(6):  # the copies overlap in two slices
+        if index < 4:
+            save(ct_slice("overlap", index), workflow.source / f"overlap/a/{index}.dcm")
+        if index > 1:
+            again = ct_slice("overlap", index, SeriesInstanceUID=uid("renumbered"))
+            save(again, workflow.source / f"overlap/b/{index}.dcm")
+    run = workflow.run()
+    extracted = [path for path, outcome in run.outcome().items() if outcome == ("extracted", "")]
+    assert set(run.outcome().values()) == {("extracted", ""), ("skipped", "duplicate")}
+    for scan in range(6):
+        of_scan = {path.split("/")[1] for path in extracted if path.startswith(f"{scan}/")}
+        assert len(of_scan) == 1, f"slices of both copies in scan {scan}"
+        assert len([path for path in extracted if path.startswith(f"{scan}/")]) == 6
+    flags = sorted((row["shape"].split("x")[0], row["flags"]) for row in run.table("dataset/volumes.csv"))
+    assert [flag for frames, flag in flags if frames == "2"] == ["images_elsewhere"]
+    assert not any("images_elsewhere" in flag for frames, flag in flags if frames != "2")
+
+
 def test_lost_images_are_expected_and_the_report_names_their_arrays(workflow: Workflow, warm: Forks | None) -> None:
     workflow.forks = warm
     source = workflow.source

@@ -12,6 +12,8 @@ SERIES_FLAGS = {
     "of the body for certain",
     "same_pixels_elsewhere": "the same pixels occur under another subject; see the report",
     "incomplete": "files of this volume were quarantined, so it has fewer frames than its source",
+    "images_elsewhere": "other images of the series are in an array of another series, which has the same SOP Instance "
+    "UIDs",
     "series_incomplete": "other images of the series were quarantined that would be arrays of their own",
 }
 HEADER_FLAGS = {
@@ -25,6 +27,8 @@ HEADER_FLAGS = {
     "unreadable_number": "a number cannot be read: `unreadable_numbers` names its attribute, which counts as absent",
     "implausible_number": "a number has a value that it cannot have: it was not used",
     "acr_nema": "written before DICOM (ACR-NEMA): no transfer syntax and no UIDs; read as Implicit VR Little Endian",
+    "dose_scaling_missing": "Dose Grid Scaling (3004,000E) is missing: the stored values of a dose have no unit",
+    "padding_differs": "Pixel Padding Value or its Range Limit (0028,0121) differs between frames: none is stated",
     "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
 }
 ENCAPSULATION_FLAGS = {
@@ -65,6 +69,7 @@ GEOMETRY_FLAGS = {
     "gantry_tilt": "slices are shifted within their plane in proportion to depth: the affine is sheared",
     "gap": "slices are missing between the first and the last; positions are kept, nothing is filled in",
     "incomplete_grid": "one time (or echo, b-value ...) of a series in which slices are missing at some times",
+    "incomplete_concatenation": "parts of a concatenation (0020,9161) are not in the source, so the image lacks frames",
     "invalid_orientation": "Image Orientation (Patient) (0020,0037) is not two orthogonal unit vectors; not used",
     "irregular_origins": "slices at different depths are shifted within their plane, each its own way",
     "mosaic": "the slices of a volume are tiles of one stored image, kept as stored",

@@ -39,7 +39,7 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("velocity_vector", VELOCITY, 1e-4),
     Fact("cardiac_phase_percent", ("cardiac_phase_percent",), 1e-3, may_count=True),
     Fact("respiratory_phase_percent", ("respiratory_phase_percent",), 1e-3, may_count=True),
-    Fact("kvp", ("kvp",), 1e-3),
+    Fact("kvp", ("kvp",), 1.0),  # the tube drifts
     Fact("monoenergetic_kev", ("monoenergetic_kev",), 1e-3),
     # Numbers of the vectors of Nuclear Medicine (PS3.3 C.8.4.8).
     *(

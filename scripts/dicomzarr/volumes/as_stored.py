@@ -10,16 +10,12 @@ from typing import Final
 from dicomzarr.dicom import sop_classes
 from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.describe import array_of, kind_of_object
-from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
+from dicomzarr.volumes.image_type import PROJECTIONS, KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import depth, has_geometry
 from dicomzarr.volumes.stacks import identity
 from dicomzarr.volumes.t_values import axis_values, t_values
 
-# Projections: never stacked, even where the header gives a position (PS3.3 C.8.1, C.8.7, C.8.11).
-PROJECTIONS: Final = frozenset(
-    {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG", "RTIMAGE"}
-)
 CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
 # Slices of a body: without a position their order is known at best.
 _TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
@@ -70,7 +66,7 @@ def arrays_of_singles(frames: Sequence[Frame]) -> list[Volume]:
 def _alike(frame: Frame, kind: KindOfImage) -> tuple[object, ...]:
     terms = tuple(sorted(frame.terms.items()))
     array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric, frame.pixel_spacing)
-    return (kind, frame.kernel, terms, *array)
+    return (kind, frame.kernel, terms, *([frame.tables] if frame.tables else []), *array)
 
 
 def _single(frame: Frame, flags: Sequence[str] = ()) -> Volume:
@@ -146,7 +142,11 @@ def array_of_file(frames: list[Frame]) -> Volume:
     if all("row_offset" in frame.causes for frame in frames):
         means = [key for key in _TILE_MEANS if all(key in frame.causes for frame in frames)]
         values = [tuple(frame.causes[key] for key in means) for frame in frames]
-        return _on_t(frames, name, "tiles", means, values, f"{count} tiles of one whole slide image, as stored")
+        is_known = len(set(values)) == count
+        if not is_known:  # such as optical paths that are parts of a concatenation: the header does not tell them apart
+            means, values = [*means, "frame"], [(*value, float(index)) for index, value in enumerate(values)]
+        why = f"{count} tiles of one whole slide image, as stored"
+        return _on_t(frames, name, "tiles", means, values, why, () if is_known else ("t_order_only",))
     if is_segmentation(first):
         return _segmentation(frames, name)
     flags = ("unplaced_tiles",) if first.modality == "SM" else ()

@@ -14,15 +14,19 @@ from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.t_axis import CLOCKS
 
 # Causes that a copy may have of its own: counters, and times of writing. Not Series Number: one series has one, so that
 # files of several are what somebody put side by side.
+_OF_PLACE: Final = frozenset({"series_number", "in_concatenation_number", "in_concatenation_total_number"})
 OF_WRITING: Final = frozenset({"instance_number", "acquisition_number", "content_time_s"})
 # Cosines that differ by at most this are the same orientation.
 _ORIENTATION_TOLERANCE: Final = 2e-4
 # So many equal times with counters of their own are a repetition; nobody exports a stack so often into one series.
 FEWEST_TIMES: Final = 3
 _UNPLACED: Final = "instance number"
+# Numbers of two headers that differ by this share are the same, written with other digits.
+_SAME_NUMBER: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,71 @@ def copies(
     if "repeated" not in kinds and kinds - {"constant"}:
         found += uncertain
     return sorted(found)
+
+
+def contradict(first: Sequence[Frame], second: Sequence[Frame]) -> bool:
+    """Return whether the headers of two files with equal pixels say different things of them.
+
+    Parameters
+    ----------
+    first, second : sequence of Frame
+        The frames of each file.
+
+    Returns
+    -------
+    bool
+        True if both state a place, a spacing, a rescaling, a table or a fact of acquisition, and differ in it.
+        Counters and clocks are not compared: a copy may have its own.
+    """
+    if first and second and first[0].tables != second[0].tables:
+        return True
+    return len(first) != len(second) or any(map(_contradict, first, second))
+
+
+def _contradict(first: Frame, second: Frame) -> bool:
+    if first.position and second.position:
+        moved = max(abs(a - b) for a, b in zip(first.position, second.position, strict=True))
+        if moved > geometry.SAME_POSITION_MM:
+            return True
+    if first.orientation and second.orientation:
+        turned = max(abs(a - b) for a, b in zip(first.orientation, second.orientation, strict=True))
+        if turned > _ORIENTATION_TOLERANCE:
+            return True
+    numbers = ((frame.pixel_spacing, frame.rescale, frame.real_world) for frame in (first, second))
+    if any(a and b and not all(map(_is_same, a, b)) for a, b in zip(*numbers, strict=True)):
+        return True
+    if any(first.terms[key] != second.terms[key] for key in first.terms.keys() & second.terms.keys()):
+        return True
+    return any(
+        not _is_same(first.causes[key], second.causes[key])
+        for key in first.causes.keys() & second.causes.keys() - OF_WRITING - CLOCKS - _OF_PLACE
+    )
+
+
+def _is_same(first: float, second: float) -> bool:
+    return abs(first - second) <= _SAME_NUMBER * max(abs(first), abs(second))
+
+
+def fullest_first(frames: Sequence[Frame]) -> tuple[object, ...]:
+    """Return the sort key of files with equal pixels: the one that says most comes first, then the smallest counters.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Of a file.
+
+    Returns
+    -------
+    tuple
+        It follows a change that was made alike in all files of a series: so the same copy of each file comes first.
+    """
+    if not frames:
+        return ()
+    frame = frames[0]
+    optional = (frame.position, frame.orientation, frame.pixel_spacing, frame.rescale, frame.real_world, frame.window)
+    said = sum(map(bool, optional)) + len(frame.causes) + len(frame.terms) + len(frame.constants)
+    counters = (frame.causes.get(key, float("inf")) for key in sorted({*OF_WRITING, *CLOCKS, "series_number"}))
+    return (-said, *counters)
 
 
 def _comparable(

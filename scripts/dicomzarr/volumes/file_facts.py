@@ -17,12 +17,13 @@ from dicomzarr.dicom.header_values import (
     numbers,
     rescale_of,
     spacing_of,
+    text_of,
     vector,
     windows_of,
 )
 from dicomzarr.volumes import geometry
-from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, Defects, FrameAttributes
-from dicomzarr.volumes.image_type import COMPONENTS
+from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, DIRECTIONAL, Defects, FrameAttributes
+from dicomzarr.volumes.image_type import COMPONENTS, PROJECTIONS
 
 # Cause, attribute. Each sorts frames into volumes: see `t_axis.CAUSES`.
 _CAUSES: Final = (
@@ -145,11 +146,19 @@ def _of_series(facts: ImageFacts) -> FrameAttributes:
     at_detector = spacing_of(facts.get("ImagerPixelSpacing"))
     if at_detector:
         shared.constants |= {"detector_spacing_row_mm": at_detector[0], "detector_spacing_column_mm": at_detector[1]}
+        if facts.get("Modality") in PROJECTIONS and _is_same(shared.spacing, at_detector):
+            shared.spacing, shared.spacing_source = None, ""  # not corrected for magnification (PS3.3 10.7.1.1)
     magnification = number(facts.get("EstimatedRadiographicMagnificationFactor"))
     if shared.spacing is None and at_detector and magnification is not None and magnification >= 1:
         shared.spacing = (at_detector[0] / magnification, at_detector[1] / magnification)
         shared.spacing_source = "ImagerPixelSpacing/EstimatedRadiographicMagnificationFactor"
     return shared
+
+
+def _is_same(spacing: tuple[float, float] | None, at_detector: tuple[float, float]) -> bool:
+    return spacing is not None and all(
+        abs(found - other) <= 1e-4 * other for found, other in zip(spacing, at_detector, strict=True)
+    )
 
 
 def _causes(facts: ImageFacts) -> dict[str, float]:
@@ -167,7 +176,7 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
     if modality == "CT" and facts.get("KVP"):
         causes["kvp"] = facts["KVP"]
     acquisition_time = date_time(facts.get("AcquisitionDateTime"))
-    if acquisition_time is None:
+    if acquisition_time is None or (facts.get("AcquisitionTime") and not _has_time(facts["AcquisitionDateTime"])):
         acquisition_time = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
     content_time = date_time(facts.get("ContentDate"), facts.get("ContentTime"))
     if acquisition_time is not None:
@@ -183,10 +192,19 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
     of_image = vector(facts.get("direction_of_image"))
     if of_image and not direction and "b_value" in causes:
         causes.update(zip(B_VECTOR_OF_IMAGE, of_image, strict=True))
-    elif direction or "b_value" in causes:
+    elif direction or ("b_value" in causes and not _has_unknown_direction(facts, causes["b_value"])):
         # As in functional groups: an image without a direction (b = 0) has the null vector.
         causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
     return causes
+
+
+def _has_unknown_direction(facts: ImageFacts, b_value: float) -> bool:
+    return facts.get("DiffusionDirectionality") in DIRECTIONAL and b_value > 0
+
+
+def _has_time(stamp: object) -> bool:
+    """Return whether a DT value has more than a date; some are cut to it."""
+    return text_of(stamp)[8:10].isdigit()
 
 
 def _constants(facts: ImageFacts) -> dict[str, float]:
@@ -325,10 +343,11 @@ def _add_frame_times(facts: ImageFacts, places: list[FrameAttributes]) -> None:
     times: list[float] = []
     frame_time = number(facts.get("FrameTime"))
     steps = numbers(facts.get("FrameTimeVector"))
-    if frame_time is not None and frame_time > 0:
-        times = [round(index * frame_time / 1000, 9) for index in range(len(places))]
-    elif steps and len(steps) == len(places) > 1 and steps[0] == 0 and min(steps[1:]) > 0:
+    if steps and len(steps) == len(places) > 1 and steps[0] == 0 and min(steps[1:]) > 0:
+        # Where both are there, the vector is believed: it has a step for each frame.
         times = [round(seconds / 1000, 9) for seconds in accumulate(steps)]
+    elif frame_time is not None and frame_time > 0:
+        times = [round(index * frame_time / 1000, 9) for index in range(len(places))]
     for place, seconds in zip(places, times, strict=False):
         place.causes["frame_time_s"] = seconds
 

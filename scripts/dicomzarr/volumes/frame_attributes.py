@@ -9,6 +9,8 @@ from dicomzarr.dicom.facts import Cosines, Vector
 B_VECTOR = ("b_vector_x", "b_vector_y", "b_vector_z")
 # GE writes the direction in the frame of the image (frequency, phase, slice): it distinguishes, and is no b-vector.
 B_VECTOR_OF_IMAGE = ("b_vector_image_1", "b_vector_image_2", "b_vector_image_3")
+# Values of Diffusion Directionality (0018,9075): there is a direction, also where it is not stated.
+DIRECTIONAL = frozenset({"DIRECTIONAL", "BMATRIX"})
 VELOCITY = ("velocity_direction_x", "velocity_direction_y", "velocity_direction_z")
 
 
@@ -29,6 +31,8 @@ class FrameAttributes:
     window: tuple[tuple[float, float], ...] = ()
     image_type: tuple[str, ...] = ()
     stack: str = ""
+    slide_depth: float | None = None  # Z Offset in Slide Coordinate System (0040,074A), as it is written
+    optical_path: str = ""  # Optical Path Identifier (0048,0106)
 
 
 @dataclass(slots=True)

@@ -247,7 +247,8 @@ def _concatenation(header: Dataset | None, facts: ImageFacts, count: int) -> _Co
         number(value_of(header, keyword))
         for keyword in ("ConcatenationFrameOffsetNumber", "InConcatenationNumber", "InConcatenationTotalNumber")
     )
-    causes = {} if part is None else {"in_concatenation_number": part}
+    numbers = {"in_concatenation_number": part, "in_concatenation_total_number": total}
+    causes = {name: value for name, value in numbers.items() if value is not None}
     if offset is None and part is not None and (part == 1 or (total is not None and part < total)):
         offset = (part - 1) * count
     return _Concatenation(uid, -1 if offset is None or offset < 0 else int(offset), causes)

@@ -24,7 +24,7 @@ from dicomzarr.dicom.header_values import (
     windows_of,
 )
 from dicomzarr.dicom.plausible import is_plausible
-from dicomzarr.volumes.frame_attributes import B_VECTOR, VELOCITY, Defects, FrameAttributes
+from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
 
@@ -56,6 +56,21 @@ _CONSTANTS: Final = (
     ("repetition_time_ms", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
     ("frame_duration_ms", "FrameContentSequence", "FrameAcquisitionDuration"),
 )
+# What a conversion of single images could not assign to a functional group (PS3.3 C.7.6.16.2.25), by its own keywords:
+# of each frame, and of all.
+_UNASSIGNED: Final = ("UnassignedPerFrameConvertedAttributesSequence", "UnassignedSharedConvertedAttributesSequence")
+_CONVERTED_CAUSES: Final = (
+    ("temporal_position", "TemporalPositionIdentifier"),
+    ("frame_acquisition_number", "AcquisitionNumber"),
+    ("echo_time_ms", "EchoTime"),
+    ("echo_number", "EchoNumbers"),
+    ("b_value", "DiffusionBValue"),
+    ("inversion_time_ms", "InversionTime"),
+    ("flip_angle_deg", "FlipAngle"),
+    ("trigger_time_ms", "TriggerTime"),
+    ("kvp", "KVP"),
+)
+_CONVERTED_CONSTANTS: Final = (("slice_thickness_mm", "SliceThickness"), ("repetition_time_ms", "RepetitionTime"))
 _FRAME_TYPES: Final = (
     "MRImageFrameTypeSequence",
     "CTImageFrameTypeSequence",
@@ -74,6 +89,7 @@ _SEQUENCES: Final = frozenset(
         "MRDiffusionSequence",
         "MRImageFrameTypeSequence",
         "MRVelocityEncodingSequence",
+        "OpticalPathIdentificationSequence",
         "PixelMeasuresSequence",
         "PixelValueTransformationSequence",
         "PlaneOrientationSequence",
@@ -84,6 +100,8 @@ _SEQUENCES: Final = frozenset(
 )
 _ATTRIBUTES: Final = frozenset(
     {
+        "AcquisitionDate",
+        "AcquisitionTime",
         "ColumnPositionInTotalImagePixelMatrix",
         "ComplexImageComponent",
         "ConvolutionKernel",
@@ -96,6 +114,7 @@ _ATTRIBUTES: Final = frozenset(
         "FrameType",
         "ImageOrientationPatient",
         "ImagePositionPatient",
+        "OpticalPathIdentifier",
         "PixelSpacing",
         "RealWorldValueIntercept",
         "RealWorldValueSlope",
@@ -106,6 +125,7 @@ _ATTRIBUTES: Final = frozenset(
         "VelocityEncodingDirection",
         "WindowCenter",
         "WindowWidth",
+        "ZOffsetInSlideCoordinateSystem",
     }
 )
 PHILIPS: Final = "Philips Imaging DD 001"  # private creator of b-values: without it no private element is read
@@ -120,7 +140,7 @@ def sequences_read() -> frozenset[str]:
     frozenset of str
     """
     tables = {sequence for _, sequence, _ in _CAUSES + _CONSTANTS}
-    return frozenset(tables | set(_FRAME_TYPES) | _SEQUENCES)
+    return frozenset(tables | set(_FRAME_TYPES) | set(_UNASSIGNED) | _SEQUENCES)
 
 
 def attributes_read() -> frozenset[str]:
@@ -130,7 +150,8 @@ def attributes_read() -> frozenset[str]:
     -------
     frozenset of str
     """
-    return frozenset({keyword for _, _, keyword in _CAUSES + _CONSTANTS} | _ATTRIBUTES)
+    converted = {keyword for _, keyword in _CONVERTED_CAUSES + _CONVERTED_CONSTANTS}
+    return frozenset({keyword for _, _, keyword in _CAUSES + _CONSTANTS} | converted | _ATTRIBUTES)
 
 
 class _Shared:
@@ -296,7 +317,21 @@ def places_from_groups(
     if len(stacks) > 1:
         for place in places:
             place.causes["stack"] = float(stacks.index(place.stack))
+    _number_planes_and_paths(places)
     return places
+
+
+def _number_planes_and_paths(places: list[FrameAttributes]) -> None:
+    """Give tiles of a slide the numbers of their focal planes, by depth, and of their optical paths, by identifier."""
+    depths = [place.slide_depth for place in places]
+    known = sorted({depth for depth in depths if depth is not None})
+    if len(known) > 1 and None not in depths:
+        for place in places:
+            place.causes["focal_plane"] = float(known.index(place.slide_depth or 0.0))
+    paths = sorted({place.optical_path for place in places})
+    if len(paths) > 1 and "" not in paths:
+        for place in places:
+            place.causes["optical_path"] = float(paths.index(place.optical_path))
 
 
 def _place(groups: _Groups, own: Any) -> FrameAttributes:
@@ -329,6 +364,7 @@ def _place(groups: _Groups, own: Any) -> FrameAttributes:
         seconds = date_time(groups.value(content, keyword))
         if seconds is not None:
             place.causes[key] = seconds
+    _converted(groups, place)
     place.stack = text_of(groups.value(content, "StackID"))
     for index, value in enumerate(numbers(groups.value(content, "DimensionIndexValues")) or ()):
         if index < DIMENSIONS:
@@ -342,7 +378,25 @@ def _place(groups: _Groups, own: Any) -> FrameAttributes:
     if row is not None and column is not None:
         # PS3.3 C.8.12.6.1 counts from 1; an offset counts from 0.
         place.causes.update(row_offset=row - 1, column_offset=column - 1)
+        place.slide_depth = groups.number("PlanePositionSlideSequence", "ZOffsetInSlideCoordinateSystem")
+        place.optical_path = text_of(groups.value("OpticalPathIdentificationSequence", "OpticalPathIdentifier"))
     return place
+
+
+def _converted(groups: _Groups, place: FrameAttributes) -> None:
+    """Read what a Legacy Converted image keeps outside of the functional groups; those count where both have it."""
+    for sequence in _UNASSIGNED:
+        if not groups.items(sequence):
+            continue
+        for table, into in ((_CONVERTED_CAUSES, place.causes), (_CONVERTED_CONSTANTS, place.constants)):
+            for key, keyword in table:
+                value = groups.number(sequence, keyword) if key not in into else None
+                if value is not None:
+                    into[key] = value
+        if "acquisition_time_s" not in place.causes and (clock := groups.value(sequence, "AcquisitionTime")):
+            seconds = date_time(groups.value(sequence, "AcquisitionDate"), clock)
+            if seconds is not None:
+                place.causes["acquisition_time_s"] = seconds
 
 
 def _diffusion(groups: _Groups, own: Any, place: FrameAttributes) -> None:
@@ -360,7 +414,8 @@ def _diffusion(groups: _Groups, own: Any, place: FrameAttributes) -> None:
             place.causes["b_value"] = b_value
             direction = direction or direction_of_maker
     # A frame without a direction (b = 0) has the null vector, so that b and direction span the grid together.
-    if "b_value" in place.causes or (items and direction):
+    is_unknown = directionality in DIRECTIONAL and not direction and place.causes.get("b_value", 0) > 0
+    if not is_unknown and ("b_value" in place.causes or (items and direction)):
         place.causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
 
 

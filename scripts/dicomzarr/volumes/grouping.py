@@ -73,7 +73,7 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
         size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
         kind = kind_of_image(frame.image_type, frame.sop_class_uid)
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
-        apart = (frame.kernel, tuple(sorted(frame.terms.items())))
+        apart = (frame.kernel, tuple(sorted(frame.terms.items())), frame.tables)
         members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
     differing = _differing(list(members))
     split_by = tuple(words.replace(" ", "_") for words in differing)
@@ -83,6 +83,8 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     for group in members.values():
         kind = kind_of_image(group[0].image_type, group[0].sop_class_uid)
         facts = (*prefix, *_facts(group[0], kind))
+        if "table of values" in differing:
+            facts = (*facts, f"tables={group[0].tables}")
         for name, label, part in _separated(group, tolerance):
             by = (*split_by, name) if name else split_by
             also = f"; apart from others of the same kind by {name}" if name else ""
@@ -182,6 +184,7 @@ _CRITERIA: Final = (
     ("sample layout", (5, 6, 7)),
     ("kernel", (8,)),
     ("term", (9,)),
+    ("table of values", (10,)),
 )
 
 

@@ -11,6 +11,10 @@ from typing import Final, NamedTuple
 
 from dicomzarr.dicom import sop_classes
 
+# Modalities of projections: never stacked, even where the header gives a position (PS3.3 C.8.1, C.8.7, C.8.11).
+PROJECTIONS: Final = frozenset(
+    {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG", "RTIMAGE"}
+)
 # Complex Image Component (0008,9208), lower case (PS3.3 C.8.13.3.1.1).
 COMPONENTS: Final = frozenset({"magnitude", "phase", "real", "imaginary", "mixed"})
 # Component of a complex image: the same anatomy, another quantity.

@@ -18,9 +18,11 @@ import numpy as np
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.acquisition import FACTS, Class, are_compatible, classes_of, directions_of, order_of
-from dicomzarr.volumes.as_stored import PROJECTIONS, array_of_file, arrays_of_singles, in_order, is_segmentation
+from dicomzarr.volumes.as_stored import array_of_file, arrays_of_singles, in_order, is_segmentation
+from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
+from dicomzarr.volumes.image_type import PROJECTIONS
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
 from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
@@ -43,7 +45,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     list of Volume
         Every frame has exactly one place; the result does not depend on the order of `frames`.
     """
-    ordered = sorted(frames, key=identity)
+    ordered = sorted(with_comparable_clocks(frames), key=identity)
     images: dict[object, list[Frame]] = {}
     stackable: dict[int | None, list[Frame]] = {}
     single: list[Frame] = []
@@ -64,7 +66,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
         prefix = () if alone is None else (name_of(members[0]),)
         volumes += [v for group in groups_of(members, prefix, tolerance) for v in _volumes(group, tolerance)]
     volumes += [array_of_file(in_order(members)) for members in images.values()]
-    volumes = _with_unique_discriminators(volumes)
+    volumes = _flagged_where_parts_are_missing(_with_unique_discriminators(volumes))
     placed = Counter(id(place.frame) for volume in volumes for place in volume.places)
     if placed != Counter(map(id, ordered)):
         raise AssertionError("lay_out lost or duplicated a frame")  # a defect of this module, never of the data
@@ -286,6 +288,23 @@ def _where(slices: Slices) -> str:
         "uneven": f"at {count} positions unevenly apart",
         "irregular": f"at {count} positions on no common line",
     }[slices.kind]
+
+
+def _flagged_where_parts_are_missing(volumes: list[Volume]) -> list[Volume]:
+    """Flag the arrays of a concatenation of which fewer parts are there than it says (PS3.3 C.7.6.16.1)."""
+    parts: dict[str, set[float]] = {}
+    totals: dict[str, float] = {}
+    for frame in (place.frame for volume in volumes for place in volume.places if place.frame.concatenation):
+        parts.setdefault(frame.concatenation, set()).add(frame.causes.get("in_concatenation_number", 0.0))
+        total = frame.causes.get("in_concatenation_total_number", 0.0)
+        totals[frame.concatenation] = max(total, totals.get(frame.concatenation, 0.0))
+    lacking = {uid for uid, total in totals.items() if len(parts[uid]) < total}
+    return [
+        replace(volume, flags=tuple(sorted({*volume.flags, "incomplete_concatenation"})))
+        if lacking and any(place.frame.concatenation in lacking for place in volume.places)
+        else volume
+        for volume in volumes
+    ]
 
 
 def _with_unique_discriminators(volumes: list[Volume]) -> list[Volume]:

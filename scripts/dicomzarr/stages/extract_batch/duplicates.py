@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from itertools import combinations
 from typing import Any
 
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.stages.extract_batch.series_files import Readers, SourceFile, numbers_of
 from dicomzarr.system import json_files
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -52,8 +54,20 @@ def set_aside_as_decided(files: Sequence[SourceFile], reason: str) -> None:
             file.reason = reason
 
 
-def mark_instances(files: Sequence[SourceFile], readers: Readers) -> None:
-    """Mark all files but one of each SOP Instance UID as duplicates; if their pixels differ, refuse them all."""
+def mark_instances(files: Sequence[SourceFile], readers: Readers, pseudonyms: Pseudonyms) -> None:
+    """Mark all files but one of each SOP Instance UID as duplicates.
+
+    If their pixels differ, or what their headers say of equal pixels, all are refused. If several series have such
+    files, those of one series stay, the same for all of them.
+
+    Parameters
+    ----------
+    files : sequence of SourceFile
+        Of the series, and those of other series with one of its SOP Instance UIDs.
+    readers : Readers
+    pseudonyms : Pseudonyms
+        Decides between series: their order is that of their ids.
+    """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, file in enumerate(files):
         if not file.reason:
@@ -64,13 +78,35 @@ def mark_instances(files: Sequence[SourceFile], readers: Readers) -> None:
         if len({files[i].content for i in members}) > 1:
             digests = {i: pixel_digest(files, i, readers) for i in members}
             members = [i for i in members if digests[i] is not None]
-            if len({digests[i] for i in members}) > 1:
+            if len({digests[i] for i in members}) > 1 or _contradict([files[i] for i in members]):
                 for i in members:
                     files[i].reason = "conflicting_instance"
                 continue
-        first_to_last = sorted(members, key=lambda i: (files[i].content, i))  # empty if none can be decoded
+        order = {
+            i: (_series_of(files[i], pseudonyms), duplicates.fullest_first(files[i].frames), files[i].content, i)
+            for i in members
+        }
+        first_to_last = sorted(members, key=order.__getitem__)  # empty if none can be decoded
         for duplicate in first_to_last[1:]:
             files[duplicate].reason, files[duplicate].same_as = "duplicate", first_to_last[0]
+
+
+def _contradict(files: Sequence[SourceFile]) -> bool:
+    """Return whether the headers of files with equal pixels say different things of them."""
+    distinct = {file.content: file.frames for file in files}.values()
+    return any(duplicates.contradict(first, second) for first, second in combinations(distinct, 2))
+
+
+def _series_of(file: SourceFile, pseudonyms: Pseudonyms) -> str:
+    """Return the id of the series that a file names: of all its files, as far as they state it alike."""
+    facts = file.row["facts"]
+    subject = pseudonyms.subject_id(facts.get("IssuerOfPatientID", ""), facts.get("PatientID", ""))
+    return pseudonyms.series_id(subject, facts.get("SeriesInstanceUID", ""))
+
+
+def has_images_elsewhere(files: Sequence[SourceFile]) -> bool:
+    """Return whether a file of another series stands for one of this series."""
+    return any(file.own and file.same_as is not None and not files[file.same_as].own for file in files)
 
 
 def mark_copies(files: Sequence[SourceFile], readers: Readers) -> None:

@@ -9,10 +9,9 @@ from itertools import pairwise
 
 from dicomzarr.stages.extract_batch.series_files import SourceFile
 from dicomzarr.volumes import stacking
-from dicomzarr.volumes.as_stored import PROJECTIONS
 from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.grouping import ORIENTATION_TOLERANCE
-from dicomzarr.volumes.image_type import kind_of_image
+from dicomzarr.volumes.image_type import PROJECTIONS, kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
 
 # Reasons that do not make a volume incomplete: the frame is in it already, or is left out on purpose.

@@ -24,6 +24,7 @@ from dicomzarr.records.series_record import (
 )
 from dicomzarr.stages.extract_batch import faces
 from dicomzarr.stages.extract_batch.duplicates import (
+    has_images_elsewhere,
     mark_copies,
     mark_instances,
     pixel_digest,
@@ -172,6 +173,7 @@ def attempt(
         return ()
     expected = expected_frames(volumes, files, options.tolerance)
     series_flags = {*plan.flags, *({"series_incomplete"} if expected.lost_elsewhere else ())}
+    series_flags |= {"images_elsewhere"} if has_images_elsewhere(files) else set()
     named = name_volumes(plan.series_id, volumes, pseudonyms)
     records = []
     for volume_id, volume in sorted(named.items()):
@@ -262,7 +264,7 @@ def extract(
             file.reason = "burned_in_risk" if file.risk else ""
         interpret(index, file, roots)
     readers = Readers(files, roots)
-    mark_instances(files, readers)
+    mark_instances(files, readers, pseudonyms)
     mark_copies(files, readers)
     readers.close()
     if options.burned_in == "scan":

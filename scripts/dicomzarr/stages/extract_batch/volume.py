@@ -171,6 +171,11 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoding: _Decodin
             decoding.flags.add("implausible_number")
         elif len(values) == 1 and None not in values:
             attributes[name] = values.pop()
+        elif name.startswith("padding") and len(values) > 1:
+            decoding.flags.add("padding_differs")
+    if volume.kind == "dose" and "dose_grid_scaling" not in attributes:
+        decoding.flags.add("dose_scaling_missing")
+        attributes.pop("dose_units", None)
     return attributes
 
 

@@ -173,6 +173,28 @@ def test_names_and_order_of_files_do_not_matter(source: Path, rename: Callable[[
     assert second.outcomes == reasons and _same_bytes(first.store, second.store)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda index: {"InstanceNumber": 200 - index},
+        lambda index: {"AcquisitionTime": f"11{index:02d}00", "AcquisitionDate": "20240102"},
+        lambda _: {"SeriesNumber": 9, "ContentTime": "101112"},
+        lambda _: {"SliceThickness": 2.5},
+    ],
+)
+def test_one_copy_of_a_stack_under_the_same_uids_stays_as_a_whole(
+    tmp_path: Path, changes: Callable[[int], dict[str, Any]]
+) -> None:
+    """The headers differ in counters, clocks, or in how much they say: no contradiction, and never half of each."""
+    for index in range(12):
+        save(ct_slice("alpha", index), tmp_path / "source" / f"a{index}.dcm")
+        save(ct_slice("alpha", index, **changes(index)), tmp_path / "source" / f"b{index}.dcm")
+    extracted = extract_folder(tmp_path / "source")
+    stays = {name[0] for name, reason in extracted.outcomes.items() if not reason}
+    assert len(stays) == 1 and sorted(filter(None, extracted.outcomes.values())) == ["duplicate"] * 12
+    assert extracted.volume.shape[0] == 12
+
+
 def test_an_ordinary_stack_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dicomzarr.stages.extract_batch import duplicates
 

@@ -1,0 +1,247 @@
+"""Made-up cases of headers that differ in what pixels mean: clocks, twins, tables of values, parts of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from case_writer import AXIAL, STORAGE, FlowCase, add_case, dataset_of, single, slice_of
+from dicoms import uid
+from made_up_pixels import picture
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+
+
+def _item(**values: Any) -> Dataset:
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, DicomSequence([value]) if isinstance(value, Dataset) else value)
+    return item
+
+
+def _times(case: FlowCase, times: int, each: Callable[[int], Mapping[str, Any]]) -> None:
+    """Add two slices at each of several times, whose Instance Numbers follow the times."""
+    for index in range(2 * times):
+        t, z = divmod(index, 2)
+        place = {"ImagePositionPatient": [-10.0, -20.0, 2.5 * z], "InstanceNumber": index + 1}
+        dataset, voxels = slice_of(case.name, index, Modality="MR", ImageType=None, **place, **each(t))
+        case.put(f"{(index * 5) % (2 * times)}-{index}.dcm", dataset, voxels)
+        case.places[f"{(index * 5) % (2 * times)}-{index}.dcm", 0] = (t, z)
+
+
+def _clocks() -> None:
+    clock = {"t_axis": {"means": ["acquisition_time_s"], "values": [0.0, 20.0, 40.0, 60.0]}}
+    stamps = ("235930", "235950", "000010", "000030.00")
+    for name, date in (("without dates", None), ("of one date", "20200101")):
+        case = add_case(f"times across midnight {name}", axes="tzyx", facts=clock)
+        _times(case, 4, lambda t, date=date: {"AcquisitionDate": date, "AcquisitionTime": stamps[t]})
+    case = add_case("times beside a date alone", axes="tzyx", facts=clock)
+    _times(
+        case,
+        4,
+        lambda t: {"AcquisitionDateTime": "20210315", "AcquisitionTime": f"10{20 * t // 60:02}{20 * t % 60:02}"},
+    )
+    # The difference of a time with a date and one without is a date: it is no value, and no order either.
+    facts = {"t_axis": {"means": ["instance_number"], "values": [0.0, 1.0, 2.0]}}
+    for name, dates in (("lack", (None, None, "20210315")), ("are made up", ("19000101", "19000101", "20210315"))):
+        case = add_case(f"some dates {name}", axes="tzyx", flags={"t_order_only"}, facts=facts)
+        _times(case, 3, lambda t, dates=dates: {"AcquisitionDate": dates[t], "AcquisitionTime": f"10000{2 - t}"})
+    vector = {"FrameTimeVector": [0, 100, 50], "FrameTime": 33.3, "FrameIncrementPointer": 0x00181065}
+    cine = [picture(8, rows=8, columns=6) // (n + 1) for n in range(3)]
+    facts = {"kind": "cine", "t_axis": {"means": ["frame_time_s"], "values": [0.0, 0.1, 0.15]}}
+    us = {"Modality": "US", "SOPClassUID": STORAGE + "3.1", "PixelSpacing": None}
+    single("cine of a time vector beside a frame time", cine, axes="tyx", facts=facts, **vector, **us)
+
+
+def _twins() -> None:
+    """Files with one SOP Instance UID and equal pixels whose headers contradict each other."""
+    contradictions: dict[str, dict[str, Any]] = {
+        "rescale intercept": {"RescaleIntercept": 0},
+        "pixel spacing": {"PixelSpacing": [0.6, 0.75]},
+        "position": {"ImagePositionPatient": [-10, -20, 4]},
+        "orientation": {"ImageOrientationPatient": [-1, 0, 0, 0, 1, 0]},
+        "echo time": {"EchoTime": 9.5},
+    }
+    base = {"Modality": "MR", "RescaleIntercept": -1024, "RescaleSlope": 1, "EchoTime": 4.5}
+    for name, other in contradictions.items():
+        case = add_case(f"same instance, another {name}", flags={"incomplete"}, axes="zyx")
+        for index in range(3):
+            place = {"ImagePositionPatient": [-10, -20, 2.5 * index]}
+            dataset, voxels = slice_of(case.name, index, **base, **place)
+            is_twin = index == 2
+            case.put(f"{index}.dcm", dataset, None if is_twin else voxels)
+        twin, _ = slice_of(case.name, 2, **{**base, "ImagePositionPatient": [-10, -20, 5], **other})
+        case.put("twin.dcm", twin, None)
+        case.not_extracted = dict.fromkeys(("2.dcm", "twin.dcm"), "conflicting_instance")
+    # What one of them does not say is no contradiction: the fuller header counts.
+    case = add_case("same instance, less in one header", axes="zyx", facts={"rescale": [1.0, -1024.0]})
+    for index in range(4):
+        place = {"ImagePositionPatient": [-10, -20, 2.5 * index]}
+        dataset, voxels = slice_of(case.name, index, **base, **place)
+        case.put(f"full{index}.dcm", dataset, voxels)
+        poor = {**base, "RescaleIntercept": None, "RescaleSlope": None, "EchoTime": None, **place}
+        case.put(f"poor{index}.dcm", slice_of(case.name, index, **poor)[0], None)
+        case.not_extracted[f"poor{index}.dcm"] = "duplicate"
+
+
+def _tables() -> None:
+    indices = [np.arange(30, dtype="u1").reshape(6, 5) % 4]
+    for shared in (True, False):
+        word = "the same for all" if shared else "of their own"
+        case = add_case(f"slices with palettes {word}", arrays=1 if shared else 3, axes="zyx" if shared else "yx")
+        for index in range(3):
+            table = np.array([0, 100, 200, 300], "<u2") + (0 if shared else index)
+            tables: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+            for colour in ("Red", "Green", "Blue"):
+                tables[f"{colour}PaletteColorLookupTableDescriptor"] = [4, 0, 16]
+                tables[f"{colour}PaletteColorLookupTableData"] = table.tobytes()
+            place = {"ImagePositionPatient": [0, 0, 2.5 * index], "ImageOrientationPatient": AXIAL}
+            frame = [(indices[0] + index) % 4]
+            case.put(f"{index}.dcm", dataset_of(case.name, frame, index=index, Modality="MR", **place, **tables), frame)
+    dose = {"SOPClassUID": STORAGE + "481.2", "Modality": "RTDOSE", "DoseUnits": "GY"}
+    planes = [np.random.default_rng(n).integers(0, 2**31, (6, 5), dtype="<u4") for n in range(3)]
+    for name, scalings, arrays in (("one scaling", [0.001] * 3, 1), ("their own scaling", [0.001, 0.002, 0.003], 3)):
+        case = add_case(f"dose planes of {name}", arrays=arrays, axes="zyx" if arrays == 1 else "yx")
+        if arrays == 1:
+            case.facts = {"dose_grid_scaling": 0.001, "dose_units": "GY"}
+        for index, scaling in enumerate(scalings):
+            place = {"ImagePositionPatient": [0, 0, 2.5 * index], "ImageOrientationPatient": AXIAL}
+            attributes = {**dose, **place, "DoseGridScaling": scaling}
+            dataset = dataset_of(case.name, [planes[index]], index=index, **attributes)
+            case.put(f"{index}.dcm", dataset, [planes[index]])
+    grid = {"ImagePositionPatient": [1, 2, 3], "ImageOrientationPatient": AXIAL, "GridFrameOffsetVector": [0, 3, 6]}
+    single(
+        "dose without a scaling",
+        planes,
+        axes="zyx",
+        flags={"dose_scaling_missing"},
+        facts={"kind": "dose", "dose_grid_scaling": None, "dose_units": None},
+        **dose,
+        **grid,
+    )
+    case = add_case("slices with a padding of their own", axes="zyx", flags={"padding_differs"})
+    case.facts = {"padding_value": None}
+    for index in range(3):
+        place = {"ImagePositionPatient": [-10, -20, 2.5 * index], "PixelPaddingValue": -2000 - index}
+        case.put(f"{index}.dcm", *slice_of(case.name, index, **place))
+
+
+def _spacing() -> None:
+    """Pixel Spacing that repeats the spacing at the detector is not corrected for magnification (PS3.3 10.7.1.1)."""
+    at_detector = {"Modality": "DX", "PixelSpacing": [0.15, 0.15], "ImagerPixelSpacing": [0.15, 0.15]}
+    corrected = {"EstimatedRadiographicMagnificationFactor": 1.5}
+    for name, more, flags, scale in (
+        ("uncorrected", {}, {"detector_spacing"}, None),
+        ("of a known magnification", corrected, set(), "ImagerPixelSpacing/EstimatedRadiographicMagnificationFactor"),
+        ("calibrated", {"PixelSpacing": [0.1, 0.1]}, set(), "PixelSpacing"),
+    ):
+        case = add_case(f"spacing at the detector, {name}", axes="yx", flags=flags, facts={"spacing_source": scale})
+        case.put("one.dcm", *slice_of(case.name, 0, **{**at_detector, **more}))
+
+
+def _many(name: str, suffix: str, groups: Sequence[Dataset], shared: Dataset, **more: Any) -> tuple[Dataset, list[Any]]:
+    seed = list(f"{name}{more.get('InConcatenationNumber', '')}".encode())
+    frames = [np.random.default_rng([i, *seed]).integers(0, 4000, (6, 5)).astype("<u2") for i in range(len(groups))]
+    base = {"PixelSpacing": None, "RescaleSlope": None, "RescaleIntercept": None, "BitsStored": 12}
+    dataset = dataset_of(name, frames, **base | {"SOPClassUID": STORAGE + suffix} | more)
+    dataset.SharedFunctionalGroupsSequence = DicomSequence([shared])
+    dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
+    return dataset, frames
+
+
+def _multi_frame() -> None:
+    plane = {
+        "PlaneOrientationSequence": _item(ImageOrientationPatient=AXIAL),
+        "PixelMeasuresSequence": _item(PixelSpacing=[0.5, 0.75], SliceThickness=2),
+    }
+
+    def where(z: float) -> Dataset:
+        return _item(ImagePositionPatient=[-10, -20, z])
+
+    # Echoes that alternate along z: their times are where a conversion put what it could not assign.
+    case = add_case("legacy converted echoes", axes="zyx", arrays=2)
+    groups = [
+        _item(
+            PlanePositionSequence=where(3.0 * n),
+            UnassignedPerFrameConvertedAttributesSequence=_item(EchoTime=10 + 70 * (n % 2), AcquisitionTime="101010"),
+        )
+        for n in range(8)
+    ]
+    case.put("one.dcm", *_many(case.name, "4.4", groups, _item(**plane), Modality="MR"))
+    case.places = {("one.dcm", n): (None, n // 2) for n in range(8)}
+    case = add_case("legacy converted echoes at one place", axes="tzyx")
+    case.facts = {"t_axis": {"means": ["echo_time_ms"], "values": [10, 80]}}
+    case.facts["acquisition"] = {"inversion_time_ms": 150.0, "repetition_time_ms": 500.0, "slice_thickness_mm": 2.0}
+    groups = [
+        _item(
+            PlanePositionSequence=where(3.0 * (n // 2)),
+            UnassignedPerFrameConvertedAttributesSequence=_item(EchoTime=10 + 70 * (n % 2)),
+        )
+        for n in range(8)
+    ]
+    shared = _item(**plane, UnassignedSharedConvertedAttributesSequence=_item(InversionTime=150, RepetitionTime=500))
+    case.put("one.dcm", *_many(case.name, "4.4", groups, shared, Modality="MR"))
+    case.places = {("one.dcm", n): (n % 2, n // 2) for n in range(8)}
+
+    # A b-value with a direction that is not stated has no null vector.
+    case = add_case("diffusion of unknown directions", axes="tzyx", flags={"t_order_only"})
+    case.facts = {"t_axis": {"means": ["dimension_2"], "values": [1, 2]}}
+    case.facts["acquisition"] = {"b_value": 900.0, "slice_thickness_mm": 2.0}
+    groups = [
+        _item(
+            PlanePositionSequence=where(3.0 * (n // 2)),
+            FrameContentSequence=_item(DimensionIndexValues=[n // 2 + 1, n % 2 + 1]),
+            MRDiffusionSequence=_item(DiffusionBValue=900.0, DiffusionDirectionality="BMATRIX"),
+        )
+        for n in range(6)
+    ]
+    case.put("one.dcm", *_many(case.name, "4.1", groups, _item(**plane), Modality="MR"))
+
+    for name, parts, flags in (
+        ("whole", (1, 2, 3), set()),
+        ("without its last part", (1, 2), {"incomplete_concatenation"}),
+    ):
+        case = add_case(f"concatenation {name}", axes="zyx", flags=flags)
+        for part in parts:
+            groups = [_item(PlanePositionSequence=where(3.0 * (4 * part + n))) for n in range(4)]
+            more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 3}
+            more |= {"ConcatenationFrameOffsetNumber": 4 * (part - 1), "SOPInstanceUID": uid(case.name, part)}
+            case.put(f"{part}.dcm", *_many(case.name, "2.1", groups, _item(**plane), **more))
+
+
+def _slides() -> None:
+    slide = {"Modality": "SM", "SOPClassUID": STORAGE + "77.1.6", "PixelSpacing": None, "TotalPixelMatrixRows": 4}
+    slide |= {"TotalPixelMatrixColumns": 8}
+    tiles = [picture(8, rows=4, columns=4) // (n + 1) for n in range(8)]
+    rows = [[0, 4 * (n % 2), n // 2 % 2, n // 4] for n in range(8)]
+    case = add_case("sparse tiles of planes and paths", axes="tyx")
+    means = ["row_offset", "column_offset", "focal_plane", "optical_path"]
+    case.facts = {"kind": "tiles", "t_axis": {"means": means, "values": rows}}
+    dataset = dataset_of(case.name, tiles, DimensionOrganizationType="TILED_SPARSE", **slide)
+    groups = []
+    for _, column, plane, path in rows:
+        place = _item(ColumnPositionInTotalImagePixelMatrix=column + 1, RowPositionInTotalImagePixelMatrix=1)
+        place.ZOffsetInSlideCoordinateSystem = 0.001 * (plane + 2)
+        identifier = _item(OpticalPathIdentifier="AB"[path])
+        groups.append(_item(PlanePositionSlideSequence=place, OpticalPathIdentificationSequence=identifier))
+    dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
+    case.put("one.dcm", dataset, tiles)
+    case = add_case("tiles of paths in parts", axes="tyx", flags={"t_order_only"})
+    values = [[0, 4 * (n % 2), n] for n in range(4)]
+    case.facts = {"t_axis": {"means": ["row_offset", "column_offset", "frame"], "values": values}}
+    for part in (1, 2):
+        frames = [picture(8, rows=4, columns=4) // (n + 3 * part) for n in range(2)]
+        more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 2}
+        more |= {"ConcatenationFrameOffsetNumber": 2 * (part - 1), "SOPInstanceUID": uid(case.name, part)}
+        dataset = dataset_of(case.name, frames, DimensionOrganizationType="TILED_FULL", **slide, **more)
+        case.put(f"{part}.dcm", dataset, frames)
+
+
+def add() -> None:
+    _clocks()
+    _twins()
+    _tables()
+    _spacing()
+    _multi_frame()
+    _slides()
