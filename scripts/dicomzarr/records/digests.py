@@ -79,7 +79,8 @@ def recorded_lines(results: Results, processes: int = 1) -> list[bytes]:
     with sharing(_lines_of, records, others) as shared:
         listed = b"".join(shared.finish()).splitlines(keepends=True)
     lines = sorted(listed)
-    if any(_path_of(line) == _path_of(following) for line, following in itertools.pairwise(lines)):
+    # Equal paths follow each other: all that begin with a path and NUL.
+    if any(following.startswith(line[: line.index(b"\0") + 1]) for line, following in itertools.pairwise(lines)):
         lines = sorted({_path_of(line): line for line in listed}.values())  # of two records the later one holds
     return lines
 

@@ -258,8 +258,8 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "conflicting_instance",
         "quarantined",
-        "the same SOP Instance UID with other pixels, or with a header that says something else of them: another place, "
-        "spacing, rescaling, table or fact of acquisition",
+        "the same SOP Instance UID with other pixels, or with a header that says something else of them: another "
+        "place, spacing, rescaling, table or fact of acquisition",
         "find out which file is right and remove the other",
     ),
 )
