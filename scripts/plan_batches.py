@@ -18,6 +18,7 @@ def plan_batches(
     megabytes_each: int,
     largest_drop: float = math.inf,
     processes: int = 1,
+    code: str = "",
 ) -> RuleRecord:
     """Write the plan of each batch and a table of contents.
 
@@ -33,6 +34,8 @@ def plan_batches(
         Largest share of the extracted series that may be missing from the source; infinite: no limit.
     processes : int
         Most processes to use.
+    code : str
+        Digest of the code that plans.
     """
     folders = Results(results)
     planned = batches.plan_batches(
@@ -44,6 +47,7 @@ def plan_batches(
         bytes_each=megabytes_each * 1_000_000,
         largest_drop=largest_drop,
         processes=processes,
+        code=code,
     )
     counts, work = {"files": planned.files, "series": planned.series}, {"batches": planned.batches}
     return RuleRecord(counts=counts, work=work, claims=planned.claims)
@@ -60,4 +64,5 @@ if __name__ == "__main__":
             # From config, not params: it changes no result, so a new value must not rerun the rule.
             largest_drop=math.inf if snakemake.config["confirm_drop"] else snakemake.config["largest_drop"],
             processes=snakemake.threads,
+            code=snakemake.params.code,
         )

@@ -1,7 +1,8 @@
 """Group files into series and series into batches; a plan is rewritten only if its content changed.
 
 The header index is read twice: first to find the series of each line (`survey`), then to collect the lines of each
-batch. Memory holds a few numbers for each file. Lines are copied into the plans unchanged, one line for each series.
+batch whose plan is not written yet (`known_plans`). Memory holds a few numbers for each file. Lines are copied into the
+plans unchanged, one line for each series.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
@@ -23,6 +25,8 @@ from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_json, series_json
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
+from dicomzarr.stages.plan_batches import known_plans
+from dicomzarr.stages.plan_batches.known_plans import Entry, KnownPlan
 from dicomzarr.stages.plan_batches.masks import Line, SurveyColumns, assign_masks
 from dicomzarr.stages.plan_batches.survey import (
     BYTES_PER_PROCESS,
@@ -115,28 +119,49 @@ class _Sources:
         By series, the files of other series that have one of its SOP Instance UIDs, as rows of the survey.
     masks : mapping of int to list of Line
         By series, its mask files.
+    known : mapping of str to KnownPlan
+        Plans that are written already, by batch.
+    code : str
+        Digest of the code that plans.
     """
 
     index: Path
     survey: Survey
     elsewhere: Mapping[int, list[int]]
     masks: Mapping[int, list[Line]]
+    known: Mapping[str, KnownPlan]
+    code: str
 
 
-def _write_plan(
-    results: Results, sources: _Sources, batch: tuple[str, NDArray[np.int64]]
-) -> tuple[dict[str, str | int], FileClaim]:
-    """Write the plan of a batch, given by its name and its rows of the survey by series; skip one that is written.
+def _key_of(sources: _Sources, name: str, of_batch: NDArray[np.int64]) -> str:
+    """Return a digest of everything that the plan of a batch is made from; the lines are in it by their digests."""
+    survey = sources.survey
+    key = blake3(orjson.dumps([sources.code, name, len(of_batch), survey.combinations]))
+    columns = (survey.series, survey.subject, survey.study, survey.flags, survey.digest)
+    for column in columns:
+        key.update(column[of_batch].tobytes())
+    numbers = set(survey.series[of_batch].tolist())
+    key.update(orjson.dumps(sorted(numbers & survey.shared)))
+    for series in sorted(numbers & sources.elsewhere.keys()):
+        others = np.array(sources.elsewhere[series], np.int64)
+        key.update(orjson.dumps(["elsewhere", series, len(others)]))
+        key.update(survey.digest[others[np.argsort(survey.offset[others])]].tobytes())
+    with open(sources.index, "rb") as stream:
+        for series in sorted(numbers & sources.masks.keys()):
+            for line in sources.masks[series]:
+                key.update(orjson.dumps(["mask", series, line.length]))
+                key.update(os.pread(stream.fileno(), line.length, line.offset))
+    return key.hexdigest()
 
-    Returns
-    -------
-    entry : dict
-        Of the table of contents.
-    claim : FileClaim
-        On the plan.
-    """
+
+def _write_plan(results: Results, sources: _Sources, batch: tuple[str, NDArray[np.int64]]) -> KnownPlan:
+    """Write the plan of a batch, given by its name and its rows of the survey by series; skip one that is written."""
     name, of_batch = batch
     survey = sources.survey
+    key = _key_of(sources, name, of_batch)
+    known = sources.known.get(name)
+    if known is not None and known.key == key and known_plans.is_written(results.plan(name), known.claim):
+        return known
     planned, mask_files, largest = [], 0, 0
     with open(sources.index, "rb") as stream:
 
@@ -162,7 +187,7 @@ def _write_plan(
     plan = plan_json(name, planned)
     files.write_if_changed(results.plan(name), plan, private=True)
     digest = files.sha256_of_bytes(plan)
-    entry: dict[str, str | int] = {
+    entry: Entry = {
         "digest": digest[:16],
         "bytes": int(survey.size[of_batch].sum()),
         "work": int(survey.work[of_batch].sum()),
@@ -172,7 +197,7 @@ def _write_plan(
         "masks": mask_files,
         "series": len(planned),
     }
-    return entry, FileClaim(len(plan), digest)
+    return KnownPlan(key, entry, FileClaim(len(plan), digest))
 
 
 def plan_batches(
@@ -185,6 +210,7 @@ def plan_batches(
     bytes_each: int,
     largest_drop: float = math.inf,
     processes: int = 1,
+    code: str = "",
 ) -> PlanCounts:
     """Write the plan of each batch and a table of contents.
 
@@ -208,6 +234,8 @@ def plan_batches(
         infinite: no limit.
     processes : int
         Most processes to use.
+    code : str
+        Digest of the code that plans; what other code cached is not used.
 
     Returns
     -------
@@ -218,7 +246,8 @@ def plan_batches(
     UserError
         If a larger share is missing; nothing is written then.
     """
-    survey, membership_of = survey_of(index, pseudonyms, processes)
+    caches = files.make_private(results.private / "cache")
+    survey, membership_of = survey_of(index, pseudonyms, caches, processes, code)
     if largest_drop < math.inf:
         series_now = {f"{series:016x}" for series in np.unique(survey.series).tolist()}
         refuse_vanished(results, index, series_now, functools.partial(_first_paths, survey, index), largest_drop)
@@ -239,14 +268,14 @@ def plan_batches(
     bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
     of_batches = [order[start:end] for start, end in itertools.pairwise(bounds.tolist())]
     names = [batch_name(number, batches) for number in range(batches)]
-    sources = _Sources(index, survey, same_uid_elsewhere(survey), masks.of_series)
+    sources = _Sources(index, survey, same_uid_elsewhere(survey), masks.of_series, known_plans.load(caches), code)
     write = functools.partial(_write_plan, results, sources)
     others = min(processes - 1, index.stat().st_size // BYTES_PER_PROCESS)
     with sharing(write, list(zip(names, of_batches, strict=True)), others) as shared:
-        written = shared.finish()
-    batch_entries = dict(zip(names, (entry for entry, _ in written), strict=True))
-    plans = [os.path.relpath(results.plan(name), results.root) for name in names]
-    claims = dict(zip(plans, (claim for _, claim in written), strict=True))
+        written = dict(zip(names, shared.finish(), strict=True))
+    known_plans.save(caches, written)
+    batch_entries = {name: plan.entry for name, plan in written.items()}
+    claims = {os.path.relpath(results.plan(name), results.root): plan.claim for name, plan in written.items()}
     _remove_other_numberings(results, set(batch_entries))
     files.write_atomically(contents, json_files.canonical_json({"batches": batch_entries}), private=True)
     return PlanCounts(len(survey.series), series_count, batches, claims)

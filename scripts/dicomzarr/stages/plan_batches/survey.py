@@ -1,6 +1,6 @@
-"""Read the header index as a stream, to find the series of each line: a few numbers for each file.
+"""Read the header index, to find the series of each line: a few numbers for each file.
 
-Processes share the index: each reads some of its lines.
+Processes share the index: each reads some ranges of its lines. What was found in a range is cached (`part_cache`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import orjson
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.dicom.transfer_syntaxes import DECODING_COST
@@ -25,6 +27,7 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.plan_batches.masks import Line, ids_of, is_mask_file, uid_hash
 from dicomzarr.stages.plan_batches.membership import Ids, Issuers, Membership, membership
+from dicomzarr.stages.plan_batches.part_cache import COLUMNS, Part, PartCache
 from dicomzarr.system.shared_work import sharing
 
 # Bytes of native pixels that take as long as it takes to open one more file, and to interpret one more frame that has
@@ -122,6 +125,7 @@ class Survey:
     series_uid: NDArray[np.uint64]  # hash of the Series Instance UID
     subject: NDArray[np.uint64]  # id of the subject, as a number
     study: NDArray[np.uint64]  # id of the study, as a number; `NO_UID` where the header names none
+    digest: NDArray[np.uint64]  # BLAKE3 of the line, 128 bits; shape (files, 2)
     flags: NDArray[np.uint8]  # number of the flags of its membership in `combinations`
     combinations: list[tuple[str, ...]]
     mask_files: list[Line]  # segmentations and structure sets
@@ -129,21 +133,14 @@ class Survey:
 
 
 MembershipOf = Callable[[Ids], Membership | None]
-_COLUMNS = 10  # of numbers in `Survey`
-BYTES_PER_PROCESS = 8 << 20  # of the index that one more process is worth: the lines of one piece of work
+BYTES_PER_PROCESS = 8 << 20  # of the index that one more process is worth: the lines of one range, about
+_OFFSET = 2  # column of the offset of a line
+_END = 255  # bits of the checksum of a line that are 0 at the end of a range: lines that follow stay in their ranges
 
 
-class _Part(NamedTuple):
-    """What was found in some lines of the index."""
-
-    numbers: NDArray[np.uint64]  # shape (files, _COLUMNS): the columns of `Survey` in their order
-    flags: NDArray[np.uint8]
-    combinations: list[tuple[str, ...]]
-    mask_files: list[Line]
-    issuers: Mapping[int, str]
-
-
-def survey_of(index: Path, pseudonyms: Pseudonyms, processes: int = 1) -> tuple[Survey, MembershipOf]:
+def survey_of(
+    index: Path, pseudonyms: Pseudonyms, caches: Path, processes: int = 1, code: str = ""
+) -> tuple[Survey, MembershipOf]:
     """Read the index once; return where the lines of each series are.
 
     Parameters
@@ -152,8 +149,12 @@ def survey_of(index: Path, pseudonyms: Pseudonyms, processes: int = 1) -> tuple[
         The header index, one JSON line for each file.
     pseudonyms : Pseudonyms
         Computes the ids.
+    caches : Path
+        The folder of caches.
     processes : int
         Most processes to use.
+    code : str
+        Digest of the code that plans; ranges that other code cached are read again.
 
     Returns
     -------
@@ -162,8 +163,10 @@ def survey_of(index: Path, pseudonyms: Pseudonyms, processes: int = 1) -> tuple[
         Returns the membership of a file, with the issuer of its series where it states none.
     """
     ranges = _ranges(index)
-    with sharing(functools.partial(_part, index, pseudonyms), ranges, min(processes, len(ranges)) - 1) as shared:
-        parts = shared.finish()
+    cache = PartCache(caches, f"{code} {pseudonyms.key_check}")
+    with sharing(functools.partial(_part, index, pseudonyms, cache), ranges, min(processes, len(ranges)) - 1) as shared:
+        keys, parts = zip(*shared.finish(), strict=True)
+    cache.keep(set(keys))
     issuers = Issuers(pseudonyms)
     combinations: dict[tuple[str, ...], int] = {}
     flags = []
@@ -176,9 +179,9 @@ def survey_of(index: Path, pseudonyms: Pseudonyms, processes: int = 1) -> tuple[
     def membership_of(ids: Ids) -> Membership | None:
         return as_stated(issuers.completed(ids))
 
-    series, instance, offset, length, size, work, frame, series_uid, subject, study = (
-        np.concatenate([part.numbers[:, column] for part in parts]) for column in range(_COLUMNS)
-    )
+    columns = [np.concatenate([part.numbers[:, column] for part in parts]) for column in range(COLUMNS)]
+    columns[_OFFSET] += np.repeat([np.uint64(begin) for begin, _ in ranges], [len(part.flags) for part in parts])
+    series, instance, offset, length, size, work, frame, series_uid, subject, study, *digest = columns
     surveyed = Survey(
         series,
         instance,
@@ -190,9 +193,14 @@ def survey_of(index: Path, pseudonyms: Pseudonyms, processes: int = 1) -> tuple[
         series_uid,
         subject,
         study,
+        np.stack(digest, axis=1),
         flags=np.concatenate(flags),
         combinations=[*combinations],
-        mask_files=[line for part in parts for line in part.mask_files],
+        mask_files=[
+            Line(begin + line.offset, line.length)
+            for (begin, _), part in zip(ranges, parts, strict=True)
+            for line in part.mask_files
+        ],
         shared=set(),
     )
     _add_issuers(index, surveyed, issuers, membership_of)
@@ -201,47 +209,69 @@ def survey_of(index: Path, pseudonyms: Pseudonyms, processes: int = 1) -> tuple[
 
 
 def _ranges(index: Path) -> list[tuple[int, int]]:
-    """Return where ranges of whole lines begin and end, in bytes: together the whole index."""
+    """Return where ranges of whole lines begin and end, in bytes: together the whole index.
+
+    A checksum decides whether a range ends with a line, so that an inserted line does not move the ends of later ones.
+    """
     ends = [0]
     with open(index, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         while ends[-1] < size:
             stream.seek(ends[-1] + BYTES_PER_PROCESS)
             stream.readline()
+            while stream.tell() < min(ends[-1] + 2 * BYTES_PER_PROCESS, size) and crc32(stream.readline()) & _END:
+                pass
             ends.append(min(stream.tell(), size))
     return list(itertools.pairwise(ends)) or [(0, 0)]
 
 
-def _part(index: Path, pseudonyms: Pseudonyms, lines: tuple[int, int]) -> _Part:
-    """Read the lines of a range of the index."""
-    offset, end = lines
+def _part(index: Path, pseudonyms: Pseudonyms, cache: PartCache, lines: tuple[int, int]) -> tuple[str, Part]:
+    """Return what the lines of a range of the index hold, from the cache or by reading them, and its key there."""
+    begin, end = lines
+    with open(index, "rb") as stream:
+        stream.seek(begin)
+        data = stream.read(end - begin)
+    key = cache.key_of(data)
+    part = cache.load(key)
+    if part is None:
+        part = _read(data.splitlines(keepends=True), pseudonyms)
+        cache.save(key, part)
+    return key, part
+
+
+def _read(lines: Iterable[bytes], pseudonyms: Pseudonyms) -> Part:
+    """Read lines of the index."""
+    offset = 0
+    digests = bytearray()
     numbers, flags = array("Q"), array("B")
     combinations: dict[tuple[str, ...], int] = {}
     mask_files: list[Line] = []
     issuers = Issuers(pseudonyms)
     membership_of = functools.lru_cache(maxsize=1 << 12)(functools.partial(membership, pseudonyms=pseudonyms))
     hash_of_uid = functools.lru_cache(maxsize=1 << 12)(uid_hash)
-    with open(index, "rb", buffering=1 << 20) as stream:
-        stream.seek(offset)
-        while offset < end:
-            line = stream.readline()
-            file = _parse(line)
-            if file.is_mask:
-                mask_files.append(Line(offset, len(line)))
-            member = membership_of(file.ids) if _belongs_to_a_series(file) else None
-            if member is not None:
-                issuers.add(file.ids)
-                instance = uid_hash(file.instance) if file.instance else NO_UID
-                uid = hash_of_uid(file.ids.series) if file.ids.series else NO_UID
-                study = int(member.study_id, 16) if member.study_id else NO_UID
-                place = (offset, len(line))
-                sizes = (file.size, file.work, file.frame)
-                subject = int(member.subject_id, 16)
-                numbers.extend((int(member.series_id, 16), instance, *place, *sizes, uid, subject, study))
-                flags.append(combinations.setdefault(member.flags, len(combinations)))
-            offset += len(line)
-    table = np.array(numbers, np.uint64).reshape(-1, _COLUMNS)
-    return _Part(table, np.array(flags, np.uint8), [*combinations], mask_files, issuers.stated)
+    for line in lines:
+        file = _parse(line)
+        if file.is_mask:
+            mask_files.append(Line(offset, len(line)))
+        member = membership_of(file.ids) if _belongs_to_a_series(file) else None
+        if member is not None:
+            issuers.add(file.ids)
+            instance = uid_hash(file.instance) if file.instance else NO_UID
+            uid = hash_of_uid(file.ids.series) if file.ids.series else NO_UID
+            study = int(member.study_id, 16) if member.study_id else NO_UID
+            place = (offset, len(line))
+            sizes = (file.size, file.work, file.frame)
+            subject = int(member.subject_id, 16)
+            numbers.extend((int(member.series_id, 16), instance, *place, *sizes, uid, subject, study))
+            flags.append(combinations.setdefault(member.flags, len(combinations)))
+            digests += blake3(line).digest(length=_BYTES_OF_DIGEST)
+        offset += len(line)
+    of_lines = np.frombuffer(bytes(digests), np.uint64).reshape(-1, _BYTES_OF_DIGEST // 8)
+    table = np.array(numbers, np.uint64).reshape(-1, COLUMNS - of_lines.shape[1])
+    return Part(np.hstack([table, of_lines]), np.array(flags, np.uint8), [*combinations], mask_files, issuers.stated)
+
+
+_BYTES_OF_DIGEST = 16
 
 
 def _add_issuers(index: Path, files: Survey, issuers: Issuers, membership_of: MembershipOf) -> None:
