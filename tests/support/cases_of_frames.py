@@ -106,7 +106,9 @@ def _multi_frame() -> None:
     case.facts = {"t_axis": {"means": ["dimension_3"], "values": [1, 2]}}
 
     xa = {"Modality": "XA", "FrameTime": 66.7, "PositionerPrimaryAngle": 10}
-    case = add_case("enhanced xa", axes="tyx", facts={"kind": "cine", "affine_lps": None})
+    facts: dict[str, Any] = {"kind": "cine", "affine_lps": None}
+    facts["t_axis"] = {"means": ["frame_time_s"], "values": [0.0, 0.0667, 0.1334]}
+    case = add_case("enhanced xa", axes="tyx", facts=facts)
     groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n)) for n in range(3)]
     case.put("one.dcm", *_enhanced(case.name, "12.1.1", groups, _item(), **xa))
 

@@ -208,6 +208,18 @@ def _multi_frame() -> None:
             more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 3}
             more |= {"ConcatenationFrameOffsetNumber": 4 * (part - 1), "SOPInstanceUID": uid(case.name, part)}
             case.put(f"{part}.dcm", *_many(case.name, "2.1", groups, _item(**plane), **more))
+    case = add_case("concatenation of a cine", axes="tyx")
+    case.facts = {"kind": "cine", "t_axis": {"means": ["frame_time_s"], "values": [0.0, 0.05, 0.1, 0.15]}}
+    for part in (1, 2):
+        more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 2}
+        more |= {"ConcatenationFrameOffsetNumber": 2 * (part - 1), "SOPInstanceUID": uid(case.name, part)}
+        groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n + 1)) for n in range(2)]
+        case.put(f"{part}.dcm", *_many(case.name, "12.1.1", groups, _item(), Modality="XA", FrameTime=50, **more))
+    case = add_case("frames of known times without positions", axes="tyx")
+    case.facts = {"t_axis": {"means": ["acquisition_time_s"], "values": [0.0, 1.5, 4.0]}}
+    stamps = ("20240101235959", "20240102000000.5", "20240102000003")
+    groups = [_item(FrameContentSequence=_item(FrameAcquisitionDateTime=stamp)) for stamp in stamps]
+    case.put("one.dcm", *_many(case.name, "4.1", groups, _item(), Modality="MR"))
 
 
 def _slides() -> None:

@@ -152,7 +152,7 @@ def array_of_file(frames: list[Frame]) -> Volume:
     flags = ("unplaced_tiles",) if first.modality == "SM" else ()
     kind = "tiles" if flags else "cine" if first.modality in CINE or "frame_time_s" in first.causes else "frames"
     kind = kind_of_object(first) or kind
-    times = [key for key in ("frame_time_s", "slice_number") if all(key in frame.causes for frame in frames)]
+    times = [key for key in _TIMES if all(key in frame.causes for frame in frames)]
     axis = t_values([frames], [*times, "frame"])
     means, rows = axis.means, axis.rows
     if not axis.are_distinct or not means:
@@ -162,6 +162,7 @@ def array_of_file(frames: list[Frame]) -> Volume:
     return _on_t(frames, name, kind, means, rows, why, flags)
 
 
+_TIMES: Final = ("frame_time_s", "acquisition_time_s", "reference_time_s", "slice_number")
 _TILE_MEANS: Final = ("segment_number", "row_offset", "column_offset", "focal_plane", "optical_path")
 
 

@@ -271,7 +271,7 @@ def place_frames(facts: ImageFacts, places: list[FrameAttributes], defects: Defe
     if len(places) == 1:
         places[0].position, places[0].orientation = position, orientation
         return
-    _add_frame_times(facts, places)
+    add_frame_times(facts, places)
     if facts.get("SOPClassUID") == sop_classes.RT_DOSE or facts.get("Modality") == "RTDOSE":
         positions = dose_positions(position, orientation, numbers(facts.get("GridFrameOffsetVector")), len(places))
         if positions is None:
@@ -338,16 +338,25 @@ def _place_nuclear(
         place.orientation = cosines
 
 
-def _add_frame_times(facts: ImageFacts, places: list[FrameAttributes]) -> None:
-    """Give each frame of a cine its time from the first one, s, if it is known (PS3.3 C.7.6.5)."""
+def add_frame_times(facts: ImageFacts, places: list[FrameAttributes], before: int = 0) -> None:
+    """Give each frame of a cine its time from the first one, s, if it is known (PS3.3 C.7.6.5).
+
+    Parameters
+    ----------
+    facts : ImageFacts
+    places : list of FrameAttributes
+        One per frame; changed in place.
+    before : int
+        Frames of the image that are in other files: parts of a concatenation.
+    """
     times: list[float] = []
     frame_time = number(facts.get("FrameTime"))
     steps = numbers(facts.get("FrameTimeVector"))
-    if steps and len(steps) == len(places) > 1 and steps[0] == 0 and min(steps[1:]) > 0:
+    if steps and len(steps) == len(places) > 1 and steps[0] == 0 and min(steps[1:]) > 0 and not before:
         # Where both are there, the vector is believed: it has a step for each frame.
         times = [round(seconds / 1000, 9) for seconds in accumulate(steps)]
     elif frame_time is not None and frame_time > 0:
-        times = [round(index * frame_time / 1000, 9) for index in range(len(places))]
+        times = [round((before + index) * frame_time / 1000, 9) for index in range(len(places))]
     for place, seconds in zip(places, times, strict=False):
         place.causes["frame_time_s"] = seconds
 

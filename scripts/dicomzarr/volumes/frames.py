@@ -16,7 +16,7 @@ from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.header_values import items_of, number, text_of, value_of
 from dicomzarr.volumes import geometry
-from dicomzarr.volumes.file_facts import of_all_frames, place_frames, place_from_file
+from dicomzarr.volumes.file_facts import add_frame_times, of_all_frames, place_frames, place_from_file
 from dicomzarr.volumes.frame_attributes import Defects, FrameAttributes
 from dicomzarr.volumes.functional_groups import places_from_groups
 from dicomzarr.volumes.image_type import COMPONENTS, MOSAICS, kind_of_image
@@ -132,6 +132,8 @@ def frames_of(
         places[0].position, places[0].orientation = place_of_first_tile(header, facts, mosaic)
     _check_places(places, defects)
     concatenation = _concatenation(header, facts, count)
+    if facts.get("has_functional_groups") and concatenation.offset >= 0 and all(p.position is None for p in places):
+        add_frame_times(facts, places, concatenation.offset)
     if defects.unreadable:
         defects.flags.add("unreadable_number")
     flags, unreadable = tuple(sorted(defects.flags)), tuple(sorted(defects.unreadable))
