@@ -208,6 +208,12 @@ def _multi_frame() -> None:
             more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 3}
             more |= {"ConcatenationFrameOffsetNumber": 4 * (part - 1), "SOPInstanceUID": uid(case.name, part)}
             case.put(f"{part}.dcm", *_many(case.name, "2.1", groups, _item(**plane), **more))
+    case = add_case("an orientation in the first item alone", axes="tyx", flags={"partial_geometry"})
+    case.facts = {"origin_lps": None, "t_axis": {"means": ["frame"], "values": [0.0, 1.0, 2.0]}}
+    groups = [_item(PlanePositionSequence=where(3.0 * n)) for n in range(3)]
+    groups[0].PlaneOrientationSequence = DicomSequence([plane["PlaneOrientationSequence"]])
+    shared = _item(PixelMeasuresSequence=plane["PixelMeasuresSequence"])
+    case.put("one.dcm", *_many(case.name, "4.1", groups, shared, Modality="MR"))
     case = add_case("concatenation of a cine", axes="tyx")
     case.facts = {"kind": "cine", "t_axis": {"means": ["frame_time_s"], "values": [0.0, 0.05, 0.1, 0.15]}}
     for part in (1, 2):

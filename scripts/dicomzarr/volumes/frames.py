@@ -203,7 +203,9 @@ def _check_places(places: list[FrameAttributes], defects: Defects) -> None:
         defects.flags.add("invalid_orientation")
         for place in places:
             place.position = place.orientation = None
-    if len(places) > 1 and 0 < sum(p.position is not None for p in places) < len(places):
+    placed = sum(p.position is not None for p in places)
+    turned = sum(p.orientation is not None for p in places)
+    if 0 < placed < len(places) or (placed and 0 < turned < len(places)):
         defects.flags.add("partial_geometry")
         for place in places:
             place.position = None
