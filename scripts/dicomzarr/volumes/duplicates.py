@@ -25,7 +25,10 @@ _ORIENTATION_TOLERANCE: Final = 2e-4
 # So many equal times with counters of their own are a repetition; nobody exports a stack so often into one series.
 FEWEST_TIMES: Final = 3
 _UNPLACED: Final = "instance number"
-# Numbers of two headers that differ by this share are the same, written with other digits.
+# What two headers of one image may differ in when one of them was written with fewer digits: mm, cosines, and the share
+# of other numbers.
+_ROUNDED_MM: Final = 0.051
+_ROUNDED_COSINE: Final = 1.5e-3
 _SAME_NUMBER: Final = 1e-4
 
 
@@ -128,11 +131,11 @@ def contradict(first: Sequence[Frame], second: Sequence[Frame]) -> bool:
 def _contradict(first: Frame, second: Frame) -> bool:
     if first.position and second.position:
         moved = max(abs(a - b) for a, b in zip(first.position, second.position, strict=True))
-        if moved > geometry.SAME_POSITION_MM:
+        if moved > _ROUNDED_MM:
             return True
     if first.orientation and second.orientation:
         turned = max(abs(a - b) for a, b in zip(first.orientation, second.orientation, strict=True))
-        if turned > _ORIENTATION_TOLERANCE:
+        if turned > _ROUNDED_COSINE:
             return True
     numbers = ((frame.pixel_spacing, frame.rescale, frame.real_world) for frame in (first, second))
     if any(a and b and not all(map(_is_same, a, b)) for a, b in zip(*numbers, strict=True)):
@@ -150,7 +153,7 @@ def _is_same(first: float, second: float) -> bool:
 
 
 def fullest_first(frames: Sequence[Frame]) -> tuple[object, ...]:
-    """Return the sort key of files with equal pixels: the one that says most comes first, then the smallest counters.
+    """Return the sort key of files with equal pixels: what says most, with most digits, then the smallest counters.
 
     Parameters
     ----------
@@ -167,8 +170,9 @@ def fullest_first(frames: Sequence[Frame]) -> tuple[object, ...]:
     frame = frames[0]
     optional = (frame.position, frame.orientation, frame.pixel_spacing, frame.rescale, frame.real_world, frame.window)
     said = sum(map(bool, optional)) + len(frame.causes) + len(frame.terms) + len(frame.constants)
+    digits = sum(len(repr(number)) for numbers in optional[:5] for number in numbers or ())
     counters = (frame.causes.get(key, float("inf")) for key in sorted({*OF_WRITING, *CLOCKS, "series_number"}))
-    return (-said, *counters)
+    return (-said, -digits, *counters)
 
 
 def _comparable(

@@ -180,6 +180,7 @@ def test_names_and_order_of_files_do_not_matter(source: Path, rename: Callable[[
         lambda index: {"AcquisitionTime": f"11{index:02d}00", "AcquisitionDate": "20240102"},
         lambda _: {"SeriesNumber": 9, "ContentTime": "101112"},
         lambda _: {"SliceThickness": 2.5},
+        lambda index: {"ImagePositionPatient": [-10, -20, round(2.5031 * index, 1)]},
     ],
 )
 def test_one_copy_of_a_stack_under_the_same_uids_stays_as_a_whole(
@@ -187,8 +188,9 @@ def test_one_copy_of_a_stack_under_the_same_uids_stays_as_a_whole(
 ) -> None:
     """The headers differ in counters, clocks, or in how much they say: no contradiction, and never half of each."""
     for index in range(12):
-        save(ct_slice("alpha", index), tmp_path / "source" / f"a{index}.dcm")
-        save(ct_slice("alpha", index, **changes(index)), tmp_path / "source" / f"b{index}.dcm")
+        place = {"ImagePositionPatient": [-10, -20, round(2.5031 * index, 4)]}
+        save(ct_slice("alpha", index, **place), tmp_path / "source" / f"a{index}.dcm")
+        save(ct_slice("alpha", index, **{**place, **changes(index)}), tmp_path / "source" / f"b{index}.dcm")
     extracted = extract_folder(tmp_path / "source")
     stays = {name[0] for name, reason in extracted.outcomes.items() if not reason}
     assert len(stays) == 1 and sorted(filter(None, extracted.outcomes.values())) == ["duplicate"] * 12
