@@ -34,6 +34,9 @@ class FlowCase:
         The reason code of each other file.
     copies : set of str
         Files with the same image: any one of them is extracted, and the others are duplicates.
+    one_of : tuple of str
+        Beginnings of the names of copies of a series: all files of one of them are extracted, and all others are
+        duplicates.
     places : dict of (str, int) to (t, z)
         Expected indices of frames in the array, by file and frame number; None for an axis that the array lacks.
     flags : set of str
@@ -53,6 +56,7 @@ class FlowCase:
     voxels: dict[str, list[Array]] = field(default_factory=dict)
     not_extracted: dict[str, str] = field(default_factory=dict)
     copies: set[str] = field(default_factory=set)
+    one_of: tuple[str, ...] = ()
     places: dict[tuple[str, int], tuple[int | None, int | None]] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
     facts: dict[str, Any] = field(default_factory=dict)

@@ -47,6 +47,45 @@ def _clocks() -> None:
     for name, dates in (("lack", (None, None, "20210315")), ("are made up", ("19000101", "19000101", "20210315"))):
         case = add_case(f"some dates {name}", axes="tzyx", flags={"t_order_only"}, facts=facts)
         _times(case, 3, lambda t, dates=dates: {"AcquisitionDate": dates[t], "AcquisitionTime": f"10000{2 - t}"})
+    # Phases of a gated scan: which comes first in time changes with the position of the table.
+    for name, label in (("a counter", {"AcquisitionNumber": True}), ("the order of images alone", {})):
+        case = add_case(f"gated phases of {name}", axes="tzyx", flags={"t_order_only"})
+        for index in range(8):
+            t, z = divmod(index, 4)
+            seconds = 2 * z + (t if z % 2 else 1 - t)
+            attributes = {"ImagePositionPatient": [-10.0, -20.0, 2.5 * z], "AcquisitionTime": f"1000{seconds:02}"}
+            attributes |= {"AcquisitionDate": "20240101", "InstanceNumber": index + 1}
+            dataset, voxels = slice_of(case.name, index, **attributes, **dict.fromkeys(label, t + 1))
+            case.put(f"{(index * 3) % 8}-{index}.dcm", dataset, voxels)
+            case.places[f"{(index * 3) % 8}-{index}.dcm", 0] = (t, z)
+    # Times of reconstruction order what was acquired at once, and do not say what differs.
+    case = add_case("reconstructions of one acquisition", axes="tzyx", flags={"t_order_only"})
+    case.facts = {"t_axis": {"means": ["content_time_s"], "values": [0.0, 60.0]}}
+    once = {"AcquisitionDate": "20240101", "AcquisitionTime": "101500", "ContentDate": "20240101"}
+    _times(case, 2, lambda t: {**once, "ContentTime": f"11{t:02}00"})
+    case = add_case("maps that image types tell apart", axes="zyx", arrays=2)
+    for index in range(6):
+        t, z = divmod(index, 3)
+        attributes = {
+            "ImagePositionPatient": [-10.0, -20.0, 2.5 * z],
+            "ImageType": ["DERIVED", "PRIMARY", ("KTRANS", "VE")[t]],
+        }
+        attributes |= {**once, "ContentTime": f"11{t:02}00", "Modality": "MR"}
+        case.put(f"{index}.dcm", *slice_of(case.name, index, **attributes))
+    case = add_case("a capture without a date beside a dynamic", arrays=2)
+    for index in range(6):
+        t, z = divmod(index, 2)
+        place = {"ImagePositionPatient": [-10.0, -20.0, 2.5 * z], "AcquisitionDate": "20240101", "Modality": "MR"}
+        case.put(f"{index}.dcm", *slice_of(case.name, index, **place, AcquisitionTime=f"10{t:02}00"))
+    capture = [np.zeros((8, 9), "<u2") + 5]
+    nowhere = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "PixelSpacing": None}
+    sop = {"SOPClassUID": STORAGE + "7", "Modality": "OT", "ImageType": ["DERIVED", "SECONDARY"]}
+    case.put(
+        "capture.dcm", dataset_of(case.name, capture, index=9, AcquisitionTime="100500", **nowhere, **sop), capture
+    )
+    case = add_case("slices of a c-arm", axes="zyx")
+    for index in range(4):
+        case.put(f"{index}.dcm", *slice_of(case.name, index, Modality="XA", ImagePositionPatient=[0, 0, 0.5 * index]))
     vector = {"FrameTimeVector": [0, 100, 50], "FrameTime": 33.3, "FrameIncrementPointer": 0x00181065}
     cine = [picture(8, rows=8, columns=6) // (n + 1) for n in range(3)]
     facts = {"kind": "cine", "t_axis": {"means": ["frame_time_s"], "values": [0.0, 0.1, 0.15]}}
@@ -83,6 +122,33 @@ def _twins() -> None:
         poor = {**base, "RescaleIntercept": None, "RescaleSlope": None, "EchoTime": None, **place}
         case.put(f"poor{index}.dcm", slice_of(case.name, index, **poor)[0], None)
         case.not_extracted[f"poor{index}.dcm"] = "duplicate"
+
+    # Copies that say the same with other digits, less, or other words: one of them stays as a whole.
+    alike: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "fewer digits": ({"PixelSpacing": [0.488281, 0.75]}, {"PixelSpacing": [0.488, 0.75], "EchoTime": 4.5}),
+        "rounded times": ({"EchoTime": 4.46}, {"EchoTime": 4.5}),
+        "another kernel": ({"ConvolutionKernel": "B30f"}, {"ConvolutionKernel": "B30s"}),
+        "another image type": ({"ImageType": ["ORIGINAL", "PRIMARY"]}, {"ImageType": ["DERIVED", "PRIMARY"]}),
+        "another window": ({"WindowCenter": 40, "WindowWidth": 400}, {"WindowCenter": 50, "WindowWidth": 350}),
+        "another thickness": ({"SliceThickness": 3}, {"SliceThickness": 5}),
+        "a direction in one alone": (
+            {"DiffusionBValue": 700.0, "DiffusionGradientOrientation": [1.0, 0.0, 0.0]},
+            {"DiffusionBValue": 700.0},
+        ),
+    }
+    for name, (first, second) in alike.items():
+        case = add_case(f"two copies of {name}", axes="zyx")
+        for index in range(8):
+            place = {"ImagePositionPatient": [-10.755859, -20, 2.5 * index], "Modality": "MR"}
+            for copy, attributes in (("a", first), ("b", second)):
+                rounded = (
+                    {"ImagePositionPatient": [-10.76, -20, 2.5 * index]}
+                    if (name, copy) == ("fewer digits", "b")
+                    else {}
+                )
+                dataset, voxels = slice_of(case.name, index, **{**place, **attributes, **rounded})
+                case.put(f"{copy}{index}.dcm", dataset, voxels)
+        case.one_of = ("a", "b")
 
 
 def _tables() -> None:
@@ -135,6 +201,7 @@ def _spacing() -> None:
         ("uncorrected", {}, {"detector_spacing"}, None),
         ("of a known magnification", corrected, set(), "ImagerPixelSpacing/EstimatedRadiographicMagnificationFactor"),
         ("calibrated", {"PixelSpacing": [0.1, 0.1]}, set(), "PixelSpacing"),
+        ("calibrated to the same", {"PixelSpacingCalibrationType": "FIDUCIAL"}, set(), "PixelSpacing"),
     ):
         case = add_case(f"spacing at the detector, {name}", axes="yx", flags=flags, facts={"spacing_source": scale})
         case.put("one.dcm", *slice_of(case.name, 0, **{**at_detector, **more}))
@@ -208,6 +275,26 @@ def _multi_frame() -> None:
             more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 3}
             more |= {"ConcatenationFrameOffsetNumber": 4 * (part - 1), "SOPInstanceUID": uid(case.name, part)}
             case.put(f"{part}.dcm", *_many(case.name, "2.1", groups, _item(**plane), **more))
+    # What a number means keeps frames apart: the quantity of a map, label and control of a labelled image.
+    case = add_case("maps of two quantities", axes="zyx", arrays=2)
+    groups = []
+    for n in range(6):
+        unit = _item(CodeValue=("/min", "1")[n % 2], CodingSchemeDesignator="UCUM", CodeMeaning="x")
+        mapping = _item(MeasurementUnitsCodeSequence=unit, RealWorldValueSlope=1.0, RealWorldValueIntercept=0.0)
+        groups.append(_item(PlanePositionSequence=where(3.0 * (n // 2)), RealWorldValueMappingSequence=mapping))
+    case.put("one.dcm", *_many(case.name, "4.1", groups, _item(**plane), Modality="MR"))
+    case.places = {("one.dcm", n): (None, n // 2) for n in range(6)}
+    case = add_case("label and control", axes="zyx", arrays=2)
+    groups = [
+        _item(
+            PlanePositionSequence=where(3.0 * (n // 2)),
+            MRArterialSpinLabelingSequence=_item(ASLContext=("LABEL", "CONTROL")[n % 2]),
+        )
+        for n in range(6)
+    ]
+    case.put("one.dcm", *_many(case.name, "4.1", groups, _item(**plane), Modality="MR"))
+    case.places = {("one.dcm", n): (None, n // 2) for n in range(6)}
+
     case = add_case("an orientation in the first item alone", axes="tyx", flags={"partial_geometry"})
     case.facts = {"origin_lps": None, "t_axis": {"means": ["frame"], "values": [0.0, 1.0, 2.0]}}
     groups = [_item(PlanePositionSequence=where(3.0 * n)) for n in range(3)]

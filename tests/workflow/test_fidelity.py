@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -90,6 +91,10 @@ def test_case(results: Results, case: FlowCase) -> None:
     for name, reason in case.not_extracted.items():
         assert outcomes[name]["reason"] == reason
     extracted = {name for name, row in outcomes.items() if row["outcome"] == "extracted"}
+    if case.one_of:
+        assert len(stays := {name for name in case.one_of if any(file.startswith(name) for file in extracted)}) == 1
+        case = dataclasses.replace(case, voxels={n: v for n, v in case.voxels.items() if n.startswith(tuple(stays))})
+        assert {outcomes[name]["reason"] for name in set(case.files) - extracted} == {"duplicate"}
     if case.copies:
         assert len(extracted & case.copies) == 1
         assert all(outcomes[name]["reason"] == "duplicate" for name in case.copies - extracted)

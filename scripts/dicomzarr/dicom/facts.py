@@ -131,6 +131,7 @@ class ImageFacts(TypedDict, total=False):
     NominalScannedPixelSpacing: list[float]
     EstimatedRadiographicMagnificationFactor: float
     PixelAspectRatio: list[int]
+    PixelSpacingCalibrationType: str
     SliceThickness: float
     SpacingBetweenSlices: float
     GridFrameOffsetVector: list[float]

@@ -107,6 +107,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00280011: ("Columns", "US", "integer"),
     0x00280030: ("PixelSpacing", "DS", "reals"),
     0x00280034: ("PixelAspectRatio", "IS", "integers"),
+    0x00280A02: ("PixelSpacingCalibrationType", "CS", "text"),
     0x00280100: ("BitsAllocated", "US", "integer"),
     0x00280101: ("BitsStored", "US", "integer"),
     0x00280102: ("HighBit", "US", "integer"),

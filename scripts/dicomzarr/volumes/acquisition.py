@@ -28,7 +28,7 @@ class Fact:
 
 FACTS: Final[tuple[Fact, ...]] = (
     Fact("temporal_position", ("temporal_position",), 1e-6, may_count=True),
-    Fact("echo_time_ms", ("echo_time_ms",), 1e-3),
+    Fact("echo_time_ms", ("echo_time_ms",), 0.01),
     Fact("echo_number", ("echo_number",), 1e-6, may_count=True, instead_of="echo_time_ms"),
     Fact("b_value", ("b_value",), 1e-3),
     Fact("b_vector", B_VECTOR, 1e-4),

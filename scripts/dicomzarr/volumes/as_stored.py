@@ -9,6 +9,7 @@ from typing import Final
 
 from dicomzarr.dicom import sop_classes
 from dicomzarr.volumes.acquisition import classes_of
+from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.describe import array_of, kind_of_object
 from dicomzarr.volumes.image_type import PROJECTIONS, KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
@@ -17,6 +18,8 @@ from dicomzarr.volumes.stacks import identity
 from dicomzarr.volumes.t_values import axis_values, t_values
 
 CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
+# Machines that make slices as well: C-arms, and tomosynthesis.
+_ALSO_SLICES: Final = frozenset({"XA", "MG"})
 # Slices of a body: without a position their order is known at best.
 _TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
 
@@ -33,6 +36,21 @@ def is_segmentation(frame: Frame) -> bool:
     bool
     """
     return frame.modality == "SEG" or frame.sop_class_uid in sop_classes.SEGMENTATIONS
+
+
+def is_projection(frame: Frame) -> bool:
+    """Return whether a frame is a projection, by its modality; some slices are written with that of their machine.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    bool
+    """
+    is_slice = frame.modality in _ALSO_SLICES and frame.sop_class_uid in sop_classes.SLICES
+    return frame.modality in PROJECTIONS and not is_slice
 
 
 def arrays_of_singles(frames: Sequence[Frame]) -> list[Volume]:
@@ -66,12 +84,12 @@ def arrays_of_singles(frames: Sequence[Frame]) -> list[Volume]:
 def _alike(frame: Frame, kind: KindOfImage) -> tuple[object, ...]:
     terms = tuple(sorted(frame.terms.items()))
     array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric, frame.pixel_spacing)
-    return (kind, frame.kernel, terms, *([frame.tables] if frame.tables else []), *array)
+    return (kind, frame.kernel, terms, *sorted(frame.tables.items()), *array)
 
 
 def _single(frame: Frame, flags: Sequence[str] = ()) -> Volume:
     """Return the array of an image by itself."""
-    projection = "a projection" if frame.modality in PROJECTIONS else "an image without orientation and position"
+    projection = "a projection" if is_projection(frame) else "an image without orientation and position"
     kind = kind_of_object(frame) or "image"
     why = f"{projection}, by itself"
     mosaic = kind_of_image(frame.image_type, frame.sop_class_uid).mosaic
@@ -92,6 +110,7 @@ def _by_instance_number(frames: list[Frame]) -> list[Volume]:
 
     Where numbers repeat, images of the same facts (an echo, a b-value) become an array for each.
     """
+    frames = with_comparable_clocks(frames)
     numbers = Counter(frame.causes["instance_number"] for frame in frames)
     classes = classes_of(frames)
     if max(numbers.values()) > 1 and len(classes) > 1:
@@ -137,6 +156,7 @@ def array_of_file(frames: list[Frame]) -> Volume:
     -------
     Volume
     """
+    frames = with_comparable_clocks(frames)
     first, name = frames[0], (_name_of(frames[0]),)
     count = len(frames)
     if all("row_offset" in frame.causes for frame in frames):

@@ -1,36 +1,38 @@
-"""Make the clocks of a series comparable: times with and without a date, and times on both sides of midnight."""
+"""Make the clocks of frames comparable: times with and without a date, and times on both sides of midnight."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean
 from typing import Final
 
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.t_axis import CLOCKS
 
 DAY: Final = 86_400.0
-# Clocks of a series that are further apart are not of one kind: some lack the date, or have one that is made up. Their
-# difference would be a date, which identifies a patient.
+# Clocks that are further apart are not of one kind: some lack the date, or have one that is made up. Their difference
+# would be a date, which identifies a patient.
 LONGEST: Final = 31 * DAY
-# Times without a date, or all of one date, with such a gap between them went past midnight: no scan pauses so long.
+# Times without a date, or of one date, with such a gap between them may have passed midnight: no scan pauses so long.
 NIGHT: Final = 18 * 3600.0
 
 
 def with_comparable_clocks(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames of a series with clocks that may be compared.
+    """Return frames with clocks that may be compared.
 
     Parameters
     ----------
     frames : sequence of Frame
-        All frames of one series.
+        Frames that may form one array.
 
     Returns
     -------
     list of Frame
         Clocks (`t_axis.CLOCKS`, in seconds) that are more than 31 days apart are left out of all frames. Where all are
-        of one day, and there are more than 18 hours between some of them, those before that gap are of the next day.
+        of one day, with a gap of more than 18 hours, those before the gap are of the next day if Instance Numbers
+        (0020,0013) say so, or if there is neither a date nor a number.
     """
     found = list(frames)
     for name in sorted(CLOCKS):
@@ -41,11 +43,23 @@ def with_comparable_clocks(frames: Sequence[Frame]) -> list[Frame]:
             found = [_without(frame, name) for frame in found]
         elif times[0] // DAY == times[-1] // DAY:
             gap, end = max((after - before, before) for before, after in pairwise(times))
-            if gap > NIGHT:
+            known = [frame for frame in found if name in frame.causes]
+            early = [frame for frame in known if frame.causes[name] <= end]
+            late = [frame for frame in known if frame.causes[name] > end]
+            if gap > NIGHT and _follows(early, late, has_date=times[0] >= DAY or times[0] < 0):
                 found = [
-                    _a_day_later(frame, name) if frame.causes.get(name, gap + end) <= end else frame for frame in found
+                    _a_day_later(frame, name) if frame.causes.get(name, DAY + end) <= end else frame for frame in found
                 ]
     return found
+
+
+def _follows(early: Sequence[Frame], late: Sequence[Frame], *, has_date: bool) -> bool:
+    """Return whether frames with the earlier times of a day follow those with the later ones."""
+    numbers = [[(frame.causes.get("instance_number"), frame.number) for frame in frames] for frames in (early, late)]
+    if any(number is None for of in numbers for number, _ in of):
+        return not has_date
+    counts = [fmean((number or 0.0) + index * 1e-6 for number, index in of) for of in numbers]
+    return counts[0] > counts[1]
 
 
 def _without(frame: Frame, name: str) -> Frame:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dicomzarr.volumes import geometry
+from dicomzarr.volumes import geometry, rounding
+from dicomzarr.volumes.frame_attributes import B_VECTOR
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.t_axis import CLOCKS
 
@@ -30,6 +31,7 @@ _UNPLACED: Final = "instance number"
 _ROUNDED_MM: Final = 0.051
 _ROUNDED_COSINE: Final = 1.5e-3
 _SAME_NUMBER: Final = 1e-4
+_MOST_ROUNDED: Final = 0.1  # last digit of a number that may be the other one, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,12 @@ def contradict(first: Sequence[Frame], second: Sequence[Frame]) -> bool:
         True if both state a place, a spacing, a rescaling, a table or a fact of acquisition, and differ in it.
         Counters and clocks are not compared: a copy may have its own.
     """
-    if first and second and first[0].tables != second[0].tables:
-        return True
     return len(first) != len(second) or any(map(_contradict, first, second))
 
 
 def _contradict(first: Frame, second: Frame) -> bool:
+    if first.photometric != second.photometric:
+        return True
     if first.position and second.position:
         moved = max(abs(a - b) for a, b in zip(first.position, second.position, strict=True))
         if moved > _ROUNDED_MM:
@@ -137,28 +139,45 @@ def _contradict(first: Frame, second: Frame) -> bool:
         turned = max(abs(a - b) for a, b in zip(first.orientation, second.orientation, strict=True))
         if turned > _ROUNDED_COSINE:
             return True
-    numbers = ((frame.pixel_spacing, frame.rescale, frame.real_world) for frame in (first, second))
-    if any(a and b and not all(map(_is_same, a, b)) for a, b in zip(*numbers, strict=True)):
+    scales = ((frame.rescale, frame.real_world) for frame in (first, second))
+    if any(a and b and not all(map(_is_same, a, b)) for a, b in zip(*scales, strict=True)):
         return True
-    if any(first.terms[key] != second.terms[key] for key in first.terms.keys() & second.terms.keys()):
+    spacings = zip(first.pixel_spacing or (), second.pixel_spacing or (), strict=False)
+    if not all(_is_rounded(a, b, rounding.MOST_SPACING_DIGIT) for a, b in spacings):
         return True
-    return any(
-        not _is_same(first.causes[key], second.causes[key])
-        for key in first.causes.keys() & second.causes.keys() - OF_WRITING - CLOCKS - _OF_PLACE
-    )
+    for a, b in ((first.terms, second.terms), (first.tables, second.tables)):
+        if any(a[key] != b[key] for key in a.keys() & b.keys()):
+            return True
+    facts = first.causes.keys() & second.causes.keys() - OF_WRITING - CLOCKS - _OF_PLACE
+    facts -= {key for key in B_VECTOR if _is_null(first) or _is_null(second)}  # also where no direction is stated
+    return not all(_is_rounded(first.causes[key], second.causes[key]) for key in facts)
 
 
 def _is_same(first: float, second: float) -> bool:
     return abs(first - second) <= _SAME_NUMBER * max(abs(first), abs(second))
 
 
-def fullest_first(frames: Sequence[Frame]) -> tuple[object, ...]:
-    """Return the sort key of files with equal pixels: what says most, with most digits, then the smallest counters.
+def _is_rounded(first: float, second: float, largest_digit: float = _MOST_ROUNDED) -> bool:
+    """Return whether two numbers are the same, or one is the other with fewer digits; of whole numbers none is."""
+    digit = max(rounding.last_digit((first,)), rounding.last_digit((second,)))
+    return _is_same(first, second) or (digit <= largest_digit and abs(first - second) <= 0.51 * digit)
+
+
+def _is_null(frame: Frame) -> bool:
+    return not any(frame.causes.get(key) for key in B_VECTOR)
+
+
+def fullest_first(frames: Sequence[Frame], length: int = 0) -> tuple[object, ...]:
+    """Return the sort key of files with equal pixels: what says most, with most digits, comes first.
+
+    Then come words and numbers that a series shares, and the smallest counters and clocks.
 
     Parameters
     ----------
     frames : sequence of Frame
         Of a file.
+    length : int
+        Bytes of its header.
 
     Returns
     -------
@@ -169,10 +188,21 @@ def fullest_first(frames: Sequence[Frame]) -> tuple[object, ...]:
         return ()
     frame = frames[0]
     optional = (frame.position, frame.orientation, frame.pixel_spacing, frame.rescale, frame.real_world, frame.window)
-    said = sum(map(bool, optional)) + len(frame.causes) + len(frame.terms) + len(frame.constants)
-    digits = sum(len(repr(number)) for numbers in optional[:5] for number in numbers or ())
+    said = sum(map(bool, (*optional, frame.kernel))) + len(frame.terms) + len(frame.constants) + len(frame.tables)
+    said += len(frame.causes) - (0 if any(map(frame.causes.get, B_VECTOR)) else 1)
+    facts = {key: value for key, value in frame.causes.items() if key not in {*OF_WRITING, *CLOCKS, *_OF_PLACE}}
+    numbers = [number for several in optional[:5] for number in several or ()]
+    digits = sum(len(repr(number)) for number in (*numbers, *facts.values(), *frame.constants.values()))
+    shared = (
+        frame.image_type,
+        frame.kernel,
+        sorted(frame.constants.items()),
+        frame.window,
+        frame.pixel_spacing or (),
+        sorted(facts.items()),
+    )
     counters = (frame.causes.get(key, float("inf")) for key in sorted({*OF_WRITING, *CLOCKS, "series_number"}))
-    return (-said, -digits, *counters)
+    return (-said, -digits, -length, *shared, *counters)
 
 
 def _comparable(

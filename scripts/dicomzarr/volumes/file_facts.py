@@ -124,6 +124,7 @@ _OF_SERIES: Final = (
     *(keyword for _, keyword, _ in _TERMS),
     *("SpacingBetweenSlices", "Modality", "KVP", "radionuclide", "ComplexImageComponent", "ConvolutionKernel"),
     *("real_world", "PixelSpacing", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor"),
+    "PixelSpacingCalibrationType",
 )
 
 
@@ -146,7 +147,8 @@ def _of_series(facts: ImageFacts) -> FrameAttributes:
     at_detector = spacing_of(facts.get("ImagerPixelSpacing"))
     if at_detector:
         shared.constants |= {"detector_spacing_row_mm": at_detector[0], "detector_spacing_column_mm": at_detector[1]}
-        if facts.get("Modality") in PROJECTIONS and _is_same(shared.spacing, at_detector):
+        is_calibrated = bool(facts.get("PixelSpacingCalibrationType"))
+        if facts.get("Modality") in PROJECTIONS and _is_same(shared.spacing, at_detector) and not is_calibrated:
             shared.spacing, shared.spacing_source = None, ""  # not corrected for magnification (PS3.3 10.7.1.1)
     magnification = number(facts.get("EstimatedRadiographicMagnificationFactor"))
     if shared.spacing is None and at_detector and magnification is not None and magnification >= 1:
@@ -175,9 +177,10 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
         causes["flip_angle_deg"] = facts["FlipAngle"]
     if modality == "CT" and facts.get("KVP"):
         causes["kvp"] = facts["KVP"]
-    acquisition_time = date_time(facts.get("AcquisitionDateTime"))
-    if acquisition_time is None or (facts.get("AcquisitionTime") and not _has_time(facts["AcquisitionDateTime"])):
-        acquisition_time = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
+    # Acquisition DateTime is that of the whole acquisition in some series, and cut to its date in others.
+    acquisition_time = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
+    if acquisition_time is None or (not facts.get("AcquisitionDate") and _has_time(facts.get("AcquisitionDateTime"))):
+        acquisition_time = date_time(facts.get("AcquisitionDateTime"))
     content_time = date_time(facts.get("ContentDate"), facts.get("ContentTime"))
     if acquisition_time is not None:
         causes["acquisition_time_s"] = acquisition_time

@@ -30,6 +30,7 @@ class FrameAttributes:
     real_world: tuple[float, float] | None = None
     window: tuple[tuple[float, float], ...] = ()
     image_type: tuple[str, ...] = ()
+    tables: dict[str, str] = field(default_factory=dict)
     stack: str = ""
     slide_depth: float | None = None  # Z Offset in Slide Coordinate System (0040,074A), as it is written
     optical_path: str = ""  # Optical Path Identifier (0048,0106)

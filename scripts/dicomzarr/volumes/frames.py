@@ -162,6 +162,7 @@ def frames_of(
             terms=_terms(of_file, place, type_of_frame, facts),
             constants={**of_file.constants, **place.constants},
             kernel=place.kernel or of_file.kernel,
+            tables=place.tables,
             concatenation=concatenation.uid,
             concatenation_offset=concatenation.offset,
             spacing_source=place.spacing_source or of_file.spacing_source,

@@ -83,25 +83,32 @@ _FRAME_TYPES: Final = (
 _SEQUENCES: Final = frozenset(
     {
         "CTReconstructionSequence",
+        "ConceptCodeSequence",
+        "ConceptNameCodeSequence",
         "DiffusionGradientDirectionSequence",
         "FrameContentSequence",
         "FrameVOILUTSequence",
+        "MRArterialSpinLabelingSequence",
         "MRDiffusionSequence",
         "MRImageFrameTypeSequence",
         "MRVelocityEncodingSequence",
+        "MeasurementUnitsCodeSequence",
         "OpticalPathIdentificationSequence",
         "PixelMeasuresSequence",
         "PixelValueTransformationSequence",
         "PlaneOrientationSequence",
         "PlanePositionSequence",
         "PlanePositionSlideSequence",
+        "QuantityDefinitionSequence",
         "RealWorldValueMappingSequence",
     }
 )
 _ATTRIBUTES: Final = frozenset(
     {
+        "ASLContext",
         "AcquisitionDate",
         "AcquisitionTime",
+        "CodeValue",
         "ColumnPositionInTotalImagePixelMatrix",
         "ComplexImageComponent",
         "ConvolutionKernel",
@@ -129,6 +136,7 @@ _ATTRIBUTES: Final = frozenset(
     }
 )
 PHILIPS: Final = "Philips Imaging DD 001"  # private creator of b-values: without it no private element is read
+_ASL_CONTEXTS: Final = frozenset({"CONTROL", "LABEL", "M_ZERO_SCAN"})  # PS3.3 C.8.13.5.14
 _NO_DIRECTION: Final = frozenset({"NONE", "ISOTROPIC"})
 
 
@@ -346,11 +354,16 @@ def _place(groups: _Groups, own: Any) -> FrameAttributes:
     voi = "FrameVOILUTSequence"
     place.window = windows_of(groups.values(voi, "WindowCenter"), groups.values(voi, "WindowWidth"))
     place.real_world = _real_world(groups)
+    if quantity := _quantity(groups):
+        place.tables["quantity"] = quantity
     place.image_type = next(_frame_types(groups), ())
     place.kernel = _joined(groups.value("CTReconstructionSequence", "ConvolutionKernel"))
     component = text_of(groups.value("MRImageFrameTypeSequence", "ComplexImageComponent")).lower()
     if component in COMPONENTS:
         place.terms["complex_component"] = component
+    context = text_of(groups.value("MRArterialSpinLabelingSequence", "ASLContext"))
+    if context in _ASL_CONTEXTS:
+        place.terms["asl_context"] = context
     for table, into in ((_CAUSES, place.causes), (_CONSTANTS, place.constants)):
         for key, sequence, keyword in table:
             value = groups.number(sequence, keyword)
@@ -460,6 +473,19 @@ def _real_world(groups: _Groups) -> tuple[float, float] | None:
     }
     slope, intercept = pairs.pop() if len(pairs) == 1 else (None, None)
     return None if slope is None or intercept is None else (slope, intercept)
+
+
+def _quantity(groups: _Groups) -> str:
+    """Return codes of the quantity of a frame and its unit (PS3.3 C.7.6.16.2.11): they keep frames apart."""
+    words = []
+    for item in groups.all_items("RealWorldValueMappingSequence"):
+        unit = first_of(item, "MeasurementUnitsCodeSequence")
+        words.append(text_of(value_of(unit, "CodeValue")) if unit is not None else "")
+        for definition in items_of(item, "QuantityDefinitionSequence"):
+            for sequence in ("ConceptNameCodeSequence", "ConceptCodeSequence"):
+                code = first_of(definition, sequence)
+                words.append(text_of(value_of(code, "CodeValue")) if code is not None else "")
+    return "|".join(words) if any(words) else ""
 
 
 def _joined(value: Any) -> str:

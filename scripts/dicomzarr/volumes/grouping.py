@@ -8,10 +8,11 @@ from typing import Final
 
 from dicomzarr.volumes import geometry, rounding
 from dicomzarr.volumes.acquisition import classes_of
+from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.stacks import Stack, arrange
-from dicomzarr.volumes.t_axis import BY_NAME
+from dicomzarr.volumes.t_axis import BY_NAME, is_weak
 
 # Cosines that differ by at most this are the same orientation: 0.02 mm at 100 mm from the origin.
 ORIENTATION_TOLERANCE: Final = 2e-4
@@ -19,8 +20,6 @@ ORIENTATION_TOLERANCE: Final = 2e-4
 NEAR_ORIENTATION: Final = 1.5e-3
 # Pixel spacings with at most this relative difference are the same.
 PIXEL_SPACING_TOLERANCE: Final = 1e-4
-# Pixel spacings with at least two decimals may be rounded forms of a longer one, mm.
-MOST_SPACING_DIGIT: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +72,18 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
         size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
         kind = kind_of_image(frame.image_type, frame.sop_class_uid)
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
-        apart = (frame.kernel, tuple(sorted(frame.terms.items())), frame.tables)
+        apart = (frame.kernel, tuple(sorted(frame.terms.items())), tuple(sorted(frame.tables.items())))
         members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
     differing = _differing(list(members))
     split_by = tuple(words.replace(" ", "_") for words in differing)
     apart_from = [count_of(number, words) for words, number in differing.items()]
     why = f"; apart from other frames of the series by {', '.join(apart_from)}" if apart_from else ""
     groups = []
-    for group in members.values():
+    for group in map(with_comparable_clocks, members.values()):
         kind = kind_of_image(group[0].image_type, group[0].sop_class_uid)
         facts = (*prefix, *_facts(group[0], kind))
         if "table of values" in differing:
-            facts = (*facts, f"tables={group[0].tables}")
+            facts = (*facts, *(f"{name}={digest}" for name, digest in sorted(group[0].tables.items())))
         for name, label, part in _separated(group, tolerance):
             by = (*split_by, name) if name else split_by
             also = f"; apart from others of the same kind by {name}" if name else ""
@@ -146,12 +145,14 @@ def _arranged(frames: Sequence[Frame], tolerance: float) -> list[list[Stack]]:
 def _is_certain(stacks: Sequence[Stack]) -> bool:
     """Return whether more than a counter tells frames at the same position apart."""
     return not any(
-        stack.is_doubtful or (stack.sorted_by and not any(map(_says_what_varies, stack.sorted_by))) for stack in stacks
+        stack.is_doubtful
+        or (stack.sorted_by and not any(_says_what_varies(cause, stack.frames) for cause in stack.sorted_by))
+        for stack in stacks
     )
 
 
-def _says_what_varies(cause: str) -> bool:
-    return cause in BY_NAME and not BY_NAME[cause].weak
+def _says_what_varies(cause: str, frames: Iterable[Frame]) -> bool:
+    return cause in BY_NAME and not is_weak(cause, frames)
 
 
 def _sizes(spacings: set[tuple[float, float]]) -> dict[tuple[float, float], int]:
@@ -160,7 +161,7 @@ def _sizes(spacings: set[tuple[float, float]]) -> dict[tuple[float, float], int]
     found: dict[tuple[float, float], int] = {}
     for spacing in sorted(spacings, key=lambda pair: (rounding.last_digit(pair), pair)):  # those with most digits first
         digit = rounding.last_digit(spacing)
-        near = max(PIXEL_SPACING_TOLERANCE * min(spacing), digit / 2 if digit <= MOST_SPACING_DIGIT else 0.0)
+        near = max(PIXEL_SPACING_TOLERANCE * min(spacing), digit / 2 if digit <= rounding.MOST_SPACING_DIGIT else 0.0)
         row, column = spacing
         like = (n for n, size in enumerate(sizes) if abs(size[0] - row) <= near and abs(size[1] - column) <= near)
         number = next(like, len(sizes))

@@ -40,9 +40,9 @@ class Frame:
         Numbers that describe the acquisition and sort nothing, such as ``slice_thickness_mm``.
     kernel : str
         Convolution Kernel (0018,1210). Frames of different kernels never share a volume; the text is never written.
-    tables : str
-        Digest of what makes values of stored ones and is one for a file: lookup tables, the scaling of a dose; empty
-        without any. Frames whose tables differ never share a volume.
+    tables : mapping of str to str
+        Digests of what makes values of stored ones, or says what they are: lookup tables, the scaling of a dose, the
+        quantity of a parametric map. Frames whose tables differ never share a volume; none is written.
     concatenation : str
         Concatenation UID (0020,9161) of a file that is one part of a larger multi-frame image.
     concatenation_offset : int
@@ -84,7 +84,7 @@ class Frame:
     terms: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
     kernel: str = ""
-    tables: str = ""
+    tables: Mapping[str, str] = field(default_factory=dict)
     concatenation: str = ""
     concatenation_offset: int = 0
     spacing_source: str = ""

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 # Numbers with more decimals are not rounded in a way that matters.
 MOST_DECIMALS = 3
+# Pixel spacings with at least two decimals may be rounded forms of a longer one, mm.
+MOST_SPACING_DIGIT = 0.01
 # Rounding by more than this part of the distance between slices leaves their order open.
 MOST_OF_STEP = 0.4
 

@@ -18,11 +18,9 @@ import numpy as np
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.acquisition import FACTS, Class, are_compatible, classes_of, directions_of, order_of
-from dicomzarr.volumes.as_stored import array_of_file, arrays_of_singles, in_order, is_segmentation
-from dicomzarr.volumes.clocks import with_comparable_clocks
+from dicomzarr.volumes.as_stored import array_of_file, arrays_of_singles, in_order, is_projection, is_segmentation
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
-from dicomzarr.volumes.image_type import PROJECTIONS
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
 from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
@@ -45,7 +43,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     list of Volume
         Every frame has exactly one place; the result does not depend on the order of `frames`.
     """
-    ordered = sorted(with_comparable_clocks(frames), key=identity)
+    ordered = sorted(frames, key=identity)
     images: dict[object, list[Frame]] = {}
     stackable: dict[int | None, list[Frame]] = {}
     single: list[Frame] = []
@@ -55,7 +53,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
         is_placed = has_geometry(frame) and not (is_segmentation(frame) or "row_offset" in frame.causes)
         if is_image and not is_placed:
             images.setdefault(frame.concatenation or frame.source, []).append(frame)
-        elif is_placed and (is_multi_frame or frame.modality not in PROJECTIONS):
+        elif is_placed and (is_multi_frame or not is_projection(frame)):
             # A dose or a parametric map is one object: it is never joined with another one.
             alone = frame.source if kind_of_object(frame) and frame.frames_in_file > 1 else None
             stackable.setdefault(alone, []).append(frame)
@@ -67,8 +65,8 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
         volumes += [v for group in groups_of(members, prefix, tolerance) for v in _volumes(group, tolerance)]
     volumes += [array_of_file(in_order(members)) for members in images.values()]
     volumes = _flagged_where_parts_are_missing(_with_unique_discriminators(volumes))
-    placed = Counter(id(place.frame) for volume in volumes for place in volume.places)
-    if placed != Counter(map(id, ordered)):
+    placed = Counter((place.frame.source, place.frame.number) for volume in volumes for place in volume.places)
+    if placed != Counter((frame.source, frame.number) for frame in ordered):
         raise AssertionError("lay_out lost or duplicated a frame")  # a defect of this module, never of the data
     return sorted(volumes, key=lambda volume: volume.discriminators)
 

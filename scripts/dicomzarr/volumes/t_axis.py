@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -52,10 +53,30 @@ BY_NAME: Final = {key: cause for cause in CAUSES for key in cause.keys}
 CLOCKS: Final = frozenset({"acquisition_time_s", "reference_time_s", "content_time_s"})
 # Content Time (0008,0033) may be the time of reconstruction: accepted only if it sweeps the stack without overlap.
 SWEEPING: Final = frozenset({"content_time_s"})
+# Of a frame whose acquisition has a time of its own it is that of the reconstruction: an order, and not what varies.
+_OF_RECONSTRUCTION: Final = "content_time_s"
 # Attributes of a whole file: they are equal for all its frames.
 OF_THE_FILE: Final = frozenset({"instance_number", "acquisition_number", "series_number", "content_time_s"})
 
 Key = tuple[float, ...]
+
+
+def is_weak(name: str, frames: Iterable[Frame]) -> bool:
+    """Return whether a cause gives the order of frames, but does not say what changes from one to the other.
+
+    Parameters
+    ----------
+    name : str
+        Of a cause, or of something else that frames were sorted by.
+    frames : iterable of Frame
+
+    Returns
+    -------
+    bool
+    """
+    if name == _OF_RECONSTRUCTION:
+        return all("acquisition_time_s" in frame.causes for frame in frames)
+    return name not in BY_NAME or BY_NAME[name].weak
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +161,8 @@ def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
         if cause.use == "label" or of_the_file:
             _try_labels(state, cause, values, total)
         elif cause.use == "rank":
-            _try_ranks(state, cause, values, total)
+            if not (cause.keys[0] in CLOCKS and _contradicts_a_label(state, values)):
+                _try_ranks(state, cause, values, total)
         else:
             _try_count(state, cause, values, total)
     if not state.keys_are_unique:
@@ -202,6 +224,42 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
     _accept(state, cause, keys)
 
 
+def _contradicts_a_label(state: _State, values: list[list[Key]]) -> bool:
+    """Return whether the order of times differs between positions, where a counter divides them in one way for all.
+
+    Phases of a gated scan are acquired in an order that changes with the position of the table: the first one at each
+    position is not one phase.
+    """
+    if state.holes or state.means:
+        return False
+    by_time = [[rank for (rank,) in row] for row in _ranks(state, values)]
+    if any(len(set(row)) < len(row) for row in by_time):
+        return False
+    for cause in CAUSES:
+        if not cause.weak or cause.use == "count" and cause.keys != ("instance_number",):
+            continue
+        labels = _values(state.cells, cause)
+        if labels is None:
+            continue
+        if cause.use == "count":
+            runs = sorted((label[0], z) for z, row in enumerate(labels) for label in row)
+            if len({number for number, _ in runs}) < len(runs) or not _by_volume([z for _, z in runs], len(labels)):
+                continue
+            labels = [[(rank,) for (rank,) in row] for row in _ranks(state, labels)]
+        if any(len(set(row)) < len(row) for row in labels) or not _same_everywhere(labels):
+            continue
+        orders = {tuple(sorted(zip(row, times, strict=True))) for row, times in zip(labels, by_time, strict=True)}
+        if len(orders) > 1:
+            return True
+    return False
+
+
+def _by_volume(sequence: list[int], positions: int) -> bool:
+    """Return whether a sequence of positions is one permutation repeated."""
+    first = sequence[:positions]
+    return len(set(first)) == positions and sequence == first * (len(sequence) // positions)
+
+
 def _ranks(state: _State, values: list[list[Key]]) -> list[list[Key]]:
     """Return the dense rank of each value among the frames of equal key at its position."""
     ranks: list[list[Key]] = []
@@ -253,8 +311,7 @@ def _sweeps(sequence: list[int], positions: int) -> bool:
     times, rest = divmod(len(sequence), positions)
     if rest:
         return False
-    first = sequence[:positions]
-    by_volume = len(set(first)) == positions and sequence == first * times
+    by_volume = _by_volume(sequence, positions)
     by_position = all(len(set(sequence[i * times : (i + 1) * times])) == 1 for i in range(positions))
     return by_volume or by_position
 

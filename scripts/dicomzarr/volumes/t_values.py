@@ -12,7 +12,7 @@ from typing import Final
 
 from dicomzarr.volumes.acquisition import FACTS, LARGEST_COUNT, SHORTEST_CLOCK, Fact, replaced
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.t_axis import BY_NAME, CLOCKS
+from dicomzarr.volumes.t_axis import BY_NAME, CLOCKS, is_weak
 
 # Facts that may differ from slice to slice and still say what an index of `t` is.
 _DELAYS: Final = ("trigger_time_ms", "temporal_offset_s", "frame_time_s", "frame_reference_time_s")
@@ -105,7 +105,7 @@ def t_values(grid: Sequence[Sequence[Frame]], sorted_by: Iterable[str]) -> TValu
         if len(set(_rows({**columns, name: more}, times))) == len(set(_rows(columns, times))):
             continue
         columns[name] = more
-        order_only |= name not in BY_NAME or BY_NAME[name].weak
+        order_only |= is_weak(name, (frame for row in grid for frame in row))
     rows = _rows(columns, times)
     return TValues(list(columns), rows, order_only, len(set(rows)) == times)
 

@@ -12,8 +12,12 @@ from dicomzarr.volumes.clocks import DAY, LONGEST, with_comparable_clocks
 REAL = 7_700 * DAY  # a day of 2021, in seconds since 2000
 
 
-def clocks(times: list[float | None]) -> list[float | None]:
-    frames = [frame(n, 0.0, {} if time is None else {"acquisition_time_s": time}) for n, time in enumerate(times)]
+def clocks(times: list[float | None], numbers: list[float] | None = None) -> list[float | None]:
+    frames = []
+    for index, time in enumerate(times):
+        causes = {} if time is None else {"acquisition_time_s": time}
+        causes |= {"instance_number": numbers[index]} if numbers else {}
+        frames.append(frame(index, 0.0, causes))
     return [found.causes.get("acquisition_time_s") for found in with_comparable_clocks(frames)]
 
 
@@ -27,13 +31,20 @@ def clocks(times: list[float | None]) -> list[float | None]:
         ([3.0, REAL + 3.0], [None, None]),
         ([REAL - 100 * 365 * DAY, None, REAL], [None, None, None]),
         ([86_390.0, 10.0], [86_390.0, 86_410.0]),
-        ([REAL + 86_390.0, REAL + 10.0, REAL + 10.0], [REAL + 86_390.0, REAL + 86_410.0, REAL + 86_410.0]),
+        ([REAL + 86_390.0, REAL + 10.0, REAL + 10.0], [REAL + 86_390.0, REAL + 10.0, REAL + 10.0]),  # as it is dated
         ([REAL + 86_390.0, REAL + 86_410.0], [REAL + 86_390.0, REAL + 86_410.0]),  # the dates say it themselves
         ([8 * 3600.0, 21 * 3600.0], [8 * 3600.0, 21 * 3600.0]),  # a second visit of the same day
     ],
 )
 def test_clocks(times: list[float | None], expected: list[float | None]) -> None:
     assert clocks(times) == expected
+
+
+def test_instance_numbers_say_whether_times_passed_midnight() -> None:
+    for day in (0.0, REAL):
+        assert clocks([day + 86_390.0, day + 10.0], [1, 2]) == [day + 86_390.0, day + 86_410.0]
+        assert clocks([day + 86_390.0, day + 10.0], [2, 1]) == [day + 86_390.0, day + 10.0]
+        assert clocks([day + 86_390.0, day + 10.0], [1, 1]) == [day + 86_390.0, day + 10.0]
 
 
 def test_no_difference_of_clocks_is_a_date() -> None:
@@ -47,11 +58,12 @@ def test_no_difference_of_clocks_is_a_date() -> None:
 
 def test_a_scan_of_some_hours_keeps_its_order_wherever_midnight_falls() -> None:
     draw = random.Random(8)
-    for day in (0.0, REAL):
-        for _ in range(500):
+    for numbered, day in ((False, 0.0), (True, 0.0), (True, REAL)):
+        for _ in range(300):
             start = draw.random() * DAY
             true = [start + draw.random() * 5 * 3600 for _ in range(6)]
             stored = [day + time % DAY for time in true]
-            found = clocks(list(stored))
+            ranks: list[float] = [float(sorted(true).index(time)) for time in true]
+            found = clocks(list(stored), ranks if numbered else None)
             order = sorted(range(6), key=lambda index: found[index] or 0.0)
             assert order == sorted(range(6), key=lambda index: true[index])

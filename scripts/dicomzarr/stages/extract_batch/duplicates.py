@@ -83,12 +83,23 @@ def mark_instances(files: Sequence[SourceFile], readers: Readers, pseudonyms: Ps
                     files[i].reason = "conflicting_instance"
                 continue
         order = {
-            i: (_series_of(files[i], pseudonyms), duplicates.fullest_first(files[i].frames), files[i].content, i)
+            i: (
+                _series_of(files[i], pseudonyms),
+                duplicates.fullest_first(files[i].frames, _length_of_header(files[i])),
+                files[i].content,
+                i,
+            )
             for i in members
         }
         first_to_last = sorted(members, key=order.__getitem__)  # empty if none can be decoded
         for duplicate in first_to_last[1:]:
             files[duplicate].reason, files[duplicate].same_as = "duplicate", first_to_last[0]
+
+
+def _length_of_header(file: SourceFile) -> int:
+    """Return the bytes before the pixels."""
+    location = file.row["facts"].get("pixel")
+    return location["offset"] if location else 0
 
 
 def _contradict(files: Sequence[SourceFile]) -> bool:

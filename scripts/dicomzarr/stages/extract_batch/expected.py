@@ -9,9 +9,10 @@ from itertools import pairwise
 
 from dicomzarr.stages.extract_batch.series_files import SourceFile
 from dicomzarr.volumes import stacking
+from dicomzarr.volumes.as_stored import is_projection
 from dicomzarr.volumes.frames import frames_of, needs_header
 from dicomzarr.volumes.grouping import ORIENTATION_TOLERANCE
-from dicomzarr.volumes.image_type import PROJECTIONS, kind_of_image
+from dicomzarr.volumes.image_type import kind_of_image
 from dicomzarr.volumes.model import Frame, Volume
 
 # Reasons that do not make a volume incomplete: the frame is in it already, or is left out on purpose.
@@ -138,7 +139,7 @@ def _is_stack(volume: Volume) -> bool:
 def _is_slice(frame: Frame) -> bool:
     """Return whether a frame is a single image in patient space."""
     in_space = frame.position is not None and frame.orientation is not None
-    return in_space and frame.frames_in_file == 1 and frame.modality not in PROJECTIONS
+    return in_space and frame.frames_in_file == 1 and not is_projection(frame)
 
 
 def _resembles(frame: Frame, volume: Volume) -> bool:

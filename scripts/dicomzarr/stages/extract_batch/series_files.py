@@ -30,7 +30,7 @@ from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch.frame_headers import read_frame_items
-from dicomzarr.stages.extract_batch.value_tables import digest_of_tables
+from dicomzarr.stages.extract_batch.value_tables import digests_of_tables
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -432,8 +432,8 @@ def interpret(index: int, file: SourceFile, roots: Roots) -> None:
             file.palette, file.modality_lut, file.frames = tables_and_frames
         else:
             file.frames = frames_of(*arguments, None)
-        if tables := digest_of_tables(facts, file.palette, file.modality_lut):
-            file.frames = [dataclasses.replace(frame, tables=tables) for frame in file.frames]
+        if tables := digests_of_tables(facts, file.palette, file.modality_lut):
+            file.frames = [dataclasses.replace(frame, tables={**tables, **frame.tables}) for frame in file.frames]
         if (
             file.reason == "truncated_pixel_data"
             and facts["TransferSyntaxUID"] != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid

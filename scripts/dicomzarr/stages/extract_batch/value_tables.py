@@ -11,10 +11,10 @@ from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.system import json_files
 
 
-def digest_of_tables(
+def digests_of_tables(
     facts: ImageFacts, palette: Mapping[str, Any] | None, modality_lut: Mapping[str, Any] | None
-) -> str:
-    """Return a digest of the tables of a file: frames whose tables differ never share an array.
+) -> dict[str, str]:
+    """Return digests of the tables of a file by name: frames whose tables differ never share an array.
 
     Parameters
     ----------
@@ -24,8 +24,14 @@ def digest_of_tables(
 
     Returns
     -------
-    str
-        Empty if it has none.
+    dict of str to str
     """
-    tables = [palette, modality_lut, facts.get("DoseGridScaling"), facts.get("DoseUnits")]
-    return blake3(json_files.canonical_json(tables)).hexdigest(length=8) if any(tables) else ""
+    tables = {
+        "palette": palette,
+        "modality_lut": modality_lut,
+        "dose_grid_scaling": facts.get("DoseGridScaling"),
+        "dose_units": facts.get("DoseUnits"),
+    }
+    return {
+        name: blake3(json_files.canonical_json(table)).hexdigest(length=8) for name, table in tables.items() if table
+    }
