@@ -111,7 +111,8 @@ def cosines_of(value: object) -> Cosines | None:
 _DATE: Final = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)$", re.ASCII)
 _TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{1,6})?)?)?$", re.ASCII)
 _STAMP: Final = re.compile(r"(\d{8})(\d[\d.]*)?([+-]\d{4})?$", re.ASCII)
-_EPOCH: Final = date(2000, 1, 1).toordinal()
+# Long before any scan: a time with a date is never near one without.
+_EPOCH: Final = date(1950, 1, 1).toordinal()
 
 
 def date_time(day: object, time: object = None) -> float | None:
@@ -127,7 +128,7 @@ def date_time(day: object, time: object = None) -> float | None:
     Returns
     -------
     float or None
-        Seconds since 2000-01-01, since midnight if there is a time only; None if a value is malformed.
+        Seconds since 1950-01-01, since midnight if there is a time only; None if a value is malformed or has no time.
 
     References
     ----------
@@ -152,7 +153,7 @@ def date_time(day: object, time: object = None) -> float | None:
         seconds = int(parts[1]) * 3600 + int(parts[2] or 0) * 60 + int(parts[3] or 0) + float(parts[4] or 0)
     elif time is not None:
         return None
-    if not text:
+    if not text or not clock:
         return seconds if clock else None
     days = _days(text)
     return None if days is None else days * 86400.0 + seconds - zone
@@ -160,7 +161,7 @@ def date_time(day: object, time: object = None) -> float | None:
 
 @lru_cache(maxsize=1024)
 def _days(text: str) -> int | None:
-    """Return the days since 2000-01-01 of a DA value, or None if it is malformed."""
+    """Return the days since 1950-01-01 of a DA value, or None if it is malformed."""
     match = _DATE.match(text)
     if match is None:
         return None

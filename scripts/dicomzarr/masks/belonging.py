@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from dicomzarr.masks.frame_places import FrameLocation, FramesOfImage
 from dicomzarr.masks.grid import ImageGrid
@@ -27,13 +27,19 @@ def plane_of(frame: SegmentFrame) -> Hashable:
 
 
 def belongs_to(
-    segmentation: Segmentation, grids: Sequence[ImageGrid], *, by_frame_of_reference: bool = False
+    segmentation: Segmentation,
+    grids: Sequence[ImageGrid],
+    *,
+    by_frame_of_reference: bool = False,
+    instances: Mapping[str, bool] = {},
 ) -> list[dict[int, FrameLocation]]:
     """Return which frames belong to which image, and where they lie in it.
 
     A frame belongs to the image that holds the frames it refers to; of several such images, to those on whose voxels it
-    lies. A frame that refers to none of them belongs to the one image on whose voxels it lies, else to the image of the
-    other frames of its stack.
+    lies. A frame without references belongs to the one image on whose voxels it lies, else to the image of the other
+    frames of its stack. So does a frame with references in a file that names no instance of the series: they may be
+    stale. In another file, a frame that refers to images that are not there, of another series or lost, is outside of
+    the image of its stack that has no voxels there; if there is none, it belongs to no image.
 
     Parameters
     ----------
@@ -43,11 +49,14 @@ def belongs_to(
     by_frame_of_reference : bool
         The file refers to none of the images: all frames must lie on voxels of one image, in the same frame of
         reference.
+    instances : mapping of str to bool
+        SOP Instance UIDs of all files of the series, also of those that are not extracted: whether the image is in one
+        of the grids, perhaps from a copy under another UID.
 
     Returns
     -------
     list of dict of int to FrameLocation
-        One for each grid: by frame of the segmentation. Each frame is in one at least.
+        One for each grid: by frame of the segmentation. Frames of other series, and some of lost images, are in none.
 
     Raises
     ------
@@ -57,7 +66,11 @@ def belongs_to(
     images = [FramesOfImage(segmentation, grid) for grid in grids]
     members: list[dict[int, FrameLocation]] = [{} for _ in images]
     pending: dict[int, list[int]] = {}  # images on whose voxels a frame lies, if none or several
+    absent: list[int] = []  # frames that refer to images that are not there
     candidates = _candidates(images, by_frame_of_reference)
+    own = {*instances, *(uid for grid in grids for uid, _ in grid.frames)}
+    named = {*segmentation.instances, *(uid for frame in segmentation.frames for uid, _ in frame.sources)}
+    is_named = not by_frame_of_reference and not own.isdisjoint(named)
     for index, frame in enumerate(segmentation.frames):
         referenced = [number for number, image in enumerate(images) if image.references(frame).number]
         if len(referenced) > 1:
@@ -66,6 +79,9 @@ def belongs_to(
         if referenced and not by_frame_of_reference:
             for number in referenced:
                 members[number][index] = images[number].locate(frame)
+            continue
+        if is_named and frame.sources and not any(instances.get(uid) for uid, _ in frame.sources):
+            absent.append(index)
             continue
         fitting = [number for number in candidates if _fits(images[number].locate(frame), by_frame_of_reference)]
         if len(fitting) == 1:
@@ -76,10 +92,29 @@ def belongs_to(
     if by_frame_of_reference and not all(pending.values()):
         raise MaskProblem("no_image", found=count - len(pending), needed=count)
     _settle(segmentation, images, members, pending, candidates)
+    _settle_absent(segmentation, images, members, absent)
+    if not any(members):
+        raise MaskProblem("no_image", found=0, needed=count)
     unknown = sum(location.is_unknown for locations in members for location in locations.values())
     if unknown:
         raise MaskProblem("no_position", found=count - unknown, needed=count)
     return members
+
+
+def _settle_absent(
+    segmentation: Segmentation,
+    images: Sequence[FramesOfImage],
+    members: list[dict[int, FrameLocation]],
+    absent: Sequence[int],
+) -> None:
+    """Add frames of images that are not there to an image with frames of their stack, where it has no voxels."""
+    planes = [{plane_of(segmentation.frames[index]) for index in locations} for locations in members]
+    for index in absent:
+        frame = segmentation.frames[index]
+        for number, image in enumerate(images):
+            if plane_of(frame) in planes[number] and (location := image.locate(frame)).is_outside:
+                members[number][index] = location
+                break
 
 
 def _candidates(images: Sequence[FramesOfImage], by_frame_of_reference: bool) -> list[int]:

@@ -14,7 +14,8 @@ from pydicom.tag import BaseTag
 from dicomzarr.dicom.facts import MaskReferences
 from dicomzarr.dicom.sop_classes import RT_STRUCTURE_SET
 
-MOST_INSTANCES = 16  # references to images that the index holds; enough to find their series
+MOST_INSTANCES = 16  # references to images that the index holds beside those to series
+_MOST_ALONE = 1024  # if the file names no series: enough to find all
 _MOST_SERIES = 64
 _DEPTH = 8  # of nested sequences: references of real files are five deep
 
@@ -62,7 +63,7 @@ def read_references(file: IO[bytes], sop_class: str) -> MaskReferences:
     try:
         dataset = dcmread(file, stop_before_pixels=True, force=True, specific_tags=_READ)
         contours = sop_class == RT_STRUCTURE_SET
-        instances = _Distinct(MOST_INSTANCES)
+        instances = _Distinct(_MOST_ALONE)
         series, frames = _Distinct(_MOST_SERIES), _Distinct(_MOST_SERIES)
         frames.add(_text(dataset, _FRAME_OF_REFERENCE))
         for root in (_REFERENCED_SERIES, _REFERENCED_FRAMES_OF_REFERENCE):
@@ -71,7 +72,7 @@ def read_references(file: IO[bytes], sop_class: str) -> MaskReferences:
                 instances.add(_text(item, _REFERENCED_INSTANCE))
                 frames.add(_text(item, _FRAME_OF_REFERENCE))
         extent = _Extent()
-        (_read_contours if contours else _read_frames)(dataset, instances, frames, extent)
+        (_read_contours if contours else _read_frames)(dataset, instances, extent)
     except MemoryError:
         raise
     except OSError as error:
@@ -80,8 +81,12 @@ def read_references(file: IO[bytes], sop_class: str) -> MaskReferences:
         return {}
     except Exception:  # whatever is wrong with it, extraction says so; the text of the error could quote the header
         return {}
+    most = MOST_INSTANCES if series.values else _MOST_ALONE
     found = MaskReferences(
-        series=series.values, instances=instances.values, frames_of_reference=frames.values, extent=extent.box()
+        series=series.values,
+        instances=instances.values[:most],
+        frames_of_reference=frames.values,
+        extent=extent.box(),
     )
     if not found["extent"]:
         del found["extent"]
@@ -92,16 +97,20 @@ class _Distinct:
     """The first distinct texts, in order."""
 
     def __init__(self, most: int) -> None:
-        self.values: list[str] = []
+        self._texts: dict[str, None] = {}
         self._most = most
 
     @property
+    def values(self) -> list[str]:
+        return [*self._texts]
+
+    @property
     def is_full(self) -> bool:
-        return len(self.values) >= self._most
+        return len(self._texts) >= self._most
 
     def add(self, text: str) -> None:
-        if text and len(self.values) < self._most and text not in self.values:
-            self.values.append(text)
+        if text and len(self._texts) < self._most:
+            self._texts[text] = None
 
 
 class _Extent:
@@ -157,7 +166,7 @@ def _in_group(group: Dataset, macro: BaseTag, tag: BaseTag, count: int) -> np.nd
     return _numbers(items[0], tag, count) if items else None
 
 
-def _read_frames(dataset: Dataset, instances: _Distinct, frames: _Distinct, extent: _Extent) -> None:
+def _read_frames(dataset: Dataset, instances: _Distinct, extent: _Extent) -> None:
     """Read the source images and the extent of the frames of a segmentation."""
     for item in _items(dataset, _SOURCE_IMAGE):
         instances.add(_text(item, _REFERENCED_INSTANCE))
@@ -166,10 +175,10 @@ def _read_frames(dataset: Dataset, instances: _Distinct, frames: _Distinct, exte
         for macro in _PLANE_MACROS
     ]
     positions: dict[tuple[bytes, bytes], list[np.ndarray[Any, Any]]] = {}  # by orientation and spacing
+    for group in _items(dataset, _SHARED):
+        _read_derivation(group, instances)
     for group in _items(dataset, _PER_FRAME):
-        for derivation in _items(group, _DERIVATION_IMAGE) if not instances.is_full else ():
-            for source in _items(derivation, _SOURCE_IMAGE):
-                instances.add(_text(source, _REFERENCED_INSTANCE))
+        _read_derivation(group, instances)
         own = (_in_group(group, *macro) for macro in _PLANE_MACROS)
         position, orientation, spacing = (
             values if values is not None else common for values, common in zip(own, shared, strict=True)
@@ -184,7 +193,14 @@ def _read_frames(dataset: Dataset, instances: _Distinct, frames: _Distinct, exte
         extent.add((np.array(origins)[:, np.newaxis] + corners @ axes).reshape(-1, 3))
 
 
-def _read_contours(dataset: Dataset, instances: _Distinct, frames: _Distinct, extent: _Extent) -> None:
+def _read_derivation(group: Dataset, instances: _Distinct) -> None:
+    """Read the source images of a functional group."""
+    for derivation in _items(group, _DERIVATION_IMAGE) if not instances.is_full else ():
+        for source in _items(derivation, _SOURCE_IMAGE):
+            instances.add(_text(source, _REFERENCED_INSTANCE))
+
+
+def _read_contours(dataset: Dataset, instances: _Distinct, extent: _Extent) -> None:
     """Read the images and the extent of the contours of a structure set."""
     for roi in _items(dataset, _CONTOURS):
         for contour in _items(roi, _CONTOUR_SEQUENCE):

@@ -36,6 +36,7 @@ def masks_of_segmentation(
     read_frame: ReadFrame,
     *,
     by_frame_of_reference: bool = False,
+    instances: Mapping[str, bool] = {},
 ) -> Iterator[tuple[ImageGrid, PlacedMask]]:
     """Yield the masks of a segmentation, by image, then by segment; one is held in memory at a time.
 
@@ -51,6 +52,8 @@ def masks_of_segmentation(
         Returns the stored values of a frame, by its 0-based number: shape (rows, columns), integers.
     by_frame_of_reference : bool
         The file refers to none of the images; see `belongs_to`.
+    instances : mapping of str to bool
+        SOP Instance UIDs of the series; see `belongs_to`.
 
     Yields
     ------
@@ -63,7 +66,7 @@ def masks_of_segmentation(
         many segments. With a mask: ``too_large``; ``invalid_attribute``, if a frame has another shape, or values that
         its form cannot have.
     """
-    members = belongs_to(segmentation, grids, by_frame_of_reference=by_frame_of_reference)
+    members = belongs_to(segmentation, grids, by_frame_of_reference=by_frame_of_reference, instances=instances)
     frames = _Frames(segmentation, read_frame)
     by_segment: dict[int, list[int]] = {}
     for index in range(len(segmentation.frames)):

@@ -1,4 +1,7 @@
-"""Make the clocks of frames comparable: times with and without a date, and times on both sides of midnight."""
+"""Make the clocks of frames comparable: times with and without a date, and times on both sides of midnight.
+
+A clock whose zero is not that of the others would say a date or a time of day by its difference from them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Final
 
+from dicomzarr.volumes.acquisition import SHORTEST_CLOCK
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.t_axis import CLOCKS
 
@@ -15,6 +19,8 @@ DAY: Final = 86_400.0
 # Clocks that are further apart are not of one kind: some lack the date, or have one that is made up. Their difference
 # would be a date, which identifies a patient.
 LONGEST: Final = 31 * DAY
+# A time of exactly midnight that is further from all others is no time: a filler, whose difference is a time of day.
+FILLER: Final = 3600.0
 # Times without a date, or of one date, with such a gap between them may have passed midnight: no scan pauses so long.
 NIGHT: Final = 18 * 3600.0
 
@@ -30,7 +36,8 @@ def with_comparable_clocks(frames: Sequence[Frame]) -> list[Frame]:
     Returns
     -------
     list of Frame
-        Clocks (`t_axis.CLOCKS`, in seconds) that are more than 31 days apart are left out of all frames. Where all are
+        Clocks (`t_axis.CLOCKS`, in seconds) that are more than 31 days apart, or of which one is a filler, are left out
+        of all frames; so are delays with a jump among them that is longer than any (`SHORTEST_CLOCK`). Where all are
         of one day, with a gap of more than 18 hours, those before the gap are of the next day if Instance Numbers
         (0020,0013) say so, or if there is neither a date nor a number.
     """
@@ -39,7 +46,7 @@ def with_comparable_clocks(frames: Sequence[Frame]) -> list[Frame]:
         times = sorted({frame.causes[name] for frame in found if name in frame.causes})
         if len(times) < 2:
             continue
-        if times[-1] - times[0] > LONGEST:
+        if times[-1] - times[0] > LONGEST or _has_filler(times):
             found = [_without(frame, name) for frame in found]
         elif times[0] // DAY == times[-1] // DAY:
             gap, end = max((after - before, before) for before, after in pairwise(times))
@@ -50,7 +57,19 @@ def with_comparable_clocks(frames: Sequence[Frame]) -> list[Frame]:
                 found = [
                     _a_day_later(frame, name) if frame.causes.get(name, DAY + end) <= end else frame for frame in found
                 ]
+    for name, longest in SHORTEST_CLOCK.items():
+        times = sorted({frame.causes[name] for frame in found if name in frame.causes})
+        if any(after - before >= longest for before, after in pairwise(times)):
+            found = [_without(frame, name) for frame in found]
     return found
+
+
+def _has_filler(times: Sequence[float]) -> bool:
+    """Return whether one of several times is exactly midnight, and none is near it, on either side."""
+    return any(
+        time % DAY == 0 and all(FILLER < (other - time) % DAY < DAY - FILLER for other in times if other != time)
+        for time in times
+    )
 
 
 def _follows(early: Sequence[Frame], late: Sequence[Frame], *, has_date: bool) -> bool:

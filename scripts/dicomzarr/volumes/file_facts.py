@@ -17,7 +17,6 @@ from dicomzarr.dicom.header_values import (
     numbers,
     rescale_of,
     spacing_of,
-    text_of,
     vector,
     windows_of,
 )
@@ -179,8 +178,9 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
         causes["kvp"] = facts["KVP"]
     # Acquisition DateTime is that of the whole acquisition in some series, and cut to its date in others.
     acquisition_time = date_time(facts.get("AcquisitionDate"), facts.get("AcquisitionTime"))
-    if acquisition_time is None or (not facts.get("AcquisitionDate") and _has_time(facts.get("AcquisitionDateTime"))):
-        acquisition_time = date_time(facts.get("AcquisitionDateTime"))
+    if acquisition_time is None or not facts.get("AcquisitionDate"):
+        whole = date_time(facts.get("AcquisitionDateTime"))
+        acquisition_time = acquisition_time if whole is None else whole
     content_time = date_time(facts.get("ContentDate"), facts.get("ContentTime"))
     if acquisition_time is not None:
         causes["acquisition_time_s"] = acquisition_time
@@ -203,11 +203,6 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
 
 def _has_unknown_direction(facts: ImageFacts, b_value: float) -> bool:
     return facts.get("DiffusionDirectionality") in DIRECTIONAL and b_value > 0
-
-
-def _has_time(stamp: object) -> bool:
-    """Return whether a DT value has more than a date; some are cut to it."""
-    return text_of(stamp)[8:10].isdigit()
 
 
 def _constants(facts: ImageFacts) -> dict[str, float]:

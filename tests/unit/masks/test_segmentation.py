@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dicoms import uid
 from grids_of_scans import grid_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -321,6 +322,25 @@ class _Failing(io.BytesIO):
         if self.tell() >= 200:
             raise OSError(errno.EIO, "the disk fails")
         return super().read(size)
+
+
+def test_all_images_are_noted_where_no_series_is_named() -> None:
+    """A structure set or a segmentation may refer to one series first and to another one behind it."""
+    pixels = np.zeros((4, 5), "u1")
+    uids = [uid("referenced", number) for number in range(100)]
+    frames = [MaskFrame(pixels, position=(0, 0, n), source=(name, None)) for n, name in enumerate(uids)]
+    for named, most in ((True, 16), (False, 100)):
+        dataset = by_hand(frames, **({} if named else {"ReferencedSeriesSequence": None}))
+        found = read_references(io.BytesIO(as_bytes(dataset)), dataset.SOPClassUID)
+        assert found["instances"] == uids[:most]
+
+
+def test_source_images_that_all_frames_share_are_noted() -> None:
+    dataset = by_hand([MaskFrame(np.zeros((4, 5), "u1"), position=(0, 0, 0), source=(uid("shared"), None))])
+    (frame,), (shared,) = dataset.PerFrameFunctionalGroupsSequence, dataset.SharedFunctionalGroupsSequence
+    shared.DerivationImageSequence = frame.DerivationImageSequence
+    del frame.DerivationImageSequence
+    assert read_references(io.BytesIO(as_bytes(dataset)), dataset.SOPClassUID)["instances"] == [uid("shared")]
 
 
 def test_a_failing_disk_is_not_taken_for_a_file_without_references() -> None:

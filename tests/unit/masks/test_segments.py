@@ -134,6 +134,77 @@ def test_a_frame_where_a_slice_is_missing_lies_outside() -> None:
     assert mask.outside == pytest.approx(voxels[2].sum() / voxels.sum())
 
 
+def _of_two_series(first: list[Dataset], second: list[Dataset]) -> tuple[Dataset, np.ndarray[Any, Any]]:
+    """Return a segmentation of which each frame refers to one of two series on the same grid."""
+    voxels = noise(11, 10, 16, 12)
+    frames = [
+        MaskFrame(voxels[index], position=image.ImagePositionPatient, source=(image.SOPInstanceUID, None))
+        for index, image in enumerate([*first, *second])
+    ]
+    return by_hand(frames, series="a"), voxels
+
+
+def test_frames_of_another_series_are_not_drawn_on_this_one() -> None:
+    first, second = scan("a"), scan("b")
+    dataset, voxels = _of_two_series(first, second)
+    for images, expected in ((first, voxels[:5]), (second, voxels[5:])):
+        mask = only(dataset, grid_of(images), instances={image.SOPInstanceUID: False for image in images})
+        np.testing.assert_array_equal(mask.values, expected)
+        assert mask.flags == () and mask.counts == {"frames": 5}
+
+
+def test_a_file_whose_frames_refer_to_other_series_alone_has_no_image_here() -> None:
+    first, second = scan("a"), scan("b")
+    dataset, _ = _of_two_series(second, second)
+    listed = deepcopy(dataset.ReferencedSeriesSequence[0])
+    reference = Dataset()
+    reference.ReferencedSOPInstanceUID = first[0].SOPInstanceUID
+    listed.ReferencedInstanceSequence = [reference]
+    dataset.ReferencedSeriesSequence = [listed]
+    with pytest.raises(MaskProblem, match="no_image"):
+        placed(dataset, grid_of(first))
+
+
+def test_references_of_a_file_that_names_no_instance_may_be_stale() -> None:
+    images = scan("a")
+    dataset, voxels = _of_two_series(scan("b"), scan("c"))
+    mask = only(dataset, grid_of(images))
+    np.testing.assert_array_equal(mask.values, voxels[:5] | voxels[5:])
+
+
+def test_the_mask_of_a_lost_slice_is_not_drawn_on_another_time() -> None:
+    """The slice is lost at one of three times: the other two are one image, the third is one with a gap."""
+    times = [scan(f"t{t}", series="a") for t in range(3)]
+    voxels = noise(12, 3, 5, 16, 12)
+    frames = [
+        MaskFrame(voxels[t, z], position=image.ImagePositionPatient, source=(image.SOPInstanceUID, None))
+        for t, images in enumerate(times)
+        for z, image in enumerate(images)
+    ]
+    lost = times[1][2].SOPInstanceUID
+    whole = [replace(grid_of(times[t]), array=f"x/{t}") for t in (0, 2)]
+    gap = replace(grid_of([image for image in times[1] if image.SOPInstanceUID != lost]), array="x/1")
+    masks = dict(placed(by_hand(frames, series="a"), *whole, gap, instances={lost: False}))
+    for t in (0, 2):
+        np.testing.assert_array_equal(masks[f"x/{t}"].values, voxels[t])
+        assert masks[f"x/{t}"].flags == ()
+    np.testing.assert_array_equal(masks["x/1"].values, voxels[1, [0, 1, 3, 4]])
+    assert masks["x/1"].flags == ("outside_image",) and masks["x/1"].counts["frames_outside"] == 1
+
+
+def test_a_frame_that_refers_to_a_copy_of_an_image_is_drawn_on_it() -> None:
+    images, again = scan("a"), scan("again")
+    voxels = noise(13, 5, 16, 12)
+    sources = [*images[:4], again[4]]  # the last slice is in the dataset from a file with another UID
+    frames = [
+        MaskFrame(voxels[z], position=image.ImagePositionPatient, source=(image.SOPInstanceUID, None))
+        for z, image in enumerate(sources)
+    ]
+    mask = only(by_hand(frames, series="a"), grid_of(images), instances={again[4].SOPInstanceUID: True})
+    np.testing.assert_array_equal(mask.values, voxels)
+    assert mask.flags == ()
+
+
 def test_a_crop_and_a_larger_frame() -> None:
     images = scan("a")  # 16 rows of 0.5 mm, 12 columns of 0.75 mm
     voxels = noise(9, 7, 20)

@@ -9,7 +9,7 @@ from made_up_frames import frame
 
 from dicomzarr.volumes.clocks import DAY, LONGEST, with_comparable_clocks
 
-REAL = 7_700 * DAY  # a day of 2021, in seconds since 2000
+REAL = 26_000 * DAY  # a day of 2021
 
 
 def clocks(times: list[float | None], numbers: list[float] | None = None) -> list[float | None]:
@@ -33,6 +33,10 @@ def clocks(times: list[float | None], numbers: list[float] | None = None) -> lis
         ([86_390.0, 10.0], [86_390.0, 86_410.0]),
         ([REAL + 86_390.0, REAL + 10.0, REAL + 10.0], [REAL + 86_390.0, REAL + 10.0, REAL + 10.0]),  # as it is dated
         ([REAL + 86_390.0, REAL + 86_410.0], [REAL + 86_390.0, REAL + 86_410.0]),  # the dates say it themselves
+        ([0.0, 34_215.0], [None, None]),  # a filler
+        ([REAL, REAL + 34_215.0, REAL + 34_216.0], [None, None, None]),
+        ([0.0, 60.0, 4_000.0], [0.0, 60.0, 4_000.0]),  # a scan that began at midnight
+        ([86_390.0, 0.0], [86_390.0, 86_400.0]),  # and one that passed it
         ([8 * 3600.0, 21 * 3600.0], [8 * 3600.0, 21 * 3600.0]),  # a second visit of the same day
     ],
 )
@@ -47,11 +51,31 @@ def test_instance_numbers_say_whether_times_passed_midnight() -> None:
         assert clocks([day + 86_390.0, day + 10.0], [1, 1]) == [day + 86_390.0, day + 10.0]
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "stays"),
+    [
+        ("trigger_time_ms", [0.0, 40.0, 900.0], True),
+        ("trigger_time_ms", [0.0, 34_215_000.0], False),  # since midnight
+        ("trigger_time_ms", [0.0, 3_121_957.0], False),  # a date without its zero
+        ("trigger_time_ms", [34_215_000.0, 34_215_040.0], True),  # written from the first
+        ("frame_reference_time_s", [0.0, 34_215.0], False),
+        ("frame_reference_time_s", [600.0 * number for number in range(30)], True),  # five hours
+        ("temporal_offset_s", [1.5, 34_215.0], False),
+    ],
+)
+def test_a_delay_that_is_none_beside_others_is_left_out(name: str, values: list[float], *, stays: bool) -> None:
+    frames = with_comparable_clocks([frame(index, 0.0, {name: value}) for index, value in enumerate(values)])
+    assert [found.causes.get(name) for found in frames] == (values if stays else [None] * len(values))
+
+
 def test_no_difference_of_clocks_is_a_date() -> None:
     """Whatever dates are missing, made up or shifted: what is left differs by a month at most."""
     draw = random.Random(7)
     for _ in range(500):
-        times = [draw.choice((0.0, REAL, -36_524 * DAY, REAL + 20 * DAY)) + draw.random() * DAY for _ in range(6)]
+        times = [
+            draw.choice((0.0, REAL, -18_262 * DAY, 18_278 * DAY, REAL + 20 * DAY)) + draw.random() * DAY
+            for _ in range(6)
+        ]
         found = [time for time in clocks(list(times)) if time is not None]
         assert not found or (len(found) == 6 and max(found) - min(found) <= LONGEST)
 

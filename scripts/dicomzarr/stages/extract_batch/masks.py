@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,7 @@ def place_masks(
     roots: Roots,
     options: Options,
     pool: ThreadPool,
+    copies: Collection[str] = (),
 ) -> SeriesMasks:
     """Write the masks of a series beside its images.
 
@@ -88,6 +90,8 @@ def place_masks(
     options : Options
     pool : ThreadPool
         Compresses.
+    copies : collection of str
+        SOP Instance UIDs of files that are duplicates of others.
 
     Returns
     -------
@@ -112,7 +116,7 @@ def place_masks(
             continue
         instance_files.setdefault(facts.get("SOPInstanceUID") or content, []).append(len(files))
         writer.file = len(files)
-        files.append(_place_file(file, row, plan, images, roots, writer))
+        files.append(_place_file(file, row, plan, images, roots, writer, copies))
     for numbers in instance_files.values():
         _settle_copies(numbers, files, writer)
     return writer.finish(files, images, Vocabulary(options.mask_names))
@@ -138,12 +142,13 @@ def _place_file(
     images: Mapping[str, WrittenImage],
     roots: Roots,
     writer: _Writer,
+    copies: Collection[str],
 ) -> MaskFile:
     """Place the masks of one file; return it with what became of it."""
     grids = [images[array].grid for array in sorted(images)]
     placed, failed, problem = 0, 0, ""
     by_frame = [] if _names(row, plan) else ["by_frame_of_reference"]
-    masks = _of_segmentation if file.kind == "SEG" else _of_structure_set
+    masks = functools.partial(_of_segmentation, copies=copies) if file.kind == "SEG" else _of_structure_set
     try:
         if reason_of_content(file.content):
             raise MaskProblem("unreadable_header")
@@ -179,11 +184,21 @@ def _names(row: HeaderRow, plan: SeriesPlan) -> bool:
     )
 
 
+def _instances_of(plan: SeriesPlan) -> set[str]:
+    """Return the SOP Instance UIDs of all files of a series."""
+    return {image["facts"].get("SOPInstanceUID", "") for image in plan.files} - {""}
+
+
 Found = tuple[ImageGrid, PlacedMask] | str  # a mask on an image, or the code of a problem
 
 
 def _of_segmentation(
-    file: MaskFile, row: HeaderRow, plan: SeriesPlan, grids: Sequence[ImageGrid], roots: Roots
+    file: MaskFile,
+    row: HeaderRow,
+    plan: SeriesPlan,
+    grids: Sequence[ImageGrid],
+    roots: Roots,
+    copies: Collection[str] = (),
 ) -> Iterator[Found]:
     """Yield the masks of a segmentation; raises `MaskProblem` or `NotExtracted`."""
     segmentation: Segmentation = _checked(sandbox.call(_parse_segmentation, row, roots, fault="unreadable_header"))
@@ -193,7 +208,13 @@ def _of_segmentation(
         def read_frame(number: int) -> np.ndarray[Any, Any]:
             return readers.frame(0, number).pixels
 
-        yield from masks_of_segmentation(segmentation, grids, read_frame, by_frame_of_reference=not _names(row, plan))
+        yield from masks_of_segmentation(
+            segmentation,
+            grids,
+            read_frame,
+            by_frame_of_reference=not _names(row, plan),
+            instances={uid: uid in copies for uid in _instances_of(plan)},
+        )
 
 
 def _of_structure_set(
@@ -201,7 +222,7 @@ def _of_structure_set(
 ) -> Iterator[Found]:
     """Yield the masks of a structure set, or the code of a region's problem; raises `MaskProblem` or `NotExtracted`."""
     structures: StructureSet = _checked(sandbox.call(_parse_structure_set, row, roots, fault="unreadable_header"))
-    instances = {image["facts"].get("SOPInstanceUID", "") for image in plan.files} - {""}
+    instances = _instances_of(plan)
     for region, grid in regions_by_grid(structures, grids, instances):
         if isinstance(grid, str):
             yield grid

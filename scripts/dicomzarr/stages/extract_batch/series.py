@@ -297,7 +297,8 @@ def extract(
             readers.close()
     own = [file for file in files if file.own]
     instances = [file.row["facts"].get("SOPInstanceUID", "") for file in own]
-    masks = place_masks(plan, contents, store, volumes, instances, roots, options, pool)
+    copies = {uid for uid, file in zip(instances, own, strict=True) if file.reason == "duplicate"}
+    masks = place_masks(plan, contents, store, volumes, instances, roots, options, pool, copies)
     looker.draw(pictures)
     record = record_of(plan, contents, options, own, volumes, masks, disagreement)
     return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
@@ -383,11 +384,12 @@ def extract_masks(
             link_or_copy(images / volume.array / path, store / volume.array.split("/")[1] / path)
     by_content = {contents[row["path"]]: row["facts"].get("SOPInstanceUID", "") for row in plan.files}
     instances = [by_content[file.content] for file in record.files]
+    copies = {uid for uid, file in zip(instances, record.files, strict=True) if file.reason == "duplicate"}
     return dataclasses.replace(
         record,
         options=options_of(options, has_masks=bool(plan.masks)),
         fingerprint=fingerprint(plan, contents, options),
-        masks=place_masks(plan, contents, store, record.volumes, instances, roots, options, pool),
+        masks=place_masks(plan, contents, store, record.volumes, instances, roots, options, pool, copies),
     )
 
 
