@@ -102,6 +102,8 @@ class Scanner:
     shipped : sequence of bytes
         Contents of files of this project that HTML pages hold as they are: their style and scripts. Exactly these bytes
         are left out, and nothing near them.
+    known_lines : re.Pattern, optional
+        Lines that are allowed: who started a run, and how.
     with_dates : bool
         A number that reads as a date is a finding, whatever the identifiers are.
 
@@ -119,9 +121,11 @@ class Scanner:
         *,
         with_numbers: bool = True,
         shipped: Sequence[bytes] = (),
+        known_lines: re.Pattern[str] | None = None,
         with_dates: bool = True,
     ) -> None:
         self._with_numbers, self._with_dates = with_numbers, with_dates
+        self._known_lines = known_lines
         self._shipped = [part for part in shipped if part]
         self._identifiers, self._own_words = identifiers, own_words
         self._clean: set[str] = set()
@@ -215,6 +219,8 @@ class Scanner:
         for place in self._known_places:
             if place in text:
                 text = text.replace(place, " ")
+        if self._known_lines:
+            text = self._known_lines.sub(" ", text)
         text = without_arrays(text)
         code = self._words(text, min_weight)
         if code is None:

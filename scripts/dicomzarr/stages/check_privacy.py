@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -94,6 +96,7 @@ def check_privacy(
     scanners = {
         "dataset": Scanner(absent_hashes, own, shipped=shipped),
         "snakemake": Scanner(absent_hashes, snakemakes, with_source, with_numbers=False),
+        "log": Scanner(absent_hashes, snakemakes, with_source, with_numbers=False, known_lines=_OF_THE_RUN),
         "executor": Scanner(absent_hashes, snakemakes, folders, with_numbers=False),
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
@@ -178,8 +181,14 @@ def _run_of(results: Results) -> str:
 
 def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
     """Return folders whose paths may occur in `.snakemake/` and nowhere else, as typed and resolved."""
-    folders = (work, results.root, results.root.absolute(), ROOT, Path.home(), sys.prefix)
-    return tuple(str(folder) for folder in folders if len(str(folder)) > 2)
+    folders = [*map(str, (work, results.root, results.root.absolute(), ROOT, Path.home()))]
+    folders += [sys.prefix, sys.base_prefix, tempfile.gettempdir(), os.environ.get("TMPDIR", "")]
+    folders += [os.path.realpath(folder) for folder in folders if folder]
+    return tuple(dict.fromkeys(folder for folder in folders if len(folder) > 2))
+
+
+# What Snakemake's log says of the run, not of the source: a patient may have the name of a user or of a host.
+_OF_THE_RUN = re.compile(r"^  (?:Host|User|Platform|Command): .*$", re.MULTILINE)
 
 
 def _source_folders(results: Results) -> tuple[str, ...]:

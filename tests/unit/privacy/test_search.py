@@ -281,3 +281,45 @@ def test_a_folder_whose_name_is_a_finding_is_in_no_place(results: Results) -> No
     assert "zyxwolf" not in str(caught.value).lower()
     assert "value_in_file in results/dataset/ (below a name that is a finding)" in str(caught.value)
     assert "value_in_file in results/dataset/images.zarr/0123456789abcdef/ (below" in str(caught.value)
+
+
+LOG = """
+SNAKEMAKE
+=========
+  Host: {host}
+  User: {user}
+  Platform: Linux
+  Command: snakemake --configfile {command}
+"""
+
+
+def test_a_patient_may_have_the_name_of_the_user_or_the_host(results: Results) -> None:
+    folder = results.root.parent / ".snakemake"
+    (folder / "log").mkdir(parents=True)
+    log = folder / "log" / "a.log"
+    log.write_text(LOG.format(host="canpid7719", user="zyxwolf", command="/home/zyxwolf/canaria.yaml"))
+    search(results)
+    elsewhere = LOG.format(host="x", user="zyxwolf", command="")
+    for path, text in (
+        (log, "input: zyxwolf\n"),
+        (folder / "b.log", elsewhere),
+        (results.dataset / "a.txt", elsewhere),
+    ):
+        before = path.read_text() if path.exists() else ""
+        path.write_text(before + text)
+        with pytest.raises(check_privacy.PrivacyProblem, match=path.name):
+            search(results)
+        path.write_text(before)
+
+
+def test_the_folder_of_temporary_files_may_have_the_name_of_a_user(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", "/scratch/zyxwolf")
+    script = results.root.parent / ".snakemake" / "scripts" / "a.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("folder = '/scratch/zyxwolf/x'\n")
+    search(results)
+    script.write_text("folder = '/other/zyxwolf/x'\n")
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"a\.py"):
+        search(results)
