@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -23,6 +25,43 @@ class ModalityLut(TypedDict):
     first: int
     bits: int
     values: list[int]
+
+
+def looked_up(stored: NDArray[Any], table: Mapping[str, Any]) -> NDArray[Any]:
+    """Return the entry of each stored value; values outside of the table take the first or the last one.
+
+    Parameters
+    ----------
+    stored : ndarray of integers
+    table : mapping
+        As `ModalityLut`.
+
+    Returns
+    -------
+    ndarray of int64
+        Shape as `stored`.
+    """
+    entries: NDArray[Any] = np.asarray(table["values"], np.int64)
+    return entries[np.clip(stored.astype(np.int64) - int(table["first"]), 0, len(entries) - 1)]
+
+
+def range_of(low: float, high: float, table: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the least and the largest entry of a range of stored values.
+
+    Parameters
+    ----------
+    low, high : float
+        The least and the largest stored value.
+    table : mapping
+        As `ModalityLut`.
+
+    Returns
+    -------
+    tuple of 2 float
+    """
+    begin, end = looked_up(np.array([low, high]), {**table, "values": range(len(table["values"]))}).tolist()
+    used = np.asarray(table["values"])[begin : end + 1]
+    return float(used.min()), float(used.max())
 
 
 def read_modality_lut(dataset: Dataset) -> ModalityLut:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from dicomzarr.arrays.zarr_reader import open_array
 from dicomzarr.pixels.display import coloured, pair_of
+from dicomzarr.pixels.modality_lut import looked_up
 from dicomzarr.records.series_record import VolumeRecord
 from dicomzarr.stages.check_batch.planes import ImagePlanes, Plane
 from dicomzarr.system import json_files
@@ -28,6 +29,7 @@ QUALITY, THUMB_QUALITY = 85, 75
 GAP = 8  # px between planes, which begin at multiples of 8: no block of the JPEG has pixels of two
 MOST_MASKS = 8
 _PERCENTILES = (1, 99)
+_DRAWN = ("rescale", "window", "palette", "modality_lut", "affine_lps")  # attributes that pictures depend on
 _MOST_FOR_PERCENTILES = 1 << 15
 
 Bytes = NDArray[np.uint8]
@@ -100,8 +102,8 @@ def facts_of(image: Path) -> dict[str, Any]:
         If they cannot be read.
     """
     facts = json_files.loads((image / "zarr.json").read_bytes())["attributes"]["dicomzarr"]
-    facts = {name: facts[name] for name in ("rescale", "window", "palette", "affine_lps") if name in facts}
-    for holder in (facts, facts.get("palette", {})):
+    facts = {name: facts[name] for name in _DRAWN if name in facts}
+    for holder in (facts, facts.get("palette", {}), facts.get("modality_lut", {})):
         for name, value in holder.items():
             if isinstance(value, dict) and set(value) == {"array"}:
                 holder[name] = open_array(image / value["array"])[(slice(None),)]
@@ -178,16 +180,19 @@ def _eight_bits(
         return [_colours(values, volume.bits_stored) for values in collected.values], "colour"
     if isinstance(facts.get("palette"), Mapping):
         return [coloured(values, facts["palette"]) for values in collected.values], "palette"
+    values = collected.values
+    if isinstance(facts.get("modality_lut"), Mapping) and "rescale" not in facts and values[0].dtype.kind in "iu":
+        values = [looked_up(plane, facts["modality_lut"]) for plane in values]
     rescales = [_rescale(facts.get("rescale"), plane, collected) for plane in collected.cut.planes]
     frame = collected.cut.first_frame + collected.cut.place.get("z", 0)
     window = pair_of(facts.get("window"), frame)
     is_inverted = volume.photometric == "MONOCHROME1"
     if window and all(map(math.isfinite, window)) and window[1] > 1:  # a width of 1 leaves black and white alone
         center, half = window[0] - 0.5, (window[1] - 1) / 2  # PS3.3 C.11.2.1.2.1
-        greys = _greys(collected.values, rescales, center - half, center + half)
+        greys = _greys(values, rescales, center - half, center + half)
         if greys[0].min() != greys[0].max():  # else this plane lies outside of the window
             return [255 - grey if is_inverted else grey for grey in greys], "window"
-    greys = _greys(collected.values, rescales, *_range(collected.values, rescales))
+    greys = _greys(values, rescales, *_range(values, rescales))
     return [255 - grey if is_inverted else grey for grey in greys], "1–99 %"
 
 

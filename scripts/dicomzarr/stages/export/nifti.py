@@ -28,7 +28,8 @@ from dicomzarr.system import json_files
 MAX_LENGTH = 32767  # of an axis: `dim` holds signed 16-bit numbers
 VOX_OFFSET = 352  # bytes of the header with its extension flag
 SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT: scanner coordinates
-MAX_COSINE = 1e-6  # between axes of a qform, which must be orthogonal
+# Between axes of a qform, which must be orthogonal: more than rounded cosines and positions explain. ITK reads as much.
+MAX_COSINE = 5e-5
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _BLOCK = 1 << 22
 

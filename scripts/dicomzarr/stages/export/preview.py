@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.pixels.display import coloured, pair_of, stretched, windowed
+from dicomzarr.pixels.modality_lut import looked_up, range_of
 from dicomzarr.stages.export.png import read_png, write_png
 from dicomzarr.stages.export.tables import ArrayExport, Exported, array_row, each_array, file_row, frame_name
 from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
@@ -19,8 +20,9 @@ STRIP_PIXELS = 1 << 22  # converted at once: each takes about 30 bytes meanwhile
 def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     """Return rows of a frame as 8-bit grey or colour.
 
-    Grey values go through the window of the header; without one, the range of the whole array without padding becomes 0
-    to 255. MONOCHROME1 is inverted, palette indices become colours, colours of more than 8 bits lose their lowest bits.
+    Grey values go through the Modality LUT and the window of the header; without a window, the range of the whole array
+    without padding becomes 0 to 255. MONOCHROME1 is inverted, palette indices become colours, colours of more than 8
+    bits lose their lowest bits.
 
     Parameters
     ----------
@@ -43,13 +45,13 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     if "palette" in facts and pixels.dtype.kind in "iu":
         return coloured(pixels, facts["palette"])
     slope, intercept = pair_of(facts.get("rescale"), number) or (1.0, 0.0)
+    low, high = (float(value or 0) for value in (array.depth.unpadded_min, array.depth.unpadded_max))
+    if "modality_lut" in facts and "rescale" not in facts and pixels.dtype.kind in "iu":
+        low, high = range_of(low, high, facts["modality_lut"])
+        pixels = looked_up(pixels, facts["modality_lut"])
     values = pixels.astype(np.float64)
     window = pair_of(facts.get("window"), number)
-    if window is not None:
-        grey = windowed(values * slope + intercept, *window)
-    else:
-        low, high = (float(value or 0) for value in (array.depth.unpadded_min, array.depth.unpadded_max))
-        grey = stretched(values, low, high)
+    grey = windowed(values * slope + intercept, *window) if window is not None else stretched(values, low, high)
     if facts.get("photometric") == "MONOCHROME1":
         grey = 1 - grey
     samples: NDArray[Any] = np.rint(np.nan_to_num(grey) * 255).astype(np.uint8)

@@ -259,6 +259,14 @@ def test_extremes_have_a_picture(tmp_path: Path, case: str) -> None:
     assert len(row.histogram) in (0, 48)
 
 
+def test_the_window_is_applied_after_the_modality_lut(tmp_path: Path) -> None:
+    values = np.repeat(np.arange(64, dtype=np.uint8), 64).reshape(64, 64)  # rising down
+    table = {"first": 0, "bits": 16, "values": [1000 - 10 * value for value in range(64)]}
+    row, pixels, _ = drawn(tmp_path, values, "yx", {"modality_lut": table, "window": [685.0, 630.0]})
+    assert row.shown == "window"
+    assert int(pixels[2, 30]) > 230 and int(pixels[-3, 30]) < 25
+
+
 def test_an_array_without_a_picture_has_a_reason(tmp_path: Path) -> None:
     values = np.zeros((4, 5, 6), np.int16)
     assert drawn(tmp_path, values[:0], "zyx", {})[0].trouble == "no plane to show"

@@ -51,6 +51,22 @@ def test_a_sheared_affine_is_in_the_sform_only() -> None:
     assert np.allclose(result.get_sform(), np.diag([-1, -1, 1, 1]) @ np.array(sheared))
 
 
+@pytest.mark.parametrize(("digits", "of_positions"), [(6, 3), (6, 4), (5, 4), (8, 6)])
+def test_an_oblique_stack_that_is_written_with_few_digits_has_a_qform(digits: int, of_positions: int) -> None:
+    """Rounded cosines and positions are no gantry tilt: ITK reads them."""
+    draw = np.random.default_rng(digits)
+    for _ in range(50):
+        rotation = np.linalg.qr(draw.normal(size=(3, 3)))[0]
+        row, column = (np.round(rotation[:, axis], digits) for axis in (0, 1))
+        ends = [np.round(slices * 2.5 * np.cross(rotation[:, 0], rotation[:, 1]), of_positions) for slices in (0, 39)]
+        step = (ends[1] - ends[0]) / 39
+        affine = np.eye(4)
+        affine[:3, :3] = np.stack([row * 0.9, column * 1.3, step], axis=1)
+        result = header(affine_lps=affine.tolist())
+        assert int(result["qform_code"]) == 1
+        assert np.allclose(result.get_qform(), np.diag([-1, -1, 1, 1]) @ affine, atol=1e-3)
+
+
 def test_time_is_in_seconds_where_it_is_known() -> None:
     result = header(axes="tzyx")
     assert result.get_data_shape() == (7, 5, 4, 6) and result.get_zooms()[3] == 2.0

@@ -43,3 +43,11 @@ def test_palette_indices_become_colours_and_deep_colours_have_8_bits() -> None:
     assert shown([[0, 2, 3, 9]], {"palette": palette}) == [[[0, 128, 0], [0, 128, 0], [255, 0, 18], [255, 0, 18]]]
     assert shown([[[0, 4095, 2048]]], {"bits_stored": 12}) == [[[0, 255, 128]]]
     assert shown([[[0, 255, 7]]], {"bits_stored": 8}) == [[[0, 255, 7]]]
+
+
+def test_a_modality_lut_comes_before_the_window() -> None:
+    lut = {"first": 10, "bits": 16, "values": [300, 200, 100, 0]}
+    facts = {"modality_lut": lut, "window": [100.5, 201.0]}
+    assert shown([[10, 11, 12, 13, 99]], facts) == [[255, 255, 128, 0, 0]]
+    assert shown([[11, 12, 13]], {"modality_lut": lut}, low=11, high=13) == [[255, 128, 0]]
+    assert shown([[0, 4_000_000_000]], {"modality_lut": lut}, low=0, high=4_000_000_000) == [[255, 0]]
