@@ -6,10 +6,8 @@ An attribute is looked up in the frame's own item first, then in the shared item
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.header_values import (
     cosines_of,
     date_time,
@@ -23,8 +21,8 @@ from dicomzarr.dicom.header_values import (
     vector,
     windows_of,
 )
-from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
+from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 DIMENSIONS: Final = 9
-_UNREADABLE: Final = object()  # stands for a value that pydicom cannot convert
 
 # Cause, functional group, attribute (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3, C.8.20).
 _CAUSES: Final = (
@@ -162,131 +159,6 @@ def attributes_read() -> frozenset[str]:
     return frozenset({keyword for _, _, keyword in _CAUSES + _CONSTANTS} | converted | _ATTRIBUTES)
 
 
-class _Shared:
-    """The shared functional groups; what has been looked up once is kept, for all frames."""
-
-    def __init__(self, group: Any) -> None:
-        self._group = group
-        self._items: dict[str, Any] = {}
-        self._values: dict[tuple[str, str], Any] = {}
-
-    def item(self, sequence: str) -> Any:
-        if sequence not in self._items:
-            self._items[sequence] = None if self._group is None else first_of(self._group, sequence)
-        return self._items[sequence]
-
-    def all_items(self, sequence: str) -> list[Any]:
-        return [] if self._group is None else items_of(self._group, sequence)
-
-    def value(self, sequence: str, keyword: str) -> Any:
-        key = (sequence, keyword)
-        if key not in self._values:
-            item = self.item(sequence)
-            self._values[key] = None if item is None else _value(item, keyword)
-        return self._values[key]
-
-
-class _Groups:
-    """The functional groups of one frame.
-
-    Parameters
-    ----------
-    own : pydicom Dataset, optional
-        The frame's item of Per-Frame Functional Groups Sequence (5200,9230).
-    shared : _Shared
-        The item of Shared Functional Groups Sequence (5200,9229).
-    defects : Defects
-        Collects what is wrong with numbers.
-    """
-
-    def __init__(self, own: Any, shared: _Shared, defects: Defects) -> None:
-        self._own, self._shared, self._defects = own, shared, defects
-        self._items: dict[str, Any] = {}
-
-    def own_item(self, sequence: str) -> Any:
-        """Return the frame's own item of a functional group, or None."""
-        if sequence not in self._items:
-            has_it = self._own is not None and _has(self._own, sequence)
-            self._items[sequence] = first_of(self._own, sequence) if has_it else None
-        return self._items[sequence]
-
-    def items(self, sequence: str) -> list[Any]:
-        """Return the frame's own item of a functional group and the shared one, where they exist."""
-        return [item for item in (self.own_item(sequence), self._shared.item(sequence)) if item is not None]
-
-    def all_items(self, sequence: str) -> list[Any]:
-        """Return all items of a functional group: the frame's own, else the shared ones."""
-        own = items_of(self._own, sequence) if self.own_item(sequence) is not None else []
-        return own or self._shared.all_items(sequence)
-
-    def value(self, sequence: str, keyword: str) -> Any:
-        """Return the value of an attribute, of the frame's own item if it has one; None if both lack it."""
-        item = self.own_item(sequence)
-        value = None if item is None else _value(item, keyword)
-        return self._shared.value(sequence, keyword) if _is_empty(value) else value
-
-    def number(self, sequence: str, keyword: str) -> float | None:
-        """Return an attribute as a number; of several values the first."""
-        return self.number_of(self.value(sequence, keyword), keyword)
-
-    def number_of(self, value: Any, keyword: str) -> float | None:
-        """Return a value of an attribute as a number, if it is one that the attribute can have."""
-        if _is_empty(value):
-            return None
-        result = number(value)
-        if result is None:
-            read = self.nonstandard(value, keyword)
-            if not isinstance(read, list):
-                return None
-            result = read[0]
-        if is_plausible(keyword, result):
-            return result
-        self._defects.flags.add("implausible_number")
-        return None
-
-    def values(self, sequence: str, keyword: str) -> Any:
-        """Return an attribute of several numbers as pydicom gives it, or as numbers where their form is nonstandard."""
-        value = self.value(sequence, keyword)
-        if _is_empty(value) or numbers(value) is not None:
-            return value
-        return self.nonstandard(value, keyword)
-
-    def nonstandard(self, value: Any, keyword: str) -> list[float] | None:
-        """Return numbers whose form DICOM does not allow, and flag them; or None, and note the keyword."""
-        parts = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
-        texts = [str(getattr(part, "original_string", part)) for part in parts]
-        read = None if value is _UNREADABLE else read_nonstandard(texts, keyword)
-        if read is None:
-            self._defects.unreadable.add(keyword)
-        else:
-            self._defects.flags.add("nonstandard_number")
-        return read
-
-
-@lru_cache(maxsize=256)
-def _tag_of(keyword: str) -> int:
-    from pydicom.datadict import tag_for_keyword
-
-    return tag_for_keyword(keyword) or 0
-
-
-def _has(item: Any, keyword: str) -> bool:
-    return _tag_of(keyword) in item.keys()  # noqa: SIM118 - `in` of a data set is slower
-
-
-def _value(item: Any, keyword: str) -> Any:
-    if not _has(item, keyword):
-        return None
-    try:
-        return item.get(keyword)
-    except Exception:  # the value cannot be converted
-        return _UNREADABLE
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, (str, bytes, list)) and not value)
-
-
 def places_from_groups(
     header: Dataset, count: int, defects: Defects, frame_items: list[Any] | None = None
 ) -> list[FrameAttributes]:
@@ -309,17 +181,17 @@ def places_from_groups(
         One per frame.
     """
     own = items_of(header, "PerFrameFunctionalGroupsSequence") if frame_items is None else frame_items
-    shared = _Shared(first_of(header, "SharedFunctionalGroupsSequence"))
+    shared = SharedGroups(first_of(header, "SharedFunctionalGroupsSequence"))
     if len(own) != count:
         if own:
             defects.flags.add("functional_groups_mismatch")
-        places = [_place(_Groups(None, shared, defects), None) for _ in range(count)]
+        places = [_place(Groups(None, shared, defects), None) for _ in range(count)]
         for place in places:
             place.position = None if own else place.position
         return places
     places = []
     for group in own:
-        places.append(_place(_Groups(group, shared, defects), group))
+        places.append(_place(Groups(group, shared, defects), group))
         group.clear()
     stacks = sorted({place.stack for place in places})
     if len(stacks) > 1:
@@ -342,7 +214,7 @@ def _number_planes_and_paths(places: list[FrameAttributes]) -> None:
             place.causes["optical_path"] = float(paths.index(place.optical_path))
 
 
-def _place(groups: _Groups, own: Any) -> FrameAttributes:
+def _place(groups: Groups, own: Any) -> FrameAttributes:
     place = FrameAttributes()
     place.position = vector(groups.values("PlanePositionSequence", "ImagePositionPatient"))
     place.orientation = cosines_of(groups.values("PlaneOrientationSequence", "ImageOrientationPatient"))
@@ -396,7 +268,7 @@ def _place(groups: _Groups, own: Any) -> FrameAttributes:
     return place
 
 
-def _converted(groups: _Groups, place: FrameAttributes) -> None:
+def _converted(groups: Groups, place: FrameAttributes) -> None:
     """Read what a Legacy Converted image keeps outside of the functional groups; those count where both have it."""
     for sequence in _UNASSIGNED:
         if not groups.items(sequence):
@@ -412,7 +284,7 @@ def _converted(groups: _Groups, place: FrameAttributes) -> None:
                 place.causes["acquisition_time_s"] = seconds
 
 
-def _diffusion(groups: _Groups, own: Any, place: FrameAttributes) -> None:
+def _diffusion(groups: Groups, own: Any, place: FrameAttributes) -> None:
     items = groups.items("MRDiffusionSequence")
     directionality = text_of(groups.value("MRDiffusionSequence", "DiffusionDirectionality"))
     direction = None
@@ -432,7 +304,7 @@ def _diffusion(groups: _Groups, own: Any, place: FrameAttributes) -> None:
         place.causes.update(zip(B_VECTOR, direction or (0.0, 0.0, 0.0), strict=True))
 
 
-def _philips(groups: _Groups, own: Any) -> tuple[float | None, Any]:
+def _philips(groups: Groups, own: Any) -> tuple[float | None, Any]:
     """Return b-value and direction from private elements of Philips, in the group itself or one level below."""
     if not hasattr(own, "items"):  # read without pydicom
         own = own.parsed()
@@ -463,7 +335,7 @@ def _with_private(own: Any) -> Iterator[Any]:
                 continue
 
 
-def _real_world(groups: _Groups) -> tuple[float, float] | None:
+def _real_world(groups: Groups) -> tuple[float, float] | None:
     """Return the one real world value mapping of a frame; None where there are several, or a table."""
     sequence = "RealWorldValueMappingSequence"
     mappings = groups.all_items(sequence)
@@ -475,7 +347,7 @@ def _real_world(groups: _Groups) -> tuple[float, float] | None:
     return None if slope is None or intercept is None else (slope, intercept)
 
 
-def _quantity(groups: _Groups) -> str:
+def _quantity(groups: Groups) -> str:
     """Return codes of the quantity of a frame and its unit (PS3.3 C.7.6.16.2.11): they keep frames apart."""
     words = []
     for item in groups.all_items("RealWorldValueMappingSequence"):
@@ -494,7 +366,7 @@ def _joined(value: Any) -> str:
     return "\\".join(map(text_of, value))
 
 
-def _frame_types(groups: _Groups) -> Iterator[tuple[str, ...]]:
+def _frame_types(groups: Groups) -> Iterator[tuple[str, ...]]:
     """Yield Frame Type (0008,9007) of each functional group that has it, the frame's own first."""
     for own_only in (True, False):
         for sequence in _FRAME_TYPES:
