@@ -11,7 +11,6 @@ from typing import Any
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.stages.extract_batch.series_files import Readers, SourceFile, numbers_of
 from dicomzarr.system import json_files
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -54,7 +53,7 @@ def set_aside_as_decided(files: Sequence[SourceFile], reason: str) -> None:
             file.reason = reason
 
 
-def mark_instances(files: Sequence[SourceFile], readers: Readers, pseudonyms: Pseudonyms) -> None:
+def mark_instances(files: Sequence[SourceFile], readers: Readers) -> None:
     """Mark all files but one of each SOP Instance UID as duplicates.
 
     If their pixels differ, or what their headers say of equal pixels, all are refused. If several series have such
@@ -65,8 +64,6 @@ def mark_instances(files: Sequence[SourceFile], readers: Readers, pseudonyms: Ps
     files : sequence of SourceFile
         Of the series, and those of other series with one of its SOP Instance UIDs.
     readers : Readers
-    pseudonyms : Pseudonyms
-        Decides between series: their order is that of their ids.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, file in enumerate(files):
@@ -84,7 +81,7 @@ def mark_instances(files: Sequence[SourceFile], readers: Readers, pseudonyms: Ps
                 continue
         order = {
             i: (
-                _series_of(files[i], pseudonyms),
+                _series_of(files[i]),
                 duplicates.fullest_first(files[i].frames, _length_of_header(files[i])),
                 files[i].content,
                 i,
@@ -108,11 +105,14 @@ def _contradict(files: Sequence[SourceFile]) -> bool:
     return any(duplicates.contradict(first, second) for first, second in combinations(distinct, 2))
 
 
-def _series_of(file: SourceFile, pseudonyms: Pseudonyms) -> str:
-    """Return the id of the series that a file names: of all its files, as far as they state it alike."""
+def _series_of(file: SourceFile) -> str:
+    """Return a digest of the series that a file names, which decides between series; it is never written.
+
+    Not the id of the series: that depends on the key, and which images are in a dataset does not.
+    """
     facts = file.row["facts"]
-    subject = pseudonyms.subject_id(facts.get("IssuerOfPatientID", ""), facts.get("PatientID", ""))
-    return pseudonyms.series_id(subject, facts.get("SeriesInstanceUID", ""))
+    names = [facts.get(name, "") for name in ("IssuerOfPatientID", "PatientID", "SeriesInstanceUID")]
+    return blake3(json_files.canonical_json(names)).hexdigest()
 
 
 def has_images_elsewhere(files: Sequence[SourceFile]) -> bool:

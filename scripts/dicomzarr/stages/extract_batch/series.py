@@ -264,7 +264,7 @@ def extract(
             file.reason = "burned_in_risk" if file.risk else ""
         interpret(index, file, roots)
     readers = Readers(files, roots)
-    mark_instances(files, readers, pseudonyms)
+    mark_instances(files, readers)
     mark_copies(files, readers)
     readers.close()
     if options.burned_in == "scan":
