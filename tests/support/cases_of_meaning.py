@@ -63,7 +63,7 @@ def _clocks() -> None:
     case.facts = {"t_axis": {"means": ["content_time_s"], "values": [0.0, 60.0]}}
     once = {"AcquisitionDate": "20240101", "AcquisitionTime": "101500", "ContentDate": "20240101"}
     _times(case, 2, lambda t: {**once, "ContentTime": f"11{t:02}00"})
-    case = add_case("maps that image types tell apart", axes="zyx", arrays=2)
+    case = add_case("maps of two image types", axes="zyx", arrays=2)
     for index in range(6):
         t, z = divmod(index, 3)
         attributes = {

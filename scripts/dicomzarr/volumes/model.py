@@ -41,8 +41,8 @@ class Frame:
     kernel : str
         Convolution Kernel (0018,1210). Frames of different kernels never share a volume; the text is never written.
     tables : mapping of str to str
-        Digests of what makes values of stored ones, or says what they are: lookup tables, the scaling of a dose, the
-        quantity of a parametric map. Frames whose tables differ never share a volume; none is written.
+        What makes values of stored ones, or says what they are: digests of lookup tables and of the scaling of a dose,
+        the codes of the quantity of a map. Frames whose tables differ never share a volume; none is written.
     concatenation : str
         Concatenation UID (0020,9161) of a file that is one part of a larger multi-frame image.
     concatenation_offset : int
