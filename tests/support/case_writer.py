@@ -13,6 +13,7 @@ from dicoms import ct_slice
 from made_up_pixels import DICOM, encapsulate, even
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
+from pydicom.sequence import Sequence as DicomSequence
 
 Array = Any
 STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -164,6 +165,27 @@ def slice_of(name: str, index: int, **attributes: Any) -> tuple[Dataset, list[Ar
     seed = [index, *name.encode()]
     voxels = np.random.default_rng(seed).integers(-1000, 3000, (6, 5), dtype="<i2")
     return dataset_of(name, [voxels], index=index, **attributes), [voxels]
+
+
+def item_of(**values: Any) -> Dataset:
+    """Return an item of a sequence; a data set as a value is a sequence of one item."""
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, DicomSequence([value]) if isinstance(value, Dataset) else value)
+    return item
+
+
+def many_of(
+    name: str, suffix: str, groups: Sequence[Dataset], shared: Dataset, **more: Any
+) -> tuple[Dataset, list[Any]]:
+    """Return a multi-frame image with these functional groups, and its frames."""
+    seed = list(f"{name}{more.get('InConcatenationNumber', '')}".encode())
+    frames = [np.random.default_rng([i, *seed]).integers(0, 4000, (6, 5)).astype("<u2") for i in range(len(groups))]
+    base = {"PixelSpacing": None, "RescaleSlope": None, "RescaleIntercept": None, "BitsStored": 12}
+    dataset = dataset_of(name, frames, **base | {"SOPClassUID": STORAGE + suffix} | more)
+    dataset.SharedFunctionalGroupsSequence = DicomSequence([shared])
+    dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
+    return dataset, frames
 
 
 CASES: dict[str, FlowCase] = {}

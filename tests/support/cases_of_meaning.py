@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from case_writer import AXIAL, STORAGE, FlowCase, add_case, dataset_of, single, slice_of
+from case_writer import AXIAL, STORAGE, FlowCase, add_case, dataset_of, item_of, many_of, single, slice_of
 from dicoms import uid
 from made_up_pixels import picture
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-
-
-def _item(**values: Any) -> Dataset:
-    item = Dataset()
-    for keyword, value in values.items():
-        setattr(item, keyword, DicomSequence([value]) if isinstance(value, Dataset) else value)
-    return item
 
 
 def _times(case: FlowCase, times: int, each: Callable[[int], Mapping[str, Any]]) -> None:
@@ -207,48 +200,40 @@ def _spacing() -> None:
         case.put("one.dcm", *slice_of(case.name, 0, **{**at_detector, **more}))
 
 
-def _many(name: str, suffix: str, groups: Sequence[Dataset], shared: Dataset, **more: Any) -> tuple[Dataset, list[Any]]:
-    seed = list(f"{name}{more.get('InConcatenationNumber', '')}".encode())
-    frames = [np.random.default_rng([i, *seed]).integers(0, 4000, (6, 5)).astype("<u2") for i in range(len(groups))]
-    base = {"PixelSpacing": None, "RescaleSlope": None, "RescaleIntercept": None, "BitsStored": 12}
-    dataset = dataset_of(name, frames, **base | {"SOPClassUID": STORAGE + suffix} | more)
-    dataset.SharedFunctionalGroupsSequence = DicomSequence([shared])
-    dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
-    return dataset, frames
-
-
 def _multi_frame() -> None:
     plane = {
-        "PlaneOrientationSequence": _item(ImageOrientationPatient=AXIAL),
-        "PixelMeasuresSequence": _item(PixelSpacing=[0.5, 0.75], SliceThickness=2),
+        "PlaneOrientationSequence": item_of(ImageOrientationPatient=AXIAL),
+        "PixelMeasuresSequence": item_of(PixelSpacing=[0.5, 0.75], SliceThickness=2),
     }
 
     def where(z: float) -> Dataset:
-        return _item(ImagePositionPatient=[-10, -20, z])
+        return item_of(ImagePositionPatient=[-10, -20, z])
 
     # Echoes that alternate along z: their times are where a conversion put what it could not assign.
     case = add_case("legacy converted echoes", axes="zyx", arrays=2)
     groups = [
-        _item(
+        item_of(
             PlanePositionSequence=where(3.0 * n),
-            UnassignedPerFrameConvertedAttributesSequence=_item(EchoTime=10 + 70 * (n % 2), AcquisitionTime="101010"),
+            UnassignedPerFrameConvertedAttributesSequence=item_of(EchoTime=10 + 70 * (n % 2), AcquisitionTime="101010"),
         )
         for n in range(8)
     ]
-    case.put("one.dcm", *_many(case.name, "4.4", groups, _item(**plane), Modality="MR"))
+    case.put("one.dcm", *many_of(case.name, "4.4", groups, item_of(**plane), Modality="MR"))
     case.places = {("one.dcm", n): (None, n // 2) for n in range(8)}
     case = add_case("legacy converted echoes at one place", axes="tzyx")
     case.facts = {"t_axis": {"means": ["echo_time_ms"], "values": [10, 80]}}
     case.facts["acquisition"] = {"inversion_time_ms": 150.0, "repetition_time_ms": 500.0, "slice_thickness_mm": 2.0}
     groups = [
-        _item(
+        item_of(
             PlanePositionSequence=where(3.0 * (n // 2)),
-            UnassignedPerFrameConvertedAttributesSequence=_item(EchoTime=10 + 70 * (n % 2)),
+            UnassignedPerFrameConvertedAttributesSequence=item_of(EchoTime=10 + 70 * (n % 2)),
         )
         for n in range(8)
     ]
-    shared = _item(**plane, UnassignedSharedConvertedAttributesSequence=_item(InversionTime=150, RepetitionTime=500))
-    case.put("one.dcm", *_many(case.name, "4.4", groups, shared, Modality="MR"))
+    shared = item_of(
+        **plane, UnassignedSharedConvertedAttributesSequence=item_of(InversionTime=150, RepetitionTime=500)
+    )
+    case.put("one.dcm", *many_of(case.name, "4.4", groups, shared, Modality="MR"))
     case.places = {("one.dcm", n): (n % 2, n // 2) for n in range(8)}
 
     # A b-value with a direction that is not stated has no null vector.
@@ -256,14 +241,14 @@ def _multi_frame() -> None:
     case.facts = {"t_axis": {"means": ["dimension_2"], "values": [1, 2]}}
     case.facts["acquisition"] = {"b_value": 900.0, "slice_thickness_mm": 2.0}
     groups = [
-        _item(
+        item_of(
             PlanePositionSequence=where(3.0 * (n // 2)),
-            FrameContentSequence=_item(DimensionIndexValues=[n // 2 + 1, n % 2 + 1]),
-            MRDiffusionSequence=_item(DiffusionBValue=900.0, DiffusionDirectionality="BMATRIX"),
+            FrameContentSequence=item_of(DimensionIndexValues=[n // 2 + 1, n % 2 + 1]),
+            MRDiffusionSequence=item_of(DiffusionBValue=900.0, DiffusionDirectionality="BMATRIX"),
         )
         for n in range(6)
     ]
-    case.put("one.dcm", *_many(case.name, "4.1", groups, _item(**plane), Modality="MR"))
+    case.put("one.dcm", *many_of(case.name, "4.1", groups, item_of(**plane), Modality="MR"))
 
     for name, parts, flags in (
         ("whole", (1, 2, 3), set()),
@@ -271,48 +256,48 @@ def _multi_frame() -> None:
     ):
         case = add_case(f"concatenation {name}", axes="zyx", flags=flags)
         for part in parts:
-            groups = [_item(PlanePositionSequence=where(3.0 * (4 * part + n))) for n in range(4)]
+            groups = [item_of(PlanePositionSequence=where(3.0 * (4 * part + n))) for n in range(4)]
             more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 3}
             more |= {"ConcatenationFrameOffsetNumber": 4 * (part - 1), "SOPInstanceUID": uid(case.name, part)}
-            case.put(f"{part}.dcm", *_many(case.name, "2.1", groups, _item(**plane), **more))
+            case.put(f"{part}.dcm", *many_of(case.name, "2.1", groups, item_of(**plane), **more))
     # What a number means keeps frames apart: the quantity of a map, label and control of a labelled image.
     case = add_case("maps of two quantities", axes="zyx", arrays=2)
     groups = []
     for n in range(6):
-        unit = _item(CodeValue=("/min", "1")[n % 2], CodingSchemeDesignator="UCUM", CodeMeaning="x")
-        mapping = _item(MeasurementUnitsCodeSequence=unit, RealWorldValueSlope=1.0, RealWorldValueIntercept=0.0)
-        groups.append(_item(PlanePositionSequence=where(3.0 * (n // 2)), RealWorldValueMappingSequence=mapping))
-    case.put("one.dcm", *_many(case.name, "4.1", groups, _item(**plane), Modality="MR"))
+        unit = item_of(CodeValue=("/min", "1")[n % 2], CodingSchemeDesignator="UCUM", CodeMeaning="x")
+        mapping = item_of(MeasurementUnitsCodeSequence=unit, RealWorldValueSlope=1.0, RealWorldValueIntercept=0.0)
+        groups.append(item_of(PlanePositionSequence=where(3.0 * (n // 2)), RealWorldValueMappingSequence=mapping))
+    case.put("one.dcm", *many_of(case.name, "4.1", groups, item_of(**plane), Modality="MR"))
     case.places = {("one.dcm", n): (None, n // 2) for n in range(6)}
     case = add_case("label and control", axes="zyx", arrays=2)
     groups = [
-        _item(
+        item_of(
             PlanePositionSequence=where(3.0 * (n // 2)),
-            MRArterialSpinLabelingSequence=_item(ASLContext=("LABEL", "CONTROL")[n % 2]),
+            MRArterialSpinLabelingSequence=item_of(ASLContext=("LABEL", "CONTROL")[n % 2]),
         )
         for n in range(6)
     ]
-    case.put("one.dcm", *_many(case.name, "4.1", groups, _item(**plane), Modality="MR"))
+    case.put("one.dcm", *many_of(case.name, "4.1", groups, item_of(**plane), Modality="MR"))
     case.places = {("one.dcm", n): (None, n // 2) for n in range(6)}
 
     case = add_case("an orientation in the first item alone", axes="tyx", flags={"partial_geometry"})
     case.facts = {"origin_lps": None, "t_axis": {"means": ["frame"], "values": [0.0, 1.0, 2.0]}}
-    groups = [_item(PlanePositionSequence=where(3.0 * n)) for n in range(3)]
+    groups = [item_of(PlanePositionSequence=where(3.0 * n)) for n in range(3)]
     groups[0].PlaneOrientationSequence = DicomSequence([plane["PlaneOrientationSequence"]])
-    shared = _item(PixelMeasuresSequence=plane["PixelMeasuresSequence"])
-    case.put("one.dcm", *_many(case.name, "4.1", groups, shared, Modality="MR"))
+    shared = item_of(PixelMeasuresSequence=plane["PixelMeasuresSequence"])
+    case.put("one.dcm", *many_of(case.name, "4.1", groups, shared, Modality="MR"))
     case = add_case("concatenation of a cine", axes="tyx")
     case.facts = {"kind": "cine", "t_axis": {"means": ["frame_time_s"], "values": [0.0, 0.05, 0.1, 0.15]}}
     for part in (1, 2):
         more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 2}
         more |= {"ConcatenationFrameOffsetNumber": 2 * (part - 1), "SOPInstanceUID": uid(case.name, part)}
-        groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n + 1)) for n in range(2)]
-        case.put(f"{part}.dcm", *_many(case.name, "12.1.1", groups, _item(), Modality="XA", FrameTime=50, **more))
+        groups = [item_of(FrameContentSequence=item_of(FrameAcquisitionNumber=n + 1)) for n in range(2)]
+        case.put(f"{part}.dcm", *many_of(case.name, "12.1.1", groups, item_of(), Modality="XA", FrameTime=50, **more))
     case = add_case("frames of known times without positions", axes="tyx")
     case.facts = {"t_axis": {"means": ["acquisition_time_s"], "values": [0.0, 1.5, 4.0]}}
     stamps = ("20240101235959", "20240102000000.5", "20240102000003")
-    groups = [_item(FrameContentSequence=_item(FrameAcquisitionDateTime=stamp)) for stamp in stamps]
-    case.put("one.dcm", *_many(case.name, "4.1", groups, _item(), Modality="MR"))
+    groups = [item_of(FrameContentSequence=item_of(FrameAcquisitionDateTime=stamp)) for stamp in stamps]
+    case.put("one.dcm", *many_of(case.name, "4.1", groups, item_of(), Modality="MR"))
 
 
 def _slides() -> None:
@@ -326,10 +311,10 @@ def _slides() -> None:
     dataset = dataset_of(case.name, tiles, DimensionOrganizationType="TILED_SPARSE", **slide)
     groups = []
     for _, column, plane, path in rows:
-        place = _item(ColumnPositionInTotalImagePixelMatrix=column + 1, RowPositionInTotalImagePixelMatrix=1)
+        place = item_of(ColumnPositionInTotalImagePixelMatrix=column + 1, RowPositionInTotalImagePixelMatrix=1)
         place.ZOffsetInSlideCoordinateSystem = 0.001 * (plane + 2)
-        identifier = _item(OpticalPathIdentifier="AB"[path])
-        groups.append(_item(PlanePositionSlideSequence=place, OpticalPathIdentificationSequence=identifier))
+        identifier = item_of(OpticalPathIdentifier="AB"[path])
+        groups.append(item_of(PlanePositionSlideSequence=place, OpticalPathIdentificationSequence=identifier))
     dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
     case.put("one.dcm", dataset, tiles)
     case = add_case("tiles of paths in parts", axes="tyx", flags={"t_order_only"})

@@ -40,7 +40,7 @@ def facts_of(header: pydicom.Dataset) -> ImageFacts:
             continue
         if keyword in LISTS:
             values = list(value) if isinstance(value, (MultiValue, list)) else [value]
-            number = keyword not in ("ImageType",)
+            number = keyword not in ("ImageType", "CorrectedImage", "SequenceVariant")
             facts[keyword] = [float(v) if number else str(v) for v in values]
         elif keyword in NUMBERS:
             facts[keyword] = NUMBERS[keyword](value[0] if isinstance(value, MultiValue) else value)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import cases_of_frames
 import cases_of_meaning
 import cases_of_pixels
+import cases_of_quantities
 import cases_of_series
 from case_writer import CASES, FlowCase
 
 __all__ = ["CASES", "FlowCase"]
 
-for part in (cases_of_pixels, cases_of_series, cases_of_frames, cases_of_meaning):
+for part in (cases_of_pixels, cases_of_series, cases_of_frames, cases_of_meaning, cases_of_quantities):
     part.add()

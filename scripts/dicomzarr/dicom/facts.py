@@ -67,6 +67,8 @@ class ImageFacts(TypedDict, total=False):
     RecognizableVisualFeatures: str
     ConversionType: str
     BodyPartExamined: str
+    Laterality: str
+    ImageLaterality: str
     InstanceNumber: int
     AcquisitionNumber: int
     SeriesNumber: int
@@ -83,11 +85,14 @@ class ImageFacts(TypedDict, total=False):
     MagneticFieldStrength: float
     KVP: float
     MonoenergeticEnergyEquivalent: float
+    energy: float  # the same, from Multi-energy CT Characteristics Sequence (0018,9364)
     ComplexImageComponent: str
     ConvolutionKernel: str
     NominalPercentageOfCardiacPhase: float
     NominalPercentageOfRespiratoryPhase: float
     ActualFrameDuration: float
+    SequenceVariant: list[str]
+    CorrectedImage: list[str]
     Units: str
     CountsSource: str
     DecayCorrection: str
@@ -139,6 +144,7 @@ class ImageFacts(TypedDict, total=False):
     DoseUnits: str
     RescaleSlope: float
     RescaleIntercept: float
+    RescaleType: str
     WindowCenter: list[float]
     WindowWidth: list[float]
     PixelPaddingValue: int

@@ -47,7 +47,7 @@ BLOCKS: Final = range(0x10, 0x20)  # that are looked into; scanners reserve them
 #   reals       a list of finite numbers            pixel    one integer, signed as the pixels are (US or SS)
 #   first       the first of several numbers        present  True where the element is present
 #   head        True where a text names the head
-#   real_world, radionuclide, detector: numbers within the items of a sequence, see `sequence_values`
+#   real_world, radionuclide, detector, energy: numbers within the items of a sequence, see `sequence_values`
 ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00080008: ("ImageType", "CS", "texts"),
     0x00080016: ("SOPClassUID", "UI", "id"),
@@ -66,6 +66,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00100020: ("PatientID", "LO", "id"),
     0x00100021: ("IssuerOfPatientID", "LO", "id"),
     0x00180015: ("BodyPartExamined", "CS", "text"),
+    0x00180021: ("SequenceVariant", "CS", "texts"),
     0x00180050: ("SliceThickness", "DS", "real"),
     0x00180060: ("KVP", "DS", "real"),
     0x00180080: ("RepetitionTime", "DS", "real"),
@@ -87,6 +88,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00189075: ("DiffusionDirectionality", "CS", "text"),
     0x00189087: ("DiffusionBValue", "FD", "real"),
     0x00189089: ("DiffusionGradientOrientation", "FD", "reals"),
+    0x00189364: ("energy", "SQ", "energy"),
     0x0018937C: ("MonoenergeticEnergyEquivalent", "FD", "real"),
     0x0020000D: ("StudyInstanceUID", "UI", "id"),
     0x0020000E: ("SeriesInstanceUID", "UI", "id"),
@@ -96,6 +98,8 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00200032: ("ImagePositionPatient", "DS", "reals"),
     0x00200037: ("ImageOrientationPatient", "DS", "reals"),
     0x00200052: ("FrameOfReferenceUID", "UI", "id"),
+    0x00200060: ("Laterality", "CS", "text"),
+    0x00200062: ("ImageLaterality", "CS", "text"),
     0x00200100: ("TemporalPositionIdentifier", "IS", "integer"),
     0x00209241: ("NominalPercentageOfCardiacPhase", "FL", "real"),
     0x00209245: ("NominalPercentageOfRespiratoryPhase", "FL", "real"),
@@ -107,6 +111,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00280011: ("Columns", "US", "integer"),
     0x00280030: ("PixelSpacing", "DS", "reals"),
     0x00280034: ("PixelAspectRatio", "IS", "integers"),
+    0x00280051: ("CorrectedImage", "CS", "texts"),
     0x00280A02: ("PixelSpacingCalibrationType", "CS", "text"),
     0x00280100: ("BitsAllocated", "US", "integer"),
     0x00280101: ("BitsStored", "US", "integer"),
@@ -122,6 +127,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00281051: ("WindowWidth", "DS", "reals"),
     0x00281052: ("RescaleIntercept", "DS", "real"),
     0x00281053: ("RescaleSlope", "DS", "real"),
+    0x00281054: ("RescaleType", "LO", "text"),
     0x00281101: ("has_palette", "US", "present"),
     0x00281221: ("has_palette", "OW", "present"),
     0x00282110: ("LossyImageCompression", "CS", "text"),
@@ -158,7 +164,7 @@ for _element in PRIVATE:
         ATTRIBUTES[_element.group << 16 | _block] = (CREATOR, "LO", "text")
 PRIVATE_TAGS: Final = frozenset(tag for tag in ATTRIBUTES if tag >> 16 & 1)
 # Sequences of which the bytes are read, whatever the length says.
-SEQUENCES: Final = frozenset((0x00409096, 0x00540016, 0x00540022))
+SEQUENCES: Final = frozenset((0x00189364, 0x00409096, 0x00540016, 0x00540022))
 # How many numbers a value has; another count is unusable.
 COUNTS: Final = {
     "PixelSpacing": 2,

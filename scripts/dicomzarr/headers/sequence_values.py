@@ -141,6 +141,27 @@ def detector_of(value: bytes, little: bool, odd: set[str]) -> dict[str, list[flo
     return {"position": list(position), "orientation": list(orientation)}
 
 
+def energy_of(value: bytes, little: bool, odd: set[str]) -> float | None:
+    """Return Monoenergetic Energy Equivalent (0018,937C) of Multi-energy CT Characteristics Sequence (0018,9364).
+
+    Parameters
+    ----------
+    value : bytes
+        The items of the sequence.
+    little : bool
+        Whether numbers are little endian.
+    odd : set of str
+        Unused: the number is binary.
+
+    Returns
+    -------
+    float or None
+        keV; None where no item has it, or items differ.
+    """
+    energies = {_double(item.get(0x0018937C), little) for item in _items(value, little)}
+    return energies.pop() if len(energies) == 1 else None
+
+
 def _double(value: bytes | None, little: bool) -> float | None:
     if value is None or len(value) != 8:
         return None
@@ -251,4 +272,9 @@ def _skip_sequence(value: bytes, position: int, little: bool, depth: int, ends_b
         position = _read_item(value, position, length, little, None, depth + 1, ends_both)
 
 
-FORMS: Final = {"real_world": real_world_of, "radionuclide": radionuclide_of, "detector": detector_of}
+FORMS: Final = {
+    "real_world": real_world_of,
+    "radionuclide": radionuclide_of,
+    "detector": detector_of,
+    "energy": energy_of,
+}

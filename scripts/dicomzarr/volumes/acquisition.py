@@ -24,6 +24,7 @@ class Fact:
     tolerance: float
     may_count: bool = False  # some writers count images in it: it says nothing where no value recurs
     instead_of: str = ""  # a fact only where no frame has this cause
+    may_follow_slice: bool = False  # some scanners choose a value for each slice: it says nothing where all differ
 
 
 FACTS: Final[tuple[Fact, ...]] = (
@@ -33,8 +34,8 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("b_value", ("b_value",), 1e-3),
     Fact("b_vector", B_VECTOR, 1e-4),
     Fact("b_vector_of_image", B_VECTOR_OF_IMAGE, 1e-4),
-    Fact("inversion_time_ms", ("inversion_time_ms",), 1e-3),
-    Fact("flip_angle_deg", ("flip_angle_deg",), 1e-3),
+    Fact("inversion_time_ms", ("inversion_time_ms",), 1e-3, may_follow_slice=True),
+    Fact("flip_angle_deg", ("flip_angle_deg",), 1e-3, may_follow_slice=True),
     Fact("velocity_max_cm_s", ("velocity_max_cm_s",), 1e-3),
     Fact("velocity_vector", VELOCITY, 1e-4),
     Fact("cardiac_phase_percent", ("cardiac_phase_percent",), 1e-3, may_count=True),
@@ -118,6 +119,9 @@ def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
         if len(known) == 1:
             columns.append(values)
             continue
+        if fact.may_follow_slice and _has_one_for_each_slice(frames, values):
+            columns.append([None] * len(frames))
+            continue
         groups = dict(zip(sorted(known), geometry.cluster(sorted(known), fact.tolerance), strict=True))
         leaders: dict[int, Value] = {}
         for value in sorted(known):
@@ -127,6 +131,16 @@ def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
     for frame, key in zip(frames, zip(*columns, strict=True), strict=True):
         found.setdefault(key, []).append(frame)
     return found
+
+
+def _has_one_for_each_slice(frames: Sequence[Frame], values: Sequence[Value]) -> bool:
+    """Return whether each of three or more slices has a value of its own, the same for all of its frames."""
+    if any(frame.position is None for frame in frames):
+        return False
+    at: dict[tuple[float, ...], set[Value]] = {}
+    for frame, value in zip(frames, values, strict=True):
+        at.setdefault(tuple(round(x, 3) for x in frame.position or ()), set()).add(value)
+    return len(at) >= 3 and all(len(found) == 1 for found in at.values()) and len(set(values)) == len(at)
 
 
 def are_compatible(classes: Sequence[Class]) -> bool:
@@ -198,9 +212,9 @@ def constant_facts(frames: Sequence[Frame]) -> dict[str, object]:
         if (fact.may_count and max(map(abs, value)) > LARGEST_COUNT) or replaced(fact, frames):
             continue
         found[fact.name] = value[0] if len(value) == 1 else list(value)
-    delay = "trigger_time_ms"
-    if abs(frames[0].causes.get(delay, 0.0)) < SHORTEST_CLOCK[delay]:
-        _put_if_same(found, delay, [frame.causes.get(delay) for frame in frames])
+    for delay, clock in SHORTEST_CLOCK.items():
+        if abs(frames[0].causes.get(delay, 0.0)) < clock:
+            _put_if_same(found, delay, [frame.causes.get(delay) for frame in frames])
     for name in sorted(frames[0].terms):
         _put_if_same(found, name, [frame.terms.get(name) for frame in frames])
     for name in sorted(frames[0].constants):

@@ -20,9 +20,11 @@ from dicomzarr.dicom.header_values import (
     vector,
     windows_of,
 )
+from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, DIRECTIONAL, Defects, FrameAttributes
 from dicomzarr.volumes.image_type import COMPONENTS, PROJECTIONS
+from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES
 
 # Cause, attribute. Each sorts frames into volumes: see `t_axis.CAUSES`.
 _CAUSES: Final = (
@@ -58,7 +60,7 @@ _VECTORS: Final = (
     ("time_slice", "TimeSliceVector"),
 )
 _TOMOGRAPHY: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
-# Defined terms of PS3.3 C.8.9.1: term, attribute, values.
+# Defined terms of PS3.3 C.8.9.1, C.11.1 and C.7.3.1: term, attribute, values.
 _TERMS: Final = (
     (
         "units",
@@ -73,6 +75,9 @@ _TERMS: Final = (
     ("counts_source", "CountsSource", frozenset({"EMISSION", "TRANSMISSION"})),
     ("decay_correction", "DecayCorrection", frozenset({"NONE", "START", "ADMIN"})),
     ("suv_type", "SUVType", frozenset({"BSA", "BW", "LBM", "LBMJANMA", "IBW"})),
+    ("rescale_type", "RescaleType", RESCALE_TYPES),
+    ("laterality", "Laterality", LATERALITIES),
+    ("laterality", "ImageLaterality", LATERALITIES),  # of the image, where the series says less
 )
 
 
@@ -122,7 +127,14 @@ _OF_SERIES: Final = (
     *(keyword for _, keyword in _CONSTANTS),
     *(keyword for _, keyword, _ in _TERMS),
     *("SpacingBetweenSlices", "Modality", "KVP", "radionuclide", "ComplexImageComponent", "ConvolutionKernel"),
-    *("real_world", "PixelSpacing", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor"),
+    *(
+        "CorrectedImage",
+        "SequenceVariant",
+        "real_world",
+        "PixelSpacing",
+        "ImagerPixelSpacing",
+        "EstimatedRadiographicMagnificationFactor",
+    ),
     "PixelSpacingCalibrationType",
 )
 
@@ -170,6 +182,9 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
         value = None if attribute is None else number(attribute)
         if value is not None:
             causes[cause] = value
+    energy = facts.get("energy")
+    if energy and is_plausible("MonoenergeticEnergyEquivalent", energy):
+        causes.setdefault("monoenergetic_kev", energy)
     modality = facts.get("Modality")
     # A flip angle or a tube voltage is one for an acquisition; a repetition time follows the heart beat.
     if modality == "MR" and facts.get("FlipAngle") is not None:
@@ -240,6 +255,11 @@ def _terms(facts: ImageFacts) -> dict[str, str]:
         value = str(facts.get(keyword, ""))
         if value in values:
             terms[term] = value
+    corrections = facts.get("CorrectedImage", ())
+    if corrections and facts.get("Modality") == "PT":
+        terms["attenuation_correction"] = "YES" if "ATTN" in corrections else "NO"
+    if "MTC" in facts.get("SequenceVariant", ()):
+        terms["magnetization_transfer"] = "ON"
     component = facts.get("ComplexImageComponent", "").lower()
     if component in COMPONENTS:
         terms["complex_component"] = component

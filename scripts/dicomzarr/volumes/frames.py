@@ -163,6 +163,7 @@ def frames_of(
             constants={**of_file.constants, **place.constants},
             kernel=place.kernel or of_file.kernel,
             tables=place.tables,
+            frame_of_reference=facts.get("FrameOfReferenceUID", ""),
             concatenation=concatenation.uid,
             concatenation_offset=concatenation.offset,
             spacing_source=place.spacing_source or of_file.spacing_source,

@@ -25,6 +25,7 @@ from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, 
 from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
+from dicomzarr.volumes.terms import ASL_CONTEXTS, LATERALITIES, MAGNETIZATION_TRANSFERS, RESCALE_TYPES
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -45,6 +46,7 @@ _CAUSES: Final = (
     ("cardiac_phase_percent", "CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
     ("respiratory_phase_percent", "RespiratorySynchronizationSequence", "NominalPercentageOfRespiratoryPhase"),
     ("kvp", "CTXRayDetailsSequence", "KVP"),
+    ("monoenergetic_kev", "MultienergyCTCharacteristicsSequence", "MonoenergeticEnergyEquivalent"),
     ("segment_number", "SegmentIdentificationSequence", "ReferencedSegmentNumber"),
 )
 _CONSTANTS: Final = (
@@ -52,6 +54,13 @@ _CONSTANTS: Final = (
     ("spacing_between_slices_mm", "PixelMeasuresSequence", "SpacingBetweenSlices"),
     ("repetition_time_ms", "MRTimingAndRelatedParametersSequence", "RepetitionTime"),
     ("frame_duration_ms", "FrameContentSequence", "FrameAcquisitionDuration"),
+)
+# Term, functional group, attribute, values.
+_TERMS: Final = (
+    ("asl_context", "MRArterialSpinLabelingSequence", "ASLContext", ASL_CONTEXTS),
+    ("laterality", "FrameAnatomySequence", "FrameLaterality", LATERALITIES),
+    ("magnetization_transfer", "MRModifierSequence", "MagnetizationTransfer", MAGNETIZATION_TRANSFERS),
+    ("rescale_type", "PixelValueTransformationSequence", "RescaleType", RESCALE_TYPES),
 )
 # What a conversion of single images could not assign to a functional group (PS3.3 C.7.6.16.2.25), by its own keywords:
 # of each frame, and of all.
@@ -85,7 +94,6 @@ _SEQUENCES: Final = frozenset(
         "DiffusionGradientDirectionSequence",
         "FrameContentSequence",
         "FrameVOILUTSequence",
-        "MRArterialSpinLabelingSequence",
         "MRDiffusionSequence",
         "MRImageFrameTypeSequence",
         "MRVelocityEncodingSequence",
@@ -102,7 +110,6 @@ _SEQUENCES: Final = frozenset(
 )
 _ATTRIBUTES: Final = frozenset(
     {
-        "ASLContext",
         "AcquisitionDate",
         "AcquisitionTime",
         "CodeValue",
@@ -133,7 +140,6 @@ _ATTRIBUTES: Final = frozenset(
     }
 )
 PHILIPS: Final = "Philips Imaging DD 001"  # private creator of b-values: without it no private element is read
-_ASL_CONTEXTS: Final = frozenset({"CONTROL", "LABEL", "M_ZERO_SCAN"})  # PS3.3 C.8.13.5.14
 _NO_DIRECTION: Final = frozenset({"NONE", "ISOTROPIC"})
 
 
@@ -144,7 +150,7 @@ def sequences_read() -> frozenset[str]:
     -------
     frozenset of str
     """
-    tables = {sequence for _, sequence, _ in _CAUSES + _CONSTANTS}
+    tables = {sequence for _, sequence, *_ in _CAUSES + _CONSTANTS + _TERMS}
     return frozenset(tables | set(_FRAME_TYPES) | set(_UNASSIGNED) | _SEQUENCES)
 
 
@@ -156,7 +162,7 @@ def attributes_read() -> frozenset[str]:
     frozenset of str
     """
     converted = {keyword for _, keyword in _CONVERTED_CAUSES + _CONVERTED_CONSTANTS}
-    return frozenset({keyword for _, _, keyword in _CAUSES + _CONSTANTS} | converted | _ATTRIBUTES)
+    return frozenset({keyword for _, _, keyword, *_ in _CAUSES + _CONSTANTS + _TERMS} | converted | _ATTRIBUTES)
 
 
 def places_from_groups(
@@ -233,9 +239,10 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
     component = text_of(groups.value("MRImageFrameTypeSequence", "ComplexImageComponent")).lower()
     if component in COMPONENTS:
         place.terms["complex_component"] = component
-    context = text_of(groups.value("MRArterialSpinLabelingSequence", "ASLContext"))
-    if context in _ASL_CONTEXTS:
-        place.terms["asl_context"] = context
+    for term, sequence, keyword, values in _TERMS:
+        word = text_of(groups.value(sequence, keyword))
+        if word in values:
+            place.terms[term] = word
     for table, into in ((_CAUSES, place.causes), (_CONSTANTS, place.constants)):
         for key, sequence, keyword in table:
             value = groups.number(sequence, keyword)

@@ -13,6 +13,7 @@ from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.stacks import Stack, arrange
 from dicomzarr.volumes.t_axis import BY_NAME, is_weak
+from dicomzarr.volumes.terms import terms_that_differ
 
 # Cosines that differ by at most this are the same orientation: 0.02 mm at 100 mm from the origin.
 ORIENTATION_TOLERANCE: Final = 2e-4
@@ -67,12 +68,13 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     """
     orientations = geometry.cluster([frame.orientation or () for frame in frames], NEAR_ORIENTATION)
     size_of = _sizes({frame.pixel_spacing for frame in frames if frame.pixel_spacing})
+    terms = terms_that_differ(frame.terms for frame in frames)
     members: dict[tuple[object, ...], list[Frame]] = {}
     for frame, orientation in zip(frames, orientations, strict=True):
         size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
         kind = kind_of_image(frame.image_type, frame.sop_class_uid)
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
-        apart = (frame.kernel, tuple(sorted(frame.terms.items())), tuple(sorted(frame.tables.items())))
+        apart = (frame.kernel, _terms_of(frame, terms), tuple(sorted(frame.tables.items())))
         members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
     differing = _differing(list(members))
     split_by = tuple(words.replace(" ", "_") for words in differing)
@@ -81,7 +83,7 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     groups = []
     for group in map(with_comparable_clocks, members.values()):
         kind = kind_of_image(group[0].image_type, group[0].sop_class_uid)
-        facts = (*prefix, *_facts(group[0], kind))
+        facts = (*prefix, *_facts(group[0], kind, terms))
         if "table of values" in differing:
             facts = (*facts, *(f"{name}={digest}" for name, digest in sorted(group[0].tables.items())))
         for name, label, part in _separated(group, tolerance):
@@ -91,8 +93,14 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     return groups
 
 
+def _terms_of(frame: Frame, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, term) for name, term in frame.terms.items() if name in names))
+
+
 def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[str, ...], list[Frame]]]:
-    """Separate orientations, stacks of a file and Image Types, where frames would not be one volume otherwise.
+    """Separate spaces, orientations, stacks of a file and Image Types, where frames would not be one volume otherwise.
+
+    Positions in two frames of reference cannot be compared: what lies at one place in both is no axis of one array.
 
     Orientations that differ by little, and stacks of a file, are one volume where together they are one even stack:
     noise of the scanner, and packages of slices. Image Type (0008,0008) holds remarks beside its vocabulary: it
@@ -100,6 +108,13 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
     """
     if len(frames) == 1:
         return [("", (), frames)]
+    by_reference = _by(frames, [frame.frame_of_reference for frame in frames])
+    if len(by_reference) > 1 and not _may_share_a_space(frames, by_reference, tolerance):
+        return [
+            (name or "frame_of_reference", (f"frame_of_reference={uid}", *label), members)
+            for uid, part in by_reference.items()
+            for name, label, members in _separated(part, tolerance)
+        ]
     near = _orientation_tolerance(frames)
     orientations = geometry.cluster([frame.orientation or () for frame in frames], near)
     by_orientation = _by(frames, orientations)
@@ -117,6 +132,18 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
         if all(map(_is_certain, separate)):
             return [("image_type", (f"image_type={key}",), part) for key, part in by_type.items()]
     return [("", (), frames)]
+
+
+def _may_share_a_space(frames: Sequence[Frame], by_reference: dict[object, list[Frame]], tolerance: float) -> bool:
+    """Return whether frames of several frames of reference may lie in one space all the same.
+
+    Some programs that remove names give each image a Frame of Reference UID (0020,0052) of its own, or half of them
+    another one: so it is where the slices together are one even stack, one at each position.
+    """
+    if "" in by_reference or 2 * len(by_reference) > len(frames):
+        return True
+    together = _arranged(frames, tolerance)
+    return all(len(found) == 1 and found[0].slices.is_even and len(found[0].grid[0]) == 1 for found in together)
 
 
 def _by(frames: Sequence[Frame], values: Sequence[object]) -> dict[object, list[Frame]]:
@@ -204,7 +231,7 @@ def _set_of(frame: Frame) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _facts(frame: Frame, kind: KindOfImage) -> tuple[str, ...]:
+def _facts(frame: Frame, kind: KindOfImage, terms: frozenset[str]) -> tuple[str, ...]:
     """Return the quantised attributes that the frames of a group share, read from the first frame."""
     facts = [
         f"matrix={frame.rows}x{frame.columns}x{frame.samples}",
@@ -217,7 +244,7 @@ def _facts(frame: Frame, kind: KindOfImage) -> tuple[str, ...]:
         facts.append("spacing=" + ",".join(f"{x:.4g}" for x in frame.pixel_spacing))
     if frame.kernel:
         facts.append(f"kernel={frame.kernel}")
-    facts += [f"{name}={term}" for name, term in sorted(frame.terms.items())]
+    facts += [f"{name}={term}" for name, term in _terms_of(frame, terms)]
     return tuple(facts)
 
 

@@ -38,8 +38,13 @@ _PERFUSION: Final = {"CBF", "CBV", "MTT", "TTP", "TMAX"}
 _MAPS: Final = {"T1_MAP", "T2_MAP", "T2STAR_MAP", "R2_MAP", "R2STAR_MAP", "UNI", "INV1", "INV2", "SWI"}
 # Maps made of phases: no phase image of the plain signal, and not each other.
 _FIELDS: Final = {"FIELD_MAP", "B1_MAP", "VELOCITY_MAP", "PHASE_MAP", "PHASE_DIFFERENCE"}
+# Of multi-energy CT (PS3.3 C.8.2.1.1.1.2): the same anatomy, other quantities.
+_ENERGIES: Final = {
+    *("VMI", "MAT_SPECIFIC", "MAT_REMOVED", "MAT_FRACTIONAL", "MAT_MODIFIED", "MAT_VALUE_BASED"),
+    *("EFF_ATOMIC_NUM", "ELECTRON_DENSITY"),
+}
 _DERIVED: Final = {"MIP", "MINIP", "MPR", "PROJECTION", "MEAN", "MEDIAN", "STDEV", "ADDITION", "SUBTRACTION", "MASK"}
-_CONTRASTS: Final = frozenset(_DIFFUSION | _DIXON | _PERFUSION | _MAPS | _DERIVED | _FIELDS)
+_CONTRASTS: Final = frozenset(_DIFFUSION | _DIXON | _PERFUSION | _MAPS | _DERIVED | _FIELDS | _ENERGIES)
 _SYNONYMS: Final = {
     "W": "WATER",
     "F": "FAT",

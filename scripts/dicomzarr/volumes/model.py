@@ -43,6 +43,8 @@ class Frame:
     tables : mapping of str to str
         What makes values of stored ones, or says what they are: digests of lookup tables and of the scaling of a dose,
         the codes of the quantity of a map. Frames whose tables differ never share a volume; none is written.
+    frame_of_reference : str
+        Frame of Reference UID (0020,0052) of the file; never written.
     concatenation : str
         Concatenation UID (0020,9161) of a file that is one part of a larger multi-frame image.
     concatenation_offset : int
@@ -85,6 +87,7 @@ class Frame:
     constants: Mapping[str, float] = field(default_factory=dict)
     kernel: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
+    frame_of_reference: str = ""
     concatenation: str = ""
     concatenation_offset: int = 0
     spacing_source: str = ""

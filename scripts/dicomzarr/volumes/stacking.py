@@ -23,7 +23,7 @@ from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
-from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
+from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of, thicknesses
 from dicomzarr.volumes.t_axis import CAUSES
 from dicomzarr.volumes.t_values import TValues, t_values
 
@@ -90,7 +90,29 @@ def _volumes(group: Group, tolerance: float) -> list[Volume]:
     near = max(near_mm(group.frames[0]), max(part.digit for part in parts) * 1.01)
     arrays = [array for members in _coinciding(parts, near) for array in _joined(members)]
     largest = max(arrays, key=lambda array: (len(array.stack.grid), len(array.stack.grid[0])))
-    return [_volume(array, group, arrays, _lacks_slices(array, largest, near)) for array in arrays]
+    return _with_times([_volume(array, group, arrays, _lacks_slices(array, largest, near)) for array in arrays])
+
+
+def _with_times(volumes: list[Volume]) -> list[Volume]:
+    """State when the arrays of a group were acquired, in seconds from the first of them, where each has one time.
+
+    Times that could not be joined along `t`, since slices are missing at one of them or the patient moved, keep their
+    order so.
+    """
+    clock = "acquisition_time_s"
+    times = [_only([place.frame.causes.get(clock) for place in volume.places]) for volume in volumes]
+    known = [time for time in times if time is not None]
+    if len(set(known)) < 2 or len(known) < len(times):
+        return volumes
+    return [
+        replace(volume, acquisition={**volume.acquisition, clock: round(time - min(known), 6)})
+        for volume, time in zip(volumes, known, strict=True)
+    ]
+
+
+def _only(values: Sequence[float | None]) -> float | None:
+    """Return the value that all have; None where they differ."""
+    return values[0] if len(set(values)) == 1 else None
 
 
 def _lacks_slices(array: _Array, largest: _Array, near: float) -> bool:
@@ -98,6 +120,8 @@ def _lacks_slices(array: _Array, largest: _Array, near: float) -> bool:
     depths, others = np.array(array.stack.slices.depths), np.array(largest.stack.slices.depths)
     if array.stack.is_doubtful or len(depths) == len(others):
         return False
+    if len(set(thicknesses([next(array.stack.frames), next(largest.stack.frames)]))) > 1:
+        return False  # thick slices among thin ones
     after = np.searchsorted(others, depths - near)
     return bool((np.abs(others[np.minimum(after, len(others) - 1)] - depths) <= near).all())
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from functools import partial
+from itertools import accumulate, pairwise, starmap
 from statistics import median
 from typing import Final
 
@@ -121,8 +122,59 @@ def _by_runs(depths: list[float], order: list[int]) -> list[int]:
     return number
 
 
+def _blocks(frames: Sequence[Frame]) -> list[Hashable]:
+    """Return the block of slices to which each frame belongs, where blocks are farther apart than each is long.
+
+    So are two breasts in one series. A gap is short beside the slices around it.
+    """
+    depths = sorted({depth(frame) for frame in frames})
+    gaps = [after - before for before, after in pairwise(depths)]
+    if len(gaps) < 5:
+        return [0] * len(frames)
+    far = _FAR * median(gaps)
+    ends = [index for index, gap in enumerate(gaps, 1) if gap > far]
+    parts = [depths[start:end] for start, end in pairwise([0, *ends, len(depths)])]
+    is_apart = (
+        len(parts) == 2
+        and all(len(part) >= 3 for part in parts)
+        and all(
+            after[0] - before[-1] > max(before[-1] - before[0], after[-1] - after[0])
+            for before, after in pairwise(parts)
+        )
+    )
+    block = {at: number for number, part in enumerate(parts) for at in part}
+    return [block[depth(frame)] if is_apart else 0 for frame in frames]
+
+
+_FAR: Final = 10  # times the usual distance of slices
+_INCOMPLETE: Final = frozenset({"incomplete_grid"})
+_THICKNESS: Final = "slice_thickness_mm"
+_SAME_THICKNESS: Final = 1.1  # largest ratio of two that differ by rounding alone
+
+
+def thicknesses(frames: Sequence[Frame]) -> list[float | None]:
+    """Return Slice Thickness (0018,0050) of each frame, the smallest of those that are nearly equal.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    list of float or None
+        mm; None where it is unknown.
+    """
+    values = [frame.constants.get(_THICKNESS) for frame in frames]
+    leader: dict[float, float] = {}
+    last = 0.0
+    for value in sorted({value for value in values if value is not None}):
+        last = leader[value] = last if value <= last * _SAME_THICKNESS else value
+    return [None if value is None else leader[value] for value in values]
+
+
 # What may part the stacks of a series, in the order in which it is tried.
 _PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
+    (_THICKNESS, lambda frames: [*thicknesses(frames)]),
     ("acquisition_number", _cause("acquisition_number")),
     ("temporal_position", _cause("temporal_position")),
     ("image_type", lambda frames: [frame.image_type for frame in frames]),
@@ -131,14 +183,15 @@ _PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], .
     ("series_number", _cause("series_number")),
     ("file", lambda frames: [frame.source if frame.frames_in_file > 1 else -1 for frame in frames]),
     ("pass", _passes),
+    ("block", _blocks),
 )
 
 
 # What parts two or three interleaved stacks, although together they are even.
-_WEAVES: Final[tuple[tuple[str, Callable[[Frame], Hashable]], ...]] = (
-    ("image_type", lambda frame: frame.image_type),
-    ("trigger_time_ms", lambda frame: frame.causes.get("trigger_time_ms")),
-)
+_WEAVES: Final = frozenset({_THICKNESS, "image_type", "trigger_time_ms"})
+# Counters and clocks that go on from slice to slice of one stack, too: they part only what lies apart.
+_RUNNING: Final = frozenset({"acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s"})
+_MOST_LOST: Final = 3  # slices between two parts that may be one stack of which slices were lost
 # Passes are in the order of their Instance Numbers.
 _ORDERS: Final = {"pass": "instance_number"}
 
@@ -161,8 +214,8 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     best = _on_lines(frames, tolerance)
     doubts = _doubts(best)
     if len(best) == 1 and len(best[0].grid[0]) == 1:
-        for name, value_of in _WEAVES:
-            woven = _interleaved(frames, name, value_of, tolerance)
+        for name, values_of in _PARTERS:
+            woven = _interleaved(frames, name, values_of(frames), tolerance) if name in _WEAVES else []
             if woven:
                 return woven
     for name, values_of in _PARTERS:
@@ -175,9 +228,52 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         if not 2 <= len(parts) <= len(frames) // 2:
             continue
         parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
+        if name in _RUNNING and _are_one(best, parted, tolerance):
+            continue
+        if name == _THICKNESS and min(_gaps(parted), default=0.0) > 0:  # one after the other: unevenly cut, no weave
+            continue
         if _doubts(parted) < doubts and (name != "pass" or _are_passes(parted, doubts[0] in (1, 2) and not doubts[1])):
             best, doubts = parted, _doubts(parted)
     return best
+
+
+def _are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float) -> bool:
+    """Return whether parts are pieces of one stack: some of them go on where others end, or all are one grid.
+
+    Slices that are acquired a few at a time share a number and a time, and so do those of a bed position, or of a
+    package of every second slice. One slice that was lost does not make several stacks of them.
+    """
+    pieces = _in_depth(parted)
+    if len(pieces) < 2 or any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
+        return False
+    gaps = _gaps(parted)
+    if min(gaps) > 0:
+        return any(starmap(partial(_go_on, tolerance=tolerance), zip(pieces, pieces[1:], gaps, strict=False)))
+    slices = together[0].slices
+    return len(together) == 1 and slices.kind == "gap" and 4 * slices.missing <= len(slices.depths)
+
+
+def _in_depth(stacks: Sequence[Stack]) -> list[Stack]:
+    return sorted((stack for stack in stacks if not stack.is_doubtful), key=lambda stack: stack.slices.depths)
+
+
+def _gaps(stacks: Sequence[Stack]) -> list[float]:
+    """Return the distances from the end of a stack to the start of the next one, mm; below 0 where they overlap."""
+    return [after.slices.depths[0] - before.slices.depths[-1] for before, after in pairwise(_in_depth(stacks))]
+
+
+def _go_on(before: Stack, after: Stack, gap: float, tolerance: float) -> bool:
+    """Return whether a stack goes on where another one ends, but for a few slices that are missing between them."""
+    steps = [stack.slices.step_mm for stack in (before, after) if stack.slices.step_mm is not None]
+    if not steps:  # two single slices
+        return False
+    step = min(steps)
+    number = round(gap / step)
+    return (
+        max(steps) - step <= tolerance * step
+        and 1 <= number <= 1 + _MOST_LOST
+        and (abs(gap - number * step) <= tolerance * step * number)
+    )
 
 
 def _are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
@@ -195,17 +291,15 @@ def _are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
     )
 
 
-def _interleaved(
-    frames: Sequence[Frame], name: str, value_of: Callable[[Frame], Hashable], tolerance: float
-) -> list[Stack]:
+def _interleaved(frames: Sequence[Frame], name: str, values: Sequence[Hashable], tolerance: float) -> list[Stack]:
     """Return interleaved stacks of two or three values, each even by itself; an empty list if there are none.
 
     A remark in Image Type does not part slices that follow each other, nor a delay that differs from slice to slice:
     they part only what would be woven.
     """
     parts: dict[Hashable, list[Frame]] = {}
-    for frame in frames:
-        parts.setdefault(value_of(frame), []).append(frame)
+    for frame, value in zip(frames, values, strict=True):
+        parts.setdefault(value, []).append(frame)
     if not 2 <= len(parts) <= 3 or min(map(len, parts.values())) < 3:
         return []
     found = [(value, stack) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
@@ -341,8 +435,31 @@ def _contested(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
                     _alone(frame, ": one of several at its position, which nothing distinguishes", flags, scale)
                     for frame in others
                 ]
+    if usual > 1 and 2 * sizes[usual] > len(cells) and (stacks := _by_number(cells, usual, scale)):
+        return stacks
     how = f": one of {len(frames)} at {len(cells)} positions, which nothing in the header distinguishes"
     return [_alone(frame, how, frozenset({"ambiguous_stack"}), scale) for frame in frames]
+
+
+def _by_number(cells: Cells, usual: int, scale: _Scale) -> list[Stack]:
+    """Return the positions with the usual number of frames as one stack, and each other position by itself.
+
+    Where a slice of a cine lacks a phase, nothing says which one: its frames have an order, but no place in the stack.
+    An empty list if the frames at a position have no order.
+    """
+    stacks = []
+    for part in ([cell for cell in cells if len(cell) == usual], *([cell] for cell in cells if len(cell) != usual)):
+        grid = sort_along_t(part) if len(part[0]) > 1 else FullGrid(part, [])
+        if not isinstance(grid, FullGrid):
+            return []
+        slices = slices_of([row[0] for row in grid.grid], scale.digit, scale.tolerance)
+        stack = Stack(grid.grid, slices, tuple(grid.means))
+        if len(part[0]) != usual:
+            label = f"depth={slices.depths[0]:.2f}"
+            why = f": not the {usual} frames that other positions have"
+            stack = replace(stack, labels=(label,), split_by=("frames_at_position",), why=why, flags=_INCOMPLETE)
+        stacks.append(stack)
+    return stacks
 
 
 def _alone(frame: Frame, how: str, flags: frozenset[str], scale: _Scale) -> Stack:

@@ -51,6 +51,8 @@ CAUSES: Final[tuple[Cause, ...]] = (
 BY_NAME: Final = {key: cause for cause in CAUSES for key in cause.keys}
 # Times with an arbitrary zero: written as seconds from the first.
 CLOCKS: Final = frozenset({"acquisition_time_s", "reference_time_s", "content_time_s"})
+# Delays from a heart beat, or from the start of a scan.
+DELAYS: Final = frozenset({"trigger_time_ms", "temporal_offset_s", "frame_time_s", "frame_reference_time_s"})
 # Content Time (0008,0033) may be the time of reconstruction: accepted only if it sweeps the stack without overlap.
 SWEEPING: Final = frozenset({"content_time_s"})
 # Of a frame whose acquisition has a time of its own it is that of the reconstruction: an order, and not what varies.
@@ -161,7 +163,7 @@ def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
         if cause.use == "label" or of_the_file:
             _try_labels(state, cause, values, total)
         elif cause.use == "rank":
-            if not (cause.keys[0] in CLOCKS and _contradicts_a_label(state, values)):
+            if not _contradicts_a_label(state, cause, values):
                 _try_ranks(state, cause, values, total)
         else:
             _try_count(state, cause, values, total)
@@ -224,34 +226,54 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
     _accept(state, cause, keys)
 
 
-def _contradicts_a_label(state: _State, values: list[list[Key]]) -> bool:
-    """Return whether the order of times differs between positions, where a counter divides them in one way for all.
+def _contradicts_a_label(state: _State, cause: Cause, values: list[list[Key]]) -> bool:
+    """Return whether the order of times differs between positions, where something else is in one order for all.
 
     Phases of a gated scan are acquired in an order that changes with the position of the table: the first one at each
-    position is not one phase.
+    position is not one phase. Delays from the heart beat vary from beat to beat: the shortest one at each position is
+    not one beat. A counter of passes says otherwise, Instance Numbers that run volume by volume, or, of delays, the
+    time of acquisition of one volume after the other.
     """
     if state.holes or state.means:
         return False
     by_time = [[rank for (rank,) in row] for row in _ranks(state, values)]
     if any(len(set(row)) < len(row) for row in by_time):
         return False
-    for cause in CAUSES:
-        if not cause.weak or cause.use == "count" and cause.keys != ("instance_number",):
-            continue
-        labels = _values(state.cells, cause)
-        if labels is None:
-            continue
-        if cause.use == "count":
-            runs = sorted((label[0], z) for z, row in enumerate(labels) for label in row)
-            if len({number for number, _ in runs}) < len(runs) or not _by_volume([z for _, z in runs], len(labels)):
-                continue
-            labels = [[(rank,) for (rank,) in row] for row in _ranks(state, labels)]
-        if any(len(set(row)) < len(row) for row in labels) or not _same_everywhere(labels):
-            continue
-        orders = {tuple(sorted(zip(row, times, strict=True))) for row, times in zip(labels, by_time, strict=True)}
-        if len(orders) > 1:
-            return True
-    return False
+    others = [other for other in CAUSES if other.weak and other.keys != ("frame",)]
+    if cause.keys[0] in DELAYS:
+        others.append(BY_NAME["acquisition_time_s"])
+    return any(_is_in_another_order(state, other, by_time) for other in others)
+
+
+def _is_in_another_order(state: _State, other: Cause, by_time: list[list[float]]) -> bool:
+    """Return whether a cause divides the frames in one way at all positions, but the order of times differs."""
+    labels = _values(state.cells, other)
+    if labels is None:
+        return False
+    if other.use != "label":
+        ranks = _ranks(state, labels)
+        if not (_runs_by_volume(labels) if other.use == "count" else _volumes_follow(ranks, labels)):
+            return False
+        labels = ranks
+    if any(len(set(row)) < len(row) for row in labels) or not _same_everywhere(labels):
+        return False
+    orders = {tuple(sorted(zip(row, times, strict=True))) for row, times in zip(labels, by_time, strict=True)}
+    return len(orders) > 1
+
+
+def _volumes_follow(ranks: list[list[Key]], values: list[list[Key]], *, strict: bool = True) -> bool:
+    """Return whether the values of each rank are over before those of the next begin; not `strict`: or just then."""
+    by_rank: dict[Key, list[float]] = {}
+    for row_ranks, row in zip(ranks, values, strict=True):
+        for rank, value in zip(row_ranks, row, strict=True):
+            by_rank.setdefault(rank, []).append(value[0])
+    return _no_overlap(list(by_rank.values()), strict=strict)
+
+
+def _runs_by_volume(numbers: list[list[Key]]) -> bool:
+    """Return whether a counter, which no two frames share, runs through the stack volume by volume."""
+    runs = sorted((number[0], z) for z, row in enumerate(numbers) for number in row)
+    return len({number for number, _ in runs}) == len(runs) and _by_volume([z for _, z in runs], len(numbers))
 
 
 def _by_volume(sequence: list[int], positions: int) -> bool:
@@ -274,12 +296,8 @@ def _ranks(state: _State, values: list[list[Key]]) -> list[list[Key]]:
 
 def _disjoint(keys: list[list[Key]], values: list[list[Key]]) -> bool:
     """Return whether values run through the stack volume by volume, or position by position, without overlap."""
-    by_rank: dict[Key, list[float]] = {}
-    for row_keys, row in zip(keys, values, strict=True):
-        for key, value in zip(row_keys, row, strict=True):
-            by_rank.setdefault(key, []).append(value[0])
     by_position = [[value[0] for value in row] for row in values]
-    return _no_overlap(list(by_rank.values()), strict=False) or _no_overlap(by_position, strict=True)
+    return _volumes_follow(keys, values, strict=False) or _no_overlap(by_position, strict=True)
 
 
 def _no_overlap(groups: list[list[float]], *, strict: bool) -> bool:
@@ -327,7 +345,8 @@ def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
     whole = [[int(number) for number in row] for row in numbers]
     low = min(min(row) for row in whole)
     period = math.gcd(*(abs(number - row[0]) for row in whole for number in row[1:]))
-    if period >= len(whole):
+    # One position that has two frames proves no period: one of the two may be a stray.
+    if period >= len(whole) and sum(len(row) > 1 for row in whole) > 1:
         residues = {number % period for row in whole for number in row}  # one per row, by the choice of period
         if len(residues) == len(whole):
             base = 1 if 1 <= low <= period else low

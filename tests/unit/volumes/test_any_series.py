@@ -119,6 +119,9 @@ def test_stated_facts_are_true_of_every_frame(kind: str) -> None:
             for name, value in volume.acquisition.items():
                 keys = ("b_vector_x", "b_vector_y", "b_vector_z") if name == "b_vector" else (name,)
                 wanted = value if isinstance(value, list) else [value]
+                if name == "acquisition_time_s":  # from the first array of the group
+                    assert len({f.causes[name] for f in frames}) == 1, seed
+                    continue
                 assert all([{**f.causes, **f.terms}[key] for key in keys] == wanted for f in frames), (seed, name)
             check_t_axis(volume)
 

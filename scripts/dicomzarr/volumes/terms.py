@@ -1,0 +1,37 @@
+"""Facts from closed vocabularies that keep frames apart, and which of them say nothing where they are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+# Rescale Type (0028,1054): what values are once slope and intercept are applied (PS3.3 C.11.1.1.2).
+RESCALE_TYPES: Final = frozenset({"OD", "HU", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT"})
+# Laterality (0020,0060), Image Laterality (0020,0062) and Frame Laterality (0020,9072) of paired body parts.
+LATERALITIES: Final = frozenset({"L", "R", "B"})
+# Magnetization Transfer (0018,9020); without one it is as good as missing.
+MAGNETIZATION_TRANSFERS: Final = frozenset({"ON_RESONANCE", "OFF_RESONANCE"})
+# ASL Context (0018,9257): PS3.3 C.8.13.5.14.
+ASL_CONTEXTS: Final = frozenset({"CONTROL", "LABEL", "M_ZERO_SCAN"})
+# A frame that lacks one of these may be like the others. Of the rest, what is missing is a value.
+_MAY_BE_LEFT_OUT: Final = frozenset({"rescale_type", "laterality", "attenuation_correction"})
+
+
+def terms_that_differ(terms: Iterable[Mapping[str, str]]) -> frozenset[str]:
+    """Return the names of terms that may keep frames of a series apart.
+
+    Parameters
+    ----------
+    terms : iterable of mapping of str to str
+        Name to term, of each frame.
+
+    Returns
+    -------
+    frozenset of str
+        Those with several known values, and all that mean something where they are missing.
+    """
+    known: dict[str, set[str]] = {}
+    for of_frame in terms:
+        for name, value in of_frame.items():
+            known.setdefault(name, set()).add(value)
+    return frozenset(name for name, values in known.items() if len(values) > 1 or name not in _MAY_BE_LEFT_OUT)
