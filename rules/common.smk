@@ -152,11 +152,11 @@ card_policy = {
 
 def configured_words(wildcards):
     """Return the words of the configuration that the dataset shows: no leaks, even if a source folder has such a name."""
-    vocabularies = [allowed for source in label_sources for allowed in [source, *source.get("columns", {}).values()]]
-    words = {str(word) for allowed in vocabularies for word in allowed.get("values", [])}
+    allowed = [values for source in label_sources for values in [source, *source.get("columns", {}).values()]]
+    words = {str(word) for values in allowed for word in values.get("values", [])}
     words |= {*config["masks"].get("names", {}), *config["masks"].get("expected", [])}
     words |= {config["nnunet"].get("dataset", ""), *config["nnunet"].get("labels", [])}
-    words |= {config["burned_in_reason"], *shown_config.get("labels", []), *split_shares.get("fractions", {})}
+    words |= {config["burned_in_reason"], *shown_config.get("labels", []), *vocabularies["splits"]}
     return sorted(words - {""})
 
 

@@ -175,6 +175,30 @@ def test_a_label_value_may_be_the_name_of_its_folder(workflow: Workflow) -> None
     assert {row["label_finding"] for row in run.table("dataset/volumes.csv")} == {"Pneumothorax", "Ponyhof"}
 
 
+def test_words_of_the_configuration_are_no_leak_also_after_they_were_taken_back(workflow: Workflow) -> None:
+    """Snakemake keeps the params of earlier configurations, and an export shows the words that it was made with."""
+    for folder in ("Ponyhof", "Zebrafink"):
+        save_series(workflow.source / folder, folder, 2)
+    labels = [{"folder": 1, "name": "finding", "values": ["Ponyhof", "Zebrafink"]}]
+    masks = {"names": {"zebrafink": ["(?i)^Ponyhof$"]}}
+    training = {"dataset": "Dataset001_Ponyhof", "modality": "CT", "labels": ["liver"]}
+    workflow.run(labels=labels, masks=masks, burned_in_reason="Images of Ponyhof are public")
+    assert workflow.run("export_nnunet", nnunet=training).nothing_to_do is False
+    workflow.run("export_nnunet", nnunet=training | {"dataset": "Dataset001_Liver"}, masks={})
+    assert workflow.run(labels=[], masks={}, nnunet={}, burned_in_reason="as before").sealed
+    assert sorted(path.name for path in (workflow.results / "exports/nnunet").glob("Dataset*")) == ["Dataset001_Liver"]
+
+
+def test_the_place_of_the_results_may_have_a_word_of_the_source(workflow: Workflow, launch: Launch) -> None:
+    save_series(workflow.source / "Ponyhof", "alpha", 2)
+    for results in ("Ponyhof_results", "out/Ponyhof"):
+        workflow.write_config(results=results)
+        config = workflow.folder / "Ponyhof.yaml"
+        config.write_bytes((workflow.folder / "config.yaml").read_bytes())
+        done = launch(workflow, "", "--configfile", config.name, "--cores", "2", config=False)
+        assert done.returncode == 0, done.stderr
+
+
 def test_files_written_after_the_last_job_are_searched_too(workflow: Workflow, launch: Launch) -> None:
     save_series(workflow.source, "alpha", 3, PatientName="Zyxwolf^Canaria")
     workflow.write_config()

@@ -59,7 +59,7 @@ def _write_page(options: Options) -> int:
         return 1
     page = Path(os.path.abspath(results.private / PAGE))
     files.write_if_changed(page, audit_page.render(facts).encode(), private=True)
-    is_good = not facts.unlisted and not control.missed and facts.values > 0
+    is_good = not facts.unlisted and not control.missed and facts.is_searched
     if options.has("--json"):
         content = {"good": is_good, "page": str(page), "unlisted": facts.unlisted, "values": facts.values}
         content |= {"searched": facts.searched, "control": asdict(control), "face_risk": facts.faces}

@@ -55,7 +55,7 @@ class Facts:
     attributes, tables : mapping of str to sequence of Item
         By where they are: images, masks; by the path of a table.
     values : int
-        Identifiers that the search looks for; 0 where the record is lost.
+        Identifiers that the search looks for; 0 where the record is lost, or the source holds nothing.
     searched : int
         Files and folders that it found clean; 0 where the record is lost.
     level : str
@@ -106,6 +106,11 @@ class Facts:
     faces_skipped: int = 0
     frames_looked: int = 0
     detectors: tuple[str, ...] = ()
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether the record of the search is there; a source without files has no values."""
+        return bool(self.level)
 
 
 def gather(results: Results, small_cells: int, control: Control) -> Facts:

@@ -116,8 +116,7 @@ def _refuse_unknown_options(arguments: Sequence[str]) -> None:
     for option in options:
         if known and not any(name.startswith(option) for name in known):
             words = [word.name for word in WORDS if any(option == own.name for own in word.options)]
-            ours = [own.name for word in WORDS for own in word.options if own.name.startswith("--")]
-            near = f"; it belongs to ./run {words[0]}" if words else closest(option, [*known, *ours])
+            near = f"; it belongs to ./run {words[0]}" if words else closest(option, known)
             raise UserError(f"Snakemake has no option {option!r}{near}. See ./run help run")
 
 
@@ -137,6 +136,12 @@ def _refuse_values(arguments: Sequence[str]) -> None:
                 raise UserError(f"{option}: found nothing, needed is a file, as in --configfile my.yaml")
             if option in _PAIRS and has_value and "=" not in value:
                 raise _no_pair(option, value)
+        elif option in ("--config", "-C") and re.match(r"[a-z_]+\.[\w.]+=", argument):
+            above, _, below = argument.partition("=")[0].partition(".")
+            raise UserError(
+                f"--config: found {argument!r}; a key below another one needs a configuration file: {above}: "
+                f"{{{below}: ...}}, and --configfile"
+            )
         elif option in _PAIRS and "=" not in argument and argument not in TARGETS:
             raise _no_pair(option, argument)
 

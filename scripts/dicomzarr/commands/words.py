@@ -276,7 +276,7 @@ WORDS = (
             RESULTS,
             Option("--dataset", "FOLDER", "a dataset folder of its own, such as a copy"),
         ),
-        exits="130: ended by Ctrl-C. 2: there is no dataset, or an argument is wrong.",
+        exits="130: ended by Ctrl-C. 1: there is no dataset yet. 2: an argument is wrong.",
         examples=("./run view --configfile my.yaml",),
         module="view",
         function="run_view",

@@ -30,6 +30,7 @@ SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemak
 # Logs and scripts of jobs on other nodes: other people of a site can often read them, and no job is told the source.
 EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxiliary/")
 MIN_COST = 200.0  # milliseconds of work that justify one more process
+EXPORTS = "results/exports/"  # made by jobs of their own: until they run they show what was configured before
 LOGS = ".snakemake/log/"  # of the main process: they name the user, the host and the command
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
 
@@ -117,8 +118,8 @@ class Search:
     Parameters
     ----------
     scanners : mapping of str to Scanner
-        ``dataset``, ``snakemake`` for files that Snakemake writes, ``log`` for its logs, and ``executor`` for those of
-        jobs on other nodes.
+        ``dataset``, ``exports``, ``snakemake`` for files that Snakemake writes, ``log`` for its logs, and ``executor``
+        for those of jobs on other nodes.
     results : Results
         The results folder.
     work : Path
@@ -314,6 +315,8 @@ class Search:
     def _scanner_of(self, place: str) -> Scanner:
         if place.startswith(EXECUTOR_PLACES):
             return self._scanners["executor"]
+        if place.startswith(EXPORTS):
+            return self._scanners["exports"]
         if place.startswith(LOGS):
             return self._scanners["log"]
         return self._scanners["snakemake" if place.startswith(SNAKEMAKE_PLACES) else "dataset"]

@@ -115,6 +115,8 @@ def _check_folder(folder: Path, own: Iterable[Path]) -> None:
     for other in (path.resolve() for path in own):
         if place == other or place in other.parents or other in place.parents:
             raise UserError(f"{PROBLEM}: it lies in the results or the source, or around them; choose another")
+    if place.exists() and not place.is_dir():
+        raise UserError(f"{PROBLEM}: it is a file; choose a folder")
     if not folder.parent.is_dir():
         raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
 

@@ -46,7 +46,7 @@ def read(path: Path) -> dict[str, str]:
                 raise _error(rows.line_num + 1, "or one that follows: needed is UTF-8") from None
             except csv.Error:
                 raise _error(rows.line_num, "needed is CSV of the columns content,decision") from None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     return decisions
 

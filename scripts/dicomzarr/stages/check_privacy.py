@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.privacy import positive_control
+from dicomzarr.privacy import configured_words, positive_control
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers, words_of
 from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
@@ -90,13 +90,17 @@ def check_privacy(
     own |= {word for text in chosen for word in words_of(text)}
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
+    # What is accepted beside them only grows, so that clean files stay clean: it is no condition of the cache.
+    in_exports = own | configured_words.remember(cache, chosen)
+    in_notes = in_exports | snakemakes | configured_words.remembered(work / ".snakemake")
     shipped = shipped_parts(ROOT)
     folders = _known_folders(results, work)
     with_source = folders + _source_folders(results)
     scanners = {
         "dataset": Scanner(absent_hashes, own, shipped=shipped),
-        "snakemake": Scanner(absent_hashes, snakemakes, with_source, with_numbers=False),
-        "log": Scanner(absent_hashes, snakemakes, with_source, with_numbers=False, known_lines=_OF_THE_RUN),
+        "exports": Scanner(absent_hashes, in_exports),
+        "snakemake": Scanner(absent_hashes, in_notes, with_source, with_numbers=False),
+        "log": Scanner(absent_hashes, in_notes, with_source, with_numbers=False, known_lines=_OF_THE_RUN),
         "executor": Scanner(absent_hashes, snakemakes, folders, with_numbers=False),
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
@@ -182,13 +186,14 @@ def _run_of(results: Results) -> str:
 def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
     """Return folders whose paths may occur in `.snakemake/` and nowhere else, as typed and resolved."""
     folders = [*map(str, (work, results.root, results.root.absolute(), ROOT, Path.home()))]
+    folders.append(os.path.relpath(results.root, work))
     folders += [sys.prefix, sys.base_prefix, tempfile.gettempdir(), os.environ.get("TMPDIR", "")]
     folders += [os.path.realpath(folder) for folder in folders if folder]
     return tuple(dict.fromkeys(folder for folder in folders if len(folder) > 2))
 
 
 # What Snakemake's log says of the run, not of the source: a patient may have the name of a user or of a host.
-_OF_THE_RUN = re.compile(r"^  (?:Host|User|Platform|Command): .*$", re.MULTILINE)
+_OF_THE_RUN = re.compile(r"^  (?:Host|User|Platform|Command|Config file\(s\)): .*$", re.MULTILINE)
 
 
 def _source_folders(results: Results) -> tuple[str, ...]:

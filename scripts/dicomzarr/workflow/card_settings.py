@@ -67,6 +67,10 @@ def _check_license(card: Mapping[str, Any]) -> None:
             )
         return
     if found == OTHER:
+        if "license_url" not in card:
+            raise ConfigProblem(
+                "config key 'card.license_url' is missing; with license: other it is needed: the address of its text"
+            )
         return
     if _spdx(found) != found:
         near = difflib.get_close_matches(found, _COMMON, 1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.privacy import configured_words
 from dicomzarr.publishing import stores
 from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
@@ -218,6 +219,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
             if "publish" in targets:  # before hours of work, not after
                 folders = [started.settings.results, *(Path(os.fsdecode(r)) for r in started.settings.sources.values())]
                 stores.check(started.publish, os.environ, folders)
+            configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
             _prepare_run(started.settings, requested_exports, params)
         else:
             _prepare_dry_run(workflow, started, requested_exports, params)

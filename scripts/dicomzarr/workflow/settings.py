@@ -127,9 +127,12 @@ def _explain(error: Any) -> str:
     else:
         bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS if name in schema]
         allowed = " ".join([_TYPES.get(schema.get("type", ""), str(schema.get("type"))), *bounds])
+        if isinstance(error.instance, str) and len(error.absolute_path) > 1 and re.fullmatch(_NO_TEXT, error.instance):
+            allowed += "; write it in a configuration file: within {...}, --config gives text alone"
     return f"config key {key!r}: found {_description(error.instance)}, allowed is {allowed}"
 
 
+_NO_TEXT = r"[-+]?[0-9.]+|true|false"
 _SHOWN = 100  # characters of a value in a message
 _BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("minLength", "of length from"))
 
@@ -146,6 +149,19 @@ def _check_schema(config: Mapping[str, Any]) -> None:
     errors = sorted(validator.iter_errors(dict(config)), key=lambda e: [str(part) for part in e.absolute_path])
     if errors:
         raise ConfigProblem(_explain(errors[0]))
+
+
+def _refuse_names(value: object, key: str) -> None:
+    """Refuse names that are no text: YAML reads 2024, 1 and no as numbers and switches."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        if isinstance(value, Mapping) and not isinstance(name, str):
+            word, kind = (str(name).lower(), "true/false") if isinstance(name, bool) else (str(name), "no text")
+            example = f', as in "{name}"' if kind == "no text" else ""
+            raise ConfigProblem(
+                f"config key {key!r}: found the name {word} ({kind}), needed is text; put it in quotes{example}"
+            )
+        _refuse_names(item, f"{key}.{name}".lstrip("."))
 
 
 def _refuse_not_finite(value: object, key: str) -> None:
@@ -397,6 +413,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
         If a key is unknown, or has a wrong type or value; the first one is named.
     """
     check_dicomweb(config.get("dicomweb", {}))  # before the schema, whose messages quote a value
+    _refuse_names(dict(config), "")
     _check_schema(config)
     _refuse_not_finite(dict(config), "")
     _check_gate(config["gate"])

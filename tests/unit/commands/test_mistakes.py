@@ -141,6 +141,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["--cores", "--config", "a=b"], "--cores: found nothing"),
         (["--config", "source"], "--config: found 'source', needed is a name, = and a value, as in --config source="),
         (["--config", "a=b", "export_pgn"], "no command or rule 'export_pgn'"),
+        (
+            ["--config", "a=b", "limits.seconds=5"],
+            "needs a configuration file: limits: {seconds: ...}, and --configfile",
+        ),
         (["--set-threads", "a"], "--set-threads: found 'a', needed is a name, = and a value"),
         (["files", "--reson", "x"], "unknown option '--reson'; the closest is '--reason'. See ./run files --help"),
         (["files", "--reason"], "--reason: found nothing, needed is CODE"),

@@ -35,6 +35,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"license": "cc-by-4.0"}, ("'card.license'", "did you mean 'CC-BY-4.0'")),
     ({"license": "MIT OR Apache-2.0"}, ("'card.license'", "an SPDX identifier")),
     ({"license": "ours"}, ("'card.license'", "or other", "https://spdx.org/licenses")),
+    ({"license": "other"}, ("'card.license_url' is missing",)),
     ({"license_url": "https://example.org"}, ("'card.license' is missing",)),
     ({"license": "other", "license_url": "LICENSE"}, ("'card.license_url'", "https://")),
     ({"url": "https://example.org/a b"}, ("'card.url'", "an address")),

@@ -27,6 +27,7 @@ from dicomzarr.stages.export.tables import ArrayExport, Exported, array_row, eac
 from dicomzarr.stages.export.verified_arrays import Array
 from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
 
 ENDINGS = {"nifti": ".nii.gz", "zarr": ".dicomzarr"}
 READER = "DicomZarrIO"
@@ -116,6 +117,27 @@ def read_cases(results: Results) -> dict[str, Case]:
             row["array"]: Case(row["subject_id"], row["split"], tuple(row.get("masks_absent", "").split()))
             for row in csv.DictReader(stream)
         }
+
+
+def refuse_unknown_modality(results: Results, plan: Plan) -> None:
+    """Refuse a training set of a modality that no array has: it would have no case.
+
+    Parameters
+    ----------
+    results : Results
+    plan : Plan
+
+    Raises
+    ------
+    UserError
+    """
+    with open(results.dataset / "volumes.csv", newline="", encoding="utf-8") as stream:
+        found = sorted({row["modality"] for row in csv.DictReader(stream)} - {""})
+    if plan.modality not in found:
+        raise UserError(
+            f"config key 'nnunet.modality': found {plan.modality!r}, which no array of the dataset has; it has "
+            + (", ".join(found) or "no arrays")
+        )
 
 
 def facts_of(cases: Mapping[str, Case], plan: Plan) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,22 @@ def _as_text(value: str) -> str:
         return value
 
 
+def _ambiguous(labels: _LineIndex, plans: Iterable[SeriesPlan]) -> set[int]:
+    """Return the lines of a patient without an issuer whose number several issuers gave: it may mean several people."""
+    lines = {n: line.key[0] for n, line in enumerate(labels.lines) if line.by == "patient" and not line.key[1]}
+    if not lines:
+        return set()
+    patients = {*lines.values()}
+    issuers: dict[str, set[str]] = defaultdict(set)
+    for plan in plans:
+        for row in plan.files:
+            facts = row["facts"]
+            patient, issuer = _as_text(facts.get("PatientID", "")), _as_text(facts.get("IssuerOfPatientID", ""))
+            if issuer and patient in patients:
+                issuers[patient].add(issuer)
+    return {number for number, patient in lines.items() if len(issuers[patient]) > 1}
+
+
 def _folder_values(plan: SeriesPlan, source: Mapping[str, Any]) -> set[str]:
     """Return the labels that a series gets from the n-th folder of its paths: names that the configuration lists."""
     folders = [[part.removesuffix("!") for part in row["path"].split("/")[:-1]] for row in plan.files]
@@ -177,7 +193,7 @@ def join_labels(
     Notes
     -----
     A series gets a label where all lines that match it, or one of its files, give the same value. Where they differ
-    it gets none, and a conflict is counted.
+    it gets none, and a conflict is counted; so it is with a line of a patient that may mean several people.
     """
     content = json_files.read_json(label_lines_path(results))
     labels, fixed = (
@@ -192,7 +208,9 @@ def join_labels(
     if fixed.lines:
         counts[FIXED, FIXED_FINDING, ""] = 0
     details: list[list[Any]] = []
-    for plan in planned_series([results.plan(batch) for batch in sorted(batches)]):
+    plans = [results.plan(batch) for batch in sorted(batches)]
+    ambiguous = _ambiguous(labels, planned_series(plans))
+    for plan in planned_series(plans):
         series_id = plan.series_id
         label_numbers, fixed_numbers = labels.of(plan), fixed.of(plan)
         if series_id not in present:
@@ -206,7 +224,8 @@ def join_labels(
             values = {labels.lines[n].values[name] for n in label_numbers if name in labels.lines[n].values}
             for source in sources:
                 values |= _folder_values(plan, source) if source.get("name") == name and "folder" in source else set()
-            if len(values) == 1:
+            unclear = any(name in labels.lines[n].values for n in label_numbers & ambiguous)
+            if len(values) == 1 and not unclear:
                 series_labels[name] = values.pop()
                 counts[name, "matched", series_labels[name]] += 1
             elif values:

@@ -380,3 +380,26 @@ def test_each_finding_can_be_gated(results: Results, tmp_path: Path, name: str) 
     assert check_gate.check_gate(results, {name: 1}) == {name: 1}
     with pytest.raises(check_gate.GateClosed, match=f"gate.{name}: found 1, allowed 0"):
         check_gate.check_gate(results, {name: 0})
+
+
+@pytest.mark.parametrize("second", ["hospital b", "hospital a", ""])
+def test_a_number_that_several_issuers_gave_labels_nobody(tmp_path: Path, second: str) -> None:
+    results = Results(tmp_path / "results")
+    issuers = {"a" * 16: "hospital a", "b" * 16: second}
+    files.write_atomically(
+        results.dataset / "arrays.csv", "".join(["array\n", *(f"{name}/12345678\n" for name in issuers)]).encode()
+    )
+    series = [
+        {"series_id": name, "files": [row(f"{name[0]}/1.dcm", "42", f"1.{number}", issuer=issuer)]}
+        for number, (name, issuer) in enumerate(issuers.items())
+    ]
+    write_plan(results, series)
+    joined, report, details = join(results, [source(tmp_path / "l.csv", "id,kind\n42,malignant\n")])
+    if second == "hospital b":
+        assert joined == {}
+        assert (finding(report, "label_conflicts"), finding(report, "matched")) == (2, 0)
+        assert {(line["label"], line["line"], line["key"]) for line in details} == {("kind", "2", "42")}
+        text = "id,from,kind\n42,hospital a,malignant\n42,hospital b,benign\n"
+        joined, report, _ = join(results, [source(tmp_path / "m.csv", text) | {"issuer": "from"}])
+    assert finding(report, "label_conflicts") == 0
+    assert finding(report, "matched") == 2
