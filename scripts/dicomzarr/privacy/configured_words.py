@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.privacy.identifiers import words_of
+from dicomzarr.privacy.words import words_of
 from dicomzarr.system import digested_json, files
 
 _FILE = "configured_words.json"  # in `.snakemake/`, and in the folder of caches for what the dataset shows

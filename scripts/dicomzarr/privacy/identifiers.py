@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import struct
-import unicodedata
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,11 +24,11 @@ from numpy.typing import NDArray
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
+from dicomzarr.privacy.words import words_of
 from dicomzarr.system import files
 
 IDENTIFIERS = "identifiers.npy"  # in the folder of caches
 MAX_WORDS = 4  # of one identifier; a longer text has one identifier for each sequence of so many words
-_WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
 DIGITS = re.compile(r"[0-9.]+\Z")
 _ITEM = b"\xfe\xff\x00\xe0"
 _IMPLICIT = struct.Struct("<HHI").unpack_from
@@ -38,14 +37,6 @@ _HASHED = ("PN", "LO", "SH", "UI", "path", "")  # whose plain digests are identi
 _DIGESTS = (hashlib.md5, hashlib.sha1, hashlib.sha256, blake3)
 _MAX_PARTS = 1024  # additions before they are merged
 _MAX_SEEN = 1 << 18  # values that a `Gatherer` caches
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text in lower case: runs of letters and digits, and numbers with dots such as UIDs.
-
-    Unicode composition, case and width make no difference.
-    """
-    return _WORD.findall(text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold())
 
 
 def weight_of(word: str) -> int:

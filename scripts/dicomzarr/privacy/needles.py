@@ -16,8 +16,9 @@ from pathlib import Path
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
-from dicomzarr.privacy.identifiers import hash_of_words, identifiers_of, words_of
+from dicomzarr.privacy.identifiers import hash_of_words, identifiers_of
 from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.privacy.words import words_of
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.errors import UserError
 

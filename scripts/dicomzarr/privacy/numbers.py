@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from dicomzarr.dicom.dates_in_numbers import may_be_date
-from dicomzarr.privacy.identifiers import MIN_NUMBER, hash_of_number, words_of
+from dicomzarr.privacy.identifiers import MIN_NUMBER, hash_of_number
+from dicomzarr.privacy.words import words_of
 
 IN_FILE, DATE = "number_in_file", "date_in_number"  # codes of findings
 Found = tuple[str, str]  # code, and the attribute or "" where its name is not known to this project

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dicomzarr.privacy.identifiers import MIN_WEIGHT, words_of
+from dicomzarr.privacy.identifiers import MIN_WEIGHT
+from dicomzarr.privacy.words import words_of
 from dicomzarr.system import digested_json, files
 
 WORD_LISTS = Path(__file__).parent / "__pycache__"

@@ -17,8 +17,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from dicomzarr.privacy.identifiers import MAX_WORDS, words_of
+from dicomzarr.privacy.identifiers import MAX_WORDS
 from dicomzarr.privacy.scanner import Scanner, text_of_rows, without_arrays
+from dicomzarr.privacy.words import words_of
 
 _END_BITS = 6  # of the hash of a row that are 0 at the end of a block: one row in 64 on average
 _MIN_ROWS = 8  # of a block: they hold the last words before the next one, even if a row has one word

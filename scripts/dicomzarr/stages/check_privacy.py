@@ -19,11 +19,12 @@ from typing import Any
 
 from dicomzarr.privacy import configured_words, positive_control
 from dicomzarr.privacy.absent_hashes import AbsentHashes
-from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers, words_of
+from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search
 from dicomzarr.privacy.search_cache import SearchCache, read_cache
+from dicomzarr.privacy.words import words_of
 from dicomzarr.records import digests, samples
 from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
 from dicomzarr.system import locks, other_hosts, safe_messages
