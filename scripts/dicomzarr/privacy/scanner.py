@@ -30,8 +30,8 @@ from dicomzarr.privacy.identifiers import (
     hash_of_part,
     hash_of_words,
     weight_of,
-    words_of,
 )
+from dicomzarr.privacy.words import words_of
 
 # Codes of findings and their meaning; see docs/data-policy.md.
 CODES = {
