@@ -7,7 +7,7 @@ is SVG without a script. Colours are classes of the style sheet, so that one dra
 from __future__ import annotations
 
 import html
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -113,9 +113,9 @@ class _Volumes:
 
 def _by_modality(arrays: Sequence[Array]) -> dict[str, _Volumes]:
     """Return the volumes of each modality that has a bar of its own, most arrays first, and of all others."""
-    groups: dict[str, _Volumes] = {}
+    groups: defaultdict[str, _Volumes] = defaultdict(_Volumes)
     for array in arrays:
-        group, verdict = groups.setdefault(array.modality, _Volumes()), array.verdict
+        group, verdict = groups[array.modality], array.verdict
         group.series.add(array.series_id)
         group.arrays[verdict] += 1
         group.frames[verdict] += max(array.frames, 1)
