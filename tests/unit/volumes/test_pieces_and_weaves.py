@@ -55,8 +55,9 @@ def test_a_slice_lost_from_a_package_of_every_second_slice_is_a_gap(lost: int) -
 
 
 def test_stacks_that_lie_apart_are_parted_by_their_number() -> None:
-    places = [2.0 * n for n in range(10)] + [100.0 + 2 * n for n in range(10)]
-    assert [len(volume.places) for volume in checked_volumes(pieces(places, 10, clock=False))] == [10, 10]
+    for start in (60.0, 100.0):  # beyond the end at 38
+        places = [2.0 * n for n in range(20)] + [start + 2 * n for n in range(20)]
+        assert [len(volume.places) for volume in checked_volumes(pieces(places, 20, clock=False))] == [20, 20]
 
 
 def of_thickness(place: float, thickness: float, index: int, number: float) -> Frame:
@@ -95,6 +96,12 @@ def test_two_blocks_of_slices_far_apart_are_two_volumes() -> None:
         volumes = checked_volumes([frame(n, z, {"instance_number": n + 1.0}) for n, z in enumerate(places)])
         assert len(volumes) == count, gap
         assert ("gap" in volumes[0].flags) == (count == 1)
+    # What is lost is short beside what is left; and many blocks are places that were visited again and again.
+    for places in (
+        [2.0 * n for n in range(20)] + [38.0 + 24 + 2 * n for n in range(20)],
+        [30.0 * place + 0.25 * visit for place in range(4) for visit in range(3)],
+    ):
+        only_volume([frame(n, z, {"instance_number": n + 1.0}) for n, z in enumerate(places)])
 
 
 @pytest.mark.parametrize("evidence", ["acquisition_number", "acquisition_time_s", "instance_number", "dimension_2"])
@@ -118,8 +125,14 @@ def test_delays_that_vary_from_beat_to_beat_are_not_the_order_of_beats(delay: st
 
 
 def test_delays_of_a_cine_are_its_axis_whatever_the_clock() -> None:
-    """All phases of a slice have one time of acquisition, or times in the order of the delays."""
-    for clock in (lambda z, t: CLOCK + z, lambda z, t: CLOCK + 10 * z + t, lambda z, t: CLOCK + 10 * t + z):
+    """Phases of a slice have one time of acquisition, or times in any order but one volume after the other."""
+    for clock in (
+        lambda z, t: CLOCK + z,
+        lambda z, t: CLOCK + 10 * z + t,
+        lambda z, t: CLOCK + 10 * t + z,
+        lambda z, t: CLOCK + 10 * z + t * (z + 2) % 5,
+        lambda z, t: CLOCK + 10 * (t * (z + 2) % 5) + 7 * z,
+    ):
         made = grid(
             3, 5, lambda z, t, clock=clock: {"trigger_time_ms": (30.0 + z) * t, "acquisition_time_s": clock(z, t)}
         )
