@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -289,3 +290,30 @@ def test_a_date_in_a_number_of_a_header_is_not_written(workflow: Workflow) -> No
     dropped = {name for name, of_series in flags.items() if "implausible_number" in of_series}
     assert dropped >= {"window", "width", "intercept", "slope", "id"} and "ordinary" not in dropped
     assert run.sealed["counts"]["frames"] == 3 * len(series)
+
+
+def test_no_plain_digest_of_a_private_file_is_noted(workflow: Workflow) -> None:
+    """Some hold little but paths: whoever has `.snakemake/` could try names until the digest is the same."""
+    save_series(workflow.source, "Huckebein_Traugott_19570312", 1)
+    workflow.run()
+    private = workflow.results / "private"
+    digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in private.rglob("*") if path.is_file()}
+    noted = b"".join(path.read_bytes() for path in (workflow.folder / ".snakemake").rglob("*") if path.is_file())
+    assert b"sha256:" in noted
+    assert not [digest for digest in digests if digest.encode() in noted]
+    assert workflow.run().nothing_to_do
+
+
+def test_ordinary_numbers_and_names_are_no_leak(workflow: Workflow) -> None:
+    """A folder named like a shape, a dose in a text, decimals of an implicit syntax, files named like frames."""
+    dose = Dataset()
+    dose.RadionuclideTotalDose, dose.RadionuclideHalfLife = "370000000", "6586.2"
+    rows, columns = ct_slice("z0000", 0).pixel_array.shape
+    folder = workflow.source / f"3x{rows}x{columns}"
+    pet = {"Modality": "PT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.128", "Units": "BQML"}
+    pet |= {"RadiopharmaceuticalInformationSequence": Sequence([dose]), "ImageComments": "FDG, dose 370000000 Bq"}
+    save_series(folder, "z0000", 3, ProtocolName="SPECIALS", **pet)
+    for number, path in enumerate(sorted(folder.rglob("*.dcm"))):
+        path.rename(path.with_name(f"z000{number}.dcm"))
+    workflow.run()
+    workflow.run("export_png")

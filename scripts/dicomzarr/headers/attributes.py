@@ -240,7 +240,11 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
     numbers: list[Any] = content if isinstance(content, list) else [content]
     if len(numbers) != attribute_table.COUNTS.get(keyword, len(numbers)):
         return "", Note("bad", keyword)
-    if isinstance(numbers[0], float) and keyword in RANGES and not all(is_plausible(keyword, n) for n in numbers):
+    if (
+        isinstance(numbers[0], (int, float))
+        and keyword in RANGES
+        and not all(is_plausible(keyword, n) for n in numbers)
+    ):
         return "", Note("implausible", keyword)
     return keyword, content
 

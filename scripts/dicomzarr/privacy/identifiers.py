@@ -29,6 +29,7 @@ from dicomzarr.system import files
 
 IDENTIFIERS = "identifiers.npy"  # in the folder of caches
 MAX_WORDS = 4  # of one identifier; a longer text has one identifier for each sequence of so many words
+_DECIMAL = re.compile(r" *[-+]?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]+)? *")  # a measure, where a syntax does not say so
 DIGITS = re.compile(r"[0-9.]+\Z")
 _ITEM = b"\xfe\xff\x00\xe0"
 _IMPLICIT = struct.Struct("<HHI").unpack_from
@@ -97,6 +98,9 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
         return  # a private element of an implicit syntax that holds no text
     for text in texts:
         for part in text.split("\\") if kind != "path" else (text,):
+            if kind == "" and _DECIMAL.fullmatch(part):
+                yield from map(hash_of_number, numbers_of(kind, part))
+                continue
             words = words_of(part)
             yield from map(hash_of_words, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:

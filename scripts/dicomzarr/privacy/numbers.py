@@ -27,7 +27,7 @@ Found = tuple[str, str]  # code, and the attribute or "" where its name is not k
 _LONG = re.compile(r"(?<![\d.])\d{8}|\d[eE]\+?\d")
 _IN_TEXT = re.compile(r"(?<![\w.])(?:(\d{8,40})(?:\.\d*)?|(\d(?:\.\d{1,17})?[eE]\+?\d\d?))(?![\w.])")
 _OURS = re.compile(r"(\w+_)?bytes|files|frames")  # sizes and counts of this project
-_MEASURES = re.compile(r"\w+_bq")  # large numbers with a unit; one in a thousand reads as a date by chance
+_MEASURES = re.compile(r"\w+_bq")  # large numbers with a unit: some read as a date by chance, or stand in a text, too
 
 
 _COUNTS = (("dicomzarr", "voxels"), ("foreground", "count"))  # of voxels of a mask, at the end of a path of keys
@@ -100,9 +100,11 @@ def _code_of(path: tuple[str, ...], number: float, identifiers: Container[int]) 
     describes = "attributes" in path  # of a Zarr group or array
     if not describes and _OURS.fullmatch(last) or path[-2:] in _COUNTS:
         return ""
+    if describes and _MEASURES.fullmatch(last):
+        return ""
     if is_identifier(number, identifiers):
         return IN_FILE
-    return DATE if describes and not _MEASURES.fullmatch(last) and may_be_date(number) else ""
+    return DATE if describes and may_be_date(number) else ""
 
 
 def _name(path: tuple[str, ...], own_words: Container[str]) -> str:

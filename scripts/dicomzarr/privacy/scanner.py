@@ -73,7 +73,7 @@ _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of numbers in the tables of the dataset; a number could look like a date.
 _NUMBERS = re.compile(
     r"((source|stored|expected|exported|pixel)_)?bytes|observed_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
-    r"|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes|histogram"
+    r"|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes|histogram|shape|spacing_mm"
 )
 
 
@@ -103,7 +103,7 @@ class Scanner:
         Contents of files of this project that HTML pages hold as they are: their style and scripts. Exactly these bytes
         are left out, and nothing near them.
     known_lines : re.Pattern, optional
-        Lines that are allowed: who started a run, and how.
+        Lines or words that are allowed: who started a run, and how; names that this project gives to files of frames.
     with_dates : bool
         A number that reads as a date is a finding, whatever the identifiers are.
 
@@ -133,6 +133,8 @@ class Scanner:
 
     def name(self, name: str) -> Leak | None:
         """Search the name of a file or folder."""
+        if self._known_lines and self._known_lines.fullmatch(name):
+            return None
         code = self._text(name, MIN_WEIGHT) or self._encoded(name, 0)
         return None if code is None else Leak("hash_of_value" if code == "hash_of_value" else "value_in_name")
 

@@ -99,7 +99,7 @@ def check_privacy(
     with_source = folders + _source_folders(results)
     scanners = {
         "dataset": Scanner(absent_hashes, own, shipped=shipped),
-        "exports": Scanner(absent_hashes, in_exports),
+        "exports": Scanner(absent_hashes, in_exports, known_lines=_FRAME),
         "snakemake": Scanner(absent_hashes, in_notes, with_source, with_numbers=False),
         "log": Scanner(absent_hashes, in_notes, with_source, with_numbers=False, known_lines=_OF_THE_RUN),
         "executor": Scanner(absent_hashes, snakemakes, folders, with_numbers=False),
@@ -195,6 +195,10 @@ def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
 
 # What Snakemake's log says of the run, not of the source: a patient may have the name of a user or of a host.
 _OF_THE_RUN = re.compile(r"^  (?:Host|User|Platform|Command|Config file\(s\)): .*$", re.MULTILINE)
+
+
+# What exports name the pictures of frames, by their places in the array: a file or a patient may be called z0001, too.
+_FRAME = re.compile(r"\b(?:t[0-9]{4,}_z[0-9]{4,}|[tz][0-9]{4,})\.png\b")
 
 
 def _source_folders(results: Results) -> tuple[str, ...]:

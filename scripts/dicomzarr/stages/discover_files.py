@@ -27,6 +27,17 @@ _NO_INODE = -1
 _TOO_LARGE = "too_large"
 _AHEAD = 4  # archives for each process that are listed ahead
 
+# The name of the count of each kind. Written out: what the workflow writes are words of its own code.
+_COUNTS = {
+    "link": "links",
+    "linked": "linkeds",
+    "special": "specials",
+    "unreadable_file": "unreadable_files",
+    "unreadable_folder": "unreadable_folders",
+    "object_name": "object_names",
+}
+assert _COUNTS.keys() == NOT_FILES.keys()
+
 _Archive = tuple[str, StatKey]
 
 
@@ -108,7 +119,7 @@ def write_manifest(
                 yield csv_tables.line(row[:1])
 
     csv_tables.write(manifest, csv_tables.MANIFEST, lines(), private=True)
-    result = Discovered({"files": kinds["file"], **{f"{kind}s": kinds[kind] for kind in NOT_FILES}})
+    result = Discovered({"files": kinds["file"], **{name: kinds[kind] for kind, name in _COUNTS.items()}})
     if members is None or cache is None or not archives or not is_read:
         if members is not None:
             files.write_atomically(members, b"", private=True)

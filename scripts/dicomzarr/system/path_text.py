@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-# %, control characters (C0, DEL, C1), line separators, a leading character that a spreadsheet takes for a formula, and
-# the ! of a folder whose name ends with it: `!/` stands between the path of an archive and that of a member.
-_UNSAFE = re.compile("[%\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]|^[=+\\-@]|!(?=/)")
+# %, control characters (C0, DEL, C1), line separators, marks that turn the direction of text, a leading character that
+# a spreadsheet takes for a formula, and the ! of a folder whose name ends with it: `!/` stands between the path of an
+# archive and that of a member.
+_UNSAFE = re.compile("[%\x00-\x1f\x7f\x80-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|^[=+\\-@]|!(?=/)")
 
 
 def encode_path(raw: bytes) -> str:

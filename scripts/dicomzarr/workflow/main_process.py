@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.privacy import configured_words
+from dicomzarr.privacy import configured_words, pseudonyms
 from dicomzarr.publishing import stores
 from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
@@ -30,6 +30,7 @@ from dicomzarr.workflow.snakemake_quirks import (
     command_line,
     ending,
     forked_jobs,
+    keyed_checksums,
     known_inputs,
     one_timer,
     other_nodes,
@@ -177,6 +178,7 @@ def _join_run(workflow: Any, private: Path) -> None:
     try:
         locks.lock_job(private)
         run_token.check(private, run_token.LATENCY)
+        keyed_checksums.key_checksums(private, pseudonyms.load(private))
     except UserError as error:
         _end(str(error))
     except OSError as error:
@@ -250,6 +252,7 @@ def _prepare_run(
     checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
 ) -> None:
     results = prepare.acquire(checked)
+    keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
     preparation = prepare.compare(checked, exports, asks=True)
     revoked = _records_to_revoke(preparation, params)
     if prepare.carry_out(preparation, revoked) or revoked:
@@ -266,7 +269,8 @@ def _prepare_dry_run(
     results = Results(started.settings.results)
     if started.parsed.get("dryrun"):
         prepare.refuse_active_run(results)
-    prepare.check_key(results)
+    if prepare.check_key(results):
+        keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
     preparation = prepare.compare(started.settings, exports)
     revoked = _records_to_revoke(preparation, params)
     if status.is_requested():

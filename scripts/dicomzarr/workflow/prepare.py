@@ -229,15 +229,16 @@ def _has_series_records(results: Results) -> bool:
     return any(results.records.glob("extract_batch/*/*.json"))
 
 
-def check_key(results: Results) -> None:
-    """Check the key of the pseudonyms as a run would; read-only.
+def check_key(results: Results) -> bool:
+    """Check the key of the pseudonyms as a run would; read-only. Return whether there is one yet.
 
     Raises
     ------
     KeyProblem
         If a run would refuse: the key is lost or another one.
     """
-    pseudonyms.check(results.private, known_key_checks(results), begun=_has_series_records(results))
+    key = pseudonyms.check(results.private, known_key_checks(results), begun=_has_series_records(results))
+    return key is not None
 
 
 def refuse_active_run(results: Results) -> None:
