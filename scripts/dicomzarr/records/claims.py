@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from dicomzarr.records import rule_record
+from dicomzarr.records.batch_record import EXTRACT
 from dicomzarr.records.record_file import OtherSchema
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.source.archives import names as archive_names
 from dicomzarr.source.opener import Opener
-from dicomzarr.system import files
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.shared_work import sharing
 from dicomzarr.vocabulary.errors import Damaged
@@ -56,6 +57,28 @@ class Claims:
             path
             for path, record in sorted(self.true.items())
             if any(record.params.get(name) != digest for name, digest in params.get(record.rule, {}).items())
+        ]
+
+    def of_other_plans(self, results: Results) -> list[Path]:
+        """Return the true records of extractions whose plan is not that of the table of contents.
+
+        So it is in a copy of older results that was put back. Snakemake remembers that the later plan was carried out.
+
+        Parameters
+        ----------
+        results : Results
+        """
+        try:
+            planned = json_files.read_json(results.plans / "contents.json")["batches"]
+            digests = {
+                name: rule_record.digests_of([("plan", entry["digest"])])["plan"] for name, entry in planned.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return []
+        return [
+            path
+            for path, record in sorted(self.true.items())
+            if record.rule == EXTRACT and record.params.get("plan") != digests.get(path.stem, record.params.get("plan"))
         ]
 
     def readable_again(self, sources: Mapping[str, bytes]) -> list[Path]:

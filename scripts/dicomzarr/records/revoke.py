@@ -25,6 +25,7 @@ class Revocation(enum.Enum):
     FILE_MISSING = "file_missing"  # a file that it claims is missing or has another size
     DAMAGED = "damaged"  # the record, or a file that it claims, has other bytes than were written
     PARAMS_CHANGED = "params_changed"  # configuration or code differ from those of the job
+    INPUT_CHANGED = "input_changed"  # what its job reads is written again, or is not what the record was made from
     READABLE_AGAIN = "readable_again"  # a source file that could not be read can now be read
     SOURCE_CHANGED = "source_changed"  # a source file changed while it was read
     PARANOID = "paranoid"  # the user asked that all source files be read again

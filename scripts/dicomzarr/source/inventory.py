@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,12 @@ def lines(sources: Mapping[str, bytes], rows: Sequence[Sequence[Any]]) -> Iterat
     yield from map(json_files.compact_line, rows)
 
 
-def write(sources: Mapping[str, bytes], rows: Sequence[Sequence[Any]], inventory: Path) -> bool:
+def write(
+    sources: Mapping[str, bytes],
+    rows: Sequence[Sequence[Any]],
+    inventory: Path,
+    before: Callable[[], None] = lambda: None,
+) -> bool:
     """Write the inventory if it changed.
 
     Parameters
@@ -117,6 +122,8 @@ def write(sources: Mapping[str, bytes], rows: Sequence[Sequence[Any]], inventory
         Rows of `listing.list_sources`.
     inventory : Path
         The file.
+    before : callable
+        Called before the file is replaced, if it changed.
 
     Returns
     -------
@@ -126,4 +133,4 @@ def write(sources: Mapping[str, bytes], rows: Sequence[Sequence[Any]], inventory
     beside = inventory.with_name(inventory.name + files.TEMPORARY)
     with files.replacing(beside, private=True) as stream:
         stream.writelines(lines(sources, rows))
-    return files.replace_if_changed(inventory, beside)
+    return files.replace_if_changed(inventory, beside, before)

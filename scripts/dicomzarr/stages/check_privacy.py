@@ -121,8 +121,9 @@ def check_privacy(
             + more
             + ". That means: "
             + "; ".join(f"{code}: {CODES[code]}" for code in codes)
-            + ". Do not share this folder. If the workflow did not write that file, remove it and run again; "
-            "else please open an issue with this line, which holds no value. About false alarms: docs/data-policy.md"
+            + ". Do not share this folder. If the workflow did not write that file, remove it and run again; if the "
+            "source was corrected, remove private/cache/identifiers.npy and run again; else please open an issue with "
+            "this line, which holds no value. About false alarms: docs/data-policy.md"
         )
     return memory.searched
 

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -114,11 +114,12 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
-def replace_if_changed(path: Path, beside: Path) -> bool:
-    """Rename `beside` to `path` unless both have the same bytes; return whether it was renamed."""
+def replace_if_changed(path: Path, beside: Path, before: Callable[[], None] = lambda: None) -> bool:
+    """Rename `beside` to `path` unless both have the same bytes, and call `before` just before; return whether."""
     if path.is_file() and path.stat().st_size == beside.stat().st_size and sha256_of(path) == sha256_of(beside):
         beside.unlink()
         return False
+    before()
     _put(beside, path)
     sync_folder(path.parent)
     return True

@@ -40,6 +40,16 @@ def _clear_paths(folder: Path, names: Iterable[str]) -> None:
             print("note: a folder in the place of a file was removed", file=sys.stderr)
 
 
+def _clear_metadata() -> None:
+    """Remove folders in the place of Snakemake's notes; those of long names are in folders that begin with @."""
+    for place in (".snakemake/metadata", ".snakemake/incomplete"):
+        with os.scandir(place) if os.path.isdir(place) else contextlib.nullcontext(()) as listing:
+            misplaced = [e.path for e in listing if not e.name.startswith("@") and e.is_dir(follow_symlinks=False)]
+        for path in misplaced:
+            files.remove_tree(Path(path))
+            print("note: a folder in the place of a file was removed", file=sys.stderr)
+
+
 def clear_paths_in(results: Results) -> None:
     """Clear the paths of a results folder; in a folder that is not one, nothing is removed.
 
@@ -67,6 +77,7 @@ def clear_paths_of_snakemake() -> None:
     """
     try:
         _clear_paths(Path(), SNAKEMAKE)
+        _clear_metadata()
         Path(SNAKEMAKE[0]).mkdir(exist_ok=True)
         writable = os.access(SNAKEMAKE[0], os.W_OK | os.X_OK)
     except OSError:

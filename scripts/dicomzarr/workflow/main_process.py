@@ -28,6 +28,7 @@ from dicomzarr.workflow import config_file, folders, prepare, remote_config, set
 from dicomzarr.workflow.snakemake_quirks import (
     assumed_files,
     command_line,
+    damaged_metadata,
     ending,
     forked_jobs,
     keyed_checksums,
@@ -134,6 +135,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
             checked = settings.check(known)
             decisions.read(decisions.path_in(Path(with_defaults["results"]) / "private"))  # before any job
+        damaged_metadata.take_damaged_for_missing()
         tried.note_if_untried()
         _note_missing_settings(parsed)
     if purpose is Purpose.BUILD and used_as is Use.MAIN:

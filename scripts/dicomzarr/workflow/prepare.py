@@ -10,6 +10,8 @@ import contextlib
 import datetime
 import hashlib
 import os
+import stat
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -204,6 +206,7 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
             *(results.records / "extract_batch").glob("*.json"),
         ]
         revoked |= {path: Revocation.PARANOID for path in readers if path.exists()}
+    revoked |= dict.fromkeys(checked_claims.of_other_plans(results), Revocation.INPUT_CHANGED)
     if labels is None and (results.records / "join_labels.json").exists():
         revoked[results.records / "join_labels.json"] = Revocation.NOT_CONFIGURED
     return Preparation(results, settings, rows, checked_claims, revoked, labels, restored)
@@ -305,10 +308,11 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
     results, settings = preparation.results, preparation.settings
     try:
         shorten_log(results)
-        files.write_if_changed(card_path(results), preparation.card, private=True)
+        _set_clocks_back(results)
+        _write_state(results, card_path(results), preparation.card, ("write_cards", "write_crate", "check_privacy"))
         files.write_if_changed(results.publish_config, json_files.canonical_json(settings.publish), private=True)
         if preparation.labels is not None:
-            files.write_if_changed(label_lines_path(results), preparation.labels, private=True)
+            _write_state(results, label_lines_path(results), preparation.labels, ("join_labels",))
         else:
             _remove_labels(results)
         delete_leftovers(results)
@@ -322,9 +326,47 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
             files.write_if_changed(results.restored, preparation.restored, private=True)
         else:
             files.remove_tree(results.restored)
-        return inventory.write(settings.sources, preparation.rows, results.inventory)
+        return inventory.write(
+            settings.sources, preparation.rows, results.inventory, lambda: _revoke_readers(results, ("discover_files",))
+        )
     except OSError as error:
         raise _unusable(error) from None
+
+
+def _write_state(results: Results, path: Path, content: bytes, readers: Sequence[str]) -> None:
+    """Write a file of state if it changed; before, revoke the records of the rules that read it.
+
+    Snakemake alone would not always run them again: the results may be an older copy, whose later state it remembers.
+    """
+    if not _is_current(path, StateFile(len(content), files.sha256_of_bytes(content))):
+        _revoke_readers(results, readers)
+        files.write_if_changed(path, content, private=True)
+
+
+def _revoke_readers(results: Results, rules: Sequence[str]) -> None:
+    for rule in rules:
+        revoke(results, results.records / f"{rule}.json", Revocation.INPUT_CHANGED)
+
+
+# Files that Snakemake compares by their times, below the results.
+_TIMED = (
+    *("private/*", "private/labels/*", "private/plans/*", "private/records/*.json", "private/records/*/*.json"),
+    *("dataset/*", "dataset/reports/*", "dataset/provenance/*", "dataset/provenance/*/*", "exports/*/*"),
+)
+
+
+def _set_clocks_back(results: Results) -> None:
+    """Give files whose times lie ahead of the clock the time of a second ago.
+
+    The clock ran ahead once, or the results were made on a host whose clock does. What changes from now on would look
+    older than they are, and Snakemake would run no job, or refuse the outputs of each.
+    """
+    now = time.time_ns()
+    for pattern in _TIMED:
+        for path in results.root.glob(pattern):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_mtime_ns > now:
+                os.utime(path, ns=(status.st_atime_ns, now - 10**9), follow_symlinks=False)
 
 
 def _unusable(error: OSError) -> UserError:

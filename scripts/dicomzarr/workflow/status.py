@@ -151,6 +151,7 @@ _REASONS = {
     Revocation.FILE_MISSING: "lost",
     Revocation.DAMAGED: "lost",
     Revocation.PARAMS_CHANGED: "made_otherwise",
+    Revocation.INPUT_CHANGED: "made_otherwise",
     Revocation.READABLE_AGAIN: "readable",
     Revocation.NOT_CONFIGURED: "made_otherwise",
 }

@@ -21,7 +21,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
-from dicomzarr.records.batch_record import CHECK, EXTRACT
+from dicomzarr.records.batch_record import CHECK, EXTRACT, batch_record_path
 from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_json, series_json
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
@@ -185,8 +185,11 @@ def _write_plan(results: Results, sources: _Sources, batch: tuple[str, NDArray[n
             ids = _ids_json(survey, rows.tolist())
             planned.append(series_json(lines_of(rows), others, mask_lines, ids))
     plan = plan_json(name, planned)
-    files.write_if_changed(results.plan(name), plan, private=True)
     digest = files.sha256_of_bytes(plan)
+    if not known_plans.is_written(results.plan(name), FileClaim(len(plan), digest)):
+        # The record goes first: it may be of older results that were put back; Snakemake remembers this very plan.
+        revoke(results, batch_record_path(results, EXTRACT, name), Revocation.INPUT_CHANGED)
+        files.write_atomically(results.plan(name), plan, private=True)
     entry: Entry = {
         "digest": digest[:16],
         "bytes": int(survey.size[of_batch].sum()),

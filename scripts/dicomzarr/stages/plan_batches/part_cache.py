@@ -59,7 +59,7 @@ class PartCache:
         except OSError:
             return None
         content = memoryview(data)[_DIGEST:]
-        if blake3(content).digest() != data[:_DIGEST]:
+        if _digest(key, content) != data[:_DIGEST]:
             return None
         end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
         words: dict[str, Any] = json_files.loads(bytes(content[_LENGTH:end]))
@@ -87,7 +87,7 @@ class PartCache:
         length = len(words).to_bytes(_LENGTH, "little")
         content = b"".join((length, words, part.numbers.tobytes(), part.flags.tobytes()))
         with contextlib.suppress(OSError):
-            files.write_atomically(self._folder / key, blake3(content).digest() + content, private=True)
+            files.write_atomically(self._folder / key, _digest(key, content) + content, private=True)
 
     def keep(self, keys: Collection[str]) -> None:
         """Remove all parts but these."""
@@ -95,3 +95,8 @@ class PartCache:
             for path in self._folder.iterdir():
                 if path.name not in keys:
                     files.remove_tree(path)
+
+
+def _digest(key: str, content: bytes | memoryview) -> bytes:
+    """Return a digest of a part and its name, so that no part passes for another one."""
+    return blake3(key.encode() + content).digest()

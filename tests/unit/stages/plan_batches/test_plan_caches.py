@@ -139,8 +139,15 @@ def damage_list(results: Results) -> None:
     path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
 
 
+def swap_parts(results: Results) -> None:
+    first, second, *_ = sorted(part for part in (results.private / "cache" / part_cache.FOLDER).iterdir())
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
 DAMAGES: list[Callable[[Results], None]] = [
-    damage_part, cut_part, damage_plans, damage_list,
+    damage_part, cut_part, swap_parts, damage_plans, damage_list,
     lambda results: shutil.rmtree(results.private / "cache"),
     lambda results: shutil.rmtree(results.plans),
 ]  # fmt: skip
