@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.commands.help_texts import closest, mistyped
-from dicomzarr.commands.words import BY_NAME, TARGETS, WORDS
+from dicomzarr.commands.words import BY_NAME, RUN, TARGETS, WORDS
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import config_file
@@ -116,7 +116,11 @@ def _refuse_unknown_options(arguments: Sequence[str]) -> None:
     for option in options:
         if known and not any(name.startswith(option) for name in known):
             words = [word.name for word in WORDS if any(option == own.name for own in word.options)]
-            near = f"; it belongs to ./run {words[0]}" if words else closest(option, known)
+            near = (
+                f"; it belongs to ./run {words[0]}"
+                if words
+                else closest(option, [*known, *(own.name for own in RUN.options)])
+            )
             raise UserError(f"Snakemake has no option {option!r}{near}. See ./run help run")
 
 

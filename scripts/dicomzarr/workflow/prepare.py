@@ -351,7 +351,8 @@ def _revoke_readers(results: Results, rules: Sequence[str]) -> None:
 # Files that Snakemake compares by their times, below the results.
 _TIMED = (
     *("private/*", "private/labels/*", "private/plans/*", "private/records/*.json", "private/records/*/*.json"),
-    *("dataset/*", "dataset/reports/*", "dataset/provenance/*", "dataset/provenance/*/*", "exports/*/*"),
+    *("dataset/*", "dataset/reports/*", "dataset/provenance/*", "dataset/provenance/*/*"),
+    *("exports/*/*.json", "exports/*/*.csv"),
 )
 
 
