@@ -776,7 +776,10 @@ class DicomZarrDataset:
         self.rows, missing = [row for row in self.rows if allowed(row)], []
         for row in self.rows:
             found = tuple(of_word(row, word) for word in wanted)
-            drawn = [not all(mask.is_lost for mask in of_image) for of_image in found]  # False also without a mask
+            drawn = [
+                any(mask.voxels for mask in of_image) or bool(of_image) and not any(mask.is_lost for mask in of_image)
+                for of_image in found
+            ]
             absent = row.get("masks_absent", "").split()
             if all(of_image or word in absent for word, of_image in zip(wanted, drawn, strict=True)):
                 self._masks[row["array"]] = found

@@ -267,22 +267,31 @@ def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Foun
     least = min(_ROUNDED_MM, _ROUNDED / max(float(np.linalg.norm(step)) for step in (planes.to_column, planes.to_row)))
     seen = set[bytes]()
     last: dict[int, list[tuple[list[float], NDArray[np.float64]]]] = {}  # by number of points: middle, and points
-    sizes = Counter(len(contour.points) for contour in members)
-    for contour in members:
+    outlines = [_distinct(contour.points, least) if contour.may_repeat else contour.points for contour in members]
+    sizes = Counter(map(len, outlines))
+    for contour, outline in zip(members, outlines, strict=True):
         if abs(contour.depth - nearest.depth) > tolerances[contour.is_named and nearest.is_named]:
             found.unused[contour.index] = reason
             continue
-        if contour.may_repeat and sizes[len(contour.points)] > 1:
-            edges = _edges(contour.points)
-            others, middle = last.setdefault(len(contour.points), []), contour.points.mean(axis=0).tolist()
+        if contour.may_repeat and sizes[len(outline)] > 1:
+            edges = _edges(outline)
+            others, middle = last.setdefault(len(outline), []), outline.mean(axis=0).tolist()
             near = (points for at, points in others if math.dist(at, middle) <= 2 * least)
-            if edges in seen or any(_is_rounded(contour.points, points, least) for points in near):
+            if edges in seen or any(_is_rounded(outline, points, least) for points in near):
                 found.unused[contour.index] = "repeated_contours"
                 continue
             seen.add(edges)
-            others.append((middle, contour.points))
+            others.append((middle, outline))
             del others[:-_COMPARED]
         yield contour
+
+
+def _distinct(points: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Return a polygon without closing points: those at its end that repeat its first point but for rounding."""
+    end = len(points)
+    while end > 3 and np.abs(points[end - 1] - points[0]).max() <= least:
+        end -= 1
+    return points[:end]
 
 
 def _is_rounded(points: NDArray[np.float64], other: NDArray[np.float64], least: float) -> bool:

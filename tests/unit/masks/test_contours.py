@@ -152,6 +152,14 @@ def test_a_contour_that_is_repeated_with_fewer_decimals_is_used_once() -> None:
     assert "repeated_contours" not in exclusive.flags
 
 
+def test_a_contour_that_is_repeated_with_closing_points_is_used_once() -> None:
+    points = square(3.4123, 5.2171, 9.6149, 8.9213, 2)
+    for closed in (points[[*range(len(points)), 0]], points[[*range(len(points)), 0, 0]]):
+        for again in (closed, np.round(closed, 2)):
+            found = mask(points, again)
+            assert (found.values.sum(), found.flags) == (18, ("repeated_contours",))
+
+
 def test_small_contours_beside_each_other_are_not_repeated() -> None:
     grid = grid_of(spacing=(0.02, 0.01, 0.01))  # mm, of a small animal
     left, right = (square((x - 0.5) / 100, 0.035, (x + 0.5) / 100, 0.045, 0.04) for x in (4, 5))

@@ -61,11 +61,14 @@ def test_contours_of_a_slice_combine_by_exclusive_or_in_any_order(
 def test_two_parts_of_a_polygon_are_the_polygon(
     polygon: list[tuple[float, float]], cut: int, path: list[tuple[float, float]]
 ) -> None:
-    """A cut along any path between two corners: its edges cancel out, bit for bit."""
+    """A cut along any path between two corners: its edges cancel out, bit for bit.
+
+    Not where the path meets a corner: then a part may have no area, but centres of voxels on its edges.
+    """
     first = min(cut, len(polygon) - 1)
     one = [*polygon[: first + 1], *path[::-1]]
     other = [*polygon[first:], polygon[0], *path]
-    if len(set(one)) > 2 and len(set(other)) > 2:
+    if len(set(one)) > 2 and len(set(other)) > 2 and not {*path} & {*polygon}:
         assert (masked(one, other) == masked(polygon)).all()
         certain = ~on_edges(one, other)
         assert (masked(one) ^ masked(other) == masked(polygon))[certain].all()

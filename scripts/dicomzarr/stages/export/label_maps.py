@@ -77,7 +77,7 @@ def select(masks: Sequence[Mask], labels: Labels, absent: Collection[str]) -> li
     chosen = [[mask for mask in masks if mask.name == name] for name in labels.names]
     if any(not found and name not in absent for name, found in zip(labels.names, chosen, strict=True)):
         raise Refused("mask_missing")
-    if any(found and all(mask.is_lost for mask in found) for found in chosen):
+    if any(any(mask.is_lost for mask in found) and not any(mask.record.voxels for mask in found) for found in chosen):
         raise Refused("mask_lost")
     if any(mask.has_own_grid or mask.axes != "zyx" for found in chosen for mask in found):
         raise Refused("mask_on_own_grid")
