@@ -68,12 +68,15 @@ _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
 # such numbers, so those in the middle belong to none.
 _NUMBER, _ENDS = f"(?:[0-9]{{1,{MIN_DIGITS - 1}}},)", f"{{{MAX_WORDS - 1}}}"
 _NUMBERS_IN_A_ROW = re.compile(f"(?<=,)({_NUMBER}{_ENDS}){_NUMBER}+({_NUMBER}{_ENDS})")
+# Columns of sizes, such as 512x512: a folder may be called so. Whatever else stands there is searched.
+_SIZES = ("shape", "spacing_mm")
+_SIZE = re.compile(r"[0-9.]*(?:x[0-9.]*)*")
 # The id of an array: of its series, whole or shortened as in the report, and of the volume.
 _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of numbers in the tables of the dataset; a number could look like a date.
 _NUMBERS = re.compile(
     r"((source|stored|expected|exported|pixel)_)?bytes|observed_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
-    r"|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes|histogram|shape|spacing_mm"
+    r"|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes|histogram"
 )
 
 
@@ -376,7 +379,13 @@ class Scanner:
 def text_of_rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return the cells of a table that are searched, one per line."""
     searched = [number for number, column in enumerate(head) if not _NUMBERS.fullmatch(column)]
-    return "\n".join(row[number] for row in rows for number in searched if number < len(row))
+    sizes = {number for number in searched if head[number] in _SIZES}
+    return "\n".join(
+        row[number]
+        for row in rows
+        for number in searched
+        if number < len(row) and not (number in sizes and _SIZE.fullmatch(row[number]))
+    )
 
 
 def without_arrays(text: str) -> str:

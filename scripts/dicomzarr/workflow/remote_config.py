@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dicomzarr.privacy.configured_words import texts_in
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 from dicomzarr.workflow.settings import SCHEMA
 
@@ -47,7 +48,7 @@ def refuse_private_values(
     for key, value in _entries(given) if is_module else given.items():
         if key not in keys or key in _SHOWN_ANYWAY or _is_closed(keys[key]):
             continue
-        if not is_module or set(_texts(value)) & set(_texts(config.get(key))):
+        if not is_module or set(texts_in(value)) & set(texts_in(config.get(key))):
             raise ConfigProblem(
                 f"config key {key!r}: given with --config, it would stand in the scripts and logs of all jobs of the "
                 f"executor {executor!r}; nothing was started. Write it into a config file, and give that with "
@@ -94,19 +95,6 @@ def _entries(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield str(key), value
         if isinstance(value, Mapping):
             yield from _entries(value)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield all texts in nested mappings and lists, keys included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield str(key)
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
 
 
 def _is_closed(schema: Mapping[str, Any]) -> bool:
