@@ -391,3 +391,11 @@ def test_additions_of_an_interrupted_run_are_used(tmp_path: Path) -> None:
     (tmp_path / IDENTIFIERS).unlink()  # the base file of the additions
     assert not IdentifierFile(tmp_path / IDENTIFIERS, "code").load()
     assert not IdentifierFile(tmp_path / IDENTIFIERS, "other code").load()
+
+
+def test_sizes_are_no_words_and_texts_in_their_columns_are() -> None:
+    known = {*identifiers_of("path", b"512x512"), *identifiers_of("PN", b"Zyxwolf")}
+    scanner = Scanner(known, frozenset())
+    assert scanner.content(b"array,shape\na,512x512\n", "t.csv") is None
+    assert scanner.content(b"array,why\na,512x512\n", "t.csv") is not None
+    assert scanner.content(b"array,shape\na,Zyxwolf\n", "t.csv") is not None
