@@ -14,6 +14,7 @@ from typing import Any
 
 from dicomzarr.masks import coded_concepts
 from dicomzarr.masks.names import CODE, SEARCHED
+from dicomzarr.system.path_text import decode_text
 
 MOST = 20  # labels that are proposed
 _SIDES = {"l": "left", "lt": "left", "left": "left", "r": "right", "rt": "right", "right": "right"}
@@ -75,8 +76,8 @@ def _unnamed(rows: Iterable[dict[str, str]]) -> Unnamed:
         if row.get("name"):
             used.add(row["name"])
             continue
-        label, description = row.get("label") or "", row.get("description") or ""
-        codes = (row.get("codes") or "").split()
+        label, description = decode_text(row.get("label") or ""), decode_text(row.get("description") or "")
+        codes = [decode_text(code) for code in (row.get("codes") or "").split()]
         code = next((code for code in codes if CODE.fullmatch(code) and not _is_generic(code)), "")
         text = next((text for text in (label, description) if text.strip()), "")
         counts[(text, _pattern(text)) if text else (code, code)] += 1

