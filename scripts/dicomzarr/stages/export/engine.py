@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -105,6 +106,10 @@ class Failed(UserError):
 
 class Refusing(UserError):
     """The export is complete, but more arrays were refused than the configuration allows."""
+
+
+class NothingExported(UserError):
+    """The export is complete, but has no array of the dataset."""
 
 
 def _is_up_to_date(results: Results, kind: Kind, series_id: str, fingerprint: str) -> bool:
@@ -237,6 +242,8 @@ def export(
         If an array is damaged or a process died. All other series are exported first.
     Refusing
         If more arrays are refused than allowed. The export is complete.
+    NothingExported
+        If every array is refused or left out, or there is none. The tables of the export say why.
     """
     kind = recipe.kind
     folder = export_record.folder_of(results, kind)
@@ -274,17 +281,18 @@ def export(
             + more
             + ". Damaged arrays are rebuilt by ./run verify --repair; then run the same command again"
         )
-    record = _summarise(results, recipe, current)
+    record, reasons = _summarise(results, recipe, current)
     counts = {**record.counts, "written": len(changed), "removed": removed}
     refused, finding = counts["refused"], kind.rule.replace("export_", "") + "_refused"
-    if refused or counts.get("left_out"):
-        left_out = f", {counts['left_out']} left out" if counts.get("left_out") else ""
-        print(
-            f"{kind.rule}: {refused} of {counts['arrays']} arrays refused{left_out}; reasons in "
-            f"exports/{kind.folder}/report.csv below the results",
-            file=sys.stderr,
-            flush=True,
-        )
+    left_out = f", {counts['left_out']} left out" if counts.get("left_out") else ""
+    found = (
+        f"{refused} of {counts['arrays']} arrays refused{left_out}; reasons in exports/{kind.folder}/report.csv below "
+    )
+    found += "the results" + (f": {_counted(reasons)}" if reasons else "")
+    if counts["arrays"] == refused + counts.get("left_out", 0):
+        raise NothingExported(f"nothing was exported: {found if counts['arrays'] else 'the dataset has no array'}")
+    if reasons:
+        print(f"{kind.rule}: {found}", file=sys.stderr, flush=True)
     if allowed is not None and refused > allowed:
         raise Refusing(
             f"the export is complete, but the configuration allows less: gate.{finding}: found {refused}, "
@@ -292,6 +300,12 @@ def export(
         )
     log.info("series %(series)d, written %(written)d, removed %(removed)d, refused arrays %(refused)d", counts)
     return replace(record, counts=counts)
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    """Return reasons with their numbers of arrays, the most frequent first."""
+    ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{code} {count}" for code, count in ranked)
 
 
 def _export_changed(
@@ -325,12 +339,12 @@ def _export_series(recipe: Recipe, results: Results, store: Path, series_id: str
         return Failure("internal", safe_messages.error_location(error))
 
 
-def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> RuleRecord:
-    """Write `report.csv`, `files.csv` and, last, `export.json`; return their counts and claims."""
+def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> tuple[RuleRecord, Counter[str]]:
+    """Write `report.csv`, `files.csv` and, last, `export.json`; return counts, claims, and arrays by reason."""
     kind = recipe.kind
     folder = export_record.folder_of(results, kind)
     counts = dict.fromkeys(("series", "arrays", "refused", "files", "bytes"), 0)
-    digest = hashlib.sha256()
+    digest, reasons = hashlib.sha256(), Counter[str]()
 
     def records() -> Iterator[ExportRecord]:
         for series_id in current:
@@ -345,6 +359,8 @@ def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> Rule
                 counts["refused"] += row.outcome == "refused"
                 if row.outcome == "left_out":
                     counts["left_out"] = counts.get("left_out", 0) + 1
+                if row.reason:
+                    reasons[row.reason] += 1
                 yield csv_tables.row_of(REPORT, row)
 
     def file_rows() -> Iterator[str]:
@@ -376,4 +392,4 @@ def _summarise(results: Results, recipe: Recipe, current: Sequence[str]) -> Rule
     data = json_files.canonical_json(summary)
     files.write_atomically(folder / export_record.SUMMARY, data)
     claims[f"exports/{kind.folder}/{export_record.SUMMARY}"] = FileClaim(len(data), files.sha256_of_bytes(data))
-    return RuleRecord(counts=counts, claims=claims)
+    return RuleRecord(counts=counts, claims=claims), reasons

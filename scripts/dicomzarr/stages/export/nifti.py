@@ -8,7 +8,6 @@ superior (LPS).
 from __future__ import annotations
 
 import gzip
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,18 @@ def scaling_of(facts: Mapping[str, Any]) -> tuple[float, float]:
     Raises
     ------
     Refused
-        If frames have different pairs, or the array has a Modality LUT.
+        If frames have different pairs, the array has a Modality LUT, or the header cannot say the numbers: a slope of 0
+        means there that values are not scaled (NIfTI-1, `scl_slope`), and 32 bits do not hold each number.
     """
+    slope, intercept = _scaling_as_stated(facts)
+    with np.errstate(over="ignore", under="ignore"):
+        held = np.float32(slope), np.float32(intercept)
+    if not held[0] or not np.isfinite(held).all():
+        raise Refused("slope_not_held")
+    return slope, intercept
+
+
+def _scaling_as_stated(facts: Mapping[str, Any]) -> tuple[float, float]:
     if "rescale" in facts:
         rows = [(np.nan, np.nan) if pair is None else pair for pair in facts["rescale"]]
         pairs = np.asarray(rows, np.float64).reshape(-1, 2)  # NaN: the frame has none, others have
@@ -157,8 +166,6 @@ def new_header(
         header.set_sform(affine, SCANNER)
         if is_orthogonal(affine):
             header.set_qform(affine, SCANNER)
-    if not (math.isfinite(slope) and slope):
-        slope, intercept = 1.0, 0.0
     header.set_slope_inter(slope, intercept)
     header["vox_offset"] = VOX_OFFSET
     return header

@@ -322,7 +322,7 @@ def exported_cases(records: Iterable[ExportRecord]) -> list[str]:
 
 
 def write_index(folder: Path, records: Iterable[ExportRecord], plan: Plan, cases: Mapping[str, Case]) -> list[Path]:
-    """Write `dataset.json` and `splits_final.json`; return their paths.
+    """Write `dataset.json` and `splits_final.json`; return their paths, none where no array became a case.
 
     Parameters
     ----------
@@ -333,7 +333,10 @@ def write_index(folder: Path, records: Iterable[ExportRecord], plan: Plan, cases
     cases : mapping of str to Case
         By array.
     """
-    training = [name for name in exported_cases(records) if cases[name].part != "test"]
+    exported = exported_cases(records)
+    if not exported:
+        return []
+    training = [name for name in exported if cases[name].part != "test"]
     content: dict[str, Any] = {"dataset.json": dataset_json(plan, len(training))}
     if splits := folds(training, cases):
         content["splits_final.json"] = splits

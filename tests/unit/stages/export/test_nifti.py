@@ -72,7 +72,8 @@ def test_time_is_in_seconds_where_it_is_known() -> None:
     assert result.get_data_shape() == (7, 5, 4, 6) and result.get_zooms()[3] == 2.0
     assert result.get_xyzt_units() == ("mm", "sec")
     bare = {"multiscales": [OME["multiscales"][0] | {"axes": [{"name": axis} for axis in "tzyx"]}]}
-    assert header(axes="tzyx", ome=bare).get_xyzt_units() == ("mm", "unknown")
+    untimed = header(axes="tzyx", ome=bare)
+    assert (untimed.get_xyzt_units(), untimed.get_zooms()[3]) == (("mm", "unknown"), 1.0)  # as docs/exports.md says
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,12 @@ def test_slope_and_intercept_are_those_that_all_frames_share(facts: Any, expecte
         ({"affine_lps": None}, "no_regular_geometry"),
         ({"rescale": [[1.0, 0.0], [2.0, 0.0]]}, "rescale_per_frame"),
         ({"modality_lut": {"first": 0, "values": [1]}}, "modality_lut"),
+        ({"rescale": [0.0, 7.0]}, "slope_not_held"),  # scl_slope 0 means that values are not scaled
+        ({"rescale": [-0.0, 0.0]}, "slope_not_held"),
+        ({"rescale": [1e-50, 0.0]}, "slope_not_held"),  # 0 as a 32-bit float
+        ({"rescale": [1e39, 0.0]}, "slope_not_held"),
+        ({"rescale": [1.0, -1e39]}, "slope_not_held"),
+        ({"dose_grid_scaling": 0.0}, "slope_not_held"),
         ({"axes": "czyx", "dtype": "<u2"}, "colour_over_8_bits"),
     ],
 )

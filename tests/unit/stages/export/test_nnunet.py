@@ -161,8 +161,22 @@ def test_colour_and_single_slices_are_refused(tmp_path: Path) -> None:
         1: case(voxels=np.zeros(SHAPE[1:], "<i2"), axes="yx", masks=flat),
     }
     results = write_results(tmp_path, cases)
-    export(results)
+    with pytest.raises(engine.NothingExported):
+        export(results)
     assert list(report(results).values()) == [("refused", "axes_not_zyx")] * 2
+
+
+def test_an_export_of_which_every_case_is_refused_fails_with_the_reasons(tmp_path: Path) -> None:
+    """A folder that looks like a dataset and has no case would be noticed in training."""
+    cases = {0: case(tumour=None), 1: case(tumour=None), 2: case(affine=None), 3: case(None, None)}
+    results = write_results(tmp_path, cases)
+    with pytest.raises(engine.NothingExported) as caught:
+        export(results)
+    assert str(caught.value) == (
+        "nothing was exported: 3 of 4 arrays refused, 1 left out; reasons in exports/nnunet/report.csv below the "
+        "results: mask_missing 2, no_masks 1, no_regular_geometry 1"
+    )
+    assert len(report(results)) == 4 and not (tmp_path / DATASET).exists()
 
 
 def test_refused_cases_can_be_gated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +188,9 @@ def test_refused_cases_can_be_gated(tmp_path: Path, capsys: pytest.CaptureFixtur
     config = {"dataset": "Dataset001_Liver", "modality": "CT", "labels": ["liver", "tumour"]}
     with pytest.raises(engine.Refusing, match="gate.nnunet_refused: found 1, allowed 0"):
         export_nnunet(results.root, [BATCH], 1, 1, "code", config, allowed=0)
-    assert "1 of 3 arrays refused, 1 left out; reasons in exports/nnunet/report.csv" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "1 of 3 arrays refused, 1 left out; reasons in exports/nnunet/report.csv" in error
+    assert "mask_missing 1, no_masks 1" in error
     assert (results.exports / "nnunet/export.json").exists()
 
 
