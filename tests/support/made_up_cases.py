@@ -5,6 +5,7 @@ Each case is a folder of files with known voxels. `test_fidelity.py` runs the wo
 
 from __future__ import annotations
 
+import cases_of_devices
 import cases_of_frames
 import cases_of_meaning
 import cases_of_pixels
@@ -14,5 +15,12 @@ from case_writer import CASES, FlowCase
 
 __all__ = ["CASES", "FlowCase"]
 
-for part in (cases_of_pixels, cases_of_series, cases_of_frames, cases_of_meaning, cases_of_quantities):
+for part in (
+    cases_of_pixels,
+    cases_of_series,
+    cases_of_frames,
+    cases_of_meaning,
+    cases_of_quantities,
+    cases_of_devices,
+):
     part.add()

@@ -80,6 +80,7 @@ GEOMETRY_FLAGS = {
     "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
     "unplaced_tiles": "frames of a whole slide image whose positions are not known; stored order is kept",
+    "volume_coordinates": "positions are those in an ultrasound volume, not in the patient: only spacing is stated",
 }
 MASK_FLAGS = {
     "beyond_maximum": "a value is above Maximum Fractional Value (0062,000E); values were kept",

@@ -10,7 +10,7 @@ from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import Vector
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.acquisition import constant_facts
-from dicomzarr.volumes.model import Frame, Place, Volume
+from dicomzarr.volumes.model import IN_VOLUME, Frame, Place, Volume
 from dicomzarr.volumes.slices import Slices, has_geometry
 
 
@@ -78,7 +78,7 @@ def array_of(
     all_flags = {*flags, *(flag for frame in frames for flag in frame.flags)}
     with_rescale = sum(frame.rescale is not None for frame in frames)
     all_flags |= {"rescale_incomplete"} if 0 < with_rescale < len(frames) else set()
-    origin = first.position if has_geometry(first) else None
+    origin = first.position if has_geometry(first) and IN_VOLUME not in all_flags else None
     return Volume(
         discriminators=discriminators,
         kind=kind,
@@ -115,6 +115,10 @@ def with_slices(volume: Volume, slices: Slices) -> Volume:
     flags |= {"gap"} if slices.kind == "gap" else {"uneven_spacing"} if slices.kind == "uneven" else set()
     flags |= {"rounded_positions"} if slices.fit else set()
     volume = replace(volume, missing_slices=slices.missing, flags=tuple(sorted(flags)))
+    if IN_VOLUME in flags:  # distances hold in these coordinates, and nothing says where the patient is in them
+        depths = slices.depths if slices.kind in ("gap", "uneven", "irregular") else None
+        spacing = {"z": slices.step_mm} if slices.kind == "uniform" and slices.step_mm is not None else {}
+        return replace(volume, positions_mm=depths, spacing_mm={**spacing, **volume.spacing_mm})
     if slices.kind in ("gap", "uneven", "irregular"):
         points = tuple(_vector(point) for point in slices.points.tolist())
         return replace(volume, positions_mm=slices.depths, positions_lps=points if slices.is_tilted else None)

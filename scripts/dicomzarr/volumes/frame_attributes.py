@@ -20,6 +20,9 @@ class FrameAttributes:
 
     position: Vector | None = None
     orientation: Cosines | None = None
+    in_volume: bool = (
+        False  # position and orientation are in the coordinates of an ultrasound volume, not of the patient
+    )
     spacing: tuple[float, float] | None = None
     spacing_source: str = ""
     causes: dict[str, float] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from dicomzarr.volumes.frame_attributes import Defects, FrameAttributes
 from dicomzarr.volumes.functional_groups import places_from_groups
 from dicomzarr.volumes.image_type import COMPONENTS, MOSAICS, kind_of_image
 from dicomzarr.volumes.implausible import without_implausible
-from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.model import IN_VOLUME, Frame
 from dicomzarr.volumes.mosaic import place_of_first_tile, read_mosaic
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ def frames_of(
     if mosaic and header is not None and places[0].position is None:
         places[0].position, places[0].orientation = place_of_first_tile(header, facts, mosaic)
     _check_places(places, defects)
+    if any(place.in_volume and place.position is not None for place in places):
+        defects.flags.add(IN_VOLUME)
     concatenation = _concatenation(header, facts, count)
     if facts.get("has_functional_groups") and concatenation.offset >= 0 and all(p.position is None for p in places):
         add_frame_times(facts, places, concatenation.offset)

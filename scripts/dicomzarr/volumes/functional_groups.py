@@ -25,7 +25,7 @@ from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, 
 from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
-from dicomzarr.volumes.terms import ASL_CONTEXTS, LATERALITIES, MAGNETIZATION_TRANSFERS, RESCALE_TYPES
+from dicomzarr.volumes.terms import ASL_CONTEXTS, DATA_TYPES, LATERALITIES, MAGNETIZATION_TRANSFERS, RESCALE_TYPES
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -61,6 +61,7 @@ _TERMS: Final = (
     ("laterality", "FrameAnatomySequence", "FrameLaterality", LATERALITIES),
     ("magnetization_transfer", "MRModifierSequence", "MagnetizationTransfer", MAGNETIZATION_TRANSFERS),
     ("rescale_type", "PixelValueTransformationSequence", "RescaleType", RESCALE_TYPES),
+    ("data_type", "ImageDataTypeSequence", "DataType", DATA_TYPES),
 )
 # What a conversion of single images could not assign to a functional group (PS3.3 C.7.6.16.2.25), by its own keywords:
 # of each frame, and of all.
@@ -84,6 +85,7 @@ _FRAME_TYPES: Final = (
     "XAXRFFrameCharacteristicsSequence",
     "XRay3DFrameTypeSequence",
     "ParametricMapFrameTypeSequence",
+    "USImageDescriptionSequence",
 )
 # What `_place` reads besides; a test compares it with what is asked for.
 _SEQUENCES: Final = frozenset(
@@ -102,8 +104,10 @@ _SEQUENCES: Final = frozenset(
         "PixelMeasuresSequence",
         "PixelValueTransformationSequence",
         "PlaneOrientationSequence",
+        "PlaneOrientationVolumeSequence",
         "PlanePositionSequence",
         "PlanePositionSlideSequence",
+        "PlanePositionVolumeSequence",
         "QuantityDefinitionSequence",
         "RealWorldValueMappingSequence",
     }
@@ -124,7 +128,9 @@ _ATTRIBUTES: Final = frozenset(
         "FrameReferenceDateTime",
         "FrameType",
         "ImageOrientationPatient",
+        "ImageOrientationVolume",
         "ImagePositionPatient",
+        "ImagePositionVolume",
         "OpticalPathIdentifier",
         "PixelSpacing",
         "RealWorldValueIntercept",
@@ -224,6 +230,10 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
     place = FrameAttributes()
     place.position = vector(groups.values("PlanePositionSequence", "ImagePositionPatient"))
     place.orientation = cosines_of(groups.values("PlaneOrientationSequence", "ImageOrientationPatient"))
+    if place.position is None and place.orientation is None:  # of ultrasound, PS3.3 C.8.24.2, C.7.6.16.2.21
+        place.position = vector(groups.values("PlanePositionVolumeSequence", "ImagePositionVolume"))
+        place.orientation = cosines_of(groups.values("PlaneOrientationVolumeSequence", "ImageOrientationVolume"))
+        place.in_volume = place.position is not None or place.orientation is not None
     place.spacing = spacing_of(groups.values("PixelMeasuresSequence", "PixelSpacing"))
     place.spacing_source = "PixelSpacing" if place.spacing else ""
     transformation = "PixelValueTransformationSequence"

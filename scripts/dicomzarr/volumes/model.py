@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from dicomzarr.dicom.facts import Cosines, Vector
+
+IN_VOLUME: Final = "volume_coordinates"  # flag of frames whose positions are not in the patient
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,9 @@ class Frame:
     photometric : str
         Photometric Interpretation (0028,0004) of the array: RGB after conversion; else as in the header.
     position : tuple of 3 float, optional
-        Image Position (Patient) (0020,0032), mm, LPS.
+        Image Position (Patient) (0020,0032), mm, LPS; with the flag `IN_VOLUME`, Image Position (Volume) (0020,9301).
     orientation : tuple of 6 float, optional
-        Image Orientation (Patient) (0020,0037): row cosines, then column cosines.
+        Image Orientation (Patient) (0020,0037), or (Volume) (0020,9302): row cosines, then column cosines.
     pixel_spacing : tuple of 2 float, optional
         Pixel Spacing (0028,0030): distance between rows, then between columns, mm, in the patient (not at the
         detector).

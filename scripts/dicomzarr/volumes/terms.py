@@ -13,6 +13,13 @@ LATERALITIES: Final = frozenset({"L", "R", "B"})
 MAGNETIZATION_TRANSFERS: Final = frozenset({"ON_RESONANCE", "OFF_RESONANCE"})
 # ASL Context (0018,9257): PS3.3 C.8.13.5.14.
 ASL_CONTEXTS: Final = frozenset({"CONTROL", "LABEL", "M_ZERO_SCAN"})
+# Data Type (0018,9808) of ultrasound volumes: PS3.3 C.7.6.16.2.24.1.
+DATA_TYPES: Final = frozenset(
+    (
+        *("TISSUE_INTENSITY", "TISSUE_VELOCITY", "FLOW_VELOCITY", "FLOW_POWER", "DIRECTION_POWER", "FLOW_VARIANCE"),
+        *("ELASTICITY", "PERFUSION", "SOUND_SPEED", "ATTENUATION"),
+    )
+)
 # A frame that lacks one of these may be like the others. Of the rest, what is missing is a value.
 _MAY_BE_LEFT_OUT: Final = frozenset({"rescale_type", "laterality", "attenuation_correction"})
 

@@ -1,0 +1,57 @@
+"""Made-up cases of what some devices alone write: volumes of ultrasound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from case_writer import AXIAL, add_case, item_of, many_of
+from pydicom.dataset import Dataset
+
+_US = "6.2"
+SHARED: dict[str, Any] = {
+    "PlaneOrientationVolumeSequence": item_of(ImageOrientationVolume=AXIAL),
+    "PixelMeasuresSequence": item_of(PixelSpacing=[0.5, 0.75]),
+}
+
+
+def _plane(z: float, **more: Any) -> Dataset:
+    return item_of(PlanePositionVolumeSequence=item_of(ImagePositionVolume=[-1.0, -2.0, z]), **more)
+
+
+def _ultrasound() -> None:
+    """Places are those in the volume (PS3.3 C.8.24.2): distances are known, and no place in the patient."""
+    no_place = dict.fromkeys(("affine_lps", "origin_lps", "orientation_lps", "positions_lps"))
+    flags = {"volume_coordinates"}
+    case = add_case("a volume of ultrasound", axes="zyx", flags=flags, facts={**no_place, "positions_mm": None})
+    case.facts["acquisition"] = {"data_type": "TISSUE_INTENSITY"}
+    intensity = item_of(DataType="TISSUE_INTENSITY", AliasedDataType="NO")
+    groups = [_plane(0.25 * ((n * 3) % 5)) for n in range(5)]
+    case.put(
+        "one.dcm", *many_of(case.name, _US, groups, item_of(**SHARED, ImageDataTypeSequence=intensity), Modality="US")
+    )
+    case.places = {("one.dcm", n): (None, (n * 3) % 5) for n in range(5)}
+
+    case = add_case("an uneven volume of ultrasound", axes="zyx", flags={*flags, "uneven_spacing"}, facts={**no_place})
+    case.facts["positions_mm"] = [0.0, 1.0, 2.7, 9.1]
+    groups = [_plane(z) for z in case.facts["positions_mm"]]
+    case.put("one.dcm", *many_of(case.name, _US, groups, item_of(**SHARED), Modality="US"))
+    case.places = {("one.dcm", n): (None, n) for n in range(4)}
+
+    # Intensity and velocity of the same places, of two times: two arrays with the axes t and z.
+    case = add_case("times and data types of ultrasound", axes="tzyx", arrays=2, flags=flags)
+    case.facts = {**no_place, "t_axis": {"means": ["temporal_offset_s"], "values": [0.0, 0.04]}}
+    kinds = [item_of(DataType=word) for word in ("TISSUE_INTENSITY", "FLOW_VELOCITY")]
+    groups = [
+        _plane(
+            0.5 * (n // 4),
+            ImageDataTypeSequence=kinds[n % 2],
+            TemporalPositionSequence=item_of(TemporalPositionTimeOffset=0.04 * (n // 2 % 2)),
+        )
+        for n in range(12)
+    ]
+    case.put("one.dcm", *many_of(case.name, _US, groups, item_of(**SHARED), Modality="US"))
+    case.places = {("one.dcm", n): (n // 2 % 2, n // 4) for n in range(12)}
+
+
+def add() -> None:
+    _ultrasound()
