@@ -1,10 +1,10 @@
-"""Made-up cases of what some devices alone write: volumes of ultrasound."""
+"""Made-up cases of what some devices alone write: volumes of ultrasound, velocities in names of sequences."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from case_writer import AXIAL, add_case, item_of, many_of
+from case_writer import AXIAL, add_case, item_of, many_of, slice_of
 from pydicom.dataset import Dataset
 
 _US = "6.2"
@@ -53,5 +53,42 @@ def _ultrasound() -> None:
     case.places = {("one.dcm", n): (n // 2 % 2, n // 4) for n in range(12)}
 
 
+def _flow() -> None:
+    """Phases of 4D flow in one series: three directions at two times and two places, in turn."""
+    for name, words in (("known", ("in", "rl", "ap")), ("unknown", ("in", "xy", "yx"))):
+        case = add_case(f"velocities of {name} directions", axes="tzyx", arrays=3)
+        case.facts["t_axis"] = {"means": ["trigger_time_ms"], "values": [20.0, 60.0]}
+        for index in range(12):
+            which, t, z = index % 3, index // 3 % 2, index // 6
+            attributes: dict[str, Any] = {
+                "Modality": "MR",
+                "ImageType": ["ORIGINAL", "PRIMARY", "P"],
+                "SequenceName": f"*fl3d1_v150{words[which]}",
+                "TriggerTime": 20 + 40 * t,
+                "ImagePositionPatient": [-10.0, -20.0, 2.5 * z],
+                "InstanceNumber": index + 1,
+            }
+            case.put(f"{index}.dcm", *slice_of(case.name, index, **attributes))
+            case.places[f"{index}.dcm", 0] = (t, z)
+    case = add_case("two velocities of one direction", axes="tzyx")
+    case.facts = {"t_axis": {"means": ["velocity_max_cm_s"], "values": [80.0, 150.0]}}
+    for index in range(6):
+        t, z = index % 2, index // 2
+        attributes = {"Modality": "MR", "SequenceName": f"fl3d1_v{(80, 150)[t]}rl", "InstanceNumber": index + 1}
+        case.put(
+            f"{index}.dcm", *slice_of(case.name, index, **attributes, ImagePositionPatient=[-10.0, -20.0, 2.5 * z])
+        )
+        case.places[f"{index}.dcm", 0] = (t, z)
+    case = add_case("magnitude and velocity", axes="zyx", arrays=2)
+    for index in range(6):
+        which, z = index % 2, index // 2
+        attributes = {"Modality": "MR", "SequenceName": ("*fl3d1", "*fl3d1_v150in")[which], "InstanceNumber": index + 1}
+        case.put(
+            f"{index}.dcm", *slice_of(case.name, index, **attributes, ImagePositionPatient=[-10.0, -20.0, 2.5 * z])
+        )
+        case.places[f"{index}.dcm", 0] = (None, z)
+
+
 def add() -> None:
     _ultrasound()
+    _flow()

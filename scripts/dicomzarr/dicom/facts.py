@@ -92,6 +92,7 @@ class ImageFacts(TypedDict, total=False):
     NominalPercentageOfRespiratoryPhase: float
     ActualFrameDuration: float
     SequenceVariant: list[str]
+    velocity_encoding: str  # the end of Sequence Name (0018,0024) of Siemens: cm/s and a word for the direction
     CorrectedImage: list[str]
     Units: str
     CountsSource: str

@@ -47,6 +47,7 @@ BLOCKS: Final = range(0x10, 0x20)  # that are looked into; scanners reserve them
 #   reals       a list of finite numbers            pixel    one integer, signed as the pixels are (US or SS)
 #   first       the first of several numbers        present  True where the element is present
 #   head        True where a text names the head
+#   velocity    the end of a name of Siemens' sequences that says how velocity was encoded
 #   real_world, radionuclide, detector, energy: numbers within the items of a sequence, see `sequence_values`
 ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00080008: ("ImageType", "CS", "texts"),
@@ -67,6 +68,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00100021: ("IssuerOfPatientID", "LO", "id"),
     0x00180015: ("BodyPartExamined", "CS", "text"),
     0x00180021: ("SequenceVariant", "CS", "texts"),
+    0x00180024: ("velocity_encoding", "SH", "velocity"),
     0x00180050: ("SliceThickness", "DS", "real"),
     0x00180060: ("KVP", "DS", "real"),
     0x00180080: ("RepetitionTime", "DS", "real"),

@@ -6,6 +6,7 @@ Both readers use this table and these rules, so that they cannot disagree on a v
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -443,6 +444,13 @@ def _head(value: bytes, vr: str, little: bool, signed: bool) -> bool | None:
     return True if image_risks.names_head(text) or image_risks.names_head(text_of(value[:MAX_TEXT])) else None
 
 
+def _velocity(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
+    """Return velocity, cm/s, and word for the direction of a name such as fl3d1_v150in; the name is not stored."""
+    found = _VELOCITY.search(value[:MAX_TEXT].strip(_PADDING))
+    return found[1].decode("ascii") if found else None
+
+
+_VELOCITY = re.compile(rb"_v([0-9]{1,4}[a-z]{2,8})$")
 _FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {
     "text": _text,
     "texts": _texts,
@@ -454,6 +462,7 @@ _FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {
     "first": _first,
     "pixel": _pixel,
     "head": _head,
+    "velocity": _velocity,
 }
 # Attributes of which nothing but form and count of the values is checked: tag to keyword, VR of PS3.6, conversion, and
 # number of values, -1 for any.

@@ -24,7 +24,7 @@ from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, DIRECTIONAL, Defects, FrameAttributes
 from dicomzarr.volumes.image_type import COMPONENTS, PROJECTIONS
-from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES
+from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES, VELOCITY_DIRECTIONS, split_velocity
 
 # Cause, attribute. Each sorts frames into volumes: see `t_axis.CAUSES`.
 _CAUSES: Final = (
@@ -130,6 +130,7 @@ _OF_SERIES: Final = (
     *(
         "CorrectedImage",
         "SequenceVariant",
+        "velocity_encoding",
         "real_world",
         "PixelSpacing",
         "ImagerPixelSpacing",
@@ -186,6 +187,8 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
     if energy and is_plausible("MonoenergeticEnergyEquivalent", energy):
         causes.setdefault("monoenergetic_kev", energy)
     modality = facts.get("Modality")
+    if modality == "MR" and "velocity_encoding" in facts:
+        causes["velocity_max_cm_s"] = split_velocity(facts["velocity_encoding"])[0]
     # A flip angle or a tube voltage is one for an acquisition; a repetition time follows the heart beat.
     if modality == "MR" and facts.get("FlipAngle") is not None:
         causes["flip_angle_deg"] = facts["FlipAngle"]
@@ -258,6 +261,8 @@ def _terms(facts: ImageFacts) -> dict[str, str]:
     corrections = facts.get("CorrectedImage", ())
     if corrections and facts.get("Modality") == "PT":
         terms["attenuation_correction"] = "YES" if "ATTN" in corrections else "NO"
+    if facts.get("Modality") == "MR" and "velocity_encoding" in facts:
+        terms["velocity_component"] = VELOCITY_DIRECTIONS.get(split_velocity(facts["velocity_encoding"])[1], "other")
     if "MTC" in facts.get("SequenceVariant", ()):
         terms["magnetization_transfer"] = "ON"
     component = facts.get("ComplexImageComponent", "").lower()

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_headers import BIG, EXPLICIT, IMPLICIT, Element, acr_nema, encode, file, image, meta, number, text
 
+from dicomzarr.headers.attributes import interpret
+
 # --- stray tags of items and delimiters ----------------------------------------------------------------------------
 
 
@@ -175,3 +177,21 @@ def test_other_files_that_begin_alike_are_no_acr_nema() -> None:
     without_code = acr_nema("XYZ", LengthToEnd=None)
     assert reason_of(without_code) == ("ignored", "not_dicom")
     assert reason_of(b"\x08\0\x10\0\x0c\0\0\0ACR-NEMA 2.0" + b"no elements follow" * 9) == ("ignored", "not_dicom")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (b"*fl3d1_v150in", "150in"),
+        (b"fl2d1_v80rl ", "80rl"),
+        (b"fl3d1", None),
+        (b"fl3d1_v150", None),
+        (b"*tse_vfl128", None),
+        (b"ep_b1000#3", None),
+        (b"x_v12345in", None),
+        (b"x_v150Smith", None),
+    ],
+)
+def test_only_the_velocity_of_a_sequence_name_is_stored(name: bytes, found: str | None) -> None:
+    facts, bad = interpret({0x00180024: ("SH", name)}, little=True)
+    assert (facts, bad) == ({} if found is None else {"velocity_encoding": found}, frozenset())

@@ -1,4 +1,4 @@
-"""What makes values of the stored ones and is one for a file: lookup tables, and the scaling of a dose."""
+"""What values of a file mean: lookup tables, the scaling of a dose, directions of flow that are not known."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.system import json_files
+from dicomzarr.volumes.terms import VELOCITY_DIRECTIONS, split_velocity
 
 
 def digests_of_tables(
@@ -26,11 +27,13 @@ def digests_of_tables(
     -------
     dict of str to str
     """
+    _, direction = split_velocity(facts["velocity_encoding"]) if "velocity_encoding" in facts else (0.0, "")
     tables = {
         "palette": palette,
         "modality_lut": modality_lut,
         "dose_grid_scaling": facts.get("DoseGridScaling"),
         "dose_units": facts.get("DoseUnits"),
+        "velocity_component": "" if direction in VELOCITY_DIRECTIONS else direction,
     }
     return {
         name: blake3(json_files.canonical_json(table)).hexdigest(length=8) for name, table in tables.items() if table
