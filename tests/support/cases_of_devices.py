@@ -1,4 +1,4 @@
-"""Made-up cases of what some devices alone write: volumes of ultrasound, velocities in names of sequences."""
+"""Made-up cases of what some devices alone write: ultrasound volumes, velocities in names, units of values."""
 
 from __future__ import annotations
 
@@ -89,6 +89,26 @@ def _flow() -> None:
         case.places[f"{index}.dcm", 0] = (None, z)
 
 
+def _units() -> None:
+    """Two mappings of the same numbers and other units, in turn; the second pair is of units that nobody knows."""
+    for name, units in (("known", ("Bq/ml", "g/ml{SUVbw}")), ("unknown", ("x/ml", "y/ml"))):
+        case = add_case(f"real world values of {name} units", axes="zyx", arrays=2)
+        for index in range(8):
+            z, which = divmod(index, 2)
+            mapping = item_of(
+                RealWorldValueSlope=2.0,
+                RealWorldValueIntercept=0.0,
+                MeasurementUnitsCodeSequence=item_of(
+                    CodeValue=units[which], CodingSchemeDesignator="UCUM", CodeMeaning="a unit"
+                ),
+            )
+            place = {"ImagePositionPatient": [-10.0, -20.0, 2.5 * z], "InstanceNumber": index + 1}
+            dataset, voxels = slice_of(case.name, index, **place, RealWorldValueMappingSequence=[mapping])
+            case.put(f"{index}.dcm", dataset, voxels)
+            case.places[f"{index}.dcm", 0] = (None, z)
+
+
 def add() -> None:
+    _units()
     _ultrasound()
     _flow()

@@ -110,7 +110,9 @@ class ImageFacts(TypedDict, total=False):
     AngularViewVector: list[int]
     TimeSliceVector: list[int]
     NumberOfSlices: int
-    real_world: list[float]  # Real World Value Slope (0040,9225) and Intercept (0040,9224)
+    real_world: list[
+        float | str
+    ]  # Real World Value Slope (0040,9225) and Intercept (0040,9224), and the code of the unit
     TriggerTime: float
     AcquisitionDateTime: str
     AcquisitionDate: str

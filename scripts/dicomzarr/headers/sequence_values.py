@@ -1,7 +1,7 @@
 """Read numbers within the items of a few sequences of the header, from the bytes of the sequence.
 
-Only the elements of each item itself are read, not those of sequences within it. Malformed items count as absent: PS3.5
-7.5 (sequences), 7.1 (elements).
+Only the elements of each item itself are read, not those of sequences within it, but for the code of a unit. Malformed
+items count as absent: PS3.5 7.5 (sequences), 7.1 (elements).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dicomzarr.headers.attribute_table import SEQUENCES
 MAX_BYTES: Final = 1 << 16  # of a sequence that is read
 _MAX_DEPTH: Final = 16
 _MAX_ITEMS: Final = 256
+_UNITS: Final = 0x004008EA  # Measurement Units Code Sequence
+_MAX_CODE: Final = 64  # bytes of a code
 _Item = dict[int, bytes]
 
 
@@ -60,8 +62,8 @@ def sequence_bytes(
     return block[start:stop] if stop <= len(block) else read(stop - start, base + start)
 
 
-def real_world_of(value: bytes, little: bool, odd: set[str]) -> list[float] | None:
-    """Return slope and intercept of Real World Value Mapping Sequence (0040,9096).
+def real_world_of(value: bytes, little: bool, odd: set[str]) -> list[float | str] | None:
+    """Return slope, intercept and unit of Real World Value Mapping Sequence (0040,9096).
 
     Parameters
     ----------
@@ -74,14 +76,19 @@ def real_world_of(value: bytes, little: bool, odd: set[str]) -> list[float] | No
 
     Returns
     -------
-    list of 2 float, or None
-        None where the items differ: each is a mapping of its own, for other units or another range of values.
+    list of 2 float and str, or None
+        The unit is scheme and value of Measurement Units Code Sequence (0040,08EA), such as ``UCUM:Bq/ml``; there are
+        the numbers alone where it is missing or items differ in it. None where the items differ in the numbers: each
+        is a mapping of its own, for other units or another range of values.
     """
-    pairs = {
-        (_double(item.get(0x00409225), little), _double(item.get(0x00409224), little)) for item in _items(value, little)
-    }
+    items = _items(value, little)
+    pairs = {(_double(item.get(0x00409225), little), _double(item.get(0x00409224), little)) for item in items}
     slope, intercept = pairs.pop() if len(pairs) == 1 else (None, None)
-    return None if slope is None or intercept is None else [slope, intercept]
+    if slope is None or intercept is None:
+        return None
+    units = {_code(item.get(_UNITS), little) for item in items}
+    unit = units.pop() if len(units) == 1 else ""
+    return [slope, intercept, unit] if unit else [slope, intercept]
 
 
 def radionuclide_of(value: bytes, little: bool, odd: set[str]) -> dict[str, float] | None:
@@ -160,6 +167,14 @@ def energy_of(value: bytes, little: bool, odd: set[str]) -> float | None:
     """
     energies = {_double(item.get(0x0018937C), little) for item in _items(value, little)}
     return energies.pop() if len(energies) == 1 else None
+
+
+def _code(value: bytes | None, little: bool) -> str:
+    """Return scheme and value of the one item of a code sequence; empty where one of them is missing."""
+    items = _items(value or b"", little)
+    parts = [item.get(tag, b"").strip(b" \0") for item in items[:1] for tag in (0x00080102, 0x00080100)]
+    whole = len(items) == 1 and all(0 < len(part) <= _MAX_CODE for part in parts)
+    return b":".join(parts).decode("latin-1") if whole else ""
 
 
 def _double(value: bytes | None, little: bool) -> float | None:
@@ -244,11 +259,13 @@ def _read_item(
         else:
             position += 8
         if size == UNDEFINED:
-            position = _skip_sequence(value, position, little, depth, ends_both)
+            first, position = position, _skip_sequence(value, position, little, depth, ends_both)
+            if item is not None and tag == _UNITS:
+                item[tag] = value[first:position]
             continue
         if position + size > end:
             raise _Malformed
-        if item is not None and not is_sequence:
+        if item is not None and (not is_sequence or tag == _UNITS):
             item[tag] = value[position : position + size]
         position += size
     if length == UNDEFINED:

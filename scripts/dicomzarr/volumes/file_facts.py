@@ -24,7 +24,7 @@ from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, DIRECTIONAL, Defects, FrameAttributes
 from dicomzarr.volumes.image_type import COMPONENTS, PROJECTIONS
-from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES, VELOCITY_DIRECTIONS, split_velocity
+from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES, VELOCITY_DIRECTIONS, split_velocity, unit_of
 
 # Cause, attribute. Each sorts frames into volumes: see `t_axis.CAUSES`.
 _CAUSES: Final = (
@@ -152,7 +152,7 @@ def _of_series(facts: ImageFacts) -> FrameAttributes:
     shared.constants = _constants(facts)
     shared.terms = _terms(facts)
     shared.kernel = facts.get("ConvolutionKernel", "")
-    mapping = numbers(facts.get("real_world"))
+    mapping = numbers(facts.get("real_world", [])[:2])
     shared.real_world = (mapping[0], mapping[1]) if mapping and len(mapping) == 2 else None
     shared.spacing = spacing_of(facts.get("PixelSpacing"))
     shared.spacing_source = "PixelSpacing" if shared.spacing else ""
@@ -258,6 +258,8 @@ def _terms(facts: ImageFacts) -> dict[str, str]:
         value = str(facts.get(keyword, ""))
         if value in values:
             terms[term] = value
+    if unit := unit_of("".join(map(str, facts.get("real_world", [])[2:]))):
+        terms["real_world_units"] = unit
     corrections = facts.get("CorrectedImage", ())
     if corrections and facts.get("Modality") == "PT":
         terms["attenuation_correction"] = "YES" if "ATTN" in corrections else "NO"

@@ -225,6 +225,8 @@ def _terms(
 ) -> dict[str, str]:
     """Return the facts from closed vocabularies; Image Type says what no attribute of its own does."""
     terms = {**of_file.terms, **place.terms}
+    if place.real_world and "real_world_units" not in place.terms:
+        terms.pop("real_world_units", None)  # that of the file is the unit of another mapping
     kind = kind_of_image(image_type, facts.get("SOPClassUID", ""))
     if kind.part in COMPONENTS and terms.get("complex_component", "mixed") == "mixed":
         terms["complex_component"] = kind.part

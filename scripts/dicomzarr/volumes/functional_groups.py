@@ -25,7 +25,14 @@ from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, 
 from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
-from dicomzarr.volumes.terms import ASL_CONTEXTS, DATA_TYPES, LATERALITIES, MAGNETIZATION_TRANSFERS, RESCALE_TYPES
+from dicomzarr.volumes.terms import (
+    ASL_CONTEXTS,
+    DATA_TYPES,
+    LATERALITIES,
+    MAGNETIZATION_TRANSFERS,
+    RESCALE_TYPES,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -117,6 +124,7 @@ _ATTRIBUTES: Final = frozenset(
         "AcquisitionDate",
         "AcquisitionTime",
         "CodeValue",
+        "CodingSchemeDesignator",
         "ColumnPositionInTotalImagePixelMatrix",
         "ComplexImageComponent",
         "ConvolutionKernel",
@@ -242,6 +250,8 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
     voi = "FrameVOILUTSequence"
     place.window = windows_of(groups.values(voi, "WindowCenter"), groups.values(voi, "WindowWidth"))
     place.real_world = _real_world(groups)
+    if place.real_world and (unit := _unit(groups)):
+        place.terms["real_world_units"] = unit
     if quantity := _quantity(groups):
         place.tables["quantity"] = quantity
     place.image_type = next(_frame_types(groups), ())
@@ -362,6 +372,19 @@ def _real_world(groups: Groups) -> tuple[float, float] | None:
     }
     slope, intercept = pairs.pop() if len(pairs) == 1 else (None, None)
     return None if slope is None or intercept is None else (slope, intercept)
+
+
+def _unit(groups: Groups) -> str:
+    """Return the unit that all real world value mappings of a frame have, if it is one of a fixed list."""
+    sequences = groups.all_items("RealWorldValueMappingSequence")
+    codes = [first_of(item, "MeasurementUnitsCodeSequence") for item in sequences]
+    found = {
+        ""
+        if code is None
+        else ":".join(text_of(value_of(code, word)) for word in ("CodingSchemeDesignator", "CodeValue"))
+        for code in codes
+    }
+    return unit_of(found.pop()) if len(found) == 1 else ""
 
 
 def _quantity(groups: Groups) -> str:

@@ -30,8 +30,19 @@ VELOCITY_DIRECTIONS: Final = {
     "fh": "foot_head",
     "hf": "head_foot",
 }
+# Units of real world values: codes of UCUM in PS3.16 CID 83 (values of images), 84 (PET) and 7181 (maps).
+UNITS: Final = frozenset(
+    (
+        *("1", "%", "/cm", "/min", "/s", "[arb'U]", "[hnsf'U]", "{counts}", "{counts}/s", "{propcounts}"),
+        *("{propcounts}/s", "{ratio}", "ppm", "Bq/ml", "Gy", "Sv", "kPa", "mT", "Hz", "Cel", "dB", "ms", "s", "s/mm2"),
+        *("um", "mm", "cm", "um2", "mm2", "cm2", "um3", "mm3", "cm3", "dm3", "cm/s", "mm/s", "ml/s", "ml/min"),
+        *("ml/g", "ml/min/g", "ml/[100]g/min", "ml/[100]ml", "mg/min/ml", "umol/ml", "umol/min/ml"),
+        *("10-6.mm2/s", "mm2/s", "um2/s", "um2/ms", "mmol/kg{WetWeight}", "cm2/ml", "cm2/ml{SUVbsa}", "g/ml{SUVbw}"),
+        *("g/ml{SUVibw}", "g/ml{SUVlbm}", "g/ml{SUVlbm(James128)}", "g/ml{SUVlbm(Janma)}"),
+    )
+)
 # A frame that lacks one of these may be like the others. Of the rest, what is missing is a value.
-_MAY_BE_LEFT_OUT: Final = frozenset({"rescale_type", "laterality", "attenuation_correction"})
+_MAY_BE_LEFT_OUT: Final = frozenset({"rescale_type", "laterality", "attenuation_correction", "real_world_units"})
 
 
 def terms_that_differ(terms: Iterable[Mapping[str, str]]) -> frozenset[str]:
@@ -71,3 +82,19 @@ def split_velocity(encoding: str) -> tuple[float, str]:
     """
     word = encoding.lstrip("0123456789")
     return float(encoding.removesuffix(word)), word
+
+
+def unit_of(code: str) -> str:
+    """Return a code of UCUM if it is one of `UNITS`, else nothing.
+
+    Parameters
+    ----------
+    code : str
+        Coding scheme and value, such as ``UCUM:Bq/ml``.
+
+    Returns
+    -------
+    str
+    """
+    scheme, _, unit = code.partition(":")
+    return unit if scheme == "UCUM" and unit in UNITS else ""

@@ -47,6 +47,23 @@ def test_one_real_world_mapping(syntax: str, undefined: bool, items_undefined: b
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
 @pytest.mark.parametrize(("undefined", "items_undefined"), FORMS_OF_LENGTHS)
+@pytest.mark.parametrize("open_code", [False, True])
+def test_unit_of_a_real_world_mapping(syntax: str, undefined: bool, items_undefined: bool, open_code: bool) -> None:
+    def in_unit(*codes: tuple[str, str]) -> list[Element]:
+        items = tuple((text(0x00080100, "SH", value), text(0x00080102, "SH", scheme)) for scheme, value in codes)
+        return [Element(0x004008EA, "SQ", items, undefined=open_code), *mapping(0.5, -3.0, syntax)[1:]]
+
+    def read(*items: list[Element]) -> Any:
+        return facts_with(0x00409096, list(items), syntax, undefined, items_undefined)["real_world"]
+
+    unit, other = ("UCUM", "Bq/ml"), ("UCUM", "g/ml{SUVbw}")
+    assert read(in_unit(unit)) == read(in_unit(unit), in_unit(unit)) == [0.5, -3.0, "UCUM:Bq/ml"]
+    for without in ([in_unit(unit), in_unit(other)], [in_unit(unit, other)], [in_unit()], [in_unit(("", "Bq/ml"))]):
+        assert read(*without) == [0.5, -3.0]
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize(("undefined", "items_undefined"), FORMS_OF_LENGTHS)
 def test_half_life_and_dose(syntax: str, undefined: bool, items_undefined: bool) -> None:
     item = [
         text(0x00180031, "LO", "FDG -- CANARY"),

@@ -14,6 +14,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from dicomzarr.volumes.terms import UNITS
+
 CORONAL = [1, 0, 0, 0, 0, -1]
 
 
@@ -157,6 +159,32 @@ def test_a_real_world_mapping_wherever_it_stands(where: str) -> None:
     first, second = through_bytes(dataset)
     assert second.real_world == (0.25, -1)
     assert first.real_world == (None if where == "frame" else (0.25, -1))
+
+
+@pytest.mark.parametrize("where", ["top", "shared", "frame"])
+@pytest.mark.parametrize(
+    ("scheme", "code", "unit"), [("UCUM", "mm2/s", "mm2/s"), ("UCUM", "Smith/s", None), ("99MINE", "mm2/s", None)]
+)
+def test_a_unit_of_the_list_is_stated_and_no_other(where: str, scheme: str, code: str, unit: str | None) -> None:
+    units = item(CodeValue=code, CodingSchemeDesignator=scheme, CodeMeaning="Smith")
+    mapping = item(RealWorldValueSlope=0.25, RealWorldValueIntercept=-1.0)
+    mapping.MeasurementUnitsCodeSequence = Sequence([units])
+    dataset = enhanced(2, lambda n: group(PlanePositionSequence=position(n)))
+    at = {
+        "top": dataset,
+        "shared": dataset.SharedFunctionalGroupsSequence[0],
+        "frame": dataset.PerFrameFunctionalGroupsSequence[1],
+    }[where]
+    at.RealWorldValueMappingSequence = Sequence([mapping])
+    assert [frame.terms.get("real_world_units") for frame in through_bytes(dataset)] == (
+        [None, unit] if where == "frame" else [unit, unit]
+    )
+
+
+def test_every_unit_of_the_list_is_one_of_dicom() -> None:
+    from pydicom.sr._concepts_dict import concepts
+
+    assert {code for name in concepts["UCUM"].values() for code in name} >= UNITS
 
 
 def test_several_real_world_mappings_are_none() -> None:

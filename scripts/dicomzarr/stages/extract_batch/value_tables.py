@@ -1,4 +1,4 @@
-"""What values of a file mean: lookup tables, the scaling of a dose, directions of flow that are not known."""
+"""What values of a file mean: lookup tables, the scaling of a dose, directions of flow and units that are not known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.system import json_files
-from dicomzarr.volumes.terms import VELOCITY_DIRECTIONS, split_velocity
+from dicomzarr.volumes.terms import VELOCITY_DIRECTIONS, split_velocity, unit_of
 
 
 def digests_of_tables(
@@ -28,12 +28,14 @@ def digests_of_tables(
     dict of str to str
     """
     _, direction = split_velocity(facts["velocity_encoding"]) if "velocity_encoding" in facts else (0.0, "")
+    unit = "".join(map(str, facts.get("real_world", [])[2:]))
     tables = {
         "palette": palette,
         "modality_lut": modality_lut,
         "dose_grid_scaling": facts.get("DoseGridScaling"),
         "dose_units": facts.get("DoseUnits"),
         "velocity_component": "" if direction in VELOCITY_DIRECTIONS else direction,
+        "real_world_units": "" if unit_of(unit) else unit,
     }
     return {
         name: blake3(json_files.canonical_json(table)).hexdigest(length=8) for name, table in tables.items() if table
