@@ -25,7 +25,15 @@ log = logging.getLogger("dicomzarr")
 MASK_WARNINGS = frozenset(
     (
         *("beyond_maximum", "by_frame_of_reference", "contours_between_slices", "contours_elsewhere"),
-        *("duplicate_frames", "no_t_reference", "nothing_left", "open_contours", "outside_image", "own_grid"),
+        *(
+            "duplicate_frames",
+            "frames_elsewhere",
+            "no_t_reference",
+            "nothing_left",
+            "open_contours",
+            "outside_image",
+            "own_grid",
+        ),
         *("references_differ", "slices_without_contour", "tilted_contours", "unreadable_contours"),
     )
 )
