@@ -24,7 +24,13 @@ log = logging.getLogger("dicomzarr")
 # Flags of a mask that a person should look at: a part of the structure is not in it, or its place is uncertain.
 MASK_WARNINGS = frozenset(
     (
-        *("beyond_maximum", "by_frame_of_reference", "contours_between_slices", "contours_elsewhere"),
+        *(
+            "beyond_maximum",
+            "by_frame_of_reference",
+            "contours_between_slices",
+            "contours_cancel",
+            "contours_elsewhere",
+        ),
         *(
             "duplicate_frames",
             "frames_elsewhere",
