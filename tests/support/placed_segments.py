@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomzarr.masks.grid import ImageGrid
-from dicomzarr.masks.model import PlacedMask
+from dicomzarr.masks.model import Elsewhere, PlacedMask
 from dicomzarr.masks.segmentation import Segmentation, read_segmentation
 from dicomzarr.masks.segments import masks_of_segmentation
 
@@ -28,7 +28,7 @@ def placed(dataset: Dataset, *grids: ImageGrid, **options: Any) -> list[tuple[st
     """Return the array and the mask, for all masks of a segmentation."""
     pixels = stored_frames(dataset)
     masks = masks_of_segmentation(read(dataset), grids, lambda index: pixels[index], **options)
-    return [(grid.array, mask) for grid, mask in masks]
+    return [(found[0].array, found[1]) for found in masks if not isinstance(found, Elsewhere)]
 
 
 def only(dataset: Dataset, *grids: ImageGrid, **options: Any) -> PlacedMask:

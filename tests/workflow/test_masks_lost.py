@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from conftest import REASON
 from dicoms import save, uid
 from from_scratch import digest_from_scratch
-from made_up_scans import scan
-from made_up_structure_sets import MadeUpContour, MadeUpRoi, file_of, square, structure_set
+from made_up_scans import multi_frame_scan, scan
+from made_up_segmentations import LIVER, MaskFrame, as_bytes, by_hand, described
+from made_up_segmentations import TUMOUR as TUMOUR_CODE
+from made_up_structure_sets import MadeUpContour, MadeUpRoi, file_of, item, square, structure_set
 from pydicom import Dataset
 from scans_with_masks import read_mask
 
@@ -26,10 +29,13 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def built(folder: Path, images: list[Dataset], structures: Dataset) -> Path:
+def built(folder: Path, images: list[Dataset], *files: Dataset | bytes) -> Path:
+    """Return the results of images and of files of masks: structure sets, or segmentations as bytes."""
     for number, image in enumerate(images):
         save(image, folder / "source" / f"{number}.dcm")
-    (folder / "source" / "rt.dcm").write_bytes(file_of(structures))
+    for number, file in enumerate(files):
+        data = file if isinstance(file, bytes) else file_of(file)
+        (folder / "source" / f"masks {number}.dcm").write_bytes(data)
     config = {**CONFIG, "source": str(folder / "source"), "burned_in": "keep", "burned_in_reason": REASON}
     digest_from_scratch(config, folder / "results")
     return folder / "results"
@@ -81,3 +87,99 @@ def test_contours_on_another_series_are_not_mixed_with_those_on_this_one(tmp_pat
 def read_of(results: Path) -> tuple[Any, dict[str, str]]:
     (row,) = table(results / "dataset/masks.csv")
     return read_mask(results, row), row
+
+
+def absent(results: Path) -> list[tuple[str, str]]:
+    """Return masks, and expected names that are absent, of each image."""
+    rows = [row for row in table(results / "dataset/volumes.csv") if row["modality"] != "SEG"]
+    return sorted((row["masks"], row["masks_absent"]) for row in rows)
+
+
+def outcomes(results: Path) -> list[tuple[str, ...]]:
+    """Return reason, files, masks and failed of each row of `mask_files.csv`."""
+    rows = table(results / "dataset/reports/mask_files.csv")
+    return [(row["reason"], row["files"], row["masks"], row["failed"]) for row in rows]
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_a_structure_set_that_names_no_image_lies_within_it(tmp_path: Path, is_inside: bool) -> None:
+    """The headers of a multi-frame image state no position to the plan."""
+    image = multi_frame_scan("one")
+    contour = TUMOUR if is_inside else TUMOUR + [300, 0, 0]
+    structures = structures_of(image, [MadeUpRoi("tumour", [contour])])
+    references = structures.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    references.RTReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3.4"
+    results = built(tmp_path, [image], structures)
+    assert absent(results) == ([("tumour", "liver")] if is_inside else [("", "")])
+    assert outcomes(results) == [("", "1", "1", "0") if is_inside else ("mask_without_image", "1", "0", "0")]
+
+
+def two_series() -> tuple[list[Dataset], list[Dataset]]:
+    """Return the images of two series of a study, in one frame of reference."""
+    ct, pet = scan("one"), scan("two", series="one")
+    for image in pet:
+        image.SeriesInstanceUID, image.Modality = uid("series", "two"), "PT"
+    return ct, pet
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_a_segment_that_was_drawn_on_another_series_is_not_absent(tmp_path: Path, is_delivered: bool) -> None:
+    ct, pet = two_series()
+    frames = [
+        MaskFrame(np.ones((16, 12), "u1"), number, image.ImagePositionPatient, (image.SOPInstanceUID, None))
+        for number, image in ((1, ct[1]), (2, pet[2]))
+    ]
+    dataset = by_hand(frames, segments=[described(1), described(2, "tumour", TUMOUR_CODE)], series="one")
+    reference = deepcopy(dataset.ReferencedSeriesSequence[0])
+    reference.SeriesInstanceUID = pet[0].SeriesInstanceUID
+    dataset.ReferencedSeriesSequence.append(reference)
+    results = built(tmp_path, [*ct, *(pet if is_delivered else [])], as_bytes(dataset))
+    assert absent(results) == ([("liver", ""), ("tumour", "")] if is_delivered else [("liver", "")])
+    assert outcomes(results) == [("", "1", "2", "0") if is_delivered else ("", "1", "1", "1")]
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_a_region_that_was_drawn_on_another_series_has_not_failed(tmp_path: Path, is_delivered: bool) -> None:
+    ct, pet = two_series()
+    rois = [
+        MadeUpRoi("liver", [MadeUpContour(TUMOUR, images=[str(ct[2].SOPInstanceUID)])]),
+        MadeUpRoi("tumour", [MadeUpContour(TUMOUR, images=[str(pet[2].SOPInstanceUID)])]),
+    ]
+    structures = structures_of(ct[0], rois)
+    references = structures.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    references.RTReferencedSeriesSequence.append(item(SeriesInstanceUID=str(pet[0].SeriesInstanceUID)))
+    results = built(tmp_path, [*ct, *(pet if is_delivered else [])], structures)
+    assert absent(results) == ([("liver", ""), ("tumour", "")] if is_delivered else [("liver", "")])
+    assert outcomes(results) == [("", "1", "2", "0") if is_delivered else ("", "1", "1", "1")]
+
+
+def test_a_segment_of_which_nothing_is_said_may_be_any(tmp_path: Path) -> None:
+    images = scan("one")
+    frames = [
+        MaskFrame(np.ones((16, 12), "u1"), number, images[0].ImagePositionPatient, (images[0].SOPInstanceUID, None))
+        for number in (1, 2)
+    ]
+    known, unknown = (by_hand(frames, segments=[described(1)][:n], series="one") for n in (1, 0))
+    known.SegmentSequence.append(described(2, "of a sort", None))
+    assert absent(built(tmp_path / "known", images, as_bytes(known))) == [("liver unnamed_1", "tumour")]
+    assert absent(built(tmp_path / "unknown", images, as_bytes(unknown))) == [("unnamed_1 unnamed_2", "")]
+
+
+def test_equal_voxels_of_other_structures_are_in_conflict(tmp_path: Path) -> None:
+    images = scan("one")
+    frames = [MaskFrame(np.ones((16, 12), "u1"), 1, images[0].ImagePositionPatient, (images[0].SOPInstanceUID, None))]
+    liver, again, tumour = (
+        as_bytes(by_hand(frames, segments=[described(1, label, kind)], series="one", InstanceNumber=number))
+        for number, (label, kind) in enumerate([("liver", LIVER), ("liver", LIVER), ("tumour", TUMOUR_CODE)])
+    )
+    assert outcomes(built(tmp_path / "equal", images, liver, again)) == [
+        *[("duplicate", "1", "0", "0"), ("", "1", "1", "0")]
+    ]
+    results = built(tmp_path / "other", images, liver, again, tumour, liver)
+    assert outcomes(results) == [("conflicting_instance", "4", "0", "0")] and absent(results) == [("", "")]
+
+
+def test_a_copy_of_a_file_that_was_not_placed_is_no_duplicate(tmp_path: Path) -> None:
+    images = scan("one")
+    broken = file_of(structures_of(images[0], [MadeUpRoi("liver", [TUMOUR])], StructureSetROISequence=None))
+    assert outcomes(built(tmp_path, images, broken, broken)) == [("mask_unreadable", "2", "0", "0")]

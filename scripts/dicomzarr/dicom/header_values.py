@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import MutableSequence
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
@@ -177,13 +178,18 @@ def text_of(value: object) -> str:
     Parameters
     ----------
     value : object
+        pydicom splits texts at each backslash, also those that can have one value alone, such as ROI Name (3006,0026).
 
     Returns
     -------
     str
-        Empty if the value is None.
+        Several values are joined by a backslash, as in the file. Empty if the value is None.
     """
-    return "" if value is None else str(value).strip(" \0")
+    if value is None:
+        return ""
+    # Lists, and the sequences of pydicom.
+    text = "\\".join(map(str, value)) if isinstance(value, MutableSequence) else str(value)
+    return text.strip(" \0")
 
 
 def spacing_of(value: object) -> tuple[float, float] | None:

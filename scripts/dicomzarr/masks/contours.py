@@ -6,7 +6,6 @@ area that is. `planes` finds the contours of a slice, `fill` the centres inside;
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from dicomzarr.masks.fill import Budget, Ring, Window, fill, window_of
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.model import MaskProblem, PlacedMask
 from dicomzarr.masks.planes import TILT, SlicePlanes, slice_planes
+from dicomzarr.masks.repeats import Outlines
 from dicomzarr.masks.structure_set import Contour, Roi
 
 MAX_VOXELS: Final = 1 << 31
@@ -27,11 +27,6 @@ _ONE_PLANE: Final = 0.01
 _ONE_PLANE_MM: Final = 0.02
 # The same for contours that all refer to this slice: coordinates of one decimal.
 _ONE_REFERENCE: Final = 0.1
-# Points that differ by less, and by less than this share of a voxel, are the same: a contour may be written a second
-# time with fewer decimals.
-_ROUNDED_MM: Final = 0.02
-_ROUNDED: Final = 0.1
-_COMPARED: Final = 16  # contours, and points that one may begin with
 _SAMPLES: Final = 1 << 20  # lattice points of a slice by which the part outside of the image is measured
 
 _STATED: Final = ("contours", "unused_contours", "t")  # counts that are stated even if they are zero
@@ -64,10 +59,15 @@ class _Closed:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found: why contours are not used, by index, and layers without contours."""
+    """What was found: why contours are not used, by index; layers without contours, and those whose contours cancel.
+
+    `close` has the indices of contours that lie on another one.
+    """
 
     unused: dict[int, str] = field(default_factory=dict)
     empty_layers: set[int] = field(default_factory=set)
+    close: set[int] = field(default_factory=set)
+    cancelled_layers: set[int] = field(default_factory=set)
 
 
 def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
@@ -113,8 +113,11 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     counts.update(found.unused.values())
     counts["unused_contours"] = roi.unreadable + len(found.unused)
     counts["slices_without_contour"] = len(found.empty_layers)
+    counts["contours_cancel"] = len(found.cancelled_layers)
     counts["references_differ"] = references.differing(closed, planes)
-    flags = {name for name in (*_UNUSED, "slices_without_contour", "references_differ") if counts[name]}
+    flags = {
+        name for name in (*_UNUSED, "contours_cancel", "slices_without_contour", "references_differ") if counts[name]
+    }
     flags |= {"no_t_reference"} if grid.size("t") > 1 and closed and references.is_any_timeless(closed) else set()
     flags |= {"one_t"} if only is not None else set()
     counts.update({} if only is None else {"t": only})
@@ -235,9 +238,8 @@ def _draw(
         found.empty_layers |= set(range(inner[0], inner[-1])) - set(inner)
     for layer, members in sorted(layers.items()):
         is_inside = 0 <= layer < len(planes.layers)
-        chosen = list(
-            _nearest_plane(members, planes, found, "contours_between_slices" if is_inside else "contours_outside")
-        )
+        reason = "contours_between_slices" if is_inside else "contours_outside"
+        chosen = list(_nearest_plane(members, planes, found, reason, budget))
         if not is_inside:
             found.unused.update((contour.index, "contours_outside") for contour in chosen)
             rings = _rings(chosen, planes, planes.origin_of(layer))
@@ -250,12 +252,18 @@ def _draw(
             if part.size:
                 lines, columns = slice(part.top, part.bottom), slice(part.left, part.right)
                 values[z, lines, columns] = fill(rings, part, budget)
+                doubtful = [ring for one, ring in zip(chosen, rings, strict=True) if one.index in found.close]
+                doubtful = doubtful if values[z].any() else rings
+                if len(rings) > 1 and any(fill([ring], part, budget).any() for ring in doubtful):
+                    found.cancelled_layers.add(layer)
             if part != reached and reached.size:
                 outside += _outside(rings, whole, budget)
     return outside
 
 
-def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Found, reason: str) -> Iterator[_Closed]:
+def _nearest_plane(
+    members: Sequence[_Closed], planes: SlicePlanes, found: _Found, reason: str, budget: Budget
+) -> Iterator[_Closed]:
     """Yield the contours of the plane nearest to a slice, each once; note the others as not used."""
     layer = members[0].layer
     center = planes.depth_of(layer)
@@ -264,55 +272,21 @@ def _nearest_plane(members: Sequence[_Closed], planes: SlicePlanes, found: _Foun
         is_named: max(_ONE_PLANE_MM, share * planes.thickness(layer))
         for is_named, share in ((False, _ONE_PLANE), (True, _ONE_REFERENCE))
     }
-    least = min(_ROUNDED_MM, _ROUNDED / max(float(np.linalg.norm(step)) for step in (planes.to_column, planes.to_row)))
-    seen = set[bytes]()
-    last: dict[int, list[tuple[list[float], NDArray[np.float64]]]] = {}  # by number of points: middle, and points
-    outlines = [_distinct(contour.points, least) if contour.may_repeat else contour.points for contour in members]
-    sizes = Counter(map(len, outlines))
-    for contour, outline in zip(members, outlines, strict=True):
+    voxel = np.array([1 / float(np.linalg.norm(step)) for step in (planes.to_column, planes.to_row)])
+    outlines = Outlines(float(voxel.min()), budget)
+    for contour in members:
         if abs(contour.depth - nearest.depth) > tolerances[contour.is_named and nearest.is_named]:
             found.unused[contour.index] = reason
             continue
-        if contour.may_repeat and sizes[len(outline)] > 1:
-            edges = _edges(outline)
-            others, middle = last.setdefault(len(outline), []), outline.mean(axis=0).tolist()
-            near = (points for at, points in others if math.dist(at, middle) <= 2 * least)
-            if edges in seen or any(_is_rounded(outline, points, least) for points in near):
+        if contour.may_repeat and len(members) > 1:
+            # Seen along the normal: the second one may lie a little above the first.
+            comparison = outlines.compare(planes.in_voxels(contour.points, planes.origins[0]) * voxel)
+            if comparison == "repeated":
                 found.unused[contour.index] = "repeated_contours"
                 continue
-            seen.add(edges)
-            others.append((middle, outline))
-            del others[:-_COMPARED]
+            if comparison == "close":
+                found.close.add(contour.index)
         yield contour
-
-
-def _distinct(points: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Return a polygon without closing points: those at its end that repeat its first point but for rounding."""
-    end = len(points)
-    while end > 3 and np.abs(points[end - 1] - points[0]).max() <= least:
-        end -= 1
-    return points[:end]
-
-
-def _is_rounded(points: NDArray[np.float64], other: NDArray[np.float64], least: float) -> bool:
-    """Return whether two polygons of as many points differ by no more than rounded coordinates do, `least` mm."""
-    for ways in (other, other[::-1]):
-        starts = np.flatnonzero(np.abs(ways - points[0]).max(axis=1) <= least)
-        for start in starts[:_COMPARED].tolist():
-            if np.abs(np.roll(ways, -start, axis=0) - points).max() <= least:
-                return True
-    return False
-
-
-def _edges(points: NDArray[np.float64]) -> bytes:
-    """Return the edges of a polygon in a form that does not depend on where its points begin, and in which order."""
-    following = np.roll(points, -1, axis=0)
-    order = np.lexsort((points[:, 2], points[:, 1], points[:, 0]))
-    rank = np.empty(len(points), np.int64)
-    rank[order] = np.arange(len(points))
-    forward = (rank < np.roll(rank, -1))[:, None]
-    edges = np.hstack([np.where(forward, points, following), np.where(forward, following, points)])
-    return edges[np.lexsort(edges.T)].tobytes()
 
 
 def _rings(closed: Sequence[_Closed], planes: SlicePlanes, origin: NDArray[np.float64]) -> list[Ring]:

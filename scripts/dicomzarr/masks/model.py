@@ -96,6 +96,21 @@ class PlacedMask:
     own_affine_lps: tuple[tuple[float, ...], ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A segment or region that has no mask on the images of a series, and is not absent from them.
+
+    Attributes
+    ----------
+    description : Description
+    is_drawn : bool
+        Its frames or contours belong to another series. Else they may be in another part of the segmentation.
+    """
+
+    description: Description
+    is_drawn: bool = True
+
+
 MASK_PROBLEMS: Mapping[str, str] = {
     "missing_attribute": "an attribute without which a mask cannot be read is missing",
     "invalid_attribute": "such an attribute has a value that it cannot have",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 
+import numpy as np
+
+from dicomzarr.masks.extent import is_within
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.model import MaskProblem
-from dicomzarr.masks.planes import TILT, slice_planes
+from dicomzarr.masks.planes import TILT, SlicePlanes, slice_planes
 from dicomzarr.masks.structure_set import Contour, Roi, StructureSet
 
 
@@ -92,6 +95,44 @@ def regions_by_grid(
         for grid in located:
             if grid.array in parts:
                 yield dataclasses.replace(roi, contours=tuple(parts[grid.array])), grid
+
+
+def check_within(placed: Sequence[tuple[Roi, ImageGrid | str]], thickness_mm: float = 0.0) -> None:
+    """Check that all contours lie within their image: a file that names no image is placed where it is contained.
+
+    Parameters
+    ----------
+    placed : sequence of (Roi, ImageGrid or str)
+        As `regions_by_grid` yields them.
+    thickness_mm : float
+        Slice Thickness (0018,0050) of the image, where it is known.
+
+    Raises
+    ------
+    MaskProblem
+        ``no_image`` if a contour lies outside, farther than rounding explains.
+    """
+    planes = {grid.array: slice_planes(grid) for _, grid in placed if not isinstance(grid, str)}
+    within = [
+        _is_within(contour, grid, planes[grid.array], thickness_mm)
+        for roi, grid in placed
+        if not isinstance(grid, str)
+        for contour in roi.contours
+    ]
+    if not all(within):
+        raise MaskProblem("no_image", found=sum(within), needed=len(within))
+
+
+def _is_within(contour: Contour, grid: ImageGrid, planes: SlicePlanes, thickness_mm: float) -> bool:
+    depths = planes.depths_of(contour.points)
+    low = min(planes.bounds[0], planes.depths[0] - thickness_mm / 2)
+    high = max(planes.bounds[-1], planes.depths[-1] + thickness_mm / 2)
+    layer = int(np.abs(np.asarray(planes.depths) - depths.mean()).argmin())
+    steps = np.linalg.norm([grid.across, grid.down], axis=1)  # mm
+    first = (planes.in_voxels(contour.points, planes.origin_of(layer)) + 0.5) * steps
+    size = np.array([grid.size("x"), grid.size("y")]) * steps
+    extent = ((*first.min(axis=0), depths.min()), (*first.max(axis=0), depths.max()))
+    return is_within(extent, (0.0, 0.0, low), (*size, high))
 
 
 def _is_parallel(contours: Sequence[Contour], grid: ImageGrid) -> bool:

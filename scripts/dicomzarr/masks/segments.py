@@ -18,7 +18,7 @@ from dicomzarr.masks.belonging import belongs_to, plane_of
 from dicomzarr.masks.frame_places import FrameLocation
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.lattice import Place
-from dicomzarr.masks.model import Description, MaskProblem, PlacedMask
+from dicomzarr.masks.model import Description, Elsewhere, MaskProblem, PlacedMask
 from dicomzarr.masks.own_grid import OwnGrid, own_grid_of
 from dicomzarr.masks.segmentation import MAX_SEGMENTS, Segmentation
 
@@ -37,11 +37,12 @@ def masks_of_segmentation(
     *,
     by_frame_of_reference: bool = False,
     instances: Mapping[str, bool] = {},
-) -> Iterator[tuple[ImageGrid, PlacedMask]]:
+) -> Iterator[tuple[ImageGrid, PlacedMask] | Elsewhere]:
     """Yield the masks of a segmentation, by image, then by segment; one is held in memory at a time.
 
     A segment has one mask on each image to which frames of it belong, a second one where some of its frames lie on
-    another grid. A segment that no frame names has an empty mask on each image that any frame belongs to.
+    another grid. A segment that no frame names has an empty mask on each image that any frame belongs to. A segment all
+    of whose frames belong to another series has none; where some of them do, the mask counts them.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def masks_of_segmentation(
 
     Yields
     ------
-    ImageGrid, PlacedMask
+    (ImageGrid, PlacedMask) or Elsewhere
+        Segments without a mask come last.
 
     Raises
     ------
@@ -78,6 +80,8 @@ def masks_of_segmentation(
     described |= {number: Description("SEG", number) for number in by_segment.keys() - described.keys()}
     if len(described) > MAX_SEGMENTS:
         raise MaskProblem("too_large", found=len(described), needed=MAX_SEGMENTS)
+    here_or_there = frozenset[int]().union(*members)
+    elsewhere = {number: sum(i not in here_or_there for i in indices) for number, indices in by_segment.items()}
     for grid, locations in zip(grids, members, strict=True):
         if not locations:
             continue
@@ -89,7 +93,18 @@ def masks_of_segmentation(
             if here or not (indices or segmentation.is_part):
                 for mask in image.masks(described[number], here):
                     flags = {"by_frame_of_reference"} if by_frame_of_reference else set()
-                    yield grid, replace(mask, flags=tuple(sorted(flags.union(mask.flags))))
+                    counts = {"frames_elsewhere": elsewhere[number]} if elsewhere.get(number) else {}
+                    flags |= counts.keys()
+                    yield (
+                        grid,
+                        replace(mask, flags=tuple(sorted(flags.union(mask.flags))), counts={**mask.counts, **counts}),
+                    )
+    for number in sorted(described):
+        if number in by_segment:
+            if elsewhere[number] == len(by_segment[number]):
+                yield Elsewhere(described[number])
+        elif segmentation.is_part:
+            yield Elsewhere(described[number], is_drawn=False)
 
 
 class _Frames:

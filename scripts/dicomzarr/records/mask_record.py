@@ -24,6 +24,16 @@ class MaskFile(NamedTuple):
     problem: str  # code of `masks.model.MASK_PROBLEMS` that explains the reason; else empty
     masks: int  # that were placed
     failed: int  # segments or regions of interest that could not be read or placed
+    elsewhere: tuple[int, ...] = ()  # numbers of those that were drawn on another series alone, if masks were placed
+    not_absent: tuple[str, ...] = ()  # names of those that may lie on another series, or in another file
+
+
+def _mask_file(raw: Sequence[Any]) -> MaskFile:
+    """Return a file from the JSON values of its fields."""
+    path, stat, content, kind, reason, problem, masks, failed, elsewhere, not_absent = raw
+    return MaskFile(
+        path, tuple(stat), content, kind, reason, problem, masks, failed, tuple(elsewhere), tuple(not_absent)
+    )
 
 
 class MaskText(NamedTuple):
@@ -149,7 +159,7 @@ class SeriesMasks:
     def from_json(cls, raw: Any) -> Self:
         """Return the masks from what `to_json` returned."""
         return cls(
-            files=tuple([MaskFile(path, tuple(stat), *rest) for path, stat, *rest in raw["files"]]),
+            files=tuple(map(_mask_file, raw["files"])),
             masks=tuple(map(MaskRecord.from_json, raw["masks"])),
             texts=tuple([MaskText(*row) for row in raw["texts"]]),
             groups={path: FileClaim(*claim) for path, claim in raw["groups"].items()},

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from made_up_grids import grid_of
 from made_up_structure_sets import square
 
 from dicomzarr.masks.grid import ImageGrid
-from dicomzarr.masks.model import Description
-from dicomzarr.masks.regions import regions_by_grid
+from dicomzarr.masks.model import Description, MaskProblem
+from dicomzarr.masks.regions import check_within, regions_by_grid
 from dicomzarr.masks.structure_set import Contour, Roi, StructureSet
 
 
@@ -121,3 +122,49 @@ def test_a_region_without_contours_belongs_to_the_image_of_the_other_regions() -
     assert places([region(1), region(2, "1.2.1")], CT, scout) == [(1, "ct", 0), (2, "ct", 1)]
     both = places([region(1), region(2, "1.2.1", "1.2.7")], CT, scout)
     assert both == [(1, "ambiguous_volume", 0), (2, "ct", 1), (2, "scout", 1)]
+
+
+# An image of 5 slices of 3 mm, 20 rows and 24 columns of 1 mm, as it is and turned about the row axis.
+TILTED = {"across": (1.0, 0.0, 0.0), "down": (0.0, 0.6, 0.8)}
+
+
+@pytest.mark.parametrize(
+    ("box", "z", "is_within"),
+    [
+        ((1, 1, 5, 5), 6, True),
+        ((-1.4, -1.4, 24.4, 20.4), 0, True),  # half a voxel and 1 mm farther
+        ((-1.6, 1, 5, 5), 0, False),
+        ((1, 1, 5, 20.6), 0, False),
+        ((1, 1, 5, 5), 14.4, True),
+        ((1, 1, 5, 5), 14.6, False),
+        ((1, 1, 5, 5), -2.6, False),
+        ((100, 100, 105, 105), 6, False),
+    ],
+)
+@pytest.mark.parametrize("is_tilted", [False, True])
+def test_contours_of_a_file_that_names_no_image_lie_within_it(
+    box: Any, z: float, is_within: bool, is_tilted: bool
+) -> None:
+    points = square(*box, z)
+    if is_tilted:
+        points = points @ np.array([(1.0, 0.0, 0.0), (0.0, 0.6, 0.8), (0.0, -0.8, 0.6)])
+        depths = 3.0 * np.arange(5)
+        grid = grid_of(5, spacing=(3, 1, 1), origins=np.outer(depths, [0.0, -0.8, 0.6]), **TILTED)
+    else:
+        grid = grid_of(5, spacing=(3, 1, 1))
+    good = Contour(square(1, 1, 5, 5, 0) if not is_tilted else points * 0, "CLOSED_PLANAR")
+    placed = [(Roi(Description("RTSTRUCT", 1), (good, Contour(points, "CLOSED_PLANAR"))), grid)]
+    if is_within:
+        check_within(placed)
+    else:
+        with pytest.raises(MaskProblem) as problem:
+            check_within(placed)
+        assert (problem.value.code, problem.value.found, problem.value.needed) == ("no_image", 1, 2)
+
+
+def test_a_thick_slice_contains_more_and_problems_are_no_contours() -> None:
+    roi = Roi(Description("RTSTRUCT", 1), (Contour(square(1, 1, 5, 5, 15.4), "CLOSED_PLANAR"),))
+    grid = grid_of(5, spacing=(3, 1, 1))
+    check_within([(roi, grid), (roi, "no_image")], thickness_mm=5.0)
+    with pytest.raises(MaskProblem, match="no_image"):
+        check_within([(roi, grid)], thickness_mm=4.0)

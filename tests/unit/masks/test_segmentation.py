@@ -55,6 +55,11 @@ def test_segments_and_their_codes() -> None:
     assert second.codes == (Code(*KIDNEY), Code("SCT", "245378000"), Code(*TISSUE))
 
 
+def test_a_label_with_a_backslash_is_one_text() -> None:
+    segmentation = read(hand(SegmentSequence=[described(1, "PTV\\60")]))
+    assert segmentation.segments[0].label == "PTV\\60"
+
+
 @pytest.mark.parametrize(("algorithm", "ours"), [("MANUAL", "manual"), ("AUTOMATIC", "automatic")])
 def test_a_segmentation_of_highdicom(algorithm: str, ours: str) -> None:
     dataset = by_highdicom(IMAGES, np.ones((5, 16, 12), "u1"), algorithm=algorithm)

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from grids_of_scans import grid_of, grid_of_multi_frame
 from made_up_scans import AXIAL, CORONAL, OBLIQUE, SAGITTAL, multi_frame_scan, positions_of, scan
-from made_up_segmentations import MaskFrame, by_hand, by_highdicom, described, reordered
+from made_up_segmentations import MaskFrame, by_hand, by_highdicom, described, reordered, stored_frames
 from placed_segments import (
     highdicom_by_frame,
     highdicom_by_instance,
     highdicom_volume,
     only,
     placed,
+    read,
 )
 from pydicom import Dataset
 
-from dicomzarr.masks.model import MaskProblem
+from dicomzarr.masks.model import Elsewhere, MaskProblem
+from dicomzarr.masks.segments import masks_of_segmentation
 
 
 def noise(seed: int, *shape: int, values: int = 2) -> np.ndarray[Any, Any]:
@@ -150,7 +152,40 @@ def test_frames_of_another_series_are_not_drawn_on_this_one() -> None:
     for images, expected in ((first, voxels[:5]), (second, voxels[5:])):
         mask = only(dataset, grid_of(images), instances={image.SOPInstanceUID: False for image in images})
         np.testing.assert_array_equal(mask.values, expected)
-        assert mask.flags == () and mask.counts == {"frames": 5}
+        assert mask.flags == ("frames_elsewhere",) and mask.counts == {"frames": 5, "frames_elsewhere": 5}
+
+
+@pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
+def test_a_segment_that_was_drawn_on_another_series_alone_is_elsewhere_and_not_empty(form: str) -> None:
+    first, second = scan("a"), scan("b")
+    frames = [
+        MaskFrame(
+            np.full((16, 12), number if form == "LABELMAP" else 1, "u1"),
+            None if form == "LABELMAP" else number,
+            image.ImagePositionPatient,
+            (image.SOPInstanceUID, None),
+        )
+        for number, images in ((1, first), (2, second))
+        for image in images
+    ]
+    dataset = by_hand(frames, form, segments=[described(n) for n in (1, 2, 3)], series="a")
+    pixels, instances = stored_frames(dataset), {image.SOPInstanceUID: False for image in first}
+    found = masks_of_segmentation(read(dataset), [grid_of(first)], lambda n: pixels[n], instances=instances)
+    masks, elsewhere = [], []
+    for one in found:
+        elsewhere.append(one) if isinstance(one, Elsewhere) else masks.append(one[1])
+    assert [(mask.description.number, mask.flags) for mask in masks] == [(1, ()), (3, ("empty_mask",))]
+    assert [(one.description.number, one.is_drawn) for one in elsewhere] == [(2, True)]
+
+
+def test_a_segment_without_frames_in_a_part_may_be_in_another_part() -> None:
+    images = scan("a")
+    frames = [MaskFrame(np.ones((16, 12), "u1"), 1, image.ImagePositionPatient) for image in images]
+    dataset = by_hand(frames, segments=[described(n) for n in (1, 2)], series="a", ConcatenationUID="1.2.3")
+    found = masks_of_segmentation(read(dataset), [grid_of(images)], lambda _: np.ones((16, 12), "u1"))
+    *masks, last = found
+    assert len(masks) == 1 and isinstance(last, Elsewhere)
+    assert (last.description.number, last.is_drawn) == (2, False)
 
 
 def test_a_file_whose_frames_refer_to_other_series_alone_has_no_image_here() -> None:

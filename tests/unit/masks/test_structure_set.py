@@ -128,6 +128,13 @@ def test_frames_of_reference() -> None:
     assert read_structure_set(file_of(made)).rois[0].frame_of_reference == ""
 
 
+def test_a_name_with_a_backslash_is_one_text() -> None:
+    """ROI Name (3006,0026) is of a VR whose values are split at backslashes, but has one value."""
+    made = structure_set([MadeUpRoi("PTV\\60", label="of\\Monday")])
+    (roi,) = read_structure_set(file_of(made)).rois
+    assert (roi.description.label, roi.description.description) == ("PTV\\60", "of\\Monday")
+
+
 def test_names_in_other_characters() -> None:
     made = structure_set([MadeUpRoi("Prostata größer", label="肝")], SpecificCharacterSet="ISO_IR 192")
     description = read_structure_set(file_of(made)).rois[0].description

@@ -79,7 +79,7 @@ def file_lines(record: SeriesRecord) -> Iterator[bytes]:
     """Yield what became of the mask files that refer to a series, as JSON lines."""
     for file in record.masks.files:
         outcome = MaskFileOutcome(file.kind, file.reason, file.problem, file.masks, file.failed, record.series_id)
-        yield json_files.compact_line([file.path, *outcome])
+        yield json_files.compact_line([file.path, *outcome, file.elsewhere])
 
 
 def segmentation_lines(record: SeriesRecord) -> Iterator[bytes]:
@@ -95,8 +95,9 @@ def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[
     """Return the cells `masks` and `masks_absent` of an array.
 
     An image was examined if a mask lies on it, or if it is the only image of a series that a mask file refers to. A
-    name is not absent if a mask of it was drawn and nothing of it is left. If a segment or region could not be placed,
-    or a file, it may have been of any name: then a name is absent only where an empty mask says so.
+    name is not absent if a mask of it was drawn and nothing of it is left, or if it was drawn on another series. If a
+    segment or region could not be placed, or a file, or nothing says what a mask is, it may be of any name: then a name
+    is absent only where an empty mask says so.
 
     Parameters
     ----------
@@ -111,7 +112,10 @@ def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[
     is_examined = bool(masks) or (len(record.volumes) == 1 and any(not file.reason for file in record.masks.files))
     drawn = {mask.name for mask in masks if mask.voxels or not NOT_ABSENT.isdisjoint(mask.flags)}
     is_lost = any(file.failed or file.reason not in ("", "duplicate") for file in record.masks.files)
-    sure = {mask.name for mask in masks} if is_lost else set(expected)
+    unknown = {text.mask for text in record.masks.texts if text.array == array and not any(text[3:])}
+    is_lost = is_lost or any(mask.mask in unknown and mask.voxels for mask in masks)
+    not_examined = {name for file in record.masks.files for name in file.not_absent} - {mask.name for mask in masks}
+    sure = {mask.name for mask in masks} if is_lost else set(expected) - not_examined
     absent = sorted((sure & set(expected)) - found - drawn) if is_examined else []
     return {"masks": " ".join(sorted(mask.mask for mask in masks)), "masks_absent": " ".join(absent)}
 
@@ -127,17 +131,22 @@ def outcomes(rows: Iterable[bytes], unplaced: Path) -> dict[str, MaskFileOutcome
         The mask files of which no image is known, from the plan.
     """
     found: dict[str, MaskFileOutcome] = {}
+    elsewhere: dict[str, set[int]] = {}  # segments and regions that were drawn on none of the series
     for mask in json_files.read_json(unplaced):
         found[mask["path"]] = MaskFileOutcome(mask["kind"], mask["reason"], "", 0, 0, "")
     for row in rows:
-        path, *fields = json_files.loads(row)
+        path, *fields, numbers = json_files.loads(row)
         new = MaskFileOutcome(*fields)
+        if not new.reason:
+            elsewhere[path] = elsewhere.get(path, set(numbers)).intersection(numbers)
         old = found.get(path)
         if old is not None:
             first, second = sorted((old, new), key=lambda one: _PRECEDENCE.index(one.reason))
             new = first._replace(masks=first.masks + second.masks, failed=first.failed + second.failed)
         found[path] = new
-    return found
+    return found | {
+        path: found[path]._replace(failed=found[path].failed + len(numbers)) for path, numbers in elsewhere.items()
+    }
 
 
 def reason_of(path: str, found: Mapping[str, MaskFileOutcome]) -> str:

@@ -15,11 +15,12 @@ import numpy as np
 
 from dicomzarr.arrays import write_masks
 from dicomzarr.arrays.write_masks import LABELS, WrittenMask, levels_of_masks
+from dicomzarr.dicom.header_values import number as number_of
 from dicomzarr.dicom.sop_classes import RT_STRUCTURE_SET
 from dicomzarr.masks.grid import ImageGrid
-from dicomzarr.masks.model import Kind, MaskProblem, PlacedMask
+from dicomzarr.masks.model import Elsewhere, Kind, MaskProblem, PlacedMask
 from dicomzarr.masks.names import Vocabulary, known_code, mask_folder_names
-from dicomzarr.masks.regions import regions_by_grid
+from dicomzarr.masks.regions import check_within, regions_by_grid
 from dicomzarr.masks.segmentation import Segmentation, read_segmentation
 from dicomzarr.masks.segments import masks_of_segmentation
 from dicomzarr.masks.structure_set import StructureSet, read_structure_set
@@ -100,26 +101,32 @@ def place_masks(
     """
     if not plan.masks:
         return NO_MASKS
+    vocabulary = Vocabulary(options.mask_names)
     images = {volume.array: image_of(plan, store, volume, instances) for volume in volumes}
     writer = _Writer(
         store, options, pool, {array: levels_of_masks(image.attributes) for array, image in images.items()}
     )
     files: list[MaskFile] = []
     first: dict[str, int] = {}  # number of the first file of each content
+    again: dict[int, int] = {}  # the same of its copies
     instance_files: dict[str, list[int]] = {}  # of each SOP Instance UID, files of different content
     for row in sorted(plan.masks, key=lambda row: (contents[row["path"]], row["path"])):
         content, facts = contents[row["path"]], row["facts"]
         kind: Kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
         file = MaskFile(row["path"], (*row["stat"],), content, kind, "", "", 0, 0)
         if not reason_of_content(content) and first.setdefault(content, len(files)) != len(files):
-            files.append(file._replace(reason="duplicate"))
+            again[len(files)] = first[content]
+            files.append(file)
             continue
         instance_files.setdefault(facts.get("SOPInstanceUID") or content, []).append(len(files))
         writer.file = len(files)
-        files.append(_place_file(file, row, plan, images, roots, writer, copies))
+        files.append(_place_file(file, row, plan, images, roots, writer, vocabulary, copies))
     for numbers in instance_files.values():
         _settle_copies(numbers, files, writer)
-    return writer.finish(files, images, Vocabulary(options.mask_names))
+    for copy, number in again.items():  # a copy of a file that was not placed is no duplicate of one that was
+        same = files[number]
+        files[copy] = files[copy]._replace(reason=same.reason or "duplicate", problem=same.reason and same.problem)
+    return writer.finish(files, images, vocabulary)
 
 
 def _settle_copies(numbers: Sequence[int], files: list[MaskFile], writer: _Writer) -> None:
@@ -128,11 +135,13 @@ def _settle_copies(numbers: Sequence[int], files: list[MaskFile], writer: _Write
     if len(placed) < 2:
         return
     kept, *others = placed
-    agree = all(writer.voxels_of(number) == writer.voxels_of(kept) for number in others)
+    # Without paths and contents.
+    stated = [(writer.masks_of(number), files[number][3:]) for number in placed]
+    agree = all(one == stated[0] for one in stated)
     for number in others if agree else placed:
         writer.remove(number)
         reason = "duplicate" if agree else "conflicting_instance"
-        files[number] = files[number]._replace(reason=reason, masks=0, failed=0)
+        files[number] = files[number]._replace(reason=reason, masks=0, failed=0, elsewhere=(), not_absent=())
 
 
 def _place_file(
@@ -142,11 +151,13 @@ def _place_file(
     images: Mapping[str, WrittenImage],
     roots: Roots,
     writer: _Writer,
+    vocabulary: Vocabulary,
     copies: Collection[str],
 ) -> MaskFile:
     """Place the masks of one file; return it with what became of it."""
     grids = [images[array].grid for array in sorted(images)]
     placed, failed, problem = 0, 0, ""
+    elsewhere: list[Elsewhere] = []
     by_frame = [] if _names(row, plan) else ["by_frame_of_reference"]
     masks = functools.partial(_of_segmentation, copies=copies) if file.kind == "SEG" else _of_structure_set
     try:
@@ -157,6 +168,9 @@ def _place_file(
         for found in masks(file, row, plan, grids, roots):
             if isinstance(found, str):
                 failed, problem = failed + 1, found
+                continue
+            if isinstance(found, Elsewhere):
+                elsewhere.append(found)
                 continue
             grid, mask = found
             flags = tuple(sorted({*mask.flags, *by_frame}))
@@ -171,7 +185,13 @@ def _place_file(
     reason = "" if placed else _REASONS.get(problem, "mask_unreadable") if problem else "mask_without_image"
     if problem:
         log.warning("series %s: a %s file was not placed as a whole: %s", plan.series_id, file.kind, problem)
-    return file._replace(reason=reason, problem=problem, masks=placed, failed=failed)
+    file = file._replace(reason=reason, problem=problem, masks=placed, failed=failed)
+    if reason:
+        return file
+    return file._replace(
+        elsewhere=tuple(sorted(one.description.number for one in elsewhere if one.is_drawn)),
+        not_absent=tuple(sorted({vocabulary.name_of(one.description) for one in elsewhere} - {""})),
+    )
 
 
 def _names(row: HeaderRow, plan: SeriesPlan) -> bool:
@@ -184,12 +204,17 @@ def _names(row: HeaderRow, plan: SeriesPlan) -> bool:
     )
 
 
+def _thickness_of(plan: SeriesPlan) -> float:
+    """Return the largest Slice Thickness (0018,0050) of a series, mm; 0 where none is known."""
+    return max((number_of(image["facts"].get("SliceThickness")) or 0.0 for image in plan.files), default=0.0)
+
+
 def _instances_of(plan: SeriesPlan) -> set[str]:
     """Return the SOP Instance UIDs of all files of a series."""
     return {image["facts"].get("SOPInstanceUID", "") for image in plan.files} - {""}
 
 
-Found = tuple[ImageGrid, PlacedMask] | str  # a mask on an image, or the code of a problem
+Found = tuple[ImageGrid, PlacedMask] | Elsewhere | str  # a mask on an image, none here, or the code of a problem
 
 
 def _of_segmentation(
@@ -222,10 +247,12 @@ def _of_structure_set(
 ) -> Iterator[Found]:
     """Yield the masks of a structure set, or the code of a region's problem; raises `MaskProblem` or `NotExtracted`."""
     structures: StructureSet = _checked(sandbox.call(_parse_structure_set, row, roots, fault="unreadable_header"))
-    instances = _instances_of(plan)
-    for region, grid in regions_by_grid(structures, grids, instances):
+    placed = [*regions_by_grid(structures, grids, _instances_of(plan))]
+    if not _names(row, plan):
+        check_within(placed, _thickness_of(plan))
+    for region, grid in placed:
         if isinstance(grid, str):
-            yield grid
+            yield Elsewhere(region.description) if grid == "no_image" else grid
             continue
         try:
             yield grid, _unpacked(*_checked(sandbox.call(_fill, region, grid, fault="mask_unreadable")))
@@ -307,12 +334,13 @@ class _Writer:
         )
         masks.append(_Written(folder, mask, self.file))
 
-    def voxels_of(self, file: int) -> list[tuple[str, int, str]]:
-        """Return image, number and pixel digest of each mask of a file."""
+    def masks_of(self, file: int) -> list[tuple[object, ...]]:
+        """Return what each mask of a file is: image, values, what they mean, and all that the file says of it."""
         return [
-            (array, one.mask.placed.description.number, one.mask.pixel_digest)
+            (array, one.mask.pixel_digest, one.mask.shape, placed.form, placed.maximum_fraction, placed.description)
             for array, written in sorted(self._written.items())
             for one in written
+            for placed in [one.mask.placed]
             if one.file == file
         ]
 

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from dicomzarr.dicom.facts import ImageFacts, MaskReferences
 from dicomzarr.dicom.sop_classes import MASK_CLASSES, NOT_MASKED, RT_STRUCTURE_SET
+from dicomzarr.masks.extent import is_within
 from dicomzarr.records.plan import UnplacedMask
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.plan_batches.membership import Ids, Membership
-
-MARGIN_MM = 1.0  # by which a mask may exceed the box of its image: half a voxel, or rounded positions
 
 
 class Line(NamedTuple):
@@ -326,6 +325,4 @@ def _contains(box: _Box, extent: list[float] | None) -> bool:
     """Return whether a box contains an extent; where one of them is not known, extraction finds out."""
     if box.low is None or box.high is None or not extent:
         return True
-    return bool(
-        np.all(np.array(extent[:3]) >= box.low - MARGIN_MM) and np.all(np.array(extent[3:]) <= box.high + MARGIN_MM)
-    )
+    return is_within((extent[:3], extent[3:]), box.low, box.high)
