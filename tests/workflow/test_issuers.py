@@ -66,3 +66,73 @@ def test_the_issuer_leaves_with_its_file_and_a_second_one_divides_the_series(
     assert {subject for subject, _ in subjects(run)} == {second}
     (workflow.source / "one-7-CLINIC.dcm").unlink()
     assert subjects(workflow.run()) == [(without, "3x16x12")]
+
+
+STUDY = "1.2.826.0.1.3680043.10.1"
+
+
+def arrive_in_study(workflow: Workflow, series: str, issuer: str, patient: str = "P1", study: str = STUDY) -> None:
+    for index in range(2):
+        dataset = ct_slice(series, index, PatientID=patient, StudyInstanceUID=study)
+        if issuer:
+            dataset.IssuerOfPatientID = issuer
+        save(dataset, workflow.source / f"{series}-{index}.dcm")
+
+
+@pytest.mark.parametrize("last", ["with", "without"])
+def test_a_study_is_of_the_issuer_that_one_of_its_series_states_in_any_order(
+    workflow: Workflow, warm: Forks | None, last: str
+) -> None:
+    """A list of splits that names the issuer covers both; the file without a Series Instance UID, too."""
+    workflow.forks = warm
+    issuers = {"with": "HOSPITAL", "without": "", "elsewhere": ""}
+    (workflow.folder / "test.csv").write_text("PatientID,IssuerOfPatientID\nP1,HOSPITAL\n")
+    splits = {"fractions": {"train": 1.0}, "fixed": {"test": str(workflow.folder / "test.csv")}}
+    for series in sorted(issuers, key=lambda name: name == last):
+        if series != "elsewhere":
+            arrive_in_study(workflow, series, issuers[series])
+        else:  # another study: nothing says that it is the same patient
+            arrive_in_study(workflow, series, "", study=f"{STUDY}.1")
+        run = workflow.run(splits=splits)
+    nameless = ct_slice("nameless", 0, PatientID="P1", StudyInstanceUID=STUDY, SeriesInstanceUID=None)
+    save(nameless, workflow.source / "nameless.dcm")
+    run = workflow.run(splits=splits)
+    found = sorted((row["subject_id"], row["split"], row["shape"]) for row in run.table("dataset/volumes.csv"))
+    with_issuer, without = KEY.subject_id("HOSPITAL", "P1"), KEY.subject_id("", "P1")
+    of_study = [(with_issuer, "test", "16x12"), *[(with_issuer, "test", "2x16x12")] * 2]
+    assert found == sorted([*of_study, (without, "train", "2x16x12")])
+    assert not any("shared_study_uid" in row["flags"] for row in run.table("dataset/volumes.csv"))
+    fresh = Workflow(workflow.folder / "fresh", {"source": str(workflow.source)}, workflow.environment, forks=warm)
+    assert fresh.run(splits=splits).sealed["digest"] == run.sealed["digest"]
+
+
+def test_files_of_a_study_of_two_issuers_get_none_unless_their_series_states_one(
+    workflow: Workflow, warm: Forks | None
+) -> None:
+    workflow.forks = warm
+    for series, issuer in {"first": "HOSPITAL", "second": "CLINIC", "third": ""}.items():
+        arrive_in_study(workflow, series, issuer)
+    save(ct_slice("first", 2, PatientID="P1", StudyInstanceUID=STUDY), workflow.source / "first-2.dcm")
+    run = workflow.run()
+    expected = {("HOSPITAL", "3x16x12"), ("CLINIC", "2x16x12"), ("", "2x16x12")}
+    assert {*subjects(run)} == {(KEY.subject_id(issuer, "P1"), shape) for issuer, shape in expected}
+    assert all("shared_study_uid" in row["flags"] for row in run.table("dataset/volumes.csv"))
+
+
+def test_a_study_of_two_patient_ids_is_flagged_and_may_fail_the_run(workflow: Workflow, warm: Forks | None) -> None:
+    """A provisional number and a final one: which is known to nobody; fixed splits put them together."""
+    workflow.forks = warm
+    arrive_in_study(workflow, "alone", "", patient="P0", study=f"{STUDY}.2")
+    arrive_in_study(workflow, "first", "", patient="TMP1")
+    assert not any("shared_study_uid" in row["flags"] for row in workflow.run().table("dataset/volumes.csv"))
+    arrive_in_study(workflow, "second", "", patient="P1")
+    for name, patient in {"train": "TMP1", "test": "P1"}.items():
+        (workflow.folder / f"{name}.csv").write_text(f"PatientID\n{patient}\n")
+    lists = {name: str(workflow.folder / f"{name}.csv") for name in ("train", "test")}
+    gate = {"studies_across_splits": 0}
+    failed = workflow.run(ok=False, gate=gate, splits={"fractions": {"train": 1.0}, "fixed": lists})
+    assert "gate.studies_across_splits: found" in failed.output and "Traceback" not in failed.output
+    (workflow.folder / "test.csv").write_text("PatientID\nP1\nTMP1\n")
+    run = workflow.run(gate=gate, splits={"fractions": {"train": 1.0}, "fixed": {"test": lists["test"]}})
+    flagged = [row["subject_id"] for row in run.table("dataset/volumes.csv") if "shared_study_uid" in row["flags"]]
+    assert sorted(flagged) == sorted([KEY.subject_id("", "TMP1"), KEY.subject_id("", "P1")])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS, TIE_FINDING
+from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS, STUDY_FINDING, TIE_FINDING
 
 
 class GateClosed(UserError):
@@ -44,23 +44,26 @@ def findings(results: Results) -> Counter[str]:
     for row in _rows_if_any(reports / "mask_files.csv"):
         is_counted = row["outcome"] == "not_placed" and row["reason"] != "duplicate"
         counts["masks_not_placed"] += int(row["files"]) * is_counted
-    counts[TIE_FINDING] = twins_across_splits(results.dataset / "volumes.csv")
+    volumes = results.dataset / "volumes.csv"
+    counts[TIE_FINDING] = across_splits(volumes, "same_pixels_elsewhere", "pixel_digest")
+    counts[STUDY_FINDING] = across_splits(volumes, "shared_study_uid", "study_id")
     return counts
 
 
-def twins_across_splits(volumes: Path) -> int:
-    """Return how many pixel digests that several subjects have stand in more than one split.
+def across_splits(volumes: Path, flag: str, column: str) -> int:
+    """Return how many values of a column, of volumes with a flag, stand in more than one split.
 
     Parameters
     ----------
     volumes : Path
         `volumes.csv`; an empty cell is no split.
+    flag, column : str
     """
     splits: dict[str, set[str]] = {}
     with open(volumes, newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
-            if row["split"] and "same_pixels_elsewhere" in row["flags"].split():
-                splits.setdefault(row["pixel_digest"], set()).add(row["split"])
+            if row["split"] and row[column] and flag in row["flags"].split():
+                splits.setdefault(row[column], set()).add(row["split"])
     return sum(len(names) > 1 for names in splits.values())
 
 

@@ -22,3 +22,6 @@ EXPORT_FINDINGS = ("png_refused", "nifti_refused", "nnunet_refused")
 
 
 TIE_FINDING = "twins_across_splits"  # equal pixels of several subjects, in more than one split
+
+
+STUDY_FINDING = "studies_across_splits"  # studies of several subjects, in more than one split

@@ -6,6 +6,7 @@ SERIES_FLAGS = {
     "unknown_subject": "Patient ID (0010,0020) and its issuer are empty: one subject for each study",
     "no_series_uid": "Series Instance UID (0020,000E) is missing: each file is a series of its own",
     "shared_series_uid": "the same Series Instance UID occurs under another subject; they are separate series",
+    "shared_study_uid": "the same Study Instance UID occurs under another subject: a patient may have two Patient IDs",
     "several_studies": "files of the series name different studies; `study_id` is the first in order",
     "face_risk": "the face may be rendered from it: a scan of the head, or one that may hold it",
     "face_by_geometry": "`face_risk` was set by modality and field of view; no header names the head, or another part "

@@ -27,6 +27,7 @@ from dicomzarr.vocabulary.findings import (
     LABEL_FINDINGS,
     MASK_FINDINGS,
     OUTCOME_FINDINGS,
+    STUDY_FINDING,
     TIE_FINDING,
     VERDICT_FINDINGS,
 )
@@ -175,7 +176,7 @@ def _refuse_not_finite(value: object, key: str) -> None:
 
 def _check_gate(gate: Mapping[str, int]) -> None:
     known = {*OUTCOME_FINDINGS, *VERDICT_FINDINGS, *LABEL_FINDINGS, *EXPORT_FINDINGS, *REASONS}
-    known |= {*MASK_FINDINGS, FIXED_FINDING, TIE_FINDING}
+    known |= {*MASK_FINDINGS, FIXED_FINDING, TIE_FINDING, STUDY_FINDING}
     for finding in gate:
         if finding not in known:
             near = difflib.get_close_matches(finding, sorted(known), 1)

@@ -59,18 +59,25 @@ def label_lines_path(results: Results) -> Path:
 class _LineIndex:
     """Lines by identifier, and which of them match a series of the dataset."""
 
-    def __init__(self, lines: Sequence[LabelLine]) -> None:
+    def __init__(self, lines: Sequence[LabelLine], pseudonyms: Pseudonyms) -> None:
         self.lines = lines
         self.matched: set[int] = set()
         self._imageless: dict[int, str] = {}
         self._by_key: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self._by_subject: dict[str, list[int]] = defaultdict(list)
         for number, line in enumerate(lines):
             if any(line.key):
                 self._by_key[(line.by, *line.key)].append(number)
+            if line.by == "patient" and all(line.key):
+                for patient, issuer in _as_in_headers(line.key):
+                    self._by_subject[pseudonyms.subject_id(issuer, patient)].append(number)
 
     def of(self, plan: SeriesPlan) -> set[int]:
-        """Return the numbers of the lines that match a series."""
-        numbers: set[int] = set()
+        """Return the numbers of the lines that match a series: a file of it, or its subject.
+
+        No file of a series need state the issuer that other series of its study state for it.
+        """
+        numbers = {*self._by_subject.get(plan.subject_id, ())}
         for key in {key for row in plan.files for key in _keys_of(row)}:
             numbers.update(self._by_key.get(key, ()))
         return numbers
@@ -111,6 +118,12 @@ def _as_text(value: str) -> str:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return value
+
+
+def _as_in_headers(key: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield number and issuer of a patient as headers in UTF-8 have them, and in Latin-1; see `_as_text`."""
+    yield tuple(text.encode("utf-8").decode("latin-1") for text in key)
+    yield tuple(key)
 
 
 def _ambiguous(labels: _LineIndex, plans: Iterable[SeriesPlan]) -> set[int]:
@@ -204,7 +217,10 @@ def join_labels(
     """
     content = json_files.read_json(label_lines_path(results))
     labels, fixed = (
-        _LineIndex([LabelLine(source, line, by, tuple(key), values) for source, line, by, key, values in content[part]])
+        _LineIndex(
+            [LabelLine(source, line, by, tuple(key), values) for source, line, by, key, values in content[part]],
+            pseudonyms,
+        )
         for part in ("labels", "fixed")
     )
     names, present = label_names(sources), _series_with_images(arrays)

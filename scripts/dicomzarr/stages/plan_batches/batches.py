@@ -97,6 +97,7 @@ def _ids_json(survey: Survey, rows: Sequence[int]) -> bytes:
     flags = {flag for number in combinations for flag in survey.combinations[number]}
     flags |= {"shared_series_uid"} if series in survey.shared else set()
     flags |= {"several_studies"} if len(studies) > 1 else set()
+    flags |= {"shared_study_uid"} if survey.shared_studies.intersection(studies) else set()
     study = f"{studies[0]:016x}" if studies else ""
     # Ids are digits, and flags are codes: nothing is to be escaped.
     words = ",".join(f'"{flag}"' for flag in sorted(flags))
@@ -142,6 +143,7 @@ def _key_of(sources: _Sources, name: str, of_batch: NDArray[np.int64]) -> str:
         key.update(column[of_batch].tobytes())
     numbers = set(survey.series[of_batch].tolist())
     key.update(orjson.dumps(sorted(numbers & survey.shared)))
+    key.update(orjson.dumps(sorted(survey.shared_studies.intersection(survey.study[of_batch].tolist()))))
     for series in sorted(numbers & sources.elsewhere.keys()):
         others = np.array(sources.elsewhere[series], np.int64)
         key.update(orjson.dumps(["elsewhere", series, len(others)]))

@@ -7,7 +7,7 @@ the cache is as if it were missing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from dicomzarr.stages.plan_batches.masks import Line
+from dicomzarr.stages.plan_batches.membership import Stated
 from dicomzarr.system import files, json_files
 
 COLUMNS = 12  # of numbers, see `survey.Survey`
@@ -31,7 +32,7 @@ class Part(NamedTuple):
     flags: NDArray[np.uint8]  # shape (files,): number of the flags of each in `combinations`
     combinations: list[tuple[str, ...]]
     mask_files: list[Line]
-    issuers: Mapping[int, str]
+    issuers: Stated
 
 
 class PartCache:
@@ -70,7 +71,10 @@ class PartCache:
             np.frombuffer(content, np.uint8, count, end + numbers.nbytes),
             [tuple(flags) for flags in words["combinations"]],
             [Line(*line) for line in words["mask_files"]],
-            {int(series): issuer for series, issuer in words["issuers"]},
+            Stated(
+                {int(series): issuer for series, issuer in words["issuers"]},
+                {(int(subject), int(study)): issuer for subject, study, issuer in words["issuers_of_studies"]},
+            ),
         )
 
     def save(self, key: str, part: Part) -> None:
@@ -79,7 +83,8 @@ class PartCache:
             {
                 "combinations": part.combinations,
                 "files": len(part.flags),
-                "issuers": [[str(series), issuer] for series, issuer in part.issuers.items()],
+                "issuers": [[str(series), issuer] for series, issuer in part.issuers.by_series.items()],
+                "issuers_of_studies": [[*map(str, ids), issuer] for ids, issuer in part.issuers.by_study.items()],
                 "mask_files": part.mask_files,
             }
         )

@@ -130,6 +130,7 @@ class Survey:
     combinations: list[tuple[str, ...]]
     mask_files: list[Line]  # segmentations and structure sets
     shared: set[int]  # series with the SeriesInstanceUID of another series, of another patient
+    shared_studies: set[int]  # of several subjects
 
 
 MembershipOf = Callable[[Ids], Membership | None]
@@ -160,7 +161,7 @@ def survey_of(
     -------
     survey : Survey
     membership_of : callable
-        Returns the membership of a file, with the issuer of its series where it states none.
+        Returns the membership of a file, with the issuer of its series or study where it states none.
     """
     ranges = _ranges(index)
     cache = PartCache(caches, f"{code} {pseudonyms.key_check}")
@@ -202,9 +203,12 @@ def survey_of(
             for line in part.mask_files
         ],
         shared=set(),
+        shared_studies=set(),
     )
     _add_issuers(index, surveyed, issuers, membership_of)
-    surveyed.shared = _shared(surveyed.series_uid, surveyed.series)
+    is_shared = np.isin(surveyed.series_uid, _shared(surveyed.series_uid, surveyed.series))
+    surveyed.shared = set(surveyed.series[is_shared].tolist())
+    surveyed.shared_studies = set(_shared(surveyed.study, surveyed.subject).tolist())
     return surveyed, membership_of
 
 
@@ -275,26 +279,28 @@ _BYTES_OF_DIGEST = 16
 
 
 def _add_issuers(index: Path, files: Survey, issuers: Issuers, membership_of: MembershipOf) -> None:
-    """Move files without an issuer to the one issuer of their series, which is known after the last file only."""
-    moved = np.flatnonzero(np.isin(files.series, np.fromiter(issuers.series_without(), np.uint64)))
-    numbers, firsts, which = np.unique(files.series[moved], return_index=True, return_inverse=True)
-    owners = files.subject[moved][firsts]
+    """Move files without an issuer to the one of their series or study, which is known after the last file only."""
+    of_series, of_subjects = (np.fromiter(ids, np.uint64) for ids in issuers.incomplete())
+    moved = np.flatnonzero(np.isin(files.series, of_series) | np.isin(files.subject, of_subjects))
+    ids = np.stack([files.series[moved], files.study[moved]], axis=1)  # files with equal ones have equal ids
+    distinct, firsts, which = np.unique(ids, axis=0, return_index=True, return_inverse=True)
+    numbers, owners = distinct[:, 0].copy(), files.subject[moved][firsts]
     with open(index, "rb") as stream:
         for place, row in enumerate(moved[firsts].tolist()):
             line = os.pread(stream.fileno(), int(files.length[row]), int(files.offset[row]))
             member = membership_of(ids_of(orjson.loads(line)["facts"]))
             if member is not None:
                 numbers[place], owners[place] = int(member.series_id, 16), int(member.subject_id, 16)
+    which = which.reshape(-1)  # some versions of numpy return it with an axis more
     files.series[moved], files.subject[moved] = numbers[which], owners[which]
 
 
-def _shared(uids: NDArray[np.uint64], series: NDArray[np.uint64]) -> set[int]:
-    """Return the series whose SeriesInstanceUID also occurs in another series."""
-    order = np.lexsort((series, uids))
-    uids, series = uids[order], series[order]
-    is_repeated = (uids[1:] == uids[:-1]) & (series[1:] != series[:-1]) & (uids[1:] != NO_UID)
-    repeated = np.unique(uids[1:][is_repeated])
-    return set(series[np.isin(uids, repeated)].tolist())
+def _shared(uids: NDArray[np.uint64], owners: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the UIDs, as numbers, that occur under several owners: series or subjects."""
+    order = np.lexsort((owners, uids))
+    uids, owners = uids[order], owners[order]
+    is_repeated = (uids[1:] == uids[:-1]) & (owners[1:] != owners[:-1]) & (uids[1:] != NO_UID)
+    return np.unique(uids[1:][is_repeated])
 
 
 def same_uid_elsewhere(survey: Survey) -> dict[int, list[int]]:

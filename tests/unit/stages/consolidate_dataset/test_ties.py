@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_up_records import DEPTH, VOLUME
 
-from dicomzarr.stages.check_gate import twins_across_splits
+from dicomzarr.stages.check_gate import across_splits
 from dicomzarr.stages.consolidate_dataset import ties
 from dicomzarr.system import csv_tables
 
@@ -73,4 +73,4 @@ def test_the_gate_counts_digests_in_several_splits(tmp_path: Path) -> None:
     ]
     path = tmp_path / "volumes.csv"
     path.write_bytes(csv_tables.line(COLUMNS).encode() + b"".join(rows))
-    assert twins_across_splits(path) == 2
+    assert across_splits(path, flag, "pixel_digest") == 2

@@ -19,7 +19,9 @@ KEY = Pseudonyms(b"k" * 32)
 
 
 def row(path: str, series: str, instance: str, patient: str = "p", **more: Any) -> dict[str, Any]:
-    facts = {"SeriesInstanceUID": series, "SOPInstanceUID": instance, "PatientID": patient, "StudyInstanceUID": "9.9"}
+    """Return a line of the index; each series is a study by itself."""
+    facts = {"SeriesInstanceUID": series, "SOPInstanceUID": instance, "PatientID": patient}
+    facts |= {"StudyInstanceUID": f"9.{series}"}
     return {
         "path": path, "stat": [100, 1, 1, 1], "outcome": "image", "reason": "", "flags": [], "facts": facts | more,
     }  # fmt: skip
@@ -108,12 +110,15 @@ def test_doubling_removes_the_old_numbering(tmp_path: Path) -> None:
     assert len(list(Results(tmp_path).plans.glob("0008-*.json"))) == 8
 
 
+SHARED = ("shared_series_uid", "shared_study_uid")
+
+
 def test_patients_who_share_a_series_uid_are_separated(tmp_path: Path) -> None:
     series = plan(
         tmp_path, [row("a", "1.1", "2.1", "anna"), row("b", "1.1", "2.2", "bert"), row("c", "1.2", "2.3", "anna")]
     )
     assert sorted((entry["flags"], len(entry["files"])) for entry in series.values()) == [
-        ([], 1), (["shared_series_uid"], 1), (["shared_series_uid"], 1),
+        ([], 1), ([*SHARED], 1), ([*SHARED], 1),
     ]  # fmt: skip
 
 
@@ -169,7 +174,42 @@ def test_one_patient_with_and_without_an_issuer_in_a_series_is_one_subject(tmp_p
             assert series_id == KEY.series_id(entry["subject_id"], facts["SeriesInstanceUID"])
             subjects = {(s, p) for s, p, letters in expected if files["abcd".index(letters[0])][2] == "1.1"}
             is_shared = facts["SeriesInstanceUID"] == "1.1" and len(subjects) > 1
-            assert entry["flags"] == (["shared_series_uid"] if is_shared else [])
+            assert entry["flags"] == ([*SHARED] if is_shared else [])
+
+
+# The same within one study, of files a, b, c ... in the series of these letters; and whether it has several subjects.
+MIXED_STUDIES: dict[str, tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]] = {
+    "with and without": ([("", "p", "1.1"), ("H", "p", "1.2"), ("", "p", "1.3")], [("H", "p", "abc")]),
+    "two issuers": (
+        [("G", "p", "1.1"), ("H", "p", "1.2"), ("", "p", "1.2"), ("", "p", "1.3")],
+        [("G", "p", "a"), ("H", "p", "bc"), ("", "p", "d")],
+    ),
+    "two patients": ([("H", "p", "1.1"), ("", "p", "1.2"), ("", "q", "1.3")], [("H", "p", "ab"), ("", "q", "c")]),
+    "no patient": ([("H", "", "1.1"), ("H", "p", "1.2"), ("", "p", "1.3")], [("H", "", "a"), ("H", "p", "bc")]),
+}
+
+
+@pytest.mark.parametrize("case", MIXED_STUDIES)
+def test_one_patient_with_and_without_an_issuer_in_a_study_is_one_subject(tmp_path: Path, case: str) -> None:
+    files, expected = MIXED_STUDIES[case]
+    for number, order in enumerate(itertools.permutations(range(len(files)))):
+        (tmp_path / str(number)).mkdir()
+        paths = {file: "abcd"[place] for place, file in enumerate(order)}
+        rows = [
+            row(paths[file], series, f"2.{file}", patient, StudyInstanceUID="9.9", IssuerOfPatientID=issuer)
+            for file, (issuer, patient, series) in enumerate(files)
+        ]
+        # The series of the last file has a file of another study, of which nothing states an issuer.
+        rows.append(row("other", files[-1][2], "2.9", files[-1][1], StudyInstanceUID="9.8"))
+        found: dict[str, set[str]] = {}
+        for entry in plan(tmp_path / str(number), rows).values():
+            names = {file["path"] for file in entry["files"]}
+            found.setdefault(entry["subject_id"], set()).update(names - {"other"})
+            assert ("shared_study_uid" in entry["flags"]) == (len(expected) > 1 and names != {"other"})
+        assert {key: names for key, names in found.items() if names} == {
+            subject(issuer, patient): {paths["abcd".index(letter)] for letter in letters}
+            for issuer, patient, letters in expected
+        }
 
 
 def test_files_without_an_issuer_move_when_a_file_with_one_arrives(tmp_path: Path) -> None:
@@ -200,7 +240,8 @@ def test_without_a_series_uid_the_content_identifies_the_series(tmp_path: Path) 
 
 
 def test_without_a_patient_id_the_study_identifies_the_patient(tmp_path: Path) -> None:
-    series = plan(tmp_path, [row("a", "1.1", "2.1", ""), row("b", "1.2", "2.2", "")])
+    rows = [row(name, f"1.{name}", f"2.{name}", "", StudyInstanceUID="9.9") for name in "ab"]
+    series = plan(tmp_path, rows)
     assert len({entry["subject_id"] for entry in series.values()}) == 1
     assert all("unknown_subject" in entry["flags"] for entry in series.values())
 
