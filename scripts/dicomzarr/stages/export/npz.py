@@ -27,7 +27,6 @@ _BLOCK = 1 << 22
 
 def attributes_of(array: Array, masks: Sequence[Mask] = ()) -> dict[str, Any]:
     """Return the attribute `dicomzarr` of an image as JSON values, with `axes`, the name of the array and the masks."""
-
     attributes: dict[str, Any] = as_json(array.facts)
     of_masks = {"masks": {mask.folder: mask.attributes() for mask in masks}} if masks else {}
     return attributes | {"array": array.name, "axes": array.axes} | of_masks
