@@ -21,6 +21,8 @@ from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
 ENDING = ".dicomzarr"
 RAW = "nnUNet_raw"
+VERSION = 2  # of the files of the export
+CHANGED = "its image or masks changed since the export; run export_nnunet again"
 
 
 class DicomZarrIO(BaseReaderWriter):
@@ -58,6 +60,8 @@ class DicomZarrIO(BaseReaderWriter):
                 if mask["value"] == value:
                     voxels = zarr.open_array(str(image / "labels" / mask["mask"] / "0"), mode="r")[...]
                     inside |= voxels >= mask["threshold"]
+            if not content["may_overlap"] and numbers[inside].any():  # a sum would be another label, or none
+                raise RuntimeError(f"{Path(seg_fname).name}: {CHANGED}")
             numbers += inside * np.uint8(value)
         return numbers[None].astype(np.float32), _properties(content["affine_lps"])
 
@@ -71,26 +75,40 @@ class DicomZarrIO(BaseReaderWriter):
         path = Path(output_fname)
         prediction = path.with_name(path.name.removesuffix(ENDING) + ".nii.gz")
         sitk.WriteImage(image, str(prediction), True)
-        path.write_text(json.dumps({"dicomzarr_case": 1, "prediction": prediction.name}) + "\n")
+        path.write_text(json.dumps({"dicomzarr_case": VERSION, "prediction": prediction.name}) + "\n")
 
 
 def _image(path, content):
-    """Return the folder of the image of a file.
+    """Return the folder of the image of a file, if metadata and voxels are those of the export.
 
     Its path is relative to the folder of the dataset: two above the file, or, since nnU-Net copies label files to
     `nnUNet_preprocessed`, below `nnUNet_raw`.
     """
+    if content["dicomzarr_case"] != VERSION:
+        raise RuntimeError(f"{path.name}: made by another version of dicomzarr; copy its reader, or export again")
     places = [path.resolve().parents[1]]
     if RAW in os.environ:
         places.append((Path(os.environ[RAW]) / content["dataset"]).resolve())
     found = [place / content["image"] for place in places if (place / content["image"] / "zarr.json").exists()]
     if not found:
         raise FileNotFoundError(f"{path.name}: its image is missing; {RAW} is the folder exports/nnunet of the results")
-    for name, digest in content["sha256"].items():
-        metadata = found[0] / name
-        if not metadata.exists() or hashlib.sha256(metadata.read_bytes()).hexdigest() != digest:
-            raise RuntimeError(f"{path.name}: its image or masks changed since the export; run export_nnunet again")
+    described = {each.relative_to(found[0]).as_posix() for each in (found[0] / "labels").glob("**/zarr.json")}
+    same = described <= set(content["sha256"])  # else there is a mask that the export does not know
+    if not same or any(_sha256(found[0] / name) != digest for name, digest in content["sha256"].items()):
+        raise RuntimeError(f"{path.name}: {CHANGED}")
     return found[0]
+
+
+def _sha256(path):
+    """Return the SHA-256 of a file; None if there is none."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
 
 
 def _scaled(stored, slope, intercept):

@@ -506,8 +506,9 @@ class Sample:
         For frames without a slope and intercept of their own where others have one (flag ``rescale_incomplete``):
         ``error`` refuses the sample, ``nan`` gives NaN, ``stored`` gives the stored values.
     window : bool or pair of float
-        Apply a linear window after the rescale, which it implies: the first window in the header of each frame (True),
-        or (center, width). Values are from 0 to 1.
+        Apply a window after the rescale, which it implies; values are from 0 to 1. True: the first window in the header
+        of each frame, by its VOI LUT Function (0028,1056). (center, width): center - width / 2 and less become 0,
+        center + width / 2 and more 1, in the unit of the values, whatever their type (LINEAR_EXACT).
     invert : bool
         Invert MONOCHROME1, so that larger values are brighter: with a window, 1 - value after it; without one, stored
         values are mirrored in the range of Bits Stored (0028,0101) before any rescale.
@@ -522,7 +523,7 @@ class Sample:
 
     References
     ----------
-    DICOM PS3.3 C.11.1 (Modality LUT Module), C.11.2.1.2.1 (linear VOI function), C.7.6.3.1.2 (Photometric
+    DICOM PS3.3 C.11.1 (Modality LUT Module), C.11.2.1.2 and C.11.2.1.3 (windows), C.7.6.3.1.2 (Photometric
     Interpretation).
     """
 
@@ -549,6 +550,8 @@ class Sample:
             )
         if self.missing_rescale not in ("error", "nan", "stored"):
             raise ValueError("missing_rescale is error, nan or stored")
+        if not isinstance(self.window, bool) and not (len(self.window) == 2 and self.window[1] > 0):
+            raise ValueError("window is True, or (center, width) with a width above 0")
         if self.missing_masks not in ("skip", "zeros", "error"):
             raise ValueError("missing_masks is skip, zeros or error")
         if isinstance(self.masks, Set):
@@ -960,17 +963,17 @@ class DicomZarrDataset:
         return values, axes
 
     def _windowed(self, values: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np.intp]) -> NDArray[Any]:
-        """Return values through the linear window of their frames, from 0 to 1 (PS3.3 C.11.2.1.2.1)."""
+        """Return values through the windows of their frames, from 0 to 1."""
         window = self.sample.window
-        if isinstance(window, bool) and "window" not in facts:
+        if not isinstance(window, bool):
+            return _through_window(values, *_of_frames(window, frames, values.dtype), np.asarray("LINEAR_EXACT"))
+        if "window" not in facts:
             raise ValueError("the header states no window: give one as (center, width)")
-        pairs = facts["window"] if isinstance(window, bool) else window
-        center, width = _of_frames(pairs, frames, values.dtype)
+        center, width = _of_frames(facts["window"], frames, values.dtype)
         if np.isnan(center).any():
             raise ValueError("the header of some frames states no window: give one as (center, width)")
-        linear = (values - (center - 0.5)) / np.where(width > 1, width - 1, 1).astype(values.dtype) + 0.5
-        windowed: NDArray[Any] = np.where(width > 1, np.clip(linear, 0, 1), values > center - 0.5)
-        return windowed.astype(values.dtype, copy=False)
+        functions = np.asarray(facts.get("window_function", "LINEAR"), str)
+        return _through_window(values, center, width, functions[frames] if functions.ndim else functions)
 
 
 @functools.lru_cache(maxsize=8)
@@ -1295,6 +1298,26 @@ def _rescaled(stored: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np
         return _entries(stored, lut["first"], np.asarray(lut["values"], kind))
     values = stored.astype(kind) * kind.type(facts.get("dose_grid_scaling", 1))
     return values
+
+
+def _through_window(
+    values: NDArray[Any], center: NDArray[Any], width: NDArray[Any], function: NDArray[np.str_]
+) -> NDArray[Any]:
+    """Return values through windows whose functions are named as in VOI LUT Function (0028,1056), from 0 to 1.
+
+    LINEAR: PS3.3 C.11.2.1.2.1, SIGMOID: C.11.2.1.3.1, LINEAR_EXACT: C.11.2.1.3.2. The width of LINEAR is 1, which is a
+    step, or more: a smaller one is that of LINEAR_EXACT.
+    """
+    kind = values.dtype.type
+    is_linear = (function == "LINEAR") & ~((width > 0) & (width < 1))
+    middle, length = center - np.where(is_linear, kind(0.5), kind(0)), width - np.where(is_linear, kind(1), kind(0))
+    ramp = np.clip((values - middle) / np.where(length > 0, length, kind(1)) + kind(0.5), 0, 1)
+    shown: NDArray[Any] = np.where(length > 0, ramp, values > middle)
+    is_sigmoid = (function == "SIGMOID") & (length > 0)
+    if is_sigmoid.any():
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            shown = np.where(is_sigmoid, 1 / (1 + np.exp(-4 * (values - center) / width)), shown)
+    return shown.astype(values.dtype, copy=False)
 
 
 def _entries(stored: NDArray[Any], first: int, table: NDArray[Any]) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from made_up_volumes import LABEL, MadeUp, write
 from dicomzarr import dataset as reading
 from dicomzarr.arrays import shard_writer
 from dicomzarr.dataset import DicomZarrDataset, Volume, channel_xyz, load_images
+from dicomzarr.pixels import display
 
 RANDOM = np.random.default_rng(7)
 AFFINE = [[0.0, 0.5, 0.0, -10.0], [2.0, 0.0, 0.0, 20.0], [0.0, 0.0, 3.0, 30.0], [0.0, 0.0, 0.0, 1.0]]  # x and y swapped
@@ -322,7 +323,47 @@ def test_the_window_is_that_of_the_standard(tmp_path: Path) -> None:
     assert np.allclose(by_header[0]["image"], [[0, 0, 1 / 3, 2 / 3, 1, 1]], atol=1e-6)
     with pytest.raises(ValueError, match="states no window"):
         by_header[1]
-    assert DicomZarrDataset(folder, window=(100.5, 1))[1]["image"].tolist() == [[0, 0, 1, 1, 1, 1]]  # a step
+    step = write(tmp_path / "step", [MadeUp("yx", stored, {"window": [1365.5, 1.0], "rescale": [1.0, 0.0]})])
+    assert DicomZarrDataset(step, window=True)[0]["image"].tolist() == [[0, 0, 0, 1, 1, 1]]
+
+
+FUNCTIONS = {  # as PS3.3 C.11.2.1.2.1, C.11.2.1.3.2 and C.11.2.1.3.1 state them, for y from 0 to 1
+    "LINEAR": lambda x, c, w: np.clip((x - (c - 0.5)) / (w - 1) + 0.5, 0, 1),
+    "LINEAR_EXACT": lambda x, c, w: np.clip((x - c) / w + 0.5, 0, 1),
+    "SIGMOID": lambda x, c, w: 1 / (1 + np.exp(-4 * (x - c) / w)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "<u2", "<f4"])
+def test_the_window_has_the_function_of_the_header(tmp_path: Path, dtype: str) -> None:
+    stored = np.arange(0, 3000, 125).reshape(4, 2, 3).astype(dtype)
+    rescale, narrow, wide = [0.0005, 0.0], [0.75, 1.0], [0.75, 5.0]
+    exact, sigmoid, linear = ({"window_function": name} for name in ("LINEAR_EXACT", "SIGMOID", "LINEAR"))
+    each = {"window": [narrow, wide, wide, [0.5, 0.25]], "window_function": ["LINEAR_EXACT", "SIGMOID", "LINEAR", None]}
+    facts = [{"window": narrow, **exact}, {"window": narrow, **sigmoid}, {"window": wide, **linear}, each]
+    folder = write(tmp_path, [MadeUp("zyx", stored, {"rescale": rescale, **one}) for one in facts])
+    images = [sample["image"] for sample in DicomZarrDataset(folder, window=True)]
+    values = stored.astype(float) * 0.0005
+    for image, name, window in zip(images, ("LINEAR_EXACT", "SIGMOID", "LINEAR"), (narrow, narrow, wide), strict=False):
+        assert np.allclose(image, FUNCTIONS[name](values, *window), atol=1e-5)
+        assert np.allclose(display.windowed(values, *window, name), image, atol=1e-5)
+    for z, name in enumerate(("LINEAR_EXACT", "SIGMOID", "LINEAR", "LINEAR_EXACT")):  # LINEAR has no width below 1
+        assert np.allclose(images[3][z], FUNCTIONS[name](values[z], *each["window"][z]), atol=1e-5)  # type: ignore[misc]
+    assert len(np.unique(images[0])) > 4
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "<f4"])
+def test_a_window_of_ones_own_reaches_from_its_lower_to_its_upper_end(tmp_path: Path, dtype: str) -> None:
+    """Whatever the unit and the type: values of 0 to 1 have windows of a width below 1, too."""
+    stored = np.array([[-160, 0, 40, 140, 240, 300]], dtype)
+    folder = write(tmp_path, [MadeUp("yx", stored, {"rescale": [0.0025, 0.0]}), MadeUp("yx", stored)])
+    for number, window in ((0, (0.1, 1.0)), (0, (0.1, 0.5)), (1, (40, 400))):
+        values = stored * 0.0025 if number == 0 else stored
+        expected = np.clip((values - (window[0] - window[1] / 2)) / window[1], 0, 1)
+        assert np.allclose(DicomZarrDataset(folder, window=window)[number]["image"], expected, atol=1e-6)
+    for wrong in ((40, 0), (40, -1), (40,)):
+        with pytest.raises(ValueError, match="a width above 0"):
+            DicomZarrDataset(folder, window=wrong)
 
 
 def test_a_window_of_colour_is_refused(tmp_path: Path) -> None:

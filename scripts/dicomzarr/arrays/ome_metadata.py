@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,25 +129,6 @@ def scale(volume: Volume) -> list[float]:
     return [float(steps.get(name, 1.0)) for name in volume.axes]
 
 
-def one_or_all(values: Sequence[Any]) -> Any:
-    """Reduce the values of all frames to one value if they are equal.
-
-    Parameters
-    ----------
-    values : sequence
-        One per frame, in array order; a missing value is None or an empty tuple.
-
-    Returns
-    -------
-    object
-        The common value, else the list of values; None if a frame has no value.
-    """
-    if any(value is None or value == () for value in values):
-        return None
-    listed = [list(value) if isinstance(value, tuple) else value for value in values]
-    return listed[0] if all(value == listed[0] for value in listed) else listed
-
-
 def pairs(values: Sequence[tuple[float, float] | None]) -> Any:
     """Reduce a pair of numbers of each frame to one pair if all frames have the same.
 
@@ -165,24 +146,6 @@ def pairs(values: Sequence[tuple[float, float] | None]) -> Any:
         return None
     listed = [[None, None] if value is None else list(value) for value in values]
     return listed[0] if all(value == listed[0] for value in listed) else listed
-
-
-def per_frame(frames: Sequence[Frame], of: Callable[[Frame], Any]) -> Any:
-    """Return an attribute of the frames: one value if they agree, else a list.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        In array order.
-    of : callable
-        Returns the attribute of a frame.
-
-    Returns
-    -------
-    object
-        As `one_or_all`.
-    """
-    return one_or_all([of(frame) for frame in frames])
 
 
 def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,7 +173,8 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
         "split_by": list(volume.split_by) or None,
         "rescale": pairs([frame.rescale for frame in frames]),
         "real_world_value": pairs([frame.real_world for frame in frames]),
-        "window": per_frame(frames, lambda frame: frame.window[0] if frame.window else None),
+        "window": pairs([frame.window[0] if frame.window else None for frame in frames]),
+        "window_function": _window_function(frames),
         "affine_lps": [list(row) for row in volume.affine_lps] if volume.affine_lps else None,
         "origin_lps": list(volume.origin_lps) if volume.origin_lps else None,
         "orientation_lps": list(volume.orientation_lps) if volume.orientation_lps else None,
@@ -226,6 +190,15 @@ def facts(volume: Volume, pixel_facts: Mapping[str, Any]) -> dict[str, Any]:
     }
     attributes.update({key: value for key, value in optional.items() if value is not None})
     return attributes
+
+
+def _window_function(frames: Sequence[Frame]) -> Any:
+    """Return the function of the windows, or one for each frame where they differ; None if all are linear."""
+    functions = [(frame.window_function or "LINEAR") if frame.window else None for frame in frames]
+    known = {function for function in functions if function}
+    if known <= {"LINEAR"}:
+        return None
+    return functions if len(known) > 1 else known.pop()
 
 
 def _one_file(frames: Sequence[Frame]) -> Any:

@@ -124,7 +124,7 @@ def omero(volume: Volume, pixel_facts: Mapping[str, Any], seen: SeenValues | Non
     slope, intercept = frame.rescale or (1.0, 0.0)
     wanted = None
     if frame.window and "modality_lut" not in pixel_facts:
-        wanted = stored_window(*frame.window[0], slope, intercept)
+        wanted = stored_window(*frame.window[0], slope, intercept, frame.window_function or "LINEAR")
     if wanted is None and seen is not None:
         wanted = seen.window(_padding(pixel_facts))
     start, end = wanted or (least, largest)
@@ -150,7 +150,9 @@ def middle(volume: Volume) -> Place:
     return volume.places[(shape.get("t", 1) // 2) * slices + slices // 2]
 
 
-def stored_window(center: float, width: float, slope: float, intercept: float) -> tuple[float, float] | None:
+def stored_window(
+    center: float, width: float, slope: float, intercept: float, function: str = "LINEAR"
+) -> tuple[float, float] | None:
     """Return the stored values between which a window of the header rises from black to white.
 
     Parameters
@@ -159,6 +161,8 @@ def stored_window(center: float, width: float, slope: float, intercept: float) -
         Window Center (0028,1050) and Window Width (0028,1051), in the unit after rescale.
     slope, intercept : float
         Rescale Slope (0028,1053) and Intercept (0028,1052).
+    function : str
+        VOI LUT Function (0028,1056). A viewer has a ramp alone: that of ``SIGMOID`` touches it at its center.
 
     Returns
     -------
@@ -167,11 +171,11 @@ def stored_window(center: float, width: float, slope: float, intercept: float) -
 
     References
     ----------
-    DICOM PS3.3 C.11.2.1.2.1, the linear function; a width of 1 or less, which is a step there, as a ramp around it.
+    DICOM PS3.3 C.11.2.1.2.1, the linear function, of which a width of 1 is a step: a ramp around it; C.11.2.1.3.
     """
     if not width > 0 or not slope:
         return None
-    last = center + width / 2 - 1 if width > 1 else center + width / 2
+    last = center + width / 2 - 1 if width > 1 and function == "LINEAR" else center + width / 2
     ends = [(value - intercept) / slope for value in (center - width / 2, last)]
     return (min(ends), max(ends)) if all(map(math.isfinite, ends)) and ends[0] != ends[1] else None
 

@@ -150,6 +150,7 @@ class ImageFacts(TypedDict, total=False):
     RescaleType: str
     WindowCenter: list[float]
     WindowWidth: list[float]
+    VOILUTFunction: str
     PixelPaddingValue: int
     PixelPaddingRangeLimit: int
     SmallestImagePixelValue: int

@@ -245,6 +245,26 @@ def windows_of(center: object, width: object) -> tuple[tuple[float, float], ...]
     return tuple(zip(centers, widths, strict=True)) if centers and len(centers) == len(widths) else ()
 
 
+def window_function_of(value: object) -> str:
+    """Return how a window maps values to grey, where it is not by the usual linear function.
+
+    Parameters
+    ----------
+    value : object
+        VOI LUT Function (0028,1056).
+
+    Returns
+    -------
+    str
+        ``LINEAR_EXACT`` or ``SIGMOID``; empty for ``LINEAR``, which holds also without the attribute.
+
+    References
+    ----------
+    DICOM PS3.3 C.11.2.1.3.
+    """
+    return str(value) if value in ("LINEAR_EXACT", "SIGMOID") else ""
+
+
 def _many(value: object) -> tuple[float, ...]:
     if isinstance(value, (str, int, float)):
         single = number(value)

@@ -130,6 +130,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00281052: ("RescaleIntercept", "DS", "real"),
     0x00281053: ("RescaleSlope", "DS", "real"),
     0x00281054: ("RescaleType", "LO", "text"),
+    0x00281056: ("VOILUTFunction", "CS", "text"),
     0x00281101: ("has_palette", "US", "present"),
     0x00281221: ("has_palette", "OW", "present"),
     0x00282110: ("LossyImageCompression", "CS", "text"),

@@ -33,8 +33,49 @@ def pair_of(values: Any, frame: int) -> tuple[float, float] | None:
     return None if np.isnan(pair).any() else (float(pair[0]), float(pair[1]))
 
 
-def windowed(values: Grey, center: float, width: float) -> Grey:
-    """Apply the linear window function; a step where the width is 1 or less.
+def function_of(functions: Any, frame: int) -> str:
+    """Return the function of the window of a frame: its own, or the one that all frames share.
+
+    Parameters
+    ----------
+    functions : str or list of str, optional
+        The attribute `window_function` of an image.
+    frame : int
+        Its number in array order.
+
+    Returns
+    -------
+    str
+        ``LINEAR`` where nothing else is stated.
+    """
+    own = functions if functions is None or isinstance(functions, str) else functions[frame]
+    return own or "LINEAR"
+
+
+def _ramp(center: float, width: float, function: str) -> tuple[float, float]:
+    """Return the middle and the length of the ramp of a window; a width below 1 cannot be that of LINEAR."""
+    return (center - 0.5, width - 1) if function == "LINEAR" and not 0 < width < 1 else (center, width)
+
+
+def window_ends(center: float, width: float, function: str = "LINEAR") -> tuple[float, float]:
+    """Return the values between which a window rises from black to white.
+
+    Parameters
+    ----------
+    center, width, function
+        As for `windowed`. SIGMOID touches this ramp at its center.
+
+    Returns
+    -------
+    tuple of float
+        Black and white; white is not above black if the window is a step.
+    """
+    middle, length = _ramp(center, width, function)
+    return middle - length / 2, middle + length / 2
+
+
+def windowed(values: Grey, center: float, width: float, function: str = "LINEAR") -> Grey:
+    """Apply a window function; a step where its ramp has no length, as for a width of 1.
 
     Parameters
     ----------
@@ -42,6 +83,9 @@ def windowed(values: Grey, center: float, width: float) -> Grey:
         After rescale, any shape.
     center, width : float
         Window Center (0028,1050) and Window Width (0028,1051), in the unit of the values.
+    function : str
+        VOI LUT Function (0028,1056): ``LINEAR``, ``LINEAR_EXACT`` or ``SIGMOID``. A width below 1, which LINEAR cannot
+        have, is that of LINEAR_EXACT.
 
     Returns
     -------
@@ -50,11 +94,16 @@ def windowed(values: Grey, center: float, width: float) -> Grey:
 
     References
     ----------
-    DICOM PS3.3 C.11.2.1.2.1.
+    DICOM PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT).
     """
-    if width <= 1:
-        return (values > center - 0.5).astype(np.float64)
-    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
+    middle, length = _ramp(center, width, function)
+    if length <= 0:
+        return (values > middle).astype(np.float64)
+    if function == "SIGMOID":
+        with np.errstate(over="ignore"):
+            curve: Grey = 1 / (1 + np.exp(-4 * (values - center) / width))
+        return curve
+    return np.clip((values - middle) / length + 0.5, 0.0, 1.0)
 
 
 def stretched(values: Grey, low: float, high: float) -> Grey:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.pixels.display import pair_of
+from dicomzarr.pixels.display import function_of, pair_of, window_ends
 
 # Window presets of CT: center and width, in Hounsfield units.
 CT = {
@@ -60,8 +60,9 @@ def windows_of(facts: Mapping[str, Any], plane: NDArray[Any], frame: int) -> lis
     values = plane[np.isfinite(plane)].astype(np.float64)
     found = []
     header = pair_of(facts.get("window"), frame)
-    if header and header[1] > 1 and slope and "modality_lut" not in facts:
-        window = _stored(HEADER, *header, slope, intercept, dark)
+    ends = window_ends(*header, function_of(facts.get("window_function"), frame)) if header else (0.0, 0.0)
+    if ends[1] > ends[0] and slope and "modality_lut" not in facts:
+        window = _stored(HEADER, ends, slope, intercept, dark)
         if values.size and values.min() < window.high and values.max() > window.low:
             found.append(window)
     low, high = (float(value) for value in np.percentile(values, (1, 99))) if values.size else (0.0, 1.0)
@@ -70,11 +71,11 @@ def windows_of(facts: Mapping[str, Any], plane: NDArray[Any], frame: int) -> lis
     percentiles = Window(PERCENTILES, low, high if high > low else low + 1, dark)
     found += [percentiles] if not found else []
     if facts.get("modality") == "CT" and "rescale" in facts and slope:
-        found += [_stored(name, *pair, slope, intercept, dark) for name, pair in CT.items()]
+        found += [_stored(name, window_ends(*pair), slope, intercept, dark) for name, pair in CT.items()]
     return found if percentiles in found else [*found, percentiles]
 
 
-def _stored(name: str, center: float, width: float, slope: float, intercept: float, dark: bool) -> Window:
-    """Return a window of output units as a range of stored values (PS3.3 C.11.2.1.2.1)."""
-    ends = [((center - 0.5 + side * (width - 1) / 2) - intercept) / slope for side in (-1, 1)]
-    return Window(name, min(ends), max(ends), dark ^ (slope < 0))
+def _stored(name: str, ends: tuple[float, float], slope: float, intercept: float, dark: bool) -> Window:
+    """Return a window of output units, from black to white, as a range of stored values."""
+    stored = [(end - intercept) / slope for end in ends]
+    return Window(name, min(stored), max(stored), dark ^ (slope < 0))

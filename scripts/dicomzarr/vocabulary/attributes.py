@@ -42,6 +42,7 @@ OF_IMAGES = {
     "transfer_syntax": "UIDs of standard transfer syntaxes",
     "unreadable_numbers": "keywords of DICOM attributes",
     "window": "pairs of numbers",
+    "window_function": "defined terms of VOI LUT Function (0028,1056)",
 }
 # `dicomzarr` of a mask.
 OF_MASKS = {

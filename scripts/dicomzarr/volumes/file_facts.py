@@ -18,6 +18,7 @@ from dicomzarr.dicom.header_values import (
     rescale_of,
     spacing_of,
     vector,
+    window_function_of,
     windows_of,
 )
 from dicomzarr.dicom.plausible import is_plausible
@@ -114,6 +115,7 @@ def of_all_frames(facts: ImageFacts, defects: Defects) -> FrameAttributes:
         rescale=rescale_of(facts.get("RescaleSlope"), facts.get("RescaleIntercept")),
         real_world=shared.real_world,
         window=windows_of(facts.get("WindowCenter"), facts.get("WindowWidth")),
+        window_function=window_function_of(facts.get("VOILUTFunction")),
     )
 
 

@@ -32,6 +32,7 @@ class FrameAttributes:
     rescale: tuple[float, float] | None = None
     real_world: tuple[float, float] | None = None
     window: tuple[tuple[float, float], ...] = ()
+    window_function: str = ""
     image_type: tuple[str, ...] = ()
     tables: dict[str, str] = field(default_factory=dict)
     stack: str = ""

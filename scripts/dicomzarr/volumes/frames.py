@@ -172,6 +172,7 @@ def frames_of(
             real_world=place.real_world or of_file.real_world,
             rescale=place.rescale or of_file.rescale,
             window=place.window or of_file.window,
+            window_function=(place if place.window else of_file).window_function,
             mosaic=mosaic,
             flags=flags,
             unreadable_numbers=unreadable,

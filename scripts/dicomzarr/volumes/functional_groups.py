@@ -19,6 +19,7 @@ from dicomzarr.dicom.header_values import (
     text_of,
     value_of,
     vector,
+    window_function_of,
     windows_of,
 )
 from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
@@ -147,6 +148,7 @@ _ATTRIBUTES: Final = frozenset(
         "RescaleSlope",
         "RowPositionInTotalImagePixelMatrix",
         "StackID",
+        "VOILUTFunction",
         "VelocityEncodingDirection",
         "WindowCenter",
         "WindowWidth",
@@ -249,6 +251,7 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
     place.rescale = None if slope is None or intercept is None else (slope, intercept)
     voi = "FrameVOILUTSequence"
     place.window = windows_of(groups.values(voi, "WindowCenter"), groups.values(voi, "WindowWidth"))
+    place.window_function = window_function_of(text_of(groups.value(voi, "VOILUTFunction")))
     place.real_world = _real_world(groups)
     if place.real_world and (unit := _unit(groups)):
         place.terms["real_world_units"] = unit

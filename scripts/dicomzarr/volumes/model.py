@@ -60,6 +60,8 @@ class Frame:
         Rescale Slope (0028,1053) and Intercept (0028,1052).
     window : tuple of pairs of float
         Window Center (0028,1050) and Width (0028,1051), pairwise.
+    window_function : str
+        VOI LUT Function (0028,1056) of the windows: ``LINEAR_EXACT``, ``SIGMOID``, or empty for ``LINEAR``.
     mosaic : mapping, optional
         Layout of the tiles, of an image whose slices are tiles: see `volumes.mosaic.read_mosaic`.
     flags : tuple of str
@@ -97,6 +99,7 @@ class Frame:
     real_world: tuple[float, float] | None = None
     rescale: tuple[float, float] | None = None
     window: tuple[tuple[float, float], ...] = ()
+    window_function: str = ""
     mosaic: Mapping[str, object] | None = None
     flags: tuple[str, ...] = ()
     unreadable_numbers: tuple[str, ...] = ()

@@ -81,6 +81,39 @@ def test_a_volume_of_one_whole_file_is_marked() -> None:
     assert "one_file" not in ome_metadata.facts(volume(1), FACTS)
 
 
+def windowed(windows: list[Any], functions: list[str]) -> dict[str, Any]:
+    """Return the attributes of a volume whose frames have these windows, and these functions of them."""
+    made = volume(len(windows))
+    places = tuple(
+        dataclasses.replace(place, frame=dataclasses.replace(place.frame, window=window, window_function=function))
+        for place, window, function in zip(made.places, windows, functions, strict=True)
+    )
+    return ome_metadata.facts(dataclasses.replace(made, places=places), FACTS)
+
+
+def test_a_frame_without_a_window_takes_it_from_no_other() -> None:
+    """As with rescale: one pair, or one for each frame, of null where it has none."""
+    one, other = ((40.0, 400.0), (600.0, 1500.0)), ((41.0, 400.0),)
+    assert windowed([one, one, one], [""] * 3)["window"] == [40.0, 400.0]
+    assert windowed([one, (), one], [""] * 3)["window"] == [[40.0, 400.0], [None, None], [40.0, 400.0]]
+    assert windowed([(), other, one], [""] * 3)["window"] == [[None, None], [41.0, 400.0], [40.0, 400.0]]
+    assert "window" not in windowed([(), (), ()], [""] * 3)
+
+
+@pytest.mark.parametrize(
+    ("functions", "stated"),
+    [
+        (["", "", ""], None),
+        (["", "SIGMOID", ""], None),  # that frame has no window
+        (["SIGMOID", "", "SIGMOID"], "SIGMOID"),
+        (["SIGMOID", "", ""], ["SIGMOID", None, "LINEAR"]),
+    ],
+)
+def test_functions_of_windows_are_stated_unless_all_are_linear(functions: list[str], stated: Any) -> None:
+    window = ((40.0, 400.0),)
+    assert windowed([window, (), window], functions).get("window_function") == stated
+
+
 def test_long_lists_lie_in_arrays_beside_the_image(tmp_path: Path) -> None:
     frames = ome_metadata.MANY + 1
     depths = tuple(float(n * n) for n in range(frames))

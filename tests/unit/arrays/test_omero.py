@@ -74,6 +74,14 @@ def test_a_window_is_turned_back_through_the_rescale(
     assert stored_window(*window, *rescale) == expected
 
 
+@pytest.mark.parametrize("function", ["LINEAR_EXACT", "SIGMOID"])
+def test_a_window_that_is_not_linear_reaches_from_its_lower_to_its_upper_end(function: str) -> None:
+    assert stored_window(0.75, 1.0, 0.0005, 0.0, function) == (500, 2500)
+    assert stored_window(40, 400, 1, -1024, function) == (864, 1264)
+    frame = dataclasses.replace(FRAME, rescale=(1.0, -1024.0), window=((40.0, 400.0),), window_function=function)
+    assert omero(volume([frame]), CT)["channels"][0]["window"]["end"] == 1264
+
+
 def test_the_window_is_that_of_the_frame_in_the_middle() -> None:
     frames = [
         dataclasses.replace(FRAME, rescale=(float(n + 1), -1024.0), window=((100.0 * n, 400.0),)) for n in range(6)

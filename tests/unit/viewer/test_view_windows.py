@@ -37,6 +37,12 @@ def test_a_window_in_output_units_is_a_range_of_stored_values() -> None:
         ({"rescale": [0.5, -1024.0]}, (1728, 2526, False)),
         ({"rescale": [[1.0, 0.0], [2.0, -1024.0], [1.0, 0.0]]}, (432, 631.5, False)),
         ({"window": [[1.0, 2.0], [40.0, 400.0], [1.0, 2.0]]}, (864, 1263, False)),
+        ({"window_function": "LINEAR_EXACT"}, (864, 1264, False)),
+        ({"window": [0.5, 0.25], "rescale": [0.001, 0.0]}, (375, 625, False)),
+        (
+            {"window": [[1.0, 2.0], [0.5, 1.0]], "window_function": [None, "SIGMOID"], "rescale": [0.001, 0.0]},
+            (0, 1000, False),
+        ),
     ],
 )
 def test_inversion_slope_and_the_pair_of_the_middle_frame_count(

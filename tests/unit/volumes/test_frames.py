@@ -46,6 +46,23 @@ def test_a_single_frame_is_described_by_its_facts() -> None:
     assert frame.flags == ()
 
 
+@pytest.mark.parametrize(
+    ("word", "function"),
+    [("LINEAR_EXACT", "LINEAR_EXACT"), ("SIGMOID", "SIGMOID"), ("LINEAR", ""), ("PRIVATE WORD", ""), (None, "")],
+)
+def test_the_function_of_a_window_is_one_of_the_standard(word: str | None, function: str) -> None:
+    stated = {} if word is None else {"VOILUTFunction": word}
+    of_file = {"WindowCenter": "0.75", "WindowWidth": "1", **stated}
+    (frame,) = read(header(**of_file))
+    assert (frame.window, frame.window_function) == (((0.75, 1.0),), function)
+
+    def each(n: int) -> Dataset:
+        window = {"WindowCenter": 40, "WindowWidth": 400, **(stated if n else {"VOILUTFunction": "SIGMOID"})}
+        return group(FrameVOILUTSequence=item(**window))
+
+    assert [frame.window_function for frame in read(enhanced(2, each))] == ["SIGMOID", function]
+
+
 def test_an_orientation_that_is_no_plane_counts_as_unknown() -> None:
     (frame,) = read(header(ImagePositionPatient=[1, 2, 3], ImageOrientationPatient=[1, 0, 0, 1, 0, 0]))
     assert (frame.position, frame.orientation, frame.flags) == (None, None, ("invalid_orientation",))

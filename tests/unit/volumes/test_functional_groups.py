@@ -29,7 +29,7 @@ def test_shared_groups_alone_describe_every_frame(implicit: bool) -> None:
         PixelMeasuresSequence=item(PixelSpacing=[0.1, 0.2], SliceThickness=1),
         PixelValueTransformationSequence=item(RescaleSlope=2, RescaleIntercept=-5, RescaleType="US"),
         MREchoSequence=item(EffectiveEchoTime=7.5),
-        FrameVOILUTSequence=item(WindowCenter=40, WindowWidth=80),
+        FrameVOILUTSequence=item(WindowCenter=40, WindowWidth=80, VOILUTFunction="SIGMOID"),
     )
     frames = through_bytes(
         shared_only(4, shared, sop="1.2.840.10008.5.1.4.1.1.13.1.3", modality="MG"), implicit=implicit
@@ -38,7 +38,7 @@ def test_shared_groups_alone_describe_every_frame(implicit: bool) -> None:
     for frame in frames:
         assert (frame.pixel_spacing, frame.spacing_source) == ((0.1, 0.2), "PixelSpacing")
         assert (frame.rescale, frame.window, frame.causes["echo_time_ms"]) == ((2, -5), ((40, 80),), 7.5)
-        assert frame.constants["slice_thickness_mm"] == 1
+        assert (frame.constants["slice_thickness_mm"], frame.window_function) == (1, "SIGMOID")
         assert (frame.position, frame.flags) == (None, ())
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dicomzarr.arrays.zarr_reader import open_array
-from dicomzarr.pixels.display import coloured, pair_of
+from dicomzarr.pixels.display import coloured, function_of, pair_of, window_ends
 from dicomzarr.pixels.modality_lut import looked_up
 from dicomzarr.records.series_record import VolumeRecord
 from dicomzarr.stages.check_batch.planes import ImagePlanes, Plane
@@ -29,7 +29,14 @@ QUALITY, THUMB_QUALITY = 85, 75
 GAP = 8  # px between planes, which begin at multiples of 8: no block of the JPEG has pixels of two
 MOST_MASKS = 8
 _PERCENTILES = (1, 99)
-_DRAWN = ("rescale", "window", "palette", "modality_lut", "affine_lps")  # attributes that pictures depend on
+_DRAWN = (
+    "rescale",
+    "window",
+    "window_function",
+    "palette",
+    "modality_lut",
+    "affine_lps",
+)  # attributes that pictures depend on
 _MOST_FOR_PERCENTILES = 1 << 15
 
 Bytes = NDArray[np.uint8]
@@ -187,9 +194,9 @@ def _eight_bits(
     frame = collected.cut.first_frame + collected.cut.place.get("z", 0)
     window = pair_of(facts.get("window"), frame)
     is_inverted = volume.photometric == "MONOCHROME1"
-    if window and all(map(math.isfinite, window)) and window[1] > 1:  # a width of 1 leaves black and white alone
-        center, half = window[0] - 0.5, (window[1] - 1) / 2  # PS3.3 C.11.2.1.2.1
-        greys = _greys(values, rescales, center - half, center + half)
+    black, white = window_ends(*window, function_of(facts.get("window_function"), frame)) if window else (0.0, 0.0)
+    if math.isfinite(black) and math.isfinite(white) and white > black:  # a width of 1 leaves black and white alone
+        greys = _greys(values, rescales, black, white)
         if greys[0].min() != greys[0].max():  # else this plane lies outside of the window
             return [255 - grey if is_inverted else grey for grey in greys], "window"
     greys = _greys(values, rescales, *_range(values, rescales))

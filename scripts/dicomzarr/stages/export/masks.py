@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.dataset import Volume
 from dicomzarr.records.mask_record import MaskRecord
-from dicomzarr.stages.export.verified_arrays import BLOCK, Array, DamagedArray
+from dicomzarr.stages.export.verified_arrays import BLOCK, Array, DamagedArray, as_json
 from dicomzarr.vocabulary.flags import NOT_ABSENT
 
 Region = tuple[slice, ...]
@@ -113,8 +113,8 @@ class Mask:
 
     def attributes(self) -> dict[str, Any]:
         """Return the attribute `dicomzarr` as JSON values, with the axes."""
-        plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in self.facts.items()}
-        return plain | {"axes": self.axes}
+        attributes: dict[str, Any] = as_json(self.facts)
+        return attributes | {"axes": self.axes}
 
 
 def regions(axes: str, shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[Region]:

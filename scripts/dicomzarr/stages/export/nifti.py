@@ -1,5 +1,7 @@
 """NIfTI-1: each volume is a `.nii.gz` of stored values, with its attributes in a JSON file beside it, and its masks.
 
+A mosaic is cut into its slices.
+
 Slope and intercept are in the header. Voxels keep the order of the array, x fastest; nothing is flipped, and the affine
 gives their positions. NIfTI coordinates point right, anterior and superior (RAS), DICOM coordinates left, posterior and
 superior (LPS).
@@ -16,6 +18,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from dicomzarr.stages.export import mosaics
 from dicomzarr.stages.export.masks import Mask
 from dicomzarr.stages.export.masks import of_array as masks_of
 from dicomzarr.stages.export.npz import attributes_of
@@ -107,7 +110,10 @@ def header_of(array: Array) -> Any:
         If NIfTI-1 cannot represent the array.
     """
     facts, size = array.facts, dict(zip(array.axes, array.shape, strict=True))
-    if "affine_lps" not in facts:
+    tiles = mosaics.tiles_of(facts, array.ome)
+    if tiles is not None:
+        size |= dict(zip("zyx", tiles.shape, strict=True))
+    elif "affine_lps" not in facts:
         raise Refused("no_regular_geometry")
     if "c" in size and array.dtype.itemsize > 1:
         raise Refused("colour_over_8_bits")
@@ -117,7 +123,7 @@ def header_of(array: Array) -> Any:
     return new_header(
         RGB if "c" in size else array.dtype,
         shape,
-        facts["affine_lps"],
+        tiles.affine_lps if tiles is not None else facts["affine_lps"],
         scaling_of(facts),
         _time_step(array.ome, array.axes),
     )
@@ -173,24 +179,35 @@ def new_header(
 
 def _voxels(array: Array) -> Iterator[bytes]:
     """Yield the bytes of the voxels, x fastest, the samples of a colour voxel adjacent."""
+    tiles = mosaics.tiles_of(array.facts, array.ome)
+    if tiles is not None:
+        for volume in tiles.volumes(array):
+            yield volume.tobytes()
+        return
     for block, _ in array.blocks():
         yield (np.moveaxis(block, array.axes.index("c"), -1) if "c" in array.axes else block).tobytes()
 
 
 def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
-    header = header_of(array)
+    header, masks = header_of(array), masks_of(array)
+    tiles = mosaics.tiles_of(array.facts, array.ome)
+    if tiles is not None and not (tiles.is_rest_empty(array) and all(mask.has_own_grid for mask in masks)):
+        raise Refused("tiles_uncertain")
     folder = store / array.name.split("/")[0]
     folder.mkdir(parents=True, exist_ok=True)
     path, sidecar = folder / f"{array.volume_id}.nii.gz", folder / f"{array.volume_id}.json"
     write_file(path, header, _voxels(array), level, array.name)
-    masks = masks_of(array)
     for mask in masks:
         pieces = (block.tobytes() for block in mask.blocks())
         write_file(folder / f"{mask.stem}.nii.gz", mask_header(mask), pieces, level, array.name)
-    sidecar.write_bytes(json_files.canonical_json(attributes_of(array, masks)))
+    attributes = attributes_of(array, masks)
+    if tiles is not None:
+        attributes |= {"axes": array.axes.replace("yx", "zyx"), "affine_lps": tiles.affine_lps}
+    sidecar.write_bytes(json_files.canonical_json(attributes))
+    digest = array.record.pixel_digest if tiles is None else ""  # it is of the frames, which are cut
     bits = int(header["bitpix"])
     rows = [
-        file_row(path, store, array.name, bit_depth=bits, pixel_digest=array.record.pixel_digest),
+        file_row(path, store, array.name, bit_depth=bits, pixel_digest=digest),
         file_row(sidecar, store, array.name),
         *(
             file_row(

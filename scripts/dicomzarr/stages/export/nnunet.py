@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.records.export_record import NNUNET, ExportRecord
+from dicomzarr.records.record_file import FileClaim
 from dicomzarr.stages.export import label_maps, nifti
 from dicomzarr.stages.export.label_maps import Labels
 from dicomzarr.stages.export.masks import Mask
@@ -31,6 +32,7 @@ from dicomzarr.vocabulary.errors import UserError
 
 ENDINGS = {"nifti": ".nii.gz", "zarr": ".dicomzarr"}
 READER = "DicomZarrIO"
+POINTER_VERSION = 2  # of the files of `format: zarr`, as in examples/nnunet_dicomzarr.py
 FOLDS = 5  # nnU-Net's own number of folds, for splits without `val`
 # What the names of splits mean; without splits, every case is one of training. Others are left out.
 PARTS = {"": "train", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
@@ -159,20 +161,26 @@ def _finite(blocks: Iterable[NDArray[Any]]) -> Iterator[bytes]:
         yield block.tobytes()
 
 
-def _pointer(array: Array, dataset: str, header: Any) -> dict[str, Any]:
+def _voxel_files(claims: Mapping[str, FileClaim], level: str) -> dict[str, str]:
+    """Return the SHA-256 of the files of an array without its coarser levels, by path below the folder of the image."""
+    return {path: claim.digest for path, claim in claims.items() if path.startswith(level)}
+
+
+def _pointer(array: Array, dataset: str, header: Any, voxels: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of the file that stands for an image: where it lies, and how its values are scaled.
 
     The path of the image is relative to the folder of the dataset of nnU-Net, which copies label files elsewhere. The
-    digests tell the reader whether geometry, scaling or masks changed since.
+    digests tell the reader whether geometry, scaling, masks or the voxels that it reads (`voxels`) changed since: the
+    metadata do not depend on voxels.
     """
     slope, intercept = header.get_slope_inter()
     folder = array.results.images / array.name
     metadata = [folder / "zarr.json", *sorted((folder / "labels").glob("**/zarr.json"))]
     return {
-        "dicomzarr_case": 1,
+        "dicomzarr_case": POINTER_VERSION,
         "dataset": dataset,
         "image": os.path.relpath(array.results.images / array.name, array.results.exports / NNUNET.folder / dataset),
-        "sha256": {path.relative_to(folder).as_posix(): files.sha256_of(path) for path in metadata},
+        "sha256": {path.relative_to(folder).as_posix(): files.sha256_of(path) for path in metadata} | dict(voxels),
         "slope": slope,
         "intercept": intercept,
         "affine_lps": np.asarray(array.facts["affine_lps"], float).tolist(),
@@ -234,14 +242,18 @@ def _write_pointers(
     if array.dtype.kind == "f":
         for _ in _finite(block for block, _ in array.blocks()):
             pass
-    pointer = _pointer(array, plan.dataset, header)
+    pointer = _pointer(array, plan.dataset, header, _voxel_files(array.record.files, "0/"))
     image.write_bytes(json_files.canonical_json(pointer))
+    voxels = {"0/zarr.json": array.record.files["0/zarr.json"].digest}
+    for mask in (mask for found in chosen for mask in found):
+        voxels |= _voxel_files(mask.record.files, f"labels/{mask.folder}/0/")
     masks = [
         {"value": value, "mask": mask.folder, "threshold": mask.threshold}
         for value, found in zip(plan.labels.values, chosen, strict=True)
         for mask in found
     ]
-    label.write_bytes(json_files.canonical_json(pointer | {"masks": masks}))
+    pointer = _pointer(array, plan.dataset, header, voxels)
+    label.write_bytes(json_files.canonical_json(pointer | {"masks": masks, "may_overlap": plan.labels.has_regions}))
 
 
 def export_series(arrays: list[Array], store: Path, level: int, plan: Plan, cases: Mapping[str, Case]) -> Exported:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,7 @@ from blake3 import blake3
 from dicomzarr.stages.export.masks import Mask
 from dicomzarr.stages.export.masks import of_array as masks_of
 from dicomzarr.stages.export.tables import Exported, array_row, file_row
-from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
+from dicomzarr.stages.export.verified_arrays import Array, DamagedArray, as_json
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that ZIP can represent
 _BLOCK = 1 << 22
@@ -27,13 +27,7 @@ _BLOCK = 1 << 22
 
 def attributes_of(array: Array, masks: Sequence[Mask] = ()) -> dict[str, Any]:
     """Return the attribute `dicomzarr` of an image as JSON values, with `axes`, the name of the array and the masks."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.tolist()
-        return {key: plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
-
-    attributes: dict[str, Any] = plain(array.facts)
+    attributes: dict[str, Any] = as_json(array.facts)
     of_masks = {"masks": {mask.folder: mask.attributes() for mask in masks}} if masks else {}
     return attributes | {"array": array.name, "axes": array.axes} | of_masks
 
@@ -93,7 +87,7 @@ def export_series(arrays: list[Array], store: Path, level: int) -> Exported:
     with zipfile.ZipFile(path, "w", compresslevel=level or None) as archive:
         for array in arrays:
             masks = masks_of(array)
-            attributes = json.dumps(attributes_of(array, masks), sort_keys=True)
+            attributes = json.dumps(attributes_of(array, masks), sort_keys=True, allow_nan=False)
             digests[array.name] = {
                 name: _add(archive, name, pieces, level)
                 for name, pieces in (

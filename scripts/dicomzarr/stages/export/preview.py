@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomzarr.pixels.display import coloured, pair_of, stretched, windowed
+from dicomzarr.pixels.display import coloured, function_of, pair_of, stretched, windowed
 from dicomzarr.pixels.modality_lut import looked_up, range_of
 from dicomzarr.stages.export.png import read_png, write_png
 from dicomzarr.stages.export.tables import ArrayExport, Exported, array_row, each_array, file_row, frame_name
@@ -51,7 +51,10 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
         pixels = looked_up(pixels, facts["modality_lut"])
     values = pixels.astype(np.float64)
     window = pair_of(facts.get("window"), number)
-    grey = windowed(values * slope + intercept, *window) if window is not None else stretched(values, low, high)
+    if window is not None:
+        grey = windowed(values * slope + intercept, *window, function_of(facts.get("window_function"), number))
+    else:
+        grey = stretched(values, low, high)
     if facts.get("photometric") == "MONOCHROME1":
         grey = 1 - grey
     samples: NDArray[Any] = np.rint(np.nan_to_num(grey) * 255).astype(np.uint8)

@@ -6,6 +6,7 @@ REFUSALS = {
     "float_values": "PNG holds whole numbers; the array has float values",
     "more_than_16_bits": "PNG holds 16 bits; the array has more, by Bits Stored (0028,0101) or by its values",
     "no_regular_geometry": "NIfTI needs one affine; slices are single, uneven, with gaps, or without positions",
+    "tiles_uncertain": "a mosaic has values behind its last slice, or a mask of the whole image: slices might be lost",
     "rescale_per_frame": "NIfTI holds one slope and intercept; the frames of the array have several",
     "slope_not_held": "a slope of 0 means none in NIfTI, whose slope and intercept have 32 bits; the array has others",
     "modality_lut": "NIfTI holds a slope and an intercept; the array has a Modality LUT (0028,3000)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -172,6 +173,23 @@ class Array:
 def _step(most: int, chunk: int) -> int:
     """Return the number of indices to read at once: as many whole chunks as fit, at least one."""
     return max(most // chunk, 1) * chunk
+
+
+def as_json(value: Any) -> Any:
+    """Return attributes as values of strict JSON: lists in place of arrays, None in place of NaN, which JSON lacks.
+
+    Parameters
+    ----------
+    value : object
+        Attributes of an image or a mask. In a long list, which is an array, NaN means that a frame has no number.
+    """
+    if isinstance(value, np.ndarray):
+        return as_json(value.tolist())
+    if isinstance(value, Mapping):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def of_series(results: Results, series_id: str) -> list[Array]:

@@ -26,6 +26,21 @@ def test_a_window_of_width_one_is_a_threshold() -> None:
     assert shown([[9, 10, 11]], {"window": [10.5, 1.0]}) == [[0, 0, 255]]
 
 
+def test_the_window_has_the_function_of_the_header() -> None:
+    values, rescale = [[0, 500, 1000, 1500, 2000, 3000]], [0.0005, 0.0]
+    for function in ("LINEAR_EXACT", ["SIGMOID", "LINEAR_EXACT"]):
+        facts = {"window": [0.75, 1.0], "window_function": function, "rescale": rescale}
+        assert shown(values, facts, 1) == [[0, 0, 64, 128, 191, 255]]
+    curve = 1 / (1 + np.exp(-4 * (np.array(values) * 0.0005 - 0.75) / 1.0))
+    assert shown(values, facts) == np.rint(255 * curve).astype(int).tolist()
+
+
+def test_a_frame_without_a_window_is_stretched_beside_others_that_have_one() -> None:
+    facts = {"window": [[50.5, 101.0], [None, None]]}
+    assert shown([[0, 50, 200]], facts, 0, high=200) == [[0, 128, 255]]
+    assert shown([[0, 50, 200]], facts, 1, high=200) == [[0, 64, 255]]
+
+
 def test_without_a_window_the_range_of_the_array_is_used_and_monochrome1_inverted() -> None:
     assert shown([[0, 50, 100, 200]], {}) == [[0, 128, 255, 255]]
     assert shown([[0, 100]], {"photometric": "MONOCHROME1"}) == [[255, 0]]

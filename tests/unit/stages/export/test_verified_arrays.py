@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import made_up_records
@@ -100,3 +101,32 @@ def test_colour_samples_of_a_nifti_voxel_are_adjacent(tmp_path: Path, monkeypatc
     read = np.asanyarray(nibabel.load(tmp_path / "out" / f"{NAME}.nii.gz").dataobj)
     for number, colour in enumerate("RGB"):
         assert np.array_equal(read[colour].T, voxels[:, number])
+
+
+def test_attributes_are_strict_json_with_null_where_a_frame_has_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists of more than 512 entries are arrays beside the image, in which NaN stands for null."""
+    array, _ = written(tmp_path / "results", "zyx")
+    pairs = np.array([[1.5, 0.0], [np.nan, np.nan], [1.25, 3.0], [1.0, 0.0], [1.0, 0.0]])
+    stated = {
+        "affine_lps": np.eye(4).tolist(),
+        "real_world_value": pairs,
+        "window": pairs.copy(),
+        "one_file": np.arange(5),
+        "t_axis": {"means": ["echo_time_ms"], "values": np.array([1.0, np.nan])},
+        "positions_mm": [0.5, float("nan")],
+    }
+    for key, value in stated.items():
+        monkeypatch.setitem(array.facts, key, value)  # type: ignore[arg-type]
+    (tmp_path / "out").mkdir()
+    nifti.export_series([array], tmp_path / "out", 1)
+    npz.export_series([array], tmp_path / "out", 1)
+    with np.load(tmp_path / "out" / "0123456789abcdef.npz") as archive:
+        texts = [str(archive["01234567_attributes"]), (tmp_path / "out" / f"{NAME}.json").read_text()]
+    for text in texts:
+        facts = json.loads(text, parse_constant=pytest.fail)  # called for NaN and Infinity
+        null = [[1.5, 0.0], [None, None], [1.25, 3.0], [1.0, 0.0], [1.0, 0.0]]
+        assert facts["real_world_value"] == facts["window"] == null
+        assert facts["one_file"] == [0, 1, 2, 3, 4] and facts["positions_mm"] == [0.5, None]
+        assert facts["t_axis"] == {"means": ["echo_time_ms"], "values": [1.0, None]}
