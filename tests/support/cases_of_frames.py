@@ -234,7 +234,7 @@ def _segmentation() -> None:
     case.places = {("one.dcm", n): (n, None) for n in range(len(frames))}
 
 
-def _csa(**elements: Sequence[str]) -> bytes:
+def csa_header(**elements: Sequence[str]) -> bytes:
     """Return a Siemens CSA header of version 2."""
     data = b"SV10\4\3\2\1" + struct.pack("<2I", len(elements), 77)
     for name, values in elements.items():
@@ -259,7 +259,7 @@ def _mosaics() -> None:
         case.put("one.dcm", dataset, [sheet])
 
     def csa(dataset: Dataset) -> None:
-        data = _csa(Ignored=["a name"], NumberOfImagesInMosaic=["7"], SliceNormalVector=["0", "0", "-1"])
+        data = csa_header(Ignored=["a name"], NumberOfImagesInMosaic=["7"], SliceNormalVector=["0", "0", "-1"])
         dataset.private_block(0x29, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", data)
 
     # three tiles of 4 x 8 across: the first lies half of (24 - 8) * 0.75 and half of (12 - 4) * 0.5 further

@@ -204,7 +204,7 @@ def _identity() -> None:
     pair(case, {}, {}, same_pixels=False)
     for index, name in enumerate(case.files):
         case.files[name] = _without_instance(slice_of(case.name, index)[0])
-    case = add_case("two patients, one series", arrays=2, flags={"shared_series_uid"})
+    case = add_case("two patients, one series", arrays=2, flags={"shared_series_uid", "shared_study_uid"})
     pair(case, {}, {"PatientID": "somebody else"}, same_pixels=False)
     case = add_case("no series", arrays=2, flags={"no_series_uid"})
     pair(case, {"SeriesInstanceUID": None}, {"SeriesInstanceUID": None}, same_pixels=False)
