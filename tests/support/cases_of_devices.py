@@ -108,7 +108,25 @@ def _units() -> None:
             case.places[f"{index}.dcm", 0] = (None, z)
 
 
+def _depths() -> None:
+    """Slices in turn of two photometric interpretations, or of two Bits Stored."""
+    case = add_case("grey of both directions", axes="zyx", arrays=2)
+    for index in range(8):
+        z, which = divmod(index, 2)
+        place = {"ImagePositionPatient": [-10.0, -20.0, 2.5 * z], "InstanceNumber": index + 1}
+        photometric = f"MONOCHROME{which + 1}"
+        case.put(f"{index}.dcm", *slice_of(case.name, index, **place, PhotometricInterpretation=photometric))
+        case.places[f"{index}.dcm", 0] = (None, z)
+    for name, bits, flags in (("two", (13, 16), {"bits_stored_differs"}), ("one", (13, 13), set[str]())):
+        case = add_case(f"{name} Bits Stored", axes="zyx", flags=flags, facts={"bits_stored": max(bits)})
+        for z in range(4):
+            place = {"ImagePositionPatient": [-10.0, -20.0, 2.5 * z], "InstanceNumber": z + 1}
+            case.put(f"{z}.dcm", *slice_of(case.name, z, **place, BitsStored=bits[z % 2]))
+            case.places[f"{z}.dcm", 0] = (None, z)
+
+
 def add() -> None:
+    _depths()
     _units()
     _ultrasound()
     _flow()
