@@ -52,6 +52,12 @@ def _ultrasound() -> None:
     case.put("one.dcm", *many_of(case.name, _US, groups, item_of(**SHARED), Modality="US"))
     case.places = {("one.dcm", n): (n // 2 % 2, n // 4) for n in range(12)}
 
+    case = add_case("unknown data types of ultrasound", axes="zyx", arrays=3, flags=flags, facts={**no_place})
+    words = ("TISSUE_INTENSITY", "ONE_THING", "ANOTHER")
+    groups = [_plane(0.5 * (n // 3), ImageDataTypeSequence=item_of(DataType=words[n % 3])) for n in range(9)]
+    case.put("one.dcm", *many_of(case.name, _US, groups, item_of(**SHARED), Modality="US"))
+    case.places = {("one.dcm", n): (None, n // 3) for n in range(9)}
+
 
 def _flow() -> None:
     """Phases of 4D flow in one series: three directions at two times and two places, in turn."""
@@ -87,6 +93,24 @@ def _flow() -> None:
             f"{index}.dcm", *slice_of(case.name, index, **attributes, ImagePositionPatient=[-10.0, -20.0, 2.5 * z])
         )
         case.places[f"{index}.dcm", 0] = (None, z)
+
+    # The same in a legacy converted file, whose frames keep the names of their sequences.
+    case = add_case("converted velocities of three directions", axes="zyx", arrays=3)
+    groups = [
+        item_of(
+            PlanePositionSequence=item_of(ImagePositionPatient=[-10.0, -20.0, 3.0 * (n // 3)]),
+            UnassignedPerFrameConvertedAttributesSequence=item_of(
+                SequenceName=f"fl3d1_v150{('in', 'rl', 'xy')[n % 3]}"
+            ),
+        )
+        for n in range(9)
+    ]
+    shared = item_of(
+        PlaneOrientationSequence=item_of(ImageOrientationPatient=AXIAL),
+        PixelMeasuresSequence=item_of(PixelSpacing=[0.5, 0.75], SliceThickness=2),
+    )
+    case.put("one.dcm", *many_of(case.name, "4.4", groups, shared, Modality="MR"))
+    case.places = {("one.dcm", n): (None, n // 3) for n in range(9)}
 
 
 def _units() -> None:
