@@ -94,6 +94,15 @@ def _flow() -> None:
         )
         case.places[f"{index}.dcm", 0] = (None, z)
 
+    case = add_case("private velocities of two directions", axes="zyx", arrays=2)
+    for index in range(6):
+        which, z = index % 2, index // 2
+        attributes = {"Modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "P"], "InstanceNumber": index + 1}
+        dataset, voxels = slice_of(case.name, index, **attributes, ImagePositionPatient=[-10.0, -20.0, 2.5 * z])
+        block = dataset.private_block(0x2001, "Philips Imaging DD 001", create=True)
+        block.add_new(0x1A, "FL", [150.0 * (1 - which), 0.0, 150.0 * which])
+        case.put(f"{index}.dcm", dataset, voxels)
+        case.places[f"{index}.dcm", 0] = (None, z)
     # The same in a legacy converted file, whose frames keep the names of their sequences.
     case = add_case("converted velocities of three directions", axes="zyx", arrays=3)
     groups = [

@@ -1,4 +1,4 @@
-"""Velocity encoding in names of sequences: at the end of Sequence Name (0018,0024) of Siemens, as fl3d1_v150in."""
+"""Velocity encoding outside of its attributes: at the end of Sequence Name (0018,0024) of Siemens, as fl3d1_v150in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def split_velocity(encoding: str) -> tuple[float, str]:
     Parameters
     ----------
     encoding : str
-        Digits, then small letters.
+        A number, then a word.
 
     Returns
     -------
@@ -50,5 +50,5 @@ def split_velocity(encoding: str) -> tuple[float, str]:
     word : str
         For the direction; see `VELOCITY_DIRECTIONS`.
     """
-    word = encoding.lstrip("0123456789")
+    word = encoding.lstrip("0123456789.")
     return float(encoding.removesuffix(word)), word
