@@ -52,7 +52,8 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     values = pixels.astype(np.float64)
     window = pair_of(facts.get("window"), number)
     grey = windowed(values * slope + intercept, *window) if window is not None else stretched(values, low, high)
-    if facts.get("photometric") == "MONOCHROME1":
+    # Stored values are stretched without a window: with a negative slope the largest is the darkest.
+    if (facts.get("photometric") == "MONOCHROME1") != (window is None and slope < 0):
         grey = 1 - grey
     samples: NDArray[Any] = np.rint(np.nan_to_num(grey) * 255).astype(np.uint8)
     return samples
