@@ -52,6 +52,12 @@ def _ultrasound() -> None:
     case.put("one.dcm", *many_of(case.name, _US, groups, item_of(**SHARED), Modality="US"))
     case.places = {("one.dcm", n): (n // 2 % 2, n // 4) for n in range(12)}
 
+    case = add_case("unknown data types of ultrasound", axes="zyx", arrays=3, flags=flags, facts={**no_place})
+    words = ("TISSUE_INTENSITY", "ONE_THING", "ANOTHER")
+    groups = [_plane(0.5 * (n // 3), ImageDataTypeSequence=item_of(DataType=words[n % 3])) for n in range(9)]
+    case.put("one.dcm", *many_of(case.name, _US, groups, item_of(**SHARED), Modality="US"))
+    case.places = {("one.dcm", n): (None, n // 3) for n in range(9)}
+
 
 def _flow() -> None:
     """Phases of 4D flow in one series: three directions at two times and two places, in turn."""
@@ -88,6 +94,33 @@ def _flow() -> None:
         )
         case.places[f"{index}.dcm", 0] = (None, z)
 
+    case = add_case("private velocities of two directions", axes="zyx", arrays=2)
+    for index in range(6):
+        which, z = index % 2, index // 2
+        attributes = {"Modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "P"], "InstanceNumber": index + 1}
+        dataset, voxels = slice_of(case.name, index, **attributes, ImagePositionPatient=[-10.0, -20.0, 2.5 * z])
+        block = dataset.private_block(0x2001, "Philips Imaging DD 001", create=True)
+        block.add_new(0x1A, "FL", [150.0 * (1 - which), 0.0, 150.0 * which])
+        case.put(f"{index}.dcm", dataset, voxels)
+        case.places[f"{index}.dcm", 0] = (None, z)
+    # The same in a legacy converted file, whose frames keep the names of their sequences.
+    case = add_case("converted velocities of three directions", axes="zyx", arrays=3)
+    groups = [
+        item_of(
+            PlanePositionSequence=item_of(ImagePositionPatient=[-10.0, -20.0, 3.0 * (n // 3)]),
+            UnassignedPerFrameConvertedAttributesSequence=item_of(
+                SequenceName=f"fl3d1_v150{('in', 'rl', 'xy')[n % 3]}"
+            ),
+        )
+        for n in range(9)
+    ]
+    shared = item_of(
+        PlaneOrientationSequence=item_of(ImageOrientationPatient=AXIAL),
+        PixelMeasuresSequence=item_of(PixelSpacing=[0.5, 0.75], SliceThickness=2),
+    )
+    case.put("one.dcm", *many_of(case.name, "4.4", groups, shared, Modality="MR"))
+    case.places = {("one.dcm", n): (None, n // 3) for n in range(9)}
+
 
 def _units() -> None:
     """Two mappings of the same numbers and other units, in turn; the second pair is of units that nobody knows."""
@@ -108,7 +141,25 @@ def _units() -> None:
             case.places[f"{index}.dcm", 0] = (None, z)
 
 
+def _depths() -> None:
+    """Slices in turn of two photometric interpretations, or of two Bits Stored."""
+    case = add_case("grey of both directions", axes="zyx", arrays=2)
+    for index in range(8):
+        z, which = divmod(index, 2)
+        place = {"ImagePositionPatient": [-10.0, -20.0, 2.5 * z], "InstanceNumber": index + 1}
+        photometric = f"MONOCHROME{which + 1}"
+        case.put(f"{index}.dcm", *slice_of(case.name, index, **place, PhotometricInterpretation=photometric))
+        case.places[f"{index}.dcm", 0] = (None, z)
+    for name, bits, flags in (("two", (13, 16), {"bits_stored_differs"}), ("one", (13, 13), set[str]())):
+        case = add_case(f"{name} Bits Stored", axes="zyx", flags=flags, facts={"bits_stored": max(bits)})
+        for z in range(4):
+            place = {"ImagePositionPatient": [-10.0, -20.0, 2.5 * z], "InstanceNumber": z + 1}
+            case.put(f"{z}.dcm", *slice_of(case.name, z, **place, BitsStored=bits[z % 2]))
+            case.places[f"{z}.dcm", 0] = (None, z)
+
+
 def add() -> None:
+    _depths()
     _units()
     _ultrasound()
     _flow()

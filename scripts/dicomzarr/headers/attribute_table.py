@@ -33,6 +33,7 @@ PRIVATE: Final = (
     PrivateElement("direction_uih", 0x0065, 0x37, "Image Private Header", "UIH", "FD", "reals"),
     PrivateElement("b_value_philips", 0x2001, 0x03, "Philips Imaging DD 001", "PHILIPS", "FL", "real"),
     PrivateElement("word_philips", 0x2001, 0x04, "Philips Imaging DD 001", "PHILIPS", "CS", "text"),
+    PrivateElement("velocity_philips", 0x2001, 0x1A, "Philips Imaging DD 001", "PHILIPS", "FL", "reals"),
     PrivateElement("direction_philips_1", 0x2005, 0xB0, "Philips MR Imaging DD 001", "PHILIPS", "FL", "real"),
     PrivateElement("direction_philips_2", 0x2005, 0xB1, "Philips MR Imaging DD 001", "PHILIPS", "FL", "real"),
     PrivateElement("direction_philips_3", 0x2005, 0xB2, "Philips MR Imaging DD 001", "PHILIPS", "FL", "real"),

@@ -6,7 +6,6 @@ Both readers use this table and these rules, so that they cannot disagree on a v
 from __future__ import annotations
 
 import math
-import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from dicomzarr.dicom import image_risks
 from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.plausible import RANGES, is_plausible
+from dicomzarr.dicom.velocity import velocity_encoding
 from dicomzarr.dicom.vr import NUMBERS, STRING_VRS, TEXT_VRS
 from dicomzarr.headers import attribute_table, private_values, sequence_values
 from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_TAGS
@@ -445,12 +445,10 @@ def _head(value: bytes, vr: str, little: bool, signed: bool) -> bool | None:
 
 
 def _velocity(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
-    """Return velocity, cm/s, and word for the direction of a name such as fl3d1_v150in; the name is not stored."""
-    found = _VELOCITY.search(value[:MAX_TEXT].strip(_PADDING))
-    return found[1].decode("ascii") if found else None
+    """Return what a name of a sequence says of the encoding of velocity; the name is not stored."""
+    return velocity_encoding(text_of(value[:MAX_TEXT])) or None
 
 
-_VELOCITY = re.compile(rb"_v([0-9]{1,4}[a-z]{2,8})$")
 _FORMS: dict[str, Callable[[bytes, str, bool, bool], object]] = {
     "text": _text,
     "texts": _texts,

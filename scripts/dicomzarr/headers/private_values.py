@@ -1,7 +1,7 @@
 """Facts of MR images from private elements: diffusion of Siemens, GE, Philips and United Imaging, complex images of GE.
 
 They stand in for Diffusion b-value (0018,9087), Diffusion Gradient Orientation (0018,9089) and Complex Image Component
-(0008,9208) where these are missing.
+(0008,9208) where these are missing, and say of Philips how velocity was encoded.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class PrivateFacts(NamedTuple):
     is_isotropic: bool = False
     of_image: list[float] | None = None  # direction of GE
     component: str = ""
+    velocity: str = ""  # see `dicom.velocity`
 
 
 def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
@@ -74,6 +75,7 @@ def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
         is_isotropic=is_isotropic,
         of_image=_three(values, "ge"),
         component=_COMPONENTS_OF_GE.get(cast(int, values.get("component_ge", -1)), ""),
+        velocity=_velocity(values.get("velocity_philips")),
     )
 
 
@@ -84,7 +86,7 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
     ----------
     facts : dict
         Attributes by keyword; DiffusionBValue, DiffusionGradientOrientation, DiffusionDirectionality,
-        direction_of_image and ComplexImageComponent may be added.
+        direction_of_image, velocity_encoding and ComplexImageComponent may be added.
     private : PrivateFacts
 
     Returns
@@ -108,9 +110,20 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
     if private.of_image is not None and "DiffusionGradientOrientation" not in facts:
         # In images without diffusion the elements may hold other numbers.
         facts["direction_of_image"] = private.of_image if b_value else [0.0, 0.0, 0.0]
+    if private.velocity:
+        facts.setdefault("velocity_encoding", private.velocity)
     if private.component:
         facts.setdefault("ComplexImageComponent", private.component)
     return wrong
+
+
+def _velocity(values: object) -> str:
+    """Return the encoding of a PC Velocity (2001,xx1A): one of three directions, which are kept apart and not named."""
+    found = [(axis, abs(value)) for axis, value in enumerate(values) if value] if isinstance(values, list) else []
+    if len(found) != 1 or not 0.1 <= found[0][1] < 10_000:
+        return ""
+    axis, velocity = found[0]
+    return f"{velocity:g}axis_{axis + 1}"
 
 
 def _owned(private: Mapping[int, object], maker: str) -> dict[str, object]:

@@ -193,7 +193,7 @@ class Accounts:
         self._write("retrieval.csv", INSTANCES, instances())
         self._write("retrieval_series.csv", SERIES, series())
         self._write("retrieval_list.csv", LIST, map(csv_tables.line, lines))
-        aside = (csv_tables.line(row) for study in studies() for row in study.aside)
+        aside = (csv_tables.line(_safe(row)) for study in studies() for row in study.aside)
         self._write("retrieval_aside.csv", ASIDE, aside)
         return left_files, left_bytes
 
@@ -206,6 +206,11 @@ class Accounts:
                 study = _read(self.parts / name) if name.endswith(".json") and name[0] != "." else None
                 if study:
                     yield study.uid
+
+
+def _safe(row: tuple[Any, ...]) -> list[Any]:
+    """Return the cells of a row without formulas: its UIDs are those of a file that nobody asked for."""
+    return [encode_text(cell) if isinstance(cell, str) else cell for cell in row]
 
 
 def _read(path: Path) -> Study | None:

@@ -29,6 +29,7 @@ HEADER_FLAGS = {
     "implausible_number": "a number has a value that it cannot have: it was not used",
     "acr_nema": "written before DICOM (ACR-NEMA): no transfer syntax and no UIDs; read as Implicit VR Little Endian",
     "dose_scaling_missing": "Dose Grid Scaling (3004,000E) is missing: the stored values of a dose have no unit",
+    "bits_stored_differs": "Bits Stored (0028,0101) differs between frames: the largest is stated, also to invert grey",
     "padding_differs": "Pixel Padding Value or its Range Limit (0028,0121) differs between frames: none is stated",
     "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
 }

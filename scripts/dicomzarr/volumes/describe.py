@@ -78,6 +78,7 @@ def array_of(
     all_flags = {*flags, *(flag for frame in frames for flag in frame.flags)}
     with_rescale = sum(frame.rescale is not None for frame in frames)
     all_flags |= {"rescale_incomplete"} if 0 < with_rescale < len(frames) else set()
+    all_flags |= {"bits_stored_differs"} if len({frame.bits_stored for frame in frames}) > 1 else set()
     origin = first.position if has_geometry(first) and IN_VOLUME not in all_flags else None
     return Volume(
         discriminators=discriminators,

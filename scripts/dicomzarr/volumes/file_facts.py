@@ -22,10 +22,11 @@ from dicomzarr.dicom.header_values import (
     windows_of,
 )
 from dicomzarr.dicom.plausible import is_plausible
+from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, DIRECTIONAL, Defects, FrameAttributes
 from dicomzarr.volumes.image_type import COMPONENTS, PROJECTIONS
-from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES, VELOCITY_DIRECTIONS, split_velocity, unit_of
+from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES, unit_of
 
 # Cause, attribute. Each sorts frames into volumes: see `t_axis.CAUSES`.
 _CAUSES: Final = (

@@ -22,6 +22,7 @@ from dicomzarr.dicom.header_values import (
     window_function_of,
     windows_of,
 )
+from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity, velocity_encoding
 from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
 from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
@@ -147,6 +148,7 @@ _ATTRIBUTES: Final = frozenset(
         "RescaleIntercept",
         "RescaleSlope",
         "RowPositionInTotalImagePixelMatrix",
+        "SequenceName",
         "StackID",
         "VOILUTFunction",
         "VelocityEncodingDirection",
@@ -266,6 +268,8 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
         word = text_of(groups.value(sequence, keyword))
         if word in values:
             place.terms[term] = word
+        elif word and values is DATA_TYPES:
+            place.tables[term] = word  # a word that nobody knows keeps frames apart, and is not stated
     for table, into in ((_CAUSES, place.causes), (_CONSTANTS, place.constants)):
         for key, sequence, keyword in table:
             value = groups.number(sequence, keyword)
@@ -308,6 +312,12 @@ def _converted(groups: Groups, place: FrameAttributes) -> None:
                 value = groups.number(sequence, keyword) if key not in into else None
                 if value is not None:
                     into[key] = value
+        if encoding := velocity_encoding(text_of(groups.value(sequence, "SequenceName"))):
+            velocity, direction = split_velocity(encoding)
+            place.causes.setdefault("velocity_max_cm_s", velocity)
+            place.terms["velocity_component"] = VELOCITY_DIRECTIONS.get(direction, "other")
+            if direction not in VELOCITY_DIRECTIONS:
+                place.tables["velocity_component"] = direction
         if "acquisition_time_s" not in place.causes and (clock := groups.value(sequence, "AcquisitionTime")):
             seconds = date_time(groups.value(sequence, "AcquisitionDate"), clock)
             if seconds is not None:

@@ -20,16 +20,6 @@ DATA_TYPES: Final = frozenset(
         *("ELASTICITY", "PERFUSION", "SOUND_SPEED", "ATTENUATION"),
     )
 )
-# Direction in which velocity was encoded, by the word at the end of Sequence Name (0018,0024) of Siemens.
-VELOCITY_DIRECTIONS: Final = {
-    "in": "through_plane",
-    "rl": "right_left",
-    "lr": "left_right",
-    "ap": "anterior_posterior",
-    "pa": "posterior_anterior",
-    "fh": "foot_head",
-    "hf": "head_foot",
-}
 # Units of real world values: codes of UCUM in PS3.16 CID 83 (values of images), 84 (PET) and 7181 (maps).
 UNITS: Final = frozenset(
     (
@@ -63,25 +53,6 @@ def terms_that_differ(terms: Iterable[Mapping[str, str]]) -> frozenset[str]:
         for name, value in of_frame.items():
             known.setdefault(name, set()).add(value)
     return frozenset(name for name, values in known.items() if len(values) > 1 or name not in _MAY_BE_LEFT_OUT)
-
-
-def split_velocity(encoding: str) -> tuple[float, str]:
-    """Return velocity and word of an encoding such as ``150in``.
-
-    Parameters
-    ----------
-    encoding : str
-        Digits, then small letters.
-
-    Returns
-    -------
-    velocity : float
-        Largest velocity, cm/s.
-    word : str
-        For the direction; see `VELOCITY_DIRECTIONS`.
-    """
-    word = encoding.lstrip("0123456789")
-    return float(encoding.removesuffix(word)), word
 
 
 def unit_of(code: str) -> str:

@@ -147,3 +147,23 @@ def test_texts_of_private_blocks_reach_the_privacy_search() -> None:
     number = reals(0x2001, 0x10, 0x03, 500.0)
     texts = read_texts(file(sorted([*image(), number], key=lambda element: element.tag)))
     assert not any(vr == "FL" for vr, _ in texts)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ((0.0, 0.0, 150.0), "150axis_3"),
+        ((87.5, 0.0, 0.0), "87.5axis_1"),
+        ((0.0, 0.0, 0.0), None),
+        ((100.0, 100.0, 100.0), None),
+        ((20031117.0, 0.0, 0.0), None),
+        ((float("nan"), 0.0, 0.0), None),
+    ],
+)
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_velocity_encoding_of_philips(values: tuple[float, ...], found: str | None, syntax: str) -> None:
+    private = [creator(0x2001, 0x11, PHILIPS), reals(0x2001, 0x11, 0x1A, *values, syntax=syntax)]
+    assert mr(*private, syntax=syntax).get("velocity_encoding") == found
+    assert "velocity_encoding" not in mr(*private, syntax=syntax, modality="CT")
+    named = text(0x00180024, "SH", "fl3d1_v80in")
+    assert mr(*private, named, syntax=syntax)["velocity_encoding"] == "80in"

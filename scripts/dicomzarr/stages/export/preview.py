@@ -55,7 +55,8 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
         grey = windowed(values * slope + intercept, *window, function_of(facts.get("window_function"), number))
     else:
         grey = stretched(values, low, high)
-    if facts.get("photometric") == "MONOCHROME1":
+    # Stored values are stretched without a window: with a negative slope the largest is the darkest.
+    if (facts.get("photometric") == "MONOCHROME1") != (window is None and slope < 0):
         grey = 1 - grey
     samples: NDArray[Any] = np.rint(np.nan_to_num(grey) * 255).astype(np.uint8)
     return samples

@@ -8,8 +8,9 @@ from typing import Any
 from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity
 from dicomzarr.system import json_files
-from dicomzarr.volumes.terms import VELOCITY_DIRECTIONS, split_velocity, unit_of
+from dicomzarr.volumes.terms import unit_of
 
 
 def digests_of_tables(

@@ -13,7 +13,8 @@ import pytest
 from dicomzarr.records import export_record
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, batch_record_path
 from dicomzarr.stages.export import engine
-from dicomzarr.stages.export.tables import Exported
+from dicomzarr.stages.export.refusals import Refused
+from dicomzarr.stages.export.tables import ArrayExport, Exported, each_array
 from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
 from dicomzarr.system.results_folder import Results
 
@@ -65,3 +66,25 @@ def test_a_series_that_fails_does_not_affect_others(
     exported = {series_id for series_id in SERIES if results.series_record("export_png", series_id).exists()}
     assert exported == {*SERIES} - {*FATES}
     assert not [path for path in results.temporary.iterdir() if path.name.startswith("export_png")]
+
+
+@pytest.mark.parametrize(
+    "kind", [export_record.PNG, export_record.NIFTI, export_record.NPZ], ids=lambda kind: kind.folder
+)
+def test_an_export_without_an_array_fails_in_every_format(
+    results: Results, kind: export_record.Kind, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.sealed.parent.mkdir(parents=True, exist_ok=True)
+    results.sealed.write_text('{"digest":"00"}')
+
+    def refuse(arrays: list[Array], store: Path, level: int) -> Exported:
+        def one(array: Array) -> ArrayExport:
+            raise Refused("float_values")
+
+        return each_array(arrays, one)
+
+    with pytest.raises(engine.NothingExported, match="6 of 6 arrays refused; .*/report.csv .*: float_values 6$"):
+        engine.export(results, ["0001"], engine.Recipe(kind, refuse, 1, "code", {}), 1)
+    with pytest.raises(engine.NothingExported, match="the dataset has no array"):
+        engine.export(results, [], engine.Recipe(kind, refuse, 1, "code", {}), 1)
+    assert (results.exports / kind.folder / "export.json").exists() and not capsys.readouterr().err

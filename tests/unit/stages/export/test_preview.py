@@ -44,6 +44,8 @@ def test_a_frame_without_a_window_is_stretched_beside_others_that_have_one() -> 
 def test_without_a_window_the_range_of_the_array_is_used_and_monochrome1_inverted() -> None:
     assert shown([[0, 50, 100, 200]], {}) == [[0, 128, 255, 255]]
     assert shown([[0, 100]], {"photometric": "MONOCHROME1"}) == [[255, 0]]
+    assert shown([[0, 100]], {"rescale": [-1.0, 0.0]}) == [[255, 0]]  # the largest stored value is the smallest
+    assert shown([[0, 100]], {"rescale": [-1.0, 0.0], "photometric": "MONOCHROME1"}) == [[0, 255]]
     assert shown([[7, 7]], {}, low=7, high=7) == [[128, 128]]
 
 
