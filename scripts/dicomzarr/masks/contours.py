@@ -34,6 +34,7 @@ _STATED: Final = ("contours", "unused_contours", "t")  # counts that are stated 
 _UNUSED: Final = (
     "contours_between_slices",
     "contours_elsewhere",
+    "contours_without_t",
     "open_contours",
     "point_contours",
     "repeated_contours",
@@ -54,6 +55,7 @@ class _Closed:
     depth: float
     layer: int
     may_repeat: bool
+    is_elsewhere: bool = False
     is_named: bool = False
 
 
@@ -95,7 +97,9 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
         usable for index, contour in enumerate(roi.contours) if (usable := _closed(index, contour, planes, found))
     ]
     references = _References(roi, grid)
+    closed = _here(closed, planes, found)
     closed = [replace(contour, is_named=references.is_layer(contour, planes)) for contour in closed]
+    closed = _with_time(closed, references, grid, found)
     groups, only = _by_time(closed, references, grid)
     times = grid.size("t") if len(groups) > 1 else 1
     space = tuple(grid.size(axis) for axis in "zyx")
@@ -155,11 +159,38 @@ def _closed(index: int, contour: Contour, planes: SlicePlanes, found: _Found) ->
         found.unused[index] = "tilted_contours"
     elif layer is None:
         found.unused[index] = "contours_between_slices"
-    elif contour.is_elsewhere and 0 <= layer < len(planes.layers):
-        found.unused[index] = "contours_elsewhere"
     else:
-        return _Closed(index, points, (low + high) / 2, layer, contour.kind == "CLOSED_PLANAR")
+        may_repeat = contour.kind == "CLOSED_PLANAR"
+        return _Closed(index, points, (low + high) / 2, layer, may_repeat, contour.is_elsewhere)
     return None
+
+
+def _here(closed: Sequence[_Closed], planes: SlicePlanes, found: _Found) -> list[_Closed]:
+    """Return the contours that do not belong to another series; note the others as not used.
+
+    Images that are nowhere in this series may be lost ones of it where all contours that refer to such images lie
+    beyond its ends. If one lies where the image has slices, they are those of another series, which may be longer.
+    """
+    is_overlapping = any(contour.is_elsewhere and 0 <= contour.layer < len(planes.layers) for contour in closed)
+    others = {contour.index for contour in closed if contour.is_elsewhere and is_overlapping}
+    found.unused.update(dict.fromkeys(others, "contours_elsewhere"))
+    return [contour for contour in closed if contour.index not in others]
+
+
+def _with_time(closed: Sequence[_Closed], references: _References, grid: ImageGrid, found: _Found) -> list[_Closed]:
+    """Return the contours of which it is known to which t they belong, if that of others is; note the rest as not used.
+
+    Where all others refer to one t, so does a contour without any reference.
+    """
+    every = grid.size("t")
+    held = {contour.index: references.times(contour.index) for contour in closed}
+    single = {t for only in held.values() if len(only) < every for t in only}
+    if every == 1 or not single:
+        return [*closed]
+    is_one = len(single) == 1 and "z" in grid.axes and all(len(only) < every for only in held.values())
+    lost = {index for index, only in held.items() if not only and not (is_one and references.is_silent(index))}
+    found.unused.update(dict.fromkeys(lost, "contours_without_t"))
+    return [contour for contour in closed if contour.index not in lost]
 
 
 class _References:
@@ -187,6 +218,10 @@ class _References:
     def times(self, index: int) -> frozenset[int]:
         """Return the indices on t for which a contour holds; empty for all of them."""
         return frozenset(t for t, _ in self._places(index) if t is not None)
+
+    def is_silent(self, index: int) -> bool:
+        """Return whether a contour refers to no image at all, also not to one that is not here."""
+        return not self._contours[index].images
 
     def is_any_timeless(self, closed: Sequence[_Closed]) -> bool:
         """Return whether a contour refers to no t."""
@@ -216,7 +251,7 @@ def _by_time(
     single = {t for only in held if len(only) < every for t in only}
     if every == 1 or not single:
         return [(list(closed), list(range(every)))], None
-    if len(single) == 1 and "z" in grid.axes and all(0 < len(only) < every for only in held):
+    if len(single) == 1 and "z" in grid.axes and all(len(only) < every for only in held):
         return [(list(closed), list(range(every)))], single.pop()
     groups: dict[tuple[int, ...], list[int]] = {}
     for t in range(every):

@@ -308,10 +308,17 @@ def _code(item: Any) -> Code | None:
 def _background(header: Any, described: Mapping[int, Description]) -> frozenset[int]:
     """Return the pixel values of a label map that are no structure.
 
-    They are 0, Pixel Padding Value (0028,0120) where no segment has this number, and segments whose type is Background
-    (DCM 125040).
+    They are 0 and Pixel Padding Value (0028,0120), where no segment has this number, and segments that are described as
+    background: by the type Background (DCM 125040) or this label; of 0, it is enough that nothing else is said.
     """
-    background = {0} | {numbered for numbered, segment in described.items() if _BACKGROUND in segment.codes[:1]}
+    background = {
+        numbered
+        for numbered, segment in described.items()
+        if _BACKGROUND in segment.codes[:1]
+        or segment.label.strip().casefold() == "background"
+        or (numbered == 0 and not (segment.label or segment.description or segment.codes))
+    }
+    background |= {0} - described.keys()
     padding = _whole(value_of(header, "PixelPaddingValue"))
     return frozenset(background if padding is None or padding in described else background | {padding})
 

@@ -174,11 +174,14 @@ class _Times:
     flags : frozenset of str
     only : int, optional
         The one t that all frames refer to, where the mask has no t.
+    lost : frozenset of int
+        Frames that refer to no t while others refer to several: they are not drawn.
     """
 
     has_axis: bool = False
     flags: frozenset[str] = frozenset()
     only: int | None = None
+    lost: frozenset[int] = frozenset()
 
 
 class _Image:
@@ -231,12 +234,13 @@ class _Image:
             return _Times(flags=flags)
         if len(single) == 1 and "z" in self._grid.axes and all(len(times) < every for times in of_frames):
             return _Times(flags=flags | {"one_t"}, only=single.pop())
-        return _Times(has_axis=True, flags=flags)
+        lost = frozenset(index for index in indices if not self._locations[index].times)
+        return _Times(has_axis=True, flags=frozenset({"frames_without_t"} if lost else ()), lost=lost)
 
     def _on_image(self, segment: Description, indices: Sequence[int]) -> PlacedMask:
         times = self._times(indices, is_own=False)
         axes = "".join(axis for axis in self._grid.axes if axis in ("tzyx" if times.has_axis else "zyx"))
-        targets = [(index, self._locations[index].places) for index in indices]
+        targets = [(index, self._locations[index].places) for index in indices if index not in times.lost]
         mask = self._painted(segment, targets, self._shape, times, axes)
         return mask if "z" in axes else replace(mask, values=mask.values[..., 0, :, :])
 
@@ -248,7 +252,11 @@ class _Image:
         times = self._times(indices, is_own=True)
         times = times if grid.has_depth else _Times()
         axes = ("t" if times.has_axis else "") + ("zyx" if grid.has_depth else "tyx")
-        targets = [(index, ((self._locations[index].times, grid.places[index]),)) for index in indices]
+        targets = [
+            (index, ((self._locations[index].times, grid.places[index]),))
+            for index in indices
+            if index not in times.lost
+        ]
         mask = self._painted(segment, targets, grid.shape, times, axes)
         return replace(mask, flags=tuple(sorted({*mask.flags, "own_grid"})), own_affine_lps=grid.affine_lps)
 
@@ -294,6 +302,8 @@ class _Image:
         counts = {"frames": len(targets)}
         if frames_outside:
             counts["frames_outside"] = frames_outside
+        if times.lost:
+            counts["frames_without_t"] = len(times.lost)
         if times.only is not None:
             counts["t"] = times.only
         return PlacedMask(

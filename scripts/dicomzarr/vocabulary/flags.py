@@ -91,10 +91,14 @@ MASK_FLAGS = {
     "others are nearer to; they were not used",
     "duplicate_frames": "several frames of the segment lie at one place; the mask holds all of their voxels",
     "empty_mask": "no voxel of the image belongs to the mask",
-    "frames_elsewhere": "frames of the segment refer to images of another series alone; they are not in this mask",
+    "frames_elsewhere": "frames of the segment refer to images that are not in this series; they are not in this mask",
     "contours_cancel": "contours of a slice lie on each other within half a voxel, or leave no voxel: exclusive or "
     "deletes what they enclose",
     "contours_elsewhere": "contours refer to images of another series alone; they were not used",
+    "contours_without_t": "nothing says to which t of the image contours belong, while others of the region name "
+    "theirs; they were not used",
+    "frames_without_t": "nothing says to which t of the image frames belong, while others of the segment name theirs; "
+    "they are not in this mask",
     "no_t_reference": "nothing says to which t of the image the mask belongs; it holds for all of them",
     "nothing_left": "it was drawn, but no voxel belongs to it: its contours were not used, cancel each other, or lie "
     "between voxel centres; it is not an absent structure",

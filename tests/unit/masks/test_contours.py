@@ -245,6 +245,19 @@ def test_a_contour_that_refers_elsewhere_is_not_used() -> None:
     assert found.flags == ("contours_elsewhere",) and found.counts["unused_contours"] == 1
 
 
+def test_contours_of_a_longer_series_are_not_outside() -> None:
+    def of(*depths: float) -> PlacedMask:
+        here = [Contour(square(3.4, 5.2, 9.6, 8.9, 2), "CLOSED_PLANAR")]
+        points = (square(3.4, 5.2, 9.6, 8.9, z) for z in depths)
+        there = [Contour(at, "CLOSED_PLANAR", (("9.9", None),), is_elsewhere=True) for at in points]
+        return mask_of_contours(Roi(Description("RTSTRUCT", 1), (*here, *there)), grid_of())
+
+    found = of(2, 5, 6)
+    assert (found.flags, found.outside, found.counts["contours_elsewhere"]) == (("contours_elsewhere",), 0.0, 3)
+    lost = of(5, 6)  # perhaps slices of this series that are not in the source
+    assert "outside_image" in lost.flags and lost.counts["contours_outside"] == 2
+
+
 def test_the_same_corners_in_another_order_are_another_contour() -> None:
     corners = square(2.5, 2.5, 8.5, 8.5, 0)
     found = mask(corners, corners[[0, 2, 1, 3]])  # a square less a bow tie
@@ -430,6 +443,27 @@ def test_contours_that_refer_to_one_time_hold_for_all() -> None:
     without_z = grid_of(1, axes="tyx", times=3, frames={(f"1.{t}", 0): (t, None) for t in range(3)})
     found = mask(Contour(square(3.5, 3.5, 6.5, 6.5, 0), PLANAR, (("1.1", None),)), grid=without_z)
     assert found.axes == "tyx" and found.values.sum(axis=(1, 2)).tolist() == [0, 9, 0]
+
+
+def test_a_contour_without_a_reference_is_not_spread_to_other_times() -> None:
+    grid = grid_of(2, axes="tzyx", times=3, frames={(f"1.{t}.{z}", 0): (t, z) for t in range(3) for z in range(2)})
+
+    def of(*images: str) -> PlacedMask:
+        contours = []
+        for n, image in enumerate(images):
+            contours.append(Contour(square(3.5, 3.5, 6.5 + n, 6.5, 1), PLANAR, ((image, None),) if image else ()))
+        return mask(*contours, grid=grid)
+
+    alone = of("1.0.1", "1.2.1")
+    assert alone.values.sum(axis=(2, 3)).tolist() == [[0, 9], [0, 0], [0, 12]] and not alone.flags
+    for third in ("", "9.9"):  # none, or an image that is not in the source
+        found = of("1.0.1", "1.2.1", third)
+        assert np.array_equal(found.values, alone.values) and found.flags == ("contours_without_t",)
+        assert found.counts["contours_without_t"] == found.counts["unused_contours"] == 1
+    one = of("1.2.1", "")  # all others are of one time, and so may this one be
+    assert (one.axes, one.flags, one.counts["t"], int(one.values.sum())) == ("zyx", ("no_t_reference", "one_t"), 2, 3)
+    lost = of("1.2.1", "9.9")
+    assert (lost.axes, lost.flags, int(lost.values.sum())) == ("zyx", ("contours_without_t", "one_t"), 9)
 
 
 def test_a_contour_in_another_slice_than_the_one_it_refers_to_is_placed_by_its_points() -> None:

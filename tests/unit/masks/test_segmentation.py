@@ -121,6 +121,33 @@ def test_a_label_map_has_no_mask_of_its_background() -> None:
     assert [mask.flags for mask in masks] == [(), ("empty_mask",), ()]
 
 
+@pytest.mark.parametrize(
+    ("label", "kind", "padding", "numbers"),
+    [
+        ("liver", LIVER, None, [0, 1]),
+        ("liver", LIVER, 0, [0, 1]),  # a description says more than the number of pixels that are no part of an image
+        ("", LIVER, None, [0, 1]),
+        ("liver", None, None, [0, 1]),
+        ("", None, None, [1]),
+        ("Background ", LIVER, None, [1]),
+        ("outside", ("DCM", "125040"), 0, [1]),
+    ],
+)
+def test_a_structure_may_have_the_number_0_in_a_label_map(
+    label: str, kind: tuple[str, str] | None, padding: int | None, numbers: list[int]
+) -> None:
+    """Segment Number (0062,0004) of a label map counts from 0, and 0 is only as a rule the background."""
+    labels = np.arange(16 * 12, dtype="u1").reshape(16, 12) % 2
+    segments = [described(0, label, kind), described(1)]
+    frame = MaskFrame(labels, None, IMAGES[0].ImagePositionPatient)
+    more = {} if padding is None else {"PixelPaddingValue": padding}
+    dataset = by_hand([frame], "LABELMAP", segments=segments, series="a", **more)
+    masks = [mask for _, mask in placed(dataset, grid_of(IMAGES))]
+    assert [mask.description.number for mask in masks] == numbers
+    for mask in masks:
+        np.testing.assert_array_equal(mask.values[0], labels == mask.description.number)
+
+
 def test_labels_of_16_bits() -> None:
     labels = np.random.default_rng(1).choice([0, 7, 263, 40000], (16, 12)).astype("<u2")
     dataset = by_hand([MaskFrame(labels, None, IMAGES[0].ImagePositionPatient)], "LABELMAP", series="a", segments=[])

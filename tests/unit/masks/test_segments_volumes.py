@@ -233,6 +233,19 @@ def test_a_mask_of_one_t_or_of_none_or_of_all_has_no_t() -> None:
     np.testing.assert_array_equal(mask.values, expected)
 
 
+def test_a_frame_without_a_reference_is_not_spread_to_other_times() -> None:
+    stacks = times()
+    voxels = noise(10, 3, 16, 12)
+    frames = [at(stacks[0][1], voxels[0]), at(stacks[2][1], voxels[1]), at(stacks[1][2], voxels[2], named=False)]
+    mask = only(by_hand(frames, series="a"), grid_in_time(stacks))
+    assert (mask.axes, mask.flags) == ("tzyx", ("frames_without_t",))
+    assert mask.counts == {"frames": 2, "frames_without_t": 1}
+    np.testing.assert_array_equal(mask.values[[0, 2], 1], voxels[:2])
+    assert mask.values.sum() == voxels[:2].sum()
+    mask = only(by_hand(frames[1:], series="a"), grid_in_time(stacks))
+    assert (mask.axes, mask.flags, mask.counts) == ("zyx", ("no_t_reference", "one_t"), {"frames": 2, "t": 2})
+
+
 def test_frames_of_a_cine_without_positions() -> None:
     images = scan("a")
     grid = ImageGrid(

@@ -24,22 +24,9 @@ log = logging.getLogger("dicomzarr")
 # Flags of a mask that a person should look at: a part of the structure is not in it, or its place is uncertain.
 MASK_WARNINGS = frozenset(
     (
-        *(
-            "beyond_maximum",
-            "by_frame_of_reference",
-            "contours_between_slices",
-            "contours_cancel",
-            "contours_elsewhere",
-        ),
-        *(
-            "duplicate_frames",
-            "frames_elsewhere",
-            "no_t_reference",
-            "nothing_left",
-            "open_contours",
-            "outside_image",
-            "own_grid",
-        ),
+        *("beyond_maximum", "by_frame_of_reference", "contours_between_slices", "contours_cancel"),
+        *("contours_elsewhere", "contours_without_t", "duplicate_frames", "frames_elsewhere", "frames_without_t"),
+        *("no_t_reference", "nothing_left", "open_contours", "outside_image", "own_grid"),
         *("references_differ", "slices_without_contour", "tilted_contours", "unreadable_contours"),
     )
 )
