@@ -29,14 +29,14 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def built(folder: Path, images: list[Dataset], *files: Dataset | bytes) -> Path:
+def built(folder: Path, images: list[Dataset], *files: Dataset | bytes, config: dict[str, Any] = CONFIG) -> Path:
     """Return the results of images and of files of masks: structure sets, or segmentations as bytes."""
     for number, image in enumerate(images):
         save(image, folder / "source" / f"{number}.dcm")
     for number, file in enumerate(files):
         data = file if isinstance(file, bytes) else file_of(file)
         (folder / "source" / f"masks {number}.dcm").write_bytes(data)
-    config = {**CONFIG, "source": str(folder / "source"), "burned_in": "keep", "burned_in_reason": REASON}
+    config = {**config, "source": str(folder / "source"), "burned_in": "keep", "burned_in_reason": REASON}
     digest_from_scratch(config, folder / "results")
     return folder / "results"
 
@@ -183,3 +183,60 @@ def test_a_copy_of_a_file_that_was_not_placed_is_no_duplicate(tmp_path: Path) ->
     images = scan("one")
     broken = file_of(structures_of(images[0], [MadeUpRoi("liver", [TUMOUR])], StructureSetROISequence=None))
     assert outcomes(built(tmp_path, images, broken, broken)) == [("mask_unreadable", "2", "0", "0")]
+
+
+@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
+def test_a_file_that_is_cut_may_have_been_of_any_name_on_images_of_its_study(tmp_path: Path, kind: str) -> None:
+    """Images of another study are not concerned, even of that patient."""
+    ct, other = scan("one"), scan("two", PatientID="patient-one")
+    livers = [structures_of(images[0], [MadeUpRoi("liver", [TUMOUR])]) for images in (ct, other)]
+    if kind == "SEG":
+        frames = [MaskFrame(np.ones((16, 12), "u1"), 1, ct[0].ImagePositionPatient, (ct[0].SOPInstanceUID, None))]
+        whole = as_bytes(by_hand(frames, segments=[described(1, "tumour", TUMOUR_CODE)], series="one"))
+    else:
+        whole = file_of(structures_of(ct[0], [MadeUpRoi("tumour", [TUMOUR])], SOPInstanceUID="1.2.3"))
+    placed = sorted(absent(built(tmp_path / "whole", [*ct, *other], *livers, whole)))
+    assert placed == [("liver", "tumour"), ("liver tumour", "")]
+    series = whole.index(b"\x20\0\x0e\0UI", whole.index(b"\x10\0\x20\0LO"))
+    for end in (series, series + 30, (series + len(whole)) // 2, len(whole) - 10):
+        results = built(tmp_path / str(end), [*ct, *other], *livers, whole[:end])
+        assert absent(results) == [("liver", ""), ("liver", "tumour")]
+        reason = "mask_without_image" if end == series and kind == "RTSTRUCT" else "mask_unreadable"
+        assert (reason, "1", "0", "0") in outcomes(results)
+    results = built(tmp_path / "nobody's", [*ct, *other], *livers, whole[: whole.index(b"\x10\0\x10\0PN")])
+    assert absent(results) == [("liver", "tumour")] * 2  # whose it was nobody knows: it is counted
+    assert [row[1:] for row in outcomes(results) if row[0]] == [("1", "0", "0")]
+
+
+def test_a_file_that_may_lie_on_either_of_two_series_may_be_of_any_name_on_both(tmp_path: Path) -> None:
+    ct, pet = two_series()
+    for image in pet:
+        image.FrameOfReferenceUID = ct[0].FrameOfReferenceUID
+    livers = [structures_of(images[0], [MadeUpRoi("liver", [TUMOUR])]) for images in (ct, pet)]
+    livers[1].SOPInstanceUID = "1.2.3"
+    assert absent(built(tmp_path / "without", [*ct, *pet], *livers)) == [("liver", "tumour")] * 2
+    tumour = structures_of(ct[0], [MadeUpRoi("tumour", [TUMOUR])], SOPInstanceUID="1.2.4")
+    references = tumour.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    references.RTReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3.4"
+    results = built(tmp_path / "with", [*ct, *pet], *livers, tumour)
+    assert ("mask_ambiguous", "1", "0", "0") in outcomes(results)
+    assert absent(results) == [("liver", "")] * 2
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected", "is_absent"),
+    [
+        ("left_kidney", "kidney", False),
+        ("kidney", "left_kidney", False),
+        ("left_kidney", "right_kidney", True),
+        ("left_kidney", "left_lung", True),
+    ],
+)
+def test_a_structure_of_one_side_is_not_absent_without_a_side(
+    tmp_path: Path, drawn: str, expected: str, is_absent: bool
+) -> None:
+    images = scan("one")
+    names = {name: [f"^{name}$"] for name in (drawn, expected)}
+    config = {"masks": {"names": names, "expected": [expected]}}
+    results = built(tmp_path, images, structures_of(images[0], [MadeUpRoi(drawn, [TUMOUR])]), config=config)
+    assert absent(results) == [(drawn, expected if is_absent else "")]

@@ -50,6 +50,7 @@ class UnplacedMask(NamedTuple):
     path: str  # percent-encoded as in manifest.csv
     kind: str  # SEG or RTSTRUCT
     reason: str  # mask_without_image, mask_ambiguous or mask_unreadable
+    series: Sequence[str] = ()  # on which it may lie, unless it names images that are not in the source
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

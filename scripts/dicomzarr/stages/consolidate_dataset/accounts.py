@@ -6,6 +6,7 @@ Rows are merged as streams, so that memory does not grow with the source.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import heapq
 import itertools
 import logging
@@ -198,6 +199,7 @@ def consolidate(
     SourceChanged
         If files changed while their headers were read; the record of the header index is revoked first.
     """
+    joined = dataclasses.replace(joined, uncertain=mask_rows.uncertain_series(unplaced_masks))
     basis = partitions.Basis(results, pseudonyms, joined, code)
     parts, rebuilt = partitions.refresh(basis, batches)
     totals: Counter[bytes] = Counter()

@@ -91,13 +91,14 @@ def segmentation_lines(record: SeriesRecord) -> Iterator[bytes]:
             yield json_files.compact_line([source_files[source].path, volume.array])
 
 
-def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[str, str]:
+def masks_of(record: SeriesRecord, array: str, expected: Sequence[str], *, is_lost: bool = False) -> dict[str, str]:
     """Return the cells `masks` and `masks_absent` of an array.
 
     An image was examined if a mask lies on it, or if it is the only image of a series that a mask file refers to. A
     name is not absent if a mask of it was drawn and nothing of it is left, or if it was drawn on another series. If a
     segment or region could not be placed, or a file, or nothing says what a mask is, it may be of any name: then a name
-    is absent only where an empty mask says so.
+    is absent only where an empty mask says so. Nor is a name without a side absent where a mask of one side is there,
+    or the other way round: which side a mask without one has is not known.
 
     Parameters
     ----------
@@ -106,18 +107,38 @@ def masks_of(record: SeriesRecord, array: str, expected: Sequence[str]) -> dict[
     array : str
     expected : sequence of str
         `masks: expected` of the configuration.
+    is_lost : bool
+        Whether a file that could not be placed may lie on images of the series.
     """
     masks = record.masks.of_array(array)
     found = {mask.name for mask in masks if mask.voxels} | {mask.mask for mask in masks if mask.voxels}
     is_examined = bool(masks) or (len(record.volumes) == 1 and any(not file.reason for file in record.masks.files))
     drawn = {mask.name for mask in masks if mask.voxels or not NOT_ABSENT.isdisjoint(mask.flags)}
-    is_lost = any(file.failed or file.reason not in ("", "duplicate") for file in record.masks.files)
+    is_lost = is_lost or any(file.failed or file.reason not in ("", "duplicate") for file in record.masks.files)
     unknown = {text.mask for text in record.masks.texts if text.array == array and not any(text[3:])}
     is_lost = is_lost or any(mask.mask in unknown and mask.voxels for mask in masks)
     not_examined = {name for file in record.masks.files for name in file.not_absent} - {mask.name for mask in masks}
     sure = {mask.name for mask in masks} if is_lost else set(expected) - not_examined
-    absent = sorted((sure & set(expected)) - found - drawn) if is_examined else []
+    there = found | drawn
+    without_side = {_without_side(name) for name in there}
+    of_other_side = {name for name in expected if name in without_side or _without_side(name) in there}
+    absent = sorted((sure & set(expected)) - there - of_other_side) if is_examined else []
     return {"masks": " ".join(sorted(mask.mask for mask in masks)), "masks_absent": " ".join(absent)}
+
+
+def _without_side(name: str) -> str:
+    return name.removeprefix("left_").removeprefix("right_")
+
+
+def uncertain_series(unplaced: Path) -> frozenset[str]:
+    """Return the series on which a mask file may lie that could not be placed.
+
+    Parameters
+    ----------
+    unplaced : Path
+        The mask files of which no image is known, from the plan.
+    """
+    return frozenset(series for mask in json_files.read_json(unplaced) for series in mask["series"])
 
 
 def outcomes(rows: Iterable[bytes], unplaced: Path) -> dict[str, MaskFileOutcome]:

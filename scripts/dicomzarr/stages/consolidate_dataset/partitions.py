@@ -192,12 +192,13 @@ def _key(basis: Basis, batches: Sequence[str]) -> str:
 
 
 def _joined(basis: Basis, series: Mapping[str, str]) -> str:
-    """Return a digest of the labels and splits of series, which are given with their subjects."""
+    """Return a digest of what is joined to series, which are given with their subjects."""
     joined = basis.joined
     cells = []
     if joined.is_wanted:
         cells = [[*joined.of(series_id, subject_id).values()] for series_id, subject_id in sorted(series.items())]
-    return files.sha256_of_bytes(json_files.canonical_json([joined.columns, joined.expected_masks, cells]))
+    uncertain = sorted(series.keys() & set(joined.uncertain))
+    return files.sha256_of_bytes(json_files.canonical_json([joined.columns, joined.expected_masks, cells, uncertain]))
 
 
 def _cached(basis: Basis, folder: Path, name: str, key: str) -> Partition | None:

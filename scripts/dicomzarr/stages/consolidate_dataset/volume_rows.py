@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,12 +34,15 @@ class Joined:
         `masks: expected` of the configuration.
     series : mapping of str to mapping
         For each series id its ``labels``, and its ``split`` where a list fixes it.
+    uncertain : collection of str
+        Series ids on which a mask file may lie that could not be placed.
     """
 
     labels: Sequence[str] = ()
     splits: Mapping[str, Any] = field(default_factory=dict)
     expected_masks: Sequence[str] = ()
     series: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    uncertain: Collection[str] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,7 +78,7 @@ def volume_line(record: SeriesRecord, volume: VolumeRecord, joined: Joined) -> s
         joined.columns,
         {
             **joined.of(record.series_id, record.subject_id),
-            **masks_of(record, volume.array, joined.expected_masks),
+            **masks_of(record, volume.array, joined.expected_masks, is_lost=record.series_id in joined.uncertain),
             "array": volume.array,
             "series_id": record.series_id,
             "study_id": record.study_id,

@@ -256,7 +256,7 @@ def plan_batches(
     if largest_drop < math.inf:
         series_now = {f"{series:016x}" for series in np.unique(survey.series).tolist()}
         refuse_vanished(results, index, series_now, functools.partial(_first_paths, survey, index), largest_drop)
-    columns = SurveyColumns(survey.series, survey.instance, survey.series_uid, survey.offset, survey.length)
+    columns = SurveyColumns(*(getattr(survey, name) for name in SurveyColumns._fields))
     masks = assign_masks(index, survey.mask_files, columns, membership_of)
     unplaced = json_files.canonical_json([mask._asdict() for mask in masks.unplaced])
     files.write_atomically(results.unplaced_masks, unplaced, private=True)

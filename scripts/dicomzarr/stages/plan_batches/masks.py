@@ -37,6 +37,8 @@ class SurveyColumns(NamedTuple):
     series: NDArray[np.uint64]
     instance: NDArray[np.uint64]
     series_uid: NDArray[np.uint64]
+    subject: NDArray[np.uint64]
+    study: NDArray[np.uint64]
     offset: NDArray[np.uint64]
     length: NDArray[np.uint64]
 
@@ -67,6 +69,7 @@ class _MaskFile(NamedTuple):
     kind: str
     references: MaskReferences
     person: _Person
+    study_id: str
 
     @property
     def series_uids(self) -> Sequence[str]:
@@ -97,8 +100,8 @@ def uid_hash(text: str) -> int:
 
 
 def is_mask_file(row: HeaderRow) -> bool:
-    """Return whether a line of the index is that of a segmentation or structure set, also of one that is broken."""
-    is_broken = row["outcome"] == "quarantined" and row["facts"].get("SOPClassUID", "") in MASK_CLASSES
+    """Return whether a line of the index is that of a segmentation or structure set, also of a broken one."""
+    is_broken = row["outcome"] != "image" and row["facts"].get("SOPClassUID", "") in MASK_CLASSES
     return is_broken or "mask_references" in row["facts"]
 
 
@@ -152,11 +155,23 @@ def assign_masks(index: Path, lines: Sequence[Line], survey: SurveyColumns, memb
         answer = found[mask.path]
         if isinstance(answer, str):
             reason = answer if mask.references else "mask_unreadable"
-            unplaced.append(UnplacedMask(mask.path, mask.kind, reason))
+            may_be_any = reason != "mask_without_image" or not any(mask.references.values())  # it names nothing
+            unplaced.append(UnplacedMask(mask.path, mask.kind, reason, _series_of(mask, survey) if may_be_any else ()))
         else:
             for number in sorted(answer):
                 of_series[number].append(mask.line)
     return Assigned(of_series, unplaced)
+
+
+def _series_of(mask: _MaskFile, survey: SurveyColumns) -> list[str]:
+    """Return the series of the study of a mask file, else of its patient: on one of them it lies, or on none."""
+    is_near = np.zeros(len(survey.series), bool)
+    if mask.person.subject_id:
+        is_near = survey.subject == int(mask.person.subject_id, 16)
+    if mask.study_id:
+        of_study = survey.study == int(mask.study_id, 16)
+        is_near = of_study if of_study.any() else is_near
+    return [f"{series:016x}" for series in np.unique(survey.series[is_near]).tolist()]
 
 
 class _Finder:
@@ -174,10 +189,13 @@ class _Finder:
         """Return a mask file by its line in the index."""
         row = self._row(line)
         facts = row["facts"]
-        member = self._membership_of(ids_of(facts))
+        ids = ids_of(facts)
+        # A file that is cut may have lost its series, of which nothing is needed here.
+        member = self._membership_of(ids if ids.series or ids.content else ids._replace(content="cut"))
         kind = "RTSTRUCT" if facts.get("SOPClassUID") == RT_STRUCTURE_SET else "SEG"
-        person = _person(ids_of(facts), member.subject_id if member else "")
-        return _MaskFile(line, row["path"], kind, facts.get("mask_references", {}), person)
+        person = _person(ids, member.subject_id if member else "")
+        study_id = member.study_id if member else ""
+        return _MaskFile(line, row["path"], kind, facts.get("mask_references", {}), person, study_id)
 
     def _image(self, series: int, row: int) -> _Image | None:
         """Return a series, of which a row of the survey is given; None if masks do not lie on such images."""
