@@ -361,6 +361,36 @@ def test_a_withdrawn_series_leaves_the_export_and_its_lists_without_a_new_export
     assert left == {f"{names(0)[0]}_0000.nii.gz", f"{names(0)[0]}.nii.gz", "report.csv", "files.csv"}
 
 
+def test_datasets_of_others_beside_it_are_left_alone(tmp_path: Path) -> None:
+    """docs/exports.md tells users to set nnUNet_raw to this folder, so that nnU-Net's converters write there, too."""
+    results = write_results(tmp_path, cases_of(("1", "train"), ("2", "val")))
+    export(results)
+    other = results.exports / "nnunet" / "Dataset050_Other"
+    (other / "imagesTr").mkdir(parents=True)
+    foreign = ("dataset.json", "splits_final.json", "imagesTr/case_0000.nii.gz")
+    for name in foreign:
+        (other / name).write_text("{}")
+    export(results, overlaps="regions")
+    export(results, dataset="Dataset002_Liver")
+    assert not (results.exports / "nnunet/Dataset001_Liver").exists()  # the export's own dataset moved
+    write_results(tmp_path, cases_of(("1", "train")))
+    assert export_record.remove_deleted(results) == 1
+    assert not list((results.exports / "nnunet/Dataset002_Liver").glob("*.json"))
+    assert sorted(path.name for path in other.rglob("*") if path.is_file()) == sorted(
+        Path(name).name for name in foreign
+    )
+
+
+def test_lists_of_an_export_without_a_summary_are_removed_with_a_series(tmp_path: Path) -> None:
+    """It was killed after the lists were written, before `export.json` was."""
+    results = write_results(tmp_path, cases_of(("1", "train"), ("2", "val")))
+    export(results)
+    (results.exports / "nnunet" / "export.json").unlink()
+    write_results(tmp_path, cases_of(("1", "train")))
+    assert export_record.remove_deleted(results) == 1
+    assert not list((tmp_path / DATASET).glob("*.json"))
+
+
 # ---- MONAI
 
 
