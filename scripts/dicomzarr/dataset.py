@@ -449,7 +449,8 @@ class Select:
     require_affine : bool
         Select images with an affine.
     where : callable, optional
-        Called with each row of `volumes.csv` that the other filters select; returns whether to select it.
+        Called with each row of `volumes.csv` that the other filters select; returns whether to select it. It may be a
+        lambda: it is called when the dataset is opened, and not sent to workers.
     """
 
     split: str | Collection[str] | None = None
@@ -697,7 +698,8 @@ class DicomZarrDataset:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_process": -1, "_volumes": None}
+        # `where` has done its work, and a lambda cannot be sent to a worker. Here it stays: `select` may be used again.
+        return self.__dict__ | {"select": replace(self.select, where=None), "_process": -1, "_volumes": None}
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other patches from now on. Workers that are running already keep their epoch.
