@@ -472,7 +472,7 @@ BUGS = [
     Bug(
         "a patient is in both parts of a fold",
         f"{CORE}/stages/export/nnunet.py",
-        "fold_of[cases[name].subject_id] == fold}",
+        "fold_of[cases[name].patient] == fold}",
         "names.index(name) % count == fold}",
         "stages/export/test_nnunet.py::test_without_val_there_are_five_folds_in_which_no_patient_is_on_both_sides",
     ),

@@ -231,6 +231,28 @@ def test_without_val_there_are_five_folds_in_which_no_patient_is_on_both_sides(t
         assert not patients[0] & patients[1]
 
 
+def test_subjects_who_share_pixels_are_never_on_both_sides_of_a_fold(tmp_path: Path) -> None:
+    """One patient under several identifiers; 0 and 5 are tied through 3, by images that are no cases as well."""
+    cases = cases_of(*[(str(n), "train") for n in range(8)])
+    flag = "same_pixels_elsewhere"
+    cases[0] = replace(cases[0], flags=flag, pixel_digest="aa")
+    cases[3] = replace(cases[3], flags=f"gap {flag}", pixel_digest="aa")
+    for number, subject in ((8, 3), (9, 5)):
+        cases[number] = case(None, None, subject=f"{subject:016x}", flags=flag, pixel_digest="bb")
+    cases[1] = replace(cases[1], pixel_digest="cc")  # constant images have equal digests and no flag
+    cases[2] = replace(cases[2], pixel_digest="cc")
+    results = write_results(tmp_path, cases)
+    export(results)
+    (held_out,) = [fold["val"] for fold in splits(results) if names(0)[0] in fold["val"]]
+    assert set(names(0, 3, 5)) <= set(held_out)
+    assert len(splits(results)) == 5 and {len(fold["val"]) for fold in splits(results)} <= {1, 2, 3, 4}
+    assert not any({*names(1, 2)} <= {*fold["val"]} for fold in splits(results))
+    content = datalist(results)
+    assert (
+        len({entry["fold"] for entry in content["training"] if any(n in entry["image"] for n in names(0, 3, 5))}) == 1
+    )
+
+
 def test_a_split_of_another_name_is_not_trained_on(tmp_path: Path) -> None:
     results = write_results(
         tmp_path, cases_of(("1", "train"), ("2", "external"), ("3", "validation"), ("4", "testing"))
