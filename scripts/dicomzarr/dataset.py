@@ -40,6 +40,10 @@ CRC_OF_WHOLE = 0x48674BC7  # crc32c of any bytes with their own crc32c behind th
 CONSTANTS = 64  # different chunks of one value that are remembered, per volume
 CONSTANT_BYTES = 4096  # of such a chunk, as it is stored
 DAMAGED = "a chunk is damaged: ./run verify lists damaged files, ./run verify --repair rebuilds them"
+NO_RESCALE = (
+    "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
+    "missing_rescale='nan' or 'stored'"
+)
 VALUES_SHOWN = 20  # in a message that lists the values of a column
 Region = tuple[slice, ...]
 Place: TypeAlias = "Path | RemotePath"  # a file or folder, on a disk or below a URL
@@ -445,7 +449,8 @@ class Select:
     require_affine : bool
         Select images with an affine.
     where : callable, optional
-        Called with each row of `volumes.csv` that the other filters select; returns whether to select it.
+        Called with each row of `volumes.csv` that the other filters select; returns whether to select it. It may be a
+        lambda: it is called when the dataset is opened, and not sent to workers.
     """
 
     split: str | Collection[str] | None = None
@@ -503,7 +508,8 @@ class Sample:
         else the Modality LUT (0028,3000), else Dose Grid Scaling (3004,000E). float32, or float64 for stored values of
         32 bits and more.
     missing_rescale : str
-        For frames without a slope and intercept of their own where others have one (flag ``rescale_incomplete``):
+        For frames without a slope and intercept where others have them, or where the header states them in part (flag
+        ``rescale_incomplete``):
         ``error`` refuses the sample, ``nan`` gives NaN, ``stored`` gives the stored values.
     window : bool or pair of float
         Apply a window after the rescale, which it implies; values are from 0 to 1. True: the first window in the header
@@ -692,7 +698,8 @@ class DicomZarrDataset:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_process": -1, "_volumes": None}
+        # `where` has done its work, and a lambda cannot be sent to a worker. Here it stays: `select` may be used again.
+        return self.__dict__ | {"select": replace(self.select, where=None), "_process": -1, "_volumes": None}
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other patches from now on. Workers that are running already keep their epoch.
@@ -1285,10 +1292,7 @@ def _rescaled(stored: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np
         slope, intercept = _of_frames(facts["rescale"], frames, kind)
         is_missing = np.isnan(slope) | np.isnan(intercept)
         if missing == "error" and is_missing.any():
-            raise ValueError(
-                "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
-                "missing_rescale='nan' or 'stored'"
-            )
+            raise ValueError(NO_RESCALE)
         if missing == "stored":
             slope, intercept = np.where(is_missing, kind.type(1), slope), np.where(is_missing, kind.type(0), intercept)
         values = stored * slope + intercept
@@ -1297,6 +1301,10 @@ def _rescaled(stored: NDArray[Any], facts: Mapping[str, Any], frames: NDArray[np
         lut = facts["modality_lut"]
         return _entries(stored, lut["first"], np.asarray(lut["values"], kind))
     values = stored.astype(kind) * kind.type(facts.get("dose_grid_scaling", 1))
+    if "rescale_incomplete" in facts.get("flags", ()) and "dose_grid_scaling" not in facts and missing != "stored":
+        if missing == "error":  # no frame has a whole pair
+            raise ValueError(NO_RESCALE)
+        values = np.full_like(values, np.nan)
     return values
 
 

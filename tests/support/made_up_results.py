@@ -53,6 +53,8 @@ class MadeUpCase:
     subject: str = "00000000000000aa"
     split: str = ""
     absent: str = ""
+    flags: str = ""
+    pixel_digest: str = ""
 
 
 def array_of(number: int) -> str:
@@ -170,7 +172,7 @@ def write_results(root: Path, cases: dict[int, MadeUpCase]) -> Results:
         cells = {
             "array": array, "series_id": series_id, "subject_id": case.subject, "split": case.split,
             "modality": case.modality, "axes": case.axes, "masks": " ".join(sorted(case.masks)),
-            "masks_absent": case.absent,
+            "masks_absent": case.absent, "flags": case.flags, "pixel_digest": case.pixel_digest,
         }  # fmt: skip
         rows.append(dict.fromkeys([*csv_tables.VOLUMES, "masks", "masks_absent"], "") | cells)
     series = {array_of(number).split("/")[0]: "" for number in cases}

@@ -247,6 +247,26 @@ def test_frames_without_a_rescale_are_refused_unless_told_what_to_do(tmp_path: P
         DicomZarrDataset(folder, rescale=True, missing_rescale="zero")
 
 
+def test_an_image_whose_header_states_half_of_a_rescale_is_refused(tmp_path: Path) -> None:
+    """No frame has a pair, so that there is no attribute `rescale`: the flag tells it from an image without any."""
+    stored, flags = ints(2, 4, 5), {"flags": ["rescale_incomplete"]}
+    lut = {"modality_lut": {"first": -1000, "bits": 16, "values": [7, 7]}}
+    facts: list[dict[str, object]] = [flags, {"flags": []}, flags | lut, flags | {"dose_grid_scaling": 2.0}]
+    folder = write(tmp_path, [MadeUp("zyx", stored, each) for each in facts])
+    for options in ({"rescale": True}, {"window": (40, 400)}):
+        dataset = DicomZarrDataset(folder, **options)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="some frames have no rescale"):
+            dataset[0]
+        assert all(np.isfinite(dataset[number]["image"]).all() for number in (1, 2, 3))
+    values = [DicomZarrDataset(folder, rescale=True, missing_rescale=way)[0]["image"] for way in ("nan", "stored")]
+    assert np.isnan(values[0]).all() and np.array_equal(values[1], stored)
+
+
+def test_a_slope_of_zero_gives_the_intercept(tmp_path: Path) -> None:
+    volume = MadeUp("yx", ints(4, 5), {"rescale": [0.0, -1024.0]})
+    assert (dataset_of(tmp_path, volume, rescale=True)[0]["image"] == -1024).all()
+
+
 def test_frames_without_a_window_are_refused(tmp_path: Path) -> None:
     windows = [[40.0, 400.0], None]
     folder = write(tmp_path, [MadeUp("zyx", ints(2, 4, 5), {"window": windows})])

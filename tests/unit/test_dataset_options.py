@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from epochs import digest, epoch
 from made_up_volumes import LABEL, MadeUp, write
 
 from dicomzarr.dataset import DicomZarrDataset, Sample, Select, channel_xyz
@@ -139,6 +140,16 @@ def test_objects_are_pickled_and_shown(folder: Path) -> None:
     again = pickle.loads(pickle.dumps(dataset))
     assert (again.select, again.sample) == (dataset.select, dataset.sample)
     assert "patch={'y': 2, 'x': 2}" in repr(again.sample)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_function_that_selects_is_not_sent_to_workers(folder: Path, method: str) -> None:
+    select = Select(where=lambda row: row["split"] == "train")
+    dataset = DicomZarrDataset(folder, select)
+    assert dataset.select is not None and dataset.select.where is select.where  # it may be used again
+    again = pickle.loads(pickle.dumps(dataset))
+    assert again.rows == dataset.rows and len(again) == len(dataset) > 0
+    assert epoch(dataset, 2, method) == [digest(dataset[number]) for number in range(len(dataset))]
 
 
 # ---- Affines

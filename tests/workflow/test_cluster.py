@@ -50,7 +50,7 @@ def test_a_path_on_the_command_line_stops_the_run_before_it_submits_a_job(
     workflow.config, workflow.forks = local_run.config, None
     queue = Queue(workflow.folder)
     run = workflow.run(*queue.options(), "--config", f"source={local_run.source}", cores=0, ok=False)
-    assert run.process.returncode == 1 and "config key 'source': given with --config" in run.output
+    assert run.process.returncode == 2 and "config key 'source': given with --config" in run.output
     assert not queue.scripts() and str(local_run.source) not in run.output and not workflow.results.exists()
 
 

@@ -90,7 +90,7 @@ def test_the_dataset_is_that_of_the_files_and_nothing_leaks(
 ) -> None:
     workflow = configure(tmp_path / "retrieved", orthanc, list_of(originals))
     refused = launch(workflow, "", "-n")  # the source does not exist yet
-    assert refused.returncode == 1 and "Traceback" not in refused.stderr and "./run retrieve" in refused.stderr
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr and "./run retrieve" in refused.stderr
     done = run_word(launch, workflow)
     assert done.returncode == 0, done.stdout + done.stderr
     sent = {path.read_bytes() for path in originals.rglob("*.dcm")}

@@ -221,5 +221,5 @@ def test_mistakes_in_the_configuration_are_told_before_any_work(tmp_path: Path, 
         ({**nnunet, "labels": ["background"]}, "", "config key 'nnunet.labels.0': found 'background'"),
     ):
         run = export(workflow, *filter(None, [target]), ok=False, nnunet=config)
-        assert run.process.returncode and words in run.output and "Traceback" not in run.output, run.output[-2000:]
+        assert run.process.returncode == 2 and words in run.output and "Traceback" not in run.output, run.output[-2000:]
         assert not (workflow.results / "dataset").exists()

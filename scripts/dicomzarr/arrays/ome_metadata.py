@@ -22,10 +22,14 @@ DIRECTIONS = (
     ("anterior-to-posterior", "posterior-to-anterior"),
     ("inferior-to-superior", "superior-to-inferior"),
 )
-# Causes of `t` that are time.
-SECONDS = frozenset(
-    {"frame_time_s", "frame_reference_time_s", "acquisition_time_s", "reference_time_s", "content_time_s"}
-)
+# Causes of `t` that are time, and what divides their values to give seconds. An echo or inversion time is a setting.
+TIMES = {
+    **dict.fromkeys(("frame_time_s", "frame_reference_time_s", "acquisition_time_s", "reference_time_s"), 1.0),
+    **dict.fromkeys(("content_time_s", "temporal_offset_s"), 1.0),
+    "trigger_time_ms": 1000.0,
+}
+# Causes of `t` that number the times beside them.
+NUMBERS = frozenset({"temporal_position", "acquisition_number", "frame_acquisition_number", "instance_number", "frame"})
 MANY = 512  # entries; longer lists are stored as a small array beside the image, not in its attributes
 
 
@@ -97,17 +101,19 @@ def time_step(volume: Volume) -> float | None:
     Returns
     -------
     float or None
-        Seconds; None if `t` is not time, or its steps differ by more than a thousandth.
+        Seconds; None if `t` is not time alone, or its steps differ by more than a thousandth. Numbers of the times may
+        stand beside them; several times must have one step.
     """
     axis = volume.t_axis or {}
     means, values = axis.get("means"), axis.get("values")
     if not isinstance(means, (list, tuple)) or not isinstance(values, (list, tuple)) or len(values) < 2:
         return None
-    if len(means) != 1 or means[0] not in SECONDS or not all(isinstance(value, (int, float)) for value in values):
+    if not set(means) <= TIMES.keys() | NUMBERS:
         return None
-    steps = np.diff(np.asarray(values, float))
-    step = float(np.mean(steps))
-    return step if step > 0 and bool(np.all(np.abs(steps - step) <= 1e-3 * step)) else None
+    columns = np.array(values, float).reshape(len(values), len(means)).T  # null is NaN
+    steps = [np.diff(column) / TIMES[name] for name, column in zip(means, columns, strict=True) if name in TIMES]
+    step = float(np.mean(steps[0])) if steps else 0.0
+    return step if step > 0 and bool(np.all(np.abs(np.array(steps) - step) <= 1e-3 * step)) else None
 
 
 def scale(volume: Volume) -> list[float]:

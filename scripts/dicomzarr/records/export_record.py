@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 from dicomzarr.records import record_file
 from dicomzarr.records.record_file import Record
 from dicomzarr.records.revoke import Revocation, revoke
-from dicomzarr.system import files
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
@@ -41,7 +41,8 @@ class Kind:
     by_case : bool
         The files of a series lie among those of others, in ``<dataset>/<part>/``; each name begins with the series id.
     index : tuple of str
-        Patterns of the files that list all series, below the folder: they are absent while the export is incomplete.
+        The files that list all series, below the folder, or below that of the dataset if the export is by case: they
+        are absent while the export is incomplete.
     source : str
         Rule of the export to whose files it refers; empty if there is none.
     """
@@ -59,7 +60,7 @@ PNG = Kind("export_png", "png")
 PREVIEW = Kind("export_preview", "preview_lossy", lossy=True)
 NPZ = Kind("export_npz", "npz", ".npz")
 NIFTI = Kind("export_nifti", "nifti")
-NNUNET = Kind("export_nnunet", "nnunet", by_case=True, index=("*/dataset.json", "*/splits_final.json"))
+NNUNET = Kind("export_nnunet", "nnunet", by_case=True, index=("dataset.json", "splits_final.json"))
 MONAI = Kind("export_monai", "monai", index=("datalist.json",), source="export_nnunet")
 KINDS = (PNG, PREVIEW, NPZ, NIFTI, NNUNET, MONAI)
 
@@ -250,24 +251,40 @@ def incomplete_records(results: Results, kind: Kind) -> list[Path]:
     return incomplete
 
 
-def mark_incomplete(results: Results, kind: Kind, why: Revocation = Revocation.FILE_MISSING) -> None:
+def mark_incomplete(
+    results: Results, kind: Kind, why: Revocation = Revocation.FILE_MISSING, datasets: Iterable[str] = ()
+) -> None:
     """Mark an export, and those that refer to it, as incomplete: remove its summary and its lists, revoke its record.
+
+    Folders beside those of its own datasets are left alone: `nnUNet_raw` may hold datasets of others.
 
     Parameters
     ----------
     results : Results
     kind : Kind
     why : Revocation
+    datasets : iterable of str
+        Folders of an export by case that are its own, beside the one that its summary names.
     """
     for other in KINDS:
         if other.source == kind.rule:
             mark_incomplete(results, other, why)
     folder = folder_of(results, kind)
+    own = {*datasets, _dataset_of(folder / SUMMARY)} - {""} if kind.by_case else {""}
     (folder / SUMMARY).unlink(missing_ok=True)
-    for pattern in kind.index:
-        for path in folder.glob(pattern):
-            path.unlink()
+    for name in kind.index:
+        for dataset in own:
+            (folder / dataset / name).unlink(missing_ok=True)
     revoke(results, record_of(results, kind), why)
+
+
+def _dataset_of(summary: Path) -> str:
+    """Return the dataset, a folder, that the summary of an export by case names; empty if there is none."""
+    try:
+        dataset = str(json_files.read_json(summary)["params"]["dataset"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return dataset if dataset == Path(dataset).name else ""
 
 
 def remove_files(results: Results, kind: Kind, series_id: str) -> None:
@@ -292,6 +309,14 @@ def remove_files(results: Results, kind: Kind, series_id: str) -> None:
         files.remove_tree(path)
 
 
+def _recorded(path: Path) -> list[str]:
+    """Return the files of a series, as its record names them; none if that is damaged."""
+    try:
+        return [file.file for file in ExportRecord.load(path).files]
+    except (OSError, Damaged):
+        return []
+
+
 def remove(results: Results, kind: Kind, series_id: str, why: Revocation) -> bool:
     """Remove a series from an export. Its record is revoked last, so that an interrupted removal is repeated.
 
@@ -310,7 +335,8 @@ def remove(results: Results, kind: Kind, series_id: str, why: Revocation) -> boo
     record = results.series_record(kind.rule, series_id)
     if not (record.exists() or (not kind.by_case and series_path(results, kind, series_id).exists())):
         return False
-    mark_incomplete(results, kind, why)
+    datasets = {file.split("/", maxsplit=1)[0] for file in _recorded(record)} if kind.by_case else set()
+    mark_incomplete(results, kind, why, datasets)
     remove_files(results, kind, series_id)
     revoke(results, record, why)
     return True

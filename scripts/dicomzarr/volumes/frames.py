@@ -138,6 +138,8 @@ def frames_of(
         add_frame_times(facts, places, concatenation.offset)
     if defects.unreadable:
         defects.flags.add("unreadable_number")
+    if not defects.unreadable.isdisjoint({"RescaleSlope", "RescaleIntercept"}):
+        defects.flags.add("rescale_incomplete")  # also where both are: the header states a rescale
     flags, unreadable = tuple(sorted(defects.flags)), tuple(sorted(defects.unreadable))
     frames = []
     for index, place in enumerate(places):

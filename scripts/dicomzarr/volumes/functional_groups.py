@@ -251,6 +251,8 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
     transformation = "PixelValueTransformationSequence"
     slope, intercept = (groups.number(transformation, word) for word in ("RescaleSlope", "RescaleIntercept"))
     place.rescale = None if slope is None or intercept is None else (slope, intercept)
+    if (slope is None) != (intercept is None):
+        groups.flag("rescale_incomplete")
     voi = "FrameVOILUTSequence"
     place.window = windows_of(groups.values(voi, "WindowCenter"), groups.values(voi, "WindowWidth"))
     place.window_function = window_function_of(text_of(groups.value(voi, "VOILUTFunction")))

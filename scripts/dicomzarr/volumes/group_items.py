@@ -215,6 +215,16 @@ class Groups:
             return value
         return self.nonstandard(value, keyword)
 
+    def flag(self, code: str) -> None:
+        """Flag the file.
+
+        Parameters
+        ----------
+        code : str
+            A code of `vocabulary.flags.FLAGS`.
+        """
+        self._defects.flags.add(code)
+
     def nonstandard(self, value: Any, keyword: str) -> list[float] | None:
         """Return numbers whose form DICOM does not allow, and flag them; or None, and note the keyword.
 

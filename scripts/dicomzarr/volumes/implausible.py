@@ -13,6 +13,7 @@ from dicomzarr.dicom.dates_in_numbers import FIRST_DATE, any_date, may_be_date
 from dicomzarr.volumes.model import Frame
 
 FLAG: Final = "implausible_number"
+RESCALE_FLAG: Final = "rescale_incomplete"  # a rescale that was not used: stored values are not physical ones
 _LARGE: Final = 1e7  # smaller numbers have fewer than eight digits: they are neither dates nor long ids
 _MANY_DIGITS: Final = 1e6  # a day or a month may lack its zero: seven digits are too many beyond the values
 _TIMES: Final = 4  # how far a number may be beyond the values that it is about
@@ -60,7 +61,8 @@ def without_implausible(frame: Frame) -> Frame:
             changes[name] = {key: value for key, value in values.items() if key not in dates}
     if not changes:
         return frame
-    return replace(frame, **changes, flags=tuple(sorted({*frame.flags, FLAG})))
+    flags = {*frame.flags, FLAG} | ({RESCALE_FLAG} if "rescale" in changes else set())
+    return replace(frame, **changes, flags=tuple(sorted(flags)))
 
 
 def _is_beyond(number: float, largest: float) -> bool:

@@ -22,7 +22,7 @@ from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message
 from dicomzarr.terminal import run_view
-from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 from dicomzarr.vocabulary.rules import RULES
 from dicomzarr.workflow import config_file, folders, prepare, remote_config, settings, status
 from dicomzarr.workflow.snakemake_quirks import (
@@ -52,14 +52,15 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        _end(config_file.with_line(error, sys.argv[1:]))
+        _end(config_file.with_line(error, sys.argv[1:]), 2 if isinstance(error, ConfigProblem) else 1)
     except Exception as error:  # its text could hold a path of the source
         _end(f"internal error, {error_location(error)}; please open an issue with this line")
 
 
-def _end(text: str) -> None:
+def _end(text: str, status: int = 1) -> None:
+    """End the process; 2 means that the configuration is wrong, 1 that a run cannot be completed as it is."""
     print(f"Error: {text}", file=sys.stderr, flush=True)
-    raise SystemExit(1)
+    raise SystemExit(status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -472,15 +472,15 @@ BUGS = [
     Bug(
         "a patient is in both parts of a fold",
         f"{CORE}/stages/export/nnunet.py",
-        "fold_of[cases[name].subject_id] == fold}",
+        "fold_of[cases[name].patient] == fold}",
         "names.index(name) % count == fold}",
         "stages/export/test_nnunet.py::test_without_val_there_are_five_folds_in_which_no_patient_is_on_both_sides",
     ),
     Bug(
         "lists of a training set outlive a withdrawn patient",
         f"{CORE}/records/export_record.py",
-        "        for path in folder.glob(pattern):\n            path.unlink()\n",
-        "        pass\n",
+        "            (folder / dataset / name).unlink(missing_ok=True)\n",
+        "            pass\n",
         "stages/export/test_nnunet.py::test_a_withdrawn_series_leaves_the_export_and_its_lists_without_a_new_export",
     ),
     Bug(

@@ -291,6 +291,10 @@ def test_a_slope_without_an_intercept_is_no_rescale_but_flagged(alone: dict[str,
         (frame,) = through_bytes(header(1, "CT", CT, **alone, **more))
         assert frame.rescale is None
         assert "rescale_incomplete" in frame.flags
+        shared = Dataset()
+        shared.PixelValueTransformationSequence = Sequence([item(**alone, RescaleType="US")])
+        for frame in through_bytes(header(2, "CT", CT, SharedFunctionalGroupsSequence=Sequence([shared]))):
+            assert (frame.rescale, "rescale_incomplete" in frame.flags) == (None, True)
     for whole in ({}, {"RescaleSlope": 2, "RescaleIntercept": 0}):
         (frame,) = through_bytes(header(1, "CT", CT, **whole))
         assert "rescale_incomplete" not in frame.flags

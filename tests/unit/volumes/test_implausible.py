@@ -42,7 +42,8 @@ FRAME = Frame(
 )
 def test_an_implausible_number_is_dropped_and_flagged(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     frame = without_implausible(replace(FRAME, **changes))
-    assert frame == replace(FRAME, **changes | expected, flags=("gap", "implausible_number"))
+    flags = ["gap", "implausible_number", *(["rescale_incomplete"] if "rescale" in expected else [])]
+    assert frame == replace(FRAME, **changes | expected, flags=tuple(flags))
 
 
 @given(

@@ -250,7 +250,8 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     store = files.make_private(results.temporary / f"{kind.rule}.{os.getpid()}")
     work = _Export(results, recipe, store, flush.Disk(store))
-    export_record.mark_incomplete(results, kind, Revocation.SUPERSEDED)
+    datasets = [str(recipe.settings["dataset"])] if kind.by_case else []
+    export_record.mark_incomplete(results, kind, Revocation.SUPERSEDED, datasets)
     failures: list[str] = []
     progress = Progress(results.private, kind.rule)
     try:

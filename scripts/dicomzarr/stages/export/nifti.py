@@ -70,8 +70,9 @@ def scaling_of(facts: Mapping[str, Any]) -> tuple[float, float]:
     Raises
     ------
     Refused
-        If frames have different pairs, the array has a Modality LUT, or the header cannot say the numbers: a slope of 0
-        means there that values are not scaled (NIfTI-1, `scl_slope`), and 32 bits do not hold each number.
+        If frames have different pairs or lack one that the header states in part, the array has a Modality LUT, or the
+        header cannot say the numbers: a slope of 0 means there that values are not scaled (NIfTI-1, `scl_slope`), and
+        32 bits do not hold each number.
     """
     slope, intercept = _scaling_as_stated(facts)
     with np.errstate(over="ignore", under="ignore"):
@@ -85,11 +86,15 @@ def _scaling_as_stated(facts: Mapping[str, Any]) -> tuple[float, float]:
     if "rescale" in facts:
         rows = [(np.nan, np.nan) if pair is None else pair for pair in facts["rescale"]]
         pairs = np.asarray(rows, np.float64).reshape(-1, 2)  # NaN: the frame has none, others have
+        if np.isnan(pairs).any():
+            raise Refused("rescale_incomplete")
         if len(np.unique(pairs, axis=0)) > 1:
             raise Refused("rescale_per_frame")
         return float(pairs[0, 0]), float(pairs[0, 1])
     if "modality_lut" in facts:
         raise Refused("modality_lut")
+    if "rescale_incomplete" in facts.get("flags", ()) and "dose_grid_scaling" not in facts:
+        raise Refused("rescale_incomplete")
     return float(facts.get("dose_grid_scaling", 1.0)), 0.0
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from dicomzarr.vocabulary.errors import UserError
 ENDINGS = {"nifti": ".nii.gz", "zarr": ".dicomzarr"}
 READER = "DicomZarrIO"
 POINTER_VERSION = 2  # of the files of `format: zarr`, as in examples/nnunet_dicomzarr.py
+SAME_PIXELS = "same_pixels_elsewhere"  # the flag of arrays whose pixels another subject has, too
 FOLDS = 5  # nnU-Net's own number of folds, for splits without `val`
 # What the names of splits mean; without splits, every case is one of training. Others are left out.
 PARTS = {"": "train", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
@@ -48,11 +50,20 @@ class Case:
     subject_id, split : str
     absent : tuple of str
         Masks that were looked for and not found.
+    twins : str
+        One of the subjects who share pixels with this one (flag ``same_pixels_elsewhere``), directly or through others:
+        they may be one patient under several identifiers. Empty if nobody does.
     """
 
     subject_id: str
     split: str
     absent: tuple[str, ...] = ()
+    twins: str = ""
+
+    @property
+    def patient(self) -> str:
+        """Whose it is: cases of equal ones are never on both sides of a fold."""
+        return self.twins or self.subject_id
 
     @property
     def part(self) -> str:
@@ -114,11 +125,26 @@ def case_name(array: str) -> str:
 
 def read_cases(results: Results) -> dict[str, Case]:
     """Return what `volumes.csv` says of each array."""
+    cases: dict[str, Case] = {}
+    subjects: dict[str, set[str]] = defaultdict(set)  # by digest of the pixels that they share
     with open(results.dataset / "volumes.csv", newline="", encoding="utf-8") as stream:
-        return {
-            row["array"]: Case(row["subject_id"], row["split"], tuple(row.get("masks_absent", "").split()))
-            for row in csv.DictReader(stream)
-        }
+        for row in csv.DictReader(stream):
+            cases[row["array"]] = Case(row["subject_id"], row["split"], tuple(row.get("masks_absent", "").split()))
+            if SAME_PIXELS in row["flags"].split():
+                subjects[row["pixel_digest"]].add(row["subject_id"])
+    twins = _twins(subjects.values())
+    return {array: replace(case, twins=twins.get(case.subject_id, "")) for array, case in cases.items()}
+
+
+def _twins(tied: Iterable[Collection[str]]) -> dict[str, str]:
+    """Return the first of all subjects who are tied with a subject, also through others; by subject."""
+    first: dict[str, str] = {}
+    members: dict[str, set[str]] = {}
+    for subjects in tied:
+        together = set(subjects).union(*(members[first[one]] for one in subjects if one in first))
+        members[min(together)] = together
+        first |= dict.fromkeys(together, min(together))
+    return first
 
 
 def refuse_unknown_modality(results: Results, plan: Plan) -> None:
@@ -293,11 +319,11 @@ def folds(names: Sequence[str], cases: Mapping[str, Case]) -> list[dict[str, lis
     if 0 < len(validation) < len(names):
         held_out = [validation]
     else:
-        subjects = sorted({cases[name].subject_id for name in names})
-        count = min(FOLDS, len(subjects))
-        fold_of = {subject: number % count for number, subject in enumerate(subjects)} if count > 1 else {}
+        patients = sorted({cases[name].patient for name in names})
+        count = min(FOLDS, len(patients))
+        fold_of = {patient: number % count for number, patient in enumerate(patients)} if count > 1 else {}
         held_out = [
-            {name for name in names if fold_of[cases[name].subject_id] == fold} for fold in range(count) if fold_of
+            {name for name in names if fold_of[cases[name].patient] == fold} for fold in range(count) if fold_of
         ]
     return [
         {

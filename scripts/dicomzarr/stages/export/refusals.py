@@ -8,6 +8,7 @@ REFUSALS = {
     "no_regular_geometry": "NIfTI needs one affine; slices are single, uneven, with gaps, or without positions",
     "tiles_uncertain": "a mosaic has values behind its last slice, or a mask of the whole image: slices might be lost",
     "rescale_per_frame": "NIfTI holds one slope and intercept; the frames of the array have several",
+    "rescale_incomplete": "some frames lack a usable Rescale Slope or Intercept: their values have no unit",
     "slope_not_held": "a slope of 0 means none in NIfTI, whose slope and intercept have 32 bits; the array has others",
     "modality_lut": "NIfTI holds a slope and an intercept; the array has a Modality LUT (0028,3000)",
     "colour_over_8_bits": "NIfTI holds colours of 8 bits; the array has more",

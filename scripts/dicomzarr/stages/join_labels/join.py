@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,19 +127,35 @@ def _as_in_headers(key: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _ambiguous(labels: _LineIndex, plans: Iterable[SeriesPlan]) -> set[int]:
-    """Return the lines of a patient without an issuer whose number several issuers gave: it may mean several people."""
-    lines = {n: line.key[0] for n, line in enumerate(labels.lines) if line.by == "patient" and not line.key[1]}
-    if not lines:
+    """Return the lines whose identifier may mean several people: only one of them is labelled rightly.
+
+    That is the number of a patient that several issuers gave, if the line has no issuer, and the UID of a series or a
+    study under which there are images of several patients.
+    """
+    keys = {
+        number: (line.by, line.key[0])
+        for number, line in enumerate(labels.lines)
+        if line.by in ("series", "study") or (line.by == "patient" and not line.key[1])
+    }
+    if not keys:
         return set()
-    patients = {*lines.values()}
-    issuers: dict[str, set[str]] = defaultdict(set)
+    wanted = {*keys.values()}
+    patients: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for plan in plans:
         for row in plan.files:
             facts = row["facts"]
             patient, issuer = _as_text(facts.get("PatientID", "")), _as_text(facts.get("IssuerOfPatientID", ""))
-            if issuer and patient in patients:
-                issuers[patient].add(issuer)
-    return {number for number, patient in lines.items() if len(issuers[patient]) > 1}
+            series, study = facts.get("SeriesInstanceUID", ""), facts.get("StudyInstanceUID", "")
+            for key in (("patient", patient), ("series", series), ("study", study)):
+                if patient and key in wanted:
+                    patients[key].add((patient, issuer))
+    return {number for number, key in keys.items() if _are_several(patients.get(key, set()))}
+
+
+def _are_several(patients: Set[tuple[str, str]]) -> bool:
+    """Return whether patients, number and issuer, are certainly not one; no issuer may be any issuer."""
+    issuers = [issuer for _, issuer in patients if issuer]
+    return len({patient for patient, _ in patients}) > 1 or len(issuers) > 1
 
 
 def _folder_values(plan: SeriesPlan, source: Mapping[str, Any]) -> set[str]:
@@ -213,7 +229,7 @@ def join_labels(
     Notes
     -----
     A series gets a label where all lines that match it, or one of its files, give the same value. Where they differ
-    it gets none, and a conflict is counted; so it is with a line of a patient that may mean several people.
+    it gets none, and a conflict is counted; so it is with a line that may mean several people.
     """
     content = json_files.read_json(label_lines_path(results))
     labels, fixed = (

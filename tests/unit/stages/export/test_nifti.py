@@ -134,6 +134,15 @@ def test_colours_are_voxels_of_three_bytes() -> None:
 
 
 def test_an_array_in_which_frames_lack_a_rescale_is_refused() -> None:
-    for pairs in ([[1.0, -1024.0], None], [None, [1.0, -1024.0]], np.array([[1.0, -1024.0], [np.nan, np.nan]])):
-        with pytest.raises(Refused, match="rescale_per_frame"):
+    null = [None, None]
+    for pairs in ([[1.0, -1024.0], null], [null, [1.0, -1024.0]], np.array([[1.0, -1024.0], [np.nan, np.nan]])):
+        with pytest.raises(Refused, match="rescale_incomplete"):
             header(axes="tzyx", rescale=pairs)
+
+
+def test_stored_values_are_no_physical_ones_where_the_header_states_half_of_a_rescale() -> None:
+    with pytest.raises(Refused, match="rescale_incomplete"):
+        header(flags=["rescale_incomplete"])
+    assert header(flags=["rescale_incomplete"], rescale=[2.0, 5.0]).get_slope_inter() == (2.0, 5.0)
+    assert header(flags=["rescale_incomplete"], dose_grid_scaling=0.25).get_slope_inter() == (0.25, 0.0)
+    assert header(flags=["gap"]).get_slope_inter() == (1.0, 0.0)

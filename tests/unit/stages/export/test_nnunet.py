@@ -231,6 +231,28 @@ def test_without_val_there_are_five_folds_in_which_no_patient_is_on_both_sides(t
         assert not patients[0] & patients[1]
 
 
+def test_subjects_who_share_pixels_are_never_on_both_sides_of_a_fold(tmp_path: Path) -> None:
+    """One patient under several identifiers; 0 and 5 are tied through 3, by images that are no cases as well."""
+    cases = cases_of(*[(str(n), "train") for n in range(8)])
+    flag = "same_pixels_elsewhere"
+    cases[0] = replace(cases[0], flags=flag, pixel_digest="aa")
+    cases[3] = replace(cases[3], flags=f"gap {flag}", pixel_digest="aa")
+    for number, subject in ((8, 3), (9, 5)):
+        cases[number] = case(None, None, subject=f"{subject:016x}", flags=flag, pixel_digest="bb")
+    cases[1] = replace(cases[1], pixel_digest="cc")  # constant images have equal digests and no flag
+    cases[2] = replace(cases[2], pixel_digest="cc")
+    results = write_results(tmp_path, cases)
+    export(results)
+    (held_out,) = [fold["val"] for fold in splits(results) if names(0)[0] in fold["val"]]
+    assert set(names(0, 3, 5)) <= set(held_out)
+    assert len(splits(results)) == 5 and {len(fold["val"]) for fold in splits(results)} <= {1, 2, 3, 4}
+    assert not any({*names(1, 2)} <= {*fold["val"]} for fold in splits(results))
+    content = datalist(results)
+    assert (
+        len({entry["fold"] for entry in content["training"] if any(n in entry["image"] for n in names(0, 3, 5))}) == 1
+    )
+
+
 def test_a_split_of_another_name_is_not_trained_on(tmp_path: Path) -> None:
     results = write_results(
         tmp_path, cases_of(("1", "train"), ("2", "external"), ("3", "validation"), ("4", "testing"))
@@ -359,6 +381,36 @@ def test_a_withdrawn_series_leaves_the_export_and_its_lists_without_a_new_export
     assert export_record.remove_deleted(results) == 1
     left = {path.name for path in (tmp_path / "exports").rglob("*") if path.is_file()}
     assert left == {f"{names(0)[0]}_0000.nii.gz", f"{names(0)[0]}.nii.gz", "report.csv", "files.csv"}
+
+
+def test_datasets_of_others_beside_it_are_left_alone(tmp_path: Path) -> None:
+    """docs/exports.md tells users to set nnUNet_raw to this folder, so that nnU-Net's converters write there, too."""
+    results = write_results(tmp_path, cases_of(("1", "train"), ("2", "val")))
+    export(results)
+    other = results.exports / "nnunet" / "Dataset050_Other"
+    (other / "imagesTr").mkdir(parents=True)
+    foreign = ("dataset.json", "splits_final.json", "imagesTr/case_0000.nii.gz")
+    for name in foreign:
+        (other / name).write_text("{}")
+    export(results, overlaps="regions")
+    export(results, dataset="Dataset002_Liver")
+    assert not (results.exports / "nnunet/Dataset001_Liver").exists()  # the export's own dataset moved
+    write_results(tmp_path, cases_of(("1", "train")))
+    assert export_record.remove_deleted(results) == 1
+    assert not list((results.exports / "nnunet/Dataset002_Liver").glob("*.json"))
+    assert sorted(path.name for path in other.rglob("*") if path.is_file()) == sorted(
+        Path(name).name for name in foreign
+    )
+
+
+def test_lists_of_an_export_without_a_summary_are_removed_with_a_series(tmp_path: Path) -> None:
+    """It was killed after the lists were written, before `export.json` was."""
+    results = write_results(tmp_path, cases_of(("1", "train"), ("2", "val")))
+    export(results)
+    (results.exports / "nnunet" / "export.json").unlink()
+    write_results(tmp_path, cases_of(("1", "train")))
+    assert export_record.remove_deleted(results) == 1
+    assert not list((tmp_path / DATASET).glob("*.json"))
 
 
 # ---- MONAI

@@ -84,7 +84,7 @@ def finding(report: list[dict[str, str]], name: str) -> int:
     [
         ("patient", "id,kind\np1,benign\np2,malignant\n", {"a": "benign", "b": "malignant"}),
         ("series", "id,kind\n1.3,benign\n", {"b": "benign"}),
-        ("study", "id,kind\n1,malignant\n", {"a": "malignant", "b": "malignant"}),
+        ("study", "id,kind\n2,malignant\n", {"c": "malignant"}),
         ("path", "id,kind\none/x/2.dcm,benign\n=two/z/1.dcm,malignant\n", {"a": "benign", "c": "malignant"}),
         ("folder", "id,kind\none,benign\n./=two/z/,malignant\n", {"a": "benign", "b": "benign", "c": "malignant"}),
     ],
@@ -419,3 +419,33 @@ def test_a_number_that_several_issuers_gave_labels_nobody(tmp_path: Path, second
         joined, report, _ = join(results, [source(tmp_path / "m.csv", text) | {"issuer": "from"}])
     assert finding(report, "label_conflicts") == 0
     assert finding(report, "matched") == 2
+
+
+@pytest.mark.parametrize("by", ["series", "study"])
+@pytest.mark.parametrize(
+    ("first", "second", "is_conflict"),
+    [
+        (("p1", ""), ("p2", ""), True),
+        (("p1", "hospital a"), ("p1", "hospital b"), True),
+        (("p1", "hospital a"), ("p1", ""), False),
+        (("p1", ""), ("p1", ""), False),
+        (("p1", ""), ("", ""), False),  # an image without a patient names no other one
+    ],
+)
+def test_a_uid_of_several_patients_labels_nobody(
+    tmp_path: Path, by: str, first: tuple[str, str], second: tuple[str, str], is_conflict: bool
+) -> None:
+    results = Results(tmp_path / "results")
+    table = "".join(["array\n", *(f"{letter * 16}/12345678\n" for letter in "abc")])
+    files.write_atomically(results.dataset / "arrays.csv", table.encode())
+    series = [
+        {"series_id": letter * 16, "files": [row(f"{letter}/1.dcm", patient, "1.7", "8", issuer)]}
+        for letter, (patient, issuer) in zip("ab", (first, second), strict=True)
+    ]
+    series.append({"series_id": "c" * 16, "files": [row("c/1.dcm", "p3", "1.9", "9")]})
+    write_plan(results, series)
+    text = {"series": "id,kind\n1.7,malignant\n1.9,benign\n", "study": "id,kind\n8,malignant\n9,benign\n"}[by]
+    joined, report, details = join(results, [source(tmp_path / "l.csv", text, by)])
+    assert set(joined) == ({"c"} if is_conflict else {"a", "b", "c"})
+    assert finding(report, "label_conflicts") == len(details) == (2 if is_conflict else 0)
+    assert {line["key"] for line in details} <= {"1.7", "8"}
