@@ -136,3 +136,20 @@ def test_a_study_of_two_patient_ids_is_flagged_and_may_fail_the_run(workflow: Wo
     run = workflow.run(gate=gate, splits={"fractions": {"train": 1.0}, "fixed": {"test": lists["test"]}})
     flagged = [row["subject_id"] for row in run.table("dataset/volumes.csv") if "shared_study_uid" in row["flags"]]
     assert sorted(flagged) == sorted([KEY.subject_id("", "TMP1"), KEY.subject_id("", "P1")])
+
+
+def test_one_number_in_several_character_sets_is_one_patient(workflow: Workflow, warm: Forks | None) -> None:
+    """Latin-1, UTF-8, and UTF-8 with the accent as a character of its own; so in a list of splits."""
+    workflow.forks = warm
+    texts = {
+        "latin": ("ISO_IR 100", "M\u00fcller1"),
+        "utf": ("ISO_IR 192", "M\u00fcller1"),
+        "apart": ("ISO_IR 192", "Mu\u0308ller1"),
+    }
+    for series, (character_set, patient) in texts.items():
+        facts = {"SpecificCharacterSet": character_set, "PatientID": patient}
+        save(ct_slice(series, 0, **facts), workflow.source / f"{series}.dcm")
+    (workflow.folder / "test.csv").write_text("PatientID\nMu\u0308ller1\n", "utf-8")
+    run = workflow.run(splits={"fractions": {"train": 1.0}, "fixed": {"test": str(workflow.folder / "test.csv")}})
+    found = {(row["subject_id"], row["split"]) for row in run.table("dataset/volumes.csv")}
+    assert found == {(KEY.subject_id("", "M\u00fcller1"), "test")}

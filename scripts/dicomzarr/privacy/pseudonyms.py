@@ -6,9 +6,11 @@ and ids of two kinds cannot be confused.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,20 @@ LONG, SHORT = 16, 8  # hex digits of an id; of a volume's
 
 class KeyProblem(UserError):
     """The pseudonym key is missing, too short, or not the key of the dataset."""
+
+
+def text_of_patient(value: str) -> str:
+    """Return a Patient ID or its issuer, whose bytes the index holds as Latin-1, as the text that was meant.
+
+    Bytes that are UTF-8 are taken for it, in composed form: whatever Specific Character Set (0008,0005) two files state,
+    the same number is one patient.
+    """
+    # ASSUME no other character set is used for identifiers of patients.
+    if value.isascii():
+        return value
+    with contextlib.suppress(UnicodeError):
+        value = value.encode("latin-1").decode("utf-8")
+    return unicodedata.normalize("NFC", value)
 
 
 @dataclass(frozen=True, slots=True)

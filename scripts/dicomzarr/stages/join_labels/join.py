@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.privacy.pseudonyms import Pseudonyms, text_of_patient
 from dicomzarr.records.plan import SeriesPlan, planned_series
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.source.row import HeaderRow
@@ -69,8 +69,8 @@ class _LineIndex:
             if any(line.key):
                 self._by_key[(line.by, *line.key)].append(number)
             if line.by == "patient" and all(line.key):
-                for patient, issuer in _as_in_headers(line.key):
-                    self._by_subject[pseudonyms.subject_id(issuer, patient)].append(number)
+                patient, issuer = line.key
+                self._by_subject[pseudonyms.subject_id(issuer, patient)].append(number)
 
     def of(self, plan: SeriesPlan) -> set[int]:
         """Return the numbers of the lines that match a series: a file of it, or its subject.
@@ -104,26 +104,9 @@ def _keys_of(row: HeaderRow) -> Iterator[tuple[str, ...]]:
         parent = parent.rpartition("/")[0]
     yield "series", facts.get("SeriesInstanceUID", "")
     yield "study", facts.get("StudyInstanceUID", "")
-    patient, issuer = _as_text(facts.get("PatientID", "")), _as_text(facts.get("IssuerOfPatientID", ""))
+    patient, issuer = text_of_patient(facts.get("PatientID", "")), text_of_patient(facts.get("IssuerOfPatientID", ""))
     yield "patient", patient, issuer
     yield "patient", patient, ""
-
-
-def _as_text(value: str) -> str:
-    """Return a header text, whose bytes the index holds as Latin-1, decoded as UTF-8 where that is possible."""
-    # ASSUME patient identifiers use no other value of Specific Character Set (0008,0005).
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value
-
-
-def _as_in_headers(key: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield number and issuer of a patient as headers in UTF-8 have them, and in Latin-1; see `_as_text`."""
-    yield tuple(text.encode("utf-8").decode("latin-1") for text in key)
-    yield tuple(key)
 
 
 def _ambiguous(labels: _LineIndex, plans: Iterable[SeriesPlan]) -> set[int]:
@@ -144,7 +127,10 @@ def _ambiguous(labels: _LineIndex, plans: Iterable[SeriesPlan]) -> set[int]:
     for plan in plans:
         for row in plan.files:
             facts = row["facts"]
-            patient, issuer = _as_text(facts.get("PatientID", "")), _as_text(facts.get("IssuerOfPatientID", ""))
+            patient, issuer = (
+                text_of_patient(facts.get("PatientID", "")),
+                text_of_patient(facts.get("IssuerOfPatientID", "")),
+            )
             series, study = facts.get("SeriesInstanceUID", ""), facts.get("StudyInstanceUID", "")
             for key in (("patient", patient), ("series", series), ("study", study)):
                 if patient and key in wanted:

@@ -10,6 +10,7 @@ import csv
 import io
 import math
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def read_fixed(files: Mapping[str, str]) -> list[LabelLine]:
         has_issuer = "IssuerOfPatientID" in table.columns
         issuers = _first_column(table, "IssuerOfPatientID") if has_issuer else [""] * len(table)
         for line, *key in zip(table.index.tolist(), patients, issuers, strict=True):
-            lines.append(LabelLine(number, line, "patient", tuple(key), {"split": split}))
+            lines.append(LabelLine(number, line, "patient", _composed(*key), {"split": split}))
     by_patient: dict[str, list[LabelLine]] = defaultdict(list)
     for entry in lines:
         patient, issuer = entry.key
@@ -126,10 +127,15 @@ def _refused_message(where: str, places: Sequence[tuple[int, str, str]], labels:
 
 def _key(by: str, identifier: str, issuer: str) -> tuple[str, ...]:
     if by == "patient":
-        return identifier, issuer if identifier else ""
+        return _composed(identifier, issuer if identifier else "")
     if by in ("path", "folder"):
         return (_path_key(identifier.removeprefix("./").rstrip("/"), is_folder=by == "folder"),)
     return (identifier,)
+
+
+def _composed(*texts: str) -> tuple[str, ...]:
+    """Return texts in the form that `text_of_patient` gives those of headers: an accent is part of its letter."""
+    return tuple(unicodedata.normalize("NFC", text) for text in texts)
 
 
 def _path_key(text: str, *, is_folder: bool) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dicomzarr.dicom.facts import ImageFacts, MaskReferences
 from dicomzarr.dicom.sop_classes import MASK_CLASSES, NOT_MASKED, RT_STRUCTURE_SET
 from dicomzarr.masks.extent import is_within
+from dicomzarr.privacy.pseudonyms import text_of_patient
 from dicomzarr.records.plan import UnplacedMask
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.plan_batches.membership import Ids, Membership
@@ -108,8 +109,8 @@ def is_mask_file(row: HeaderRow) -> bool:
 def ids_of(facts: ImageFacts) -> Ids:
     """Return the attributes that decide the membership of a file."""
     return Ids(
-        issuer=facts.get("IssuerOfPatientID", ""),
-        patient=facts.get("PatientID", ""),
+        issuer=text_of_patient(facts.get("IssuerOfPatientID", "")),
+        patient=text_of_patient(facts.get("PatientID", "")),
         study=facts.get("StudyInstanceUID", ""),
         series=facts.get("SeriesInstanceUID", ""),
         content=facts.get("content_sha256", ""),
