@@ -26,7 +26,7 @@ def test_exit_codes_of_runs_and_of_words_that_look(workflow: Workflow, launch: L
     paths = save_series(workflow.source, "alpha", 3)
     paths[0].write_bytes(paths[0].read_bytes()[:-10])
     steps: list[tuple[str, tuple[str, ...], dict[str, Any], int, str]] = [
-        ("", (), {"compression": "gzip"}, 1, "Error: config.yaml, line 3: config key 'compression': found 'gzip'"),
+        ("", (), {"compression": "gzip"}, 2, "Error: config.yaml, line 3: config key 'compression': found 'gzip'"),
         ("", ("--until", "extract"), {}, 1, "Error: there is no rule 'extract'; did you mean 'extract_batch'?"),
         ("index_header", (), {}, 2, "run: there is no command or rule 'index_header'; the closest is 'index_headers'"),
         ("status", ("--jsn",), {}, 1, "run: Snakemake has no option '--jsn'; the closest is '--json'"),

@@ -300,8 +300,8 @@ def test_volumes_of_the_corpus_have_the_affine_of_dcm2niix(corpus: Path, workflo
             assert_same_image(image, nibabel.load(references[0]))
             continue
         # Mosaics of several acquisitions: dcm2niix writes an image for each of our times.
-        for time, reference in enumerate(references):
-            voxels = np.asanyarray(image.dataobj.get_unscaled())[..., time]
+        for number, reference in enumerate(references):
+            voxels = np.asanyarray(image.dataobj.get_unscaled())[..., number]
             nibabel.save(nibabel.Nifti1Image(voxels, image.affine), folder / "time.nii.gz")
             assert_same_image(nibabel.load(folder / "time.nii.gz"), nibabel.load(reference))
         assert len(references) == image.shape[3]

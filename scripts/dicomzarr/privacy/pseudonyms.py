@@ -29,7 +29,7 @@ class KeyProblem(UserError):
 def text_of_patient(value: str) -> str:
     """Return a Patient ID or its issuer, whose bytes the index holds as Latin-1, as the text that was meant.
 
-    Bytes that are UTF-8 are taken for it, in composed form: whatever Specific Character Set (0008,0005) two files state,
+    Bytes that are UTF-8 are taken for it, in composed form: whatever Specific Character Set (0008,0005) two files have,
     the same number is one patient.
     """
     # ASSUME no other character set is used for identifiers of patients.
