@@ -1336,6 +1336,10 @@ def _entries(stored: NDArray[Any], first: int, table: NDArray[Any]) -> NDArray[A
 
 def _palette_colours(stored: NDArray[Any], facts: Mapping[str, Any], axes: str) -> tuple[NDArray[Any], str]:
     """Return the colours of palette indices, with the axis `c`, and the axes (PS3.3 C.7.9)."""
+    if "palette" not in facts:
+        raise ValueError(
+            "the header states no palette: exclude the image with where=…, or read its indices without rgb"
+        )
     palette = facts["palette"]
     kind = np.uint8 if palette["bits"] == 8 else np.uint16
     position = axes.find("t") + 1

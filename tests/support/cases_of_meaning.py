@@ -158,6 +158,15 @@ def _tables() -> None:
             place = {"ImagePositionPatient": [0, 0, 2.5 * index], "ImageOrientationPatient": AXIAL}
             frame = [(indices[0] + index) % 4]
             case.put(f"{index}.dcm", dataset_of(case.name, frame, index=index, Modality="MR", **place, **tables), frame)
+    case = add_case("grey slices with palettes of their own", axes="zyx", facts={"palette": None})
+    for index in range(3):
+        tables = {}
+        for colour in ("Red", "Green", "Blue"):
+            tables[f"{colour}PaletteColorLookupTableDescriptor"] = [4, 4000 + index, 16]
+            tables[f"{colour}PaletteColorLookupTableData"] = bytes(8)
+        place = {"ImagePositionPatient": [0, 0, 2.5 * index], "ImageOrientationPatient": AXIAL}
+        frame = [indices[0] + index]
+        case.put(f"{index}.dcm", dataset_of(case.name, frame, index=index, Modality="MR", **place, **tables), frame)
     dose = {"SOPClassUID": STORAGE + "481.2", "Modality": "RTDOSE", "DoseUnits": "GY"}
     planes = [np.random.default_rng(n).integers(0, 2**31, (6, 5), dtype="<u4") for n in range(3)]
     for name, scalings, arrays in (("one scaling", [0.001] * 3, 1), ("their own scaling", [0.001, 0.002, 0.003], 3)):

@@ -164,6 +164,8 @@ def _layouts() -> None:
     lut = {"ModalityLUTSequence": DicomSequence([item]), "RescaleSlope": None, "RescaleIntercept": None}
     table = {"first": 0, "bits": 16, "values": [0, 10, 20, 65535]}
     single("modality lut", [picture(8) % 4], **lut, facts={"modality_lut": table, "rescale": None})
+    facts = {"modality_lut": None, "rescale": [1.0, -1024.0]}
+    single("modality lut without items", [picture(8)], ModalityLUTSequence=DicomSequence(), facts=facts)
 
 
 def _lengths() -> None:
@@ -333,6 +335,19 @@ def _palettes() -> None:
         }
     facts = {"palette": {"first": 10, "bits": 16, **{colour: [0, 100, 200, 300] for colour in colours}}}
     single("palette segmented", [indices], facts=facts, **attributes)
+    # Palettes of images that have none: they do not apply, and cost nothing.
+    deep = picture(12, rows=8, columns=8)
+    rgb = np.stack([picture(8)] * 3, axis=-1)
+    for name, descriptor, data in (
+        ("supplemental", [4, 4000, 16], bytes(8)),
+        ("without tables", [4, 0, 16], None),
+        ("of zeros", [0, 0, 0], None),
+        ("without values", [], None),
+    ):
+        attributes = {f"{key}escriptor": descriptor for key in names}
+        attributes |= {f"{key}ata": data for key in names} if data else {}
+        single(f"grey, palette {name}", [deep], facts={"palette": None}, BitsStored=12, **attributes)
+        single(f"rgb, palette {name}", [rgb], facts={"palette": None}, axes="cyx", **attributes)
 
 
 def _odd_headers() -> None:

@@ -416,6 +416,17 @@ def test_palette_colours_on_request(tmp_path: Path) -> None:
     assert sample["image"].tolist() == [[[[1, 1]], [[4, 4]], [[7, 7]]], [[[2, 3]], [[5, 6]], [[8, 9]]]]
 
 
+def test_a_palette_counts_for_palette_images_alone(tmp_path: Path) -> None:
+    values = np.arange(12, dtype="|u1").reshape(3, 4)
+    table = {"first": 0, "bits": 8, "red": [0], "green": [0], "blue": [0]}
+    grey = MadeUp("yx", values, {"photometric": "MONOCHROME2", "palette": table})
+    without = MadeUp("yx", values, {"photometric": "PALETTE COLOR"})
+    dataset = DicomZarrDataset(write(tmp_path, [grey, without]), rgb=True)
+    assert dataset[0]["axes"] == "yx" and dataset[0]["image"].tolist() == values.tolist()
+    with pytest.raises(ValueError, match="states no palette"):
+        dataset[1]
+
+
 def test_channels_first_and_ras(tmp_path: Path) -> None:
     voxels = ints(3, 4, 5)
     image, affine = channel_xyz(dataset_of(tmp_path, MadeUp("zyx", voxels, {"affine_lps": AFFINE}))[0])

@@ -128,6 +128,34 @@ def test_files_that_come_and_go_give_the_dataset_of_a_run_from_scratch(scanning:
     assert last.sealed["digest"] == from_scratch(scanning, tmp_path / "scratch")
 
 
+def test_a_palette_hides_no_text(scanning: Workflow) -> None:
+    """A grey image is shown in grey whatever palette it carries; of a palette image the indices are stored."""
+    ramp = np.arange(256)
+
+    def write(name: str, table: np.ndarray, first: int, pixels: np.ndarray, **attributes: object) -> None:
+        tables: dict[str, object] = {}
+        for colour in ("Red", "Green", "Blue"):
+            tables[f"{colour}PaletteColorLookupTableDescriptor"] = [256, first, 16]
+            tables[f"{colour}PaletteColorLookupTableData"] = (table * 257).astype("<u2").tobytes()
+        image = ct_slice(name, 0, pixels=pixels, **tables, **attributes)
+        save(image, scanning.source / "images" / name)
+
+    write("above", ramp, 4000, with_text(body(0)), PixelPresentation="COLOR")  # a supplemental palette
+    write("below", ramp[::-1], -5000, with_text(body(0)))
+    write("clean", ramp, 4000, body(0))
+    text = with_text(np.zeros_like(body(0))) > 0
+    indices = np.clip(body(0) // 30, 0, 15).astype("u1")
+    depth = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+    for name, values in (("hidden", np.where(text, 255, indices)), ("plain", indices)):
+        table = np.where(ramp < 16, ramp * 16, 0)
+        stored = {**depth, "PixelData": values.astype("u1").tobytes(), "PhotometricInterpretation": "PALETTE COLOR"}
+        write(name, table, 0, body(0), **stored)
+    run = scanning.run()
+    aside = {"above": ASIDE, "below": ASIDE, "hidden": ASIDE}
+    assert outcomes(run, "images") == {**aside, "clean": EXTRACTED, "plain": EXTRACTED}
+    assert pictures(run.results) == {content_of(scanning.source / "images" / name) for name in aside}
+
+
 def test_of_several_frames_one_with_text_sets_the_file_aside(scanning: Workflow, tmp_path: Path) -> None:
     def write(name: str, frames: list[np.ndarray], **attributes: object) -> Path:
         data = np.stack(frames)

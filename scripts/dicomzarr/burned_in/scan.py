@@ -44,7 +44,7 @@ def look(frame: NDArray[Any], *, allow_short: int = 2) -> tuple[Box, ...]:
     Parameters
     ----------
     frame : ndarray, shape (rows, columns) or (rows, columns, samples)
-        Stored values; of a palette image, the colours.
+        Stored values; of a palette image also the colours, in a call of their own.
     allow_short : int
         Texts of this many characters or fewer are no finding. Two is what the networks have learned; another number
         compares length and height of a text, so that it holds about.

@@ -8,7 +8,7 @@ DICOM PS3.3 C.7.6.3.1.2, retired ones included.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dicomzarr.vocabulary.allow_list import OTHER
 
@@ -51,6 +51,10 @@ PHOTOMETRIC: Mapping[str, PhotometricInterpretation] = {
         PhotometricInterpretation("XYB", 3, 6),
     )
 }
+
+
+PALETTE: Final = "PALETTE COLOR"  # to no other image does a palette apply (PS3.3 C.7.6.3.1.5, C.7.9)
+GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})  # to no other image does a Modality LUT apply (PS3.3 C.11.1)
 
 
 def known_photometric(value: str) -> str:

@@ -46,7 +46,7 @@ BLOCKS: Final = range(0x10, 0x20)  # that are looked into; scanners reserve them
 #   texts       a list of strings                   integer  one integer
 #   integers    a list of integers                  real     one finite number
 #   reals       a list of finite numbers            pixel    one integer, signed as the pixels are (US or SS)
-#   first       the first of several numbers        present  True where the element is present
+#   first       the first of several numbers        present  True where the element is present, even if empty
 #   head        True where a text names the head
 #   velocity    the end of a name of Siemens' sequences that says how velocity was encoded
 #   real_world, radionuclide, detector, energy: numbers within the items of a sequence, see `sequence_values`

@@ -64,7 +64,7 @@ def range_of(low: float, high: float, table: Mapping[str, Any]) -> tuple[float, 
     return float(used.min()), float(used.max())
 
 
-def read_modality_lut(dataset: Dataset) -> ModalityLut:
+def read_modality_lut(dataset: Dataset) -> ModalityLut | None:
     """Return the modality lookup table of a data set as integers.
 
     Parameters
@@ -74,8 +74,9 @@ def read_modality_lut(dataset: Dataset) -> ModalityLut:
 
     Returns
     -------
-    ModalityLut
-        As many values as the LUT Descriptor (0028,3002) declares.
+    ModalityLut or None
+        As many values as the LUT Descriptor (0028,3002) declares. None for a sequence without an item, which is that of
+        an absent attribute.
 
     Raises
     ------
@@ -89,6 +90,8 @@ def read_modality_lut(dataset: Dataset) -> ModalityLut:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if not len(dataset.ModalityLUTSequence):
+                return None
             item = dataset.ModalityLUTSequence[0]
             entries, first, bits = (int(value) for value in item.LUTDescriptor)
             data = item["LUTData"].value

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dicomzarr.arrays.zarr_reader import open_array
+from dicomzarr.dicom.photometric import PALETTE
 from dicomzarr.pixels.display import coloured, function_of, pair_of, window_ends
 from dicomzarr.pixels.modality_lut import looked_up
 from dicomzarr.records.series_record import VolumeRecord
@@ -185,7 +186,7 @@ def _eight_bits(
     """Return the planes as grey (rows, columns) or colour (rows, columns, 3), uint8, and how they were converted."""
     if "c" in volume.axes:
         return [_colours(values, volume.bits_stored) for values in collected.values], "colour"
-    if isinstance(facts.get("palette"), Mapping):
+    if volume.photometric == PALETTE and isinstance(facts.get("palette"), Mapping):
         return [coloured(values, facts["palette"]) for values in collected.values], "palette"
     values = collected.values
     if isinstance(facts.get("modality_lut"), Mapping) and "rescale" not in facts and values[0].dtype.kind in "iu":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.photometric import PALETTE
 from dicomzarr.pixels.display import coloured, function_of, pair_of, stretched, windowed
 from dicomzarr.pixels.modality_lut import looked_up, range_of
 from dicomzarr.stages.export.png import read_png, write_png
@@ -42,7 +43,7 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
         bits = max(int(facts.get("bits_stored") or 8), 8)
         colours: NDArray[Any] = np.clip(pixels.astype(np.int64) >> (bits - 8), 0, 255).astype(np.uint8)
         return colours
-    if "palette" in facts and pixels.dtype.kind in "iu":
+    if facts.get("photometric") == PALETTE and "palette" in facts and pixels.dtype.kind in "iu":
         return coloured(pixels, facts["palette"])
     slope, intercept = pair_of(facts.get("rescale"), number) or (1.0, 0.0)
     low, high = (float(value or 0) for value in (array.depth.unpadded_min, array.depth.unpadded_max))

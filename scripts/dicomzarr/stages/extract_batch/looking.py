@@ -21,13 +21,14 @@ from dicomzarr.stages.extract_batch.duplicates import quarantine_copies
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.reader_pool import ReaderPool
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
-from dicomzarr.stages.extract_batch.text_picture import QUALITY, picture
+from dicomzarr.stages.extract_batch.text_picture import QUALITY, beside, picture
 from dicomzarr.system import files, sandbox
 from dicomzarr.system.thread_pool import MIN_PARALLEL_BYTES, SERIAL, ThreadPool
 from dicomzarr.vocabulary.reasons import REVIEWED, NotExtracted
 
 TEXT, FAILED = REVIEWED
 STILL = -1  # number of the frame of a box in what does not move
+InViews = list[tuple[scan.Box, ...]]  # the boxes in each view of a frame, see `_views`
 Finding = tuple[int, int, int, int, int, str]  # number of the frame, top, left, bottom, right, by
 
 
@@ -65,9 +66,9 @@ class Looker:
 
     def __init__(self, series: Sequence[SourceFile], roots: Roots, options: Options) -> None:
         self._files, self._roots, self._options = series, roots, options
-        self._found: dict[tuple[int, int], tuple[scan.Box, ...]] = {}
-        self._still: dict[int, scan.Still] = {}
-        self._in_still: dict[tuple[int, int], tuple[scan.Box, ...]] = {}  # by file and its frames until then
+        self._found: dict[tuple[int, int], InViews] = {}
+        self._still: dict[int, list[scan.Still]] = {}  # of each view
+        self._in_still: dict[tuple[int, int], InViews] = {}  # by file and its frames until then
         self._failed: set[int] = set()
         self._lock = threading.Lock()
 
@@ -94,13 +95,15 @@ class Looker:
             return ""
         if (source, number) not in self._found:
             file = self._files[source]
-            shown = _colours(file, frame)
-            found = self._call(source, _look, shown)
+            views = _views(file, frame)
+            found = [self._call(source, _look, view) for view in views]
             with self._lock:
                 self._found[source, number] = found
                 if len(file.frames) > 1:
-                    self._still.setdefault(source, scan.Still()).add(shown)
-        if self._found[source, number]:
+                    stills = self._still.setdefault(source, [scan.Still() for _ in views])
+                    for still, view in zip(stills, views, strict=True):
+                        still.add(view)
+        if any(self._found[source, number]):
             return TEXT
         return FAILED if source in self._failed else ""
 
@@ -153,17 +156,21 @@ class Looker:
             elif reason := self.verdict(source):
                 quarantine_copies(self._files, content, reason, {})
 
-    def _findings_of(self, source: int) -> list[Finding]:
-        frames = [(frame.number, self._found.get((source, frame.number), ())) for frame in self._files[source].frames]
-        if still := self._still.get(source):
-            key = (source, still.frames)
+    def _boxes_of(self, source: int) -> list[tuple[int, InViews]]:
+        """Return the boxes in each view of the frames of a file, and of what does not move in it."""
+        boxes = [(frame.number, self._found.get((source, frame.number), [])) for frame in self._files[source].frames]
+        if stills := self._still.get(source):
+            key = (source, stills[0].frames)
             if key not in self._in_still:
-                self._in_still[key] = self._call(source, _look_at_still, still)
-            frames.append((STILL, self._in_still[key]))
+                self._in_still[key] = [self._call(source, _look_at_still, still) for still in stills]
+            boxes.append((STILL, self._in_still[key]))
+        return boxes
+
+    def _findings_of(self, source: int) -> list[Finding]:
         return [
             (number, int(box.top), int(box.left), int(box.bottom), int(box.right), box.by)
-            for number, boxes in frames
-            for box in boxes
+            for number, views in self._boxes_of(source)
+            for box in sorted({box for boxes in views for box in boxes})
         ]
 
     def findings(self) -> dict[str, tuple[Finding, ...]]:
@@ -186,7 +193,10 @@ class Looker:
         }
 
     def draw(self, folder: Path) -> None:
-        """Draw a picture of each file that is set aside, with its boxes: `<content>.jpg`; without one, no folder."""
+        """Draw a picture of each file that is set aside, with its boxes: `<content>.jpg`; without one, no folder.
+
+        Of a palette image there are two beside each other: the colours, and the stored indices.
+        """
         # In reverse: of equal files the first, which is the one that was looked at.
         numbered = reversed([*enumerate(self._files)])
         aside = {file.content: source for source, file in numbered if file.own and file.reason in REVIEWED}
@@ -194,18 +204,27 @@ class Looker:
             files.make_private(folder)
         with contextlib.closing(Readers(self._files, self._roots)) as readers:
             for content, source in sorted(aside.items()):
-                boxes = self._findings_of(source)
-                number = max(boxes[0][0], 0) if boxes else 0
+                found = self._boxes_of(source)
+                number = max(next((number for number, views in found if any(views)), 0), 0)
+                shown = [each for frame, each in found if frame in (number, STILL) and each]
                 try:
-                    shown = _colours(self._files[source], readers.frame(source, number).pixels)
-                    drawn = picture(shown, [box[1:5] for box in boxes if box[0] in (number, STILL)])
+                    views = _views(self._files[source], readers.frame(source, number).pixels)
+                    drawn = [
+                        picture(view, [box[:4] for each in shown for box in each[place]])
+                        for place, view in enumerate(views)
+                    ]
                 except (NotExtracted, MemoryError):
                     continue  # the file is listed without a picture
                 encoded = io.BytesIO()
-                drawn.save(encoded, "JPEG", quality=QUALITY)
+                beside(drawn).save(encoded, "JPEG", quality=QUALITY)
                 files.write_atomically(folder / f"{content}.jpg", encoded.getvalue(), private=True)
 
 
-def _colours(file: SourceFile, frame: NDArray[Any]) -> NDArray[Any]:
-    """Return a frame as people see it: of a palette image its colours, else the stored values."""
-    return np.asarray(coloured(frame, file.palette)) if file.palette and frame.ndim == 2 else frame
+def _views(file: SourceFile, frame: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return what is looked at of a frame: what is stored, and of a palette image first what people see.
+
+    A palette may give an index the colour of its surroundings, but the array holds the index.
+    """
+    if file.palette and frame.ndim == 2:
+        return [np.asarray(coloured(frame, file.palette)), frame]
+    return [frame]

@@ -21,8 +21,6 @@ from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
 from dicomzarr.pixels.byte_source import block_digests
-from dicomzarr.pixels.modality_lut import read_modality_lut
-from dicomzarr.pixels.palette import read_palette
 from dicomzarr.source.archives.bounds import FULL
 from dicomzarr.source.archives.names import is_member
 from dicomzarr.source.object_store import UNREACHABLE, Unreachable, is_object_store
@@ -30,7 +28,7 @@ from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch.frame_headers import read_frame_items
-from dicomzarr.stages.extract_batch.value_tables import digests_of_tables
+from dicomzarr.stages.extract_batch.value_tables import digests_of_tables, read_tables, tables_that_count
 from dicomzarr.system import sandbox
 from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -427,7 +425,7 @@ def interpret(index: int, file: SourceFile, roots: Roots) -> None:
         file.format = pixels.pixel_format(facts)
         _refuse_impossible_count(file)
         arguments = (index, file.content, facts, file.format)
-        if needs_header(facts) or facts.get("has_palette") or facts.get("has_modality_lut"):
+        if needs_header(facts) or tables_that_count(facts, file.format.photometric):
             tables_and_frames = sandbox.call(_read_tables, file.row, roots, *arguments, fault="unreadable_header")
             file.palette, file.modality_lut, file.frames = tables_and_frames
         else:
@@ -460,14 +458,10 @@ def _read_tables(
             header, items = read_frame_items(file.descriptor(), facts)
         except Unclear:
             header = read_header(file.descriptor(), row)
-    palette = modality_lut = None
-    if header is None and (facts.get("has_palette") or facts.get("has_modality_lut")):
+    names = tables_that_count(facts, form.photometric)
+    if header is None and names:
         raise NotExtracted("unreadable_header")
-    if facts.get("has_palette") and header is not None:
-        palette = dict(read_palette(header))
-    if facts.get("has_modality_lut") and header is not None:
-        modality_lut = dict(read_modality_lut(header))
-    return palette, modality_lut, frames_of(index, content, facts, form, header, items)
+    return *read_tables(header, names), frames_of(index, content, facts, form, header, items)
 
 
 class _SizeOnly:

@@ -36,6 +36,21 @@ def picture(frame: NDArray[Any], boxes: Sequence[tuple[int, int, int, int]]) -> 
     return image
 
 
+def beside(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Return pictures of one size beside each other.
+
+    Parameters
+    ----------
+    pictures : sequence of Image
+        At least one.
+    """
+    width, height = pictures[0].size
+    sheet = Image.new("RGB", (width * len(pictures), height))
+    for number, image in enumerate(pictures):
+        sheet.paste(image, (number * width, 0))
+    return sheet
+
+
 def _eight_bits(frame: NDArray[Any]) -> Image.Image:
     """Return a frame as a grey or RGB image; of two samples the first, of more than three the first three."""
     if frame.ndim == 3:

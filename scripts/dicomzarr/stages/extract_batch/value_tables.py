@@ -3,14 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.photometric import GREY, PALETTE
 from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity
+from dicomzarr.pixels.modality_lut import read_modality_lut
+from dicomzarr.pixels.palette import read_palette
 from dicomzarr.system import json_files
 from dicomzarr.volumes.terms import unit_of
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+def tables_that_count(facts: ImageFacts, photometric: str) -> frozenset[str]:
+    """Return which tables give the values of an image their meaning.
+
+    Palettes of grey images (supplemental ones, PS3.3 C.7.6.19, and remains) are not read, nor Modality LUTs of colours.
+
+    Parameters
+    ----------
+    facts : ImageFacts
+    photometric : str
+        Photometric Interpretation (0028,0004).
+
+    Returns
+    -------
+    frozenset of str
+        Of ``palette`` and ``modality_lut``.
+    """
+    counts = {
+        "palette": facts.get("has_palette") and photometric == PALETTE,
+        "modality_lut": facts.get("has_modality_lut") and photometric in GREY,
+    }
+    return frozenset(name for name, is_wanted in counts.items() if is_wanted)
+
+
+def read_tables(header: Dataset, names: frozenset[str]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return the palette and the Modality LUT of an image, each as a dict, or None where it has none.
+
+    Parameters
+    ----------
+    header : pydicom.Dataset
+        Without the pixels.
+    names : frozenset of str
+        Those to read, see `tables_that_count`.
+
+    Raises
+    ------
+    NotExtracted
+        `invalid_attribute` where a table cannot be read.
+    """
+    palette = dict(read_palette(header)) if "palette" in names else None
+    modality_lut = read_modality_lut(header) if "modality_lut" in names else None
+    return palette, dict(modality_lut) if modality_lut else None
 
 
 def digests_of_tables(

@@ -247,13 +247,15 @@ EXTREMES: dict[str, tuple[NDArray[Any], str, dict[str, Any], dict[str, float], s
     "huge rescale": (ramp((9, 9), (3, 5)), "yx", {"rescale": [1e308, 1e308]}, {}, "1–99 %"),
     "colour of 16 bits": (np.full((3, 8, 9), 40_000, np.uint16), "cyx", {}, {}, "colour"),
     "palette": (ramp((8, 9), (9, 9)), "yx", {"palette": PALETTE}, {}, "palette"),
+    "grey with a palette": (ramp((8, 9), (9, 9)), "yx", {"palette": PALETTE}, {}, "1–99 %"),
 }
 
 
 @pytest.mark.parametrize("case", EXTREMES)
 def test_extremes_have_a_picture(tmp_path: Path, case: str) -> None:
     values, axes, facts, spacing, shown = EXTREMES[case]
-    row, pixels, _ = drawn(tmp_path, values, axes, facts, spacing_mm=spacing, bits_stored=16)
+    photometric = "PALETTE COLOR" if case == "palette" else "MONOCHROME2"
+    row, pixels, _ = drawn(tmp_path, values, axes, facts, spacing_mm=spacing, bits_stored=16, photometric=photometric)
     assert (row.trouble, row.shown) == ("", shown)
     assert pixels.ndim == (3 if shown in ("colour", "palette") else 2)
     assert len(row.histogram) in (0, 48)

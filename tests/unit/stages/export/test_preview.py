@@ -57,7 +57,9 @@ def test_nan_and_infinite_values_are_shown() -> None:
 
 def test_palette_indices_become_colours_and_deep_colours_have_8_bits() -> None:
     palette = {"first": 2, "bits": 16, "red": [0, 0xFF00], "green": [0x8000, 1], "blue": [0, 0x1234]}
-    assert shown([[0, 2, 3, 9]], {"palette": palette}) == [[[0, 128, 0], [0, 128, 0], [255, 0, 18], [255, 0, 18]]]
+    facts = {"palette": palette, "photometric": "PALETTE COLOR"}
+    assert shown([[0, 2, 3, 9]], facts) == [[[0, 128, 0], [0, 128, 0], [255, 0, 18], [255, 0, 18]]]
+    assert shown([[0, 100]], {"palette": palette, "photometric": "MONOCHROME2"}) == [[0, 255]]
     assert shown([[[0, 4095, 2048]]], {"bits_stored": 12}) == [[[0, 255, 128]]]
     assert shown([[[0, 255, 7]]], {"bits_stored": 8}) == [[[0, 255, 7]]]
 

@@ -26,7 +26,10 @@ def test_a_failure_of_the_disk_is_not_taken_for_a_missing_palette(
     image.save_as(path, enforce_file_format=True)
     with open(path, "rb") as stream:
         facts = read_header(partial(os.pread, stream.fileno()), path.stat().st_size, []).facts
-    facts["has_palette"] = True  # so that the header is read from the file
+    facts["has_palette"], facts["PhotometricInterpretation"] = (
+        True,
+        "PALETTE COLOR",
+    )  # so that the header is read from the file
     row: Any = {
         "path": "file",
         "stat": list(stat_key(path.stat())),

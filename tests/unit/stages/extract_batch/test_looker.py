@@ -19,7 +19,7 @@ from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch.looking import FAILED, STILL, TEXT, Looker, control
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.series_files import Roots, SourceFile
+from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile
 from dicomzarr.stages.extract_batch.text_picture import picture
 from dicomzarr.system import sandbox
 
@@ -143,17 +143,67 @@ def test_what_does_not_move_is_looked_at_once_all_frames_are_there(monkeypatch: 
     assert looker.set_aside() == (0, TEXT) and looker.verdict(0) == TEXT and calls == before
 
 
+def palette_file(table: list[int], count: int = 1) -> SourceFile:
+    file = several_frames(source_file("a"), count)
+    file.palette = {"bits": 8, "first": 0, "red": table, "green": table, "blue": table}
+    return file
+
+
 def test_a_palette_image_is_looked_at_in_its_colours() -> None:
-    table = [0, 30, 255]
-    palette = {"bits": 8, "first": 0, "red": table, "green": table, "blue": table}
-    file = source_file("a")
-    file.palette = palette
     indices = np.ones((20, 30), np.uint8)
     indices[4:8, 10:20] = 2
 
-    looker = Looker([file], Roots({}), options())
+    looker = Looker([palette_file([0, 30, 255])], Roots({}), options())
     assert looker.add(0, 0, indices) == TEXT  # the values 1 and 2 themselves are no bright block
     assert Looker([source_file("a")], Roots({}), options()).add(0, 0, indices) == ""
+
+
+def test_a_palette_image_is_looked_at_in_its_stored_indices_too() -> None:
+    """A palette gives the index of the text the colour of its surroundings; the array has the index."""
+    file = palette_file([0] * 256)
+    looker = Looker([file], Roots({}), options())
+    assert looker.add(0, 0, frame(text=True)) == TEXT and looker.set_aside() == (0, TEXT)
+    file.reason = TEXT
+    assert looker.findings() == {"a": ((0, 4, 10, 8, 20, "strokes"),)}
+    assert Looker([palette_file([0] * 256)], Roots({}), options()).add(0, 0, frame(text=False)) == ""
+
+
+def test_text_that_colours_and_indices_show_is_one_finding() -> None:
+    file = palette_file([*range(256)])
+    looker = Looker([file], Roots({}), options())
+    assert looker.add(0, 0, frame(text=True)) == TEXT
+    file.reason = TEXT
+    assert looker.findings() == {"a": ((0, 4, 10, 8, 20, "strokes"),)}
+
+
+def test_what_does_not_move_is_looked_at_in_colours_and_indices(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(still: scan.Still, *, allow_short: int = 2) -> tuple[scan.Box, ...]:
+        assert still.frames == 2 and still._low is not None
+        return tuple(box._replace(by="still") for box in bright_block(still._low))
+
+    monkeypatch.setattr(scan.Still, "look", look)
+    monkeypatch.setattr(scan, "look", lambda frame, *, allow_short=2: ())
+    looker = Looker([palette_file([0] * 256, 2)], Roots({}), options())
+    for number in range(2):
+        assert not looker.add(0, number, frame(text=True))
+    assert looker.verdict(0) == TEXT
+
+
+def test_the_picture_of_a_palette_image_shows_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever decides must see the text where it is: here in the indices, at the right."""
+    file = palette_file([90] * 256)
+    shown = frame(text=True)
+    monkeypatch.setattr(Readers, "frame", lambda *_: types.SimpleNamespace(pixels=shown))
+    looker = Looker([file], Roots({}), options())
+    assert looker.add(0, 0, shown) == TEXT
+    file.reason = TEXT
+    looker.draw(tmp_path)
+    with Image.open(tmp_path / "a.jpg") as image:
+        values = np.asarray(image.convert("RGB")).astype(int)
+    assert values.shape == (20, 60, 3)
+    red = (values[..., 0] - values[..., 1]) > 60
+    assert not red[:, :30].any() and red[:, 30:].any()
+    assert values[:, :30].max() < 60 and values[5, 45].min() > 150
 
 
 @pytest.mark.parametrize("detector", [lambda: False, lambda: None, lambda: 1 / 0, lambda: dies(frame(text=False))])
