@@ -74,7 +74,7 @@ def test_the_first_snippets(voxels: np.ndarray, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == "(1, 16, 32, 32) float32 czyx\n"
     first = names["train"][5]
     assert len(names["train"]) == 3 * SIZE[0] and first["axes"] == "cyx"
-    linear = (voxels[5] - 1024.0 - 39.5) / 399 + 0.5  # PS3.3 C.11.2.1.2.1 for centre 40 and width 400
+    linear = (voxels[5] - 1024.0 - 40) / 400 + 0.5  # PS3.3 C.11.2.1.3.2, LINEAR_EXACT, for centre 40 and width 400
     assert np.allclose(first["image"][0], np.clip(linear, 0, 1), atol=1e-5)
 
 
