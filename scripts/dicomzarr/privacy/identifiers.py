@@ -87,8 +87,13 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
     other words count.
     """
     if kind == "SQ":
+        charsets = [charset]
         for inner, within in _nested(value):
-            yield from identifiers_of(inner, within, charset)
+            if inner == CHARSET:  # of an item; the texts after it may be of it, or of items around it
+                charsets.append(within.strip(b" \0"))
+                continue
+            for one in dict.fromkeys(charsets) if _depends_on_charset(within) else charsets[:1]:
+                yield from identifiers_of(inner, within, one)
         return
     value = value.strip(b" \0")
     if not value:
@@ -112,7 +117,10 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
 
 
 def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth."""
+    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth.
+
+    Specific Character Set (0008,0005) of an item has the kind `CHARSET`.
+    """
     position = 0
     while position + 8 <= len(items):
         group, element, length = _IMPLICIT(items, position)
@@ -130,7 +138,9 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
             position = start
             continue
         value = items[start : start + length]
-        if vr in TEXT_VRS:
+        if (group, element) == (0x0008, 0x0005):
+            yield CHARSET, value
+        elif vr in TEXT_VRS:
             yield vr, value
         elif not vr:
             yield "", value
@@ -139,7 +149,7 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _texts(value: bytes, kind: str, charset: bytes) -> set[str]:
     """Return the value decoded as UTF-8, else Latin-1, and in the character sets of its file."""
-    if value.isascii() and b"\x1b" not in value:
+    if not _depends_on_charset(value):
         return {value.decode("ascii")}
     texts = set() if kind == "path" else _decoded(value, charset)
     try:
@@ -147,6 +157,10 @@ def _texts(value: bytes, kind: str, charset: bytes) -> set[str]:
     except UnicodeDecodeError:
         texts.add(value.decode("latin-1"))
     return texts
+
+
+def _depends_on_charset(value: bytes) -> bool:
+    return not value.isascii() or b"\x1b" in value
 
 
 def _decoded(value: bytes, charset: bytes) -> set[str]:
@@ -240,7 +254,7 @@ class Gatherer:
     """Collects the identifiers of many files; repeated values cost one look-up."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[str, bytes]] = set()
+        self._seen: set[tuple[str, bytes] | tuple[str, bytes, bytes]] = set()
         self._new: set[int] = set()
 
     def add(self, path: bytes, texts: Iterable[tuple[str, bytes]]) -> None:
@@ -256,7 +270,12 @@ class Gatherer:
                 if item[0] == CHARSET:
                     charset = item[1]
                     continue
-                seen.add(item)
+                if not _depends_on_charset(item[1]):
+                    seen.add(item)
+                elif (key := (*item, charset)) in seen:  # the same bytes are other texts in other character sets
+                    continue
+                else:
+                    seen.add(key)
                 self._new.update(identifiers_of(*item, charset))
         for part in path.split(b"/"):
             if ("path", part) not in seen:
