@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
-from dicomzarr.privacy.words import words_of
+from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
 from dicomzarr.system import files
 
 IDENTIFIERS = "identifiers.npy"  # in the folder of caches
@@ -56,6 +56,16 @@ def hash_of_words(words: Sequence[str]) -> int:
 def hash_of_part(word: str) -> int:
     """Return the hash of a word as a part: it is one of several words of an identifier."""
     return hash_of_words(("", word))
+
+
+def hash_of_run(name: str) -> int:
+    """Return the hash of a name that is searched for within longer runs of letters without spaces."""
+    return hash_of_words(("", "", name))
+
+
+def hash_of_start(pair: str) -> int:
+    """Return the hash of the first two letters of a name that is searched for within longer runs."""
+    return hash_of_words(("", "", "", pair))
 
 
 def hash_of_number(number: int) -> int:
@@ -110,10 +120,36 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
             yield from map(hash_of_words, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:
                 yield from map(hash_of_part, filter(_is_part, words))
+            if kind in _NAMES and not part.isascii():
+                for group in part.split("="):  # of a name: in letters, in ideographs, and as it sounds
+                    yield from unspaced_names(group, MIN_RUN, MIN_RUN_OF_KANA)
             if len(part) >= MIN_DIGITS:
                 yield from map(hash_of_number, numbers_of(kind, part))
     if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
+
+
+def unspaced_names(name: str, least: int, least_of_kana: int) -> Iterator[int]:
+    """Yield the identifiers of a name of Chinese, Japanese or Korean as texts have it, with nothing between its parts.
+
+    Parameters
+    ----------
+    name : str
+    least, least_of_kana : int
+        Letters of what is searched for within longer words, and of that in Kana alone.
+    """
+    for runs in unspaced_runs(words_of(name)):
+        for start in range(len(runs)):
+            for end in range(start + 1, min(start + MAX_WORDS, len(runs)) + 1):
+                joined = "".join(runs[start:end])
+                if end > start + 1 and 2 <= len(joined) <= MAX_RUN:
+                    yield hash_of_words([joined])
+                if (least_of_kana if _KANA.fullmatch(joined) else least) <= len(joined) <= MAX_RUN:
+                    yield hash_of_start(joined[:2])
+                    yield hash_of_run(joined)
+
+
+_KANA = re.compile(f"[{KANA}]+")
 
 
 def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
@@ -246,6 +282,8 @@ def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
 MIN_DIGITS = 8  # of a number that is searched: a date, or a long id; shorter numbers occur everywhere
 MIN_NUMBER = 10 ** (MIN_DIGITS - 1)
 MIN_PART = 4  # characters of a word that is stored as a part; shorter words would exclude little
+# Letters of a name that is searched for within a run of Han, Kana and Hangul: shorter ones are parts of many words.
+MIN_RUN, MIN_RUN_OF_KANA, MAX_RUN = 3, 5, 16
 MIN_WEIGHT = 5  # characters of an identifier; shorter words occur everywhere
 CHARSET = "CS"  # the kind of Specific Character Set (0008,0005), the only text of this VR that is gathered
 
