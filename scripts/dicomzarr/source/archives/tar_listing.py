@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from dicomzarr.source.archives.streams import Reader
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 _BLOCK = 512  # bytes
+_USTAR, _GNU = b"ustar", b"ustar  \0"  # magic, in their headers
+# Of GNU: a folder in an incremental backup, whose content is a list of names; the label of a volume.
+_NO_FILES = (b"D", b"V")
 _LONGEST_PADDING = 16 << 20  # bytes of zeros at the end; records of 10 KiB are usual
 
 
@@ -36,6 +39,22 @@ class TarEntry(NamedTuple):
     offset: int
     reason: str
     link: bytes = b""
+
+
+class _Info(tarfile.TarInfo):
+    """A header whose name has the prefix of ustar only where it is one.
+
+    In the format of GNU that place has times, as of `tar --listed-incremental`; in that of V7, anything.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        magic = bytes(buf[257:265])
+        if info.type not in tarfile.GNU_TYPES and (magic == _GNU or not magic.startswith(_USTAR)):
+            name = bytes(buf[:100]).partition(b"\0")[0].decode(encoding, errors)
+            info.name = name.rstrip("/") if info.isdir() else name
+        return info
 
 
 class _File:
@@ -73,7 +92,7 @@ def is_tar(head: bytes) -> bool:
 
 
 def read_members(archive: Reader) -> Iterator[TarEntry]:
-    """Yield the members but folders, in their order.
+    """Yield the members but folders and labels of volumes, in their order.
 
     Parameters
     ----------
@@ -87,7 +106,7 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
     """
     file = _File(archive)
     try:
-        tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")  # type: ignore[call-overload]  # noqa: SIM115
+        tar = tarfile.open(fileobj=file, mode="r:", tarinfo=_Info, encoding="utf-8", errors="surrogateescape")  # type: ignore[call-overload]  # noqa: SIM115
     except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
         raise NotExtracted("unreadable_archive") from None
     before = -1
@@ -104,7 +123,7 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
         if info is None:
             break
         tar.members = []  # it keeps them all
-        if not info.isdir():
+        if not info.isdir() and info.type not in _NO_FILES:
             yield _entry(info, archive.size)
     padding = (
         archive.read(min(_LONGEST_PADDING, archive.size - tar.offset), tar.offset) if tar.offset < archive.size else b""

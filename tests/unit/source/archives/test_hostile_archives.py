@@ -324,6 +324,47 @@ def test_members_behind_the_end_are_not_lost_in_silence(archive: Archive) -> Non
     assert archive.read("two") == b"2"
 
 
+def header(name: str, size: int, time: bytes, kind: bytes = b"0", form: int = tarfile.GNU_FORMAT) -> bytes:
+    """Return a header with the time of access where ustar has a prefix: of GNU (`tar -g`), or of V7 without magic."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    block = bytearray(info.tobuf(form))
+    block[345 : 345 + len(time)] = time
+    if form != tarfile.GNU_FORMAT:
+        block[257:265] = bytes(8)
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_a_time_of_access_is_no_folder(archive: Archive, form: int) -> None:
+    first, second = b"first".ljust(512, b"\0"), b"other".ljust(512, b"\0")
+    listed = b"Yone.dcm\0\0".ljust(512, b"\0")
+    long = header("././@LongLink", 151, b"", b"L") + (b"n" * 150).ljust(512, b"\0")
+    packed = header("backup", 0, b"", b"V") + header("./liver/", 512, b"15302767213\0", b"D") + listed
+    packed += header("./liver/one.dcm", 5, b"15302767213\0", form=form) + first
+    packed += long + header("n" * 100, 5, b"15302767213\0", form=form) + first
+    packed += header("./lung/", 0, b"15302767213\0", b"5", form)
+    again = header("./liver/one.dcm", 5, b"15302767777\0", form=form) + second
+    name = "n" * 150
+    assert archive.list("a.tar", packed + bytes(1024)) == ("archive_listed", {"liver/one.dcm": "", name: ""})
+    assert archive.read("liver/one.dcm") == archive.read(name) == b"first"
+    assert archive.list("a.tgz", gz(packed + again + bytes(1024)))[1] == {
+        "liver/one.dcm": "",
+        "liver/one.dcm~1": "duplicate_member",
+        name: "",
+    }
+    assert archive.read("liver/one.dcm") == b"other"
+
+
+def test_the_prefix_of_a_long_name_is_a_folder(archive: Archive) -> None:
+    name = f"{'f' * 90}/{'g' * 90}"
+    packed = tar_of({name: b"1"}, tarfile.USTAR_FORMAT)
+    assert packed[257:263] == b"ustar\0" and packed[345:435] == b"f" * 90
+    assert archive.list("a.tar", packed) == ("archive_listed", {name: ""})
+
+
 def test_a_negative_size_does_not_send_the_listing_round_in_circles(archive: Archive) -> None:
     info = tarfile.TarInfo("loop")
     block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
