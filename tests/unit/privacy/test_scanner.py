@@ -286,6 +286,22 @@ def test_names_are_decoded_in_the_character_set_of_their_file(charset: str, enco
     assert scanner.content("a name: Никто^무명 他人".encode()) is None
 
 
+@pytest.mark.parametrize("name", ["राजकुमारी^श्रीवास्तव", "สุริยะ^ศิริพร", "ศิริพร^เกียรติศักดิ์", "ਗੁਰਪ੍ਰੀਤ^ਸਿੰਘਾਣੀਆ"])
+def test_marks_do_not_part_words(name: str) -> None:
+    family, given = name.split("^")
+    scanner = Scanner(frozenset(identifiers_of("PN", name.encode())), frozenset())
+    assert words_of(name) == [unicodedata.normalize("NFKC", word) for word in (family, given)]
+    for text in (name, f"{given}_{family}", f"({family})", f"1.2.3,{given}7,{given}"):
+        assert scanner.content(text.encode()) == Leak("value_in_file", 1)
+    assert scanner.content(f"{given[0]} {family[0]}".encode()) is None
+
+
+def test_marks_that_compose_or_select_a_variant_make_no_difference() -> None:
+    assert words_of("Jo\u0308rg_\u0e31x 1.2.3 W\u0338olf") == ["jörg", "x", "1.2.3", "w\u0338olf"]
+    assert words_of("葛\U000e0100城 Wolf\ufe0f \u26a0\ufe0f") == ["葛城", "wolf"]
+    assert words_of("Müller…2") == words_of("Mu\u0308ller 2") == ["müller", "2"]
+
+
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize(
     ("charset", "encoding", "name"),
