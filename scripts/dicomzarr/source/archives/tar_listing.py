@@ -58,15 +58,16 @@ class _Info(tarfile.TarInfo):
 
 
 class _File:
-    """The part of a file object that `tarfile` needs."""
+    """The part of a file object that `tarfile` needs; `is_short` once a read went beyond the end."""
 
     def __init__(self, archive: Reader) -> None:
-        self._archive, self._position = archive, 0
+        self._archive, self._position, self.is_short = archive, 0, False
 
     def read(self, length: int = -1) -> bytes:
         left = max(self._archive.size - self._position, 0)
         data = self._archive.read(left if length < 0 else min(length, left), self._position) if left else b""
         self._position += len(data)
+        self.is_short |= len(data) < length
         return data
 
     def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
@@ -108,7 +109,7 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
     try:
         tar = tarfile.open(fileobj=file, mode="r:", tarinfo=_Info, encoding="utf-8", errors="surrogateescape")  # type: ignore[call-overload]  # noqa: SIM115
     except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
-        raise NotExtracted("unreadable_archive") from None
+        raise NotExtracted("truncated_archive" if file.is_short else "unreadable_archive") from None
     before = -1
     while True:
         try:
@@ -118,8 +119,8 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
                 raise tarfile.ReadError
             before = tar.offset
         except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
-            code = "truncated_archive" if tar.offset >= archive.size else "unreadable_archive"
-            raise NotExtracted(code) from None
+            is_cut = file.is_short or tar.offset >= archive.size  # also within or behind a long name or other header
+            raise NotExtracted("truncated_archive" if is_cut else "unreadable_archive") from None
         if info is None:
             break
         tar.members = []  # it keeps them all
