@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
-from dicomzarr.privacy.words import words_of
+from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
 from dicomzarr.system import files
 
 IDENTIFIERS = "identifiers.npy"  # in the folder of caches
@@ -58,6 +58,16 @@ def hash_of_part(word: str) -> int:
     return hash_of_words(("", word))
 
 
+def hash_of_run(name: str) -> int:
+    """Return the hash of a name that is searched for within longer runs of letters without spaces."""
+    return hash_of_words(("", "", name))
+
+
+def hash_of_start(pair: str) -> int:
+    """Return the hash of the first two letters of a name that is searched for within longer runs."""
+    return hash_of_words(("", "", "", pair))
+
+
 def hash_of_number(number: int) -> int:
     """Return the hash of a number, which is no word: it has neither sign nor leading zeros."""
     return int.from_bytes(hashlib.blake2b(b"# %d" % number, digest_size=8).digest(), "big")
@@ -87,8 +97,13 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
     other words count.
     """
     if kind == "SQ":
+        charsets = [charset]
         for inner, within in _nested(value):
-            yield from identifiers_of(inner, within, charset)
+            if inner == CHARSET:  # of an item; the texts after it may be of it, or of items around it
+                charsets.append(within.strip(b" \0"))
+                continue
+            for one in dict.fromkeys(charsets) if _depends_on_charset(within) else charsets[:1]:
+                yield from identifiers_of(inner, within, one)
         return
     value = value.strip(b" \0")
     if not value:
@@ -105,14 +120,43 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
             yield from map(hash_of_words, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:
                 yield from map(hash_of_part, filter(_is_part, words))
+            if kind in _NAMES and not part.isascii():
+                for group in part.split("="):  # of a name: in letters, in ideographs, and as it sounds
+                    yield from unspaced_names(group, MIN_RUN, MIN_RUN_OF_KANA)
             if len(part) >= MIN_DIGITS:
                 yield from map(hash_of_number, numbers_of(kind, part))
     if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
 
 
+def unspaced_names(name: str, least: int, least_of_kana: int) -> Iterator[int]:
+    """Yield the identifiers of a name of Chinese, Japanese or Korean as texts have it, with nothing between its parts.
+
+    Parameters
+    ----------
+    name : str
+    least, least_of_kana : int
+        Letters of what is searched for within longer words, and of that in Kana alone.
+    """
+    for runs in unspaced_runs(words_of(name)):
+        for start in range(len(runs)):
+            for end in range(start + 1, min(start + MAX_WORDS, len(runs)) + 1):
+                joined = "".join(runs[start:end])
+                if end > start + 1 and 2 <= len(joined) <= MAX_RUN:
+                    yield hash_of_words([joined])
+                if (least_of_kana if _KANA.fullmatch(joined) else least) <= len(joined) <= MAX_RUN:
+                    yield hash_of_start(joined[:2])
+                    yield hash_of_run(joined)
+
+
+_KANA = re.compile(f"[{KANA}]+")
+
+
 def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth."""
+    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth.
+
+    Specific Character Set (0008,0005) of an item has the kind `CHARSET`.
+    """
     position = 0
     while position + 8 <= len(items):
         group, element, length = _IMPLICIT(items, position)
@@ -130,7 +174,9 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
             position = start
             continue
         value = items[start : start + length]
-        if vr in TEXT_VRS:
+        if (group, element) == (0x0008, 0x0005):
+            yield CHARSET, value
+        elif vr in TEXT_VRS:
             yield vr, value
         elif not vr:
             yield "", value
@@ -139,7 +185,7 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _texts(value: bytes, kind: str, charset: bytes) -> set[str]:
     """Return the value decoded as UTF-8, else Latin-1, and in the character sets of its file."""
-    if value.isascii() and b"\x1b" not in value:
+    if not _depends_on_charset(value):
         return {value.decode("ascii")}
     texts = set() if kind == "path" else _decoded(value, charset)
     try:
@@ -147,6 +193,10 @@ def _texts(value: bytes, kind: str, charset: bytes) -> set[str]:
     except UnicodeDecodeError:
         texts.add(value.decode("latin-1"))
     return texts
+
+
+def _depends_on_charset(value: bytes) -> bool:
+    return not value.isascii() or b"\x1b" in value
 
 
 def _decoded(value: bytes, charset: bytes) -> set[str]:
@@ -232,6 +282,8 @@ def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
 MIN_DIGITS = 8  # of a number that is searched: a date, or a long id; shorter numbers occur everywhere
 MIN_NUMBER = 10 ** (MIN_DIGITS - 1)
 MIN_PART = 4  # characters of a word that is stored as a part; shorter words would exclude little
+# Letters of a name that is searched for within a run of Han, Kana and Hangul: shorter ones are parts of many words.
+MIN_RUN, MIN_RUN_OF_KANA, MAX_RUN = 3, 5, 16
 MIN_WEIGHT = 5  # characters of an identifier; shorter words occur everywhere
 CHARSET = "CS"  # the kind of Specific Character Set (0008,0005), the only text of this VR that is gathered
 
@@ -240,7 +292,7 @@ class Gatherer:
     """Collects the identifiers of many files; repeated values cost one look-up."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[str, bytes]] = set()
+        self._seen: set[tuple[str, bytes] | tuple[str, bytes, bytes]] = set()
         self._new: set[int] = set()
 
     def add(self, path: bytes, texts: Iterable[tuple[str, bytes]]) -> None:
@@ -256,7 +308,12 @@ class Gatherer:
                 if item[0] == CHARSET:
                     charset = item[1]
                     continue
-                seen.add(item)
+                if not _depends_on_charset(item[1]):
+                    seen.add(item)
+                elif (key := (*item, charset)) in seen:  # the same bytes are other texts in other character sets
+                    continue
+                else:
+                    seen.add(key)
                 self._new.update(identifiers_of(*item, charset))
         for part in path.split(b"/"):
             if ("path", part) not in seen:

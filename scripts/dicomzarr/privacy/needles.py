@@ -16,7 +16,7 @@ from pathlib import Path
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
-from dicomzarr.privacy.identifiers import hash_of_words, identifiers_of
+from dicomzarr.privacy.identifiers import hash_of_run, hash_of_words, identifiers_of, unspaced_names
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.privacy.words import words_of
 from dicomzarr.system.path_text import encode_path
@@ -28,6 +28,8 @@ NOT_SEARCHED = {
     "no_words": "it has neither letters nor digits",
     "standard_uid": "a UID of the DICOM standard, which identifies nobody",
 }
+# Letters of Chinese, Japanese and Korean: fewer than in the search of a run, since whoever asks looks at the place.
+MIN_RUN, MIN_RUN_OF_KANA = 2, 3
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -107,10 +109,11 @@ def _needle(line: int, name: str, own_words: Container[str]) -> Needle | None:
         return None
     forms = dict.fromkeys((name, name.upper(), name.lower()))
     identifiers = frozenset(number for form in forms for number in identifiers_of("PN", form.encode()))
+    identifiers = identifiers.union(unspaced_names(name, MIN_RUN, MIN_RUN_OF_KANA))
     words = frozenset(words_of(name))
     own = {word for word in words if word in own_words}
     if own != words:
-        identifiers -= {hash_of_words([word]) for word in own}
+        identifiers -= {number for word in own for number in (hash_of_words([word]), hash_of_run(word))}
     reason = ""
     if not words:
         reason = "no_words"

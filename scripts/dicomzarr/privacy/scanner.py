@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomzarr.privacy import numbers
+from dicomzarr.privacy import numbers, unspaced
 from dicomzarr.privacy.compressed import inflated, may_be_compressed
 from dicomzarr.privacy.identifiers import (
     DIGITS,
@@ -262,7 +262,10 @@ class Scanner:
                 blocked.add(index)
             else:
                 centres.append(index)
-        return "value_in_file" if self._in_sequence(words, weights, blocked, centres, min_weight) else None
+        is_found = self._in_sequence(words, weights, blocked, centres, min_weight) or (
+            not text.isascii() and unspaced.holds_name(words, own_words, self._identifiers, min_weight)
+        )
+        return "value_in_file" if is_found else None
 
     def _in_sequence(
         self, words: list[str], weights: list[int], blocked: set[int], centres: list[int], min_weight: int

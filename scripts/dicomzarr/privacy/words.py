@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
+from collections.abc import Container, Iterable, Iterator
 
+# Letters of scripts without spaces around words or names: Kana, Han and Hangul, composed.
+KANA = r"\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
+_UNSPACED = KANA + r"\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
+_PIECE = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
 
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in lower case: runs of letters and digits, and numbers with dots such as UIDs.
 
-    Unicode composition, case and width make no difference.
+    Unicode composition, case and width make no difference. Vowels and tones that are marks, as in Thai and Hindi, are
+    part of the word; selectors of a variant of the same letter are left out.
     """
-    return _WORD.findall(text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold())
+    if text.isascii():
+        return _WORD.findall(text.lower())
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if any(letter >= _FIRST_MARK and unicodedata.category(letter) in _MARKS for letter in set(text)):
+        return _word_with_marks().findall(_SELECTOR.sub("", text))
+    return _WORD.findall(text)
+
+
+_FIRST_MARK, _MARKS = "\u0300", ("Mn", "Mc")
+_SELECTOR = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+
+
+@functools.cache
+def _word_with_marks() -> re.Pattern[str]:
+    """Return the pattern of a word with marks; to look for them in all of Unicode takes a tenth of a second."""
+    marks = "".join(map(chr, (code for code in range(0x300, 0xF0000) if unicodedata.category(chr(code)) in _MARKS)))
+    return re.compile(rf"\d+(?:\.\d+)+|[^\W_]+(?:[{marks}]+[^\W_]*)*")
+
+
+def unspaced_runs(words: Iterable[str], own_words: Container[str] = ()) -> Iterator[list[str]]:
+    """Yield the runs of letters of Chinese, Japanese and Korean in words; those with nothing between them together.
+
+    Parameters
+    ----------
+    words : iterable of str
+        As `words_of` returns them.
+    own_words : container of str
+        Words that are left out, and part what stands before and after them.
+    """
+    runs: list[str] = []
+    for word in words:
+        for run in [""] if word.isascii() or word in own_words else _PIECE.findall(word):
+            if run:
+                runs.append(run)
+            elif runs:
+                yield runs
+                runs = []
+    if runs:
+        yield runs

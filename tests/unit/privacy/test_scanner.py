@@ -286,6 +286,54 @@ def test_names_are_decoded_in_the_character_set_of_their_file(charset: str, enco
     assert scanner.content("a name: Никто^무명 他人".encode()) is None
 
 
+@pytest.mark.parametrize("name", ["राजकुमारी^श्रीवास्तव", "สุริยะ^ศิริพร", "ศิริพร^เกียรติศักดิ์", "ਗੁਰਪ੍ਰੀਤ^ਸਿੰਘਾਣੀਆ"])
+def test_marks_do_not_part_words(name: str) -> None:
+    family, given = name.split("^")
+    scanner = Scanner(frozenset(identifiers_of("PN", name.encode())), frozenset())
+    assert words_of(name) == [unicodedata.normalize("NFKC", word) for word in (family, given)]
+    for text in (name, f"{given}_{family}", f"({family})", f"1.2.3,{given}7,{given}"):
+        assert scanner.content(text.encode()) == Leak("value_in_file", 1)
+    assert scanner.content(f"{given[0]} {family[0]}".encode()) is None
+
+
+def test_marks_that_compose_or_select_a_variant_make_no_difference() -> None:
+    assert words_of("Jo\u0308rg_\u0e31x 1.2.3 W\u0338olf") == ["jörg", "x", "1.2.3", "w\u0338olf"]
+    assert words_of("葛\U000e0100城 Wolf\ufe0f \u26a0\ufe0f") == ["葛城", "wolf"]
+    assert words_of("Müller…2") == words_of("Mu\u0308ller 2") == ["müller", "2"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    ("charset", "encoding", "name"),
+    [
+        ("GB18030", "gb18030", "欧阳^小东"),
+        ("ISO_IR 166", "tis-620", "สมชาย^วงศาโรจน์"),
+        ("ISO_IR 144", "iso8859-5", "Иванова^Мария"),
+        ("ISO_IR 127", "iso8859-6", "قباني^لنزار"),
+    ],
+)
+def test_equal_bytes_are_decoded_in_each_character_set(charset: str, encoding: str, name: str, is_first: bool) -> None:
+    raw = ("PN", name.encode(encoding))
+    texts = [[raw], [(CHARSET, charset.encode()), raw]]
+    gatherer = Gatherer()
+    for number, of_file in enumerate(texts[::-1] if is_first else texts):
+        gatherer.add(b"%d.dcm" % number, of_file)
+    scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
+    assert scanner.content(f"by {name.replace('^', ' ')} himself".encode()) == Leak("value_in_file", 1)
+    known = len(gatherer._seen)
+    gatherer.add(b"0.dcm", texts[1])
+    assert len(gatherer._seen) == known and not gatherer.take()
+
+
+def test_texts_of_a_sequence_are_decoded_in_the_character_set_of_their_item() -> None:
+    name = "Иванова^Мария".encode("iso8859-5")
+    charset = b"\x08\0\x05\0CS\x0a\0ISO_IR 144"
+    element = b"\x10\0\x10\0PN" + len(name).to_bytes(2, "little") + name
+    item = b"\xfe\xff\0\xe0" + (len(charset) + len(element)).to_bytes(4, "little") + charset + element
+    scanner = Scanner(frozenset(identifiers_of("SQ", item)), frozenset())
+    assert scanner.content("Мария".encode()) == Leak("value_in_file", 1)
+
+
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
 @pytest.mark.parametrize("undefined", [False, True])
 def test_names_within_sequences_are_gathered(tmp_path: Path, syntax: str, undefined: bool) -> None:

@@ -148,24 +148,103 @@ class Decompressed:
         return b""
 
 
+class _Frames:
+    """Reads frames of zstd that follow one another, and finds where they end (RFC 8878 3.1).
+
+    Attributes
+    ----------
+    end : int
+        Offset of the first byte that belongs to none, once it is reached; before, -1.
+    is_cut : bool
+        Whether the archive ends within a frame.
+    """
+
+    def __init__(self, archive: Reader, offset: int) -> None:
+        self._input, self.end, self.is_cut = Input(archive, offset), -1, False
+        self._part, self._head, self._left, self._checksum = _MAGIC, b"", 0, 0
+
+    def read(self, length: int) -> bytes:
+        """Return the next bytes, none of them behind the last frame."""
+        data = b"" if self.end >= 0 else self._input.read(length)
+        position = 0
+        while position < len(data):
+            if self._left:
+                skipped = min(self._left, len(data) - position)
+                self._left -= skipped
+                position += skipped
+                continue
+            piece = data[position : position + _BYTES[self._part] - len(self._head)]
+            if self._part == _MAGIC and len(piece) < _BYTES[_MAGIC] and position:
+                break  # the next read has it whole
+            if self._part == _MAGIC and not _begins_frame(piece):
+                self.end, self.is_cut = self._input.offset - len(data) + position, _FRAME.startswith(piece)
+                break
+            position += len(piece)
+            self._head += piece
+            if len(self._head) == _BYTES[self._part]:
+                self._next()
+        if not data and self.end < 0:
+            self.end, self.is_cut = self._input.offset, self._part != _MAGIC or self._left > 0
+        self._input.offset -= len(data) - position
+        return data[:position]
+
+    def _next(self) -> None:
+        """Set what comes after a part of a frame: which part, and how many bytes before it."""
+        head, self._head = self._head, b""
+        number = int.from_bytes(head, "little")
+        if self._part == _MAGIC:
+            self._part = _DESCRIPTOR if head == _FRAME else _SKIPPED
+        elif self._part == _DESCRIPTOR:
+            is_single = number >> 5 & 1
+            self._checksum = 4 * (number >> 2 & 1)
+            self._left = 1 - is_single + (0, 1, 2, 4)[number & 3] + (is_single, 2, 4, 8)[number >> 6]
+            self._part = _BLOCK
+        elif self._part == _BLOCK:
+            self._left = 1 if number >> 1 & 3 == 1 else number >> 3
+            if number & 1:
+                self._left += self._checksum
+                self._part = _MAGIC
+        else:
+            self._left, self._part = number, _MAGIC
+
+
+_MAGIC, _DESCRIPTOR, _BLOCK, _SKIPPED = "magic", "descriptor", "block", "size"
+_BYTES = {_MAGIC: 4, _DESCRIPTOR: 1, _BLOCK: 3, _SKIPPED: 4}
+_FRAME = b"\x28\xb5\x2f\xfd"
+
+
+def _begins_frame(magic: bytes) -> bool:
+    """Return whether four bytes begin a frame, of data or one that is skipped."""
+    return magic == _FRAME or (0x50 <= magic[0] <= 0x5F and magic[1:] == b"\x2a\x4d\x18")
+
+
 class Zstandard:
-    """A stream of zstd frames."""
+    """A stream of zstd frames; with `to_end`, nothing else may follow them."""
 
     has_end = True
 
-    def __init__(self, archive: Reader, offset: int) -> None:
+    def __init__(self, archive: Reader, offset: int, *, to_end: bool = False) -> None:
         import zstandard
 
-        self._error, self.consumed = zstandard.ZstdError, -1
+        self._error, self.consumed, self._start = zstandard.ZstdError, -1, offset
+        self._stop = archive.size if to_end else -1
+        self._frames = _Frames(archive, offset)
         decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-        self._reader = decompressor.stream_reader(Input(archive, offset), _INPUT, read_across_frames=True)  # type: ignore[arg-type]
+        self._reader = decompressor.stream_reader(self._frames, _INPUT, read_across_frames=True)  # type: ignore[arg-type]
 
     def read(self, length: int) -> bytes:
         """Return the next bytes."""
         try:
-            return self._reader.read(length)
+            data: bytes = self._reader.read(length)
         except self._error:
             raise Damaged from None
+        if not data:
+            if self._frames.is_cut:
+                raise Damaged(cut=True)
+            if 0 <= self._frames.end < self._stop:
+                raise Damaged
+            self.consumed = self._frames.end - self._start
+        return data
 
 
 def of_method(method: int, archive: Reader, offset: int, size: int) -> Stream:

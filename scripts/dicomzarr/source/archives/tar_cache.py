@@ -106,7 +106,7 @@ def _locked(lock: int) -> bool:
 
 def _write(archive: Reader, kind: str, path: Path, bounds: Bounds, renew: Callable[[], None]) -> bool:
     """Write the decompressed tar; return whether its archive ends too early."""
-    stream = Zstandard(archive, 0) if kind == TAR_ZSTD else Inflated(archive, 0, is_gzip=True)
+    stream = Zstandard(archive, 0, to_end=True) if kind == TAR_ZSTD else Inflated(archive, 0, is_gzip=True)
     size, room, is_cut = 0, 0, False
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, files.PRIVATE_FILE)
     with open(handle, "wb", buffering=PIECE) as out:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from dicomzarr.source.archives.streams import Reader
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 _BLOCK = 512  # bytes
+_USTAR, _GNU = b"ustar", b"ustar  \0"  # magic, in their headers
+# Of GNU: a folder in an incremental backup, whose content is a list of names; the label of a volume.
+_NO_FILES = (b"D", b"V")
 _LONGEST_PADDING = 16 << 20  # bytes of zeros at the end; records of 10 KiB are usual
 
 
@@ -38,16 +41,33 @@ class TarEntry(NamedTuple):
     link: bytes = b""
 
 
+class _Info(tarfile.TarInfo):
+    """A header whose name has the prefix of ustar only where it is one.
+
+    In the format of GNU that place has times, as of `tar --listed-incremental`; in that of V7, anything.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        magic = bytes(buf[257:265])
+        if info.type not in tarfile.GNU_TYPES and (magic == _GNU or not magic.startswith(_USTAR)):
+            name = bytes(buf[:100]).partition(b"\0")[0].decode(encoding, errors)
+            info.name = name.rstrip("/") if info.isdir() else name
+        return info
+
+
 class _File:
-    """The part of a file object that `tarfile` needs."""
+    """The part of a file object that `tarfile` needs; `is_short` once a read went beyond the end."""
 
     def __init__(self, archive: Reader) -> None:
-        self._archive, self._position = archive, 0
+        self._archive, self._position, self.is_short = archive, 0, False
 
     def read(self, length: int = -1) -> bytes:
         left = max(self._archive.size - self._position, 0)
         data = self._archive.read(left if length < 0 else min(length, left), self._position) if left else b""
         self._position += len(data)
+        self.is_short |= len(data) < length
         return data
 
     def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
@@ -73,7 +93,7 @@ def is_tar(head: bytes) -> bool:
 
 
 def read_members(archive: Reader) -> Iterator[TarEntry]:
-    """Yield the members but folders, in their order.
+    """Yield the members but folders and labels of volumes, in their order.
 
     Parameters
     ----------
@@ -87,9 +107,9 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
     """
     file = _File(archive)
     try:
-        tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")  # type: ignore[call-overload]  # noqa: SIM115
+        tar = tarfile.open(fileobj=file, mode="r:", tarinfo=_Info, encoding="utf-8", errors="surrogateescape")  # type: ignore[call-overload]  # noqa: SIM115
     except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
-        raise NotExtracted("unreadable_archive") from None
+        raise NotExtracted("truncated_archive" if file.is_short else "unreadable_archive") from None
     before = -1
     while True:
         try:
@@ -99,12 +119,12 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
                 raise tarfile.ReadError
             before = tar.offset
         except (tarfile.TarError, ValueError, OverflowError, EOFError, UnicodeError, RecursionError):
-            code = "truncated_archive" if tar.offset >= archive.size else "unreadable_archive"
-            raise NotExtracted(code) from None
+            is_cut = file.is_short or tar.offset >= archive.size  # also within or behind a long name or other header
+            raise NotExtracted("truncated_archive" if is_cut else "unreadable_archive") from None
         if info is None:
             break
         tar.members = []  # it keeps them all
-        if not info.isdir():
+        if not info.isdir() and info.type not in _NO_FILES:
             yield _entry(info, archive.size)
     padding = (
         archive.read(min(_LONGEST_PADDING, archive.size - tar.offset), tar.offset) if tar.offset < archive.size else b""

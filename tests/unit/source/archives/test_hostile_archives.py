@@ -15,6 +15,7 @@ from random import Random
 
 import orjson
 import pytest
+import zstandard
 from made_up_archives import RawZip, gz, link, streamed_zip_of, tar_of, zip_of, zst
 
 from dicomzarr.source.archives import bounds, listing, opening
@@ -82,7 +83,15 @@ def archive(tmp_path: Path):
     sandbox.end_all()
 
 
+def zstd_zip_of(files: dict[str, bytes]) -> bytes:
+    raw = RawZip()
+    for name, content in files.items():
+        raw.add(name.encode(), zst(content), method=93, size=len(content), crc=zlib.crc32(content))
+    return raw.bytes()
+
+
 KINDS = {
+    "zstd.zip": zstd_zip_of,
     "stored.zip": lambda files: zip_of(files, zipfile.ZIP_STORED),
     "DEFLATED.ZIP": zip_of,
     "bzip2.zip": lambda files: zip_of(files, zipfile.ZIP_BZIP2),
@@ -310,6 +319,38 @@ def test_what_comes_before_the_end_of_a_cut_tar_is_read(archive: Archive) -> Non
     assert archive.list("cut.dcm.gz", gz(b"x" * 5000)[:-9]) == ("truncated_archive", {})
 
 
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_tar_that_ends_within_or_behind_an_extended_header_is_truncated(archive: Archive, form: int) -> None:
+    name = "n" * 150  # a header of its own, 512 bytes, and its content
+    packed = tar_of({name: b"1" * 600, name + "2": b"2"}, form)
+    start = 3 * 512 + 1024
+    for cut in (520, 700, 1024, 1300, 1536):
+        expected = {} if cut < 1536 else {name: "damaged_member"}
+        assert archive.list("cut.tar", packed[:cut]) == ("truncated_archive", expected)
+        assert archive.list("cut.tgz", gz(packed[:cut])) == ("truncated_archive", expected)
+        assert archive.list("cut.tar", packed[: start + cut])[0] == "truncated_archive"
+    broken = packed[:1024] + b"\xff" * 512 + packed[1536:]
+    assert archive.list("broken.tar", broken) == ("unreadable_archive", {})
+
+
+@pytest.mark.parametrize("with_checksum", [True, False])
+def test_a_tar_with_zstd_that_ends_too_early_is_truncated(archive: Archive, with_checksum: bool) -> None:
+    frames = zstandard.ZstdCompressor(write_checksum=with_checksum)
+    small, large = tar_of({"one": b"1"}), tar_of({"one": b"1" * 300_000, "two": os.urandom(300_000)})
+    skipped = b"\x5a\x2a\x4d\x18\3\0\0\0abc"
+    for packed, members in ((small, {"one": ""}), (large, {"one": "", "two": ""})):
+        whole = frames.compress(packed[:512]) + skipped + frames.compress(packed[512:])
+        assert archive.list("a.tar.zst", whole) == ("archive_listed", members)
+        for cut in (1, 3, 5, 7, len(whole) - 30):
+            reason, found = archive.list("a.tar.zst", whole[:-cut])
+            assert reason == "truncated_archive" and set(found) <= set(members)
+        assert archive.list("a.tar.zst", whole + whole[:3])[0] == "truncated_archive"
+        assert archive.list("a.tar.zst", whole + b"more")[0] == "unreadable_archive"
+    flipped = bytearray(frames.compress(small))
+    flipped[10] ^= 0xFF
+    assert archive.list("a.tar.zst", bytes(flipped))[0] != "archive_listed"
+
+
 def test_members_behind_the_end_are_not_lost_in_silence(archive: Archive) -> None:
     first, second = tar_of({"one": b"1" * 3000}), tar_of({"two": b"2"})
     assert archive.list("padded.tar", first + bytes(1 << 20)) == ("archive_listed", {"one": ""})
@@ -322,6 +363,47 @@ def test_members_behind_the_end_are_not_lost_in_silence(archive: Archive) -> Non
         {"two": ""},
     )
     assert archive.read("two") == b"2"
+
+
+def header(name: str, size: int, time: bytes, kind: bytes = b"0", form: int = tarfile.GNU_FORMAT) -> bytes:
+    """Return a header with the time of access where ustar has a prefix: of GNU (`tar -g`), or of V7 without magic."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    block = bytearray(info.tobuf(form))
+    block[345 : 345 + len(time)] = time
+    if form != tarfile.GNU_FORMAT:
+        block[257:265] = bytes(8)
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_a_time_of_access_is_no_folder(archive: Archive, form: int) -> None:
+    first, second = b"first".ljust(512, b"\0"), b"other".ljust(512, b"\0")
+    listed = b"Yone.dcm\0\0".ljust(512, b"\0")
+    long = header("././@LongLink", 151, b"", b"L") + (b"n" * 150).ljust(512, b"\0")
+    packed = header("backup", 0, b"", b"V") + header("./liver/", 512, b"15302767213\0", b"D") + listed
+    packed += header("./liver/one.dcm", 5, b"15302767213\0", form=form) + first
+    packed += long + header("n" * 100, 5, b"15302767213\0", form=form) + first
+    packed += header("./lung/", 0, b"15302767213\0", b"5", form)
+    again = header("./liver/one.dcm", 5, b"15302767777\0", form=form) + second
+    name = "n" * 150
+    assert archive.list("a.tar", packed + bytes(1024)) == ("archive_listed", {"liver/one.dcm": "", name: ""})
+    assert archive.read("liver/one.dcm") == archive.read(name) == b"first"
+    assert archive.list("a.tgz", gz(packed + again + bytes(1024)))[1] == {
+        "liver/one.dcm": "",
+        "liver/one.dcm~1": "duplicate_member",
+        name: "",
+    }
+    assert archive.read("liver/one.dcm") == b"other"
+
+
+def test_the_prefix_of_a_long_name_is_a_folder(archive: Archive) -> None:
+    name = f"{'f' * 90}/{'g' * 90}"
+    packed = tar_of({name: b"1"}, tarfile.USTAR_FORMAT)
+    assert packed[257:263] == b"ustar\0" and packed[345:435] == b"f" * 90
+    assert archive.list("a.tar", packed) == ("archive_listed", {name: ""})
 
 
 def test_a_negative_size_does_not_send_the_listing_round_in_circles(archive: Archive) -> None:
