@@ -13,6 +13,7 @@ from dicoms import ct_slice, save, save_series
 from project_copy import copy_of_the_project, edit
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from scans_with_masks import ScanWithMasks
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 
@@ -180,6 +181,9 @@ def test_words_of_the_configuration_are_no_leak_also_after_they_were_taken_back(
     """Snakemake keeps the params of earlier configurations, and an export shows the words that it was made with."""
     for folder in ("Ponyhof", "Zebrafink"):
         save_series(workflow.source / folder, folder, 2)
+    scan = ScanWithMasks("scan")
+    scan.save_images(workflow.source / "Ponyhof")
+    (workflow.source / "Ponyhof" / "masks.dcm").write_bytes(scan.segmentation())
     labels = [{"folder": 1, "name": "finding", "values": ["Ponyhof", "Zebrafink"]}]
     masks = {"names": {"zebrafink": ["(?i)^Ponyhof$"]}}
     training = {"dataset": "Dataset001_Ponyhof", "modality": "CT", "labels": ["liver"]}
