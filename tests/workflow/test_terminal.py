@@ -187,7 +187,7 @@ def test_a_run_that_is_told_to_end_early_says_what_is_left(workflow: Workflow, l
     broken.write_config()
     failed = launch(broken, "", "--json")
     content = json.loads(failed.stdout)
-    assert (failed.returncode, content["status"], content["complete"]) == (1, 1, False)
+    assert (failed.returncode, content["status"], content["complete"]) == (2, 2, False)
     assert "config key 'source'" in failed.stderr
 
 
