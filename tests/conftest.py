@@ -39,6 +39,11 @@ FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # the long forms: see CONTRI
 SNAKEMAKE = "scripts/dicomzarr/commands/snakemake_process.py"  # what `./run` starts
 
 
+def in_ci(count: int, values: Sequence[Any]) -> Sequence[Any]:
+    """Return the first values of a parameter, for CI; all of them for the long forms."""
+    return values if FULL else values[:count]
+
+
 @dataclass
 class Run:
     """The output and the results of a run of the workflow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Run, Workflow
+from conftest import Run, Workflow, in_ci
 from dicoms import ct_slice, save, slice_pixels
 from forks import Forks
 
@@ -25,7 +25,7 @@ def subjects(run: Run) -> list[tuple[str, str]]:
     return sorted((row["subject_id"], row["shape"]) for row in run.table("dataset/volumes.csv"))
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
+@pytest.mark.parametrize("order", in_ci(1, [(3, 2, 1, 0), (0, 1, 2, 3), (1, 3, 0, 2)]))
 def test_a_series_is_of_the_issuer_that_some_of_its_files_state_in_any_order(
     workflow: Workflow, warm: Forks | None, order: tuple[int, ...]
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from blake3 import blake3
 from burned_in_text import TEXT, body, save_scan, with_text
-from conftest import Launch, Run, Workflow, leftovers
+from conftest import Launch, Run, Workflow, in_ci, leftovers
 from dicoms import ct_slice, save
 from from_scratch import digest_from_scratch
 
@@ -176,7 +176,7 @@ def test_of_several_frames_one_with_text_sets_the_file_aside(scanning: Workflow,
     assert first.sealed["digest"] == from_scratch(scanning, tmp_path / "scratch")
 
 
-@pytest.mark.parametrize(("call", "when"), [("rename", "1"), ("rename", "2")])
+@pytest.mark.parametrize(("call", "when"), in_ci(1, [("rename", "1"), ("rename", "2")]))
 def test_a_kill_between_the_pictures_and_the_record_loses_nothing(
     scanning: Workflow, tmp_path: Path, shim: Path, call: str, when: str
 ) -> None:

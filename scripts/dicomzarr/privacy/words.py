@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
 from collections.abc import Container, Iterable, Iterator
@@ -12,6 +11,9 @@ KANA = r"\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
 _UNSPACED = KANA + r"\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 _PIECE = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
+_MARK = "\u0300"  # the first one
+_WORD_WITH_MARKS = re.compile(rf"\d+(?:\.\d+)+|[^\W_]+(?:{_MARK}+[^\W_]*)*")
+_SELECTOR = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def words_of(text: str) -> list[str]:
@@ -23,20 +25,12 @@ def words_of(text: str) -> list[str]:
     if text.isascii():
         return _WORD.findall(text.lower())
     text = unicodedata.normalize("NFKC", text).casefold()
-    if any(letter >= _FIRST_MARK and unicodedata.category(letter) in _MARKS for letter in set(text)):
-        return _word_with_marks().findall(_SELECTOR.sub("", text))
-    return _WORD.findall(text)
-
-
-_FIRST_MARK, _MARKS = "\u0300", ("Mn", "Mc")
-_SELECTOR = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-
-
-@functools.cache
-def _word_with_marks() -> re.Pattern[str]:
-    """Return the pattern of a word with marks; to look for them in all of Unicode takes a tenth of a second."""
-    marks = "".join(map(chr, (code for code in range(0x300, 0xF0000) if unicodedata.category(chr(code)) in _MARKS)))
-    return re.compile(rf"\d+(?:\.\d+)+|[^\W_]+(?:[{marks}]+[^\W_]*)*")
+    marks = {letter for letter in set(text) if letter >= _MARK and unicodedata.category(letter) in ("Mn", "Mc")}
+    if not marks:
+        return _WORD.findall(text)
+    text = _SELECTOR.sub("", text)
+    one_mark = text.translate(dict.fromkeys(map(ord, marks), _MARK))  # as long as the text
+    return [text[slice(*word.span())] for word in _WORD_WITH_MARKS.finditer(one_mark)]
 
 
 def unspaced_runs(words: Iterable[str], own_words: Container[str] = ()) -> Iterator[list[str]]:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import unicodedata
 import urllib.parse
 import zipfile
@@ -284,6 +285,18 @@ def test_names_are_decoded_in_the_character_set_of_their_file(charset: str, enco
     assert scanner.content(f"a name: {name}".encode()) is not None
     assert scanner.content(f"a name: {name.partition('^')[0]} and so on".encode()) is not None
     assert scanner.content("a name: Никто^무명 他人".encode()) is None
+
+
+@given(
+    st.text(
+        st.sampled_from("a1.2_ ^\u0301\u0308\u093f\u0915\u0e34\u0e01\u094d王é\u302a\U00011133\U00011107"), max_size=9
+    )
+)
+def test_words_with_marks_are_those_of_the_definition(text: str) -> None:
+    """A word begins with a letter or a digit and goes on over letters, digits and marks; dots part other numbers."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    marks = "".join(letter for letter in set(text) if unicodedata.category(letter) in ("Mn", "Mc"))
+    assert words_of(text) == re.findall(rf"\d+(?:\.\d+)+|[^\W_](?:[^\W_]|[{marks or 'a'}])*", text)
 
 
 @pytest.mark.parametrize("name", ["राजकुमारी^श्रीवास्तव", "สุริยะ^ศิริพร", "ศิริพร^เกียรติศักดิ์", "ਗੁਰਪ੍ਰੀਤ^ਸਿੰਘਾਣੀਆ"])
