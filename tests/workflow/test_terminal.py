@@ -163,7 +163,9 @@ def test_ctrl_c_leaves_a_tidy_terminal_and_says_how_to_continue(workflow: Workfl
 
 
 def test_a_source_without_an_image_is_a_success_that_says_so(workflow: Workflow, launch: Launch) -> None:
-    workflow.source.mkdir()
+    """Also in a folder whose name is no UTF-8, as old shares have them."""
+    workflow = replace(workflow, folder=workflow.folder / os.fsdecode(b"M\xfcller"))
+    workflow.source.mkdir(parents=True)
     workflow.write_config()
     empty = launch(workflow, "")
     assert empty.returncode == 0, empty.stderr
@@ -173,6 +175,7 @@ def test_a_source_without_an_image_is_a_success_that_says_so(workflow: Workflow,
     none = launch(workflow, "", "--json")
     content = json.loads(none.stdout)
     assert (none.returncode, content["complete"], content["found"], content["arrays"]) == (0, True, 1, 0)
+    assert launch(workflow, "status").stdout == "Nothing to do\n"
 
 
 def test_a_run_that_is_told_to_end_early_says_what_is_left(workflow: Workflow, launch: Launch) -> None:

@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 
 from dicomzarr.commands.help_texts import status_of_failure
-from dicomzarr.commands.processes import STOPPING, Stopped, say, stopped_by_signals
+from dicomzarr.commands.processes import STOPPING, Stopped, accept_any_text, say, stopped_by_signals
 from dicomzarr.commands.words import BY_NAME, RUN, TARGETS
 from dicomzarr.vocabulary.errors import UserError
 
@@ -18,6 +18,7 @@ from dicomzarr.vocabulary.errors import UserError
 def main(arguments: list[str]) -> int:
     """Run the command that is named first, or else pass all arguments to Snakemake; return the exit status."""
     command = arguments[0] if arguments else ""
+    accept_any_text(sys.stdout)
     try:
         with stopped_by_signals():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

@@ -6,7 +6,9 @@ with SIGCHLD, so that none is lost. The launcher has no threads, so that `preexe
 
 from __future__ import annotations
 
+import codecs
 import enum
+import io
 import os
 import signal
 import subprocess
@@ -15,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TextIO
 
 from dicomzarr.system.project import ROOT
 
@@ -48,6 +50,13 @@ class Stopped(BaseException):
 def say(text: str) -> None:
     """Print a message to standard error; standard output belongs to the child."""
     print(text, file=sys.stderr, flush=True)
+
+
+def accept_any_text(out: TextIO) -> None:
+    """Let a stream take every path: one may have bytes that are no UTF-8, or letters that the encoding lacks."""
+    if isinstance(out, io.TextIOWrapper) and out.errors == "strict":
+        is_utf8 = codecs.lookup(out.encoding).name == "utf-8"
+        out.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
             status = call_snakemake(command, folder, output=_standard_error(as_json), **variables)
         except Stopped as stopped:
             status = stopped.status
-        results = Path(answer.read_text(encoding="utf-8")) if answer.exists() else None
+        results = Path(os.fsdecode(answer.read_bytes())) if answer.exists() else None
         run = json.loads(facts.read_bytes()) if facts.exists() else {}
     return _conclude(results, run, status, arguments, folder, as_json)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     sys.path.insert(0, SCRIPTS)
+    logging.raiseExceptions = False  # Snakemake's log cannot hold the name of every folder: no traceback
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time
     from dicomzarr.workflow.snakemake_quirks.plain_metadata import use_plain_metadata
 

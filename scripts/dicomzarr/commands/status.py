@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -71,7 +72,7 @@ def run_status(arguments: Sequence[str]) -> int:
             return 1
         notes = [line for line in printed.read_text("utf-8", "replace").splitlines() if line.startswith(RESTORED)]
         say("\n".join(notes)) if notes else None
-        results = Path(place.read_text(encoding="utf-8")) if place.exists() else None
+        results = Path(os.fsdecode(place.read_bytes())) if place.exists() else None
     table = Results(results or Path()).mask_names
     unnamed = unnamed_masks(table) if results else NO_MASKS
     if as_json:

@@ -9,6 +9,7 @@ from pathlib import Path
 from dicomzarr.commands.options import parse, results_of
 from dicomzarr.commands.processes import Stopped, say
 from dicomzarr.commands.words import BY_NAME, NO_OPEN
+from dicomzarr.terminal.screen import counted
 
 
 def run_view(arguments: Sequence[str]) -> int:
@@ -43,7 +44,7 @@ def run_view(arguments: Sequence[str]) -> int:
 
     def announce(port: int) -> str:
         address = f"http://{guards.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
-        print(f"{len(images)} arrays in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
+        print(f"{counted(len(images), 'array')} in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
         return address
 
     number = serving.serve(

@@ -184,4 +184,4 @@ def report(preparation: Preparation, revoked: Mapping[Path, Revocation], exports
 def report_results_folder(results: Results) -> None:
     """Write the path of the results to the file of the launcher, if it started this run."""
     if RESULTS in os.environ:
-        Path(os.environ[RESULTS]).write_text(str(results.root.absolute()), encoding="utf-8")
+        Path(os.environ[RESULTS]).write_bytes(os.fsencode(results.root.absolute()))

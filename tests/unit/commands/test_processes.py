@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from launched_project import Project, wait_until
+
+from dicomzarr.commands.processes import accept_any_text
 
 # Starts a program with the terminal of its standard input as its controlling terminal.
 ON_TERMINAL = (
@@ -178,3 +181,15 @@ def started(program: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", program], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
     )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"), [("utf-8", b"M\xfcller \xce\xb1"), ("latin-1", b"M\\udcfcller \\u03b1")]
+)
+def test_every_path_can_be_printed(encoding: str, written: bytes) -> None:
+    """One with a byte that is no UTF-8, and with a letter that Latin-1 lacks."""
+    stored = io.BytesIO()
+    out = io.TextIOWrapper(stored, encoding=encoding)
+    accept_any_text(out)
+    print(os.fsdecode(b"M\xfcller"), "\u03b1", end="", file=out, flush=True)
+    assert stored.getvalue() == written
