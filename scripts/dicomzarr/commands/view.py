@@ -35,12 +35,13 @@ def run_view(arguments: Sequence[str]) -> int:
         say(f"run: {error}")
         return 1
     place = place if options.has("--dataset") else dataset
-    images = catalogue.read_images(dataset)
+    tables = catalogue.Tables(dataset)
+    images = list(tables.images().values())
     image = catalogue.find(images, options.places[0]) if options.places else None
     folder = client.client_folder()
     from dicomzarr.viewer import guards, server
 
-    served = server.Served(dataset, {each.array: each for each in images}, folder, secrets.token_urlsafe(12))
+    served = server.Served(dataset, tables, folder, secrets.token_urlsafe(12))
 
     def announce(port: int) -> str:
         address = f"http://{guards.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")

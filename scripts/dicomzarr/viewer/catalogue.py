@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 from dicomzarr.vocabulary.errors import UserError
 
 IMAGES = "images.zarr"
+TABLES = ("volumes.csv", "masks.csv")
 # Types of voxels that the client cannot read; the server sends them as float32.
 CONVERTED = frozenset({"float64", "int64", "uint64"})
 _SHOWN = 5  # ids in a message
@@ -109,6 +112,30 @@ def read_images(dataset: Path) -> list[Image]:
         )
         for row in _rows(dataset / "volumes.csv")
     ]
+
+
+class Tables:
+    """The images of a dataset folder as its tables have them now: a run may replace them while the viewer is open.
+
+    Parameters
+    ----------
+    dataset : Path
+    """
+
+    def __init__(self, dataset: Path) -> None:
+        self._dataset = dataset
+        self._state: list[tuple[int, int, int]] = []
+        self._images: dict[str, Image] = {}
+
+    def images(self) -> dict[str, Image]:
+        """Return the images by their id; those that were read last if a table cannot be read now."""
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            status = [os.stat(self._dataset / name) for name in TABLES if (self._dataset / name).is_file()]
+            state = [(each.st_ino, each.st_mtime_ns, each.st_size) for each in status]
+            if state and state != self._state:
+                self._images = {image.array: image for image in read_images(self._dataset)}
+                self._state = state
+        return self._images
 
 
 def find(images: Sequence[Image], word: str) -> Image:

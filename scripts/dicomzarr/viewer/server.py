@@ -13,9 +13,11 @@ import tornado.web
 from tornado.iostream import StreamClosedError
 
 from dicomzarr.viewer import converted, guards, index_page, state
-from dicomzarr.viewer.catalogue import IMAGES, Image
+from dicomzarr.viewer.catalogue import IMAGES, Image, Tables
 
 PAGE = Path(__file__).with_name("page")
+CLIENT = "index.html"
+STYLE = '<link href="../../page/client.css" rel="stylesheet">'
 # No request to another host: not by scripts, styles, images, fonts, forms, frames or workers. The client compiles the
 # decoders of chunks (WebAssembly) and makes workers and pictures of its own (blob:, data:).
 POLICY = (
@@ -35,8 +37,8 @@ class Served:
     ----------
     dataset : Path
         The dataset folder.
-    images : dict of str to Image
-        By their id.
+    tables : Tables
+        Which images there are.
     client : Path
         Folder with the files of the client.
     token : str
@@ -44,7 +46,7 @@ class Served:
     """
 
     dataset: Path
-    images: dict[str, Image]
+    tables: Tables
     client: Path
     token: str
 
@@ -62,9 +64,10 @@ class Handler(guards.Guarded):
 
     def image(self, array: str) -> Image:
         """Return an image by its id."""
-        if array not in self.served.images:
+        image = self.served.tables.images().get(array)
+        if image is None:
             raise tornado.web.HTTPError(404)
-        return self.served.images[array]
+        return image
 
 
 class ImageFiles(Handler):
@@ -79,10 +82,15 @@ class ClientFiles(Handler):
     """Files of neuroglancer's client."""
 
     async def get(self, path: str) -> None:
-        """Answer with the file; the address of the folder is that of its page."""
+        """Answer with the file; the address of the folder is that of its page, to which our style is added."""
+        if path in ("", CLIENT):
+            page = (self.served.client / CLIENT).read_text(encoding="utf-8")
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.finish(page.replace("</head>", f"{STYLE}</head>", 1))
+            return
         if path.endswith(".js"):
             self.set_header("Content-Security-Policy", POLICY_OF_WORKERS)
-        await self.send_file(self.served.client, path or "index.html")
+        await self.send_file(self.served.client, path)
 
 
 class PageFiles(Handler):
@@ -99,7 +107,7 @@ class List(Handler):
     def get(self) -> None:
         """Answer with the page."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(index_page.render(list(self.served.images.values())))
+        self.finish(index_page.render(list(self.served.tables.images().values())))
 
 
 class View(Handler):
@@ -121,7 +129,7 @@ class State(Handler):
             self.send_json(await asyncio.to_thread(state.state_of, self.served.dataset, image, place))
         except (OSError, ValueError, KeyError) as error:
             text = f"an array cannot be read ({type(error).__name__}): ./run verify lists missing and damaged files"
-            print(f"view: {text}", file=sys.stderr, flush=True)
+            print(f"view: {text}. While a run is at work, wait for its end", file=sys.stderr, flush=True)
             raise tornado.web.HTTPError(404) from error
 
 

@@ -68,7 +68,9 @@ def windows_of(facts: Mapping[str, Any], plane: NDArray[Any], frame: int) -> lis
     low, high = (float(value) for value in np.percentile(values, (1, 99))) if values.size else (0.0, 1.0)
     if not high > low:
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    percentiles = Window(PERCENTILES, low, high if high > low else low + 1, dark)
+    if not high > low:  # one value alone: grey, since black on black is nothing to see
+        low, high = (min(0.0, 2 * low), max(0.0, 2 * low)) if low else (0.0, 1.0)
+    percentiles = Window(PERCENTILES, low, high, dark)
     found += [percentiles] if not found else []
     if facts.get("modality") == "CT" and "rescale" in facts and slope:
         found += [_stored(name, window_ends(*pair), slope, intercept, dark) for name, pair in CT.items()]

@@ -217,6 +217,16 @@ def test_colours_palettes_inversion_and_times_are_shown(seen: Seen) -> None:
     side_by_side(seen, expected | {34: greys(128, 170, 212, 255)}, t=1.5)
 
 
+def test_the_names_of_many_masks_leave_room_for_the_voxels(seen: Seen) -> None:
+    """A hundred layers of long names in a small window: their bar is scrolled."""
+    layer = seen.state(CT)["layers"][0]
+    layers = [layer | {"name": f"a_structure_of_the_body_{number}", "visible": not number} for number in range(100)]
+    seen.show(CT, layers=layers)
+    seen.page.wait_for_function("document.querySelectorAll('.neuroglancer-layer-item').length === 100")
+    assert seen.panel()["height"] > 0.7 * 640
+    seen.check()
+
+
 def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
     from playwright.sync_api import expect
 

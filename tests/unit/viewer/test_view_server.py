@@ -20,9 +20,10 @@ from viewed_dataset import CT, KINDS, Viewer, start, viewing, write_viewed
 
 from dicomzarr.commands.view import run_view
 from dicomzarr.viewer import files, index_page
-from dicomzarr.viewer.catalogue import Image
+from dicomzarr.viewer.catalogue import Image, Tables
 from dicomzarr.vocabulary.errors import UserError
 
+HEADING = "array,modality,axes,shape,dtype,photometric,spacing_mm,flags\n"
 SHARD = f"images.zarr/{CT}/0/c/0/0/0"
 
 
@@ -245,6 +246,18 @@ def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(r
             assert told.startswith("view: an array cannot be read (OSError): ./run verify")
         finally:
             kept.rename(planted)
+
+
+def test_a_page_that_is_loaded_again_has_the_images_of_a_later_run(tmp_path: Path) -> None:
+    (tmp_path / "volumes.csv").write_text(HEADING + "a/b,MR,yx,2x2,uint16,MONOCHROME2,1x1,\n")
+    tables = Tables(tmp_path)
+    assert list(tables.images()) == ["a/b"]
+    (tmp_path / "volumes.csv").unlink()  # while a run is at work
+    assert list(tables.images()) == ["a/b"]
+    (tmp_path / "new").write_text(HEADING + "c/d,MR,yx,2x2,uint16,MONOCHROME2,1x1,\n")
+    (tmp_path / "new").rename(tmp_path / "volumes.csv")
+    (tmp_path / "masks.csv").write_text("array,mask,voxels,bounding_box,flags\nc/d,liver,1,0:1 0:1,\n")
+    assert [mask.name for mask in tables.images()["c/d"].masks] == ["liver"]
 
 
 def test_the_dataset_may_not_be_a_link_further_down(tmp_path: Path) -> None:

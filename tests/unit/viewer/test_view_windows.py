@@ -69,6 +69,11 @@ def test_a_constant_or_empty_plane_has_a_window() -> None:
         assert named({"modality": "MR"}, plane) == {"1st to 99th percentile": (0, 1, False)}
 
 
+@pytest.mark.parametrize(("value", "ends"), [(500, (0, 1000)), (-1000, (-2000, 0)), (1, (0, 2))])
+def test_a_value_that_is_the_only_one_is_grey(value: int, ends: tuple[int, int]) -> None:
+    assert named({"modality": "MR"}, np.full((4, 4), value, "int16")) == {"1st to 99th percentile": (*ends, False)}
+
+
 def test_the_ends_of_a_control_are_whole_numbers_of_the_type() -> None:
     assert "range=[864, 1263], window=[0, 4000]" in shaders.grey(Window("", 864.2, 1262.9, False), "int16", 0, 4000)
     assert "range=[254, 255]" in shaders.grey(Window("", 254.9, 255, False), "uint8", 0, 255)
