@@ -121,7 +121,7 @@ def table(page: Page) -> Page:
 # ---- How it looks
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [320, 1440])
 @pytest.mark.parametrize(
     ("scheme", "paper", "ink"),
     [("light", "rgb(252, 252, 250)", (43, 106, 140)), ("dark", "rgb(20, 24, 27)", (124, 185, 216))],
