@@ -88,6 +88,15 @@ class LiveLine:
                 _shown_length[0] = len(text)
             self._out.flush()
 
+    def _columns(self) -> int:
+        """Return the longest line now: a terminal may be narrower than our other lines, or have become so."""
+        columns = self._screen.columns
+        if self._screen.live:
+            with contextlib.suppress(OSError, ValueError):
+                now = os.get_terminal_size(self._out.fileno()).columns
+                columns = min(columns, now - 1) if now > 1 else columns
+        return columns
+
     def _show(self, source: progress.Source) -> None:
         pause = ON_TERMINAL if self._screen.live else IN_FILE
         trace = os.environ.get(TRACE)
@@ -104,7 +113,7 @@ class LiveLine:
                     stream.write(json.dumps(moment.to_json()) + "\n")
             if time.monotonic() >= next_line:
                 next_line = time.monotonic() + pause
-                text = line(moment, left, self._screen.columns)
+                text = line(moment, left, self._columns())
                 if text and (self._screen.live or text != last):
                     self._draw(text)
                 last = text

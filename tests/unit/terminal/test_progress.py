@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pty
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from dicomzarr.system import heartbeat
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import live_line, progress
 from dicomzarr.terminal.jobs import Jobs
+from dicomzarr.terminal.screen import Screen
 
 BATCHES = {
     "0002-0000": {"series": 3, "bytes": 3_000_000, "work": 3_000_000},
@@ -119,3 +122,17 @@ def test_damaged_counts_and_plans_are_ignored(results: Results) -> None:
     (results.plans / "contents.json").write_text('{"batches": [')
     assert text(results, jobs) == "reading headers: 0 of 10 files"
     assert progress.batches_of(results) == {}
+
+
+def test_the_live_line_fits_a_terminal_that_is_narrower_than_other_lines(results: Results) -> None:
+    """A line that wraps could not be overwritten: each moment would leave one behind."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 25))
+    with open(theirs, "w") as out, open(ours, "rb", buffering=0) as terminal:
+        line = live_line.LiveLine(out, Screen(79, live=True))
+        line.start(progress.Source(results, 10, 4_000_000, jobs_of(job_info(1, "index_headers"))))
+        shown = terminal.read(999)
+        while b"reading" not in shown:
+            shown += terminal.read(999)
+        line.end()
+    assert max(map(len, shown.split(b"\r"))) == 24
