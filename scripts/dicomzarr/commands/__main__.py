@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 
 from dicomzarr.commands.help_texts import status_of_failure
-from dicomzarr.commands.processes import STOPPING, Stopped, accept_any_text, say, stopped_by_signals
+from dicomzarr.commands.processes import STOPPING, Stopped, accept_any_text, is_unread, say, stopped_by_signals
 from dicomzarr.commands.words import BY_NAME, RUN, TARGETS
 from dicomzarr.vocabulary.errors import UserError
 
@@ -28,6 +28,8 @@ def main(arguments: list[str]) -> int:
             status: int = run(arguments if is_target else arguments[1:])
             return status
     except (UserError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and is_unread(sys.stdout):
+            return 128 + signal.SIGPIPE
         say(f"run: {error}")
         return status_of_failure(arguments)
     except Stopped as stopped:

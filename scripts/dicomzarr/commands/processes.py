@@ -10,6 +10,7 @@ import codecs
 import enum
 import io
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -57,6 +58,16 @@ def accept_any_text(out: TextIO) -> None:
     if isinstance(out, io.TextIOWrapper) and out.errors == "strict":
         is_utf8 = codecs.lookup(out.encoding).name == "utf-8"
         out.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
+
+
+def is_unread(out: TextIO) -> bool:
+    """Return whether nobody reads a stream any more, as in `./run status | head -1`; what is left for it is dropped."""
+    asked = select.poll()
+    asked.register(out.fileno(), select.POLLOUT)
+    is_closed = any(event & select.POLLERR for _, event in asked.poll(0))
+    if is_closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    return is_closed
 
 
 @contextmanager

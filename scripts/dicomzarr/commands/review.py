@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,7 @@ def _in_words(there: Found, options: Options, changed: int) -> str:
     """Return what was decided, and what comes next."""
     from dicomzarr.review.waiting import undecided
 
-    config = f" --configfile {options.last(CONFIGFILE.name)}" if options.has(CONFIGFILE.name) else ""
+    config = f" --configfile {shlex.quote(options.last(CONFIGFILE.name))}" if options.has(CONFIGFILE.name) else ""
     applies = (
         f"the next run applies {'it' if changed == 1 else 'them'}: ./run{config}" if changed else "nothing to apply"
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from reviewed_results import CT, SECRET, content, everything, write_results
+from viewed_dataset import SCRIPTS
 
 from dicomzarr.commands.json_forms import FORMS
-from dicomzarr.commands.review import run_review
+from dicomzarr.commands.review import WARNING, run_review
 from dicomzarr.records import decisions
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -50,6 +53,10 @@ def test_decisions_are_written_changed_and_undone(results: Results, capsys: pyte
     assert run_review(["--undo", content(2)]) == 0
     assert table(results) == {content(1): "keep", content(3): "keep"}
     assert capsys.readouterr().err.startswith("1 decision changed, 1 undecided")
+    assert run_review(["--set-aside", content(2), "--configfile", "my own.yaml", "--results", "results"]) == 0
+    assert capsys.readouterr().err.endswith(": ./run --configfile 'my own.yaml'\n")
+    assert run_review(["--undo", content(2)]) == 0
+    capsys.readouterr()
     before = everything(results.root)
     assert run_review(["--keep", content(1), "--configfile", "my.yaml", "--results", "results"]) == 0
     assert capsys.readouterr().err == "0 decisions changed, 1 undecided; nothing to apply\n"
@@ -147,3 +154,17 @@ def test_who_may_not_read_private_is_told(results: Results, capsys: pytest.Captu
     finally:
         results.private.chmod(0o700)
     assert "is not readable by this user" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough_is_no_error(results: Results) -> None:
+    """As in `./run review --list | head -0`: the exit status of every program of a pipe, and no message."""
+    end, start = os.pipe()
+    os.close(end)
+    command = [sys.executable, "-P", "-m", "dicomzarr.commands", "review", "--list", "--results", str(results.root)]
+    try:
+        done = subprocess.run(
+            command, check=False, env=os.environ | {"PYTHONPATH": str(SCRIPTS)}, stdout=start, stderr=subprocess.PIPE
+        )
+    finally:
+        os.close(start)
+    assert (done.returncode, done.stderr.decode().splitlines()) == (141, [WARNING])
