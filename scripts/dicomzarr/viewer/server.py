@@ -56,7 +56,6 @@ class Handler(guards.Guarded):
 
     WORD = "view"
     POLICY = POLICY
-    CACHE = "no-cache"
 
     def initialize(self, served: Served) -> None:
         """Keep what the server gives out."""
@@ -79,7 +78,9 @@ class ImageFiles(Handler):
 
 
 class ClientFiles(Handler):
-    """Files of neuroglancer's client."""
+    """Files of neuroglancer's client: a browser may keep these, which say nothing of the dataset."""
+
+    CACHE = "no-cache"
 
     async def get(self, path: str) -> None:
         """Answer with the file; the address of the folder is that of its page, to which our style is added."""

@@ -143,6 +143,8 @@ def test_every_answer_forbids_other_hosts(viewer: Viewer) -> None:
         assert headers["Referrer-Policy"] == "no-referrer" and headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert not [name for name in headers if name.startswith("Access-Control")]
+        is_client = path.startswith("/v/client/")  # the same for every dataset
+        assert headers["Cache-Control"] == ("no-cache" if is_client else "no-store"), path
     for path in ("/", "/v/client/"):  # only the worker of the decoder may make functions of texts
         assert "'unsafe-eval'" not in answer(viewer, path)[0].headers["Content-Security-Policy"]
 
