@@ -127,6 +127,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     parsed = command_line.options(arguments) if workflow.is_main_process else {}
     purpose = command_line.purpose(parsed) if workflow.is_main_process else Purpose.OTHER
     checked = None
+    with errors_in_one_line():
+        command_line.refuse_copies(parsed)
     if purpose is not Purpose.OTHER:
         with errors_in_one_line():
             if purpose is Purpose.BUILD:
