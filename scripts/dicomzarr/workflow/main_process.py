@@ -33,6 +33,7 @@ from dicomzarr.workflow.snakemake_quirks import (
     forked_jobs,
     keyed_checksums,
     known_inputs,
+    last_reading,
     one_timer,
     other_nodes,
     planned_jobs,
@@ -44,6 +45,7 @@ from dicomzarr.workflow.snakemake_quirks.use import Use, use_of
 
 # Settings of profiles/default without which the same command cannot recover an interrupted run.
 NEEDED = ("rerun_incomplete", "nolock", "keep_going")
+_noted: list[bool] = []  # notes are printed once, however often another workflow reads the Snakefile
 
 
 @contextlib.contextmanager
@@ -139,8 +141,10 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             checked = settings.check(known)
             decisions.read(decisions.path_in(Path(with_defaults["results"]) / "private"))  # before any job
         damaged_metadata.take_damaged_for_missing()
-        tried.note_if_untried()
-        _note_missing_settings(parsed)
+        if not _noted:
+            _noted.append(True)
+            tried.note_if_untried()
+            _note_missing_settings(parsed)
     if purpose is Purpose.BUILD and used_as is Use.MAIN:
         forked_jobs.fork_jobs(workflow)
         known_inputs.ask_once()
@@ -212,25 +216,59 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     rules : snakemake.common.Rules
         The rules of this workflow, by their names in this Snakefile even if it is used as a module.
     """
+    last_reading.know_checkpoint(workflow, rules, "plan_batches")
     if started.settings is None:
         return
+    used_as, folder = use_of(workflow, ROOT / "Snakefile"), Path.cwd()
+
+    def prepare() -> None:
+        with errors_in_one_line():
+            if used_as is Use.MAIN:
+                _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
+            else:
+                _refuse_other_places(started.config["results"], rules, folder)
+            _prepare(workflow, started, rules)
+
+    if used_as is Use.MAIN:
+        prepare()
+    else:
+        with errors_in_one_line():
+            given = (started.settings, started.config)
+            last_reading.prepare_after_reading(workflow, started.settings.results, given, prepare)
+
+
+def _refuse_other_places(results: str, rules: Any, folder: Path) -> None:
+    """Refuse what another workflow does with paths of this one, whose scripts and records know `results` alone."""
+    if Path.cwd() != folder:
+        raise UserError(
+            "the statement workdir: comes after this workflow is read, whose paths are those of the folder before; put "
+            "it first"
+        )
+    outputs = [str(path) for rule in RULES if hasattr(rules, rule.name) for path in getattr(rules, rule.name).output]
+    if moved := next((path for path in outputs if not Path(path).is_relative_to(results)), ""):
+        raise UserError(
+            f"the results would be in two places: the configuration says {results!r}, and a rule writes {moved!r}. A "
+            "module with prefix:, replace_prefix:, pathvars: or rules with other outputs cannot be used; remove that, "
+            "and write the place as results: into its config:"
+        )
+
+
+def _prepare(workflow: Any, started: Start, rules: Any) -> None:
+    assert started.settings is not None
     names = [rule.name for rule in RULES if hasattr(rules, rule.name)]
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
     targets = {*map(str, started.parsed.get("targets") or ())}
     requested_exports = export_record.requested_kinds([*targets, *sys.argv[1:]])
-    with errors_in_one_line():
-        if use_of(workflow, ROOT / "Snakefile") is Use.MAIN:
-            _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
-        requested_rules = {kind.rule for kind in requested_exports} | (targets & {"publish"})
-        settings.check_exports(started.config["nnunet"], started.publish, requested_rules)
-        if started.purpose is Purpose.BUILD:
-            if "publish" in targets:  # before hours of work, not after
-                folders = [started.settings.results, *(Path(os.fsdecode(r)) for r in started.settings.sources.values())]
-                stores.check(started.publish, os.environ, folders)
-            configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
-            _prepare_run(started.settings, requested_exports, params)
-        else:
-            _prepare_dry_run(workflow, started, requested_exports, params)
+    requested_rules = {kind.rule for kind in requested_exports} | (targets & {"publish"})
+    settings.check_exports(started.config["nnunet"], started.publish, requested_rules)
+    if started.purpose is Purpose.BUILD:
+        if "publish" in targets:  # before hours of work, not after
+            folders = [started.settings.results, *(Path(os.fsdecode(r)) for r in started.settings.sources.values())]
+            stores.check(started.publish, os.environ, folders)
+        configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
+        _prepare_run(started.settings, requested_exports, params)
+    else:
+        _prepare_dry_run(workflow, started, requested_exports, params)
 
 
 def _refuse_unknown_rules(parsed: Mapping[str, Any], known: Sequence[str]) -> None:
