@@ -128,8 +128,7 @@ def test_one_workflow_can_build_two_datasets(workflow: Workflow) -> None:
         config = {"source": f"source-{name}", "results": name}
         modules.append(f'module {name}:\n    snakefile: "{ROOT}/Snakefile"\n    config: {config}\n')
         modules.append(f"use rule * from {name} as {name}_*\n")
-    # Rules of one are replaced: Snakemake reads its Snakefile once more for each.
-    modules.append("use rule extract_batch from one as one_extract_batch with:\n    threads: 1\n")
+    # A rule of one is replaced: Snakemake reads its Snakefile once more.
     modules.append("use rule check_batch from one as one_check_batch with:\n    params: pictures=False\n")
     modules.append("rule both:\n    default_target: True\n    input: rules.one_all.input, rules.two_all.input\n")
     (folder / "Snakefile").write_text("\n".join(modules))

@@ -17,6 +17,7 @@ from dicomzarr.privacy import configured_words, pseudonyms
 from dicomzarr.publishing import stores
 from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
+from dicomzarr.source import object_store
 from dicomzarr.system import limits, locks, run_token, shared_files
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
@@ -263,8 +264,8 @@ def _prepare(workflow: Any, started: Start, rules: Any) -> None:
     settings.check_exports(started.config["nnunet"], started.publish, requested_rules)
     if started.purpose is Purpose.BUILD:
         if "publish" in targets:  # before hours of work, not after
-            folders = [started.settings.results, *(Path(os.fsdecode(r)) for r in started.settings.sources.values())]
-            stores.check(started.publish, os.environ, folders)
+            folders, in_buckets = object_store.split_roots(started.settings.sources.values())
+            stores.check(started.publish, os.environ, [started.settings.results, *folders], in_buckets)
         configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
         _prepare_run(started.settings, requested_exports, params)
     else:
