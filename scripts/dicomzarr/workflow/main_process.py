@@ -178,6 +178,8 @@ def _prepare_other_nodes(
     remote_config.refuse_private_values(workflow.config_settings.config, config, executor, is_module=is_module)
     remote_config.refuse_key_in_commands(parsed.get("envvars"), executor)
     other_nodes.limit_threads_to_nodes(workflow, executor)
+    if executor and not _noted:
+        other_nodes.say_why_groups_fail()
 
 
 def _join_run(workflow: Any, private: Path) -> None:
