@@ -56,6 +56,8 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except UserError as error:
         _end(config_file.with_line(error, sys.argv[1:]), 2 if isinstance(error, ConfigProblem) else 1)
+    except OSError as error:  # the disk of `.snakemake/` is full
+        _end(f"{os_error_message(error)} ({error_location(error)}); run the same command again once that is mended")
     except Exception as error:  # its text could hold a path of the source
         _end(f"internal error, {error_location(error)}; please open an issue with this line")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import types
 from pathlib import Path
 
 import pytest
 
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow.main_process import _refuse_other_places
+from dicomzarr.workflow.main_process import _refuse_other_places, errors_in_one_line
 from dicomzarr.workflow.snakemake_quirks import last_reading
 
 
@@ -42,3 +43,10 @@ def test_without_the_method_of_snakemake_each_reading_prepares(tmp_path: Path) -
     done: list[int] = []
     last_reading.prepare_after_reading(types.SimpleNamespace(), tmp_path, 1, lambda: done.append(1))
     assert done == [1]
+
+
+def test_a_full_disk_is_no_fault_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), errors_in_one_line():
+        raise OSError(errno.ENOSPC, "text", "/archive/patient-beta")
+    shown = capsys.readouterr().err
+    assert "No space left on device" in shown and "issue" not in shown and "patient" not in shown
