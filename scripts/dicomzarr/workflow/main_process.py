@@ -78,7 +78,7 @@ class Start:
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
         The configuration with its defaults; without `source`, `object_store`, `dicomweb`, `publish` and the paths of
-        label files, unless another Snakefile shares it: scripts of jobs hold a copy of it.
+        label files, unless another Snakefile includes this one and shares it: scripts of jobs hold a copy of it.
     settings : Settings or None
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
@@ -157,7 +157,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         if checked and not Results(checked.results).sealed.exists():
             forked_jobs.expect_jobs()
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
-    if used_as is Use.MAIN:
+    if used_as is not Use.INCLUDED:
         with_defaults = without_places(with_defaults)
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
     return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
