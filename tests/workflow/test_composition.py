@@ -124,15 +124,20 @@ def test_a_clone_is_used_as_a_module_and_a_hosted_repository_is_refused(tmp_path
 def test_one_workflow_can_build_two_datasets(workflow: Workflow) -> None:
     folder, modules = workflow.folder, []
     for name in ("one", "two"):
-        save_series(folder / f"source-{name}", name, 2)
-        config = {"source": f"source-{name}", "results": name}
+        # The folder has the name of the patient: it must not stand in the scripts of jobs.
+        save_series(folder / f"{name}zephyr", name, 2, PatientName=f"{name}zephyr^Anna")
+        config = {"source": f"{name}zephyr", "results": name}
         modules.append(f'module {name}:\n    snakefile: "{ROOT}/Snakefile"\n    config: {config}\n')
         modules.append(f"use rule * from {name} as {name}_*\n")
+    # A rule of one is replaced: Snakemake reads its Snakefile once more.
+    modules.append("use rule check_batch from one as one_check_batch with:\n    params: pictures=False\n")
     modules.append("rule both:\n    default_target: True\n    input: rules.one_all.input, rules.two_all.input\n")
     (folder / "Snakefile").write_text("\n".join(modules))
-    snakemake(folder)
+    assert snakemake(folder).count("this Snakemake profile lacks settings") == 1
     digests = {json.loads((folder / name / "dataset/dataset.json").read_text())["digest"] for name in ("one", "two")}
-    assert len(digests) == 2 and "Nothing to be done" in snakemake(folder)
+    assert len(digests) == 2 and "Nothing to be done" in snakemake(folder, "--omit-from", "both")
+    drawn = [len(list((folder / name / "dataset/reports").glob("pictures/*"))) for name in ("one", "two")]
+    assert drawn == [0, 1]
 
 
 # ---- Snakemake alone

@@ -69,6 +69,7 @@ def ready(arguments: list[str]) -> tuple[str, list[str], dict[str, str]]:
     if asks_for_slurm(arguments, os.environ, Path()):
         environment.add_slurm()
         variables[PLUGINS] = str(environment.slurm)
+        variables["PYTHONPATH"] += os.pathsep + variables[PLUGINS]  # its options are looked up before Snakemake starts
     return str(python), ["-P", "-m", "dicomzarr.commands", *arguments], variables
 
 

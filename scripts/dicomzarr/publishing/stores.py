@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from dicomzarr.vocabulary.errors import UserError
 
@@ -81,7 +81,12 @@ def has_credentials(variables: Mapping[str, str]) -> bool:
     return any(all(variables.get(name) for name in names) for names in CREDENTIALS)
 
 
-def check(config: Mapping[str, Any], variables: Mapping[str, str], own: Iterable[Path]) -> Target:
+def check(
+    config: Mapping[str, Any],
+    variables: Mapping[str, str],
+    own: Iterable[Path],
+    objects: Iterable[tuple[str, str, str]] = (),
+) -> Target:
     """Check what a publication needs before the run that precedes it, without asking a bucket; return the target.
 
     Parameters
@@ -92,6 +97,8 @@ def check(config: Mapping[str, Any], variables: Mapping[str, str], own: Iterable
         The environment.
     own : iterable of Path
         The folders of results and source, in and around which nothing is published.
+    objects : iterable of (str, str, str)
+        Endpoint, bucket and prefix of each source in object storage; the same holds for them.
 
     Raises
     ------
@@ -107,6 +114,8 @@ def check(config: Mapping[str, Any], variables: Mapping[str, str], own: Iterable
             'AWS_SESSION_TOKEN for temporary ones). Of a profile or a role: eval "$(aws configure export-credentials '
             '--format env)"'
         )
+    else:
+        _check_bucket(target, _endpoint(target, variables), objects)
     return target
 
 
@@ -119,6 +128,28 @@ def _check_folder(folder: Path, own: Iterable[Path]) -> None:
         raise UserError(f"{PROBLEM}: it is a file; choose a folder")
     if not folder.parent.is_dir():
         raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
+
+
+def _check_bucket(target: Target, endpoint: str, objects: Iterable[tuple[str, str, str]]) -> None:
+    place = f"{target.prefix}/".lstrip("/")
+    for other, bucket, prefix in objects:
+        is_same = bucket == target.bucket and _service(other) == _service(endpoint)
+        if is_same and (place.startswith(prefix) or prefix.startswith(place)):
+            raise UserError(
+                f"{PROBLEM}: it lies in the source, or around it: the next run would read the published files as its "
+                "source, and rights to read them could open the source; choose another prefix beside it, or a bucket "
+                "of its own"
+            )
+
+
+def _service(endpoint: str) -> str:
+    """Return what tells services apart: the host and port of an endpoint, or nothing for Amazon S3 in any region."""
+    host = urlsplit(endpoint).netloc.lower()
+    return "" if host.endswith(".amazonaws.com") else host
+
+
+def _endpoint(target: Target, variables: Mapping[str, str]) -> str:
+    return target.endpoint or variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or ""
 
 
 def open_store(target: Target, variables: Mapping[str, str]) -> Any:
@@ -146,7 +177,7 @@ def open_store(target: Target, variables: Mapping[str, str]) -> Any:
         with errors("open the target"):
             return LocalStore(target.prefix, automatic_cleanup=True, mkdir=True)
     is_known = has_credentials(variables)
-    endpoint = target.endpoint or variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL") or ""
+    endpoint = _endpoint(target, variables)
     config: Any = {"checksum_algorithm": "SHA256"}
     config["region"] = target.region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION", "us-east-1")
     config |= {"endpoint": endpoint} if endpoint else {}

@@ -10,9 +10,11 @@ from __future__ import annotations
 import datetime
 import errno
 import hashlib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -140,6 +142,20 @@ def has_credentials(environment: Mapping[str, str]) -> bool:
 def is_object_store(root: bytes) -> bool:
     """Return whether a root is object storage, not a folder."""
     return root.startswith(SCHEME.encode())
+
+
+def split_roots(roots: Iterable[bytes]) -> tuple[list[Path], list[tuple[str, str, str]]]:
+    """Return the folders among the roots of a source, and endpoint, bucket and prefix of the others.
+
+    Parameters
+    ----------
+    roots : iterable of bytes
+        As `Settings.sources` and the inventory have them.
+    """
+    roots = list(roots)
+    folders = [Path(os.fsdecode(root)) for root in roots if not is_object_store(root)]
+    objects = [ObjectRoot.parse(root) for root in roots if is_object_store(root)]
+    return folders, [(root.endpoint, root.bucket, root.prefix) for root in objects]
 
 
 def can_be_requested(key: str) -> bool:

@@ -157,6 +157,8 @@ def main(arguments: Sequence[str]) -> int:
         search_afterwards(Results(Path(arguments[0])), Path.cwd())
     except UserError as error:
         message = str(error)
+    except OSError as error:  # as `workflow.job` says it: the disk is full, a file cannot be read
+        message = f"{safe_messages.os_error_message(error)} ({safe_messages.error_location(error)})"
     except Exception as error:  # its text could quote a file that was searched
         message = f"internal error, {safe_messages.error_location(error)}; please open an issue with this line"
     else:

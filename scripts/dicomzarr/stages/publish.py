@@ -7,13 +7,13 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from dicomzarr.publishing import stores, upload
 from dicomzarr.publishing.ledger import Ledger
 from dicomzarr.records.digests import DATASET, SEALED
 from dicomzarr.records.rule_record import RuleRecord
+from dicomzarr.source import object_store
 from dicomzarr.system import files
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.path_text import decode_path
@@ -42,7 +42,8 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     UserError
         If the dataset is not sealed or not as recorded, or the target cannot be written.
     """
-    target = stores.check(config, os.environ, _own_folders(results))
+    folders, in_buckets = object_store.split_roots(_roots(results))
+    target = stores.check(config, os.environ, [results.root, *folders], in_buckets)
     recorded = RuleRecord.load(results.records / "seal_dataset.json").claims[DATASET + SEALED]
     if not results.sealed.is_file() or files.sha256_of(results.sealed) != recorded.digest:
         raise UserError("the dataset is not sealed, or its seal is damaged: run ./run verify; nothing was published")
@@ -63,8 +64,7 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     return RuleRecord(counts={"objects": objects}, work=dataclasses.asdict(work))
 
 
-def _own_folders(results: Results) -> list[Path]:
-    """Return the folders of the results and of the source."""
+def _roots(results: Results) -> list[bytes]:
+    """Return the roots of the source: folders, and URLs of object storage."""
     with open(results.inventory, "rb") as stream:
-        sources = json.loads(stream.readline())["roots"].values()
-    return [results.root, *(Path(os.fsdecode(decode_path(root))) for root in sources)]
+        return [decode_path(root) for root in json.loads(stream.readline())["roots"].values()]

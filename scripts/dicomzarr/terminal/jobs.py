@@ -51,12 +51,15 @@ class Jobs:
     planned : dict of str to int
         Number of jobs of each rule, as Snakemake planned them before the first one; batches that the checkpoint
         `plan_batches` plans are missing. Empty if there is nothing to do.
+    are_elsewhere : bool
+        Whether they run on other nodes.
     """
 
     by_id: dict[int, Job] = field(default_factory=dict)
     began: float = 0.0
     cores: int = 0
     planned: dict[str, int] = field(default_factory=dict)
+    are_elsewhere: bool = False
 
     def take(self, record: logging.LogRecord) -> Job | None:
         """Note a log event; return the job that started, ended or failed, None for other events."""
@@ -65,6 +68,7 @@ class Jobs:
         fields = record.__dict__
         if event == "resources_info":
             self.cores = int(fields.get("cores") or fields.get("nodes") or self.cores)
+            self.are_elsewhere = self.are_elsewhere or bool(fields.get("nodes"))
         elif event == "run_info" and not self.planned:
             stats = dict(fields.get("stats") or {})
             self.planned = {rule: int(count) for rule, count in stats.items() if rule not in (*NOT_OURS, "total")}

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,6 +18,15 @@ from dicomzarr.terminal.screen import Screen, duration, shown_path
 
 FACTS = "DICOMZARR_FACTS"  # environment variable: path of the file to which the facts of the run are written
 _INDENT = 12  # column of the text of a stage
+_ERROR = re.compile(r"[\d-]+ [\d:,]+ ERROR (.*)")  # as `workflow.job` writes it into the log of a job
+_CLOCKS = 5.0  # s by which the clocks of nodes may differ
+_QUEUE = "slurm_logs"
+_KILLED = re.compile(r"exit status (137|-9)\b|SIGKILL")
+_MEMORY = "The system killed the job, perhaps since the memory of this machine was full: docs/recovery.md"
+# What Snakemake says after every failed job.
+_SAYS_NOTHING = re.compile(
+    r"Exiting because a job execution failed|(WorkflowError:\s+)?At least one job did not complete"
+)
 
 
 class RunView:
@@ -56,12 +66,22 @@ class RunView:
     def take(self, record: logging.LogRecord) -> None:
         """Show a log record of Snakemake, if it is one to be shown."""
         job = self.jobs.take(record)
+        if record.levelno >= logging.ERROR:
+            self._keep_words(record, job)
         if job is not None:
             self._take_job(job)
-        elif record.levelno >= logging.ERROR:
-            self._errors.append(record.getMessage())
         elif record.levelno == logging.WARNING:
             self.line.write([record.getMessage()])
+
+    def _keep_words(self, record: logging.LogRecord, job: Job | None) -> None:
+        """Keep what Snakemake and its executor say of an error; lines that are indented repeat commands and code."""
+        fields = record.__dict__
+        if job is None and "job_error_info" not in fields:  # not an event that only counts jobs of a group
+            self._errors.append(record.getMessage().partition("\n  ")[0])
+        elif fields.get("rule_msg"):
+            self._errors.append(str(fields["rule_msg"]).partition("\n  ")[0])
+        logs = map(str, fields.get("aux_logs") or fields.get("log") or ())
+        self._errors += [f"log of the queue: {shown_path(path)}" for path in logs if _QUEUE in path]
 
     def _take_job(self, job: Job) -> None:
         if job.failed:
@@ -95,11 +115,13 @@ class RunView:
 
     def _failure(self, job: Job) -> None:
         label, batch = stages.name_of(job.rule), f"batch {job.batch} " if job.batch else ""
-        log, is_ending = f"; its log: {shown_path(job.log)}" if job.log else "", live_line.is_ending()
+        log, is_ending = f"; its log: {shown_path(job.log)}" if log_of(job) else "", live_line.is_ending()
         text = f"{batch}ended before it was done" if is_ending else f"{batch}failed{log}"
         lines = self.screen.wrapped(label, text, _INDENT, duration(job.ended - job.started))
         lines[0] = self.screen.coloured_text(label, "bold" if is_ending else "red") + lines[0][len(label) :]
         self.line.write(lines)
+        if self.jobs.are_elsewhere and not is_ending:  # on this machine the job has written it here itself
+            self.line.write([*filter(None, [said(job)])])
 
     def close(self, *, shown: bool = True) -> None:
         """End the live line, and write the facts of the run.
@@ -115,8 +137,11 @@ class RunView:
         self.line.end()
         if shown:
             self._end_batch_stages()
-        if shown and self._errors and not any(job.failed for job in self.jobs.by_id.values()):
-            self.line.write(self._errors)  # Snakemake itself failed
+        failed = [job for job in self.jobs.by_id.values() if job.failed]
+        if shown and not live_line.is_ending() and not (failed and all(map(said, failed))):
+            # Snakemake or a queue failed, or killed a job that could not say why.
+            words = [text for text in dict.fromkeys(self._errors) if not (failed and _SAYS_NOTHING.match(text))]
+            self.line.write(words + [_MEMORY for text in words[:1] if any(map(_KILLED.search, words))])
         path = os.environ.get(FACTS)
         if path:
             with contextlib.suppress(OSError):
@@ -142,6 +167,20 @@ class RunView:
             ],
             "failed": [{"rule": job.rule, "batch": job.batch, "log": job.log} for job in jobs if job.failed],
         }
+
+
+def log_of(job: Job) -> list[str]:
+    """Return the lines that a job wrote into its log; none if it never began, and the log is of an earlier run."""
+    try:
+        is_older = os.stat(job.log).st_mtime < job.started - _CLOCKS
+        return [] if is_older else Path(job.log).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def said(job: Job) -> str:
+    """Return the last error that a job wrote into its log; empty if it wrote none, as one that was killed."""
+    return next((match[1] for line in reversed(log_of(job)) if (match := _ERROR.match(line))), "")
 
 
 def log_of_snakemake() -> str:

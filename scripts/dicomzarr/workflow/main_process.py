@@ -17,6 +17,7 @@ from dicomzarr.privacy import configured_words, pseudonyms
 from dicomzarr.publishing import stores
 from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
+from dicomzarr.source import object_store
 from dicomzarr.system import limits, locks, run_token, shared_files
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
@@ -33,6 +34,7 @@ from dicomzarr.workflow.snakemake_quirks import (
     forked_jobs,
     keyed_checksums,
     known_inputs,
+    last_reading,
     one_timer,
     other_nodes,
     planned_jobs,
@@ -44,6 +46,7 @@ from dicomzarr.workflow.snakemake_quirks.use import Use, use_of
 
 # Settings of profiles/default without which the same command cannot recover an interrupted run.
 NEEDED = ("rerun_incomplete", "nolock", "keep_going")
+_noted: list[bool] = []  # notes are printed once, however often another workflow reads the Snakefile
 
 
 @contextlib.contextmanager
@@ -53,6 +56,8 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except UserError as error:
         _end(config_file.with_line(error, sys.argv[1:]), 2 if isinstance(error, ConfigProblem) else 1)
+    except OSError as error:  # the disk of `.snakemake/` is full
+        _end(f"{os_error_message(error)} ({error_location(error)}); run the same command again once that is mended")
     except Exception as error:  # its text could hold a path of the source
         _end(f"internal error, {error_location(error)}; please open an issue with this line")
 
@@ -73,7 +78,7 @@ class Start:
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
         The configuration with its defaults; without `source`, `object_store`, `dicomweb`, `publish` and the paths of
-        label files, unless another Snakefile shares it: scripts of jobs hold a copy of it.
+        label files, unless another Snakefile includes this one and shares it: scripts of jobs hold a copy of it.
     settings : Settings or None
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
@@ -127,6 +132,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     parsed = command_line.options(arguments) if workflow.is_main_process else {}
     purpose = command_line.purpose(parsed) if workflow.is_main_process else Purpose.OTHER
     checked = None
+    with errors_in_one_line():
+        command_line.refuse_copies(parsed)
     if purpose is not Purpose.OTHER:
         with errors_in_one_line():
             if purpose is Purpose.BUILD:
@@ -137,8 +144,10 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             checked = settings.check(known)
             decisions.read(decisions.path_in(Path(with_defaults["results"]) / "private"))  # before any job
         damaged_metadata.take_damaged_for_missing()
-        tried.note_if_untried()
-        _note_missing_settings(parsed)
+        if not _noted:
+            _noted.append(True)
+            tried.note_if_untried()
+            _note_missing_settings(parsed)
     if purpose is Purpose.BUILD and used_as is Use.MAIN:
         forked_jobs.fork_jobs(workflow)
         known_inputs.ask_once()
@@ -148,7 +157,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         if checked and not Results(checked.results).sealed.exists():
             forked_jobs.expect_jobs()
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
-    if used_as is Use.MAIN:
+    if used_as is not Use.INCLUDED:
         with_defaults = without_places(with_defaults)
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
     return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
@@ -171,6 +180,8 @@ def _prepare_other_nodes(
     remote_config.refuse_private_values(workflow.config_settings.config, config, executor, is_module=is_module)
     remote_config.refuse_key_in_commands(parsed.get("envvars"), executor)
     other_nodes.limit_threads_to_nodes(workflow, executor)
+    if executor and not _noted:
+        other_nodes.say_why_groups_fail()
 
 
 def _join_run(workflow: Any, private: Path) -> None:
@@ -210,25 +221,59 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     rules : snakemake.common.Rules
         The rules of this workflow, by their names in this Snakefile even if it is used as a module.
     """
+    last_reading.know_checkpoint(workflow, rules, "plan_batches")
     if started.settings is None:
         return
+    used_as, folder = use_of(workflow, ROOT / "Snakefile"), Path.cwd()
+
+    def prepare() -> None:
+        with errors_in_one_line():
+            if used_as is Use.MAIN:
+                _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
+            else:
+                _refuse_other_places(started.config["results"], rules, folder)
+            _prepare(workflow, started, rules)
+
+    if used_as is Use.MAIN:
+        prepare()
+    else:
+        with errors_in_one_line():
+            given = (started.settings, started.config)
+            last_reading.prepare_after_reading(workflow, started.settings.results, given, prepare)
+
+
+def _refuse_other_places(results: str, rules: Any, folder: Path) -> None:
+    """Refuse what another workflow does with paths of this one, whose scripts and records know `results` alone."""
+    if Path.cwd() != folder:
+        raise UserError(
+            "the statement workdir: comes after this workflow is read, whose paths are those of the folder before; put "
+            "it first"
+        )
+    outputs = [str(path) for rule in RULES if hasattr(rules, rule.name) for path in getattr(rules, rule.name).output]
+    if moved := next((path for path in outputs if not Path(path).is_relative_to(results)), ""):
+        raise UserError(
+            f"the results would be in two places: the configuration says {results!r}, and a rule writes {moved!r}. A "
+            "module with prefix:, replace_prefix:, pathvars: or rules with other outputs cannot be used; remove that, "
+            "and write the place as results: into its config:"
+        )
+
+
+def _prepare(workflow: Any, started: Start, rules: Any) -> None:
+    assert started.settings is not None
     names = [rule.name for rule in RULES if hasattr(rules, rule.name)]
     params = {name: rule_record.digests_of(getattr(rules, name).rule.params.items()) for name in names}
     targets = {*map(str, started.parsed.get("targets") or ())}
     requested_exports = export_record.requested_kinds([*targets, *sys.argv[1:]])
-    with errors_in_one_line():
-        if use_of(workflow, ROOT / "Snakefile") is Use.MAIN:
-            _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
-        requested_rules = {kind.rule for kind in requested_exports} | (targets & {"publish"})
-        settings.check_exports(started.config["nnunet"], started.publish, requested_rules)
-        if started.purpose is Purpose.BUILD:
-            if "publish" in targets:  # before hours of work, not after
-                folders = [started.settings.results, *(Path(os.fsdecode(r)) for r in started.settings.sources.values())]
-                stores.check(started.publish, os.environ, folders)
-            configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
-            _prepare_run(started.settings, requested_exports, params)
-        else:
-            _prepare_dry_run(workflow, started, requested_exports, params)
+    requested_rules = {kind.rule for kind in requested_exports} | (targets & {"publish"})
+    settings.check_exports(started.config["nnunet"], started.publish, requested_rules)
+    if started.purpose is Purpose.BUILD:
+        if "publish" in targets:  # before hours of work, not after
+            folders, in_buckets = object_store.split_roots(started.settings.sources.values())
+            stores.check(started.publish, os.environ, [started.settings.results, *folders], in_buckets)
+        configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
+        _prepare_run(started.settings, requested_exports, params)
+    else:
+        _prepare_dry_run(workflow, started, requested_exports, params)
 
 
 def _refuse_unknown_rules(parsed: Mapping[str, Any], known: Sequence[str]) -> None:

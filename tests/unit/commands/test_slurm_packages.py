@@ -11,6 +11,22 @@ from dicomzarr.commands.environment import asks_for_slurm
 
 pytestmark = pytest.mark.slow
 
+# As much of an executor plugin as Snakemake's parser asks for.
+PLUGIN = """
+from dataclasses import dataclass, field
+from snakemake_interface_executor_plugins.executors.base import AbstractExecutor
+from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
+
+common_settings = CommonSettings(non_local_exec=True, implies_no_shared_fs=False, job_deploy_sources=False)
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    no_account: bool = field(default=False, metadata={"help": "no account"})
+
+class Executor(AbstractExecutor):
+    pass
+"""
+
 
 @pytest.mark.parametrize(
     ("arguments", "variables", "asks"),
@@ -55,3 +71,14 @@ def test_a_failed_installation_says_what_to_do_and_is_tried_again(tmp_path: Path
     assert failed.returncode == 2 and "slurm.lock could not be installed" in failed.stderr
     assert not list(project.venv.glob("slurm*")) and not project.called("snakemake")
     assert project.run("--executor", "slurm", "--jobs", "1").returncode == 0
+
+
+def test_its_own_options_are_known_to_the_launcher(tmp_path: Path) -> None:
+    project = Project(tmp_path).with_environment()
+    assert project.run("--executor", "slurm", "--jobs", "1").returncode == 0
+    package = project.venv / "slurm" / "snakemake_executor_plugin_slurm"
+    package.mkdir()
+    (package / "__init__.py").write_text(PLUGIN)
+    assert project.run("--executor", "slurm", "--jobs", "1", "--slurm-no-account").returncode == 0
+    wrong = project.run("--executor", "slurm", "--jobs", "1", "--slurm-no-acount")
+    assert wrong.returncode == 2 and "the closest is '--slurm-no-account'" in wrong.stderr

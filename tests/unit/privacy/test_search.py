@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,18 @@ def test_texts_of_the_configuration_are_no_leak(results: Results) -> None:
     check_privacy.search_afterwards(results, results.root.parent)
     with pytest.raises(check_privacy.PrivacyProblem):
         search(results)
+
+
+def test_a_full_disk_is_no_fault_of_the_search(
+    results: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "text", "/archive/patient-beta")
+
+    monkeypatch.setattr(check_privacy, "search_afterwards", fails)
+    assert check_privacy.main([str(results.root)]) == 1
+    shown = capsys.readouterr().err
+    assert "No space left on device" in shown and "issue" not in shown and "patient" not in shown
 
 
 def test_other_files_among_the_arrays_are_searched(results: Results) -> None:

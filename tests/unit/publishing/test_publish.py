@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from signing_keys import allowed, key_pair, signed_by_hand
 
 from dicomzarr.dataset import open_dataset
 from dicomzarr.publishing import places, stores, upload, verify_copy
+from dicomzarr.source import object_store
 from dicomzarr.stages.publish import publish
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -302,6 +304,37 @@ def test_what_cannot_be_published_is_refused(s3: S3, results: Results, monkeypat
     refused("not sealed")
     assert not versions(s3) or not any("dataset.json" in objects for objects in versions(s3).values())
     assert f"{PREFIX}/latest.json" not in s3.objects()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "endpoint", "is_refused"),
+    [
+        ("ct/", "ct", "http://127.0.0.1:9/", True),
+        ("ct/", "ct/out", "http://127.0.0.1:9", True),
+        ("ct/raw/", "ct", "http://127.0.0.1:9", True),
+        ("ct/", "", "http://127.0.0.1:9", True),
+        ("", "out", "http://127.0.0.1:9", True),
+        ("ct/", "ct-published", "http://127.0.0.1:9", False),
+        ("ct/", "ct/out", "http://127.0.0.1:10", False),
+        ("ct/", "ct/out", "", False),
+    ],
+)
+def test_nothing_is_published_in_or_around_a_source_in_a_bucket(
+    source: str, target: str, endpoint: str, is_refused: bool
+) -> None:
+    root = object_store.ObjectRoot(BUCKET, source, "http://127.0.0.1:9", "eu-central-1", False).to_bytes()
+    folders, in_buckets = object_store.split_roots([root, b"/data"])
+    assert folders == [Path("/data")]
+    wanted = {"target": f"s3://{BUCKET}/{target}", "endpoint": endpoint}
+    expected = pytest.raises(UserError, match="in the source, or around it") if is_refused else nullcontext()
+    with expected:
+        stores.check(wanted, VARIABLES, folders, in_buckets)
+
+
+def test_one_service_in_two_regions_has_the_same_buckets() -> None:
+    in_bucket = ("https://s3.eu-central-1.amazonaws.com", BUCKET, "ct/")
+    with pytest.raises(UserError, match="in the source, or around it"):
+        stores.check({"target": f"s3://{BUCKET}/ct"}, VARIABLES, [], [in_bucket])
 
 
 def test_the_reason_of_a_failure_is_told_without_an_address() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,62 @@ def test_series_that_were_up_to_date_are_not_counted_as_extracted(results: Resul
     assert " ".join(line.split()) == "Extraction 1 series, 2.0 MB; 75 up to date already 1.0 s"
 
 
-def test_a_failed_batch_is_named_and_words_of_snakemake_are_not_repeated(results: Results) -> None:
+def test_a_failed_batch_is_named_and_words_of_snakemake_are_not_repeated(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.log").write_text("2026-11-29 12:00:00,123 ERROR extract_batch: it says why\n")
     failed = event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="extract_batch", log=["a.log"], at=13)
     words = event(None, logging.ERROR, "Exiting because a job execution failed. Look above for error messages")
     lines = shown(results, *job(1, "extract_batch", 10, batch="0001-0000"), failed, words)
     (line,) = lines
     assert line.startswith("Extraction  batch 0001-0000 failed; its log: a.log")
+
+
+def failed_group(log: str) -> list[logging.LogRecord]:
+    """What Snakemake logs of a job in a queue that ran one job of ours."""
+    logs = [".snakemake/slurm_logs/group_batch/7.log"]
+    group = event(LogEvent.GROUP_ERROR, logging.ERROR, "Error in group batch", aux_logs=logs, job_error_info=[])
+    why = event(None, logging.ERROR, "the queue says OUT_OF_MEMORY\n    sbatch call:\n  a long line")
+    return [
+        event(LogEvent.RESOURCES_INFO, nodes=4),
+        event(LogEvent.RESOURCES_INFO, provided_resources={}),
+        *job(1, "extract_batch", 10, batch="0001-0000"),
+        group,
+        event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="extract_batch", rule_msg=None, log=[log], at=13),
+        why,
+        event(None, logging.ERROR, "WorkflowError:\nAt least one job did not complete successfully."),
+    ]
+
+
+@pytest.mark.parametrize("log", ["", "2026-11-29 12:00:00,123 INFO extract_batch starts\n", "of an earlier run"])
+def test_of_a_job_that_cannot_say_why_it_failed_the_queue_says_it(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if log:
+        Path("a.log").write_text(log)
+    if log == "of an earlier run":
+        Path("a.log").write_text("2026-11-29 12:00:00,123 ERROR extract_batch: something else\n")
+        os.utime("a.log", (1, 1))
+    first, *others = shown(results, *failed_group("a.log"))
+    assert ("its log: a.log" in first) is ("INFO" in log) and "Extraction  batch 0001-0000 failed" in first
+    assert others == ["log of the queue: .snakemake/slurm_logs/group_batch/7.log", "the queue says OUT_OF_MEMORY"]
+
+
+def test_a_job_that_the_system_killed_may_have_filled_the_memory(results: Results) -> None:
+    words = event(None, logging.ERROR, "RuleException:\nCommand 'a b' returned non-zero exit status 137.\n  File a")
+    failed = event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="extract_batch", log=["none.log"], at=13)
+    _, *others = shown(results, *job(1, "extract_batch", 10, batch="0001-0000"), words, failed)
+    assert others[-2].endswith("exit status 137.") and others[-1].startswith("The system killed the job, perhaps")
+
+
+def test_what_a_job_on_another_node_said_is_shown(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.log").write_text("2026-11-29 12:00:00,123 ERROR extract_batch: it says why\n")
+    assert shown(results, *failed_group("a.log"))[1:] == ["extract_batch: it says why"]
 
 
 def test_a_job_that_ctrl_c_ended_has_not_failed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:

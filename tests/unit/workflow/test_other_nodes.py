@@ -136,3 +136,17 @@ def test_the_key_is_never_written_into_commands() -> None:
         refuse_key_in_commands({"DICOMZARR_KEY"}, "cluster-generic")
     with pytest.raises(UserError, match="--envvars AWS_SECRET_ACCESS_KEY: .* would write the credentials into job"):
         refuse_key_in_commands({"AWS_SECRET_ACCESS_KEY", "HOME"}, "cluster-generic")
+
+
+@pytest.mark.snakemake
+def test_what_an_executor_says_of_a_group_of_jobs_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    from snakemake.jobs import GroupJob
+    from snakemake.logging import logger
+
+    said: list[str] = []
+    monkeypatch.setattr(GroupJob, "log_error", lambda *_, **__: said.append("as before"))
+    monkeypatch.setattr(logger, "error", said.append)
+    other_nodes.say_why_groups_fail()
+    GroupJob.log_error(object(), "sbatch failed: no such partition", aux_logs=[])
+    GroupJob.log_error(object())
+    assert said == ["as before", "sbatch failed: no such partition", "as before"]

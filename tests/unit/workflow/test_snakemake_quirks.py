@@ -7,6 +7,7 @@ import types
 import pytest
 from conftest import ROOT
 
+from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow.snakemake_quirks import assumed_files, command_line, tried
 from dicomzarr.workflow.snakemake_quirks.command_line import Purpose, all_options, common_options
 from dicomzarr.workflow.snakemake_quirks.planned_jobs import cause_of, planned_jobs
@@ -52,6 +53,15 @@ def test_the_purpose_follows_from_snakemakes_own_parser(
 def test_the_purpose_of_an_unknown_command_line_is_to_build() -> None:
     parsed = command_line.options(["--no-such-option", "-x"])
     assert parsed == {} and command_line.purpose(parsed) is Purpose.BUILD
+
+
+@pytest.mark.parametrize("option", ["--archive all.tar.gz", "--generate-unit-tests", "--generate-unit-tests=here"])
+def test_private_files_are_copied_nowhere(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake would put the list of the source into an archive, and into the data of unit tests."""
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match="Snakemake would copy files of private/"):
+        command_line.refuse_copies(command_line.options(option.split()))
+    command_line.refuse_copies(command_line.options(["--cores", "2", "--report", "page.html"]))
 
 
 def test_with_another_version_internals_are_not_used_and_a_note_is_printed(

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.vocabulary.errors import UserError
+
 # Options with which Snakemake builds no DAG, or one for which the source need not be listed.
 _WITHOUT_SOURCE = (
     "lint", "list_rules", "list_target_rules", "print_compilation", "unlock", "report", "cleanup_metadata", "archive",
@@ -23,6 +25,9 @@ _DRY = (
     "list_input_changes", "list_params_changes", "list_untracked", "list_conda_envs", "conda_create_envs_only",
     "conda_cleanup_envs", "containerize",
 )  # fmt: skip
+
+# Options with which Snakemake copies inputs of jobs to where the user says: private files are among them.
+_COPYING = {"archive": "--archive", "generate_unit_tests": "--generate-unit-tests"}
 
 
 class Purpose(enum.Enum):
@@ -67,6 +72,26 @@ def purpose(parsed: Mapping[str, Any]) -> Purpose:
     if given.intersection(_WITHOUT_SOURCE) and "report_after_run" not in given:
         return Purpose.OTHER
     return Purpose.DRY if given.intersection(_DRY) else Purpose.BUILD
+
+
+def refuse_copies(parsed: Mapping[str, Any]) -> None:
+    """Refuse options with which Snakemake would copy private files, such as the list of the source, out of the results.
+
+    Parameters
+    ----------
+    parsed : mapping
+        What `options` returned.
+
+    Raises
+    ------
+    UserError
+        If one of them is given.
+    """
+    if given := next((option for name, option in _COPYING.items() if parsed.get(name)), ""):
+        raise UserError(
+            f"{given}: Snakemake would copy files of private/, which identify patients, out of the results; nothing "
+            "was done. What may be shared is dataset/ alone: copy it, or use ./run publish"
+        )
 
 
 def common_options() -> set[str]:

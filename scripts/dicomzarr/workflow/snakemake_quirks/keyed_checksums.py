@@ -19,6 +19,8 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 def key_checksums(private: Path, pseudonyms: Pseudonyms) -> None:
     """From now on, note and compare checksums of files in the private folder as HMACs with the key of the pseudonyms.
 
+    A second call for the same folder changes nothing: another workflow may read the Snakefile several times.
+
     Parameters
     ----------
     private : Path
@@ -29,6 +31,9 @@ def key_checksums(private: Path, pseudonyms: Pseudonyms) -> None:
 
     inside = os.path.join(os.path.abspath(private), "")
     compute = _IOFile.checksum
+    keyed: frozenset[str] = getattr(compute, "keyed", frozenset())
+    if inside in keyed:
+        return
 
     async def checksum(self: Any, *arguments: Any, **options: Any) -> Any:
         found = await compute(self, *arguments, **options)
@@ -37,4 +42,5 @@ def key_checksums(private: Path, pseudonyms: Pseudonyms) -> None:
         algorithm, _, digest = found.partition(":")
         return f"{algorithm}:{pseudonyms.digest('input', digest)}"
 
+    checksum.keyed = keyed | {inside}  # type: ignore[attr-defined]
     _IOFile.checksum = checksum

@@ -50,6 +50,25 @@ def _cores_of_nodes(partition: str) -> int:
     return min(of_partition or [cores for _, cores in nodes], default=0)
 
 
+def say_why_groups_fail() -> None:
+    """Let Snakemake log what an executor says of a failed group of jobs.
+
+    Purpose: `GroupJob.log_error` of 9.27.1 drops that text, such as the answer of `sbatch` to a wrong partition, or the
+    state `OUT_OF_MEMORY`; that of a single job is logged. With another version the text may stand in the log twice.
+    """
+    from snakemake.jobs import GroupJob
+    from snakemake.logging import logger
+
+    log_error = GroupJob.log_error
+
+    def log_with_text(self: Any, msg: Any = None, *arguments: Any, **options: Any) -> None:
+        log_error(self, msg, *arguments, **options)
+        if msg:
+            logger.error(str(msg))
+
+    GroupJob.log_error = log_with_text
+
+
 def local_cores(workflow: Any) -> int:
     """Return the number of local cores of this run; 1 if its jobs run on other nodes.
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.rules import RULES
 
 # Rules after the checkpoint, and the target rules with all of their jobs.
 BATCH_TARGETS = {"extract_batch": "all_extracted", "check_batch": "all_checked"}
@@ -55,8 +56,11 @@ def replace_until(workflow: Any) -> None:
     dag: Any = getattr(workflow, "dag_settings", None)
     if not all(hasattr(dag, name) for name in ("until", "omit_from", "targets")):
         return
-    known = {rule.name for rule in workflow.rules}
-    if omitted := sorted(set(dag.omit_from) & known - {*_BEFORE_BATCHES}):
+    ours = {rule.name for rule in RULES} | {
+        *BATCH_TARGETS.values(),
+        "all",
+    }  # not those of a workflow that uses this one
+    if omitted := sorted(set(dag.omit_from) & ours - {*_BEFORE_BATCHES}):
         raise UserError(
             f"--omit-from {omitted[0]}: not possible here, since Snakemake knows the batches only after plan_batches "
             "has run; name the last rule instead, such as: --until extract_batch"
