@@ -220,9 +220,21 @@ def _jpeg_xl(data: bytes, request: Request) -> Samples:
 
 def _rle(data: bytes, request: Request) -> Samples:
     """RLE Lossless (PS3.5 annex G): its segments are PackBits."""
+    return _join([_unpacked(segment) for segment in rle_segments(data, request.form)], request.form)
+
+
+def _unpacked(segment: bytes) -> bytes:
+    """Return the bytes of a segment.
+
+    The byte that pads it to even length may have any value: the decoder of the standard ends where the segment is full
+    (PS3.5 G.3.2), while imagecodecs reads on.
+    """
     import imagecodecs
 
-    return _join([imagecodecs.packbits_decode(segment) for segment in rle_segments(data, request.form)], request.form)
+    try:
+        return bytes(imagecodecs.packbits_decode(segment))
+    except RuntimeError:
+        return bytes(imagecodecs.packbits_decode(segment[:-1]))
 
 
 def _rle_own(data: bytes, request: Request) -> Samples:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
+_TABLE = (0x00283002, 0x00283006)  # LUT Descriptor, LUT Data
+
+
 class ModalityLut(TypedDict):
     """A modality lookup table (PS3.3 C.11.1.1).
 
@@ -64,6 +67,21 @@ def range_of(low: float, high: float, table: Mapping[str, Any]) -> tuple[float, 
     return float(used.min()), float(used.max())
 
 
+def _says_nothing(dataset: Dataset) -> bool:
+    """Return whether the sequence has no item, or one without descriptor and data.
+
+    Elements are taken as they were read: pydicom derives a VR from the descriptor, and fails where it is empty.
+    """
+    from pydicom.dataelem import RawDataElement, convert_raw_data_element
+
+    element = dataset.get_item("ModalityLUTSequence")
+    if isinstance(element, RawDataElement):
+        element = convert_raw_data_element(element, ds=dataset)
+    items = element.value if element is not None else ()
+    attributes = items[0].values() if len(items) else ()
+    return all(attribute.value in (None, "", b"") for attribute in attributes if attribute.tag in _TABLE)
+
+
 def read_modality_lut(dataset: Dataset) -> ModalityLut | None:
     """Return the modality lookup table of a data set as integers.
 
@@ -75,8 +93,8 @@ def read_modality_lut(dataset: Dataset) -> ModalityLut | None:
     Returns
     -------
     ModalityLut or None
-        As many values as the LUT Descriptor (0028,3002) declares. None for a sequence without an item, which is that of
-        an absent attribute.
+        As many values as the LUT Descriptor (0028,3002) declares. None where there is none: for a sequence without an
+        item, or one whose item has neither a descriptor nor data, as writers that fill in every attribute leave it.
 
     Raises
     ------
@@ -90,7 +108,7 @@ def read_modality_lut(dataset: Dataset) -> ModalityLut | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if not len(dataset.ModalityLUTSequence):
+            if _says_nothing(dataset):
                 return None
             item = dataset.ModalityLUTSequence[0]
             entries, first, bits = (int(value) for value in item.LUTDescriptor)

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 # Numbers with more decimals are not rounded in a way that matters.
 MOST_DECIMALS = 3
+# Differences of positions are decimal numbers if they are so within this part of their last digit: the positions
+# themselves may be written with six significant digits.
+SHARE_OF_DIGIT = 2e-3
 # Pixel spacings with at least two decimals may be rounded forms of a longer one, mm.
 MOST_SPACING_DIGIT = 0.01
 # Rounding by more than this part of the distance between slices leaves their order open.
@@ -74,6 +77,30 @@ def last_digit(values: Iterable[float]) -> float:
         if most > MOST_DECIMALS:
             return 0.0
     return float(f"1e-{most}") if most else 0.0
+
+
+def last_digit_of_steps(points: NDArray[np.float64]) -> float:
+    """Return the unit of the last digit of the distances between positions, in each coordinate.
+
+    Some scanners round the position on the table, and add the longer position of the table: all numbers have many
+    decimals, their differences have one.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n, 3)
+        Positions, mm, LPS.
+
+    Returns
+    -------
+    float
+        As `last_digit`, mm.
+    """
+    steps = points - points[0]
+    for decimals in range(MOST_DECIMALS + 1):
+        digits = steps * 10**decimals
+        if float(np.abs(digits - np.rint(digits)).max()) <= SHARE_OF_DIGIT:
+            return float(f"1e-{decimals}") if decimals else 0.0
+    return 0.0
 
 
 def fit(points: NDArray[np.float64], indices: NDArray[np.float64]) -> Fit:

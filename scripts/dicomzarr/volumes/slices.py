@@ -228,6 +228,10 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
         rounded = _rounded(points, depths, orientation, digit, tolerance)
         if rounded is not None:
             return rounded
+    if not digit and (shear is None or regular.kind == "uneven"):
+        rounded = _rounded(points, depths, orientation, rounding.last_digit_of_steps(points), tolerance)
+        if rounded is not None:
+            return rounded
     if shear is None:
         return Slices(points, depths, "irregular", is_tilted=True)
     tilted = len(frames) > 1 and shear.angle_deg > floor

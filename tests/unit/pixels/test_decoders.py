@@ -91,6 +91,20 @@ def test_rle_agrees_with_two_more_implementations(bits: int) -> None:
     np.testing.assert_array_equal(ours, array)
 
 
+@pytest.mark.parametrize("pad", [0x00, 0x20, 0x80, 0xFF])
+def test_the_byte_that_pads_an_rle_segment_may_have_any_value(pad: int) -> None:
+    want = np.arange(1, 6, dtype=np.uint8).reshape(1, 5)
+    runs = bytes([1, 1, 2, 2, 3, 4, 5])  # 1 2, 3 4 5
+    head = np.array([1, 64, *[0] * 14], "<u4").tobytes()
+    header = _shape(want) | {"BitsAllocated": 8}
+    image = reader(encapsulate([head + runs + bytes([pad])]), f"{DICOM}.5", **header)
+    frame = next(iter(image))
+    np.testing.assert_array_equal(frame.pixels, want)
+    assert image.cross_check(0, frame).outcome == "agreed"
+    with pytest.raises(NotExtracted):
+        list(reader(encapsulate([head + runs[:-2] + bytes([pad])]), f"{DICOM}.5", **header))
+
+
 def _shape(array: Array) -> dict[str, int]:
     return {"Rows": array.shape[0], "Columns": array.shape[1], "SamplesPerPixel": 3 if array.ndim == 3 else 1}
 

@@ -189,6 +189,38 @@ def test_a_pixel_spacing_that_is_rounded_in_some_files_is_the_same() -> None:
     assert len(checked_volumes(other)) == 2
 
 
+def written(value: float, offset: float) -> float:
+    """A coordinate that was rounded to one decimal, shifted by the place of the table, and written with six digits."""
+    return float(f"{round(value, 1) + offset:.6g}")
+
+
+@pytest.mark.parametrize("slices", [3, 8, 20])
+def test_positions_that_were_rounded_before_the_table_was_added_are_one_volume(slices: int) -> None:
+    tilt, offset = 0.134558, (0.0, 0.0137, 0.04247)
+    cosines = (1.0, 0.0, 0.0, 0.0, round(math.cos(tilt), 6), round(math.sin(tilt), 6))
+    step = (0.0, -7.0 * math.sin(tilt), 7.0 * math.cos(tilt))
+    places = [
+        tuple(
+            written(start + z * by, shift)
+            for start, by, shift in zip((-110.5, -78.3, -72.8), step, offset, strict=True)
+        )
+        for z in range(slices)
+    ]
+    volume = only_volume([frame(z, 0, position=place, orientation=cosines) for z, place in enumerate(places)])
+    assert (volume.shape, volume.flags) == ((slices, 4, 6), ("rounded_positions",))
+    assert volume.spacing_mm["z"] == pytest.approx(7, abs=0.1 / (slices - 1))
+    assert 0 < residual(volume) <= math.sqrt(3) / 2 * 0.1001
+
+
+def test_distances_of_whole_mm_and_long_ones_count_as_exact() -> None:
+    x = 0.0137
+    assert rounding.last_digit_of_steps(np.array([[x, x, 0.25], [x, 1 + x, 3.25]])) == 0
+    assert rounding.last_digit_of_steps(np.array([[x, x, 0.25], [x, 1 + x, 3.26234]])) == 0
+    assert rounding.last_digit_of_steps(np.array([[x, x, 0.2512], [x, 1.03 + x, 3.3512]])) == 0.01
+    uneven = [(0.0, 0.0, 0.0137 + depth) for depth in (0.0, 2.5, 5.0, 7.7)]
+    assert "uneven_spacing" in only_volume([frame(z, 0, position=p) for z, p in enumerate(uneven)]).flags
+
+
 def test_slices_that_are_each_shifted_are_one_volume_with_their_positions() -> None:
     rng = random.Random(9)
     frames = [frame(z, 0, position=(rng.uniform(-5, 5), rng.uniform(-5, 5), 3.0 * z)) for z in range(7)]

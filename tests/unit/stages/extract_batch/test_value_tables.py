@@ -38,6 +38,7 @@ ITEM = (
     Element(0x00283002, "US", struct.pack("<3H", 2, 0, 16)),
     Element(0x00283006, "US", struct.pack("<2H", 7, 9)),
 )
+EMPTY_ITEM = (Element(0x00283002, "US", b""), Element(0x00283006, "US", b""))
 RESCALE = {"intercept": text(0x00281052, "DS", "-1024"), "slope": text(0x00281053, "DS", "2")}
 
 
@@ -98,9 +99,17 @@ def test_a_modality_lut_of_a_grey_image_is_read_or_a_reason(tmp_path: Path, name
     found = interpreted(tmp_path, LUT=Element(MODALITY_LUT, "SQ", (ITEM,)), **photometric(name))
     assert found.modality_lut == {"first": 0, "bits": 16, "values": [7, 9]}
     assert frame_of(found).tables.keys() == {"modality_lut"}
-    for item in (ITEM[:1], ()):
+    for item in (ITEM[:1], ITEM[1:], EMPTY_ITEM[:1] + ITEM[1:]):
         broken = interpreted(tmp_path, LUT=Element(MODALITY_LUT, "SQ", (item,)), **photometric(name))
         assert broken.reason == "invalid_attribute"
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize("item", [(), "descriptor", "both"])
+def test_a_modality_lut_that_says_nothing_is_absent(tmp_path: Path, syntax: str, item: Any) -> None:
+    elements = {"descriptor": EMPTY_ITEM[:1], "both": EMPTY_ITEM}.get(item, ())
+    found = interpreted(tmp_path, syntax, LUT=Element(MODALITY_LUT, "SQ", (elements,)), **RESCALE)
+    assert frame_of(found).rescale == (2.0, -1024.0) and found.modality_lut is None and not frame_of(found).tables
 
 
 @pytest.mark.parametrize("name", [RGB, PALETTE])
