@@ -382,8 +382,14 @@ def _source_folders(value: str | Mapping[str, str], retrieved: str | None) -> di
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a configuration in which missing keys have their default from `config.yaml`."""
+    """Return a copy of a configuration in which missing keys have their default from `config.yaml`.
+
+    `results` is as `Path` writes it: Snakemake takes `./results` and `results/` for other files than `results`.
+    """
     merged = _merged(config_file.read(DEFAULTS, str(DEFAULTS)), config)
+    if isinstance(merged["results"], str) and merged["results"]:
+        folder = Path(merged["results"])
+        merged["results"] = str(folder if folder.parts else folder.absolute())
     merged["card"] = with_text_date(merged["card"])
     return merged | {name: is_on(merged[name]) or merged[name] for name in SWITCHES}
 

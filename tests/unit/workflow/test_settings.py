@@ -190,3 +190,21 @@ def test_a_name_that_is_not_possible_is_answered_with_what_is(config: dict[str, 
     defaults = yaml.safe_load(settings.DEFAULTS.read_text())
     with pytest.raises(ConfigProblem, match="allowed is a name of small letters, digits and _"):
         settings.check({**defaults, "source": "x", "results": "y", **config})
+
+
+@pytest.mark.parametrize(
+    ("written", "used"),
+    [
+        ("./out", "out"),
+        ("out/", "out"),
+        ("a//b/./c", "a/b/c"),
+        ("../out", "../out"),
+        ("a/../out", "a/../out"),  # `a` may be a link
+        ("/data/out/", "/data/out"),
+        ("~x", "~x"),
+        (".", os.getcwd()),
+    ],
+)
+def test_the_results_folder_has_one_form(written: str, used: str) -> None:
+    """Snakemake takes ./out and out for different files, so that a dry run would miss what a run writes."""
+    assert settings.with_defaults({"results": written})["results"] == used
