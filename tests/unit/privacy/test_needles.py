@@ -179,6 +179,6 @@ def test_a_word_of_this_project_is_searched_and_marked(names: Path, copy: Path) 
 def test_a_search_that_misses_a_planted_value_says_nothing_about_the_dataset(
     names: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scanner, "inflated", lambda data: iter(()))
+    monkeypatch.setattr(scanner, "inflated", lambda *_: iter(()))
     with pytest.raises(UserError, match="does not find a planted value"):
         audit.run_audit(["--needles", str(names), "--dataset", str(copy)])
