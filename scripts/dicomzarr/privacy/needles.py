@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicomzarr.dicom.standard_uids import is_standard_uid
+from dicomzarr.privacy import grouped_numbers
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.export_readers import EXPORTS
 from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
@@ -41,6 +42,7 @@ class Needle:
     line: int
     identifiers: frozenset[int]
     words: frozenset[str]
+    grouped: frozenset[str] = frozenset()  # its forms if it is a date or a number in groups
     not_searched: str = ""  # a key of `NOT_SEARCHED`
 
 
@@ -112,6 +114,8 @@ def _needle(line: int, name: str, own_words: Container[str]) -> Needle | None:
     forms = dict.fromkeys((name, name.upper(), name.lower()))
     identifiers = frozenset(number for form in forms for number in identifiers_of("PN", form.encode()))
     identifiers = identifiers.union(unspaced_names(name, MIN_RUN, MIN_RUN_OF_KANA))
+    grouped = grouped_numbers.forms_of(name)
+    identifiers = identifiers.union(hash_of_words([form]) for form in grouped if "-" not in form)
     words = frozenset(words_of(name))
     own = {word for word in words if word in own_words}
     if own != words:
@@ -121,9 +125,9 @@ def _needle(line: int, name: str, own_words: Container[str]) -> Needle | None:
         reason = "no_words"
     elif all(is_standard_uid(word) for word in words):
         reason = "standard_uid"
-    elif Scanner(identifiers, frozenset()).name(name) is None:
+    elif Scanner(identifiers, frozenset(), grouped=grouped).name(name) is None:
         reason = "too_short"
-    return Needle(line, identifiers, words, reason)
+    return Needle(line, identifiers, words, grouped, reason)
 
 
 class NeedleSearch:
@@ -237,7 +241,9 @@ class NeedleSearch:
             if len(self._scanners) > _MAX_SCANNERS:
                 self._scanners.clear()
             identifiers = frozenset().union(*(needle.identifiers for needle in needles))
-            scanner = Scanner(identifiers, frozenset(), shipped=self._shipped, with_dates=False)
+            grouped = frozenset().union(*(needle.grouped for needle in needles))
+            shipped = self._shipped
+            scanner = Scanner(identifiers, frozenset(), shipped=shipped, with_dates=False, grouped=grouped)
             scanner.missed = self._missed
             self._scanners[key] = scanner
         return self._scanners[key]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomzarr.privacy import numbers, unread, unspaced
+from dicomzarr.privacy import grouped_numbers, numbers, unread, unspaced
 from dicomzarr.privacy.compressed import inflated, may_be_compressed, starts_compressed
 from dicomzarr.privacy.identifiers import (
     DIGITS,
@@ -110,6 +110,8 @@ class Scanner:
         Lines or words that are allowed: who started a run, and how; names that this project gives to files of frames.
     with_dates : bool
         A number that reads as a date is a finding, whatever the identifiers are.
+    grouped : frozenset of str
+        Numbers in groups, as `grouped_numbers.forms_of` returns them.
 
     Attributes
     ----------
@@ -132,7 +134,9 @@ class Scanner:
         shipped: Sequence[bytes] = (),
         known_lines: re.Pattern[str] | None = None,
         with_dates: bool = True,
+        grouped: frozenset[str] = frozenset(),
     ) -> None:
+        self._grouped, self._sizes = grouped, {form.count("-") + 1 for form in grouped if "-" in form}
         self._with_numbers, self._with_dates = with_numbers, with_dates
         self._known_lines = known_lines
         self._shipped = [part for part in shipped if part]
@@ -247,6 +251,8 @@ class Scanner:
         A run of words is looked up only if its weight suffices, without own words and numbers, and if each of its other
         words of `MIN_PART` characters is a part of an identifier.
         """
+        if self._sizes and grouped_numbers.holds(text, self._grouped, self._sizes):
+            return "value_in_file"
         words, own_words = words_of(_NUMBERS_IN_A_ROW.sub(r"\1\2", text)), self._own_words
         weights = [0] * len(words)
         blocked: set[int] = set()
