@@ -113,6 +113,7 @@ snakefile_digest = sha256_of(ROOT / "Snakefile")
 label_sources = [{key: value for key, value in source.items() if key != "file"} for source in config["labels"]]
 is_joined = bool(label_sources or config["splits"].get("fixed"))
 split_shares = {key: config["splits"][key] for key in ("fractions", "seed") if key in config["splits"]}
+splits_with_share = sorted(name for name, share in split_shares.get("fractions", {}).items() if share)
 if split_shares:
     shown_config["splits"] = split_shares
 if label_sources:

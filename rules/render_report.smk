@@ -31,6 +31,7 @@ rule render_report:
     params:
         dataset=under_results("dataset"),
         small_cells=config["small_cells"],
+        splits=splits_with_share,
         code=code_digest("render_report.py"),
     message:
         "Rendering the report"

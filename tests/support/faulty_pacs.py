@@ -63,6 +63,8 @@ class FaultyPacs:
         By kind of request, the answers to the next ones; None is the right answer.
     always : dict of str to Reply
         By SOP Instance UID, the answer to each request for this instance alone.
+    refused : dict of str to int
+        By a part of an address, the status of the answer to each query with this part.
     requests : list of str
         Kind of each request: query, series or alone.
     """
@@ -71,6 +73,7 @@ class FaultyPacs:
         self.datasets = [*datasets]
         self.wrong: dict[str, list[Reply | None]] = defaultdict(list)
         self.always: dict[str, Reply] = {}
+        self.refused: dict[str, int] = {}
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.page = 0  # the most items of an answer to a query; 0: no limit
@@ -90,6 +93,8 @@ class FaultyPacs:
         self.requests.append(kind)
         if self.wrong[kind] and (reply := self.wrong[kind].pop(0)) is not None:
             return reply
+        if is_query and (status := next((self.refused[part] for part in self.refused if part in path), 0)):
+            return Reply(status)
         if is_query:
             query = {name: unquote(values[0]) for name, values in parse_qs(address.query).items()}
             return self.listed(level, uids, query)

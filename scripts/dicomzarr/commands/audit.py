@@ -14,7 +14,7 @@ from dicomzarr.commands.mistakes import read_configuration
 from dicomzarr.commands.options import Options, no_dataset, parse, results_of
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.words import BY_NAME, CONFIGFILE
-from dicomzarr.privacy import needles, positive_control
+from dicomzarr.privacy import needles, positive_control, unread
 from dicomzarr.privacy.plain_words import own_words, shipped_parts
 from dicomzarr.system import files
 from dicomzarr.system.project import ROOT
@@ -31,7 +31,7 @@ def run_audit(arguments: Sequence[str]) -> int:
     -------
     int
         Of the page: 0 if all is as it should be, 1 if not or if there is no finished dataset. Of a search: 0 if nothing
-        is found, 1 if something is, 2 if a file cannot be read.
+        is found, 1 if something is, 2 if a file cannot be read, or only in part.
     """
     options = parse(BY_NAME["audit"], arguments)
     if options.has("--needles"):
@@ -105,13 +105,15 @@ def _search(options: Options) -> int:
             "names": len(listed),
             "files": found.files,
             "unread": found.unread,
+            "in_part": [{"place": place, "reason": reason} for place, reason in found.in_part],
         }
         print(json.dumps(content, sort_keys=True), flush=True)
     else:
         print("\n".join(_lines(found, listed)), flush=True)
-    if found.unread and not found.hits:
-        say("run: some files could not be read, so that nothing can be said about them")
-    return 1 if found.hits else 2 if found.unread else 0
+    is_incomplete = bool(found.unread or found.in_part)
+    if is_incomplete and not found.hits:
+        say("run: some files could not be read, or only in part: nothing can be said about the rest of them")
+    return 1 if found.hits else 2 if is_incomplete else 0
 
 
 def _lines(found: needles.Found, listed: Sequence[needles.Needle]) -> list[str]:
@@ -123,6 +125,7 @@ def _lines(found: needles.Found, listed: Sequence[needles.Needle]) -> list[str]:
             noun = "line" if len(numbers) == 1 else "lines"
             lines.append(f"not searched: {noun} {', '.join(numbers)} of the list: {reason} ({meaning})")
     lines += [f"not read: {place}" for place in found.unread]
+    lines += [f"read in part: {place}: {unread.REASONS[reason]}" for place, reason in found.in_part]
     searched = sum(not needle.not_searched for needle in listed)
     names = {hit.needle for hit in found.hits}
     lines.append(

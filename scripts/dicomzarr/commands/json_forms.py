@@ -166,6 +166,11 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("names", "names of the list"),
         ("files", "files searched"),
         ("unread[]", "places that could not be read"),
+        (
+            "in_part[]",
+            "files that were read only in part: `place`, and `reason`: `archive`, `encrypted`, `damaged`, `too_long`, "
+            "`too_deep`, `pdf`, `hdf5`, `columns` or `deflated_dicom`",
+        ),
     ),
     "files": (
         ("paths[].path", "relative to the source, written as in `private/files.csv`: percent-encoded where needed"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import Screen, counted
 from dicomzarr.vocabulary.reasons import REASONS
@@ -55,7 +56,7 @@ def facts(dataset: Path) -> dict[str, Any]:
         "bytes_out": sum(array.stored_bytes for array in tables.arrays),
         "findings": [
             {"level": finding.level, "title": finding.title, "advice": finding.advice}
-            for finding in findings(tables, masks=masks)
+            for finding in findings(tables, masks, _splits_with_share(dataset))
         ],
         "gate": {name: count for name, count in sorted(gate_findings(Results(dataset.parent)).items()) if count},
     }
@@ -140,6 +141,15 @@ def _reasons(set_aside: Sequence[Mapping[str, Any]]) -> list[str]:
 def short_meaning(meaning: str) -> str:
     """Return the first part of the meaning of a reason."""
     return re.split(r"[:;(]|, and ", meaning)[0].strip()
+
+
+def _splits_with_share(dataset: Path) -> list[str]:
+    """Return the names of the splits that get a share of the patients; none if the dataset is not sealed."""
+    try:
+        config = json_files.read_json(dataset / "dataset.json")["config"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return [name for name, share in config.get("splits", {}).get("fractions", {}).items() if share]
 
 
 def _findings(found: Sequence[Mapping[str, str]]) -> list[str]:

@@ -258,7 +258,8 @@ WORDS = (
             RESULTS,
         ),
         exits="0: all is as listed; with --needles, nothing was found. 1: not so, or there is no finished dataset; "
-        "with --needles, a name was found. 2: an argument or the list is wrong, or a file could not be read.",
+        "with --needles, a name was found. 2: an argument or the list is wrong, or a file could not be read, or only "
+        "in part.",
         examples=("./run audit --configfile my.yaml", "./run audit --needles names.txt --dataset copy"),
         module="audit",
         function="run_audit",

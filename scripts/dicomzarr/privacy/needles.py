@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicomzarr.dicom.standard_uids import is_standard_uid
+from dicomzarr.privacy import grouped_numbers
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
+from dicomzarr.privacy.export_readers import EXPORTS
 from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
 from dicomzarr.privacy.identifiers import hash_of_run, hash_of_words, identifiers_of, unspaced_names
 from dicomzarr.privacy.scanner import Leak, Scanner
@@ -40,6 +42,7 @@ class Needle:
     line: int
     identifiers: frozenset[int]
     words: frozenset[str]
+    grouped: frozenset[str] = frozenset()  # its forms if it is a date or a number in groups
     not_searched: str = ""  # a key of `NOT_SEARCHED`
 
 
@@ -60,10 +63,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found, and the places that it could not read."""
+    """What a search found, the places that it could not read, and those of which it read a part, with the reason."""
 
     hits: tuple[Hit, ...]
     unread: tuple[str, ...]
+    in_part: tuple[tuple[str, str], ...]
     files: int
     folders: int
 
@@ -110,6 +114,8 @@ def _needle(line: int, name: str, own_words: Container[str]) -> Needle | None:
     forms = dict.fromkeys((name, name.upper(), name.lower()))
     identifiers = frozenset(number for form in forms for number in identifiers_of("PN", form.encode()))
     identifiers = identifiers.union(unspaced_names(name, MIN_RUN, MIN_RUN_OF_KANA))
+    grouped = grouped_numbers.forms_of(name)
+    identifiers = identifiers.union(hash_of_words([form]) for form in grouped if "-" not in form)
     words = frozenset(words_of(name))
     own = {word for word in words if word in own_words}
     if own != words:
@@ -119,9 +125,9 @@ def _needle(line: int, name: str, own_words: Container[str]) -> Needle | None:
         reason = "no_words"
     elif all(is_standard_uid(word) for word in words):
         reason = "standard_uid"
-    elif Scanner(identifiers, frozenset()).name(name) is None:
+    elif Scanner(identifiers, frozenset(), grouped=grouped).name(name) is None:
         reason = "too_short"
-    return Needle(line, identifiers, words, reason)
+    return Needle(line, identifiers, words, grouped, reason)
 
 
 class NeedleSearch:
@@ -150,6 +156,7 @@ class NeedleSearch:
         self._words = frozenset(word for needle in needles for word in needle.words)
         self._own = {needle.line for needle in needles if all(word in own_words for word in needle.words)}
         self._scanners: dict[tuple[int, ...], Scanner] = {}
+        self._missed: set[str] = set()  # in the file that is searched
 
     def run(self, folder: Path) -> Found:
         """Search all names and files below a folder; of a results folder, all but `private/`.
@@ -159,6 +166,7 @@ class NeedleSearch:
         top = _place_of(folder)
         hits: list[Hit] = []
         unread: list[str] = []
+        in_part: list[tuple[str, str]] = []
         files = folders = 0
         waiting = [(str(folder), top, "")]
         while waiting:
@@ -180,13 +188,15 @@ class NeedleSearch:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, f"{below}/", where))
                     continue
+                self._missed.clear()
                 try:
                     files += 1
                     hits += self._file(entry, below, where)
                 except Exception:  # of any decoder; its message may quote the file
                     unread.append(where)
+                in_part += [(where, reason) for reason in self._missed]
         order = sorted(hits, key=lambda hit: (hit.place, hit.line, hit.needle, hit.code))
-        return Found(tuple(order), tuple(sorted(unread)), files, folders)
+        return Found(tuple(order), tuple(sorted(unread)), tuple(sorted(in_part)), files, folders)
 
     def _file(self, entry: os.DirEntry[str], place: str, shown: str) -> list[Hit]:
         """Return the hits in the content of a file, or in the target of a link."""
@@ -198,6 +208,8 @@ class NeedleSearch:
             raise OSError  # a pipe or a device: nothing is known about what it holds
         if PICTURE.fullmatch(place) and is_bare_jpeg(entry.path):
             return []
+        if entry.name.lower().endswith(".png"):  # anywhere: its pixels are one stream in several pieces
+            place = f"{EXPORTS}{entry.name.lower()}"
         return self._hits(
             shown, lambda scanner: search_file(scanner, entry.path, place, with_voxels=self._with_voxels)[0]
         )
@@ -229,7 +241,11 @@ class NeedleSearch:
             if len(self._scanners) > _MAX_SCANNERS:
                 self._scanners.clear()
             identifiers = frozenset().union(*(needle.identifiers for needle in needles))
-            self._scanners[key] = Scanner(identifiers, frozenset(), shipped=self._shipped, with_dates=False)
+            grouped = frozenset().union(*(needle.grouped for needle in needles))
+            shipped = self._shipped
+            scanner = Scanner(identifiers, frozenset(), shipped=shipped, with_dates=False, grouped=grouped)
+            scanner.missed = self._missed
+            self._scanners[key] = scanner
         return self._scanners[key]
 
     def _shown(self, name: str, number: int) -> str:

@@ -18,8 +18,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomzarr.privacy import numbers, unspaced
-from dicomzarr.privacy.compressed import inflated, may_be_compressed
+from dicomzarr.privacy import grouped_numbers, numbers, unread, unspaced
+from dicomzarr.privacy.compressed import inflated, may_be_compressed, starts_compressed
 from dicomzarr.privacy.identifiers import (
     DIGITS,
     MAX_WORDS,
@@ -31,6 +31,7 @@ from dicomzarr.privacy.identifiers import (
     hash_of_words,
     weight_of,
 )
+from dicomzarr.privacy.wide_texts import BYTE_ORDER_MARKS, wide_texts
 from dicomzarr.privacy.words import words_of
 
 # Codes of findings and their meaning; see docs/data-policy.md.
@@ -47,10 +48,8 @@ MIN_WEIGHT_IN_PIXELS = 12
 MAX_DEPTH = 3  # nested encodings
 _MAX_CLEAN = 1 << 20  # clean strings of JSON in the cache
 
-# Texts within other bytes: ASCII and the two-byte characters of UTF-8, and Latin-1 in UTF-16 of either order.
+# Texts within other bytes: ASCII and the two-byte characters of UTF-8.
 _RUN = re.compile(rb"(?:[\t\n\r\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]){8,}")
-_WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:\0[\t\n\r\x20-\x7e\xa0-\xff]){5,}"))
-_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9_-]{8,}={0,2}")
 _BEFORE_DATA = ";base64,"
 _MAX_SINGLE_PARTS = 8  # decoded parts that are searched one by one; more are searched together first
@@ -63,6 +62,8 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 # JSON without its strings.
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
+# Office documents within their zip: a word has tags in it where its spelling was checked or its form changes.
+_TAG, _END_OF_PARAGRAPH = re.compile(r"<[^>]*>"), re.compile(r"</\w+:(?:p|h|tab|br|t[cr])>|<\w+:(?:tab|br)\b[^>]*>")
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
 # Short numbers in a row, as in the data of the report. No identifier has more than `MAX_WORDS` words, and none has only
 # such numbers, so those in the middle belong to none.
@@ -109,6 +110,13 @@ class Scanner:
         Lines or words that are allowed: who started a run, and how; names that this project gives to files of frames.
     with_dates : bool
         A number that reads as a date is a finding, whatever the identifiers are.
+    grouped : frozenset of str
+        Numbers in groups, as `grouped_numbers.forms_of` returns them.
+
+    Attributes
+    ----------
+    missed : set of str
+        Why some of what was searched could not be read: keys of `unread.REASONS`. Whoever asks empties it.
 
     Notes
     -----
@@ -126,12 +134,15 @@ class Scanner:
         shipped: Sequence[bytes] = (),
         known_lines: re.Pattern[str] | None = None,
         with_dates: bool = True,
+        grouped: frozenset[str] = frozenset(),
     ) -> None:
+        self._grouped, self._sizes = grouped, {form.count("-") + 1 for form in grouped if "-" in form}
         self._with_numbers, self._with_dates = with_numbers, with_dates
         self._known_lines = known_lines
         self._shipped = [part for part in shipped if part]
         self._identifiers, self._own_words = identifiers, own_words
         self._clean: set[str] = set()
+        self.missed: set[str] = set()
         self._known_places = sorted((text for text in known_places if len(text) > 1), key=len, reverse=True)
 
     def name(self, name: str) -> Leak | None:
@@ -240,6 +251,8 @@ class Scanner:
         A run of words is looked up only if its weight suffices, without own words and numbers, and if each of its other
         words of `MIN_PART` characters is a part of an identifier.
         """
+        if self._sizes and grouped_numbers.holds(text, self._grouped, self._sizes):
+            return "value_in_file"
         words, own_words = words_of(_NUMBERS_IN_A_ROW.sub(r"\1\2", text)), self._own_words
         weights = [0] * len(words)
         blocked: set[int] = set()
@@ -299,19 +312,22 @@ class Scanner:
     # ---- bytes
 
     def _bytes(self, data: bytes, depth: int, min_weight: int) -> str | None:
+        self.missed |= unread.reasons_of(data)
         if b"\0" not in data[:4096] and (text := _decoded(data)) is not None:
             code = self._text(text, min_weight) or self._encoded(_ARRAY.sub(" ", text), depth)
+            if code is None and depth and text.startswith("<?xml"):
+                code = self._words(_TAG.sub("", _END_OF_PARAGRAPH.sub(" ", text)), min_weight)
         else:
             runs = [match.group().decode("utf-8", "replace") for match in _RUN.finditer(data)]
             code = self._texts(runs, max(min_weight, MIN_WEIGHT_IN_BINARY), depth)
             if code is None and b"\0" in data:
-                wide = [m.group().replace(b"\0", b"").decode("latin-1") for form in _WIDE for m in form.finditer(data)]
-                wide += [data.decode("utf-16", "replace")] if data[:2] in _BYTE_ORDER_MARKS else []
-                code = self._texts(wide, min_weight, depth)
+                code = self._texts(wide_texts(data), min_weight, depth)
         if code is None and depth < MAX_DEPTH:
-            for part in inflated(data):
+            for part in inflated(data, self.missed.add):
                 if self._bytes(part, depth + 1, min_weight):
                     return "value_encoded"
+        elif code is None and starts_compressed(data):
+            self.missed.add("too_deep")
         return code
 
     def _texts(self, texts: list[str], min_weight: int, depth: int) -> str | None:
@@ -474,5 +490,5 @@ _STANDARD = str.maketrans("-_", "+/")
 
 def _is_special(data: bytes) -> bool:
     """Whether bytes cannot be searched together with others: compressed, or a text of two bytes per character."""
-    is_wide = data[:2] in _BYTE_ORDER_MARKS or (b"\0" in data and _mostly_text(data))
+    is_wide = data[:2] in BYTE_ORDER_MARKS or (b"\0" in data and _mostly_text(data))
     return is_wide or may_be_compressed(data)

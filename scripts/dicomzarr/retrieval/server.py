@@ -30,6 +30,8 @@ TIMEOUTS = (20.0, 120.0)  # s to connect, and without a byte: an archive may fet
 BUSY = (408, 429, 502, 503, 504)  # HTTP statuses after which a request is repeated
 # As stored: without `transfer-syntax=*`, a server decodes compressed images (PS3.18 8.7.3.5.2).
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_GONE = (404, 410)  # of a study, that the server does not have it
+_OF_VALUES = (400, 413, 414, 422)  # the server does not like a value, or its length
 FAILURES = 3  # requests in a row without an answer, after which the server counts as down
 _PAGES = 10_000  # the most pages of an answer
 
@@ -71,6 +73,20 @@ class NoAnswer(ServerProblem):
 
 class QueryFailed(ServerProblem):
     """The server failed at this query; the next one may go well."""
+
+
+class QueryRefused(ServerProblem):
+    """The server refuses this query: because of what it asks for, or of the address or the account.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +226,7 @@ class Server:
         self._client = DICOMwebClient(self._url, self._session, timeout=TIMEOUTS, permissive_uid=True)
         self._client.set_http_retry_params(retry=False)  # the adapter retries, and knows Retry-After
         self._failures = 0
+        self._has_answered = False  # a query: then its address is right, and the account may query
 
     # ---- Queries
 
@@ -218,7 +235,24 @@ class Server:
 
         A server that does not know an attribute ignores it, and names all studies that it has: those that do not have
         the values of the line are left out.
+
+        Raises
+        ------
+        QueryFailed
+            If the server fails at it, or refuses this line alone.
+        ServerProblem
+            If it answers no query.
         """
+        try:
+            return self._studies_of_line(line)
+        except QueryRefused as problem:
+            if self._has_answered:
+                raise QueryFailed(str(problem)) from None
+            if problem.status in _OF_VALUES:
+                raise self._failed(QueryFailed(str(problem))) from None
+            raise
+
+    def _studies_of_line(self, line: Line) -> tuple[list[str], int]:
         filters = {"StudyInstanceUID": line.study, "AccessionNumber": line.accession, "PatientID": line.patient}
         filters = {name: value for name, value in filters.items() if value}
         if line.dates:
@@ -247,9 +281,24 @@ class Server:
         return [_value(item, STUDY) for item in matching], len(listed) - len(matching)
 
     def series(self, study: str) -> list[SeriesFound]:
-        """Return the series of a study, sorted by UID."""
+        """Return the series of a study, sorted by UID; none if the server says that it does not have it (404, 410).
+
+        Raises
+        ------
+        QueryFailed
+            If the server fails at it, or refuses this study alone.
+        ServerProblem
+            If it answers no query.
+        """
         name, tag = _INSTANCES_OF_SERIES
-        listed = self._listed(SERIES, self._client.search_for_series, study_instance_uid=study, fields=[name])
+        try:
+            listed = self._listed(SERIES, self._client.search_for_series, study_instance_uid=study, fields=[name])
+        except QueryRefused as problem:
+            if not self._has_answered:  # is it this study, or the address? This ends the run if it is refused, too
+                self._listed(STUDY, self._client.search_for_studies, search_filters={"StudyInstanceUID": study})
+            if problem.status in _GONE:
+                return []
+            raise QueryFailed(str(problem)) from None
         found = [SeriesFound(_value(i, SERIES), _value(i, _MODALITY), _number(i, tag)) for i in listed]
         return sorted(found, key=lambda series: series.uid)
 
@@ -262,14 +311,22 @@ class Server:
             UIDs.
         stated : int or None
             How many there should be: the server is not asked for a further page once it has named as many.
+
+        Raises
+        ------
+        QueryFailed
+            If the server fails at it, or refuses it: it has answered for the series.
         """
-        listed = self._listed(
-            INSTANCE,
-            self._client.search_for_instances,
-            enough=stated,
-            study_instance_uid=study,
-            series_instance_uid=series,
-        )
+        try:
+            listed = self._listed(
+                INSTANCE,
+                self._client.search_for_instances,
+                enough=stated,
+                study_instance_uid=study,
+                series_instance_uid=series,
+            )
+        except QueryRefused as problem:
+            raise QueryFailed(str(problem)) from None
         return sorted(_value(item, INSTANCE) for item in listed)
 
     def _listed(
@@ -285,7 +342,7 @@ class Server:
         for _ in range(_PAGES):
             try:
                 page = search(offset=offset or None, **arguments)
-                self._failures = 0
+                self._failures, self._has_answered = 0, True
             except requests.HTTPError as error:
                 if offset and error.response is not None and error.response.status_code in (400, 404, 501):
                     break  # it does not know `offset`; the number of instances shows whether some are missing
@@ -381,7 +438,9 @@ def _problem(error: Exception) -> ServerProblem:
         status = response.status_code
         if status >= 500:
             return QueryFailed(f"the server failed at a query (HTTP {status}); run the same command again later")
-        return ServerProblem(_STATUSES.get(status, f"the server refused a query (HTTP {status})"))
+        text = _STATUSES.get(status, f"the server refused a query (HTTP {status})")
+        is_refused = status == 403 or status in _GONE or status in _OF_VALUES
+        return QueryRefused(text, status) if is_refused else ServerProblem(text)
     if isinstance(error, requests.exceptions.SSLError):
         return ServerProblem(
             "the certificate of the server is not trusted: set REQUESTS_CA_BUNDLE to the file of your site's CA"

@@ -102,6 +102,28 @@ def test_a_name_that_cannot_be_searched_is_reported_by_its_line(names: Path) -> 
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("written", ["1937-03-12", "19370312", "12.03.1937", "12/3/1937", "3/12/1937"])
+def test_a_date_is_found_in_each_order_and_with_each_separator(written: str, names: Path, copy: Path) -> None:
+    names.write_text(f"{written}\n")
+    note = copy / "note.txt"
+    for text in ("1937-03-12T10:00", "b. 19370312", "12.03.1937", "12. 3. 1937", "03/12/1937 ", "(1937/3/12)"):
+        note.write_text(f"{text}\n")
+        assert hits(names, copy) == [("note.txt", "value_in_file", 1, 1)], text
+    note.write_text("1937-03-13, 1937-04-12, 2.3.1937, 112.3.1937, 12.3.19371, 1.2.840.1937.3.1")
+    assert not hits(names, copy)
+
+
+def test_a_number_in_groups_is_found_with_and_without_them(names: Path, copy: Path) -> None:
+    for number in ("+41 79 123 45 67", "756.1234.5678.97", "12-345-678"):
+        names.write_text(f"{number}\n")
+        for text in (f"at {number}, once", "".join(filter(str.isdigit, number))):
+            (copy / "note.txt").write_text(text)
+            assert hits(names, copy) == [("note.txt", "value_in_file", 1, 1)]
+    for short in ("1 2 3", "12-345", "12.5"):
+        names.write_text(short)
+        assert needles.read_needles(names)[0].not_searched == "too_short"
+
+
 @pytest.mark.parametrize("data", [LIST.encode("utf-16"), b"\xef\xbb\xbf" + LIST.replace("\n", "\r\n").encode()])
 def test_lists_of_other_systems_keep_their_lines(data: bytes, names: Path) -> None:
     names.write_bytes(data)
@@ -179,6 +201,6 @@ def test_a_word_of_this_project_is_searched_and_marked(names: Path, copy: Path) 
 def test_a_search_that_misses_a_planted_value_says_nothing_about_the_dataset(
     names: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scanner, "inflated", lambda data: iter(()))
+    monkeypatch.setattr(scanner, "inflated", lambda *_: iter(()))
     with pytest.raises(UserError, match="does not find a planted value"):
         audit.run_audit(["--needles", str(names), "--dataset", str(copy)])

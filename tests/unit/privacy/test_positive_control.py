@@ -15,7 +15,7 @@ from dicomzarr.system.results_folder import Results
 COMPRESSED = {"gzip", "zlib", "bzip2", "xz", "zstd", "blosc", "zip", "nested"}
 
 
-def nothing(_: bytes) -> Iterator[bytes]:
+def nothing(*_: object) -> Iterator[bytes]:
     yield from ()
 
 

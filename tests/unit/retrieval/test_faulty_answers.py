@@ -367,10 +367,34 @@ def test_a_folder_with_other_files_is_refused(retrieval: Retrieval) -> None:
     ids=lambda value: str(value)[:25],
 )
 def test_a_query_that_fails_is_explained_without_an_address(retrieval: Retrieval, reply: Reply, says: str) -> None:
-    retrieval.pacs.wrong["query"] = [reply]
+    retrieval.pacs.wrong["query"] = [reply] * 2  # of the study, and of another query
     with pytest.raises(ServerProblem, match=says) as caught:
         retrieval.run()
     assert "127.0.0.1" not in str(caught.value) and "\n" not in str(caught.value) and caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(404, "nothing_found"), (403, "query_failed"), (400, "query_failed")])
+@pytest.mark.parametrize("refused", [A, B], ids=["first", "later"])
+def test_a_study_that_the_server_refuses_costs_only_itself(
+    retrieval: Retrieval, status: int, outcome: str, refused: list[Dataset]
+) -> None:
+    retrieval.run()
+    other = ct_slice("c", 0)
+    retrieval.pacs.datasets.append(other)
+    retrieval.pacs.refused[f"/studies/{refused[0].StudyInstanceUID}/"] = status
+    lines = [*LINES, Line(4, study=other.StudyInstanceUID)]
+    assert not retrieval.run(lines).is_complete
+    assert retrieval.holds(*A, *B, other)  # what an earlier run retrieved stays
+    by_line = {row["line"]: row["outcome"] for row in retrieval.table("retrieval_list.csv")}
+    assert by_line == {"2": "found", "3": "found", "4": "found"} | {"2" if refused is A else "3": outcome}
+
+
+def test_a_line_or_a_series_whose_query_is_refused_costs_only_itself(retrieval: Retrieval) -> None:
+    retrieval.pacs.refused["PatientID=x"] = 400
+    retrieval.pacs.refused[f"/series/{A[0].SeriesInstanceUID}/instances"] = 404  # asked for as a whole
+    retrieval.run([Line(8, patient="x1"), Line(9, patient="x2"), *LINES])
+    assert retrieval.holds(*A, *B)
+    assert [row["outcome"] for row in retrieval.table("retrieval_list.csv")] == ["query_failed"] * 2 + ["found"] * 2
 
 
 def test_a_server_that_is_not_there_is_explained(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from dicomzarr.dicom.image_risks import BURNED_IN_KINDS, FACE_KINDS
@@ -185,8 +185,8 @@ _MASK_CHECKS: tuple[tuple[str, Callable[[Mask], bool], str, str], ...] = (
 )
 
 
-def findings(tables: Tables, masks: Masks = NO_MASKS) -> list[Finding]:
-    """Return the findings of a dataset, failures first."""
+def findings(tables: Tables, masks: Masks = NO_MASKS, splits: Collection[str] = ()) -> list[Finding]:
+    """Return the findings of a dataset, failures first; `splits` are those that get a share of the patients."""
     found = []
     for level, applies, singular, plural, advice in _CHECKS:
         arrays = [array for array in tables.arrays if applies(array)]
@@ -205,6 +205,7 @@ def findings(tables: Tables, masks: Masks = NO_MASKS) -> list[Finding]:
         advice = f"{kinds}. To extract them, set faces: keep and a faces_reason."
         found.append(Finding("warn", title, advice, command=files_command(reason="face_risk")))
     found += _label_findings(tables.joinings)
+    found += _empty_splits(tables, splits)
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:
             reason = REASONS.get(row.reason)
@@ -303,6 +304,18 @@ def _mask_findings(masks: Masks) -> list[Finding]:
             title = f"{count(file.files, kind)} without a mask on an image: {file.meaning}"
             found.append(Finding("warn", title, "private/mask_files.csv has their paths and what was found."))
     return found
+
+
+def _empty_splits(tables: Tables, splits: Collection[str]) -> list[Finding]:
+    empty = sorted({*splits} - {array.split for array in tables.arrays}) if tables.arrays else []
+    if not empty:
+        return []
+    title = f"{'split' if len(empty) == 1 else 'splits'} {' and '.join(empty)} without a patient"
+    advice = (
+        "Each patient is in a split by chance, so that with few patients a split may get none. Name patients for it "
+        "under splits.fixed, or choose another seed before you train: it moves patients between splits."
+    )
+    return [Finding("warn", title, advice)]
 
 
 def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:

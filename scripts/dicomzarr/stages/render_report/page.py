@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +127,9 @@ def _has_groups(arrays: Sequence[Array]) -> bool:
     return any(array.split or array.labels for array in arrays)
 
 
-def render(dataset: Path, *, small_cells: int = 1, max_rows: int = catalogue.MAX_ROWS) -> str:
+def render(
+    dataset: Path, *, small_cells: int = 1, splits: Collection[str] = (), max_rows: int = catalogue.MAX_ROWS
+) -> str:
     """Return the report of a dataset as one HTML page.
 
     Parameters
@@ -138,6 +140,8 @@ def render(dataset: Path, *, small_cells: int = 1, max_rows: int = catalogue.MAX
         ``reports/pictures/`` if there are pictures.
     small_cells : int
         Modalities with fewer subjects than this are shown as one, and so are masks of such names.
+    splits : collection of str
+        Names of the splits that get a share of the patients.
     max_rows : int
         Largest number of arrays in the table of volumes; failures and warnings come first.
 
@@ -173,7 +177,7 @@ def render(dataset: Path, *, small_cells: int = 1, max_rows: int = catalogue.MAX
             files={name: tables.files(name) for name in OUTCOMES},
             flow_summary=flow.summary(tables),
             flows=[*map(Markup, flow.drawings(tables))],  # their texts are escaped
-            findings=findings(tables, masks),
+            findings=findings(tables, masks, splits),
             exact=sum(1 for a in arrays if a.depth and a.depth.read_back == "exact"),
             outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
             modalities=[_modality_line(name, members) for name, members in by_modality(arrays).items()],

@@ -106,7 +106,11 @@ def test_the_page_shows_matched_and_unmatched_labels(tmp_path: Path) -> None:
     titles = [finding.title for finding in findings(read_tables(folder))]
     assert "7 labels without an image" in titles
     assert "1 line of the lists of splits names no patient with an image" in titles
-    assert not any("conflict" in title for title in titles)
+    assert not any("conflict" in title or "without a patient" in title for title in titles)
+    used = {array.split for array in read_tables(folder).arrays}
+    titles = [finding.title for finding in findings(read_tables(folder), splits=[*used, "val", "extra"])]
+    assert "splits extra and val without a patient" in titles
+    assert "splits extra and val without a patient" in render(folder, splits=[*used, "val", "extra"])
 
 
 def test_small_numbers_are_not_on_the_page(tmp_path: Path) -> None:

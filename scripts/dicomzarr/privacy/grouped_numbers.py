@@ -1,0 +1,70 @@
+"""Numbers that are written in groups of digits, such as dates and telephone numbers, for the search by a list."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import re
+from collections.abc import Collection, Container, Iterator
+
+MIN_DIGITS, MAX_GROUPS = 8, 8
+_SEPARATOR = "[-/. ]"
+_GROUPED = re.compile(f"[0-9]+(?:{_SEPARATOR} ?[0-9]+)+")
+_NEEDLE = re.compile(f"[+(]?({_GROUPED.pattern}|[0-9]{{8}})")
+_YEARS = range(1850, 2101)
+
+
+def forms_of(text: str) -> frozenset[str]:
+    """Return the forms of a number in groups, or of a date; none if a text is neither.
+
+    Groups are joined by hyphens; a form without groups is a number of its own. A date has all orders of year, month and
+    day; of a day and a month that may be each other, both are meant.
+    """
+    match = _NEEDLE.fullmatch(text.strip())
+    if not match:
+        return frozenset()
+    groups = re.findall("[0-9]+", match[1])
+    number = "".join(groups)
+    if len(number) < MIN_DIGITS - 2 or len(groups) > MAX_GROUPS:
+        return frozenset()
+    forms = {form for day in _days(groups, number) for form in _forms_of_day(day)}
+    if len(groups) > 1 and len(number) >= MIN_DIGITS:
+        forms |= {"-".join(groups), number}
+    return frozenset(forms)
+
+
+def _days(groups: list[str], number: str) -> Iterator[datetime.date]:
+    """Yield the days that groups may mean."""
+    if len(groups) == 1:
+        groups = [number[:4], number[4:6], number[6:]]
+    if len(groups) != 3:
+        return
+    year_first = len(groups[0]) == 4
+    if not year_first and len(groups[2]) != 4:
+        return
+    one, two, three = map(int, groups)
+    for year, month, day in [(one, two, three)] if year_first else [(three, two, one), (three, one, two)]:
+        if year in _YEARS and 1 <= month <= 12:
+            try:
+                yield datetime.date(year, month, day)
+            except ValueError:
+                continue
+
+
+def _forms_of_day(day: datetime.date) -> Iterator[str]:
+    year = f"{day.year}"
+    for month, number in itertools.product({f"{day.month}", f"{day.month:02}"}, {f"{day.day}", f"{day.day:02}"}):
+        for groups in ((year, month, number), (number, month, year), (month, number, year)):
+            yield "-".join(groups)
+            if len("".join(groups)) == MIN_DIGITS:
+                yield "".join(groups)
+
+
+def holds(text: str, forms: Container[str], sizes: Collection[int]) -> bool:
+    """Whether a text holds one of these forms; `sizes` are the numbers of their groups."""
+    for match in _GROUPED.finditer(text):
+        groups = re.findall("[0-9]+", match.group())
+        for size in sizes:
+            if any("-".join(groups[at : at + size]) in forms for at in range(len(groups) - size + 1)):
+                return True
+    return False
