@@ -78,7 +78,7 @@ GEOMETRY_FLAGS = {
     "no_position": "a slice without a position: nothing says where it lies, or in what order",
     "partial_geometry": "some frames of the file have a position or an orientation and others have none; none is used",
     "rescale_incomplete": "some frames lack a usable Rescale Slope or Intercept, or both: their pairs are null",
-    "rounded_positions": "positions or their distances have few decimals; the affine is fitted to them, see its residual",
+    "rounded_positions": "positions or distances have few decimals; the affine is fitted to them, see its residual",
     "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
     "unplaced_tiles": "frames of a whole slide image whose positions are not known; stored order is kept",
