@@ -14,7 +14,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Workflow
+from conftest import ROOT, Workflow, in_ci
 from dicoms import save_series
 
 MODULE = f"""
@@ -65,7 +65,7 @@ def snakemake(folder: Path, *arguments: str, before: tuple[str, ...] = (), **env
     return process.stdout + process.stderr
 
 
-@pytest.mark.parametrize("statement", ["module", "include"])
+@pytest.mark.parametrize("statement", in_ci(1, ["module", "include"]))
 def test_another_workflow_uses_the_rules(workflow: Workflow, statement: str) -> None:
     """With default values, a configuration of its own, and a target that depends on the dataset."""
     folder = workflow.folder

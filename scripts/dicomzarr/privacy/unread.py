@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+
 # Why a file was not read to its end. Codes are in the JSON of `./run audit --needles`.
 REASONS = {
     "archive": "an archive or a compression that is not read, such as 7z, RAR or LZ4: unpack it first",
@@ -41,7 +43,7 @@ _STARTS = {
 _START = re.compile(b"|".join(map(re.escape, _STARTS)))
 _BINARY = ("archive", "columns")  # a text may begin with the same letters
 _OFFICE, _PACKAGE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "EncryptedPackage".encode("utf-16-le")
-_DEFLATED = b"1.2.840.10008.1.2.1.99"  # Deflated Explicit VR Little Endian (PS3.5 A.5)
+_DEFLATED = DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid.encode()
 _BLOCK = 512  # of a tar
 
 
