@@ -1,4 +1,4 @@
-"""Mutation tests: each bug planted in a copy of the code makes its test fail. The short form plants every seventh one."""
+"""Mutation tests: each bug planted in a copy of the code makes its test fail; the short form plants every seventh."""
 
 from __future__ import annotations
 
