@@ -27,6 +27,7 @@ from dicomzarr.system import csv_tables
 from dicomzarr.vocabulary import pictures
 from dicomzarr.vocabulary.flags import FLAGS
 from dicomzarr.vocabulary.reasons import REASONS
+from dicomzarr.vocabulary.rules import BATCH_RULES, SEALED
 from dicomzarr.volumes import model, t_axis
 from dicomzarr.workflow import settings
 
@@ -272,6 +273,20 @@ def test_every_table_of_the_code_is_documented() -> None:
     known = {"MANIFEST", "ARCHIVES", "FILES", "FRAMES", "OUTCOMES", "POLICY", "VOLUMES", "DEPTH", "SIZE"}
     known |= {"MASKS", "MASK_OUTCOMES", "MASK_FILES", "MASK_NAMES", "PICTURES"}
     assert {name for name, value in vars(csv_tables).items() if name.isupper() and isinstance(value, tuple)} == known
+
+
+def test_the_provenance_of_every_sealed_rule_is_documented() -> None:
+    files = {f"{rule}/<xx>.jsonl" if rule in BATCH_RULES else f"{rule}.json" for rule in SEALED}
+    assert not files - {re.sub(r" \(.*", "", name) for name in named_in(part("dataset/provenance/"))}
+
+
+def test_every_published_key_of_the_configuration_is_documented() -> None:
+    rules = (ROOT / "rules" / "common.smk").read_text()
+    shown = {*ast.literal_eval(rules.split("\nshown_keys = ")[1].split("\n")[0])}
+    shown |= set(re.findall(r'^ *shown_config\["(\w+)"\] =', rules, re.M))
+    assert len(shown) > 10
+    (row,) = re.findall(r"^\| `config` \| (.*) \|$", part("dataset/dataset.json"), re.M)
+    assert not shown - named_in(row)
 
 
 def test_every_trouble_of_a_picture_is_documented() -> None:
