@@ -139,6 +139,18 @@ def test_relative_links_resolve(page: Path) -> None:
             assert anchor in anchors(target), f"{link}: no such heading"
 
 
+def test_every_page_is_in_the_index_by_task() -> None:
+    index = ROOT / "docs" / "README.md"
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {index.name} <= {*links(index)}
+    assert "docs/README.md" in links(ROOT / "README.md")
+
+
+def test_the_glossary_is_sorted() -> None:
+    for words in (ROOT / "docs" / "glossary.md").read_text().split("\n## ")[1:]:
+        rows = [word.lower() for word in re.findall(r"^\| (?!word|---)(.*?) \|", words, re.M)]
+        assert rows and rows == sorted(rows)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_page_names_an_absolute_path_of_a_machine(page: Path) -> None:
     assert not re.search(r"(?<![\w.])/(home|work|tmp|Users|root)/", page.read_text())
