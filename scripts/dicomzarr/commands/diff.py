@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -174,9 +176,28 @@ def compare(old: Side, new: Side) -> dict[str, Any]:
     }
 
 
+_LONGEST = 40  # characters of a value in a line
+_BEFORE = 10  # of them, those before the first difference of long texts
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return "nothing"
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text[:16] if _DIGEST.fullmatch(text) else text
+
+
 def _shown(values: list[Any]) -> str:
-    old, new = ("nothing" if value is None or value == "" else str(value) for value in values)
-    return f"{old[:16]} -> {new[:16]}"
+    """Return two values as text; of long ones the part in which they differ."""
+    old, new = map(_text, values)
+    start = max(len(os.path.commonprefix([old, new])) - _BEFORE, 0) if max(len(old), len(new)) > _LONGEST else 0
+
+    def cut(text: str) -> str:
+        end = start + _LONGEST
+        return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
+
+    return f"{cut(old)} -> {cut(new)}"
 
 
 def lines(differences: Mapping[str, Any]) -> list[str]:

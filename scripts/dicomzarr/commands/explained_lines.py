@@ -143,6 +143,10 @@ def _values(value: Any) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_value(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "nothing" if value is None or value == "" else str(value).removesuffix(".0")
 
 

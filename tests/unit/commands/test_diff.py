@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dicomzarr.commands.diff import Rows, Side, compare, read
+from dicomzarr.commands.diff import Rows, Side, compare, lines, read
 from dicomzarr.commands.json_forms import FORMS
 
 
@@ -66,3 +66,18 @@ def test_masks_that_came_went_or_changed_are_named(tmp_path: Path) -> None:
     found = compare(read(tmp_path / "old"), read(tmp_path / "new"))["volumes"]
     expected = {"mask liver": ["11", "33"], "mask spleen": [None, "44"], "mask tumour": ["22", None]}
     assert found["changed"] == {"a/1": expected}
+
+
+def test_a_line_shows_where_long_values_differ() -> None:
+    flags, digest = "assumed_bits_stored assumed_unsigned detector_spacing", "0123456789abcdef"
+    old = dataset(1, [("a", 1)], flags=flags, pixel_digest=digest * 4, why="one frame")
+    new = dataset(1, [("a", 1)], flags=f"{flags} gap", pixel_digest="f" * 64, why="one frame")
+    old.sealed["config"] |= {"pictures": True, "splits": {"fractions": {"test": 0.2, "train": 0.8}, "seed": 3}}
+    new.sealed["config"] |= {"pictures": False}
+    changed, *config, _ = lines(compare(old, new))
+    assert "flags …or_spacing -> …or_spacing gap" in changed
+    assert "pixel_digest 0123456789abcdef -> ffffffffffffffff" in changed
+    assert config == [
+        "config   pictures: true -> false",
+        'config   splits: {"fractions": {"test": 0.2, "train": 0.8… -> nothing',
+    ]

@@ -188,5 +188,12 @@ def test_colours_are_for_terminals(root: Path) -> None:
     ]
 
 
+def test_options_are_written_as_in_the_configuration(root: Path) -> None:
+    found = explained(root, arrays_of(root, "CT")[0])
+    found["made_by"]["config"] = {"pictures": True, "splits": {"fractions": {"test": 0.5}}}
+    (line,) = [line for line in explained_lines.lines_of(found, Screen()) if line.startswith("  Dataset  ")]
+    assert line.endswith("  pictures true, splits {fractions: {test: 0.5}}")
+
+
 def test_every_step_of_a_sealed_dataset_has_its_words() -> None:
     assert {rule.name for rule in RULES if rule.sealed} | {"seal_dataset"} == {*STEPS}
