@@ -19,6 +19,7 @@ from dicomzarr.privacy.plain_words import own_words, shipped_parts
 from dicomzarr.system import files
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal.screen import counted
 from dicomzarr.vocabulary.errors import UserError
 
 PAGE = "audit.html"  # in private/: it has counts of small groups, and it is no part of what is sealed
@@ -130,7 +131,7 @@ def _lines(found: needles.Found, listed: Sequence[needles.Needle]) -> list[str]:
     names = {hit.needle for hit in found.hits}
     lines.append(
         f"{searched} of {len(listed)} names searched in {found.files} files and {found.folders} folders: "
-        f"{len(found.hits)} findings of {len(names)} names"
+        + (f"{len(names)} of them found, at {counted(len(found.hits), 'place')}" if names else "none of them found")
     )
     return lines
 

@@ -173,6 +173,7 @@ def test_exit_codes_and_no_name_in_what_is_printed(names: Path, copy: Path, caps
     call = ["--needles", str(names), "--dataset", str(copy)]
     assert audit.run_audit(call) == 0
     assert "4 of 6" not in (clean := capsys.readouterr().out) and "3 of 6 names searched in 3 files" in clean
+    assert clean.endswith(": none of them found\n")
     assert "not searched: line 4 of the list: too_short" in clean
     (copy / "Quastenflosser.txt").write_bytes(base64.b64encode(b"seen by Ottilie Quastenflosser, Anna, 19370203"))
     for arguments in (call, [*call, "--json"]):

@@ -327,7 +327,8 @@ def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:
         title = f"{count(conflicts, 'conflict')} between lines of label files for the same series"
         found.append(Finding("warn", title, f"The series gets no such label. {_DETAILS}"))
     if lines:
-        title = f"{count(lines, 'label')} without an image"
+        verb = "matches" if lines == 1 else "match"
+        title = f"{count(lines, 'line')} of the label files {verb} no image"
         advice = f"The identifier is mistyped, or its images were not sent or not extracted. {_DETAILS}"
         found.append(Finding("warn", title, advice))
     if listed:
