@@ -194,7 +194,7 @@ class Volume:
 
     @property
     def group(self) -> str:
-        """Id that this volume shares with all others of one set, such as the b-values of a series; empty if alone."""
+        """Id that this volume shares with the others of one set, such as the b-values of a series; alone, its own."""
         return str(self.facts.get("group", ""))
 
     @property
@@ -619,7 +619,7 @@ class DicomZarrDataset:
 
     A sample is a dict. `image` is an ndarray with the axes of the volume in the order ``t c z y x``, without those of
     which the sample has a single index. `array`, `series_id`, `study_id`, `subject_id`, `split`, `modality`, `flags`
-    and every `label_…` are texts from `volumes.csv`; `group` is the id that the volumes of one set share, or empty.
+    and every `label_…` are texts from `volumes.csv`; `group` is the id that the volumes of one set share.
     `axes` names the axes of `image`; `start` is the index of its first voxel along all axes of the array. `affine_lps`
     and `affine_ras` (float64, shape (4, 4)) map the index (x, y, z, 1) **of the sample** to millimetres; they are NaN
     where the dataset states no affine.
@@ -746,7 +746,7 @@ class DicomZarrDataset:
         Returns
         -------
         dict of str to list of int
-            By the id that they share, the indices of their rows in `rows`. A volume that belongs to no set is left out.
+            By the id that they share, the indices of their rows in `rows`. A volume that stands alone is a set of one.
         """
         found: dict[str, list[int]] = {}
         for number, row in enumerate(self.rows):
