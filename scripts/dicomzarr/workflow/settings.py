@@ -125,6 +125,8 @@ def _explain(error: Any) -> str:
         allowed = "one of " + ", ".join(dict.fromkeys(words))
     elif "oneOf" in schema or "description" in schema:
         allowed = schema.get("description", "")
+    elif "properties" in schema:
+        allowed = "a mapping with " + ", ".join(schema["properties"])
     else:
         bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS if name in schema]
         allowed = " ".join([_TYPES.get(schema.get("type", ""), str(schema.get("type"))), *bounds])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,21 @@ def test_signs_that_are_no_variables_are_accepted(name: str, tmp_path: Path, mon
 def test_a_name_that_is_not_possible_is_answered_with_what_is(config: dict[str, Any]) -> None:
     defaults = yaml.safe_load(settings.DEFAULTS.read_text())
     with pytest.raises(ConfigProblem, match="allowed is a name of small letters, digits and _"):
+        settings.check({**defaults, "source": "x", "results": "y", **config})
+
+
+@pytest.mark.parametrize(
+    ("config", "allowed"),
+    [
+        ({"publish": "s3://bucket/liver"}, "a mapping with target, endpoint, region, keep"),
+        ({"splits": {"fractions": {"a": 1}, "fixed": "test.csv"}}, "a mapping from a split to the path of a CSV file"),
+        ({"labels": [{"file": ["a.csv"]}]}, "the path of a CSV file"),
+        ({"object_store": {"endpoint": 3}}, "an address such as https://s3.example.org"),
+    ],
+)
+def test_a_value_of_another_kind_is_answered_with_what_is_needed(config: dict[str, Any], allowed: str) -> None:
+    defaults = yaml.safe_load(settings.DEFAULTS.read_text())
+    with pytest.raises(ConfigProblem, match=f"allowed is {re.escape(allowed)}$"):
         settings.check({**defaults, "source": "x", "results": "y", **config})
 
 
