@@ -62,6 +62,7 @@ def test_the_page(folder: Path, environment: Path) -> None:
 
     snippets = [here(code, folder) for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)]
     script = "".join(code for code in snippets if "torch" not in code or importlib.util.find_spec("torch"))
+    script += "\nassert len(weights) == len(train)"
     script += "\nprint(len(train), len(validation), *train[0][0].shape, train[0][0].dtype, {t for _, t in train})\n"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=folder, env=variables, capture_output=True, text=True, check=False

@@ -18,7 +18,7 @@ Your data   ./run --cores 8 --configfile my.yaml
   --configfile FILE   your source, results and options
   --cores N           cores to use; all if left out
   -n                  list the jobs of a run, and run none
-Help of a word: ./run status --help; all: docs/commands.md
+Help of a word: ./run status --help; pages: docs/README.md
 """
 HELP = ("help", "--help", "-h")
 OF_THE_PROJECT = ("bench", "test", "check", "snakemake")  # words that share a line of the overview
