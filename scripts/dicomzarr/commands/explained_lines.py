@@ -170,7 +170,7 @@ def _decoding(decoding: Mapping[str, Any], screen: Screen) -> Iterator[str]:
         text = {
             "agreed": f"{decoder} gave the same values for {counted(frames, 'frame')}",
             "refused": f"{decoder} refused {counted(frames, 'frame')}",
-            "none": f"there is none for {counted(frames, 'frame')} of the sample",
+            "none": f"there is none for these pixels ({counted(frames, 'frame')} drawn for the check)",
         }.get(word, f"{outcome}: {counted(frames, 'frame')}")
         yield from _entry(screen, "Second decoder", text)
 
