@@ -9,11 +9,13 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote
 
+import jsonschema
 import numpy as np
 import pytest
 import yaml
@@ -213,12 +215,26 @@ def test_the_snippet_of_the_readme_opens_an_array(tmp_path: Path) -> None:
     assert len(snippets(README, "python")) == 1, "test the new snippet too"
 
 
-def test_the_configurations_of_the_readme_have_known_keys() -> None:
-    schema_keys = json.loads(settings.SCHEMA.read_text())["properties"]
-    shown = snippets(README, "yaml")
-    assert shown
-    for snippet in shown:
-        assert set(yaml.safe_load(snippet)) <= set(schema_keys)
+def commented_examples(configuration: str, keys: set[str]) -> Iterator[str]:
+    """Return the examples in the comments of config.yaml: from a key at an indent of three to the end of the indent."""
+    for block in re.findall(r"(?:^#   .*\n)+", configuration, re.M):
+        lines = [line[4:] for line in block.splitlines(keepends=True)]
+        first = [number for number, line in enumerate(lines) if line.partition(":")[0] in keys]
+        yield from ["".join(lines[first[0] :])] if first else []
+
+
+def test_the_configurations_of_the_pages_are_allowed() -> None:
+    schema = json.loads(settings.SCHEMA.read_text())
+    configuration = (ROOT / "config.yaml").read_text()
+    examples = [*commented_examples(configuration, {*schema["properties"]})]
+    assert len(examples) > 7
+    pages = [page for page in PAGES if page.name != "CHANGELOG.md"]
+    indented = [
+        each for page in pages for each in re.findall(r"^ *```yaml\n(.*?)^ *```", page.read_text(), re.M | re.S)
+    ]
+    for text in [*examples, *map(textwrap.dedent, indented)]:
+        written = json.loads(json.dumps(yaml.safe_load(text), default=str))  # a day of YAML is a text
+        jsonschema.validate(yaml.safe_load(configuration) | written, schema)
 
 
 def test_the_schema_and_the_configuration_know_the_same_keys() -> None:
