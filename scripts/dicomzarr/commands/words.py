@@ -277,7 +277,7 @@ WORDS = (
             RESULTS,
             Option("--dataset", "FOLDER", "a dataset folder of its own, such as a copy"),
         ),
-        exits="130: ended by Ctrl-C. 1: there is no dataset yet. 2: an argument is wrong.",
+        exits="130: ended by Ctrl-C. 143: ended by SIGTERM. 1: there is no dataset yet. 2: an argument is wrong.",
         examples=("./run view --configfile my.yaml",),
         module="view",
         function="run_view",
@@ -300,7 +300,7 @@ WORDS = (
             RESULTS,
         ),
         exits="0: printed, or decided, or no image is set aside. 1: there are no results yet. 2: an argument or the "
-        "table of decisions is wrong. 130: ended by Ctrl-C.",
+        "table of decisions is wrong. 130: ended by Ctrl-C. 143: ended by SIGTERM.",
         examples=("./run review --configfile my.yaml",),
         module="review",
         function="run_review",
