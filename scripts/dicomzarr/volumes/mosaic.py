@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 MOST_TILES: Final = 4096
-_SIEMENS: Final = ("SIEMENS MR HEADER", "SIEMENS CSA HEADER")
 _MOST_CSA_BYTES: Final = 1 << 20
 _MOST_CSA_ELEMENTS: Final = 1000
 _WIDEST_MM: Final = 1e3  # between slices
