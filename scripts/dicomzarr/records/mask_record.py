@@ -21,7 +21,7 @@ class MaskFile(NamedTuple):
     content: str  # BLAKE3 of its bytes, in hex
     kind: str  # SEG or RTSTRUCT
     reason: str  # empty if a mask of it was placed; else mask_without_image, mask_ambiguous or mask_unreadable
-    problem: str  # code of `masks.model.MASK_PROBLEMS` that explains the reason; else empty
+    problem: str  # code of `vocabulary.mask_problems` or `vocabulary.reasons` that explains the reason; else empty
     masks: int  # that were placed
     failed: int  # segments or regions of interest that could not be read or placed
     elsewhere: tuple[int, ...] = ()  # numbers of those that were drawn on another series alone, if masks were placed
