@@ -20,9 +20,8 @@ class FrameAttributes:
 
     position: Vector | None = None
     orientation: Cosines | None = None
-    in_volume: bool = (
-        False  # position and orientation are in the coordinates of an ultrasound volume, not of the patient
-    )
+    # Whether position and orientation are in the coordinates of an ultrasound volume, not of the patient.
+    in_volume: bool = False
     spacing: tuple[float, float] | None = None
     spacing_source: str = ""
     causes: dict[str, float] = field(default_factory=dict)
