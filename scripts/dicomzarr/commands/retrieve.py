@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicomzarr.commands.mistakes import read_configuration
-from dicomzarr.commands.options import Options, parse
+from dicomzarr.commands.options import Options, configuration_of, parse
 from dicomzarr.commands.processes import say
-from dicomzarr.commands.words import AGAIN, BY_NAME, CONFIG, CONFIGFILE, DRY_RUN, JSON
+from dicomzarr.commands.words import AGAIN, BY_NAME, DRY_RUN, JSON
 from dicomzarr.system import files, locks, safe_messages
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import counted
@@ -133,9 +132,7 @@ def _place(options: Options) -> Place:
     """
     from dicomzarr.workflow import settings
 
-    config = read_configuration(options.values.get(CONFIGFILE.name, []), Path.cwd())
-    config |= dict(pair.split("=", 1) for pair in options.values.get(CONFIG.name, []) if "=" in pair)
-    config = settings.with_defaults(config)
+    config = settings.with_defaults(configuration_of(options))
     settings.check_keys(config)
     dicomweb: dict[str, str] = config["dicomweb"]
     for key in ("url", "studies"):
@@ -146,7 +143,7 @@ def _place(options: Options) -> Place:
             )
     source = _source(config["source"], dicomweb.get("label", ""))
     for key, text in (("source", source), ("results", config["results"]), ("dicomweb.studies", dicomweb["studies"])):
-        settings._refuse_unexpanded(key, text)
+        settings.refuse_unexpanded(key, text)
     folder, results = (Path(os.path.abspath(path)).resolve() for path in (source, config["results"]))
     if folder == results or folder in results.parents or results in folder.parents:
         raise ConfigProblem("config key 'source': source and results lie within each other; name separate folders")

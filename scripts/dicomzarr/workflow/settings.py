@@ -292,7 +292,7 @@ def _within(inner: Path, outer: Path) -> bool:
 
 def _refuse_unusable(results: str) -> None:
     """Refuse characters that have a meaning in paths of Snakemake."""
-    _refuse_unexpanded("results", results)
+    refuse_unexpanded("results", results)
     reserved = sorted(set(results) & set("{}<>\n\0"))
     if reserved:
         raise ConfigProblem(
@@ -305,7 +305,7 @@ def _refuse_unusable(results: str) -> None:
 _VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}/]*\}|%[A-Z][A-Z0-9_]*%")
 
 
-def _refuse_unexpanded(key: str, text: str) -> None:
+def refuse_unexpanded(key: str, text: str) -> None:
     """Refuse a path with ~ or a variable, which is not expanded here, unless a file or folder has that very name."""
     unexpanded = "~" if text.startswith("~") else ""
     for end in (match.end() for match in re.finditer(r"[^/]+", text)):
@@ -323,9 +323,9 @@ def _refuse_unexpanded(key: str, text: str) -> None:
 def _refuse_unexpanded_files(labels: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> None:
     for number, label_source in enumerate(labels):
         if "file" in label_source:
-            _refuse_unexpanded(f"labels.{number}.file", label_source["file"])
+            refuse_unexpanded(f"labels.{number}.file", label_source["file"])
     for split, name in fixed.items():
-        _refuse_unexpanded(f"splits.fixed.{split}", name)
+        refuse_unexpanded(f"splits.fixed.{split}", name)
 
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # of a URL: any other source is a folder
@@ -359,7 +359,7 @@ def _source_folders(value: str | Mapping[str, str], retrieved: str | None) -> di
         if _SCHEME.match(text):
             continue
         key = f"source.{label}" if label else "source"
-        _refuse_unexpanded(key, text)
+        refuse_unexpanded(key, text)
         folder = Path(os.path.abspath(text))
         if not folder.exists():
             advice = "mount its disk, or name the folder of DICOM files in a configuration file: --configfile my.yaml"

@@ -21,6 +21,7 @@ from dicomzarr.stages import check_privacy
 from dicomzarr.system import csv_tables
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.attributes import OF_IMAGES, OF_MASKS
+from dicomzarr.vocabulary.errors import ConfigProblem
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -162,6 +163,17 @@ def test_the_policy_on_faces(results: Results) -> None:
     (results.dataset / "reports/policy.csv").write_text("policy,kind,files\nfaces,geometry,4\nfaces,header,3\n")
     text = audit_page.render(audit_facts.gather(results, 5, control))
     assert "7 images of series that may show a face are not in it" in text and "Why they were kept" not in text
+
+
+def test_small_groups_are_those_of_the_command_line(results: Results) -> None:
+    arguments = ["--results", str(results.root), "--config", "small_cells="]
+    pages = []
+    for size in ("1", "7"):
+        assert audit.run_audit([*arguments[:-1], arguments[-1] + size]) == 0
+        pages.append((results.private / audit.PAGE).read_text())
+    assert "fewer than 7" in pages[1] and "fewer than 7" not in pages[0]
+    with pytest.raises(ConfigProblem, match="'small_cells': found 'few'"):
+        audit.run_audit([*arguments[:-1], arguments[-1] + "few"])
 
 
 def table_after(words: str) -> set[str]:
