@@ -23,7 +23,8 @@ from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 
 if TYPE_CHECKING:
     from dicomzarr.retrieval.retrieve import Summary
-    from dicomzarr.retrieval.server import Patience
+    from dicomzarr.retrieval.server import Patience, Server
+    from dicomzarr.retrieval.wanted import Line
 
 REPORT_EVERY = 30.0  # s between lines of progress
 FULL = "run: the disk of the source or the results is full, or refuses to write: "
@@ -75,33 +76,12 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     try:
         identity.start_reader()
         connection = server.Server(place.url, headers, patience, report.waiting)
-        from dicomzarr.retrieval import retrieve
-
         if options.has(DRY_RUN.name):
+            from dicomzarr.retrieval import retrieve
+
             account = accounts.Accounts(place.results.private)
             return _show_plan(retrieve.look(connection, place.source, account, lines, report), options)
-        lock = locks.lock_run(files.make_private(place.results.private), _now())
-        is_new = not place.source.exists()
-        try:
-            target = folder.Folder(place.source)
-            try:
-                summary = retrieve.retrieve(
-                    connection,
-                    target,
-                    accounts.Accounts(place.results.private),
-                    lines,
-                    patience,
-                    report,
-                    again=options.has(AGAIN.name),
-                )
-            finally:
-                target.close()
-                if is_new:  # an empty source would be taken for one that has been filled
-                    with contextlib.suppress(OSError):
-                        place.source.rmdir()
-            _log(place.results, json.dumps(summary.as_dict()))
-        finally:
-            os.close(lock)
+        summary = _retrieve(connection, place, lines, patience, report, again=options.has(AGAIN.name))
         return _show(summary, options, place)
     except server.ServerProblem as problem:
         kept = ""
@@ -120,6 +100,30 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     finally:
         identity.stop_reader()
     return 1
+
+
+def _retrieve(
+    connection: Server, place: Place, lines: Sequence[Line], patience: Patience, report: _Report, *, again: bool
+) -> Summary:
+    """Retrieve what is missing, alone on the results folder, and note it in the log."""
+    from dicomzarr.retrieval import accounts, folder, retrieve
+
+    lock = locks.lock_run(files.make_private(place.results.private), _now())
+    is_new = not place.source.exists()
+    try:
+        target = folder.Folder(place.source)
+        try:
+            account = accounts.Accounts(place.results.private)
+            summary = retrieve.retrieve(connection, target, account, lines, patience, report, again=again)
+        finally:
+            target.close()
+            if is_new:  # an empty source would be taken for one that has been filled
+                with contextlib.suppress(OSError):
+                    place.source.rmdir()
+        _log(place.results, json.dumps(summary.as_dict()))
+        return summary
+    finally:
+        os.close(lock)
 
 
 def _place(options: Options) -> Place:
