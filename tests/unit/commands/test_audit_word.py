@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browsers import CHROMIUM, chromium
 from conftest import ROOT
-from playwright.sync_api import sync_playwright
 
 from dicomzarr.commands import audit, audit_facts, audit_page
 from dicomzarr.commands.json_forms import FORMS
@@ -22,8 +22,6 @@ from dicomzarr.system import csv_tables
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.attributes import OF_IMAGES, OF_MASKS
 from dicomzarr.vocabulary.errors import ConfigProblem
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def row(number: int, **cells: str) -> str:
@@ -91,14 +89,12 @@ def test_what_the_page_states(results: Results, capsys: pytest.CaptureFixture[st
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: the page is not seen by a browser")
 def test_the_page_fits_a_phone_and_its_parts_have_names_of_their_own(results: Results) -> None:
     assert audit.run_audit(["--results", str(results.root)]) == 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 320, "height": 800}, bypass_csp=True)
         page.goto((results.private / audit.PAGE).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") == 320
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
-        browser.close()
 
 
 def test_what_is_not_on_the_list_is_marked(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
