@@ -44,7 +44,7 @@ _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The checked configuration.
+    """What the main process needs of the checked configuration; the rules read its keys themselves.
 
     Attributes
     ----------
@@ -57,24 +57,14 @@ class Settings:
 
     sources: dict[str, bytes]
     results: Path
-    compression: str
-    layout: str
-    burned_in: str
-    burned_in_reason: str
-    gate: dict[str, int]
     labels: list[dict[str, Any]]
     splits: dict[str, Any]
     card: dict[str, Any]
     publish: dict[str, Any]
-    spacing_tolerance: float
-    cross_check: float
-    series_per_batch: int
-    megabytes_per_batch: int
     largest_drop: float
     confirm_drop: bool
     paranoid: bool
     restored: str
-    keep_removed: bool
     follow_links: bool
 
     @property
@@ -474,23 +464,13 @@ def check(config: Mapping[str, Any]) -> Settings:
     return Settings(
         sources={label: os.fsencode(folder) for label, folder in folders.items()} | object_roots,
         results=results,
-        compression=config["compression"],
-        layout=config["layout"],
-        burned_in=config["burned_in"],
-        burned_in_reason=config["burned_in_reason"],
-        gate=dict(config["gate"]),
         labels=[dict(label_source) for label_source in config["labels"]],
         splits=dict(config["splits"]),
         card=dict(config["card"]),
         publish=dict(config["publish"]),
-        spacing_tolerance=float(config["spacing_tolerance"]),
-        cross_check=float(config["cross_check"]),
-        series_per_batch=config["batch"]["series"],
-        megabytes_per_batch=config["batch"]["megabytes"],
         largest_drop=float(config["largest_drop"]),
         confirm_drop=is_on(config["confirm_drop"]),
         paranoid=is_on(config["paranoid"]),
         restored={"true": "yes", "false": "no"}.get(str(config["restored"]).lower(), str(config["restored"])),
-        keep_removed=is_on(config["keep_removed"]),
         follow_links=is_on(config["follow_links"]),
     )
