@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dicomzarr.source import open_file
 from dicomzarr.source.row import StatKey
 
 
@@ -14,8 +15,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def stat_key(path: Path) -> StatKey:
     """Return what the inventory has of a file."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return open_file.stat_key(path.stat())
 
 
 def state_of_arrays(results: Path) -> dict[str, tuple[int, int]]:
