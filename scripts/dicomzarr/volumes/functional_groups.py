@@ -23,7 +23,7 @@ from dicomzarr.dicom.header_values import (
     windows_of,
 )
 from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity, velocity_encoding
-from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
+from dicomzarr.volumes.frame_attributes import B_VECTOR, DIMENSIONS, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
 from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
@@ -38,8 +38,6 @@ from dicomzarr.volumes.terms import (
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-DIMENSIONS: Final = 9
 
 # Cause, functional group, attribute (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3, C.8.20).
 _CAUSES: Final = (
