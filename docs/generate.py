@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: the diagram of the workflow, three tables and the commands.
+"""Write the generated parts of the documentation: the diagram of the workflow, tables of codes, and the commands.
 
     python docs/generate.py            write the parts that are out of date
     python docs/generate.py --check    list the parts that are out of date; exit code 1 if there are any
@@ -21,6 +21,7 @@ from dicomzarr.commands.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, RUN
 from dicomzarr.retrieval.accounts import REASONS as RETRIEVAL_REASONS  # noqa: E402
 from dicomzarr.stages.export.refusals import REFUSALS  # noqa: E402
 from dicomzarr.vocabulary.flags import FLAG_TABLES  # noqa: E402
+from dicomzarr.vocabulary.mask_problems import MASK_PROBLEMS  # noqa: E402
 from dicomzarr.vocabulary.reasons import REASONS  # noqa: E402
 from dicomzarr.vocabulary.rules import DATASET_RULES, RULES, rules_before  # noqa: E402
 
@@ -218,10 +219,10 @@ def flags_table() -> str:
     return "\n".join(parts).rstrip()
 
 
-def refusals_table() -> str:
-    """Return every reason for which an export leaves an array out."""
-    lines = ["| reason | meaning |", "|---|---|"]
-    return "\n".join(lines + [f"| `{code}` | {meaning} |" for code, meaning in REFUSALS.items()])
+def codes_table(head: str, meanings: Mapping[str, str]) -> str:
+    """Return codes with their meaning; `head` is the title of the column of codes."""
+    lines = [f"| {head} | meaning |", "|---|---|"]
+    return "\n".join(lines + [f"| `{code}` | {meaning} |" for code, meaning in meanings.items()])
 
 
 def retrieval_table() -> str:
@@ -287,7 +288,8 @@ PARTS: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "flow", lambda: picture(read_rules(ROOT / "rules"))),
     ("docs/reasons.md", "reasons", reasons_table),
     ("docs/outputs.md", "flags", flags_table),
-    ("docs/exports.md", "refusals", refusals_table),
+    ("docs/exports.md", "refusals", lambda: codes_table("reason", REFUSALS)),
+    ("docs/masks.md", "problems of mask files", lambda: codes_table("problem", MASK_PROBLEMS)),
     ("docs/dicomweb.md", "outcomes of retrieval", retrieval_table),
     ("docs/commands.md", "commands", commands_text),
     ("docs/commands.md", "exit codes", exit_codes_table),

@@ -22,7 +22,7 @@ rule check_privacy:
     params:
         results=under_results(""),
         level=config["check_privacy"],
-        chosen=configured_words,
+        chosen=shown_config.words(config),
         code=code_digest("check_privacy.py"),
     message:
         "Searching for identities outside the private folder"

@@ -17,7 +17,7 @@ from dicomzarr.system.project import ROOT
 from dicomzarr.system.software import software_versions
 from dicomzarr.vocabulary.findings import EXPORT_FINDINGS
 from dicomzarr.vocabulary.rules import DATASET_RULES, rules_before
-from dicomzarr.workflow import job_resources, main_process
+from dicomzarr.workflow import job_resources, main_process, shown_config
 from dicomzarr.workflow.code_digest import code_digest
 from dicomzarr.workflow.snakemake_quirks import other_nodes
 from dicomzarr.workflow.snakemake_quirks.ending import end_without_waiting
@@ -34,14 +34,8 @@ envvars:
 # Versions of the libraries that write arrays. A change reruns the extraction, so that a dataset has one version only.
 software = software_versions()
 
-# Config keys that are shown in dataset.json: no paths. burned_in_reason is a sentence of the user.
-shown_keys = ("compression", "layout", "levels", "burned_in", "faces", "spacing_tolerance", "cross_check")
-shown_config = {key: config[key] for key in shown_keys}
-shown_config["pictures"] = config["report"]["pictures"]
-if config["burned_in"] == "keep":
-    shown_config["burned_in_reason"] = config["burned_in_reason"]
-if config["faces"] == "keep":
-    shown_config["faces_reason"] = config["faces_reason"]
+# What dataset.json states as the configuration.
+shown_settings = shown_config.settings(config)
 # Pairs, since the order of names counts, and params are compared without it where they are a mapping.
 mask_names = [[name, list(entries)] for name, entries in config["masks"].get("names", {}).items()]
 
@@ -109,56 +103,19 @@ decisions_digest = sha256_of(decisions_file) if decisions_file.is_file() else ""
 snakefile_digest = sha256_of(ROOT / "Snakefile")
 
 
-# The configured labels without the paths of their files.
-label_sources = [{key: value for key, value in source.items() if key != "file"} for source in config["labels"]]
+label_sources = shown_config.label_sources(config)
 is_joined = bool(label_sources or config["splits"].get("fixed"))
-split_shares = {key: config["splits"][key] for key in ("fractions", "seed") if key in config["splits"]}
+split_shares = shown_config.split_shares(config)
 splits_with_share = sorted(name for name, share in split_shares.get("fractions", {}).items() if share)
-if split_shares:
-    shown_config["splits"] = split_shares
-if label_sources:
-    shown_config["labels"] = sorted(
-        {name for source in label_sources for name in source.get("columns", [source.get("name")])}
-    )
-
-
-def words_of_labels():
-    """Return of each configured label the values or the range that are allowed, over all sources."""
-    allowed = {}
-    for source in label_sources:
-        for name, values in source.get("columns", {source.get("name"): source}).items():
-            merged = allowed.setdefault(name, {})
-            if "range" in values:
-                ranges = [values["range"], merged.get("range", values["range"])]
-                merged["range"] = [min(low for low, _ in ranges), max(high for _, high in ranges)]
-            else:
-                words = [*merged.get("values", []), *map(str, values["values"])]
-                merged["values"] = list(dict.fromkeys(words))
-    return allowed
-
-
 # What the cards state beside the tables.
-vocabularies = {
-    "labels": words_of_labels(),
-    "splits": sorted({*config["splits"].get("fractions", {}), *config["splits"].get("fixed", {})}),
-}
+vocabularies = {"labels": shown_config.allowed_labels(label_sources), "splits": shown_config.split_names(config)}
 card_policy = {
     "burned_in": config["burned_in"],
-    "reason": config["burned_in_reason"] if config["burned_in"] == "keep" else "",
+    "reason": shown_config.reason_for("burned_in", config),
     "small_cells": config["small_cells"],
     "faces": config["faces"],
-    "faces_reason": config["faces_reason"] if config["faces"] == "keep" else "",
+    "faces_reason": shown_config.reason_for("faces", config),
 }
-
-
-def configured_words(wildcards):
-    """Return the words of the configuration that the dataset shows: no leaks, even if a source folder has such a name."""
-    allowed = [values for source in label_sources for values in [source, *source.get("columns", {}).values()]]
-    words = {str(word) for values in allowed for word in values.get("values", [])}
-    words |= {*config["masks"].get("names", {}), *config["masks"].get("expected", [])}
-    words |= {config["nnunet"].get("dataset", ""), *config["nnunet"].get("labels", [])}
-    words |= {config["burned_in_reason"], *shown_config.get("labels", []), *vocabularies["splits"]}
-    return sorted(words - {""})
 
 
 def joined_labels(wildcards):

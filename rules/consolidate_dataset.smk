@@ -47,7 +47,7 @@ rule consolidate_dataset:
     params:
         results=under_results(""),
         batches=batch_names,
-        labels=shown_config.get("labels", []),
+        labels=shown_settings.get("labels", []),
         splits=split_shares,
         expected_masks=sorted(config["masks"].get("expected", [])),
         code=code_digest("consolidate_dataset.py"),

@@ -23,7 +23,7 @@ rule seal_dataset:
         runtime=60,
     params:
         results=under_results(""),
-        shown=shown_config,
+        shown=shown_settings,
         detector=detector_digest,
         code=code_digest("seal_dataset.py"),
     message:

@@ -22,7 +22,7 @@ rule write_crate:
         runtime=60,
     params:
         results=under_results(""),
-        shown=shown_config,
+        shown=shown_settings,
         snakefile=snakefile_digest,
         code=code_digest("write_crate.py"),
     message:

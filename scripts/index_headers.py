@@ -1,6 +1,5 @@
 """Write the header index of the source: one line for each regular file."""
 
-import json
 import os
 from pathlib import Path
 
@@ -53,16 +52,9 @@ def index_headers(
     return RuleRecord(
         counts={"files": result.files, **result.outcomes},
         work={"read": result.read, "kept": result.cached},
-        unreadable=unreadable(index_file) if result.outcomes.get("quarantined unreadable_file") else (),
+        unreadable=index.unreadable_paths(index_file) if result.outcomes.get("quarantined unreadable_file") else (),
         claims={os.path.relpath(identifiers, cache.parents[1]): claim},
     )
-
-
-def unreadable(index_file: Path) -> tuple[str, ...]:
-    """Return the paths of files that could not be opened or read; once they can be, the record is revoked."""
-    with open(index_file, "rb") as lines:
-        rows = [json.loads(line) for line in lines if b',"reason":"unreadable_file",' in line]
-    return tuple(row["path"] for row in rows if row["reason"] == "unreadable_file")
 
 
 if __name__ == "__main__":

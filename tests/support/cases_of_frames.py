@@ -13,6 +13,7 @@ from case_writer import (
     Array,
     add_case,
     dataset_of,
+    item_of,
     single,
     slice_of,
     written,
@@ -23,13 +24,6 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
 
-def _item(**values: Any) -> Dataset:
-    item = Dataset()
-    for keyword, value in values.items():
-        setattr(item, keyword, DicomSequence([value]) if isinstance(value, Dataset) else value)
-    return item
-
-
 def _enhanced(
     name: str, suffix: str, groups: Sequence[Dataset], shared: Dataset | None = None, **attributes: Any
 ) -> tuple[Dataset, list[Array]]:
@@ -38,31 +32,33 @@ def _enhanced(
     frames = [np.random.default_rng([i, *seed]).integers(0, 4000, (6, 5)).astype("<u2") for i in range(len(groups))]
     base = {"PixelSpacing": None, "RescaleSlope": None, "RescaleIntercept": None, "InstanceNumber": 1}
     dataset = dataset_of(name, frames, **base | {"BitsStored": 12, "SOPClassUID": STORAGE + suffix} | attributes)
-    dataset.SharedFunctionalGroupsSequence = DicomSequence([shared or _item(**_PLANE)])
+    dataset.SharedFunctionalGroupsSequence = DicomSequence([shared or item_of(**_PLANE)])
     dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
     return dataset, frames
 
 
 _PLANE = {
-    "PlaneOrientationSequence": _item(ImageOrientationPatient=AXIAL),
-    "PixelMeasuresSequence": _item(PixelSpacing=[0.5, 0.75], SliceThickness=2),
+    "PlaneOrientationSequence": item_of(ImageOrientationPatient=AXIAL),
+    "PixelMeasuresSequence": item_of(PixelSpacing=[0.5, 0.75], SliceThickness=2),
 }
 
 
 def _where(z: float) -> Dataset:
-    return _item(ImagePositionPatient=[-10, -20, z])
+    return item_of(ImagePositionPatient=[-10, -20, z])
 
 
 def _multi_frame() -> None:
     # Stored echo by echo, from the top down: the dataset runs upwards.
     order = [(z, t) for t in range(2) for z in (2, 1, 0)]
     groups = [
-        _item(
+        item_of(
             PlanePositionSequence=_where(3.0 * z),
-            MREchoSequence=_item(EffectiveEchoTime=5.0 + 10 * t),
-            PixelValueTransformationSequence=_item(RescaleSlope=1 + z + 10 * t, RescaleIntercept=-z, RescaleType="US"),
-            FrameVOILUTSequence=_item(WindowCenter=100 + z, WindowWidth=50),
-            FrameContentSequence=_item(DimensionIndexValues=[z + 1, t + 1]),
+            MREchoSequence=item_of(EffectiveEchoTime=5.0 + 10 * t),
+            PixelValueTransformationSequence=item_of(
+                RescaleSlope=1 + z + 10 * t, RescaleIntercept=-z, RescaleType="US"
+            ),
+            FrameVOILUTSequence=item_of(WindowCenter=100 + z, WindowWidth=50),
+            FrameContentSequence=item_of(DimensionIndexValues=[z + 1, t + 1]),
         )
         for z, t in order
     ]
@@ -79,26 +75,28 @@ def _multi_frame() -> None:
     by_cause: dict[str, tuple[str, Callable[[int], dict[str, Any]], list[Any]]] = {
         "temporal": (
             "temporal_position",
-            lambda t: {"FrameContentSequence": _item(TemporalPositionIndex=t + 1)},
+            lambda t: {"FrameContentSequence": item_of(TemporalPositionIndex=t + 1)},
             [1, 2],
         ),
-        "b-value": ("b_value", lambda t: {"MRDiffusionSequence": _item(DiffusionBValue=500.0 * t)}, [0, 500]),
+        "b-value": ("b_value", lambda t: {"MRDiffusionSequence": item_of(DiffusionBValue=500.0 * t)}, [0, 500]),
         "trigger": (
             "trigger_time_ms",
-            lambda t: {"CardiacSynchronizationSequence": _item(NominalCardiacTriggerDelayTime=30.0 * t)},
+            lambda t: {"CardiacSynchronizationSequence": item_of(NominalCardiacTriggerDelayTime=30.0 * t)},
             [0, 30],
         ),
     }
     for cause, (means, sequences, values) in by_cause.items():
         case = add_case(f"enhanced mr of {cause}", axes="tzyx")
-        groups = [_item(PlanePositionSequence=_where(3.0 * z), **sequences(t)) for z, t in order]
+        groups = [item_of(PlanePositionSequence=_where(3.0 * z), **sequences(t)) for z, t in order]
         case.put("one.dcm", *_enhanced(case.name, "4.1", groups, Modality="MR"))
         case.places = {("one.dcm", n): (t, z) for n, (z, t) in enumerate(order)}
         case.facts = {"t_axis": {"means": [means], "values": values}}
 
     case = add_case("enhanced mr of dimension indices alone", axes="tzyx", flags={"t_order_only"})
     groups = [
-        _item(PlanePositionSequence=_where(3.0 * z), FrameContentSequence=_item(DimensionIndexValues=[1, z + 1, t + 1]))
+        item_of(
+            PlanePositionSequence=_where(3.0 * z), FrameContentSequence=item_of(DimensionIndexValues=[1, z + 1, t + 1])
+        )
         for z, t in order
     ]
     case.put("one.dcm", *_enhanced(case.name, "4.1", groups, Modality="MR"))
@@ -109,14 +107,14 @@ def _multi_frame() -> None:
     facts: dict[str, Any] = {"kind": "cine", "affine_lps": None}
     facts["t_axis"] = {"means": ["frame_time_s"], "values": [0.0, 0.0667, 0.1334]}
     case = add_case("enhanced xa", axes="tyx", facts=facts)
-    groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n)) for n in range(3)]
-    case.put("one.dcm", *_enhanced(case.name, "12.1.1", groups, _item(), **xa))
+    groups = [item_of(FrameContentSequence=item_of(FrameAcquisitionNumber=n)) for n in range(3)]
+    case.put("one.dcm", *_enhanced(case.name, "12.1.1", groups, item_of(), **xa))
 
     for suffix, name, modality in (("2.1", "enhanced ct", "CT"), ("130", "enhanced pet", "PT")):
-        content = [_item(PlanePositionSequence=_where(-2.0 * n)) for n in range(4)]
+        content = [item_of(PlanePositionSequence=_where(-2.0 * n)) for n in range(4)]
         for n, group in enumerate(content):
             group.FrameContentSequence = DicomSequence(
-                [_item(DimensionIndexValues=[1, 4 - n], StackID="1", InStackPositionNumber=4 - n)]
+                [item_of(DimensionIndexValues=[1, 4 - n], StackID="1", InStackPositionNumber=4 - n)]
             )
         case = add_case(name, axes="zyx")
         case.put("one.dcm", *_enhanced(name, suffix, content, Modality=modality))
@@ -124,23 +122,24 @@ def _multi_frame() -> None:
     for name, gap, arrays in (("two stacks", 0.7, 2), ("two packages", 0.0, 1)):
         case = add_case(f"enhanced ct of {name}", axes="zyx", arrays=arrays)
         groups = [
-            _item(
-                PlanePositionSequence=_where(2.0 * n + gap * (n // 3)), FrameContentSequence=_item(StackID="AB"[n // 3])
+            item_of(
+                PlanePositionSequence=_where(2.0 * n + gap * (n // 3)),
+                FrameContentSequence=item_of(StackID="AB"[n // 3]),
             )
             for n in range(6)
         ]
         case.put("one.dcm", *_enhanced(case.name, "2.1", groups))
     case = add_case("enhanced mr without positions", axes="tyx", facts={"affine_lps": None, "origin_lps": None})
-    groups = [_item(FrameContentSequence=_item(FrameAcquisitionNumber=n)) for n in range(3)]
-    case.put("one.dcm", *_enhanced(case.name, "4.1", groups, _item(), Modality="MR"))
+    groups = [item_of(FrameContentSequence=item_of(FrameAcquisitionNumber=n)) for n in range(3)]
+    case.put("one.dcm", *_enhanced(case.name, "4.1", groups, item_of(), Modality="MR"))
     case = add_case("fewer groups than frames", axes="tyx", flags={"functional_groups_mismatch"})
-    groups = [_item(PlanePositionSequence=_where(n)) for n in range(3)]
+    groups = [item_of(PlanePositionSequence=_where(n)) for n in range(3)]
     dataset, frames = _enhanced(case.name, "2.1", groups)
     dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups[:2])
     case.put("one.dcm", dataset, frames)
 
     case = add_case("parametric map", axes="zyx", facts={"kind": "parametric_map"})
-    groups = [_item(PlanePositionSequence=_where(2.0 * n)) for n in range(3)]
+    groups = [item_of(PlanePositionSequence=_where(2.0 * n)) for n in range(3)]
     dataset, _ = _enhanced(case.name, "30", groups, Modality="MR")
     floats = [np.random.default_rng(n).normal(size=(6, 5)).astype("<f4") for n in range(3)]
     for keyword in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
@@ -286,7 +285,7 @@ def _mosaics() -> None:
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "VFRAME"]
         block = dataset.private_block(0x65, "Image Private Header", create=True)
         block.add_new(0x50, "DS", "3")
-        block.add_new(0x51, "SQ", DicomSequence([_item(ImagePositionPatient=[1, 2, z]) for z in (3, 5.5, 8)]))
+        block.add_new(0x51, "SQ", DicomSequence([item_of(ImagePositionPatient=[1, 2, z]) for z in (3, 5.5, 8)]))
 
     places = [[1.0, 2.0, 3.0], [1.0, 2.0, 5.5], [1.0, 2.0, 8.0]]
     plain = {"across": 2, "down": 2, "rows": 6, "columns": 12, "tiles": 3, "spacing_mm": 2.5}

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
+from folders import stat_key
 
 from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
+from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.check_batch.verdicts import size_row
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract
@@ -52,19 +54,24 @@ class Extracted:
         return size_row(volume, {path: claim.size for path, claim in volume.files.items()}).verdict
 
 
+def read_headers(folder: Path) -> tuple[list[HeaderRow], dict[str, str]]:
+    """Return the rows of the header index of the files in a folder, and the digests of the files by path."""
+    rows, contents = [], {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            (line,) = read_files({"": str(folder)}, [(path.name, stat_key(path))], Gatherer())
+            rows.append(json.loads(line))
+            contents[path.name] = blake3(path.read_bytes()).hexdigest()
+    return rows, contents
+
+
 def extract_folder(source: Path, *unreadable: str) -> Extracted:
     """Extract the files of a folder, all of one series; `unreadable` are those that the disk no longer reads."""
     store = source.with_name(f"{source.name}.zarr")
     shutil.rmtree(store, ignore_errors=True)
-    rows, contents = [], {}
-    for path in sorted(source.iterdir()):
-        status = os.stat(path)
-        key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        (line,) = read_files({"": str(source)}, [(path.name, key)], Gatherer())
-        row = json.loads(line)
-        if row["outcome"] == "image" or row["facts"].get("SeriesInstanceUID"):
-            rows.append(row)
-            contents[path.name] = UNREADABLE if path.name in unreadable else blake3(path.read_bytes()).hexdigest()
+    rows, contents = read_headers(source)
+    rows = [row for row in rows if row["outcome"] == "image" or row["facts"].get("SeriesInstanceUID")]
+    contents |= dict.fromkeys(unreadable, UNREADABLE)
     plan = SeriesPlan("s", "t", "u", (), tuple(rows))
     roots = Roots({"": os.fsencode(source)})
     return Extracted(extract(plan, contents, store, roots, Pseudonyms(b"k" * 32), OPTIONS), store)

@@ -70,7 +70,7 @@ class Project:
         self.bin = folder / "bin"
         for each in (self.elsewhere, self.stand_ins, self.bin):
             each.mkdir(parents=True)
-        for part in ("commands", "dicom", "masks", "system", "terminal", "vocabulary", "workflow"):
+        for part in ("commands", "dicom", "masks", "source", "system", "terminal", "vocabulary", "workflow"):
             shutil.copytree(ROOT / "scripts/dicomzarr" / part, self.root / "scripts/dicomzarr" / part, ignore=NO_CACHES)
         shutil.copytree(ROOT / "rules", self.root / "rules")
         shutil.copytree(ROOT / "profiles", self.root / "profiles")

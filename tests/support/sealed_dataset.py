@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.rule_record import RuleRecord
@@ -38,8 +37,3 @@ def seal(results: Results) -> str:
     (results.records / "seal_dataset.json").write_bytes(record.to_bytes().data)
     results.inventory.write_text(json.dumps({"roots": {"": "/nowhere/source"}}) + "\n")
     return str(sealed["seal"])
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -12,16 +12,13 @@ import pytest
 import zarr
 from conftest import REASON, Launch, Run, Workflow
 from dicoms import ct_slice, save, save_series, slice_pixels
+from folders import files_of
 from forks import Forks
 from from_scratch import digest_from_scratch
 from made_up_archives import RawZip, gz, pack, zip_of
 
 SLICES = 4
 KIND_OF = {"beta": "beta.zip", "gamma": "gamma.tgz", "delta": "delta.tar", "epsilon": "epsilon.tar.zst"}
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def digest_of(source: Path, folder: Path) -> str:
@@ -42,7 +39,7 @@ class Sources:
         source.mkdir()
         shutil.copytree(self.plain / "alpha", source / "alpha")
         for name, archive in KIND_OF.items():
-            pack({f"{name}/{path}": data for path, data in contents(self.plain / name).items()}, source / archive)
+            pack({f"{name}/{path}": data for path, data in files_of(self.plain / name).items()}, source / archive)
         packed = source / "alpha" / "03-0.dcm"
         packed.with_name("03-0.dcm.gz").write_bytes(gz(packed.read_bytes()))
         packed.unlink()
@@ -105,7 +102,7 @@ def test_only_what_changed_in_an_archive_is_extracted(sources: Sources) -> None:
 
     save_series(plain / "zeta", "zeta", SLICES)
     with zipfile.ZipFile(source / "beta.zip", "a") as archive:
-        for path, data in contents(plain / "zeta").items():
+        for path, data in files_of(plain / "zeta").items():
             archive.writestr(f"zeta/{path}", data)
     run = workflow.run()
     assert run.extracted_series() == 1 and run.sealed["digest"] == sources.digest_unpacked()

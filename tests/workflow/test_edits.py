@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import FULL, REASON, Workflow
 from edits import EDITS, SLICES, Edit, Tree, ids_of
+from folders import state_of_arrays
 from forks import Forks
 from from_scratch import dataset_digest, digest_from_scratch
 from hypothesis import HealthCheck, Phase, assume, given, settings
@@ -38,12 +39,6 @@ def scratch_digest(workflow: Workflow, folder: Path) -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def state(results: Path) -> dict[str, tuple[int, int]]:
-    """Return properties of the folder of each series that change when its arrays are rebuilt."""
-    folders = [path for path in (results / "dataset/images.zarr").iterdir() if path.is_dir()]
-    return {path.name: (path.stat().st_ino, path.stat().st_ctime_ns) for path in folders}
-
-
 def groups(size: int) -> list[list[tuple[str, Edit]]]:
     listed = list(EDITS.items())
     return [listed[start : start + size] for start in range(0, len(listed), size)]
@@ -61,10 +56,10 @@ def test_each_edit_extracts_only_its_series_and_gives_the_dataset_of_a_run_from_
     assert run.sealed["digest"] == elsewhere.run(cores=1).sealed["digest"] == scratch
     for number, group in enumerate(groups(1 if FULL else TOGETHER)):
         name = ", ".join(name for name, _ in group)
-        before = state(workflow.results)
+        before = state_of_arrays(workflow.results)
         expected = ids_of(set().union(*(edit(tree) for _, edit in group)) & set(tree.series))
         run = workflow.run()
-        after = state(workflow.results)
+        after = state_of_arrays(workflow.results)
         assert {name for name in after if after[name] != before.get(name)} == expected, name
         assert run.sealed["digest"] == scratch_digest(workflow, tmp_path / "scratch"), name
         if FULL:  # and from scratch by the real workflow, not by the core alone

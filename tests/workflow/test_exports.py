@@ -26,6 +26,7 @@ import SimpleITK
 import zarr
 from conftest import Launch, Run, Workflow, in_ci
 from dicoms import ct_slice, save
+from folders import files_of
 from forks import Forks
 from PIL import Image
 from revocations import revoked
@@ -122,11 +123,6 @@ def names(workflow: Workflow) -> dict[str, str]:
 
 def stored(workflow: Workflow, array: str) -> np.ndarray:
     return np.asarray(zarr.open_array(str(workflow.results / "dataset/images.zarr" / array / "0"), mode="r")[...])
-
-
-def tree(workflow: Workflow) -> dict[str, bytes]:
-    exports = workflow.results / "exports"
-    return {str(path.relative_to(exports)): path.read_bytes() for path in exports.rglob("*") if path.is_file()}
 
 
 # ---- PNG
@@ -351,11 +347,11 @@ def test_only_changed_series_are_exported_again(mine: Workflow, tmp_path: Path) 
     # From scratch the same bytes come out, whatever the number of cores.
     other = Workflow(tmp_path / "other", {"source": str(mine.source)}, mine.environment, forks=mine.forks)
     other.run("--show-failed-logs", *TARGETS, cores=1)
-    assert tree(other) == tree(mine)
+    assert files_of(other.results / "exports") == files_of(mine.results / "exports")
 
 
 def test_a_missing_file_is_rebuilt_by_a_run_with_its_target(mine: Workflow, launch: Launch) -> None:
-    whole, before = tree(mine), inodes(mine)
+    whole, before = files_of(mine.results / "exports"), inodes(mine)
     missing = sorted((mine.results / "exports/png").glob("*/*/z0001.png"))[0]
     missing.unlink()
     mine.write_config()
@@ -365,13 +361,14 @@ def test_a_missing_file_is_rebuilt_by_a_run_with_its_target(mine: Workflow, laun
     assert launch(mine, "verify").returncode == 1
     (mine.results / "exports/npz/report.csv").unlink()
     export(mine, *TARGETS)
-    assert tree(mine) == whole and (written(mine, "export_png"), written(mine, "export_npz")) == (1, 0)
+    assert files_of(mine.results / "exports") == whole
+    assert (written(mine, "export_png"), written(mine, "export_npz")) == (1, 0)
     series = missing.parts[-3]
     assert all(inode == before[path] for path, inode in inodes(mine).items() if series not in path)
 
 
 def test_a_flipped_bit_is_found_by_verify_and_repaired(mine: Workflow, launch: Launch) -> None:
-    whole = tree(mine)
+    whole = files_of(mine.results / "exports")
     mine.write_config()
     assert launch(mine, "verify").returncode == 0
     damaged = {
@@ -390,7 +387,7 @@ def test_a_flipped_bit_is_found_by_verify_and_repaired(mine: Workflow, launch: L
         assert f"damaged  {path.relative_to(mine.results)}\n" in found.stdout
     repaired = launch(mine, "verify", "--repair", *damaged)
     assert repaired.returncode == 0, repaired.stderr
-    assert tree(mine) == whole
+    assert files_of(mine.results / "exports") == whole
     assert {(rule, "series", "repair") for rule in damaged} <= revoked(mine.results)
     assert launch(mine, "verify").returncode == 0
     assert (mine.results / "private/surplus/exports/png/stray.png").exists()
@@ -429,7 +426,7 @@ MOMENTS = ["first file written", "first series published", "later"]
 
 @pytest.mark.parametrize("moment", in_ci(1, MOMENTS))
 def test_the_same_command_continues_after_a_kill(many: Workflow, tmp_path: Path, moment: str) -> None:
-    whole = tree(many)
+    whole = files_of(many.results / "exports")
     shutil.copytree(many.folder, tmp_path / "mine", symlinks=True, ignore=shutil.ignore_patterns("source"))
     workflow = Workflow(tmp_path / "mine", many.config, many.environment, forks=many.forks)
     workflow.write_config()
@@ -453,7 +450,7 @@ def test_the_same_command_continues_after_a_kill(many: Workflow, tmp_path: Path,
     process.wait()
     assert moment != MOMENTS[0] or not (workflow.results / "exports/png/export.json").exists()  # the kill came in time
     export(workflow, "export_png")
-    assert tree(workflow) == whole
+    assert files_of(workflow.results / "exports") == whole
     left = [path for path in workflow.results.rglob("*") if "temporary" in path.parts[:-1] or ".partial" in path.name]
     assert not left
 

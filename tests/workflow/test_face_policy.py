@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import REASON, Run, Workflow
 from dicoms import ct_slice, save
+from folders import state_of_arrays
 from forks import Forks
 from from_scratch import digest_from_scratch
 
@@ -28,12 +29,6 @@ def build(source: Path) -> None:
             block = image.private_block(0x0009, "NIEMAND PADDING", create=True)
             block.add_new(1, "OB", bytes(PADDING[name] + 1_302 * index & ~1))
             save(image, source / name / f"{index}.dcm")
-
-
-def state(results: Path) -> dict[str, tuple[int, int]]:
-    """Return properties of the folder of each series that change when its arrays are rebuilt."""
-    folders = [path for path in (results / "dataset/images.zarr").iterdir() if path.is_dir()]
-    return {path.name: (path.stat().st_ino, path.stat().st_ctime_ns) for path in folders}
 
 
 def scratch(workflow: Workflow, **config: Any) -> str:
@@ -83,7 +78,7 @@ def test_no_file_outside_private_has_an_exact_size_of_the_source(workflow: Workf
 
 
 def test_skip_leaves_out_their_series_alone_and_keep_brings_them_back(workflow: Workflow, kept: Run) -> None:
-    digest, before = kept.sealed["digest"], state(kept.results)
+    digest, before = kept.sealed["digest"], state_of_arrays(kept.results)
     assert flags(kept) == [set(), {"face_risk", "face_by_geometry"}, {"face_risk"}] and len(before) == 3
     assert (kept.sealed["config"]["faces"], kept.sealed["config"]["faces_reason"]) == ("keep", "not_assessed")
     card = (kept.results / "dataset/DATASET_CARD.md").read_text()
@@ -95,7 +90,7 @@ def test_skip_leaves_out_their_series_alone_and_keep_brings_them_back(workflow: 
     assert {outcomes[f"chest/{index}.dcm"] for index in range(SLICES)} == {("extracted", "")}
     others = {outcomes[f"{name}/{index}.dcm"] for name in ("head", "unstated") for index in range(SLICES)}
     assert others == {("skipped", "face_risk")} and skipped.extracted_series() == 2
-    assert len(state(skipped.results)) == 1 and state(skipped.results).items() <= before.items()
+    assert len(state_of_arrays(skipped.results)) == 1 and state_of_arrays(skipped.results).items() <= before.items()
     policy = [(row["policy"], row["kind"], row["files"]) for row in skipped.table("dataset/reports/policy.csv")]
     assert policy == [("faces", "geometry", "12"), ("faces", "header", "12")]
     reasons = {(row["reason"], row["files"]) for row in skipped.table("dataset/reports/outcomes.csv")}
@@ -109,14 +104,14 @@ def test_skip_leaves_out_their_series_alone_and_keep_brings_them_back(workflow: 
 
     again = workflow.run()
     assert again.sealed["digest"] == digest and again.extracted_series() == 2
-    assert state(again.results).items() >= state(skipped.results).items()
+    assert state_of_arrays(again.results).items() >= state_of_arrays(skipped.results).items()
     assert {outcome for outcome, _ in again.outcome().values()} == {"extracted"}
     assert again.table("dataset/reports/policy.csv") == []
 
 
 def test_the_reason_to_keep_faces_changes_no_array(workflow: Workflow, kept: Run) -> None:
-    before = state(workflow.run().results)
+    before = state_of_arrays(workflow.run().results)
     run = workflow.run(faces_reason="consent")
-    assert state(run.results) == before and run.jobs("extract_batch") == 0
+    assert state_of_arrays(run.results) == before and run.jobs("extract_batch") == 0
     assert "agreed to it (`consent`)" in (run.results / "dataset/DATASET_CARD.md").read_text()
     assert json.loads((run.results / "dataset/dataset.json").read_text())["config"]["faces_reason"] == "consent"

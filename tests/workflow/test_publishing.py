@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import Launch, Workflow
 from dicoms import save_series, slice_pixels
+from folders import files_of
 from s3_servers import BUCKET, S3, VARIABLES, moto
-from sealed_dataset import files_of, seal
+from sealed_dataset import seal
 
 from dicomzarr.commands.json_forms import FORMS
 from dicomzarr.dataset import open_dataset

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from conftest import Workflow
 from dicoms import save_series
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+from folders import files_of
 
 
 def test_another_disk_with_the_same_names_is_refused_until_confirmed(workflow: Workflow) -> None:
@@ -20,7 +16,7 @@ def test_another_disk_with_the_same_names_is_refused_until_confirmed(workflow: W
         save_series(other_disk / str(number), f"wrong-{number}", 2)
     digest = workflow.run().sealed["digest"]
     unchanged = [workflow.results / "dataset/images.zarr", workflow.results / "private/records/extract_batch"]
-    before = [contents(folder) for folder in unchanged]
+    before = [files_of(folder) for folder in unchanged]
     shutil.copytree(workflow.source, workflow.folder / "right")
     shutil.rmtree(workflow.source)
     shutil.copytree(other_disk, workflow.source)
@@ -32,7 +28,7 @@ def test_another_disk_with_the_same_names_is_refused_until_confirmed(workflow: W
         in refused.output
     )
     assert "nothing was removed" in refused.output and "--config confirm_drop=true" in refused.output
-    assert [contents(folder) for folder in unchanged] == before
+    assert [files_of(folder) for folder in unchanged] == before
     assert refused.jobs("extract_batch") == 0
     assert workflow.run(ok=False).process.returncode == 1  # refused each time
 
@@ -40,7 +36,7 @@ def test_another_disk_with_the_same_names_is_refused_until_confirmed(workflow: W
     shutil.copytree(workflow.folder / "right", workflow.source)
     restored = workflow.run()
     assert restored.sealed["digest"] == digest and restored.extracted_series() in (0, 4)
-    assert contents(unchanged[0]) == before[0]
+    assert files_of(unchanged[0]) == before[0]
 
     shutil.rmtree(workflow.source)
     shutil.copytree(other_disk, workflow.source)

@@ -14,6 +14,7 @@ import pytest
 import SimpleITK
 from canaries import leaks
 from conftest import Launch, Run, Workflow
+from folders import files_of
 from forks import Forks
 from revocations import revoked
 from scans_with_masks import COLUMN_STEP, DEPTHS, ORIGIN, ROW_STEP, ScanWithMasks
@@ -64,11 +65,6 @@ def arrays(workflow: Workflow) -> dict[str, str]:
     scans = {row["array"] for row in rows(workflow, "dataset/volumes.csv") if row["modality"] == "CT"}
     frames = rows(workflow, "private/frames.csv")
     return {row["path"].split("/")[0]: row["array"] for row in frames if row["array"] in scans}
-
-
-def files(workflow: Workflow) -> dict[str, bytes]:
-    exports = workflow.results / "exports"
-    return {str(path.relative_to(exports)): path.read_bytes() for path in exports.rglob("*") if path.is_file()}
 
 
 def written(workflow: Workflow, rule: str) -> int:
@@ -128,7 +124,7 @@ def test_no_text_of_a_mask_is_in_an_export(made: Workflow) -> None:
 
 
 def test_a_mask_that_changes_comes_or_goes_touches_its_case_alone(mine: Workflow, tmp_path: Path) -> None:
-    before = files(mine)
+    before = files_of(mine.results / "exports")
     array = arrays(mine)["two"]
     made = ScanWithMasks("two")
     made.liver = ~made.liver
@@ -138,7 +134,7 @@ def test_a_mask_that_changes_comes_or_goes_touches_its_case_alone(mine: Workflow
     assert written(mine, "export_png") == 1  # the frames of the segmentation alone
     values = np.asanyarray(nibabel.load(mine.results / f"exports/nifti/{array}__liver.nii.gz").dataobj).T
     assert np.array_equal(values, made.liver)
-    after = files(mine)
+    after = files_of(mine.results / "exports")
     changed = {path for path in before if path.startswith("nnunet/Dataset") and before[path] != after[path]}
     assert changed == {f"nnunet/Dataset007_Abdomen/labelsTr/{case(array)}.nii.gz"}
     (mine.source / "two" / "rt.dcm").unlink()
@@ -155,7 +151,7 @@ def test_a_mask_that_changes_comes_or_goes_touches_its_case_alone(mine: Workflow
         tmp_path / "other", {**mine.config, "source": str(mine.source)}, mine.environment, forks=mine.forks
     )
     export(other, *TARGETS)
-    assert files(other) == files(mine)
+    assert files_of(other.results / "exports") == files_of(mine.results / "exports")
 
 
 def test_a_withdrawn_patient_leaves_the_training_set_in_a_run_without_exports(mine: Workflow, launch: Launch) -> None:
@@ -175,7 +171,7 @@ def test_a_withdrawn_patient_leaves_the_training_set_in_a_run_without_exports(mi
 
 def test_damage_is_found_and_repaired(mine: Workflow, launch: Launch) -> None:
     export(mine, *TARGETS)
-    whole = files(mine)
+    whole = files_of(mine.results / "exports")
     mine.write_config()
     assert launch(mine, "verify").returncode == 0
     label = sorted((mine.results / RAW / "labelsTr").iterdir())[0]
@@ -188,12 +184,13 @@ def test_damage_is_found_and_repaired(mine: Workflow, launch: Launch) -> None:
     assert "damaged  exports/monai/datalist.json\n" in found.stdout
     repaired = launch(mine, "verify", "--repair", *TARGETS)
     assert repaired.returncode == 0, repaired.stderr
-    assert files(mine) == whole and ("export_nnunet", "series", "repair") in revoked(mine.results)
+    assert files_of(mine.results / "exports") == whole
+    assert ("export_nnunet", "series", "repair") in revoked(mine.results)
     label.unlink()  # the export that lists it is asked for, not the one that has it
     status = launch(mine, "status", "export_monai")
     assert status.returncode == 2 and "export_nnunet" in status.stdout
     export(mine, "export_monai")
-    assert files(mine) == whole
+    assert files_of(mine.results / "exports") == whole
 
 
 def test_another_list_of_labels_makes_the_training_set_anew(mine: Workflow, tmp_path: Path) -> None:

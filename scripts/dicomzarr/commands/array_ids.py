@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from dicomzarr.commands.tables import rows
 from dicomzarr.vocabulary.errors import UserError
 
 _SHOWN = 5  # ids in a message
 _OF_SEVERAL = ("subject_id", "study_id")  # ids that are no part of an array's
-
-
-def rows(table: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a table; none if it is not there."""
-    try:
-        stream = open(table, newline="", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    with stream:
-        yield from csv.DictReader(stream)
 
 
 def find(dataset: Path, word: str) -> tuple[str, str]:
@@ -77,11 +67,3 @@ def _mask(dataset: Path, array: str, wanted: str) -> str:
         return matches[0]
     has = f"it has {', '.join(map(repr, names))}" if names else "it has no masks"
     raise UserError(f"the array {array} has no mask {wanted!r}: {has}")
-
-
-def row_of(table: Path, values: Mapping[str, str]) -> dict[str, str]:
-    """Return the first row with these values, without its empty cells; nothing if there is none."""
-    for row in rows(table):
-        if all(row.get(name) == value for name, value in values.items()):
-            return {name: value for name, value in row.items() if value}
-    return {}

@@ -10,10 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dicomzarr.commands import audit_facts, audit_page
-from dicomzarr.commands.mistakes import read_configuration
-from dicomzarr.commands.options import Options, no_dataset, parse, results_of
+from dicomzarr.commands.options import Options, configuration_of, no_dataset, parse, results_of
 from dicomzarr.commands.processes import say
-from dicomzarr.commands.words import BY_NAME, CONFIGFILE
+from dicomzarr.commands.words import BY_NAME
 from dicomzarr.privacy import needles, positive_control, unread
 from dicomzarr.privacy.plain_words import own_words, shipped_parts
 from dicomzarr.system import files
@@ -47,14 +46,17 @@ def run_audit(arguments: Sequence[str]) -> int:
 
 
 def _write_page(options: Options) -> int:
+    from dicomzarr.workflow import settings
+
     results = results_of(options)
     if not results.sealed.is_file() or not results.private.is_dir():
         say(f"run: {no_dataset(results, options, 'finished dataset with its private/')}")
         return 1
     control = _control(own_words(ROOT))
-    config = read_configuration(options.values.get(CONFIGFILE.name, []), Path.cwd())
+    config = settings.with_defaults(configuration_of(options))
+    settings.check_keys(config)
     try:
-        facts = audit_facts.gather(results, int(config["small_cells"]), control)
+        facts = audit_facts.gather(results, config["small_cells"], control)
     except (ValueError, KeyError, TypeError):
         say("run: a table or record of the dataset is damaged; ./run verify says which")
         return 1

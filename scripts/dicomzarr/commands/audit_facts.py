@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections import defaultdict
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.commands.tables import rows as rows_of
 from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
 from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.positive_control import Control
@@ -124,7 +124,7 @@ def gather(results: Results, small_cells: int, control: Control) -> Facts:
     dataset = results.dataset
     sealed = json_files.read_json(results.sealed)
     attributes, tables = _attributes(results.images), _tables(dataset)
-    volumes = rows_of(dataset / "volumes.csv")
+    volumes = [*rows_of(dataset / "volumes.csv", errors="strict")]
     with_face = [row for row in volumes if "face_risk" in row["flags"].split()]
     values, searched, level = _of_search(results.private / "cache")
     config = sealed["config"]
@@ -158,14 +158,6 @@ def gather(results: Results, small_cells: int, control: Control) -> Facts:
         frames_looked=frames_looked,
         detectors=detectors,
     )
-
-
-def rows_of(table: Path) -> list[dict[str, str]]:
-    """Return the rows of a table; none if it is not there."""
-    if not table.is_file():
-        return []
-    with open(table, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 # ---- What is in the dataset
@@ -221,7 +213,7 @@ def _tables(dataset: Path) -> dict[str, tuple[Item, ...]]:
     for path in paths:
         columns = read_table(dataset, path, Vocabularies()).columns
         examples: dict[str, str] = {}
-        for row in rows_of(dataset / path):
+        for row in rows_of(dataset / path, errors="strict"):
             examples |= {name: cell for name, cell in row.items() if cell and name not in examples}
             if len(examples) == len(columns):
                 break
@@ -283,7 +275,7 @@ def _of_search(cache: Path) -> tuple[int, int, str]:
 
 
 def _policy(dataset: Path) -> list[dict[str, str]]:
-    return rows_of(dataset / "reports" / "policy.csv")
+    return [*rows_of(dataset / "reports" / "policy.csv", errors="strict")]
 
 
 def _skipped(dataset: Path) -> tuple[tuple[str, str, int], ...]:

@@ -5,7 +5,6 @@ Standard library only; also ``python -m dicomzarr.commands.diff OLD [NEW]``.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.commands import tables
 from dicomzarr.commands.options import parse
 from dicomzarr.commands.words import BY_NAME
 from dicomzarr.vocabulary.errors import UserError
@@ -64,19 +64,11 @@ def read(path: Path) -> Side:
     table = path.with_name("volumes.csv")
     if path.name != "dataset.json" or not table.is_file():
         return Side(sealed, None)
-    volumes = {row["array"]: row for row in _rows(table)}
-    for mask in _rows(path.with_name("masks.csv")):
+    volumes = {row["array"]: row for row in tables.rows(table)}
+    for mask in tables.rows(path.with_name("masks.csv")):
         if mask["array"] in volumes:
             volumes[mask["array"]][f"mask {mask['mask']}"] = mask["pixel_digest"]
     return Side(sealed, volumes)
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    """Return the rows of a table; none if it is not there: older datasets have no masks.csv."""
-    if not table.is_file():
-        return []
-    with open(table, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands.array_ids import row_of, rows
+from dicomzarr.commands.tables import row_of, rows
 from dicomzarr.dicom.transfer_syntaxes import TRANSFER_SYNTAXES
 from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results

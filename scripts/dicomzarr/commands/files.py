@@ -19,6 +19,7 @@ from dicomzarr.commands.help_texts import closest
 from dicomzarr.commands.options import Options, no_dataset, parse, results_of
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.words import BY_NAME
+from dicomzarr.source.inventory import read_roots
 from dicomzarr.system import csv_tables
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.results_folder import Results
@@ -236,9 +237,7 @@ def _escape(character: str) -> str:
 def _roots(results: Results) -> dict[bytes, bytes]:
     """Return the source folders of the last run by label."""
     try:
-        with open(results.inventory, "rb") as stream:
-            roots = json.loads(stream.readline())["roots"]
-        return {label.encode(): decode_path(folder) for label, folder in roots.items()}
+        return {label.encode(): folder for label, folder in read_roots(results.inventory).items()}
     except (OSError, ValueError, KeyError, AttributeError):
         raise UserError("--full: private/ does not say where the source is; run the workflow again") from None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dicomzarr.commands.help_texts import closest, usage_of
 from dicomzarr.commands.mistakes import read_configuration
@@ -96,6 +98,31 @@ def parse(word: Word, arguments: Sequence[str]) -> Options:
     return options
 
 
+def configuration_of(options: Options) -> dict[str, Any]:
+    """Return the keys of the configuration as a run would have them, without a check of their values.
+
+    Raises
+    ------
+    UserError
+        If a configuration file cannot be read.
+    """
+    config = read_configuration(options.values.get(CONFIGFILE.name, []), Path.cwd())
+    pairs = [pair.split("=", 1) for pair in options.values.get(CONFIG.name, []) if "=" in pair]
+    return config | {key: _value_of(text) for key, text in pairs}
+
+
+def _value_of(text: str) -> Any:
+    """Return a value of `--config` as Snakemake reads it: a number, or YAML whose values are texts."""
+    import yaml
+
+    for read in (int, float, functools.partial(yaml.load, Loader=yaml.BaseLoader)):
+        try:
+            return read(text)
+        except (ValueError, yaml.YAMLError):
+            continue
+    return text
+
+
 def results_of(options: Options) -> Results:
     """Return the results folder: of `--results`, or of the configuration, as a run would take it.
 
@@ -107,8 +134,7 @@ def results_of(options: Options) -> Results:
     folder = Path(options.last("--directory"))
     if options.has(RESULTS.name):
         return Results(folder / options.last(RESULTS.name))
-    config = read_configuration(options.values.get(CONFIGFILE.name, []), Path.cwd())
-    config |= dict(pair.split("=", 1) for pair in options.values.get(CONFIG.name, []) if "=" in pair)
+    config = configuration_of(options)
     if not isinstance(config["results"], str) or not config["results"]:
         raise UserError("config key 'results': needed is a folder, such as results: /data/prepared")
     return Results(folder / config["results"])

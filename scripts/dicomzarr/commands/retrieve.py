@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicomzarr.commands.mistakes import read_configuration
-from dicomzarr.commands.options import Options, parse
+from dicomzarr.commands.options import Options, configuration_of, parse
 from dicomzarr.commands.processes import say
-from dicomzarr.commands.words import AGAIN, BY_NAME, CONFIG, CONFIGFILE, DRY_RUN, JSON
+from dicomzarr.commands.words import AGAIN, BY_NAME, DRY_RUN, JSON
 from dicomzarr.system import files, locks, safe_messages
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import counted
@@ -24,7 +23,8 @@ from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 
 if TYPE_CHECKING:
     from dicomzarr.retrieval.retrieve import Summary
-    from dicomzarr.retrieval.server import Patience
+    from dicomzarr.retrieval.server import Patience, Server
+    from dicomzarr.retrieval.wanted import Line
 
 REPORT_EVERY = 30.0  # s between lines of progress
 FULL = "run: the disk of the source or the results is full, or refuses to write: "
@@ -76,33 +76,12 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     try:
         identity.start_reader()
         connection = server.Server(place.url, headers, patience, report.waiting)
-        from dicomzarr.retrieval import retrieve
-
         if options.has(DRY_RUN.name):
+            from dicomzarr.retrieval import retrieve
+
             account = accounts.Accounts(place.results.private)
             return _show_plan(retrieve.look(connection, place.source, account, lines, report), options)
-        lock = locks.lock_run(files.make_private(place.results.private), _now())
-        is_new = not place.source.exists()
-        try:
-            target = folder.Folder(place.source)
-            try:
-                summary = retrieve.retrieve(
-                    connection,
-                    target,
-                    accounts.Accounts(place.results.private),
-                    lines,
-                    patience,
-                    report,
-                    again=options.has(AGAIN.name),
-                )
-            finally:
-                target.close()
-                if is_new:  # an empty source would be taken for one that has been filled
-                    with contextlib.suppress(OSError):
-                        place.source.rmdir()
-            _log(place.results, json.dumps(summary.as_dict()))
-        finally:
-            os.close(lock)
+        summary = _retrieve(connection, place, lines, patience, report, again=options.has(AGAIN.name))
         return _show(summary, options, place)
     except server.ServerProblem as problem:
         kept = ""
@@ -123,6 +102,30 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     return 1
 
 
+def _retrieve(
+    connection: Server, place: Place, lines: Sequence[Line], patience: Patience, report: _Report, *, again: bool
+) -> Summary:
+    """Retrieve what is missing, alone on the results folder, and note it in the log."""
+    from dicomzarr.retrieval import accounts, folder, retrieve
+
+    lock = locks.lock_run(files.make_private(place.results.private), _now())
+    is_new = not place.source.exists()
+    try:
+        target = folder.Folder(place.source)
+        try:
+            account = accounts.Accounts(place.results.private)
+            summary = retrieve.retrieve(connection, target, account, lines, patience, report, again=again)
+        finally:
+            target.close()
+            if is_new:  # an empty source would be taken for one that has been filled
+                with contextlib.suppress(OSError):
+                    place.source.rmdir()
+        _log(place.results, json.dumps(summary.as_dict()))
+        return summary
+    finally:
+        os.close(lock)
+
+
 def _place(options: Options) -> Place:
     """Return what the configuration says.
 
@@ -133,9 +136,7 @@ def _place(options: Options) -> Place:
     """
     from dicomzarr.workflow import settings
 
-    config = read_configuration(options.values.get(CONFIGFILE.name, []), Path.cwd())
-    config |= dict(pair.split("=", 1) for pair in options.values.get(CONFIG.name, []) if "=" in pair)
-    config = settings.with_defaults(config)
+    config = settings.with_defaults(configuration_of(options))
     settings.check_keys(config)
     dicomweb: dict[str, str] = config["dicomweb"]
     for key in ("url", "studies"):
@@ -146,7 +147,7 @@ def _place(options: Options) -> Place:
             )
     source = _source(config["source"], dicomweb.get("label", ""))
     for key, text in (("source", source), ("results", config["results"]), ("dicomweb.studies", dicomweb["studies"])):
-        settings._refuse_unexpanded(key, text)
+        settings.refuse_unexpanded(key, text)
     folder, results = (Path(os.path.abspath(path)).resolve() for path in (source, config["results"]))
     if folder == results or folder in results.parents or results in folder.parents:
         raise ConfigProblem("config key 'source': source and results lie within each other; name separate folders")

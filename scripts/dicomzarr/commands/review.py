@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dicomzarr.commands.options import Options, no_dataset, parse, results_of
 from dicomzarr.commands.processes import Stopped, say
 from dicomzarr.commands.words import BY_NAME, CONFIGFILE, DECIDE, NO_OPEN
+from dicomzarr.terminal.screen import counted
 from dicomzarr.vocabulary.errors import UserError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _in_words(there: Found, options: Options, changed: int) -> str:
     applies = (
         f"the next run applies {'it' if changed == 1 else 'them'}: ./run{config}" if changed else "nothing to apply"
     )
-    return f"{changed} decision{'' if changed == 1 else 's'} changed, {undecided(there.images)} undecided; {applies}"
+    return f"{counted(changed, 'decision')} changed, {undecided(there.images)} undecided; {applies}"
 
 
 # ---- The page
@@ -164,8 +165,7 @@ def _serve(results: Results, there: Found, options: Options, wanted_port: int) -
 
     def announce(port: int) -> str:
         address = f"http://{guards.HOST}:{port}/{served.token}/"
-        count = len(there.images)
-        images = "1 image" if count == 1 else f"{count} images"
+        images = counted(len(there.images), "image")
         print(f"{images}, {undecided(there.images)} undecided\n{address}\nCtrl-C ends the page", flush=True)
         return address
 

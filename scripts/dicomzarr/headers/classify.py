@@ -192,7 +192,7 @@ def _read_header(
         and _has_another_pixel_element(read, size, pixel, encoding)
     ):
         refused = "several_pixel_data"
-    return _classify(content, meta, encoding, syntax, size, flags, refused)
+    return _classify(content, meta, syntax, size, flags, refused)
 
 
 class _Content(NamedTuple):
@@ -398,7 +398,6 @@ def _slice(data: bytes, size: int, length: int, offset: int) -> bytes:
 def _classify(
     content: _Content,
     meta: dict[int, bytes],
-    encoding: Encoding,
     syntax: str,
     size: int,
     flags: set[str],

@@ -111,24 +111,13 @@ class Elsewhere:
     is_drawn: bool = True
 
 
-MASK_PROBLEMS: Mapping[str, str] = {
-    "missing_attribute": "an attribute without which a mask cannot be read is missing",
-    "invalid_attribute": "such an attribute has a value that it cannot have",
-    "unreadable_header": "the file cannot be parsed",
-    "too_large": "more contours, points or voxels than the limits allow",
-    "no_position": "neither the frames nor the image say where they lie",
-    "no_image": "no frame or contour belongs to this image",
-    "ambiguous_volume": "several arrays of the image's series fit, and the file names none of them",
-}
-
-
 class MaskProblem(Exception):
     """A segmentation or structure set, or one mask of it, cannot be used; its text is a fixed code and numbers.
 
     Parameters
     ----------
     code : str
-        A code of `MASK_PROBLEMS`.
+        A code of `vocabulary.mask_problems.MASK_PROBLEMS`.
     found, needed : int, optional
         Numbers that explain it. Never a value copied from free text.
     """

@@ -20,7 +20,7 @@ _MOST_SERIES = 64
 _DEPTH = 8  # of nested sequences: references of real files are five deep
 
 _SERIES_UID, _REFERENCED_INSTANCE = BaseTag(0x0020000E), BaseTag(0x00081155)
-_FRAME_OF_REFERENCE, _REFERENCED_FRAME_OF_REFERENCE = BaseTag(0x00200052), BaseTag(0x30060024)
+_FRAME_OF_REFERENCE = BaseTag(0x00200052)
 _POSITION, _ORIENTATION, _SPACING = BaseTag(0x00200032), BaseTag(0x00200037), BaseTag(0x00280030)
 # Sequences that name the images on which the masks were drawn.
 _REFERENCED_SERIES = BaseTag(0x00081115)

@@ -42,47 +42,25 @@ def regions_by_grid(
         ``no_image`` if the region lies in another frame of reference, or on another series; its own problem.
     """
     located = [grid for grid in grids if grid.origins is not None]
-    by_frame = {frame: grid.array for grid in located for frame in grid.frames}
-    by_instance: dict[str, set[str]] = {}
-    for (uid, _), array in by_frame.items():
-        by_instance.setdefault(uid, set()).add(array)
-
-    def arrays_of(contour: Contour) -> set[str]:
-        named = set[str]()
-        for uid, number in contour.images:
-            named |= by_instance.get(uid, set()) if number is None else {by_frame.get((uid, number), "")} - {""}
-        return named
-
-    here = {*instances, *by_instance}
-
-    def is_elsewhere(contour: Contour) -> bool:
-        return is_named and bool(contour.images) and all(uid not in here for uid, _ in contour.images)
-
-    used = {array for roi in structures.rois for contour in roi.contours for array in arrays_of(contour)}
-    is_named = any(uid in here for roi in structures.rois for contour in roi.contours for uid, _ in contour.images)
+    references = _References(structures, located, instances)
     for roi in structures.rois:
         if roi.problem:
             yield roi, roi.problem
             continue
-        parts: dict[str, list[Contour]] = {}
-        unassigned: list[Contour] = []
-        for contour in roi.contours:
-            named = arrays_of(contour)
-            if len(named) == 1:
-                parts.setdefault(named.pop(), []).append(contour)
-            else:
-                unassigned.append(dataclasses.replace(contour, is_elsewhere=is_elsewhere(contour)))
+        parts, unassigned = references.by_array(roi)
         if unassigned or not roi.contours:
             near = [grid for grid in located if _may_share_space(roi, grid)]
             if len(near) > 1 and not parts:
                 # Where nothing was drawn, the image was examined on which the other regions were drawn.
                 fits = [
-                    grid for grid in near if _is_parallel(unassigned, grid) and (roi.contours or grid.array in used)
+                    grid
+                    for grid in near
+                    if _is_parallel(unassigned, grid) and (roi.contours or grid.array in references.used)
                 ]
                 near = fits or near
             only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
-            references = [contour for contour in unassigned if contour.images]
-            all_elsewhere = bool(references) and all(contour.is_elsewhere for contour in references)
+            referring = [contour for contour in unassigned if contour.images]
+            all_elsewhere = bool(referring) and all(contour.is_elsewhere for contour in referring)
             if located and not parts and (all_elsewhere or not near):
                 yield roi, "no_image"
                 continue
@@ -95,6 +73,56 @@ def regions_by_grid(
         for grid in located:
             if grid.array in parts:
                 yield dataclasses.replace(roi, contours=tuple(parts[grid.array])), grid
+
+
+class _References:
+    """The images of a series that contours refer to.
+
+    Parameters
+    ----------
+    structures : StructureSet
+    located : sequence of ImageGrid
+        Images with a position.
+    instances : collection of str
+        As for `regions_by_grid`.
+
+    Attributes
+    ----------
+    used : set of str
+        Arrays that any contour refers to.
+    """
+
+    def __init__(self, structures: StructureSet, located: Sequence[ImageGrid], instances: Collection[str]) -> None:
+        self._by_frame = {frame: grid.array for grid in located for frame in grid.frames}
+        self._by_instance: dict[str, set[str]] = {}
+        for (uid, _), array in self._by_frame.items():
+            self._by_instance.setdefault(uid, set()).add(array)
+        self._here = {*instances, *self._by_instance}
+        contours = [contour for roi in structures.rois for contour in roi.contours]
+        self.used = {array for contour in contours for array in self._arrays_of(contour)}
+        self._is_series_named = any(uid in self._here for contour in contours for uid, _ in contour.images)
+
+    def _arrays_of(self, contour: Contour) -> set[str]:
+        arrays = set[str]()
+        for uid, number in contour.images:
+            arrays |= self._by_instance.get(uid, set()) if number is None else {self._by_frame.get((uid, number), "")}
+        return arrays - {""}
+
+    def _is_elsewhere(self, contour: Contour) -> bool:
+        refers_elsewhere = bool(contour.images) and all(uid not in self._here for uid, _ in contour.images)
+        return self._is_series_named and refers_elsewhere
+
+    def by_array(self, roi: Roi) -> tuple[dict[str, list[Contour]], list[Contour]]:
+        """Return the contours of a region by the array that each refers to, and those that refer to none or several."""
+        parts: dict[str, list[Contour]] = {}
+        unassigned: list[Contour] = []
+        for contour in roi.contours:
+            arrays = self._arrays_of(contour)
+            if len(arrays) == 1:
+                parts.setdefault(arrays.pop(), []).append(contour)
+            else:
+                unassigned.append(dataclasses.replace(contour, is_elsewhere=self._is_elsewhere(contour)))
+        return parts, unassigned
 
 
 def check_within(placed: Sequence[tuple[Roi, ImageGrid | str]], thickness_mm: float = 0.0) -> None:

@@ -25,7 +25,6 @@ from dicomzarr.dicom.header_values import (
     value_of,
     vector,
 )
-from dicomzarr.masks.grid import FrameKey
 from dicomzarr.masks.model import Algorithm, Code, Description, MaskProblem
 
 if TYPE_CHECKING:
@@ -472,18 +471,3 @@ def _plane(cosines: Cosines | None) -> Cosines | None:
     # Three numbers that are each off by half a digit: sqrt(3) / 2 in length, twice as much in the product.
     is_unit = max(abs(length - 1) for length in lengths) <= max(_COSINE_TOLERANCE, 0.87 * digit)
     return cosines if is_unit and abs(skew) <= max(_COSINE_TOLERANCE, 1.74 * digit) else None
-
-
-def names_frame(source: Source, key: FrameKey) -> bool:
-    """Return whether a reference is to this frame.
-
-    Parameters
-    ----------
-    source : tuple of (str, int or None)
-    key : tuple of (str, int)
-
-    Returns
-    -------
-    bool
-    """
-    return source[0] == key[0] and source[1] in (None, key[1])

@@ -94,7 +94,8 @@ class Roi:
     unreadable : int
         Contours that are not in `contours`: their numbers cannot be read or are not points, or their type is unknown.
     problem : str
-        Code of `MASK_PROBLEMS` if it cannot be used: several regions share its number, and each may have contours.
+        Code of `vocabulary.mask_problems` if it cannot be used: several regions share its number, and each may have
+        contours.
     """
 
     description: Description

@@ -44,7 +44,7 @@ CODES = {
     numbers.DATE: "a number that describes an image reads as a date",
 }
 MIN_WEIGHT_IN_BINARY = 8  # in bytes that are no text, where short words occur by chance
-MIN_WEIGHT_IN_PIXELS = 12
+MIN_WEIGHT_IN_PIXELS = 12  # where there are many more such bytes
 MAX_DEPTH = 3  # nested encodings
 _MAX_CLEAN = 1 << 20  # clean strings of JSON in the cache
 

@@ -11,12 +11,12 @@ from dicomzarr.publishing import checklist
 from dicomzarr.publishing.checklist import NotSealed
 from dicomzarr.publishing.places import Place, Remote
 from dicomzarr.records.digests import CHECKSUMS, SEALED, SIGNATURE
+from dicomzarr.records.file_findings import DAMAGED, MISSING, SURPLUS, Finding, lines_of, totals
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.system import signatures
 from dicomzarr.system.signatures import Signature
 from dicomzarr.vocabulary.errors import UserError
 
-DAMAGED, MISSING, SURPLUS = "damaged", "missing", "surplus"
 _ATTEMPTS = 3  # to read a file
 
 
@@ -43,7 +43,7 @@ class CopyVerdict:
     seal: str = ""
     files: int = 0
     bytes: int = 0
-    findings: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     unfinished: str = ""
     is_listed: bool = True
     signature: Signature = field(default_factory=Signature)
@@ -55,12 +55,10 @@ class CopyVerdict:
 
     def lines(self) -> list[str]:
         """Return the verdict as text: a line for each finding, then the totals."""
-        text = [f"{kind:<8} {path}" for kind, path in self.findings]
+        text = lines_of(self.findings)
         text += [f"damaged  {self.unfinished}"] if self.unfinished else []
-        counts = {kind: sum(finding == kind for finding, _ in self.findings) for kind in (DAMAGED, MISSING, SURPLUS)}
-        totals = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         text += [self.signature.text] if self.signature.text else []
-        return [*text, f"{self.files} files, {self.bytes} bytes read: {totals}"]
+        return [*text, totals(self.files, self.bytes, self.findings)]
 
 
 def verify(place: Place, threads: int, signers: Path | None = None) -> CopyVerdict:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from dicomzarr.records import record_file
-from dicomzarr.records.record_file import FileClaim, Record
+from dicomzarr.records.record_file import FileClaim, Record, file_claims
 
 
 class FileState(NamedTuple):
@@ -137,7 +137,7 @@ class CheckRecord(Record):
         raw["depth"], raw["size"] = rows_of_json(raw)
         raw["masks"] = tuple(MaskVerdict(*row) for row in raw["masks"])
         raw["pictures"] = tuple(PictureRow(**row) for row in raw["pictures"])
-        raw["picture_files"] = {name: FileClaim(*claim) for name, claim in raw["picture_files"].items()}
+        raw["picture_files"] = file_claims(raw["picture_files"])
         raw["pictures_on_disk"] = {name: FileState(*state) for name, state in raw["pictures_on_disk"].items()}
         return cls(**raw)
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.record_file import FileClaim, file_claims
 from dicomzarr.source.row import StatKey
-
-_file_claim: Callable[[Sequence[object]], FileClaim] = partial(tuple.__new__, FileClaim)
 
 
 class MaskFile(NamedTuple):
@@ -21,7 +18,7 @@ class MaskFile(NamedTuple):
     content: str  # BLAKE3 of its bytes, in hex
     kind: str  # SEG or RTSTRUCT
     reason: str  # empty if a mask of it was placed; else mask_without_image, mask_ambiguous or mask_unreadable
-    problem: str  # code of `masks.model.MASK_PROBLEMS` that explains the reason; else empty
+    problem: str  # code of `vocabulary.mask_problems` or `vocabulary.reasons` that explains the reason; else empty
     masks: int  # that were placed
     failed: int  # segments or regions of interest that could not be read or placed
     elsewhere: tuple[int, ...] = ()  # numbers of those that were drawn on another series alone, if masks were placed
@@ -111,7 +108,7 @@ class MaskRecord:
     def from_json(cls, raw: Any) -> Self:
         """Return a mask from the JSON values of its fields."""
         raw["shape"], raw["flags"] = tuple(raw["shape"]), tuple(raw["flags"])
-        raw["files"] = dict(zip(raw["files"], map(_file_claim, raw["files"].values()), strict=True))
+        raw["files"] = file_claims(raw["files"])
         return cls(**raw)
 
 
@@ -162,7 +159,7 @@ class SeriesMasks:
             files=tuple(map(_mask_file, raw["files"])),
             masks=tuple(map(MaskRecord.from_json, raw["masks"])),
             texts=tuple([MaskText(*row) for row in raw["texts"]]),
-            groups={path: FileClaim(*claim) for path, claim in raw["groups"].items()},
+            groups=file_claims(raw["groups"]),
         )
 
 

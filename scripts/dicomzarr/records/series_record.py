@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from dicomzarr.records import record_file
 from dicomzarr.records.mask_record import NO_MASKS, MaskFile, SeriesMasks
-from dicomzarr.records.record_file import FileClaim, Record
+from dicomzarr.records.record_file import FileClaim, Record, file_claims
 from dicomzarr.source.row import StatKey
 from dicomzarr.system import files, json_files
 
@@ -77,7 +77,6 @@ class Disagreement(NamedTuple):
 Rows = Sequence[Sequence[object]]
 # Three times faster than the constructors. Rows need no check: the record's digest and schema have been checked.
 _frame_row: Callable[[Sequence[object]], FrameRow] = partial(tuple.__new__, FrameRow)
-_file_claim: Callable[[Sequence[object]], FileClaim] = partial(tuple.__new__, FileClaim)
 
 
 def _file_outcome(path: Any, stat: Any, *rest: Any) -> FileOutcome:
@@ -162,7 +161,7 @@ class VolumeRecord:
     def from_json(cls, raw: Any) -> Self:
         """Return a volume from the JSON values of its fields."""
         raw["shape"], raw["flags"] = tuple(raw["shape"]), tuple(raw["flags"])
-        raw["files"] = dict(zip(raw["files"], map(_file_claim, raw["files"].values()), strict=True))
+        raw["files"] = file_claims(raw["files"])
         return cls(**raw)
 
 

@@ -6,7 +6,6 @@ A self-test comes first: the search must find planted values in every form that 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import sys
@@ -26,9 +25,9 @@ from dicomzarr.privacy.search import Search
 from dicomzarr.privacy.search_cache import SearchCache, read_cache
 from dicomzarr.privacy.words import words_of
 from dicomzarr.records import digests, samples
+from dicomzarr.source.inventory import read_roots
 from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
 from dicomzarr.system import locks, other_hosts, safe_messages
-from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -208,9 +207,7 @@ def _source_folders(results: Results) -> tuple[str, ...]:
     """Return the paths of the source, which may occur in `.snakemake/`, but not in what jobs on other nodes show."""
     paths: list[str] = []
     try:
-        with open(results.inventory, "rb") as stream:
-            roots = json.loads(stream.readline())["roots"]
-        for root in map(decode_path, roots.values()):
+        for root in read_roots(results.inventory).values():
             paths.append(_as_typed(ObjectRoot.parse(root)) if is_object_store(root) else os.fsdecode(root))
     except (OSError, ValueError, KeyError):
         pass

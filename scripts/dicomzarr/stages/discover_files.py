@@ -22,7 +22,7 @@ from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 LISTINGS = "archives.jsonl"  # in private/cache/
-_TRIES = 2
+_TRIES = 2  # to list an archive
 _NO_INODE = -1
 _TOO_LARGE = "too_large"
 _AHEAD = 4  # archives for each process that are listed ahead

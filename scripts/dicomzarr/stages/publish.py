@@ -14,9 +14,9 @@ from dicomzarr.publishing.ledger import Ledger
 from dicomzarr.records.digests import DATASET, SEALED
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.source import object_store
+from dicomzarr.source.inventory import read_roots
 from dicomzarr.system import files
 from dicomzarr.system.heartbeat import Progress
-from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 
@@ -42,7 +42,7 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     UserError
         If the dataset is not sealed or not as recorded, or the target cannot be written.
     """
-    folders, in_buckets = object_store.split_roots(_roots(results))
+    folders, in_buckets = object_store.split_roots(read_roots(results.inventory).values())
     target = stores.check(config, os.environ, [results.root, *folders], in_buckets)
     recorded = RuleRecord.load(results.records / "seal_dataset.json").claims[DATASET + SEALED]
     if not results.sealed.is_file() or files.sha256_of(results.sealed) != recorded.digest:
@@ -62,9 +62,3 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
         publication.version, objects, work.uploaded, work.copied, work.unchanged, work.proven,
     )  # fmt: skip
     return RuleRecord(counts={"objects": objects}, work=dataclasses.asdict(work))
-
-
-def _roots(results: Results) -> list[bytes]:
-    """Return the roots of the source: folders, and URLs of object storage."""
-    with open(results.inventory, "rb") as stream:
-        return [decode_path(root) for root in json.loads(stream.readline())["roots"].values()]

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from dicomzarr.records import digests, export_record, rule_record
 from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.export_record import ExportRecord
+from dicomzarr.records.file_findings import DAMAGED, MISSING, SURPLUS, Finding, lines_of, totals
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.system import digested_json, files, json_files
@@ -26,7 +27,6 @@ from dicomzarr.vocabulary.errors import Damaged
 
 PRIVATE = "private/"
 EXPORTS = "exports/"  # prefix of the paths of exports, below the results folder
-DAMAGED, MISSING, SURPLUS = "damaged", "missing", "surplus"
 _BLOCK = 1 << 20
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -60,7 +60,7 @@ class Verdict:
 
     files: int = 0
     bytes: int = 0
-    findings: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     unfinished: str = ""
 
     @property
@@ -70,11 +70,9 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """Return the verdict as text: a line for each finding, then the totals."""
-        text = [f"{kind:<8} {path}" for kind, path in self.findings]
+        text = lines_of(self.findings)
         text += [f"unfinished: {self.unfinished}; run the workflow"] if self.unfinished else []
-        counts = {kind: sum(finding == kind for finding, _ in self.findings) for kind in (DAMAGED, MISSING, SURPLUS)}
-        totals = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        return [*text, f"{self.files} files, {self.bytes} bytes read: {totals}"]
+        return [*text, totals(self.files, self.bytes, self.findings)]
 
 
 def _owner(results: Results, record: Path, name: str) -> Path:

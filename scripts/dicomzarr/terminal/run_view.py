@@ -121,7 +121,7 @@ class RunView:
         lines[0] = self.screen.coloured_text(label, "bold" if is_ending else "red") + lines[0][len(label) :]
         self.line.write(lines)
         if self.jobs.are_elsewhere and not is_ending:  # on this machine the job has written it here itself
-            self.line.write([*filter(None, [said(job)])])
+            self.line.write([*filter(None, [last_error_of(job)])])
 
     def close(self, *, shown: bool = True) -> None:
         """End the live line, and write the facts of the run.
@@ -138,7 +138,7 @@ class RunView:
         if shown:
             self._end_batch_stages()
         failed = [job for job in self.jobs.by_id.values() if job.failed]
-        if shown and not live_line.is_ending() and not (failed and all(map(said, failed))):
+        if shown and not live_line.is_ending() and not (failed and all(map(last_error_of, failed))):
             # Snakemake or a queue failed, or killed a job that could not say why.
             words = [text for text in dict.fromkeys(self._errors) if not (failed and _SAYS_NOTHING.match(text))]
             self.line.write(words + [_MEMORY for text in words[:1] if any(map(_KILLED.search, words))])
@@ -178,7 +178,7 @@ def log_of(job: Job) -> list[str]:
         return []
 
 
-def said(job: Job) -> str:
+def last_error_of(job: Job) -> str:
     """Return the last error that a job wrote into its log; empty if it wrote none, as one that was killed."""
     return next((match[1] for line in reversed(log_of(job)) if (match := _ERROR.match(line))), "")
 

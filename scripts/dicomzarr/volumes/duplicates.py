@@ -188,8 +188,8 @@ def fullest_first(frames: Sequence[Frame], length: int = 0) -> tuple[object, ...
         return ()
     frame = frames[0]
     optional = (frame.position, frame.orientation, frame.pixel_spacing, frame.rescale, frame.real_world, frame.window)
-    said = sum(map(bool, (*optional, frame.kernel))) + len(frame.terms) + len(frame.constants) + len(frame.tables)
-    said += len(frame.causes) - (0 if any(map(frame.causes.get, B_VECTOR)) else 1)
+    stated = sum(map(bool, (*optional, frame.kernel))) + len(frame.terms) + len(frame.constants) + len(frame.tables)
+    stated += len(frame.causes) - (0 if any(map(frame.causes.get, B_VECTOR)) else 1)
     facts = {key: value for key, value in frame.causes.items() if key not in {*OF_WRITING, *CLOCKS, *_OF_PLACE}}
     numbers = [number for several in optional[:5] for number in several or ()]
     digits = sum(len(repr(number)) for number in (*numbers, *facts.values(), *frame.constants.values()))
@@ -202,7 +202,7 @@ def fullest_first(frames: Sequence[Frame], length: int = 0) -> tuple[object, ...
         sorted(facts.items()),
     )
     counters = (frame.causes.get(key, float("inf")) for key in sorted({*OF_WRITING, *CLOCKS, "series_number"}))
-    return (-said, -digits, -length, *shared, *counters)
+    return (-stated, -digits, -length, *shared, *counters)
 
 
 def _comparable(

@@ -251,6 +251,7 @@ def _constants(facts: ImageFacts) -> dict[str, float]:
     return constants
 
 
+# Bq; a dose in the other unit lies outside.
 _LEAST_DOSE: Final = 1e4
 _LARGEST_DOSE: Final = 1e12
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from dicomzarr.dicom.facts import Cosines, Vector
 
+# Of a multi-frame image: how many numbers of Dimension Index Values (0020,9157) may sort its frames.
+DIMENSIONS = 9
 B_VECTOR = ("b_vector_x", "b_vector_y", "b_vector_z")
 # GE writes the direction in the frame of the image (frequency, phase, slice): it distinguishes, and is no b-vector.
 B_VECTOR_OF_IMAGE = ("b_vector_image_1", "b_vector_image_2", "b_vector_image_3")
@@ -20,9 +22,8 @@ class FrameAttributes:
 
     position: Vector | None = None
     orientation: Cosines | None = None
-    in_volume: bool = (
-        False  # position and orientation are in the coordinates of an ultrasound volume, not of the patient
-    )
+    # Whether position and orientation are in the coordinates of an ultrasound volume, not of the patient.
+    in_volume: bool = False
     spacing: tuple[float, float] | None = None
     spacing_source: str = ""
     causes: dict[str, float] = field(default_factory=dict)

@@ -133,7 +133,7 @@ def frames_of(
     _check_places(places, defects)
     if any(place.in_volume and place.position is not None for place in places):
         defects.flags.add(IN_VOLUME)
-    concatenation = _concatenation(header, facts, count)
+    concatenation = _concatenation(header, count)
     if facts.get("has_functional_groups") and concatenation.offset >= 0 and all(p.position is None for p in places):
         add_frame_times(facts, places, concatenation.offset)
     if defects.unreadable:
@@ -247,7 +247,7 @@ class _Concatenation:
     causes: dict[str, float]
 
 
-def _concatenation(header: Dataset | None, facts: ImageFacts, count: int) -> _Concatenation:
+def _concatenation(header: Dataset | None, count: int) -> _Concatenation:
     """Return the place of a file in a concatenation; the offset is -1 where only the number of the part is known.
 
     Concatenation Frame Offset Number (0020,9228) is required. Where it is missing, the parts before a part that is not

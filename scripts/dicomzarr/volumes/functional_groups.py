@@ -23,7 +23,7 @@ from dicomzarr.dicom.header_values import (
     windows_of,
 )
 from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity, velocity_encoding
-from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
+from dicomzarr.volumes.frame_attributes import B_VECTOR, DIMENSIONS, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
 from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
@@ -38,8 +38,6 @@ from dicomzarr.volumes.terms import (
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-DIMENSIONS: Final = 9
 
 # Cause, functional group, attribute (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3, C.8.20).
 _CAUSES: Final = (
@@ -239,7 +237,27 @@ def _number_planes_and_paths(places: list[FrameAttributes]) -> None:
 
 
 def _place(groups: Groups, own: Any) -> FrameAttributes:
+    """Return the attributes of a frame; `own` is its item of PerFrameFunctionalGroupsSequence, if it has one."""
     place = FrameAttributes()
+    _plane(groups, place)
+    _values(groups, place)
+    _kind(groups, place)
+    _numbers(groups, place)
+    _converted(groups, place)
+    place.stack = text_of(groups.value("FrameContentSequence", "StackID"))
+    for index, value in enumerate(numbers(groups.value("FrameContentSequence", "DimensionIndexValues")) or ()):
+        if index < DIMENSIONS:
+            place.causes[f"dimension_{index + 1}"] = value
+    _diffusion(groups, own, place)
+    velocity = vector(groups.values("MRVelocityEncodingSequence", "VelocityEncodingDirection"))
+    if velocity:
+        place.causes.update(zip(VELOCITY, velocity, strict=True))
+    _tile(groups, place)
+    return place
+
+
+def _plane(groups: Groups, place: FrameAttributes) -> None:
+    """Read where the frame lies, and the spacing of its pixels."""
     place.position = vector(groups.values("PlanePositionSequence", "ImagePositionPatient"))
     place.orientation = cosines_of(groups.values("PlaneOrientationSequence", "ImageOrientationPatient"))
     if place.position is None and place.orientation is None:  # of ultrasound, PS3.3 C.8.24.2, C.7.6.16.2.21
@@ -248,6 +266,10 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
         place.in_volume = place.position is not None or place.orientation is not None
     place.spacing = spacing_of(groups.values("PixelMeasuresSequence", "PixelSpacing"))
     place.spacing_source = "PixelSpacing" if place.spacing else ""
+
+
+def _values(groups: Groups, place: FrameAttributes) -> None:
+    """Read what stored values mean: rescale, window, and the mapping to real world values with unit and quantity."""
     transformation = "PixelValueTransformationSequence"
     slope, intercept = (groups.number(transformation, word) for word in ("RescaleSlope", "RescaleIntercept"))
     place.rescale = None if slope is None or intercept is None else (slope, intercept)
@@ -261,6 +283,10 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
         place.terms["real_world_units"] = unit
     if quantity := _quantity(groups):
         place.tables["quantity"] = quantity
+
+
+def _kind(groups: Groups, place: FrameAttributes) -> None:
+    """Read what kind of image the frame is: its type, its kernel, and terms from closed vocabularies."""
     place.image_type = next(_frame_types(groups), ())
     place.kernel = _joined(groups.value("CTReconstructionSequence", "ConvolutionKernel"))
     component = text_of(groups.value("MRImageFrameTypeSequence", "ComplexImageComponent")).lower()
@@ -272,36 +298,34 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
             place.terms[term] = word
         elif word and values is DATA_TYPES:
             place.tables[term] = word  # a word that nobody knows keeps frames apart, and is not stated
+
+
+def _numbers(groups: Groups, place: FrameAttributes) -> None:
+    """Read the numbers and times of the acquisition."""
     for table, into in ((_CAUSES, place.causes), (_CONSTANTS, place.constants)):
         for key, sequence, keyword in table:
             value = groups.number(sequence, keyword)
             if value is not None:
                 into[key] = value
-    content = "FrameContentSequence"
     for key, keyword in (
         ("acquisition_time_s", "FrameAcquisitionDateTime"),
         ("reference_time_s", "FrameReferenceDateTime"),
     ):
-        seconds = date_time(groups.value(content, keyword))
+        seconds = date_time(groups.value("FrameContentSequence", keyword))
         if seconds is not None:
             place.causes[key] = seconds
-    _converted(groups, place)
-    place.stack = text_of(groups.value(content, "StackID"))
-    for index, value in enumerate(numbers(groups.value(content, "DimensionIndexValues")) or ()):
-        if index < DIMENSIONS:
-            place.causes[f"dimension_{index + 1}"] = value
-    _diffusion(groups, own, place)
-    velocity = vector(groups.values("MRVelocityEncodingSequence", "VelocityEncodingDirection"))
-    if velocity:
-        place.causes.update(zip(VELOCITY, velocity, strict=True))
-    row = groups.number("PlanePositionSlideSequence", "RowPositionInTotalImagePixelMatrix")
-    column = groups.number("PlanePositionSlideSequence", "ColumnPositionInTotalImagePixelMatrix")
+
+
+def _tile(groups: Groups, place: FrameAttributes) -> None:
+    """Read where a tile lies on its slide."""
+    slide = "PlanePositionSlideSequence"
+    row = groups.number(slide, "RowPositionInTotalImagePixelMatrix")
+    column = groups.number(slide, "ColumnPositionInTotalImagePixelMatrix")
     if row is not None and column is not None:
         # PS3.3 C.8.12.6.1 counts from 1; an offset counts from 0.
         place.causes.update(row_offset=row - 1, column_offset=column - 1)
-        place.slide_depth = groups.number("PlanePositionSlideSequence", "ZOffsetInSlideCoordinateSystem")
+        place.slide_depth = groups.number(slide, "ZOffsetInSlideCoordinateSystem")
         place.optical_path = text_of(groups.value("OpticalPathIdentificationSequence", "OpticalPathIdentifier"))
-    return place
 
 
 def _converted(groups: Groups, place: FrameAttributes) -> None:

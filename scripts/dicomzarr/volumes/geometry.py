@@ -77,22 +77,6 @@ class Regularity:
     missing: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shear:
-    """Shift of the slice origins within their plane per mm of depth.
-
-    Attributes
-    ----------
-    per_mm : tuple of 2 float
-        Shift along the rows and along the columns, mm for each mm of depth.
-    angle_deg : float
-        Angle between the line of origins and the normal, degrees.
-    """
-
-    per_mm: tuple[float, float]
-    angle_deg: float
-
-
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
     """Return the scalar product of two vectors.
 
@@ -288,10 +272,10 @@ def has_several_increments(multiples: NDArray[np.float64]) -> bool:
     return len(runs) == 2 or 3 * (int(multiples.sum()) - len(multiples)) > len(multiples) + 1
 
 
-def shear(
+def shear_deg(
     rows: NDArray[np.float64], columns: NDArray[np.float64], depths: NDArray[np.float64], tolerance_mm: float
-) -> Shear | None:
-    """Return the shear of a stack, or None where the slice origins do not lie on one line.
+) -> float | None:
+    """Return the angle between the line of slice origins and the normal, or None where they do not lie on one line.
 
     Parameters
     ----------
@@ -302,13 +286,14 @@ def shear(
 
     Returns
     -------
-    Shear or None
-        None also where the angle exceeds `TILT_LIMIT_DEG`, or where origins differ although all depths are equal.
+    float or None
+        Degrees. None also where the angle exceeds `TILT_LIMIT_DEG`, or where origins differ although all depths are
+        equal.
     """
     extent = float(depths[-1] - depths[0])
     if extent <= SAME_POSITION_MM:
         spread = max(float(np.ptp(rows)), float(np.ptp(columns)))
-        return Shear((0.0, 0.0), 0.0) if spread <= tolerance_mm else None
+        return 0.0 if spread <= tolerance_mm else None
     slope = (float(rows[-1] - rows[0]) / extent, float(columns[-1] - columns[0]) / extent)
     step = depths - depths[0]
     off = max(
@@ -316,7 +301,7 @@ def shear(
         float(np.abs(columns - columns[0] - slope[1] * step).max()),
     )
     angle = math.degrees(math.atan(math.hypot(*slope)))
-    return Shear(slope, angle) if off <= tolerance_mm and angle <= TILT_LIMIT_DEG else None
+    return angle if off <= tolerance_mm and angle <= TILT_LIMIT_DEG else None
 
 
 def affine_lps(

@@ -23,8 +23,8 @@ from dicomzarr.volumes.private_elements import private_value
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+# A header that states more is not believed.
 MOST_TILES: Final = 4096
-_SIEMENS: Final = ("SIEMENS MR HEADER", "SIEMENS CSA HEADER")
 _MOST_CSA_BYTES: Final = 1 << 20
 _MOST_CSA_ELEMENTS: Final = 1000
 _WIDEST_MM: Final = 1e3  # between slices

@@ -220,7 +220,7 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
     along = geometry.along(points, geometry.slice_normal(orientation))
     depths = tuple(round(value, 6) + 0.0 for value in along.tolist())
     rows, columns = geometry.along(points, orientation[:3]), geometry.along(points, orientation[3:])
-    shear = geometry.shear(rows, columns, along, max(near_mm(first), 2 * digit))
+    shear = geometry.shear_deg(rows, columns, along, max(near_mm(first), 2 * digit))
     regular = geometry.regularity(depths, tolerance)
     floor = tilt_floor_deg(orientation, digit, depths[-1] - depths[0])
     all_rounded = digit and rounding.last_digit(points.ravel().tolist())
@@ -234,7 +234,7 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
             return rounded
     if shear is None:
         return Slices(points, depths, "irregular", is_tilted=True)
-    tilted = len(frames) > 1 and shear.angle_deg > floor
+    tilted = len(frames) > 1 and shear > floor
     return Slices(points, depths, regular.kind, regular.step, regular.missing, tilted)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from dicomzarr.volumes.acquisition import FACTS
+from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.model import Frame
 
 # How the values of a cause are compared:
@@ -42,7 +43,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("reference_time_s",), "rank"),
     Cause(("content_time_s",), "rank"),
     Cause(("frame_acquisition_number",), "label", weak=True),
-    *(Cause((f"dimension_{index}",), "label", weak=True) for index in range(1, 10)),
+    *(Cause((f"dimension_{index}",), "label", weak=True) for index in range(1, DIMENSIONS + 1)),
     Cause(("acquisition_number",), "label", weak=True),
     Cause(("series_number",), "label", weak=True),
     Cause(("instance_number",), "count", weak=True),

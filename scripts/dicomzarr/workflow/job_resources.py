@@ -22,9 +22,8 @@ OF_OBJECTS = 400  # MB of the process that requests objects: copies of 256 MiB, 
 OF_A_THREAD = 64  # MB beside its frames
 FRAMES_OF_A_THREAD = 6  # encoded, decoded, converted, checked by a second decoder, compressed, waiting
 OF_A_DETECTOR = 250  # MB of the child of a thread that looks for text in pixels, which has loaded the networks
-FRAMES_OF_A_DETECTOR = (
-    8  # one of 8 bits in single precision, and what is made of it; 345 MB were measured for 4096 x 4096
-)
+# A frame of 8 bits in single precision, and what is made of it: 345 MB were measured for 4096 x 4096.
+FRAMES_OF_A_DETECTOR = 8
 LARGEST_MASK = 2 << 30  # bytes; a mask is in memory as a whole (0070)
 BYTES_OF_A_ROW = 150  # of the inventory: bytes per file, roughly
 # Bytes of native pixels per second that a slow disk or network still reads or writes; a core alone does twenty times as

@@ -25,7 +25,7 @@ from dicomzarr.system.safe_messages import error_location, os_error_message
 from dicomzarr.terminal import run_view
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 from dicomzarr.vocabulary.rules import RULES
-from dicomzarr.workflow import config_file, folders, prepare, remote_config, settings, status
+from dicomzarr.workflow import config_file, folders, prepare, remote_config, settings, shown_config, status
 from dicomzarr.workflow.snakemake_quirks import (
     assumed_files,
     command_line,
@@ -166,7 +166,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
 def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration without paths and URLs, but that of the results."""
     kept = {key: config[key] for key in config if key not in ("source", "object_store", "dicomweb", "publish")}
-    kept["labels"] = [{key: label[key] for key in label if key != "file"} for label in config["labels"]]
+    kept["labels"] = shown_config.label_sources(config)
     if "fixed" in config["splits"]:
         kept["splits"] = {**config["splits"], "fixed": dict.fromkeys(config["splits"]["fixed"], "")}
     return kept

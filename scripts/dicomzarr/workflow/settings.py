@@ -44,7 +44,7 @@ _TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The checked configuration.
+    """What the main process needs of the checked configuration; the rules read its keys themselves.
 
     Attributes
     ----------
@@ -57,24 +57,14 @@ class Settings:
 
     sources: dict[str, bytes]
     results: Path
-    compression: str
-    layout: str
-    burned_in: str
-    burned_in_reason: str
-    gate: dict[str, int]
     labels: list[dict[str, Any]]
     splits: dict[str, Any]
     card: dict[str, Any]
     publish: dict[str, Any]
-    spacing_tolerance: float
-    cross_check: float
-    series_per_batch: int
-    megabytes_per_batch: int
     largest_drop: float
     confirm_drop: bool
     paranoid: bool
     restored: str
-    keep_removed: bool
     follow_links: bool
 
     @property
@@ -294,7 +284,7 @@ def _within(inner: Path, outer: Path) -> bool:
 
 def _refuse_unusable(results: str) -> None:
     """Refuse characters that have a meaning in paths of Snakemake."""
-    _refuse_unexpanded("results", results)
+    refuse_unexpanded("results", results)
     reserved = sorted(set(results) & set("{}<>\n\0"))
     if reserved:
         raise ConfigProblem(
@@ -307,7 +297,7 @@ def _refuse_unusable(results: str) -> None:
 _VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}/]*\}|%[A-Z][A-Z0-9_]*%")
 
 
-def _refuse_unexpanded(key: str, text: str) -> None:
+def refuse_unexpanded(key: str, text: str) -> None:
     """Refuse a path with ~ or a variable, which is not expanded here, unless a file or folder has that very name."""
     unexpanded = "~" if text.startswith("~") else ""
     for end in (match.end() for match in re.finditer(r"[^/]+", text)):
@@ -325,9 +315,9 @@ def _refuse_unexpanded(key: str, text: str) -> None:
 def _refuse_unexpanded_files(labels: Sequence[Mapping[str, Any]], fixed: Mapping[str, str]) -> None:
     for number, label_source in enumerate(labels):
         if "file" in label_source:
-            _refuse_unexpanded(f"labels.{number}.file", label_source["file"])
+            refuse_unexpanded(f"labels.{number}.file", label_source["file"])
     for split, name in fixed.items():
-        _refuse_unexpanded(f"splits.fixed.{split}", name)
+        refuse_unexpanded(f"splits.fixed.{split}", name)
 
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # of a URL: any other source is a folder
@@ -361,7 +351,7 @@ def _source_folders(value: str | Mapping[str, str], retrieved: str | None) -> di
         if _SCHEME.match(text):
             continue
         key = f"source.{label}" if label else "source"
-        _refuse_unexpanded(key, text)
+        refuse_unexpanded(key, text)
         folder = Path(os.path.abspath(text))
         if not folder.exists():
             advice = "mount its disk, or name the folder of DICOM files in a configuration file: --configfile my.yaml"
@@ -476,23 +466,13 @@ def check(config: Mapping[str, Any]) -> Settings:
     return Settings(
         sources={label: os.fsencode(folder) for label, folder in folders.items()} | object_roots,
         results=results,
-        compression=config["compression"],
-        layout=config["layout"],
-        burned_in=config["burned_in"],
-        burned_in_reason=config["burned_in_reason"],
-        gate=dict(config["gate"]),
         labels=[dict(label_source) for label_source in config["labels"]],
         splits=dict(config["splits"]),
         card=dict(config["card"]),
         publish=dict(config["publish"]),
-        spacing_tolerance=float(config["spacing_tolerance"]),
-        cross_check=float(config["cross_check"]),
-        series_per_batch=config["batch"]["series"],
-        megabytes_per_batch=config["batch"]["megabytes"],
         largest_drop=float(config["largest_drop"]),
         confirm_drop=is_on(config["confirm_drop"]),
         paranoid=is_on(config["paranoid"]),
         restored={"true": "yes", "false": "no"}.get(str(config["restored"]).lower(), str(config["restored"])),
-        keep_removed=is_on(config["keep_removed"]),
         follow_links=is_on(config["follow_links"]),
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browsers import CHROMIUM, chromium
 from conftest import ROOT
-from playwright.sync_api import sync_playwright
 
 from dicomzarr.commands import audit, audit_facts, audit_page
 from dicomzarr.commands.json_forms import FORMS
@@ -21,8 +21,7 @@ from dicomzarr.stages import check_privacy
 from dicomzarr.system import csv_tables
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.attributes import OF_IMAGES, OF_MASKS
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from dicomzarr.vocabulary.errors import ConfigProblem
 
 
 def row(number: int, **cells: str) -> str:
@@ -90,14 +89,12 @@ def test_what_the_page_states(results: Results, capsys: pytest.CaptureFixture[st
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: the page is not seen by a browser")
 def test_the_page_fits_a_phone_and_its_parts_have_names_of_their_own(results: Results) -> None:
     assert audit.run_audit(["--results", str(results.root)]) == 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 320, "height": 800}, bypass_csp=True)
         page.goto((results.private / audit.PAGE).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") == 320
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
-        browser.close()
 
 
 def test_what_is_not_on_the_list_is_marked(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +159,17 @@ def test_the_policy_on_faces(results: Results) -> None:
     (results.dataset / "reports/policy.csv").write_text("policy,kind,files\nfaces,geometry,4\nfaces,header,3\n")
     text = audit_page.render(audit_facts.gather(results, 5, control))
     assert "7 images of series that may show a face are not in it" in text and "Why they were kept" not in text
+
+
+def test_small_groups_are_those_of_the_command_line(results: Results) -> None:
+    arguments = ["--results", str(results.root), "--config", "small_cells="]
+    pages = []
+    for size in ("1", "7"):
+        assert audit.run_audit([*arguments[:-1], arguments[-1] + size]) == 0
+        pages.append((results.private / audit.PAGE).read_text())
+    assert "fewer than 7" in pages[1] and "fewer than 7" not in pages[0]
+    with pytest.raises(ConfigProblem, match="'small_cells': found 'few'"):
+        audit.run_audit([*arguments[:-1], arguments[-1] + "few"])
 
 
 def table_after(words: str) -> set[str]:

@@ -17,7 +17,7 @@ from conftest import ROOT
 from dicoms import save_series
 from from_scratch import KEY, digest_from_scratch
 
-from dicomzarr.commands import array_ids, explained_lines, explanation
+from dicomzarr.commands import array_ids, explained_lines, explanation, tables
 from dicomzarr.commands.json_forms import FORMS
 from dicomzarr.terminal.screen import Screen
 from dicomzarr.vocabulary.errors import UserError
@@ -48,7 +48,7 @@ def keyed(path: Path) -> str:
 
 
 def arrays_of(root: Path, modality: str) -> list[str]:
-    rows = array_ids.rows(root / "dataset" / "volumes.csv")
+    rows = tables.rows(root / "dataset" / "volumes.csv")
     return sorted((row["array"] for row in rows if row["modality"] == modality), key=lambda a: a)
 
 
@@ -151,7 +151,7 @@ def test_looking_changes_nothing_and_works_on_a_copy(root: Path, tmp_path: Path)
 def test_ids_and_the_nearest(root: Path) -> None:
     dataset = root / "dataset"
     (array,) = arrays_of(root, "CT")
-    row = next(row for row in array_ids.rows(dataset / "volumes.csv") if row["array"] == array)
+    row = next(row for row in tables.rows(dataset / "volumes.csv") if row["array"] == array)
     words = (array, array[:5], array[17:], f"images.zarr/{array}/", row["series_id"], row["subject_id"])
     assert {array_ids.find(dataset, word)[0] for word in words} == {array}
     wrong = array[:10] + ("0" if array[10] != "0" else "1") + array[11:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 
@@ -11,6 +12,8 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.masks_beside_tools import TOOLS, signed_volume_error, table
+
+from dicomzarr.vocabulary.mask_problems import MASK_PROBLEMS
 
 PAGE = (ROOT / "docs" / "masks.md").read_text()
 SHAPES = ("sphere", "cube", "cylinder", "ellipsoid", "torus", "hollow_sphere", "straw")
@@ -44,3 +47,14 @@ def test_on_the_page_ours_is_at_least_equal_on_each_shape() -> None:
         (row,) = re.findall(rf"^\| {shape} \|(.*)\|$", PAGE, re.MULTILINE)
         dice = [float(cell.split("·")[0]) for cell in row.split("|") if "·" in cell]
         assert dice[0] >= max(0.95, *dice[1:]), shape
+
+
+def test_every_problem_of_a_mask_file_is_explained() -> None:
+    """Compare the codes that `MaskProblem` is raised with, and the table of their meanings, which is on the page."""
+    raised = set()
+    for path in (ROOT / "scripts" / "dicomzarr").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "MaskProblem":
+                raised |= set(re.findall(r"'([a-z]+_[a-z_]+)'", ast.unparse(node.args[0])))
+    assert raised == set(MASK_PROBLEMS)
+    assert all(f"| `{code}` | {meaning} |" in PAGE for code, meaning in MASK_PROBLEMS.items())

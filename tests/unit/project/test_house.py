@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,14 @@ def test_imports_are_allowed(module: Path) -> None:
     here = package_of(module.with_suffix("").parts)
     if here != "commands":  # the commands of ./run may import all packages
         assert imported(module) - {here} <= ALLOWED_IMPORTS[here]
+
+
+def test_the_map_of_the_code_says_the_same() -> None:
+    """Compare with the table in CONTRIBUTING.md, but for its row of the stages, which is in words."""
+    rows = re.findall(r"^\| `([\w.]+)` \| .* \| (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    table = {name.removesuffix(".py"): set(re.findall(r"`([\w.]+)`", rooms)) for name, rooms in rows}
+    assert table.pop("commands") == set() and table.pop("stages")
+    assert table == {room: rooms for room, rooms in ALLOWED_IMPORTS.items() if not room.startswith("stages.")}
 
 
 def test_images_are_written_by_one_function() -> None:

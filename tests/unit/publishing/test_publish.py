@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FULL, ROOT
+from folders import files_of
 from made_up_volumes import MadeUp, write
 from s3_servers import BUCKET, REGION, S3, VARIABLES, moto, s3rver
-from sealed_dataset import files_of, seal
+from sealed_dataset import seal
 from signing_keys import allowed, key_pair, signed_by_hand
 
 from dicomzarr.dataset import open_dataset

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,18 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browsers import CHROMIUM, chromium
 from made_up_results import OBLIQUE, array_of
 from numpy.typing import NDArray
 from PIL import Image
 from viewed_dataset import BLOCK, COLOURS, CT, KINDS, Viewer, viewing, write_viewed
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: the viewer is not seen by a browser"),
     pytest.mark.filterwarnings("default"),  # of the browser's driver
 ]
-SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--no-sandbox"]
+SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 WAIT = 60  # s, for the slowest machine; the pictures come after one or two
 SHOW = """async ([url, changes]) => {
   const state = await (await fetch(url)).json();
@@ -96,19 +95,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def seen(dataset: Path) -> Iterator[Seen]:
-    from playwright.sync_api import sync_playwright
-
     with (
         viewing(CT, "--dataset", str(dataset), "--no-open", folder=dataset.parent) as viewer,
-        sync_playwright() as play,
+        chromium(*SOFTWARE_GL) as browser,
     ):
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE_GL)
         page = browser.new_page(viewport={"width": 1000, "height": 640})
         seen = Seen(page, viewer)
         seen.watch(page)
         page.goto(viewer.address)
         yield seen
-        browser.close()
 
 
 def near(picture: NDArray[np.uint8], colour: tuple[int, ...]) -> int:

@@ -132,17 +132,16 @@ def line(count: int, per_mm: tuple[float, float]) -> tuple[np.ndarray, np.ndarra
 
 
 def test_shear_of_a_tilted_gantry() -> None:
-    shear = geometry.shear(*line(9, (0.0, math.tan(math.radians(15)))), 0.01)
-    assert shear is not None
-    assert shear.angle_deg == pytest.approx(15)
+    shear = geometry.shear_deg(*line(9, (0.0, math.tan(math.radians(15)))), 0.01)
+    assert shear == pytest.approx(15)
 
 
 def test_no_shear_where_origins_leave_the_line_or_lean_too_far() -> None:
     rows, columns, depths = line(9, (0.0, 0.1))
     columns[4] += 0.5
-    assert geometry.shear(rows, columns, depths, 0.01) is None
-    assert geometry.shear(*line(9, (0.0, 1.5)), 0.01) is None
-    assert geometry.shear(np.array([0.0, 50.0]), np.zeros(2), np.zeros(2), 0.01) is None
+    assert geometry.shear_deg(rows, columns, depths, 0.01) is None
+    assert geometry.shear_deg(*line(9, (0.0, 1.5)), 0.01) is None
+    assert geometry.shear_deg(np.array([0.0, 50.0]), np.zeros(2), np.zeros(2), 0.01) is None
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), max_size=30), st.randoms())

@@ -108,7 +108,7 @@ class _PartitionRecord:
     def load(cls, path: Path) -> _PartitionRecord:
         """Return the record of a cached partition; raises `OSError` or `Damaged`."""
         raw = record_file.read(path, cls.SCHEMA).fields
-        raw["claims"] = {name: FileClaim(*claim) for name, claim in raw["claims"].items()}
+        raw["claims"] = record_file.file_claims(raw["claims"])
         return cls(**raw)
 
 

@@ -134,11 +134,10 @@ def _settle_copies(numbers: Sequence[int], files: list[MaskFile], writer: _Write
     placed = [number for number in numbers if not files[number].reason]
     if len(placed) < 2:
         return
-    kept, *others = placed
     # Without paths and contents.
     stated = [(writer.masks_of(number), files[number][3:]) for number in placed]
     agree = all(one == stated[0] for one in stated)
-    for number in others if agree else placed:
+    for number in placed[1:] if agree else placed:
         writer.remove(number)
         reason = "duplicate" if agree else "conflicting_instance"
         files[number] = files[number]._replace(reason=reason, masks=0, failed=0, elsewhere=(), not_absent=())
@@ -176,10 +175,7 @@ def _place_file(
             flags = tuple(sorted({*mask.flags, *by_frame}))
             writer.add(grid.array, dataclasses.replace(mask, flags=flags))
             placed += 1
-    except MaskProblem as error:
-        problem = error.code
-        failed += bool(placed)
-    except NotExtracted as error:
+    except (MaskProblem, NotExtracted) as error:
         problem = error.code
         failed += bool(placed)
     reason = "" if placed else _REASONS.get(problem, "mask_unreadable") if problem else "mask_without_image"
@@ -256,9 +252,7 @@ def _of_structure_set(
             continue
         try:
             yield grid, _unpacked(*_checked(sandbox.call(_fill, region, grid, fault="mask_unreadable")))
-        except MaskProblem as error:
-            yield error.code
-        except NotExtracted as error:
+        except (MaskProblem, NotExtracted) as error:
             yield error.code
 
 

@@ -22,6 +22,7 @@ from dicomzarr.records.series_record import (
     SeriesRecord,
     VolumeRecord,
 )
+from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch import faces
 from dicomzarr.stages.extract_batch.duplicates import (
     has_images_elsewhere,
@@ -207,6 +208,44 @@ def risk_of(file: SourceFile, options: Options) -> str:
     return risk if options.burned_in == "skip" or risk in ("declared", "slide_label") else ""
 
 
+def _interpreted(
+    plan: SeriesPlan,
+    contents: Mapping[str, str],
+    roots: Roots,
+    options: Options,
+    small_files: Mapping[str, bytes],
+    blocks: Mapping[str, bytes],
+) -> list[SourceFile]:
+    """Return the files of a series, then those of others with its SOP Instance UIDs, with frames or a reason.
+
+    Each group is sorted by content: equal inputs give equal bytes, whatever the names and folders of the files.
+    """
+
+    def source_file(row: HeaderRow, *, is_own: bool) -> SourceFile:
+        path = row["path"]
+        return SourceFile(row, contents[path], small_files.get(path), blocks.get(path, b""), own=is_own)
+
+    files = [source_file(row, is_own=True) for row in plan.files]
+    files += [source_file(row, is_own=False) for row in plan.same_uid_elsewhere]
+    files.sort(key=lambda file: (not file.own, file.content, file.row["path"]))
+    decisions = dict(options.decisions)
+    for index, file in enumerate(files):
+        file.decision = decisions.get(file.content, "")
+        file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
+        file.reason = reason_of_content(file.content) or file.reason
+        if not file.reason and file.decision != "keep":
+            file.risk = risk_of(file, options)
+            file.reason = "burned_in_risk" if file.risk else ""
+        interpret(index, file, roots)
+    readers = Readers(files, roots)
+    mark_instances(files, readers)
+    mark_copies(files, readers)
+    readers.close()
+    if options.burned_in == "scan":
+        set_aside_as_decided(files, TEXT)
+    return files
+
+
 def extract(
     plan: SeriesPlan,
     contents: Mapping[str, str],
@@ -243,34 +282,12 @@ def extract(
     -------
     SeriesRecord
     """
-    own, others = (
-        [
-            SourceFile(row, contents[path], small_files.get(path), blocks.get(path, b""), own=is_own)
-            for row, path in ((row, row["path"]) for row in rows)
-        ]
-        for rows, is_own in ((plan.files, True), (plan.same_uid_elsewhere, False))
-    )
-    # Sorted by content: equal inputs give equal bytes, whatever the names and folders of the files.
-    files = sorted([*own, *others], key=lambda f: (not f.own, f.content, f.row["path"]))
+    files = _interpreted(plan, contents, roots, options, small_files, blocks)
     pictures = pictures_of(store)
     remove_tree(pictures)
-    decisions = dict(options.decisions)
-    for index, file in enumerate(files):
-        file.decision = decisions.get(file.content, "")
-        file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
-        file.reason = reason_of_content(file.content) or file.reason
-        if not file.reason and file.decision != "keep":
-            file.risk = risk_of(file, options)
-            file.reason = "burned_in_risk" if file.risk else ""
-        interpret(index, file, roots)
-    readers = Readers(files, roots)
-    mark_instances(files, readers)
-    mark_copies(files, readers)
-    readers.close()
-    if options.burned_in == "scan":
-        set_aside_as_decided(files, TEXT)
     looker = Looker(files, roots, options)
     disagreement: Disagreement | None = None
+    # Again after a file that failed, when all that fail are known, and after decoders that disagree: no file is left.
     for is_repeated in (False, True, True):
         remove_tree(store)
         store.mkdir(parents=True)

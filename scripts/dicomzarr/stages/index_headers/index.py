@@ -141,6 +141,19 @@ def index_headers(
     return counts
 
 
+def unreadable_paths(index: Path) -> tuple[str, ...]:
+    """Return the paths of files that could not be opened or read; once they can be, the record is revoked.
+
+    Parameters
+    ----------
+    index : Path
+        The header index.
+    """
+    with open(index, "rb") as lines:
+        rows = [json.loads(line) for line in lines if b',"reason":"unreadable_file",' in line]
+    return tuple(row["path"] for row in rows if row["reason"] == "unreadable_file")
+
+
 class _Tally:
     """Counts lines and outcomes, and the checksum of all lines, as they are written."""
 

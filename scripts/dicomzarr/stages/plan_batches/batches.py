@@ -41,7 +41,7 @@ from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.shared_work import sharing
 
-MOST_BATCHES = 4096
+MOST_BATCHES = 1 << PREFIX_BITS  # one for each prefix
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ before any output of an earlier run is removed.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import orjson
 
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.source.inventory import read_roots
 from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged, UserError
@@ -26,8 +26,7 @@ STATE = "batches.json"  # in private/: number of batches and labels of the last 
 def labels_now(results: Results) -> list[str]:
     """Return the labels of the source folders of this run, sorted; a single folder has the label ""."""
     try:
-        with open(results.inventory, "rb") as stream:
-            return sorted(json.loads(stream.readline())["roots"])
+        return sorted(read_roots(results.inventory))
     except FileNotFoundError:
         return [""]
 

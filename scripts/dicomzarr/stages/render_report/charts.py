@@ -19,7 +19,6 @@ from dicomzarr.stages.render_report.numbers import MINUS, count, grouped
 from dicomzarr.stages.render_report.tables import Array, by_modality
 
 MAX_ROWS = 14  # bars of a chart, and modalities
-MAX_BARS = 30  # upright bars
 MAX_LINES = 60  # of the table below a chart
 Cells = Sequence[str]
 

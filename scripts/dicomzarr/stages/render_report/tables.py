@@ -45,7 +45,6 @@ class Size:
     """A row of ``size.csv``. Bytes are sums over all files of the volume; None is an empty cell."""
 
     frames_expected: int | None
-    frames_written: int | None
     source_bytes: int | None
     stored_bytes: int | None
     missing_slices: int
@@ -227,12 +226,9 @@ def _depth(
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def _size(
-    frames_expected: str, frames_written: str, source_bytes: str, stored_bytes: str, missing_slices: str, verdict: str
-) -> Size:
+def _size(frames_expected: str, source_bytes: str, stored_bytes: str, missing_slices: str, verdict: str) -> Size:
     return Size(
         whole(frames_expected),
-        whole(frames_written),
         whole(source_bytes),
         whole(stored_bytes),
         whole(missing_slices) or 0,
@@ -270,7 +266,7 @@ def _flags(*cells: str) -> tuple[str, ...]:
 
 
 _DEPTH = ("bits_stored", "bits_used", "observed_min", "observed_max", "read_back", "verdict")
-_SIZE = ("frames_expected", "frames_written", "source_bytes", "stored_bytes", "missing_slices", "verdict")
+_SIZE = ("frames_expected", "source_bytes", "stored_bytes", "missing_slices", "verdict")
 _VOLUMES = (
     "array",
     "series_id",

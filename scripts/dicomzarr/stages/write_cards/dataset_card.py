@@ -65,7 +65,7 @@ def dataset_card(dataset: Path, read: Tables, card: Card, tables: Sequence[Table
         f"# {markdown_of(card.shown_title)}",
         markdown_of(card.description) or NO_DESCRIPTION,
         *_contents(read, masks, policy),
-        *_origin(read, policy),
+        *_origin(read),
         *_reading(masks),
         *_guarantees(read, policy),
         *_terms(card),
@@ -150,7 +150,7 @@ def _masks(masks: Masks, policy: Policy) -> Iterator[str]:
         yield f"Names that fewer than {policy.small_cells} subjects have are shown as one, *{RARE}*."
 
 
-def _origin(tables: Tables, policy: Policy) -> Iterator[str]:
+def _origin(tables: Tables) -> Iterator[str]:
     yield "## How it was made"
     yield (
         "dicomzarr read DICOM files and wrote the stored values of their frames as OME-Zarr: nothing is rescaled, "

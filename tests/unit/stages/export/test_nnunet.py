@@ -11,6 +11,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from folders import files_of
 from made_up_results import OBLIQUE, MadeUpCase, MadeUpMask, array_of, export, write_results
 
 from dicomzarr.records import export_record
@@ -49,11 +50,6 @@ def report(results: Results) -> dict[str, tuple[str, str]]:
 def label_map(results: Results, number: int, part: str = "Tr") -> np.ndarray:
     path = results.root / DATASET / f"labels{part}" / f"{nnunet.case_name(array_of(number))}.nii.gz"
     return np.asanyarray(nibabel.load(path).dataobj).T
-
-
-def tree(results: Results) -> dict[str, bytes]:
-    folder = results.exports / "nnunet"
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # ---- Label maps
@@ -299,7 +295,7 @@ def test_only_what_changed_is_written_again(tmp_path: Path) -> None:
     assert not (tmp_path / DATASET / "imagesTs").exists()
     fresh = write_results(tmp_path / "fresh", cases)
     export(fresh)
-    assert tree(fresh) == tree(results)
+    assert files_of(fresh.exports / "nnunet") == files_of(results.exports / "nnunet")
 
 
 def test_another_split_moves_a_case(tmp_path: Path) -> None:
@@ -323,7 +319,7 @@ def test_another_configuration_writes_every_case_again(tmp_path: Path, config: d
     assert export(results, **config).counts["written"] == 3
     fresh = write_results(tmp_path / "fresh", cases)
     export(fresh, **config)
-    assert tree(fresh) == tree(results)
+    assert files_of(fresh.exports / "nnunet") == files_of(results.exports / "nnunet")
 
 
 def test_an_interrupted_export_is_continued_and_ends_with_the_same_bytes(
@@ -352,13 +348,13 @@ def test_an_interrupted_export_is_continued_and_ends_with_the_same_bytes(
     export(results)
     fresh = write_results(tmp_path / "fresh", cases)
     export(fresh)
-    assert tree(fresh) == tree(results)
+    assert files_of(fresh.exports / "nnunet") == files_of(results.exports / "nnunet")
 
 
 def test_a_missing_file_is_written_again_and_a_stray_one_of_a_series_removed(tmp_path: Path) -> None:
     results = write_results(tmp_path, cases_of(("1", "train"), ("2", "val")))
     export(results)
-    whole = tree(results)
+    whole = files_of(results.exports / "nnunet")
     path = tmp_path / DATASET / "labelsTr" / f"{names(0)[0]}.nii.gz"
     path.unlink()
     stray = tmp_path / DATASET / "imagesTs" / "0123456789abcdef_01234567_0000.nii.gz"
@@ -368,7 +364,7 @@ def test_a_missing_file_is_written_again_and_a_stray_one_of_a_series_removed(tmp
         results.series_record("export_nnunet", array_of(0).split("/")[0])
     ]
     assert export(results).counts["written"] == 1
-    assert tree(results) == whole
+    assert files_of(results.exports / "nnunet") == whole
 
 
 def test_a_withdrawn_series_leaves_the_export_and_its_lists_without_a_new_export(tmp_path: Path) -> None:

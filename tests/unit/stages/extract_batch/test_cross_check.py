@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from blake3 import blake3
 from dicoms import ct_slice, save
+from extracted_series import read_headers
+from folders import files_of
 from made_up_pixels import DICOM, encapsulate, picture
 from reference_cases import rle
 
 from dicomzarr.pixels import decoders
 from dicomzarr.pixels.decoders import Decoder
-from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract
 from dicomzarr.stages.extract_batch.series_files import Roots
-from dicomzarr.stages.index_headers.read_chunk import read_files
 from dicomzarr.system import thread_pool
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -41,7 +39,6 @@ OPTIONS: dict[str, Any] = {
 
 def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | None = None) -> SeriesRecord:
     """Extract a series of RLE slices, one of them broken."""
-    rows, contents = [], {}
     folder.mkdir(exist_ok=True)
     for index in range(slices):
         image = ct_slice("rle", index, pixels=picture(16, signed=True))
@@ -49,12 +46,8 @@ def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | Non
         stream = rle(picture(16, signed=True) // (index + 1))
         image.PixelData = encapsulate([stream[:70] if index == broken else stream])
         image["PixelData"].VR, image["PixelData"].is_undefined_length = "OB", True
-        path = save(image, folder / f"{index}.dcm")
-        status = os.stat(path)
-        key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        (line,) = read_files({"": str(folder)}, [(path.name, key)], Gatherer())
-        rows.append(json.loads(line))
-        contents[path.name] = blake3(path.read_bytes()).hexdigest()
+        save(image, folder / f"{index}.dcm")
+    rows, contents = read_headers(folder)
     plan = SeriesPlan("s", "t", "u", (), tuple(rows))
     roots = Roots({"": os.fsencode(folder)})
     options = Options(**OPTIONS)
@@ -76,8 +69,7 @@ def test_the_number_of_threads_does_not_change_the_result(tmp_path: Path, monkey
         record = extracted(folder, 20, threads, broken=13)
         files = tuple(file._replace(stat=(0, 0, 0, 0)) for file in record.files)
         record = dataclasses.replace(record, file_rows=files)
-        store = folder / "store"
-        return record, {os.fspath(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+        return record, files_of(folder / "store")
 
     record, files = result_of(1)
     assert [file.reason for file in record.files].count("") == 19 and len(files) > 2

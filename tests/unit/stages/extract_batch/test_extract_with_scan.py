@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from blake3 import blake3
 from dicoms import ct_slice, save
+from extracted_series import read_headers
 
 from dicomzarr.burned_in import scan
-from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord
@@ -22,7 +22,6 @@ from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.publish import pictures_of
 from dicomzarr.stages.extract_batch.series import extract, look_again
 from dicomzarr.stages.extract_batch.series_files import Roots
-from dicomzarr.stages.index_headers.read_chunk import read_files
 from dicomzarr.system import sandbox
 from dicomzarr.system.thread_pool import ThreadPool
 
@@ -51,13 +50,7 @@ def use(monkeypatch: pytest.MonkeyPatch, detector: Any) -> None:
 
 def read(folder: Path) -> tuple[SeriesPlan, dict[str, str], Roots]:
     """Return the plan of a series of all files of a folder."""
-    rows, contents = [], {}
-    for path in sorted(folder.glob("*.dcm")):
-        status = os.stat(path)
-        key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        (line,) = read_files({"": str(folder)}, [(path.name, key)], Gatherer())
-        rows.append(json.loads(line))
-        contents[path.name] = blake3(path.read_bytes()).hexdigest()
+    rows, contents = read_headers(folder)
     return SeriesPlan("s", "t", "u", (), tuple(rows)), contents, Roots({"": os.fsencode(folder)})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from dicoms import ct_slice, save, save_series, slice_pixels, uid
 from extracted_series import extract_folder
+from folders import files_of
 from made_up_pixels import DICOM, encapsulate
 from pydicom.dataset import Dataset
 from reference_cases import rle
@@ -150,13 +151,6 @@ def test_multi_frame_files_are_duplicates_as_a_whole(tmp_path: Path) -> None:
     assert sorted([extracted.outcomes["a.dcm"], extracted.outcomes["b.dcm"]]) == ["", "duplicate"]
 
 
-def _same_bytes(first: Path, second: Path) -> bool:
-    def files(folder: Path) -> dict[str, bytes]:
-        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-    return files(first) == files(second)
-
-
 RENAMINGS: list[Callable[[str], str]] = [lambda name: f"z{name}", lambda name: name[::-1]]
 
 
@@ -170,7 +164,7 @@ def test_names_and_order_of_files_do_not_matter(source: Path, rename: Callable[[
         shutil.copy(path, other / rename(path.name))
     second = extract_folder(other)
     reasons = {rename(path): reason for path, reason in first.outcomes.items()}
-    assert second.outcomes == reasons and _same_bytes(first.store, second.store)
+    assert second.outcomes == reasons and files_of(first.store) == files_of(second.store)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from dicoms import ct_slice, save
+from folders import stat_key
 
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
@@ -16,9 +17,7 @@ from dicomzarr.vocabulary.errors import SourceChanged
 
 
 def row_of(path: Path) -> HeaderRow:
-    status = path.stat()
-    key = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    return HeaderRow(path=path.name, stat=key, outcome="image", reason="", flags=[], facts={})
+    return HeaderRow(path=path.name, stat=stat_key(path), outcome="image", reason="", flags=[], facts={})
 
 
 @pytest.fixture
