@@ -105,10 +105,13 @@ class Elsewhere:
     description : Description
     is_drawn : bool
         Its frames or contours belong to another series. Else they may be in another part of the segmentation.
+    problem : str
+        Code of `MASK_PROBLEMS`: why it has no mask there; empty for another part of the segmentation.
     """
 
     description: Description
     is_drawn: bool = True
+    problem: str = ""
 
 
 MASK_PROBLEMS: Mapping[str, str] = {
@@ -118,6 +121,7 @@ MASK_PROBLEMS: Mapping[str, str] = {
     "too_large": "more contours, points or voxels than the limits allow",
     "no_position": "neither the frames nor the image say where they lie",
     "no_image": "no frame or contour belongs to this image",
+    "other_space": "the regions lie in another frame of reference than the image that the file names",
     "ambiguous_volume": "several arrays of the image's series fit, and the file names none of them",
 }
 
