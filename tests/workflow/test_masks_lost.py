@@ -72,6 +72,15 @@ def test_a_structure_that_was_drawn_is_not_absent(tmp_path: Path, tumour: MadeUp
     assert row["masks_absent"] == absent
 
 
+def test_regions_in_another_frame_of_reference_than_the_image_say_so(tmp_path: Path) -> None:
+    """Its image is in the dataset: nobody should look for a folder that is missing."""
+    images = scan("one")
+    regions = [MadeUpRoi(name, [TUMOUR], frame_of_reference="1.2.3") for name in ("liver", "tumour")]
+    results = built(tmp_path, images, structures_of(images[0], regions))
+    (row,) = table(results / "private/mask_files.csv")
+    assert (row["reason"], row["problem"]) == ("mask_without_image", "other_space")
+
+
 def test_contours_on_another_series_are_not_mixed_with_those_on_this_one(tmp_path: Path) -> None:
     ct, pet = scan("one"), scan("two", series="one")
     for image in pet:

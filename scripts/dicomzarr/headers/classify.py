@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 from dicomzarr.dicom import vr as elements
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.photometric import PHOTOMETRIC
+from dicomzarr.dicom.prefix import PREFIX, offset_of_first_element
 from dicomzarr.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY, reason_without_pixels
 from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -126,10 +127,10 @@ def _read_header(
     data = read(fast_reader.BLOCK, 0)
     flags: set[str] = set()
     try:
-        start = 132 if data[128:132] == b"DICM" else 0
+        start = offset_of_first_element(data)
         if start == 0 and not _plausible_start(data, size):
             if not _is_acr_nema(data, size):
-                return _not_extracted("archive" if _is_archive(data) else "not_dicom")
+                return _not_extracted(_reason_of_no_data_set(data))
             flags.add("acr_nema")
         meta, start = read_meta(data, start, size)
     except fast_reader.Truncated:
@@ -245,9 +246,10 @@ def _not_extracted(reason: str, flags: set[str] | None = None, facts: ImageFacts
     return Header(REASONS[reason].outcome, reason, tuple(sorted(flags or ())), facts or {})
 
 
-def _is_archive(data: bytes) -> bool:
-    """Whether the first bytes are those of an archive or a compressed file; the magic of tar is at byte 257."""
-    return data.startswith(_ARCHIVES) or data[257:262] == b"ustar"
+def _reason_of_no_data_set(data: bytes) -> str:
+    """Return the reason of a file that does not begin with a data set; the magic of tar is at byte 257."""
+    is_archive = data.startswith(_ARCHIVES) or data[257:262] == b"ustar"
+    return "unreadable_header" if data[128:132] == PREFIX else "archive" if is_archive else "not_dicom"
 
 
 def _plausible_start(data: bytes, size: int) -> bool:
@@ -369,10 +371,7 @@ def _inflate(read: Reader, start: int, size: int) -> tuple[bytes, int] | str:
     blocks: list[bytes] = []
     total, step, position = 0, 1 << 20, start
     try:
-        while position < size and not inflater.eof:
-            block = read(1 << 18, position)
-            if not block:
-                break
+        while position < size and not inflater.eof and (block := read(1 << 18, position)):
             position += len(block)
             while block and not inflater.eof:
                 part = inflater.decompress(block, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dicomzarr.dicom.prefix import offset_of_first_element
 from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -36,7 +37,7 @@ def mended_file(read: Reader, size: int, syntax: str) -> bytes | None:
     if syntax in (DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid, EXPLICIT_VR_BIG_ENDIAN.uid):
         return None
     block = read(BLOCK, 0)
-    _, start = read_meta(block, 132 if block[128:132] == b"DICM" else 0, size)
+    _, start = read_meta(block, offset_of_first_element(block), size)
     return mended(read, size, start, syntax == IMPLICIT_VR_LITTLE_ENDIAN.uid)
 
 

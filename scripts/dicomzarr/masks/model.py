@@ -105,10 +105,13 @@ class Elsewhere:
     description : Description
     is_drawn : bool
         Its frames or contours belong to another series. Else they may be in another part of the segmentation.
+    problem : str
+        Code of `MASK_PROBLEMS`: why it has no mask there; empty for another part of the segmentation.
     """
 
     description: Description
     is_drawn: bool = True
+    problem: str = ""
 
 
 class MaskProblem(Exception):

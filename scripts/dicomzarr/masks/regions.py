@@ -39,7 +39,8 @@ def regions_by_grid(
         With the contours of that image alone.
     grid : ImageGrid or str
         ``ambiguous_volume`` if several images may be meant, ``no_position`` if none has a position in space,
-        ``no_image`` if the region lies in another frame of reference, or on another series; its own problem.
+        ``other_space`` if the region lies in another frame of reference, ``no_image`` if it was drawn on another
+        series; its own problem.
     """
     located = [grid for grid in grids if grid.origins is not None]
     references = _References(structures, located, instances)
@@ -62,7 +63,7 @@ def regions_by_grid(
             referring = [contour for contour in unassigned if contour.images]
             all_elsewhere = bool(referring) and all(contour.is_elsewhere for contour in referring)
             if located and not parts and (all_elsewhere or not near):
-                yield roi, "no_image"
+                yield roi, "no_image" if all_elsewhere else "other_space"
                 continue
             if only is None:
                 yield roi, "ambiguous_volume" if located else "no_position"

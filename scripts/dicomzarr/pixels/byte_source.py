@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.prefix import offset_of_first_element
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.dicom.vr import LONG_VRS
 from dicomzarr.system import limits
@@ -307,7 +308,7 @@ def open_source(fd: int, size: int, facts: ImageFacts, digests: bytes = b"") -> 
 
 def _end_of_file_meta(fd: int, size: int) -> int:
     """Return the offset after the File Meta Information, which is explicit VR little endian (PS3.10 7.1)."""
-    position = 132 if os.pread(fd, 4, 128) == b"DICM" else 0
+    position = offset_of_first_element(os.pread(fd, 134, 0))
     while position + 8 <= size:
         head = os.pread(fd, 12, position)
         if head[:2] != b"\x02\x00":

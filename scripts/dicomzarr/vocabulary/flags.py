@@ -118,7 +118,8 @@ MASK_FLAGS = {
 # Of a mask without voxels: the structure is there all the same, so that the image is no example of its absence.
 NOT_ABSENT = frozenset({"nothing_left", "point_contours"})
 MASK_FILE_FLAGS = {
-    "mask_without_image": "a segmentation whose image is not in the dataset: its frames are kept as they are",
+    "mask_without_image": "a segmentation whose image is not in the dataset, or lies in another frame of reference: "
+    "its frames are kept as they are",
     "mask_ambiguous": "a segmentation that several images fit: its frames are kept as they are, on no image's grid",
     "mask_unreadable": "a segmentation that cannot be placed on its image: its frames are kept as they are",
 }

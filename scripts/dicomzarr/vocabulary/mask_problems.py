@@ -9,5 +9,6 @@ MASK_PROBLEMS = {
     "too_large": "more contours, points or voxels than the limits allow",
     "no_position": "neither the frames nor the image say where they lie",
     "no_image": "no frame or contour belongs to this image",
+    "other_space": "the regions lie in another frame of reference than the image that the file names",
     "ambiguous_volume": "several arrays of the image's series fit, and the file names none of them",
 }

@@ -48,8 +48,9 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "mask_without_image",
         "skipped",
-        "an RT structure set whose image is not in the dataset",
-        "add the folder of the image as a source",
+        "an RT structure set whose image is not in the dataset, or that lies in another frame of reference than the "
+        "image it names",
+        "add the folder of the image as a source; if it is there, compare the Frame of Reference UIDs (0020,0052)",
     ),
     (
         "mask_ambiguous",

@@ -45,7 +45,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     """
     ordered = sorted(frames, key=identity)
     images: dict[object, list[Frame]] = {}
-    stackable: dict[int | None, list[Frame]] = {}
+    stackable: dict[object, list[Frame]] = {}
     single: list[Frame] = []
     for frame in ordered:
         is_multi_frame = frame.frames_in_file > 1 or bool(frame.concatenation)
@@ -55,8 +55,8 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
             images.setdefault(frame.concatenation or frame.source, []).append(frame)
         elif is_placed and (is_multi_frame or not is_projection(frame)):
             # A dose or a parametric map is one object: it is never joined with another one.
-            alone = frame.source if kind_of_object(frame) and frame.frames_in_file > 1 else None
-            stackable.setdefault(alone, []).append(frame)
+            is_object = is_multi_frame and bool(kind_of_object(frame))
+            stackable.setdefault((frame.concatenation or frame.source) if is_object else None, []).append(frame)
         else:
             single.append(frame)
     volumes = arrays_of_singles(single)

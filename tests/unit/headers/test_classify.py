@@ -176,6 +176,27 @@ def test_archives_are_recognised_by_their_bytes(form: str, tmp_path: Path) -> No
     assert both(archive.read_bytes()[:128].ljust(128, b"\0") + file(image())[128:]).outcome == "image"  # a preamble may
 
 
+@pytest.mark.parametrize("syntax", NATIVE)
+@pytest.mark.parametrize("named", [False, True])
+def test_letters_of_the_prefix_within_a_value(syntax: str, named: bool) -> None:
+    """A file without preamble is read from its first byte, also if the letters DICM are at byte 128."""
+
+    def padded(count: int) -> bytes:
+        word = "x" * count + "DICM station 1"
+        if named:  # with File Meta Information
+            version = text(0x00020013, "SH", word).encode(EXPLICIT)
+            return meta(syntax)[132:] + version + encode(image(syntax), syntax)
+        return encode(image(syntax, Modality=text(0x00080060, "CS", "CT" + word)), syntax)
+
+    content = next(content for content in map(padded, range(0, 128, 2)) if content[128:132] == b"DICM")
+    answer = both(content)
+    assert (answer.outcome, answer.facts["TransferSyntaxUID"]) == ("image", syntax)
+    assert answer.facts["pixel"]["offset"] == len(content) - 48
+    # A preamble may begin like a data set: File Meta Information follows the prefix.
+    whole = content[:128] + file(image(syntax), syntax)[128:]
+    assert both(whole).facts["pixel"]["offset"] == len(whole) - 48
+
+
 def test_empty_and_prefix_only() -> None:
     assert reason_of(b"") == ("ignored", "empty_file")
     assert reason_of(bytes(128) + b"DICM") == ("quarantined", "truncated_header")

@@ -57,10 +57,10 @@ def test_without_references_the_only_image_in_space() -> None:
 
 
 def test_a_region_of_another_frame_of_reference_is_not_placed() -> None:
-    assert places([region(1, "", space="7.7"), region(2, "")], CT) == [(1, "no_image", 1), (2, "ct", 1)]
+    assert places([region(1, "", space="7.7"), region(2, "")], CT) == [(1, "other_space", 1), (2, "ct", 1)]
     assert places([region(1, "9.9", space="7.7"), region(2, space="7.7")], CT) == [
-        (1, "no_image", 1),
-        (2, "no_image", 0),
+        (1, "other_space", 1),
+        (2, "other_space", 0),
     ]
     other = image("other", "1.3.1", space="7.7")
     assert places([region(1, "", space="7.7")], CT, other) == [(1, "other", 1)]

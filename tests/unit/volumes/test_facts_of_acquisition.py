@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from made_up_frames import checked_volumes, depths, frame, grid, means, only_volume, stack, values
 
+from dicomzarr.dicom import sop_classes
 from dicomzarr.volumes.model import Frame, Volume
 
 FACTS: list[dict[str, Any]] = [
@@ -260,6 +261,27 @@ def test_parts_of_a_concatenation_are_the_image_they_were_cut_from() -> None:
     unplaced = [replace(f, position=None, concatenation="1.5", concatenation_offset=2 * f.source) for f in cut]
     volume = only_volume(unplaced)
     assert [(p.frame.source, p.frame.number) for p in volume.places] == [(s, n) for s in range(3) for n in range(2)]
+
+
+def test_parts_of_a_map_are_the_map_they_were_cut_from() -> None:
+    """Two maps at the same places, each in parts of three frames, three, and one."""
+    parts = [
+        replace(
+            f,
+            source=3 * one + f.number // 3,
+            number=f.number % 3,
+            sop_class_uid=sop_classes.PARAMETRIC_MAP,
+            sop_instance_uid=f"1.{one}.{f.number // 3}",
+            frames_in_file=1 if f.number == 6 else 3,
+            concatenation=f"1.5.{one}",
+            concatenation_offset=3 * (f.number // 3),
+        )
+        for one in (0, 1)
+        for f in enhanced(one, 7)
+    ]
+    volumes = checked_volumes(parts)
+    assert [(v.kind, depths(v)) for v in volumes] == [("parametric_map", [2 * n for n in range(7)])] * 2
+    assert [{p.frame.concatenation for p in v.places} for v in volumes] == [{"1.5.0"}, {"1.5.1"}]
 
 
 # ----------------------------------------------------------------------------------------------- without a position

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.prefix import has_prefix
 from dicomzarr.source.archives import bounds, names, tar_cache, tar_listing, zip_directory
 from dicomzarr.source.archives.keys import fingerprint, member_key
 from dicomzarr.source.archives.streams import PIECE, Damaged, Inflated, Reader
@@ -136,7 +137,7 @@ def _kind(archive: Reader, path: str) -> str:
     """Return the kind of archive, if the first bytes are those that the suffix promises, and not those of DICOM."""
     kind = names.kind_by_name(path)
     head = archive.read(_HEAD, 0)
-    if head[128:132] == b"DICM":
+    if has_prefix(head):
         return ""
     if kind == names.TAR:
         return kind if tar_listing.is_tar(head) else ""

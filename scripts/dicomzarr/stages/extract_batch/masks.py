@@ -50,7 +50,11 @@ log = logging.getLogger("dicomzarr")
 
 LARGEST_MASK = 2 << 30  # bytes: a mask is in memory while it is placed
 # Reasons of files of which no mask was placed, by what was wrong.
-_REASONS = {"no_image": "mask_without_image", "ambiguous_volume": "mask_ambiguous"}
+_REASONS = {
+    "no_image": "mask_without_image",
+    "other_space": "mask_without_image",
+    "ambiguous_volume": "mask_ambiguous",
+}
 
 
 class _Written(NamedTuple):
@@ -178,6 +182,8 @@ def _place_file(
     except (MaskProblem, NotExtracted) as error:
         problem = error.code
         failed += bool(placed)
+    if not placed and not problem and elsewhere:
+        problem = elsewhere[0].problem if len({one.problem for one in elsewhere}) == 1 else "no_image"
     reason = "" if placed else _REASONS.get(problem, "mask_unreadable") if problem else "mask_without_image"
     if problem:
         log.warning("series %s: a %s file was not placed as a whole: %s", plan.series_id, file.kind, problem)
@@ -248,7 +254,7 @@ def _of_structure_set(
         check_within(placed, _thickness_of(plan))
     for region, grid in placed:
         if isinstance(grid, str):
-            yield Elsewhere(region.description) if grid == "no_image" else grid
+            yield Elsewhere(region.description, problem=grid) if grid in ("no_image", "other_space") else grid
             continue
         try:
             yield grid, _unpacked(*_checked(sandbox.call(_fill, region, grid, fault="mask_unreadable")))

@@ -18,7 +18,7 @@ Number = TypeVar("Number", int, float)
 UNNAMED = "without a name"
 _MEANINGS = {
     "duplicate": "the same file, or another version of it, was placed",
-    "mask_without_image": "no image to which it refers is in the dataset",
+    "mask_without_image": "its image is not in the dataset, or lies in another frame of reference",
     "mask_ambiguous": "several images fit, and it names none of them",
     "mask_unreadable": "it cannot be read as masks",
 }

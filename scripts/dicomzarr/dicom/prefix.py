@@ -1,0 +1,49 @@
+"""Where the first element of a file is: after preamble and prefix, or at its first byte."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PREFIX: Final = b"DICM"
+AFTER_PREFIX: Final = 132  # bytes of preamble and prefix
+_META: Final = b"\2\0"  # group 0002, little endian (PS3.10 7.1)
+_FIRST_GROUPS: Final = (_META, b"\x08\0", b"\0\x08")  # of a file without preamble: 0002, or 0008 in either order
+
+
+def has_prefix(head: bytes) -> bool:
+    """Return whether a file begins with a preamble and the prefix DICM.
+
+    A file without preamble may hold these four letters at byte 128 by chance, within a value. It begins with a group of
+    its own, and no File Meta Information follows the letters.
+
+    Parameters
+    ----------
+    head : bytes
+        The first 134 bytes or more.
+
+    Returns
+    -------
+    bool
+
+    References
+    ----------
+    DICOM PS3.10 7.1.
+    """
+    if head[128:AFTER_PREFIX] != PREFIX:
+        return False
+    return head[AFTER_PREFIX : AFTER_PREFIX + 2] == _META or head[:2] not in _FIRST_GROUPS
+
+
+def offset_of_first_element(head: bytes) -> int:
+    """Return the offset of the first element of a file in bytes: 132, or 0 where preamble and prefix are missing.
+
+    Parameters
+    ----------
+    head : bytes
+        The first 134 bytes or more.
+
+    Returns
+    -------
+    int
+    """
+    return AFTER_PREFIX if has_prefix(head) else 0
