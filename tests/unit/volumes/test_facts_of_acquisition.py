@@ -207,6 +207,14 @@ def test_an_aborted_last_volume_stays_by_itself() -> None:
     assert "incomplete_grid" in last.flags
 
 
+@pytest.mark.parametrize("counter", ["temporal_position", "echo_number", "time_slot"])
+def test_a_counter_of_slices_splits_nothing_at_several_times_either(counter: str) -> None:
+    volume = only_volume(grid(4, 3, lambda z, t: {counter: z + 1.0, "acquisition_time_s": 10.0 * t}))
+    assert (volume.shape, means(volume)) == ((3, 4, 4, 6), ["acquisition_time_s"])
+    two = checked_volumes([frame(z, z, {counter: z + 1.0, "acquisition_time_s": 0.0}) for z in (0, 0, 5, 5)])
+    assert len(two) > 1  # two places prove nothing
+
+
 # ------------------------------------------------------------------------------------------------- multi-frame files
 
 
