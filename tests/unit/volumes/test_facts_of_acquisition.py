@@ -270,6 +270,27 @@ def test_parts_of_a_concatenation_are_the_image_they_were_cut_from() -> None:
     assert [(p.frame.source, p.frame.number) for p in volume.places] == [(s, n) for s in range(3) for n in range(2)]
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_concatenation_without_its_middle_part_is_one_stack_with_a_gap(lost: int) -> None:
+    cut = [
+        replace(f, source=part, number=f.number % 2, sop_instance_uid=f"1.{part}", frames_in_file=2)
+        for f in enhanced(0, 8)
+        if (part := f.number // 2) != lost
+    ]
+    numbers = {"in_concatenation_total_number": 4.0}
+    frames = [
+        replace(
+            f,
+            concatenation="1.5",
+            concatenation_offset=2 * f.source,
+            causes={**f.causes, **numbers, "in_concatenation_number": f.source + 1.0},
+        )
+        for f in cut
+    ]
+    volume = only_volume(frames)
+    assert (volume.flags, volume.missing_slices) == (("gap", "incomplete_concatenation"), 2)
+
+
 # ----------------------------------------------------------------------------------------------- without a position
 
 
