@@ -207,6 +207,18 @@ def test_an_aborted_last_volume_stays_by_itself() -> None:
     assert "incomplete_grid" in last.flags
 
 
+@pytest.mark.parametrize("known", [(0,), (1,), (2,), (0, 2)])
+def test_times_of_which_some_lack_their_position_are_in_the_order_of_the_clock(known: tuple[int, ...]) -> None:
+    clock = "acquisition_time_s"
+    frames = grid(4, 3, lambda z, t: {clock: 10.0 * t} | ({"temporal_position": t + 1.0} if t in known else {}))
+    volume = only_volume(frames)
+    assert [place[0] if isinstance(place, list) else place for place in values(volume)] == [
+        t + 1.0 if t in known else None for t in range(3)
+    ]
+    times = [place.frame.causes[clock] for place in sorted(volume.places, key=lambda place: (place.t, place.z))]
+    assert times == sorted(times)
+
+
 @pytest.mark.parametrize("counter", ["temporal_position", "echo_number", "time_slot"])
 def test_a_counter_of_slices_splits_nothing_at_several_times_either(counter: str) -> None:
     volume = only_volume(grid(4, 3, lambda z, t: {counter: z + 1.0, "acquisition_time_s": 10.0 * t}))
