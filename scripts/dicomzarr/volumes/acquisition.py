@@ -22,7 +22,7 @@ class Fact:
     name: str
     keys: tuple[str, ...]
     tolerance: float
-    may_count: bool = False  # some writers count images in it: it says nothing where no value recurs
+    may_count: bool = False  # some writers count images, or slices: it says nothing where each has a value of its own
     instead_of: str = ""  # a fact only where no frame has this cause
     may_follow_slice: bool = False  # some scanners choose a value for each slice: it says nothing where all differ
 
@@ -119,7 +119,7 @@ def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
         if len(known) == 1:
             columns.append(values)
             continue
-        if fact.may_follow_slice and _has_one_for_each_slice(frames, values):
+        if (fact.may_follow_slice or fact.may_count) and _has_one_for_each_slice(frames, values):
             columns.append([None] * len(frames))
             continue
         groups = dict(zip(sorted(known), geometry.cluster(sorted(known), fact.tolerance), strict=True))

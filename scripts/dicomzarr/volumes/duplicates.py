@@ -7,6 +7,7 @@ equal pixels are those of a copy only where a place has more files than the repe
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -242,6 +243,7 @@ def _places(files: Mapping[int, Sequence[Frame]]) -> Iterator[tuple[int, tuple[H
     ]
     positions = geometry.cluster([position or () for _, position, _ in single], geometry.SAME_POSITION_MM)
     cosines = geometry.cluster([orientation or () for _, _, orientation in single], _ORIENTATION_TOLERANCE)
+    positions = _with_fewer_digits([position or () for _, position, _ in single], positions)
     for (file, _, _), *place in zip(single, positions, cosines, strict=True):
         yield file, tuple(place)
     with_place = {file for file, _, _ in single}
@@ -252,6 +254,24 @@ def _places(files: Mapping[int, Sequence[Frame]]) -> Iterator[tuple[int, tuple[H
             yield file, tuple((frame.position, frame.orientation) for frame in frames)
         elif "instance_number" in frames[0].causes:
             yield file, (_UNPLACED, frames[0].causes["instance_number"], len(frames))
+
+
+def _with_fewer_digits(positions: Sequence[tuple[float, ...]], groups: Sequence[int]) -> list[int]:
+    """Give positions that are the rounded form of longer ones at one place the group of that place."""
+    digits = [rounding.last_digit(position) for position in positions]
+    whole = [all(value == int(value) for value in position) for position in positions]  # may be rounded to any digit
+    joined = list(groups)
+    for digit in sorted({digit for digit in digits if digit}):
+        decimals = round(-math.log10(digit))
+        longer: dict[tuple[float, ...], set[int]] = {}
+        for position, own, is_whole, group in zip(positions, digits, whole, joined, strict=True):
+            if own < digit and not is_whole:
+                longer.setdefault(tuple(round(value, decimals) for value in position), set()).add(group)
+        for index, position in enumerate(positions):
+            found = longer.get(position, set()) if digits[index] == digit or whole[index] else set()
+            if len(found) == 1:
+                joined[index] = next(iter(found))
+    return joined
 
 
 def _instance_number(frame: Frame) -> float | None:
@@ -281,7 +301,7 @@ def _rounded(values: Sequence[float] | None) -> tuple[str, ...] | None:
 def _rank(frame: Frame) -> tuple[object, ...]:
     """Return the sort key of the files at a place: the first ones stay."""
     counters = (frame.causes.get(key, float("inf")) for key in ("acquisition_number", "instance_number"))
-    return (*counters, frame.content, frame.source)
+    return (*counters, -sum(len(repr(value)) for value in frame.position or ()), frame.content, frame.source)
 
 
 def _copies_at(places: Sequence[_Place], pixels: Callable[[int], Pixels | None]) -> tuple[str, list[int]]:

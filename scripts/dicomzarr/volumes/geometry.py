@@ -251,7 +251,7 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
 
 
 def has_several_increments(multiples: NDArray[np.float64]) -> bool:
-    """Return whether distances between slices are regular increments, one after the other.
+    """Return whether distances between slices are regular increments, rather than one grid that lacks slices.
 
     Parameters
     ----------
@@ -263,13 +263,17 @@ def has_several_increments(multiples: NDArray[np.float64]) -> bool:
     bool
         True for thin slices below and thick slices above, for example: no slice is missing then. Each increment
         must occur twice or more in a row: a single long distance is a gap. If increments change more than once, they
-        must leave more places free than a third of the slices: fewer are slices that were lost.
+        must leave more places free than a third of the slices: fewer are slices that were lost. A step that is rare
+        among the distances is no grid either if it leaves so many places free: it is the seam between two parts.
     """
+    are_too_many = 3 * (int(multiples.sum()) - len(multiples)) > len(multiples) + 1
+    if are_too_many and 3 * int((multiples == 1).sum()) < len(multiples):
+        return True
     ends = np.flatnonzero(np.diff(multiples)) + 1
     runs = np.diff(np.concatenate([[0], ends, [len(multiples)]]))
     if len(runs) < 2 or int(runs.min()) < 2:
         return False
-    return len(runs) == 2 or 3 * (int(multiples.sum()) - len(multiples)) > len(multiples) + 1
+    return len(runs) == 2 or are_too_many
 
 
 def shear_deg(

@@ -201,6 +201,7 @@ def _joined(parts: list[_Part]) -> list[_Array]:
     names = {name for part in parts for name in part.stack.sorted_by}
     known = [key for cause in CAUSES for key in cause.keys if key in names]
     grid = [[frame for row in rows for frame in row] for rows in zip(*(p.stack.grid for p in parts), strict=True)]
+    grid = _in_order_of_time(parts, grid)
     slices = parts[0].stack.slices
     flags = frozenset(flag for part in parts for flag in part.stack.flags)
     if len(grid[0]) == 1:
@@ -215,6 +216,18 @@ def _joined(parts: list[_Part]) -> list[_Array]:
     unknown = TValues(["unexplained"], [(float(index),) for index in range(count)], False, True)
     stack = parts[0].stack
     return [_Array(replace(stack, flags=flags | {"ambiguous_stack"}), unknown, parts[0].facts, stack.labels)]
+
+
+def _in_order_of_time(parts: list[_Part], grid: list[list[Frame]]) -> list[list[Frame]]:
+    """Sort `t` by the clock where only some frames have a temporal position: the others are not all before them."""
+    at = next(index for index, fact in enumerate(FACTS) if fact.name == "temporal_position")
+    known = {part.facts[at] is not None for part in parts}
+    others = {(*part.facts[:at], *part.facts[at + 1 :]) for part in parts}
+    clock = "acquisition_time_s"
+    if len(known) < 2 or len(others) > 1 or any(clock not in frame.causes for row in grid for frame in row):
+        return grid
+    order = sorted(range(len(grid[0])), key=lambda t: min(row[t].causes[clock] for row in grid))
+    return [[row[t] for t in order] for row in grid]
 
 
 def _without_alike(parts: list[_Part], rows: Sequence[tuple[float | None, ...]]) -> list[_Array]:

@@ -101,6 +101,11 @@ def _cause(name: str) -> Callable[[Sequence[Frame]], list[Hashable]]:
     return lambda frames: [frame.causes.get(name) for frame in frames]
 
 
+def _image_of(frame: Frame) -> Hashable:
+    """Return the multi-frame image of a frame: all parts of a concatenation are one image; -1 for a single frame."""
+    return frame.concatenation or (frame.source if frame.frames_in_file > 1 else -1)
+
+
 def _passes(frames: Sequence[Frame]) -> list[Hashable]:
     """Return the number of the pass through the stack to which each frame belongs, if Instance Numbers run so.
 
@@ -181,7 +186,7 @@ _PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], .
     ("trigger_time_ms", _cause("trigger_time_ms")),
     ("acquisition_time_s", _cause("acquisition_time_s")),
     ("series_number", _cause("series_number")),
-    ("file", lambda frames: [frame.source if frame.frames_in_file > 1 else -1 for frame in frames]),
+    ("file", lambda frames: [_image_of(frame) for frame in frames]),
     ("pass", _passes),
     ("block", _blocks),
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dicomzarr.volumes.duplicates import Pixels, copies
@@ -89,6 +89,31 @@ def test_the_smallest_counter_stays_whatever_the_order_and_the_numbers_of_the_fi
 def test_a_position_that_was_written_with_fewer_digits_is_the_same_place() -> None:
     series = Series([*stack(4), (image(9, 2.5, position=(0.0, 0.0, 2.5004)), "1,0")])
     assert series.copies() == [9]
+
+
+@given(decimals=st.integers(1, 3), count=st.integers(1, 6), first=st.booleans(), seed=st.integers(0, 1 << 20))
+def test_an_export_with_rounded_positions_is_a_copy_and_the_longer_numbers_stay(
+    decimals: int, count: int, first: bool, seed: int
+) -> None:
+    rng = random.Random(seed)
+    start, step = rng.uniform(-300, 300), rng.uniform(1, 4)
+    places = [round(start + step * n, 6) for n in range(6)]
+    series = [(image(n + 10 * first, z, causes={"instance_number": float(n)}), f"{n}") for n, z in enumerate(places)]
+    again = [
+        (image(n + 10 * (not first), round(z, decimals), causes={"instance_number": float(n)}), f"{n}")
+        for n, z in enumerate(places[:count])
+    ]
+    assume(any(round(z, decimals) % 1 for z in places[:count]))  # whole numbers alone count as exact
+    found = Series([*series, *again]).copies()
+    assert len(found) == count
+    longer = {frame.source for frame, _ in series}
+    shortened = sum(round(z, decimals) != z for z in places[:count])
+    assert len(set(found) - longer) >= shortened
+
+
+def test_two_places_that_are_one_when_rounded_are_not_guessed() -> None:
+    near = [(image(n, 0.004 * n), f"{n}") for n in range(2)]
+    assert Series([*near, *[(image(n, 3.0 * n), f"{n}") for n in range(2, 5)], (image(9, 0.0), "1")]).copies() == []
 
 
 @pytest.mark.parametrize("counter", ["instance_number", "acquisition_number", "content_time_s"])

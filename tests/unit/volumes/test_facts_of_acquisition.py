@@ -208,6 +208,26 @@ def test_an_aborted_last_volume_stays_by_itself() -> None:
     assert "incomplete_grid" in last.flags
 
 
+@pytest.mark.parametrize("known", [(0,), (1,), (2,), (0, 2)])
+def test_times_of_which_some_lack_their_position_are_in_the_order_of_the_clock(known: tuple[int, ...]) -> None:
+    clock = "acquisition_time_s"
+    frames = grid(4, 3, lambda z, t: {clock: 10.0 * t} | ({"temporal_position": t + 1.0} if t in known else {}))
+    volume = only_volume(frames)
+    assert [place[0] if isinstance(place, list) else place for place in values(volume)] == [
+        t + 1.0 if t in known else None for t in range(3)
+    ]
+    times = [place.frame.causes[clock] for place in sorted(volume.places, key=lambda place: (place.t, place.z))]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("counter", ["temporal_position", "echo_number", "time_slot"])
+def test_a_counter_of_slices_splits_nothing_at_several_times_either(counter: str) -> None:
+    volume = only_volume(grid(4, 3, lambda z, t: {counter: z + 1.0, "acquisition_time_s": 10.0 * t}))
+    assert (volume.shape, means(volume)) == ((3, 4, 4, 6), ["acquisition_time_s"])
+    two = checked_volumes([frame(z, z, {counter: z + 1.0, "acquisition_time_s": 0.0}) for z in (0, 0, 5, 5)])
+    assert len(two) > 1  # two places prove nothing
+
+
 # ------------------------------------------------------------------------------------------------- multi-frame files
 
 
@@ -282,6 +302,27 @@ def test_parts_of_a_map_are_the_map_they_were_cut_from() -> None:
     volumes = checked_volumes(parts)
     assert [(v.kind, depths(v)) for v in volumes] == [("parametric_map", [2 * n for n in range(7)])] * 2
     assert [{p.frame.concatenation for p in v.places} for v in volumes] == [{"1.5.0"}, {"1.5.1"}]
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_concatenation_without_its_middle_part_is_one_stack_with_a_gap(lost: int) -> None:
+    cut = [
+        replace(f, source=part, number=f.number % 2, sop_instance_uid=f"1.{part}", frames_in_file=2)
+        for f in enhanced(0, 8)
+        if (part := f.number // 2) != lost
+    ]
+    numbers = {"in_concatenation_total_number": 4.0}
+    frames = [
+        replace(
+            f,
+            concatenation="1.5",
+            concatenation_offset=2 * f.source,
+            causes={**f.causes, **numbers, "in_concatenation_number": f.source + 1.0},
+        )
+        for f in cut
+    ]
+    volume = only_volume(frames)
+    assert (volume.flags, volume.missing_slices) == (("gap", "incomplete_concatenation"), 2)
 
 
 # ----------------------------------------------------------------------------------------------- without a position

@@ -123,12 +123,27 @@ def test_tilt_with_uneven_spacing_states_every_position() -> None:
         ((0, 2.5, 5, 10, 12.5, 15), "gap", 1),
         ((0, 2.5, 5, 7.5, 15), "gap", 2),
         ((0, 1, 3, 4, 6, 7), "gap", 2),
+        ((*(5 * n for n in range(8)), *(37.5 + 5 * n for n in range(8))), "uneven_spacing", 0),
+        ((0, 2, 3, 5), "gap", 2),
     ],
 )
 def test_two_regular_increments_are_no_gap(heights: tuple[float, ...], flag: str, missing: int) -> None:
     volume = only_volume(stack(*heights))
     assert (volume.flags, volume.missing_slices) == ((flag,), missing)
     assert volume.positions_mm == pytest.approx(heights)
+
+
+@given(
+    thin=st.integers(3, 12),
+    thick=st.integers(3, 12),
+    seam=st.sampled_from([0.05, 0.25, 0.5]),
+    steps=st.sampled_from([(2.5, 7.5), (2.5, 5.0), (2.5, 2.5), (5.0, 2.5)]),
+)
+def test_a_seam_between_two_parts_is_no_grid(thin: int, thick: int, seam: float, steps: tuple[float, float]) -> None:
+    below = [round(steps[0] * n, 3) for n in range(thin)]
+    above = [round(below[-1] + seam + steps[1] * n, 3) for n in range(thick)]
+    volume = only_volume(stack(*below, *above))
+    assert (volume.flags, volume.missing_slices) == (("uneven_spacing",), 0)
 
 
 def test_noise_in_the_orientation_leaves_an_even_stack_even() -> None:
