@@ -143,7 +143,7 @@ def start(*arguments: str, folder: Path) -> Viewer:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "dicomzarr.commands", "view", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": ""},
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": "", "BROWSER": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
