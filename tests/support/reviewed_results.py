@@ -119,7 +119,7 @@ def reviewing(results: Results) -> Iterator[Viewer]:
     """Run `./run review` for the time of a block."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "dicomzarr.commands", "review", "--no-open", "--results", str(results.root)],
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": ""},
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": "", "BROWSER": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

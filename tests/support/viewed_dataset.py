@@ -60,6 +60,9 @@ def quarters(low: float, high: float, dtype: str, edge: int = 140) -> NDArray[An
     return values.repeat(edge // 2, 0).repeat(edge // 2, 1)
 
 
+NOWHERE = 40  # number of an image without an affine
+
+
 def write_viewed(root: Path) -> Path:
     """Write a results folder and return its dataset: a CT with three masks, an image of each of `KINDS`, others."""
     shape = (20, 40, 60)
@@ -82,6 +85,7 @@ def write_viewed(root: Path) -> Path:
     others |= {"t": ("tyx", np.stack([plane, 3000 - plane])), "wide": ("yx", plane)}
     for number, (axes, values) in enumerate(others.values(), 30):
         cases[number] = MadeUpCase(values, axes=axes, affine=np.eye(4), modality="OT")
+    cases[NOWHERE] = MadeUpCase(plane, axes="yx", affine=None, modality="OT")
     dataset = write_results(root, cases).dataset
     for number, name in enumerate(others, 30):
         photometric = name if name.isupper() else "MONOCHROME2"
@@ -139,7 +143,7 @@ def start(*arguments: str, folder: Path) -> Viewer:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "dicomzarr.commands", "view", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": ""},
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": "", "BROWSER": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -106,7 +106,8 @@ def omero(volume: Volume, pixel_facts: Mapping[str, Any], seen: SeenValues | Non
     -------
     dict
         JSON values. A window is in stored values: that of the header for the frame that is shown first, turned back
-        through its rescale; without one, the range of the values but for a few outliers.
+        through its rescale, if it shows anything of the values; else their range but for a few outliers. In that of an
+        array of one value alone this is grey; 0 is black, and the largest of its type white.
 
     References
     ----------
@@ -125,8 +126,12 @@ def omero(volume: Volume, pixel_facts: Mapping[str, Any], seen: SeenValues | Non
     wanted = None
     if frame.window and "modality_lut" not in pixel_facts:
         wanted = stored_window(*frame.window[0], slope, intercept, frame.window_function or "LINEAR")
+    if wanted and seen is not None and not (seen.low < wanted[1] and wanted[0] < seen.high):
+        wanted = None  # the image would be all black or all white
     if wanted is None and seen is not None:
         wanted = seen.window(_padding(pixel_facts))
+        if wanted is None and least == largest:
+            wanted = _around(least, frame.dtype)
     start, end = wanted or (least, largest)
     inverted = (pixel_facts.get("photometric") == "MONOCHROME1") != (slope < 0)
     window = _window(min(least, start), max(largest, end), start, end)
@@ -178,6 +183,13 @@ def stored_window(
     last = center + width / 2 - 1 if width > 1 and function == "LINEAR" else center + width / 2
     ends = [(value - intercept) / slope for value in (center - width / 2, last)]
     return (min(ends), max(ends)) if all(map(math.isfinite, ends)) and ends[0] != ends[1] else None
+
+
+def _around(value: float, dtype: str) -> tuple[float, float]:
+    """Return a window, within the type, in which one value is grey."""
+    limits: Any = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
+    ends = sorted((0.0, min(max(value, float(limits.min) / 2), float(limits.max) / 2) * 2))
+    return (ends[0], ends[1]) if ends[0] < ends[1] else (0.0, 1.0)
 
 
 def _range_of_type(dtype: str, bits: int) -> tuple[float, float]:

@@ -15,6 +15,8 @@ from dicomzarr.commands.processes import say
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import stages
 from dicomzarr.terminal.screen import Screen, counted, shown_path
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.reasons import REVIEWED
 from dicomzarr.vocabulary.rules import BATCH_RULES, DATASET_RULES, EXPORT_RULES, RULES
 
 _SIGNALS = 128  # exit statuses above: ended by a signal
@@ -110,6 +112,7 @@ class Conclusion:
                 content["seal"] = last_build.seal_of(self.results.dataset)
                 content["report"] = self._shown(self.results.dataset / "reports" / "report.html")
             content["exports"] = self._exports(self.results)
+            content["text_undecided"] = _text_undecided(self.results, content)
         content["is_first_build"] = self.is_new_build and self.differences is None
         content["next"] = _next_step(content, arguments)
         return content
@@ -229,6 +232,26 @@ def _next_step(content: Mapping[str, Any], arguments: Sequence[str]) -> str:
         return "start it without --until to build the rest"
     if not content.get("outcomes", {}).get("extracted"):
         return f"check `source` in the configuration; ./run files{end} counts what is there"
+    steps = [f"open the report: ./run report{end}"]
     if content["outcomes"]["quarantined"]:
-        return f"open the report: ./run report{end}; see what could not be used: ./run files --outcome quarantined{end}"
-    return f"open the report: ./run report{end}"
+        steps.append(f"see what could not be used: ./run files --outcome quarantined{end}")
+    waiting, faces = content.get("text_undecided"), content.get("faces_undecided")
+    if waiting:
+        steps.append(f"decide about {counted(waiting, 'image')} with text in the pixels: ./run review{end}")
+    if faces:
+        steps.append(
+            f"decide whether {counted(faces, 'array')} that may show a face may stay: keys faces and faces_reason"
+        )
+    return "; ".join(steps)
+
+
+def _text_undecided(results: Results, content: Mapping[str, Any]) -> int:
+    """Return how many images wait for a decision of `./run review`; 0 also if the decisions cannot be read."""
+    if not any(row["reason"] in REVIEWED for row in content.get("set_aside", ())):
+        return 0
+    from dicomzarr.review import found
+
+    try:
+        return found.undecided(results)
+    except (UserError, OSError):
+        return 0

@@ -22,6 +22,8 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("bytes_in", "bytes of the files of these arrays, for each array rounded up to whole kB (1,000 bytes)"),
         ("bytes_out", "bytes of the arrays"),
         ("findings[]", "what needs attention, as in the report: `level`, `title` and `advice`"),
+        ("text_undecided", "images set aside for text in their pixels that wait for a decision in `./run review`"),
+        ("faces_undecided", "arrays that may show a face, if `faces_reason` is `not_assessed`; else 0"),
         ("gate", "the counts that `gate` can limit, without zeros"),
         (
             "changes",
@@ -35,7 +37,7 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("exports", "the folders of the exports that this run brought up to date, by rule"),
         ("seal", "the seal of the dataset"),
         ("log", "what Snakemake printed; empty without a run"),
-        ("next", "the next step, as a command"),
+        ("next", "the next steps: words and commands, `; ` between them"),
     ),
     "status": (
         ("pending", "whether a run would do something"),

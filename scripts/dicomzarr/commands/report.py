@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands import last_build
+from dicomzarr.commands import browser, last_build
 from dicomzarr.commands.options import no_dataset, parse, results_of
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.summary import changes_in_short, in_words
@@ -33,7 +33,7 @@ def run_report(arguments: Sequence[str]) -> int:
     print(f"{page}\n{page.as_uri()}", flush=True)
     if options.has(NO_OPEN.name):
         return 0
-    if not opened(page.as_uri()):
+    if not browser.opened(page.as_uri()):
         say("No browser was opened. On another machine: copy the folder reports/, and open report.html in it")
     return 0
 
@@ -43,18 +43,3 @@ def say_what_changed(results: Results) -> None:
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # the first build, or damaged
         differences = json_files.read_json(last_build.changes_file(results))
         say(f"The last build changed: {in_words(changes_in_short(differences))}")
-
-
-def opened(url: str) -> bool:
-    """Try to open a page in a browser of the user's display; return whether one was started.
-
-    Without a display, a browser of the terminal would take it over; none is started.
-    """
-    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
-        return False
-    import webbrowser
-
-    try:
-        return webbrowser.open(url)
-    except webbrowser.Error:
-        return False

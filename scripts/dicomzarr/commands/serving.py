@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dicomzarr.commands import browser
 from dicomzarr.commands.processes import STOPPING
 from dicomzarr.vocabulary.errors import UserError
 
@@ -47,7 +47,7 @@ def serve(
     announce : callable
         Called with the port: prints what there is, and returns the address.
     opens : bool
-        Open the address in a browser where there is a screen.
+        Open the address in a browser, if there is one: see `browser.is_there`.
 
     Raises
     ------
@@ -66,10 +66,12 @@ def serve(
             reason = os.strerror(error.errno) if error.errno else type(error).__name__
             raise UserError(f"port {wanted_port} cannot be used ({reason}): name another with --port") from error
         address = announce(port)
-        if opens and _has_screen():
+        if opens and browser.is_there():
             import threading
 
-            threading.Thread(target=_open, args=(address,), daemon=True).start()  # it may last as long as the browser
+            threading.Thread(
+                target=browser.opened, args=(address,), daemon=True
+            ).start()  # it may last as long as the browser
         received = await stopped
         listening.stop()
         await asyncio.wait_for(listening.close_all_connections(), 2)
@@ -82,17 +84,3 @@ def _end(stopped: asyncio.Future[int], number: int) -> None:
     """Let the server end, at the first signal."""
     if not stopped.done():
         stopped.set_result(number)
-
-
-def _has_screen() -> bool:
-    """Return whether a browser with a window can be opened from here."""
-    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _open(address: str) -> None:
-    """Open an address in the browser of the user, if there is one; what it prints is of no use here."""
-    import webbrowser
-    from contextlib import suppress
-
-    with suppress(webbrowser.Error, OSError):
-        webbrowser.open(address)

@@ -10,6 +10,7 @@ from typing import Any
 from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import Screen, counted
+from dicomzarr.vocabulary.faces import NOT_ASSESSED
 from dicomzarr.vocabulary.reasons import REASONS
 
 OUTCOMES = ("extracted", "skipped", "quarantined", "ignored")
@@ -29,7 +30,8 @@ def facts(dataset: Path) -> dict[str, Any]:
     dict
         `found` and `outcomes` (entries of the source), `set_aside` (their reasons, the most frequent first, with
         `outcome`, `reason`, `files`, `meaning`, `remedy`), `arrays`, `masks`, `bytes_in`, `bytes_out`, `findings` (as
-        the report has them: `level`, `title`, `advice`), and `gate`: the counts that `gate` may limit, without zeros.
+        the report has them: `level`, `title`, `advice`), `faces_undecided` (arrays that may show a face, while the
+        configuration does not say why they are there), and `gate`: the counts that `gate` may limit, without zeros.
     """
     from dicomzarr.stages.check_gate import findings as gate_findings
     from dicomzarr.stages.render_report.findings import findings
@@ -38,6 +40,8 @@ def facts(dataset: Path) -> dict[str, Any]:
 
     tables = read_tables(dataset)
     masks = read_masks(dataset, tables.arrays)
+    config = _config(dataset)
+    nobody_decided = config.get("faces") == "keep" and config.get("faces_reason") == NOT_ASSESSED
     set_aside = sorted(
         (row for row in tables.outcomes if row.outcome != "extracted" and row.files),
         key=lambda row: (-row.files, row.outcome, row.reason),
@@ -56,8 +60,9 @@ def facts(dataset: Path) -> dict[str, Any]:
         "bytes_out": sum(array.stored_bytes for array in tables.arrays),
         "findings": [
             {"level": finding.level, "title": finding.title, "advice": finding.advice}
-            for finding in findings(tables, masks, _splits_with_share(dataset))
+            for finding in findings(tables, masks, _splits_with_share(config))
         ],
+        "faces_undecided": sum("face_risk" in array.flags for array in tables.arrays) if nobody_decided else 0,
         "gate": {name: count for name, count in sorted(gate_findings(Results(dataset.parent)).items()) if count},
     }
 
@@ -143,12 +148,17 @@ def short_meaning(meaning: str) -> str:
     return re.split(r"[:;(]|, and ", meaning)[0].strip()
 
 
-def _splits_with_share(dataset: Path) -> list[str]:
-    """Return the names of the splits that get a share of the patients; none if the dataset is not sealed."""
+def _config(dataset: Path) -> dict[str, Any]:
+    """Return the configuration of which a dataset was made; empty if the dataset is not sealed."""
     try:
         config = json_files.read_json(dataset / "dataset.json")["config"]
     except (OSError, ValueError, KeyError):
-        return []
+        return {}
+    return dict(config)
+
+
+def _splits_with_share(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the splits that get a share of the patients."""
     return [name for name, share in config.get("splits", {}).get("fractions", {}).items() if share]
 
 

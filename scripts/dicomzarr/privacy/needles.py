@@ -5,7 +5,6 @@ A finding is a code, a place and the number of a line of the list. It never hold
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import stat
@@ -21,6 +20,7 @@ from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
 from dicomzarr.privacy.identifiers import hash_of_run, hash_of_words, identifiers_of, unspaced_names
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.privacy.words import words_of
+from dicomzarr.system import list_text
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.errors import UserError
 
@@ -32,7 +32,6 @@ NOT_SEARCHED = {
 }
 # Letters of Chinese, Japanese and Korean: fewer than in the search of a run, since whoever asks looks at the place.
 MIN_RUN, MIN_RUN_OF_KANA = 2, 3
-_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +91,9 @@ def read_needles(path: Path, own_words: Container[str] = frozenset()) -> list[Ne
     except OSError as error:
         raise UserError(f"--needles: {path.name!r} cannot be read ({os.strerror(error.errno or 0)})") from None
     try:
-        text = data.decode("utf-16" if data.startswith(_MARKS) else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise UserError("--needles: needed is a text in UTF-8, one name a line")
+        text = list_text.decoded(data)
+    except list_text.NoText as error:
+        raise UserError(f"--needles: it is {error.problem}; needed is a text in UTF-8, one name a line") from None
     needles = [_needle(number, line.strip(), own_words) for number, line in enumerate(re.split("\r\n|\n|\r", text), 1)]
     found = [needle for needle in needles if needle]
     if not found:

@@ -91,11 +91,16 @@ def key_from_environment() -> bytes | None:
     Raises
     ------
     KeyProblem
-        If it is set and shorter than 32 characters.
+        If it is set and shorter than 32 characters, or empty.
     """
     text = os.environ.get(KEY_VARIABLE)
     if text is None:
         return None
+    if not text:  # not taken for "not set": a new key would be made, and with it other ids
+        raise KeyProblem(
+            f"environment variable {KEY_VARIABLE}: it is set and empty, as where a secret is missing in CI; give it "
+            f"a key, {KEY_LENGTH} characters or more, or remove it: unset {KEY_VARIABLE}"
+        )
     if len(text) < KEY_LENGTH:
         raise KeyProblem(
             f"environment variable {KEY_VARIABLE}: found {len(text)} characters, needed {KEY_LENGTH} or more; "

@@ -8,6 +8,7 @@ import datetime
 import re
 from pathlib import Path
 
+from dicomzarr.system import list_text
 from dicomzarr.vocabulary.errors import UserError
 
 # Columns that identify something. A line needs one of them, so that none asks for a whole archive.
@@ -52,7 +53,7 @@ def read_list(path: Path) -> list[Line]:
     Parameters
     ----------
     path : Path
-        UTF-8, with the names of columns in the first line; separated by commas, semicolons or tabs.
+        UTF-8 or UTF-16, with the names of columns in the first line; separated by commas, semicolons or tabs.
 
     Returns
     -------
@@ -65,10 +66,11 @@ def read_list(path: Path) -> list[Line]:
         never a value.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = "it is not UTF-8" if isinstance(error, ValueError) else "it cannot be read, or does not exist"
-        raise _problem(problem + "; needed is a CSV file") from None
+        text = list_text.decoded(path.read_bytes())
+    except list_text.NoText as error:
+        raise _problem(f"it is {error.problem}; needed is a CSV file", error.line) from None
+    except OSError:
+        raise _problem("it cannot be read, or does not exist; needed is a CSV file") from None
     heading = text.split("\n", 1)[0]
     separator = max(",;\t", key=heading.count)
     rows = csv.reader(text.splitlines(), delimiter=separator)

@@ -60,8 +60,30 @@ def read(results: Results) -> Found:
     """
     decided = decisions.read(decisions.path_in(results.private))
     pictures = {*_pictures(pictures_folder(results))}
+    series = {series_id for series_id, _ in pictures} | _series_of_table(results.private / "files.csv")
+    files, damaged = _set_aside(results, series)
+    images = waiting.reviewed(files, pictures, _modalities(results, files), decided)
+    listed = {image.content for image in images}
+    return Found(images, {content: each for content, each in decided.items() if content not in listed}, damaged)
+
+
+def undecided(results: Results) -> int:
+    """Return how many images wait for a decision, after a run: by `files.csv`, without pictures and plans.
+
+    Raises
+    ------
+    UserError, OSError
+        As `read`.
+    """
+    decided = decisions.read(decisions.path_in(results.private))
+    files, _ = _set_aside(results, _series_of_table(results.private / "files.csv"))
+    return len({file.content for file in files} - decided.keys())
+
+
+def _set_aside(results: Results, series: Iterable[str]) -> tuple[list[SetAside], int]:
+    """Return the files that the records of series name as set aside, and how many records could not be read."""
     files, damaged = list[SetAside](), 0
-    for series_id in sorted({series_id for series_id, _ in pictures} | _series_of_table(results.private / "files.csv")):
+    for series_id in sorted(series):
         try:
             record = record_file.read(results.series_record(EXTRACT, series_id), SeriesRecord.SCHEMA).fields
             files += waiting.set_aside(record)
@@ -69,9 +91,7 @@ def read(results: Results) -> Found:
             continue  # the table is older than the last extraction
         except (Damaged, KeyError, TypeError, ValueError, AttributeError):
             damaged += 1
-    images = waiting.reviewed(files, pictures, _modalities(results, files), decided)
-    listed = {image.content for image in images}
-    return Found(images, {content: each for content, each in decided.items() if content not in listed}, damaged)
+    return files, damaged
 
 
 def _pictures(folder: Path) -> Iterator[Picture]:

@@ -17,7 +17,7 @@ from dicomzarr.viewer.catalogue import IMAGES, Image, Tables
 
 PAGE = Path(__file__).with_name("page")
 CLIENT = "index.html"
-STYLE = '<link href="../../page/client.css" rel="stylesheet">'
+OURS = '<link href="../../page/client.css" rel="stylesheet"><script defer src="../../page/orientation.js"></script>'
 # No request to another host: not by scripts, styles, images, fonts, forms, frames or workers. The client compiles the
 # decoders of chunks (WebAssembly) and makes workers and pictures of its own (blob:, data:).
 POLICY = (
@@ -83,11 +83,11 @@ class ClientFiles(Handler):
     CACHE = "no-cache"
 
     async def get(self, path: str) -> None:
-        """Answer with the file; the address of the folder is that of its page, to which our style is added."""
+        """Answer with the file; the address of the folder is that of its page, which gets our style and script."""
         if path in ("", CLIENT):
             page = (self.served.client / CLIENT).read_text(encoding="utf-8")
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.finish(page.replace("</head>", f"{STYLE}</head>", 1))
+            self.finish(page.replace("</head>", f"{OURS}</head>", 1))
             return
         if path.endswith(".js"):
             self.set_header("Content-Security-Policy", POLICY_OF_WORKERS)

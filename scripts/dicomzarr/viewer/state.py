@@ -85,8 +85,10 @@ def state_of(dataset: Path, image: Image, address: str) -> dict[str, Any]:
     if "t" in axes:
         dimensions["t"] = list(placement.NO_UNIT)
         position.append(0.5)
-    upright = placement.UPRIGHT if "affine_lps" in opened.facts else placement.AS_STORED
+    is_lps = "affine_lps" in opened.facts
+    upright = placement.UPRIGHT if is_lps else placement.AS_STORED
     return {
+        "coordinates": "LPS" if is_lps else "array",  # for our orientation.js: the client leaves it out
         "title": f"{image.modality} {image.array}".strip(),
         "dimensions": dimensions,
         "displayDimensions": shown,

@@ -50,9 +50,9 @@ def refuse_private_values(
             continue
         if not is_module or set(texts_in(value)) & set(texts_in(config.get(key))):
             raise ConfigProblem(
-                f"config key {key!r}: given with --config, it would stand in the scripts and logs of all jobs of the "
-                f"executor {executor!r}; nothing was started. Write it into a config file, and give that with "
-                "--configfile"
+                f"config key {key!r}: given with --config, or as `config:` of a profile, it would stand in the scripts "
+                f"and logs of all jobs of the executor {executor!r}; nothing was started. Write it into a "
+                "configuration file, and name that with --configfile, or as `configfile:` of the profile"
             )
 
 

@@ -101,8 +101,9 @@ def _explain(error: Any) -> str:
         unknown = sorted(str(name) for name in error.instance if name not in known)[0]
         near = difflib.get_close_matches(unknown, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
-        if key == "splits" and isinstance(error.instance[unknown], (int, float)):
-            hint = f"; shares are given below 'fractions': {{fractions: {{{unknown}: {error.instance[unknown]}, ...}}}}"
+        value = error.instance[unknown]
+        if key == "splits" and isinstance(value, (int, float)) and 0 <= value <= 1:
+            hint = f"; shares are given below 'fractions': {{fractions: {{{unknown}: {value}, ...}}}}"
         return f"config key {'.'.join(filter(None, (key, unknown)))!r} is not known{hint}"
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))[0]
@@ -215,6 +216,7 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
     if splits and not splits.get("fractions"):
         raise ConfigProblem(
             "config key 'splits.fractions' is missing; needed are shares, such as {train: 0.9, val: 0.1}"
+            + ("; for patients that no list names, {unlisted: 1} is a split of their own" if "fixed" in splits else "")
         )
     total = math.fsum(splits.get("fractions", {}).values())
     if splits and not abs(total - 1) <= 1e-9:  # as is NaN

@@ -119,12 +119,41 @@ def test_without_a_window_the_values_decide_but_for_outliers_and_padding(tmp_pat
     [
         ([0.25, np.nan, np.inf, -np.inf, 0.75], {"min": 0.25, "max": 0.75, "start": 0.25, "end": 0.75}),
         ([np.nan, np.inf, np.nan, np.nan, np.nan], {"min": 0, "max": 1, "start": 0, "end": 1}),
-        ([7.0] * 5, {"min": 7, "max": 8, "start": 7, "end": 8}),
+        ([7.0] * 5, {"min": 0, "max": 14, "start": 0, "end": 14}),
     ],
 )
 def test_floats_have_a_finite_window(tmp_path: Path, values: list[float], window: dict[str, float]) -> None:
     pixels = np.resize(np.array(values, "<f4"), (1, 5, 5))
     assert written(tmp_path, pixels, {"modality": ""})["omero"]["channels"][0]["window"] == window
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "facts", "ends"),
+    [
+        (300, "<u2", {}, (0, 600)),
+        (-300, "<i2", {}, (-600, 0)),
+        (250, "|u1", {}, (0, 255)),
+        (-128, "|i1", {}, (-128, 0)),
+        (0, "<u2", {}, (0, 1)),
+        (3.4e38, "<f4", {}, (0, 3.41e38)),
+        (300, "<u2", {"window": ((40, 400),)}, (0, 600)),  # of the header, which would show it white
+        (100, "<u2", {"window": ((40, 400),)}, (-160, 239)),
+    ],
+)
+def test_one_value_alone_is_grey(
+    tmp_path: Path, value: float, dtype: str, facts: dict[str, Any], ends: tuple[float, float]
+) -> None:
+    shown = written(tmp_path, np.full((1, 5, 5), value, dtype), {"modality": ""}, **facts)
+    window = shown["omero"]["channels"][0]["window"]
+    assert (window["start"], window["end"]) == ends
+    assert window["min"] <= window["start"] and window["end"] <= window["max"]
+
+
+def test_a_window_of_the_header_that_shows_nothing_is_not_used(tmp_path: Path) -> None:
+    pixels = np.arange(5000, 5025, dtype="<u2").reshape(1, 5, 5)
+    shown = written(tmp_path, pixels, {"modality": ""}, window=((40, 400),))
+    window = shown["omero"]["channels"][0]["window"]
+    assert (window["start"], window["end"]) == (5000, 5024)
 
 
 @example(20031117.0, 20031117.0)

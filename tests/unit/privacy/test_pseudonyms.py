@@ -71,3 +71,9 @@ def test_a_short_key_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyProblem) as caught:
         pseudonyms.key_from_environment()
     assert "14 characters" in str(caught.value) and "tooshortsecret" not in str(caught.value)
+
+
+def test_an_empty_key_is_refused_and_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(pseudonyms.KEY_VARIABLE, "")
+    with pytest.raises(KeyProblem, match="is set and empty, as where a secret is missing in CI"):
+        pseudonyms.key_from_environment()

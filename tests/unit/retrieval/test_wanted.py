@@ -52,7 +52,8 @@ SECRET = "Zyxwolf"
         (f"PatientID,Modality\n{SECRET},ct\n", "line 2 of the list: Modality is no name"),
         (f"PatientID\nx,{SECRET}\n", "line 2 of the list: more values than columns"),
         ("PatientID\n", "no line below"),
-        (b"PatientID\n\xff\n", "it is not UTF-8"),
+        (b"PatientID\n\xff\n", "line 2 of the list: it is not UTF-8"),
+        (b"PK\x03\x04\x14\x00", "the list: it is a workbook of a spreadsheet; needed is a CSV file"),
     ],
 )
 def test_what_is_wrong_with_a_list_is_said_without_its_values(tmp_path: Path, content: str | bytes, says: str) -> None:

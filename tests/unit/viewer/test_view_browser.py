@@ -16,7 +16,7 @@ from browsers import CHROMIUM, chromium
 from made_up_results import OBLIQUE, array_of
 from numpy.typing import NDArray
 from PIL import Image
-from viewed_dataset import BLOCK, COLOURS, CT, KINDS, Viewer, viewing, write_viewed
+from viewed_dataset import BLOCK, COLOURS, CT, KINDS, NOWHERE, Viewer, viewing, write_viewed
 
 pytestmark = [
     pytest.mark.browser,
@@ -31,6 +31,7 @@ SHOW = """async ([url, changes]) => {
   viewer.state.restoreState({...state, ...changes});
 }"""
 PANEL = ".neuroglancer-rendered-data-panel"
+SIDES = ".dicomzarr-side"
 ALONE: dict[str, Any] = {"layout": "xy", "selectedLayer": {}, "showAxisLines": False, "showScaleBar": False}
 
 
@@ -103,6 +104,7 @@ def seen(dataset: Path) -> Iterator[Seen]:
         seen = Seen(page, viewer)
         seen.watch(page)
         page.goto(viewer.address)
+        page.add_style_tag(content=f"{SIDES} {{ visibility: hidden }}")  # not in the pictures that are compared
         yield seen
 
 
@@ -161,6 +163,28 @@ def test_an_oblique_volume_and_a_mask_of_another_grid_lie_where_their_affines_sa
         return all(near(pixels[where], colour) == where.sum() for where, colour in expected)
 
     seen.until(is_drawn)
+
+
+def test_each_panel_says_where_the_sides_of_the_patient_lie(seen: Seen) -> None:
+    """Right, left, bottom, top of each panel: coronal, sagittal, axial; then turned ones; then without an affine."""
+
+    def until(expected: list[str]) -> None:
+        found = f"[...document.querySelectorAll('{SIDES}')].map(side => side.textContent).join(' ')"
+        seen.page.wait_for_function(f"wanted => {found} === wanted", arg=" ".join(expected), timeout=WAIT * 1000)
+
+    seen.show(CT, layout="4panel-alt")
+    until(["L R F H", "A P F H", "L R P A"])
+    seen.show(CT, crossSectionOrientation=[0, 0, 0, 1])
+    until(["L R P A"])
+    turned = 0.5 * np.radians([30, 10])  # about z; a part of less than 15 degrees has no letter
+    seen.show(CT, crossSectionOrientation=[0, 0, float(np.sin(turned[0])), float(np.cos(turned[0]))])
+    until(["LP RA PR AL"])
+    seen.show(CT, crossSectionOrientation=[0, 0, float(np.sin(turned[1])), float(np.cos(turned[1]))])
+    until(["L R P A"])
+    assert [seen.state(array)["coordinates"] for array in (CT, array_of(NOWHERE))] == ["LPS", "array"]
+    seen.show(array_of(NOWHERE))
+    until(["", "", "", ""])
+    seen.check()
 
 
 def side_by_side(seen: Seen, expected: dict[int, list[tuple[int, int, int]]], t: float | None = None) -> None:
@@ -228,7 +252,7 @@ def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
     page = seen.page.context.browser.new_page()
     seen.watch(page)
     page.goto(f"{seen.base}/")
-    assert page.locator("tbody tr:visible").count() == 6 + len(KINDS)
+    assert page.locator("tbody tr:visible").count() == 7 + len(KINDS)
     page.fill("#search", "liver CT")
     assert page.locator("tbody tr:visible").count() == 1
     assert page.inner_text("#shown") == "1 shown"

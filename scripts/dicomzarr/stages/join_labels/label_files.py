@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dicomzarr.source.archives import names as archive_names
 from dicomzarr.stages.join_labels.join import LabelLine
-from dicomzarr.system import json_files
+from dicomzarr.system import json_files, list_text
 from dicomzarr.system.path_text import decode_path, encode_path
 from dicomzarr.vocabulary.errors import ConfigProblem
 
@@ -169,15 +169,15 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
         if path.stat().st_size > LARGEST:
             raise ConfigProblem(f"config key {where!r}: {name!r} is larger than {LARGEST >> 20} MiB")
         data = path.read_bytes()
-        text = data.decode("utf-8-sig")
+        text = list_text.decoded(data)
     except OSError as error:
         raise ConfigProblem(
             f"config key {where!r}: the file {name!r} cannot be read: {os.strerror(error.errno or 0)}"
         ) from None
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+    except list_text.NoText as error:
+        place = f"line {error.line} of {name!r}" if error.line else repr(name)
         raise ConfigProblem(
-            f"config key {where!r}: line {line} of {name!r} is not UTF-8; save the file as CSV in UTF-8"
+            f"config key {where!r}: {place} is {error.problem}; save the file as CSV in UTF-8"
         ) from None
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, needed), strict=True)
     rows: list[tuple[int, list[str]]] = []

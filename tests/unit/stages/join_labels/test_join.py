@@ -287,7 +287,8 @@ def test_csv_as_spreadsheets_write_it_is_read(results: Results, tmp_path: Path) 
         ("", ("no column 'id'",)),
         ("id,kind,kind,score\n", ("several columns 'kind'",)),
         (b"id,kind,score\np1,benign,1\n\xe4,benign,1\n", ("line 3", "not UTF-8")),
-        ("id,kind,score\n".encode("utf-16"), ("line 1", "not UTF-8")),
+        ("id,kind,score\n".encode("utf-16-le"), ("line 1", "not UTF-8, but maybe UTF-16 without its mark")),
+        (b"PK\x03\x04\x14\x00", ("'", "l.csv' is a workbook of a spreadsheet; save the file as CSV in UTF-8")),
         ('id,kind,score\n"p1,benign,1\n', ("not valid CSV",)),
     ],
 )
@@ -303,6 +304,13 @@ def test_cells_that_are_not_allowed_are_refused_and_never_quoted(
         assert word in str(caught.value)
     for secret in ("Doe", "seven", "p1", "Benign", "1_0"):
         assert secret not in str(caught.value)
+
+
+def test_text_of_a_spreadsheet_in_utf_16_is_read(tmp_path: Path) -> None:
+    """As Excel's "Unicode Text": with a mark, tabs and CRLF."""
+    text = "id\tkind\r\nMüller\tbenign\r\n".encode("utf-16")
+    lines = label_files.read_sources([source(tmp_path / "l.csv", text, kind=KINDS)])
+    assert [(line.line, line.key, line.values) for line in lines] == [(2, ("Müller", ""), {"kind": "benign"})]
 
 
 def test_a_missing_label_file_is_reported(tmp_path: Path) -> None:
@@ -365,6 +373,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"splits": {"fractions": {"train": 0.5, "val": 0.4}}}, "add up to 0.9, needed is 1"),
     ({"splits": {"fractions": {"train": float("nan")}}}, "needed is a number"),
     ({"splits": {"seed": 3}}, "'splits.fractions' is missing"),
+    (
+        {"splits": {"fixed": {"test": "t.csv"}}},
+        "for patients that no list names, {unlisted: 1} is a split of their own",
+    ),
+    ({"splits": {"kfold": 5}}, "'splits.kfold' is not known; known keys: fixed, fractions, seed, stratify"),
     ({"splits": {"fractions": {"train": 1.0}, "stratify": "sex"}}, "'splits.stratify'"),
     ({"splits": {"fractions": {"train": 2}}}, "'splits.fractions.train'"),
 ]
