@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from dicomzarr.commands import home
 from dicomzarr.commands.processes import Stopped, delayed_signals, say, stopped_by_signals
 from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
@@ -66,6 +67,7 @@ def ready(arguments: list[str]) -> tuple[str, list[str], dict[str, str]]:
     variables = {name: value for name, value in os.environ.items() if name not in removed}
     variables["PATH"] = str(python.parent) + os.pathsep + variables.get("PATH", os.defpath)
     variables |= {"VIRTUAL_ENV": str(environment.folder), "PYTHONNOUSERSITE": "1", "PYTHONPATH": str(SCRIPTS)}
+    variables |= home.of_a_nameless_user(os.environ)
     if asks_for_slurm(arguments, os.environ, Path()):
         environment.add_slurm()
         variables[PLUGINS] = str(environment.slurm)
@@ -104,7 +106,7 @@ def default_folder(root: Path) -> Path:
     """
     beside = root / ".venv"
     name = f"venv-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
-    return Path.home() / ".cache" / "dicomzarr" / name if " " in str(beside) else beside
+    return Path(os.path.expanduser("~"), ".cache", "dicomzarr", name) if " " in str(beside) else beside
 
 
 class Environment:

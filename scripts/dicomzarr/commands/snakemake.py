@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from dicomzarr.commands import home
 from dicomzarr.commands.environment import PLUGINS
 from dicomzarr.commands.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
@@ -183,9 +184,16 @@ def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | 
         Receives its standard output and standard error.
     **changes : str
         Additional environment variables.
+
+    Raises
+    ------
+    UserError
+        If Snakemake has no place for its cache.
     """
     program = str(Path(__file__).with_name("snakemake_process.py"))
     command = ["python", "-P", program, *command[1:]]
     if plugins := os.environ.get(PLUGINS):
         changes["PYTHONPATH"] = plugins  # jobs on other nodes get it too
-    return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, meanwhile=None, **changes)
+    with home.writable_cache(os.environ) as cache:
+        changes |= cache
+        return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, meanwhile=None, **changes)

@@ -173,7 +173,7 @@ def planted(text: bytes) -> dict[str, bytes]:
     np.savez(archive, a=np.array(text.decode()))
     with zipfile.ZipFile(with_comment, "w") as packed:
         packed.comment = text
-        packed.writestr("0a0a0a0a.npy", b"\x93NUMPY\x01\0\0\0")
+        packed.writestr(zipfile.ZipInfo("0a0a0a0a.npy"), b"\x93NUMPY\x01\0\0\0")
     header = bytearray(_NIFTI_START)
     header[148 : 148 + len(text)] = text
     with gzip.GzipFile(text.decode(), "wb", fileobj=with_name, mtime=0) as stream:

@@ -128,7 +128,7 @@ def _planted(value: bytes) -> dict[str, tuple[str, bytes]]:
     long = text + "".join(secrets.choice("etaoin ") for _ in range(4096)).encode()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("inside.txt", long)
+        packed.writestr(zipfile.ZipInfo("inside.txt"), long, zipfile.ZIP_DEFLATED)
     plain = {
         "plain": text,
         "upper": text.upper(),

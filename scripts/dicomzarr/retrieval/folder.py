@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomzarr.system import files
+from dicomzarr.system import files, private_folder
 from dicomzarr.system.flush import Disk
 from dicomzarr.vocabulary.errors import UserError
 
@@ -63,7 +63,10 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         refuse_foreign(root)
+        is_new = not root.exists()
         files.make_private(root)
+        if is_new:  # the mode of another one is the user's choice; its folders and files are private
+            private_folder.close_to_others(root, "the source")
         for name in os.listdir(root):
             if _LEFT_BEHIND.fullmatch(name):  # of a run that was killed
                 (root / name).unlink(missing_ok=True)

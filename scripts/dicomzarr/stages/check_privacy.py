@@ -188,7 +188,7 @@ def _run_of(results: Results) -> str:
 
 def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
     """Return folders whose paths may occur in `.snakemake/` and nowhere else, as typed and resolved."""
-    folders = [*map(str, (work, results.root, results.root.absolute(), ROOT, Path.home()))]
+    folders = [*map(str, (work, results.root, results.root.absolute(), ROOT, os.path.expanduser("~")))]
     folders.append(os.path.relpath(results.root, work))
     folders += [sys.prefix, sys.base_prefix, tempfile.gettempdir(), os.environ.get("TMPDIR", "")]
     folders += [os.path.realpath(folder) for folder in folders if folder]

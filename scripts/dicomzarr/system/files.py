@@ -31,13 +31,26 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+# Errors of changing a mode: a file system without permissions, or the folder of another user.
+_NO_PERMISSIONS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def close_to_others(folder: Path) -> None:
+    """Let only the owner read a folder, where the file system can keep that."""
+    try:
+        folder.chmod(PRIVATE_FOLDER)
+    except OSError as error:
+        if error.errno not in _NO_PERMISSIONS:
+            raise
+
+
 def make_private(folder: Path) -> Path:
     """Create `folder` and its missing parents, readable by the owner only, whatever the umask."""
     missing = [folder, *folder.parents][: [p.exists() for p in (folder, *folder.parents)].index(True)]
     for part in reversed(missing):
         with contextlib.suppress(FileExistsError):
             part.mkdir(mode=PRIVATE_FOLDER)
-            part.chmod(PRIVATE_FOLDER)
+            close_to_others(part)
     return folder
 
 

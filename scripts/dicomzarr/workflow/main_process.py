@@ -142,7 +142,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             # A Snakefile that includes this one has config keys of its own.
             known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
             checked = settings.check(known)
-            decisions.read(decisions.path_in(Path(with_defaults["results"]) / "private"))  # before any job
+            _check_decisions(Results(checked.results))
         damaged_metadata.take_damaged_for_missing()
         if not _noted:
             _noted.append(True)
@@ -161,6 +161,14 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         with_defaults = without_places(with_defaults)
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
     return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
+
+
+def _check_decisions(results: Results) -> None:
+    """Refuse a wrong table of decisions before any job."""
+    try:
+        decisions.read(decisions.path_in(results.private))
+    except OSError as error:
+        raise prepare.unusable(error, results) from None
 
 
 def without_places(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from dicomzarr.records.revoke import Revocation, revoke, shorten_log
 from dicomzarr.source import inventory, listing
 from dicomzarr.stages.join_labels import label_files
 from dicomzarr.stages.join_labels.join import label_lines_path
-from dicomzarr.system import digested_json, files, json_files, locks, run_token
+from dicomzarr.system import digested_json, files, json_files, locks, private_folder, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import BATCH_RULES
@@ -270,7 +270,7 @@ def acquire(settings: Settings) -> Results:
         results.root.mkdir(parents=True, exist_ok=True)
         folders.clear_paths_in(results)
         files.make_private(results.private)
-        results.private.chmod(files.PRIVATE_FOLDER)
+        private_folder.close_to_others(results.private, "private/")
         locks.lock_run_until_exit(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
         run_token.begin(results.private)
         locks.wait_for_orphans(results.private)
@@ -282,7 +282,7 @@ def acquire(settings: Settings) -> Results:
             files.make_private(folder)
         return results
     except OSError as error:
-        raise _unusable(error) from None
+        raise unusable(error, results) from None
 
 
 def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> bool:
@@ -330,7 +330,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
             settings.sources, preparation.rows, results.inventory, lambda: _revoke_readers(results, ("discover_files",))
         )
     except OSError as error:
-        raise _unusable(error) from None
+        raise unusable(error, results) from None
 
 
 def _write_state(results: Results, path: Path, content: bytes, readers: Sequence[str]) -> None:
@@ -370,11 +370,10 @@ def _set_clocks_back(results: Results) -> None:
                 os.utime(path, ns=(status.st_atime_ns, now - 10**9), follow_symlinks=False)
 
 
-def _unusable(error: OSError) -> UserError:
-    return UserError(
-        f"config key 'results': the folder cannot be prepared: {os.strerror(error.errno or 0)}; "
-        "check its permissions and the free space on its disk"
-    )
+def unusable(error: OSError, results: Results) -> UserError:
+    """Return the error of a results folder that the system does not let a run use."""
+    says = private_folder.in_words(error, results.private)
+    return UserError(f"config key 'results': the folder cannot be prepared: {says}")
 
 
 def _remove_labels(results: Results) -> None:

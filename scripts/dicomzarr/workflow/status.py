@@ -15,7 +15,7 @@ from typing import Any
 from dicomzarr.records import export_record
 from dicomzarr.records.revoke import Revocation, revocations
 from dicomzarr.source import inventory
-from dicomzarr.system import files, json_files, locks
+from dicomzarr.system import files, json_files, locks, private_folder
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow.prepare import Preparation
@@ -49,10 +49,8 @@ def lock(folder: Path, *, exclusive: bool) -> Results:
             locks.wait_for_orphans(results.private, read_only=not exclusive)
     except OSError as error:
         action = "repaired" if exclusive else "read"
-        raise UserError(
-            f"config key 'results': the folder cannot be {action}: {os.strerror(error.errno or 0)}; "
-            "check its permissions"
-        ) from None
+        says = private_folder.in_words(error, results.private)
+        raise UserError(f"config key 'results': the folder cannot be {action}: {says}") from None
     return results
 
 

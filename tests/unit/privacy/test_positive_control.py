@@ -51,3 +51,8 @@ def test_a_search_that_misses_a_form_ends_the_run(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(scanner, "inflated", nothing)
     with pytest.raises(check_privacy.PrivacyProblem, match="does not find a planted value .*gzip.*nested"):
         check_privacy.check_privacy(results, tmp_path, "standard", "code")
+
+
+def test_a_clock_before_the_years_of_a_zip_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 86_400.0)  # a machine whose clock was never set
+    assert positive_control.run(frozenset(), tmp_path / "control", with_voxels=False).missed == ()

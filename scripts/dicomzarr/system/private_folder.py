@@ -1,0 +1,60 @@
+"""What can be wrong with a private folder: a file system that keeps no permissions, or another owner."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+from dicomzarr.system import files
+
+_OTHERS = 0o077  # mode bits of group and others
+
+
+def close_to_others(folder: Path, what: str) -> None:
+    """Let only the owner read a folder; print a note where its file system does not keep that.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists.
+    what : str
+        What the note calls it.
+    """
+    files.close_to_others(folder)
+    if folder.stat().st_mode & _OTHERS:
+        print(
+            f"note: {what} identifies patients, and its file system keeps no permissions: whoever can reach the folder "
+            "can read it. Mount it for you alone (umask=077 or the like), or name a folder on another file system",
+            file=sys.stderr,
+        )
+
+
+def in_words(error: OSError, private: Path) -> str:
+    """Return what the system says of a results folder, and what to do.
+
+    Parameters
+    ----------
+    error : OSError
+        That of a file or folder below the results.
+    private : Path
+        The private folder of the results, which may be missing.
+    """
+    says = os.strerror(error.errno or 0)
+    if error.errno in (errno.EACCES, errno.EPERM) and _is_of_another_user(private):
+        return (
+            f"{says}: private/, or something in it, belongs to another user. One user runs a results folder: be that "
+            "user, or let an administrator give you all of it, and .snakemake/ too (chown -R)"
+        )
+    return f"{says}; check its permissions and the free space on its disk"
+
+
+def _is_of_another_user(private: Path) -> bool:
+    try:
+        if private.stat().st_uid != os.getuid():
+            return True
+        with os.scandir(private) as entries:
+            return any(entry.stat(follow_symlinks=False).st_uid != os.getuid() for entry in entries)
+    except OSError:
+        return False

@@ -1,0 +1,50 @@
+"""A private folder on a file system without permissions is used with a note; one of another user is named as such."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dicomzarr.system import files, private_folder
+
+
+@pytest.mark.parametrize("refused", [None, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_permissions_is_used_with_a_note(
+    refused: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    private_folder.close_to_others(tmp_path, "private/")
+    assert (tmp_path.stat().st_mode & 0o777, capsys.readouterr().err) == (0o700, "")
+
+    def chmod(path: Path, mode: int) -> None:  # FAT refuses, NTFS and CIFS do nothing
+        if refused:
+            raise OSError(refused, os.strerror(refused))
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    os.chmod(files.make_private(tmp_path / "private"), 0o755)
+    private_folder.close_to_others(tmp_path / "private", "private/")
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: private/ identifies patients, and its file system keeps no permissions")
+
+
+def test_an_error_of_the_disk_is_not_taken_for_missing_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chmod(path: Path, mode: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    with pytest.raises(OSError, match="Read-only"):
+        files.make_private(tmp_path / "private")
+
+
+def test_results_of_another_user_are_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.lock").touch()
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    assert private_folder.in_words(denied, tmp_path).startswith("Permission denied; check its permissions")
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    assert "belongs to another user" in private_folder.in_words(denied, tmp_path)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert private_folder.in_words(full, tmp_path).startswith("No space left on device; check")
