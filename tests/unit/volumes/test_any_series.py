@@ -37,7 +37,7 @@ KINDS: dict[str, Any] = {
 }
 # These only count or time: one even stack may hold several values of them.
 COUNTING = ("acquisition", "trigger", "clock", "clock of slices", "number alone")
-# Of these no number is stated: it is another array for each, or no array has one for all of its slices.
+# Of these nothing is stated: a text that is never written, counters, and times that differ from slice to slice.
 UNSTATED = ("kernel", "acquisition", "clock of slices", "number alone")
 
 
