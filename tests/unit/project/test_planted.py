@@ -409,7 +409,7 @@ BUGS = [
     Bug(
         "a region of another series is placed on this one",
         f"{CORE}/masks/regions.py",
-        "all_elsewhere = bool(references) and all",
+        "all_elsewhere = bool(referring) and all",
         "all_elsewhere = False and all",
         "masks/test_regions.py::test_a_region_that_was_drawn_on_another_series_is_not_placed_on_this_one",
     ),

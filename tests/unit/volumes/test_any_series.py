@@ -37,6 +37,8 @@ KINDS: dict[str, Any] = {
 }
 # These only count or time: one even stack may hold several values of them.
 COUNTING = ("acquisition", "trigger", "clock", "clock of slices", "number alone")
+# Of these nothing is stated: a text that is never written, counters, and times that differ from slice to slice.
+UNSTATED = ("kernel", "acquisition", "clock of slices", "number alone")
 
 
 def direction(i: int) -> dict[str, float]:
@@ -110,12 +112,14 @@ def test_no_array_is_woven_and_no_stack_is_scattered(kind: str) -> None:
         assert all(count <= 1 + series.doubled for count in pieces.values()), (seed, pieces)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in UNSTATED])
 def test_stated_facts_are_true_of_every_frame(kind: str) -> None:
+    stated = 0
     for seed in range(100):
         series = made_up_series(kind, seed)
         for volume in checked_volumes(series.frames):
             frames = [place.frame for place in volume.places]
+            stated += len(volume.acquisition) + bool(volume.t_axis)
             for name, value in volume.acquisition.items():
                 keys = ("b_vector_x", "b_vector_y", "b_vector_z") if name == "b_vector" else (name,)
                 wanted = value if isinstance(value, list) else [value]
@@ -124,6 +128,7 @@ def test_stated_facts_are_true_of_every_frame(kind: str) -> None:
                     continue
                 assert all([{**f.causes, **f.terms}[key] for key in keys] == wanted for f in frames), (seed, name)
             check_t_axis(volume)
+    assert stated > 100
 
 
 def check_t_axis(volume: Volume) -> None:
