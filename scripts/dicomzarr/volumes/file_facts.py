@@ -24,7 +24,14 @@ from dicomzarr.dicom.header_values import (
 from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity
 from dicomzarr.volumes import geometry
-from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, DIRECTIONAL, Defects, FrameAttributes
+from dicomzarr.volumes.frame_attributes import (
+    B_VECTOR,
+    B_VECTOR_OF_IMAGE,
+    DETECTOR_SPACING,
+    DIRECTIONAL,
+    Defects,
+    FrameAttributes,
+)
 from dicomzarr.volumes.image_type import COMPONENTS, makes_projections
 from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES, unit_of
 
@@ -161,7 +168,7 @@ def _of_series(facts: ImageFacts) -> FrameAttributes:
     shared.spacing_source = "PixelSpacing" if shared.spacing else ""
     at_detector = spacing_of(facts.get("ImagerPixelSpacing"))
     if at_detector:
-        shared.constants |= {"detector_spacing_row_mm": at_detector[0], "detector_spacing_column_mm": at_detector[1]}
+        shared.constants.update(zip(DETECTOR_SPACING, at_detector, strict=True))
         is_calibrated = bool(facts.get("PixelSpacingCalibrationType"))
         is_projection = makes_projections(facts.get("Modality", ""), facts.get("SOPClassUID", ""))
         if is_projection and _is_same(shared.spacing, at_detector) and not is_calibrated:

@@ -23,7 +23,14 @@ from dicomzarr.dicom.header_values import (
     windows_of,
 )
 from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity, velocity_encoding
-from dicomzarr.volumes.frame_attributes import B_VECTOR, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
+from dicomzarr.volumes.frame_attributes import (
+    B_VECTOR,
+    DETECTOR_SPACING,
+    DIRECTIONAL,
+    VELOCITY,
+    Defects,
+    FrameAttributes,
+)
 from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
@@ -104,6 +111,7 @@ _SEQUENCES: Final = frozenset(
         "ConceptNameCodeSequence",
         "DiffusionGradientDirectionSequence",
         "FrameContentSequence",
+        "FramePixelDataPropertiesSequence",
         "FrameVOILUTSequence",
         "MRDiffusionSequence",
         "MRImageFrameTypeSequence",
@@ -141,6 +149,7 @@ _ATTRIBUTES: Final = frozenset(
         "ImageOrientationVolume",
         "ImagePositionPatient",
         "ImagePositionVolume",
+        "ImagerPixelSpacing",
         "OpticalPathIdentifier",
         "PixelSpacing",
         "RealWorldValueIntercept",
@@ -248,6 +257,9 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
         place.in_volume = place.position is not None or place.orientation is not None
     place.spacing = spacing_of(groups.values("PixelMeasuresSequence", "PixelSpacing"))
     place.spacing_source = "PixelSpacing" if place.spacing else ""
+    at_detector = spacing_of(groups.values("FramePixelDataPropertiesSequence", "ImagerPixelSpacing"))
+    if at_detector:  # of X-ray projections, PS3.3 C.8.19.6.4
+        place.constants.update(zip(DETECTOR_SPACING, at_detector, strict=True))
     transformation = "PixelValueTransformationSequence"
     slope, intercept = (groups.number(transformation, word) for word in ("RescaleSlope", "RescaleIntercept"))
     place.rescale = None if slope is None or intercept is None else (slope, intercept)
