@@ -129,6 +129,15 @@ def _multi_frame() -> None:
             for n in range(6)
         ]
         case.put("one.dcm", *_enhanced(case.name, "2.1", groups))
+    # Without preamble, and with the letters of the prefix at byte 128, within Image Type.
+    case = add_case("letters of the prefix", axes="zyx", flags={"assumed_transfer_syntax"})
+    groups = [_item(PlanePositionSequence=_where(2.0 * n)) for n in range(3)]
+    words = ["ORIGINAL", "PRIMARY", *"ABCDEFG", "X" * 16, "X" * 16, "X" * 16, "X" * 15, "X" * 12, "X" * 8, "DICM"]
+    dataset, frames = _enhanced(case.name, "4.1", groups, Modality="MR", ImageType=words)
+    data = written(dataset)
+    data = data[data.index(b"\x08\0\x08\0CS") :]
+    assert data[128:132] == b"DICM"
+    case.put("one.dcm", data, frames)
     case = add_case("enhanced mr without positions", axes="tyx", facts={"affine_lps": None, "origin_lps": None})
     groups = [item_of(FrameContentSequence=item_of(FrameAcquisitionNumber=n)) for n in range(3)]
     case.put("one.dcm", *_enhanced(case.name, "4.1", groups, item_of(), Modality="MR"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+import io
+from typing import BinaryIO, Final
 
 PREFIX: Final = b"DICM"
 AFTER_PREFIX: Final = 132  # bytes of preamble and prefix
@@ -47,3 +48,37 @@ def offset_of_first_element(head: bytes) -> int:
     int
     """
     return AFTER_PREFIX if has_prefix(head) else 0
+
+
+def is_within_a_value(head: bytes) -> bool:
+    """Return whether the letters DICM are at byte 128 of a file, and are not its prefix.
+
+    Parameters
+    ----------
+    head : bytes
+        The first 134 bytes or more.
+
+    Returns
+    -------
+    bool
+    """
+    return head[128:AFTER_PREFIX] == PREFIX and not has_prefix(head)
+
+
+def for_pydicom(file: BinaryIO) -> BinaryIO:
+    """Return a stream that pydicom reads from the first element of a file.
+
+    Parameters
+    ----------
+    file : binary file
+        Open at its first byte.
+
+    Returns
+    -------
+    binary file
+        The same, at its first byte; with preamble and prefix, in memory, where pydicom would take letters of a value
+        for the prefix.
+    """
+    head = file.read(AFTER_PREFIX + 2)
+    file.seek(0)
+    return io.BytesIO(bytes(128) + PREFIX + file.read()) if is_within_a_value(head) else file

@@ -48,13 +48,11 @@ PHOTOGRAPHS: Final = frozenset(
         *(VIDEO_MICROSCOPIC, VL_PHOTOGRAPHIC, VIDEO_PHOTOGRAPHIC, DERMOSCOPIC_PHOTOGRAPHY),
     )
 )
-# CT, MR, PET and X-Ray 3D: slices, whatever Modality (0008,0060) says.
+# CT, MR, PET, X-Ray 3D and tomosynthesis: slices, whatever Modality (0008,0060) says. The projections from which
+# tomosynthesis computes slices (13.1.4, 13.1.5) are none.
 SLICES: Final = frozenset(
     f"{_STORAGE}{suffix}"
-    for suffix in (
-        *("2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "128", "128.1", "130", "13.1.1", "13.1.2", "13.1.3", "13.1.4"),
-        "13.1.5",
-    )
+    for suffix in ("2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "128", "128.1", "130", "13.1.1", "13.1.2", "13.1.3")
 )
 SEGMENTATIONS: Final = frozenset((SEGMENTATION, LABEL_MAP_SEGMENTATION))
 MASK_CLASSES: Final = SEGMENTATIONS | {RT_STRUCTURE_SET}

@@ -133,7 +133,7 @@ def detector_of(value: bytes, little: bool, odd: set[str]) -> dict[str, list[flo
     Returns
     -------
     dict or None
-        ``position`` (0020,0032) and ``orientation`` (0020,0037), of all items; None where items differ.
+        ``position`` (0020,0032) and ``orientation`` (0020,0037), of all items that have them; None where those differ.
     """
     places = {
         (
@@ -141,7 +141,7 @@ def detector_of(value: bytes, little: bool, odd: set[str]) -> dict[str, list[flo
             tuple(_decimals(item.get(0x00200037), "ImageOrientationPatient", odd)),
         )
         for item in _items(value, little)
-    }
+    } - {((), ())}  # of a detector about which nothing is said: both may be empty (PS3.3 C.8.4.11)
     position, orientation = places.pop() if len(places) == 1 else ((), ())
     if len(position) != 3 or len(orientation) != 6:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from pydicom import dcmread
@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from dicomzarr.dicom.facts import MaskReferences
+from dicomzarr.dicom.prefix import for_pydicom
 from dicomzarr.dicom.sop_classes import RT_STRUCTURE_SET
 
 MOST_INSTANCES = 16  # references to images that the index holds beside those to series
@@ -41,7 +42,7 @@ _READ = [
 ]
 
 
-def read_references(file: IO[bytes], sop_class: str) -> MaskReferences:
+def read_references(file: BinaryIO, sop_class: str) -> MaskReferences:
     """Return which image a segmentation or structure set refers to.
 
     Parameters
@@ -61,7 +62,7 @@ def read_references(file: IO[bytes], sop_class: str) -> MaskReferences:
     DICOM PS3.3 A.51 (segmentation), A.19.3 (structure set), C.7.6.16.2.6 (derivation image).
     """
     try:
-        dataset = dcmread(file, stop_before_pixels=True, force=True, specific_tags=_READ)
+        dataset = dcmread(for_pydicom(file), stop_before_pixels=True, force=True, specific_tags=_READ)
         contours = sop_class == RT_STRUCTURE_SET
         instances = _Distinct(_MOST_ALONE)
         series, frames = _Distinct(_MOST_SERIES), _Distinct(_MOST_SERIES)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.header_values import FARTHEST_MM, items_of, number, text_of, value_of
+from dicomzarr.dicom.prefix import for_pydicom, has_prefix
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.masks.model import Algorithm, Code, Description, MaskProblem
 
@@ -211,7 +212,7 @@ def points_of(value: bytes) -> NDArray[np.float64] | None:
 def _inflated(raw: bytes) -> bytes:
     """Return a deflated file as an ordinary one of bounded size; any other file as it is."""
     head = raw[:4096]
-    if _DEFLATED not in head or raw[128:132] != b"DICM":
+    if _DEFLATED not in head or not has_prefix(head):
         return raw
     try:
         begin = _end_of_meta(raw)
@@ -255,7 +256,7 @@ def _parsed(raw: bytes) -> Dataset:
     from pydicom import dcmread
 
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # so do its logs
-    dataset = dcmread(io.BytesIO(raw), force=True)
+    dataset = dcmread(for_pydicom(io.BytesIO(raw)), force=True)
     for tag in list(dataset.keys()):
         _check_length(dataset.get_item(tag))
     return dataset

@@ -11,15 +11,13 @@ from dicomzarr.dicom import sop_classes
 from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.describe import array_of, kind_of_object
-from dicomzarr.volumes.image_type import PROJECTIONS, KindOfImage, kind_of_image
+from dicomzarr.volumes.image_type import KindOfImage, kind_of_image, makes_projections
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import depth, has_geometry
 from dicomzarr.volumes.stacks import identity
 from dicomzarr.volumes.t_values import axis_values, t_values
 
 CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
-# Machines that make slices as well: C-arms, and tomosynthesis.
-_ALSO_SLICES: Final = frozenset({"XA", "MG"})
 # Slices of a body: without a position their order is known at best.
 _TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
 
@@ -49,8 +47,7 @@ def is_projection(frame: Frame) -> bool:
     -------
     bool
     """
-    is_slice = frame.modality in _ALSO_SLICES and frame.sop_class_uid in sop_classes.SLICES
-    return frame.modality in PROJECTIONS and not is_slice
+    return makes_projections(frame.modality, frame.sop_class_uid)
 
 
 def arrays_of_singles(frames: Sequence[Frame]) -> list[Volume]:

@@ -24,8 +24,15 @@ from dicomzarr.dicom.header_values import (
 from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity
 from dicomzarr.volumes import geometry
-from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, DIRECTIONAL, Defects, FrameAttributes
-from dicomzarr.volumes.image_type import COMPONENTS, PROJECTIONS
+from dicomzarr.volumes.frame_attributes import (
+    B_VECTOR,
+    B_VECTOR_OF_IMAGE,
+    DETECTOR_SPACING,
+    DIRECTIONAL,
+    Defects,
+    FrameAttributes,
+)
+from dicomzarr.volumes.image_type import COMPONENTS, makes_projections
 from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES, unit_of
 
 # Cause, attribute. Each sorts frames into volumes: see `t_axis.CAUSES`.
@@ -139,7 +146,7 @@ _OF_SERIES: Final = (
         "ImagerPixelSpacing",
         "EstimatedRadiographicMagnificationFactor",
     ),
-    "PixelSpacingCalibrationType",
+    *("PixelSpacingCalibrationType", "SOPClassUID"),
 )
 
 
@@ -161,9 +168,10 @@ def _of_series(facts: ImageFacts) -> FrameAttributes:
     shared.spacing_source = "PixelSpacing" if shared.spacing else ""
     at_detector = spacing_of(facts.get("ImagerPixelSpacing"))
     if at_detector:
-        shared.constants |= {"detector_spacing_row_mm": at_detector[0], "detector_spacing_column_mm": at_detector[1]}
+        shared.constants.update(zip(DETECTOR_SPACING, at_detector, strict=True))
         is_calibrated = bool(facts.get("PixelSpacingCalibrationType"))
-        if facts.get("Modality") in PROJECTIONS and _is_same(shared.spacing, at_detector) and not is_calibrated:
+        is_projection = makes_projections(facts.get("Modality", ""), facts.get("SOPClassUID", ""))
+        if is_projection and _is_same(shared.spacing, at_detector) and not is_calibrated:
             shared.spacing, shared.spacing_source = None, ""  # not corrected for magnification (PS3.3 10.7.1.1)
     magnification = number(facts.get("EstimatedRadiographicMagnificationFactor"))
     if shared.spacing is None and at_detector and magnification is not None and magnification >= 1:

@@ -13,6 +13,7 @@ B_VECTOR = ("b_vector_x", "b_vector_y", "b_vector_z")
 B_VECTOR_OF_IMAGE = ("b_vector_image_1", "b_vector_image_2", "b_vector_image_3")
 # Values of Diffusion Directionality (0018,9075): there is a direction, also where it is not stated.
 DIRECTIONAL = frozenset({"DIRECTIONAL", "BMATRIX"})
+DETECTOR_SPACING = ("detector_spacing_row_mm", "detector_spacing_column_mm")
 VELOCITY = ("velocity_direction_x", "velocity_direction_y", "velocity_direction_z")
 
 

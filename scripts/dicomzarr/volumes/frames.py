@@ -17,7 +17,7 @@ from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.header_values import items_of, number, text_of, value_of
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.file_facts import add_frame_times, of_all_frames, place_frames, place_from_file
-from dicomzarr.volumes.frame_attributes import Defects, FrameAttributes
+from dicomzarr.volumes.frame_attributes import DETECTOR_SPACING, Defects, FrameAttributes
 from dicomzarr.volumes.functional_groups import places_from_groups
 from dicomzarr.volumes.image_type import COMPONENTS, MOSAICS, kind_of_image
 from dicomzarr.volumes.implausible import without_implausible
@@ -123,7 +123,8 @@ def frames_of(
     places = _places(facts, count, header, defects, frame_items)
     if of_file.spacing is None and not any(p.spacing for p in places):
         at_detector = facts.get("ImagerPixelSpacing") or facts.get("NominalScannedPixelSpacing")
-        defects.flags |= {"detector_spacing"} if at_detector else set()
+        of_frames = any(DETECTOR_SPACING[0] in p.constants for p in places)
+        defects.flags |= {"detector_spacing"} if at_detector or of_frames else set()
     image_type = _image_type(facts)
     mosaic = None
     if header is not None and count == 1 and _is_mosaic(facts):

@@ -23,7 +23,15 @@ from dicomzarr.dicom.header_values import (
     windows_of,
 )
 from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity, velocity_encoding
-from dicomzarr.volumes.frame_attributes import B_VECTOR, DIMENSIONS, DIRECTIONAL, VELOCITY, Defects, FrameAttributes
+from dicomzarr.volumes.frame_attributes import (
+    B_VECTOR,
+    DETECTOR_SPACING,
+    DIMENSIONS,
+    DIRECTIONAL,
+    VELOCITY,
+    Defects,
+    FrameAttributes,
+)
 from dicomzarr.volumes.group_items import Groups, SharedGroups
 from dicomzarr.volumes.image_type import COMPONENTS
 from dicomzarr.volumes.private_elements import private_value
@@ -102,6 +110,7 @@ _SEQUENCES: Final = frozenset(
         "ConceptNameCodeSequence",
         "DiffusionGradientDirectionSequence",
         "FrameContentSequence",
+        "FramePixelDataPropertiesSequence",
         "FrameVOILUTSequence",
         "MRDiffusionSequence",
         "MRImageFrameTypeSequence",
@@ -139,6 +148,7 @@ _ATTRIBUTES: Final = frozenset(
         "ImageOrientationVolume",
         "ImagePositionPatient",
         "ImagePositionVolume",
+        "ImagerPixelSpacing",
         "OpticalPathIdentifier",
         "PixelSpacing",
         "RealWorldValueIntercept",
@@ -266,6 +276,9 @@ def _plane(groups: Groups, place: FrameAttributes) -> None:
         place.in_volume = place.position is not None or place.orientation is not None
     place.spacing = spacing_of(groups.values("PixelMeasuresSequence", "PixelSpacing"))
     place.spacing_source = "PixelSpacing" if place.spacing else ""
+    at_detector = spacing_of(groups.values("FramePixelDataPropertiesSequence", "ImagerPixelSpacing"))
+    if at_detector:  # of X-ray projections, PS3.3 C.8.19.6.4
+        place.constants.update(zip(DETECTOR_SPACING, at_detector, strict=True))
 
 
 def _values(groups: Groups, place: FrameAttributes) -> None:

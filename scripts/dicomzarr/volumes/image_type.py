@@ -15,6 +15,8 @@ from dicomzarr.dicom import sop_classes
 PROJECTIONS: Final = frozenset(
     {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG", "RTIMAGE"}
 )
+# Machines that make slices as well: C-arms, and tomosynthesis.
+_ALSO_SLICES: Final = frozenset({"XA", "MG"})
 # Complex Image Component (0008,9208), lower case (PS3.3 C.8.13.3.1.1).
 COMPONENTS: Final = frozenset({"magnitude", "phase", "real", "imaginary", "mixed"})
 # Component of a complex image: the same anatomy, another quantity.
@@ -88,6 +90,24 @@ class KindOfImage(NamedTuple):
     def mosaic(self) -> bool:
         """Whether the slices of a volume are tiles of the image."""
         return bool(self.sheet)
+
+
+def makes_projections(modality: str, sop_class_uid: str) -> bool:
+    """Return whether images of a modality are projections; some slices are written with that of their machine.
+
+    Parameters
+    ----------
+    modality : str
+        Modality (0008,0060).
+    sop_class_uid : str
+        SOP Class UID (0008,0016).
+
+    Returns
+    -------
+    bool
+    """
+    is_slice = modality in _ALSO_SLICES and sop_class_uid in sop_classes.SLICES
+    return modality in PROJECTIONS and not is_slice
 
 
 @lru_cache(maxsize=4096)

@@ -88,6 +88,10 @@ def test_position_of_the_detector(syntax: str, undefined: bool, items_undefined:
     lengths = (undefined, items_undefined)
     assert facts_with(0x00540022, [item("100.5")], syntax, *lengths)["detector"] == place
     assert "detector" not in facts_with(0x00540022, [item("100.5"), item("99")], syntax, *lengths)
+    silent = [text(0x00200032, "DS", ""), text(0x00200037, "DS", "")]
+    for items in ([item("100.5"), silent], [[], item("100.5")]):
+        assert facts_with(0x00540022, items, syntax, *lengths)["detector"] == place
+    assert "detector" not in facts_with(0x00540022, [silent, silent], syntax, *lengths)
     unreadable = facts_with(0x00540022, [item("100,5x")], syntax, *lengths)
     assert "detector" not in unreadable
     assert unreadable["unreadable_numbers"] == ["ImagePositionPatient"]

@@ -161,6 +161,27 @@ def test_the_source_of_the_spacing(
         assert frame.constants.items() >= {"detector_spacing_row_mm": row, "detector_spacing_column_mm": column}.items()
 
 
+@pytest.mark.parametrize(
+    ("modality", "suffix", "spacing"),
+    [
+        ("XA", "2", (0.4, 0.4)),  # slices of a C-arm
+        ("MG", "2", (0.4, 0.4)),
+        ("MG", "13.1.3", (0.4, 0.4)),
+        ("MG", "13.1.4", None),  # projections from which slices are computed
+        ("XA", "12.1", None),
+        ("CT", "2", (0.4, 0.4)),
+    ],
+)
+def test_slices_keep_a_spacing_that_equals_that_at_the_detector(
+    modality: str, suffix: str, spacing: tuple[float, float] | None
+) -> None:
+    """Only of projections it means that nothing was corrected for the magnification (PS3.3 10.7.1.1)."""
+    same = {"PixelSpacing": [0.4, 0.4], "ImagerPixelSpacing": [0.4, 0.4]}
+    (frame,) = through_bytes(header(1, modality, f"1.2.840.10008.5.1.4.1.1.{suffix}", **same))
+    assert frame.pixel_spacing == spacing
+    assert frame.flags == (() if spacing else ("detector_spacing",))
+
+
 # ------------------------------------------------------------------------------------------------------------- facts
 
 

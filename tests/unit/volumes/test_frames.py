@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_enhanced import AXIAL, enhanced, group, header, item, position, read
+from made_up_enhanced import AXIAL, enhanced, group, header, item, position, read, through_bytes
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.sequence import Sequence
 
@@ -71,6 +71,16 @@ def test_an_orientation_that_is_no_plane_counts_as_unknown() -> None:
 def test_spacing_at_the_detector_is_no_spacing_in_the_patient() -> None:
     (frame,) = read(header(modality="DX", ImagerPixelSpacing=[0.1, 0.1]))
     assert (frame.pixel_spacing, frame.flags) == (None, ("detector_spacing",))
+
+
+def test_spacing_at_the_detector_of_an_enhanced_projection() -> None:
+    properties = group(FramePixelDataPropertiesSequence=item(ImagerPixelSpacing=[0.2, 0.3]))
+    dataset = enhanced(2, lambda _: properties, modality="XA", sop="1.2.840.10008.5.1.4.1.1.12.1.1")
+    assert {frame.flags for frame in through_bytes(dataset)} == {()}  # Pixel Measures have a spacing
+    del dataset.SharedFunctionalGroupsSequence
+    for frame in through_bytes(dataset):
+        assert (frame.pixel_spacing, frame.flags) == (None, ("detector_spacing",))
+        assert frame.constants == {"detector_spacing_row_mm": 0.2, "detector_spacing_column_mm": 0.3}
 
 
 def test_which_files_need_their_header() -> None:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.prefix import is_within_a_value
 from dicomzarr.headers.fast_reader import Unclear
 from dicomzarr.headers.frame_items import Wanted, read_quickly, tag_of
 from dicomzarr.system import sandbox
@@ -37,7 +38,7 @@ def read_frame_items(handle: int, facts: ImageFacts) -> tuple[Any, list[Any]]:
     OSError
         If the disk fails.
     """
-    if not facts.get("has_functional_groups"):
+    if not facts.get("has_functional_groups") or is_within_a_value(os.pread(handle, 134, 0)):
         raise Unclear
     most = facts["pixel"]["offset"] if "pixel" in facts else 0
     try:

@@ -13,6 +13,7 @@ from typing import Any
 from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.prefix import for_pydicom
 from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
 )
@@ -377,8 +378,9 @@ def read_header(handle: int, row: HeaderRow) -> Any:
     try:
         with os.fdopen(os.dup(handle), "rb") as stream:
             stream.seek(0)
-            header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
-            read_past_item_ends(stream, header)
+            placed = for_pydicom(stream)
+            header = pydicom.dcmread(placed, stop_before_pixels=True, force=True)
+            read_past_item_ends(placed, header)
             return header
     except MemoryError:
         raise
@@ -398,7 +400,9 @@ def _read_mended(handle: int, row: HeaderRow) -> Any:
 
     try:
         data = mended_file(partial(os.pread, handle), row["stat"][0], row["facts"]["TransferSyntaxUID"])
-        return None if data is None else pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
+        if data is None:
+            return None
+        return pydicom.dcmread(for_pydicom(io.BytesIO(data)), stop_before_pixels=True, force=True)
     except MemoryError:
         raise
     except OSError as error:
