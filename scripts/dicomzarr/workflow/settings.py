@@ -121,7 +121,10 @@ def _explain(error: Any) -> str:
     else:
         bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS if name in schema]
         allowed = " ".join([_TYPES.get(schema.get("type", ""), str(schema.get("type"))), *bounds])
-        if isinstance(error.instance, str) and len(error.absolute_path) > 1 and re.fullmatch(_NO_TEXT, error.instance):
+        text = error.instance if isinstance(error.instance, str) else ""
+        if re.fullmatch(r"[\d.]+[eE][+-]?\d+", text):
+            allowed += "; YAML takes an exponent behind a point and with a sign alone, as in 1.0e-3"
+        elif len(error.absolute_path) > 1 and re.fullmatch(_NO_TEXT, text):
             allowed += "; write it in a configuration file: within {...}, --config gives text alone"
     return f"config key {key!r}: found {_description(error.instance)}, allowed is {allowed}"
 
@@ -215,8 +218,7 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
         )
     if splits and not splits.get("fractions"):
         raise ConfigProblem(
-            "config key 'splits.fractions' is missing; needed are shares, such as {train: 0.9, val: 0.1}"
-            + ("; for patients that no list names, {unlisted: 1} is a split of their own" if "fixed" in splits else "")
+            "config key 'splits.fractions' is missing; needed: {train: 0.9, val: 0.1}, or beside lists {unlisted: 1}"
         )
     total = math.fsum(splits.get("fractions", {}).values())
     if splits and not abs(total - 1) <= 1e-9:  # as is NaN

@@ -24,6 +24,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"limits": {"megabytes": True}}, ("'limits.megabytes'", "true/false")),
     ({"splits": {"train": 0.8, "val": 0.2}}, ("'splits.train' is not known", "below 'fractions'", "{train: 0.8, ...}")),
     ({"limits": {"second": 5}}, ("'limits.second' is not known", "did you mean 'seconds'")),
+    ({"spacing_tolerance": "1e-3"}, ("'1e-3' (text)", "an exponent behind a point", "as in 1.0e-3")),
     ({"limits": 5}, ("'limits'", "a mapping")),
     ({"limits": {"seconds": "50"}}, ("'limits.seconds'", "'50' (text)", "write it in a configuration file")),
     ({"source": {2024: "source"}}, ("'source': found the name 2024 (no text)", 'as in "2024"')),

@@ -375,7 +375,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"splits": {"seed": 3}}, "'splits.fractions' is missing"),
     (
         {"splits": {"fixed": {"test": "t.csv"}}},
-        "for patients that no list names, {unlisted: 1} is a split of their own",
+        "or beside lists {unlisted: 1}",
     ),
     ({"splits": {"kfold": 5}}, "'splits.kfold' is not known; known keys: fixed, fractions, seed, stratify"),
     ({"splits": {"fractions": {"train": 1.0}, "stratify": "sex"}}, "'splits.stratify'"),
