@@ -352,6 +352,20 @@ def test_a_folder_with_other_files_is_refused(retrieval: Retrieval) -> None:
         retrieval.run()
 
 
+def test_two_retrievals_do_not_fill_one_folder(tmp_path: Path, pacs: FaultyPacs) -> None:
+    first, second = Retrieval(tmp_path, pacs), Retrieval(tmp_path, pacs)
+    second.private = tmp_path / "private of other results"
+    target = Folder(first.source)
+    half = target.receive([b"half of a file"])
+    with pytest.raises(UserError, match=r"another \./run retrieve fills this folder"):
+        second.run()
+    assert half.path.exists()  # not taken for what a killed one left behind
+    target.discard(half)
+    target.close()
+    second.run()
+    assert second.holds(*A, *B)
+
+
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
